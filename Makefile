@@ -1,0 +1,33 @@
+# `make demo` and `make test` set everything up themselves; a second run starts in seconds.
+CORES ?= $(shell nproc)
+SHELL := bash
+PY := .venv/bin/python
+WM := .venv/bin/wm
+
+.PHONY: demo test lint setup lock format
+setup:
+	@envs/bootstrap.sh
+
+demo: setup
+	@$(WM) run --cores $(CORES)
+
+test: lint
+	@$(PY) -m pytest -q
+
+lint: setup
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/snakefmt --check Snakefile rules
+	@.venv/bin/snakemake --lint
+
+format: setup
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+	@.venv/bin/snakefmt Snakefile rules
+
+# After editing envs/*.in: resolves and hashes anew. No index address is written.
+LOCK := .venv/bin/uv pip compile --python-version 3.12 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header -q
+lock: setup
+	$(LOCK) --override envs/overrides.txt envs/requirements.in -o envs/requirements.txt
+	$(LOCK) envs/uv.in -o envs/uv.txt

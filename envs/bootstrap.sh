@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# Fills .venv from the hash-locked requirements and checks the system libraries. Does nothing when both are in order.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+say() { printf '%-16s %s\n' "$1" "$2"; }
+fail() { printf 'error: %s\n' "$1" >&2; exit 1; }
+
+# --- system libraries: LIBERO's pictures need a headless OpenGL, OpenCV needs GLib -----------------------------------
+has_library() { ldconfig -p 2>/dev/null | grep -q "$1" || ls /usr/lib/*/"$1"* /usr/lib64/"$1"* >/dev/null 2>&1; }
+missing=()
+has_library libOSMesa.so || missing+=(libosmesa6)
+has_library libEGL.so.1 || missing+=(libegl1 libegl-mesa0 libgl1-mesa-dri)
+has_library libGL.so.1 || missing+=(libgl1)
+has_library libglib-2.0.so.0 || missing+=(libglib2.0-0)
+command -v git >/dev/null || missing+=(git)
+if [ "${#missing[@]}" -gt 0 ]; then
+  install="apt-get install -y --no-install-recommends ${missing[*]}"
+  command -v apt-get >/dev/null || fail "missing system packages (Debian names): ${missing[*]}; install them and run this again"
+  [ "$(id -u)" = 0 ] || fail "missing system libraries; run: sudo apt-get update && sudo $install"
+  say "system libraries" "installing ${missing[*]}"
+  (apt-get update -qq && DEBIAN_FRONTEND=noninteractive $install) >/tmp/wm-apt.$$ 2>&1 ||
+    { tail -5 /tmp/wm-apt.$$ >&2; fail "could not install system libraries; run: apt-get update && $install"; }
+  rm -f /tmp/wm-apt.$$
+fi
+
+# --- the environment: stamped with what it was made from -------------------------------------------------------------
+wanted=$(cat envs/requirements.txt envs/uv.txt pyproject.toml | sha256sum | cut -d' ' -f1)" $PWD"
+if [ "$(cat .venv/.ready 2>/dev/null || true)" = "$wanted" ]; then
+  say "environment" "ready"
+  exit 0
+fi
+started=$SECONDS
+python=
+for candidate in python3.12 python3 python; do
+  if "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 12))' >/dev/null 2>&1; then python=$candidate; break; fi
+done
+[ -n "$python" ] || fail "Python 3.12 was not found; install it (Ubuntu 24.04: apt-get install python3.12 python3.12-venv) and run this again"
+say "environment" "setting up with $($python --version) (a few minutes on a slow line)"
+if ! .venv/bin/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 12))' >/dev/null 2>&1; then
+  rm -rf .venv
+  if ! "$python" -m venv .venv >/dev/null 2>&1; then
+    rm -rf .venv
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null ||
+      fail "Python's venv module is incomplete; run: sudo apt-get install -y python3.12-venv"
+    (apt-get update -qq && apt-get install -y --no-install-recommends python3.12-venv || apt-get install -y --no-install-recommends python3-venv) >/dev/null 2>&1 ||
+      fail "Python's venv module is incomplete; install python3.12-venv and run this again"
+    "$python" -m venv .venv
+  fi
+fi
+.venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r envs/uv.txt 2>/dev/null ||
+  .venv/bin/python -m pip install --disable-pip-version-check --require-hashes -r envs/uv.txt
+.venv/bin/uv pip sync -q --python .venv/bin/python --require-hashes --no-config envs/requirements.txt envs/uv.txt
+.venv/bin/uv pip install -q --python .venv/bin/python --no-deps --no-build-isolation --no-config -e .
+echo "$wanted" > .venv/.ready
+packages=$(.venv/bin/uv pip list -q --python .venv/bin/python --format freeze 2>/dev/null | wc -l)
+say "environment" "ready ($packages packages, $((SECONDS - started)) s)"

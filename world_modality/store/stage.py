@@ -1,0 +1,39 @@
+"""What a stage is given to run with, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from world_modality.store.progress import Progress
+
+Facts = Mapping[str, Any]
+"""Small JSON-serialisable summary that a stage puts into its DONE.json (counts, rates), never a result."""
+
+
+@dataclass(frozen=True)
+class StageContext:
+    """A stage's place on disk while it runs, under its lock.
+
+    ``artifact`` is sealed when the stage returns: every file below it is digested into DONE.json.
+    ``work`` survives a crash (checkpoints, shards, partial records) and is removed after sealing.
+    ``inputs`` maps a role ("dataset", "policy", ...) to the sealed artifact folders of that role, in the graph's order.
+    """
+
+    key: str
+    artifact: Path
+    work: Path
+    inputs: Mapping[str, tuple[Path, ...]]
+    progress: Progress
+    cores: int
+
+    def one(self, role: str) -> Path:
+        """The only input of a role; KeyError or ValueError if there is none or several."""
+        (path,) = self.inputs[role]
+        return path
+
+
+StageRunner = Callable[[Any, StageContext], Facts]
+"""``run(spec, context) -> facts``: every stage's entry point, e.g. ``world_modality.latents.stage.run``."""

@@ -1,0 +1,167 @@
+"""The slice of the study that each stage depends on: one frozen spec per stage.
+
+A stage's key is a digest of its spec and of its upstream keys, so a field belongs here
+exactly if it can change the stage's result. Names of arms, progress intervals and worker counts do not.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Camera = Literal["image", "image2"]  # agentview and wrist, by their names in the dataset
+TrainMode = Literal["disabled", "zero", "pred", "random"]
+
+
+class Spec(BaseModel):
+    """Base of all specs: immutable, and closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SimSpec(Spec):
+    """The simulator, as far as it decides physics and pictures."""
+
+    suite: str  # e.g. "libero_spatial"
+    assets: str  # "embedded", "hub", or a folder's digest-bearing label; see assets_digest
+    assets_digest: str  # content address of the asset tree, so equal files share results wherever they lie
+    camera_size: int  # pixels; both cameras are square
+    render: Literal["stock", "fast"]  # fast: no MSAA, shadows or reflections
+    settle_steps: int  # no-op control steps after set_init_state
+
+
+class DemosSpec(Spec):
+    """Demonstrations of one task by the scripted expert."""
+
+    sim: SimSpec
+    task: int
+    episodes: int  # successful episodes to write
+    init_states: tuple[int, ...]  # cycled through, each attempt with its own seed
+    seed: int
+    noise: float  # scale of the action noise injected while executing; labels stay clean
+    max_steps: int
+
+
+class RelabelSpec(Spec):
+    """On-policy episodes of one task: the policy drives, the expert labels. Upstream: policy."""
+
+    sim: SimSpec
+    task: int
+    episodes: int
+    init_states: tuple[int, ...]
+    seed: int
+    policy_share: float  # probability that a block of block_steps is driven by the policy
+    block_steps: int
+    max_steps: int
+
+
+class DatasetSpec(Spec):
+    """A LeRobotDataset v3. Upstream: demos and relabel stages, or nothing when it is fetched."""
+
+    source: Literal["scripted", "hub", "folder"]
+    repo_id: str  # "local/<study>" when scripted
+    revision: str  # hub commit or folder fingerprint; "" when scripted
+    fps: int
+
+
+class EncoderSpec(Spec):
+    """Everything that decides the number a frame is encoded to, except the weights (their key is upstream)."""
+
+    kind: Literal["vjepa2", "dinov2"]
+    source: Literal["embedded", "hub", "folder"]
+    name: str  # embedded architecture name, hub id, or folder label
+    revision: str
+    seed: int  # of the random weights; embedded only
+    frames: int  # m: clip length, the clip ends at t
+    image_size: int  # pixels the clip is resized to
+    pooling: Literal["mean"]
+    dtype: Literal["float32", "float16", "bfloat16"]  # compute dtype of the encoder
+
+
+class LatentsSpec(Spec):
+    """One latent per dataset frame and camera. Upstream: dataset, encoder."""
+
+    encoder: EncoderSpec
+    camera: Camera
+    dtype: Literal["float16"]
+
+
+class PolicySpec(Spec):
+    """The policy every arm starts from, before training."""
+
+    source: Literal["embedded", "hub", "folder", "scratch"]
+    name: str  # hub id, folder label, or architecture name when scratch
+    revision: str  # hub commit, or digest of the files
+    seed: int  # scratch only
+
+
+class WorldSpec(Spec):
+    """The world memory's modules: shared by Prophet, injector and rollout."""
+
+    context: int  # T: latents of history, ending at t
+    horizon: int  # K: latents predicted, t+1..t+K
+    heads: int
+    prophet_layers: int
+    prophet_width: int
+    delta: bool  # predict z_{t+k} - z_t rather than z_{t+k}
+    lambda_world: float
+    gate_init: float
+
+
+class OptimSpec(Spec):
+    """One training run's optimisation, equal in every arm."""
+
+    steps: int
+    batch_size: int
+    lr: float
+    warmup_steps: int
+    decay_steps: int
+    decay_lr: float
+    weight_decay: float
+    grad_clip: float  # applied to the base policy and to the world modules separately
+    world_lr: float  # learning rate of the world modules
+    train_vision: bool  # also train the vision tower and the language model
+
+
+class TrainSpec(Spec):
+    """One training. Upstream: policy, dataset and, when the memory needs them, latents and encoder."""
+
+    memory: TrainMode
+    world: WorldSpec | None  # None exactly when memory is "disabled"
+    optim: OptimSpec
+    seed: int
+    n_action_steps: int
+
+
+class RolloutSpec(Spec):
+    """One rollout cell: a checkpoint in a memory mode on one task. Upstream: train and, if needed, encoder."""
+
+    sim: SimSpec
+    task: int
+    memory: TrainMode
+    init_states: tuple[int, ...]
+    repeats: int  # units = init_states x repeats
+    n_action_steps: int  # actions executed per replan
+    num_steps: int  # flow-matching integration steps
+    horizon: int  # control steps before a unit counts as failed
+
+
+class ReportCell(Spec):
+    """One rollout cell's place in the table."""
+
+    column: str  # "E0", "E2-zero", ...
+    seed: int
+    task: int
+    rollout: str  # key of the rollout stage
+
+
+class ReportSpec(Spec):
+    """The table. Upstream: every rollout cell. Names for people enter only here."""
+
+    study: str
+    label: str  # e.g. "libero_spatial (embedded assets)"
+    sources: tuple[tuple[str, str], ...]  # part -> what was embedded and what was real
+    columns: tuple[str, ...]
+    differences: tuple[tuple[str, str], ...]  # (treated, control) columns
+    cells: tuple[ReportCell, ...]

@@ -1,0 +1,4 @@
+"""Where results live: content-addressed folders, sealed once, locked while they are made, verifiable afterwards.
+
+Nothing here imports more than the standard library, pydantic and psutil, and nothing knows what a stage computes.
+"""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TextIO
 
 BAR_WIDTH = 16
+LABEL_WIDTH = 26  # "rollout E2-random/0 task 1"
 
 
 def format_seconds(seconds: float) -> str:
@@ -31,11 +33,13 @@ class Progress:
         stream: TextIO | None = None,
         every: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
+        last_line: Path | None = None,  # a file that holds the newest line, for whoever looks after a crash
     ) -> None:
         self.label = label
         self._stream = stream if stream is not None else sys.stderr
         self._every = every
         self._clock = clock
+        self._last_line = last_line
         self._start: tuple[float, float] | None = None  # (time, done) at the first update
         self._last = float("-inf")
 
@@ -49,13 +53,16 @@ class Progress:
         self._last = now
         filled = int(BAR_WIDTH * done / total) if total else BAR_WIDTH
         bar = "#" * filled + "-" * (BAR_WIDTH - filled)
-        parts = [f"{self.label:<16}", bar, f"{done:g}/{total:g} {unit}"]
+        parts = [f"{self.label:<{LABEL_WIDTH}}", bar, f"{done:g}/{total:g} {unit}"]
         if facts:
             parts.append(facts)
         if 0 < done < total and done > self._start[1]:
             per_item = (now - self._start[0]) / (done - self._start[1])
             parts.append(f"ETA {format_seconds(per_item * (total - done))}")
-        self.say("  ".join(parts))
+        line = "  ".join(parts)
+        self.say(line)
+        if self._last_line is not None:
+            self._last_line.write_text(line + "\n")
 
     def say(self, text: str) -> None:
         """Print one line now."""

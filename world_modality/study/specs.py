@@ -6,9 +6,9 @@ exactly if it can change the stage's result. Names of arms, progress intervals a
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializationInfo, SerializerFunctionWrapHandler, model_serializer
 
 Camera = Literal["image", "image2"]  # agentview and wrist, by their names in the dataset
 TrainMode = Literal["disabled", "zero", "pred", "random"]
@@ -19,16 +19,39 @@ class Spec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    place: ClassVar[str | None] = None  # the field that may hold a folder's path rather than a name
+
+    def address(self) -> dict[str, Any]:
+        """The spec as it enters the key: a folder's digest counts, where the folder lies does not."""
+        return self.model_dump(mode="json", context="address")
+
+    def is_place(self) -> bool:
+        """Whether the field named by ``place`` holds a path."""
+        return getattr(self, "source", "") == "folder"
+
+    @model_serializer(mode="wrap")
+    def _serialise(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
+        data: dict[str, Any] = handler(self)
+        if info.context == "address" and self.place is not None and self.is_place():
+            data[self.place] = "folder"
+        return data
+
 
 class SimSpec(Spec):
     """The simulator, as far as it decides physics and pictures."""
 
+    place = "assets"
+
     suite: str  # e.g. "libero_spatial"
-    assets: str  # "embedded", "hub", or a folder's digest-bearing label; see assets_digest
+    assets: str  # "embedded", "hub" or "hub@REVISION", or a folder's path
     assets_digest: str  # content address of the asset tree, so equal files share results wherever they lie
     camera_size: int  # pixels; both cameras are square
     render: Literal["stock", "fast"]  # fast: no MSAA, shadows or reflections
     settle_steps: int  # no-op control steps after set_init_state
+
+    def is_place(self) -> bool:
+        """Whether ``assets`` is a folder's path."""
+        return self.assets != "embedded" and self.assets.split("@")[0] != "hub"
 
 
 class DemosSpec(Spec):
@@ -59,8 +82,10 @@ class RelabelSpec(Spec):
 class DatasetSpec(Spec):
     """A LeRobotDataset v3. Upstream: demos and relabel stages, or nothing when it is fetched."""
 
+    place = "repo_id"
+
     source: Literal["scripted", "hub", "folder"]
-    repo_id: str  # "local/<study>" when scripted
+    repo_id: str  # hub id, "local/<suite>" when scripted, or a folder's path
     revision: str  # hub commit or folder fingerprint; "" when scripted
     fps: int
 
@@ -68,10 +93,12 @@ class DatasetSpec(Spec):
 class EncoderSpec(Spec):
     """Everything that decides the number a frame is encoded to, except the weights (their key is upstream)."""
 
+    place = "name"
+
     kind: Literal["vjepa2", "dinov2"]
     source: Literal["embedded", "hub", "folder"]
-    name: str  # embedded architecture name, hub id, or folder label
-    revision: str
+    name: str  # embedded architecture name, hub id, or a folder's path
+    revision: str  # hub commit, or digest of a folder's files
     seed: int  # of the random weights; embedded only
     frames: int  # m: clip length, the clip ends at t
     image_size: int  # pixels the clip is resized to
@@ -90,8 +117,10 @@ class LatentsSpec(Spec):
 class PolicySpec(Spec):
     """The policy every arm starts from, before training."""
 
+    place = "name"
+
     source: Literal["embedded", "hub", "folder", "scratch"]
-    name: str  # hub id, folder label, or architecture name when scratch
+    name: str  # hub id, a folder's path, or architecture name when embedded or scratch
     revision: str  # hub commit, or digest of the files
     seed: int  # scratch only
 
@@ -135,20 +164,25 @@ class TrainSpec(Spec):
 
 
 class RolloutSpec(Spec):
-    """One rollout cell: a checkpoint in a memory mode on one task. Upstream: train and, if needed, encoder."""
+    """Some units of a rollout cell: a checkpoint in a memory mode on one task. Upstream: train and, if needed, encoder.
+
+    Units are ``init_states`` x repeats ``first_repeat .. first_repeat + repeats - 1``. A cell is cut into blocks of
+    units, one stage each, so that asking for more episodes later adds stages and repeats none.
+    """
 
     sim: SimSpec
     task: int
     memory: TrainMode
     init_states: tuple[int, ...]
-    repeats: int  # units = init_states x repeats
+    repeats: int
     n_action_steps: int  # actions executed per replan
     num_steps: int  # flow-matching integration steps
     horizon: int  # control steps before a unit counts as failed
+    first_repeat: int = 0
 
 
 class ReportCell(Spec):
-    """One rollout cell's place in the table."""
+    """A rollout stage's place in the table; several blocks may share one place."""
 
     column: str  # "E0", "E2-zero", ...
     seed: int

@@ -1,0 +1,138 @@
+"""Turn a SmolVLA checkpoint into a ``smolvla_world`` one: same weights, same processors, world modules beside them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from lerobot.configs import PreTrainedConfig
+from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
+from safetensors.torch import load_model
+
+from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
+from lerobot_policy_world_modality.modeling_smolvla_world import SmolVLAWorldPolicy
+from world_modality.errors import UserError
+from world_modality.latents.cache import DESCRIPTION
+from world_modality.latents.reader import LatentCache, open_latents
+from world_modality.memory.randomness import borrowed_generator
+from world_modality.store.files import folder_digest
+
+PROCESSOR_FILES = ("policy_preprocessor*", "policy_postprocessor*")
+STEP = "keyed_step"
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What became of a checkpoint's tensors."""
+
+    kept: int  # how many were taken over
+    added: tuple[str, ...]  # names of the new ones: the world modules' and the step counter
+
+
+def convert(
+    source: Path,
+    target: Path,
+    *,
+    latents: Path | None = None,
+    encoder: Path | None = None,
+    **settings: Any,
+) -> Conversion:
+    """Write the ``smolvla_world`` checkpoint ``target`` from the SmolVLA (or memory-less) checkpoint ``source``.
+
+    Args:
+        source: folder with config.json, model.safetensors and the processors.
+        target: folder to write; files of an earlier attempt are replaced.
+        latents: the training set's latents; with world modules they give width, encoder and statistics.
+        encoder: folder of the encoder, whose content's digest is noted so that a rollout can tell it from another.
+        settings: fields of :class:`SmolVLAWorldConfig` to set; all others are the source's.
+
+    Raises:
+        UserError: the source is no such checkpoint, a setting does not exist, or the weights do not fit.
+    """
+    config = _world_config(source, settings)
+    cache = _adopt(config, latents, encoder)
+    policy = _build(config)
+    if policy.world is not None and cache is not None:
+        policy.world.standardiser.fit(cache.statistics.mean, cache.statistics.factor)
+    conversion = _load_base(policy, source)
+    target.mkdir(parents=True, exist_ok=True)
+    for file in _processor_files(source):
+        shutil.copyfile(file, target / file.name)
+    policy.save_pretrained(target)
+    return conversion
+
+
+def _world_config(source: Path, settings: dict[str, Any]) -> SmolVLAWorldConfig:
+    try:
+        config = PreTrainedConfig.from_pretrained(source)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{source} is not a LeRobot checkpoint ({error}); give its pretrained_model folder") from error
+    trained = getattr(config, "world_memory_mode_train", "disabled")
+    if not isinstance(config, SmolVLAConfig) or trained != "disabled":
+        raise UserError(
+            f"{source} is a '{config.type}' with memory mode '{trained}': convert a SmolVLA without world modules"
+        )
+    known = {field.name for field in fields(SmolVLAWorldConfig) if field.init}
+    unknown = sorted(settings.keys() - known)
+    if unknown:
+        raise UserError(
+            f"smolvla_world has no setting {', '.join(unknown)}; see SmolVLAWorldConfig for those there are"
+        )
+    inherited = {field.name: getattr(config, field.name) for field in fields(config) if field.init}
+    # Where the source came from on some machine is no part of what it is.
+    own = {"world_memory_mode_rollout": "", "pretrained_path": None, "pretrained_revision": None}
+    return SmolVLAWorldConfig(**{**inherited, **own, **settings})
+
+
+def _adopt(config: SmolVLAWorldConfig, latents: Path | None, encoder: Path | None) -> LatentCache | None:
+    if not config.train_mode.needs_world:
+        return None
+    if encoder is not None:
+        config.world_encoder_digest = folder_digest(encoder)
+    if latents is None:
+        return None
+    description = latents / DESCRIPTION
+    frames = json.loads(description.read_text())["frames"] if description.is_file() else 0
+    cache = open_latents(latents, frames=frames)
+    config.adopt_latents(cache)
+    return cache
+
+
+def _build(config: SmolVLAWorldConfig) -> SmolVLAWorldPolicy:
+    device, config.device = config.device, "cpu"
+    try:
+        with borrowed_generator():  # the base's weights are overwritten, so their draws must cost the caller nothing
+            return SmolVLAWorldPolicy(config)
+    finally:
+        config.device = device
+
+
+def _load_base(policy: SmolVLAWorldPolicy, source: Path) -> Conversion:
+    """Load the source's weights; UserError unless exactly the world modules and the step counter are new."""
+    size = len(policy.state_dict())
+    missing, unexpected = load_model(policy, source / "model.safetensors", strict=False)
+    stray = [name for name in missing if name != STEP and not name.startswith("world.")]
+    if stray or unexpected:
+        raise UserError(
+            f"the weights in {source} do not fit its config.json: "
+            f"missing {stray[:3] or 'none'}, unexpected {unexpected[:3] or 'none'}"
+        )
+    policy.keyed_step.zero_()  # the steps of the source's own training do not count towards the next one's
+    added = {*missing, STEP}
+    return Conversion(kept=size - len(added), added=tuple(sorted(added)))
+
+
+def _processor_files(source: Path) -> list[Path]:
+    found = sorted(file for pattern in PROCESSOR_FILES for file in source.glob(pattern))
+    names = {file.name for file in found}
+    for name in ("policy_preprocessor.json", "policy_postprocessor.json"):
+        if name not in names:
+            raise UserError(f"{source} has no {name}: migrate the checkpoint with LeRobot's processor migration first")
+        steps = json.loads((source / name).read_text())["steps"]
+        wanted = {step["state_file"] for step in steps if step.get("state_file")}
+        if wanted - names:
+            raise UserError(f"{source} lacks {', '.join(sorted(wanted - names))}, which {name} needs; copy it anew")
+    return found

@@ -1,0 +1,188 @@
+"""SmolVLA with world memory, by hooks and overrides: no method of LeRobot's is copied."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
+from lerobot.utils.constants import ACTION, OBS_STATE
+from torch import Tensor
+
+from lerobot_policy_world_modality.backbone import resolved_backbone
+from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
+from lerobot_policy_world_modality.keyed_draws import draw_noise_and_time, seeds_of_frames, seeds_of_noise
+from lerobot_policy_world_modality.online_history import OnlineHistory
+from lerobot_policy_world_modality.world_parts import build_world, open_training_latents
+from world_modality.errors import UserError
+from world_modality.memory.lookup import LatentLookup, LatentWindow
+from world_modality.memory.modes import MemoryInputs, MemoryMode
+from world_modality.memory.prophet import score
+from world_modality.memory.world import WorldMemory
+from world_modality.study.seeds import keyed_seed
+
+INDEX = "index"  # the dataset's global frame index in a LeRobot batch
+WORLD_HISTORY = "observation.world_history"  # latents float32 [B, T, D] in their own units, given by an evaluator
+
+
+class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not typed
+    """SmolVLA whose action expert can read a memory of the predicted world.
+
+    With memory mode ``disabled`` there is no world module, and the buffer ``keyed_step`` is all that is added.
+    """
+
+    config_class = SmolVLAWorldConfig
+    name = "smolvla_world"
+
+    world: WorldMemory | None
+    keyed_step: Tensor
+    # Plain attributes with a default in the class, because SmolVLA's constructor already calls reset().
+    _latents: LatentLookup | None = None
+    _online: OnlineHistory | None = None
+    _unkeyed_chunks = 0
+
+    def __init__(self, config: SmolVLAWorldConfig, dataset_meta: Any = None, **kwargs: Any) -> None:
+        """Build from a config. ``dataset_meta`` is LeRobot's metadata of the training set, None for a rollout."""
+        if not isinstance(config, SmolVLAWorldConfig):
+            raise UserError(f"a policy of type '{config.type}' has no world memory: convert the checkpoint first")
+        with resolved_backbone(config):
+            super().__init__(config, **kwargs)
+        # Optimiser steps done; saved, so that a resumed run goes on with the draws of an uninterrupted one.
+        self.register_buffer("keyed_step", torch.zeros((), dtype=torch.int64))
+        self.world = None
+        if not config.train_mode.needs_world:
+            return
+        if dataset_meta is not None:
+            self._latents = open_training_latents(config, dataset_meta)
+        world = build_world(config, self.model.action_out_proj.in_features)
+        if self._latents is not None:
+            statistics = self._latents.cache.statistics
+            world.standardiser.fit(statistics.mean, statistics.factor)
+        world.attach(self.model.action_out_proj)
+        self.world = world
+        self._online = OnlineHistory(config)
+
+    # Training
+
+    def forward(
+        self, batch: dict[str, Any], noise: Tensor | None = None, time: Tensor | None = None, reduction: str = "mean"
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Flow loss + world_lambda * world loss, a scalar or [B] (``reduction="none"``), and metrics.
+
+        Noise and time are keyed by (seed, step, frame index); in evaluation mode the step is left out, so that losses
+        at different steps see the same draws. A batch without ``index`` gets SmolVLA's own draws; with world modules
+        it is a UserError, since the latents are found by the index.
+        """
+        if INDEX in batch and (noise is None or time is None):
+            drawn = draw_noise_and_time(self.model, self._frame_seeds("training-flow", batch), batch[ACTION].device)
+            noise, time = drawn[0] if noise is None else noise, drawn[1] if time is None else time
+        if self.world is None:
+            loss, info = super().forward(batch, noise, time, reduction)
+            return loss, {**info, "flow_loss": info["loss"]}
+        window = self._window(self.world, batch)
+        prediction = self.world.prophet(window.history)
+        seeds = self._frame_seeds("training-memory", batch)
+        memory = self._memory(self.world, self.config.train_mode, seeds, window.history, prediction)
+        with self.world.held(memory):
+            flow, info = super().forward(batch, noise, time, reduction)
+        result = score(prediction, window.history[:, -1], window.future, window.valid, delta=self.config.world_delta)
+        world_loss = result.loss_per_sample() if reduction == "none" else result.loss()
+        loss = flow + self.config.world_lambda * world_loss
+        gate = self.world.injector.gate.detach().tanh().item()
+        own = {"loss": loss.detach().mean().item(), "flow_loss": info["loss"], "world_gate": gate}
+        return loss, {**info, **own, **result.summary()}
+
+    def update(self) -> None:
+        """Called by LeRobot's trainer after every optimiser step."""
+        self.keyed_step += 1
+
+    def get_optim_params(self) -> list[dict[str, Any]]:
+        """The trainable parameters in the groups ``base`` and, if there are world modules, ``world``."""
+        world = [] if self.world is None else [p for p in self.world.parameters() if p.requires_grad]
+        known = {id(parameter) for parameter in world}
+        base = [p for p in self.parameters() if p.requires_grad and id(p) not in known]
+        groups: list[dict[str, Any]] = [{"name": "base", "params": base}]
+        return [*groups, {"name": "world", "params": world, "lr": self.config.world_lr}] if world else groups
+
+    def _get_default_peft_targets(self) -> dict[str, Any]:
+        targets: dict[str, Any] = super()._get_default_peft_targets()
+        own = [] if self.world is None else ["prophet", "injector"]  # else PEFT would freeze them
+        return {**targets, "modules_to_save": [*targets["modules_to_save"], *own]}
+
+    # Rollout
+
+    def reset(self) -> None:
+        """New episodes start: forget queued actions and seen frames."""
+        super().reset()
+        if self._online is not None:
+            self._online.reset()
+
+    def select_action(self, batch: dict[str, Tensor], noise: Tensor | None = None, **kwargs: Any) -> Tensor:
+        """SmolVLA's action [B, A]. Every call shows the policy a frame, whether or not a new chunk is due."""
+        self._see(batch)
+        action: Tensor = super().select_action(batch, noise, **kwargs)
+        return action
+
+    def predict_action_chunk(self, batch: dict[str, Tensor], noise: Tensor | None = None, **kwargs: Any) -> Tensor:
+        """SmolVLA's chunk [B, chunk_size, A].
+
+        ``observation.world_history`` [B, T, D] in the batch takes the place of the frames that the policy was shown.
+        """
+        self._see(batch)
+        chunk: Tensor = super().predict_action_chunk(batch, noise, **kwargs)
+        return chunk
+
+    def _get_action_chunk(self, batch: dict[str, Tensor], noise: Tensor | None = None, **kwargs: Any) -> Tensor:
+        # Both ways to an action pass here once per chunk; the injector's layer is passed at every denoising step.
+        memory = None if self.world is None else self._rollout_memory(self.world, batch, noise)
+        with nullcontext() if self.world is None else self.world.held(memory):
+            chunk: Tensor = super()._get_action_chunk(batch, noise, **kwargs)
+        return chunk
+
+    # World memory
+
+    def _rollout_memory(self, world: WorldMemory, batch: dict[str, Tensor], noise: Tensor | None) -> Tensor | None:
+        mode, history, prediction = self.config.rollout_mode, None, None
+        if mode.needs_history and self._online is not None:
+            latents = batch[WORLD_HISTORY] if WORLD_HISTORY in batch else self._online.latents()
+            expected = (len(batch[OBS_STATE]), self.config.world_context, self.config.world_latent_dim)
+            if latents.shape != expected:  # a history of one latent would be broadcast without complaint
+                raise ValueError(f"{WORLD_HISTORY} must be {list(expected)}, not {list(latents.shape)}")
+            history = world.standardiser(latents.to(self.keyed_step.device))
+            prediction = world.prophet(history) if mode.needs_prediction else None
+        return self._memory(world, mode, self._chunk_seeds(len(batch[OBS_STATE]), noise), history, prediction)
+
+    def _memory(
+        self,
+        world: WorldMemory,
+        mode: MemoryMode,
+        seeds: tuple[int, ...],
+        history: Tensor | None,
+        prediction: Tensor | None,
+    ) -> Tensor | None:
+        return mode.memory(MemoryInputs(self.config.world_horizon, seeds, world.standardiser, history, prediction))
+
+    def _see(self, batch: dict[str, Tensor]) -> None:
+        if self._online is not None and WORLD_HISTORY not in batch and self.config.rollout_mode.needs_history:
+            self._online.see(batch)
+
+    def _window(self, world: WorldMemory, batch: dict[str, Any]) -> LatentWindow:
+        if self._latents is None or INDEX not in batch:
+            raise UserError(
+                "the world loss needs the latents of a dataset: build the policy with the dataset's metadata, set "
+                "world_latents, and give batches with 'index'"
+            )
+        window = self._latents.window(batch[INDEX], self.config.world_context, self.config.world_horizon)
+        window = window.to(self.keyed_step.device)
+        return LatentWindow(world.standardiser(window.history), world.standardiser(window.future), window.valid)
+
+    def _frame_seeds(self, purpose: str, batch: dict[str, Any]) -> tuple[int, ...]:
+        step = int(self.keyed_step) if self.training else "eval"
+        return seeds_of_frames(purpose, self.config.world_seed, step, batch[INDEX])
+
+    def _chunk_seeds(self, count: int, noise: Tensor | None) -> tuple[int, ...]:
+        if noise is not None:
+            return seeds_of_noise("rollout-memory", noise)
+        self._unkeyed_chunks += 1
+        return tuple(keyed_seed("rollout-memory", self._unkeyed_chunks, row) for row in range(count))

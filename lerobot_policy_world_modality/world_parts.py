@@ -1,0 +1,61 @@
+"""From a config and a dataset's metadata to the world modules and the latents they learn from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lerobot.utils.feature_utils import dataset_to_policy_features
+
+from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
+from world_modality.errors import UserError
+from world_modality.latents.windows import EpisodeBounds
+from world_modality.memory.lookup import LatentLookup
+from world_modality.memory.world import WorldMemory, WorldSizes
+
+
+def build_world(config: SmolVLAWorldConfig, hidden: int) -> WorldMemory:
+    """World modules for an action expert of width ``hidden``; UserError if the sizes do not fit together."""
+    if config.world_latent_dim < 1:
+        raise UserError(
+            "world_latent_dim is not set and there are no latents to take it from: set it, or set world_latents and "
+            "build the policy with the dataset's metadata"
+        )
+    if hidden % config.world_heads:
+        raise UserError(f"world_heads is {config.world_heads}: choose a divisor of the action expert's width, {hidden}")
+    sizes = WorldSizes(
+        dim=config.world_latent_dim,
+        hidden=hidden,
+        context=config.world_context,
+        horizon=config.world_horizon,
+        heads=config.world_heads,
+        prophet_layers=config.world_prophet_layers,
+        prophet_width=config.world_prophet_width,
+        delta=config.world_delta,
+        gate_init=config.world_gate_init,
+    )
+    return WorldMemory(sizes, config.world_seed)
+
+
+def open_training_latents(config: SmolVLAWorldConfig, dataset_meta: Any) -> LatentLookup:
+    """The latents of the training set that ``dataset_meta`` (LeRobot's) describes.
+
+    What the config leaves open about them is written into it: their width, and the size of the encoded frames.
+    UserError if they are missing, or not those that the config was made for.
+    """
+    if not config.world_latents:
+        raise UserError(
+            f"world_latents is not set: memory mode '{config.world_memory_mode_train}' learns from latents, give the "
+            "folder of the dataset's latents, or set world_memory_mode_train to 'disabled'"
+        )
+    episodes = dataset_meta.episodes
+    bounds = EpisodeBounds(
+        np.asarray(episodes["dataset_from_index"], np.int64), np.asarray(episodes["dataset_to_index"], np.int64)
+    )
+    lookup = LatentLookup.open(Path(config.world_latents), bounds)
+    config.adopt_latents(lookup.cache)
+    feature = dataset_to_policy_features(dataset_meta.features).get(f"observation.images.{config.world_camera}")
+    if feature is not None:
+        config.world_frame_height, config.world_frame_width = feature.shape[1:]
+    return lookup

@@ -1,0 +1,11 @@
+rule rollout_stage:
+    input:
+        upstream("rollout"),
+    output:
+        "results/rollout/{key}/DONE.json",
+    log:
+        "results/rollout/{key}/log.txt",
+    conda:
+        ENVIRONMENT
+    shell:
+        "python -m world_modality.cli.main stage rollout {wildcards.key} --cores {threads}"

@@ -1,0 +1,48 @@
+"""Commands, and one line for every error."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from support.small_study import edited
+
+from world_modality.study.schema import study_schema
+
+
+def wm(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "world_modality.cli.main", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_status_and_explain_of_an_untouched_tree(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(edited())
+    status = wm(tmp_path, "status")
+    assert status.stdout.splitlines()[0] == "policy     0 of 1 sealed"
+    explained = wm(tmp_path, "explain")
+    assert "29 stages" not in explained.stdout
+    assert "to run" in explained.stdout.splitlines()[1]
+
+
+def test_a_malformed_study_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(edited(("memory: zero", "memory: nil")))
+    for command in ("run", "explain"):
+        result = wm(tmp_path, command)
+        assert result.returncode == 1
+        assert result.stdout == ""
+        assert result.stderr == (
+            "config.yaml:18: arms.E1.memory: 'nil' is not a memory mode; choose one of disabled, zero, pred, random\n"
+        )
+
+
+def test_schema(tmp_path: Path) -> None:
+    assert json.loads(wm(tmp_path, "schema").stdout) == json.loads(study_schema())
+    assert wm(tmp_path, "schema", "--output", "schema.json").returncode == 0
+    assert (tmp_path / "schema.json").read_text() == study_schema()
+
+
+def test_verify_of_an_empty_tree(tmp_path: Path) -> None:
+    result = wm(tmp_path, "verify")
+    assert (result.returncode, result.stdout) == (0, "0 sealed stages checked, 0 damaged\n")

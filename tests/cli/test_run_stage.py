@@ -1,0 +1,103 @@
+"""The process of one stage, as Snakemake starts it."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.small_study import graph_of
+
+from world_modality.store.layout import RESULTS, StageFolder, stage_folder
+from world_modality.store.record import read_record
+from world_modality.study.graph import Graph
+from world_modality.study.plan import write_plan
+from world_modality.study.stages import KINDS
+
+TESTS = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Graph:
+    graph = graph_of(tmp_path)
+    write_plan(tmp_path / RESULTS, graph)
+    return graph
+
+
+def run_stage(
+    tmp_path: Path, graph: Graph, name: str, runners: str = "RUNNERS", key: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    request = graph.stages[graph.names[name]]
+    plan = next((tmp_path / RESULTS / "plans").iterdir())
+    command = ["-m", "world_modality.cli.main", "stage", request.stage, key or request.key, "--cores", "2"]
+    environment = {
+        "PYTHONPATH": str(TESTS),
+        "WORLD_MODALITY_RUNNERS": f"support.fake_stages:{runners}",
+        "WORLD_MODALITY_PLAN": str(plan.relative_to(tmp_path)),
+    }
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=tmp_path,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def folder_of(tmp_path: Path, graph: Graph, name: str) -> StageFolder:
+    request = graph.stages[graph.names[name]]
+    return stage_folder(tmp_path / RESULTS, request.stage, request.key)
+
+
+def test_progress_on_the_terminal_everything_else_in_the_log(tmp_path: Path, graph: Graph) -> None:
+    result = run_stage(tmp_path, graph, "demos/task1")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == ""
+    lines = result.stderr.splitlines()
+    assert all(line.startswith("demos task 1 ") for line in lines)
+    assert lines[-1].split("  ")[-1] == "done in 0:00"
+    folder = folder_of(tmp_path, graph, "demos/task1")
+    assert folder.log.read_text() == "a library prints this\nand warns about that\n"
+    link = tmp_path / RESULTS / "by-name" / "small" / "demos" / "task1"
+    assert link.resolve() == folder.artifact
+    record = read_record(folder.done)
+    assert record is not None
+    assert (record.key, record.label, record.facts) == (folder.path.name, "demos task 1", {"units": 3})
+    again = run_stage(tmp_path, graph, "demos/task1")
+    assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
+
+
+def test_a_failed_stage_says_so_in_one_sentence(tmp_path: Path, graph: Graph) -> None:
+    result = run_stage(tmp_path, graph, "policy", "FAILING")
+    log = folder_of(tmp_path, graph, "policy").log.relative_to(tmp_path)
+    assert result.returncode == 1
+    assert result.stderr == f"policy failed: ZeroDivisionError: division by zero (full account in {log})\n"
+    assert "Traceback" in (tmp_path / log).read_text()
+    assert run_stage(tmp_path, graph, "policy").returncode == 0
+
+
+def test_missing_upstream_and_unknown_key(tmp_path: Path, graph: Graph) -> None:
+    result = run_stage(tmp_path, graph, "dataset")
+    assert result.returncode == 1
+    assert result.stderr.startswith("dataset: needs results/demos/")
+    assert result.stderr.count("\n") == 1
+    result = run_stage(tmp_path, graph, "dataset", key="0" * 16)
+    assert result.returncode == 1
+    assert "has no stage dataset with key 0000000000000000" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_stage_has_a_runner(kind: str) -> None:
+    module, _, function = KINDS[kind].runner.partition(":")
+    spec = importlib.util.find_spec(module)
+    assert spec is not None
+    assert spec.origin is not None
+    definitions = ast.parse(Path(spec.origin).read_text()).body
+    (found,) = [node for node in definitions if isinstance(node, ast.FunctionDef) and node.name == function]
+    assert [argument.arg for argument in found.args.args] == ["spec", "context"]

@@ -1,0 +1,153 @@
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from lerobot.datasets.lerobot_dataset import LeRobotDataset
+from support.data_stages import drawn_episode, stage_context
+
+from world_modality.data.dataset import run
+from world_modality.data.episode_file import write_episode
+from world_modality.data.episodes import dataset_fingerprint, read_episode_table
+from world_modality.data.frames import FrameReader
+from world_modality.data.pictures import decode_png
+from world_modality.errors import UserError
+from world_modality.store.stage import StageContext
+from world_modality.study.specs import DatasetSpec
+
+SCRIPTED = DatasetSpec(source="scripted", repo_id="local/libero_spatial", revision="", fps=10)
+LENGTHS = (6, 8, 5)
+
+
+def recorded(folder: Path, *numbers: int) -> Path:
+    for place, number in enumerate(numbers):
+        episode = drawn_episode(LENGTHS[number], number=number, task=f"task {number % 2}")
+        write_episode(folder / "episodes" / f"episode_{place:05d}.parquet", episode)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def scripted(tmp_path_factory: pytest.TempPathFactory) -> StageContext:
+    root = tmp_path_factory.mktemp("dataset")
+    demos = (recorded(root / "demos0", 0), recorded(root / "demos1", 1))
+    context = stage_context(root / "stage", relabel=recorded(root / "relabel", 2), demos=demos)
+    assert run(SCRIPTED, context) == {"episodes": 3, "frames": 19, "tasks": 2, "fps": 10}
+    return context
+
+
+def test_every_frame_is_where_it_belongs(scripted: StageContext) -> None:
+    dataset = LeRobotDataset("local/x", root=scripted.artifact, video_backend="pyav")
+    row = 0
+    for number, length in enumerate(LENGTHS):
+        episode = drawn_episode(length, number=number)
+        for step in range(length):
+            item = dataset[row]
+            for camera, pictures in episode.pictures.items():
+                pixels = (item[f"observation.images.{camera}"] * 255).round().byte().permute(1, 2, 0).numpy()
+                assert np.array_equal(pixels, decode_png(pictures[step]))
+            assert np.array_equal(item["observation.state"].numpy(), episode.state[step])
+            assert np.array_equal(item["action"].numpy(), episode.action[step])
+            assert item["task"] == f"task {number % 2}"
+            assert (item["index"], item["episode_index"], item["frame_index"]) == (row, number, step)
+            assert item["timestamp"] == pytest.approx(step / 10)
+            row += 1
+    assert row == len(dataset)
+
+
+def test_the_schema_is_the_public_datasets(scripted: StageContext) -> None:
+    info = json.loads((scripted.artifact / "meta" / "info.json").read_text())
+    picture = {"dtype": "image", "shape": [256, 256, 3], "names": ["height", "width", "channel"], "fps": 10.0}
+    own = {name: info["features"][name] for name in list(info["features"])[:4]}
+    assert own == {
+        "observation.images.image": picture,
+        "observation.images.image2": picture,
+        "observation.state": {"dtype": "float32", "shape": [8], "names": ["state"], "fps": 10.0},
+        "action": {"dtype": "float32", "shape": [7], "names": ["actions"], "fps": 10.0},
+    }
+    assert list(info["features"])[4:] == ["timestamp", "frame_index", "episode_index", "index", "task_index"]
+    expected = {"codebase_version": "v3.0", "robot_type": "panda", "fps": 10, "total_episodes": 3, "total_frames": 19}
+    assert expected.items() <= info.items()
+
+
+def test_pictures_are_not_encoded_again(scripted: StageContext) -> None:
+    (path,) = (scripted.artifact / "data").rglob("*.parquet")
+    stored = [cell["bytes"] for cell in pq.read_table(path).column("observation.images.image2").to_pylist()]
+    assert stored == [
+        png for number, length in enumerate(LENGTHS) for png in drawn_episode(length, number=number).pictures["image2"]
+    ]
+
+
+def test_statistics_are_those_of_the_frames(scripted: StageContext) -> None:
+    stats = json.loads((scripted.artifact / "meta" / "stats.json").read_text())
+    episodes = [drawn_episode(length, number=number) for number, length in enumerate(LENGTHS)]
+    actions = np.concatenate([episode.action for episode in episodes]).astype(np.float64)
+    np.testing.assert_allclose(stats["action"]["mean"], actions.mean(0), atol=1e-5)
+    np.testing.assert_allclose(stats["action"]["std"], actions.std(0), atol=1e-4)
+    pixels = np.concatenate([np.stack([decode_png(png) for png in each.pictures["image"]]) for each in episodes]) / 255
+    np.testing.assert_allclose(np.ravel(stats["observation.images.image"]["mean"]), pixels.mean((0, 1, 2)), atol=0.01)
+    np.testing.assert_allclose(np.ravel(stats["observation.images.image"]["std"]), pixels.std((0, 1, 2)), atol=0.02)
+
+
+def test_provenance_tells_where_each_episode_came_from(scripted: StageContext) -> None:
+    rows = pq.read_table(scripted.artifact / "provenance.parquet").to_pylist()
+    assert [(row["episode_index"], row["origin"], row["init_state"], row["steps"]) for row in rows] == [
+        (0, "demos", 0, 6),
+        (1, "demos", 1, 8),
+        (2, "relabel", 2, 5),
+    ]
+
+
+def test_assembling_again_after_an_interruption_gives_the_same_bytes(scripted: StageContext, tmp_path: Path) -> None:
+    context = stage_context(tmp_path, **scripted.inputs)
+    (context.work / "dataset" / "data").mkdir(parents=True)
+    (context.artifact / "meta").mkdir()
+    (context.artifact / "meta" / "half.json").write_text("{")
+    run(SCRIPTED, context)
+
+    def digests(root: Path) -> dict[str, str]:
+        files = [path for path in root.rglob("*") if path.is_file()]
+        return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+    assert digests(context.artifact) == digests(scripted.artifact)
+
+
+def test_the_table_and_the_fingerprint(scripted: StageContext, tmp_path: Path) -> None:
+    table = read_episode_table(scripted.artifact)
+    assert (table.starts.tolist(), table.ends.tolist()) == ([0, 6, 14], [6, 14, 19])
+    assert (table.tasks, table.fps, table.frames, len(table)) == (("task 0", "task 1", "task 0"), 10, 19, 3)
+    context = stage_context(tmp_path / "one", demos=recorded(tmp_path / "demos", 0))
+    run(SCRIPTED, context)
+    assert dataset_fingerprint(context.artifact) != dataset_fingerprint(scripted.artifact)
+
+
+def test_a_folder_is_taken_over_and_a_wrong_rate_is_told(scripted: StageContext, tmp_path: Path) -> None:
+    spec = DatasetSpec(source="folder", repo_id=str(scripted.artifact), revision="abc", fps=10)
+    context = stage_context(tmp_path / "copy")
+    assert run(spec, context)["frames"] == 19
+    assert dataset_fingerprint(context.artifact) == dataset_fingerprint(scripted.artifact)
+    with pytest.raises(UserError, match=r"dataset\.fps: the study says 20"):
+        run(spec.model_copy(update={"fps": 20}), stage_context(tmp_path / "fast"))
+
+
+def test_nothing_to_assemble_and_no_network_are_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no recorded episodes"):
+        run(SCRIPTED, stage_context(tmp_path / "a"))
+    spec = DatasetSpec(source="hub", repo_id="HuggingFaceVLA/libero", revision="main", fps=10)
+    with pytest.raises(UserError, match="hf download HuggingFaceVLA/libero --repo-type dataset"):
+        run(spec, stage_context(tmp_path / "b"))
+
+
+def test_a_damaged_dataset_is_told(scripted: StageContext, tmp_path: Path) -> None:
+    context = stage_context(tmp_path)
+    run(DatasetSpec(source="folder", repo_id=str(scripted.artifact), revision="abc", fps=10), context)
+    (data,) = (context.artifact / "data").rglob("*.parquet")
+    table = pq.read_table(data)
+    pq.write_table(table.slice(1), data)
+    with pytest.raises(UserError, match=r"episode 0 .* does not hold frames 0 to 5 in order"):
+        FrameReader(context.artifact, "image").episode(0)
+    (episodes,) = (context.artifact / "meta" / "episodes").rglob("*.parquet")
+    pq.write_table(pq.read_table(episodes).slice(1), episodes)
+    with pytest.raises(UserError, match="do not cover its 19 frames"):
+        read_episode_table(context.artifact)

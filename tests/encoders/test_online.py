@@ -1,0 +1,30 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from support.data_stages import moving_dots
+
+from world_modality.encoders.encoder import Encoder
+from world_modality.encoders.online import HistoryEncoder
+
+
+@pytest.mark.parametrize(("kind", "frames", "context"), [("vjepa2", 4, 4), ("vjepa2", 1, 3), ("dinov2", 3, 2)])
+def test_every_step_of_an_episode_equals_the_cache_bit_for_bit(
+    make_encoder: Callable[..., Encoder], kind: str, frames: int, context: int
+) -> None:
+    encoder = make_encoder(kind, frames)
+    history = HistoryEncoder(encoder, context)
+    video = moving_dots(11)
+    cache = encoder.encode_episode(video).astype(np.float32)
+    assert history.required_frames == context + frames - 1
+    for now in range(len(video)):
+        seen = video[max(0, now + 1 - history.required_frames) : now + 1]
+        expected = cache[np.maximum(np.arange(now - context + 1, now + 1), 0)]
+        assert np.array_equal(history.encode(seen), expected)
+
+
+def test_too_few_and_too_many_frames_are_refused(make_encoder: Callable[..., Encoder]) -> None:
+    history = HistoryEncoder(make_encoder(), 2)
+    for count in (0, history.required_frames + 1):
+        with pytest.raises(ValueError, match="takes 1 to 5 frames"):
+            history.encode(np.zeros((count, 32, 32, 3), np.uint8))

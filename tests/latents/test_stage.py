@@ -1,0 +1,142 @@
+import multiprocessing
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lerobot.datasets.lerobot_dataset import LeRobotDataset
+from support.data_stages import drawn_episode, encoder_spec, moving_dots, stage_context
+from support.tiny_dataset import build_tiny_dataset
+
+from world_modality.data.episodes import read_episode_table
+from world_modality.data.frames import FrameReader
+from world_modality.data.writer import EpisodeWriter
+from world_modality.encoders import source
+from world_modality.encoders.encoder import load_encoder
+from world_modality.encoders.online import HistoryEncoder
+from world_modality.errors import UserError
+from world_modality.latents.reader import open_latents
+from world_modality.latents.stage import run
+from world_modality.study.specs import LatentsSpec
+
+EPISODES = 30
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_tiny_dataset(tmp_path_factory.mktemp("data") / "set", episodes=3, frames=5, size=48)
+
+
+@pytest.fixture(scope="module")
+def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    context = stage_context(tmp_path_factory.mktemp("encoder"))
+    source.run(encoder_spec(), context)
+    return context.artifact
+
+
+def spec(frames: int = 4) -> LatentsSpec:
+    return LatentsSpec(encoder=encoder_spec(frames=frames), camera="image", dtype="float16")
+
+
+def test_every_row_equals_its_clip_encoded_alone(tmp_path: Path, dataset: Path, encoder_folder: Path) -> None:
+    context = stage_context(tmp_path, dataset=dataset, encoder=encoder_folder)
+    facts = run(spec(), context)
+    table = read_episode_table(dataset)
+    cache = open_latents(context.artifact, frames=table.frames)
+    assert (facts["frames"], facts["dim"]) == (18, 128) == (table.frames, cache.dim)
+    # An independent route to the same clips: LeRobot's own reader, and a loop that stops at the episode's start.
+    items = LeRobotDataset("local/set", root=dataset, video_backend="pyav")
+    encoder = load_encoder(encoder_spec(), encoder_folder)
+    for row in range(table.frames):
+        episode = items[row]["episode_index"]
+        clip: list[np.ndarray] = []
+        for frame in range(row, row - 4, -1):
+            inside = frame >= 0 and items[frame]["episode_index"] == episode
+            picture = items[frame]["observation.images.image"] if inside else None
+            pixels = clip[0] if picture is None else (picture * 255).round().byte().permute(1, 2, 0).numpy()
+            clip.insert(0, pixels)
+        expected = encoder.encode_clips(np.stack(clip)[None])[0].astype(np.float16)
+        assert np.array_equal(cache.latents[row], expected), row
+
+
+def test_a_rollout_over_recorded_frames_sees_the_cache_bit_for_bit(
+    tmp_path: Path, dataset: Path, encoder_folder: Path
+) -> None:
+    context = stage_context(tmp_path, dataset=dataset, encoder=encoder_folder)
+    run(spec(), context)
+    reader = FrameReader(dataset, "image")
+    cache = open_latents(context.artifact, frames=reader.table.frames)
+    history = HistoryEncoder(load_encoder(encoder_spec(), encoder_folder), context=3)
+    for episode, start in enumerate(reader.table.starts):
+        video = reader.episode(episode)
+        for now in range(len(video)):
+            seen = video[max(0, now + 1 - history.required_frames) : now + 1]
+            rows = start + np.maximum(np.arange(now - 2, now + 1), 0)
+            assert np.array_equal(history.encode(seen), cache.rows(rows))
+
+
+@given(st.lists(st.integers(1, 7), min_size=1, max_size=4), st.integers(1, 6))
+@settings(max_examples=12, deadline=None)
+def test_a_clip_never_leaves_its_episode(lengths: list[int], frames: int) -> None:
+    """Encoding with numbers that tell each frame's episode and place: a clip that crossed would show it."""
+    from world_modality.encoders.clips import clip_rows
+
+    start = 0
+    for length in lengths:
+        rows = start + clip_rows(np.arange(length), frames)
+        assert rows.min() >= start
+        assert rows.max() < start + length
+        assert (rows[:, -1] == start + np.arange(length)).all()
+        start += length
+
+
+def test_a_killed_stage_goes_on_behind_its_last_episode(tmp_path: Path, encoder_folder: Path) -> None:
+    with EpisodeWriter(tmp_path / "set", "local/set", fps=10) as writer:
+        for number in range(EPISODES):
+            writer.add(drawn_episode(6, number=number, size=32))
+    dataset = tmp_path / "set"
+    whole = stage_context(tmp_path / "whole", dataset=dataset, encoder=encoder_folder)
+    run(spec(), whole)
+    killed = stage_context(tmp_path / "killed", dataset=dataset, encoder=encoder_folder)
+    shards = killed.work / "shards"
+    process = multiprocessing.get_context("fork").Process(target=run, args=(spec(), killed))
+    process.start()
+    while process.is_alive() and len(list(shards.glob("*.npy"))) < 5:
+        time.sleep(0.001)
+    process.kill()
+    process.join()
+    finished = {path: path.stat().st_mtime_ns for path in shards.glob("*.npy")}
+    assert 5 <= len(finished) < EPISODES
+    run(spec(), killed)
+    assert {path: path.stat().st_mtime_ns for path in finished} == finished
+    for path in whole.artifact.iterdir():
+        assert (killed.artifact / path.name).read_bytes() == path.read_bytes()
+
+
+def test_frames_of_a_video_dataset_are_read_in_their_places(tmp_path: Path, encoder_folder: Path) -> None:
+    videos = [moving_dots(length, size=64, seed=length) for length in (5, 6)]
+    picture = {"dtype": "video", "shape": (64, 64, 3), "names": ["height", "width", "channel"]}
+    dataset = LeRobotDataset.create(
+        "local/video", 10, {"observation.images.image": picture}, root=tmp_path / "set", video_backend="pyav"
+    )
+    for video in videos:
+        for frame in video:
+            dataset.add_frame({"observation.images.image": frame, "task": "watch"})
+        dataset.save_episode(parallel_encoding=False)
+    dataset.finalize()
+    reader = FrameReader(tmp_path / "set", "image")
+    for episode, video in enumerate(videos):
+        decoded = reader.episode(episode)
+        assert decoded.shape == video.shape
+        difference = np.abs(decoded[:, None].astype(int) - video).mean((2, 3, 4))  # the codec is not lossless
+        assert difference.argmin(axis=1).tolist() == list(range(len(video)))
+    context = stage_context(tmp_path / "stage", dataset=tmp_path / "set", encoder=encoder_folder)
+    assert run(spec(), context)["frames"] == 11
+
+
+def test_a_camera_that_is_not_there_is_told(tmp_path: Path, dataset: Path, encoder_folder: Path) -> None:
+    context = stage_context(tmp_path, dataset=tmp_path / "none", encoder=encoder_folder)
+    with pytest.raises(UserError, match=r"meta/info\.json is missing"):
+        run(spec(), context)

@@ -1,0 +1,94 @@
+import copy
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from world_modality.memory.injector import ExactAdd, Injector
+
+HIDDEN, DIM, SLOTS = 12, 5, 4
+
+
+def small_injector(gate: float = 0.0, spread: float = 1.0) -> Injector:
+    torch.manual_seed(0)
+    injector = Injector(hidden=HIDDEN, dim=DIM, slots=SLOTS, heads=3, gate_init=gate)
+    with torch.no_grad():
+        for parameter in injector.parameters():
+            if parameter.ndim:
+                parameter.mul_(spread)
+    return injector
+
+
+def bits(tensor: torch.Tensor) -> torch.Tensor:
+    """The raw bits, so that -0.0 and 0.0 differ."""
+    return tensor.view(torch.int16 if tensor.element_size() == 2 else torch.int32)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**31), gate=st.floats(-5, 5), spread=st.floats(0.01, 100), half=st.booleans())
+def test_zero_memory_gives_back_the_very_bits(seed: int, gate: float, spread: float, half: bool) -> None:
+    hidden = torch.randn(2, 6, HIDDEN, generator=torch.Generator().manual_seed(seed))
+    hidden[0, :2], hidden[1, :2] = -0.0, 0.0
+    hidden[0, 3] *= 1e30
+    hidden = hidden.to(torch.bfloat16) if half else hidden
+    result = small_injector(gate, spread)(hidden, torch.zeros(2, SLOTS, DIM))
+    assert result.dtype == hidden.dtype
+    assert torch.equal(bits(result), bits(hidden))
+
+
+def test_a_closed_gate_gives_back_the_very_bits_and_has_a_gradient() -> None:
+    injector, hidden, memory = small_injector(), torch.randn(2, 6, HIDDEN), torch.randn(2, SLOTS, DIM)
+    hidden[0, 0] = -0.0
+    result = injector(hidden, memory)
+    assert torch.equal(bits(result), bits(hidden))
+    result.square().sum().backward()
+    assert injector.gate.grad.abs() > 1e-3
+
+
+def test_an_open_gate_lets_the_memory_through_and_all_weights_learn() -> None:
+    injector, hidden, memory = small_injector(0.5), torch.randn(2, 6, HIDDEN), torch.randn(2, SLOTS, DIM)
+    result = injector(hidden, memory)
+    assert not torch.allclose(result, hidden, atol=1e-3)
+    result.square().sum().backward()
+    assert all(parameter.grad.abs().sum() > 0 for parameter in injector.parameters())
+
+
+def test_slots_are_told_apart() -> None:
+    injector, hidden, memory = small_injector(0.5, spread=3), torch.randn(1, 6, HIDDEN), torch.randn(1, SLOTS, DIM)
+    assert not torch.allclose(injector(hidden, memory), injector(hidden, memory.flip(1)), atol=1e-4)
+
+
+def test_zero_memory_gives_no_weight_a_gradient() -> None:
+    injector, hidden = small_injector(0.5), torch.randn(2, 6, HIDDEN, requires_grad=True)
+    injector(hidden, torch.zeros(2, SLOTS, DIM)).square().sum().backward()
+    assert all(not parameter.grad.any() for parameter in injector.parameters())
+    assert torch.equal(hidden.grad, 2 * hidden.detach())
+
+
+def test_exact_add_has_the_gradient_of_a_sum() -> None:
+    hidden = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
+    residual = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(ExactAdd.apply, (hidden, residual))
+    zero = torch.zeros(3, 4, dtype=torch.float64, requires_grad=True)
+    ExactAdd.apply(hidden, zero).sum().backward()
+    assert torch.equal(zero.grad, torch.ones_like(zero))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_result_has_the_hidden_states_dtype(dtype: torch.dtype) -> None:
+    memory, hidden = torch.randn(2, SLOTS, DIM), torch.randn(2, 6, HIDDEN).to(dtype)
+    assert small_injector(0.5)(hidden, memory).dtype == dtype
+    assert small_injector(0.5).to(torch.bfloat16)(hidden, memory).dtype == dtype
+
+
+def test_each_sample_reads_its_own_memory() -> None:
+    injector, hidden, memory = small_injector(0.5), torch.randn(3, 6, HIDDEN), torch.randn(3, SLOTS, DIM)
+    together = injector(hidden, memory)
+    for row in range(3):
+        torch.testing.assert_close(together[row : row + 1], injector(hidden[row : row + 1], memory[row : row + 1]))
+
+
+def test_it_can_be_copied() -> None:
+    injector, hidden, memory = small_injector(0.5), torch.randn(1, 2, HIDDEN), torch.randn(1, SLOTS, DIM)
+    assert torch.equal(copy.deepcopy(injector)(hidden, memory), injector(hidden, memory))

@@ -1,0 +1,96 @@
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from world_modality.errors import UserError
+from world_modality.memory.modes import MODES, MemoryInputs, MemoryMode, find_mode, register
+from world_modality.memory.standardiser import Standardiser
+from world_modality.study.specs import TrainMode
+
+DIM, SLOTS, BATCH = 5, 4, 3
+
+
+def inputs(seeds: tuple[int, ...] = (1, 2, 3), standardiser: Standardiser | None = None) -> MemoryInputs:
+    generator = torch.Generator().manual_seed(0)
+    return MemoryInputs(
+        slots=SLOTS,
+        seeds=seeds,
+        standardiser=standardiser or Standardiser(DIM),
+        history=torch.randn(len(seeds), 2, DIM, generator=generator),
+        prediction=torch.randn(len(seeds), SLOTS, DIM, generator=generator),
+    )
+
+
+def test_the_study_and_the_registry_know_the_same_modes() -> None:
+    assert set(get_args(TrainMode)) == set(MODES)
+
+
+@pytest.mark.parametrize("name", sorted(MODES))
+def test_a_mode_leaves_the_global_generators_alone_and_depends_on_its_seeds_alone(name: str) -> None:
+    before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()
+    first = find_mode(name).memory(inputs())
+    torch.manual_seed(99)
+    second = find_mode(name).memory(inputs())
+    torch.set_rng_state(before)
+    find_mode(name).memory(inputs())
+    assert torch.equal(torch.get_rng_state(), before)
+    assert (np.random.get_state()[1] == numpy_before).all()
+    if name == "disabled":
+        assert first is None
+    else:
+        assert first.shape == (BATCH, SLOTS, DIM)
+        assert torch.equal(first, second)
+
+
+def test_what_the_modes_hold_and_need() -> None:
+    given = inputs()
+    assert not find_mode("zero").memory(given).any()
+    assert find_mode("pred").memory(given) is given.prediction
+    assert [name for name in MODES if MODES[name].needs_history] == ["pred"]
+    assert [name for name in MODES if not MODES[name].needs_world] == ["disabled"]
+
+
+def test_random_memory_is_keyed_by_sample() -> None:
+    draw = find_mode("random").memory
+    together, apart = draw(inputs((7, 8, 9))), [draw(inputs((seed,))) for seed in (9, 8, 7)]
+    # Not bit for bit: a product of another size may sum in another order.
+    torch.testing.assert_close(together, torch.cat(apart[::-1]))
+    assert not torch.allclose(together[0], together[1])
+
+
+def test_random_memory_has_the_latents_mean_and_covariance() -> None:
+    rng = np.random.default_rng(3)
+    mixing = rng.normal(size=(DIM, DIM)) * [3, 1, 0.5, 0.2, 2]
+    latents = (rng.normal(size=(4000, DIM)) @ mixing.T + [10, -3, 0, 2, 1]).astype(np.float32)
+    covariance = np.cov(latents.T, bias=True)
+    values, vectors = np.linalg.eigh(covariance)
+    standardiser = Standardiser(DIM)
+    standardiser.fit(latents.mean(0), (vectors * np.sqrt(values)).astype(np.float32))
+    drawn = find_mode("random").memory(inputs(tuple(range(3000)), standardiser))
+    back = (drawn * standardiser.scale + standardiser.mean).flatten(0, 1).numpy()
+    assert np.allclose(back.mean(0), latents.mean(0), atol=0.15)
+    assert np.allclose(np.cov(back.T, bias=True), covariance, atol=0.04 * np.abs(covariance).max())
+
+
+def test_adding_a_mode_is_one_class_and_its_name_is_taken_once() -> None:
+    class Ones(MemoryMode):
+        name = "ones-for-a-test"
+
+        def memory(self, inputs: MemoryInputs) -> Tensor:
+            return torch.ones(inputs.shape)
+
+    try:
+        register(Ones)
+        assert find_mode("ones-for-a-test").memory(inputs()).sum() == BATCH * SLOTS * DIM
+        with pytest.raises(ValueError, match="twice"):
+            register(Ones)
+    finally:
+        MODES.pop("ones-for-a-test")
+
+
+def test_an_unknown_mode_is_named_with_the_choices() -> None:
+    with pytest.raises(UserError, match="'predicted' is not a memory mode; choose one of disabled, zero, pred, random"):
+        find_mode("predicted")

@@ -1,0 +1,122 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from world_modality.memory.prophet import Prophet, score
+
+DIM, CONTEXT, HORIZON = 6, 3, 4
+
+
+def small_prophet(delta: bool = True) -> Prophet:
+    torch.manual_seed(0)
+    return Prophet(dim=DIM, context=CONTEXT, horizon=HORIZON, width=16, layers=2, heads=4, delta=delta)
+
+
+def test_it_predicts_k_latents_and_adds_them_to_the_current_one_only_with_delta() -> None:
+    history = torch.randn(5, CONTEXT, DIM)
+    prophet = small_prophet()
+    assert prophet(history).shape == (5, HORIZON, DIM)
+    absolute = small_prophet(delta=False)
+    assert torch.equal(prophet(history), history[:, -1:] + absolute(history))
+
+
+def test_the_order_of_the_history_and_of_the_slots_matters() -> None:
+    # Of the older frames only: the current one is also added to the prediction.
+    prophet, history = small_prophet(delta=False), torch.randn(2, CONTEXT, DIM)
+    assert not torch.allclose(prophet(history), prophet(history[:, [1, 0, 2]]), atol=1e-4)
+    prediction = prophet(history)
+    assert not torch.allclose(prediction[:, 0], prediction[:, 1], atol=1e-4)
+
+
+def test_training_and_inference_agree() -> None:
+    prophet, history = small_prophet(), torch.randn(3, CONTEXT, DIM)
+    with torch.no_grad():
+        torch.testing.assert_close(prophet.eval()(history), prophet.train()(history))
+
+
+def reference_loss(prediction, current, future, valid, delta) -> np.ndarray:
+    """The document's formula with loops."""
+    losses = np.zeros(valid.shape)
+    for b, k in np.argwhere(valid):
+        origin = current[b] if delta else 0
+        guess, truth = prediction[b, k] - origin, future[b, k] - origin
+        norms = np.linalg.norm(guess) * np.linalg.norm(truth)
+        error = np.abs(guess - truth)
+        huber = np.where(error < 1, error**2 / 2, error - 0.5).mean()
+        losses[b, k] = (1 - guess @ truth / norms if np.linalg.norm(truth) > 1e-6 else 0) + huber
+    return losses
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**31), batch=st.integers(1, 5), delta=st.booleans())
+def test_the_loss_equals_its_formula(seed: int, batch: int, delta: bool) -> None:
+    rng = np.random.default_rng(seed)
+    prediction, future = rng.normal(size=(2, batch, HORIZON, DIM)) * rng.uniform(0.1, 4)
+    current, valid = rng.normal(size=(batch, DIM)), rng.random((batch, HORIZON)) < 0.6
+    result = score(
+        *(torch.tensor(x, dtype=torch.float32) for x in (prediction, current, future)), torch.tensor(valid), delta=delta
+    )
+    expected = reference_loss(prediction, current, future, valid, delta)
+    np.testing.assert_allclose(result.losses.numpy(), expected, atol=1e-4)
+    assert result.loss().item() == pytest.approx(expected.sum() / max(valid.sum(), 1), abs=1e-4)
+    np.testing.assert_allclose(result.loss_per_sample().numpy(), expected.sum(1) / valid.sum(1).clip(min=1), atol=1e-4)
+
+
+def test_targets_past_the_end_of_an_episode_have_no_influence() -> None:
+    prophet, history = small_prophet(), torch.randn(2, CONTEXT, DIM)
+    valid = torch.tensor([[True, True, False, False], [True, False, False, False]])
+    future = torch.randn(2, HORIZON, DIM)
+    gradients = []
+    for garbage in (0.0, 1e4):
+        prophet.zero_grad()
+        target = torch.where(valid[..., None], future, torch.full_like(future, garbage))
+        result = score(prophet(history), history[:, -1], target, valid, delta=True)
+        result.loss().backward()
+        gradients.append([result.summary(), [p.grad.clone() for p in prophet.parameters()]])
+    assert gradients[0][0] == gradients[1][0]
+    assert all(torch.equal(a, b) for a, b in zip(gradients[0][1], gradients[1][1], strict=True))
+
+
+def test_a_future_that_does_not_change_gives_a_finite_loss_without_direction() -> None:
+    history = torch.randn(2, CONTEXT, DIM)
+    future = history[:, -1:].expand(-1, HORIZON, -1)
+    prediction = future.clone().requires_grad_()
+    result = score(prediction, history[:, -1], future, torch.ones(2, HORIZON, dtype=torch.bool), delta=True)
+    result.loss().backward()
+    assert result.loss() == 0
+    assert torch.isfinite(prediction.grad).all()
+
+
+def test_the_summary_compares_with_persistence() -> None:
+    current = torch.randn(3, DIM)
+    future = current[:, None] + 0.3 * torch.randn(3, HORIZON, DIM)
+    valid = torch.ones(3, HORIZON, dtype=torch.bool)
+    perfect = score(future, current, future, valid, delta=True).summary()
+    lazy = score(current[:, None].expand(-1, HORIZON, -1), current, future, valid, delta=True).summary()
+    assert perfect["world_cos"] == pytest.approx(1)
+    assert lazy["world_cos"] == pytest.approx(lazy["world_cos_persistence"])
+    assert perfect["world_cos_persistence"] == pytest.approx(lazy["world_cos_persistence"])
+    cosine = torch.nn.functional.cosine_similarity(current, future[:, 1], dim=-1).mean()
+    assert lazy["world_cos_2"] == pytest.approx(cosine.item(), abs=1e-6)
+    empty = score(future, current, future, torch.zeros_like(valid), delta=True).summary()
+    assert set(empty) == set(perfect)
+    assert all(value == 0 for value in empty.values())
+
+
+def test_it_learns_a_future_that_its_history_tells() -> None:
+    torch.manual_seed(0)
+    prophet = small_prophet()
+    optimiser = torch.optim.Adam(prophet.parameters(), 3e-3)
+    for _ in range(200):
+        path = [torch.randn(64, DIM)]
+        while len(path) < CONTEXT + HORIZON:
+            path.append(path[-1].roll(1, dims=-1))  # nothing stays, everything is foreseeable
+        history, future = torch.stack(path, 1).split([CONTEXT, HORIZON], dim=1)
+        result = score(prophet(history), history[:, -1], future, torch.ones(64, HORIZON, dtype=torch.bool), delta=True)
+        optimiser.zero_grad()
+        result.loss().backward()
+        optimiser.step()
+    summary = result.summary()
+    assert summary["world_cos"] > summary["world_cos_persistence"] + 0.5

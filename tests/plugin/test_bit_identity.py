@@ -1,0 +1,185 @@
+"""At the start, and with zero memory whatever the world's weights, the policy is SmolVLA bit for bit."""
+
+import copy
+from collections.abc import Iterator
+from contextlib import nullcontext
+from typing import Any
+
+import pytest
+import torch
+from lerobot.policies.rtc.configuration_rtc import RTCConfig
+from support.tiny_policy import CONTEXT, LATENT_DIM, TinyWorld, build_tiny_world, save_backbone_with_weights
+
+from world_modality.memory.modes import MODES
+
+FRAMES = (0, 5, 13, 14, 44)
+WORLD_MODES = sorted(set(MODES) - {"disabled"})
+
+
+@pytest.fixture(scope="module", params=["float32", "bfloat16 weights", "bfloat16 autocast"])
+def precision(
+    request: pytest.FixtureRequest, tiny: TinyWorld, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[TinyWorld, Any]]:
+    """A world and the context its forward passes run in; loading VLM weights makes VLM and expert bfloat16."""
+    if request.param == "bfloat16 weights":
+        root = tmp_path_factory.mktemp("bfloat16")
+        backbone = save_backbone_with_weights(root / "backbone")
+        yield build_tiny_world(root, vlm_model_name=str(backbone), load_vlm_weights=True), nullcontext
+    elif request.param == "bfloat16 autocast":
+        yield tiny, lambda: torch.autocast("cpu", torch.bfloat16)
+    else:
+        yield tiny, nullcontext
+
+
+def loss_and_gradients(policy: Any, batch: dict[str, Any], context: Any) -> tuple[float, dict[str, torch.Tensor]]:
+    generator = torch.Generator().manual_seed(0)
+    count, config = len(batch["index"]), policy.config
+    noise = torch.randn(count, config.chunk_size, config.max_action_dim, generator=generator)
+    time = torch.rand(count, generator=generator)
+    policy.train()
+    policy.zero_grad()
+    with context():
+        loss, info = policy(dict(batch), noise=noise, time=time)
+    loss.backward()
+    gradients = {name: p.grad.clone() for name, p in policy.named_parameters() if p.grad is not None}
+    return info.get("flow_loss", info["loss"]), gradients
+
+
+def chunk(policy: Any, world: TinyWorld, context: Any) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    noise = torch.randn(len(FRAMES), policy.config.chunk_size, policy.config.max_action_dim, generator=generator)
+    history = 5 + 4 * torch.randn(len(FRAMES), CONTEXT, LATENT_DIM, generator=generator)
+    observation = {**world.observation(*FRAMES), "observation.world_history": history}
+    with context():
+        return policy.predict_action_chunk(observation, noise=noise)
+
+
+@pytest.mark.parametrize("mode", sorted(MODES))
+def test_at_init_loss_gradients_and_actions_are_smolvlas(precision: tuple[TinyWorld, Any], mode: str) -> None:
+    world, context = precision
+    batch, stock, policy = world.batch(*FRAMES), world.stock(), world.policy(mode)
+    dtypes = {parameter.dtype for parameter in stock.parameters()}
+    assert (torch.bfloat16 in dtypes) == stock.config.load_vlm_weights
+    assert dtypes == {p.dtype for name, p in policy.named_parameters() if not name.startswith("world.")}
+    loss, gradients = loss_and_gradients(stock, batch, context)
+    own_loss, own_gradients = loss_and_gradients(policy, batch, context)
+    assert own_loss == loss
+    assert {name for name in own_gradients if not name.startswith("world.")} == set(gradients)
+    for name, gradient in gradients.items():
+        assert torch.equal(own_gradients[name], gradient), name
+    assert torch.equal(chunk(policy, world, context), chunk(stock, world, context))
+    assert set(stock.state_dict()) == {name for name in policy.state_dict() if not name.startswith("world.")} - {
+        "keyed_step"
+    }
+
+
+def test_the_reference_is_sensitive(precision: tuple[TinyWorld, Any]) -> None:
+    """An open gate does change loss, gradients and actions: the comparison above can fail."""
+    world, context = precision
+    policy, batch = world.policy("pred"), world.batch(*FRAMES)
+    loss, gradients = loss_and_gradients(policy, batch, context)
+    actions = chunk(policy, world, context)
+    with torch.no_grad():
+        policy.world.injector.gate.fill_(1.0)
+    open_loss, open_gradients = loss_and_gradients(policy, batch, context)
+    assert open_loss != loss
+    assert not torch.equal(open_gradients["model.action_out_proj.weight"], gradients["model.action_out_proj.weight"])
+    assert not torch.equal(chunk(policy, world, context), actions)
+
+
+@pytest.mark.parametrize("mode", ["pred", "random"])
+def test_the_closed_gate_has_a_gradient(precision: tuple[TinyWorld, Any], mode: str) -> None:
+    world, context = precision
+    _, gradients = loss_and_gradients(world.policy(mode), world.batch(*FRAMES), context)
+    assert gradients["world.injector.gate"].abs() > 1e-6
+
+
+@pytest.mark.parametrize("gate", [-3.0, 0.01, 2.0])
+def test_zero_memory_with_any_world_weights_gives_smolvlas_actions(
+    precision: tuple[TinyWorld, Any], gate: float
+) -> None:
+    world, context = precision
+    policy, stock = world.policy("pred"), world.stock()
+    policy.config.world_memory_mode_rollout = "zero"
+    generator = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for parameter in policy.world.parameters():
+            parameter.copy_(3 * torch.randn(parameter.shape, generator=generator))
+        policy.world.injector.gate.fill_(gate)
+    calls = []
+    policy.world.injector.register_forward_hook(lambda *_: calls.append(1))
+    actions, expected = chunk(policy, world, context), chunk(stock, world, context)
+    assert len(calls) == policy.config.num_steps  # computed, not bypassed
+    assert torch.equal(actions.view(torch.int32), expected.view(torch.int32))
+    policy.config.world_memory_mode_rollout = "disabled"
+    assert torch.equal(chunk(policy, world, context).view(torch.int32), expected.view(torch.int32))
+    assert len(calls) == policy.config.num_steps
+    policy.config.world_memory_mode_rollout = "pred"
+    assert not torch.equal(chunk(policy, world, context), expected)
+
+
+@pytest.mark.parametrize("mode", ["zero", "pred"])
+def test_real_time_chunking_is_smolvlas(tiny: TinyWorld, mode: str) -> None:
+    policies = [tiny.stock(), tiny.policy(mode)]
+    chunks = []
+    for policy in policies:
+        policy.config.rtc_config = RTCConfig(enabled=True, execution_horizon=3)
+        policy.init_rtc_processor()
+        generator = torch.Generator().manual_seed(1)
+        noise = torch.randn(1, policy.config.chunk_size, policy.config.max_action_dim, generator=generator)
+        rest = torch.randn(1, 4, policy.config.max_action_dim, generator=generator)
+        history = torch.randn(1, CONTEXT, LATENT_DIM, generator=generator)
+        observation = {**tiny.observation(20), "observation.world_history": history}
+        chunks.append(
+            policy.predict_action_chunk(observation, noise=noise, inference_delay=1, prev_chunk_left_over=rest)
+        )
+    assert torch.equal(*chunks)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, LATENT_DIM), (2, CONTEXT, LATENT_DIM), (1, CONTEXT, LATENT_DIM - 1)])
+def test_a_history_of_another_shape_is_refused(tiny: TinyWorld, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="world_history must be"):
+        tiny.policy("pred").predict_action_chunk(
+            {**tiny.observation(3), "observation.world_history": torch.zeros(shape)}
+        )
+
+
+@pytest.mark.parametrize("mode", sorted(MODES))
+def test_the_global_generator_is_left_as_smolvla_leaves_it(tiny: TinyWorld, mode: str) -> None:
+    checkpoint, batch = tiny.checkpoint(mode, world_latents=str(tiny.latents)), tiny.batch(*FRAMES)
+    states = []
+    for load in (tiny.stock, lambda: tiny.load(checkpoint)):
+        torch.manual_seed(3)
+        policy = load()
+        states.append(torch.get_rng_state())
+        policy.train()
+    assert torch.equal(*states)
+    before = torch.get_rng_state()
+    policy(dict(batch))[0].backward()
+    chunk(policy, tiny, nullcontext)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("mode", sorted(MODES))
+def test_a_copied_policy_is_its_own(tiny: TinyWorld, mode: str) -> None:
+    policy = tiny.policy(mode, f"{mode}-open", world_gate_init=0.8)
+    batch = tiny.batch(*FRAMES)
+    twin = copy.deepcopy(policy)
+    assert torch.equal(chunk(twin, tiny, nullcontext), chunk(policy, tiny, nullcontext))
+    assert loss_and_gradients(twin, batch, nullcontext)[0] == loss_and_gradients(policy, batch, nullcontext)[0]
+    if mode != "disabled":
+        assert twin._latents is policy._latents
+        before = chunk(policy, tiny, nullcontext)
+        with torch.no_grad():
+            twin.world.injector.gate.fill_(-2.0)
+        assert torch.equal(chunk(policy, tiny, nullcontext), before)
+        assert mode == "zero" or not torch.equal(chunk(twin, tiny, nullcontext), before)
+
+
+@pytest.mark.parametrize("mode", WORLD_MODES)
+def test_a_saved_policy_comes_back(tiny: TinyWorld, mode: str, tmp_path: Any) -> None:
+    policy = tiny.policy(mode, f"{mode}-open", world_gate_init=0.8)
+    policy.save_pretrained(tmp_path)
+    again = type(policy).from_pretrained(tmp_path, strict=True)
+    assert again._latents is None
+    assert torch.equal(chunk(again, tiny, nullcontext), chunk(policy, tiny, nullcontext))

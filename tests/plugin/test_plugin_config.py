@@ -1,0 +1,136 @@
+from dataclasses import fields
+from pathlib import Path
+
+import draccus
+import pytest
+from lerobot.configs import PreTrainedConfig
+from lerobot.configs.train import TrainPipelineConfig
+from support.tiny_policy import ENCODER, TinyWorld, tiny_config
+
+from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig, encoder_fields, world_fields
+from world_modality.errors import UserError
+from world_modality.study.specs import EncoderSpec, WorldSpec
+
+OWN = [field for field in fields(SmolVLAWorldConfig) if field.name.startswith("world_")]
+WORLD = WorldSpec(
+    context=3,
+    horizon=5,
+    heads=4,
+    prophet_layers=1,
+    prophet_width=64,
+    delta=False,
+    lambda_world=0.7,
+    gate_init=0.25,
+)
+
+
+def config_of(**own: object) -> SmolVLAWorldConfig:
+    return SmolVLAWorldConfig(**{**vars(tiny_config()), **own})
+
+
+CASES = [
+    {
+        "world_memory_mode_train": "zero",
+        "world_memory_mode_rollout": "disabled",
+        "world_context": 7,
+        "world_delta": False,
+    },
+    {
+        "world_latents": "a b/c=d",
+        "world_camera": "image2",
+        "world_lambda": 1.0,
+        "world_gate_init": -0.5,
+        "world_seed": 9,
+    },
+    {**encoder_fields(ENCODER, "image2"), "world_encoder_digest": "1234567890123456", "world_lr": 1e-5},
+]
+
+
+@pytest.mark.parametrize("own", CASES)
+def test_a_config_survives_its_file_and_the_command_line(own: dict[str, object], tmp_path: Path) -> None:
+    config = config_of(**own)
+    config.save_pretrained(tmp_path)
+    assert PreTrainedConfig.from_pretrained(tmp_path) == config
+    flags = [f"--{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in own.items()]
+    config_of().save_pretrained(tmp_path)
+    assert PreTrainedConfig.from_pretrained(tmp_path, cli_overrides=flags) == config
+
+
+@pytest.mark.parametrize("digest", ["1e15", "0000000000000000", "12345678e0123456", "true"])
+def test_a_files_digest_stays_text(digest: str, tmp_path: Path) -> None:
+    config_of(world_encoder_digest=digest).save_pretrained(tmp_path)
+    assert PreTrainedConfig.from_pretrained(tmp_path).world_encoder_digest == digest
+
+
+def test_every_own_field_is_a_flat_flag() -> None:
+    flags = [
+        f"--policy.{field.name}={str(field.default).lower() if field.type == 'bool' else field.default}"
+        for field in OWN
+    ]
+    arguments = ["--dataset.repo_id=local/x", "--policy.type=smolvla_world", "--policy.device=cpu", *flags]
+    policy = draccus.parse(TrainPipelineConfig, args=arguments).policy
+    assert {field.name: getattr(policy, field.name) for field in OWN} == {field.name: field.default for field in OWN}
+
+
+def test_the_train_configuration_survives_with_its_optimizer(tmp_path: Path) -> None:
+    config = TrainPipelineConfig.from_pretrained  # the way a resumed run reads it
+    arguments = ["--dataset.repo_id=local/x", "--policy.type=smolvla_world", "--policy.device=cpu"]
+    pipeline = draccus.parse(TrainPipelineConfig, args=arguments)
+    pipeline.optimizer, pipeline.scheduler = (
+        pipeline.policy.get_optimizer_preset(),
+        pipeline.policy.get_scheduler_preset(),
+    )
+    pipeline.save_pretrained(tmp_path)
+    assert config(tmp_path).optimizer == pipeline.optimizer
+
+
+def test_specs_become_fields_and_come_back() -> None:
+    folder = EncoderSpec(
+        **{**ENCODER.model_dump(), "source": "folder", "name": "/somewhere/on/a/machine", "revision": "ab"}
+    )
+    for encoder in (ENCODER, folder):
+        config = config_of(**world_fields(WORLD), **encoder_fields(encoder, "image2"))
+        assert config.encoder_spec.address() == encoder.address()
+        assert "/somewhere" not in str(vars(config))
+        config.require_encoder(encoder, "image2")
+    assert (config.world_lambda, config.world_context, config.world_delta) == (0.7, 3, False)
+
+
+@pytest.mark.parametrize(
+    ("change", "camera", "named"),
+    [
+        ({"frames": 4}, "image", "world_encoder_frames"),
+        ({"image_size": 64}, "image", "world_encoder_image_size"),
+        ({"revision": "x"}, "image", "world_encoder_revision"),
+        ({"dtype": "float16"}, "image", "world_encoder_dtype"),
+        ({}, "image2", "world_camera"),
+    ],
+)
+def test_another_encoder_is_refused(change: dict[str, object], camera: str, named: str) -> None:
+    config = config_of(**encoder_fields(ENCODER, "image"))
+    with pytest.raises(UserError, match=named):
+        config.require_encoder(EncoderSpec(**{**ENCODER.model_dump(), **change}), camera)
+
+
+@pytest.mark.parametrize(
+    ("own", "named"),
+    [
+        ({"world_memory_mode_train": "off"}, "'off' is not a memory mode"),
+        ({"world_memory_mode_rollout": "oracl"}, "'oracl' is not a memory mode"),
+        ({"world_memory_mode_train": "disabled", "world_memory_mode_rollout": "pred"}, "without world modules"),
+        ({"world_horizon": 0}, "world_horizon"),
+        ({"world_prophet_width": 30}, "world_prophet_width"),
+        ({"world_camera": "top"}, "world_camera"),
+        ({"world_encoder_kind": "clip"}, "world_encoder_kind"),
+    ],
+)
+def test_a_senseless_value_is_named(own: dict[str, object], named: str) -> None:
+    with pytest.raises(UserError, match=named):
+        config_of(**own)
+
+
+def test_latents_of_another_policy_are_refused(tiny: TinyWorld) -> None:
+    with pytest.raises(UserError, match="world_latent_dim is 13"):
+        tiny.checkpoint("pred", "wrong-width", world_latent_dim=13)
+    with pytest.raises(UserError, match="world_encoder_frames"):
+        tiny.checkpoint("pred", "wrong-encoder", **{**encoder_fields(ENCODER, "image"), "world_encoder_frames": 9})

@@ -1,0 +1,151 @@
+"""Training through LeRobot's own step: the world modules do not touch the base policy by any side path."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from accelerate import Accelerator
+from lerobot.common.train_utils import load_training_state, save_checkpoint
+from lerobot.configs import DatasetConfig
+from lerobot.configs.train import TrainPipelineConfig
+from lerobot.optim.factory import make_optimizer_and_scheduler
+from lerobot.scripts.lerobot_train import update_policy
+from lerobot.utils.logging_utils import AverageMeter, MetricsTracker
+from support.tiny_policy import TinyWorld
+
+from world_modality.memory.modes import MODES
+
+STEPS = 4
+BATCHES = [(0, 5, 13, 14), (44, 20, 21, 30), (1, 2, 3, 29), (7, 40, 15, 28), (9, 10, 11, 12), (33, 34, 35, 36)]
+WORLD_MODES = sorted(set(MODES) - {"disabled"})
+# A clip that bites at every step, a rate at which weights move visibly, a world loss that dwarfs the flow loss.
+SETTINGS = {"optimizer_grad_clip_norm": 0.05, "optimizer_lr": 1e-2, "world_lr": 3e-2, "world_lambda": 50.0}
+
+
+class Training:
+    """A policy with LeRobot's optimiser, scheduler and metrics, as its training script makes them."""
+
+    def __init__(self, policy: Any) -> None:
+        self.policy = policy
+        self.config = TrainPipelineConfig(dataset=DatasetConfig(repo_id="local/tiny"), policy=policy.config, steps=100)
+        self.config.optimizer = policy.config.get_optimizer_preset()
+        self.config.scheduler = policy.config.get_scheduler_preset()
+        self.optimizer, self.scheduler = make_optimizer_and_scheduler(self.config, policy)
+        self.accelerator = Accelerator(step_scheduler_with_optimizer=False, cpu=True)
+
+    def run(self, world: TinyWorld, first: int, last: int) -> list[dict[str, float]]:
+        """Steps ``first`` to ``last`` (exclusive) and what each reported."""
+        reports = []
+        for step in range(first, last):
+            tracker = MetricsTracker(
+                4, 45, 3, {key: AverageMeter(key) for key in ("loss", "grad_norm", "lr", "update_s")}
+            )
+            _, report = update_policy(
+                tracker,
+                self.policy,
+                world.batch(*BATCHES[step]),
+                self.optimizer,
+                self.config.optimizer.grad_clip_norm,
+                self.accelerator,
+                self.scheduler,
+            )
+            reports.append({**report, "tracked_loss": tracker.loss.avg})
+        return reports
+
+
+def base_weights(policy: Any) -> dict[str, torch.Tensor]:
+    return {name: value for name, value in policy.state_dict().items() if not name.startswith("world.")}
+
+
+def assert_equal(own: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    assert own.keys() == other.keys()
+    for name, value in own.items():
+        assert torch.equal(value, other[name]), name
+
+
+@pytest.fixture(scope="module")
+def e0(tiny: TinyWorld) -> tuple[Any, list[dict[str, float]]]:
+    policy = tiny.policy("disabled", "arms-disabled", **SETTINGS)
+    return policy, Training(policy).run(tiny, 0, STEPS)
+
+
+def test_zero_memory_trains_the_base_to_the_weights_of_no_memory(tiny: TinyWorld, e0: Any) -> None:
+    policy = tiny.policy("zero", "arms-zero", **SETTINGS)
+    before = {name: value.clone() for name, value in policy.state_dict().items()}
+    reports = Training(policy).run(tiny, 0, STEPS)
+    assert_equal(base_weights(policy), base_weights(e0[0]))
+    assert [report["flow_loss"] for report in reports] == [report["flow_loss"] for report in e0[1]]
+    # The comparison means something: base and Prophet moved.
+    assert not torch.equal(before["model.action_out_proj.weight"], policy.state_dict()["model.action_out_proj.weight"])
+    assert not torch.equal(before["world.prophet.slots"], policy.world.prophet.slots)
+    assert policy.keyed_step == STEPS
+
+
+def test_one_clip_over_all_groups_would_have_shown(tiny: TinyWorld, e0: Any) -> None:
+    policy = tiny.policy("zero", "arms-zero", **SETTINGS)
+    training = Training(policy)
+    training.config.optimizer.grad_clip_norm = SETTINGS["optimizer_grad_clip_norm"]
+    training.run(tiny, 0, STEPS)
+    own, other = base_weights(policy), base_weights(e0[0])
+    assert not all(torch.equal(own[name], other[name]) for name in own)
+
+
+@pytest.mark.parametrize("mode", ["pred", "random"])
+def test_with_memory_the_first_step_is_the_same_and_later_ones_are_not(tiny: TinyWorld, e0: Any, mode: str) -> None:
+    reports = Training(tiny.policy(mode, f"arms-{mode}", **SETTINGS)).run(tiny, 0, STEPS)
+    assert reports[0]["flow_loss"] == e0[1][0]["flow_loss"]
+    assert reports[-1]["flow_loss"] != e0[1][-1]["flow_loss"]
+    assert reports[0]["world_gate"] == 0
+    assert reports[-1]["world_gate"] != 0
+
+
+@pytest.mark.parametrize("mode", sorted(MODES))
+def test_a_resumed_training_ends_with_the_same_weights(tiny: TinyWorld, tmp_path: Path, mode: str) -> None:
+    policy = tiny.policy(mode, f"arms-{mode}", **SETTINGS)
+    straight = Training(policy)
+    straight.run(tiny, 0, 2)
+    save_checkpoint(tmp_path, 2, straight.config, policy, straight.optimizer, straight.scheduler)
+    expected = straight.run(tiny, 2, STEPS)
+
+    resumed = Training(tiny.load(tmp_path / "pretrained_model"))
+    step, resumed.optimizer, resumed.scheduler = load_training_state(tmp_path, resumed.optimizer, resumed.scheduler)
+    assert step == resumed.policy.keyed_step == 2
+    torch.rand(17)  # a resumed run's global generator is not where the first one's was
+    assert resumed.run(tiny, 2, STEPS) == expected
+    assert_equal(resumed.policy.state_dict(), policy.state_dict())
+    for own, other in zip(resumed.optimizer.param_groups, straight.optimizer.param_groups, strict=True):
+        assert {k: v for k, v in own.items() if k != "params"} == {k: v for k, v in other.items() if k != "params"}
+
+
+@pytest.mark.parametrize("mode", sorted(MODES))
+def test_every_trainable_parameter_is_in_exactly_one_group(tiny: TinyWorld, mode: str) -> None:
+    policy = tiny.policy(mode)
+    groups = policy.get_optim_params()
+    assert [group["name"] for group in groups] == (["base"] if mode == "disabled" else ["base", "world"])
+    members = [id(parameter) for group in groups for parameter in group["params"]]
+    assert sorted(members) == sorted(id(p) for p in policy.parameters() if p.requires_grad)
+    if mode != "disabled":
+        assert {id(p) for p in policy.world.parameters()} == {id(p) for p in groups[1]["params"]}
+
+
+def test_the_schedule_scales_each_groups_own_rate(tiny: TinyWorld) -> None:
+    training = Training(tiny.policy("pred", "arms-pred", **SETTINGS))
+    for _ in range(3):
+        base, world = (group["lr"] for group in training.optimizer.param_groups)
+        assert world / base == pytest.approx(3)
+        training.optimizer.step()
+        training.scheduler.step()
+
+
+def test_the_loss_is_flow_plus_weighted_world_loss(tiny: TinyWorld) -> None:
+    policy, batch = tiny.policy("pred").train(), tiny.batch(*BATCHES[0])
+    loss, report = policy(dict(batch))
+    assert report["loss"] == loss.item()
+    assert loss.item() == pytest.approx(report["flow_loss"] + 0.2 * report["world_loss"])
+    each, report_each = policy(dict(batch), reduction="none")
+    assert each.shape == (4,)
+    assert report_each["loss"] == pytest.approx(each.mean().item())
+    flow = tiny.policy("disabled").train()(dict(batch), reduction="none")[0]
+    assert (each > flow).tolist() == [True, True, False, True]  # frame 13 ends its episode: nothing to predict
+    assert each[2] == flow[2]

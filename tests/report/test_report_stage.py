@@ -1,0 +1,148 @@
+"""The files of a report, compared with golden ones. After a wanted change: WM_GOLDEN=write pytest tests/report."""
+
+import csv
+import json
+import os
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from world_modality.errors import UserError
+from world_modality.report.console import render_table
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def compare(name, content):
+    if os.environ.get("WM_GOLDEN") == "write":
+        GOLDEN.mkdir(exist_ok=True)
+        (GOLDEN / name).write_text(content)
+    assert content == (GOLDEN / name).read_text()
+
+
+@pytest.mark.parametrize("name", ["table.md", "table.csv"])
+def test_the_files_are_as_in_the_golden_ones(toy, report, name):
+    folder, _ = report(toy)
+    compare(name, (folder / name).read_text())
+
+
+def test_the_console_table_is_as_in_the_golden_one(toy, report):
+    folder, _ = report(toy)
+    compare("console.txt", render_table(json.loads((folder / "table.json").read_text())) + "\n")
+
+
+def test_csv_and_json_tell_the_same(toy, report):
+    folder, facts = report(toy)
+    table = json.loads((folder / "table.json").read_text())
+    rows = list(csv.DictReader((folder / "table.csv").open()))
+    rates = [row for row in rows if row["kind"] == "rate"]
+    assert [(r["column"], int(r["successes"]), float(r["low"])) for r in rates] == [
+        (r["column"], r["successes"], r["low"]) for r in table["rates"]
+    ]
+    assert len(rows) - len(rates) == len(table["differences"])
+    assert facts == {"episodes": 40, "failed_checks": []}
+
+
+def test_cost_and_keys_reach_back_to_the_data(toy, report):
+    folder, _ = report(toy)
+    table = json.loads((folder / "table.json").read_text())
+    cost = {entry["stage"]: (entry["runs"], entry["seconds"]) for entry in table["wall_time"]}
+    assert cost == {"dataset": (1, 600.0), "rollout": (10, 300.0), "train": (3, 360.0)}
+    assert len(table["stages"]) == 14
+    assert table["versions"]["torch"] == "2.11.0"
+
+
+def test_a_missing_record_upstream_is_named(toy, report):
+    toy.write()
+    original = toy._training
+    toy._training = lambda arm, seed: _without_dataset(original(arm, seed), toy.root)
+    with pytest.raises(UserError, match=r"dataset/data/DONE\.json is missing"):
+        report(toy)
+
+
+def _without_dataset(folder, root):
+    (root / "dataset" / "data" / "DONE.json").unlink(missing_ok=True)
+    return folder
+
+
+class Page(HTMLParser):
+    """Checks nesting, collects what a browser would fetch and what a screen reader would say of figures."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.fetched, self.figures, self.headings = [], [], [], []
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.fetched += [attributes[name] for name in ("src", "href") if name in attributes]
+        if tag == "svg":
+            self.figures.append(attributes)
+        if tag in ("h1", "h2", "h3"):
+            self.headings.append(tag)
+        if tag not in ("meta", "br", "hr", "img", "input", "link"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        pass
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_whole_offline_and_readable_aloud(toy, report):
+    folder, _ = report(toy)
+    html = (folder / "report.html").read_text()
+    page = Page()
+    page.feed(html)
+    assert page.open == []
+    assert page.fetched == []
+    assert "url(" not in html
+    assert "@import" not in html
+    assert len(page.figures) == 6  # three panels of rates, the differences, loss and gate
+    assert all(figure["role"] == "img" and figure["aria-label"] for figure in page.figures)
+    assert 'lang="en"' in html
+    assert page.headings[0] == "h1"
+    assert page.headings.count("h1") == 1
+    assert re.search(r"<th scope=\"row\">E2 - E0</th><td class=\"number\">\+25.0 \[", html)
+    assert "&lt;1M parameters&gt;" in html
+
+
+def test_the_page_names_units_that_should_be_equal(toy, report):
+    toy.outcomes["E1"] = ("1100", "0010")
+    folder, facts = report(toy)
+    assert facts["failed_checks"] == ["E1 equals E0, unit by unit"]
+    assert "init state 13" in (folder / "report.html").read_text()
+
+
+def test_trainings_are_optional(toy, report, monkeypatch):
+    original = toy.write
+    monkeypatch.setattr(toy, "write", lambda: (*original()[:2], []))
+    folder, _ = report(toy)
+    assert "Action loss" not in (folder / "report.html").read_text()
+
+
+def test_a_constant_or_unreadable_metric_does_not_break_the_page(toy, report):
+    original = toy._training
+
+    def flat(arm, seed):
+        folder = original(arm, seed)
+        rows = [{"step": 1, "flow_loss": 0.5}, {"step": 2, "flow_loss": 0.5}, {"step": 3, "world_gate": float("nan")}]
+        (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + "\n")
+        return folder
+
+    toy._training = flat
+    folder, _ = report(toy)
+    html = (folder / "report.html").read_text()
+    assert "Action loss" in html
+    assert "NaN" not in html
+    assert "injector" not in html
+
+
+def test_curves_of_several_seeds_share_their_arms_colour(toy, report):
+    toy.seeds = (0, 1, 2)
+    folder, _ = report(toy)
+    html = (folder / "report.html").read_text()
+    assert html.count('class="curve s0"') == 3 + 1  # a line per seed and the legend
+    assert "E0, seed 2, from" in html

@@ -1,0 +1,66 @@
+import pytest
+
+from world_modality.errors import UserError
+from world_modality.report.results import Trial, load_results
+
+
+def load(toy):
+    spec, rollouts, _ = toy.write()
+    return load_results(spec, rollouts)
+
+
+def test_cells_are_found_by_key_whatever_their_order(toy):
+    results = load(toy)
+    assert results.columns == ("E0", "E1", "E2", "E2-zero", "E2-random")
+    assert results.trials == tuple(Trial(0, task, state, 0) for task in (0, 1) for state in range(10, 14))
+    assert results.records["E2"][Trial(0, 1, 12, 0)].success
+    assert results.modes("E2-random") == ("pred", "random")
+
+
+def test_a_cell_may_be_split_into_blocks(toy):
+    spec, rollouts, _ = toy.write()
+    folder = next(path for path in rollouts if path.parent.name == "keye200")
+    lines = (folder / "records.jsonl").read_text().splitlines(keepends=True)
+    block = folder.parent.parent / "block" / "artifact"
+    block.mkdir(parents=True)
+    (folder / "records.jsonl").write_text("".join(lines[:2]))
+    (block / "records.jsonl").write_text("".join(lines[2:]))
+    extra = spec.cells[[cell.rollout for cell in spec.cells].index("keye200")].model_copy(update={"rollout": "block"})
+    whole = load_results(spec.model_copy(update={"cells": (*spec.cells, extra)}), [*rollouts, block])
+    assert len(whole.trials) == 8
+    (folder / "records.jsonl").write_text("".join(lines))
+    with pytest.raises(UserError, match="two records of seed 0, task 0, init state 12"):
+        load_results(spec.model_copy(update={"cells": (*spec.cells, extra)}), [*rollouts, block])
+
+
+def test_a_missing_unit_is_refused(toy):
+    toy.outcomes["E2-zero"] = ("110", "0110")
+    with pytest.raises(UserError, match=r"E2-zero lacks 1 units that E0 holds \(first: seed 0, task 0, init state 13"):
+        load(toy)
+
+
+def test_an_extra_unit_is_refused(toy):
+    toy.outcomes["E1"] = ("11011", "0010")
+    with pytest.raises(UserError, match="E0 lacks 1 units that E1 holds"):
+        load(toy)
+
+
+def test_a_missing_cell_is_refused(toy):
+    spec, rollouts, _ = toy.write()
+    with pytest.raises(UserError, match="E0, seed 0, task 0 has no sealed rollout keye000"):
+        load_results(spec, [path for path in rollouts if path.parent.name != "keye000"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("environment_seed", 1), ("flow_seed", 1), ("init_state_digest", "f"), ("assets_digest", "b")]
+)
+def test_other_scenes_or_noise_are_refused(toy, name, value):
+    toy.edit = lambda column, values: values.update({name: value}) if column == "E2" else None
+    with pytest.raises(UserError, match="E2 and E0 met different scenes or noise at seed 0, task 0, init state 10"):
+        load(toy)
+
+
+def test_a_record_of_another_task_is_refused(toy):
+    toy.edit = lambda column, values: values.update(task=1) if column == "E2" else None
+    with pytest.raises(UserError, match="holds a record of task 1"):
+        load(toy)

@@ -1,0 +1,140 @@
+"""The whole stage on the real simulator, the real encoder and the real policy type, with random weights."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.tiny_checkpoints import ENCODER, plain_checkpoint, world_checkpoint
+from support.toy_results import ToyResults
+
+from world_modality.encoders.embedded import build_embedded_encoder
+from world_modality.errors import UserError
+from world_modality.rollout import stage
+from world_modality.rollout.records import read_records
+from world_modality.sim.assets import assets_digest
+from world_modality.sim.environment import Environment
+from world_modality.store.progress import Progress
+from world_modality.store.stage import StageContext
+from world_modality.study.specs import RolloutSpec, SimSpec
+
+WATCHED = []  # what every step of every rollout did
+
+
+class WatchedEnvironment(Environment):
+    def reset(self, init_state, seed):
+        super().reset(init_state, seed)
+        self.quiet = False
+        WATCHED.append(("start", init_state))
+
+    def step(self, action):
+        success = super().step(action)
+        if len(WATCHED) and not getattr(self, "quiet", True):
+            WATCHED.append(("step", np.asarray(action).tobytes(), self.qpos().tobytes()))
+        return success
+
+    def render(self, camera):
+        picture = super().render(camera)
+        WATCHED.append(("render", camera, picture.tobytes()))
+        return picture
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """A results tree with one sealed encoder and trainings of E0, E1 and E2 from the same weights."""
+    root = tmp_path_factory.mktemp("results")
+    plain = plain_checkpoint(root / "plain")
+    toy = ToyResults(root)
+    for mode in ("disabled", "zero", "pred"):
+        folder = toy._seal("train", mode, mode, 1.0, [])
+        world_checkpoint(folder / "pretrained_model", plain, mode)
+    build_embedded_encoder(ENCODER, seal_encoder(toy, ENCODER))
+    return root
+
+
+def seal_encoder(toy, spec):
+    folder = toy._seal("encoder", "encoder", "encoder", 1.0, [])
+    record = json.loads((folder.parent / "DONE.json").read_text()) | {"spec": spec.model_dump(mode="json")}
+    (folder.parent / "DONE.json").write_text(json.dumps(record))
+    return folder
+
+
+@pytest.fixture
+def roll(tree, tmp_path, monkeypatch):
+    """Run the stage; gives its records without wall time, and what the simulator saw."""
+    monkeypatch.setattr(stage, "Environment", WatchedEnvironment)
+
+    def run(trained, memory, states=(30,), name="cell"):
+        WATCHED.clear()
+        sim = SimSpec(
+            suite="libero_spatial",
+            assets="embedded",
+            assets_digest=assets_digest("embedded"),
+            camera_size=64,
+            render="fast",
+            settle_steps=2,
+        )
+        spec = RolloutSpec(
+            sim=sim, task=0, memory=memory, init_states=states, repeats=1, n_action_steps=6, num_steps=2, horizon=14
+        )
+        inputs: dict[str, tuple[Path, ...]] = {"checkpoint": (tree / "train" / trained / "artifact",)}
+        if memory == "pred":
+            inputs["encoder"] = (tree / "encoder" / "encoder" / "artifact",)
+        folder = tmp_path / name
+        context = StageContext("k", folder / "artifact", folder / "work", inputs, Progress("rollout"), 1)
+        facts = stage.run(spec, context)
+        records = read_records(folder / "artifact" / "records.jsonl")
+        assert facts["units"] == len(records) == len(states)
+        return [dataclasses.replace(record, wall_s=0.0) for record in records], list(WATCHED)
+
+    return run
+
+
+def test_e0_e1_and_zeroed_e2_do_the_same_to_the_last_bit(roll):
+    """Same actions, positions and pictures; none of them renders an extra frame or needs the encoder."""
+    (plain,), course = roll("disabled", "disabled", name="E0")
+    for trained in ("zero", "pred"):
+        (record,), other = roll(trained, "zero", name=f"{trained}-zero")
+        assert other == course
+        same = {"checkpoint": trained, "trained_memory": trained, "memory": "zero"}
+        assert record == dataclasses.replace(plain, **same)
+    kinds = [entry[0] for entry in course if entry[0] == "render"]
+    assert len(kinds) == 2 * plain.replans == 6
+    assert plain.steps == 14
+    assert plain.language.startswith("pick up the black bowl between the plate")
+
+
+def test_predicted_memory_acts_and_renders_its_window_alone(roll):
+    _, plain = roll("disabled", "disabled", name="E0")
+    (record,), course = roll("pred", "pred", name="E2")
+    renders = [entry[1] for entry in course if entry[0] == "render"]
+    # T + m - 1 = 5 frames end at each replan: four before each but the first, one camera.
+    assert renders.count("image2") == record.replans == 3
+    assert renders.count("image") == 3 + 4 + 4
+    assert [e[1] for e in course if e[0] == "step"] != [e[1] for e in plain if e[0] == "step"]
+    (again,), repeated = roll("pred", "pred", name="E2-again")
+    assert repeated == course
+    assert again == record
+
+
+def test_a_unit_does_not_depend_on_those_before_it(roll):
+    (_, second), both = roll("pred", "pred", states=(30, 31), name="both")
+    (alone,), course = roll("pred", "pred", states=(31,), name="alone")
+    assert alone == second
+    assert both[both.index(("start", 31)) :] == course
+
+
+def test_another_encoder_is_refused(roll, tree):
+    toy = ToyResults(tree)
+    seal_encoder(toy, ENCODER.model_copy(update={"frames": 2}))
+    try:
+        with pytest.raises(UserError, match="world_encoder_frames 4, not 2"):
+            roll("pred", "pred")
+    finally:
+        seal_encoder(toy, ENCODER)
+
+
+def test_an_initial_state_that_does_not_exist_is_named(roll):
+    with pytest.raises(UserError, match="no initial state 77"):
+        roll("disabled", "disabled", states=(77,))

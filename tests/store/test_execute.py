@@ -1,0 +1,175 @@
+"""A stage runs once, whatever is killed and however often it is started."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from support.store_process import UNITS, count, request
+
+from world_modality.errors import UserError
+from world_modality.store.execute import execute
+from world_modality.store.layout import StageFolder, stage_folder
+from world_modality.store.lock import is_locked
+from world_modality.store.record import read_record
+from world_modality.store.request import Input
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StageFolder:
+    return stage_folder(tmp_path, "policy", request().key)
+
+
+def start(root: Path, runner: str = "count", **environment: str) -> subprocess.Popen[str]:
+    tests = Path(__file__).parents[1]
+    return subprocess.Popen(
+        [sys.executable, "-m", "support.store_process", str(root), runner],
+        env=os.environ | {"PYTHONPATH": str(tests)} | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    return output.strip()
+
+
+def wait_for(condition: object, seconds: float = 30) -> None:
+    assert callable(condition)
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def units(folder: StageFolder) -> list[str]:
+    return (folder.artifact / "units.txt").read_text().split()
+
+
+def test_kill_at_any_moment_and_start_again(tmp_path: Path, folder: StageFolder) -> None:
+    for reached in (3, 11):
+        process = start(tmp_path, UNIT_SECONDS="0.2")
+        wait_for(lambda reached=reached: folder.work.is_dir() and len(list(folder.work.iterdir())) >= reached)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert not folder.done.exists()
+        assert not is_locked(folder.lock)
+    assert finish(start(tmp_path)) == "ran"
+    record = read_record(folder.done)
+    assert record is not None
+    assert record.attempts == 3
+    assert set(units(folder)) == {str(unit) for unit in range(UNITS)}
+    assert UNITS <= len(units(folder)) <= UNITS + 2  # at most the unit in hand is done again, per kill
+    assert not folder.work.exists()
+
+
+def test_duplicates_wait_and_then_find_it_done(tmp_path: Path, folder: StageFolder) -> None:
+    processes = [start(tmp_path, UNIT_SECONDS="0.1") for _ in range(3)]
+    assert sorted(finish(process) for process in processes) == ["found it done", "found it done", "ran"]
+    assert units(folder) == [str(unit) for unit in range(UNITS)]
+
+
+def test_a_waiting_duplicate_takes_over_from_a_killed_one(tmp_path: Path, folder: StageFolder) -> None:
+    first = start(tmp_path, UNIT_SECONDS="2")
+    wait_for(lambda: folder.work.is_dir() and len(list(folder.work.iterdir())) >= 1)
+    second = start(tmp_path)
+    assert "waits: another process works on it" in (second.stderr.readline() if second.stderr else "")
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    assert finish(second) == "ran"
+
+
+@pytest.mark.parametrize("write", ["1", "2"])
+def test_killed_while_sealing(write: str, tmp_path: Path, folder: StageFolder) -> None:
+    process = start(tmp_path, "die_while_sealing", DIE_AT_WRITE=write)
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    assert not folder.done.exists()
+    assert finish(start(tmp_path)) == ("ran" if write == "1" else "found it done")
+    assert units(folder) == [str(unit) for unit in range(UNITS)]
+    assert not folder.work.exists()
+
+
+def run(root: Path, *, inputs: tuple[Input, ...] = ()) -> bool:
+    return execute(root, request(inputs=inputs), count, cores=1, stream=io.StringIO())
+
+
+def test_done_deleted_by_snakemake_comes_back_without_a_run(tmp_path: Path, folder: StageFolder) -> None:
+    assert run(tmp_path)
+    sealed = folder.done.read_bytes()
+    folder.done.unlink()
+    assert not run(tmp_path)
+    assert folder.done.read_bytes() == sealed
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"stage": "policy"}'])
+def test_torn_done_is_not_done(text: str, tmp_path: Path, folder: StageFolder) -> None:
+    run(tmp_path)
+    folder.done.write_text(text)
+    assert not run(tmp_path)
+    assert read_record(folder.done) is not None
+
+
+def test_both_records_torn_means_run_again(tmp_path: Path, folder: StageFolder) -> None:
+    run(tmp_path)
+    folder.done.write_text("{")
+    folder.seal.write_text("{")
+    assert run(tmp_path)
+
+
+def test_done_and_artifact_removed_means_run_again(tmp_path: Path, folder: StageFolder) -> None:
+    run(tmp_path)
+    folder.done.unlink()
+    (folder.artifact / "units.txt").unlink()
+    assert run(tmp_path)
+    assert len(units(folder)) == UNITS
+
+
+def test_a_stage_that_leaves_nothing_is_not_sealed(tmp_path: Path, folder: StageFolder) -> None:
+    with pytest.raises(RuntimeError, match="wrote nothing"):
+        execute(tmp_path, request(), lambda spec, context: {}, cores=1, stream=io.StringIO())
+    assert not folder.done.exists()
+
+
+def test_upstream_must_be_sealed_and_arrives_in_order(tmp_path: Path) -> None:
+    first, second = request(1), request(2)
+    inputs = (
+        Input("demos", "policy", second.key),
+        Input("demos", "policy", first.key),
+        Input("policy", "policy", first.key, "inner"),
+    )
+    with pytest.raises(UserError, match=r"^needs .* which is not sealed"):
+        run(tmp_path, inputs=inputs)
+    for each in (first, second):
+        execute(tmp_path, each, count, cores=1, stream=io.StringIO())
+    seen = {}
+
+    def look(spec: object, context: object) -> dict[str, int]:
+        seen.update(context.inputs)  # type: ignore[attr-defined]
+        return count(spec, context)  # type: ignore[arg-type]
+
+    execute(tmp_path, request(inputs=inputs), look, cores=1, stream=io.StringIO())
+    artifacts = [stage_folder(tmp_path, "policy", each.key).artifact for each in (first, second)]
+    assert seen == {"demos": (artifacts[1], artifacts[0]), "policy": (artifacts[0] / "inner",)}
+
+
+def test_facts_of_numpy_are_sealed_as_numbers(tmp_path: Path, folder: StageFolder) -> None:
+    import numpy as np
+
+    def facts(spec: object, context: object) -> dict[str, object]:
+        count(spec, context)  # type: ignore[arg-type]
+        return {"rate": np.float32(0.5), "path": Path("somewhere")}
+
+    execute(tmp_path, request(), facts, cores=1, stream=io.StringIO())
+    record = read_record(folder.done)
+    assert record is not None
+    assert record.facts == {"rate": 0.5, "path": "somewhere"}

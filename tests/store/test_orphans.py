@@ -1,0 +1,67 @@
+"""A stage ends when the Snakemake that started it on this machine is gone."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from world_modality.store import orphans
+
+PARENT = """
+import os, subprocess, sys, time
+from world_modality.store import orphans
+orphans.announce()
+child = '''
+import subprocess, sys, time
+from world_modality.store import orphans
+grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+orphans.watch(every=0.05)
+print(grandchild.pid, flush=True)
+time.sleep(60)
+'''
+process = subprocess.Popen(["/bin/sh", "-c", 'exec_guard=1; "$0" -c "$1"; true', sys.executable, child])
+time.sleep(60)
+"""
+
+
+def test_killing_the_parent_ends_the_stage_and_its_children() -> None:
+    parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    grandchild = int(parent.stdout.readline())
+    stage = psutil.Process(grandchild).parent()
+    assert stage is not None
+    parent.kill()
+    parent.wait()
+    _, alive = psutil.wait_procs([stage, psutil.Process(grandchild)], timeout=10)
+    assert not alive
+
+
+def test_only_local_parents_are_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(orphans.PARENT_VARIABLE, "")
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    orphans.announce()
+    identity = os.environ[orphans.PARENT_VARIABLE]
+    assert orphans.is_local(identity, {})
+    assert not orphans.is_local(identity, {"SLURM_JOB_ID": "7"})
+    assert not orphans.is_local("otherhost" + identity.removeprefix(platform.node()), {})
+
+
+def test_a_reused_process_id_is_not_the_parent() -> None:
+    me = psutil.Process()
+    assert not orphans.is_gone(f"{platform.node()}//{me.pid}/{me.create_time()}")
+    assert orphans.is_gone(f"{platform.node()}//{me.pid}/{me.create_time() - 100}")
+    assert not orphans.is_gone("nonsense")
+
+
+def test_a_dead_process_is_gone() -> None:
+    process = subprocess.Popen([sys.executable, "-c", "pass"])
+    created = psutil.Process(process.pid).create_time()
+    process.wait()
+    time.sleep(0.01)
+    assert orphans.is_gone(f"{platform.node()}//{process.pid}/{created}")

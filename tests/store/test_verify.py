@@ -1,0 +1,95 @@
+"""Damage is found, and only damage is called so."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.store_process import count, request
+
+from world_modality.cli.verify import report_damage
+from world_modality.store import verify as verify_module
+from world_modality.store.execute import execute
+from world_modality.store.layout import StageFolder, stage_folder
+from world_modality.store.verify import verify
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StageFolder:
+    for seed in (0, 1):
+        execute(tmp_path, request(seed), count, cores=1, stream=io.StringIO())
+    return stage_folder(tmp_path, "policy", request().key)
+
+
+def findings(root: Path) -> list[tuple[str, str, bool]]:
+    return [(each.folder.name, each.text, each.damage) for _, found in verify(root, ["policy"]) for each in found]
+
+
+def test_sound(tmp_path: Path, folder: StageFolder) -> None:
+    assert findings(tmp_path) == []
+    assert report_damage(tmp_path) == 0
+
+
+def flip(folder: StageFolder) -> None:
+    path = folder.artifact / "units.txt"
+    data = bytearray(path.read_bytes())
+    data[0] ^= 1
+    path.write_bytes(data)
+
+
+def change_spec(folder: StageFolder) -> None:
+    record = json.loads(folder.done.read_text())
+    record["address"]["seed"] = 5
+    folder.done.write_text(json.dumps(record))
+
+
+DAMAGE: dict[str, tuple[Callable[[StageFolder], object], str]] = {
+    "flipped bit": (flip, "artifact/units.txt changed: same size, other contents"),
+    "cut": (
+        lambda folder: (folder.artifact / "units.txt").write_text("0\n"),
+        "artifact/units.txt changed: 2 bytes, sealed with 50",
+    ),
+    "removed": (lambda folder: (folder.artifact / "units.txt").unlink(), "artifact/units.txt is missing"),
+    "added": (lambda folder: (folder.artifact / "more").touch(), "artifact/more was added after sealing"),
+    "torn record": (
+        lambda folder: folder.done.write_text("{"),
+        "DONE.json is missing or torn; the next run restores it",
+    ),
+    "edited record": (change_spec, "DONE.json does not belong here: its contents give key"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_damage(kind: str, tmp_path: Path, folder: StageFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    damage, text = DAMAGE[kind]
+    damage(folder)
+    ((name, found, is_damage),) = findings(tmp_path)
+    assert (name, is_damage) == (folder.path.name, True)
+    assert found.startswith(text)
+    assert report_damage(tmp_path) == 1
+    output = capsys.readouterr().out
+    assert f"{folder.path} (policy 0): {text}" in output
+    assert "2 sealed stages checked, 1 damaged" in output
+
+
+def test_both_records_torn(tmp_path: Path, folder: StageFolder) -> None:
+    folder.done.write_text("{")
+    folder.seal.write_text("{")
+    assert findings(tmp_path) == [(folder.path.name, "DONE.json is not a whole record", True)]
+
+
+def test_a_deleted_done_and_other_source_are_notes(
+    tmp_path: Path, folder: StageFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.done.unlink()
+    monkeypatch.setattr(verify_module, "source_digest", lambda: "f" * 16)
+    assert all(not damage for _, _, damage in findings(tmp_path))
+    assert report_damage(tmp_path) == 0
+
+
+def test_unfinished_stages_are_not_damage(tmp_path: Path, folder: StageFolder) -> None:
+    stage_folder(tmp_path, "policy", "0" * 16).work.mkdir(parents=True)
+    assert findings(tmp_path) == []

@@ -1,0 +1,246 @@
+"""Which stages a study has, and exactly which of them a changed value makes anew."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.small_study import FIXED_SOURCES, SMALL_STUDY, edited, graph_of
+
+from world_modality.store.request import StageRequest
+from world_modality.study.graph import NEEDS_HISTORY, Graph
+from world_modality.study.specs import ReportSpec
+
+TASKS, SEEDS = (0, 1), (0, 1)
+COLUMNS = ("E0", "E1", "E2", "E2-zero", "E2-random")
+REPORT = {"report"}
+ENCODER = {"encoder"}
+LATENTS = {"latents"}
+DATASET = {"dataset"}
+DEMOS = {f"demos/task{task}" for task in TASKS}
+RELABEL = {f"relabel/task{task}" for task in TASKS}
+
+
+def train(*arms: str, seeds: Iterable[int] = SEEDS) -> set[str]:
+    return {f"train/{arm}-seed{seed}" for arm in arms for seed in seeds}
+
+
+def rollouts(*columns: str, seeds: Iterable[int] = SEEDS, tasks: Iterable[int] = TASKS, block: str = "") -> set[str]:
+    return {f"rollouts/{column}/seed{seed}/task{task}{block}" for column in columns for seed in seeds for task in tasks}
+
+
+E2 = train("E2") | rollouts("E2", "E2-zero", "E2-random") | REPORT
+WORLD_ARMS = train("E1") | rollouts("E1") | E2
+ARMS = train("E0") | rollouts("E0") | WORLD_ARMS
+FROM_DATA = DATASET | LATENTS | ARMS
+ROLLOUTS = rollouts(*COLUMNS) | REPORT
+
+CHANGES = {
+    "prophet depth": ((("prophet_layers: 2", "prophet_layers: 3"),), WORLD_ARMS),
+    "K": (((", horizon: 8}", ", horizon: 4}"),), WORLD_ARMS),
+    "T": (((", horizon: 8}", ", horizon: 8, context: 2}"),), WORLD_ARMS),
+    "another seed": (
+        (("seeds: [0, 1]", "seeds: [0, 1, 2]"),),
+        train("E0", "E1", "E2", seeds=[2]) | rollouts(*COLUMNS, seeds=[2]) | REPORT,
+    ),
+    "one seed less": ((("seeds: [0, 1]", "seeds: [1]"),), REPORT),
+    "encoder m": ((("frames: 4", "frames: 2"),), ENCODER | LATENTS | WORLD_ARMS),
+    "camera of the latents": (
+        (("image_size: 64}", "image_size: 64, camera: image2}"),),
+        LATENTS | WORLD_ARMS,
+    ),
+    "training steps": ((("steps: 10\n", "steps: 20\n"),), ARMS),
+    "learning rate of the world modules": ((("batch_size: 2", "batch_size: 2\n  world_lr: 5e-4"),), ARMS),
+    "more demonstrations": ((("{per_task: 2,", "{per_task: 3,"),), DEMOS | FROM_DATA),
+    "more relabelled episodes": ((("{per_task: 1,", "{per_task: 2,"),), RELABEL | FROM_DATA),
+    "no relabelling": ((("  relabel: {per_task: 1, init_states: 0-9}\n", ""),), FROM_DATA),
+    "an arm renamed": ((("  E1: {memory: zero}", "  control: {memory: zero}"),), REPORT),
+    "the study renamed": ((("study: small", "study: smaller"),), REPORT),
+    "integration steps": ((("num_steps: 5", "num_steps: 10"),), ROLLOUTS),
+    "executed actions": ((("num_steps: 5", "num_steps: 5\n  n_action_steps: 5"),), ROLLOUTS),
+    "episodes doubled by repeats": (
+        (("episodes: 4", "episodes: 8"),),
+        rollouts(*COLUMNS, block="-block-1") | REPORT,
+    ),
+    "other initial states": ((("init_states: 30-33", "init_states: 34-37"),), ROLLOUTS),
+    "an ablation less": ((("[zero, random]", "[zero]"),), REPORT),
+    "an arm less": ((("  E1: {memory: zero}\n", ""),), REPORT),
+    "another task": (
+        (("tasks: [0, 1]", "tasks: [0, 1, 2]"),),
+        {"demos/task2", "relabel/task2"} | FROM_DATA | rollouts(*COLUMNS, tasks=[2]),
+    ),
+    "another start policy": ((("{source: scratch}", "{source: scratch, seed: 1}"),), {"policy"} | RELABEL | FROM_DATA),
+    "settle steps": (
+        (("horizon: 220}", "horizon: 220, settle_steps: 5}"),),
+        DEMOS | RELABEL | FROM_DATA,
+    ),
+}
+
+
+def made_anew(before: Graph, after: Graph) -> set[str]:
+    """Names of the stages of ``after`` that a tree with all of ``before`` lacks."""
+    return {name for name, key in after.names.items() if key not in before.stages}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_value_makes_exactly_its_dependents_anew(change: str, tmp_path: Path) -> None:
+    edits, expected = CHANGES[change]
+    before, after = graph_of(tmp_path), graph_of(tmp_path, edited(*edits))
+    names = {name.replace("control", "E1") for name in made_anew(before, after)}
+    assert names == expected
+
+
+def test_the_small_study_has_these_stages(tmp_path: Path) -> None:
+    graph = graph_of(tmp_path)
+    assert set(graph.names) == {"policy"} | ENCODER | DEMOS | RELABEL | FROM_DATA
+    assert len(graph.stages) == len(graph.names)
+
+
+def test_stages_come_after_what_they_read(tmp_path: Path) -> None:
+    seen: set[str] = set()
+    for request in graph_of(tmp_path).stages.values():
+        assert {each.key for each in request.inputs} <= seen
+        seen.add(request.key)
+
+
+def ancestors(graph: Graph, key: str) -> set[str]:
+    stages = {graph.stages[key].stage}
+    for each in graph.stages[key].inputs:
+        stages |= ancestors(graph, each.key)
+    return stages
+
+
+def test_only_arms_with_a_memory_depend_on_the_encoder(tmp_path: Path) -> None:
+    graph = graph_of(tmp_path)
+    for column in COLUMNS:
+        kinds = ancestors(graph, graph.names[f"rollouts/{column}/seed0/task0"])
+        assert ("encoder" in kinds) == ("latents" in kinds) == (column != "E0")
+
+
+def roles(request: StageRequest) -> list[str]:
+    return [each.role for each in request.inputs]
+
+
+def test_rollouts_read_the_encoder_only_for_history(tmp_path: Path) -> None:
+    graph = graph_of(tmp_path)
+    for column in COLUMNS:
+        request = graph.stages[graph.names[f"rollouts/{column}/seed1/task1"]]
+        assert roles(request) == (["checkpoint", "encoder"] if column == "E2" else ["checkpoint"])
+
+
+def test_modes_that_need_history_are_those_of_the_memory_registry() -> None:
+    from world_modality.memory.modes import MODES
+
+    assert set(NEEDS_HISTORY) == {name for name, mode in MODES.items() if mode.needs_history}
+
+
+def test_no_encoder_stage_without_a_memory(tmp_path: Path) -> None:
+    text = edited(("  E1: {memory: zero}\n", ""), ("  E2: {memory: pred, ablations: [zero, random]}\n", ""))
+    assert not {"encoder", "latents"} & {request.stage for request in graph_of(tmp_path, text).stages.values()}
+
+
+def test_report_names_columns_differences_and_every_cell(tmp_path: Path) -> None:
+    graph = graph_of(tmp_path)
+    spec = graph.report.spec
+    assert isinstance(spec, ReportSpec)
+    assert spec.columns == COLUMNS
+    assert spec.differences == (("E1", "E0"), ("E2", "E0"), ("E2", "E2-zero"), ("E2", "E2-random"))
+    assert {(cell.column, cell.seed, cell.task) for cell in spec.cells} == {
+        (column, seed, task) for column in COLUMNS for seed in SEEDS for task in TASKS
+    }
+    assert all(graph.stages[cell.rollout].stage == "rollout" for cell in spec.cells)
+    assert spec.label == "libero_spatial (embedded assets)"
+    assert roles(graph.report).count("train") == 6
+
+
+def test_equal_files_share_results_wherever_they_lie(tmp_path: Path) -> None:
+    first, second = (
+        graph_of(tmp_path, sources=replace(FIXED_SOURCES, assets=place)) for place in ("/here/assets", "/there/assets")
+    )
+    assert list(first.stages) == list(second.stages)
+    demos = first.stages[first.names["demos/task0"]]
+    assert demos.spec.model_dump()["sim"]["assets"] == "/here/assets"
+    assert "here" not in json.dumps(demos.address)
+
+
+def test_tasks_in_any_order_are_one_study(tmp_path: Path) -> None:
+    reordered = graph_of(tmp_path, edited(("tasks: [0, 1]", "tasks: [1, 0]")))
+    assert list(reordered.stages) == list(graph_of(tmp_path).stages)
+
+
+PRETRAIN = """\
+pretrain:
+- {demonstrations: 2, steps: 7, lr: 1e-3}
+- {demonstrations: 3, relabel: 4, steps: 5}
+- {demonstrations: 0, relabel: 4, steps: 5}
+"""
+
+
+@pytest.fixture
+def pretrained(tmp_path: Path) -> Graph:
+    return graph_of(tmp_path, SMALL_STUDY + PRETRAIN)
+
+
+def inputs_of(graph: Graph, name: str) -> dict[str, list[str]]:
+    names = {key: name for name, key in reversed(graph.names.items())}
+    found: dict[str, list[str]] = {}
+    for each in graph.stages[graph.names[name]].inputs:
+        found.setdefault(each.role, []).append(names[each.key])
+    return found
+
+
+def test_rounds_of_pretraining_build_on_each_other(pretrained: Graph) -> None:
+    assert inputs_of(pretrained, "pretrain/round0/train") == {
+        "policy": ["policy"],
+        "dataset": ["pretrain/round0/dataset"],
+    }
+    assert inputs_of(pretrained, "pretrain/round1/train") == {
+        "policy": ["pretrain/round0/train"],
+        "dataset": ["pretrain/round1/dataset"],
+    }
+    assert inputs_of(pretrained, "pretrain/round1/relabel/task0") == {"policy": ["pretrain/round0/train"]}
+    assert inputs_of(pretrained, "pretrain/round2/dataset") == {
+        "demos": [f"pretrain/round{number}/demos/task{task}" for number in (0, 1) for task in TASKS],
+        "relabel": [f"pretrain/round{number}/relabel/task{task}" for number in (1, 2) for task in TASKS],
+    }
+    assert inputs_of(pretrained, "train/E0-seed0")["policy"] == ["pretrain/round2/train"]
+    assert pretrained.pretrained == pretrained.names["pretrain/round2/train"]
+
+
+def test_a_round_shares_equal_demonstrations_with_the_arms(pretrained: Graph) -> None:
+    assert pretrained.names["pretrain/round0/demos/task0"] == pretrained.names["demos/task0"]
+    assert pretrained.names["pretrain/round1/demos/task0"] != pretrained.names["demos/task0"]
+
+
+def test_a_checkpoint_stands_in_for_a_policy_by_its_folder(pretrained: Graph) -> None:
+    for name, folder in {"pretrain/round0/train": "", "pretrain/round1/train": "pretrained_model"}.items():
+        policy = next(each for each in pretrained.stages[pretrained.names[name]].inputs if each.role == "policy")
+        assert policy.folder == folder
+
+
+def test_a_later_round_does_not_touch_the_earlier_ones(tmp_path: Path, pretrained: Graph) -> None:
+    longer = graph_of(tmp_path, SMALL_STUDY + PRETRAIN + "- {demonstrations: 1, steps: 1}\n")
+    assert not {
+        name for name in made_anew(pretrained, longer) if name.startswith(("pretrain/round0", "pretrain/round2"))
+    }
+
+
+def test_keys_need_no_heavy_import(tmp_path: Path) -> None:
+    graph_of(tmp_path)
+    code = f"""
+import sys
+from pathlib import Path
+sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+import world_modality.cli.workflow
+from support.small_study import graph_of
+graph = graph_of(Path({str(tmp_path)!r}))
+heavy = {{"torch", "numpy", "pandas", "lerobot", "pyarrow", "transformers", "mujoco", "huggingface_hub"}}
+print(len(graph.stages), sorted(heavy & sys.modules.keys()))
+"""
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert output.strip() == f"{len(graph_of(tmp_path).stages)} []"

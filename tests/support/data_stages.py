@@ -1,0 +1,66 @@
+"""Real small parts for the tests of data, encoders and latents: specs, pictures, episodes, stage folders."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from world_modality.data.episode_file import EpisodeFile, EpisodeInfo
+from world_modality.data.pictures import encode_png
+from world_modality.store.progress import Progress
+from world_modality.store.stage import StageContext
+from world_modality.study.specs import EncoderSpec
+
+
+def encoder_spec(kind: str = "vjepa2", frames: int = 4, image_size: int = 32, **changes: object) -> EncoderSpec:
+    """A small embedded encoder."""
+    fields = {
+        "kind": kind,
+        "source": "embedded",
+        "name": f"{kind}-small",
+        "revision": "",
+        "seed": 0,
+        "frames": frames,
+        "image_size": image_size,
+        "pooling": "mean",
+        "dtype": "float32",
+    }
+    return EncoderSpec.model_validate(fields | changes)
+
+
+def moving_dots(length: int, size: int = 256, seed: int = 0) -> NDArray[np.uint8]:
+    """A video uint8 [L, size, size, 3]: a bright dot that wanders over a dim texture."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[0:size, 0:size] / size
+    texture = rng.integers(0, 60, (size, size, 3))
+    place = rng.uniform(0.3, 0.7, 2)
+    video = []
+    for _ in range(length):
+        dot = np.exp(-((rows - place[0]) ** 2 + (columns - place[1]) ** 2) / 0.01)
+        video.append(np.clip(texture + 190 * dot[..., None], 0, 255).astype(np.uint8))
+        place = np.clip(place + rng.normal(scale=0.05, size=2), 0.1, 0.9)
+    return np.stack(video)
+
+
+def drawn_episode(length: int, *, number: int = 0, size: int = 256, task: str = "put the dot away") -> EpisodeFile:
+    """An episode of drawn pictures, with states and actions that tell episode and step."""
+    videos = {"image": moving_dots(length, size, 2 * number), "image2": moving_dots(length, size, 2 * number + 1)}
+    steps = np.arange(length, dtype=np.float32)[:, None]
+    return EpisodeFile(
+        info=EpisodeInfo(0, task, number, 1000 + number, True, length, number),
+        pictures={camera: tuple(map(encode_png, video)) for camera, video in videos.items()},
+        state=np.full((length, 8), number, np.float32) + 0.01 * steps,
+        action=np.tanh(steps - number + np.linspace(-1, 1, 7, dtype=np.float32)),
+    )
+
+
+def stage_context(folder: Path, **inputs: Path | tuple[Path, ...]) -> StageContext:
+    """A stage's folders below ``folder``, as the store would hand them over."""
+    roles = {role: paths if isinstance(paths, tuple) else (paths,) for role, paths in inputs.items()}
+    for name in ("artifact", "work"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    progress = Progress("test", stream=io.StringIO())
+    return StageContext("0" * 16, folder / "artifact", folder / "work", roles, progress, cores=2)

@@ -1,0 +1,69 @@
+"""Runners that stand in for every stage where only the order and number of runs matter.
+
+Each stage has three units of work, journalled like a rollout's: a line is fsynced before the unit counts, a restart
+goes on with the next one, and the artifact is a function of the spec and of the inputs' artifacts alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from world_modality.store.stage import StageContext
+
+UNITS = 3
+SECONDS_VARIABLE = "FAKE_STAGE_SECONDS"  # per unit
+
+
+def run(spec: Any, context: StageContext) -> dict[str, int]:
+    """Work through the units that the journal lacks, then write one file."""
+    journal = context.work / "journal.txt"
+    done = journal.read_text().count("\n") if journal.exists() else 0
+    for unit in range(done, UNITS):
+        time.sleep(float(os.environ.get(SECONDS_VARIABLE, "0")))
+        with journal.open("a") as file:
+            file.write(f"{unit}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        _remember(context, unit)
+        context.progress.update(unit + 1, UNITS, "units")
+    print("a library prints this")
+    print("and warns about that", file=sys.stderr)
+    sources = [_result(folder) for paths in context.inputs.values() for folder in paths]
+    text = spec.model_dump_json() + "".join(sources)
+    result = {"digest": hashlib.sha256(text.encode()).hexdigest()}
+    (context.artifact / "result.json").write_text(json.dumps(result))
+    return {"units": UNITS}
+
+
+def fail(spec: Any, context: StageContext) -> dict[str, int]:
+    """A stage with a bug."""
+    raise ZeroDivisionError("division by zero")
+
+
+def _result(folder: Path) -> str:
+    """The upstream result; a policy that is a training's checkpoint is a folder inside the training's artifact."""
+    artifact = folder if folder.name == "artifact" else folder.parent
+    return (artifact / "result.json").read_text()
+
+
+def _remember(context: StageContext, unit: int) -> None:
+    """One file per unit ever finished; a unit that is finished twice makes the second attempt fail."""
+    folder = context.artifact.parents[2] / "finished-units"
+    folder.mkdir(exist_ok=True)
+    (folder / f"{context.key}-{unit}").touch(exist_ok=False)
+
+
+def finished_units(root: Path) -> int:
+    """Units finished so far in a results tree."""
+    return len(list((root / "finished-units").iterdir()))
+
+
+STAGES = ("policy", "encoder", "demos", "relabel", "dataset", "latents", "train", "rollout", "report")
+RUNNERS = dict.fromkeys(STAGES, run)
+FAILING = RUNNERS | {"policy": fail}

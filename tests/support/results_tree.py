@@ -1,0 +1,81 @@
+"""A working folder with a study, and Snakemake on it with stand-ins for the stages."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from support.small_study import edited
+
+REPOSITORY = Path(__file__).parents[2]
+ONE_TASK = edited(("seeds: [0, 1]", "seeds: [0]"), ("tasks: [0, 1]", "tasks: [0]"), ("[zero, random]", "[zero]"))
+
+
+class Tree:
+    """A working folder with a study."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.results = folder / "results"
+        self.environment = os.environ | {
+            "PYTHONPATH": str(REPOSITORY / "tests"),
+            "WORLD_MODALITY_RUNNERS": "support.fake_stages:RUNNERS",
+        }
+        self.write(ONE_TASK)
+
+    def write(self, text: str) -> None:
+        """Replace the study."""
+        (self.folder / "study.yaml").write_text(text)
+
+    def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Plain Snakemake, as someone types it who never heard of `wm`."""
+        command = ["-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile"), "--configfile", "study.yaml"]
+        return self._run([*command, *arguments], check)
+
+    def wm(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """`wm`."""
+        return self._run(self.wm_command(*arguments), check)
+
+    def verify(self) -> str:
+        """What `wm verify` says."""
+        return self._run(["-m", "world_modality.cli.main", "verify"], check=True).stdout
+
+    def wm_command(self, *arguments: str) -> list[str]:
+        return ["-m", "world_modality.cli.main", *arguments, "--study", "study.yaml"]
+
+    def start(self, *arguments: str, seconds: float) -> subprocess.Popen[bytes]:
+        """`wm` in a process group of its own, with slow stages."""
+        return subprocess.Popen(
+            [sys.executable, *self.wm_command(*arguments)],
+            cwd=self.folder,
+            env=self.environment | {"FAKE_STAGE_SECONDS": str(seconds)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def _run(self, arguments: list[str], check: bool) -> subprocess.CompletedProcess[str]:
+        result = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert not check or result.returncode == 0, result.stdout + result.stderr
+        return result
+
+    def done(self) -> set[str]:
+        """Sealed stages, as ``stage/key``."""
+        return {"/".join(path.parent.parts[-2:]) for path in self.results.glob("*/*/DONE.json")}
+
+    def attempts(self) -> int:
+        """How often any stage was started."""
+        return sum(len(path.read_text().splitlines()) for path in self.results.glob("*/*/attempts.txt"))
+
+    def report(self) -> str:
+        """What the last stage computed, from everything before it."""
+        return (self.results / "by-name" / "small" / "result.json").read_text()

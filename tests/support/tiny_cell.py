@@ -1,0 +1,97 @@
+"""A training cell small enough for a test: tiny dataset, scratch policy, made-up latents, and the stage's context."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+
+from support.tiny_dataset import build_tiny_dataset
+from world_modality.data.episodes import dataset_fingerprint
+from world_modality.latents.cache import write_cache
+from world_modality.store.progress import Progress
+from world_modality.store.stage import StageContext
+from world_modality.study.specs import EncoderSpec, OptimSpec, TrainMode, TrainSpec, WorldSpec
+from world_modality.training.start import build_random_policy
+
+WORLD = WorldSpec(
+    context=2, horizon=3, heads=2, prophet_layers=1, prophet_width=16, delta=True, lambda_world=0.2, gate_init=0.0
+)
+ENCODER = EncoderSpec(
+    kind="vjepa2",
+    source="embedded",
+    name="tiny",
+    revision="",
+    seed=0,
+    frames=4,
+    image_size=32,
+    pooling="mean",
+    dtype="float32",
+)
+
+
+def train_spec(memory: TrainMode, *, steps: int = 12, batch_size: int = 4, seed: int = 0) -> TrainSpec:
+    """A spec of few steps; one epoch of the tiny dataset is 12 steps of 4."""
+    optim = OptimSpec(
+        steps=steps,
+        batch_size=batch_size,
+        lr=1e-3,
+        warmup_steps=2,
+        decay_steps=steps,
+        decay_lr=1e-5,
+        weight_decay=1e-4,
+        grad_clip=1.0,
+        world_lr=1e-2,
+        train_vision=True,
+    )
+    world = None if memory == "disabled" else WORLD
+    return TrainSpec(memory=memory, world=world, optim=optim, seed=seed, n_action_steps=5)
+
+
+def build_inputs(root: Path, *, size: int = 32) -> dict[str, tuple[Path, ...]]:
+    """Policy, dataset (45 frames), latents and an encoder folder below ``root``, by role."""
+    dataset = build_tiny_dataset(root / "dataset", size=size)
+    build_random_policy("smolvla-tiny", 0, root / "policy")
+    rng = np.random.default_rng(5)
+    (root / "latents").mkdir()
+    write_cache(
+        root / "latents",
+        [rng.normal(size=(length, 6)).astype(np.float16) for length in (14, 15, 16)],
+        (45, 6),
+        camera="image",
+        encoder=ENCODER,
+        dataset_fingerprint=dataset_fingerprint(dataset),
+    )
+    (root / "encoder").mkdir()
+    (root / "encoder" / "config.json").write_text("{}")
+    return {role: (root / role,) for role in ("policy", "dataset", "latents", "encoder")}
+
+
+def stage_context(
+    root: Path,
+    inputs: dict[str, tuple[Path, ...]] | None = None,
+    *,
+    label: str = "stage",
+    cores: int = 1,
+    stream: io.StringIO | None = None,
+) -> StageContext:
+    """The context of a stage that works below ``root``."""
+    for name in ("artifact", "work"):
+        (root / name).mkdir(parents=True, exist_ok=True)
+    return StageContext(
+        key="0" * 16,
+        artifact=root / "artifact",
+        work=root / "work",
+        inputs=inputs or {},
+        progress=Progress(label, stream=stream),
+        cores=cores,
+    )
+
+
+def cell_context(
+    root: Path, inputs: dict[str, tuple[Path, ...]], *, memory: str, stream: io.StringIO | None = None
+) -> StageContext:
+    """The context of a train stage in ``memory`` mode, with the inputs that this mode has."""
+    needed = ("policy", "dataset") if memory == "disabled" else ("policy", "dataset", "latents", "encoder")
+    return stage_context(root, {role: inputs[role] for role in needed}, label=f"train {memory}/0", stream=stream)

@@ -1,0 +1,61 @@
+"""Checkpoints of the packaged small architecture with random weights: plain SmolVLA and with world modules."""
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from lerobot_policy_world_modality.configuration_smolvla_world import encoder_fields
+from lerobot_policy_world_modality.convert import convert
+from lerobot_policy_world_modality.processor_smolvla_world import make_smolvla_world_pre_post_processors
+from world_modality.study.specs import EncoderSpec
+from world_modality.training.architectures import small_smolvla_config
+from world_modality.training.start import build_random_policy
+
+WIDTH = 128  # of the embedded encoder's latents
+ENCODER = EncoderSpec(
+    kind="vjepa2",
+    source="embedded",
+    name="vjepa2-small",
+    revision="",
+    seed=3,
+    frames=4,
+    image_size=64,
+    pooling="mean",
+    dtype="float32",
+)
+
+
+def statistics() -> dict[str, dict[str, torch.Tensor]]:
+    """Means and deviations as a dataset would have them, none of them trivial."""
+    return {
+        "observation.state": {"mean": torch.linspace(-0.5, 0.9, 8), "std": torch.linspace(0.1, 1.2, 8)},
+        "action": {"mean": torch.linspace(-0.1, 0.2, 7), "std": torch.linspace(0.2, 0.9, 7)},
+    }
+
+
+def plain_checkpoint(folder: Path, seed: int = 0) -> Path:
+    """A checkpoint of type smolvla."""
+    build_random_policy("smolvla-tiny", seed, folder)
+    for processor in make_smolvla_world_pre_post_processors(small_smolvla_config("smolvla-tiny"), statistics()):
+        processor.save_pretrained(folder)
+    return folder
+
+
+def world_checkpoint(folder: Path, plain: Path, memory: str, gate: float = 0.5) -> Path:
+    """The same weights as smolvla_world; with world modules, the gate is open and nothing in them is zero."""
+    if memory == "disabled":
+        convert(plain, folder, world_memory_mode_train=memory)
+        return folder
+    settings = {"world_memory_mode_train": memory, "world_latent_dim": WIDTH, "world_heads": 2, "world_horizon": 3}
+    sizes = {"world_context": 2, "world_prophet_width": 32, "world_prophet_layers": 1}
+    convert(plain, folder, **settings, **sizes, **encoder_fields(ENCODER, "image"))
+    weights = load_file(folder / "model.safetensors")
+    generator = torch.Generator().manual_seed(5)
+    for name, value in weights.items():
+        if name.startswith("world.") and value.is_floating_point() and "standardiser" not in name:
+            weights[name] = value + 0.1 * torch.randn(value.shape, generator=generator)
+        if name.endswith("gate"):
+            weights[name] = torch.full_like(value, gate)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder

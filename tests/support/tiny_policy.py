@@ -1,0 +1,178 @@
+"""A small real policy, its dataset and latents on disk, for tests that need a SmolVLA with or without world memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lerobot.configs import FeatureType, PolicyFeature
+from lerobot.datasets.factory import resolve_delta_timestamps
+from lerobot.datasets.lerobot_dataset import LeRobotDataset
+from lerobot.policies.factory import make_pre_post_processors
+from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
+from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
+from support.tiny_dataset import build_tiny_dataset
+
+from lerobot_policy_world_modality.backbone import resolved_backbone
+from lerobot_policy_world_modality.backbones.build import SIZES, build_backbone, build_tokenizer, model_config
+from lerobot_policy_world_modality.convert import convert
+from lerobot_policy_world_modality.modeling_smolvla_world import SmolVLAWorldPolicy
+from lerobot_policy_world_modality.processor_smolvla_world import make_smolvla_world_pre_post_processors
+from world_modality.latents.cache import write_cache
+from world_modality.study.specs import EncoderSpec
+
+PICTURE = 32  # pixels of the dataset's pictures
+LATENT_DIM = 12
+CONTEXT, HORIZON = 3, 4
+WORLD = {
+    "world_context": CONTEXT,
+    "world_horizon": HORIZON,
+    "world_heads": 4,
+    "world_prophet_layers": 1,
+    "world_prophet_width": 32,
+    "world_seed": 5,
+}
+ENCODER = EncoderSpec(
+    kind="vjepa2",
+    source="embedded",
+    name="vjepa2-small",
+    revision="",
+    seed=0,
+    frames=2,
+    image_size=32,
+    pooling="mean",
+    dtype="float32",
+)
+
+
+def tiny_config(**settings: Any) -> SmolVLAConfig:
+    """Stock SmolVLA's config around the packaged small backbone: 1M parameters, chunks of 6 actions."""
+    picture = PolicyFeature(FeatureType.VISUAL, (3, PICTURE, PICTURE))
+    small = {
+        "input_features": {
+            "observation.images.image": picture,
+            "observation.images.image2": picture,
+            "observation.state": PolicyFeature(FeatureType.STATE, (8,)),
+        },
+        "output_features": {"action": PolicyFeature(FeatureType.ACTION, (7,))},
+        "device": "cpu",
+        "push_to_hub": False,
+        "vlm_model_name": "embedded:smolvlm-tiny",
+        "load_vlm_weights": False,
+        "num_vlm_layers": 2,
+        "resize_imgs_with_padding": (128, 128),
+        "chunk_size": 6,
+        "n_action_steps": 3,
+        "num_steps": 3,
+        "freeze_vision_encoder": False,
+        "train_expert_only": False,
+    }
+    return SmolVLAConfig(**{**small, **settings})
+
+
+def save_tiny_base(folder: Path, stats: Any = None, seed: int = 0, **settings: Any) -> Path:
+    """Write a stock SmolVLA of random weights with its processors: the policy every arm starts from."""
+    config = tiny_config(**settings)
+    with torch.random.fork_rng(devices=[]), resolved_backbone(config):
+        torch.default_generator.manual_seed(seed)
+        policy = SmolVLAPolicy(config)
+    policy.save_pretrained(folder)
+    for processor in make_smolvla_world_pre_post_processors(config, stats):
+        processor.save_pretrained(folder)
+    return folder
+
+
+def save_backbone_with_weights(folder: Path) -> Path:
+    """A backbone folder that also holds (random) weights, for ``load_vlm_weights=True``: VLM and expert in bfloat16."""
+    from transformers import SmolVLMForConditionalGeneration
+
+    size = SIZES["smolvlm-tiny"]
+    build_backbone(folder, size)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(1)
+        config = model_config(size, build_tokenizer(("pick up the bowl",), size.vocabulary))
+        config.text_config.vocab_size = 347
+        SmolVLMForConditionalGeneration(config).to(torch.bfloat16).save_pretrained(folder)
+    return folder
+
+
+def save_tiny_latents(folder: Path, metadata: Any, seed: int = 0) -> Path:
+    """A latent cache for a dataset: random walks with unequal scales and a mean far from 0, so that a mix-up shows."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    scale = np.linspace(0.2, 3.0, LATENT_DIM)
+    lengths = [int(length) for length in metadata.episodes["length"]]
+    walks = [(5 + scale * np.cumsum(rng.normal(size=(length, LATENT_DIM)), 0)).astype(np.float16) for length in lengths]
+    write_cache(
+        folder,
+        walks,
+        (sum(lengths), LATENT_DIM),
+        camera="image",
+        encoder=ENCODER,
+        dataset_fingerprint="0" * 16,
+    )
+    return folder
+
+
+@dataclass(frozen=True)
+class TinyWorld:
+    """A dataset, its latents and a base policy below ``root``."""
+
+    root: Path
+    base: Path
+    latents: Path
+    dataset: LeRobotDataset
+
+    @property
+    def metadata(self) -> Any:
+        """LeRobot's metadata of the dataset."""
+        return self.dataset.meta
+
+    def checkpoint(self, mode: str, name: str = "", **settings: Any) -> Path:
+        """A converted checkpoint in that training memory mode."""
+        target = self.root / "checkpoints" / (name or mode)
+        latents = None if mode == "disabled" else self.latents
+        chosen = {**WORLD, "world_memory_mode_train": mode, **settings}
+        convert(self.base, target, latents=latents, **chosen)
+        return target
+
+    def policy(self, mode: str, name: str = "", **settings: Any) -> SmolVLAWorldPolicy:
+        """The policy of such a checkpoint, ready to train on the dataset."""
+        return self.load(self.checkpoint(mode, name, world_latents=str(self.latents), **settings))
+
+    def load(self, checkpoint: Path) -> SmolVLAWorldPolicy:
+        """A checkpoint as LeRobot's trainer loads it."""
+        return SmolVLAWorldPolicy.from_pretrained(
+            checkpoint, dataset_meta=self.metadata, dataset_stats=self.metadata.stats
+        )
+
+    def stock(self) -> SmolVLAPolicy:
+        """The base as LeRobot's own policy class loads it."""
+        config = SmolVLAConfig.from_pretrained(self.base)
+        with resolved_backbone(config):
+            return SmolVLAPolicy.from_pretrained(self.base, config=config)
+
+    def batch(self, *index: int) -> dict[str, Any]:
+        """The frames ``index`` as a preprocessed training batch."""
+        collated = torch.utils.data.default_collate([self.dataset[frame] for frame in index])
+        preprocessor, _ = make_pre_post_processors(tiny_config(), pretrained_path=str(self.base))
+        return dict(preprocessor(collated))
+
+    def observation(self, *index: int) -> dict[str, Any]:
+        """What a rollout's batch holds of the frames ``index``."""
+        return {key: value for key, value in self.batch(*index).items() if key.startswith("observation.")}
+
+
+def build_tiny_world(root: Path, **settings: Any) -> TinyWorld:
+    """Dataset (3 episodes, 45 frames), latents and base policy; ``settings`` are SmolVLA's."""
+    build_tiny_dataset(root / "dataset", size=PICTURE)
+    config = tiny_config(**settings)
+    plain = LeRobotDataset("local/tiny", root=root / "dataset")
+    dataset = LeRobotDataset(
+        "local/tiny", root=root / "dataset", delta_timestamps=resolve_delta_timestamps(config, plain.meta)
+    )
+    base = save_tiny_base(root / "base", plain.meta.stats, **settings)
+    return TinyWorld(root, base, save_tiny_latents(root / "latents", plain.meta), dataset)

@@ -1,0 +1,141 @@
+"""A hand-made results tree: sealed rollouts and trainings of a small study, without running anything."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from world_modality.rollout.records import Record, to_line
+from world_modality.rollout.units import Unit, environment_seed, flow_seed
+from world_modality.store.record import Record as Sealed
+from world_modality.store.record import Source
+from world_modality.study.specs import ReportCell, ReportSpec
+
+LANGUAGES = (
+    "pick up the black bowl between the plate and the ramekin and place it on the plate",
+    "pick up the black bowl next to the ramekin and place it on the plate",
+)
+COLUMNS = {  # column -> arm, memory it was trained with, memory it is rolled out with
+    "E0": ("E0", "disabled", "disabled"),
+    "E1": ("E1", "zero", "zero"),
+    "E2": ("E2", "pred", "pred"),
+    "E2-zero": ("E2", "pred", "zero"),
+    "E2-random": ("E2", "pred", "random"),
+}
+OUTCOMES = {  # column -> per task, one digit per initial state 10..13: 1 is a success
+    "E0": ("1101", "0010"),
+    "E1": ("1101", "0010"),
+    "E2": ("1111", "0110"),
+    "E2-zero": ("1101", "0110"),
+    "E2-random": ("1001", "0010"),
+}
+DIFFERENCES = (("E1", "E0"), ("E2", "E0"), ("E2", "E2-zero"), ("E2", "E2-random"))
+VERSIONS = {"lerobot": "0.6.1", "torch": "2.11.0"}
+
+
+@dataclass
+class ToyResults:
+    """Change ``outcomes``, ``seeds`` or ``edit`` (called on every record's values), then ``write``."""
+
+    root: Path
+    outcomes: dict = field(default_factory=lambda: dict(OUTCOMES))
+    seeds: tuple = (0,)
+    repeats: int = 1
+    edit: object = None
+
+    def write(self) -> tuple[ReportSpec, list[Path], list[Path]]:
+        """(report spec, rollout artifacts, train artifacts); the artifacts in an order of no meaning."""
+        cells, rollouts = [], []
+        trainings = {
+            (arm, seed): self._training(arm, seed)
+            for arm in dict.fromkeys(arm for arm, _, _ in COLUMNS.values())
+            for seed in self.seeds
+        }
+        for column, (arm, trained, memory) in COLUMNS.items():
+            for seed in self.seeds:
+                for task in range(len(LANGUAGES)):
+                    records = [
+                        self._record(column, seed, task, state, repeat, f"train{arm}{seed}", trained, memory)
+                        for state in range(10, 10 + len(self.outcomes[column][task]))
+                        for repeat in range(self.repeats)
+                    ]
+                    label = f"rollout {column}/{seed} task {task}"
+                    key = f"key{column}{seed}{task}".lower()
+                    folder = self._seal("rollout", key, label, 30.0, [("checkpoint", "train", f"train{arm}{seed}")])
+                    (folder / "records.jsonl").write_text("".join(to_line(record) for record in records))
+                    cells.append(ReportCell(column=column, seed=seed, task=task, rollout=key))
+                    rollouts.append(folder)
+        spec = ReportSpec(
+            study="toy",
+            label="libero_spatial (embedded assets)",
+            sources=(("simulator assets", "embedded primitives"), ("policy", "embedded base, <1M parameters>")),
+            columns=tuple(COLUMNS),
+            differences=DIFFERENCES,
+            cells=tuple(cells),
+        )
+        return spec, rollouts[::-1], list(trainings.values())
+
+    def _training(self, arm: str, seed: int) -> Path:
+        key = f"train{arm}{seed}"
+        self._seal("dataset", "data", "dataset", 600.0, [])
+        folder = self._seal("train", key, f"train {arm}/{seed}", 120.0, [("dataset", "dataset", "data")])
+        rows = [{"step": step, "flow_loss": 1 / (1 + step / 50) + 0.01 * seed} for step in range(10, 401, 10)]
+        if arm != "E0":
+            rows = [{**row, "world_gate": row["step"] / 4000} for row in rows]
+        (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return folder
+
+    def _record(self, column, seed, task, state, repeat, checkpoint, trained, memory) -> Record:
+        unit = Unit(task, state, repeat)
+        success = self.outcomes[column][task][state - 10] == "1"
+        steps = 100 + state if success else 280
+        values = {
+            "suite": "libero_spatial",
+            "assets": "embedded",
+            "assets_digest": "a" * 16,
+            "task": task,
+            "language": LANGUAGES[task],
+            "init_state": state,
+            "init_state_digest": f"{state:016x}",
+            "repeat": repeat,
+            "environment_seed": environment_seed("libero_spatial", unit),
+            "flow_seed": flow_seed("libero_spatial", unit, 0),
+            "checkpoint": checkpoint,
+            "trained_memory": trained,
+            "memory": memory,
+            "success": success,
+            "steps": steps,
+            "episode_return": float(success),
+            "replans": -(-steps // 10),
+            "attempts": 1,
+            "note": "",
+            "device": "cpu",
+            "versions": VERSIONS,
+            "wall_s": 2.5,
+        }
+        if self.edit is not None:
+            self.edit(column, values)
+        return Record(**values)
+
+    def _seal(self, stage, key, label, seconds, upstream) -> Path:
+        folder = self.root / stage / key
+        (folder / "artifact").mkdir(parents=True, exist_ok=True)
+        sealed = Sealed(
+            stage=stage,
+            key=key,
+            version=1,
+            label=label,
+            spec={},
+            address={},
+            upstream=tuple(Source(role=role, stage=kind, key=source) for role, kind, source in upstream),
+            software={},
+            files={},
+            facts={},
+            versions=VERSIONS,
+            source_digest="0" * 16,
+            machine={"python": "3.12.0"},
+            wall_seconds=seconds,
+            attempts=1,
+            sealed_at="2026-01-01T00:00:00+00:00",
+        )
+        (folder / "DONE.json").write_text(sealed.model_dump_json())
+        return folder / "artifact"

@@ -1,0 +1,102 @@
+"""``kill -9`` at random moments: nothing finished runs twice, and the end is the same."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+
+import psutil
+import pytest
+from support.fake_stages import UNITS, finished_units
+from support.results_tree import Tree
+
+STAGES = 14
+SLOW = 0.5  # seconds per unit
+
+
+def wait_until(tree: Tree, units: int, process: subprocess.Popen[bytes]) -> bool:
+    """Wait for so many finished units; False if the run ended before."""
+    end = time.monotonic() + 300
+    while time.monotonic() < end:
+        if (tree.results / "finished-units").is_dir() and finished_units(tree.results) >= units:
+            return True
+        if process.poll() is not None:
+            return False
+        time.sleep(0.02)
+    raise AssertionError("no progress")
+
+
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def survive(tree: Tree, kills: int, seed: int) -> None:
+    """Run to the end with ``kills`` kills of the whole process group, after a few more units each."""
+    random_ = random.Random(seed)
+    moments = sorted(random_.sample(range(1, STAGES * UNITS - 1), kills))
+    for units in moments:
+        process = tree.start("resume", "--cores", "2", seconds=SLOW)
+        reached = wait_until(tree, units, process)
+        time.sleep(random_.uniform(0, SLOW))
+        if reached and process.poll() is None:
+            kill_group(process)
+    tree.wm("resume", "--cores", "2")
+    assert len(tree.done()) == STAGES
+    assert finished_units(tree.results) == STAGES * UNITS  # the stand-ins fail if a unit is finished twice
+    records = list(tree.results.glob("*/*/DONE.json"))
+    assert len(records) == STAGES
+    assert "0 damaged" in tree.verify()
+
+
+@pytest.fixture
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> str:
+    tree = Tree(tmp_path_factory.mktemp("uninterrupted"))
+    tree.wm("run", "--cores", "2")
+    return tree.report()
+
+
+def test_two_kills(tree: Tree, uninterrupted: str) -> None:
+    survive(tree, kills=2, seed=0)
+    assert tree.report() == uninterrupted
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+def test_ten_kills(tree: Tree, uninterrupted: str, seed: int) -> None:
+    survive(tree, kills=10, seed=seed)
+    assert tree.report() == uninterrupted
+
+
+def test_stages_end_with_a_killed_snakemake(tree: Tree) -> None:
+    process = tree.start("run", "--cores", "2", seconds=20)
+    end = time.monotonic() + 120
+    stages: list[psutil.Process] = []
+    while not stages and time.monotonic() < end:
+        time.sleep(0.1)
+        children = psutil.Process(process.pid).children(recursive=True)
+        stages = [child for child in children if "stage" in child.cmdline()]
+        if not list(tree.results.glob("*/*/attempts.txt")):
+            stages = []
+    snakemake = next(child for child in psutil.Process(process.pid).children() if "snakemake" in child.cmdline())
+    snakemake.kill()
+    assert not psutil.wait_procs(stages, timeout=20)[1]
+    assert process.wait(timeout=60) != 0
+    assert tree.wm("run", "--cores", "2").returncode == 0
+    assert len(tree.done()) == STAGES
+
+
+def test_a_second_run_beside_a_living_one_is_refused(tree: Tree) -> None:
+    process = tree.start("run", "--cores", "2", seconds=20)
+    try:
+        wait = time.monotonic() + 120
+        while not list(tree.results.glob("*/*/attempts.txt")) and time.monotonic() < wait:
+            time.sleep(0.1)
+        second = tree.wm("run", check=False)
+        assert second.returncode == 1
+        assert "Snakemake already works here (process" in second.stderr
+    finally:
+        kill_group(process)

@@ -1,0 +1,127 @@
+"""A whole small study, killed with ``kill -9`` again and again, ends as one that nobody touched."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+KILLS = 10
+SEED = 20
+LIMIT_S = 900.0  # a study that needs longer hangs
+
+# Real simulator, real training, real rollouts; too little of each to learn anything.
+STUDY = """
+study: reduced
+suite: libero_spatial
+tasks: [0]
+simulator: {assets: embedded, render: fast, horizon: 24}
+data:
+  source: scripted
+  demonstrations: {per_task: 2, init_states: 0-3, noise: 0.0, max_steps: 220}
+encoder: {kind: vjepa2, source: embedded, name: tiny, frames: 2, image_size: 32}
+world: {context: 2, horizon: 2, heads: 2, prophet_layers: 1, prophet_width: 32}
+policy: {source: scratch, name: smolvla-tiny}
+training: {steps: 12, batch_size: 4, lr: 1e-4}
+arms:
+  E0: {memory: disabled}
+  E1: {memory: zero}
+  E2: {memory: pred, ablations: [zero, random]}
+rollouts: {init_states: 30-49, episodes: 3, num_steps: 2, n_action_steps: 8}
+"""
+
+
+def start(folder: Path) -> subprocess.Popen[bytes]:
+    """The study in a process group of its own, as a terminal would start it."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "world_modality.cli.main", "run", "--study", "study.yaml", "--cores", "2"],
+        cwd=folder,
+        stdout=(folder / "out.txt").open("ab"),
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+def finish(folder: Path) -> float:
+    """Run to the end; seconds it took."""
+    begun = time.monotonic()
+    assert start(folder).wait(LIMIT_S) == 0, (folder / "out.txt").read_text()[-4000:]
+    return time.monotonic() - begun
+
+
+def sealed(folder: Path) -> dict[str, bytes]:
+    """Every sealed stage's record, which holds when and how it was made."""
+    found = sorted((folder / "results").glob("*/*/DONE.json"))
+    return {f"{path.parent.parent.name}/{path.parent.name}": path.read_bytes() for path in found}
+
+
+def finished_units(folder: Path) -> dict[tuple[str, int, int, int], float]:
+    """Seconds that each whole record's unit took, by (cell, task, init state, repeat); no unit appears twice."""
+    units: dict[tuple[str, int, int, int], float] = {}
+    for path in sorted((folder / "results" / "rollout").glob("*/*/records.jsonl")):
+        for line in path.read_bytes().splitlines(keepends=True):
+            if not line.endswith(b"\n"):
+                continue
+            record = json.loads(line)
+            key = (path.parent.parent.name, record["task"], record["init_state"], record["repeat"])
+            assert units.get(key, record["wall_s"]) == record["wall_s"], f"unit {key} ran twice"
+            units[key] = record["wall_s"]
+    return units
+
+
+def outcomes(folder: Path) -> dict[tuple[str, int, int, int], tuple[bool, int, float]]:
+    """What every unit came to, apart from the time it took."""
+    result = {}
+    for path in sorted((folder / "results" / "rollout").glob("*/artifact/records.jsonl")):
+        for line in path.read_text().splitlines():
+            record = json.loads(line)
+            key = (path.parent.parent.name, record["task"], record["init_state"], record["repeat"])
+            assert key not in result
+            result[key] = (record["success"], record["steps"], record["episode_return"])
+    return result
+
+
+def rates(folder: Path) -> list[dict[str, object]]:
+    (path,) = (folder / "results" / "report").glob("*/artifact/table.json")
+    table = json.loads(path.read_text())
+    assert table["rates"]
+    return list(table["rates"])
+
+
+@pytest.mark.timeout(3 * LIMIT_S)
+def test_ten_kills_change_nothing(tmp_path: Path) -> None:
+    """Ten kills of the whole process group at random moments, then an uninterrupted reference beside it."""
+    calm, killed = tmp_path / "calm", tmp_path / "killed"
+    for folder in (calm, killed):
+        folder.mkdir()
+        (folder / "study.yaml").write_text(STUDY)
+    duration = finish(calm)
+
+    moments = random.Random(SEED)
+    stages: dict[str, bytes] = {}
+    units: dict[tuple[str, int, int, int], float] = {}
+    for _ in range(KILLS):
+        process = start(killed)
+        time.sleep(moments.uniform(2.0, duration / 3))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        time.sleep(2.0)  # stages that lost their Snakemake notice within a second
+        now = sealed(killed)
+        assert stages.items() <= now.items(), "a sealed stage ran again"
+        seen = finished_units(killed)
+        assert units.items() <= seen.items(), "a finished unit was lost or ran again"
+        stages, units = now, seen
+    finish(killed)
+
+    assert stages.items() <= sealed(killed).items(), "a sealed stage ran again"
+    assert units.items() <= finished_units(killed).items(), "a finished unit ran again"
+    assert set(sealed(killed)) == set(sealed(calm))
+    assert outcomes(killed) == outcomes(calm)
+    assert rates(killed) == rates(calm)

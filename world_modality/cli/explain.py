@@ -1,0 +1,177 @@
+"""What would run, and why: a few lines from the graph and the results tree."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from world_modality.cli.planning import Planned, done_keys
+from world_modality.store.index import sealed_stages, unfinished
+from world_modality.store.layout import stage_folder
+from world_modality.store.progress import format_seconds
+from world_modality.store.record import Record
+from world_modality.store.request import StageRequest
+from world_modality.study.graph import Graph
+from world_modality.study.stages import KINDS
+
+EXPLAINED = 20  # missing stages per kind that get a reason of their own
+DIFFERENCES = 3  # a sealed stage that differs in more is no relative
+ALL_CORES = ("latents", "train")  # kinds whose job takes every core
+
+Leaves = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """A study's state in a results tree."""
+
+    planned: Planned
+    done: frozenset[str]
+    sealed: Mapping[str, Sequence[Record]]  # by kind, of kinds with something missing
+
+    @property
+    def missing(self) -> list[StageRequest]:
+        """Stages to run, in order."""
+        return [request for key, request in self.planned.graph.stages.items() if key not in self.done]
+
+
+def survey(root: Path, planned: Planned) -> Outlook:
+    """Look which stages of a study are sealed, and what else is, of the kinds that are not complete."""
+    done = done_keys(root, planned.graph)
+    kinds = {request.stage for key, request in planned.graph.stages.items() if key not in done}
+    sealed: dict[str, list[Record]] = defaultdict(list)
+    for _, record in sealed_stages(root, sorted(kinds)):
+        sealed[record.stage].append(record)
+    return Outlook(planned, done, sealed)
+
+
+def explain(root: Path, outlook: Outlook, cores: int | None) -> list[str]:
+    """The plan in a few lines: the study, how much is to do, and per kind of stage why."""
+    graph, missing = outlook.planned.graph, outlook.missing
+    lines = [f"study        {outlook.planned.headline}"]
+    count = f"{len(graph.stages)} stages: {len(outlook.done)} done, {len(missing)} to run"
+    lines.append(f"plan         {count}{_estimate(outlook, cores)}")
+    for kind in KINDS:
+        stages = list(graph.of(kind))
+        lacking = [request for request in stages if request.key not in outlook.done]
+        if lacking:
+            reasons = _reasons(root, outlook, lacking)
+            lines.append(f"  {kind:<11}{len(stages) - len(lacking)} of {len(stages)} done; {'; '.join(reasons)}")
+    return lines
+
+
+def _reasons(root: Path, outlook: Outlook, lacking: Sequence[StageRequest]) -> list[str]:
+    """Why these stages of one kind are missing, grouped by reason."""
+    waiting = [request for request in lacking if any(each.key not in outlook.done for each in request.inputs)]
+    roots = [request for request in lacking if request not in waiting]
+    groups: dict[str, list[str]] = defaultdict(list)
+    for request in roots[:EXPLAINED]:
+        groups[_reason(root, outlook, request)].append(_short(request))
+    rest = len(roots) - EXPLAINED
+    lines = [
+        f"{_some(names)}: {reason}" if reason != "new" else f"{len(names)} new" for reason, names in groups.items()
+    ]
+    if rest > 0:
+        lines.append(f"{rest} more")
+    if waiting:
+        lines.append(f"{len(waiting)} {'follow' if len(waiting) > 1 else 'follows'} from stages above")
+    return lines
+
+
+def _reason(root: Path, outlook: Outlook, request: StageRequest) -> str:
+    started = unfinished(stage_folder(root, request.stage, request.key))
+    if started is not None:
+        at = f" at {started.last_line.removeprefix(request.label).strip(' #-')}" if started.last_line else ""
+        return f"{'running' if started.running else 'interrupted'}{at}"
+    mine = _leaves_of_request(request)
+    relatives = (differences(_leaves_of_record(record), mine) for record in outlook.sealed.get(request.stage, ()))
+    nearest = min(relatives, key=len, default=[])
+    return ", ".join(nearest) if 0 < len(nearest) <= DIFFERENCES else "new"
+
+
+def differences(before: Leaves, after: Leaves) -> list[str]:
+    """What distinguishes a stage from a sealed relative, as ``name old -> new``."""
+    found = []
+    for name in sorted(before.keys() | after.keys()):
+        old, new = before.get(name), after.get(name)
+        if old != new:
+            found.append(f"other {name}" if name in _ROLES else f"{name} {_shown(old)} -> {_shown(new)}")
+    return found
+
+
+_ROLES = ("policy", "encoder", "demos", "relabel", "dataset", "latents", "train", "checkpoint", "rollout")
+
+
+def _leaves_of_request(request: StageRequest) -> Leaves:
+    inputs = [(each.role, each.key) for each in request.inputs]
+    return _leaves(request.version, request.software, request.address, inputs)
+
+
+def _leaves_of_record(record: Record) -> Leaves:
+    inputs = [(each.role, each.key) for each in record.upstream]
+    return _leaves(record.version, record.software, record.address, inputs)
+
+
+def _leaves(
+    version: int, software: Mapping[str, str], address: Mapping[str, Any], inputs: Iterable[tuple[str, str]]
+) -> Leaves:
+    """Everything in the key, flat: dotted spec fields, package versions, and the keys of every upstream role."""
+    leaves: dict[str, Any] = {"stage version": version} | dict(software)
+    for role, key in inputs:
+        leaves[role] = (*leaves.get(role, ()), key)
+    _flatten("", address, leaves)
+    return leaves
+
+
+def _flatten(prefix: str, value: Mapping[str, Any], into: dict[str, Any]) -> None:
+    for name, item in value.items():
+        if isinstance(item, Mapping):
+            _flatten(f"{prefix}{name}.", item, into)
+        else:
+            into[prefix + name] = item
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list | tuple) and len(value) > 4:
+        return f"{value[0]}..{value[-1]} ({len(value)})"
+    return "none" if value is None else str(value)
+
+
+def _short(request: StageRequest) -> str:
+    return request.label.removeprefix(request.stage).strip() or request.stage
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
+
+
+def _estimate(outlook: Outlook, cores: int | None) -> str:
+    """About how long the missing stages take, if results of every such kind are there to tell."""
+    missing = outlook.missing
+    if not missing or not cores or any(not outlook.sealed.get(request.stage) for request in missing):
+        return ""
+    seconds = 0.0
+    for request in missing:
+        typical = statistics.median(record.wall_seconds for record in outlook.sealed[request.stage])
+        seconds += typical if request.stage in ALL_CORES else typical / cores
+    return f", about {format_seconds(seconds)} on {cores} cores"
+
+
+def status_lines(root: Path, graph: Graph, done: frozenset[str]) -> list[str]:
+    """Done and missing stages by kind, and how far unfinished ones got."""
+    lines = []
+    for kind in KINDS:
+        stages = list(graph.of(kind))
+        if stages:
+            lines.append(f"{kind:<10} {sum(request.key in done for request in stages)} of {len(stages)} sealed")
+            for request in stages:
+                started = unfinished(stage_folder(root, kind, request.key)) if request.key not in done else None
+                if started is not None:
+                    state = "running" if started.running else f"stopped {format_seconds(started.seconds_ago)} ago"
+                    lines.append(f"  {started.last_line or request.label}  ({state})")
+    return lines

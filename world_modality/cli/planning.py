@@ -1,0 +1,85 @@
+"""From a study file to its graph and the snapshot of it that jobs read."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from world_modality.cli.sources import resolve_sources
+from world_modality.store.index import sealed_record
+from world_modality.store.layout import stage_folder
+from world_modality.store.links import link_files, link_stage
+from world_modality.store.record import read_record
+from world_modality.store.seal import restore
+from world_modality.study.graph import Graph, build_graph
+from world_modality.study.load import load_study
+from world_modality.study.plan import write_plan
+from world_modality.study.slices import suite_label
+from world_modality.study.study import Study
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A study, its stages, and where its snapshot lies."""
+
+    graph: Graph
+    snapshot: Path
+    headline: str
+
+
+def plan_study(path: Path, root: Path, *, lenient: bool = False) -> Planned:
+    """Read a study and plan it; UserError says in one sentence what is wrong with it."""
+    file = load_study(path)
+    sources = resolve_sources(file, root, lenient=lenient)
+    graph = build_graph(file.study, sources)
+    return Planned(graph, write_plan(root, graph), headline(file.study, suite_label(file.study, sources)))
+
+
+def headline(study: Study, label: str) -> str:
+    """The study in one line."""
+    tasks, seeds = len(study.task_numbers), study.training.seeds
+    return (
+        f"{study.study}: {tasks} task{'s' * (tasks > 1)} of {label}, arms {' '.join(study.arms)}, "
+        f"seed{'s' * (len(seeds) > 1)} {' '.join(map(str, seeds))}, "
+        f"{study.rollouts.episodes} units per task and column"
+    )
+
+
+def link_names(root: Path, graph: Graph, only: str | None = None) -> None:
+    """Make the links for people to all sealed stages of a study, or to those of one key."""
+    for name, key in graph.names.items():
+        if only in (None, key):
+            stage = graph.stages[key].stage
+            if sealed_record(stage_folder(root, stage, key)) is not None:
+                link_stage(root, graph.study, name, stage, key)
+                if stage == "report":
+                    link_files(root, graph.study, stage, key)
+
+
+def done_keys(root: Path, graph: Graph) -> frozenset[str]:
+    """Keys of the graph's sealed stages, those included whose DONE.json the next run restores."""
+    return frozenset(
+        key
+        for key, request in graph.stages.items()
+        if sealed_record(stage_folder(root, request.stage, key)) is not None
+    )
+
+
+def settle_records(root: Path, graph: Graph) -> None:
+    """Make DONE.json say to Snakemake what is true, by the only things it looks at: existence and age.
+
+    A sealed stage gets its DONE.json back; a torn one, which a failing disk may leave, is removed. A stage never
+    looks older than what it was made from, which copying a tree from another machine may have brought about.
+    Snakemake's own word for that, ``ancient``, makes 9.27 skip missing stages behind one that is run again.
+    """
+    times: dict[str, float] = {}
+    for key, request in graph.stages.items():
+        folder = stage_folder(root, request.stage, key)
+        if read_record(folder.done) is None and not restore(folder):
+            folder.done.unlink(missing_ok=True)
+            continue
+        newest = max((times.get(each.key, 0.0) for each in request.inputs), default=0.0)
+        times[key] = max(folder.done.stat().st_mtime, newest)
+        if newest > folder.done.stat().st_mtime:
+            os.utime(folder.done, (newest, newest))

@@ -1,0 +1,99 @@
+"""The process of one stage: its cores, its log file, its runner, and what the user sees of it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO, cast
+
+from world_modality.cli.planning import link_names
+from world_modality.errors import UserError
+from world_modality.store.execute import execute
+from world_modality.store.layout import stage_folder
+from world_modality.store.orphans import watch
+from world_modality.store.stage import StageRunner
+from world_modality.study.plan import read_plan
+from world_modality.study.stages import KINDS
+
+RUNNERS_VARIABLE = "WORLD_MODALITY_RUNNERS"
+"""``module:mapping`` of stage -> runner that takes precedence over the table of kinds: for extensions and tests."""
+THREADS_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+def run_stage(root: Path, plan: Path, stage: str, key: str, cores: int) -> int:
+    """Make sure that one stage of a plan is sealed, and link its names; the exit status.
+
+    Only progress and one final sentence reach the terminal. What libraries print, and the traceback of a failure,
+    is appended to the stage's log.txt.
+    """
+    graph = read_plan(plan)
+    request = graph.stages.get(key)
+    if request is None or request.stage != stage:
+        raise UserError(f"{plan} has no stage {stage} with key {key}; run snakemake again to plan the study anew")
+    for variable in THREADS_VARIABLES:
+        os.environ[variable] = str(cores)
+    watch()
+    log = stage_folder(root, stage, key).log
+    with _printing_to(log) as terminal:
+        try:
+            execute(root, request, _lazily(stage), cores=cores, stream=terminal)
+        except UserError as error:
+            print(f"{request.label}: {error}", file=terminal, flush=True)
+            return 1
+        except Exception as error:
+            traceback.print_exc()
+            text = str(error).strip().split("\n")[0]
+            reason = f"{type(error).__name__}{': ' if text else ''}{text}"
+            print(f"{request.label} failed: {reason} (full account in {log})", file=terminal, flush=True)
+            return 1
+    link_names(root, graph, None if stage == "report" else key)
+    return 0
+
+
+def _lazily(stage: str) -> StageRunner:
+    """The stage's runner, imported when it is called: a duplicate job that finds the stage sealed imports nothing."""
+
+    def run(spec: Any, context: Any) -> Mapping[str, Any]:
+        return find_runner(stage)(spec, context)
+
+    return run
+
+
+def find_runner(stage: str) -> StageRunner:
+    """The function that runs a kind of stage; imports whatever it needs."""
+    injected = os.environ.get(RUNNERS_VARIABLE)
+    if injected:
+        module, _, attribute = injected.partition(":")
+        runners = getattr(importlib.import_module(module), attribute)
+        if stage in runners:
+            return cast(StageRunner, runners[stage])
+    module, _, function = KINDS[stage].runner.partition(":")
+    return cast(StageRunner, getattr(importlib.import_module(module), function))
+
+
+@contextmanager
+def _printing_to(log: Path) -> Iterator[TextIO]:
+    """Send everything that this process and its children print to ``log``; yields the terminal.
+
+    Done at the level of file descriptors, because native libraries print without asking Python.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved_out, saved_err = os.dup(1), os.dup(2)
+    with os.fdopen(os.dup(2), "w", buffering=1) as terminal, log.open("ab", buffering=0) as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+        try:
+            yield terminal
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for saved, number in ((saved_out, 1), (saved_err, 2)):
+                os.dup2(saved, number)
+                os.close(saved)

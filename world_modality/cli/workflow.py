@@ -1,0 +1,105 @@
+"""What the Snakefile asks: the stages' inputs, the targets, and what to tell the user. Knows nothing of Snakemake."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from world_modality.cli.explain import explain, survey
+from world_modality.cli.planning import link_names, plan_study, settle_records
+from world_modality.cli.table import table_lines
+from world_modality.errors import UserError
+from world_modality.store.layout import PLAN_VARIABLE, RESULTS, stage_folder
+from world_modality.store.orphans import announce
+from world_modality.study.graph import Graph
+from world_modality.study.plan import read_plan
+
+TARGETS = {
+    "data": ("demos", "relabel", "dataset"),
+    "latents": ("latents",),
+    "train": ("train",),
+    "rollouts": ("rollout",),
+    "report": ("report",),
+}
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A planned study as a Snakefile sees it: DONE.json files."""
+
+    graph: Graph
+    plan: Path
+    root: Path = RESULTS
+
+    def done(self, stage: str, key: str) -> str:
+        """The one declared output of a stage."""
+        return str(stage_folder(self.root, stage, key).done)
+
+    def upstream(self, stage: str, key: str) -> list[str]:
+        """What a stage reads. UserError for a key that this study does not have."""
+        request = self.graph.stages.get(key)
+        if request is None or request.stage != stage:
+            raise UserError(f"{self.graph.study} has no stage {stage} with key {key}; ask for a target such as `all`")
+        return [self.done(each.stage, each.key) for each in request.inputs]
+
+    def target(self, name: str) -> list[str]:
+        """All stages that a target builds."""
+        return [self.done(kind, request.key) for kind in TARGETS[name] for request in self.graph.of(kind)]
+
+    def pretrained(self) -> list[str]:
+        """The last pretraining round. UserError when the study has none."""
+        if not self.graph.pretrained:
+            raise UserError(
+                f"{self.graph.study} has no pretraining rounds to export; "
+                "add --configfile workflow/studies/embedded_base.yaml"
+            )
+        return [self.done("train", self.graph.pretrained)]
+
+    def table(self) -> None:
+        """Print the table, if it is sealed."""
+        print("\n".join(table_lines(self.root, self.graph)), flush=True)
+
+
+def open_workflow(study_files: Iterable[Path | str], default: Path, cores: int | None, dry_run: bool) -> Workflow:
+    """Plan the study for the main Snakemake process, and tell in a few lines on stderr what would run and why.
+
+    Args:
+        study_files: what --configfile named; at most one, because studies are not merged.
+        default: the study to run when nothing was named.
+        cores: as given to Snakemake, for the estimate of time.
+        dry_run: only look.
+
+    Raises:
+        UserError: two studies, or one that is not valid.
+    """
+    files = [Path(file) for file in study_files]
+    if len(files) > 1:
+        raise UserError(f"--configfile takes one study, not {len(files)}: {', '.join(map(str, files))}")
+    planned = plan_study(files[0] if files else default, RESULTS, lenient=dry_run)
+    outlook = survey(RESULTS, planned)
+    print("\n".join(explain(RESULTS, outlook, cores)), file=sys.stderr, flush=True)
+    workflow = Workflow(planned.graph, planned.snapshot)
+    if not dry_run:
+        announce()
+        settle_records(RESULTS, planned.graph)
+        link_names(RESULTS, planned.graph)
+        if not outlook.missing:
+            workflow.table()
+    os.environ[PLAN_VARIABLE] = str(planned.snapshot)
+    _use_this_python()
+    return workflow
+
+
+def reopen_workflow() -> Workflow:
+    """The workflow as the main process planned it, in a process that it started for one job."""
+    plan = Path(os.environ[PLAN_VARIABLE])
+    _use_this_python()
+    return Workflow(read_plan(plan), plan)
+
+
+def _use_this_python() -> None:
+    """Make ``python`` in the rules' commands the one that runs Snakemake, activated or not."""
+    os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))

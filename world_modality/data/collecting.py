@@ -1,0 +1,79 @@
+"""Attempt after attempt until enough episodes are on disk, whatever kills the process in between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from world_modality.data.episode_file import EpisodeFile, EpisodeInfo, read_episode_info, write_episode
+from world_modality.data.files import empty_folder, link_or_copy
+from world_modality.data.recording import Recording
+from world_modality.errors import UserError
+from world_modality.store.files import write_json
+from world_modality.store.stage import Facts, StageContext
+
+SPARE_ATTEMPTS = 8
+ATTEMPTS_PER_EPISODE = 3  # an expert that needs more is broken
+
+
+def collect(
+    context: StageContext, *, wanted: int, attempt: Callable[[int], EpisodeFile | None], unit: str, what: str
+) -> Facts:
+    """Write ``wanted`` episodes to ``context.artifact / "episodes"``, with summary.json beside them.
+
+    Attempts are numbered from 0 and each must depend on its number alone; one that gives None has failed. Episodes
+    are kept in the work folder as they come, so an interrupted collection goes on behind its last episode and gives
+    the same files as one that was not interrupted.
+
+    Args:
+        wanted: number of episodes.
+        attempt: tries to make an episode.
+        unit: what progress counts, e.g. "demonstrations".
+        what: of which these are attempts, for the message.
+
+    Raises:
+        UserError: too many attempts failed.
+    """
+    kept = context.work / "episodes"
+    done = [read_episode_info(path) for path in sorted(kept.glob("episode_*.parquet"))]
+    number = done[-1].attempt + 1 if done else 0
+    while True:
+        failed = number - len(done)
+        context.progress.update(len(done), wanted, unit, f"{failed} failed attempts discarded")
+        if len(done) >= wanted:
+            break
+        if number >= SPARE_ATTEMPTS + ATTEMPTS_PER_EPISODE * wanted:
+            raise UserError(
+                f"{failed} of {number} attempts at {what} failed, too many to go on: "
+                "check the simulator's assets, or raise max_steps or lower the noise"
+            )
+        episode = attempt(number)
+        number += 1
+        if episode is not None:
+            write_episode(kept / f"episode_{len(done):05d}.parquet", episode)
+            done.append(episode.info)
+    return _publish(context, kept, done)
+
+
+def _publish(context: StageContext, kept: Path, done: Sequence[EpisodeInfo]) -> Facts:
+    empty_folder(context.artifact)
+    for path in sorted(kept.glob("episode_*.parquet")):
+        link_or_copy(path, context.artifact / "episodes" / path.name)
+    attempts = done[-1].attempt + 1 if done else 0
+    summary = {
+        "episodes": len(done),
+        "frames": sum(info.steps for info in done),
+        "attempts": attempts,
+        "failed_attempts": attempts - len(done),
+        "unsolved_episodes": sum(not info.success for info in done),
+    }
+    write_json(context.artifact / "summary.json", summary)
+    return summary
+
+
+def to_episode(
+    recording: Recording, *, task: int, language: str, init_state: int, seed: int, attempt: int
+) -> EpisodeFile:
+    """A recording with what it was."""
+    info = EpisodeInfo(task, language, init_state, seed, recording.success, len(recording), attempt)
+    return EpisodeFile(info, recording.pictures, recording.states, recording.labels)

@@ -1,0 +1,102 @@
+"""Stage "dataset": the LeRobotDataset v3 that policies are trained on."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from world_modality.data.episode_file import EpisodeInfo, read_episode, read_episode_info
+from world_modality.data.episodes import EpisodeTable, read_episode_table
+from world_modality.data.files import empty_folder, link_or_copy
+from world_modality.data.hub import copy_folder, fetch_snapshot
+from world_modality.data.writer import EpisodeWriter, copy_without_fingerprint
+from world_modality.errors import UserError
+from world_modality.store.stage import Facts, StageContext
+from world_modality.study.specs import DatasetSpec
+
+PROVENANCE = (
+    "provenance.parquet"  # where each episode of a scripted dataset came from; not a feature, so no policy sees it
+)
+ORIGINS = ("demos", "relabel")  # input roles, in the order of their episodes
+
+
+@dataclass(frozen=True)
+class Source:
+    """One recorded episode and the stage it came from."""
+
+    path: Path
+    origin: str
+    info: EpisodeInfo
+
+
+def run(spec: DatasetSpec, context: StageContext) -> Facts:
+    """Assemble the dataset from recorded episodes, or fetch or copy an existing one and check it.
+
+    Raises:
+        UserError: nothing to assemble, unreachable hub, missing folder, or a dataset at odds with itself or the spec.
+    """
+    if spec.source == "scripted":
+        _assemble(spec, context)
+    elif spec.source == "hub":
+        fetch_snapshot(spec.repo_id, spec.revision, context.artifact, repo_type="dataset")
+    else:
+        copy_folder(Path(spec.repo_id), context.artifact, setting="dataset.repo_id")
+    table = read_episode_table(context.artifact)
+    if table.fps != spec.fps:
+        raise UserError(f"dataset.fps: the study says {spec.fps}, but {spec.repo_id} has {table.fps}: change the study")
+    return _facts(table)
+
+
+def _facts(table: EpisodeTable) -> Facts:
+    return {"episodes": len(table), "frames": table.frames, "tasks": len(set(table.tasks)), "fps": table.fps}
+
+
+def _assemble(spec: DatasetSpec, context: StageContext) -> None:
+    """Build the dataset in the work folder, from the start if it was interrupted, and move it into the artifact."""
+    sources = find_sources(context)
+    root = context.work / "dataset"
+    shutil.rmtree(root, ignore_errors=True)
+    with EpisodeWriter(root, spec.repo_id, spec.fps) as writer:
+        for number, source in enumerate(sources):
+            context.progress.update(number, len(sources), "episodes")
+            writer.add(read_episode(source.path))
+    context.progress.update(len(sources), len(sources), "episodes")
+    empty_folder(context.artifact)
+    for file in sorted(path for path in root.rglob("*") if path.is_file()):
+        target = context.artifact / file.relative_to(root)
+        if file.relative_to(root).parts[0] == "data":
+            copy_without_fingerprint(file, target)
+        else:
+            link_or_copy(file, target)
+    write_provenance(context.artifact / PROVENANCE, sources)
+
+
+def find_sources(context: StageContext) -> list[Source]:
+    """All recorded episodes in the dataset's order: demonstrations, then relabelled, as the graph lists the stages.
+
+    Raises:
+        UserError: there is none.
+    """
+    sources = [
+        Source(path, origin, read_episode_info(path))
+        for origin in ORIGINS
+        for folder in context.inputs.get(origin, ())
+        for path in sorted((folder / "episodes").glob("episode_*.parquet"))
+    ]
+    if not sources:
+        raise UserError("the dataset has no recorded episodes to be made of: set the number of demonstrations above 0")
+    return sources
+
+
+def write_provenance(path: Path, sources: Sequence[Source]) -> None:
+    """One row per episode: its index, origin ("demos" or "relabel") and what it was."""
+    rows = [
+        {"episode_index": number, "origin": source.origin, **asdict(source.info)}
+        for number, source in enumerate(sources)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), path)

@@ -1,0 +1,1 @@
+"""Parts that come with the package, so that a study runs without a download."""

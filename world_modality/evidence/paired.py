@@ -1,0 +1,105 @@
+"""Differences of two arms measured on the same units."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.stats import norm, t
+
+from world_modality.evidence.proportions import Interval, normal_quantile
+
+
+@dataclass(frozen=True, slots=True)
+class PairedDifference:
+    """``treated - control`` over paired units: the interval and the counts it rests on."""
+
+    interval: Interval
+    pairs: int
+    clusters: int  # distinct scenes; fewer than pairs when a scene is repeated or several seeds share it
+    only_treated: int  # units that succeeded in the treated arm alone
+    only_control: int  # units that succeeded in the control arm alone
+
+
+def tango(only_treated: float, only_control: float, pairs: float, confidence: float = 0.95) -> Interval:
+    """Tango's score interval of a paired difference of proportions (Tango 1998, Stat. Med. 17:891).
+
+    The limits are the d where the score statistic ``(b - c - n d) / sqrt(n (2 q + d (1 - d)))`` equals +-z, with
+    q the maximum-likelihood P(control alone) given d. Unlike Wald's interval it keeps a width when no pair
+    is discordant: ``+-z^2 / (n + z^2)``. Counts may be fractional (effective sample sizes).
+    """
+    b, c, n = float(only_treated), float(only_control), float(pairs)
+    if n <= 0 or b < 0 or c < 0 or b + c > n * (1 + 1e-9):
+        raise ValueError(f"need non-negative discordant counts within {n} pairs, got {b} and {c}")
+    z = normal_quantile(confidence)
+    estimate = (b - c) / n
+
+    def excess(difference: float, sign: float) -> float:
+        return _score(b, c, n, difference) - sign * z
+
+    # The score falls from +inf to -inf over (-1, 1) and is 0 at the estimate, so each root is bracketed.
+    edge = 1.0 - 1e-12
+    low = -1.0 if estimate <= -edge else brentq(excess, -edge, estimate, args=(1.0,), xtol=1e-12)
+    high = 1.0 if estimate >= edge else brentq(excess, estimate, edge, args=(-1.0,), xtol=1e-12)
+    return Interval(estimate, float(low), float(high))
+
+
+def _score(b: float, c: float, n: float, difference: float) -> float:
+    """Tango's statistic at one hypothesised difference."""
+    linear = -b - c + (2 * n - b + c) * difference
+    constant = -c * difference * (1 - difference)
+    nuisance = (math.sqrt(max(0.0, linear * linear - 8 * n * constant)) - linear) / (4 * n)
+    variance = n * (2 * nuisance + difference * (1 - difference))
+    gap = b - c - n * difference
+    if variance <= 0:
+        return math.copysign(math.inf, gap) if gap else 0.0
+    return gap / math.sqrt(variance)
+
+
+def paired_difference(
+    treated: Sequence[bool], control: Sequence[bool], scenes: Sequence[Hashable], confidence: float = 0.95
+) -> PairedDifference:
+    """The paired difference of success rates with an interval that respects repeated scenes.
+
+    Element i of all three sequences belongs to one unit; ``scenes[i]`` is its cluster, (task, initial state).
+    With one unit per scene this is Tango's interval. Where scenes repeat (several noise repeats or training
+    seeds), outcomes of a scene hang together, so the interval is computed at the effective sample size
+    ``n / deff * (z / t)^2`` with the cluster-robust design effect (Korn and Graubard 1998, Survey Methodology 24:193).
+    """
+    if not len(treated) == len(control) == len(scenes) or not treated:
+        raise ValueError("treated, control and scenes must be equally long and not empty")
+    gaps = np.asarray(treated, dtype=int) - np.asarray(control, dtype=int)
+    b, c, n = int((gaps > 0).sum()), int((gaps < 0).sum()), len(gaps)
+    sums = _cluster_sums(gaps, scenes)
+    effective = n if len(sums) == n else _effective_pairs(gaps, sums, confidence)
+    interval = tango(b * effective / n, c * effective / n, effective, confidence)
+    return PairedDifference(interval, n, len(sums), b, c)
+
+
+def _cluster_sums(gaps: NDArray[np.int64], scenes: Sequence[Hashable]) -> NDArray[np.float64]:
+    """Per scene: the sum of its gaps and its number of units; float [scenes, 2]."""
+    sums: dict[Hashable, list[float]] = {}
+    for gap, scene in zip(gaps, scenes, strict=True):
+        entry = sums.setdefault(scene, [0.0, 0.0])
+        entry[0] += float(gap)
+        entry[1] += 1.0
+    return np.array(list(sums.values()))
+
+
+def _effective_pairs(gaps: NDArray[np.int64], sums: NDArray[np.float64], confidence: float) -> float:
+    """Independent pairs that carry as much information as these clustered ones; between 0 and ``len(gaps)``."""
+    n, clusters = len(gaps), len(sums)
+    if clusters == 1:
+        return 1.0
+    mean = gaps.mean()
+    independent = float(((gaps - mean) ** 2).sum()) / n**2
+    residual = sums[:, 0] - sums[:, 1] * mean
+    robust = clusters / (clusters - 1) * float((residual**2).sum()) / n**2
+    # No spread at all tells nothing about the clustering: count each scene once.
+    effect = n / clusters if independent == 0 else max(1.0, robust / independent)
+    tail = 0.5 + confidence / 2
+    return float(n / effect * (norm.ppf(tail) / t.ppf(tail, clusters - 1)) ** 2)

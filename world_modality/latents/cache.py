@@ -1,0 +1,110 @@
+"""The latent cache on disk: one row per frame of the dataset, with what is needed to know and to imitate it.
+
+``latents.npy``      float16 [N, D], memory-mappable, row = the frame's global ``index``
+``latents.json``     shape, camera, encoder specification, dataset fingerprint
+``statistics.npz``   ``mean`` float32 [D] and ``factor`` float32 [D, D], where factor @ factor.T is the covariance
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+
+from world_modality.store.files import write_json
+from world_modality.study.specs import Camera, EncoderSpec
+
+LATENTS = "latents.npy"
+DESCRIPTION = "latents.json"
+STATISTICS = "statistics.npz"
+
+
+@dataclass(frozen=True)
+class LatentStatistics:
+    """Mean float32 [D] and covariance factor float32 [D, D] of all rows.
+
+    ``mean + factor @ e`` with standard normal e matches the rows in mean and covariance.
+    """
+
+    mean: NDArray[np.float32]
+    factor: NDArray[np.float32]
+
+
+def write_cache(
+    folder: Path,
+    episodes: Iterable[NDArray[np.float16]],
+    shape: tuple[int, int],
+    *,
+    camera: Camera,
+    encoder: EncoderSpec,
+    dataset_fingerprint: str,
+) -> None:
+    """Assemble the cache in an empty folder from the episodes' latents [L, D] in order.
+
+    Together they must fill ``shape`` = (N, D).
+
+    Raises:
+        ValueError: a latent is not finite, or the rows are not N.
+    """
+    statistics = _fill(folder / LATENTS, episodes, shape)
+    np.savez(folder / STATISTICS, mean=statistics.mean, factor=statistics.factor)
+    description = {
+        "frames": shape[0],
+        "dim": shape[1],
+        "camera": camera,
+        "encoder": encoder.address(),
+        "dataset_fingerprint": dataset_fingerprint,
+    }
+    write_json(folder / DESCRIPTION, description)
+
+
+def _fill(path: Path, episodes: Iterable[NDArray[np.float16]], shape: tuple[int, int]) -> LatentStatistics:
+    """Write the rows and gather their moments on the way."""
+    rows = open_memmap(path, mode="w+", dtype=np.float16, shape=shape)  # type: ignore[no-untyped-call]
+    moments = Moments(shape[1])
+    filled = 0
+    for latents in episodes:
+        if not np.isfinite(latents).all():
+            raise ValueError(
+                f"the encoder gave a latent that is not finite in frames {filled}..{filled + len(latents)}"
+            )
+        rows[filled : filled + len(latents)] = latents
+        moments.add(latents)
+        filled += len(latents)
+    if filled != shape[0]:
+        raise ValueError(f"{filled} latents for {shape[0]} frames")
+    rows.flush()
+    return moments.statistics()
+
+
+class Moments:
+    """First and second moments of rows that arrive in parts, in float64 around the first part's mean."""
+
+    def __init__(self, dim: int) -> None:
+        self._shift: NDArray[np.float64] | None = None
+        self._sum = np.zeros(dim)
+        self._products = np.zeros((dim, dim))
+        self._count = 0
+
+    def add(self, rows: NDArray[np.float16]) -> None:
+        """Take in rows [L, D]."""
+        values = rows.astype(np.float64)
+        if self._shift is None:
+            self._shift = values.mean(axis=0)
+        values -= self._shift
+        self._sum += values.sum(axis=0)
+        self._products += values.T @ values
+        self._count += len(values)
+
+    def statistics(self) -> LatentStatistics:
+        """Mean and factor of the population covariance, from its eigenvectors: a covariance of low rank has one too."""
+        assert self._shift is not None
+        offset = self._sum / self._count
+        covariance = self._products / self._count - np.outer(offset, offset)
+        eigenvalues, eigenvectors = np.linalg.eigh(covariance)
+        factor = eigenvectors * np.sqrt(np.maximum(eigenvalues, 0.0))
+        return LatentStatistics((self._shift + offset).astype(np.float32), factor.astype(np.float32))

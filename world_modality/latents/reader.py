@@ -1,0 +1,70 @@
+"""Open a latent cache without reading it into memory."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from world_modality.errors import UserError
+from world_modality.latents.cache import DESCRIPTION, LATENTS, STATISTICS, LatentStatistics
+from world_modality.study.specs import Camera, EncoderSpec
+
+ROWS_AT_ONCE = 65536  # bounds memory while checking
+
+
+@dataclass(frozen=True)
+class LatentCache:
+    """An open cache: ``latents`` float16 [N, D] (memory-mapped, read-only), row = the frame's global ``index``."""
+
+    latents: NDArray[np.float16]
+    statistics: LatentStatistics
+    camera: Camera
+    encoder: EncoderSpec
+    dataset_fingerprint: str
+
+    @property
+    def dim(self) -> int:
+        """D, the encoder's hidden size."""
+        return int(self.latents.shape[1])
+
+    def rows(self, index: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Latents of frames ``index`` [...] as float32 [..., D]."""
+        return self.latents[index].astype(np.float32)
+
+
+def open_latents(folder: Path, *, frames: int) -> LatentCache:
+    """Open the cache in ``folder`` and check it.
+
+    Args:
+        folder: artifact of the latents stage.
+        frames: N, the number of frames of the dataset it is to be used with.
+
+    Raises:
+        UserError: the cache is incomplete, has another number of rows, or holds a value that is not finite.
+    """
+    missing = [name for name in (LATENTS, DESCRIPTION, STATISTICS) if not (folder / name).is_file()]
+    if missing:
+        raise UserError(f"the latent cache in {folder} lacks {', '.join(missing)}: run the latents stage again")
+    description = json.loads((folder / DESCRIPTION).read_text())
+    latents = np.load(folder / LATENTS, mmap_mode="r")
+    shape = (frames, description["dim"])
+    if latents.dtype != np.float16 or latents.shape != shape:
+        raise UserError(
+            f"the latent cache in {folder} is {latents.dtype} {list(latents.shape)}, but the dataset needs "
+            f"float16 {list(shape)}: it was made for another dataset, run the latents stage again"
+        )
+    if not all(np.isfinite(latents[row : row + ROWS_AT_ONCE]).all() for row in range(0, frames, ROWS_AT_ONCE)):
+        raise UserError(f"the latent cache in {folder} holds values that are not finite: run the latents stage again")
+    with np.load(folder / STATISTICS) as stored:
+        statistics = LatentStatistics(stored["mean"], stored["factor"])
+    return LatentCache(
+        latents,
+        statistics,
+        description["camera"],
+        EncoderSpec.model_validate(description["encoder"]),
+        description["dataset_fingerprint"],
+    )

@@ -1,0 +1,51 @@
+"""Mean, scale and correlation of the latents: they standardise the world memory and match random memory to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from world_modality.memory.randomness import keyed_normal
+
+SMALLEST_SCALE = 1e-3  # of the largest: a dimension that hardly varies must not have its rounding errors blown up
+
+
+class Standardiser(nn.Module):
+    """Buffers ``mean`` [D], ``scale`` [D] and ``factor`` [D, D] of the training latents, saved with the checkpoint.
+
+    World memory lives in standardised latents ``(z - mean) / scale``: there a zero is the average scene.
+    ``factor @ factor.T`` is their covariance. Until :meth:`fit` the buffers are 0, 1 and the identity.
+    """
+
+    mean: Tensor
+    scale: Tensor
+    factor: Tensor
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("scale", torch.ones(dim))
+        self.register_buffer("factor", torch.eye(dim))
+
+    def fit(self, mean: npt.NDArray[np.float32], factor: npt.NDArray[np.float32]) -> None:
+        """Take over the latents' ``mean`` [D] and a factor [D, D] of their covariance, ``factor @ factor.T``."""
+        dim = self.mean.numel()
+        if mean.shape != (dim,) or factor.shape != (dim, dim):
+            raise ValueError(f"latents have {dim} dimensions, but mean is {mean.shape} and factor {factor.shape}")
+        scale = np.sqrt(np.square(factor, dtype=np.float64).sum(axis=1))
+        scale = np.maximum(scale, SMALLEST_SCALE * scale.max()) if scale.any() else np.ones(dim)
+        for buffer, value in ((self.mean, mean), (self.scale, scale), (self.factor, factor / scale[:, None])):
+            buffer.copy_(torch.from_numpy(np.asarray(value, np.float32)))
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Latents [..., D] in their own units -> standardised float32 [..., D]."""
+        return (latents.float() - self.mean) / self.scale
+
+    def draw(self, seeds: Sequence[int], slots: int) -> Tensor:
+        """Standardised latents [len(seeds), slots, D], normal with the latents' mean and covariance, keyed by row."""
+        noise = keyed_normal(seeds, (slots, self.factor.shape[1]))
+        return noise.to(self.factor.device) @ self.factor.T

@@ -1,0 +1,1 @@
+"""What does a policy checkpoint do with one observation? One path for rollouts and for on-policy data."""

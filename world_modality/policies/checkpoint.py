@@ -1,0 +1,63 @@
+"""A checkpoint folder as LeRobot's policy and processors, with what may be changed at rollout."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lerobot.configs import PreTrainedConfig
+from lerobot.policies.factory import get_policy_class, make_pre_post_processors
+
+import lerobot_policy_world_modality  # noqa: F401 - importing registers the policy type and its processor step
+from lerobot_policy_world_modality.backbone import resolved_backbone
+from world_modality.errors import UserError
+
+FAMILY = ("smolvla", "smolvla_world")  # flow-matching policies that take their noise as an argument
+
+
+def load_config(
+    folder: Path, device: str, memory_mode: str | None, num_steps: int | None, n_action_steps: int | None
+) -> Any:
+    """The checkpoint's LeRobot config with the given overrides; None keeps what the checkpoint says.
+
+    UserError when the folder is no checkpoint of SmolVLA's family or cannot be rolled out in ``memory_mode``.
+    """
+    try:
+        kind = json.loads((folder / "config.json").read_text())["type"]
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{folder} is not a LeRobot checkpoint ({error}); give a pretrained_model folder.") from error
+    if kind not in FAMILY:
+        raise UserError(f"{folder} holds a '{kind}' policy; choose a checkpoint of type {' or '.join(FAMILY)}.")
+    overrides = {
+        "device": device,
+        "num_steps": num_steps,
+        "n_action_steps": n_action_steps,
+        "world_memory_mode_rollout": memory_mode if kind == "smolvla_world" else None,
+    }
+    if kind == "smolvla" and memory_mode not in (None, "disabled"):
+        raise UserError(f"{folder} has no world memory to fill with '{memory_mode}'; roll it out with 'disabled'.")
+    flags = [f"--{name}={value}" for name, value in overrides.items() if value is not None]
+    return PreTrainedConfig.from_pretrained(folder, cli_overrides=flags)
+
+
+def load_model(folder: Path, config: Any) -> Any:
+    """The policy with the folder's weights, in evaluation mode; UserError unless every weight is found and used.
+
+    LeRobot itself loads leniently, so that a renamed module would silently keep its random weights.
+    """
+    try:
+        with resolved_backbone(config):  # plain SmolVLA does not know the packaged backbones
+            return get_policy_class(config.type).from_pretrained(folder, config=config, strict=True)
+    except (RuntimeError, OSError) as error:
+        raise UserError(f"the weights in {folder} do not fit its config.json ({error}); train it again.") from error
+
+
+def load_processors(folder: Path, config: Any) -> tuple[Any, Any]:
+    """The saved pre- and postprocessor: normalisation, task text, tokens; as LeRobot's own evaluation loads them."""
+    processors: tuple[Any, Any] = make_pre_post_processors(
+        policy_cfg=config,
+        pretrained_path=str(folder),
+        preprocessor_overrides={"device_processor": {"device": str(config.device)}},
+    )
+    return processors

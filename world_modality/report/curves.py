@@ -1,0 +1,114 @@
+"""Training curves of every checkpoint in the table, from the metrics that training wrote."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from world_modality.report.forest import Panel
+from world_modality.report.results import Results
+from world_modality.report.svg import WIDTH, figure, nice_ticks, polyline, tag, text
+
+POINTS = 150  # per curve: more than a phone has pixels for
+LEFT, RIGHT, TOP, BOTTOM, HEIGHT = 44, 12, 26, 26, 220
+METRICS = {
+    "flow_loss": "Action loss (flow matching)",  # not the total loss, which only some arms add the world's to
+    "world_cos": "Cosine of predicted and true future latents",
+    "world_gate": "Opening of the injector's gate",
+}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One training: ``points`` are (step, value)."""
+
+    column: str
+    seed: int
+    class_: str
+    points: tuple[tuple[float, float], ...]
+
+
+def curve_panels(results: Results, trainings: Sequence[Path]) -> list[Panel]:
+    """One panel per known metric that any training logged; cells that share a checkpoint share its curve."""
+    folders = {path.parent.name: path for path in trainings}
+    owners: dict[str, tuple[str, int, int]] = {}
+    for index, column in enumerate(results.columns):
+        for trial, record in results.records[column].items():
+            owners.setdefault(record.checkpoint, (column, trial.seed, index))
+    logs = {key: _read(folders[key] / "metrics.jsonl") for key in owners if key in folders}
+    panels = []
+    for metric, title in METRICS.items():
+        curves = []
+        for key, rows in logs.items():
+            column, seed, index = owners[key]
+            points = _thin([(row["step"], row[metric]) for row in rows if _is_number(row.get(metric))])
+            if len(points) > 1:
+                curves.append(Curve(column, seed, f"s{index}", points))
+        if curves:
+            panels.append(Panel(title, chart(curves, title)))
+    return panels
+
+
+def _read(path: Path) -> list[Mapping[str, Any]]:
+    """The logged lines that name a step; a training that logged nothing has no curve."""
+    if not path.is_file():
+        return []
+    rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+    return [row for row in rows if isinstance(row, dict) and _is_number(row.get("step"))]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _thin(points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+    """At most ``POINTS`` points, each the mean of its neighbours."""
+    size = -(-len(points) // POINTS) or 1
+    groups = [points[start : start + size] for start in range(0, len(points), size)]
+    return tuple((sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group)) for group in groups)
+
+
+def chart(curves: Sequence[Curve], description: str) -> str:
+    """Lines over training steps. Curves that coincide stay visible: each is dashed in its own rhythm."""
+    steps = [x for curve in curves for x, _ in curve.points]
+    values = [y for curve in curves for _, y in curve.points]
+    x_ticks, y_ticks = nice_ticks(0, max(steps), 4), nice_ticks(min(values), max(values), 4)
+
+    def place(step: float, value: float) -> tuple[float, float]:
+        across = step / x_ticks[-1]
+        up = (value - y_ticks[0]) / (y_ticks[-1] - y_ticks[0])
+        return LEFT + (WIDTH - LEFT - RIGHT) * across, HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * up
+
+    parts = []
+    for tick in y_ticks:
+        _, y = place(0, tick)
+        parts.append(tag("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y, class_="grid"))
+        parts.append(text(LEFT - 6, y + 4, f"{tick:g}", anchor="end", class_="tick"))
+    for tick in x_ticks:
+        x, _ = place(tick, y_ticks[0])
+        parts.append(text(x, HEIGHT - BOTTOM + 16, f"{tick:g}", anchor="middle", class_="tick"))
+    parts += [polyline([place(*point) for point in curve.points], f"curve {curve.class_}") for curve in curves]
+    parts += _legend(curves)
+    told = "; ".join(_told(curve) for curve in curves)
+    return figure(HEIGHT, parts, f"{description} over training steps: {told}")
+
+
+def _told(curve: Curve) -> str:
+    """Where a curve starts and ends, in words."""
+    (_, first), (step, last) = curve.points[0], curve.points[-1]
+    return f"{curve.column}, seed {curve.seed}, from {first:.3g} to {last:.3g} at step {step:g}"
+
+
+def _legend(curves: Sequence[Curve]) -> list[str]:
+    """A swatch and a name per column, in a row above the plot."""
+    columns = dict.fromkeys((curve.column, curve.class_) for curve in curves)
+    width = min(80.0, (WIDTH - LEFT - RIGHT) / len(columns))
+    parts = []
+    for index, (column, class_) in enumerate(columns):
+        x = LEFT + width * index
+        parts += [polyline([(x, 10), (x + 24, 10)], f"curve {class_}"), text(x + 29, 14, column)]
+    return parts

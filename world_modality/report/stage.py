@@ -1,0 +1,35 @@
+"""Stage "report": the comparison table as Markdown, CSV, JSON and a page, from sealed rollouts."""
+
+from __future__ import annotations
+
+from world_modality.report.curves import curve_panels
+from world_modality.report.files import to_csv, to_json, to_markdown
+from world_modality.report.page import to_html
+from world_modality.report.provenance import describe, lineage
+from world_modality.report.results import load_results
+from world_modality.report.table import build_table
+from world_modality.store.files import write_atomically
+from world_modality.store.stage import Facts, StageContext
+from world_modality.study.specs import ReportSpec
+
+
+def run(spec: ReportSpec, context: StageContext) -> Facts:
+    """Write table.md, table.csv, table.json and report.html.
+
+    Inputs: "rollout", every cell's rollout; "train", the trainings whose curves are shown. UserError when the
+    columns do not hold the same units.
+    """
+    rollouts, trainings = context.inputs["rollout"], context.inputs.get("train", ())
+    results = load_results(spec, rollouts)
+    sealed = lineage([*rollouts, *trainings])
+    table = {**build_table(spec, results), **describe(sealed)}
+    pages = {
+        "table.md": to_markdown(table),
+        "table.csv": to_csv(table),
+        "table.json": to_json(table),
+        "report.html": to_html(table, curve_panels(results, trainings)),
+    }
+    for name, content in pages.items():
+        write_atomically(context.artifact / name, content.encode())
+    failed = [check["name"] for check in table["checks"] if check["passed"] is False]
+    return {"episodes": table["episodes"], "failed_checks": failed}

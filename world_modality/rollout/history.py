@@ -1,0 +1,37 @@
+"""Which frames of an episode the encoder must see, and the latents they become at a replan."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from world_modality.encoders.online import HistoryEncoder
+from world_modality.study.specs import Camera
+
+
+class LatentHistory:
+    """The frames of one camera that lie in the next replan's window; nothing else is rendered or encoded."""
+
+    def __init__(self, encoder: HistoryEncoder, camera: Camera) -> None:
+        self.camera: Camera = camera
+        self._encoder = encoder
+        self._frames: dict[int, NDArray[np.uint8]] = {}
+
+    def begin(self) -> None:
+        """Forget the last unit's frames."""
+        self._frames.clear()
+
+    def wants(self, step: int, replan_step: int) -> bool:
+        """Whether the frame of ``step`` is among the T + m - 1 that end at ``replan_step``."""
+        return replan_step - self._encoder.required_frames < step <= replan_step
+
+    def add(self, step: int, frame: NDArray[np.uint8]) -> None:
+        """Keep the frame of ``step``, uint8 [H, W, 3], and drop what no later window can hold."""
+        self._frames[step] = frame
+        oldest = step - self._encoder.required_frames + 1
+        self._frames = {kept: value for kept, value in self._frames.items() if kept >= oldest}
+
+    def latents(self, step: int) -> NDArray[np.float32]:
+        """Latents z_{step-T+1..step}, float32 [T, D]; KeyError if a frame of the window was never added."""
+        first = max(0, step - self._encoder.required_frames + 1)
+        return self._encoder.encode(np.stack([self._frames[kept] for kept in range(first, step + 1)]))

@@ -1,0 +1,40 @@
+"""What is rolled out and with which seeds: pure functions of the scene, so every arm meets the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from world_modality.study.seeds import keyed_seed
+from world_modality.study.specs import RolloutSpec
+
+SIMULATOR_SEEDS = 2**32  # numpy's global generator, which LIBERO seeds at reset, takes 32 bits
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Unit:
+    """One rollout: a task's initial state and its repeat. Sorted in this order."""
+
+    task: int
+    init_state: int
+    repeat: int
+
+
+def units_of(spec: RolloutSpec) -> tuple[Unit, ...]:
+    """The units of one rollout stage in order; ``len(init_states) * repeats`` of them."""
+    return tuple(
+        sorted(
+            Unit(spec.task, init_state, repeat)
+            for init_state in set(spec.init_states)
+            for repeat in range(spec.first_repeat, spec.first_repeat + spec.repeats)
+        )
+    )
+
+
+def environment_seed(suite: str, unit: Unit) -> int:
+    """The simulator's seed at reset, 32 bits: it decides what the initial state leaves open (fixture poses)."""
+    return keyed_seed("env", suite, unit.task, unit.init_state, unit.repeat) % SIMULATOR_SEEDS
+
+
+def flow_seed(suite: str, unit: Unit, replan: int) -> int:
+    """The seed of the flow-matching noise at a unit's ``replan``-th look at the world, 63 bits."""
+    return keyed_seed("flow", suite, unit.task, unit.init_state, unit.repeat, replan)

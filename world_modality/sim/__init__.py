@@ -1,0 +1,1 @@
+"""What the world is made of: LIBERO's assets, its environment, and a scripted expert that solves it."""

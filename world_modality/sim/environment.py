@@ -1,0 +1,241 @@
+"""One LIBERO task as a deterministic environment that renders only when asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from world_modality.errors import UserError
+from world_modality.sim.quiet import import_libero, silenced
+from world_modality.sim.tasks import Task, load_task
+from world_modality.sim.view import CAMERAS, View
+from world_modality.study.specs import Camera, SimSpec
+
+NO_OP = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0)  # the arm stays, the gripper opens: LIBERO's settling action
+PLACEMENT_ATTEMPTS = 100
+
+# robosuite samples what a policy sees one physics step before the control step ends (its sampling clock
+# is two ticks ahead after the two forced samples of LIBERO's reset), so that is when it is sampled here.
+SAMPLED_SUBSTEP = -2
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a policy sees: uint8 [H, W, 3] per camera, turned like the public dataset, and the state float32 [8]."""
+
+    images: dict[Camera, NDArray[np.uint8]]
+    state: NDArray[np.float32]
+
+
+class Environment:
+    """One task of a suite, for many episodes.
+
+    The same (spec, task, assets, init_state, seed, actions) give the same positions and pictures bit for bit,
+    in any process and after any history.
+    """
+
+    def __init__(self, spec: SimSpec, task: int, assets: Path) -> None:
+        """Load the task's scene (4-7 s).
+
+        Args:
+            spec: suite, picture size, render style and settling.
+            task: index of the task in the suite.
+            assets: folder from ``resolve_assets``.
+
+        Raises:
+            UserError: no such suite or task, or the folder lacks an asset of this task.
+        """
+        self.spec = spec
+        self.assets = Path(assets).resolve()  # robosuite takes relative paths as its own
+        self.task: Task = load_task(spec.suite, task)
+        self._sim_env = self._load()
+        self._view = View(self._sim_env.sim.model._model, spec)
+        self._seen_qpos = self.qpos()
+        self._seen_state = self._measure_state()
+
+    @property
+    def language(self) -> str:
+        """The instruction, as in the public dataset."""
+        return self.task.language
+
+    @property
+    def init_state_count(self) -> int:
+        """Number of recorded init states (50)."""
+        return len(self.task.init_states)
+
+    def init_state_digest(self, init_state: int) -> str:
+        """16 hex digits that identify the recorded init state's content."""
+        return self.task.init_state_digest(init_state)
+
+    def reset(self, init_state: int, seed: int) -> None:
+        """Start an episode in LIBERO's official order: seed, hard reset, init state, settling no-ops.
+
+        The seed decides what init states leave open (poses of cabinet and stove).
+        """
+        env = self._sim_env
+        self._view.close()
+        self._use_assets()
+        # hf-libero appends to these lists at every load and draws from np.random for each entry of the first,
+        # so without this the scene of a given seed would depend on how many resets came before.
+        env.object_property_initializers.clear()
+        env.visualization_sites_list.clear()
+        np.random.seed(seed % 2**32)
+        self._hard_reset()
+        self._view = View(env.sim.model._model, self.spec)
+        env.sim.set_state_from_flattened(self.task.init_states[init_state])
+        env.sim.forward()
+        env._post_process()
+        self._seen_qpos = self.qpos()
+        self._seen_state = self._measure_state()
+        for _ in range(self.spec.settle_steps):
+            self.step(NO_OP)
+
+    def step(self, action: ArrayLike) -> bool:
+        """Execute one action [7] for one control step (1/20 s); True if the task's goal now holds.
+
+        Equal to robosuite's own ``step`` bit for bit, with one forward pass per physics step instead of three:
+        robosuite calls mj_forward in the environment, in the controller and inside mj_step.
+        """
+        import mujoco
+
+        env = self._sim_env
+        model, data = env.sim.model._model, env.sim.data._data
+        command = np.asarray(action, dtype=np.float64)
+        substeps = int(env.control_timestep / env.model_timestep)
+        env.timestep += 1
+        env.sim.forward = _nothing  # the controller would repeat what mj_step1 has just done
+        try:
+            for substep in range(substeps):
+                sampled = substep == substeps + SAMPLED_SUBSTEP
+                if sampled:
+                    self._seen_qpos = self.qpos()
+                mujoco.mj_step1(model, data)
+                env._pre_action(command, policy_step=substep == 0)
+                mujoco.mj_step2(model, data)
+                if sampled:
+                    self._seen_state = self._measure_state()
+        finally:
+            del env.sim.forward
+        env.cur_time += env.control_timestep
+        env._post_action(command)
+        return bool(env._check_success())
+
+    def qpos(self) -> NDArray[np.float64]:
+        """A copy of the simulator's joint positions [nq]."""
+        return np.array(self._sim_env.sim.data.qpos)
+
+    def state(self) -> NDArray[np.float32]:
+        """The robot's state, float32 [8]: end effector position (m) and axis-angle (rad), two finger positions (m).
+
+        Equal to what LeRobot's LiberoProcessorStep makes of LeRobot's LIBERO environment.
+        """
+        return self._seen_state.copy()
+
+    def render(self, camera: Camera) -> NDArray[np.uint8]:
+        """The picture of one camera, uint8 [H, W, 3], turned by 180 degrees as in the dataset."""
+        return self._view.picture(self._seen_qpos, camera)
+
+    def observe(self) -> Observation:
+        """Both pictures and the state."""
+        return Observation({camera: self.render(camera) for camera in CAMERAS}, self.state())
+
+    @property
+    def goal(self) -> tuple[str, ...]:
+        """The first condition of the task's goal, e.g. ("on", "akita_black_bowl_1", "plate_1")."""
+        return tuple(self._sim_env.parsed_problem["goal_state"][0])
+
+    @property
+    def objects(self) -> tuple[str, ...]:
+        """Names of the movable objects."""
+        return tuple(self._sim_env.objects_dict)
+
+    @property
+    def fixtures(self) -> tuple[str, ...]:
+        """Names of the fixtures (table, cabinet, stove)."""
+        return tuple(self._sim_env.fixtures_dict)
+
+    def position(self, name: str) -> NDArray[np.float64]:
+        """World position [3] (m) of an object's or fixture's origin, for experts and tests, not for policies."""
+        env = self._sim_env
+        return np.array(env.sim.data.body_xpos[env.obj_body_id[name]])
+
+    def hand(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """World position [3] (m) and rotation matrix [3, 3] of the point between the fingers."""
+        site, data = self._sim_env.robots[0].eef_site_id, self._sim_env.sim.data
+        return np.array(data.site_xpos[site]), np.array(data.site_xmat[site]).reshape(3, 3)
+
+    def close(self) -> None:
+        """Free the simulator and its OpenGL context."""
+        self._view.close()
+        if self._sim_env is not None:
+            self._sim_env.close()
+            self._sim_env = None
+
+    def _measure_state(self) -> NDArray[np.float32]:
+        robot, data = self._sim_env.robots[0], self._sim_env.sim.data
+        w, x, y, z = data.get_body_xquat(robot.robot_model.eef_name)
+        fingers = data.qpos[robot._ref_gripper_joint_pos_indexes]
+        parts = (data.site_xpos[robot.eef_site_id], axis_angle(np.array([x, y, z, w])), fingers)
+        return np.asarray(np.concatenate(parts), dtype=np.float32)
+
+    def _use_assets(self) -> None:
+        """hf-libero reads the asset folder from a global while it constructs objects."""
+        libero: Any = import_libero()
+        libero._assets_path_cache = str(self.assets)
+
+    def _load(self) -> Any:
+        self._use_assets()
+        from libero.libero.envs.env_wrapper import ControlEnv
+
+        try:
+            with silenced():
+                wrapper = ControlEnv(
+                    bddl_file_name=str(self.task.bddl),
+                    use_camera_obs=False,
+                    has_offscreen_renderer=False,
+                    ignore_done=True,
+                )
+        except FileNotFoundError as error:
+            raise UserError(
+                f"the LIBERO asset folder {self.assets} lacks {error.filename}, which task {self.task.index} of "
+                f"{self.spec.suite} needs: use assets that cover this suite"
+            ) from error
+        for observable in wrapper.env._observables.values():
+            observable.set_enabled(False)
+            observable.set_active(False)
+        return wrapper.env
+
+    def _hard_reset(self) -> None:
+        """Rebuild the scene; a placement that does not fit is drawn again, as hf-libero does."""
+        from robosuite.utils.errors import RandomizationError
+
+        for _ in range(PLACEMENT_ATTEMPTS):
+            try:
+                with silenced():
+                    self._sim_env.reset()
+                return
+            except RandomizationError:
+                continue
+        raise RuntimeError(f"no placement found for task {self.task.index} in {PLACEMENT_ATTEMPTS} attempts")
+
+
+def _nothing() -> None:
+    """Stands in for a forward pass whose result is already there."""
+
+
+def axis_angle(quaternion: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Rotation vector (rad) of a unit quaternion (x, y, z, w): axis times 2 acos(w), in float32 like LeRobot's."""
+    import torch
+
+    q = quaternion.astype(np.float32)
+    w = np.clip(q[3], np.float32(-1), np.float32(1))
+    sine = np.sqrt(np.maximum(np.float32(1) - w * w, np.float32(0)))
+    if sine <= 1e-10:
+        return np.zeros(3, np.float32)
+    # torch's acos differs from numpy's in the last bit, and LeRobot uses torch's.
+    angle = np.float32(2) * torch.acos(torch.from_numpy(w.reshape(1))).numpy()
+    return np.asarray(q[:3] / sine * angle, dtype=np.float32)

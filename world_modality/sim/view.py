@@ -1,0 +1,65 @@
+"""Pictures of a scene at given joint positions, drawn beside the physics and never touching it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from world_modality.study.specs import Camera, SimSpec
+
+CAMERAS: dict[Camera, str] = {"image": "agentview", "image2": "robot0_eye_in_hand"}
+MAX_GEOMS = 2000
+COLLISION_GROUP = 0  # robosuite's convention: group 0 collides, group 1 shows
+
+
+class View:
+    """A renderer of one MuJoCo model with simulation data of its own.
+
+    The OpenGL context is created at the first picture, so a simulator that never renders needs none.
+    """
+
+    def __init__(self, model: Any, spec: SimSpec) -> None:
+        """Prepare to render ``model``, a mujoco.MjModel, in the spec's size and style."""
+        self._model = model
+        self._spec = spec
+        self._data: Any = None
+        self._renderer: Any = None
+        self._option: Any = None
+
+    def picture(self, qpos: NDArray[np.float64], camera: Camera) -> NDArray[np.uint8]:
+        """The scene at joint positions [nq], uint8 [H, W, 3], turned by 180 degrees as in the public dataset."""
+        import mujoco
+
+        if self._renderer is None:
+            self._open()
+        self._data.qpos[:] = qpos
+        mujoco.mj_kinematics(self._model, self._data)
+        mujoco.mj_camlight(self._model, self._data)
+        self._renderer.update_scene(self._data, CAMERAS[camera], self._option)
+        if self._spec.render == "fast":
+            self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
+            self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
+        upright: NDArray[np.uint8] = self._renderer.render()
+        # LIBERO's raw pictures are upside down; the dataset turns those by 180 degrees, which leaves a mirror image.
+        return np.ascontiguousarray(upright[:, ::-1])
+
+    def close(self) -> None:
+        """Free the OpenGL context."""
+        if self._renderer is not None:
+            self._renderer.close()
+        self._renderer = self._data = None
+
+    def _open(self) -> None:
+        import mujoco
+
+        size = self._spec.camera_size
+        frame = self._model.vis.global_
+        frame.offwidth, frame.offheight = max(frame.offwidth, size), max(frame.offheight, size)
+        if self._spec.render == "fast":
+            self._model.vis.quality.offsamples = 0  # read when the context is made
+        self._data = mujoco.MjData(self._model)
+        self._option = mujoco.MjvOption()
+        self._option.geomgroup[COLLISION_GROUP] = 0
+        self._renderer = mujoco.Renderer(self._model, size, size, max_geom=MAX_GEOMS)

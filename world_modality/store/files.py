@@ -1,0 +1,92 @@
+"""Writing that survives power loss, and digests of files and folders."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from world_modality.store.keys import KEY_LENGTH
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Make ``path`` hold ``data``, or stay as it was: temporary file, fsync, rename, fsync of the folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """``write_atomically`` for JSON that people may read."""
+    write_atomically(path, (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a folder's entries (renames, new files) durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def files_below(folder: Path) -> Iterator[tuple[str, Path]]:
+    """(relative POSIX path, path) of every file below ``folder``, sorted; links count as the files they point to."""
+    found = [
+        (Path(parent, name).relative_to(folder).as_posix(), Path(parent, name))
+        for parent, _, names in os.walk(folder, followlinks=True)
+        for name in names
+    ]
+    yield from sorted(found)
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file, 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def folder_digest(folder: Path, *, exclude: frozenset[str] = frozenset(), cache: Path | None = None) -> str:
+    """16 hex digits over the relative paths and contents of all files below ``folder``, but those in ``exclude``.
+
+    Hidden files and folders do not count. ``cache`` is a JSON file that remembers digests by path, size and
+    modification time: a data set of many gigabytes is then read once, not at every start.
+    """
+    files = [
+        (name, path)
+        for name, path in files_below(folder)
+        if name not in exclude and not any(part.startswith(".") for part in name.split("/"))
+    ]
+    known: dict[str, list[Any]] = _read_cache(cache) if cache else {}
+    fresh: dict[str, list[Any]] = {}
+    total = hashlib.sha256()
+    for name, path in files:
+        status = path.stat()
+        identity = [status.st_size, status.st_mtime_ns]
+        entry = known.get(str(path.resolve()))
+        content = entry[2] if entry and entry[:2] == identity else file_digest(path)
+        fresh[str(path.resolve())] = [*identity, content]
+        total.update(f"{name}\0{content}\n".encode())
+    if cache and any(known.get(path) != entry for path, entry in fresh.items()):
+        write_atomically(cache, json.dumps(known | fresh).encode())
+    return total.hexdigest()[:KEY_LENGTH]
+
+
+def _read_cache(cache: Path) -> dict[str, list[Any]]:
+    try:
+        value = json.loads(cache.read_text())
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}

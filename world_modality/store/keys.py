@@ -1,0 +1,48 @@
+"""Content addresses: what a stage's result depends on, as 16 hex digits."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+KEY_LENGTH = 16
+
+
+def canonical_json(value: Any) -> str:
+    """One spelling per value: sorted keys, no spaces, no NaN. Tuples count as lists."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest_of(value: Any) -> str:
+    """First 16 hex digits of sha256 over the canonical JSON of ``value``."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:KEY_LENGTH]
+
+
+def stage_key(
+    stage: str,
+    version: int,
+    software: Mapping[str, str],
+    address: Mapping[str, Any],
+    upstream: Mapping[str, Sequence[str]],
+) -> str:
+    """The key of a stage's result.
+
+    Args:
+        stage: kind of stage, e.g. "train".
+        version: of the stage's meaning, bumped by hand.
+        software: versions of the packages whose numbers the result depends on.
+        address: the stage's slice of the study.
+        upstream: keys of the results it reads, by role; the order within a role counts, because a
+            stage may read its inputs in that order (the episodes of a dataset).
+    """
+    return digest_of(
+        {
+            "stage": stage,
+            "version": version,
+            "software": dict(software),
+            "spec": dict(address),
+            "upstream": {role: list(keys) for role, keys in upstream.items()},
+        }
+    )

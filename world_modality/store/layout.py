@@ -1,0 +1,78 @@
+"""Where things are in a results tree. The one place that knows its paths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+RESULTS = Path("results")
+
+PLAN_VARIABLE = "WORLD_MODALITY_PLAN"
+"""Environment variable that names the snapshot of the study, for the jobs of a run."""
+
+
+@dataclass(frozen=True)
+class StageFolder:
+    """``results/<stage>/<key>``: one stage's result, and what it needs while it is made."""
+
+    path: Path
+
+    @property
+    def done(self) -> Path:
+        """The record that the stage is sealed; the only output that Snakemake knows, which may therefore delete it."""
+        return self.path / "DONE.json"
+
+    @property
+    def seal(self) -> Path:
+        """A second copy of the record. Snakemake does not know it, so it restores ``done`` without a rerun."""
+        return self.path / "seal.json"
+
+    @property
+    def artifact(self) -> Path:
+        """The result itself."""
+        return self.path / "artifact"
+
+    @property
+    def work(self) -> Path:
+        """Checkpoints, shards and partial records; gone once the stage is sealed."""
+        return self.path / "work"
+
+    @property
+    def lock(self) -> Path:
+        """Held while a process works in this folder."""
+        return self.path / "lock"
+
+    @property
+    def progress(self) -> Path:
+        """The last line of progress."""
+        return self.path / "progress.txt"
+
+    @property
+    def attempts(self) -> Path:
+        """One line per start of the stage."""
+        return self.path / "attempts.txt"
+
+    @property
+    def log(self) -> Path:
+        """Everything the stage and its libraries print."""
+        return self.path / "log.txt"
+
+
+def stage_folder(root: Path, stage: str, key: str) -> StageFolder:
+    """The folder of a stage's result below the results tree ``root``."""
+    return StageFolder(root / stage / key)
+
+
+def plans_folder(root: Path) -> Path:
+    """Resolved studies, by digest: what running jobs read."""
+    return root / "plans"
+
+
+def names_folder(root: Path, study: str) -> Path:
+    """Links for people."""
+    return root / "by-name" / study
+
+
+def digests_file(root: Path) -> Path:
+    """Remembered digests of local data sets and models."""
+    return root / "digests.json"

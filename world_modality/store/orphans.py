@@ -1,0 +1,62 @@
+"""A stage must not outlive the Snakemake that started it on this machine.
+
+Killed with ``kill -9``, Snakemake leaves its jobs running: they would go on taking the cores that the user wanted
+back, and a restart would train and simulate at the same time. Stages resume where they were, so the safe thing is to
+stop. Cluster jobs are different: there, surviving the head node's death is the point, so they are not watched.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+import psutil
+
+PARENT_VARIABLE = "WORLD_MODALITY_SNAKEMAKE"
+
+
+def announce() -> None:
+    """Called by the process that starts stages: leaves its identity in the environment for them."""
+    process = psutil.Process()
+    os.environ[PARENT_VARIABLE] = "/".join(
+        (platform.node(), os.environ.get("SLURM_JOB_ID", ""), str(process.pid), str(process.create_time()))
+    )
+
+
+def is_gone(identity: str) -> bool:
+    """Whether the announced process is dead; False for anything that cannot be told from here."""
+    try:
+        _, _, pid, created = identity.split("/")
+        return abs(psutil.Process(int(pid)).create_time() - float(created)) > 1
+    except psutil.NoSuchProcess:
+        return True
+    except (ValueError, psutil.Error):
+        return False
+
+
+def is_local(identity: str, environment: Mapping[str, str]) -> bool:
+    """Whether the announced process started us on its own machine, not through a cluster's queue."""
+    return identity.split("/")[:2] == [platform.node(), environment.get("SLURM_JOB_ID", "")]
+
+
+def watch(every: float = 1.0, end: Callable[[], None] | None = None) -> None:
+    """Start a thread that ends this process and its children once the announced process is gone."""
+    identity = os.environ.get(PARENT_VARIABLE, "")
+    if identity and is_local(identity, os.environ):
+        threading.Thread(target=_watch, args=(identity, every, end or _end), daemon=True).start()
+
+
+def _watch(identity: str, every: float, end: Callable[[], None]) -> None:
+    while not is_gone(identity):
+        time.sleep(every)
+    end()
+
+
+def _end() -> None:
+    """Die as if by ``kill -9``: stages are built for it, and nothing can hang on the way out."""
+    for child in psutil.Process().children(recursive=True):
+        child.kill()
+    os._exit(137)

@@ -1,0 +1,118 @@
+"""Turning a finished stage folder into a sealed one, and finding out whether it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from world_modality.store.files import file_digest, files_below, sync_folder, write_atomically
+from world_modality.store.layout import StageFolder
+from world_modality.store.machine import machine, source_digest, versions
+from world_modality.store.record import FileEntry, Record, read_record
+from world_modality.store.request import StageRequest
+
+
+def is_sealed(folder: StageFolder) -> bool:
+    """Whether the stage is done, DONE.json or its second copy telling. Call it under the stage's lock.
+
+    Restores what is missing of the two. A result of which someone removed DONE.json and some files is forgotten.
+    """
+    if read_record(folder.done) is not None or restore(folder):
+        return True
+    if read_record(folder.seal) is not None:
+        _discard(folder)
+    return False
+
+
+def restore(folder: StageFolder) -> bool:
+    """Write DONE.json again from its second copy; False if there is none, or its files are not there.
+
+    Snakemake deletes a declared output before it starts the job, so a sealed stage that is asked for again
+    (after a kill, or because a rule's text changed) has its result but no DONE.json.
+    """
+    record = read_record(folder.seal)
+    if record is None or not _is_whole(folder, record):
+        return False
+    write_atomically(folder.done, folder.seal.read_bytes())
+    return True
+
+
+def seal(
+    folder: StageFolder, request: StageRequest, facts: Mapping[str, Any], wall_seconds: float, attempts: int
+) -> Record:
+    """Digest the artifact, write the record, and drop the work folder.
+
+    A crash before the record is written leaves the stage unsealed: it is started again and finds its artifact
+    and its work as they were. A crash after it leaves at most a work folder, which the next start removes.
+
+    Raises:
+        RuntimeError: the stage left nothing to seal.
+    """
+    files = {name: _settled(path) for name, path in files_below(folder.artifact)}
+    if not files:
+        raise RuntimeError(f"{request.label} wrote nothing below {folder.artifact}")
+    for parent, _, _ in os.walk(folder.artifact):
+        sync_folder(Path(parent))
+    sync_folder(folder.path)
+    record = Record(
+        stage=request.stage,
+        key=request.key,
+        version=request.version,
+        label=request.label,
+        spec=request.spec.model_dump(mode="json"),
+        address=dict(request.address),
+        upstream=tuple(each.source for each in request.inputs),
+        software=dict(request.software),
+        files=files,
+        facts=json.loads(json.dumps(dict(facts), default=_plain)),
+        versions=versions(),
+        source_digest=source_digest(),
+        machine=machine(),
+        wall_seconds=round(wall_seconds, 3),
+        attempts=attempts,
+        sealed_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    data = (record.model_dump_json(indent=1) + "\n").encode()
+    write_atomically(folder.seal, data)
+    write_atomically(folder.done, data)
+    clean(folder)
+    return record
+
+
+def clean(folder: StageFolder) -> None:
+    """Remove what only an unfinished stage needs."""
+    shutil.rmtree(folder.work, ignore_errors=True)
+    folder.progress.unlink(missing_ok=True)
+
+
+def _is_whole(folder: StageFolder, record: Record) -> bool:
+    """Whether every sealed file is there with its size; `wm verify` compares the contents too."""
+    paths = {folder.artifact / name: entry.size for name, entry in record.files.items()}
+    return all(path.is_file() and path.stat().st_size == size for path, size in paths.items())
+
+
+def _discard(folder: StageFolder) -> None:
+    """Forget a result of which someone removed DONE.json and a part: it must be made again from nothing."""
+    shutil.rmtree(folder.artifact, ignore_errors=True)
+    shutil.rmtree(folder.work, ignore_errors=True)
+    folder.seal.unlink()
+
+
+def _settled(path: Path) -> FileEntry:
+    """A file's entry, once its contents are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    return FileEntry(size=path.stat().st_size, sha256=file_digest(path))
+
+
+def _plain(value: Any) -> Any:
+    """A stage's fact as JSON knows it: numpy scalars as numbers, anything else as text."""
+    return value.item() if hasattr(value, "item") else str(value)

@@ -1,0 +1,63 @@
+"""Is every sealed result still what was sealed?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from world_modality.store.files import file_digest, files_below
+from world_modality.store.layout import StageFolder
+from world_modality.store.machine import source_digest
+from world_modality.store.record import Record, read_record
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something to tell about one stage folder. Damage is a wrong result, anything else a note."""
+
+    folder: Path
+    label: str
+    text: str
+    damage: bool
+
+
+def verify(root: Path, stages: Iterable[str]) -> Iterator[tuple[StageFolder, list[Finding]]]:
+    """Check every stage folder that claims to be sealed; one item each, with an empty list for a sound one."""
+    for stage in stages:
+        for path in sorted(path for path in (root / stage).glob("*") if path.is_dir()):
+            folder = StageFolder(path)
+            if folder.done.exists() or folder.seal.exists():
+                yield folder, list(_check(folder))
+
+
+def _check(folder: StageFolder) -> Iterator[Finding]:
+    record = read_record(folder.done) or read_record(folder.seal)
+    if record is None:
+        yield Finding(folder.path, folder.path.name, "DONE.json is not a whole record", damage=True)
+        return
+
+    def finding(text: str, damage: bool = True) -> Finding:
+        return Finding(folder.path, record.label, text, damage)
+
+    if read_record(folder.done) is None:
+        yield finding("DONE.json is missing or torn; the next run restores it", damage=folder.done.exists())
+    if record.expected_key() != folder.path.name or record.key != folder.path.name:
+        yield finding(f"DONE.json does not belong here: its contents give key {record.expected_key()}")
+    yield from (finding(text) for text in _compare(folder, record))
+    if record.source_digest != source_digest():
+        yield finding("made by another version of the library's source", damage=False)
+
+
+def _compare(folder: StageFolder, record: Record) -> Iterator[str]:
+    """Differences between the artifact and its record."""
+    present = dict(files_below(folder.artifact)) if folder.artifact.is_dir() else {}
+    for name, entry in record.files.items():
+        if name not in present or not present[name].exists():
+            yield f"artifact/{name} is missing"
+        elif present[name].stat().st_size != entry.size:
+            yield f"artifact/{name} changed: {present[name].stat().st_size} bytes, sealed with {entry.size}"
+        elif file_digest(present[name]) != entry.sha256:
+            yield f"artifact/{name} changed: same size, other contents"
+    for name in sorted(present.keys() - record.files.keys()):
+        yield f"artifact/{name} was added after sealing"

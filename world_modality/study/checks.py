@@ -1,0 +1,123 @@
+"""Rules that tie a study's keys to each other. Each returns the place to point at and what is wrong there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from world_modality.study.document import Location
+from world_modality.study.study import ScriptedData, Study
+from world_modality.study.suites import SUITES
+
+Problem = tuple[Location, str]
+
+
+def problems(study: Study) -> Iterator[Problem]:
+    """Everything that is wrong with a study whose keys are fine one by one, in the order of the file's sections."""
+    yield from _suite(study)
+    yield from _pretrain(study)
+    yield from _held_out(study)
+    yield from _world(study)
+    yield from _training(study)
+    yield from _arms(study)
+    yield from _rollouts(study)
+
+
+def chunk_problems(study: Study, chunk_size: int) -> Iterator[Problem]:
+    """Executed actions that exceed what the policy predicts at once. ``chunk_size`` is known once files are read."""
+    for section, executed in (("training", study.training.n_action_steps), ("rollouts", study.rollouts.n_action_steps)):
+        if executed > chunk_size:
+            yield (section, "n_action_steps"), f"{executed} exceeds the policy's chunk of {chunk_size} actions"
+
+
+def _suite(study: Study) -> Iterator[Problem]:
+    suite = SUITES[study.suite]
+    for position, task in enumerate(() if study.tasks == "all" else study.tasks):
+        if task >= suite.tasks:
+            yield ("tasks", position), f"{study.suite} has no task {task}; choose from 0-{suite.tasks - 1}"
+    if study.simulator.assets == "embedded" and not suite.embedded:
+        with_assets = ", ".join(name for name, other in SUITES.items() if other.embedded)
+        yield (
+            ("simulator", "assets"),
+            f"no assets are embedded for {study.suite}, only for {with_assets}; choose hub or a folder",
+        )
+
+
+def _pretrain(study: Study) -> Iterator[Problem]:
+    if study.pretrain and study.policy.source != "scratch":
+        yield ("pretrain",), f"needs policy.source scratch, not {study.policy.source}"
+    if study.pretrain and study.data.source != "scripted":
+        yield ("pretrain",), f"needs data.source scripted, not {study.data.source}"
+    for number, round_ in enumerate(study.pretrain):
+        if number == 0 and round_.demonstrations == 0:
+            yield ("pretrain", 0, "demonstrations"), "must be at least 1 in the first round, which has no other data"
+        if number == 0 and round_.relabel > 0:
+            yield ("pretrain", 0, "relabel"), "must be 0 in the first round, whose policy is random"
+        if (round_.warmup_steps or 0) > round_.steps:
+            yield ("pretrain", number, "warmup_steps"), f"must be at most steps ({round_.steps})"
+
+
+def _held_out(study: Study) -> Iterator[Problem]:
+    if not isinstance(study.data, ScriptedData):
+        return
+    for key in ("demonstrations", "relabel"):
+        part = getattr(study.data, key)
+        shared = sorted(set(study.rollouts.init_states) & set(part.init_states if part else ()))
+        if shared:
+            yield (
+                ("rollouts", "init_states"),
+                f"initial state {shared[0]} is also in data.{key}.init_states; evaluate on held-out ones",
+            )
+
+
+def _world(study: Study) -> Iterator[Problem]:
+    if study.world.prophet_width % study.world.heads:
+        yield (
+            ("world", "prophet_width"),
+            f"{study.world.prophet_width} is not a multiple of world.heads ({study.world.heads})",
+        )
+    if study.needs_encoder and study.encoder is None:
+        arm = next(name for name, arm in study.arms.items() if arm.memory != "disabled")
+        yield (), f"'encoder' is missing, and arms.{arm} has a world memory"
+
+
+def _training(study: Study) -> Iterator[Problem]:
+    seeds = study.training.seeds
+    for position, seed in enumerate(seeds):
+        if seed in seeds[:position]:
+            yield ("training", "seeds", position), f"seed {seed} is given twice"
+    if study.training.warmup_steps > study.training.steps:
+        yield ("training", "warmup_steps"), f"must be at most training.steps ({study.training.steps})"
+
+
+def _arms(study: Study) -> Iterator[Problem]:
+    trained: dict[str, str] = {}
+    for name, arm in study.arms.items():
+        if arm.memory in trained:
+            other = trained[arm.memory]
+            yield (
+                ("arms", name, "memory"),
+                f"'{arm.memory}' is what arms.{other} trains too; they would be equal",
+            )
+        trained.setdefault(arm.memory, name)
+        for position, mode in enumerate(arm.ablations):
+            at: Location = ("arms", name, "ablations", position)
+            if arm.memory == "disabled":
+                yield at, "an arm whose memory is disabled has no world memory to ablate"
+            elif mode == "disabled":
+                yield at, "'disabled' cannot be an ablation; an arm with memory disabled is that comparison"
+            elif mode == arm.memory:
+                yield at, f"'{mode}' is what the arm trains with; an ablation must be another mode"
+            elif mode in arm.ablations[:position]:
+                yield at, f"'{mode}' is given twice"
+    if "disabled" not in trained:
+        yield ("arms",), "no arm has memory disabled, which every difference is measured against"
+
+
+def _rollouts(study: Study) -> Iterator[Problem]:
+    states, episodes = len(study.rollouts.init_states), study.rollouts.episodes
+    if episodes > states and episodes % states:
+        yield (
+            ("rollouts", "episodes"),
+            f"{episodes} episodes would visit some of the {states} initial states more often than others; "
+            f"choose at most {states}, or a multiple of {states}",
+        )

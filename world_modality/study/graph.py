@@ -1,0 +1,265 @@
+"""From a study to its stages: what must exist, under which key, made from what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from world_modality.store.keys import stage_key
+from world_modality.store.request import Input, StageRequest
+from world_modality.study.slices import (
+    blocks,
+    dataset_spec,
+    demos_spec,
+    encoder_spec,
+    latents_spec,
+    optim_spec,
+    policy_spec,
+    relabel_spec,
+    rollout_spec,
+    round_optim_spec,
+    sim_spec,
+    suite_label,
+    world_spec,
+)
+from world_modality.study.sources import Sources
+from world_modality.study.specs import ReportCell, ReportSpec, Spec, TrainMode, TrainSpec
+from world_modality.study.stages import KINDS
+from world_modality.study.study import ScriptedData, Study
+
+NEEDS_HISTORY: tuple[TrainMode, ...] = ("pred",)
+"""Modes whose rollout encodes what the policy sees, so that it reads the encoder; a test compares it with memory/."""
+
+
+@dataclass
+class Graph:
+    """The stages of a study, by key, in an order in which they can be made."""
+
+    study: str
+    stages: dict[str, StageRequest] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)  # name for people ("train/E2-seed0") -> key
+    pretrained: str = ""  # key of the last pretraining round
+
+    def of(self, stage: str) -> Iterator[StageRequest]:
+        """All stages of a kind."""
+        return (request for request in self.stages.values() if request.stage == stage)
+
+    @property
+    def report(self) -> StageRequest:
+        """The table's stage, on which all others converge."""
+        return next(self.of("report"))
+
+    def add(self, stage: str, spec: Spec, inputs: tuple[Input, ...], label: str, name: str) -> StageRequest:
+        """Add a stage, or find the equal one that is there under another name."""
+        kind = KINDS[stage]
+        address = spec.address()
+        upstream: dict[str, list[str]] = {}
+        for each in inputs:
+            upstream.setdefault(each.role, []).append(each.key)
+        key = stage_key(stage, kind.version, kind.software, address, upstream)
+        request = StageRequest(stage, key, kind.version, label, spec, address, kind.software, inputs)
+        self.names[name] = key
+        return self.stages.setdefault(key, request)
+
+
+def build_graph(study: Study, sources: Sources) -> Graph:
+    """The stages of ``study``. Arm names reach only labels, links and the report, never the key of other stages."""
+    return _Builder(study, sources).build()
+
+
+def _read(role: str, request: StageRequest) -> Input:
+    """``request`` as an input; a training in the role of a policy hands over its checkpoint."""
+    checkpoint = role == "policy" and request.stage == "train"
+    return Input(role, request.stage, request.key, "pretrained_model" if checkpoint else "")
+
+
+def _round(where: str) -> str:
+    """``" round 1"`` for the links below ``pretrain/round1/``, for labels."""
+    return where.removeprefix("pretrain/").replace("round", " round ").rstrip("/")
+
+
+class _Builder:
+    """Adds a study's stages in the order in which the data flows."""
+
+    def __init__(self, study: Study, sources: Sources) -> None:
+        self.study = study
+        self.sources = sources
+        self.graph = Graph(study.study)
+        self.sim = sim_spec(study, sources)
+
+    def build(self) -> Graph:
+        start = self._pretrained(
+            self.graph.add("policy", policy_spec(self.study, self.sources), (), "policy", "policy")
+        )
+        dataset = self._dataset(start)
+        memory_inputs = self._memory_inputs(dataset) if self.study.needs_encoder else ()
+        trainings: dict[tuple[str, int], StageRequest] = {}
+        for name, arm in self.study.arms.items():
+            for seed in self.study.training.seeds:
+                spec = TrainSpec(
+                    memory=arm.memory,
+                    world=None if arm.memory == "disabled" else world_spec(self.study),
+                    optim=optim_spec(self.study),
+                    seed=seed,
+                    n_action_steps=self.study.training.n_action_steps,
+                )
+                inputs: tuple[Input, ...] = (_read("policy", start), _read("dataset", dataset))
+                if arm.memory != "disabled":
+                    inputs = (*inputs, *memory_inputs)
+                label, link = f"train {name}/{seed}", f"train/{name}-seed{seed}"
+                trainings[name, seed] = self.graph.add("train", spec, inputs, label, link)
+        self._report(trainings)
+        return self.graph
+
+    def _pretrained(self, policy: StageRequest) -> StageRequest:
+        """The policy that every arm starts from: the given one, or the last round's."""
+        gathered: tuple[Input, ...] = ()
+        data = self.study.data
+        for number, round_ in enumerate(self.study.pretrain):
+            assert isinstance(data, ScriptedData)  # checked when the study was read
+            where = f"pretrain/round{number}/"
+            gathered += self._demos(data, round_.demonstrations, number, where)
+            gathered += self._relabel(data, round_.relabel, number, policy, where)
+            dataset = self.graph.add(
+                "dataset", dataset_spec(self.study, self.sources), gathered, f"dataset {number}", where + "dataset"
+            )
+            spec = TrainSpec(
+                memory="disabled",
+                world=None,
+                optim=round_optim_spec(self.study, round_),
+                seed=getattr(self.study.policy, "seed", 0),
+                n_action_steps=self.study.training.n_action_steps,
+            )
+            inputs = (_read("policy", policy), _read("dataset", dataset))
+            policy = self.graph.add("train", spec, inputs, f"pretrain {number}", where + "train")
+            self.graph.pretrained = policy.key
+        return policy
+
+    def _dataset(self, start: StageRequest) -> StageRequest:
+        """The data that every arm trains on."""
+        inputs: tuple[Input, ...] = ()
+        data = self.study.data
+        if isinstance(data, ScriptedData):
+            inputs = self._demos(data, data.demonstrations.per_task, 0, "")
+            if data.relabel:
+                inputs += self._relabel(data, data.relabel.per_task, 0, start, "")
+        return self.graph.add("dataset", dataset_spec(self.study, self.sources), inputs, "dataset", "dataset")
+
+    def _demos(self, data: ScriptedData, episodes: int, number: int, where: str) -> tuple[Input, ...]:
+        tasks = self.study.task_numbers if episodes else ()
+        return tuple(
+            _read(
+                "demos",
+                self.graph.add(
+                    "demos",
+                    demos_spec(data, self.sim, task, episodes, number, self.study.horizon),
+                    (),
+                    f"demos task {task}{_round(where)}",
+                    f"{where}demos/task{task}",
+                ),
+            )
+            for task in tasks
+        )
+
+    def _relabel(
+        self, data: ScriptedData, episodes: int, number: int, policy: StageRequest, where: str
+    ) -> tuple[Input, ...]:
+        tasks = self.study.task_numbers if episodes else ()
+        return tuple(
+            _read(
+                "relabel",
+                self.graph.add(
+                    "relabel",
+                    relabel_spec(data, self.sim, task, episodes, number, self.study.horizon),
+                    (_read("policy", policy),),
+                    f"relabel task {task}{_round(where)}",
+                    f"{where}relabel/task{task}",
+                ),
+            )
+            for task in tasks
+        )
+
+    def _memory_inputs(self, dataset: StageRequest) -> tuple[Input, ...]:
+        """What a training with a world memory reads besides policy and data."""
+        encoder = self.graph.add("encoder", encoder_spec(self.study, self.sources), (), "encoder", "encoder")
+        latents = self.graph.add(
+            "latents",
+            latents_spec(self.study, self.sources),
+            (_read("dataset", dataset), _read("encoder", encoder)),
+            "latents",
+            "latents",
+        )
+        return _read("latents", latents), _read("encoder", encoder)
+
+    def _report(self, trainings: dict[tuple[str, int], StageRequest]) -> None:
+        cells: list[ReportCell] = []
+        rollouts: list[Input] = []
+        columns: list[str] = []
+        for name, arm in self.study.arms.items():
+            modes = {name: arm.memory} | {f"{name}-{mode}": mode for mode in arm.ablations}
+            for column, mode in modes.items():
+                columns.append(column)
+                for seed in self.study.training.seeds:
+                    for task, request in self._cell(column, mode, trainings[name, seed], seed):
+                        cells.append(ReportCell(column=column, seed=seed, task=task, rollout=request.key))
+                        rollouts.append(_read("rollout", request))
+        spec = ReportSpec(
+            study=self.study.study,
+            label=suite_label(self.study, self.sources),
+            sources=_parts(self.study, self.sources),
+            columns=tuple(columns),
+            differences=_differences(self.study),
+            cells=tuple(cells),
+        )
+        inputs = (*rollouts, *(_read("train", training) for training in trainings.values()))
+        self.graph.add("report", spec, tuple(inputs), "report", "report")
+
+    def _cell(
+        self, column: str, mode: TrainMode, training: StageRequest, seed: int
+    ) -> Iterator[tuple[int, StageRequest]]:
+        """The rollout stages of one checkpoint in one memory mode: each task's blocks of units."""
+        inputs = [_read("checkpoint", training)]
+        if mode in NEEDS_HISTORY:
+            inputs += [each for each in training.inputs if each.role == "encoder"]
+        cut = blocks(self.study.rollouts)
+        for task in self.study.task_numbers:
+            for number, (states, repeat) in enumerate(cut):
+                spec = rollout_spec(self.study, self.sim, task, mode, states, repeat)
+                suffix = f" block {number}" if len(cut) > 1 else ""
+                yield (
+                    task,
+                    self.graph.add(
+                        "rollout",
+                        spec,
+                        tuple(inputs),
+                        f"rollout {column}/{seed} task {task}{suffix}",
+                        f"rollouts/{column}/seed{seed}/task{task}{suffix.replace(' ', '-')}",
+                    ),
+                )
+
+
+def _differences(study: Study) -> tuple[tuple[str, str], ...]:
+    """(treated, control) columns: every arm against the one without memory, every ablation against its own arm."""
+    baseline = next(name for name, arm in study.arms.items() if arm.memory == "disabled")
+    arms = [(name, baseline) for name in study.arms if name != baseline]
+    ablations = [(name, f"{name}-{mode}") for name, arm in study.arms.items() for mode in arm.ablations]
+    return (*arms, *ablations)
+
+
+def _parts(study: Study, sources: Sources) -> tuple[tuple[str, str], ...]:
+    """What was embedded and what was real; folders by their content, wherever they lie."""
+    assets = sources.assets.split("@")[0]
+    parts = [
+        ("simulator assets", _part(assets if assets in ("embedded", "hub") else "folder", "", sources.assets_digest)),
+        ("data", _part(study.data.source, sources.dataset_name, sources.dataset_revision)),
+        ("policy", _part(study.policy.source, sources.policy_name, sources.policy_revision)),
+    ]
+    if study.encoder is not None and study.needs_encoder:
+        parts.append(("encoder", _part(study.encoder.source, sources.encoder_name, sources.encoder_revision)))
+    return tuple(parts)
+
+
+def _part(source: str, name: str, revision: str) -> str:
+    """``hub lerobot/smolvla_base main``, ``embedded smolvla-tiny 0123...``, ``folder 0123...``, ``scripted``."""
+    shown = "" if source in ("folder", "scripted") else name
+    return " ".join(part for part in (source, shown, revision) if part)

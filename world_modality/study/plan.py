@@ -1,0 +1,74 @@
+"""A graph as a file: the immutable snapshot of a study that its jobs read.
+
+Jobs never read the study itself, which its author may be editing while they wait in a queue.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from world_modality.errors import UserError
+from world_modality.store.files import write_atomically
+from world_modality.store.keys import canonical_json, digest_of
+from world_modality.store.layout import plans_folder
+from world_modality.store.request import Input, StageRequest
+from world_modality.study.graph import Graph
+from world_modality.study.stages import KINDS
+
+
+def write_plan(root: Path, graph: Graph) -> Path:
+    """Write ``graph`` below ``results/plans`` under its own digest; the file. Writing it again changes nothing."""
+    value = _encode(graph)
+    path = plans_folder(root) / f"{graph.study}-{digest_of(value)}.json"
+    if not path.exists():
+        write_atomically(path, canonical_json(value).encode())
+    return path
+
+
+def read_plan(path: Path) -> Graph:
+    """The graph in ``path``; UserError when there is none."""
+    try:
+        return _decode(json.loads(path.read_text()))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path} is not a plan ({type(error).__name__}); run snakemake again to write a new one"
+        ) from None
+
+
+def _encode(graph: Graph) -> dict[str, Any]:
+    return {
+        "study": graph.study,
+        "pretrained": graph.pretrained,
+        "names": graph.names,
+        "stages": [
+            {
+                "stage": request.stage,
+                "key": request.key,
+                "version": request.version,
+                "label": request.label,
+                "spec": request.spec.model_dump(mode="json"),
+                "software": dict(request.software),
+                "inputs": [[each.role, each.stage, each.key, each.folder] for each in request.inputs],
+            }
+            for request in graph.stages.values()
+        ],
+    }
+
+
+def _decode(value: dict[str, Any]) -> Graph:
+    graph = Graph(value["study"], names=value["names"], pretrained=value["pretrained"])
+    for stage in value["stages"]:
+        spec = KINDS[stage["stage"]].spec.model_validate(stage["spec"])
+        graph.stages[stage["key"]] = StageRequest(
+            stage=stage["stage"],
+            key=stage["key"],
+            version=stage["version"],
+            label=stage["label"],
+            spec=spec,
+            address=spec.address(),
+            software=stage["software"],
+            inputs=tuple(Input(*each) for each in stage["inputs"]),
+        )
+    return graph

@@ -1,0 +1,171 @@
+"""A study's slice for each kind of stage: exactly what that stage's result depends on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from world_modality.study.sources import Sources
+from world_modality.study.specs import (
+    DatasetSpec,
+    DemosSpec,
+    EncoderSpec,
+    LatentsSpec,
+    OptimSpec,
+    PolicySpec,
+    RelabelSpec,
+    RolloutSpec,
+    SimSpec,
+    TrainMode,
+    WorldSpec,
+)
+from world_modality.study.study import Relabel, Rollouts, Round, ScriptedData, Study
+
+FPS = 10  # nominal rate of the public LIBERO data sets; one frame is one control step
+LR_DECAY = 40  # lr / decay_lr by default, SmolVLA's own ratio
+
+Block = tuple[tuple[int, ...], int]
+"""(initial states, repeat): the units of one rollout stage."""
+
+
+def sim_spec(study: Study, sources: Sources) -> SimSpec:
+    """The simulator, the same for data and rollouts."""
+    return SimSpec(
+        suite=study.suite,
+        assets=sources.assets,
+        assets_digest=sources.assets_digest,
+        camera_size=study.simulator.camera_size,
+        render=study.simulator.render,
+        settle_steps=study.simulator.settle_steps,
+    )
+
+
+def demos_spec(data: ScriptedData, sim: SimSpec, task: int, episodes: int, number: int, horizon: int) -> DemosSpec:
+    """Demonstrations of one task; ``number``, the round of pretraining, gives each round scenes of its own."""
+    settings = data.demonstrations
+    return DemosSpec(
+        sim=sim,
+        task=task,
+        episodes=episodes,
+        init_states=settings.init_states,
+        seed=settings.seed + number,
+        noise=settings.noise,
+        max_steps=settings.max_steps or horizon,
+    )
+
+
+def relabel_spec(data: ScriptedData, sim: SimSpec, task: int, episodes: int, number: int, horizon: int) -> RelabelSpec:
+    """On-policy episodes of one task; ``number`` as for demonstrations."""
+    settings = data.relabel or Relabel(per_task=episodes, init_states=data.demonstrations.init_states)
+    return RelabelSpec(
+        sim=sim,
+        task=task,
+        episodes=episodes,
+        init_states=settings.init_states,
+        seed=settings.seed + number,
+        policy_share=settings.policy_share,
+        block_steps=settings.block_steps,
+        max_steps=settings.max_steps or horizon,
+    )
+
+
+def dataset_spec(study: Study, sources: Sources) -> DatasetSpec:
+    """The data set; its episodes, if made here, are upstream."""
+    return DatasetSpec(
+        source=study.data.source, repo_id=sources.dataset_name, revision=sources.dataset_revision, fps=FPS
+    )
+
+
+def encoder_spec(study: Study, sources: Sources) -> EncoderSpec:
+    """The encoder; only for studies that have one."""
+    encoder = study.encoder
+    assert encoder is not None  # checked when the study was read
+    return EncoderSpec(
+        kind=encoder.kind,
+        source=encoder.source,
+        name=sources.encoder_name,
+        revision=sources.encoder_revision,
+        seed=getattr(encoder, "seed", 0),
+        frames=encoder.frames,
+        image_size=encoder.image_size,
+        pooling=encoder.pooling,
+        dtype=encoder.dtype,
+    )
+
+
+def latents_spec(study: Study, sources: Sources) -> LatentsSpec:
+    """The latent cache."""
+    assert study.encoder is not None  # checked when the study was read
+    return LatentsSpec(encoder=encoder_spec(study, sources), camera=study.encoder.camera, dtype="float16")
+
+
+def policy_spec(study: Study, sources: Sources) -> PolicySpec:
+    """The policy before any training."""
+    return PolicySpec(
+        source=study.policy.source,
+        name=sources.policy_name,
+        revision=sources.policy_revision,
+        seed=getattr(study.policy, "seed", 0),
+    )
+
+
+def world_spec(study: Study) -> WorldSpec:
+    """The world memory's modules."""
+    return WorldSpec(**study.world.model_dump())
+
+
+def optim_spec(study: Study) -> OptimSpec:
+    """The arms' optimisation."""
+    return _optim(study.training.model_dump(include=set(OptimSpec.model_fields)))
+
+
+def round_optim_spec(study: Study, round_: Round) -> OptimSpec:
+    """A pretraining round's optimisation: its own settings, and the arms' where it has none.
+
+    The ends of warm-up and decay belong to a schedule, so they are not taken over from ``training``.
+    """
+    own = {name: value for name, value in round_.model_dump().items() if value is not None}
+    shared = study.training.model_dump(include=set(OptimSpec.model_fields))
+    schedule = {"warmup_steps": 0, "decay_steps": None, "decay_lr": None}
+    return _optim({name: own.get(name, value) for name, value in (shared | schedule).items()})
+
+
+def _optim(settings: dict[str, Any]) -> OptimSpec:
+    defaults = {"decay_steps": settings["steps"], "decay_lr": settings["lr"] / LR_DECAY}
+    return OptimSpec(**{name: defaults.get(name) if value is None else value for name, value in settings.items()})
+
+
+def blocks(rollouts: Rollouts) -> tuple[Block, ...]:
+    """A cell's units, cut into jobs: one repeat of at most ``block`` initial states each.
+
+    Full blocks and whole repeats stay the same when ``episodes`` grows, so that no finished job is repeated.
+
+    >>> blocks(Rollouts(init_states="0-4", episodes=10, block=3))[:3]
+    (((0, 1, 2), 0), ((3, 4), 0), ((0, 1, 2), 1))
+    """
+    states = rollouts.init_states[: rollouts.episodes]
+    repeats = rollouts.episodes // len(states)
+    starts = range(0, len(states), rollouts.block)
+    return tuple((states[start : start + rollouts.block], repeat) for repeat in range(repeats) for start in starts)
+
+
+def rollout_spec(
+    study: Study, sim: SimSpec, task: int, memory: TrainMode, states: tuple[int, ...], repeat: int
+) -> RolloutSpec:
+    """One block of one rollout cell."""
+    return RolloutSpec(
+        sim=sim,
+        task=task,
+        memory=memory,
+        init_states=states,
+        repeats=1,
+        first_repeat=repeat,
+        n_action_steps=study.rollouts.n_action_steps,
+        num_steps=study.rollouts.num_steps,
+        horizon=study.horizon,
+    )
+
+
+def suite_label(study: Study, sources: Sources) -> str:
+    """The suite as tables name it; numbers on anything but LIBERO's own assets are marked."""
+    kind = {"embedded": " (embedded assets)"}.get(sources.assets, f" (assets {sources.assets_digest})")
+    return study.suite + ("" if sources.assets.split("@")[0] == "hub" else kind)

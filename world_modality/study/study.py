@@ -1,0 +1,360 @@
+"""A study: one YAML file, as frozen types. Cross-field rules are in checks.py, the stages it asks for in graph.py."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PlainValidator,
+    PositiveFloat,
+    PositiveInt,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
+
+from world_modality.study.specs import Camera, TrainMode
+from world_modality.study.suites import INIT_STATES, SUITES, SuiteName
+
+
+class Part(BaseModel):
+    """Base of a study's parts: immutable, closed to unknown keys, no conversions (``"3"`` is not 3)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+def _numbers(value: Any) -> Any:
+    """``"0-3"``, ``7`` or ``["0-3", 7]`` as a tuple of whole numbers; PydanticCustomError when it is none of these."""
+    numbers: list[int] = []
+    for item in value if isinstance(value, list | tuple) else [value]:
+        span = re.fullmatch(r"(\d+)-(\d+)", item) if isinstance(item, str) else None
+        if span and int(span[1]) <= int(span[2]):
+            numbers.extend(range(int(span[1]), int(span[2]) + 1))
+        elif isinstance(item, int) and not isinstance(item, bool):
+            numbers.append(item)
+        else:
+            raise PydanticCustomError(
+                "init_states", "{given} is not a range such as 0-29 or a list of numbers", {"given": repr(item)}
+            )
+    for number in numbers:
+        if not 0 <= number < INIT_STATES:
+            raise PydanticCustomError(
+                "init_states", "{given} is not an initial state; choose from 0-49", {"given": number}
+            )
+    if not numbers or len(set(numbers)) < len(numbers):
+        raise PydanticCustomError("init_states", "must name at least one initial state, and each only once")
+    return tuple(numbers)
+
+
+def _tasks(value: Any) -> Any:
+    """``all``, or a list of task numbers as a tuple; PydanticCustomError otherwise."""
+    if value == "all":
+        return value
+    numbers = isinstance(value, list | tuple) and all(type(task) is int and task >= 0 for task in value)
+    if not numbers or not value:
+        raise PydanticCustomError(
+            "tasks", "{given} is not a list of task numbers; write all or a list such as [0, 1]", {"given": repr(value)}
+        )
+    if len(set(value)) < len(value):
+        raise PydanticCustomError("tasks", "names a task twice")
+    return tuple(value)
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+InitStates = Annotated[
+    tuple[int, ...],
+    BeforeValidator(_numbers),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": r"^\d+-\d+$"},
+                {"type": "integer", "minimum": 0, "maximum": INIT_STATES - 1},
+                {"type": "array", "minItems": 1, "items": {"type": ["integer", "string"]}},
+            ]
+        }
+    ),
+]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+Text = Annotated[str, Field(min_length=1)]
+Seeds = Annotated[tuple[NonNegativeInt, ...], BeforeValidator(_tuple), Field(min_length=1)]
+Tasks = Annotated[
+    tuple[int, ...] | Literal["all"],
+    PlainValidator(_tasks),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"const": "all"},
+                {"type": "array", "minItems": 1, "uniqueItems": True, "items": {"type": "integer", "minimum": 0}},
+            ]
+        }
+    ),
+]
+Modes = Annotated[tuple[TrainMode, ...], BeforeValidator(_tuple)]
+
+
+class Simulator(Part):
+    """LIBERO, as far as it decides physics and pictures."""
+
+    assets: Text = "embedded"
+    """Where the object models come from: embedded (this package's stand-ins), hub, hub@REVISION, or a folder's path."""
+    camera_size: PositiveInt = 256
+    """Pixels; both cameras are square."""
+    render: Literal["stock", "fast"] = "fast"
+    """fast renders without multisampling, shadows and reflections; stock as LIBERO does."""
+    settle_steps: NonNegativeInt = 10
+    """No-op control steps after an initial state is set."""
+    horizon: PositiveInt | None = None
+    """Control steps (20 per second) before an episode counts as failed; the suite's official number by default."""
+
+
+class Demonstrations(Part):
+    """Episodes of the scripted expert."""
+
+    per_task: PositiveInt
+    """Successful episodes per task; failed attempts are counted and discarded."""
+    init_states: InitStates
+    """Initial states they start from; must not meet those of the rollouts."""
+    seed: NonNegativeInt = 0
+    noise: NonNegativeFloat = 1.0
+    """Scale of the action noise injected while executing; the labels stay clean."""
+    max_steps: PositiveInt | None = None
+    """Control steps per attempt; the simulator's horizon by default."""
+
+
+class Relabel(Part):
+    """Episodes driven by a policy and labelled by the expert."""
+
+    per_task: NonNegativeInt
+    init_states: InitStates
+    seed: NonNegativeInt = 0
+    policy_share: Annotated[float, Field(ge=0, le=1)] = 0.75
+    """Share of blocks that the policy drives; the expert drives the others."""
+    block_steps: PositiveInt = 5
+    max_steps: PositiveInt | None = None
+
+
+class ScriptedData(Part):
+    """Demonstrations made here."""
+
+    source: Literal["scripted"]
+    demonstrations: Demonstrations
+    relabel: Relabel | None = None
+    """On-policy episodes, driven by the policy that every arm starts from."""
+
+
+class HubData(Part):
+    """A LeRobotDataset of the Hugging Face hub."""
+
+    source: Literal["hub"]
+    repo_id: Text
+    revision: Text
+    """Commit, tag or branch; a commit is the only one that cannot move."""
+
+
+class FolderData(Part):
+    """A LeRobotDataset v3 on this machine."""
+
+    source: Literal["folder"]
+    path: Text
+
+
+Data = Annotated[ScriptedData | HubData | FolderData, Field(discriminator="source")]
+
+
+class Encoder(Part):
+    """What turns frames into latents."""
+
+    kind: Literal["vjepa2", "dinov2"]
+    frames: PositiveInt
+    """m: frames per clip; the clip ends at the frame it stands for."""
+    image_size: PositiveInt
+    """Pixels the frames are resized to."""
+    camera: Camera = "image"
+    """image is the scene camera, image2 the wrist camera."""
+    pooling: Literal["mean"] = "mean"
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+
+
+class EmbeddedEncoder(Encoder):
+    """A small encoder with random weights, built here."""
+
+    source: Literal["embedded"]
+    name: Text = "tiny"
+    seed: NonNegativeInt = 0
+
+
+class HubEncoder(Encoder):
+    """An encoder of the Hugging Face hub."""
+
+    source: Literal["hub"]
+    repo_id: Text
+    revision: Text
+
+
+class FolderEncoder(Encoder):
+    """A Hugging Face model folder on this machine."""
+
+    source: Literal["folder"]
+    path: Text
+
+
+AnyEncoder = Annotated[EmbeddedEncoder | HubEncoder | FolderEncoder, Field(discriminator="source")]
+
+
+class World(Part):
+    """The world memory: Prophet and injector."""
+
+    context: PositiveInt = 4
+    """T: latents of history that the Prophet reads."""
+    horizon: PositiveInt = 8
+    """K: future latents it predicts, the memory's slots."""
+    heads: PositiveInt = 8
+    prophet_layers: PositiveInt = 2
+    prophet_width: PositiveInt = 512
+    delta: bool = True
+    """Predict the change from the present latent rather than the future latent itself."""
+    lambda_world: NonNegativeFloat = 0.2
+    """Weight of the Prophet's loss."""
+    gate_init: float = 0.0
+
+
+class EmbeddedPolicy(Part):
+    """The small base policy that comes with this package."""
+
+    source: Literal["embedded"]
+    name: Text = "smolvla-tiny"
+
+
+class HubPolicy(Part):
+    """A SmolVLA of the Hugging Face hub."""
+
+    source: Literal["hub"]
+    repo_id: Text
+    revision: Text
+
+
+class FolderPolicy(Part):
+    """A pretrained_model folder on this machine."""
+
+    source: Literal["folder"]
+    path: Text
+
+
+class ScratchPolicy(Part):
+    """Random weights of a small architecture, trained by the rounds of ``pretrain``."""
+
+    source: Literal["scratch"]
+    name: Text = "smolvla-tiny"
+    seed: NonNegativeInt = 0
+
+
+Policy = Annotated[EmbeddedPolicy | HubPolicy | FolderPolicy | ScratchPolicy, Field(discriminator="source")]
+
+
+class Training(Part):
+    """One arm's training, equal in every arm."""
+
+    steps: PositiveInt
+    batch_size: PositiveInt
+    lr: PositiveFloat = 1e-4
+    warmup_steps: NonNegativeInt = 0
+    decay_steps: PositiveInt | None = None
+    """Length of the cosine decay; ``steps`` by default."""
+    decay_lr: NonNegativeFloat | None = None
+    """Learning rate at its end; a fortieth of ``lr`` by default."""
+    weight_decay: NonNegativeFloat = 1e-10
+    grad_clip: PositiveFloat = 10.0
+    """Largest gradient norm, of the base policy and of the world modules separately."""
+    world_lr: PositiveFloat = 1e-3
+    """Learning rate of the world modules."""
+    train_vision: bool = False
+    """Also train the vision tower and the language model, not only the action expert."""
+    seeds: Seeds = (0,)
+    """One training per arm and seed."""
+    n_action_steps: PositiveInt = 10
+    """Actions executed per chunk, as written into the checkpoint; rollouts have their own."""
+
+
+class Round(Part):
+    """One round of pretraining. What it does not say is as in ``training``."""
+
+    demonstrations: NonNegativeInt
+    """New demonstrations per task; those of earlier rounds are kept."""
+    relabel: NonNegativeInt = 0
+    """New on-policy episodes per task, driven by the policy of the round before."""
+    steps: PositiveInt
+    batch_size: PositiveInt | None = None
+    lr: PositiveFloat | None = None
+    warmup_steps: NonNegativeInt | None = None
+    decay_steps: PositiveInt | None = None
+    decay_lr: NonNegativeFloat | None = None
+    weight_decay: NonNegativeFloat | None = None
+    grad_clip: PositiveFloat | None = None
+    train_vision: bool | None = None
+
+
+class Arm(Part):
+    """One treatment: what the world memory holds while training, and in extra rollouts of the same checkpoint."""
+
+    memory: TrainMode
+    ablations: Modes = ()
+    """Memory modes the checkpoint is rolled out with besides its own: columns such as E2-zero."""
+
+
+class Rollouts(Part):
+    """How every checkpoint is evaluated; the same units in every arm."""
+
+    init_states: InitStates
+    episodes: PositiveInt
+    """Per task: the first so many initial states, or a multiple of them, each repeated equally often."""
+    num_steps: PositiveInt = 10
+    """Flow-matching integration steps."""
+    n_action_steps: PositiveInt = 10
+    """Actions executed before the policy looks again."""
+    block: PositiveInt = 50
+    """Most episodes per job; finished blocks stay valid when ``episodes`` grows."""
+
+
+class Study(Part):
+    """A comparison of arms, from data to table."""
+
+    study: Name
+    """Names the folder of links results/by-name/<study>."""
+    suite: SuiteName
+    tasks: Tasks
+    """Task numbers of the suite, or all."""
+    simulator: Simulator = Simulator()
+    data: Data
+    encoder: AnyEncoder | None = None
+    """Needed as soon as an arm has a world memory."""
+    world: World = World()
+    policy: Policy
+    pretrain: Annotated[tuple[Round, ...], BeforeValidator(_tuple)] = ()
+    """Rounds that train a scratch policy before the arms start from it."""
+    training: Training
+    arms: Annotated[dict[Name, Arm], Field(min_length=1)]
+    rollouts: Rollouts
+
+    @property
+    def task_numbers(self) -> tuple[int, ...]:
+        """The tasks, ascending."""
+        return tuple(range(SUITES[self.suite].tasks)) if self.tasks == "all" else tuple(sorted(self.tasks))
+
+    @property
+    def horizon(self) -> int:
+        """Control steps before an episode counts as failed."""
+        return self.simulator.horizon or SUITES[self.suite].horizon
+
+    @property
+    def needs_encoder(self) -> bool:
+        """Whether any arm has a world memory."""
+        return any(arm.memory != "disabled" for arm in self.arms.values())

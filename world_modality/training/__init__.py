@@ -1,0 +1,1 @@
+"""How does an arm become a checkpoint? Start policies, LeRobot's own training script per cell, comparison of arms."""

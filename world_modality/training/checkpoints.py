@@ -1,0 +1,91 @@
+"""LeRobot's checkpoints, made atomic: a folder that bears a step's number is complete and on the disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from world_modality.store.files import sync_folder
+
+KEEP = 2
+PARTIAL = ".partial"
+WORK_PER_SAVE = 20  # time trained for each second that saving takes, at least
+
+
+def sync_tree(root: Path) -> None:
+    """Bring every file and folder at and below ``root`` to the disk."""
+    for folder, _, names in os.walk(root):
+        for name in names:
+            with Path(folder, name).open("rb") as file:
+                os.fsync(file.fileno())
+        sync_folder(Path(folder))
+
+
+def complete_checkpoints(root: Path) -> list[Path]:
+    """The complete checkpoints in LeRobot's ``checkpoints`` folder ``root``, oldest first; links are no checkpoints."""
+    if not root.is_dir():
+        return []
+    found = [path for path in root.iterdir() if path.name.isdigit() and path.is_dir() and not path.is_symlink()]
+    return sorted(found, key=lambda path: int(path.name))
+
+
+def discard(checkpoint: Path) -> None:
+    """Delete a checkpoint so that a crash in the middle leaves nothing that looks complete."""
+    doomed = checkpoint.with_name(checkpoint.name + PARTIAL)
+    checkpoint.rename(doomed)
+    shutil.rmtree(doomed)
+
+
+def recover(root: Path) -> Path | None:
+    """Delete what a crash left unfinished in ``root`` and return the newest complete checkpoint, if any."""
+    if root.is_dir():
+        for path in root.glob(f"*{PARTIAL}"):
+            shutil.rmtree(path)
+    complete = complete_checkpoints(root)
+    return complete[-1] if complete else None
+
+
+def saving_atomically(save: Callable[..., None]) -> Callable[..., None]:
+    """LeRobot's ``save_checkpoint`` with the same arguments, atomic, keeping the newest ``KEEP`` checkpoints."""
+
+    def save_checkpoint(checkpoint_dir: Path, **rest: Any) -> None:
+        partial = checkpoint_dir.with_name(checkpoint_dir.name + PARTIAL)
+        save(checkpoint_dir=partial, **rest)
+        sync_tree(partial)
+        partial.rename(checkpoint_dir)
+        sync_folder(checkpoint_dir.parent)
+        for old in complete_checkpoints(checkpoint_dir.parent)[:-KEEP]:
+            discard(old)
+
+    return save_checkpoint
+
+
+class SaveClock:
+    """Says when to save: after ``seconds`` of training, or later if saving takes long.
+
+    When a checkpoint is taken cannot change the result, so the machine's pace may decide it.
+    """
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._seconds, self._clock = seconds, clock
+        self._resumed_work = clock()
+        self._cost = 0.0
+
+    def due(self) -> bool:
+        """Whether enough work would be lost by now."""
+        return self._clock() - self._resumed_work >= max(self._seconds, WORK_PER_SAVE * self._cost)
+
+    def timed(self, save: Callable[..., None]) -> Callable[..., None]:
+        """``save``, with its duration noted."""
+
+        def save_and_note(**arguments: Any) -> None:
+            start = self._clock()
+            save(**arguments)
+            self._resumed_work = self._clock()
+            self._cost = self._resumed_work - start
+
+        return save_and_note

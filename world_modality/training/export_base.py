@@ -1,0 +1,77 @@
+"""Turn a trained E0 into the package's embedded base policy: a plain LeRobot ``smolvla`` checkpoint with provenance."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from world_modality.errors import UserError
+from world_modality.store.files import sync_folder, write_json
+from world_modality.training.checkpoints import sync_tree
+from world_modality.training.start import EMBEDDED_BASE, describe_policy
+
+LARGEST = 20_000_000  # bytes: the base is part of the repository
+STEP = "keyed_step"  # the training's step counter, which a plain SmolVLA does not have
+
+
+def export(train_artifact: Path, provenance: Mapping[str, Any], target: Path = EMBEDDED_BASE) -> dict[str, Any]:
+    """Replace ``target`` by the policy of a train stage's artifact; returns the new policy's description.
+
+    Args:
+        train_artifact: sealed folder with ``pretrained_model``, trained without world memory.
+        provenance: how it was made, JSON values; written to ``provenance.json``.
+        target: folder to replace in one rename, or, after a crash in between, to write anew.
+
+    Raises:
+        UserError: the policy has world modules, its backbone is not packaged, or it is too large.
+    """
+    source = train_artifact / "pretrained_model"
+    config = json.loads((source / "config.json").read_text())
+    _require_exportable(source, config)
+    draft = target.with_name(f"{target.name}.part")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    for pattern in ("policy_preprocessor*", "policy_postprocessor*"):
+        for file in source.glob(pattern):
+            shutil.copyfile(file, draft / file.name)
+    _write_weights(source / "model.safetensors", draft / "model.safetensors")
+    write_json(draft / "config.json", _plain_config(config))
+    write_json(draft / "provenance.json", dict(provenance))
+    size = sum(file.stat().st_size for file in draft.iterdir())
+    if size > LARGEST:
+        shutil.rmtree(draft)
+        raise UserError(f"{source} takes {size:,} bytes: an embedded base may take {LARGEST:,}, make it smaller")
+    sync_tree(draft)
+    if target.exists():
+        old = target.with_name(f"{target.name}.old")
+        shutil.rmtree(old, ignore_errors=True)
+        target.rename(old)
+        draft.rename(target)
+        shutil.rmtree(old)
+    else:
+        draft.rename(target)
+    sync_folder(target.parent)
+    return describe_policy(target)
+
+
+def _require_exportable(source: Path, config: Mapping[str, Any]) -> None:
+    mode = config.get("world_memory_mode_train", "disabled")
+    if mode != "disabled":
+        raise UserError(f"{source} was trained with memory {mode}: export a policy trained with memory disabled")
+    if not str(config["vlm_model_name"]).startswith("embedded:"):
+        raise UserError(f"{source} needs the backbone {config['vlm_model_name']}: export one with a packaged backbone")
+
+
+def _plain_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A ``smolvla`` config.json: the same without the world memory's settings."""
+    return {**{key: value for key, value in config.items() if not key.startswith("world_")}, "type": "smolvla"}
+
+
+def _write_weights(source: Path, target: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = {name: value for name, value in load_file(source).items() if name != STEP}
+    save_file(weights, target, metadata={"format": "pt"})

@@ -1,0 +1,73 @@
+"""Training metrics: one fsynced JSON line per log step, without gaps or repeats over crashes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from world_modality.errors import UserError
+from world_modality.store.files import write_atomically
+
+Line = dict[str, float]
+
+INTERNAL = "losses_after_"  # SmolVLA's intermediate sums: all equal to the loss but for padding
+
+
+def log_interval(steps: int) -> int:
+    """Steps between two lines: about 50 lines for a short training, one per 100 steps for a long one."""
+    return max(1, min(100, steps // 50))
+
+
+def summarise(line: Line) -> str:
+    """What a progress line shows, e.g. ``loss 0.082  world_cos 0.41 (persistence 0.38)  gate 0.006``."""
+    parts = [f"loss {line['loss']:.3g}"]
+    if "world_cos" in line:
+        parts.append(f"world_cos {line['world_cos']:.2f} (persistence {line['world_cos_persistence']:.2f})")
+    if "world_gate" in line:
+        parts.append(f"gate {line['world_gate']:.2g}")
+    return "  ".join(parts)
+
+
+def read_metrics(path: Path) -> list[Line]:
+    """All complete lines of a metrics file, oldest first; none if there is no file."""
+    if not path.is_file():
+        return []
+    lines = path.read_text().split("\n")
+    return [json.loads(text) for text in lines[:-1]]  # what follows the last newline was cut by a crash
+
+
+def rewind(path: Path, step: int) -> None:
+    """Keep the lines up to ``step``, the step that training resumes from."""
+    kept = [line for line in read_metrics(path) if line["step"] <= step]
+    write_atomically(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
+
+
+class MetricsLog(logging.Handler):
+    """Writes every ``MetricsTracker`` that LeRobot's training logs as a line of ``path``.
+
+    ``on_line`` is called with each line. Raises UserError when the loss is not finite.
+    """
+
+    def __init__(self, path: Path, on_line: Callable[[Line], None]) -> None:
+        super().__init__(logging.INFO)
+        self._path, self._on_line = path, on_line
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Called by the logging module; an error raised here stops the training."""
+        from lerobot.utils.logging_utils import MetricsTracker
+
+        if not isinstance(record.msg, MetricsTracker):
+            return
+        values = record.msg.to_dict()
+        line = {"step": values.pop("steps")} | {k: v for k, v in values.items() if not k.startswith(INTERNAL)}
+        if not math.isfinite(line["loss"]):
+            raise UserError(f"training: the loss is {line['loss']} at step {line['step']}: lower training.lr")
+        with self._path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self._on_line(line)

@@ -1,0 +1,152 @@
+"""Stage "train": one cell, an arm with a seed, by LeRobot's own training script; resumes after any crash."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from world_modality.errors import UserError
+from world_modality.store.files import write_json
+from world_modality.store.stage import Facts, StageContext
+from world_modality.study.specs import TrainSpec
+from world_modality.training.checkpoints import SaveClock, recover, sync_tree
+from world_modality.training.compare_arms import describe_arm, memory_keys, require_equal_arms
+from world_modality.training.launch import Hooks, Places, device_name, fresh_arguments, resolve, resume_arguments, train
+from world_modality.training.metrics import Line, MetricsLog, read_metrics, rewind, summarise
+from world_modality.training.statistics import start_statistics
+
+SAVE_SECONDS = 45.0
+METRICS = "metrics.jsonl"
+ARM = "arm.json"
+MACHINE_FIELDS = {"pretrained_path": None, "world_latents": "", "world_encoder_path": "", "repo_id": None}
+"""Fields of a policy's config.json that name places on a machine, and what they hold in an artifact."""
+
+
+def run(spec: TrainSpec, context: StageContext) -> Facts:
+    """Train the cell to its last step, from the newest complete checkpoint if there is one.
+
+    Raises:
+        UserError: the arm differs from E0 in more than its memory, inputs do not fit together, or the loss diverges.
+    """
+    # Starts as a process of its own, so that only whole conversions are ever found.
+    start = _convert_once(spec, context)
+    latents = context.one("latents") if "latents" in context.inputs else None
+    places = Places(start, context.one("dataset"), context.work / "run", latents)
+    write_json(context.artifact / ARM, _checked_arm(spec, context, places))
+    checkpoint = recover(places.output / "checkpoints")
+    done = 0 if checkpoint is None else int(checkpoint.name)
+    rewind(context.artifact / METRICS, done)
+    if checkpoint is None:
+        shutil.rmtree(places.output, ignore_errors=True)
+    if done < spec.optim.steps:
+        arguments = (
+            fresh_arguments(spec, places, context.cores) if checkpoint is None else resume_arguments(checkpoint, places)
+        )
+        train(arguments, places.output, _hooks(spec, context))
+        checkpoint = recover(places.output / "checkpoints")
+    assert checkpoint is not None
+    _export(checkpoint / "pretrained_model", context.artifact / "pretrained_model")
+    return _facts(read_metrics(context.artifact / METRICS), context.cores)
+
+
+def _hooks(spec: TrainSpec, context: StageContext) -> Hooks:
+    def show(line: Line) -> None:
+        context.progress.update(line["step"], spec.optim.steps, "steps", summarise(line))
+
+    return Hooks(
+        log=MetricsLog(context.artifact / METRICS, show),
+        clock=SaveClock(SAVE_SECONDS),
+        statistics=start_statistics(context.one("policy")),
+        cores=context.cores,
+    )
+
+
+def _convert_once(spec: TrainSpec, context: StageContext) -> Path:
+    """The start policy as type ``smolvla_world`` in the arm's memory mode, below ``context.work``."""
+    target = context.work / "start"
+    if not target.is_dir():
+        draft = context.work / "start.part"
+        shutil.rmtree(draft, ignore_errors=True)
+        _convert(spec, context, draft)
+        sync_tree(draft)
+        draft.rename(target)
+    return target
+
+
+def _convert(spec: TrainSpec, context: StageContext, target: Path) -> None:
+    from lerobot_policy_world_modality.configuration_smolvla_world import world_fields
+    from lerobot_policy_world_modality.convert import convert
+
+    source, settings = context.one("policy"), dict[str, Any]()
+    if spec.memory != "disabled":
+        if spec.world is None:
+            raise UserError(f"training: memory mode '{spec.memory}' needs the settings of the world memory: set world")
+        settings = world_fields(spec.world)
+        settings |= {"latents": context.one("latents"), "encoder": context.one("encoder")}
+    if not _cameras(source) <= _dataset_features(context.one("dataset")):
+        settings["input_features"] = {}  # LeRobot then takes the dataset's cameras and state, in the dataset's order
+    convert(source, target, world_memory_mode_train=spec.memory, **settings)
+
+
+def _cameras(policy: Path) -> set[str]:
+    features = json.loads((policy / "config.json").read_text())["input_features"] or {}
+    return {name for name, feature in features.items() if feature["type"] == "VISUAL"}
+
+
+def _dataset_features(dataset: Path) -> set[str]:
+    return set(json.loads((dataset / "meta" / "info.json").read_text())["features"])
+
+
+def _checked_arm(spec: TrainSpec, context: StageContext, places: Places) -> dict[str, Any]:
+    """The arm's description, after it was compared with E0's: the same spec without world memory.
+
+    Raises:
+        UserError: they differ in more than the memory.
+    """
+    arm = _describe(spec, context, places)
+    if spec.memory != "disabled":
+        plain = spec.model_copy(update={"memory": "disabled", "world": None})
+        reference = context.work / "reference"
+        shutil.rmtree(reference, ignore_errors=True)
+        _convert(plain, context, reference)
+        without = Places(reference, places.dataset, places.output, None)
+        require_equal_arms(
+            f"with memory {spec.memory}",
+            arm,
+            "without memory",
+            _describe(plain, context, without),
+            memory_keys(),
+        )
+        shutil.rmtree(reference)
+    return arm
+
+
+def _describe(spec: TrainSpec, context: StageContext, places: Places) -> dict[str, Any]:
+    roles = {"policy": context.one("policy"), "dataset": places.dataset}
+    roles |= {} if places.latents is None else {"latents": places.latents}
+    by_place = {places.policy: "policy", **{folder: role for role, folder in roles.items()}}
+    return describe_arm(resolve(fresh_arguments(spec, places, context.cores)), roles, by_place)
+
+
+def _export(checkpoint: Path, target: Path) -> None:
+    """Copy a checkpoint's policy and processors, without what only means something on this machine."""
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(checkpoint, target, ignore=shutil.ignore_patterns("train_config.json"))
+    config = json.loads((target / "config.json").read_text())
+    write_json(target / "config.json", config | {key: MACHINE_FIELDS[key] for key in MACHINE_FIELDS & config.keys()})
+
+
+def _facts(lines: list[Line], cores: int) -> dict[str, Any]:
+    last = lines[-1]
+    keys = ("loss", "world_loss", "world_cos", "world_cos_persistence", "world_gate")
+    figures = {f"last_{key}": round(last[key], 6) for key in keys if key in last}
+    seconds = sorted(line["update_s"] + line["dataloading_s"] for line in lines)
+    return {
+        "steps": int(last["step"]),
+        **figures,
+        "seconds_per_step": round(seconds[len(seconds) // 2], 4),
+        "threads": cores,
+        "device": device_name(),
+    }

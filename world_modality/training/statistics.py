@@ -1,0 +1,56 @@
+"""Which statistics normalise states and actions: the start policy's, if it brings any that fit, else the dataset's.
+
+A policy has learnt in the units it was normalised to; other statistics would shift every input and output at the
+first step of a fine-tuning. All arms start from one policy and one dataset, so the choice is the same in each.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Statistics = dict[str, dict[str, NDArray[np.float32]]]
+
+NORMALISED = ("observation.state", "action")
+
+
+def start_statistics(policy: Path) -> Statistics:
+    """What a ``pretrained_model`` folder's normaliser holds for state and action: feature -> "mean", "std" ... -> [n].
+
+    Empty if its processors hold none (a policy of random weights, or one saved before LeRobot had processors).
+    """
+    import safetensors.numpy
+
+    description = policy / "policy_preprocessor.json"
+    if not description.is_file():
+        return {}
+    found: Statistics = {}
+    for step in json.loads(description.read_text())["steps"]:
+        if step.get("registry_name") != "normalizer_processor" or "state_file" not in step:
+            continue
+        for name, value in safetensors.numpy.load_file(policy / step["state_file"]).items():
+            feature, _, statistic = name.rpartition(".")
+            if feature in NORMALISED:
+                found.setdefault(feature, {})[statistic] = value
+    return found
+
+
+def keep_statistics(meta: Any, statistics: Statistics) -> bool:
+    """Put ``statistics`` in place of those of LeRobot's dataset metadata, if they fit; True if they do.
+
+    They fit when state and action are both there with the dataset's sizes. LeRobot gives the metadata's
+    statistics to both processors of a fine-tuned policy.
+    """
+    if any(_size(statistics.get(name, {})) != meta.features[name]["shape"][0] for name in NORMALISED):
+        return False
+    for name in NORMALISED:
+        meta.stats[name] = {**meta.stats[name], **statistics[name]}
+    return True
+
+
+def _size(statistics: dict[str, NDArray[np.float32]]) -> int:
+    return len(statistics["mean"]) if {"mean", "std"} <= statistics.keys() else 0

@@ -16,6 +16,7 @@ if os.environ.get("WORLD_MODALITY_TERSE"):
     for handler in logger.handlers:
         if handler.name == "DefaultStreamHandler":
             handler.setLevel(logging.WARNING)
+            handler.addFilter(lambda record: "CalledProcessError" not in record.getMessage())
 
 ENVIRONMENT = str(Path(workflow.basedir) / "envs" / "world_modality.yaml")
 CORES = workflow.resource_settings.cores

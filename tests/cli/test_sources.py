@@ -40,7 +40,7 @@ def test_embedded_parts(tmp_path: Path) -> None:
     found = resolve(tmp_path)
     assert (found.assets, len(found.assets_digest)) == ("embedded", 16)
     assert (found.policy_name, found.policy_revision) == ("smolvla-tiny", "")
-    assert (found.encoder_name, found.dataset_name) == ("tiny", "local/libero_spatial")
+    assert (found.encoder_name, found.dataset_name) == ("vjepa2-small", "local/libero_spatial")
 
 
 def test_a_policy_folder_is_its_content_but_for_what_is_about_it(tmp_path: Path, policy: Path) -> None:

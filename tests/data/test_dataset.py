@@ -13,6 +13,7 @@ from world_modality.data.episode_file import write_episode
 from world_modality.data.episodes import dataset_fingerprint, read_episode_table
 from world_modality.data.frames import FrameReader
 from world_modality.data.pictures import decode_png
+from world_modality.data.writer import SAMPLED_PICTURES
 from world_modality.errors import UserError
 from world_modality.store.stage import StageContext
 from world_modality.study.specs import DatasetSpec
@@ -88,6 +89,16 @@ def test_statistics_are_those_of_the_frames(scripted: StageContext) -> None:
     pixels = np.concatenate([np.stack([decode_png(png) for png in each.pictures["image"]]) for each in episodes]) / 255
     np.testing.assert_allclose(np.ravel(stats["observation.images.image"]["mean"]), pixels.mean((0, 1, 2)), atol=0.01)
     np.testing.assert_allclose(np.ravel(stats["observation.images.image"]["std"]), pixels.std((0, 1, 2)), atol=0.02)
+
+
+def test_pixel_statistics_read_a_sample(tmp_path: Path) -> None:
+    """Pins what is hooked in LeRobot: the pictures that its statistics look at."""
+    write_episode(tmp_path / "demos" / "episodes" / "episode_00000.parquet", drawn_episode(50, size=32))
+    context = stage_context(tmp_path, demos=tmp_path / "demos")
+    run(SCRIPTED, context)
+    stats = json.loads((context.artifact / "meta" / "stats.json").read_text())
+    assert stats["observation.images.image"]["count"] == [SAMPLED_PICTURES]
+    assert stats["action"]["count"] == [50]
 
 
 def test_provenance_tells_where_each_episode_came_from(scripted: StageContext) -> None:

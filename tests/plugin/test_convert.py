@@ -52,7 +52,7 @@ def test_the_latents_width_encoder_and_statistics_are_taken_over(tiny: TinyWorld
 
 
 def test_a_trained_memoryless_checkpoint_starts_anew_at_step_0(tiny: TinyWorld, tmp_path: Path) -> None:
-    policy = tiny.policy("disabled", "trained")
+    policy = tiny.policy("disabled")
     policy.update()
     policy.save_pretrained(tmp_path / "trained")
     for file in tiny.base.glob("policy_p*"):

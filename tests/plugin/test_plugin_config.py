@@ -131,6 +131,6 @@ def test_a_senseless_value_is_named(own: dict[str, object], named: str) -> None:
 
 def test_latents_of_another_policy_are_refused(tiny: TinyWorld) -> None:
     with pytest.raises(UserError, match="world_latent_dim is 13"):
-        tiny.checkpoint("pred", "wrong-width", world_latent_dim=13)
+        tiny.checkpoint("pred", world_latent_dim=13)
     with pytest.raises(UserError, match="world_encoder_frames"):
-        tiny.checkpoint("pred", "wrong-encoder", **{**encoder_fields(ENCODER, "image"), "world_encoder_frames": 9})
+        tiny.checkpoint("pred", **{**encoder_fields(ENCODER, "image"), "world_encoder_frames": 9})

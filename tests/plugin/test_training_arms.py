@@ -66,12 +66,12 @@ def assert_equal(own: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -
 
 @pytest.fixture(scope="module")
 def e0(tiny: TinyWorld) -> tuple[Any, list[dict[str, float]]]:
-    policy = tiny.policy("disabled", "arms-disabled", **SETTINGS)
+    policy = tiny.policy("disabled", **SETTINGS)
     return policy, Training(policy).run(tiny, 0, STEPS)
 
 
 def test_zero_memory_trains_the_base_to_the_weights_of_no_memory(tiny: TinyWorld, e0: Any) -> None:
-    policy = tiny.policy("zero", "arms-zero", **SETTINGS)
+    policy = tiny.policy("zero", **SETTINGS)
     before = {name: value.clone() for name, value in policy.state_dict().items()}
     reports = Training(policy).run(tiny, 0, STEPS)
     assert_equal(base_weights(policy), base_weights(e0[0]))
@@ -83,7 +83,7 @@ def test_zero_memory_trains_the_base_to_the_weights_of_no_memory(tiny: TinyWorld
 
 
 def test_one_clip_over_all_groups_would_have_shown(tiny: TinyWorld, e0: Any) -> None:
-    policy = tiny.policy("zero", "arms-zero", **SETTINGS)
+    policy = tiny.policy("zero", **SETTINGS)
     training = Training(policy)
     training.config.optimizer.grad_clip_norm = SETTINGS["optimizer_grad_clip_norm"]
     training.run(tiny, 0, STEPS)
@@ -93,7 +93,7 @@ def test_one_clip_over_all_groups_would_have_shown(tiny: TinyWorld, e0: Any) -> 
 
 @pytest.mark.parametrize("mode", ["pred", "random"])
 def test_with_memory_the_first_step_is_the_same_and_later_ones_are_not(tiny: TinyWorld, e0: Any, mode: str) -> None:
-    reports = Training(tiny.policy(mode, f"arms-{mode}", **SETTINGS)).run(tiny, 0, STEPS)
+    reports = Training(tiny.policy(mode, **SETTINGS)).run(tiny, 0, STEPS)
     assert reports[0]["flow_loss"] == e0[1][0]["flow_loss"]
     assert reports[-1]["flow_loss"] != e0[1][-1]["flow_loss"]
     assert reports[0]["world_gate"] == 0
@@ -102,7 +102,7 @@ def test_with_memory_the_first_step_is_the_same_and_later_ones_are_not(tiny: Tin
 
 @pytest.mark.parametrize("mode", sorted(MODES))
 def test_a_resumed_training_ends_with_the_same_weights(tiny: TinyWorld, tmp_path: Path, mode: str) -> None:
-    policy = tiny.policy(mode, f"arms-{mode}", **SETTINGS)
+    policy = tiny.policy(mode, **SETTINGS)
     straight = Training(policy)
     straight.run(tiny, 0, 2)
     save_checkpoint(tmp_path, 2, straight.config, policy, straight.optimizer, straight.scheduler)
@@ -130,7 +130,7 @@ def test_every_trainable_parameter_is_in_exactly_one_group(tiny: TinyWorld, mode
 
 
 def test_the_schedule_scales_each_groups_own_rate(tiny: TinyWorld) -> None:
-    training = Training(tiny.policy("pred", "arms-pred", **SETTINGS))
+    training = Training(tiny.policy("pred", **SETTINGS))
     for _ in range(3):
         base, world = (group["lr"] for group in training.optimizer.param_groups)
         assert world / base == pytest.approx(3)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from support.small_study import FIXED_SOURCES, SMALL_STUDY, edited, graph_of
@@ -137,6 +138,17 @@ def test_modes_that_need_history_are_those_of_the_memory_registry() -> None:
     from world_modality.memory.modes import MODES
 
     assert set(NEEDS_HISTORY) == {name for name, mode in MODES.items() if mode.needs_history}
+
+
+def test_names_of_embedded_parts_are_those_of_their_rooms() -> None:
+    from world_modality.encoders.embedded import ARCHITECTURES as ENCODERS
+    from world_modality.study.study import EmbeddedEncoder, EmbeddedPolicy, ScratchPolicy
+    from world_modality.training.architectures import ARCHITECTURES as POLICIES
+
+    literal, _ = get_args(EmbeddedEncoder.model_fields["name"].annotation)
+    assert get_args(literal) == tuple(ENCODERS)
+    for model in (EmbeddedPolicy, ScratchPolicy):
+        assert get_args(model.model_fields["name"].annotation) == tuple(POLICIES)
 
 
 def test_no_encoder_stage_without_a_memory(tmp_path: Path) -> None:

@@ -187,6 +187,14 @@ CASES = {
         ("encoder: {kind: vjepa2, source: embedded, frames: 4, image_size: 64}\n", ""),
         "study.yaml:1: 'encoder' is missing, and arms.E1 has a world memory",
     ),
+    "an encoder of another kind": (
+        ("source: embedded, frames", "source: embedded, name: dinov2-small, frames"),
+        "study.yaml:9: encoder.name: 'dinov2-small' is no vjepa2 encoder; choose vjepa2-small",
+    ),
+    "an encoder that does not exist": (
+        ("source: embedded, frames", "source: embedded, name: tiny, frames"),
+        "study.yaml:9: encoder.name: 'tiny' is not allowed; choose one of vjepa2-small, dinov2-small",
+    ),
     "heads that do not divide the width": (
         ("prophet_width: 128", "prophet_width: 100"),
         "study.yaml:10: world.prophet_width: 100 is not a multiple of world.heads (8)",

@@ -6,6 +6,7 @@ is started again each time. Prints the number of attempts that were killed.
 
 from __future__ import annotations
 
+import importlib
 import os
 import random
 import signal
@@ -14,6 +15,7 @@ import time
 from pathlib import Path
 
 from support.tiny_cell import cell_context, train_spec
+
 from world_modality.training import checkpoints, stage
 
 MEMORY = "pred"
@@ -46,11 +48,8 @@ def wait_for(metrics: Path, lines: int, child: int) -> bool:
 def main() -> None:
     """See the module's docstring."""
     root, steps, seed, kills = Path(sys.argv[1]), *map(int, sys.argv[2:5])
-    # Imported before the first fork, so that a start costs little.
-    import lerobot.scripts.lerobot_train
-
-    import lerobot_policy_world_modality.convert  # noqa: F401
-
+    for module in ("lerobot.scripts.lerobot_train", "lerobot_policy_world_modality.convert"):
+        importlib.import_module(module)  # before the first fork, so that a start costs little
     _, status = os.waitpid(start(root, root / "peaceful", steps), 0)
     assert status == 0
     rng, killed = random.Random(seed), 0

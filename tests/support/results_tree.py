@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,11 +11,20 @@ from pathlib import Path
 from support.small_study import edited
 
 REPOSITORY = Path(__file__).parents[2]
-ONE_TASK = edited(("seeds: [0, 1]", "seeds: [0]"), ("tasks: [0, 1]", "tasks: [0]"), ("[zero, random]", "[zero]"))
+SHORT_STUDY = edited(
+    ("tasks: [0, 1]", "tasks: [0]"),
+    ("seeds: [0, 1]", "seeds: [0]"),
+    ("  relabel: {per_task: 1, init_states: 0-9}\n", ""),
+    ("  E1: {memory: zero}\n", ""),
+    (", ablations: [zero, random]", ""),
+)
+SHORT_STAGES = 10  # policy, encoder, demos, dataset, latents, 2 trainings, 2 rollouts, report
 
 
 class Tree:
     """A working folder with a study."""
+
+    first_run: subprocess.CompletedProcess[str]
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -23,7 +33,7 @@ class Tree:
             "PYTHONPATH": str(REPOSITORY / "tests"),
             "WORLD_MODALITY_RUNNERS": "support.fake_stages:RUNNERS",
         }
-        self.write(ONE_TASK)
+        self.write(SHORT_STUDY)
 
     def write(self, text: str) -> None:
         """Replace the study."""
@@ -37,6 +47,17 @@ class Tree:
     def wm(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """`wm`."""
         return self._run(self.wm_command(*arguments), check)
+
+    def copy(self, folder: Path) -> Tree:
+        """The same study and results elsewhere, without Snakemake's memory of them and with files' ages reversed."""
+        other = Tree(folder)
+        files = sorted(path for path in self.results.rglob("*") if path.is_file() and "by-name" not in path.parts)
+        for age, path in enumerate(files):
+            target = other.results / path.relative_to(self.results)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+            os.utime(target, (1e9 - age, 1e9 - age))
+        return other
 
     def verify(self) -> str:
         """What `wm verify` says."""

@@ -40,7 +40,7 @@ FIXED_SOURCES = Sources(
     policy_name="smolvla-tiny",
     policy_revision="",
     dataset_name="local/libero_spatial",
-    encoder_name="tiny",
+    encoder_name="vjepa2-small",
 )
 
 

@@ -6,8 +6,8 @@ import io
 from pathlib import Path
 
 import numpy as np
-
 from support.tiny_dataset import build_tiny_dataset
+
 from world_modality.data.episodes import dataset_fingerprint
 from world_modality.latents.cache import write_cache
 from world_modality.store.progress import Progress

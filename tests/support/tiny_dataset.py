@@ -22,7 +22,7 @@ def libero_features(size: int) -> dict[str, dict[str, Any]]:
 
 
 def picture(rng: np.random.Generator, size: int, position: np.ndarray, noise: int) -> np.ndarray:
-    """uint8 [size, size, 3]: a table, a dark blob at ``position`` in [0,1]^2, and pixel noise of amplitude ``noise``."""
+    """uint8 [size, size, 3]: a table, a dark blob at ``position`` in [0,1]^2, pixel noise up to ``noise``."""
     rows, columns = np.mgrid[0:size, 0:size] / size
     blob = np.exp(-((rows - position[0]) ** 2 + (columns - position[1]) ** 2) / 0.02)
     table = np.stack([150 + 60 * rows, 120 + 50 * columns, 90 + 40 * rows * columns], axis=-1) * (

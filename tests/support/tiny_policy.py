@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -131,17 +132,18 @@ class TinyWorld:
         """LeRobot's metadata of the dataset."""
         return self.dataset.meta
 
-    def checkpoint(self, mode: str, name: str = "", **settings: Any) -> Path:
-        """A converted checkpoint in that training memory mode."""
-        target = self.root / "checkpoints" / (name or mode)
-        latents = None if mode == "disabled" else self.latents
-        chosen = {**WORLD, "world_memory_mode_train": mode, **settings}
-        convert(self.base, target, latents=latents, **chosen)
+    def checkpoint(self, mode: str, **settings: Any) -> Path:
+        """A converted checkpoint in that training memory mode, made once per mode and settings; not to be changed."""
+        address = hashlib.sha256(repr(sorted(settings.items())).encode()).hexdigest()[:8]
+        target = self.root / "checkpoints" / f"{mode}-{address}"
+        if not (target / "model.safetensors").is_file():
+            latents = None if mode == "disabled" else self.latents
+            convert(self.base, target, latents=latents, **{**WORLD, "world_memory_mode_train": mode, **settings})
         return target
 
-    def policy(self, mode: str, name: str = "", **settings: Any) -> SmolVLAWorldPolicy:
+    def policy(self, mode: str, **settings: Any) -> SmolVLAWorldPolicy:
         """The policy of such a checkpoint, ready to train on the dataset."""
-        return self.load(self.checkpoint(mode, name, world_latents=str(self.latents), **settings))
+        return self.load(self.checkpoint(mode, world_latents=str(self.latents), **settings))
 
     def load(self, checkpoint: Path) -> SmolVLAWorldPolicy:
         """A checkpoint as LeRobot's trainer loads it."""

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-
 from support.tiny_cell import build_inputs
+
 from world_modality.training.metrics import read_metrics
 
 REPOSITORY = Path(__file__).parents[2]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-
 from support.tiny_cell import stage_context
+
 from world_modality.errors import UserError
 from world_modality.study.specs import PolicySpec
 from world_modality.training import start

@@ -1,4 +1,4 @@
-"""Every test has a results tree of its own."""
+"""Results trees: one of its own per test, and one that is complete, to be copied."""
 
 from __future__ import annotations
 
@@ -11,3 +11,10 @@ from support.results_tree import Tree
 @pytest.fixture
 def tree(tmp_path: Path) -> Tree:
     return Tree(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def complete(tmp_path_factory: pytest.TempPathFactory) -> Tree:
+    tree = Tree(tmp_path_factory.mktemp("complete"))
+    tree.first_run = tree.snakemake("--cores", "2")
+    return tree

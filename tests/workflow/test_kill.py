@@ -11,9 +11,8 @@ import time
 import psutil
 import pytest
 from support.fake_stages import UNITS, finished_units
-from support.results_tree import Tree
+from support.results_tree import SHORT_STAGES, Tree
 
-STAGES = 14
 SLOW = 0.5  # seconds per unit
 
 
@@ -37,7 +36,7 @@ def kill_group(process: subprocess.Popen[bytes]) -> None:
 def survive(tree: Tree, kills: int, seed: int) -> None:
     """Run to the end with ``kills`` kills of the whole process group, after a few more units each."""
     random_ = random.Random(seed)
-    moments = sorted(random_.sample(range(1, STAGES * UNITS - 1), kills))
+    moments = sorted(random_.sample(range(1, SHORT_STAGES * UNITS - 1), kills))
     for units in moments:
         process = tree.start("resume", "--cores", "2", seconds=SLOW)
         reached = wait_until(tree, units, process)
@@ -45,30 +44,23 @@ def survive(tree: Tree, kills: int, seed: int) -> None:
         if reached and process.poll() is None:
             kill_group(process)
     tree.wm("resume", "--cores", "2")
-    assert len(tree.done()) == STAGES
-    assert finished_units(tree.results) == STAGES * UNITS  # the stand-ins fail if a unit is finished twice
+    assert len(tree.done()) == SHORT_STAGES
+    assert finished_units(tree.results) == SHORT_STAGES * UNITS  # the stand-ins fail if a unit is finished twice
     records = list(tree.results.glob("*/*/DONE.json"))
-    assert len(records) == STAGES
+    assert len(records) == SHORT_STAGES
     assert "0 damaged" in tree.verify()
 
 
-@pytest.fixture
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> str:
-    tree = Tree(tmp_path_factory.mktemp("uninterrupted"))
-    tree.wm("run", "--cores", "2")
-    return tree.report()
-
-
-def test_two_kills(tree: Tree, uninterrupted: str) -> None:
+def test_two_kills(tree: Tree, complete: Tree) -> None:
     survive(tree, kills=2, seed=0)
-    assert tree.report() == uninterrupted
+    assert tree.report() == complete.report()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
-def test_ten_kills(tree: Tree, uninterrupted: str, seed: int) -> None:
+def test_ten_kills(tree: Tree, complete: Tree, seed: int) -> None:
     survive(tree, kills=10, seed=seed)
-    assert tree.report() == uninterrupted
+    assert tree.report() == complete.report()
 
 
 def test_stages_end_with_a_killed_snakemake(tree: Tree) -> None:
@@ -86,7 +78,7 @@ def test_stages_end_with_a_killed_snakemake(tree: Tree) -> None:
     assert not psutil.wait_procs(stages, timeout=20)[1]
     assert process.wait(timeout=60) != 0
     assert tree.wm("run", "--cores", "2").returncode == 0
-    assert len(tree.done()) == STAGES
+    assert len(tree.done()) == SHORT_STAGES
 
 
 def test_a_second_run_beside_a_living_one_is_refused(tree: Tree) -> None:

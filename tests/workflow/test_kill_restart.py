@@ -26,7 +26,7 @@ simulator: {assets: embedded, render: fast, horizon: 24}
 data:
   source: scripted
   demonstrations: {per_task: 2, init_states: 0-3, noise: 0.0, max_steps: 220}
-encoder: {kind: vjepa2, source: embedded, name: tiny, frames: 2, image_size: 32}
+encoder: {kind: vjepa2, source: embedded, frames: 2, image_size: 32}
 world: {context: 2, horizon: 2, heads: 2, prophet_layers: 1, prophet_width: 32}
 policy: {source: scratch, name: smolvla-tiny}
 training: {steps: 12, batch_size: 4, lr: 1e-4}

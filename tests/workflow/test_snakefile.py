@@ -4,88 +4,90 @@ from __future__ import annotations
 
 import base64
 import re
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from pathlib import Path
 
-import pytest
 from support.fake_stages import UNITS, finished_units
-from support.results_tree import ONE_TASK, REPOSITORY, Tree
+from support.results_tree import REPOSITORY, SHORT_STAGES, SHORT_STUDY, Tree
 from support.small_study import edited
-
-STAGES = 14  # of ONE_TASK
 
 
 def plan_line(output: str) -> str:
     return next(line for line in output.splitlines() if line.startswith("plan "))
 
 
+def kinds(done: set[str]) -> list[str]:
+    return sorted(name.split("/")[0] for name in done)
+
+
 def test_lint_and_format() -> None:
+    study = "workflow/studies/embedded_base.yaml"
     lint = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--lint", "--configfile", "workflow/studies/embedded_base.yaml"],
+        [sys.executable, "-m", "snakemake", "--lint", "--configfile", study],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
         check=False,
     )
     assert lint.returncode == 0, lint.stdout + lint.stderr
-    files: Iterable[str] = ["Snakefile", *(str(path) for path in sorted((REPOSITORY / "rules").glob("*.smk")))]
+    files = ["Snakefile", *(str(path) for path in sorted((REPOSITORY / "rules").glob("*.smk")))]
     subprocess.run([sys.executable, "-m", "snakefmt", "-l", "120", "--check", *files], cwd=REPOSITORY, check=True)
 
 
-def test_a_study_from_nothing_and_what_a_change_reruns(tree: Tree) -> None:
+def test_a_dry_run_explains_and_touches_nothing(tree: Tree) -> None:
     dry = tree.snakemake("-n")
-    assert plan_line(dry.stderr) == f"plan         {STAGES} stages: 0 done, {STAGES} to run"
-    assert not tree.done()
-    assert "rule rollout_stage" not in dry.stdout + dry.stderr  # no list of jobs
+    assert plan_line(dry.stderr) == f"plan         {SHORT_STAGES} stages: 0 done, {SHORT_STAGES} to run"
+    assert {path.name for path in tree.results.iterdir()} == {"plans"}
+    assert "rule rollout_stage" not in dry.stdout + dry.stderr  # counts, but no list of jobs
 
-    first = tree.snakemake("--cores", "2")
-    assert len(tree.done()) == STAGES
-    assert finished_units(tree.results) == STAGES * UNITS
-    assert "demos task 0  " in first.stderr
-    assert "a library prints this" not in first.stdout + first.stderr
 
-    again = tree.wm("run")
-    assert plan_line(again.stderr) == f"plan         {STAGES} stages: {STAGES} done, 0 to run"
-    assert tree.attempts() == STAGES
+def test_a_whole_study(complete: Tree) -> None:
+    assert len(complete.done()) == SHORT_STAGES
+    assert finished_units(complete.results) == SHORT_STAGES * UNITS
+    output = complete.first_run.stdout + complete.first_run.stderr
+    assert "demos task 0  " in output
+    assert "a library prints this" not in output
+    assert complete.report()
 
+
+def test_a_change_reruns_what_depends_on_it_and_nothing_when_undone(complete: Tree, tmp_path: Path) -> None:
+    tree = complete.copy(tmp_path)
     before = tree.done()
-    tree.write(edited(("prophet_layers: 2", "prophet_layers: 3"), text=ONE_TASK))
-    assert "train      1 of 3 done; E1/0, E2/0: world.prophet_layers 2 -> 3" in tree.snakemake("-n").stderr
-    tree.wm("run", "--cores", "2")
-    new = sorted(path.split("/")[0] for path in tree.done() - before)
-    assert new == ["report", "rollout", "rollout", "rollout", "train", "train"]
-    assert tree.attempts() == STAGES + len(new)
-
-    tree.write(ONE_TASK)
+    tree.write(edited(("prophet_layers: 2", "prophet_layers: 3"), text=SHORT_STUDY))
+    explained = tree.wm("run", "--cores", "2").stderr
+    assert "train      1 of 2 done; E2/0: world.prophet_layers 2 -> 3" in explained
+    assert kinds(tree.done() - before) == ["report", "rollout", "train"]
+    assert tree.attempts() == SHORT_STAGES + 3
+    tree.write(SHORT_STUDY)
     assert "0 to run" in plan_line(tree.wm("run").stderr)
 
 
-def test_a_tree_copied_without_times_or_snakemakes_memory(tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> None:
-    tree.snakemake("--cores", "2")
-    copy = Tree(tmp_path_factory.mktemp("copy"))
-    for path in sorted(tree.results.rglob("*"), reverse=True):  # later stages get older files
-        if path.is_file() and "by-name" not in path.parts:
-            target = copy.results / path.relative_to(tree.results)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
-    result = copy.snakemake("--cores", "2")
-    assert "Nothing to be done" in result.stderr
-    assert copy.attempts() == STAGES
+def test_a_copied_tree_is_complete_whatever_its_files_ages(complete: Tree, tmp_path: Path) -> None:
+    tree = complete.copy(tmp_path)
+    result = tree.snakemake("--cores", "2")
+    assert "Nothing to be done" in result.stdout + result.stderr
+    assert tree.attempts() == SHORT_STAGES
+    assert tree.report() == complete.report()
 
 
-def test_a_target_and_then_the_rest_behind_an_incomplete_job(tree: Tree) -> None:
-    tree.wm("run", "--cores", "2", "data")
-    assert {name.split("/")[0] for name in tree.done()} == {"policy", "demos", "relabel", "dataset"}
-    # As after a kill between sealing and Snakemake's notice of it:
+def test_what_follows_a_job_that_snakemake_thinks_incomplete(complete: Tree, tmp_path: Path) -> None:
+    """As after a kill between a stage's sealing and Snakemake's notice of it."""
+    tree = complete.copy(tmp_path)
     (dataset,) = (path.relative_to(tree.folder) for path in tree.results.glob("dataset/*/DONE.json"))
+    for kind in ("train", "rollout", "report"):
+        for path in tree.results.glob(f"{kind}/*"):
+            path.rename(tmp_path / path.name)
     marker = tree.folder / ".snakemake" / "incomplete" / base64.b64encode(str(dataset).encode()).decode()
-    marker.parent.mkdir(exist_ok=True)
+    marker.parent.mkdir(parents=True)
     marker.touch()
+    for path in (tree.results / "finished-units").iterdir():
+        if (tmp_path / path.name.rsplit("-", 1)[0]).is_dir():
+            path.unlink()
     tree.wm("run", "--cores", "2")
-    assert len(tree.done()) == STAGES
-    assert finished_units(tree.results) == STAGES * UNITS
+    assert len(tree.done()) == SHORT_STAGES
+    assert tree.attempts() == SHORT_STAGES
+    assert tree.report() == complete.report()
 
 
 def test_a_failing_stage_stops_only_what_needs_it(tree: Tree) -> None:
@@ -93,23 +95,24 @@ def test_a_failing_stage_stops_only_what_needs_it(tree: Tree) -> None:
     result = tree.wm("run", "--cores", "2", check=False)
     assert result.returncode == 1
     assert "policy failed: ZeroDivisionError: division by zero (full account in results/policy/" in result.stderr
-    assert "2 of 14 stages sealed; `wm resume` goes on from here" in result.stderr
-    assert {name.split("/")[0] for name in tree.done()} == {"demos", "encoder"}
+    assert "CalledProcessError" not in result.stderr
+    assert f"4 of {SHORT_STAGES} stages sealed; `wm resume` goes on from here" in result.stderr
+    assert kinds(tree.done()) == ["dataset", "demos", "encoder", "latents"]
 
 
 def test_errors_are_one_sentence(tree: Tree) -> None:
-    tree.write(edited(("steps: 10\n", "stepps: 10\n"), text=ONE_TASK))
+    tree.write(edited(("steps: 10\n", "stepps: 10\n"), text=SHORT_STUDY))
     result = tree.snakemake("-n", check=False)
     assert result.returncode == 1
-    assert result.stderr.strip().startswith("study.yaml:13: training.stepps: unknown key; did you mean steps?")
+    assert result.stderr.strip().startswith("study.yaml:12: training.stepps: unknown key; did you mean steps?")
     assert "\n" not in result.stderr.strip()
 
 
 def test_only_a_study_with_pretraining_exports_a_base(tree: Tree) -> None:
     result = tree.snakemake("-n", "embedded_base", check=False)
     assert result.returncode == 1
-    assert "small has no pretraining rounds to export" in result.stderr
-    tree.write(ONE_TASK + "pretrain: [{demonstrations: 2, steps: 3}]\n")
+    assert "small has no pretraining rounds to export" in result.stdout + result.stderr
+    tree.write(SHORT_STUDY + "pretrain: [{demonstrations: 2, steps: 3}]\n")
     result = tree.snakemake("-n", "embedded_base")
     assert re.search(r"^train_stage +1$", result.stdout + result.stderr, re.M)
     assert "rollout_stage" not in result.stdout + result.stderr

@@ -102,7 +102,7 @@ def _encoder(file: StudyFile, root: Path) -> tuple[str, str]:
     encoder = file.study.encoder
     match encoder:
         case EmbeddedEncoder():
-            return encoder.name, ""
+            return encoder.name or f"{encoder.kind}-small", ""
         case HubEncoder():
             return encoder.repo_id, encoder.revision
         case FolderEncoder():

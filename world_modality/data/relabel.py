@@ -98,12 +98,15 @@ def run(spec: RelabelSpec, context: StageContext) -> Facts:
     Raises:
         UserError: the policy cannot drive (its chunk is shorter than a block), or too many attempts gave nothing.
     """
+    import torch
+
     from world_modality.policies.chunk_policy import load_policy
     from world_modality.sim.assets import resolve_assets
     from world_modality.sim.environment import Environment
     from world_modality.sim.expert import Expert
 
-    policy = load_policy(context.one("policy"))
+    torch.set_num_threads(1)  # how many cores a job was given must not decide how its sums are rounded
+    policy = load_policy(context.one("policy"), "cuda" if torch.cuda.is_available() else "cpu")
     if policy.chunk_size < spec.block_steps:
         raise UserError(
             f"relabel.block_steps: the policy gives chunks of {policy.chunk_size} actions, so it cannot drive "

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from world_modality.data.episodes import dataset_fingerprint
 from world_modality.data.files import empty_folder
@@ -28,21 +29,22 @@ def run(spec: LatentsSpec, context: StageContext) -> Facts:
         UserError: dataset and spec do not fit (no such camera, damaged metadata), or the encoder does not fit the spec.
     """
     dataset = context.one("dataset")
-    # On a CPU one core decodes pictures while the others encode.
-    torch.set_num_threads(max(1, context.cores - 1))
+    # One thread, as in rollouts: how many cores a job was given must not decide how its sums are rounded.
+    torch.set_num_threads(1)
     reader = FrameReader(dataset, spec.camera)
     encoder = load_encoder(spec.encoder, context.one("encoder"), "cuda" if torch.cuda.is_available() else "cpu")
     shards = Shards(context.work / "shards")
     rate = _encode_missing(reader, encoder, shards, context)
     empty_folder(context.artifact)
-    write_cache(
-        context.artifact,
-        (shards.load(episode) for episode in range(len(reader.table))),
-        (reader.table.frames, encoder.dim),
-        camera=spec.camera,
-        encoder=spec.encoder,
-        dataset_fingerprint=dataset_fingerprint(dataset),
-    )
+    with threadpool_limits(1):
+        write_cache(
+            context.artifact,
+            (shards.load(episode) for episode in range(len(reader.table))),
+            (reader.table.frames, encoder.dim),
+            camera=spec.camera,
+            encoder=spec.encoder,
+            dataset_fingerprint=dataset_fingerprint(dataset),
+        )
     return {"frames": reader.table.frames, "dim": encoder.dim, "frames_per_second": round(rate, 1)}
 
 

@@ -77,7 +77,6 @@ class Environment:
         The seed decides what init states leave open (poses of cabinet and stove).
         """
         env = self._sim_env
-        self._view.close()
         self._use_assets()
         # hf-libero appends to these lists at every load and draws from np.random for each entry of the first,
         # so without this the scene of a given seed would depend on how many resets came before.
@@ -85,7 +84,7 @@ class Environment:
         env.visualization_sites_list.clear()
         np.random.seed(seed % 2**32)
         self._hard_reset()
-        self._view = View(env.sim.model._model, self.spec)
+        self._view.follow(env.sim.model._model)
         env.sim.set_state_from_flattened(self.task.init_states[init_state])
         env.sim.forward()
         env._post_process()
@@ -121,8 +120,8 @@ class Environment:
         finally:
             del env.sim.forward
         env.cur_time += env.control_timestep
-        env._post_action(command)
-        return bool(env._check_success())
+        reward, _, _ = env._post_action(command)
+        return bool(reward > 0)
 
     def qpos(self) -> NDArray[np.float64]:
         """A copy of the simulator's joint positions [nq]."""
@@ -228,14 +227,15 @@ def _nothing() -> None:
 
 
 def axis_angle(quaternion: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Rotation vector (rad) of a unit quaternion (x, y, z, w): axis times 2 acos(w), in float32 like LeRobot's."""
+    """Rotation vector (rad) of a unit quaternion (x, y, z, w): axis times 2 acos(w), in torch's float32 like LeRobot's.
+
+    numpy's acos and square root differ from torch's in the last bit.
+    """
     import torch
 
-    q = quaternion.astype(np.float32)
-    w = np.clip(q[3], np.float32(-1), np.float32(1))
-    sine = np.sqrt(np.maximum(np.float32(1) - w * w, np.float32(0)))
-    if sine <= 1e-10:
+    q = torch.from_numpy(quaternion).float()
+    w = q[3:].clamp(-1.0, 1.0)
+    sine = (1.0 - w * w).clamp(min=0.0).sqrt()
+    if sine.item() <= 1e-10:
         return np.zeros(3, np.float32)
-    # torch's acos differs from numpy's in the last bit, and LeRobot uses torch's.
-    angle = np.float32(2) * torch.acos(torch.from_numpy(w.reshape(1))).numpy()
-    return np.asarray(q[:3] / sine * angle, dtype=np.float32)
+    return np.asarray((q[:3] / sine * (2.0 * torch.acos(w))).numpy(), dtype=np.float32)

@@ -32,6 +32,7 @@ DRAWER_CLEARANCE = 0.20
 TRAVEL_HEIGHT = 1.03  # lowest world height for moving sideways with an empty hand
 CARRY_HEIGHT = 1.05
 HELD = 0.085  # a bowl further than this below the hand is not held
+ON_TARGET = 0.03  # m, sideways: LIBERO's own limit for "on"
 ON_PLATE = 0.015  # height of the bowl's origin over the plate's at which it is let go
 
 FREE_SPACE = 0.12  # more room than this beside the rim is as good as any
@@ -90,14 +91,14 @@ class Expert:
 
     @property
     def phase(self) -> Phase:
-        """What the last action was part of."""
+        """The phase the expert is in after its last action."""
         return self._phase
 
     def act(self) -> NDArray[np.float32]:
         """The action [7] in [-1, 1] for the current state: translation, rotation, gripper."""
         self._steps += 1
         self._see = see = self._look()
-        if self._phase in ("lift", "carry") and self._steps > 8 and see.hand[2] - see.bowl[2] > HELD:
+        if self._lost(see):
             self._fail()
         action = self._plans[self._phase]()
         return np.clip(action, -1.0, 1.0).astype(np.float32)
@@ -109,6 +110,13 @@ class Expert:
         self._phase: Phase = phase
         self._steps = 0
         self._anchor, _ = self._env.hand()
+
+    def _lost(self, see: Sight) -> bool:
+        """Whether the bowl slipped from the fingers, or was let go and lies beside the plate."""
+        if self._phase in ("lift", "carry", "lower"):
+            return self._steps > 8 and float(see.hand[2] - see.bowl[2]) > HELD
+        beside = float(np.linalg.norm((see.bowl - see.plate)[:2])) > ON_TARGET
+        return self._phase == "retreat" and self._steps > 8 and beside
 
     def _fail(self) -> None:
         """After a miss or a slip: open, rise, and try again a little elsewhere, on the other side every second time."""
@@ -173,7 +181,7 @@ class Expert:
     def _carry(self) -> Vector:
         target = self._see.plate + (self._see.hand - self._see.bowl)
         target[2] = max(CARRY_HEIGHT, self._see.hand[2]) if self._steps < 3 else CARRY_HEIGHT
-        if np.linalg.norm((self._see.bowl - self._see.plate)[:2]) < 0.012 or self._steps > 90:
+        if np.linalg.norm((self._see.bowl - self._see.plate)[:2]) < 0.012:
             self._enter("lower")
         return self._move(target, CLOSED, speed=0.55)
 

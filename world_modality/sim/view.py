@@ -14,19 +14,28 @@ MAX_GEOMS = 2000
 COLLISION_GROUP = 0  # robosuite's convention: group 0 collides, group 1 shows
 
 
-class View:
-    """A renderer of one MuJoCo model with simulation data of its own.
+POSE_FIELDS = ("body_pos", "body_quat", "site_rgba")  # what resets and steps change in a model
 
-    The OpenGL context is created at the first picture, so a simulator that never renders needs none.
+
+class View:
+    """A renderer of one task's MuJoCo model, with simulation data of its own.
+
+    The OpenGL context is created at the first picture, so a simulator that never renders needs none, and is kept
+    over resets: uploading the arm's meshes again costs as much as ten pictures.
     """
 
     def __init__(self, model: Any, spec: SimSpec) -> None:
         """Prepare to render ``model``, a mujoco.MjModel, in the spec's size and style."""
-        self._model = model
+        self._source = model
         self._spec = spec
+        self._model: Any = None  # the one whose meshes and textures the OpenGL context holds
         self._data: Any = None
         self._renderer: Any = None
         self._option: Any = None
+
+    def follow(self, model: Any) -> None:
+        """Go on with ``model``, which a reset built anew from the same files: only its POSE_FIELDS may differ."""
+        self._source = model
 
     def picture(self, qpos: NDArray[np.float64], camera: Camera) -> NDArray[np.uint8]:
         """The scene at joint positions [nq], uint8 [H, W, 3], turned by 180 degrees as in the public dataset."""
@@ -34,6 +43,8 @@ class View:
 
         if self._renderer is None:
             self._open()
+        for field in POSE_FIELDS:
+            getattr(self._model, field)[:] = getattr(self._source, field)
         self._data.qpos[:] = qpos
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mj_camlight(self._model, self._data)
@@ -49,11 +60,12 @@ class View:
         """Free the OpenGL context."""
         if self._renderer is not None:
             self._renderer.close()
-        self._renderer = self._data = None
+        self._renderer = self._data = self._model = None
 
     def _open(self) -> None:
         import mujoco
 
+        self._model = self._source
         size = self._spec.camera_size
         frame = self._model.vis.global_
         frame.offwidth, frame.offheight = max(frame.offwidth, size), max(frame.offheight, size)

@@ -75,6 +75,9 @@ def _world(study: Study) -> Iterator[Problem]:
             ("world", "prophet_width"),
             f"{study.world.prophet_width} is not a multiple of world.heads ({study.world.heads})",
         )
+    name = getattr(study.encoder, "name", None)
+    if study.encoder is not None and name and not name.startswith(study.encoder.kind):
+        yield ("encoder", "name"), f"'{name}' is no {study.encoder.kind} encoder; choose {study.encoder.kind}-small"
     if study.needs_encoder and study.encoder is None:
         arm = next(name for name, arm in study.arms.items() if arm.memory != "disabled")
         yield (), f"'encoder' is missing, and arms.{arm} has a world memory"

@@ -92,11 +92,18 @@ _SIMPLE: dict[str, Callable[[object, Mapping[str, Any]], str]] = {
 
 
 def _not_a_choice(given: object, annotation: object) -> str:
-    allowed = typing.get_args(annotation)
+    allowed = _literals(annotation)
     if allowed != MODES:
         return f"{_shown(given)} is not allowed; choose one of {choices(allowed)}"
     hint = " (no memory is written disabled)" if str(given).lower() in OFF_WORDS else ""
     return f"{_shown(given)} is not a memory mode; choose one of {choices(MODES)}{hint}"
+
+
+def _literals(annotation: object) -> tuple[object, ...]:
+    """The values of a literal type, or of the literal in an optional one."""
+    if typing.get_origin(annotation) is typing.Literal:
+        return typing.get_args(annotation)
+    return tuple(value for part in typing.get_args(annotation) for value in _literals(part))
 
 
 def _allowed(annotation: object) -> str:

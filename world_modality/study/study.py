@@ -188,7 +188,8 @@ class EmbeddedEncoder(Encoder):
     """A small encoder with random weights, built here."""
 
     source: Literal["embedded"]
-    name: Text = "tiny"
+    name: Literal["vjepa2-small", "dinov2-small"] | None = None
+    """Architecture; the small one of the kind by default."""
     seed: NonNegativeInt = 0
 
 
@@ -231,7 +232,7 @@ class EmbeddedPolicy(Part):
     """The small base policy that comes with this package."""
 
     source: Literal["embedded"]
-    name: Text = "smolvla-tiny"
+    name: Literal["smolvla-tiny"] = "smolvla-tiny"
 
 
 class HubPolicy(Part):
@@ -253,7 +254,7 @@ class ScratchPolicy(Part):
     """Random weights of a small architecture, trained by the rounds of ``pretrain``."""
 
     source: Literal["scratch"]
-    name: Text = "smolvla-tiny"
+    name: Literal["smolvla-tiny"] = "smolvla-tiny"
     seed: NonNegativeInt = 0
 
 

@@ -68,11 +68,11 @@ def undeclared_differences(
 def require_equal_arms(
     name_a: str, arm_a: Mapping[str, Any], name_b: str, arm_b: Mapping[str, Any], declared: Collection[str]
 ) -> None:
-    """UserError that names every undeclared difference with both values, if there is any."""
+    """UserError that names every undeclared difference with both values, if there is any; names as in "arm E0"."""
     found = undeclared_differences(arm_a, arm_b, declared)
     if found:
-        listed = "; ".join(f"{each.key} is {each.a!r} in {name_a} and {each.b!r} in {name_b}" for each in found)
-        raise UserError(f"the arms {name_a} and {name_b} differ in more than was declared: {listed}; make them equal")
+        listed = "; ".join(f"{each.key} is {each.a!r} against {each.b!r}" for each in found)
+        raise UserError(f"{name_a} and {name_b} differ in more than was declared: {listed}; make them equal")
 
 
 def _covered(key: str, declared: Collection[str]) -> bool:

@@ -8,7 +8,6 @@ column, so that LeRobot's ``get_item`` stays in charge of windows and padding.
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,7 +20,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-MEMORY_SHARE = 0.4  # of the memory that is free when training starts
+from world_modality.training.memory_budget import available_memory
+
+MEMORY_SHARE = 0.4  # of the memory that is available when training starts
 PNG = b"\x89PNG"
 
 
@@ -56,11 +57,6 @@ class Shrink:
         unit = picture[None].to(torch.float32) / 255.0
         resized: Tensor = resize_with_pad(unit, self.height, self.width, pad_value=0)
         return resized[0]
-
-
-def free_memory() -> int:
-    """Bytes of physical memory that are free now."""
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 class _Column:
@@ -176,13 +172,13 @@ def keep_frames_in_memory(dataset: Any, shrink: Shrink | None, *, threads: int, 
         dataset: with pictures stored as images; one with videos, depth or text columns is left as it is.
         shrink: makes what is kept of a picture; None keeps it whole.
         threads: decoders at a time.
-        budget: bytes, by default ``MEMORY_SHARE`` of the free memory.
+        budget: bytes, by default ``MEMORY_SHARE`` of the available memory.
     """
     table = dataset.hf_dataset
     plain = all(feature["dtype"] in ("image", "float32", "int64", "bool") for feature in dataset.meta.features.values())
     if not dataset.meta.image_keys or dataset.meta.depth_keys or not plain or table._indices is not None:
         return False
-    budget = int(free_memory() * MEMORY_SHARE) if budget is None else budget
+    budget = int(available_memory() * MEMORY_SHARE) if budget is None else budget
     frames = DecodedFrames(table, dataset.meta.image_keys, list(dataset.reader.delta_indices or ()), shrink, budget)
     dataset.reader.hf_dataset = frames
     dataset.__getitems__ = BatchFetch(dataset, frames, threads)

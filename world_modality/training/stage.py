@@ -30,7 +30,6 @@ def run(spec: TrainSpec, context: StageContext) -> Facts:
     Raises:
         UserError: the arm differs from E0 in more than its memory, inputs do not fit together, or the loss diverges.
     """
-    # Starts as a process of its own, so that only whole conversions are ever found.
     start = _convert_once(spec, context)
     latents = context.one("latents") if "latents" in context.inputs else None
     places = Places(start, context.one("dataset"), context.work / "run", latents)
@@ -48,7 +47,7 @@ def run(spec: TrainSpec, context: StageContext) -> Facts:
         checkpoint = recover(places.output / "checkpoints")
     assert checkpoint is not None
     _export(checkpoint / "pretrained_model", context.artifact / "pretrained_model")
-    return _facts(read_metrics(context.artifact / METRICS), context.cores)
+    return _facts(spec.optim.steps, read_metrics(context.artifact / METRICS), context.cores)
 
 
 def _hooks(spec: TrainSpec, context: StageContext) -> Hooks:
@@ -79,11 +78,12 @@ def _convert(spec: TrainSpec, context: StageContext, target: Path) -> None:
     from lerobot_policy_world_modality.configuration_smolvla_world import world_fields
     from lerobot_policy_world_modality.convert import convert
 
-    source, settings = context.one("policy"), dict[str, Any]()
+    source = context.one("policy")
+    settings: dict[str, Any] = {"world_seed": spec.seed}  # also where the world modules' first weights come from
     if spec.memory != "disabled":
         if spec.world is None:
             raise UserError(f"training: memory mode '{spec.memory}' needs the settings of the world memory: set world")
-        settings = world_fields(spec.world)
+        settings |= world_fields(spec.world)
         settings |= {"latents": context.one("latents"), "encoder": context.one("encoder")}
     if not _cameras(source) <= _dataset_features(context.one("dataset")):
         settings["input_features"] = {}  # LeRobot then takes the dataset's cameras and state, in the dataset's order
@@ -112,13 +112,9 @@ def _checked_arm(spec: TrainSpec, context: StageContext, places: Places) -> dict
         shutil.rmtree(reference, ignore_errors=True)
         _convert(plain, context, reference)
         without = Places(reference, places.dataset, places.output, None)
-        require_equal_arms(
-            f"with memory {spec.memory}",
-            arm,
-            "without memory",
-            _describe(plain, context, without),
-            memory_keys(),
-        )
+        named = f"the arm with memory {spec.memory}", "the same arm without memory"
+        plain_arm = _describe(plain, context, without)
+        require_equal_arms(named[0], arm, named[1], plain_arm, memory_keys())
         shutil.rmtree(reference)
     return arm
 
@@ -138,14 +134,13 @@ def _export(checkpoint: Path, target: Path) -> None:
     write_json(target / "config.json", config | {key: MACHINE_FIELDS[key] for key in MACHINE_FIELDS & config.keys()})
 
 
-def _facts(lines: list[Line], cores: int) -> dict[str, Any]:
+def _facts(steps: int, lines: list[Line], cores: int) -> dict[str, Any]:
     last = lines[-1]
     keys = ("loss", "world_loss", "world_cos", "world_cos_persistence", "world_gate")
-    figures = {f"last_{key}": round(last[key], 6) for key in keys if key in last}
     seconds = sorted(line["update_s"] + line["dataloading_s"] for line in lines)
     return {
-        "steps": int(last["step"]),
-        **figures,
+        "steps": steps,
+        **{f"last_{key}": round(last[key], 6) for key in keys if key in last},
         "seconds_per_step": round(seconds[len(seconds) // 2], 4),
         "threads": cores,
         "device": device_name(),

@@ -88,7 +88,9 @@ def cabinet_xml() -> ET.Element:
     add_shapes(base, cabinet_shell())
     for name, floor in DRAWERS:
         body = ET.SubElement(base, "body", name=f"cabinet_{name}")
-        ET.SubElement(body, "inertial", pos="0 0 0", mass="3", diaginertia="1 1 1")
+        ET.SubElement(
+            body, "inertial", pos=numbers((MIDDLE, 0.0, floor + 0.03)), mass="2", diaginertia="0.02 0.02 0.02"
+        )
         _joint(body, f"{name}_level", "slide", (0, 1, 0), (-0.16, 0.01), damping=50)
         _region(body, f"{name}_region", (MIDDLE, 0.0113, floor + 0.0345), (0.0299, 0.0756, 0.1022), LYING)
         add_shapes(body, drawer(floor))
@@ -101,7 +103,7 @@ def stove_xml() -> ET.Element:
     root = ET.Element("mujoco", model="flat_stove")
     outer = ET.SubElement(ET.SubElement(root, "worldbody"), "body")
     base = ET.SubElement(ET.SubElement(outer, "body", name="object"), "body", name="base")
-    burner = ET.SubElement(base, "body", name="burner", pos="0.15 0 0")
+    burner = ET.SubElement(base, "body", name="plate", pos="0.15 0 0")
     _region(burner, "cook_region", (0.0, 0.0, 0.0), (0.075, 0.075, 0.0025))
     glow = {
         "name": "burner",
@@ -117,8 +119,8 @@ def stove_xml() -> ET.Element:
         for k, radius in enumerate((0.065, 0.055, 0.046, 0.036, 0.027, 0.016))
     ]
     add_shapes(burner, [plate, box((-0.095, -0.095, -0.020), (0.095, 0.095, 0.020), STEEL, "look"), *rings])
-    knob = ET.SubElement(base, "body", name="button", quat="0.70710678 0 0 0.70710678")
-    ET.SubElement(knob, "inertial", pos="0 0 0", mass="3", diaginertia="1 1 1")
+    knob = ET.SubElement(base, "body", name="knob", quat="0.70710678 0 0 0.70710678")
+    ET.SubElement(knob, "inertial", pos="0 0 0.02", mass="0.5", diaginertia="0.05 0.05 0.05")
     _joint(knob, "button", "hinge", (0, 0, 1), (-0.005, 2.1), damping=1)
     add_shapes(knob, knob_shapes())
     add_placement_sites(outer, *PLACEMENT)

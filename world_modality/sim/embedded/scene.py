@@ -67,7 +67,7 @@ def _add_walls(world: ET.Element) -> None:
 
 
 def _add_table(world: ET.Element) -> None:
-    table = ET.SubElement(world, "body", name="table", pos="0 0 0.4")
+    table = ET.SubElement(world, "body", name="table")
     ET.SubElement(table, "geom", name="table_collision", type="box", size="0.5 0.6 0.025", group="0")
     ET.SubElement(
         table, "geom", {"name": "table_visual", "type": "box", "size": "0.5 0.6 0.025", "material": "table"} | LOOK

@@ -1,0 +1,99 @@
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from world_modality.errors import UserError
+from world_modality.sim.assets import EMBEDDED, EXPECTED_FOLDERS, assets_digest, folder_digest, resolve_assets
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(EMBEDDED, tmp_path / "assets"))
+
+
+def test_a_copy_elsewhere_has_the_same_digest(copy: Path) -> None:
+    assert assets_digest(str(copy)) == assets_digest("embedded")
+    assert resolve_assets(str(copy)) == copy
+
+
+def test_digest_is_sixteen_hex_digits() -> None:
+    assert len(assets_digest("embedded")) == 16
+    assert int(assets_digest("embedded"), 16) >= 0
+
+
+@pytest.mark.parametrize("change", ["content", "name", "new", "gone", "moved"])
+def test_every_change_changes_the_digest(copy: Path, change: str) -> None:
+    before = folder_digest(copy)
+    file = copy / "stable_scanned_objects" / "plate" / "plate.xml"
+    if change == "content":
+        file.write_text(file.read_text().replace("plate", "disch", 1))
+    elif change == "name":
+        file.rename(file.with_name("dish.xml"))
+    elif change == "new":
+        (copy / "empty.txt").touch()
+    elif change == "gone":
+        file.unlink()
+    else:  # the same names and contents, paired otherwise
+        other = copy / "articulated_objects" / "flat_stove.xml"
+        text, other_text = file.read_text(), other.read_text()
+        file.write_text(other_text)
+        other.write_text(text)
+    assert folder_digest(copy) != before
+
+
+def test_a_missing_folder_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="does not exist"):
+        resolve_assets(str(tmp_path / "nowhere"))
+
+
+def test_a_wrong_folder_is_told_what_it_lacks(tmp_path: Path) -> None:
+    (tmp_path / EXPECTED_FOLDERS[0]).mkdir()
+    with pytest.raises(UserError, match=EXPECTED_FOLDERS[1]):
+        assets_digest(str(tmp_path))
+
+
+def run_offline(code: str, hub_home: Path) -> str:
+    env = {"PATH": "", "HF_HUB_OFFLINE": "1", "HF_HOME": str(hub_home)}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_hub_offline_is_one_sentence_unless_it_is_known(tmp_path: Path) -> None:
+    refs = tmp_path / "hub" / "datasets--lerobot--libero-assets" / "refs"
+    refs.mkdir(parents=True)
+    (refs / "seen").write_text("fedcba9876543210" + "0" * 24)
+    code = """
+from world_modality.errors import UserError
+from world_modality.sim.assets import assets_digest, resolve_assets
+print(assets_digest("hub@seen"))
+for act in (resolve_assets, assets_digest):
+    for source in ("hub", "hub@0123456789abcdef0123456789abcdef01234567"):
+        try:
+            act(source)
+        except UserError as error:
+            assert "lerobot/libero-assets" in str(error) and "network" in str(error), error
+        else:
+            raise SystemExit("no error")
+"""
+    assert run_offline(code, tmp_path).strip() == "fedcba9876543210"
+
+
+def test_importing_assets_is_light() -> None:
+    code = (
+        "import sys, world_modality.sim.assets as a; a.assets_digest('embedded')\n"
+        "heavy = {'numpy', 'torch', 'mujoco', 'robosuite', 'libero', 'lerobot', 'huggingface_hub'} & set(sys.modules)\n"
+        "raise SystemExit(str(heavy) if heavy else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_hundred_megabytes_are_digested_in_a_second(original_assets: Path) -> None:
+    folder_digest(original_assets)  # fill the page cache
+    start = time.process_time()
+    folder_digest(original_assets)
+    assert time.process_time() - start < 1.0

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from world_modality.training import checkpoints
+from world_modality.training.checkpoints import SaveClock, complete_checkpoints, recover, saving_atomically
+
+
+class Crash(Exception):
+    pass
+
+
+def save(checkpoint_dir: Path, step: int, crash: bool = False) -> None:
+    (checkpoint_dir / "pretrained_model").mkdir(parents=True)
+    (checkpoint_dir / "pretrained_model" / "model").write_text(str(step))
+    if crash:
+        raise Crash
+    (checkpoint_dir / "training_state").write_text(str(step))
+
+
+def test_only_the_newest_are_kept(tmp_path: Path) -> None:
+    for step in (8, 9, 10, 100):
+        saving_atomically(save)(checkpoint_dir=tmp_path / f"{step:06d}", step=step)
+    assert [path.name for path in complete_checkpoints(tmp_path)] == ["000010", "000100"]
+    newest = recover(tmp_path)
+    assert newest is not None
+    assert (newest / "training_state").read_text() == "100"
+
+
+def test_a_crash_while_saving_leaves_the_checkpoint_before(tmp_path: Path) -> None:
+    atomically = saving_atomically(save)
+    atomically(checkpoint_dir=tmp_path / "000001", step=1)
+    with pytest.raises(Crash):
+        atomically(checkpoint_dir=tmp_path / "000002", step=2, crash=True)
+    assert recover(tmp_path) == tmp_path / "000001"
+    assert [path.name for path in tmp_path.iterdir()] == ["000001"]
+    atomically(checkpoint_dir=tmp_path / "000002", step=2)
+    assert recover(tmp_path) == tmp_path / "000002"
+
+
+def test_a_crash_while_deleting_leaves_nothing_that_looks_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(path: Path) -> None:
+        (path / "training_state").unlink()
+        raise Crash
+
+    atomically = saving_atomically(save)
+    for step in (1, 2):
+        atomically(checkpoint_dir=tmp_path / f"{step:06d}", step=step)
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoints.shutil, "rmtree", crash)
+        with pytest.raises(Crash):
+            atomically(checkpoint_dir=tmp_path / "000003", step=3)
+    assert [path.name for path in complete_checkpoints(tmp_path)] == ["000002", "000003"]
+    assert recover(tmp_path) == tmp_path / "000003"
+
+
+def test_nothing_to_recover(tmp_path: Path) -> None:
+    assert recover(tmp_path / "none") is None
+    (tmp_path / "last").symlink_to("000007")
+    assert recover(tmp_path) is None
+
+
+def test_clock_is_due_after_its_seconds_or_when_saving_is_dear() -> None:
+    now = [0.0]
+    clock = SaveClock(10, clock=lambda: now[0])
+
+    def slow(**_: Any) -> None:
+        now[0] += 2
+
+    now[0] = 9.9
+    assert not clock.due()
+    now[0] = 10
+    assert clock.due()
+    clock.timed(slow)()
+    assert not clock.due()
+    now[0] += 10
+    assert not clock.due()  # saving took 2 seconds: the next is worth it after 40
+    now[0] += 30
+    assert clock.due()

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from support.tiny_cell import cell_context, train_spec
+
+from world_modality.errors import UserError
+from world_modality.store.progress import Progress
+from world_modality.study.specs import TrainMode
+from world_modality.training import checkpoints, stage
+from world_modality.training.checkpoints import complete_checkpoints
+from world_modality.training.compare_arms import MODE_KEYS, memory_keys, undeclared_differences
+from world_modality.training.metrics import read_metrics
+from world_modality.training.statistics import start_statistics
+
+Inputs = dict[str, tuple[Path, ...]]
+Trained = Callable[[TrainMode], Path]
+
+
+def weights(artifact: Path) -> dict[str, torch.Tensor]:
+    return load_file(artifact / "pretrained_model" / "model.safetensors")
+
+
+def arm(artifact: Path) -> dict[str, object]:
+    return json.loads((artifact / "arm.json").read_text())
+
+
+def test_zero_memory_trains_to_the_very_weights_of_no_memory(trained: Trained) -> None:
+    plain, zero, predicted = (weights(trained(memory)) for memory in ("disabled", "zero", "pred"))
+    assert all(torch.equal(plain[name], zero[name]) for name in plain)
+    assert not all(torch.equal(plain[name], predicted[name]) for name in plain)
+    assert zero.keys() == predicted.keys() > plain.keys()
+
+
+def test_metrics_have_one_line_per_step(trained: Trained) -> None:
+    lines = read_metrics(trained("pred") / "metrics.jsonl")
+    assert [line["step"] for line in lines] == list(range(1, 15))
+    wanted = {"loss", "grad_norm", "lr", "update_s", "dataloading_s", "flow_loss", "world_loss", "world_cos"}
+    assert wanted | {"world_cos_persistence", "world_gate"} <= lines[0].keys()
+    assert lines[0]["world_gate"] == 0.0 != lines[-1]["world_gate"]
+    plain = read_metrics(trained("disabled") / "metrics.jsonl")
+    assert plain[0]["loss"] == pytest.approx(lines[0]["flow_loss"])
+
+
+def test_progress_tells_step_loss_and_memory(trained: Trained) -> None:
+    text = (trained("pred").parent / "progress.txt").read_text()
+    assert "14/14 steps  loss" in text
+    assert "world_cos" in text
+    assert "gate" in text
+
+
+def test_arms_differ_in_the_memory_alone(trained: Trained) -> None:
+    plain, zero, predicted = (arm(trained(memory)) for memory in ("disabled", "zero", "pred"))
+    assert undeclared_differences(plain, predicted, memory_keys()) == []
+    assert undeclared_differences(zero, predicted, MODE_KEYS) == []
+    assert [each.key for each in undeclared_differences(zero, predicted, ())] == ["policy.world_memory_mode_train"]
+
+
+def test_artifact_names_no_place_on_this_machine(trained: Trained, inputs: Inputs) -> None:
+    artifact = trained("pred")
+    for file in (path for path in artifact.rglob("*") if path.suffix in (".json", ".jsonl")):
+        text = file.read_text()
+        assert str(artifact.parent) not in text
+        assert str(inputs["dataset"][0].parent) not in text
+    assert not (artifact / "pretrained_model" / "train_config.json").exists()
+    assert arm(artifact)["dataset"]["root"] == "<dataset>"  # type: ignore[index]
+
+
+def test_statistics_are_the_datasets_when_the_policy_brings_none(trained: Trained, inputs: Inputs) -> None:
+    assert start_statistics(inputs["policy"][0]) == {}
+    stats = json.loads((inputs["dataset"][0] / "meta" / "stats.json").read_text())
+    found = start_statistics(trained("disabled") / "pretrained_model")
+    assert found["action"]["mean"] == pytest.approx(stats["action"]["mean"], abs=1e-6)
+
+
+def test_a_trained_policy_goes_on_with_its_own_statistics(trained: Trained, inputs: Inputs, tmp_path: Path) -> None:
+    start = tmp_path / "start"
+    start.mkdir()
+    for file in (trained("disabled") / "pretrained_model").iterdir():
+        (start / file.name).write_bytes(file.read_bytes())
+    for name in ("policy_preprocessor_step_5_normalizer", "policy_postprocessor_step_0_unnormalizer"):
+        state = load_file(start / f"{name}_processor.safetensors")
+        state["action.mean"] += 1.0
+        save_file(state, start / f"{name}_processor.safetensors")
+    context = cell_context(tmp_path / "cell", {**inputs, "policy": (start,)}, memory="disabled")
+    stage.run(train_spec("disabled", steps=1), context)
+    own, found = start_statistics(start), start_statistics(context.artifact / "pretrained_model")
+    assert (found["action"]["mean"] == own["action"]["mean"]).all()
+    assert weights(context.artifact)["keyed_step"] == 1
+
+
+class Crash(Exception):
+    pass
+
+
+class CrashingProgress(Progress):
+    def update(self, done: float, total: float, unit: str, facts: str = "") -> None:
+        if done == 6:
+            raise Crash
+
+
+def test_training_goes_on_after_everything_was_moved(
+    trained: Trained, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints, "WORK_PER_SAVE", 0)
+    here, there = tmp_path / "here", tmp_path / "there"
+    for role, (folder,) in inputs.items():
+        shutil.copytree(folder, here / role)
+    placed = {role: (here / role,) for role in inputs}
+    context = cell_context(here / "cell", placed, memory="pred")
+    with pytest.raises(Crash):
+        stage.run(train_spec("pred", steps=14), replace(context, progress=CrashingProgress("train")))
+    assert [path.name for path in complete_checkpoints(context.work / "run" / "checkpoints")] == ["000004", "000005"]
+    here.rename(there)
+    context = cell_context(there / "cell", {role: (there / role,) for role in inputs}, memory="pred")
+    stage.run(train_spec("pred", steps=14), context)
+    expected, found = weights(trained("pred")), weights(context.artifact)
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    assert arm(context.artifact) == arm(trained("pred"))
+
+
+def test_undeclared_difference_stops_before_training(
+    inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def arguments(spec: object, places: object, cores: int) -> list[str]:
+        batch = 4 if spec.memory == "disabled" else 5  # type: ignore[attr-defined]
+        return [*fresh(spec, places, cores), f"--batch_size={batch}"]  # type: ignore[arg-type]
+
+    fresh = stage.fresh_arguments
+    monkeypatch.setattr(stage, "fresh_arguments", arguments)
+    context = cell_context(tmp_path, inputs, memory="pred")
+    with pytest.raises(UserError, match=r"memory pred and the same arm without memory .* batch_size is 5 against 4"):
+        stage.run(train_spec("pred"), context)
+    assert not (context.work / "run").exists()
+
+
+def test_policy_with_other_cameras_and_state_takes_the_datasets(inputs: Inputs, tmp_path: Path) -> None:
+    """As with lerobot/smolvla_base: cameras camera1..3 and a state of 6, statistics of another robot."""
+    start = tmp_path / "start"
+    start.mkdir()
+    for file in inputs["policy"][0].iterdir():
+        (start / file.name).write_bytes(file.read_bytes())
+    config = json.loads((start / "config.json").read_text())
+    picture = {"type": "VISUAL", "shape": [3, 256, 256]}
+    config["input_features"] = {f"observation.images.camera{number}": picture for number in (1, 2, 3)}
+    config["input_features"]["observation.state"] = {"type": "STATE", "shape": [6]}
+    (start / "config.json").write_text(json.dumps(config))
+    context = cell_context(tmp_path / "cell", {**inputs, "policy": (start,)}, memory="disabled")
+    stage.run(train_spec("disabled", steps=1), context)
+    trained = json.loads((context.artifact / "pretrained_model" / "config.json").read_text())
+    assert list(trained["input_features"]) == [
+        "observation.images.image",
+        "observation.images.image2",
+        "observation.state",
+    ]
+    assert trained["input_features"]["observation.state"]["shape"] == [8]

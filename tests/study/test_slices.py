@@ -55,7 +55,7 @@ def test_more_initial_states_keep_every_full_block(settings: Rollouts) -> None:
 
 
 def test_schedule_defaults(tmp_path: Path) -> None:
-    optim = optim_spec(study_of(tmp_path, edited(("batch_size: 2", "batch_size: 2\n  lr: 4e-4"))))
+    optim = optim_spec(study_of(tmp_path, edited(("batch_size: 2", "batch_size: 2\n  lr: 4e-4"))), "pred")
     assert (optim.decay_steps, optim.decay_lr) == (10, pytest.approx(1e-5))
 
 

@@ -18,8 +18,9 @@ from lerobot.scripts import lerobot_train
 from support.tiny_cell import cell_context, train_spec
 
 from world_modality.training import stage
+from world_modality.training.arguments import Places, fresh_arguments, replaced, resolve
 from world_modality.training.checkpoints import SaveClock
-from world_modality.training.launch import Hooks, Places, continuing, fresh_arguments, replaced, resolve
+from world_modality.training.launch import Hooks, continuing
 
 Inputs = dict[str, tuple[Path, ...]]
 
@@ -34,7 +35,7 @@ CALLS = {  # in a training of 3 steps with a log line at each and no time to sav
 
 
 def hooks() -> Hooks:
-    return Hooks(log=logging.NullHandler(), clock=SaveClock(1e9), statistics={}, cores=1)
+    return Hooks(log=logging.NullHandler(), clock=SaveClock(1e9), statistics={}, threads=1)
 
 
 def test_lerobot_calls_each_hook_as_often_as_expected(

@@ -106,7 +106,7 @@ class CrashingProgress(Progress):
             raise Crash
 
 
-def test_training_goes_on_after_everything_was_moved(
+def test_training_goes_on_after_a_move_to_another_machine(
     trained: Trained, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stage, "SAVE_SECONDS", 0.0)
@@ -121,7 +121,8 @@ def test_training_goes_on_after_everything_was_moved(
     assert [path.name for path in complete_checkpoints(context.work / "run" / "checkpoints")] == ["000004", "000005"]
     here.rename(there)
     context = cell_context(there / "cell", {role: (there / role,) for role in inputs}, memory="pred")
-    stage.run(train_spec("pred", steps=14), context)
+    facts = stage.run(train_spec("pred", steps=14), replace(context, cores=2))
+    assert facts["threads"] == 1
     expected, found = weights(trained("pred")), weights(context.artifact)
     assert all(torch.equal(expected[name], found[name]) for name in expected)
     assert arm(context.artifact) == arm(trained("pred"))

@@ -63,6 +63,7 @@ def test_ten_kills(tree: Tree, complete: Tree, seed: int) -> None:
     assert tree.report() == complete.report()
 
 
+@pytest.mark.slow
 def test_stages_end_with_a_killed_snakemake(tree: Tree) -> None:
     process = tree.start("run", "--cores", "2", seconds=20)
     end = time.monotonic() + 120

@@ -7,6 +7,8 @@ from pathlib import Path
 from world_modality.errors import UserError
 from world_modality.store.layout import stage_folder
 from world_modality.store.record import read_record
+from world_modality.store.request import StageRequest
+from world_modality.study.graph import Graph
 from world_modality.study.plan import read_plan
 
 
@@ -21,19 +23,27 @@ def export_base(root: Path, plan: Path) -> None:
     record = read_record(folder.done)
     if record is None:
         raise UserError(f"{folder.path} is not sealed; run `snakemake embedded_base` with this study")
-    rounds = [name for name in graph.names if name.startswith("pretrain/") and name.endswith("/train")]
     provenance = {
         "study": graph.study,
-        "rounds": len(rounds),
-        "train_key": record.key,
+        "rounds": sum(name.startswith("pretrain/") and name.endswith("/train") for name in graph.names),
         "sealed_at": record.sealed_at,
         "source_digest": record.source_digest,
-        "software": record.versions,
+        "versions": record.versions,
         "machine": record.machine,
         "stages": [
             {"stage": request.stage, "key": request.key, "label": request.label, "spec": dict(request.address)}
-            for name in rounds
-            for request in [graph.stages[graph.names[name]]]
+            for request in _made_from(graph, graph.pretrained)
         ],
     }
     export(folder.artifact, provenance)
+
+
+def _made_from(graph: Graph, key: str) -> list[StageRequest]:
+    """A stage and all that it was made from, in the graph's order."""
+    found, waiting = set[str](), [key]
+    while waiting:
+        current = waiting.pop()
+        if current not in found:
+            found.add(current)
+            waiting += [each.key for each in graph.stages[current].inputs]
+    return [request for request in graph.stages.values() if request.key in found]

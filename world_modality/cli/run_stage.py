@@ -22,6 +22,7 @@ from world_modality.study.stages import KINDS
 
 RUNNERS_VARIABLE = "WORLD_MODALITY_RUNNERS"
 """``module:mapping`` of stage -> runner that takes precedence over the table of kinds: for extensions and tests."""
+INTERRUPTED = 130  # exit status after Ctrl-C, by convention
 THREADS_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
@@ -42,6 +43,8 @@ def run_stage(root: Path, plan: Path, stage: str, key: str, cores: int) -> int:
     with _printing_to(log) as terminal:
         try:
             execute(root, request, _lazily(stage), cores=cores, stream=terminal)
+        except KeyboardInterrupt:
+            return INTERRUPTED
         except UserError as error:
             print(f"{request.label}: {error}", file=terminal, flush=True)
             return 1

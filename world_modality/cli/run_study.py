@@ -35,7 +35,8 @@ def run_study(study: Path, cores: int | None, targets: Sequence[str], *, tell_pr
     if not targets and not outlook.missing:
         print("\n".join(explain(RESULTS, outlook, cores)), file=sys.stderr)
         link_names(RESULTS, planned.graph)
-        print("\n".join(table_lines(RESULTS, planned.graph)))
+        for line in table_lines(RESULTS, planned.graph):
+            print(line)
         return 0
     others = live_snakemakes(Path.cwd())
     if others:
@@ -50,11 +51,20 @@ def run_study(study: Path, cores: int | None, targets: Sequence[str], *, tell_pr
         *("--quiet", "rules", "progress", "reason", "host"),
         *(["--", *targets] if targets else []),
     ]
-    status = subprocess.run(command, check=False, env=os.environ | {TERSE_VARIABLE: "1"}).returncode
+    status = _wait(subprocess.Popen(command, env=os.environ | {TERSE_VARIABLE: "1"}))
     left = survey(RESULTS, planned).missing if not targets else []
     if status or left:
         print(_stopped(planned), file=sys.stderr)
     return status or bool(left)
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    """Wait for Snakemake to end; Ctrl-C reaches it too, and it needs a moment to end its jobs and its lock."""
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue
 
 
 def live_snakemakes(folder: Path) -> list[int]:

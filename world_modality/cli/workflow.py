@@ -60,7 +60,8 @@ class Workflow:
 
     def table(self) -> None:
         """Print the table, if it is sealed."""
-        print("\n".join(table_lines(self.root, self.graph)), flush=True)
+        for line in table_lines(self.root, self.graph):
+            print(line, flush=True)
 
 
 def open_workflow(study_files: Iterable[Path | str], default: Path, cores: int | None, dry_run: bool) -> Workflow:

@@ -99,7 +99,7 @@ class _Builder:
                 spec = TrainSpec(
                     memory=arm.memory,
                     world=None if arm.memory == "disabled" else world_spec(self.study),
-                    optim=optim_spec(self.study),
+                    optim=optim_spec(self.study, arm.memory),
                     seed=seed,
                     n_action_steps=self.study.training.n_action_steps,
                 )

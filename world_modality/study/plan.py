@@ -42,18 +42,21 @@ def _encode(graph: Graph) -> dict[str, Any]:
         "study": graph.study,
         "pretrained": graph.pretrained,
         "names": graph.names,
-        "stages": [
-            {
-                "stage": request.stage,
-                "key": request.key,
-                "version": request.version,
-                "label": request.label,
-                "spec": request.spec.model_dump(mode="json"),
-                "software": dict(request.software),
-                "inputs": [[each.role, each.stage, each.key, each.folder] for each in request.inputs],
-            }
-            for request in graph.stages.values()
-        ],
+        "stages": [_encode_stage(request) for request in graph.stages.values()],
+    }
+
+
+def _encode_stage(request: StageRequest) -> dict[str, Any]:
+    spec = request.spec.model_dump(mode="json")
+    return {
+        "stage": request.stage,
+        "key": request.key,
+        "version": request.version,
+        "label": request.label,
+        "spec": spec,
+        **({} if request.address == spec else {"address": dict(request.address)}),
+        "software": dict(request.software),
+        "inputs": [[each.role, each.stage, each.key, each.folder] for each in request.inputs],
     }
 
 
@@ -67,7 +70,7 @@ def _decode(value: dict[str, Any]) -> Graph:
             version=stage["version"],
             label=stage["label"],
             spec=spec,
-            address=spec.address(),
+            address=stage.get("address", stage["spec"]),
             software=stage["software"],
             inputs=tuple(Input(*each) for each in stage["inputs"]),
         )

@@ -18,10 +18,13 @@ from world_modality.study.specs import (
     TrainMode,
     WorldSpec,
 )
-from world_modality.study.study import Relabel, Rollouts, Round, ScriptedData, Study
+from world_modality.study.study import Relabel, Rollouts, Round, ScriptedData, Study, Training
 
 FPS = 10  # nominal rate of the public LIBERO data sets; one frame is one control step
 LR_DECAY = 40  # lr / decay_lr by default, SmolVLA's own ratio
+
+_WITHOUT_MEMORY = {"world_lr": Training.model_fields["world_lr"].default}
+"""A policy without world memory has nothing to train at that rate, so it must not depend on the study's."""
 
 Block = tuple[tuple[int, ...], int]
 """(initial states, repeat): the units of one rollout stage."""
@@ -113,9 +116,10 @@ def world_spec(study: Study) -> WorldSpec:
     return WorldSpec(**study.world.model_dump())
 
 
-def optim_spec(study: Study) -> OptimSpec:
-    """The arms' optimisation."""
-    return _optim(study.training.model_dump(include=set(OptimSpec.model_fields)))
+def optim_spec(study: Study, memory: TrainMode) -> OptimSpec:
+    """An arm's optimisation."""
+    settings = study.training.model_dump(include=set(OptimSpec.model_fields))
+    return _optim(settings | (_WITHOUT_MEMORY if memory == "disabled" else {}))
 
 
 def round_optim_spec(study: Study, round_: Round) -> OptimSpec:
@@ -126,7 +130,7 @@ def round_optim_spec(study: Study, round_: Round) -> OptimSpec:
     own = {name: value for name, value in round_.model_dump().items() if value is not None}
     shared = study.training.model_dump(include=set(OptimSpec.model_fields))
     schedule = {"warmup_steps": 0, "decay_steps": None, "decay_lr": None}
-    return _optim({name: own.get(name, value) for name, value in (shared | schedule).items()})
+    return _optim({name: own.get(name, value) for name, value in (shared | schedule | _WITHOUT_MEMORY).items()})
 
 
 def _optim(settings: dict[str, Any]) -> OptimSpec:

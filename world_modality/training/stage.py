@@ -11,9 +11,10 @@ from world_modality.errors import UserError
 from world_modality.store.files import write_json
 from world_modality.store.stage import Facts, StageContext
 from world_modality.study.specs import TrainSpec
+from world_modality.training.arguments import Places, device_name, fresh_arguments, resolve, resume_arguments
 from world_modality.training.checkpoints import SaveClock, recover, sync_tree
 from world_modality.training.compare_arms import describe_arm, memory_keys, require_equal_arms
-from world_modality.training.launch import Hooks, Places, device_name, fresh_arguments, resolve, resume_arguments, train
+from world_modality.training.launch import Hooks, train
 from world_modality.training.metrics import Line, MetricsLog, read_metrics, rewind, summarise
 from world_modality.training.statistics import start_statistics
 
@@ -30,6 +31,7 @@ def run(spec: TrainSpec, context: StageContext) -> Facts:
     Raises:
         UserError: the arm differs from E0 in more than its memory, inputs do not fit together, or the loss diverges.
     """
+    threads = _threads_of_first_attempt(context)
     start = _convert_once(spec, context)
     latents = context.one("latents") if "latents" in context.inputs else None
     places = Places(start, context.one("dataset"), context.work / "run", latents)
@@ -43,14 +45,23 @@ def run(spec: TrainSpec, context: StageContext) -> Facts:
         arguments = (
             fresh_arguments(spec, places, context.cores) if checkpoint is None else resume_arguments(checkpoint, places)
         )
-        train(arguments, places.output, _hooks(spec, context))
+        train(arguments, places.output, _hooks(spec, context, threads))
         checkpoint = recover(places.output / "checkpoints")
     assert checkpoint is not None
     _export(checkpoint / "pretrained_model", context.artifact / "pretrained_model")
-    return _facts(spec.optim.steps, read_metrics(context.artifact / METRICS), context.cores)
+    return _facts(spec.optim.steps, read_metrics(context.artifact / METRICS), threads)
 
 
-def _hooks(spec: TrainSpec, context: StageContext) -> Hooks:
+def _threads_of_first_attempt(context: StageContext) -> int:
+    """As many threads as cores when the training began: sums are rounded in an order that depends on it."""
+    noted = context.work / "threads.json"
+    if not noted.is_file():
+        write_json(noted, context.cores)
+    threads: int = json.loads(noted.read_text())
+    return threads
+
+
+def _hooks(spec: TrainSpec, context: StageContext, threads: int) -> Hooks:
     def show(line: Line) -> None:
         context.progress.update(line["step"], spec.optim.steps, "steps", summarise(line))
 
@@ -58,7 +69,7 @@ def _hooks(spec: TrainSpec, context: StageContext) -> Hooks:
         log=MetricsLog(context.artifact / METRICS, show),
         clock=SaveClock(SAVE_SECONDS),
         statistics=start_statistics(context.one("policy")),
-        cores=context.cores,
+        threads=threads,
     )
 
 
@@ -134,7 +145,7 @@ def _export(checkpoint: Path, target: Path) -> None:
     write_json(target / "config.json", config | {key: MACHINE_FIELDS[key] for key in MACHINE_FIELDS & config.keys()})
 
 
-def _facts(steps: int, lines: list[Line], cores: int) -> dict[str, Any]:
+def _facts(steps: int, lines: list[Line], threads: int) -> dict[str, Any]:
     last = lines[-1]
     keys = ("loss", "world_loss", "world_cos", "world_cos_persistence", "world_gate")
     seconds = sorted(line["update_s"] + line["dataloading_s"] for line in lines)
@@ -142,6 +153,6 @@ def _facts(steps: int, lines: list[Line], cores: int) -> dict[str, Any]:
         "steps": steps,
         **{f"last_{key}": round(last[key], 6) for key in keys if key in last},
         "seconds_per_step": round(seconds[len(seconds) // 2], 4),
-        "threads": cores,
+        "threads": threads,
         "device": device_name(),
     }

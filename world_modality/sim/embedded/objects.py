@@ -68,4 +68,4 @@ def object_xml(name: str, shapes: list[Shape]) -> ET.Element:
 def add_placement_sites(outer: ET.Element, bottom: Vector, top: Vector, radius: Vector) -> None:
     """The sites that tell robosuite an object's extent."""
     for site, pos in (("bottom_site", bottom), ("top_site", top), ("horizontal_radius_site", radius)):
-        ET.SubElement(outer, "site", name=site, pos=numbers(pos), size="0.005", rgba="0 0 0 0")
+        ET.SubElement(outer, "site", name=site, pos=numbers(pos), size="0.002", rgba="0 0 0 0")

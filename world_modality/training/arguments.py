@@ -1,0 +1,124 @@
+"""The command line of LeRobot's training script for a cell, and the configuration that LeRobot makes of it."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from world_modality.study.specs import TrainSpec
+from world_modality.training.metrics import log_interval
+
+SAVE_STEPS = 2000  # where several processes must agree on when to save
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a training finds its inputs and leaves its output on this machine."""
+
+    policy: Path
+    """The converted start policy."""
+    dataset: Path
+    output: Path
+    latents: Path | None
+
+
+def device_name() -> str:
+    """The device that trainings use here."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def fresh_arguments(spec: TrainSpec, places: Places, cores: int) -> list[str]:
+    """LeRobot's command line for a training from the start; everything that decides the result is named."""
+    optim, device = spec.optim, device_name()
+    settings: dict[str, object] = {
+        "policy.path": places.policy,
+        "policy.device": device,
+        "policy.push_to_hub": False,
+        "policy.n_action_steps": spec.n_action_steps,
+        "policy.optimizer_lr": optim.lr,
+        "policy.optimizer_weight_decay": optim.weight_decay,
+        "policy.optimizer_grad_clip_norm": optim.grad_clip,
+        "policy.scheduler_warmup_steps": optim.warmup_steps,
+        "policy.scheduler_decay_steps": optim.decay_steps,
+        "policy.scheduler_decay_lr": optim.decay_lr,
+        "policy.freeze_vision_encoder": not optim.train_vision,
+        "policy.train_expert_only": not optim.train_vision,
+        "policy.world_lr": optim.world_lr,
+        "policy.world_seed": spec.seed,
+        "dataset.repo_id": "local/study",
+        "dataset.video_backend": "pyav",
+        "dataset.use_imagenet_stats": False,
+        "seed": spec.seed,
+        "cudnn_deterministic": True,
+        "steps": optim.steps,
+        "batch_size": optim.batch_size,
+        # No transform draws at random, so the number of loaders cannot change a batch. A CPU's cores are busy training.
+        "num_workers": min(8, max(0, cores - 1)) if device == "cuda" else 0,
+        "log_freq": log_interval(optim.steps),
+        "save_freq": SAVE_STEPS,
+        "env_eval_freq": 0,  # a rollout inside would draw from the training's random generators
+        "eval.batch_size": 1,  # never used; by default it depends on the machine
+        "eval.n_episodes": 1,
+        "wandb.enable": False,
+        "job_name": "train",
+    }
+    return [f"--{name}={_text(value)}" for name, value in settings.items()] + place_arguments(places)
+
+
+def place_arguments(places: Places) -> list[str]:
+    """Where things lie: the only settings that a resumed training may have otherwise than it began with."""
+    latents = [] if places.latents is None else [f"--policy.world_latents={places.latents}"]
+    return [f"--dataset.root={places.dataset}", *latents]
+
+
+def resume_arguments(checkpoint: Path, places: Places) -> list[str]:
+    """LeRobot's command line to go on from ``checkpoint``, with the settings that it was begun with."""
+    config = checkpoint / "pretrained_model" / "train_config.json"
+    return [f"--config_path={config}", "--resume=true", *place_arguments(places)]
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@contextlib.contextmanager
+def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """Meanwhile ``owner.name`` is ``value``; AttributeError if there is no such name to replace."""
+    original = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, original)
+
+
+@contextlib.contextmanager
+def command_line(arguments: list[str]) -> Iterator[None]:
+    """LeRobot reads ``sys.argv`` in several places; meanwhile it holds ``arguments``."""
+    with replaced(sys, "argv", ["lerobot-train", *arguments]):
+        yield
+
+
+def resolve(arguments: list[str]) -> dict[str, Any]:
+    """The training configuration that LeRobot makes of a command line, as plain JSON values; nothing is run."""
+    from lerobot.configs import parser
+    from lerobot.configs.train import TrainPipelineConfig
+    from lerobot.utils.import_utils import register_third_party_plugins
+
+    def capture(cfg: TrainPipelineConfig) -> dict[str, Any]:
+        cfg.validate()
+        config: dict[str, Any] = cfg.to_dict()
+        return config
+
+    # The parser asks for the annotation as a class, which postponed annotations would hide.
+    capture.__annotations__["cfg"] = TrainPipelineConfig
+    register_third_party_plugins()
+    with command_line(arguments):
+        resolved: dict[str, Any] = parser.wrap()(capture)()
+    return resolved

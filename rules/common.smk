@@ -16,7 +16,9 @@ if os.environ.get("WORLD_MODALITY_TERSE"):
     for handler in logger.handlers:
         if handler.name == "DefaultStreamHandler":
             handler.setLevel(logging.WARNING)
-            handler.addFilter(lambda record: "CalledProcessError" not in record.getMessage())
+            handler.addFilter(
+                lambda record: "CalledProcessError" not in record.getMessage()
+            )
 
 ENVIRONMENT = str(Path(workflow.basedir) / "envs" / "world_modality.yaml")
 CORES = workflow.resource_settings.cores
@@ -39,7 +41,9 @@ else:
 ALL_CORES = CORES or 1
 
 # The plan that was just told replaces the list of jobs; `-p` brings the list back.
-if workflow.output_settings.dryrun and not (workflow.output_settings.quiet or workflow.output_settings.printshellcmds):
+if workflow.output_settings.dryrun and not (
+    workflow.output_settings.quiet or workflow.output_settings.printshellcmds
+):
     workflow.output_settings.quiet = {Quietness.RULES, Quietness.PROGRESS}
 
 

@@ -95,6 +95,7 @@ def rates(folder: Path) -> list[dict[str, object]]:
     return list(table["rates"])
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(3 * LIMIT_S)
 def test_ten_kills_change_nothing(tmp_path: Path) -> None:
     """Ten kills of the whole process group at random moments, then an uninterrupted reference beside it."""

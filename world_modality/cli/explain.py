@@ -138,7 +138,7 @@ def _flatten(prefix: str, value: Mapping[str, Any], into: dict[str, Any]) -> Non
 def _shown(value: Any) -> str:
     if isinstance(value, list | tuple) and len(value) > 4:
         return f"{value[0]}..{value[-1]} ({len(value)})"
-    return "none" if value is None else str(value)
+    return "none" if value in (None, "") else str(value)
 
 
 def _short(request: StageRequest) -> str:

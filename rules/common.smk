@@ -11,14 +11,18 @@ from world_modality.cli.workflow import open_workflow, reopen_workflow
 from world_modality.errors import UserError
 from world_modality.store.layout import PLAN_VARIABLE
 
+
+def is_news(record):
+    """Whether a message says more than the stage itself, which reports its own failure."""
+    return "CalledProcessError" not in record.getMessage()
+
+
 # Asked for by `wm run`: stages tell their own progress, so Snakemake only speaks up when something is wrong.
 if os.environ.get("WORLD_MODALITY_TERSE"):
     for handler in logger.handlers:
         if handler.name == "DefaultStreamHandler":
             handler.setLevel(logging.WARNING)
-            handler.addFilter(
-                lambda record: "CalledProcessError" not in record.getMessage()
-            )
+            handler.addFilter(is_news)
 
 ENVIRONMENT = str(Path(workflow.basedir) / "envs" / "world_modality.yaml")
 CORES = workflow.resource_settings.cores

@@ -32,7 +32,7 @@ def test_lint_and_format() -> None:
     )
     assert lint.returncode == 0, lint.stdout + lint.stderr
     files = ["Snakefile", *(str(path) for path in sorted((REPOSITORY / "rules").glob("*.smk")))]
-    subprocess.run([sys.executable, "-m", "snakefmt", "-l", "120", "--check", *files], cwd=REPOSITORY, check=True)
+    subprocess.run([sys.executable, "-m", "snakefmt", "--check", *files], cwd=REPOSITORY, check=True)
 
 
 def test_a_dry_run_explains_and_touches_nothing(tree: Tree) -> None:

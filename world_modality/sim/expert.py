@@ -119,9 +119,12 @@ class Expert:
         return self._phase == "retreat" and self._steps > 8 and beside
 
     def _fail(self) -> None:
-        """After a miss or a slip: open, rise, and try again a little elsewhere, on the other side every second time."""
+        """After a miss or a slip: open, rise, and try again a little elsewhere.
+
+        In the drawer, where its walls may have been in the way, on the other side at once, elsewhere every second time.
+        """
         self._failures += 1
-        if self._failures % 2 == 0:
+        if self._grip.turned or self._failures % 2 == 0:
             self._grip = Grip(-self._grip.direction, self._grip.rotation, self._grip.turned)
         self._grip_shift = np.append(self._rng.uniform(-0.004, 0.004, size=2), 0.0)
         self._enter("recover")

@@ -37,6 +37,14 @@ def test_a_malformed_study_is_one_line(tmp_path: Path) -> None:
         )
 
 
+def test_a_study_given_as_a_target_is_told_where_it_belongs(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(edited())
+    result = wm(tmp_path, "run", "mine.yaml")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == "mine.yaml is a study, not a target; run `wm run --study mine.yaml`\n"
+    assert wm(tmp_path, "run", "-h").stdout.startswith("Usage:")
+
+
 def test_schema(tmp_path: Path) -> None:
     assert json.loads(wm(tmp_path, "schema").stdout) == json.loads(study_schema())
     assert wm(tmp_path, "schema", "--output", "schema.json").returncode == 0

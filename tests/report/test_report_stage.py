@@ -116,11 +116,21 @@ def test_the_page_names_units_that_should_be_equal(toy, report):
     assert "init state 13" in (folder / "report.html").read_text()
 
 
-def test_trainings_are_optional(toy, report, monkeypatch):
-    original = toy.write
-    monkeypatch.setattr(toy, "write", lambda: (*original()[:2], []))
-    folder, _ = report(toy)
-    assert "Action loss" not in (folder / "report.html").read_text()
+def test_trainings_that_differ_in_more_than_memory_and_seed_make_no_table(toy, report, tmp_path):
+    toy.seeds = (0, 1)
+    original = toy._training
+
+    def shorter(arm, seed):
+        folder = original(arm, seed)
+        if (arm, seed) == ("E2", 1):
+            described = json.loads((folder / "arm.json").read_text())
+            (folder / "arm.json").write_text(json.dumps({**described, "steps": 300}))
+        return folder
+
+    report(toy)
+    toy._training = shorter
+    with pytest.raises(UserError, match="train E0/0 and train E2/1 differ .* steps is 400 against 300"):
+        report(toy)
 
 
 def test_a_constant_or_unreadable_metric_does_not_break_the_page(toy, report):

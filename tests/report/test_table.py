@@ -3,14 +3,15 @@ from support.toy_results import LANGUAGES
 
 from world_modality.evidence.paired import tango
 from world_modality.evidence.proportions import wilson
+from world_modality.report.arms import check_arms
 from world_modality.report.names import short_names
 from world_modality.report.results import load_results
 from world_modality.report.table import build_table
 
 
 def table_of(toy):
-    spec, rollouts, _ = toy.write()
-    return build_table(spec, load_results(spec, rollouts))
+    spec, rollouts, trainings = toy.write()
+    return build_table(spec, load_results(spec, rollouts), check_arms(trainings))
 
 
 def rate(table, column, task):

@@ -21,6 +21,7 @@ COLUMNS = {  # column -> arm, memory it was trained with, memory it is rolled ou
     "E2-zero": ("E2", "pred", "zero"),
     "E2-random": ("E2", "pred", "random"),
 }
+TRAINED = {arm: trained for arm, trained, _ in COLUMNS.values()}
 OUTCOMES = {  # column -> per task, one digit per initial state 10..13: 1 is a success
     "E0": ("1101", "0010"),
     "E1": ("1101", "0010"),
@@ -81,6 +82,8 @@ class ToyResults:
         rows = [{"step": step, "flow_loss": 1 / (1 + step / 50) + 0.01 * seed} for step in range(10, 401, 10)]
         if arm != "E0":
             rows = [{**row, "world_gate": row["step"] / 4000} for row in rows]
+        arm = {"steps": 400, "seed": seed, "policy": {"world_seed": seed, "world_memory_mode_train": TRAINED[arm]}}
+        (folder / "arm.json").write_text(json.dumps(arm))
         (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         return folder
 

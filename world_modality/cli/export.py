@@ -29,7 +29,7 @@ def export_base(root: Path, plan: Path) -> None:
         "sealed_at": record.sealed_at,
         "source_digest": record.source_digest,
         "versions": record.versions,
-        "machine": record.machine,
+        "machine": {name: value for name, value in record.machine.items() if name != "host"},
         "stages": [
             {"stage": request.stage, "key": request.key, "label": request.label, "spec": dict(request.address)}
             for request in _made_from(graph, graph.pretrained)

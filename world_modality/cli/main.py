@@ -11,7 +11,13 @@ import typer
 from world_modality.errors import UserError
 from world_modality.store.layout import PLAN_VARIABLE
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 StudyOption = Annotated[Path, typer.Option("--study", help="Study file.")]
 CoresOption = Annotated[int | None, typer.Option("--cores", min=1, help="Cores to use; all by default.")]

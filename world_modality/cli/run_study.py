@@ -26,8 +26,11 @@ def run_study(study: Path, cores: int | None, targets: Sequence[str], *, tell_pr
     """Run what is missing of a study; the exit status.
 
     Raises:
-        UserError: the study is not valid, or another Snakemake works on this results tree.
+        UserError: the study is not valid, a target is a study's file, or another Snakemake works on this results tree.
     """
+    for target in targets:
+        if target.endswith((".yaml", ".yml")):
+            raise UserError(f"{target} is a study, not a target; run `wm run --study {target}`")
     planned = plan_study(study, RESULTS)
     outlook = survey(RESULTS, planned)
     if tell_progress:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from world_modality.report.arms import check_arms
 from world_modality.report.curves import curve_panels
 from world_modality.report.files import to_csv, to_json, to_markdown
 from world_modality.report.page import to_html
@@ -16,13 +17,13 @@ from world_modality.study.specs import ReportSpec
 def run(spec: ReportSpec, context: StageContext) -> Facts:
     """Write table.md, table.csv, table.json and report.html.
 
-    Inputs: "rollout", every cell's rollout; "train", the trainings whose curves are shown. UserError when the
-    columns do not hold the same units.
+    Inputs: "rollout", every cell's rollout; "train", the trainings behind them. UserError when the columns do not
+    hold the same units, or the trainings differ in more than their memory.
     """
-    rollouts, trainings = context.inputs["rollout"], context.inputs.get("train", ())
+    rollouts, trainings = context.inputs["rollout"], context.inputs["train"]
     results = load_results(spec, rollouts)
     sealed = lineage([*rollouts, *trainings])
-    table = {**build_table(spec, results), **describe(sealed)}
+    table = {**build_table(spec, results, check_arms(trainings)), **describe(sealed)}
     pages = {
         "table.md": to_markdown(table),
         "table.csv": to_csv(table),

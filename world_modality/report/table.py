@@ -8,7 +8,7 @@ from typing import Any
 from world_modality.evidence.detectable import smallest_detectable_difference
 from world_modality.evidence.paired import paired_difference
 from world_modality.evidence.proportions import Interval, wilson
-from world_modality.report.checks import run_checks
+from world_modality.report.checks import Check, run_checks
 from world_modality.report.names import short_names
 from world_modality.report.results import Results, Trial
 from world_modality.rollout.records import Record
@@ -22,7 +22,7 @@ world models on LIBERO are a few points, and retraining alone moves a suite by a
 Table = dict[str, Any]
 
 
-def build_table(spec: ReportSpec, results: Results) -> Table:
+def build_table(spec: ReportSpec, results: Results, arms: Check) -> Table:
     """The whole table: rates, differences, checks and what they rest on. Fractions, never percent."""
     scenes = {trial.scene for trial in results.trials}
     detectable = smallest_detectable_difference(len(scenes) if _repeated(results) else len(results.trials))
@@ -40,7 +40,7 @@ def build_table(spec: ReportSpec, results: Results) -> Table:
         "confidence": CONFIDENCE,
         "rates": [rate for column in results.columns for rate in _rates(column, results)],
         "differences": [_difference(treated, control, results) for treated, control in spec.differences],
-        "checks": [check.as_dict() for check in run_checks(results)],
+        "checks": [check.as_dict() for check in (arms, *run_checks(results))],
         "detectable": detectable,
         "too_few": detectable > DECISIVE,
     }

@@ -13,6 +13,8 @@ from world_modality.errors import UserError
 from world_modality.store.files import file_digest
 
 ABSENT = "(absent)"
+ARM_FILE = "arm.json"
+"""A training's description of itself, in its artifact."""
 
 PER_MACHINE = ("output_dir", "num_workers")
 """Settings that depend on where a training runs and cannot change its result; they are not compared."""
@@ -42,6 +44,9 @@ def memory_keys() -> frozenset[str]:
 
 MODE_KEYS = frozenset({"policy.world_memory_mode_train"})
 """What may differ between two arms that both have a world memory."""
+
+SEED_KEYS = frozenset({"seed", "policy.world_seed"})
+"""What may differ between two trainings of one arm."""
 
 
 def describe_arm(config: Mapping[str, Any], inputs: Mapping[str, Path], places: Mapping[Path, str]) -> dict[str, Any]:
@@ -73,6 +78,19 @@ def require_equal_arms(
     if found:
         listed = "; ".join(f"{each.key} is {each.a!r} against {each.b!r}" for each in found)
         raise UserError(f"{name_a} and {name_b} differ in more than was declared: {listed}; make them equal")
+
+
+def require_comparable(arms: Mapping[str, Mapping[str, Any]]) -> None:
+    """UserError unless the trainings of a study, name -> description, differ in their memory and seed alone."""
+    (reference, first), *others = arms.items()
+    for name, arm in others:
+        both_have_memory = _has_memory(first) and _has_memory(arm)
+        declared = (MODE_KEYS if both_have_memory else memory_keys()) | SEED_KEYS
+        require_equal_arms(reference, first, name, arm, declared)
+
+
+def _has_memory(arm: Mapping[str, Any]) -> bool:
+    return bool(arm["policy"]["world_memory_mode_train"] != "disabled")
 
 
 def _covered(key: str, declared: Collection[str]) -> bool:

@@ -13,14 +13,13 @@ from world_modality.store.stage import Facts, StageContext
 from world_modality.study.specs import TrainSpec
 from world_modality.training.arguments import Places, device_name, fresh_arguments, resolve, resume_arguments
 from world_modality.training.checkpoints import SaveClock, recover, sync_tree
-from world_modality.training.compare_arms import describe_arm, memory_keys, require_equal_arms
+from world_modality.training.compare_arms import ARM_FILE, describe_arm, memory_keys, require_equal_arms
 from world_modality.training.launch import Hooks, train
 from world_modality.training.metrics import Line, MetricsLog, read_metrics, rewind, summarise
 from world_modality.training.statistics import start_statistics
 
 SAVE_SECONDS = 45.0
 METRICS = "metrics.jsonl"
-ARM = "arm.json"
 MACHINE_FIELDS = {"pretrained_path": None, "world_latents": "", "world_encoder_path": "", "repo_id": None}
 """Fields of a policy's config.json that name places on a machine, and what they hold in an artifact."""
 
@@ -35,7 +34,7 @@ def run(spec: TrainSpec, context: StageContext) -> Facts:
     start = _convert_once(spec, context)
     latents = context.one("latents") if "latents" in context.inputs else None
     places = Places(start, context.one("dataset"), context.work / "run", latents)
-    write_json(context.artifact / ARM, _checked_arm(spec, context, places))
+    write_json(context.artifact / ARM_FILE, _checked_arm(spec, context, places))
     checkpoint = recover(places.output / "checkpoints")
     done = 0 if checkpoint is None else int(checkpoint.name)
     rewind(context.artifact / METRICS, done)

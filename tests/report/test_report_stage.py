@@ -129,7 +129,7 @@ def test_trainings_that_differ_in_more_than_memory_and_seed_make_no_table(toy, r
 
     report(toy)
     toy._training = shorter
-    with pytest.raises(UserError, match="train E0/0 and train E2/1 differ .* steps is 400 against 300"):
+    with pytest.raises(UserError, match=r"train E0/0 and train E2/1 differ .* steps is 400 against 300"):
         report(toy)
 
 

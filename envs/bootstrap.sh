@@ -6,13 +6,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 say() { printf '%-16s %s\n' "$1" "$2"; }
 fail() { printf 'error: %s\n' "$1" >&2; exit 1; }
 
-# --- system libraries: LIBERO's pictures need a headless OpenGL, OpenCV needs GLib -----------------------------------
-has_library() { ldconfig -p 2>/dev/null | grep -q "$1" || ls /usr/lib/*/"$1"* /usr/lib64/"$1"* >/dev/null 2>&1; }
-missing=()
-has_library libOSMesa.so || missing+=(libosmesa6)
-has_library libEGL.so.1 || missing+=(libegl1 libegl-mesa0 libgl1-mesa-dri)
-has_library libGL.so.1 || missing+=(libgl1)
-has_library libglib-2.0.so.0 || missing+=(libglib2.0-0)
+# --- system libraries ------------------------------------------------------------------------------------------------
+. envs/libraries.sh
+mapfile -t missing < <(missing_packages)
 command -v git >/dev/null || missing+=(git)
 if [ "${#missing[@]}" -gt 0 ]; then
   install="apt-get install -y --no-install-recommends ${missing[*]}"

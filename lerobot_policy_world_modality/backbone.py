@@ -1,4 +1,8 @@
-"""``vlm_model_name="embedded:<name>"``: a backbone of this package, so that no checkpoint holds a machine's path."""
+"""Names of a backbone, beyond those that LeRobot knows, in a checkpoint's ``vlm_model_name`` and tokenizer step.
+
+``embedded:<name>``  a backbone of this package, so that no checkpoint holds a machine's path
+``<hub id>@<commit>``  a hub repository at a commit, so that a checkpoint means the same tokenizer everywhere
+"""
 
 from __future__ import annotations
 
@@ -7,19 +11,29 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from world_modality.embedded import BACKBONE_PREFIX
 from world_modality.errors import UserError
+from world_modality.store.hub import fetch, split_pinned
 
-PREFIX = "embedded:"
 BACKBONES = Path(__file__).parent / "backbones"
+TEXT_FILES = ("*.json", "*.txt", "*.jinja", "*.model")  # configuration, processor, tokenizer
+WEIGHT_FILES = ("*.safetensors",)
 
 
-def resolve_backbone(name: str) -> str:
-    """The packaged folder of ``embedded:<name>``; any other name (hub id, folder) as it is. UserError if unknown."""
-    if not name.startswith(PREFIX):
+def resolve_backbone(name: str, *, weights: bool = False) -> str:
+    """The folder of a packaged or pinned backbone; any other name (hub id, folder) as it is.
+
+    A pinned one is downloaded if it is not in the hub cache, its weights only on demand. UserError if that fails or
+    there is no such packaged backbone.
+    """
+    pinned = split_pinned(name)
+    if pinned is not None:
+        return str(fetch(*pinned, patterns=TEXT_FILES + (WEIGHT_FILES if weights else ())))
+    if not name.startswith(BACKBONE_PREFIX):
         return name
-    folder = BACKBONES / name.removeprefix(PREFIX)
+    folder = BACKBONES / name.removeprefix(BACKBONE_PREFIX)
     if not (folder / "config.json").is_file():
-        known = ", ".join(PREFIX + config.parent.name for config in sorted(BACKBONES.glob("*/config.json")))
+        known = ", ".join(BACKBONE_PREFIX + config.parent.name for config in sorted(BACKBONES.glob("*/config.json")))
         raise UserError(f"vlm_model_name: there is no packaged backbone '{name}'; choose one of {known}")
     return str(folder)
 
@@ -28,7 +42,7 @@ def resolve_backbone(name: str) -> str:
 def resolved_backbone(config: Any) -> Iterator[None]:
     """While LeRobot builds from ``config``, its ``vlm_model_name`` is a name that transformers can load."""
     name: str = config.vlm_model_name
-    config.vlm_model_name = resolve_backbone(name)
+    config.vlm_model_name = resolve_backbone(name, weights=config.load_vlm_weights)
     try:
         yield
     finally:

@@ -13,7 +13,7 @@ from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
 from safetensors.torch import load_model
 
 from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
-from lerobot_policy_world_modality.modeling_smolvla_world import SmolVLAWorldPolicy
+from lerobot_policy_world_modality.modeling_smolvla_world import STEP, SmolVLAWorldPolicy
 from world_modality.errors import UserError
 from world_modality.latents.cache import DESCRIPTION
 from world_modality.latents.reader import LatentCache, open_latents
@@ -21,7 +21,6 @@ from world_modality.memory.randomness import borrowed_generator
 from world_modality.store.files import folder_digest
 
 PROCESSOR_FILES = ("policy_preprocessor*", "policy_postprocessor*")
-STEP = "keyed_step"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from lerobot_policy_world_modality.backbone import resolved_backbone
 from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
 from lerobot_policy_world_modality.keyed_draws import draw_noise_and_time, seeds_of_frames, seeds_of_noise
 from lerobot_policy_world_modality.online_history import OnlineHistory
-from lerobot_policy_world_modality.world_parts import build_world, open_training_latents
+from lerobot_policy_world_modality.world_parts import adopt_pictures, build_world, open_training_latents
 from world_modality.errors import UserError
 from world_modality.memory.lookup import LatentLookup, LatentWindow
 from world_modality.memory.modes import MemoryInputs, MemoryMode
@@ -23,6 +23,7 @@ from world_modality.memory.world import WorldMemory
 from world_modality.study.seeds import keyed_seed
 
 INDEX = "index"  # the dataset's global frame index in a LeRobot batch
+STEP = "keyed_step"  # the buffer that counts optimiser steps, the only tensor that memory mode "disabled" adds
 WORLD_HISTORY = "observation.world_history"  # latents float32 [B, T, D] in their own units, given by an evaluator
 
 
@@ -46,10 +47,12 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
         """Build from a config. ``dataset_meta`` is LeRobot's metadata of the training set, None for a rollout."""
         if not isinstance(config, SmolVLAWorldConfig):
             raise UserError(f"a policy of type '{config.type}' has no world memory: convert the checkpoint first")
+        if dataset_meta is not None:
+            adopt_pictures(config, dataset_meta)
         with resolved_backbone(config):
             super().__init__(config, **kwargs)
         # Optimiser steps done; saved, so that a resumed run goes on with the draws of an uninterrupted one.
-        self.register_buffer("keyed_step", torch.zeros((), dtype=torch.int64))
+        self.register_buffer(STEP, torch.zeros((), dtype=torch.int64))
         self.world = None
         if not config.train_mode.needs_world:
             return

@@ -1,4 +1,4 @@
-"""SmolVLA's processors, with a tokenizer step that also knows the packaged backbones."""
+"""SmolVLA's processors, with a tokenizer step that also knows packaged and pinned backbones."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from lerobot.processor import PolicyProcessorPipeline, ProcessorStepRegistry, To
 from lerobot_policy_world_modality.backbone import resolve_backbone, resolved_backbone
 from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
 
+TOKENIZER_STEP = "backbone_tokenizer_processor"
 
-@ProcessorStepRegistry.register(name="backbone_tokenizer_processor")
+
+@ProcessorStepRegistry.register(name=TOKENIZER_STEP)
 @dataclass
 class BackboneTokenizerStep(TokenizerProcessorStep):  # type: ignore[misc]  # LeRobot is not typed
-    """LeRobot's tokenizer step for names that may be ``embedded:<name>``; its saved config keeps the name as given."""
+    """LeRobot's tokenizer step for every name that ``resolve_backbone`` knows; it is saved with the name as given."""
 
     def __post_init__(self) -> None:
         name = self.tokenizer_name  # type: ignore[has-type]

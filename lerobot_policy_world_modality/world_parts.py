@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from lerobot.configs import FeatureType
 from lerobot.utils.feature_utils import dataset_to_policy_features
 
 from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
+from world_modality.data.episodes import dataset_fingerprint
 from world_modality.errors import UserError
 from world_modality.latents.windows import EpisodeBounds
 from world_modality.memory.lookup import LatentLookup
@@ -23,7 +25,10 @@ def build_world(config: SmolVLAWorldConfig, hidden: int) -> WorldMemory:
             "build the policy with the dataset's metadata"
         )
     if hidden % config.world_heads:
-        raise UserError(f"world_heads is {config.world_heads}: choose a divisor of the action expert's width, {hidden}")
+        raise UserError(
+            f"world_heads is {config.world_heads} (world.heads in a study): choose a divisor of the action expert's "
+            f"width, {hidden}"
+        )
     sizes = WorldSizes(
         dim=config.world_latent_dim,
         hidden=hidden,
@@ -38,11 +43,26 @@ def build_world(config: SmolVLAWorldConfig, hidden: int) -> WorldMemory:
     return WorldMemory(sizes, config.world_seed)
 
 
+def adopt_pictures(config: SmolVLAWorldConfig, dataset_meta: Any) -> None:
+    """Write into the config how large the training set's pictures are.
+
+    The start policy's config says how large those were that it was trained on, and LeRobot leaves that as it is.
+    """
+    pictures = {
+        name: feature
+        for name, feature in dataset_to_policy_features(dataset_meta.features).items()
+        if feature.type is FeatureType.VISUAL
+    }
+    config.input_features = {
+        name: pictures.get(name, feature) for name, feature in (config.input_features or {}).items()
+    }
+
+
 def open_training_latents(config: SmolVLAWorldConfig, dataset_meta: Any) -> LatentLookup:
     """The latents of the training set that ``dataset_meta`` (LeRobot's) describes.
 
     What the config leaves open about them is written into it: their width, and the size of the encoded frames.
-    UserError if they are missing, or not those that the config was made for.
+    UserError if they are missing, not those that the config was made for, or of another dataset.
     """
     if not config.world_latents:
         raise UserError(
@@ -54,6 +74,13 @@ def open_training_latents(config: SmolVLAWorldConfig, dataset_meta: Any) -> Late
         np.asarray(episodes["dataset_from_index"], np.int64), np.asarray(episodes["dataset_to_index"], np.int64)
     )
     lookup = LatentLookup.open(Path(config.world_latents), bounds)
+    fingerprint = dataset_fingerprint(Path(dataset_meta.root))
+    if lookup.cache.dataset_fingerprint != fingerprint:
+        raise UserError(
+            f"world_latents: the latents in {config.world_latents} were made of a dataset with fingerprint "
+            f"{lookup.cache.dataset_fingerprint}, but the dataset in {dataset_meta.root} has {fingerprint}: encode "
+            "this dataset, or train on the one that was encoded"
+        )
     config.adopt_latents(lookup.cache)
     feature = dataset_to_policy_features(dataset_meta.features).get(f"observation.images.{config.world_camera}")
     if feature is not None:

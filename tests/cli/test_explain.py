@@ -91,6 +91,22 @@ def test_interrupted_stages_say_how_far_they_came(tmp_path: Path) -> None:
     assert status[-1].startswith("  report                      ####------------  1/4 cells  ETA 0:05  (stopped 0:0")
 
 
+def test_a_damaged_result_without_its_record_is_not_done(tmp_path: Path) -> None:
+    graph = graph_of(tmp_path, ONE_SEED)
+    root = tmp_path / "results"
+    seal_all(root, graph)
+    one, other = (stage_folder(root, "rollout", request.key) for request in list(graph.of("rollout"))[:2])
+    for folder in (one, other):
+        folder.done.unlink()
+    (one.artifact / "result.json").unlink()
+    assert graph.stages.keys() - done_keys(root, graph) == {one.path.name}
+    assert lines(tmp_path, ONE_SEED, None)[2] == "  rollout    4 of 5 done; E0/0 task 0: damaged, to be made again"
+    assert "  rollout E0/0 task 0  (damaged)" in status_lines(root, graph, done_keys(root, graph))
+    settle_records(root, graph)
+    assert not one.done.exists()
+    assert other.done.exists()
+
+
 def test_records_are_settled_for_snakemake(tmp_path: Path) -> None:
     graph = graph_of(tmp_path, ONE_SEED)
     root = tmp_path / "results"
@@ -121,3 +137,21 @@ def test_names_lead_to_all_sealed_stages(tmp_path: Path) -> None:
         assert (links / name).is_symlink() == (name != "report")
         if name != "report":
             assert (links / name).resolve().parent.name == key
+
+
+def test_names_follow_the_study(tmp_path: Path) -> None:
+    """After a seed was dropped and a value changed, before anything is run."""
+    graph = graph_of(tmp_path, SMALL_STUDY)
+    root = tmp_path / "results"
+    seal_all(root, graph)
+    link_names(root, graph)
+    links = root / "by-name" / "small"
+    assert (links / "result.json").exists()
+    assert (links / "rollouts" / "E2" / "seed1").is_dir()
+    changed = graph_of(tmp_path, edited(("prophet_layers: 2", "prophet_layers: 3"), ("seeds: [0, 1]", "seeds: [0]")))
+    link_names(root, changed)
+    assert [path.name for path in (links / "train").iterdir()] == ["E0-seed0"]
+    assert [path.name for path in (links / "rollouts").iterdir()] == ["E0"]
+    assert not (links / "report").is_symlink()
+    assert not (links / "result.json").is_symlink()
+    assert (links / "dataset").is_symlink()

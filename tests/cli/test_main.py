@@ -20,10 +20,32 @@ def wm(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_status_and_explain_of_an_untouched_tree(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(edited())
     status = wm(tmp_path, "status")
-    assert status.stdout.splitlines()[0] == "policy     0 of 1 sealed"
+    assert status.stdout.splitlines()[:2] == [
+        "study file   config.yaml (none was run here yet)",
+        "policy     0 of 1 sealed",
+    ]
     explained = wm(tmp_path, "explain")
     assert "29 stages" not in explained.stdout
-    assert "to run" in explained.stdout.splitlines()[1]
+    assert "to run" in explained.stdout.splitlines()[2]
+
+
+def test_without_a_study_the_last_one_is_meant(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(edited())
+    (tmp_path / "mine.yaml").write_text(edited(("study: small", "study: mine")))
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "last-study.txt").write_text("mine.yaml\n")
+    explained = wm(tmp_path, "explain").stdout.splitlines()
+    assert explained[0] == "study file   mine.yaml (run last)"
+    assert explained[1].startswith("study        mine: ")
+    assert wm(tmp_path, "status").stdout.splitlines()[0] == explained[0]
+    named = wm(tmp_path, "explain", "--study", "config.yaml").stdout.splitlines()
+    assert named[0].startswith("study        small: ")
+    (tmp_path / "mine.yaml").unlink()
+    for command in ("resume", "status", "explain"):
+        result = wm(tmp_path, command)
+        assert (result.returncode, result.stdout) == (1, "")
+        assert result.stderr.startswith("mine.yaml, the study that was run last according to results/last-study.txt, ")
+        assert result.stderr.count("\n") == 1
 
 
 def test_a_malformed_study_is_one_line(tmp_path: Path) -> None:
@@ -31,7 +53,7 @@ def test_a_malformed_study_is_one_line(tmp_path: Path) -> None:
     for command in ("run", "explain"):
         result = wm(tmp_path, command)
         assert result.returncode == 1
-        assert result.stdout == ""
+        assert result.stdout == ("" if command == "run" else "study file   config.yaml (none was run here yet)\n")
         assert result.stderr == (
             "config.yaml:18: arms.E1.memory: 'nil' is not a memory mode; choose one of disabled, zero, pred, random\n"
         )

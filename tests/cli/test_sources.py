@@ -3,18 +3,67 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+from support.hub_cache import COMMITS, Hub, use_hub
 from support.small_study import edited
 
 from world_modality.cli import sources as sources_module
+from world_modality.cli.explain import explain, survey
+from world_modality.cli.planning import plan_study
 from world_modality.cli.sources import resolve_sources
+from world_modality.data.hub import ENCODER, POLICY, copy_folder
 from world_modality.errors import UserError
+from world_modality.sim.assets import EMBEDDED, HUB_REPOSITORY
 from world_modality.study.load import StudyFile, load_study
 from world_modality.study.sources import Sources
 
 SCRATCH = "policy: {source: scratch}"
+SCRIPTED = """\
+  source: scripted
+  demonstrations: {per_task: 2, init_states: 0-9}
+  relabel: {per_task: 1, init_states: 0-9}
+"""
+ENCODED = "source: embedded, frames"
+VLM = "HuggingFaceTB/SmolVLM2-500M-Video-Instruct"
+POLICY_COMMIT, VLM_COMMIT, DATA_COMMIT, ENCODER_COMMIT, ASSETS_COMMIT, LATER = COMMITS
+FROM_HUB = (
+    (SCRATCH, "policy: {source: hub, repo_id: lerobot/smolvla_base, revision: main}"),
+    (ENCODED, "source: hub, repo_id: facebook/vjepa2, revision: main, frames"),
+    (SCRIPTED, "  {source: hub, repo_id: HuggingFaceVLA/libero, revision: v3.0}\n"),
+    ("assets: embedded", "assets: hub"),
+)
+
+
+def dataset_info(height: int, width: int) -> str:
+    """meta/info.json of a data set; its second camera is described as some older data sets do."""
+    cameras = {
+        "observation.images.image": ([height, width, 3], ["height", "width", "channel"]),
+        "observation.images.image2": ([3, height, width], ["channels", "height", "width"]),
+        "observation.images.overview": ([480, 640, 3], ["height", "width", "channels"]),
+    }
+    features = {name: {"dtype": "video", "shape": shape, "names": names} for name, (shape, names) in cameras.items()}
+    return json.dumps({"features": features | {"action": {"dtype": "float32", "shape": [7], "names": None}}})
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
+    return use_hub(tmp_path / "hub", monkeypatch)
+
+
+@pytest.fixture
+def full_hub(hub: Hub) -> Hub:
+    """A cache with everything that the study FROM_HUB names, as far as planning reads it."""
+    config = json.dumps({"chunk_size": 50, "vlm_model_name": VLM})
+    hub.add("lerobot/smolvla_base", POLICY_COMMIT, {"config.json": config})
+    hub.add(VLM, VLM_COMMIT, {"config.json": "{}"})
+    info = {"meta/info.json": dataset_info(256, 256)}
+    hub.add("HuggingFaceVLA/libero", DATA_COMMIT, info, repo_type="dataset", ref="v3.0")
+    hub.add("facebook/vjepa2", ENCODER_COMMIT, {"config.json": "{}"})
+    hub.add(HUB_REPOSITORY, ASSETS_COMMIT, EMBEDDED, repo_type="dataset")
+    return hub
 
 
 @pytest.fixture
@@ -65,14 +114,131 @@ def test_the_embedded_base_policy(tmp_path: Path, policy: Path, monkeypatch: pyt
         resolve(tmp_path, edit)
 
 
-def test_hub_parts_are_named_by_their_revision(tmp_path: Path) -> None:
+def test_the_hubs_parts_are_named_by_their_commits(tmp_path: Path, full_hub: Hub) -> None:
+    found = resolve(tmp_path, *FROM_HUB)
+    assert found == Sources(
+        assets=f"hub@{ASSETS_COMMIT}",
+        assets_digest=ASSETS_COMMIT[:16],
+        policy_name="lerobot/smolvla_base",
+        policy_revision=POLICY_COMMIT,
+        policy_backbone=f"{VLM}@{VLM_COMMIT}",
+        dataset_name="HuggingFaceVLA/libero",
+        dataset_revision=DATA_COMMIT,
+        encoder_name="facebook/vjepa2",
+        encoder_revision=ENCODER_COMMIT,
+    )
+    assert full_hub.asked == []
+    assert found.unresolved == ()
+
+
+@pytest.mark.parametrize(
+    ("repo_id", "kind", "changed"),
+    [
+        (HUB_REPOSITORY, "dataset", {"rollout", "report"}),
+        ("HuggingFaceVLA/libero", "dataset", {"dataset", "latents", "train", "rollout", "report"}),
+        ("facebook/vjepa2", "model", {"encoder", "latents", "train", "rollout", "report"}),
+        ("lerobot/smolvla_base", "model", {"policy", "train", "rollout", "report"}),
+        (VLM, "model", {"policy", "train", "rollout", "report"}),
+    ],
+)
+def test_another_commit_is_another_key(
+    tmp_path: Path, full_hub: Hub, repo_id: str, kind: str, changed: set[str]
+) -> None:
+    """Machines whose branches stand for different commits must not take each other's results for their own."""
+    (tmp_path / "study.yaml").write_text(edited(*FROM_HUB))
+
+    def keys() -> dict[str, set[str]]:
+        graph = plan_study(tmp_path / "study.yaml", tmp_path / "results").graph
+        assert all(name not in str(request.address) for request in graph.stages.values() for name in ("main", "v3.0"))
+        return {stage: {request.key for request in graph.of(stage)} for stage in ("policy", "encoder", *changed)}
+
+    before = keys()
+    (repository,) = full_hub.root.glob(f"{kind}s--{repo_id.replace('/', '--')}")
+    (commit,) = (repository / "snapshots").iterdir()
+    commit.rename(commit.with_name(LATER))
+    (ref,) = (repository / "refs").iterdir()
+    ref.write_text(LATER)
+    after = keys()
+    assert {stage for stage in before if before[stage] != after[stage]} == changed
+
+
+def test_a_study_of_commits_is_planned_without_network(tmp_path: Path, full_hub: Hub) -> None:
+    for refs in full_hub.root.glob("*/refs"):
+        shutil.rmtree(refs)
+    pins = {
+        "revision: main}": f"revision: {POLICY_COMMIT}, backbone_revision: {VLM_COMMIT}}}",
+        "revision: main, frames": f"revision: {ENCODER_COMMIT}, frames",
+        "revision: v3.0": f"revision: {DATA_COMMIT}",
+        "assets: hub": f"assets: hub@{ASSETS_COMMIT}",
+    }
+    pinned = edited(*pins.items(), text=edited(*FROM_HUB))
+    (tmp_path / "study.yaml").write_text(pinned)
+    found = resolve_sources(load_study(tmp_path / "study.yaml"), tmp_path / "results")
+    assert (found.policy_backbone, found.assets) == (f"{VLM}@{VLM_COMMIT}", f"hub@{ASSETS_COMMIT}")
+    assert full_hub.asked == []
+
+
+def test_out_of_reach_only_stops_a_real_run(tmp_path: Path, hub: Hub) -> None:
+    (tmp_path / "study.yaml").write_text(edited(*FROM_HUB))
+    file = load_study(tmp_path / "study.yaml")
+    with pytest.raises(
+        UserError, match=r"study.yaml:4: simulator.assets: which commit of the dataset lerobot/libero-ass"
+    ):
+        resolve_sources(file, tmp_path / "results")
+    hub.commits[HUB_REPOSITORY, "main"] = ASSETS_COMMIT
+    with pytest.raises(
+        UserError, match=r"study.yaml:\d+: policy.revision: which commit of the model lerobot/smolvla_base"
+    ):
+        resolve_sources(file, tmp_path / "results")
+    planned = plan_study(tmp_path / "study.yaml", tmp_path / "results", lenient=True)
+    assert planned.unresolved == ("data", "policy", "the policy's backbone", "encoder")
+    told = explain(tmp_path / "results", survey(tmp_path / "results", planned), None)
+    assert told[1].startswith("unresolved   data, policy, the policy's backbone, encoder: the hub is out of reach")
+
+
+def test_a_policy_folders_backbone_is_named_by_its_commit(tmp_path: Path, policy: Path, hub: Hub) -> None:
+    edit = (SCRATCH, f"policy: {{source: folder, path: {policy}, backbone_revision: v1}}")
+    hub.commits[VLM, "v1"] = VLM_COMMIT
+    backbones = {VLM: f"{VLM}@{VLM_COMMIT}", f"{VLM}@{LATER}": f"{VLM}@{LATER}", "embedded:x": "", str(policy): ""}
+    for name, expected in backbones.items():
+        (policy / "config.json").write_text(json.dumps({"chunk_size": 10, "vlm_model_name": name}))
+        assert resolve(tmp_path, edit).policy_backbone == expected
+    assert hub.asked == [f"{VLM}@v1"]
+
+
+def test_pictures_of_another_size_than_the_simulators_are_refused(tmp_path: Path, full_hub: Hub) -> None:
+    data = tmp_path / "data"
+    (data / "meta").mkdir(parents=True)
+    edit = (SCRIPTED, f"  {{source: folder, path: {data}}}\n")
+    with pytest.raises(UserError, match=r"study.yaml:\d+: data: .*data is no LeRobotDataset v3"):
+        resolve(tmp_path, edit)
+    (data / "meta" / "info.json").write_text(dataset_info(256, 256))
+    assert resolve(tmp_path, edit).dataset_name == str(data)
+    smaller = ("horizon: 220", "horizon: 220, camera_size: 128")
+    message = (
+        r"study.yaml:4: simulator.camera_size: is 128, but the pictures of observation.images.image in .* 256x256 pix"
+    )
+    with pytest.raises(UserError, match=message):
+        resolve(tmp_path, edit, smaller)
+    with pytest.raises(UserError, match=message):
+        resolve(tmp_path, *FROM_HUB, smaller)
+    resolve(tmp_path, smaller)  # demonstrations are made at the simulator's size
+
+
+def test_what_stages_copy_is_what_was_addressed(tmp_path: Path, policy: Path) -> None:
+    """The digests of a plan are those that the stages find in their copies."""
+    (policy / "notes.bin").write_bytes(b"not a part of it")
+    (policy / "provenance.json").write_text("{}")
     found = resolve(
         tmp_path,
-        (SCRATCH, "policy: {source: hub, repo_id: lerobot/smolvla_base, revision: abc}"),
-        ("source: embedded, frames", "source: hub, repo_id: facebook/vjepa2, revision: def, frames"),
+        (SCRATCH, f"policy: {{source: folder, path: {policy}}}"),
+        (ENCODED, f"source: folder, path: {policy}, frames"),
     )
-    assert (found.policy_name, found.policy_revision) == ("lerobot/smolvla_base", "abc")
-    assert (found.encoder_name, found.encoder_revision) == ("facebook/vjepa2", "def")
+    copies = {"policy.path": (POLICY, found.policy_revision), "encoder.path": (ENCODER, found.encoder_revision)}
+    for setting, (content, digest) in copies.items():
+        copy_folder(policy, tmp_path / setting, setting=setting, content=content, digest=digest)
+        with pytest.raises(UserError, match=f"{setting}: the content of .* when the study was planned"):
+            copy_folder(policy, tmp_path / setting, setting=setting, content=content, digest="0" * 16)
 
 
 def test_missing_folders_are_errors_at_their_line(tmp_path: Path) -> None:
@@ -86,14 +252,3 @@ def test_what_is_no_policy(tmp_path: Path, policy: Path) -> None:
     (policy / "config.json").write_text("{}")
     with pytest.raises(UserError, match="is not a LeRobot pretrained_model folder"):
         resolve(tmp_path, (SCRATCH, f"policy: {{source: folder, path: {policy}}}"))
-
-
-def test_an_unreachable_hub_only_stops_a_real_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def unreachable(source: str) -> str:
-        raise UserError("cannot fetch")
-
-    monkeypatch.setattr(sources_module, "assets_digest", unreachable)
-    file = study(tmp_path, ("assets: embedded", "assets: hub"))
-    with pytest.raises(UserError, match="cannot fetch"):
-        resolve_sources(file, tmp_path)
-    assert resolve_sources(file, tmp_path, lenient=True).assets_digest == "unresolved"

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +8,13 @@ import pyarrow.parquet as pq
 import pytest
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from support.data_stages import drawn_episode, stage_context
+from support.hub_cache import COMMITS, use_hub
 
 from world_modality.data.dataset import run
 from world_modality.data.episode_file import write_episode
 from world_modality.data.episodes import dataset_fingerprint, read_episode_table
 from world_modality.data.frames import FrameReader
+from world_modality.data.hub import DATASET
 from world_modality.data.pictures import decode_png
 from world_modality.data.writer import SAMPLED_PICTURES
 from world_modality.errors import UserError
@@ -133,26 +136,54 @@ def test_the_table_and_the_fingerprint(scripted: StageContext, tmp_path: Path) -
     assert dataset_fingerprint(context.artifact) != dataset_fingerprint(scripted.artifact)
 
 
-def test_a_folder_is_taken_over_and_a_wrong_rate_is_told(scripted: StageContext, tmp_path: Path) -> None:
-    spec = DatasetSpec(source="folder", repo_id=str(scripted.artifact), revision="abc", fps=10)
-    context = stage_context(tmp_path / "copy")
-    assert run(spec, context)["frames"] == 19
+def from_folder(folder: Path) -> DatasetSpec:
+    """A spec as planning a study with this folder gives it."""
+    return DatasetSpec(source="folder", repo_id=str(folder), revision=DATASET.digest(folder), fps=None)
+
+
+def test_a_folder_is_taken_over(scripted: StageContext, tmp_path: Path) -> None:
+    context = stage_context(tmp_path)
+    assert run(from_folder(scripted.artifact), context)["frames"] == 19
     assert dataset_fingerprint(context.artifact) == dataset_fingerprint(scripted.artifact)
-    with pytest.raises(UserError, match=r"dataset\.fps: the study says 20"):
-        run(spec.model_copy(update={"fps": 20}), stage_context(tmp_path / "fast"))
+
+
+def test_a_folder_keeps_its_own_rate(tmp_path: Path) -> None:
+    recorded(tmp_path / "demos", 0)
+    made = stage_context(tmp_path / "made", demos=tmp_path / "demos")
+    run(SCRIPTED.model_copy(update={"fps": 20}), made)
+    assert run(from_folder(made.artifact), stage_context(tmp_path / "copy"))["fps"] == 20
+
+
+def test_a_folder_that_changed_since_the_plan_is_refused(scripted: StageContext, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(scripted.artifact, tmp_path / "folder"))
+    spec = from_folder(folder)
+    (folder / "provenance.parquet").write_bytes(b"other")
+    with pytest.raises(UserError, match=r"data\.path: the content of .* when the study was planned"):
+        run(spec, stage_context(tmp_path / "copy"))
+
+
+def test_the_planned_commit_is_taken(scripted: StageContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub, name = use_hub(tmp_path / "hub", monkeypatch), "HuggingFaceVLA/libero"
+    hub.add(name, COMMITS[0], scripted.artifact, repo_type="dataset", ref=None)
+    hub.add(name, COMMITS[1], {"meta/info.json": "{}"}, repo_type="dataset")
+    spec = DatasetSpec(source="hub", repo_id=name, revision=COMMITS[0], fps=None)
+    assert run(spec, stage_context(tmp_path))["frames"] == 19
 
 
 def test_nothing_to_assemble_and_no_network_are_told(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no recorded episodes"):
+    with pytest.raises(UserError, match=r"no recorded episodes .* data\.demonstrations\.per_task"):
         run(SCRIPTED, stage_context(tmp_path / "a"))
-    spec = DatasetSpec(source="hub", repo_id="HuggingFaceVLA/libero", revision="main", fps=10)
-    with pytest.raises(UserError, match="hf download HuggingFaceVLA/libero --repo-type dataset"):
+    spec = DatasetSpec(source="hub", repo_id="HuggingFaceVLA/libero", revision=COMMITS[0], fps=None)
+    message = (
+        f"hf download HuggingFaceVLA/libero --repo-type dataset --revision {COMMITS[0]}.* set data.source to folder"
+    )
+    with pytest.raises(UserError, match=message):
         run(spec, stage_context(tmp_path / "b"))
 
 
 def test_a_damaged_dataset_is_told(scripted: StageContext, tmp_path: Path) -> None:
     context = stage_context(tmp_path)
-    run(DatasetSpec(source="folder", repo_id=str(scripted.artifact), revision="abc", fps=10), context)
+    run(from_folder(scripted.artifact), context)
     (data,) = (context.artifact / "data").rglob("*.parquet")
     table = pq.read_table(data)
     pq.write_table(table.slice(1), data)

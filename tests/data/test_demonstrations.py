@@ -26,6 +26,12 @@ def spec(**changes: Any) -> DemosSpec:
     return DemosSpec(sim=sim, **(fields | changes))
 
 
+def test_other_assets_than_the_planned_ones_are_refused(tmp_path: Path) -> None:
+    sim = spec().sim.model_copy(update={"assets_digest": "0" * 16})
+    with pytest.raises(UserError, match=r"simulator\.assets: .* but it was 0{16} when the study was planned"):
+        run(spec().model_copy(update={"sim": sim}), stage_context(tmp_path))
+
+
 @pytest.mark.slow
 def test_demonstrations_are_solved_clean_and_reproducible(tmp_path: Path) -> None:
     contexts = [stage_context(tmp_path / name) for name in ("a", "b")]

@@ -112,5 +112,5 @@ def test_a_real_policy_in_the_real_simulator(tmp_path: Path) -> None:
             == "pick up the black bowl between the plate and the ramekin and place it on the plate"
         )
         assert np.abs(recorded.action).max() <= 1
-    with pytest.raises(UserError, match=r"relabel\.block_steps: the policy gives chunks of 10"):
+    with pytest.raises(UserError, match=r"^data\.relabel\.block_steps: the policy gives chunks of 10"):
         run(spec(block_steps=11), contexts[0])

@@ -3,8 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.data_stages import encoder_spec, moving_dots, stage_context
+from support.data_stages import encode_clips, encoder_spec, moving_dots, stage_context
 
+from world_modality.data.hub import ENCODER
 from world_modality.encoders.encoder import load_encoder
 from world_modality.encoders.source import run
 from world_modality.errors import UserError
@@ -34,12 +35,21 @@ def test_a_folder_is_copied_and_encodes_the_same(tmp_path: Path) -> None:
     built, copied = stage_context(tmp_path / "built"), stage_context(tmp_path / "copied")
     run(encoder_spec(), built)
     (built.artifact / "notes.bin").write_bytes(b"not part of the model")
-    spec = encoder_spec(source="folder", name=str(built.artifact), revision="abc")
+    spec = encoder_spec(source="folder", name=str(built.artifact), revision=ENCODER.digest(built.artifact))
     run(spec, copied)
     assert "notes.bin" not in contents(copied.artifact)
     clip = moving_dots(4)[None]
-    latents = [load_encoder(spec, context.artifact).encode_clips(clip) for context in (built, copied)]
+    latents = [encode_clips(load_encoder(spec, context.artifact), clip) for context in (built, copied)]
     assert np.array_equal(*latents)
+
+
+def test_a_folder_that_changed_since_the_plan_is_refused(tmp_path: Path) -> None:
+    built = stage_context(tmp_path / "built")
+    run(encoder_spec(), built)
+    spec = encoder_spec(source="folder", name=str(built.artifact), revision=ENCODER.digest(built.artifact))
+    (built.artifact / "config.json").write_text((built.artifact / "config.json").read_text() + "\n")
+    with pytest.raises(UserError, match=r"encoder\.path: the content of .* when the study was planned"):
+        run(spec, stage_context(tmp_path / "copied"))
 
 
 def test_a_leftover_of_an_interrupted_attempt_is_not_sealed(tmp_path: Path) -> None:
@@ -50,13 +60,14 @@ def test_a_leftover_of_an_interrupted_attempt_is_not_sealed(tmp_path: Path) -> N
 
 
 def test_offline_hub_tells_what_to_do(tmp_path: Path) -> None:
-    spec = encoder_spec(source="hub", name="facebook/vjepa2-vitg-fpc64-256", revision="main")
-    with pytest.raises(UserError, match=r"hf download facebook/vjepa2-vitg-fpc64-256 --revision main"):
+    spec = encoder_spec(source="hub", name="facebook/vjepa2-vitg-fpc64-256", revision="a" * 40)
+    message = "hf download facebook/vjepa2-vitg-fpc64-256 --revision a{40}.*set encoder.source to folder"
+    with pytest.raises(UserError, match=message):
         run(spec, stage_context(tmp_path))
 
 
 def test_unknown_names_and_missing_folders_are_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"choose one of vjepa2-small \(vjepa2\)"):
         run(encoder_spec(name="vjepa2-huge"), stage_context(tmp_path))
-    with pytest.raises(UserError, match=r"encoder\.name: there is no folder"):
+    with pytest.raises(UserError, match=r"encoder\.path: there is no folder"):
         run(encoder_spec(source="folder", name=str(tmp_path / "nowhere")), stage_context(tmp_path))

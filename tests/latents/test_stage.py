@@ -1,13 +1,15 @@
 import multiprocessing
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
-from support.data_stages import drawn_episode, encoder_spec, moving_dots, stage_context
+from support.data_stages import drawn_episode, encode_clips, encoder_spec, moving_dots, stage_context
 from support.tiny_dataset import build_tiny_dataset
 
 from world_modality.data.episodes import read_episode_table
@@ -57,7 +59,7 @@ def test_every_row_equals_its_clip_encoded_alone(tmp_path: Path, dataset: Path, 
             picture = items[frame]["observation.images.image"] if inside else None
             pixels = clip[0] if picture is None else (picture * 255).round().byte().permute(1, 2, 0).numpy()
             clip.insert(0, pixels)
-        expected = encoder.encode_clips(np.stack(clip)[None])[0].astype(np.float16)
+        expected = encode_clips(encoder, np.stack(clip)[None])[0].astype(np.float16)
         assert np.array_equal(cache.latents[row], expected), row
 
 
@@ -105,14 +107,29 @@ def test_a_killed_stage_goes_on_behind_its_last_episode(tmp_path: Path, encoder_
     process.start()
     while process.is_alive() and len(list(shards.glob("*.npy"))) < 5:
         time.sleep(0.001)
+    workers = psutil.Process(process.pid).children()
+    assert len(workers) == killed.cores == 2
     process.kill()
     process.join()
+    assert not psutil.wait_procs(workers, timeout=10)[1]
     finished = {path: path.stat().st_mtime_ns for path in shards.glob("*.npy")}
     assert 5 <= len(finished) < EPISODES
     run(spec(), killed)
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
     for path in whole.artifact.iterdir():
         assert (killed.artifact / path.name).read_bytes() == path.read_bytes()
+
+
+def test_the_number_of_workers_changes_no_bit(tmp_path: Path, encoder_folder: Path) -> None:
+    with EpisodeWriter(tmp_path / "set", "local/set", fps=10) as writer:
+        for number in range(7):
+            writer.add(drawn_episode(3 + number, number=number, size=40))
+    results = []
+    for cores in (1, 2, 5, 16):
+        context = stage_context(tmp_path / str(cores), dataset=tmp_path / "set", encoder=encoder_folder)
+        run(spec(), replace(context, cores=cores))
+        results.append({path.name: path.read_bytes() for path in context.artifact.iterdir()})
+    assert all(result == results[0] for result in results)
 
 
 def test_frames_of_a_video_dataset_are_read_in_their_places(tmp_path: Path, encoder_folder: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 from support.tiny_policy import CONTEXT, ENCODER, PICTURE, TinyWorld
 
 from lerobot_policy_world_modality.online_history import to_pixels
+from world_modality.data.episodes import dataset_fingerprint
 from world_modality.encoders.embedded import build_embedded_encoder
 from world_modality.encoders.encoder import load_encoder
 from world_modality.errors import UserError
@@ -38,7 +39,7 @@ def encoded(tiny: TinyWorld, tmp_path_factory: pytest.TempPathFactory) -> tuple[
         (tiny.metadata.total_frames, encoder.dim),
         camera="image",
         encoder=ENCODER,
-        dataset_fingerprint="0" * 16,
+        dataset_fingerprint=dataset_fingerprint(tiny.dataset.root),
     )
     return replace(tiny, root=root, latents=root / "latents"), root / "encoder"
 

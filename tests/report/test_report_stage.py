@@ -45,6 +45,14 @@ def test_csv_and_json_tell_the_same(toy, report):
     assert facts == {"episodes": 40, "failed_checks": []}
 
 
+def test_every_line_of_the_csv_says_which_assets_were_used(toy, report):
+    folder, _ = report(toy)
+    with (folder / "table.csv").open() as file:
+        rows = csv.DictReader(file)
+        assert (rows.fieldnames or [])[:2] == ["study", "label"]
+        assert {(row["study"], row["label"]) for row in rows} == {("toy", "libero_spatial (embedded assets)")}
+
+
 def test_cost_and_keys_reach_back_to_the_data(toy, report):
     folder, _ = report(toy)
     table = json.loads((folder / "table.json").read_text())
@@ -129,7 +137,9 @@ def test_trainings_that_differ_in_more_than_memory_and_seed_make_no_table(toy, r
 
     report(toy)
     toy._training = shorter
-    with pytest.raises(UserError, match=r"train E0/0 and train E2/1 differ .* steps is 400 against 300"):
+    with pytest.raises(
+        UserError, match=r"train E0/0 \(train/trainE00\) and train E2/1 \(train/trainE21\) differ .* steps is 400"
+    ):
         report(toy)
 
 

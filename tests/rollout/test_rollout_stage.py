@@ -48,9 +48,18 @@ def tree(tmp_path_factory):
     toy = ToyResults(root)
     for mode in ("disabled", "zero", "pred"):
         folder = toy._seal("train", mode, mode, 1.0, [])
-        world_checkpoint(folder / "pretrained_model", plain, mode)
+        see_pictures_of(world_checkpoint(folder / "pretrained_model", plain, mode), 64)
     build_embedded_encoder(ENCODER, seal_encoder(toy, ENCODER))
     return root
+
+
+def see_pictures_of(checkpoint, size):
+    """Let a checkpoint be one that was trained on pictures of ``size`` x ``size`` pixels."""
+    config = json.loads((checkpoint / "config.json").read_text())
+    for feature in config["input_features"].values():
+        if feature["type"] == "VISUAL":
+            feature["shape"] = [3, size, size]
+    (checkpoint / "config.json").write_text(json.dumps(config))
 
 
 def seal_encoder(toy, spec):
@@ -65,16 +74,17 @@ def roll(tree, tmp_path, monkeypatch):
     """Run the stage; gives its records without wall time, and what the simulator saw."""
     monkeypatch.setattr(stage, "Environment", WatchedEnvironment)
 
-    def run(trained, memory, states=(30,), name="cell"):
+    def run(trained, memory, states=(30,), name="cell", **simulator):
         WATCHED.clear()
-        sim = SimSpec(
-            suite="libero_spatial",
-            assets="embedded",
-            assets_digest=assets_digest("embedded"),
-            camera_size=64,
-            render="fast",
-            settle_steps=2,
-        )
+        settings = {
+            "suite": "libero_spatial",
+            "assets": "embedded",
+            "assets_digest": assets_digest("embedded"),
+            "camera_size": 64,
+            "render": "fast",
+            "settle_steps": 2,
+        }
+        sim = SimSpec(**settings | simulator)
         spec = RolloutSpec(
             sim=sim, task=0, memory=memory, init_states=states, repeats=1, n_action_steps=6, num_steps=2, horizon=14
         )
@@ -136,5 +146,19 @@ def test_another_encoder_is_refused(roll, tree):
 
 
 def test_an_initial_state_that_does_not_exist_is_named(roll):
-    with pytest.raises(UserError, match="no initial state 77"):
+    with pytest.raises(UserError, match=r"rollouts\.init_states: .* no initial state 77"):
         roll("disabled", "disabled", states=(77,))
+
+
+@pytest.mark.parametrize(("trained", "memory"), [("disabled", "disabled"), ("zero", "zero"), ("pred", "pred")])
+def test_pictures_of_another_size_than_in_training_are_refused_in_every_arm(roll, trained, memory):
+    message = r"simulator\.camera_size is 128, but .* on observation\.images\.image of 64x64 pixels"
+    with pytest.raises(UserError, match=message):
+        roll(trained, memory, camera_size=128)
+    assert WATCHED == []
+
+
+def test_other_assets_than_the_planned_ones_are_refused(roll):
+    with pytest.raises(UserError, match=r"simulator\.assets: .* but it was 0{16} when the study was planned"):
+        roll("disabled", "disabled", assets_digest="0" * 16)
+    assert WATCHED == []

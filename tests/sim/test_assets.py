@@ -5,9 +5,21 @@ import time
 from pathlib import Path
 
 import pytest
+from support.hub_cache import COMMITS, use_hub
+from support.sim_specs import sim_spec
 
 from world_modality.errors import UserError
-from world_modality.sim.assets import EMBEDDED, EXPECTED_FOLDERS, assets_digest, folder_digest, resolve_assets
+from world_modality.sim.assets import (
+    EMBEDDED,
+    EXPECTED_FOLDERS,
+    HUB_REPOSITORY,
+    assets_digest,
+    open_assets,
+    pin_assets,
+    resolve_assets,
+)
+from world_modality.store import files as store_files
+from world_modality.store.files import folder_digest
 
 
 @pytest.fixture
@@ -20,9 +32,9 @@ def test_a_copy_elsewhere_has_the_same_digest(copy: Path) -> None:
     assert resolve_assets(str(copy)) == copy
 
 
-def test_digest_is_sixteen_hex_digits() -> None:
-    assert len(assets_digest("embedded")) == 16
-    assert int(assets_digest("embedded"), 16) >= 0
+def test_the_embedded_assets_are_those_that_results_name() -> None:
+    """Results hold this digest: changing an embedded asset costs every result that was made with it."""
+    assert assets_digest("embedded") == "55a0c9b53cb27f2f"
 
 
 @pytest.mark.parametrize("change", ["content", "name", "new", "gone", "moved"])
@@ -43,6 +55,55 @@ def test_every_change_changes_the_digest(copy: Path, change: str) -> None:
         file.write_text(other_text)
         other.write_text(text)
     assert folder_digest(copy) != before
+
+
+def test_what_is_hidden_does_not_count(copy: Path) -> None:
+    (copy / ".DS_Store").touch()
+    (copy / ".git").mkdir()
+    (copy / ".git" / "HEAD").write_text("ref")
+    assert assets_digest(str(copy)) == assets_digest("embedded")
+
+
+def test_a_folder_that_has_not_changed_is_read_once(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "digests.json"
+    first = assets_digest(str(copy), cache)
+    monkeypatch.setattr(store_files, "file_digest", lambda path: pytest.fail(f"{path} was read again"))
+    assert assets_digest(str(copy), cache) == first
+
+
+def test_assets_that_changed_since_the_plan_are_refused(copy: Path) -> None:
+    spec = sim_spec().model_copy(update={"assets": str(copy), "assets_digest": assets_digest(str(copy))})
+    assert open_assets(spec) == copy
+    assert open_assets(spec.model_copy(update={"assets": "embedded"})) == EMBEDDED
+    (copy / "scenes" / "new.xml").write_text("<mujoco/>")
+    with pytest.raises(
+        UserError, match=rf"simulator.assets: .* but it was {spec.assets_digest} when the study was pla"
+    ):
+        open_assets(spec)
+
+
+def test_jobs_read_the_commit_that_was_planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = use_hub(tmp_path / "hub", monkeypatch)
+    old, new, other = COMMITS[:3]
+    planned = hub.add(HUB_REPOSITORY, old, EMBEDDED, repo_type="dataset")
+    source = pin_assets("hub")
+    assert (source, assets_digest(source)) == (f"hub@{old}", old[:16])
+    hub.add(HUB_REPOSITORY, new, EMBEDDED, repo_type="dataset")  # somebody uploads, and somebody downloads it
+    hub.commits[HUB_REPOSITORY, "main"] = other
+    spec = sim_spec().model_copy(update={"assets": source, "assets_digest": old[:16]})
+    assert open_assets(spec) == planned
+    assert hub.asked == []
+    with pytest.raises(UserError, match="when the study was planned"):
+        open_assets(spec.model_copy(update={"assets": f"hub@{new}"}))
+
+
+def test_a_commit_needs_no_look_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = use_hub(tmp_path / "hub", monkeypatch)
+    assert pin_assets(f"hub@{COMMITS[0]}") == f"hub@{COMMITS[0]}"
+    assert assets_digest(f"hub@{COMMITS[0]}") == COMMITS[0][:16]
+    assert hub.asked == []
 
 
 def test_a_missing_folder_is_one_sentence(tmp_path: Path) -> None:
@@ -71,14 +132,14 @@ def test_the_hub_offline_is_one_sentence_unless_it_is_known(tmp_path: Path) -> N
 from world_modality.errors import UserError
 from world_modality.sim.assets import assets_digest, resolve_assets
 print(assets_digest("hub@seen"))
-for act in (resolve_assets, assets_digest):
-    for source in ("hub", "hub@0123456789abcdef0123456789abcdef01234567"):
-        try:
-            act(source)
-        except UserError as error:
-            assert "lerobot/libero-assets" in str(error) and "network" in str(error), error
-        else:
-            raise SystemExit("no error")
+pinned = "hub@0123456789abcdef0123456789abcdef01234567"
+for act, source in ((resolve_assets, "hub"), (assets_digest, "hub"), (resolve_assets, pinned)):
+    try:
+        act(source)
+    except UserError as error:
+        assert "lerobot/libero-assets" in str(error) and "network" in str(error), error
+    else:
+        raise SystemExit("no error")
 """
     assert run_offline(code, tmp_path).strip() == "fedcba9876543210"
 

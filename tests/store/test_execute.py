@@ -19,6 +19,7 @@ from world_modality.store.layout import StageFolder, stage_folder
 from world_modality.store.lock import is_locked
 from world_modality.store.record import read_record
 from world_modality.store.request import Input
+from world_modality.store.stage import Facts, StageContext
 
 
 @pytest.fixture
@@ -132,6 +133,53 @@ def test_done_and_artifact_removed_means_run_again(tmp_path: Path, folder: Stage
     (folder.artifact / "units.txt").unlink()
     assert run(tmp_path)
     assert len(units(folder)) == UNITS
+
+
+LEFTOVERS = (".units.txt.7.0123abcd.tmp", "sub/.shard.npy.123.89abcdef.tmp")
+
+
+def test_leftovers_of_a_killed_attempt_are_not_sealed(tmp_path: Path, folder: StageFolder) -> None:
+    for place in (folder.artifact, folder.work):
+        for name in LEFTOVERS:
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            (place / name).write_text("half")
+    left_in_work: list[str] = []
+
+    def look(spec: object, context: StageContext) -> Facts:
+        left_in_work.extend(path.name for path in context.work.rglob("*.tmp"))
+        return count(spec, context)
+
+    execute(tmp_path, request(), look, cores=1, stream=io.StringIO())
+    assert left_in_work == []
+    record = read_record(folder.done)
+    assert record is not None
+    assert list(record.files) == ["units.txt"]
+
+
+def test_leftovers_of_a_killed_worker_are_not_sealed(tmp_path: Path, folder: StageFolder) -> None:
+    def litter(spec: object, context: StageContext) -> Facts:
+        (context.artifact / LEFTOVERS[0]).write_text("half")
+        return count(spec, context)
+
+    execute(tmp_path, request(), litter, cores=1, stream=io.StringIO())
+    assert [path.name for path in folder.artifact.iterdir()] == ["units.txt"]
+
+
+def test_the_time_of_failed_attempts_counts(tmp_path: Path, folder: StageFolder) -> None:
+    def fail(spec: object, context: StageContext) -> Facts:
+        time.sleep(0.3)
+        raise ZeroDivisionError
+
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            execute(tmp_path, request(), fail, cores=1, stream=io.StringIO())
+    stream = io.StringIO()
+    execute(tmp_path, request(), count, cores=1, stream=stream)
+    record = read_record(folder.done)
+    assert record is not None
+    assert 0.59 < record.wall_seconds < 10
+    assert stream.getvalue().rstrip().endswith(" over 3 attempts")
+    assert not folder.seconds.exists()
 
 
 def test_a_stage_that_leaves_nothing_is_not_sealed(tmp_path: Path, folder: StageFolder) -> None:

@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 
 from world_modality.store.layout import stage_folder
-from world_modality.store.links import link_files, link_stage
+from world_modality.store.links import link_all, link_stage
 from world_modality.store.progress import Progress, format_seconds
 
 
@@ -26,8 +26,44 @@ def test_report_files_lie_beside_the_links(tmp_path: Path) -> None:
     artifact = stage_folder(tmp_path, "report", "a" * 16).artifact
     artifact.mkdir(parents=True)
     (artifact / "table.md").write_text("table")
-    link_files(tmp_path, "study", "report", "a" * 16)
+    link_all(tmp_path, "study", {"report": ("report", "a" * 16)}, unfold="report")
     assert (tmp_path / "by-name" / "study" / "table.md").read_text() == "table"
+    assert (tmp_path / "by-name" / "study" / "report" / "table.md").read_text() == "table"
+
+
+def test_names_that_no_longer_hold_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / "by-name" / "study"
+    keys = {name: key * 16 for name, key in zip(("E0", "E1", "report"), "abc", strict=True)}
+    for key in keys.values():
+        for stage in ("train", "report"):
+            artifact = stage_folder(tmp_path, stage, key).artifact
+            artifact.mkdir(parents=True)
+            (artifact / "table.md").write_text(key)
+    before = {f"train/{name}": ("train", keys[name]) for name in ("E0", "E1")}
+    link_all(tmp_path, "study", {**before, "old/deep/E0": ("train", keys["E0"])}, unfold="report")
+    link_all(tmp_path, "study", {**before, "report": ("report", keys["report"])}, unfold="report")
+    assert (folder / "table.md").read_text() == keys["report"]
+    assert not (folder / "old").exists()
+
+    mine = folder / "train" / "best"
+    mine.symlink_to("E0")
+    (folder / "elsewhere").symlink_to(tmp_path)
+    (folder / "train" / "notes.txt").write_text("mine")
+    (folder / "train" / ".E0.0123abcd").symlink_to("../../../train/" + keys["E0"] + "/artifact")  # left by a kill
+    link_all(tmp_path, "study", {"train/E0": ("train", keys["E1"])}, unfold="report")
+    left = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+    assert left == ["elsewhere", "train", "train/E0", "train/best", "train/notes.txt"]
+    assert (folder / "train" / "E0").resolve().parent.name == keys["E1"]
+    assert (stage_folder(tmp_path, "report", keys["report"]).artifact / "table.md").exists()
+
+
+def test_a_name_may_become_a_folder(tmp_path: Path) -> None:
+    artifact = stage_folder(tmp_path, "train", "a" * 16).artifact
+    artifact.mkdir(parents=True)
+    link_all(tmp_path, "study", {"train": ("train", "a" * 16)}, unfold="report")
+    link_all(tmp_path, "study", {"train/E0": ("train", "a" * 16)}, unfold="report")
+    assert not (tmp_path / "by-name" / "study" / "train").is_symlink()
+    assert list(artifact.iterdir()) == []
 
 
 def test_progress_is_throttled_and_estimates_from_this_attempt(tmp_path: Path) -> None:

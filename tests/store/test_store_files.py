@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import string
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from world_modality.store import files
-from world_modality.store.files import folder_digest, write_atomically
+from world_modality.store.files import folder_digest, remove_leftovers, write_atomically
 from world_modality.store.keys import canonical_json, digest_of, stage_key
 
 JSON = st.recursive(
@@ -62,6 +64,27 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert [each.name for each in path.parent.iterdir()] == ["file"]
+
+
+KILLED_WRITER = """
+import os, signal, sys
+from pathlib import Path
+from world_modality.store import files
+files.os.fsync = lambda handle: os.kill(os.getpid(), signal.SIGKILL)
+files.write_atomically(Path(sys.argv[1]), b"torn")
+"""
+
+
+def test_leftovers_of_killed_writers_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "table.md"
+    write_atomically(path, b"whole")
+    others = (".hidden", ".config.7.tmp", "table.md.12.0123abcd.tmp", ".0123abcd.tmp", "~table")
+    for name in others:
+        (tmp_path / "deep" / name).touch()
+    subprocess.run([sys.executable, "-c", KILLED_WRITER, str(path)], check=False)
+    assert len(list(path.parent.iterdir())) == len(others) + 2
+    remove_leftovers(tmp_path)
+    assert sorted(each.name for each in path.parent.iterdir()) == sorted([*others, "table.md"])
 
 
 @pytest.fixture

@@ -56,6 +56,7 @@ CHANGES = {
         LATENTS | WORLD_ARMS,
     ),
     "training steps": ((("steps: 10\n", "steps: 20\n"),), ARMS),
+    "CPU threads of the trainings": ((("batch_size: 2", "batch_size: 2\n  threads: 3"),), ARMS),
     "learning rate of the world modules": ((("batch_size: 2", "batch_size: 2\n  world_lr: 5e-4"),), WORLD_ARMS),
     "more demonstrations": ((("{per_task: 2,", "{per_task: 3,"),), DEMOS | FROM_DATA),
     "more relabelled episodes": ((("{per_task: 1,", "{per_task: 2,"),), RELABEL | FROM_DATA),
@@ -204,6 +205,13 @@ def inputs_of(graph: Graph, name: str) -> dict[str, list[str]]:
     for each in graph.stages[graph.names[name]].inputs:
         found.setdefault(each.role, []).append(names[each.key])
     return found
+
+
+def test_every_training_uses_the_studys_threads(tmp_path: Path) -> None:
+    text = edited(("batch_size: 2", "batch_size: 2\n  threads: 3")) + PRETRAIN
+    threads = [request.address["threads"] for request in graph_of(tmp_path, text).of("train")]
+    assert threads == [3] * 9
+    assert {request.address["threads"] for request in graph_of(tmp_path).of("train")} == {2}
 
 
 def test_rounds_of_pretraining_build_on_each_other(pretrained: Graph) -> None:

@@ -9,8 +9,14 @@ from support.small_study import SMALL_STUDY, edited
 
 from world_modality.errors import UserError
 from world_modality.study.load import load_study
+from world_modality.study.shapes import PolicyShape
 
 MODES = "disabled, zero, pred, random"
+
+LAUGHS = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
+    f"{name}: &{name} [*{last}, *{last}, *{last}, *{last}, *{last}, *{last}, *{last}, *{last}, *{last}, *{last}]\n"
+    for last, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
 
 CASES = {
     "unknown top-level key": (
@@ -150,6 +156,18 @@ CASES = {
         ("seeds: [0, 1]", "seeds: 3"),
         "study.yaml:15: training.seeds: must be a list, not 3",
     ),
+    "a seed that numpy's generator does not take": (
+        ("seeds: [0, 1]", "seeds: [0, 4294967296]"),
+        "study.yaml:15: training.seeds[1]: must be less than 4294967296, not 4294967296",
+    ),
+    "such a seed of the demonstrations": (
+        ("per_task: 2,", "per_task: 2, seed: 4294967296,"),
+        "study.yaml:7: data.demonstrations.seed: must be less than 4294967296, not 4294967296",
+    ),
+    "no threads": (
+        ("batch_size: 2", "batch_size: 2\n  threads: 0"),
+        "study.yaml:15: training.threads: must be greater than 0, not 0",
+    ),
     "warm-up longer than training": (
         ("batch_size: 2", "batch_size: 2\n  warmup_steps: 11"),
         "study.yaml:15: training.warmup_steps: must be at most training.steps (10)",
@@ -199,6 +217,59 @@ CASES = {
         ("prophet_width: 128", "prophet_width: 100"),
         "study.yaml:10: world.prophet_width: 100 is not a multiple of world.heads (8)",
     ),
+    "heads that do not divide the action expert": (
+        ("prophet_width: 128,", "prophet_width: 128, heads: 64,"),
+        "study.yaml:10: world.heads: 64 does not divide the width of the policy's action expert (96); choose one of "
+        "1, 2, 4, 8, 16, 32",
+    ),
+    "more actions rolled out than predicted": (
+        ("  num_steps: 5", "  n_action_steps: 40"),
+        "study.yaml:23: rollouts.n_action_steps: 40 exceeds the policy's chunk of 10 actions",
+    ),
+    "more actions trained than predicted": (
+        ("  seeds: [0, 1]", "  n_action_steps: 40\n  seeds: [0, 1]"),
+        "study.yaml:15: training.n_action_steps: 40 exceeds the policy's chunk of 10 actions",
+    ),
+    "blocks longer than predicted": (
+        ("{per_task: 1, init_states: 0-9}", "{per_task: 1, init_states: 0-9, block_steps: 11}"),
+        "study.yaml:8: data.relabel.block_steps: 11 exceeds the policy's chunk of 10 actions",
+    ),
+    "pictures that the patches do not tile": (
+        ("image_size: 64", "image_size: 65"),
+        "study.yaml:9: encoder.image_size: 65 is not a multiple of the encoder's patch of 16; choose 64 or 80",
+    ),
+    "pictures smaller than a patch": (
+        ("image_size: 64", "image_size: 15"),
+        "study.yaml:9: encoder.image_size: 15 is not a multiple of the encoder's patch of 16; choose 16",
+    ),
+    "a camera of one pixel": (
+        ("horizon: 220", "camera_size: 1"),
+        "study.yaml:4: simulator.camera_size: must be at least 64, not 1",
+    ),
+    "a camera of a hundred million pixels": (
+        ("horizon: 220", "camera_size: 10000"),
+        "study.yaml:4: simulator.camera_size: must be at most 1024, not 10000",
+    ),
+    "a number that overflows": (
+        ("batch_size: 2", "batch_size: 2\n  lr: 1e999"),
+        "study.yaml:15: training.lr: must be a finite number, not Infinity",
+    ),
+    "a whole number that overflows": (
+        ("batch_size: 2", f"batch_size: 2\n  lr: 1{'0' * 400}"),
+        "study.yaml:15: training.lr: must be a finite number, not 1000000000000000000000000000000000000...",
+    ),
+    "infinity where zero is allowed": (
+        ("per_task: 2,", "per_task: 2, noise: 1e999,"),
+        "study.yaml:7: data.demonstrations.noise: must be a finite number, not Infinity",
+    ),
+    "not a number": (
+        ("horizon: 8", "gate_init: !!float nan"),
+        "study.yaml:10: world.gate_init: must be a finite number, not NaN",
+    ),
+    "a range without end": (
+        ("init_states: 30-33", "init_states: 30-999999999"),
+        "study.yaml:21: rollouts.init_states: 50 is not an initial state; choose from 0-49",
+    ),
     "pretraining of a finished policy": (
         ("policy: {source: scratch}\n", "policy: {source: embedded}\npretrain: [{demonstrations: 5, steps: 9}]\n"),
         "study.yaml:12: pretrain: needs policy.source scratch, not embedded",
@@ -222,6 +293,42 @@ CASES = {
         ("  steps: 10\n", "\tsteps: 10\n"),
         "study.yaml:13: not valid YAML: found character '\\t' that cannot start any token",
     ),
+    "an alias inside of itself": (
+        ("{memory: zero}", "&a {memory: *a}"),
+        "study.yaml:18: not valid YAML: an alias stands inside of what it repeats",
+    ),
+    "a word that is asked to be a number": (
+        ("batch_size: 2", "batch_size: !!int two"),
+        "study.yaml:14: not valid YAML: 'two' cannot be read as int",
+    ),
+    "a word that is asked to be true or false": (
+        ("batch_size: 2", "batch_size: 2\n  train_vision: !!bool maybe"),
+        "study.yaml:15: not valid YAML: 'maybe' cannot be read as bool",
+    ),
+    "a number of five thousand digits": (
+        ("batch_size: 2", "batch_size: " + "9" * 5000),
+        f"study.yaml:14: not valid YAML: '{'9' * 37}...' cannot be read as int",
+    ),
+    "a date": (
+        ("batch_size: 2", "batch_size: !!timestamp 2026-13-40"),
+        "study.yaml:14: not valid YAML: the tag 'timestamp' has no place in a study",
+    ),
+    "an object of Python": (
+        ("batch_size: 2", "batch_size: !!python/object:os.system ls"),
+        "study.yaml:14: not valid YAML: the tag 'python/object:os.system' has no place in a study",
+    ),
+    "an escape beyond Unicode": (
+        ("batch_size: 2", 'batch_size: "\\UFFFFFFFF"'),
+        "study.yaml:14: not valid YAML: an escape or a number that does not exist",
+    ),
+    "an escaped NUL in a path": (
+        ("assets: embedded", 'assets: "\\0"'),
+        "study.yaml:4: not valid YAML: the character U+0000 is not allowed",
+    ),
+    "half a surrogate pair": (
+        ("assets: embedded", 'assets: "\\ud800"'),
+        "study.yaml:4: not valid YAML: the character U+D800 is not allowed",
+    ),
 }
 
 
@@ -243,11 +350,20 @@ def test_one_sentence(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ("- a list\n", "study.yaml:1: a study is a mapping of keys to values"),
         ("just words\n", "study.yaml:1: a study is a mapping of keys to values"),
         ("? [a, b]\n: 1\n", "study.yaml:1: not valid YAML: a key must be a plain word"),
+        ("study: a\n<<: {suite: b}\n", "study.yaml:2: not valid YAML: a key must be a plain word"),
+        ("&a {heads: *a}\n", "study.yaml:1: not valid YAML: an alias stands inside of what it repeats"),
+        ("study: a\nsuite: \0\n", "study.yaml:2: not valid YAML: the character U+0000 is not allowed"),
+        ("study: " + "[" * 3000, "study.yaml:1: not valid YAML: nested too deeply"),
+        ("study: " + "[" * 30 + "]" * 30, "study.yaml:1: not valid YAML: nested too deeply"),
+        (LAUGHS, "study.yaml:1: not valid YAML: more than 10000 values"),
+        (b"study: a\nsuite: \xff\n", "study.yaml:2: cannot be read as text (invalid start byte); save it as UTF-8"),
     ],
 )
-def test_files_that_are_no_study(text: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_are_no_study(
+    text: str | bytes, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("study.yaml").write_text(text)
+    Path("study.yaml").write_bytes(text.encode() if isinstance(text, str) else text)
     with pytest.raises(UserError) as caught:
         load_study(Path("study.yaml"))
     assert str(caught.value) == expected
@@ -259,23 +375,53 @@ def test_missing_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         load_study(Path("nowhere.yaml"))
 
 
-def test_binary_file(tmp_path: Path) -> None:
-    path = tmp_path / "study.yaml"
-    path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match="cannot be read as text"):
-        load_study(path)
+def test_a_folder_is_no_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("studies").mkdir()
+    with pytest.raises(UserError, match=r"^studies: is a folder, not a study file$"):
+        load_study(Path("studies"))
 
 
-@pytest.mark.parametrize("section", ["training", "rollouts"])
-def test_more_actions_than_the_policy_predicts(section: str, tmp_path: Path) -> None:
+def test_links_that_go_round_in_a_circle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("study.yaml").symlink_to("study.yaml")
+    with pytest.raises(UserError, match=r"^study\.yaml: cannot be read as text "):
+        load_study(Path("study.yaml"))
+
+
+FOLDER_POLICY = ("policy: {source: scratch}", "policy: {source: folder, path: policy}")
+
+
+@pytest.mark.parametrize(
+    ("shape", "edit", "expected"),
+    [
+        (
+            PolicyShape(9, 96),
+            ("  num_steps: 5", "  num_steps: 5"),
+            "training.n_action_steps: 10 exceeds .* chunk of 9 ",
+        ),
+        (PolicyShape(50, 96), ("  num_steps: 5", "  n_action_steps: 51"), "rollouts.n_action_steps: 51 exceeds"),
+        (
+            PolicyShape(50, 720),
+            ("horizon: 8", "heads: 32"),
+            r"world.heads: 32 .*\(720\); choose one of 1, 2, 4, 8, 16$",
+        ),
+    ],
+)
+def test_what_a_folders_policy_cannot_do(
+    shape: PolicyShape, edit: tuple[str, str], expected: str, tmp_path: Path
+) -> None:
     path = tmp_path / "study.yaml"
-    key = "n_action_steps: 20"
-    old, new = {
-        "training": ("  seeds: [0, 1]", f"  {key}\n  seeds: [0, 1]"),
-        "rollouts": ("  num_steps: 5", f"  {key}"),
-    }[section]
-    path.write_text(edited((old, new)))
+    path.write_text(edited(FOLDER_POLICY, edit))
     file = load_study(path)
-    file.check_chunk(50)
-    with pytest.raises(UserError, match=rf"{section}\.n_action_steps: 20 exceeds the policy's chunk of 10 actions$"):
-        file.check_chunk(10)
+    with pytest.raises(UserError, match=expected):
+        file.check_policy(shape)
+
+
+def test_heads_are_free_without_a_world_memory_or_a_known_width(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(edited(FOLDER_POLICY, ("horizon: 8", "heads: 64")))
+    load_study(path).check_policy(PolicyShape(50, None))
+    arms = SMALL_STUDY[SMALL_STUDY.index("arms:") : SMALL_STUDY.index("rollouts:")]
+    path.write_text(edited(("horizon: 8", "heads: 64"), (arms, "arms: {E0: {memory: disabled}}\n")))
+    load_study(path)

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.small_study import SMALL_STUDY, edited
+from support.small_study import FIXED_SOURCES, SMALL_STUDY, edited
 
 from world_modality.study.load import load_study
-from world_modality.study.slices import blocks, optim_spec, round_optim_spec
+from world_modality.study.slices import blocks, dataset_spec, optim_spec, round_optim_spec
 from world_modality.study.study import Rollouts, Study
 
 
@@ -70,3 +70,17 @@ def test_a_round_takes_over_everything_but_the_schedule(tmp_path: Path) -> None:
 def test_horizon_is_the_suites_unless_given(tmp_path: Path) -> None:
     assert study_of(tmp_path, SMALL_STUDY).horizon == 220
     assert study_of(tmp_path, edited((", horizon: 220}", "}"))).horizon == 280
+
+
+@pytest.mark.parametrize(
+    ("data", "fps"),
+    [
+        ("source: scripted\n  demonstrations: {per_task: 1, init_states: 0-9}", 10),
+        ("{source: hub, repo_id: lerobot/libero, revision: main}", None),
+        ("{source: folder, path: data}", None),
+    ],
+)
+def test_only_data_made_here_is_given_a_rate(tmp_path: Path, data: str, fps: int | None) -> None:
+    start, end = SMALL_STUDY.index("  source: scripted"), SMALL_STUDY.index("encoder:")
+    study = study_of(tmp_path, SMALL_STUDY[:start] + f"  {data}\n" + SMALL_STUDY[end:])
+    assert dataset_spec(study, FIXED_SOURCES).fps == fps

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from world_modality.data.episode_file import EpisodeFile, EpisodeInfo
 from world_modality.data.pictures import encode_png
+from world_modality.encoders.encoder import Encoder
 from world_modality.store.progress import Progress
 from world_modality.store.stage import StageContext
 from world_modality.study.specs import EncoderSpec
@@ -55,6 +56,13 @@ def drawn_episode(length: int, *, number: int = 0, size: int = 256, task: str = 
         state=np.full((length, 8), number, np.float32) + 0.01 * steps,
         action=np.tanh(steps - number + np.linspace(-1, 1, 7, dtype=np.float32)),
     )
+
+
+def encode_clips(encoder: Encoder, clips: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Latents float32 [N, D] of clips uint8 [N, m, H, W, 3] that share no frame, oldest frame first."""
+    count, frames = clips.shape[:2]
+    prepared = encoder.prepare(clips.reshape(count * frames, *clips.shape[2:]))
+    return encoder.encode_prepared(prepared, np.arange(count * frames).reshape(count, frames))
 
 
 def stage_context(folder: Path, **inputs: Path | tuple[Path, ...]) -> StageContext:

@@ -67,3 +67,4 @@ def finished_units(root: Path) -> int:
 STAGES = ("policy", "encoder", "demos", "relabel", "dataset", "latents", "train", "rollout", "report")
 RUNNERS = dict.fromkeys(STAGES, run)
 FAILING = RUNNERS | {"policy": fail}
+UNTRAINABLE = RUNNERS | {"train": fail}

@@ -18,6 +18,7 @@ SHORT_STUDY = edited(
     ("  E1: {memory: zero}\n", ""),
     (", ablations: [zero, random]", ""),
 )
+SNAKEMAKE = ["-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile"), "--configfile", "study.yaml"]
 SHORT_STAGES = 10  # policy, encoder, demos, dataset, latents, 2 trainings, 2 rollouts, report
 
 
@@ -41,12 +42,15 @@ class Tree:
 
     def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Plain Snakemake, as someone types it who never heard of `wm`."""
-        command = ["-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile"), "--configfile", "study.yaml"]
-        return self._run([*command, *arguments], check)
+        return self._run([*SNAKEMAKE, *arguments], check)
 
     def wm(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """`wm`."""
+        """`wm`, with the study named."""
         return self._run(self.wm_command(*arguments), check)
+
+    def wm_without_study(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """`wm`, as someone types it who does not name the study."""
+        return self._run(["-m", "world_modality.cli.main", *arguments], check)
 
     def copy(self, folder: Path) -> Tree:
         """The same study and results elsewhere, without Snakemake's memory of them and with files' ages reversed."""
@@ -66,10 +70,10 @@ class Tree:
     def wm_command(self, *arguments: str) -> list[str]:
         return ["-m", "world_modality.cli.main", *arguments, "--study", "study.yaml"]
 
-    def start(self, *arguments: str, seconds: float) -> subprocess.Popen[bytes]:
-        """`wm` in a process group of its own, with slow stages."""
+    def start(self, *arguments: str, seconds: float, plain: bool = False) -> subprocess.Popen[bytes]:
+        """`wm`, or plain Snakemake, in a process group of its own, with slow stages."""
         return subprocess.Popen(
-            [sys.executable, *self.wm_command(*arguments)],
+            [sys.executable, *([*SNAKEMAKE, *arguments] if plain else self.wm_command(*arguments))],
             cwd=self.folder,
             env=self.environment | {"FAKE_STAGE_SECONDS": str(seconds)},
             stdout=subprocess.DEVNULL,

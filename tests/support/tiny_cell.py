@@ -32,7 +32,10 @@ ENCODER = EncoderSpec(
 
 
 def train_spec(memory: TrainMode, *, steps: int = 12, batch_size: int = 4, seed: int = 0) -> TrainSpec:
-    """A spec of few steps; one epoch of the tiny dataset is 12 steps of 4."""
+    """A spec of few steps; one epoch of the tiny dataset is 12 steps of 4.
+
+    As in every study, ``world_lr`` without a memory is the default one, whatever arms with a memory use.
+    """
     optim = OptimSpec(
         steps=steps,
         batch_size=batch_size,
@@ -42,11 +45,11 @@ def train_spec(memory: TrainMode, *, steps: int = 12, batch_size: int = 4, seed:
         decay_lr=1e-5,
         weight_decay=1e-4,
         grad_clip=1.0,
-        world_lr=1e-2,
+        world_lr=1e-3 if memory == "disabled" else 1e-2,
         train_vision=True,
     )
     world = None if memory == "disabled" else WORLD
-    return TrainSpec(memory=memory, world=world, optim=optim, seed=seed, n_action_steps=5)
+    return TrainSpec(memory=memory, world=world, optim=optim, seed=seed, threads=1, n_action_steps=5)
 
 
 def build_inputs(root: Path, *, size: int = 32) -> dict[str, tuple[Path, ...]]:

@@ -22,6 +22,7 @@ from lerobot_policy_world_modality.backbones.build import SIZES, build_backbone,
 from lerobot_policy_world_modality.convert import convert
 from lerobot_policy_world_modality.modeling_smolvla_world import SmolVLAWorldPolicy
 from lerobot_policy_world_modality.processor_smolvla_world import make_smolvla_world_pre_post_processors
+from world_modality.data.episodes import dataset_fingerprint
 from world_modality.latents.cache import write_cache
 from world_modality.study.specs import EncoderSpec
 
@@ -113,7 +114,7 @@ def save_tiny_latents(folder: Path, metadata: Any, seed: int = 0) -> Path:
         (sum(lengths), LATENT_DIM),
         camera="image",
         encoder=ENCODER,
-        dataset_fingerprint="0" * 16,
+        dataset_fingerprint=dataset_fingerprint(Path(metadata.root)),
     )
     return folder
 

@@ -35,7 +35,7 @@ CALLS = {  # in a training of 3 steps with a log line at each and no time to sav
 
 
 def hooks() -> Hooks:
-    return Hooks(log=logging.NullHandler(), clock=SaveClock(1e9), statistics={}, threads=1)
+    return Hooks(log=logging.NullHandler(), clock=SaveClock(1e9), statistics={}, threads=1, decoders=1)
 
 
 def test_lerobot_calls_each_hook_as_often_as_expected(

@@ -5,6 +5,8 @@ import logging
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from lerobot.utils.logging_utils import AverageMeter, MetricsTracker
 
 from world_modality.errors import UserError
@@ -52,8 +54,16 @@ def test_rewind_drops_later_lines_and_a_torn_one(tmp_path: Path) -> None:
     assert read_metrics(path) == [{"step": 1}, {"step": 2}]
 
 
+@given(st.integers(1, 200_000))
+def test_the_last_step_has_a_line(steps: int) -> None:
+    interval = log_interval(steps)
+    assert steps % interval == 0
+    assert 1 <= interval <= 100
+    assert steps // interval >= min(steps, 50)
+
+
 def test_interval_and_summary() -> None:
-    assert [log_interval(steps) for steps in (1, 12, 500, 50_000)] == [1, 1, 10, 100]
+    assert [log_interval(steps) for steps in (1, 12, 299, 300, 500, 50_000)] == [1, 1, 1, 6, 10, 100]
     assert summarise({"loss": 0.0824}) == "loss 0.0824"
     line = {"loss": 1.0, "world_cos": 0.414, "world_cos_persistence": 0.38, "world_gate": 0.0061}
     assert summarise(line) == "loss 1  world_cos 0.41 (persistence 0.38)  gate 0.0061"

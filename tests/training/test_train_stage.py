@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,11 +14,13 @@ from support.tiny_cell import cell_context, train_spec
 
 from world_modality.errors import UserError
 from world_modality.store.progress import Progress
+from world_modality.study.arms import require_comparable, undeclared_differences
 from world_modality.study.specs import TrainMode
 from world_modality.training import checkpoints, stage
-from world_modality.training.checkpoints import complete_checkpoints
-from world_modality.training.compare_arms import MODE_KEYS, memory_keys, undeclared_differences
+from world_modality.training.checkpoints import complete_checkpoints, require_finite
+from world_modality.training.compare_arms import resolved_settings
 from world_modality.training.metrics import read_metrics
+from world_modality.training.stage import METRICS
 from world_modality.training.statistics import start_statistics
 
 Inputs = dict[str, tuple[Path, ...]]
@@ -28,7 +31,7 @@ def weights(artifact: Path) -> dict[str, torch.Tensor]:
     return load_file(artifact / "pretrained_model" / "model.safetensors")
 
 
-def arm(artifact: Path) -> dict[str, object]:
+def arm(artifact: Path) -> dict[str, Any]:
     return json.loads((artifact / "arm.json").read_text())
 
 
@@ -57,10 +60,65 @@ def test_progress_tells_step_loss_and_memory(trained: Trained) -> None:
 
 
 def test_arms_differ_in_the_memory_alone(trained: Trained) -> None:
-    plain, zero, predicted = (arm(trained(memory)) for memory in ("disabled", "zero", "pred"))
-    assert undeclared_differences(plain, predicted, memory_keys()) == []
-    assert undeclared_differences(zero, predicted, MODE_KEYS) == []
-    assert [each.key for each in undeclared_differences(zero, predicted, ())] == ["policy.world_memory_mode_train"]
+    """Although the world modules of E1 and E2 learn at another rate than the one that E0 has no use for."""
+    arms = {memory: arm(trained(memory)) for memory in ("disabled", "zero", "pred")}
+    assert arms["disabled"]["policy"]["world_lr"] != arms["zero"]["policy"]["world_lr"]
+    require_comparable(arms, resolved_settings(), "")
+    found = undeclared_differences(arms["zero"], arms["pred"], ())
+    assert [each.key for each in found] == ["policy.world_memory_mode_train"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"world_heads": 8, "world_prophet_width": 512}, "zero and pred .*world_heads is 2 against 8; .*_width is 16"),
+        ({"world_lr": 1e-4}, "zero and pred .*: policy.world_lr is 0.01 against 0.0001;"),
+        ({"device": "cuda"}, "disabled and pred .*: policy.device is 'cpu' against 'cuda';"),
+    ],
+)
+def test_two_memories_must_be_alike_and_trained_alike(trained: Trained, settings: dict[str, Any], named: str) -> None:
+    arms = {memory: arm(trained(memory)) for memory in ("disabled", "zero", "pred")}
+    arms["pred"]["policy"] |= settings
+    with pytest.raises(UserError, match=named):
+        require_comparable(arms, resolved_settings(), "")
+
+
+def test_the_study_decides_the_threads_and_not_the_cores(inputs: Inputs, tmp_path: Path) -> None:
+    found = {}
+    for threads, cores in ((1, 1), (1, 2), (2, 1)):
+        context = cell_context(tmp_path / f"{threads}-{cores}", inputs, memory="disabled")
+        spec = train_spec("disabled", steps=2).model_copy(update={"threads": threads})
+        facts = stage.run(spec, replace(context, cores=cores))
+        assert (facts["threads"], facts["device"]) == (threads, "cpu")
+        found[threads, cores] = context.artifact
+    one, same, other = (weights(artifact) for artifact in found.values())
+    assert all(torch.equal(one[name], same[name]) for name in one)
+    assert not all(torch.equal(one[name], other[name]) for name in one)
+    assert arm(found[1, 1]) == arm(found[1, 2])
+    with pytest.raises(UserError, match="threads is 1 against 2"):
+        require_comparable({str(name): arm(each) for name, each in found.items()}, resolved_settings(), "")
+
+
+def test_weights_that_are_not_finite_are_not_exported(inputs: Inputs, tmp_path: Path) -> None:
+    """The last update may break what the last loss, computed before it, does not show."""
+    spec = train_spec("disabled", steps=1)
+    far = {"lr": 1e20, "weight_decay": 1e20, "warmup_steps": 0}
+    context = cell_context(tmp_path, inputs, memory="disabled")
+    with pytest.raises(UserError, match=r"is not finite after the last step: lower training\.lr$"):
+        stage.run(spec.model_copy(update={"optim": spec.optim.model_copy(update=far)}), context)
+    assert [line["step"] for line in read_metrics(context.artifact / METRICS)] == [1]
+    assert not (context.artifact / "pretrained_model").exists()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_one_number_that_is_not_finite_is_found(value: float, tmp_path: Path) -> None:
+    tensors = {"a.weight": torch.zeros(3, 2), "b.bias": torch.zeros(2, dtype=torch.bfloat16), "step": torch.tensor(1)}
+    save_file(tensors, tmp_path / "model.safetensors")
+    require_finite(tmp_path / "model.safetensors")
+    tensors["b.bias"][1] = value
+    save_file(tensors, tmp_path / "model.safetensors")
+    with pytest.raises(UserError, match=r"^training: b\.bias is not finite"):
+        require_finite(tmp_path / "model.safetensors")
 
 
 def test_artifact_names_no_place_on_this_machine(trained: Trained, inputs: Inputs) -> None:
@@ -70,7 +128,7 @@ def test_artifact_names_no_place_on_this_machine(trained: Trained, inputs: Input
         assert str(artifact.parent) not in text
         assert str(inputs["dataset"][0].parent) not in text
     assert not (artifact / "pretrained_model" / "train_config.json").exists()
-    assert arm(artifact)["dataset"]["root"] == "<dataset>"  # type: ignore[index]
+    assert arm(artifact)["dataset"]["root"] == "<dataset>"
 
 
 def test_statistics_are_the_datasets_when_the_policy_brings_none(trained: Trained, inputs: Inputs) -> None:
@@ -120,12 +178,32 @@ def test_training_goes_on_after_a_move_to_another_machine(
         stage.run(train_spec("pred", steps=14), replace(context, progress=CrashingProgress("train")))
     assert [path.name for path in complete_checkpoints(context.work / "run" / "checkpoints")] == ["000004", "000005"]
     here.rename(there)
+    monkeypatch.setattr(stage, "device_name", lambda: "cuda")  # which a training that was begun on a CPU leaves alone
     context = cell_context(there / "cell", {role: (there / role,) for role in inputs}, memory="pred")
     facts = stage.run(train_spec("pred", steps=14), replace(context, cores=2))
-    assert facts["threads"] == 1
+    assert (facts["threads"], facts["device"]) == (1, "cpu")
     expected, found = weights(trained("pred")), weights(context.artifact)
     assert all(torch.equal(expected[name], found[name]) for name in expected)
     assert arm(context.artifact) == arm(trained("pred"))
+
+
+def test_training_does_not_go_on_without_the_device_it_was_begun_on(
+    inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints, "WORK_PER_SAVE", 0)
+    context = cell_context(tmp_path, inputs, memory="disabled")
+    with pytest.raises(Crash):
+        stage.run(train_spec("disabled"), replace(context, progress=CrashingProgress("train")))
+    described = arm(context.artifact)
+    described["policy"]["device"] = "cuda"
+    (context.artifact / "arm.json").write_text(json.dumps(described))
+    with pytest.raises(UserError, match=rf"begun on cuda, which is not here: .* or remove {context.work} to"):
+        stage.run(train_spec("disabled"), context)
+    shutil.rmtree(context.work)
+    context.work.mkdir()
+    assert stage.run(train_spec("disabled", steps=1), context)["device"] == "cpu"
+    assert arm(context.artifact)["policy"]["device"] == "cpu"
 
 
 def test_undeclared_difference_stops_before_training(

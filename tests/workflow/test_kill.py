@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import random
 import signal
 import subprocess
@@ -31,6 +32,11 @@ def wait_until(tree: Tree, units: int, process: subprocess.Popen[bytes]) -> bool
 def kill_group(process: subprocess.Popen[bytes]) -> None:
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def snakemake_of(process: subprocess.Popen[bytes]) -> psutil.Process:
+    """The Snakemake that a `wm run` started."""
+    return next(child for child in psutil.Process(process.pid).children() if "snakemake" in child.cmdline())
 
 
 def survive(tree: Tree, kills: int, seed: int) -> None:
@@ -74,8 +80,7 @@ def test_stages_end_with_a_killed_snakemake(tree: Tree) -> None:
         stages = [child for child in children if "stage" in child.cmdline()]
         if not list(tree.results.glob("*/*/attempts.txt")):
             stages = []
-    snakemake = next(child for child in psutil.Process(process.pid).children() if "snakemake" in child.cmdline())
-    snakemake.kill()
+    snakemake_of(process).kill()
     assert not psutil.wait_procs(stages, timeout=20)[1]
     assert process.wait(timeout=60) != 0
     assert tree.wm("run", "--cores", "2").returncode == 0
@@ -88,8 +93,31 @@ def test_a_second_run_beside_a_living_one_is_refused(tree: Tree) -> None:
         wait = time.monotonic() + 120
         while not list(tree.results.glob("*/*/attempts.txt")) and time.monotonic() < wait:
             time.sleep(0.1)
+        snakemake = snakemake_of(process)
+        holder = f"(process {snakemake.pid} on {platform.node()})"
+        refused = f"a run already works on results {holder}; wait for it, or stop it first\n"
+        for _ in range(2):
+            second = tree.wm("run", check=False)
+            assert (second.returncode, second.stdout, second.stderr) == (1, "", refused)
+            process.kill()  # `wm run` alone: its Snakemake goes on, and must not be joined by another
+            process.wait()
+        assert snakemake.is_running()
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+    psutil.wait_procs([snakemake], timeout=20)
+    tree.wm("run", "--cores", "2")
+    assert len(tree.done()) == SHORT_STAGES
+
+
+def test_a_plain_snakemake_holds_the_tree_too(tree: Tree) -> None:
+    process = tree.start("--cores", "2", seconds=20, plain=True)
+    try:
+        note = tree.results / "run.lock"
+        wait = time.monotonic() + 120
+        while not (note.exists() and note.read_text()) and time.monotonic() < wait:
+            time.sleep(0.1)
         second = tree.wm("run", check=False)
         assert second.returncode == 1
-        assert "Snakemake already works here (process" in second.stderr
+        assert second.stderr.startswith(f"a run already works on results (process {process.pid} on ")
     finally:
         kill_group(process)

@@ -38,7 +38,7 @@ def test_lint_and_format() -> None:
 def test_a_dry_run_explains_and_touches_nothing(tree: Tree) -> None:
     dry = tree.snakemake("-n")
     assert plan_line(dry.stderr) == f"plan         {SHORT_STAGES} stages: 0 done, {SHORT_STAGES} to run"
-    assert {path.name for path in tree.results.iterdir()} == {"plans"}
+    assert {path.name for path in tree.results.iterdir()} <= {"plans", "digests.json"}  # what planning remembers
     assert "rule rollout_stage" not in dry.stdout + dry.stderr  # counts, but no list of jobs
 
 
@@ -56,6 +56,7 @@ def test_a_change_reruns_what_depends_on_it_and_nothing_when_undone(complete: Tr
     before = tree.done()
     tree.write(edited(("prophet_layers: 2", "prophet_layers: 3"), text=SHORT_STUDY))
     explained = tree.wm("run", "--cores", "2").stderr
+    assert explained.startswith("study ")
     assert "train      1 of 2 done; E2/0: world.prophet_layers 2 -> 3" in explained
     assert kinds(tree.done() - before) == ["report", "rollout", "train"]
     assert tree.attempts() == SHORT_STAGES + 3
@@ -69,6 +70,60 @@ def test_a_copied_tree_is_complete_whatever_its_files_ages(complete: Tree, tmp_p
     assert "Nothing to be done" in result.stdout + result.stderr
     assert tree.attempts() == SHORT_STAGES
     assert tree.report() == complete.report()
+
+
+def test_a_damaged_result_is_seen_and_made_again(complete: Tree, tmp_path: Path) -> None:
+    tree = complete.copy(tmp_path)
+    damaged, whole = (path.parent for path in sorted(tree.results.glob("rollout/*/DONE.json")))
+    for folder in (damaged, whole):
+        (folder / "DONE.json").unlink()
+    (damaged / "artifact" / "result.json").unlink()
+    for path in (tree.results / "finished-units").glob(f"{damaged.name}-*"):
+        path.unlink()
+    assert "rollout    1 of 2 sealed" in tree.wm("status").stdout
+    assert f"{SHORT_STAGES - 1} done, 1 to run" in plan_line(tree.wm("run", "--cores", "2").stderr)
+    assert len(tree.done()) == SHORT_STAGES
+    assert tree.attempts() == SHORT_STAGES + 1
+    assert "0 damaged" in tree.verify()
+    (whole / "DONE.json").unlink()
+    assert "0 to run" in plan_line(tree.wm("run").stderr)
+    assert (whole / "DONE.json").exists()
+
+
+def test_names_are_settled_before_the_first_job(complete: Tree, tmp_path: Path) -> None:
+    tree = complete.copy(tmp_path)
+    tree.wm("run")
+    names = tree.results / "by-name" / "small"
+    assert (names / "result.json").exists()
+    tree.write(edited(("prophet_layers: 2", "prophet_layers: 3"), text=SHORT_STUDY))
+    tree.environment["WORLD_MODALITY_RUNNERS"] = "support.fake_stages:UNTRAINABLE"
+    assert tree.wm("run", "--cores", "2", check=False).returncode == 1
+    assert [path.name for path in (names / "train").iterdir()] == ["E0-seed0"]
+    assert not (names / "result.json").is_symlink()
+
+
+def test_the_last_study_is_resumed(complete: Tree, tmp_path: Path) -> None:
+    tree = complete.copy(tmp_path)
+    (tree.folder / "config.yaml").write_text("study: none\n")
+    (tree.results / "last-study.txt").unlink()
+    tree.snakemake("-n")
+    tree.snakemake("--lint", check=False)
+    assert tree.wm_without_study("status", check=False).stdout == "study file   config.yaml (none was run here yet)\n"
+    (rollout, _) = sorted(path.parent for path in tree.results.glob("rollout/*/DONE.json"))
+    rollout.rename(tmp_path / "away")
+    for path in (tree.results / "finished-units").glob(f"{rollout.name}-*"):
+        path.unlink()
+    tree.snakemake("--cores", "2")
+    assert tree.wm_without_study("status").stdout.startswith("study file   study.yaml (run last)\n")
+    resumed = tree.wm_without_study("resume").stderr.splitlines()
+    assert resumed[:2] == [
+        "study file   study.yaml (run last)",
+        f"so far       {SHORT_STAGES} of {SHORT_STAGES} stages sealed",
+    ]
+    tree.write(SHORT_STUDY.replace("study: small", "study: other"))
+    (tree.folder / "study.yaml").rename(tree.folder / "other.yaml")
+    tree.wm_without_study("run", "--study", "other.yaml", "embedded_base", check=False)
+    assert tree.wm_without_study("explain").stdout.startswith("study file   other.yaml (run last)\n")
 
 
 def test_what_follows_a_job_that_snakemake_thinks_incomplete(complete: Tree, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from world_modality.cli.planning import Planned, done_keys
-from world_modality.store.index import sealed_stages, unfinished
+from world_modality.store.index import Unfinished, sealed_stages, unfinished
 from world_modality.store.layout import stage_folder
 from world_modality.store.progress import format_seconds
 from world_modality.store.record import Record
@@ -52,7 +52,7 @@ def survey(root: Path, planned: Planned) -> Outlook:
 def explain(root: Path, outlook: Outlook, cores: int | None) -> list[str]:
     """The plan in a few lines: the study, how much is to do, and per kind of stage why."""
     graph, missing = outlook.planned.graph, outlook.missing
-    lines = [f"study        {outlook.planned.headline}"]
+    lines = [f"study        {outlook.planned.headline}", *unresolved_lines(outlook.planned)]
     count = f"{len(graph.stages)} stages: {len(outlook.done)} done, {len(missing)} to run"
     lines.append(f"plan         {count}{_estimate(outlook, cores)}")
     for kind in KINDS:
@@ -62,6 +62,14 @@ def explain(root: Path, outlook: Outlook, cores: int | None) -> list[str]:
             reasons = _reasons(root, outlook, lacking)
             lines.append(f"  {kind:<11}{len(stages) - len(lacking)} of {len(stages)} done; {'; '.join(reasons)}")
     return lines
+
+
+def unresolved_lines(planned: Planned) -> list[str]:
+    """What a plan made without the hub cannot know; nothing of any other plan."""
+    if not planned.unresolved:
+        return []
+    parts = ", ".join(planned.unresolved)
+    return [f"unresolved   {parts}: the hub is out of reach, so results that exist may be shown as missing"]
 
 
 def _reasons(root: Path, outlook: Outlook, lacking: Sequence[StageRequest]) -> list[str]:
@@ -84,6 +92,8 @@ def _reasons(root: Path, outlook: Outlook, lacking: Sequence[StageRequest]) -> l
 
 def _reason(root: Path, outlook: Outlook, request: StageRequest) -> str:
     started = unfinished(stage_folder(root, request.stage, request.key))
+    if started is not None and started.damaged:
+        return "damaged, to be made again"
     if started is not None:
         at = f" at {started.last_line.removeprefix(request.label).strip(' #-')}" if started.last_line else ""
         return f"{'running' if started.running else 'interrupted'}{at}"
@@ -172,6 +182,11 @@ def status_lines(root: Path, graph: Graph, done: frozenset[str]) -> list[str]:
             for request in stages:
                 started = unfinished(stage_folder(root, kind, request.key)) if request.key not in done else None
                 if started is not None:
-                    state = "running" if started.running else f"stopped {format_seconds(started.seconds_ago)} ago"
-                    lines.append(f"  {started.last_line or request.label}  ({state})")
+                    lines.append(f"  {started.last_line or request.label}  ({_state(started)})")
     return lines
+
+
+def _state(started: Unfinished) -> str:
+    if started.running:
+        return "running"
+    return "damaged" if started.damaged else f"stopped {format_seconds(started.seconds_ago)} ago"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
@@ -20,6 +20,9 @@ app = typer.Typer(
 )
 
 StudyOption = Annotated[Path, typer.Option("--study", help="Study file.")]
+LastStudyOption = Annotated[
+    Path | None, typer.Option("--study", help="Study file; by default the one that was run last.", show_default=False)
+]
 CoresOption = Annotated[int | None, typer.Option("--cores", min=1, help="Cores to use; all by default.")]
 PlanOption = Annotated[
     Path, typer.Option("--plan", envvar=PLAN_VARIABLE, help="Snapshot of the study, below results/plans.")
@@ -40,33 +43,34 @@ def run(
 
 
 @app.command()
-def resume(study: StudyOption = DEFAULT_STUDY, cores: CoresOption = None) -> None:
+def resume(study: LastStudyOption = None, cores: CoresOption = None) -> None:
     """Say how far an interrupted run came, and go on with it."""
     from world_modality.cli.run_study import run_study
 
-    raise typer.Exit(run_study(study, cores, [], tell_progress=True))
+    raise typer.Exit(run_study(study or _last_study(sys.stderr), cores, [], tell_progress=True))
 
 
 @app.command()
-def status(study: StudyOption = DEFAULT_STUDY) -> None:
+def status(study: LastStudyOption = None) -> None:
     """Show which stages of a study are sealed, and how far unfinished ones came."""
-    from world_modality.cli.explain import status_lines, survey
+    from world_modality.cli.explain import status_lines, survey, unresolved_lines
     from world_modality.cli.planning import plan_study
     from world_modality.store.layout import RESULTS
 
-    planned = plan_study(study, RESULTS, lenient=True)
-    print("\n".join(status_lines(RESULTS, planned.graph, survey(RESULTS, planned).done)))
+    planned = plan_study(study or _last_study(sys.stdout), RESULTS, lenient=True)
+    lines = status_lines(RESULTS, planned.graph, survey(RESULTS, planned).done)
+    print("\n".join([*unresolved_lines(planned), *lines]))
 
 
 @app.command()
-def explain(study: StudyOption = DEFAULT_STUDY, cores: CoresOption = None) -> None:
+def explain(study: LastStudyOption = None, cores: CoresOption = None) -> None:
     """Say what a run of a study would do, and why."""
     from world_modality.cli.explain import explain as explain_lines
     from world_modality.cli.explain import survey
     from world_modality.cli.planning import plan_study
     from world_modality.store.layout import RESULTS
 
-    planned = plan_study(study, RESULTS, lenient=True)
+    planned = plan_study(study or _last_study(sys.stdout), RESULTS, lenient=True)
     print("\n".join(explain_lines(RESULTS, survey(RESULTS, planned), cores)))
 
 
@@ -113,6 +117,16 @@ def export_base(plan: PlanOption) -> None:
     from world_modality.store.layout import RESULTS
 
     run_export(RESULTS, plan)
+
+
+def _last_study(told: TextIO) -> Path:
+    """The study that was run last; says so on ``told``."""
+    from world_modality.cli.last_study import last_study
+    from world_modality.store.layout import RESULTS
+
+    study, line = last_study(RESULTS, DEFAULT_STUDY)
+    print(line, file=told)
+    return study
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from world_modality.cli.sources import resolve_sources
 from world_modality.store.index import sealed_record
 from world_modality.store.layout import stage_folder
-from world_modality.store.links import link_files, link_stage
+from world_modality.store.links import link_all, link_stage
 from world_modality.store.record import read_record
 from world_modality.store.seal import restore
 from world_modality.study.graph import Graph, build_graph
@@ -26,6 +26,7 @@ class Planned:
     graph: Graph
     snapshot: Path
     headline: str
+    unresolved: tuple[str, ...] = ()  # parts that only the hub could have told, so that the keys are not final
 
 
 def plan_study(path: Path, root: Path, *, lenient: bool = False) -> Planned:
@@ -33,7 +34,8 @@ def plan_study(path: Path, root: Path, *, lenient: bool = False) -> Planned:
     file = load_study(path)
     sources = resolve_sources(file, root, lenient=lenient)
     graph = build_graph(file.study, sources)
-    return Planned(graph, write_plan(root, graph), headline(file.study, suite_label(file.study, sources)))
+    line = headline(file.study, suite_label(file.study, sources))
+    return Planned(graph, write_plan(root, graph), line, sources.unresolved)
 
 
 def headline(study: Study, label: str) -> str:
@@ -47,14 +49,17 @@ def headline(study: Study, label: str) -> str:
 
 
 def link_names(root: Path, graph: Graph, only: str | None = None) -> None:
-    """Make the links for people to all sealed stages of a study, or to those of one key."""
-    for name, key in graph.names.items():
-        if only in (None, key):
-            stage = graph.stages[key].stage
-            if sealed_record(stage_folder(root, stage, key)) is not None:
-                link_stage(root, graph.study, name, stage, key)
-                if stage == "report":
-                    link_files(root, graph.study, stage, key)
+    """Make the links for people say what is sealed of a study, and nothing else; or only add those of one key."""
+    sealed = {
+        name: (graph.stages[key].stage, key)
+        for name, key in graph.names.items()
+        if only in (None, key) and sealed_record(stage_folder(root, graph.stages[key].stage, key)) is not None
+    }
+    if only is None:
+        link_all(root, graph.study, sealed, unfold="report")
+    else:
+        for name, (stage, key) in sealed.items():
+            link_stage(root, graph.study, name, stage, key)
 
 
 def done_keys(root: Path, graph: Graph) -> frozenset[str]:

@@ -8,17 +8,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import psutil
+import yaml
 
 import world_modality
 from world_modality.cli.explain import Outlook, explain, status_lines, survey
-from world_modality.cli.planning import Planned, link_names, plan_study
+from world_modality.cli.last_study import remember_study
+from world_modality.cli.planning import Planned, link_names, plan_study, settle_records
+from world_modality.cli.snakefile import TERSE_VARIABLE
 from world_modality.cli.table import table_lines
 from world_modality.errors import UserError
 from world_modality.store.layout import RESULTS
+from world_modality.store.run_lock import HANDLE_VARIABLE, run_lock
 
-TERSE_VARIABLE = "WORLD_MODALITY_TERSE"
-"""Set for Snakemake: only its warnings and errors go to the terminal, beside the stages' own progress."""
 REPOSITORY = Path(world_modality.__file__).parent.parent
 
 
@@ -26,60 +27,75 @@ def run_study(study: Path, cores: int | None, targets: Sequence[str], *, tell_pr
     """Run what is missing of a study; the exit status.
 
     Raises:
-        UserError: the study is not valid, a target is a study's file, or another Snakemake works on this results tree.
+        UserError: the study is not valid, a target is a study's file, or another run works on this results tree.
     """
     for target in targets:
         if target.endswith((".yaml", ".yml")):
             raise UserError(f"{target} is a study, not a target; run `wm run --study {target}`")
     planned = plan_study(study, RESULTS)
-    outlook = survey(RESULTS, planned)
-    if tell_progress:
-        print(_so_far(outlook), file=sys.stderr)
-    if not targets and not outlook.missing:
-        print("\n".join(explain(RESULTS, outlook, cores)), file=sys.stderr)
-        link_names(RESULTS, planned.graph)
-        for line in table_lines(RESULTS, planned.graph):
-            print(line)
-        return 0
-    others = live_snakemakes(Path.cwd())
-    if others:
-        raise UserError(f"Snakemake already works here (process {others[0]}); wait for it, or stop it first")
-    snakemake = _snakemake(study)
-    if _is_locked():
-        subprocess.run([*snakemake, "--unlock"], check=True, capture_output=True)
+    with run_lock(RESULTS) as handle:
+        remember_study(RESULTS, study)
+        settle_records(RESULTS, planned.graph)
+        outlook = survey(RESULTS, planned)
+        if tell_progress:
+            print(_so_far(outlook), file=sys.stderr)
+        if not targets and not outlook.missing:
+            _tell_finished(outlook, cores)
+            return 0
+        _unlock(study)
+        status = _run(study, cores, targets, handle)
+        left = survey(RESULTS, planned).missing if not targets else []
+        if status or left:
+            print(_stopped(planned), file=sys.stderr)
+        return status or bool(left)
+
+
+def _tell_finished(outlook: Outlook, cores: int | None) -> None:
+    print("\n".join(explain(RESULTS, outlook, cores)), file=sys.stderr)
+    link_names(RESULTS, outlook.planned.graph)
+    for line in table_lines(RESULTS, outlook.planned.graph):
+        print(line)
+
+
+def _unlock(study: Path) -> None:
+    """Remove Snakemake's lock, which can only be a dead run's while this process holds the results tree."""
+    locks = Path(".snakemake", "locks")
+    if not locks.is_dir() or not any(locks.iterdir()):
+        return
+    result = subprocess.run([*_snakemake(study), "--unlock"], capture_output=True, text=True, check=False)
+    if result.returncode:
+        said = result.stderr.strip().splitlines() or [f"exit status {result.returncode}"]
+        raise UserError(
+            f"cannot remove the lock that a dead run left in {locks} ({said[-1].strip()}); remove it by hand"
+        )
+
+
+def _run(study: Path, cores: int | None, targets: Sequence[str], handle: int) -> int:
+    """Snakemake's exit status. It inherits the hold on the results tree, in case this process is killed."""
     command = [
-        *snakemake,
+        *_snakemake(study),
         *("--cores", str(cores or "all")),
-        *("--workflow-profile", str(_repository_file("workflow/profiles/local"))),
         *("--quiet", "rules", "progress", "reason", "host"),
         *(["--", *targets] if targets else []),
     ]
-    status = _wait(subprocess.Popen(command, env=os.environ | {TERSE_VARIABLE: "1"}))
-    left = survey(RESULTS, planned).missing if not targets else []
-    if status or left:
-        print(_stopped(planned), file=sys.stderr)
-    return status or bool(left)
-
-
-def _wait(process: subprocess.Popen[bytes]) -> int:
-    """Wait for Snakemake to end; Ctrl-C reaches it too, and it needs a moment to end its jobs and its lock."""
+    environment = os.environ | {TERSE_VARIABLE: "1", HANDLE_VARIABLE: str(handle)}
+    process = subprocess.Popen(command, env=environment, pass_fds=(handle,))
     while True:
         try:
             return process.wait()
-        except KeyboardInterrupt:
+        except KeyboardInterrupt:  # it reaches Snakemake too, which needs a moment to end its jobs and its lock
             continue
 
 
-def live_snakemakes(folder: Path) -> list[int]:
-    """Process ids of other Snakemakes that work in ``folder``, on this machine."""
-    found = []
-    for process in psutil.process_iter(["cmdline", "cwd"]):
-        command, cwd = process.info["cmdline"] or [], process.info["cwd"]
-        names = [Path(part).name for part in command[:3]]
-        is_snakemake = "snakemake" in names and "--unlock" not in command
-        if is_snakemake and cwd and Path(cwd) == folder.resolve() and process.pid != os.getpid():
-            found.append(process.pid)
-    return found
+def profile_arguments(profile: Path) -> list[str]:
+    """A Snakemake profile as arguments, but for ``cores``. Given as a profile, Snakemake would announce its path."""
+    arguments: list[str] = []
+    for name, value in yaml.safe_load(profile.read_text()).items():
+        if name == "cores" or value is False:
+            continue
+        values = [] if value is True else value if isinstance(value, list) else [value]
+        arguments += [f"--{name}", *map(str, values)]
+    return arguments
 
 
 def _snakemake(study: Path) -> list[str]:
@@ -87,6 +103,8 @@ def _snakemake(study: Path) -> list[str]:
         *(sys.executable, "-m", "snakemake"),
         *("--snakefile", str(_repository_file("Snakefile"))),
         *("--configfile", str(study)),
+        *("--workflow-profile", "none"),
+        *profile_arguments(_repository_file("workflow/profiles/local/config.yaml")),
     ]
 
 
@@ -95,11 +113,6 @@ def _repository_file(name: str) -> Path:
     if not path.exists():
         raise UserError(f"{path} is missing; run wm from an editable installation of the repository")
     return path
-
-
-def _is_locked() -> bool:
-    locks = Path(".snakemake", "locks")
-    return locks.is_dir() and any(locks.iterdir())
 
 
 def _so_far(outlook: Outlook) -> str:

@@ -1,18 +1,27 @@
-"""Content addresses of what a study takes from outside: asset trees, policies, data sets, encoders."""
+"""Content addresses of what a study takes from outside: asset trees, policies, data sets, encoders.
+
+Folders are addressed by the files that are taken from them, hub repositories by commit: a branch or tag is looked up
+here, once, and nothing behind the plan knows it. So is the backbone that a policy's config.json names.
+"""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import world_modality
+from world_modality.cli.shapes import encoder_patch, policy_shape
+from world_modality.data.hub import DATASET, ENCODER, POLICY
+from world_modality.data.schema import CAMERAS, camera_column, picture_sizes
+from world_modality.embedded import BACKBONE_PREFIX, BASE_POLICY
 from world_modality.errors import UserError
-from world_modality.sim.assets import assets_digest
-from world_modality.store.files import folder_digest
+from world_modality.sim.assets import HUB_REPOSITORY, assets_digest, hub_revision
+from world_modality.store.hub import RepoType, fetch_file, pinned_name, resolve_commit, split_pinned
 from world_modality.store.layout import digests_file
+from world_modality.study.document import Location
 from world_modality.study.load import StudyFile
-from world_modality.study.sources import Sources
+from world_modality.study.sources import UNRESOLVED, Sources
 from world_modality.study.study import (
     EmbeddedEncoder,
     EmbeddedPolicy,
@@ -25,8 +34,6 @@ from world_modality.study.study import (
     ScratchPolicy,
 )
 
-BASE_POLICY = Path(world_modality.__file__).parent / "embedded" / "base_policy"
-ABOUT = frozenset({"provenance.json", "README.md"})  # tell where a policy comes from, not what it does
 BASE_STUDY = "workflow/studies/embedded_base.yaml"
 
 
@@ -36,26 +43,23 @@ def resolve_sources(file: StudyFile, root: Path, *, lenient: bool = False) -> So
     Args:
         file: the study; folders in it are relative to the working folder.
         root: results tree, where digests of large folders are remembered.
-        lenient: for a dry run, take an unreachable hub's assets as unresolved instead of failing.
+        lenient: for a dry run, take what only an unreachable hub can tell as unresolved instead of failing.
 
     Raises:
-        UserError: a folder is missing, the hub cannot say what it holds, or the study executes more actions than
-            the policy predicts at once.
+        UserError: a folder is missing, the hub cannot say what it holds, or the study does not fit the policy, the
+            data or the encoder.
     """
-    study = file.study
-    if isinstance(study.policy, EmbeddedPolicy | FolderPolicy):
-        file.check_chunk(_chunk_size(file))
-    assets = study.simulator.assets
-    if assets != "embedded" and assets.split("@")[0] != "hub":
-        assets = str(_folder(file, ("simulator", "assets"), assets))
-    policy_name, policy_revision = _policy(file, root)
-    dataset_name, dataset_revision = _dataset(file, root)
-    encoder_name, encoder_revision = _encoder(file, root)
+    finder = _Finder(file, digests_file(root), lenient)
+    assets, digest = finder.assets()
+    policy_name, policy_revision, backbone = finder.policy()
+    dataset_name, dataset_revision = finder.dataset()
+    encoder_name, encoder_revision = finder.encoder()
     return Sources(
         assets=assets,
-        assets_digest=_assets_digest(assets, lenient),
+        assets_digest=digest,
         policy_name=policy_name,
         policy_revision=policy_revision,
+        policy_backbone=backbone,
         dataset_name=dataset_name,
         dataset_revision=dataset_revision,
         encoder_name=encoder_name,
@@ -63,80 +67,159 @@ def resolve_sources(file: StudyFile, root: Path, *, lenient: bool = False) -> So
     )
 
 
-def _assets_digest(assets: str, lenient: bool) -> str:
-    try:
-        return assets_digest(assets)
-    except UserError:
-        if lenient and assets.split("@")[0] == "hub":
-            return "unresolved"
-        raise
+@dataclass(frozen=True)
+class _Finder:
+    """Looks up one study's sources; errors point at the line that names them."""
 
+    file: StudyFile
+    digests: Path  # remembered digests
+    lenient: bool
 
-def _policy(file: StudyFile, root: Path) -> tuple[str, str]:
-    policy = file.study.policy
-    match policy:
-        case EmbeddedPolicy():
-            return policy.name, folder_digest(_base_policy(file), exclude=ABOUT)
-        case HubPolicy():
-            return policy.repo_id, policy.revision
-        case FolderPolicy():
-            folder = _folder(file, ("policy", "path"), policy.path)
-            return str(folder), folder_digest(folder, exclude=ABOUT, cache=digests_file(root))
-        case ScratchPolicy():
-            return policy.name, ""
+    def assets(self) -> tuple[str, str]:
+        """Source and digest, as in SimSpec."""
+        source, location = self.file.study.simulator.assets, ("simulator", "assets")
+        revision = hub_revision(source)
+        if revision is not None:
+            commit = self._commit(location, HUB_REPOSITORY, revision, "dataset")
+            source = f"hub@{commit}"
+            return source, UNRESOLVED if commit == UNRESOLVED else assets_digest(source)
+        if source != "embedded":
+            source = str(self._folder(location, source))
+        return source, assets_digest(source, self.digests)
 
+    def policy(self) -> tuple[str, str, str]:
+        """Name, revision and backbone, as in PolicySpec."""
+        policy = self.file.study.policy
+        match policy:
+            case ScratchPolicy():
+                return policy.name, "", ""
+            case EmbeddedPolicy():
+                folder = self._base_policy()
+                self._fit_policy(("policy", "source"), folder)
+                return policy.name, POLICY.digest(folder), ""
+            case FolderPolicy():
+                location = ("policy", "path")
+                folder = self._folder(location, policy.path)
+                config = self._fit_policy(location, folder)
+                backbone = self._backbone(config, policy.backbone_revision)
+                return str(folder), POLICY.digest(folder, self.digests), backbone
+            case HubPolicy():
+                location = ("policy", "revision")
+                commit = self._commit(location, policy.repo_id, policy.revision)
+                fetched = self._hub_folder(location, policy.repo_id, commit)
+                if fetched is None:
+                    return policy.repo_id, commit, UNRESOLVED
+                config = self._fit_policy(("policy", "repo_id"), fetched)
+                return policy.repo_id, commit, self._backbone(config, policy.backbone_revision)
 
-def _dataset(file: StudyFile, root: Path) -> tuple[str, str]:
-    data = file.study.data
-    match data:
-        case HubData():
-            return data.repo_id, data.revision
-        case FolderData():
-            folder = _folder(file, ("data", "path"), data.path)
-            return str(folder), folder_digest(folder, cache=digests_file(root))
-        case _:
-            return f"local/{file.study.suite}", ""
+    def dataset(self) -> tuple[str, str]:
+        """Id or path, and revision, as in DatasetSpec."""
+        data = self.file.study.data
+        match data:
+            case HubData():
+                commit = self._commit(("data", "revision"), data.repo_id, data.revision, "dataset")
+                info = self._dataset_info(data.repo_id, commit)
+                if info is not None:
+                    self._fit_pictures(data.repo_id, info)
+                return data.repo_id, commit
+            case FolderData():
+                folder = self._folder(("data", "path"), data.path)
+                self._fit_pictures(str(folder), folder / "meta" / "info.json")
+                return str(folder), DATASET.digest(folder, self.digests)
+            case _:
+                return f"local/{self.file.study.suite}", ""
 
+    def encoder(self) -> tuple[str, str]:
+        """Name and revision, as in EncoderSpec."""
+        encoder = self.file.study.encoder
+        match encoder:
+            case None:
+                return "", ""
+            case EmbeddedEncoder():
+                return encoder.name or f"{encoder.kind}-small", ""
+            case HubEncoder():
+                return encoder.repo_id, self._commit(("encoder", "revision"), encoder.repo_id, encoder.revision)
+            case FolderEncoder():
+                folder = self._folder(("encoder", "path"), encoder.path)
+                self.file.check_encoder(encoder_patch(folder) or 1)
+                return str(folder), ENCODER.digest(folder, self.digests)
 
-def _encoder(file: StudyFile, root: Path) -> tuple[str, str]:
-    encoder = file.study.encoder
-    match encoder:
-        case EmbeddedEncoder():
-            return encoder.name or f"{encoder.kind}-small", ""
-        case HubEncoder():
-            return encoder.repo_id, encoder.revision
-        case FolderEncoder():
-            folder = _folder(file, ("encoder", "path"), encoder.path)
-            return str(folder), folder_digest(folder, cache=digests_file(root))
-        case None:
-            return "", ""
+    def _commit(self, location: Location, repo_id: str, revision: str, repo_type: RepoType = "model") -> str:
+        try:
+            return resolve_commit(repo_id, revision, repo_type)
+        except UserError as error:
+            if self.lenient:
+                return UNRESOLVED
+            raise self.file.document.error(location, str(error)) from error
 
+    def _hub_folder(self, location: Location, repo_id: str, commit: str) -> Path | None:
+        """The folder with a hub policy's config.json, which is fetched if it has to be; None if it is unresolved."""
+        if commit == UNRESOLVED:
+            return None
+        try:
+            return fetch_file(repo_id, commit, "config.json").parent
+        except UserError as error:
+            if self.lenient:
+                return None
+            raise self.file.document.error(location, str(error)) from error
 
-def _folder(file: StudyFile, location: tuple[str, ...], path: str) -> Path:
-    folder = Path(path).expanduser().resolve()
-    if not folder.is_dir():
-        raise file.document.error(location, f"{path} is not a folder")
-    return folder
+    def _dataset_info(self, repo_id: str, commit: str) -> Path | None:
+        """A hub data set's info.json; None if it cannot be had now. Rollouts compare picture sizes once more."""
+        if commit == UNRESOLVED:
+            return None
+        try:
+            return fetch_file(repo_id, commit, "meta/info.json", "dataset")
+        except UserError:
+            return None
 
+    def _backbone(self, config: dict[str, Any], revision: str) -> str:
+        """The policy's vision-language model as NAME@COMMIT; "" if it is packaged or lies in a folder."""
+        name = str(config.get("vlm_model_name") or "")
+        if not name or name.startswith(BACKBONE_PREFIX) or Path(name).expanduser().is_dir():
+            return ""
+        if split_pinned(name):
+            return name
+        commit = self._commit(("policy", "backbone_revision"), name, revision)
+        return commit if commit == UNRESOLVED else pinned_name(name, commit)
 
-def _base_policy(file: StudyFile) -> Path:
-    if not (BASE_POLICY / "config.json").is_file():
-        raise file.document.error(
-            ("policy", "source"),
-            f"the embedded base policy is missing; make it with `snakemake --configfile {BASE_STUDY} "
-            "--cores all embedded_base`",
-        )
-    return BASE_POLICY
+    def _fit_policy(self, location: Location, folder: Path) -> dict[str, Any]:
+        """The policy's config.json, after the study was compared with it."""
+        try:
+            config: dict[str, Any] = json.loads((folder / "config.json").read_text())
+            shape = policy_shape(folder)
+        except (OSError, ValueError, KeyError, TypeError):
+            raise self.file.document.error(location, f"{folder} is not a LeRobot pretrained_model folder") from None
+        self.file.check_policy(shape)
+        return config
 
+    def _fit_pictures(self, shown: str, info: Path) -> None:
+        """Rollouts must show a policy pictures of the size that it was trained on."""
+        try:
+            sizes = picture_sizes(json.loads(info.read_text())["features"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            message = f"{shown} is no LeRobotDataset v3: it has no meta/info.json that describes one"
+            raise self.file.document.error(("data",), message) from None
+        size = self.file.study.simulator.camera_size
+        for camera in map(camera_column, CAMERAS):
+            height, width = sizes.get(camera, (size, size))
+            if (height, width) != (size, size):
+                raise self.file.document.error(
+                    ("simulator", "camera_size"),
+                    f"is {size}, but the pictures of {camera} in {shown} are {height}x{width} pixels: a rollout must "
+                    "show the policy pictures of the size that it was trained on",
+                )
 
-def _chunk_size(file: StudyFile) -> int:
-    """Actions per prediction, from the policy's config.json."""
-    policy = file.study.policy
-    assert isinstance(policy, EmbeddedPolicy | FolderPolicy)
-    location = ("policy", "source") if isinstance(policy, EmbeddedPolicy) else ("policy", "path")
-    folder = _base_policy(file) if isinstance(policy, EmbeddedPolicy) else _folder(file, location, policy.path)
-    try:
-        config: dict[str, Any] = json.loads((folder / "config.json").read_text())
-        return int(config["chunk_size"])
-    except (OSError, ValueError, KeyError, TypeError):
-        raise file.document.error(location, f"{folder} is not a LeRobot pretrained_model folder") from None
+    def _folder(self, location: Location, path: str) -> Path:
+        folder = Path(path).expanduser().resolve()
+        if not folder.is_dir():
+            raise self.file.document.error(location, f"{path} is not a folder")
+        return folder
+
+    def _base_policy(self) -> Path:
+        if not (BASE_POLICY / "config.json").is_file():
+            raise self.file.document.error(
+                ("policy", "source"),
+                f"the embedded base policy is missing; make it with `snakemake --configfile {BASE_STUDY} "
+                "--cores all embedded_base`",
+            )
+        return BASE_POLICY

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from world_modality.cli.explain import explain, survey
+from world_modality.cli.last_study import remember_study
 from world_modality.cli.planning import link_names, plan_study, settle_records
 from world_modality.cli.table import table_lines
 from world_modality.errors import UserError
 from world_modality.store.layout import PLAN_VARIABLE, RESULTS, stage_folder
 from world_modality.store.orphans import announce
+from world_modality.store.request import StageRequest
+from world_modality.store.run_lock import hold_until_exit
 from world_modality.study.graph import Graph
 from world_modality.study.plan import read_plan
 
@@ -32,6 +35,8 @@ class Workflow:
 
     graph: Graph
     plan: Path
+    file: Path | None = None  # the study, in the process that planned it
+    sealed: frozenset[str] = frozenset()  # keys, when it was planned
     root: Path = RESULTS
 
     def done(self, stage: str, key: str) -> str:
@@ -47,7 +52,21 @@ class Workflow:
 
     def target(self, name: str) -> list[str]:
         """All stages that a target builds."""
-        return [self.done(kind, request.key) for kind in TARGETS[name] for request in self.graph.of(kind)]
+        wanted = [request for kind in TARGETS[name] for request in self.graph.of(kind)]
+        return [self.done(each.stage, each.key) for each in (*wanted, *self._hidden(wanted))]
+
+    def _hidden(self, wanted: Sequence[StageRequest]) -> list[StageRequest]:
+        """Missing stages that Snakemake would not make by itself, because what was made from them is there."""
+        waiting, seen, hidden = list(wanted), {request.key for request in wanted}, dict[str, StageRequest]()
+        while waiting:
+            request = waiting.pop()
+            for source in (self.graph.stages[each.key] for each in request.inputs):
+                if request.key in self.sealed and source.key not in self.sealed:
+                    hidden[source.key] = source
+                if source.key not in seen:
+                    seen.add(source.key)
+                    waiting.append(source)
+        return list(hidden.values())
 
     def pretrained(self) -> list[str]:
         """The last pretraining round. UserError when the study has none."""
@@ -56,7 +75,14 @@ class Workflow:
                 f"{self.graph.study} has no pretraining rounds to export; "
                 "add --configfile workflow/studies/embedded_base.yaml"
             )
-        return [self.done("train", self.graph.pretrained)]
+        wanted = self.graph.stages[self.graph.pretrained]
+        return [self.done(each.stage, each.key) for each in (wanted, *self._hidden([wanted]))]
+
+    def start(self) -> None:
+        """Hold the results tree for this run, and remember its study; UserError when another run works there."""
+        if self.file is not None:
+            hold_until_exit(self.root)
+            remember_study(self.root, self.file)
 
     def table(self) -> None:
         """Print the table, if it is sealed."""
@@ -79,10 +105,11 @@ def open_workflow(study_files: Iterable[Path | str], default: Path, cores: int |
     files = [Path(file) for file in study_files]
     if len(files) > 1:
         raise UserError(f"--configfile takes one study, not {len(files)}: {', '.join(map(str, files))}")
-    planned = plan_study(files[0] if files else default, RESULTS, lenient=dry_run)
+    file = files[0] if files else default
+    planned = plan_study(file, RESULTS, lenient=dry_run)
     outlook = survey(RESULTS, planned)
     print("\n".join(explain(RESULTS, outlook, cores)), file=sys.stderr, flush=True)
-    workflow = Workflow(planned.graph, planned.snapshot)
+    workflow = Workflow(planned.graph, planned.snapshot, file, outlook.done)
     if not dry_run:
         announce()
         settle_records(RESULTS, planned.graph)

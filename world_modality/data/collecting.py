@@ -17,7 +17,13 @@ ATTEMPTS_PER_EPISODE = 3  # an expert that needs more is broken
 
 
 def collect(
-    context: StageContext, *, wanted: int, attempt: Callable[[int], EpisodeFile | None], unit: str, what: str
+    context: StageContext,
+    *,
+    wanted: int,
+    attempt: Callable[[int], EpisodeFile | None],
+    unit: str,
+    what: str,
+    remedy: str,
 ) -> Facts:
     """Write ``wanted`` episodes to ``context.artifact / "episodes"``, with summary.json beside them.
 
@@ -30,6 +36,7 @@ def collect(
         attempt: tries to make an episode.
         unit: what progress counts, e.g. "demonstrations".
         what: of which these are attempts, for the message.
+        remedy: what to change in the study then.
 
     Raises:
         UserError: too many attempts failed.
@@ -45,7 +52,7 @@ def collect(
         if number >= SPARE_ATTEMPTS + ATTEMPTS_PER_EPISODE * wanted:
             raise UserError(
                 f"{failed} of {number} attempts at {what} failed, too many to go on: "
-                "check the simulator's assets, or raise max_steps or lower the noise"
+                f"check simulator.assets, or {remedy}"
             )
         episode = attempt(number)
         number += 1

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from world_modality.data.episode_file import EpisodeInfo, read_episode, read_episode_info
 from world_modality.data.episodes import EpisodeTable, read_episode_table
 from world_modality.data.files import empty_folder, link_or_copy
-from world_modality.data.hub import copy_folder, fetch_snapshot
+from world_modality.data.hub import DATASET, copy_folder, fetch_snapshot
 from world_modality.data.writer import EpisodeWriter, copy_without_fingerprint
 from world_modality.errors import UserError
 from world_modality.store.stage import Facts, StageContext
@@ -38,18 +38,18 @@ def run(spec: DatasetSpec, context: StageContext) -> Facts:
     """Assemble the dataset from recorded episodes, or fetch or copy an existing one and check it.
 
     Raises:
-        UserError: nothing to assemble, unreachable hub, missing folder, or a dataset at odds with itself or the spec.
+        UserError: nothing to assemble, unreachable hub, a folder that is missing or has changed since the study was
+            planned, or a dataset at odds with itself.
     """
     if spec.source == "scripted":
         _assemble(spec, context)
     elif spec.source == "hub":
-        fetch_snapshot(spec.repo_id, spec.revision, context.artifact, repo_type="dataset")
+        fetch_snapshot(
+            spec.repo_id, spec.revision, context.artifact, section="data", content=DATASET, repo_type="dataset"
+        )
     else:
-        copy_folder(Path(spec.repo_id), context.artifact, setting="dataset.repo_id")
-    table = read_episode_table(context.artifact)
-    if table.fps != spec.fps:
-        raise UserError(f"dataset.fps: the study says {spec.fps}, but {spec.repo_id} has {table.fps}: change the study")
-    return _facts(table)
+        copy_folder(Path(spec.repo_id), context.artifact, setting="data.path", content=DATASET, digest=spec.revision)
+    return _facts(read_episode_table(context.artifact))
 
 
 def _facts(table: EpisodeTable) -> Facts:
@@ -61,6 +61,7 @@ def _assemble(spec: DatasetSpec, context: StageContext) -> None:
     sources = find_sources(context)
     root = context.work / "dataset"
     shutil.rmtree(root, ignore_errors=True)
+    assert spec.fps is not None  # a scripted dataset's is part of its spec
     with EpisodeWriter(root, spec.repo_id, spec.fps) as writer:
         for number, source in enumerate(sources):
             context.progress.update(number, len(sources), "episodes")
@@ -89,7 +90,7 @@ def find_sources(context: StageContext) -> list[Source]:
         for path in sorted((folder / "episodes").glob("episode_*.parquet"))
     ]
     if not sources:
-        raise UserError("the dataset has no recorded episodes to be made of: set the number of demonstrations above 0")
+        raise UserError("the dataset has no recorded episodes to be made of: raise data.demonstrations.per_task")
     return sources
 
 

@@ -24,12 +24,12 @@ def run(spec: DemosSpec, context: StageContext) -> Facts:
     Raises:
         UserError: far too many attempts fail.
     """
-    from world_modality.sim.assets import resolve_assets
+    from world_modality.sim.assets import open_assets
     from world_modality.sim.environment import Environment
     from world_modality.sim.expert import Expert
     from world_modality.sim.noise import ActionNoise, displace_arm
 
-    env = Environment(spec.sim, spec.task, resolve_assets(spec.sim.assets))
+    env = Environment(spec.sim, spec.task, open_assets(spec.sim))
 
     def attempt(number: int) -> EpisodeFile | None:
         seed = keyed_seed("demo", spec.sim.suite, spec.task, spec.seed, number)
@@ -58,6 +58,7 @@ def run(spec: DemosSpec, context: StageContext) -> Facts:
             attempt=attempt,
             unit="demonstrations",
             what=f"demonstrating task {spec.task} of {spec.sim.suite}",
+            remedy="raise data.demonstrations.max_steps or lower data.demonstrations.noise",
         )
     finally:
         env.close()

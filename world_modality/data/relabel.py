@@ -8,7 +8,7 @@ out of a failed grip.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,6 @@ from world_modality.errors import UserError
 from world_modality.store.stage import Facts, StageContext
 from world_modality.study.seeds import keyed_seed
 from world_modality.study.specs import RelabelSpec
-
-if TYPE_CHECKING:
-    pass
 
 EXPERT_PHASES = frozenset({"close", "open", "retreat", "recover"})
 LETTING_GO = "open"
@@ -101,7 +98,7 @@ def run(spec: RelabelSpec, context: StageContext) -> Facts:
     import torch
 
     from world_modality.policies.chunk_policy import load_policy
-    from world_modality.sim.assets import resolve_assets
+    from world_modality.sim.assets import open_assets
     from world_modality.sim.environment import Environment
     from world_modality.sim.expert import Expert
 
@@ -109,10 +106,10 @@ def run(spec: RelabelSpec, context: StageContext) -> Facts:
     policy = load_policy(context.one("policy"), "cuda" if torch.cuda.is_available() else "cpu")
     if policy.chunk_size < spec.block_steps:
         raise UserError(
-            f"relabel.block_steps: the policy gives chunks of {policy.chunk_size} actions, so it cannot drive "
+            f"data.relabel.block_steps: the policy gives chunks of {policy.chunk_size} actions, so it cannot drive "
             f"{spec.block_steps} steps blindly: use {policy.chunk_size} or less"
         )
-    env = Environment(spec.sim, spec.task, resolve_assets(spec.sim.assets))
+    env = Environment(spec.sim, spec.task, open_assets(spec.sim))
 
     def attempt(number: int) -> EpisodeFile | None:
         seed = keyed_seed("relabel", spec.sim.suite, spec.task, spec.seed, number)
@@ -140,6 +137,7 @@ def run(spec: RelabelSpec, context: StageContext) -> Facts:
             attempt=attempt,
             unit="relabelled episodes",
             what=f"relabelling task {spec.task} of {spec.sim.suite}",
+            remedy="raise data.relabel.max_steps or lower data.relabel.policy_share",
         )
     finally:
         env.close()

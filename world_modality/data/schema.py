@@ -8,6 +8,7 @@ nominal: the simulator's control runs at 20 Hz.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from world_modality.study.specs import Camera
@@ -27,6 +28,20 @@ def camera_column(camera: Camera) -> str:
     'observation.images.image2'
     """
     return f"observation.images.{camera}"
+
+
+def picture_sizes(features: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[int, int]]:
+    """Height and width of every camera, by its column, from the ``features`` in a dataset's ``meta/info.json``.
+
+    Pictures are described with the channels last or, in some data sets, first. KeyError or ValueError if not so.
+    """
+    sizes = {}
+    for name, feature in features.items():
+        if feature["dtype"] in ("image", "video"):
+            first, second, third = map(int, feature["shape"])
+            channels_last = feature["names"][2] in ("channel", "channels")
+            sizes[name] = (first, second) if channels_last else (second, third)
+    return sizes
 
 
 def libero_features(image_size: int, fps: int) -> dict[str, dict[str, Any]]:

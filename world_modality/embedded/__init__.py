@@ -1,1 +1,9 @@
 """Parts that come with the package, so that a study runs without a download."""
+
+from pathlib import Path
+
+BASE_POLICY = Path(__file__).parent / "base_policy"
+"""The policy that arms start from by default, as a LeRobot ``pretrained_model`` folder."""
+
+BACKBONE_PREFIX = "embedded:"
+"""Marks the name of a packaged backbone in a checkpoint's ``vlm_model_name``."""

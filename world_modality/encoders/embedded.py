@@ -14,10 +14,17 @@ from typing import Any
 import torch
 
 from world_modality.errors import UserError
+from world_modality.study.shapes import EMBEDDED_PATCH
 from world_modality.study.specs import EncoderSpec
 
 ARCHITECTURES = {"vjepa2-small": "vjepa2", "dinov2-small": "dinov2"}
-SIZES = {"hidden_size": 128, "num_attention_heads": 4, "num_hidden_layers": 2, "mlp_ratio": 2, "patch_size": 16}
+SIZES = {
+    "hidden_size": 128,
+    "num_attention_heads": 4,
+    "num_hidden_layers": 2,
+    "mlp_ratio": 2,
+    "patch_size": EMBEDDED_PATCH,
+}
 WEIGHT_DEVIATION = 0.1
 
 

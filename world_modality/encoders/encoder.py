@@ -60,12 +60,6 @@ class Encoder:
         result: NDArray[np.float32] = torch.cat(latents)[: len(rows)].numpy()
         return result
 
-    def encode_clips(self, clips: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Latents float32 [N, D] of clips uint8 [N, m, H, W, 3], oldest frame first."""
-        count, frames = clips.shape[:2]
-        prepared = self.prepare(clips.reshape(count * frames, *clips.shape[2:]))
-        return self.encode_prepared(prepared, np.arange(count * frames).reshape(count, frames))
-
     def encode_episode(self, frames: NDArray[np.uint8]) -> NDArray[np.float16]:
         """Latents float16 [L, D] of all frames uint8 [L, H, W, 3] of one episode; row t is the clip that ends at t."""
         rows = clip_rows(np.arange(len(frames)), self.spec.frames)

@@ -1,4 +1,4 @@
-"""Success rates and unpaired differences, each with its interval."""
+"""Success rates, each with its interval."""
 
 from __future__ import annotations
 
@@ -15,10 +15,6 @@ class Interval:
     estimate: float
     low: float
     high: float
-
-    def excludes_zero(self) -> bool:
-        """Whether the whole interval lies on one side of zero."""
-        return self.low > 0 or self.high < 0
 
 
 def normal_quantile(confidence: float) -> float:
@@ -46,16 +42,3 @@ def wilson(successes: int, trials: int, confidence: float = 0.95) -> Interval:
     rate = successes / trials
     # At 0 and n the limit is exactly 0 or 1; rounding must not push it past the estimate.
     return Interval(rate, min(rate, max(0.0, centre - half)), max(rate, min(1.0, centre + half)))
-
-
-def newcombe(treated: tuple[int, int], control: tuple[int, int], confidence: float = 0.95) -> Interval:
-    """Newcombe's hybrid score interval of ``treated - control`` for unpaired trials.
-
-    Arguments are (successes, trials). Method 10 of Newcombe 1998, Stat. Med. 17:873: with Wilson limits
-    (l, u) of each rate, ``d - sqrt((p1-l1)^2 + (u0-p0)^2)`` to ``d + sqrt((u1-p1)^2 + (p0-l0)^2)``.
-    """
-    one, zero = wilson(*treated, confidence), wilson(*control, confidence)
-    difference = one.estimate - zero.estimate
-    low = difference - math.hypot(one.estimate - one.low, zero.high - zero.estimate)
-    high = difference + math.hypot(one.high - one.estimate, zero.estimate - zero.low)
-    return Interval(difference, max(-1.0, low), min(1.0, high))

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from world_modality.data.episodes import dataset_fingerprint
 from world_modality.data.files import empty_folder
 from world_modality.data.frames import FrameReader
-from world_modality.encoders.encoder import Encoder, load_encoder
+from world_modality.encoders.encoder import load_encoder
 from world_modality.latents.cache import write_cache
+from world_modality.latents.encoding import EpisodeEncoder
 from world_modality.latents.shards import Shards
 from world_modality.store.stage import Facts, StageContext
 from world_modality.study.specs import LatentsSpec
@@ -32,9 +29,10 @@ def run(spec: LatentsSpec, context: StageContext) -> Facts:
     # One thread, as in rollouts: how many cores a job was given must not decide how its sums are rounded.
     torch.set_num_threads(1)
     reader = FrameReader(dataset, spec.camera)
-    encoder = load_encoder(spec.encoder, context.one("encoder"), "cuda" if torch.cuda.is_available() else "cpu")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    encoder = load_encoder(spec.encoder, context.one("encoder"), device)
     shards = Shards(context.work / "shards")
-    rate = _encode_missing(reader, encoder, shards, context)
+    rate = _encode_missing(EpisodeEncoder(reader, encoder, shards), device, context)
     empty_folder(context.artifact)
     with threadpool_limits(1):
         write_cache(
@@ -48,33 +46,19 @@ def run(spec: LatentsSpec, context: StageContext) -> Facts:
     return {"frames": reader.table.frames, "dim": encoder.dim, "frames_per_second": round(rate, 1)}
 
 
-def _encode_missing(reader: FrameReader, encoder: Encoder, shards: Shards, context: StageContext) -> float:
+def _encode_missing(job: EpisodeEncoder, device: str, context: StageContext) -> float:
     """Encode the episodes without a shard; return frames per second of this attempt."""
-    lengths = reader.table.lengths
-    missing = [episode for episode in range(len(lengths)) if not shards.has(episode)]
-    before = done = int(lengths.sum() - lengths[missing].sum())
+    table, shards = job.reader.table, job.shards
+    missing = [episode for episode in range(len(table)) if not shards.has(episode)]
+    before = done = int(table.lengths.sum() - table.lengths[missing].sum())
     start = time.monotonic()
     rate = 0.0
-    context.progress.update(done, reader.table.frames, "frames")
-    for episode, frames in decoded_ahead(reader, missing, workers=max(1, context.cores - 1)):
-        shards.save(episode, encoder.encode_episode(frames))
-        done += len(frames)
-        rate = (done - before) / (time.monotonic() - start)
-        context.progress.update(done, reader.table.frames, "frames", f"{rate:.0f} frames/s")
+    context.progress.update(done, table.frames, "frames")
+    alone = device != "cpu" or context.cores == 1  # a GPU has one queue of work
+    encoded = job.here(missing, max(1, context.cores - 1)) if alone else job.in_processes(missing, context.cores)
+    with closing(encoded):
+        for episode in encoded:
+            done += int(table.lengths[episode])
+            rate = (done - before) / (time.monotonic() - start)
+            context.progress.update(done, table.frames, "frames", f"{rate:.0f} frames/s")
     return rate
-
-
-def decoded_ahead(
-    reader: FrameReader, episodes: Sequence[int], workers: int
-) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Each episode's number and frames in order, decoded by threads at most ``workers`` episodes ahead of use."""
-    waiting: deque[tuple[int, Future[NDArray[np.uint8]]]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        for episode in episodes:
-            waiting.append((episode, pool.submit(reader.episode, episode)))
-            if len(waiting) > workers:
-                number, frames = waiting.popleft()
-                yield number, frames.result()
-        while waiting:
-            number, frames = waiting.popleft()
-            yield number, frames.result()

@@ -12,12 +12,11 @@ from lerobot.envs.utils import preprocess_observation
 from lerobot.utils.constants import OBS_IMAGES
 from numpy.typing import NDArray
 
+from lerobot_policy_world_modality.modeling_smolvla_world import WORLD_HISTORY
 from world_modality.errors import UserError
 from world_modality.policies.checkpoint import load_config, load_model, load_processors
 from world_modality.sim.environment import Observation
 from world_modality.study.specs import EncoderSpec
-
-WORLD_HISTORY = "observation.world_history"
 
 
 class ChunkPolicy:

@@ -7,22 +7,28 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from world_modality.report.checks import Check
+from world_modality.store.index import sealed_record
 from world_modality.store.layout import StageFolder
-from world_modality.store.record import read_record
-from world_modality.training.compare_arms import ARM_FILE, require_comparable
+from world_modality.study.arms import require_comparable
+from world_modality.training.compare_arms import ARM_FILE, resolved_settings
 
 
 def check_arms(trainings: Sequence[Path]) -> Check:
-    """The check that all trainings (sealed artifacts) were equal but for their memory and seed.
+    """The check that all trainings (sealed artifacts) differ in their memory alone, with the same seeds in every arm.
 
     UserError names every other setting in which two of them differ: no table is made of unequal arms.
     """
-    arms = {_label(folder): json.loads((folder / ARM_FILE).read_text()) for folder in trainings}
-    require_comparable(arms)
-    detail = f"{len(arms)} trainings: the same settings, start policy, dataset and seeds"
-    return Check("arms differ in their memory alone", True, detail)
+    arms = {_name(folder): json.loads((folder / ARM_FILE).read_text()) for folder in trainings}
+    require_comparable(arms, resolved_settings(), "remove the wrong one's folder and run the study again")
+    seeds = sorted({arm["seed"] for arm in arms.values()})
+    named = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+    detail = f"{len(arms)} trainings alike in all other settings, start policy, dataset, threads and kind of device"
+    return Check("arms differ in their memory alone", True, f"{detail}; {named} in every arm")
 
 
-def _label(artifact: Path) -> str:
-    record = read_record(StageFolder(artifact.parent).done)
-    return record.label if record else artifact.parent.name
+def _name(artifact: Path) -> str:
+    """By its folder: the label is whatever the study that sealed the training called it, so two may share one."""
+    folder = StageFolder(artifact.parent)
+    record = sealed_record(folder)
+    where = "/".join(folder.path.parts[-2:])
+    return f"{record.label} ({where})" if record else where

@@ -11,6 +11,8 @@ from typing import Any
 from world_modality.report.console import column_title, headline, points_text, rate_rows
 
 CSV_FIELDS = (
+    "study",
+    "label",  # in every line, so that a line on its own says that its assets were embedded
     "kind",
     "column",
     "control",
@@ -35,12 +37,14 @@ def to_csv(table: Mapping[str, Any]) -> str:
     out = io.StringIO()
     writer = csv.DictWriter(out, CSV_FIELDS, lineterminator="\n")
     writer.writeheader()
+    origin = {"study": table["study"], "label": table["label"]}
     for rate in table["rates"]:
-        writer.writerow({"kind": "rate", **rate})
+        writer.writerow({**origin, "kind": "rate", **rate})
     for d in table["differences"]:
         row = {name: d[name] for name in ("control", "estimate", "low", "high", "only_control")}
         writer.writerow(
             {
+                **origin,
                 "kind": "difference",
                 "column": d["treated"],
                 "only_column": d["only_treated"],

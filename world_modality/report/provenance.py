@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from world_modality.errors import UserError
+from world_modality.store.index import sealed_record
 from world_modality.store.layout import StageFolder, stage_folder
-from world_modality.store.record import Record, read_record
+from world_modality.store.record import Record
 
 
 def lineage(artifacts: Iterable[Path]) -> tuple[Record, ...]:
@@ -22,7 +23,7 @@ def lineage(artifacts: Iterable[Path]) -> tuple[Record, ...]:
         folder = waiting.pop()
         if folder.path in found:
             continue
-        record = read_record(folder.done) or read_record(folder.seal)
+        record = sealed_record(folder)
         if record is None:
             raise UserError(f"{folder.done} is missing or damaged; run the study again, which makes what is missing.")
         found[folder.path] = record

@@ -104,7 +104,7 @@ def _finish(cell: Cell, unit: Unit, simulators: Simulators, planner: Planner, hi
                 ) from crash
         except PlanError as error:
             raise UserError(
-                f"{_name(spec, unit)}: {error}; check checkpoint {cell.checkpoint} and n_action_steps."
+                f"{_name(spec, unit)}: {error}; check checkpoint {cell.checkpoint} and rollouts.n_action_steps."
             ) from error
     return Record(
         suite=spec.sim.suite,

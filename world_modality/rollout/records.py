@@ -18,7 +18,7 @@ class Record:
     """The outcome of one unit; all but ``attempts``, ``note`` and ``wall_s`` follows from cell, unit and software."""
 
     suite: str
-    assets: str  # where the simulator's assets came from: "embedded", "hub" or a folder's label
+    assets: str  # where the simulator's assets came from: "embedded", "hub@COMMIT" or a folder's path
     assets_digest: str
     task: int
     language: str  # the instruction the policy was given

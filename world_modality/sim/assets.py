@@ -1,16 +1,44 @@
-"""Where LIBERO's object and scene files come from: this package, the hub, or a folder."""
+"""Where LIBERO's object and scene files come from: this package, the hub, or a folder.
+
+The hub's are addressed by commit, a folder's by content. A study is planned with ``pin_assets`` and
+``assets_digest``; whoever simulates opens them with ``open_assets``, which refuses any other content.
+"""
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from world_modality.errors import UserError
+from world_modality.store.files import folder_digest
+from world_modality.store.hub import fetch, resolve_commit
+from world_modality.study.specs import SimSpec
 
 EMBEDDED = Path(__file__).parent / "embedded" / "assets"
 HUB_REPOSITORY = "lerobot/libero-assets"  # the dataset repository that hf-libero itself downloads
 EXPECTED_FOLDERS = ("scenes", "textures", "articulated_objects", "stable_scanned_objects")
 DIGEST_LENGTH = 16
+
+
+def pin_assets(source: str) -> str:
+    """A source that cannot move: "hub" and "hub@REVISION" with the commit they stand for, any other as it is.
+
+    Raises:
+        UserError: the hub has to be asked for the commit and cannot be reached.
+    """
+    revision = hub_revision(source)
+    return source if revision is None else f"hub@{resolve_commit(HUB_REPOSITORY, revision, 'dataset')}"
+
+
+def assets_digest(source: str, cache: Path | None = None) -> str:
+    """16 hex digits that stand for a source's content: of its files' paths and contents, or the hub's commit.
+
+    ``cache`` as in ``folder_digest``.
+
+    Raises:
+        UserError: as ``resolve_assets`` and ``pin_assets``.
+    """
+    commit = hub_revision(pin_assets(source))
+    return folder_digest(resolve_assets(source), cache=cache) if commit is None else commit[:DIGEST_LENGTH]
 
 
 def resolve_assets(source: str) -> Path:
@@ -22,12 +50,16 @@ def resolve_assets(source: str) -> Path:
     Raises:
         UserError: the folder is missing or is no LIBERO asset folder, or the hub cannot be reached.
     """
-    revision = _hub_revision(source)
-    folder = EMBEDDED if source == "embedded" else Path(source).expanduser().resolve()
-    if revision is not None:
-        folder = _download(revision)
+    commit = hub_revision(pin_assets(source))
+    if commit is not None:
+        instead = "set simulator.assets to embedded or to a folder's path"
+        folder = fetch(HUB_REPOSITORY, commit, "dataset", instead=instead)
+    else:
+        folder = EMBEDDED if source == "embedded" else Path(source).expanduser().resolve()
     if not folder.is_dir():
-        raise UserError(f"the LIBERO asset folder {folder} does not exist: name a folder, 'embedded' or 'hub'")
+        raise UserError(
+            f"the LIBERO asset folder {folder} does not exist: set simulator.assets to a folder, 'embedded' or 'hub'"
+        )
     missing = [name for name in EXPECTED_FOLDERS if not (folder / name).is_dir()]
     if missing:
         raise UserError(
@@ -37,62 +69,22 @@ def resolve_assets(source: str) -> Path:
     return folder
 
 
-def assets_digest(source: str) -> str:
-    """16 hex digits that stand for a source's content.
-
-    For a folder, sha256 over its files' relative paths and contents in sorted order; for the hub, the commit.
+def open_assets(spec: SimSpec) -> Path:
+    """The asset folder that ``spec`` was planned with.
 
     Raises:
-        UserError: as ``resolve_assets``.
+        UserError: its content is another one by now; otherwise as ``resolve_assets``.
     """
-    revision = _hub_revision(source)
-    if revision is not None:
-        return _hub_commit(revision)[:DIGEST_LENGTH]
-    return folder_digest(resolve_assets(source))
+    folder, digest = resolve_assets(spec.assets), assets_digest(spec.assets)
+    if digest != spec.assets_digest:
+        raise UserError(
+            f"simulator.assets: the content of {folder} is {digest}, but it was {spec.assets_digest} when the study "
+            "was planned: run the study again, which plans it anew, or put back the files that it had"
+        )
+    return folder
 
 
-def folder_digest(folder: Path) -> str:
-    """16 hex digits over the relative paths, sizes and contents of all files below a folder."""
-    digest = hashlib.sha256()
-    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    for name in sorted(files):
-        with files[name].open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        digest.update(f"{name}\0{content}\n".encode())
-    return digest.hexdigest()[:DIGEST_LENGTH]
-
-
-def _hub_revision(source: str) -> str | None:
+def hub_revision(source: str) -> str | None:
     """The revision that "hub" or "hub@REVISION" asks for; None for any other source."""
     name, _, revision = source.partition("@")
     return (revision or "main") if name == "hub" else None
-
-
-def _hub_commit(revision: str) -> str:
-    """The commit of a branch or tag: the one already downloaded if there is one, else as the hub says."""
-    from huggingface_hub import HfApi
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    known = Path(HF_HUB_CACHE) / f"datasets--{HUB_REPOSITORY.replace('/', '--')}" / "refs" / revision
-    if known.is_file():
-        return known.read_text().strip()
-    try:
-        return str(HfApi().dataset_info(HUB_REPOSITORY, revision=revision).sha)
-    except Exception as error:
-        raise _unreachable(revision, error) from error
-
-
-def _download(revision: str) -> Path:
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(HUB_REPOSITORY, repo_type="dataset", revision=revision))
-    except Exception as error:
-        raise _unreachable(revision, error) from error
-
-
-def _unreachable(revision: str, error: Exception) -> UserError:
-    return UserError(
-        f"cannot fetch LIBERO's assets, dataset {HUB_REPOSITORY} at {revision}, from the Hugging Face hub "
-        f"({type(error).__name__}): check the network and HF_HUB_OFFLINE, or set the assets to 'embedded' or a folder"
-    )

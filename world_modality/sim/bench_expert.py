@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass
 
 from world_modality.errors import UserError
-from world_modality.sim.assets import assets_digest, resolve_assets
+from world_modality.sim.assets import assets_digest, open_assets, pin_assets
 from world_modality.study.seeds import keyed_seed
 from world_modality.study.specs import SimSpec
 
@@ -29,7 +29,6 @@ class Job:
     """All episodes of one task."""
 
     spec: SimSpec
-    assets: str
     task: int
     init_states: tuple[int, ...]
     horizon: int
@@ -44,7 +43,7 @@ def run_job(job: Job) -> list[Trial]:
     from world_modality.sim.expert import Expert
     from world_modality.sim.noise import ActionNoise, displace_arm
 
-    env = Environment(job.spec, job.task, resolve_assets(job.assets))
+    env = Environment(job.spec, job.task, open_assets(job.spec))
     trials = []
     for init_state in job.init_states:
         seed = keyed_seed("bench", job.task, init_state)
@@ -96,20 +95,19 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     options = parser.parse_args()
     try:
-        digest = assets_digest(options.assets)
+        assets = pin_assets(options.assets)
+        digest = assets_digest(assets)
     except UserError as error:
         raise SystemExit(str(error)) from error
     spec = SimSpec(
         suite=options.suite,
-        assets=options.assets,
+        assets=assets,
         assets_digest=digest,
         camera_size=256,
         render="fast",
         settle_steps=10,
     )
-    jobs = [
-        Job(spec, options.assets, task, options.init_states, options.horizon, options.noise) for task in options.tasks
-    ]
+    jobs = [Job(spec, task, options.init_states, options.horizon, options.noise) for task in options.tasks]
     trials: list[Trial] = []
     with multiprocessing.get_context("spawn").Pool(min(options.processes, len(jobs))) as pool:
         for done in pool.imap_unordered(run_job, jobs):

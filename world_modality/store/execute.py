@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
 from world_modality.errors import UserError
+from world_modality.store.files import remove_leftovers
 from world_modality.store.layout import StageFolder, stage_folder
 from world_modality.store.lock import exclusive
 from world_modality.store.progress import LABEL_WIDTH, Progress, format_seconds
@@ -15,6 +15,7 @@ from world_modality.store.record import read_record
 from world_modality.store.request import StageRequest
 from world_modality.store.seal import clean, is_sealed, seal
 from world_modality.store.stage import StageContext, StageRunner
+from world_modality.store.stopwatch import timed
 
 
 def execute(root: Path, request: StageRequest, runner: StageRunner, *, cores: int, stream: TextIO) -> bool:
@@ -34,11 +35,12 @@ def execute(root: Path, request: StageRequest, runner: StageRunner, *, cores: in
             return False
         context = _prepare(root, folder, request, cores, progress)
         attempts = _count_attempt(folder)
-        start = time.monotonic()
-        facts = runner(request.spec, context)
-        seconds = time.monotonic() - start
+        with timed(folder.seconds) as elapsed:
+            facts = runner(request.spec, context)
+            seconds = elapsed()
         seal(folder, request, facts, seconds, attempts)
-    progress.say(f"{request.label:<{LABEL_WIDTH}}  done in {format_seconds(seconds)}")
+    over = f" over {attempts} attempts" if attempts > 1 else ""
+    progress.say(f"{request.label:<{LABEL_WIDTH}}  done in {format_seconds(seconds)}{over}")
     return True
 
 
@@ -52,6 +54,7 @@ def _prepare(root: Path, folder: StageFolder, request: StageRequest, cores: int,
         inputs[each.role] = (*inputs.get(each.role, ()), path.resolve())
     folder.artifact.mkdir(exist_ok=True)
     folder.work.mkdir(exist_ok=True)
+    remove_leftovers(folder.path)
     return StageContext(
         key=request.key,
         artifact=folder.artifact.resolve(),

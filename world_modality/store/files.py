@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import json
 import os
+import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from world_modality.store.keys import KEY_LENGTH
+
+LEFTOVER = re.compile(r"\..+\.[0-9]+\.[0-9a-f]{8}\.tmp")
+"""Names of ``write_atomically``'s temporary files."""
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -33,6 +38,13 @@ def write_json(path: Path, value: Any) -> None:
     write_atomically(path, (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Delete temporary files that writers killed with ``kill -9`` left below ``folder``; none may be at work there."""
+    for name, path in files_below(folder, follow=False):
+        if LEFTOVER.fullmatch(name.rpartition("/")[2]):
+            path.unlink(missing_ok=True)
+
+
 def sync_folder(folder: Path) -> None:
     """Make a folder's entries (renames, new files) durable."""
     handle = os.open(folder, os.O_RDONLY)
@@ -42,14 +54,25 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def files_below(folder: Path) -> Iterator[tuple[str, Path]]:
-    """(relative POSIX path, path) of every file below ``folder``, sorted; links count as the files they point to."""
+def files_below(folder: Path, *, follow: bool = True) -> Iterator[tuple[str, Path]]:
+    """(relative POSIX path, path) of every file below ``folder``, sorted.
+
+    Links count as the files, and unless ``follow`` is false as the folders, that they point to.
+    """
     found = [
         (Path(parent, name).relative_to(folder).as_posix(), Path(parent, name))
-        for parent, _, names in os.walk(folder, followlinks=True)
+        for parent, _, names in os.walk(folder, followlinks=follow)
         for name in names
     ]
     yield from sorted(found)
+
+
+def visible_files(folder: Path, patterns: Sequence[str] = ("*",)) -> Iterator[tuple[str, Path]]:
+    """``files_below`` but for hidden files and folders, of which the relative path matches a shell pattern."""
+    for name, path in files_below(folder):
+        hidden = any(part.startswith(".") for part in name.split("/"))
+        if not hidden and any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns):
+            yield name, path
 
 
 def file_digest(path: Path) -> str:
@@ -58,17 +81,20 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def folder_digest(folder: Path, *, exclude: frozenset[str] = frozenset(), cache: Path | None = None) -> str:
+def folder_digest(
+    folder: Path,
+    *,
+    patterns: Sequence[str] = ("*",),
+    exclude: frozenset[str] = frozenset(),
+    cache: Path | None = None,
+) -> str:
     """16 hex digits over the relative paths and contents of all files below ``folder``, but those in ``exclude``.
 
-    Hidden files and folders do not count. ``cache`` is a JSON file that remembers digests by path, size and
-    modification time: a data set of many gigabytes is then read once, not at every start.
+    Hidden files and folders do not count, nor what matches none of ``patterns``. ``cache`` is a JSON file that
+    remembers digests by path, size and modification time: a data set of many gigabytes is then read once, not at
+    every start.
     """
-    files = [
-        (name, path)
-        for name, path in files_below(folder)
-        if name not in exclude and not any(part.startswith(".") for part in name.split("/"))
-    ]
+    files = [(name, path) for name, path in visible_files(folder, patterns) if name not in exclude]
     known: dict[str, list[Any]] = _read_cache(cache) if cache else {}
     fresh: dict[str, list[Any]] = {}
     total = hashlib.sha256()

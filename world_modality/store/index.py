@@ -10,6 +10,7 @@ from pathlib import Path
 from world_modality.store.layout import StageFolder
 from world_modality.store.lock import is_locked
 from world_modality.store.record import Record, read_record
+from world_modality.store.seal import is_whole
 
 
 def sealed_stages(root: Path, stages: Iterable[str]) -> Iterator[tuple[StageFolder, Record]]:
@@ -22,8 +23,15 @@ def sealed_stages(root: Path, stages: Iterable[str]) -> Iterator[tuple[StageFold
 
 
 def sealed_record(folder: StageFolder) -> Record | None:
-    """A stage's record, from DONE.json or its second copy; None if it is not sealed."""
-    return read_record(folder.done) or read_record(folder.seal)
+    """A stage's record, from DONE.json or its second copy; None if it is not sealed.
+
+    The second copy speaks only for a result that is whole: the next run forgets any other and makes it anew.
+    """
+    record = read_record(folder.done)
+    if record is not None:
+        return record
+    second = read_record(folder.seal)
+    return second if second is not None and is_whole(folder, second) else None
 
 
 @dataclass(frozen=True)
@@ -33,13 +41,24 @@ class Unfinished:
     last_line: str  # of its progress; "" if it reported none
     seconds_ago: float  # since it last wrote something
     running: bool
+    damaged: bool  # it was sealed, and lost DONE.json and a part of its result
 
 
 def unfinished(folder: StageFolder) -> Unfinished | None:
     """How far an unsealed stage got, or None if it never started."""
     if not folder.attempts.exists():
         return None
-    signs = [path for path in (folder.progress, folder.log, folder.attempts) if path.exists()]
-    latest = max(path.stat().st_mtime for path in signs)
-    line = folder.progress.read_text().strip() if folder.progress.exists() else ""
-    return Unfinished(line, max(0.0, time.time() - latest), is_locked(folder.lock))
+    latest = max(_modified(path) for path in (folder.progress, folder.seconds, folder.log, folder.attempts))
+    try:
+        line = folder.progress.read_text().strip()
+    except FileNotFoundError:
+        line = ""
+    return Unfinished(line, max(0.0, time.time() - latest), is_locked(folder.lock), folder.seal.exists())
+
+
+def _modified(path: Path) -> float:
+    """Time of the last change; 0 for a file that is not there, or was removed by a stage that just ended."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0

@@ -53,6 +53,11 @@ class StageFolder:
         return self.path / "attempts.txt"
 
     @property
+    def seconds(self) -> Path:
+        """Wall time of all attempts so far; gone once the stage is sealed, whose record holds it then."""
+        return self.path / "seconds.txt"
+
+    @property
     def log(self) -> Path:
         """Everything the stage and its libraries print."""
         return self.path / "log.txt"
@@ -71,6 +76,16 @@ def plans_folder(root: Path) -> Path:
 def names_folder(root: Path, study: str) -> Path:
     """Links for people."""
     return root / "by-name" / study
+
+
+def last_study_file(root: Path) -> Path:
+    """The path of the study that was run last."""
+    return root / "last-study.txt"
+
+
+def run_lock_file(root: Path) -> Path:
+    """Held while a run works in the results tree."""
+    return root / "run.lock"
 
 
 def digests_file(root: Path) -> Path:

@@ -3,30 +3,80 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+from world_modality.store.keys import KEY_LENGTH
 from world_modality.store.layout import names_folder, stage_folder
+from world_modality.store.lock import exclusive
+
+OURS = re.compile(rf"[a-z]+/[0-9a-f]{{{KEY_LENGTH}}}/artifact(/[^/]+)?")
+"""What a name leads to, seen from the results tree: an artifact, or a file of the report's."""
+
+
+def link_all(root: Path, study: str, names: Mapping[str, tuple[str, str]], unfold: str) -> None:
+    """Make ``by-name/<study>`` hold these names and no others.
+
+    Args:
+        root: results tree.
+        study: whose names they are.
+        names: name -> (stage, key) of a sealed result.
+        unfold: a kind of stage whose artifact's files lie directly below ``by-name/<study>`` too (the report).
+
+    Links into the tree that say something else, and folders that this empties, are removed. Whatever else someone
+    keeps there stays.
+    """
+    folder = names_folder(root, study)
+    wanted = {folder / name: stage_folder(root, *result).artifact for name, result in names.items()}
+    for stage, key in names.values():
+        if stage == unfold:
+            wanted |= {folder / path.name: path for path in stage_folder(root, stage, key).artifact.glob("*")}
+    with _changing(root):
+        _prune(root, folder, wanted)
+        for link, target in wanted.items():
+            _link(link, target)
 
 
 def link_stage(root: Path, study: str, name: str, stage: str, key: str) -> Path:
-    """Make ``by-name/<study>/<name>`` point to a stage's artifact; the link."""
-    return _link(names_folder(root, study) / name, stage_folder(root, stage, key).artifact)
+    """Make ``by-name/<study>/<name>`` point to a stage's artifact, and leave other names alone; the link."""
+    with _changing(root):
+        return _link(names_folder(root, study) / name, stage_folder(root, stage, key).artifact)
 
 
-def link_files(root: Path, study: str, stage: str, key: str) -> None:
-    """Make every file of a stage's artifact (the report) appear directly below ``by-name/<study>``."""
-    for path in sorted(stage_folder(root, stage, key).artifact.iterdir()):
-        _link(names_folder(root, study) / path.name, path)
+def _changing(root: Path) -> AbstractContextManager[None]:
+    """Jobs of a study end at the same time, and one may remove the folder in which another makes a link."""
+    return exclusive(root / "by-name" / ".lock", lambda: None)
+
+
+def _prune(root: Path, folder: Path, wanted: Mapping[Path, Path]) -> None:
+    """Remove our links that are not ``wanted``, and folders without any entry."""
+    for parent, folders, files in os.walk(folder, topdown=False):
+        for link in (Path(parent, name) for name in (*folders, *files)):
+            if link.is_symlink() and _is_ours(root, link) and not _leads_to(link, wanted.get(link)):
+                link.unlink()
+        if Path(parent) != folder and not any(Path(parent).iterdir()):
+            Path(parent).rmdir()
+
+
+def _is_ours(root: Path, link: Path) -> bool:
+    """Whether a link could be one of those made here: relative, to an artifact of this tree, be it there or not."""
+    goal = os.path.relpath(os.path.normpath(link.parent / link.readlink()), root)
+    return not link.readlink().is_absolute() and OURS.fullmatch(goal) is not None
+
+
+def _leads_to(link: Path, target: Path | None) -> bool:
+    return target is not None and str(link.readlink()) == os.path.relpath(target, link.parent)
 
 
 def _link(link: Path, target: Path) -> Path:
     """Point ``link`` to ``target``, replacing what it pointed to before without a moment in between."""
-    goal = os.path.relpath(target, link.parent)
-    if link.is_symlink() and str(link.readlink()) == goal:
+    if link.is_symlink() and _leads_to(link, target):
         return link
     link.parent.mkdir(parents=True, exist_ok=True)
     temporary = link.with_name(f".{link.name}.{secrets.token_hex(4)}")
-    temporary.symlink_to(goal)
+    temporary.symlink_to(os.path.relpath(target, link.parent))
     temporary.replace(link)
     return link

@@ -47,7 +47,7 @@ class Record(Closed):
     versions: dict[str, str]
     source_digest: str
     machine: dict[str, Any]
-    wall_seconds: float  # of the attempt that finished
+    wall_seconds: float  # of all attempts; one that was killed counts up to its last few seconds
     attempts: int
     sealed_at: str  # UTC, ISO 8601
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from world_modality.store.files import file_digest, files_below, sync_folder, write_atomically
+from world_modality.store.files import file_digest, files_below, remove_leftovers, sync_folder, write_atomically
 from world_modality.store.layout import StageFolder
 from world_modality.store.machine import machine, source_digest, versions
 from world_modality.store.record import FileEntry, Record, read_record
@@ -36,7 +36,7 @@ def restore(folder: StageFolder) -> bool:
     (after a kill, or because a rule's text changed) has its result but no DONE.json.
     """
     record = read_record(folder.seal)
-    if record is None or not _is_whole(folder, record):
+    if record is None or not is_whole(folder, record):
         return False
     write_atomically(folder.done, folder.seal.read_bytes())
     return True
@@ -53,6 +53,7 @@ def seal(
     Raises:
         RuntimeError: the stage left nothing to seal.
     """
+    remove_leftovers(folder.artifact)  # of worker processes that were killed without the stage
     files = {name: _settled(path) for name, path in files_below(folder.artifact)}
     if not files:
         raise RuntimeError(f"{request.label} wrote nothing below {folder.artifact}")
@@ -88,9 +89,10 @@ def clean(folder: StageFolder) -> None:
     """Remove what only an unfinished stage needs."""
     shutil.rmtree(folder.work, ignore_errors=True)
     folder.progress.unlink(missing_ok=True)
+    folder.seconds.unlink(missing_ok=True)
 
 
-def _is_whole(folder: StageFolder, record: Record) -> bool:
+def is_whole(folder: StageFolder, record: Record) -> bool:
     """Whether every sealed file is there with its size; `wm verify` compares the contents too."""
     paths = {folder.artifact / name: entry.size for name, entry in record.files.items()}
     return all(path.is_file() and path.stat().st_size == size for path, size in paths.items())

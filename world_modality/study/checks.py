@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from world_modality.study.document import Location
-from world_modality.study.study import ScriptedData, Study
+from world_modality.study.shapes import EMBEDDED_PATCH, SCRATCH_SHAPES, PolicyShape
+from world_modality.study.study import EmbeddedEncoder, ScratchPolicy, ScriptedData, Study
 from world_modality.study.suites import SUITES
 
 Problem = tuple[Location, str]
@@ -17,16 +19,43 @@ def problems(study: Study) -> Iterator[Problem]:
     yield from _pretrain(study)
     yield from _held_out(study)
     yield from _world(study)
+    if isinstance(study.encoder, EmbeddedEncoder):
+        yield from encoder_problems(study, EMBEDDED_PATCH)
+    if isinstance(study.policy, ScratchPolicy):
+        yield from policy_problems(study, SCRATCH_SHAPES[study.policy.name])
     yield from _training(study)
     yield from _arms(study)
     yield from _rollouts(study)
 
 
-def chunk_problems(study: Study, chunk_size: int) -> Iterator[Problem]:
-    """Executed actions that exceed what the policy predicts at once. ``chunk_size`` is known once files are read."""
+def policy_problems(study: Study, shape: PolicyShape) -> Iterator[Problem]:
+    """What does not fit the start policy; ``shape`` is known once files are read."""
+    chunk = shape.chunk_size
     for section, executed in (("training", study.training.n_action_steps), ("rollouts", study.rollouts.n_action_steps)):
-        if executed > chunk_size:
-            yield (section, "n_action_steps"), f"{executed} exceeds the policy's chunk of {chunk_size} actions"
+        if executed > chunk:
+            yield (section, "n_action_steps"), f"{executed} exceeds the policy's chunk of {chunk} actions"
+    relabel = study.data.relabel if isinstance(study.data, ScriptedData) else None
+    if relabel and relabel.block_steps > chunk:
+        yield (
+            ("data", "relabel", "block_steps"),
+            f"{relabel.block_steps} exceeds the policy's chunk of {chunk} actions",
+        )
+    heads, width = study.world.heads, shape.expert_width
+    if study.needs_encoder and width and width % heads:
+        common = math.gcd(width, study.world.prophet_width)
+        fitting = ", ".join(str(number) for number in range(1, common + 1) if common % number == 0)
+        yield (
+            ("world", "heads"),
+            f"{heads} does not divide the width of the policy's action expert ({width}); choose one of {fitting}",
+        )
+
+
+def encoder_problems(study: Study, patch: int) -> Iterator[Problem]:
+    """A picture that the encoder's patches, ``patch`` pixels wide, do not tile."""
+    size = study.encoder.image_size if study.encoder else 0
+    if size % patch:
+        nearest = f"{size - size % patch} or {size - size % patch + patch}" if size > patch else f"{patch}"
+        yield ("encoder", "image_size"), f"{size} is not a multiple of the encoder's patch of {patch}; choose {nearest}"
 
 
 def _suite(study: Study) -> Iterator[Problem]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,21 +16,39 @@ Location = tuple[str | int, ...]
 """Keys and list positions from the top of the document: ``("arms", "E2", "memory")``."""
 
 
+MAX_VALUES = 10_000
+"""Keys and list items of a study, aliases written out: ten lines of aliases to aliases can stand for billions."""
+MAX_DEPTH = 20
+TOO_DEEP = "nested too deeply"
+
+TAG = "tag:yaml.org,2002:"
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
 class _Loader(yaml.SafeLoader):
     """YAML 1.2's scalars: ``1e-4`` is a number, and ``off``, ``no``, ``yes`` are words, not booleans."""
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, regexp) for tag, regexp in resolvers if not tag.endswith((":bool", ":float", ":int", ":timestamp"))]
+    first: [(tag, regexp) for tag, regexp in resolvers if tag in (f"{TAG}null", f"{TAG}merge")]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$", re.I), list("tTfF"))
-_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?[0-9]+$"), list("-+0123456789"))
+_Loader.add_implicit_resolver(f"{TAG}bool", re.compile(r"^(?:true|false)$", re.I), list("tTfF"))
+_Loader.add_implicit_resolver(f"{TAG}int", re.compile(r"^[-+]?[0-9]+$"), list("-+0123456789"))
 _Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
+    f"{TAG}float",
     re.compile(r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$"),
     list("-+.0123456789"),
 )
+
+_SCALARS: Mapping[str, Callable[[str], Any]] = {
+    f"{TAG}str": str,
+    f"{TAG}null": lambda _: None,
+    f"{TAG}bool": lambda text: {"true": True, "false": False}[text.lower()],
+    f"{TAG}int": int,  # always decimal: YAML 1.1 would read 010 as 8
+    f"{TAG}float": float,
+}
+"""What a study can hold, by tag; also what an explicit tag such as ``!!int`` may ask for."""
 
 
 @dataclass(frozen=True)
@@ -60,62 +78,110 @@ def read_document(path: Path) -> Document:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"{shown}: there is no such study file") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except IsADirectoryError:
+        raise UserError(f"{shown}: is a folder, not a study file") from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise UserError(f"{shown}:{line}: cannot be read as text ({error.reason}); save it as UTF-8") from None
+    except (OSError, ValueError) as error:
         raise UserError(f"{shown}: cannot be read as text ({error})") from None
-    loader = _Loader(text)
+    return _Builder(shown).build(_compose(shown, text))
+
+
+def _compose(shown: str, text: str) -> yaml.Node | None:
+    """The nodes of ``text``, None if it is empty; UserError for what PyYAML finds wrong with it."""
+    loader: _Loader | None = None
     try:
-        node = loader.get_single_node()
-        if node is None:
-            raise UserError(f"{shown}:1: the file is empty; a study starts with 'study: <name>'")
-        if not isinstance(node, yaml.MappingNode):
-            raise UserError(f"{shown}:{node.start_mark.line + 1}: a study is a mapping of keys to values")
-        lines: dict[Location, int] = {(): 1}
-        values = _build(loader, node, (), lines, shown)
+        loader = _Loader(text)
+        return loader.get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        raise UserError(f"{shown}:{line}: not valid YAML: {error.problem or error.context}") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{shown}:1: not valid YAML: {str(error).splitlines()[0]}") from None
-    finally:
-        loader.dispose()
-    return Document(shown, values, lines)
+        problem = error.problem or error.context or "unreadable"
+    except yaml.reader.ReaderError as error:
+        line = text[: error.position].count("\n") + 1
+        problem = f"the character U+{ord(text[error.position]):04X} is not allowed"
+    except RecursionError:
+        line = 1
+        problem = TOO_DEEP
+    except (yaml.YAMLError, ValueError, OverflowError):  # PyYAML lets chr() fail on "\UFFFFFFFF"
+        line = loader.line + 1 if loader else 1
+        problem = "an escape or a number that does not exist"
+    raise UserError(f"{shown}:{line}: not valid YAML: {problem}")
 
 
 def shown_path(path: Path) -> str:
     """A path as the user would type it: relative to the working folder where that is shorter."""
     try:
         return str(path.resolve().relative_to(Path.cwd()))
-    except ValueError:
+    except (ValueError, OSError, RuntimeError):  # RuntimeError: links that go round in a circle
         return str(path)
 
 
-def _build(loader: _Loader, node: yaml.Node, at: Location, lines: dict[Location, int], shown: str) -> Any:
-    """The plain value of ``node``; records the line of everything below it."""
-    if isinstance(node, yaml.MappingNode):
-        return _build_mapping(loader, node, at, lines, shown)
-    if isinstance(node, yaml.SequenceNode):
+class _Builder:
+    """Plain values from YAML nodes, and the line of each."""
+
+    def __init__(self, shown: str) -> None:
+        self._shown = shown
+        self._lines: dict[Location, int] = {(): 1}
+        self._open: list[yaml.Node] = []  # the nodes that hold the one at hand
+
+    def build(self, node: yaml.Node | None) -> Document:
+        """The document below its top node."""
+        if node is None:
+            raise UserError(f"{self._shown}:1: the file is empty; a study starts with 'study: <name>'")
+        if not isinstance(node, yaml.MappingNode):
+            raise UserError(f"{self._shown}:{node.start_mark.line + 1}: a study is a mapping of keys to values")
+        return Document(self._shown, self._mapping(node, ()), self._lines)
+
+    def _value(self, node: yaml.Node, at: Location) -> Any:
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node)
+        if node in self._open:
+            raise self._error(node, "an alias stands inside of what it repeats")
+        if len(self._open) >= MAX_DEPTH:
+            raise self._error(node, TOO_DEEP)
+        if len(self._lines) > MAX_VALUES:
+            raise self._error(node, f"more than {MAX_VALUES} values")
+        self._open.append(node)
+        value = self._mapping(node, at) if isinstance(node, yaml.MappingNode) else self._sequence(node, at)
+        self._open.pop()
+        return value
+
+    def _sequence(self, node: yaml.Node, at: Location) -> list[Any]:
         items = []
         for position, item in enumerate(node.value):
-            lines[(*at, position)] = item.start_mark.line + 1
-            items.append(_build(loader, item, (*at, position), lines, shown))
+            self._lines[(*at, position)] = item.start_mark.line + 1
+            items.append(self._value(item, (*at, position)))
         return items
-    return loader.construct_object(node)
 
+    def _mapping(self, node: yaml.MappingNode, at: Location) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == f"{TAG}merge":
+                raise self._error(key_node, "a key must be a plain word")
+            line, name = key_node.start_mark.line + 1, str(self._scalar(key_node))
+            if name in values:
+                where = ".".join(map(str, (*at, name)))
+                raise UserError(
+                    f"{self._shown}:{line}: {where}: is given twice, first on line {self._lines[(*at, name)]}"
+                )
+            self._lines[(*at, name)] = line
+            values[name] = self._value(value_node, (*at, name))
+        return values
 
-def _build_mapping(
-    loader: _Loader, node: yaml.MappingNode, at: Location, lines: dict[Location, int], shown: str
-) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for key_node, value_node in node.value:
-        line = key_node.start_mark.line + 1
-        key = loader.construct_object(key_node)
-        if not isinstance(key, Hashable) or key_node.tag == "tag:yaml.org,2002:merge":
-            raise UserError(f"{shown}:{line}: not valid YAML: a key must be a plain word")
-        name = str(key)
-        if name in values:
-            where = ".".join(map(str, (*at, name)))
-            raise UserError(f"{shown}:{line}: {where}: is given twice, first on line {lines[(*at, name)]}")
-        lines[(*at, name)] = line
-        values[name] = _build(loader, value_node, (*at, name), lines, shown)
-    return values
+    def _scalar(self, node: yaml.ScalarNode) -> Any:
+        unprintable = UNPRINTABLE.search(node.value)
+        if unprintable:
+            raise self._error(node, f"the character U+{ord(unprintable[0]):04X} is not allowed")
+        short = node.tag.removeprefix(TAG)
+        if node.tag not in _SCALARS:
+            raise self._error(node, f"the tag {short!r} has no place in a study")
+        try:
+            return _SCALARS[node.tag](node.value)
+        except (ValueError, KeyError):
+            shown = node.value if len(node.value) <= 40 else node.value[:37] + "..."
+            raise self._error(node, f"{shown!r} cannot be read as {short}") from None
+
+    def _error(self, node: yaml.Node, problem: str) -> UserError:
+        return UserError(f"{self._shown}:{node.start_mark.line + 1}: not valid YAML: {problem}")

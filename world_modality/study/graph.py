@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from world_modality.store.keys import stage_key
 from world_modality.store.request import Input, StageRequest
+from world_modality.study.arms import require_comparable_plan
 from world_modality.study.slices import (
     blocks,
     dataset_spec,
@@ -63,7 +64,11 @@ class Graph:
 
 
 def build_graph(study: Study, sources: Sources) -> Graph:
-    """The stages of ``study``. Arm names reach only labels, links and the report, never the key of other stages."""
+    """The stages of ``study``. Arm names reach only labels, links and the report, never the key of other stages.
+
+    Raises:
+        UserError: the arms' trainings differ in more than their memory.
+    """
     return _Builder(study, sources).build()
 
 
@@ -101,6 +106,7 @@ class _Builder:
                     world=None if arm.memory == "disabled" else world_spec(self.study),
                     optim=optim_spec(self.study, arm.memory),
                     seed=seed,
+                    threads=self.study.training.threads,
                     n_action_steps=self.study.training.n_action_steps,
                 )
                 inputs: tuple[Input, ...] = (_read("policy", start), _read("dataset", dataset))
@@ -108,6 +114,7 @@ class _Builder:
                     inputs = (*inputs, *memory_inputs)
                 label, link = f"train {name}/{seed}", f"train/{name}-seed{seed}"
                 trainings[name, seed] = self.graph.add("train", spec, inputs, label, link)
+        require_comparable_plan({f"train {name}/{seed}": each for (name, seed), each in trainings.items()})
         self._report(trainings)
         return self.graph
 
@@ -128,6 +135,7 @@ class _Builder:
                 world=None,
                 optim=round_optim_spec(self.study, round_),
                 seed=getattr(self.study.policy, "seed", 0),
+                threads=self.study.training.threads,
                 n_action_steps=self.study.training.n_action_steps,
             )
             inputs = (_read("policy", policy), _read("dataset", dataset))
@@ -254,6 +262,8 @@ def _parts(study: Study, sources: Sources) -> tuple[tuple[str, str], ...]:
         ("data", _part(study.data.source, sources.dataset_name, sources.dataset_revision)),
         ("policy", _part(study.policy.source, sources.policy_name, sources.policy_revision)),
     ]
+    if sources.policy_backbone:
+        parts.append(("policy's backbone", f"hub {sources.policy_backbone}"))
     if study.encoder is not None and study.needs_encoder:
         parts.append(("encoder", _part(study.encoder.source, sources.encoder_name, sources.encoder_revision)))
     return tuple(parts)

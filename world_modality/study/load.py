@@ -8,9 +8,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from world_modality.study.checks import Problem, chunk_problems, problems
+from world_modality.study.checks import Problem, encoder_problems, policy_problems, problems
 from world_modality.study.document import Document, read_document
 from world_modality.study.messages import location_of, sentence
+from world_modality.study.shapes import PolicyShape
 from world_modality.study.study import Study
 
 
@@ -21,9 +22,13 @@ class StudyFile:
     study: Study
     document: Document
 
-    def check_chunk(self, chunk_size: int) -> None:
-        """UserError when more actions are executed than the policy predicts at once."""
-        _raise_first(self.document, chunk_problems(self.study, chunk_size))
+    def check_policy(self, shape: PolicyShape) -> None:
+        """UserError when the study does not fit the policy: executes more than it predicts, or splits it unevenly."""
+        _raise_first(self.document, policy_problems(self.study, shape))
+
+    def check_encoder(self, patch: int) -> None:
+        """UserError when the encoder's patches, ``patch`` pixels wide, do not tile the picture."""
+        _raise_first(self.document, encoder_problems(self.study, patch))
 
 
 def load_study(path: Path) -> StudyFile:

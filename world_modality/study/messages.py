@@ -74,7 +74,7 @@ def _shown(value: object) -> str:
 
 _SIMPLE: dict[str, Callable[[object, Mapping[str, Any]], str]] = {
     "int_type": lambda given, _: f"must be a whole number, not {_shown(given)}",
-    "float_type": lambda given, _: f"must be a number, not {_shown(given)}",
+    "float_type": lambda given, _: f"must be a {'finite ' if type(given) is int else ''}number, not {_shown(given)}",
     "string_type": lambda given, _: f"must be a word, not {_shown(given)}",
     "bool_type": lambda given, _: f"must be true or false, not {_shown(given)}",
     "tuple_type": lambda given, _: f"must be a list, not {_shown(given)}",
@@ -83,6 +83,7 @@ _SIMPLE: dict[str, Callable[[object, Mapping[str, Any]], str]] = {
     "model_attributes_type": lambda given, _: f"must hold keys of its own, not {_shown(given)}",
     "greater_than": lambda given, context: f"must be greater than {context['gt']:g}, not {_shown(given)}",
     "greater_than_equal": lambda given, context: f"must be at least {context['ge']:g}, not {_shown(given)}",
+    "less_than": lambda given, context: f"must be less than {context['lt']}, not {_shown(given)}",
     "less_than_equal": lambda given, context: f"must be at most {context['le']:g}, not {_shown(given)}",
     "finite_number": lambda given, _: f"must be a finite number, not {_shown(given)}",
     "too_short": lambda *_: "must not be empty",

@@ -20,7 +20,7 @@ from world_modality.study.specs import (
 )
 from world_modality.study.study import Relabel, Rollouts, Round, ScriptedData, Study, Training
 
-FPS = 10  # nominal rate of the public LIBERO data sets; one frame is one control step
+FPS = 10  # nominal rate of data made here, as of the public LIBERO data sets; one frame is one control step
 LR_DECAY = 40  # lr / decay_lr by default, SmolVLA's own ratio
 
 _WITHOUT_MEMORY = {"world_lr": Training.model_fields["world_lr"].default}
@@ -74,7 +74,10 @@ def relabel_spec(data: ScriptedData, sim: SimSpec, task: int, episodes: int, num
 def dataset_spec(study: Study, sources: Sources) -> DatasetSpec:
     """The data set; its episodes, if made here, are upstream."""
     return DatasetSpec(
-        source=study.data.source, repo_id=sources.dataset_name, revision=sources.dataset_revision, fps=FPS
+        source=study.data.source,
+        repo_id=sources.dataset_name,
+        revision=sources.dataset_revision,
+        fps=FPS if isinstance(study.data, ScriptedData) else None,
     )
 
 
@@ -108,6 +111,7 @@ def policy_spec(study: Study, sources: Sources) -> PolicySpec:
         name=sources.policy_name,
         revision=sources.policy_revision,
         seed=getattr(study.policy, "seed", 0),
+        backbone=sources.policy_backbone,
     )
 
 

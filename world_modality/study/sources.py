@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+UNRESOLVED = "unresolved"
+"""In the place of what only the hub could have told; the keys of such a study are not final."""
+
 
 @dataclass(frozen=True)
 class Sources:
@@ -13,7 +16,20 @@ class Sources:
     assets_digest: str
     policy_name: str  # as in PolicySpec
     policy_revision: str
+    policy_backbone: str = ""
     dataset_name: str = ""  # as in DatasetSpec
     dataset_revision: str = ""
     encoder_name: str = ""  # as in EncoderSpec
     encoder_revision: str = ""
+
+    @property
+    def unresolved(self) -> tuple[str, ...]:
+        """The parts whose commit only the hub could have told."""
+        found = {
+            "simulator.assets": self.assets_digest,
+            "data": self.dataset_revision,
+            "policy": self.policy_revision,
+            "the policy's backbone": self.policy_backbone,
+            "encoder": self.encoder_revision,
+        }
+        return tuple(part for part, address in found.items() if address == UNRESOLVED)

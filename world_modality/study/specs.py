@@ -43,7 +43,7 @@ class SimSpec(Spec):
     place = "assets"
 
     suite: str  # e.g. "libero_spatial"
-    assets: str  # "embedded", "hub" or "hub@REVISION", or a folder's path
+    assets: str  # "embedded", "hub@COMMIT", or a folder's path
     assets_digest: str  # content address of the asset tree, so equal files share results wherever they lie
     camera_size: int  # pixels; both cameras are square
     render: Literal["stock", "fast"]  # fast: no MSAA, shadows or reflections
@@ -87,7 +87,7 @@ class DatasetSpec(Spec):
     source: Literal["scripted", "hub", "folder"]
     repo_id: str  # hub id, "local/<suite>" when scripted, or a folder's path
     revision: str  # hub commit or folder fingerprint; "" when scripted
-    fps: int
+    fps: int | None  # nominal, of a scripted one; any other has its own
 
 
 class EncoderSpec(Spec):
@@ -123,6 +123,7 @@ class PolicySpec(Spec):
     name: str  # hub id, a folder's path, or architecture name when embedded or scratch
     revision: str  # hub commit, or digest of the files
     seed: int  # scratch only
+    backbone: str = ""  # NAME@COMMIT of the VLM on the hub that it is built around; "" if it is not from there
 
 
 class WorldSpec(Spec):
@@ -160,6 +161,7 @@ class TrainSpec(Spec):
     world: WorldSpec | None  # None exactly when memory is "disabled"
     optim: OptimSpec
     seed: int
+    threads: int  # of the CPU: sums are rounded in an order that depends on it
     n_action_steps: int
 
 

@@ -24,18 +24,20 @@ from world_modality.study.suites import INIT_STATES, SUITES, SuiteName
 
 
 class Part(BaseModel):
-    """Base of a study's parts: immutable, closed to unknown keys, no conversions (``"3"`` is not 3)."""
+    """Base of a study's parts: immutable, closed to unknown keys, no conversions (``"3"`` is not 3), all finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
 
 def _numbers(value: Any) -> Any:
     """``"0-3"``, ``7`` or ``["0-3", 7]`` as a tuple of whole numbers; PydanticCustomError when it is none of these."""
     numbers: list[int] = []
     for item in value if isinstance(value, list | tuple) else [value]:
-        span = re.fullmatch(r"(\d+)-(\d+)", item) if isinstance(item, str) else None
+        span = re.fullmatch(r"(\d{1,9})-(\d{1,9})", item) if isinstance(item, str) else None
         if span and int(span[1]) <= int(span[2]):
-            numbers.extend(range(int(span[1]), int(span[2]) + 1))
+            numbers.extend(range(int(span[1]), min(int(span[2]), int(span[1]) + INIT_STATES) + 1))
         elif isinstance(item, int) and not isinstance(item, bool):
             numbers.append(item)
         else:
@@ -85,7 +87,8 @@ InitStates = Annotated[
 ]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 Text = Annotated[str, Field(min_length=1)]
-Seeds = Annotated[tuple[NonNegativeInt, ...], BeforeValidator(_tuple), Field(min_length=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # as far as numpy's random generator goes
+Seeds = Annotated[tuple[Seed, ...], BeforeValidator(_tuple), Field(min_length=1)]
 Tasks = Annotated[
     tuple[int, ...] | Literal["all"],
     PlainValidator(_tasks),
@@ -106,7 +109,7 @@ class Simulator(Part):
 
     assets: Text = "embedded"
     """Where the object models come from: embedded (this package's stand-ins), hub, hub@REVISION, or a folder's path."""
-    camera_size: PositiveInt = 256
+    camera_size: Annotated[int, Field(ge=64, le=1024)] = 256
     """Pixels; both cameras are square."""
     render: Literal["stock", "fast"] = "fast"
     """fast renders without multisampling, shadows and reflections; stock as LIBERO does."""
@@ -123,7 +126,7 @@ class Demonstrations(Part):
     """Successful episodes per task; failed attempts are counted and discarded."""
     init_states: InitStates
     """Initial states they start from; must not meet those of the rollouts."""
-    seed: NonNegativeInt = 0
+    seed: Seed = 0
     noise: NonNegativeFloat = 1.0
     """Scale of the action noise injected while executing; the labels stay clean."""
     max_steps: PositiveInt | None = None
@@ -135,7 +138,7 @@ class Relabel(Part):
 
     per_task: NonNegativeInt
     init_states: InitStates
-    seed: NonNegativeInt = 0
+    seed: Seed = 0
     policy_share: Annotated[float, Field(ge=0, le=1)] = 0.75
     """Share of blocks that the policy drives; the expert drives the others."""
     block_steps: PositiveInt = 5
@@ -157,7 +160,7 @@ class HubData(Part):
     source: Literal["hub"]
     repo_id: Text
     revision: Text
-    """Commit, tag or branch; a commit is the only one that cannot move."""
+    """Commit, tag or branch. A branch or tag is looked up when the study is planned, and results know the commit."""
 
 
 class FolderData(Part):
@@ -190,7 +193,7 @@ class EmbeddedEncoder(Encoder):
     source: Literal["embedded"]
     name: Literal["vjepa2-small", "dinov2-small"] | None = None
     """Architecture; the small one of the kind by default."""
-    seed: NonNegativeInt = 0
+    seed: Seed = 0
 
 
 class HubEncoder(Encoder):
@@ -199,6 +202,7 @@ class HubEncoder(Encoder):
     source: Literal["hub"]
     repo_id: Text
     revision: Text
+    """As in data."""
 
 
 class FolderEncoder(Encoder):
@@ -241,6 +245,9 @@ class HubPolicy(Part):
     source: Literal["hub"]
     repo_id: Text
     revision: Text
+    """As in data."""
+    backbone_revision: Text = "main"
+    """The same for the vision-language model that the policy's config names, which also gives the tokenizer."""
 
 
 class FolderPolicy(Part):
@@ -248,6 +255,8 @@ class FolderPolicy(Part):
 
     source: Literal["folder"]
     path: Text
+    backbone_revision: Text = "main"
+    """Commit, tag or branch of the vision-language model that the policy's config names, if that is on the hub."""
 
 
 class ScratchPolicy(Part):
@@ -255,7 +264,7 @@ class ScratchPolicy(Part):
 
     source: Literal["scratch"]
     name: Literal["smolvla-tiny"] = "smolvla-tiny"
-    seed: NonNegativeInt = 0
+    seed: Seed = 0
 
 
 Policy = Annotated[EmbeddedPolicy | HubPolicy | FolderPolicy | ScratchPolicy, Field(discriminator="source")]
@@ -281,6 +290,9 @@ class Training(Part):
     """Also train the vision tower and the language model, not only the action expert."""
     seeds: Seeds = (0,)
     """One training per arm and seed."""
+    threads: PositiveInt = 2
+    """Of the CPU, whatever --cores says: sums are rounded in an order that depends on it, so it is part of the result.
+    On a GPU it hardly matters."""
     n_action_steps: PositiveInt = 10
     """Actions executed per chunk, as written into the checkpoint; rollouts have their own."""
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from world_modality.errors import UserError
 from world_modality.store.files import sync_folder
 
 KEEP = 2
@@ -31,6 +32,17 @@ def complete_checkpoints(root: Path) -> list[Path]:
         return []
     found = [path for path in root.iterdir() if path.name.isdigit() and path.is_dir() and not path.is_symlink()]
     return sorted(found, key=lambda path: int(path.name))
+
+
+def require_finite(weights: Path) -> None:
+    """UserError that names the first tensor of a ``.safetensors`` file that holds NaN or infinity, if any does."""
+    import torch
+    from safetensors import safe_open
+
+    with safe_open(weights, framework="pt") as file:
+        for name in file.keys():  # noqa: SIM118  # no mapping
+            if not torch.isfinite(file.get_tensor(name)).all():
+                raise UserError(f"training: {name} is not finite after the last step: lower training.lr")
 
 
 def discard(checkpoint: Path) -> None:

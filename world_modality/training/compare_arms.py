@@ -1,18 +1,17 @@
-"""Do two arms differ in anything but what the study says? Arms are compared by their resolved configurations."""
+"""An arm as its training describes it, to be compared with the others: LeRobot's resolved configuration and inputs."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from world_modality.errors import UserError
 from world_modality.store.files import file_digest
+from world_modality.study.arms import Declared
 
-ABSENT = "(absent)"
 ARM_FILE = "arm.json"
 """A training's description of itself, in its artifact."""
 
@@ -20,33 +19,28 @@ PER_MACHINE = ("output_dir", "num_workers")
 """Settings that depend on where a training runs and cannot change its result; they are not compared."""
 
 
-@dataclass(frozen=True)
-class Difference:
-    """One setting, by its dotted key, that two arms do not share."""
-
-    key: str
-    a: Any
-    b: Any
-
-
 def memory_keys() -> frozenset[str]:
     """What may differ between an arm with a world memory and one without: the memory's mode, modules and latents.
 
-    The learning rate of the world modules and the seed of all keyed draws are not among them.
+    The learning rate of the world modules is among them, since an arm without memory has nothing to train at it; the
+    seed of all keyed draws is not.
     """
     from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
 
     from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
 
     own = {field.name for field in fields(SmolVLAWorldConfig)} - {field.name for field in fields(SmolVLAConfig)}
-    return frozenset({f"policy.{name}" for name in own - {"world_lr", "world_seed"}} | {"inputs.latents"})
+    return frozenset({f"policy.{name}" for name in own - {"world_seed"}} | {"inputs.latents"})
 
 
-MODE_KEYS = frozenset({"policy.world_memory_mode_train"})
-"""What may differ between two arms that both have a world memory."""
-
-SEED_KEYS = frozenset({"seed", "policy.world_seed"})
-"""What may differ between two trainings of one arm."""
+def resolved_settings() -> Declared:
+    """What two trainings' descriptions of themselves may differ in."""
+    return Declared(
+        mode="policy.world_memory_mode_train",
+        memory=memory_keys(),
+        seed="seed",
+        seeds=frozenset({"seed", "policy.world_seed"}),
+    )
 
 
 def describe_arm(config: Mapping[str, Any], inputs: Mapping[str, Path], places: Mapping[Path, str]) -> dict[str, Any]:
@@ -59,50 +53,6 @@ def describe_arm(config: Mapping[str, Any], inputs: Mapping[str, Path], places: 
     """
     arm = {key: _without_paths(value, places) for key, value in config.items() if key not in PER_MACHINE}
     return {**arm, "inputs": {role: _input_digest(folder) for role, folder in inputs.items()}}
-
-
-def undeclared_differences(
-    arm_a: Mapping[str, Any], arm_b: Mapping[str, Any], declared: Collection[str]
-) -> list[Difference]:
-    """The settings in which two arms differ although no key in ``declared``, nor one above it, allows it; by key."""
-    a, b = dict(_flatten(arm_a)), dict(_flatten(arm_b))
-    different = [key for key in sorted({*a, *b}) if a.get(key, ABSENT) != b.get(key, ABSENT)]
-    return [Difference(key, a.get(key, ABSENT), b.get(key, ABSENT)) for key in different if not _covered(key, declared)]
-
-
-def require_equal_arms(
-    name_a: str, arm_a: Mapping[str, Any], name_b: str, arm_b: Mapping[str, Any], declared: Collection[str]
-) -> None:
-    """UserError that names every undeclared difference with both values, if there is any; names as in "arm E0"."""
-    found = undeclared_differences(arm_a, arm_b, declared)
-    if found:
-        listed = "; ".join(f"{each.key} is {each.a!r} against {each.b!r}" for each in found)
-        raise UserError(f"{name_a} and {name_b} differ in more than was declared: {listed}; make them equal")
-
-
-def require_comparable(arms: Mapping[str, Mapping[str, Any]]) -> None:
-    """UserError unless the trainings of a study, name -> description, differ in their memory and seed alone."""
-    (reference, first), *others = arms.items()
-    for name, arm in others:
-        both_have_memory = _has_memory(first) and _has_memory(arm)
-        declared = (MODE_KEYS if both_have_memory else memory_keys()) | SEED_KEYS
-        require_equal_arms(reference, first, name, arm, declared)
-
-
-def _has_memory(arm: Mapping[str, Any]) -> bool:
-    return bool(arm["policy"]["world_memory_mode_train"] != "disabled")
-
-
-def _covered(key: str, declared: Collection[str]) -> bool:
-    return any(key == allowed or key.startswith(f"{allowed}.") for allowed in declared)
-
-
-def _flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping) and value:
-        for key, inner in value.items():
-            yield from _flatten(inner, f"{prefix}.{key}" if prefix else str(key))
-    else:
-        yield prefix, value
 
 
 def _without_paths(value: Any, places: Mapping[Path, str]) -> Any:

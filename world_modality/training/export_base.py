@@ -8,16 +8,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from world_modality.embedded import BACKBONE_PREFIX, BASE_POLICY
 from world_modality.errors import UserError
 from world_modality.store.files import sync_folder, write_json
 from world_modality.training.checkpoints import sync_tree
-from world_modality.training.start import EMBEDDED_BASE, describe_policy
+from world_modality.training.start import describe_policy
 
 LARGEST = 20_000_000  # bytes: the base is part of the repository
-STEP = "keyed_step"  # the training's step counter, which a plain SmolVLA does not have
 
 
-def export(train_artifact: Path, provenance: Mapping[str, Any], target: Path = EMBEDDED_BASE) -> dict[str, Any]:
+def export(train_artifact: Path, provenance: Mapping[str, Any], target: Path = BASE_POLICY) -> dict[str, Any]:
     """Replace ``target`` by the policy of a train stage's artifact; returns the new policy's description.
 
     Args:
@@ -61,7 +61,7 @@ def _require_exportable(source: Path, config: Mapping[str, Any]) -> None:
     mode = config.get("world_memory_mode_train", "disabled")
     if mode != "disabled":
         raise UserError(f"{source} was trained with memory {mode}: export a policy trained with memory disabled")
-    if not str(config["vlm_model_name"]).startswith("embedded:"):
+    if not str(config["vlm_model_name"]).startswith(BACKBONE_PREFIX):
         raise UserError(f"{source} needs the backbone {config['vlm_model_name']}: export one with a packaged backbone")
 
 
@@ -71,7 +71,10 @@ def _plain_config(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _write_weights(source: Path, target: Path) -> None:
+    """The weights but for the training's step counter, which a plain SmolVLA does not have."""
     from safetensors.torch import load_file, save_file
+
+    from lerobot_policy_world_modality.modeling_smolvla_world import STEP
 
     weights = {name: value for name, value in load_file(source).items() if name != STEP}
     save_file(weights, target, metadata={"format": "pt"})

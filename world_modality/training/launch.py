@@ -25,6 +25,9 @@ class Hooks:
     clock: SaveClock
     statistics: Statistics
     threads: int
+    """That torch uses: part of the result, since sums are rounded in an order that depends on it."""
+    decoders: int
+    """Of pictures, at a time."""
 
     def replacements(self, script: Any) -> Mapping[str, Callable[..., Any]]:
         """By name: our functions, which call LeRobot's.
@@ -52,7 +55,7 @@ class Hooks:
             size = cfg.policy.resize_imgs_with_padding
             shrink = Shrink(*size) if size else None
             if cfg.num_workers == 0:
-                keep_frames_in_memory(dataset, shrink, threads=self.threads)
+                keep_frames_in_memory(dataset, shrink, threads=self.decoders)
             else:  # loaders would each keep whatever frames they happen to meet
                 keep_frames_in_memory(dataset, shrink, threads=1, budget=0)
             return dataset, held_out

@@ -18,8 +18,12 @@ INTERNAL = "losses_after_"  # SmolVLA's intermediate sums: all equal to the loss
 
 
 def log_interval(steps: int) -> int:
-    """Steps between two lines: about 50 lines for a short training, one per 100 steps for a long one."""
-    return max(1, min(100, steps // 50))
+    """Steps between two lines: at least 50 lines if there are as many steps, and one per 100 steps.
+
+    It divides ``steps``, so that the last line is the last step's: no divergence goes unnoticed.
+    """
+    longest = max(1, min(100, steps // 50))
+    return next(interval for interval in range(longest, 0, -1) if steps % interval == 0)
 
 
 def summarise(line: Line) -> str:

@@ -10,10 +10,11 @@ from typing import Any
 from world_modality.errors import UserError
 from world_modality.store.files import write_json
 from world_modality.store.stage import Facts, StageContext
+from world_modality.study.arms import require_equal
 from world_modality.study.specs import TrainSpec
 from world_modality.training.arguments import Places, device_name, fresh_arguments, resolve, resume_arguments
-from world_modality.training.checkpoints import SaveClock, recover, sync_tree
-from world_modality.training.compare_arms import ARM_FILE, describe_arm, memory_keys, require_equal_arms
+from world_modality.training.checkpoints import SaveClock, recover, require_finite, sync_tree
+from world_modality.training.compare_arms import ARM_FILE, describe_arm, memory_keys
 from world_modality.training.launch import Hooks, train
 from world_modality.training.metrics import Line, MetricsLog, read_metrics, rewind, summarise
 from world_modality.training.statistics import start_statistics
@@ -28,14 +29,14 @@ def run(spec: TrainSpec, context: StageContext) -> Facts:
     """Train the cell to its last step, from the newest complete checkpoint if there is one.
 
     Raises:
-        UserError: the arm differs from E0 in more than its memory, inputs do not fit together, or the loss diverges.
+        UserError: the arm differs from one without memory in more than the memory, inputs do not fit together, the
+            training diverges, or it was begun on a device that is not here.
     """
-    threads = _threads_of_first_attempt(context)
     start = _convert_once(spec, context)
     latents = context.one("latents") if "latents" in context.inputs else None
     places = Places(start, context.one("dataset"), context.work / "run", latents)
-    write_json(context.artifact / ARM_FILE, _checked_arm(spec, context, places))
     checkpoint = recover(places.output / "checkpoints")
+    device = _settle_arm(spec, context, places, begun=checkpoint is not None)
     done = 0 if checkpoint is None else int(checkpoint.name)
     rewind(context.artifact / METRICS, done)
     if checkpoint is None:
@@ -44,23 +45,32 @@ def run(spec: TrainSpec, context: StageContext) -> Facts:
         arguments = (
             fresh_arguments(spec, places, context.cores) if checkpoint is None else resume_arguments(checkpoint, places)
         )
-        train(arguments, places.output, _hooks(spec, context, threads))
+        train(arguments, places.output, _hooks(spec, context))
         checkpoint = recover(places.output / "checkpoints")
     assert checkpoint is not None
+    require_finite(checkpoint / "pretrained_model" / "model.safetensors")
     _export(checkpoint / "pretrained_model", context.artifact / "pretrained_model")
-    return _facts(spec.optim.steps, read_metrics(context.artifact / METRICS), threads)
+    return _facts(spec, read_metrics(context.artifact / METRICS), device)
 
 
-def _threads_of_first_attempt(context: StageContext) -> int:
-    """As many threads as cores when the training began: sums are rounded in an order that depends on it."""
-    noted = context.work / "threads.json"
-    if not noted.is_file():
-        write_json(noted, context.cores)
-    threads: int = json.loads(noted.read_text())
-    return threads
+def _settle_arm(spec: TrainSpec, context: StageContext, places: Places, *, begun: bool) -> str:
+    """Write the arm's description when its training begins; the device that the training uses from then on.
+
+    LeRobot goes on with the configuration that a checkpoint holds, so the description of a begun training stays true.
+    """
+    file = context.artifact / ARM_FILE
+    if not begun or not file.is_file():
+        write_json(file, _checked_arm(spec, context, places))
+    device: str = json.loads(file.read_text())["policy"]["device"]
+    if device not in ("cpu", device_name()):
+        raise UserError(
+            f"training: it was begun on {device}, which is not here: go on where it is, or remove {context.work} to "
+            "train from the start"
+        )
+    return device
 
 
-def _hooks(spec: TrainSpec, context: StageContext, threads: int) -> Hooks:
+def _hooks(spec: TrainSpec, context: StageContext) -> Hooks:
     def show(line: Line) -> None:
         context.progress.update(line["step"], spec.optim.steps, "steps", summarise(line))
 
@@ -68,7 +78,8 @@ def _hooks(spec: TrainSpec, context: StageContext, threads: int) -> Hooks:
         log=MetricsLog(context.artifact / METRICS, show),
         clock=SaveClock(SAVE_SECONDS),
         statistics=start_statistics(context.one("policy")),
-        threads=threads,
+        threads=spec.threads,
+        decoders=context.cores,
     )
 
 
@@ -110,7 +121,9 @@ def _dataset_features(dataset: Path) -> set[str]:
 
 
 def _checked_arm(spec: TrainSpec, context: StageContext, places: Places) -> dict[str, Any]:
-    """The arm's description, after it was compared with E0's: the same spec without world memory.
+    """The arm's description, after it was compared with that of the same spec without world memory.
+
+    The arms of a study were compared with each other when it was planned; this is about what LeRobot makes of a spec.
 
     Raises:
         UserError: they differ in more than the memory.
@@ -124,7 +137,7 @@ def _checked_arm(spec: TrainSpec, context: StageContext, places: Places) -> dict
         without = Places(reference, places.dataset, places.output, None)
         named = f"the arm with memory {spec.memory}", "the same arm without memory"
         plain_arm = _describe(plain, context, without)
-        require_equal_arms(named[0], arm, named[1], plain_arm, memory_keys())
+        require_equal(named[0], arm, named[1], plain_arm, memory_keys(), "make them equal")
         shutil.rmtree(reference)
     return arm
 
@@ -133,7 +146,8 @@ def _describe(spec: TrainSpec, context: StageContext, places: Places) -> dict[st
     roles = {"policy": context.one("policy"), "dataset": places.dataset}
     roles |= {} if places.latents is None else {"latents": places.latents}
     by_place = {places.policy: "policy", **{folder: role for role, folder in roles.items()}}
-    return describe_arm(resolve(fresh_arguments(spec, places, context.cores)), roles, by_place)
+    arm = describe_arm(resolve(fresh_arguments(spec, places, context.cores)), roles, by_place)
+    return {**arm, "threads": spec.threads}
 
 
 def _export(checkpoint: Path, target: Path) -> None:
@@ -144,14 +158,14 @@ def _export(checkpoint: Path, target: Path) -> None:
     write_json(target / "config.json", config | {key: MACHINE_FIELDS[key] for key in MACHINE_FIELDS & config.keys()})
 
 
-def _facts(steps: int, lines: list[Line], threads: int) -> dict[str, Any]:
+def _facts(spec: TrainSpec, lines: list[Line], device: str) -> dict[str, Any]:
     last = lines[-1]
     keys = ("loss", "world_loss", "world_cos", "world_cos_persistence", "world_gate")
     seconds = sorted(line["update_s"] + line["dataloading_s"] for line in lines)
     return {
-        "steps": steps,
+        "steps": spec.optim.steps,
         **{f"last_{key}": round(last[key], 6) for key in keys if key in last},
         "seconds_per_step": round(seconds[len(seconds) // 2], 4),
-        "threads": threads,
-        "device": device_name(),
+        "threads": spec.threads,
+        "device": device,
     }

@@ -1,0 +1,108 @@
+"""Encoding in worker processes: what a killed worker, a damaged episode or an early end leaves behind."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.data_stages import encoder_spec, stage_context
+from support.tiny_dataset import build_tiny_dataset
+
+from world_modality.data.frames import FrameReader
+from world_modality.encoders import source
+from world_modality.encoders.encoder import load_encoder
+from world_modality.errors import UserError
+from world_modality.latents.encoding import EpisodeEncoder
+from world_modality.latents.shards import Shards
+
+EPISODES = 6
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> EpisodeEncoder:
+    folder = tmp_path_factory.mktemp("encoding")
+    context = stage_context(folder / "encoder")
+    source.run(encoder_spec(), context)
+    dataset = build_tiny_dataset(folder / "set", episodes=EPISODES, frames=5, size=48)
+    job = EpisodeEncoder(
+        FrameReader(dataset, "image"), load_encoder(encoder_spec(), context.artifact), Shards(folder / "shards")
+    )
+    assert list(job.here(range(EPISODES), 2)) == list(range(EPISODES))
+    return job
+
+
+@dataclass(frozen=True)
+class Fragile(EpisodeEncoder):
+    """Its worker is killed at episode 2, ``times`` times."""
+
+    times: int = 1
+
+    def encode(self, episode: int) -> int:
+        deaths = list(self.shards.folder.glob("death*"))
+        if episode == 2 and len(deaths) < self.times:
+            self.shards.folder.mkdir(parents=True, exist_ok=True)
+            (self.shards.folder / f"death{len(deaths)}").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().encode(episode)
+
+
+def fragile(job: EpisodeEncoder, folder: Path, times: int) -> Fragile:
+    return Fragile(job.reader, job.encoder, Shards(folder), times)
+
+
+@pytest.mark.parametrize(("workers", "times"), [(4, 0), (4, 1), (4, 2), (2, 1)])
+def test_a_killed_worker_is_no_loss(job: EpisodeEncoder, tmp_path: Path, workers: int, times: int) -> None:
+    other = fragile(job, tmp_path / "shards", times)
+    assert sorted(other.in_processes(range(EPISODES), workers)) == list(range(EPISODES))
+    for episode in range(EPISODES):
+        assert np.array_equal(other.shards.load(episode), job.shards.load(episode))
+    assert not multiprocessing.active_children()
+
+
+def test_a_last_worker_that_is_killed_is_told(job: EpisodeEncoder, tmp_path: Path) -> None:
+    other = fragile(job, tmp_path / "shards", 99)
+    with pytest.raises(UserError, match="lack of memory"):
+        list(other.in_processes(range(EPISODES), 4))
+    assert not other.shards.has(2)
+
+
+@dataclass(frozen=True)
+class Slow(EpisodeEncoder):
+    """Episode 0 is done at once, unless it is damaged; the others take a minute each."""
+
+    damaged: bool = False
+
+    def encode(self, episode: int) -> int:
+        if episode:
+            time.sleep(60)
+        if self.damaged:
+            raise UserError("episode 0 is damaged")
+        return episode
+
+
+def all_workers_end(within: float = 10.0) -> bool:
+    deadline = time.monotonic() + within
+    while multiprocessing.active_children() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return not multiprocessing.active_children()
+
+
+def test_an_error_stops_all_workers_at_once(job: EpisodeEncoder) -> None:
+    slow = Slow(job.reader, job.encoder, job.shards, damaged=True)
+    with pytest.raises(UserError, match="episode 0 is damaged"):
+        list(slow.in_processes(range(EPISODES), 3))
+    assert all_workers_end()
+
+
+def test_no_worker_outlives_an_early_end(job: EpisodeEncoder) -> None:
+    encoded = Slow(job.reader, job.encoder, job.shards).in_processes(range(EPISODES), 3)
+    assert next(encoded) == 0
+    assert len(multiprocessing.active_children()) == 3
+    encoded.close()
+    assert all_workers_end()

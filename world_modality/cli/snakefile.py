@@ -1,0 +1,85 @@
+"""What the rules need of Snakemake's own objects. The only part of the library that knows them.
+
+Snakemake is imported where it is needed, so that `wm` starts without it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from world_modality.cli.workflow import Workflow, open_workflow, reopen_workflow
+from world_modality.errors import UserError
+
+TERSE_VARIABLE = "WORLD_MODALITY_TERSE"
+"""Set for Snakemake: only its warnings and errors go to the terminal, beside the stages' own progress."""
+
+
+def open_study(workflow: Any) -> Workflow:
+    """The study of a ``snakemake.workflow.Workflow``: planned in the main process, read in its jobs' processes.
+
+    There is no ``configfile:`` in the rules on purpose: it would merge the default study's keys into the one that
+    --configfile names. A mistake in the study ends the process with one sentence.
+    """
+    if not workflow.is_main_process:
+        return reopen_workflow()
+    default = Path(workflow.basedir) / "config.yaml"
+    cores, dry_run = workflow.resource_settings.cores, workflow.output_settings.dryrun
+    try:
+        return open_workflow(workflow.overwrite_configfiles, default, cores, dry_run)
+    except UserError as error:
+        sys.exit(str(error))
+
+
+def is_news(record: logging.LogRecord) -> bool:
+    """Whether a message says more than the stage itself, which reports its own failure."""
+    return "CalledProcessError" not in record.getMessage()
+
+
+def speak_rarely(handlers: Iterable[logging.Handler]) -> None:
+    """Where `wm run` asks for it, let Snakemake speak up on the terminal only when something is wrong."""
+    if os.environ.get(TERSE_VARIABLE):
+        for handler in handlers:
+            if handler.name == "DefaultStreamHandler":
+                handler.setLevel(logging.WARNING)
+                handler.addFilter(is_news)
+
+
+def hide_jobs_of_dry_run(output_settings: Any) -> None:
+    """Let the plan that was just told replace a dry run's list of jobs, unless ``-p`` or ``--quiet`` says otherwise."""
+    from snakemake.settings.enums import Quietness
+
+    if output_settings.dryrun and not (output_settings.quiet or output_settings.printshellcmds):
+        output_settings.quiet = {Quietness.RULES, Quietness.PROGRESS}
+
+
+def inputs_of(study: Workflow, stage: str) -> Callable[[Any], list[str]]:
+    """The input function of one kind of stage."""
+    return lambda wildcards: _asked(lambda: study.upstream(stage, wildcards.key))
+
+
+def input_of_export(study: Workflow) -> Callable[[Any], list[str]]:
+    """The input function of ``embedded_base``: the training that it exports."""
+    return lambda _wildcards: _asked(study.pretrained)
+
+
+def start(study: Workflow) -> None:
+    """Before the first job of a real run. If another run works here, ends the process with one sentence."""
+    try:
+        study.start()
+    except UserError as error:
+        sys.exit(str(error))
+
+
+def _asked[T](question: Callable[[], T]) -> T:
+    """The answer, or Snakemake's own error, which it prints without a traceback."""
+    from snakemake.exceptions import WorkflowError
+
+    try:
+        return question()
+    except UserError as error:
+        raise WorkflowError(str(error)) from None

@@ -1,0 +1,126 @@
+"""Repositories of the Hugging Face hub by commit: which one a name stands for, and its files in the user's hub cache.
+
+A branch or a tag can move, so plans, keys and jobs know repositories by their commits alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
+from world_modality.errors import UserError
+
+RepoType = Literal["model", "dataset"]
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_PINNED = re.compile(r"(?P<repo_id>[^@]+)@(?P<commit>[0-9a-f]{40})")
+
+
+def resolve_commit(repo_id: str, revision: str, repo_type: RepoType = "model") -> str:
+    """The commit, 40 hex digits, that a branch or tag stands for; a commit is taken as it is.
+
+    The local hub cache is asked first. What the hub answers is remembered there, so a study that is planned again
+    stays the same study, whatever was uploaded in between.
+
+    Raises:
+        UserError: neither the cache nor the hub can tell.
+    """
+    if _COMMIT.fullmatch(revision):
+        return revision
+    import httpx
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RevisionResolutionError
+
+    wanted: dict[str, Any] = {"repo_id": repo_id, "revision": revision, "repo_type": repo_type}
+    api = HfApi()
+    try:
+        with suppress(RevisionResolutionError):
+            return str(api.resolve_revision(**wanted, local_files_only=True).resolved)
+        return str(api.resolve_revision(**wanted).resolved)
+    except (HfHubHTTPError, HFValidationError) as error:
+        raise _refused(repo_id, revision, repo_type, error) from error
+    except (RevisionResolutionError, ConnectionError, httpx.TransportError) as error:
+        raise UserError(
+            f"which commit of the {repo_type} {repo_id} its revision {revision} is cannot be told without the Hugging "
+            "Face hub, which cannot be reached: check the network and HF_HUB_OFFLINE, or name a commit"
+        ) from error
+
+
+def fetch(
+    repo_id: str, revision: str, repo_type: RepoType = "model", *, patterns: Sequence[str] = ("*",), instead: str = ""
+) -> Path:
+    """The folder in the user's hub cache that holds a repository's matching files, downloaded as far as they lack.
+
+    An interrupted download goes on where it was, and what was downloaded before needs no network.
+
+    Args:
+        instead: what the user can do without the hub, for the message.
+
+    Raises:
+        UserError: the hub is unreachable or has no such repository or revision.
+    """
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return _snapshot(repo_id, revision, repo_type, patterns)
+    except LocalEntryNotFoundError as error:
+        flag = " --repo-type dataset" if repo_type == "dataset" else ""
+        raise UserError(
+            f"the {repo_type} {repo_id} at revision {revision} is not complete in the local hub cache and the hub "
+            f"cannot be reached: run `hf download {repo_id}{flag} --revision {revision}` on a machine with network"
+            f"{f', or {instead}' if instead else ''}"
+        ) from error
+    except (HfHubHTTPError, HFValidationError) as error:
+        raise _refused(repo_id, revision, repo_type, error) from error
+
+
+def fetch_file(repo_id: str, commit: str, name: str, repo_type: RepoType = "model") -> Path:
+    """One file of a repository in the user's hub cache, downloaded if it is not there.
+
+    Raises:
+        UserError: as ``fetch``, or the repository has no such file.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    cached = try_to_load_from_cache(repo_id, name, revision=commit, repo_type=repo_type)
+    file = Path(cached) if isinstance(cached, str) else fetch(repo_id, commit, repo_type, patterns=(name,)) / name
+    if not file.is_file():
+        raise UserError(
+            f"the {repo_type} {repo_id} at commit {commit} has no {name} on the Hugging Face hub, or none in the local "
+            f"hub cache while the hub cannot be reached: check the name, or run `hf download {repo_id} {name} "
+            f"--repo-type {repo_type} --revision {commit}`"
+        )
+    return file
+
+
+def pinned_name(repo_id: str, commit: str) -> str:
+    """A repository and its commit in one word: ``lerobot/smolvla_base@0123...``."""
+    return f"{repo_id}@{commit}"
+
+
+def split_pinned(name: str) -> tuple[str, str] | None:
+    """Repository and commit of a :func:`pinned_name`; None for any other name."""
+    found = _PINNED.fullmatch(name)
+    return (found["repo_id"], found["commit"]) if found else None
+
+
+def _snapshot(repo_id: str, revision: str, repo_type: RepoType, patterns: Sequence[str]) -> Path:
+    import httpx
+    from huggingface_hub import snapshot_download
+
+    wanted: dict[str, Any] = {"repo_id": repo_id, "revision": revision, "repo_type": repo_type}
+    wanted["allow_patterns"] = list(patterns)
+    try:
+        return Path(snapshot_download(**wanted))
+    except (ConnectionError, httpx.TransportError):  # given a commit, the hub's client does not look in its cache first
+        return Path(snapshot_download(**wanted, local_files_only=True))
+
+
+def _refused(repo_id: str, revision: str, repo_type: RepoType, error: Exception) -> UserError:
+    return UserError(
+        f"the Hugging Face hub gave no {repo_type} {repo_id} at revision {revision} "
+        f"({type(error).__name__}): check name, revision and, for a gated repository, `hf auth login`"
+    )

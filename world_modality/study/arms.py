@@ -1,0 +1,126 @@
+"""Do a study's trainings differ in anything but what the study says? Compared setting by setting, as nested mappings.
+
+Said twice of every study: of the trainings' specs when it is planned, before anything runs (here), and of the
+configurations that LeRobot resolved for them when a table is made (training/compare_arms.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+from world_modality.errors import UserError
+from world_modality.store.request import StageRequest
+
+Description = Mapping[str, Any]
+"""A training's settings: nested mappings of JSON values. A setting's key is dotted, ``optim.lr``."""
+
+ABSENT = "(absent)"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One setting, by its dotted key, that two trainings do not share."""
+
+    key: str
+    a: Any
+    b: Any
+
+
+@dataclass(frozen=True)
+class Declared:
+    """The settings in which two trainings of a study may differ; each covers what is below it."""
+
+    mode: str
+    """What the memory holds while training, ``disabled`` for none: tells the arms apart."""
+    memory: frozenset[str]
+    """Of the memory: besides ``mode``, between an arm that has one and one that has none."""
+    seed: str
+    seeds: frozenset[str]
+    """``seed`` and what follows it, between trainings with different seeds."""
+
+    def between(self, a: Description, b: Description) -> frozenset[str]:
+        """What may differ between two trainings."""
+        modes, seeds = ({_setting(each, key) for each in (a, b)} for key in (self.mode, self.seed))
+        arms = frozenset({self.mode}) if len(modes) > 1 else frozenset[str]()
+        memory = self.memory if len(modes) > 1 and "disabled" in modes else frozenset[str]()
+        return arms | memory | (self.seeds if len(seeds) > 1 else frozenset[str]())
+
+
+SPECS = Declared(
+    mode="memory",
+    memory=frozenset({"world", "optim.world_lr", "inputs.latents", "inputs.encoder"}),
+    seed="seed",
+    seeds=frozenset({"seed"}),
+)
+"""For trainings as they are planned. Without memory, the world modules' learning rate is not used."""
+
+
+def require_comparable_plan(trainings: Mapping[str, StageRequest]) -> None:
+    """UserError unless the planned trainings of a study, by name, differ in nothing but their memory and seed."""
+    described = {name: _describe(request) for name, request in trainings.items()}
+    require_comparable(described, SPECS, "arms share every setting but their memory")
+
+
+def require_comparable(trainings: Mapping[str, Description], declared: Declared, advice: str) -> None:
+    """Compare all trainings of a study, name -> settings, pair by pair; ``advice`` ends the error's sentence.
+
+    Raises:
+        UserError: two differ in more than ``declared`` allows, or an arm lacks a seed that another one has.
+    """
+    for (name_a, a), (name_b, b) in combinations(trainings.items(), 2):
+        require_equal(name_a, a, name_b, b, declared.between(a, b), advice)
+    seeds: dict[Any, set[Any]] = {}
+    for training in trainings.values():
+        seeds.setdefault(_setting(training, declared.mode), set()).add(_setting(training, declared.seed))
+    every = set().union(*seeds.values())
+    for mode, own in seeds.items():
+        if own != every:
+            lacking = ", ".join(map(str, sorted(every - own)))
+            raise UserError(
+                f"the arm with memory {mode} has no training with seed {lacking}, as others have: "
+                "train every arm with the same seeds"
+            )
+
+
+def require_equal(
+    name_a: str, a: Description, name_b: str, b: Description, declared: Collection[str], advice: str
+) -> None:
+    """UserError that names every undeclared difference with both values, if there is any, and ends with ``advice``."""
+    found = undeclared_differences(a, b, declared)
+    if found:
+        listed = "; ".join(f"{each.key} is {each.a!r} against {each.b!r}" for each in found)
+        raise UserError(f"{name_a} and {name_b} differ in more than was declared: {listed}; {advice}")
+
+
+def undeclared_differences(a: Description, b: Description, declared: Collection[str]) -> list[Difference]:
+    """The settings in which two trainings differ although no key in ``declared``, nor one above it, allows it."""
+    one, other = dict(_flatten(a)), dict(_flatten(b))
+    different = [key for key in sorted({*one, *other}) if one.get(key, ABSENT) != other.get(key, ABSENT)]
+    return [
+        Difference(key, one.get(key, ABSENT), other.get(key, ABSENT))
+        for key in different
+        if not any(key == allowed or key.startswith(f"{allowed}.") for allowed in declared)
+    ]
+
+
+def _describe(request: StageRequest) -> Description:
+    """A planned training's whole spec, and the keys of the results that it reads, by role."""
+    return {**request.address, "inputs": {each.role: each.key for each in request.inputs}}
+
+
+def _setting(training: Description, key: str) -> Any:
+    value: Any = training
+    for part in key.split("."):
+        value = value[part]
+    return value
+
+
+def _flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from _flatten(inner, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, value

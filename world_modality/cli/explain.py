@@ -108,8 +108,12 @@ def differences(before: Leaves, after: Leaves) -> list[str]:
     found = []
     for name in sorted(before.keys() | after.keys()):
         old, new = before.get(name), after.get(name)
-        if old != new:
-            found.append(f"other {name}" if name in _ROLES else f"{name} {_shown(old)} -> {_shown(new)}")
+        if name in _ROLES and old != new:
+            found.append(f"other {name}")
+        elif name not in before or name not in after:  # sealed before there was such a setting, or while there was
+            found.append(f"{name} is {'no setting any more' if name in before else 'a new setting'}")
+        elif old != new:
+            found.append(f"{name} {_shown(old)} -> {_shown(new)}")
     return found
 
 

@@ -18,7 +18,7 @@ BOUNDS = EpisodeBounds(ENDS - LENGTHS, ENDS)
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return save_tiny_latents(tmp_path, SimpleNamespace(episodes={"length": LENGTHS}))
+    return save_tiny_latents(tmp_path, SimpleNamespace(root=tmp_path, episodes={"length": LENGTHS}))
 
 
 def test_windows_are_the_caches_rows(folder: Path) -> None:

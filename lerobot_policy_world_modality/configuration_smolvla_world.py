@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from lerobot_policy_world_modality.optimizer import GroupClippedAdamWConfig
 from world_modality.errors import UserError
 from world_modality.latents.reader import LatentCache
+from world_modality.memory.fusion import FUSIONS
 from world_modality.memory.modes import MemoryMode, find_mode
 from world_modality.study.specs import Camera, EncoderSpec, WorldSpec
 
@@ -35,6 +36,9 @@ class SmolVLAWorldConfig(SmolVLAConfig):  # type: ignore[misc]  # LeRobot is not
     world_heads: int = 8
     world_prophet_layers: int = 2
     world_prophet_width: int = 512
+    world_hypotheses: int = 1  # N predictions per history; the best of each sample learns
+    world_fusion: str = "late"  # where the memory enters the policy
+    world_attention_width: int = 0  # inner width of the injector's attention; 0: that of the tokens it feeds
     world_delta: bool = True  # predict z_{t+k} - z_t rather than z_{t+k}
     world_gate_init: float = 0.0  # the residual is multiplied by tanh(gate)
     world_lambda: float = 0.2  # weight of the world loss beside the flow loss
@@ -68,18 +72,29 @@ class SmolVLAWorldConfig(SmolVLAConfig):  # type: ignore[misc]  # LeRobot is not
     def __post_init__(self) -> None:
         super().__post_init__()
         train, rollout = self.train_mode, self.rollout_mode
+        if not rollout.rollable and self.world_memory_mode_rollout:
+            raise UserError(
+                f"world_memory_mode_rollout: '{rollout.name}' needs the future, which no rollout knows; choose another"
+            )
+        if rollout.needs_learned and not train.needs_learned:
+            raise UserError(
+                f"world_memory_mode_rollout is '{rollout.name}' but the policy is trained with '{train.name}', which "
+                "has no trained constants: train with it, or roll out with another mode"
+            )
         if rollout.needs_world and not train.needs_world:
             raise UserError(
                 f"world_memory_mode_rollout is '{rollout.name}' but the policy is trained with '{train.name}', "
                 f"that is without world modules: train with another mode or roll out with '{train.name}'"
             )
-        for name in ("context", "horizon", "heads", "prophet_layers", "prophet_width"):
+        for name in ("context", "horizon", "hypotheses", "heads", "prophet_layers", "prophet_width"):
             if getattr(self, f"world_{name}") < 1:
                 raise UserError(f"world_{name} must be at least 1, not {getattr(self, f'world_{name}')}")
         if self.world_prophet_width % self.world_heads:
             raise UserError(
                 f"world_prophet_width is {self.world_prophet_width}: use a multiple of world_heads, {self.world_heads}"
             )
+        if self.world_fusion not in FUSIONS:
+            raise UserError(f"world_fusion: '{self.world_fusion}' is no fusion; choose one of {', '.join(FUSIONS)}")
         if self.world_camera not in get_args(Camera):
             raise UserError(f"world_camera: '{self.world_camera}' is no camera; choose one of {get_args(Camera)}")
         _ = self.encoder_spec

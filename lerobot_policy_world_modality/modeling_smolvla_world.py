@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,15 +17,17 @@ from lerobot_policy_world_modality.keyed_draws import draw_noise_and_time, seeds
 from lerobot_policy_world_modality.online_history import OnlineHistory
 from lerobot_policy_world_modality.world_parts import adopt_pictures, build_world, open_training_latents
 from world_modality.errors import UserError
+from world_modality.memory.fusion import observing
 from world_modality.memory.lookup import LatentLookup, LatentWindow
-from world_modality.memory.modes import MemoryInputs, MemoryMode
-from world_modality.memory.prophet import score
-from world_modality.memory.world import WorldMemory
+from world_modality.memory.modes import MemoryMode
+from world_modality.memory.score import score
+from world_modality.memory.world import WorldMemory, memory_inputs
 from world_modality.study.seeds import keyed_seed
 
 INDEX = "index"  # the dataset's global frame index in a LeRobot batch
 STEP = "keyed_step"  # the buffer that counts optimiser steps, the only tensor that memory mode "disabled" adds
 WORLD_HISTORY = "observation.world_history"  # latents float32 [B, T, D] in their own units, given by an evaluator
+WORLD_FUTURE = "observation.world_future"  # latents float32 [B, K, D] of t+1..t+K, for offline evaluation alone
 
 
 class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not typed
@@ -58,11 +61,10 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
             return
         if dataset_meta is not None:
             self._latents = open_training_latents(config, dataset_meta)
-        world = build_world(config, self.model.action_out_proj.in_features)
+        world = build_world(config, self.model)
         if self._latents is not None:
             statistics = self._latents.cache.statistics
             world.standardiser.fit(statistics.mean, statistics.factor)
-        world.attach(self.model.action_out_proj)
         self.world = world
         self._online = OnlineHistory(config)
 
@@ -83,18 +85,19 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
         if self.world is None:
             loss, info = super().forward(batch, noise, time, reduction)
             return loss, {**info, "flow_loss": info["loss"]}
+        if self.training and int(self.keyed_step) == 0:
+            self._adopt_donors(self.world)
         window = self._window(self.world, batch)
         prediction = self.world.prophet(window.history)
-        seeds = self._frame_seeds("training-memory", batch)
-        memory = self._memory(self.world, self.config.train_mode, seeds, window.history, prediction)
-        with self.world.held(memory):
+        memory = self._training_memory(self.world, batch, window, prediction)
+        with self.world.held(memory), observing(self.world.fusion) as observer:
             flow, info = super().forward(batch, noise, time, reduction)
         result = score(prediction, window.history[:, -1], window.future, window.valid, delta=self.config.world_delta)
         world_loss = result.loss_per_sample() if reduction == "none" else result.loss()
         loss = flow + self.config.world_lambda * world_loss
-        gate = self.world.injector.gate.detach().tanh().item()
+        gate = self.world.fusion.gates().mean().item()
         own = {"loss": loss.detach().mean().item(), "flow_loss": info["loss"], "world_gate": gate}
-        return loss, {**info, **own, **result.summary()}
+        return loss, {**info, **own, **result.summary(), **observer.figures()}
 
     def update(self) -> None:
         """Called by LeRobot's trainer after every optimiser step."""
@@ -110,7 +113,8 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
 
     def _get_default_peft_targets(self) -> dict[str, Any]:
         targets: dict[str, Any] = super()._get_default_peft_targets()
-        own = [] if self.world is None else ["prophet", "injector"]  # else PEFT would freeze them
+        # Else PEFT would freeze them; the standardiser has nothing to train.
+        own = [] if self.world is None else [name for name, _ in self.world.named_children() if name != "standardiser"]
         return {**targets, "modules_to_save": [*targets["modules_to_save"], *own]}
 
     # Rollout
@@ -146,25 +150,51 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
     # World memory
 
     def _rollout_memory(self, world: WorldMemory, batch: dict[str, Tensor], noise: Tensor | None) -> Tensor | None:
-        mode, history, prediction = self.config.rollout_mode, None, None
+        mode: MemoryMode = self.config.rollout_mode
+        count = len(batch[OBS_STATE])
+        seeds, history, future = self._chunk_seeds(count, noise), None, None
+        if mode.needs_future:
+            if WORLD_FUTURE not in batch:
+                raise UserError(
+                    f"memory '{mode.name}' needs the future, which no rollout knows: choose another with "
+                    f"world_memory_mode_rollout, or evaluate offline with {WORLD_FUTURE} in the batch"
+                )
+            future = self._standardised(world, batch[WORLD_FUTURE])
         if mode.needs_history and self._online is not None:
             latents = batch[WORLD_HISTORY] if WORLD_HISTORY in batch else self._online.latents()
-            expected = (len(batch[OBS_STATE]), self.config.world_context, self.config.world_latent_dim)
+            expected = (count, self.config.world_context, self.config.world_latent_dim)
             if latents.shape != expected:  # a history of one latent would be broadcast without complaint
                 raise ValueError(f"{WORLD_HISTORY} must be {list(expected)}, not {list(latents.shape)}")
             history = world.standardiser(latents.to(self.keyed_step.device))
-            prediction = world.prophet(history) if mode.needs_prediction else None
-        return self._memory(world, mode, self._chunk_seeds(len(batch[OBS_STATE]), noise), history, prediction)
+        donors = world.donors_for(seeds) if mode.needs_donors else None
+        return mode.memory(replace(memory_inputs(world, seeds, history=history, donors=donors), future=future))
 
-    def _memory(
-        self,
-        world: WorldMemory,
-        mode: MemoryMode,
-        seeds: tuple[int, ...],
-        history: Tensor | None,
-        prediction: Tensor | None,
+    def _training_memory(
+        self, world: WorldMemory, batch: dict[str, Any], window: LatentWindow, prediction: Tensor
     ) -> Tensor | None:
-        return mode.memory(MemoryInputs(self.config.world_horizon, seeds, world.standardiser, history, prediction))
+        """The memory of a training batch; ``window`` is standardised, ``prediction`` the Prophet's answer to it."""
+        mode: MemoryMode = self.config.train_mode
+        seeds = self._frame_seeds("training-memory", batch)
+        history, donors = window.history, None
+        assert self._latents is not None
+        if mode.delay:
+            delay = mode.delay * self.config.world_horizon
+            history = self._standardised(world, self._latents.history(batch[INDEX], self.config.world_context, delay))
+        if mode.needs_donors:
+            donors = self._standardised(world, self._latents.donors(batch[INDEX], seeds, self.config.world_context))
+        inputs = memory_inputs(world, seeds, history=history, donors=donors)
+        known = replace(inputs, prediction=None if mode.delay else prediction, future=window.future)
+        return mode.memory(known)
+
+    def _standardised(self, world: WorldMemory, latents: Tensor) -> Tensor:
+        standardised: Tensor = world.standardiser(latents.to(self.keyed_step.device))
+        return standardised
+
+    def _adopt_donors(self, world: WorldMemory) -> None:
+        """Take histories of the training set along, for rollouts with another episode's prediction."""
+        assert self._latents is not None
+        seeds = [keyed_seed("donors", self.config.world_seed, row) for row in range(len(world.donors))]
+        world.donors.copy_(self._standardised(world, self._latents.any_histories(seeds, self.config.world_context)))
 
     def _see(self, batch: dict[str, Tensor]) -> None:
         if self._online is not None and WORLD_HISTORY not in batch and self.config.rollout_mode.needs_history:
@@ -177,8 +207,8 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
                 "world_latents, and give batches with 'index'"
             )
         window = self._latents.window(batch[INDEX], self.config.world_context, self.config.world_horizon)
-        window = window.to(self.keyed_step.device)
-        return LatentWindow(world.standardiser(window.history), world.standardiser(window.future), window.valid)
+        history, future = self._standardised(world, window.history), self._standardised(world, window.future)
+        return LatentWindow(history, future, window.valid.to(self.keyed_step.device))
 
     def _frame_seeds(self, purpose: str, batch: dict[str, Any]) -> tuple[int, ...]:
         step = int(self.keyed_step) if self.training else "eval"

@@ -65,8 +65,9 @@ class OnlineHistory:
     def __init__(self, config: SmolVLAWorldConfig) -> None:
         self._config = config
         self._encoder: HistoryEncoder | None = None
-        # T overlapping clips of m frames
-        self._frames: deque[Frames] = deque(maxlen=config.world_context + max(config.world_encoder_frames, 1) - 1)
+        self._delay = config.rollout_mode.delay * config.world_horizon
+        self._window = config.world_context + max(config.world_encoder_frames, 1) - 1  # T overlapping clips of m frames
+        self._frames: deque[Frames] = deque(maxlen=self._window + self._delay)
 
     def reset(self) -> None:
         """Forget the episodes."""
@@ -95,8 +96,12 @@ class OnlineHistory:
         self._frames.append(frames)
 
     def latents(self) -> Tensor:
-        """The episodes' history latents, float32 [B, T, D] in their own units, on the CPU."""
+        """The episodes' history latents, float32 [B, T, D] in their own units, on the CPU.
+
+        They end at the newest frame, or as much earlier as the memory mode wants, at the earliest at the first.
+        """
         if self._encoder is None:
             self._encoder = open_encoder(self._config, str(self._config.device))
-        episodes = np.stack(tuple(self._frames), axis=1)
+        last = max(1, len(self._frames) - self._delay)
+        episodes = np.stack(tuple(self._frames)[max(0, last - self._window) : last], axis=1)
         return torch.from_numpy(np.stack([self._encoder.encode(frames) for frames in episodes]))

@@ -14,24 +14,37 @@ from world_modality.data.episodes import dataset_fingerprint
 from world_modality.errors import UserError
 from world_modality.latents.windows import EpisodeBounds
 from world_modality.memory.lookup import LatentLookup
-from world_modality.memory.world import WorldMemory, WorldSizes
+from world_modality.memory.sizes import WorldSizes
+from world_modality.memory.world import WorldMemory
 
 
-def build_world(config: SmolVLAWorldConfig, hidden: int) -> WorldMemory:
-    """World modules for an action expert of width ``hidden``; UserError if the sizes do not fit together."""
+def build_world(config: SmolVLAWorldConfig, flow: Any) -> WorldMemory:
+    """World modules for LeRobot's ``VLAFlowMatching``, hung onto it; UserError if the sizes do not fit together."""
     if config.world_latent_dim < 1:
         raise UserError(
             "world_latent_dim is not set and there are no latents to take it from: set it, or set world_latents and "
             "build the policy with the dataset's metadata"
         )
-    if hidden % config.world_heads:
+    sizes = _sizes(config, flow)
+    width = sizes.attention_width or (sizes.prefix if sizes.fusion == "prefix_cross" else sizes.hidden)
+    if width % sizes.heads:
         raise UserError(
-            f"world_heads is {config.world_heads} (world.heads in a study): choose a divisor of the action expert's "
-            f"width, {hidden}"
+            f"world_heads is {sizes.heads} (world.heads in a study): choose a divisor of the width that attention has, "
+            f"{width}"
         )
-    sizes = WorldSizes(
+    world = WorldMemory(sizes, config.world_seed, learned=config.train_mode.needs_learned)
+    world.attach(flow)
+    return world
+
+
+def _sizes(config: SmolVLAWorldConfig, flow: Any) -> WorldSizes:
+    expert = flow.vlm_with_expert
+    return WorldSizes(
         dim=config.world_latent_dim,
-        hidden=hidden,
+        hidden=expert.expert_hidden_size,
+        prefix=expert.config.text_config.hidden_size,
+        layers=len(expert.lm_expert.layers),
+        attention=(expert.num_attention_heads, expert.num_key_value_heads, expert.config.text_config.head_dim),
         context=config.world_context,
         horizon=config.world_horizon,
         heads=config.world_heads,
@@ -39,8 +52,10 @@ def build_world(config: SmolVLAWorldConfig, hidden: int) -> WorldMemory:
         prophet_width=config.world_prophet_width,
         delta=config.world_delta,
         gate_init=config.world_gate_init,
+        hypotheses=config.world_hypotheses,
+        fusion=config.world_fusion,
+        attention_width=config.world_attention_width,
     )
-    return WorldMemory(sizes, config.world_seed)
 
 
 def adopt_pictures(config: SmolVLAWorldConfig, dataset_meta: Any) -> None:

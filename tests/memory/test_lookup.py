@@ -5,11 +5,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from support.tiny_policy import LATENT_DIM, save_tiny_latents
 
 from world_modality.errors import UserError
-from world_modality.latents.windows import EpisodeBounds
+from world_modality.latents.windows import EpisodeBounds, past_rows
 from world_modality.memory.lookup import LatentLookup
+from world_modality.study.seeds import keyed_seed
 
 LENGTHS = [4, 1, 7]
 ENDS = np.cumsum(LENGTHS)
@@ -19,6 +22,12 @@ BOUNDS = EpisodeBounds(ENDS - LENGTHS, ENDS)
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return save_tiny_latents(tmp_path, SimpleNamespace(root=tmp_path, episodes={"length": LENGTHS}))
+
+
+@pytest.fixture(scope="module")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("latents")
+    return save_tiny_latents(root, SimpleNamespace(root=root, episodes={"length": LENGTHS}))
 
 
 def test_windows_are_the_caches_rows(folder: Path) -> None:
@@ -31,6 +40,45 @@ def test_windows_are_the_caches_rows(folder: Path) -> None:
     assert np.array_equal(window.history, rows[np.array(history)])
     assert np.array_equal(window.future, rows[np.array(future)])
     assert window.valid.tolist() == [[True, True], [True, False], [False, False], [True, True], [False, False]]
+
+
+def test_a_delayed_history_ends_earlier_and_never_before_its_episode(folder: Path) -> None:
+    rows = np.load(folder / "latents.npy").astype(np.float32)
+    history = LatentLookup.open(folder, BOUNDS).history(torch.tensor([3, 4, 11]), context=2, delay=2)
+    assert np.array_equal(history, rows[np.array([[0, 1], [4, 4], [8, 9]])])
+
+
+@given(st.lists(st.tuples(st.integers(0, 11), st.integers(0, 2**63 - 1)), min_size=1, max_size=8))
+def test_donors_are_histories_of_other_episodes_keyed_by_their_seeds(
+    shared_folder: Path, asked: list[tuple[int, int]]
+) -> None:
+    lookup = LatentLookup.open(shared_folder, BOUNDS)
+    rows = np.load(shared_folder / "latents.npy").astype(np.float32)
+    frames, seeds = [frame for frame, _ in asked], [seed for _, seed in asked]
+    donors = lookup.donors(torch.tensor(frames), seeds, 3).numpy()
+    known = {past_rows(np.array([f]), BOUNDS.around(np.array([f]))[0], 3).tobytes(): f for f in range(12)}
+    histories = {rows[np.frombuffer(key, np.int64)].tobytes(): f for key, f in known.items()}
+    for frame, donor in zip(frames, donors, strict=True):
+        own, _ = BOUNDS.around(np.array([frame]))
+        other, _ = BOUNDS.around(np.array([histories[donor.tobytes()]]))
+        assert own != other
+    single = [lookup.donors(torch.tensor([f]), [seed], 3).numpy()[0] for f, seed in asked]
+    assert np.array_equal(np.stack(single), donors)
+
+
+def test_donors_need_a_second_episode(folder: Path) -> None:
+    lookup = LatentLookup.open(folder, EpisodeBounds(np.array([0]), np.array([12])))
+    with pytest.raises(UserError, match="only one"):
+        lookup.donors(torch.tensor([0]), [1], 2)
+
+
+def test_any_histories_stay_inside_their_episodes(folder: Path) -> None:
+    lookup = LatentLookup.open(folder, BOUNDS)
+    rows = np.load(folder / "latents.npy").astype(np.float32)
+    starts = {tuple(past_rows(np.array([f]), BOUNDS.around(np.array([f]))[0], 3)[0]) for f in range(12)}
+    allowed = {rows[list(history)].tobytes() for history in starts}
+    found = lookup.any_histories([keyed_seed("any", i) for i in range(100)], 3).numpy()
+    assert {history.tobytes() for history in found} == allowed
 
 
 def test_a_copy_shares_the_mapped_file(folder: Path) -> None:

@@ -1,25 +1,29 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.world_sizes import world_sizes
 
-from world_modality.memory.prophet import Prophet, score
+from world_modality.memory.prophet import Prophet
+from world_modality.memory.score import SHARE_OF_ALL, diversity, score
 
 DIM, CONTEXT, HORIZON = 6, 3, 4
 
 
-def small_prophet(delta: bool = True) -> Prophet:
+def small_prophet(**changes: Any) -> Prophet:
     torch.manual_seed(0)
-    return Prophet(dim=DIM, context=CONTEXT, horizon=HORIZON, width=16, layers=2, heads=4, delta=delta)
+    return Prophet(world_sizes(**changes))
 
 
 def test_it_predicts_k_latents_and_adds_them_to_the_current_one_only_with_delta() -> None:
     history = torch.randn(5, CONTEXT, DIM)
     prophet = small_prophet()
-    assert prophet(history).shape == (5, HORIZON, DIM)
+    assert prophet(history).shape == (5, 1, HORIZON, DIM)
     absolute = small_prophet(delta=False)
-    assert torch.equal(prophet(history), history[:, -1:] + absolute(history))
+    assert torch.equal(prophet(history), history[:, -1:, None] + absolute(history))
 
 
 def test_the_order_of_the_history_and_of_the_slots_matters() -> None:
@@ -27,7 +31,19 @@ def test_the_order_of_the_history_and_of_the_slots_matters() -> None:
     prophet, history = small_prophet(delta=False), torch.randn(2, CONTEXT, DIM)
     assert not torch.allclose(prophet(history), prophet(history[:, [1, 0, 2]]), atol=1e-4)
     prediction = prophet(history)
+    assert not torch.allclose(prediction[:, 0, 0], prediction[:, 0, 1], atol=1e-4)
+
+
+def test_hypotheses_and_cameras_are_told_apart() -> None:
+    history = torch.randn(2, CONTEXT, DIM)
+    prediction = small_prophet(hypotheses=3, cameras=2, delta=False)(history)
+    assert prediction.shape == (2, 3, HORIZON, DIM)
     assert not torch.allclose(prediction[:, 0], prediction[:, 1], atol=1e-4)
+    same = history[..., : DIM // 2].repeat(1, 1, 2)  # both cameras see the same
+    left, right = small_prophet(cameras=2, delta=False)(same).chunk(2, dim=-1)
+    assert not torch.allclose(left, right, atol=1e-4)
+    swapped = small_prophet(cameras=2, delta=False)(history.roll(DIM // 2, -1)).roll(DIM // 2, -1)
+    assert not torch.allclose(swapped, small_prophet(cameras=2, delta=False)(history), atol=1e-4)
 
 
 def test_training_and_inference_agree() -> None:
@@ -36,7 +52,7 @@ def test_training_and_inference_agree() -> None:
         torch.testing.assert_close(prophet.eval()(history), prophet.train()(history))
 
 
-def reference_loss(prediction, current, future, valid, delta) -> np.ndarray:
+def reference_loss(prediction: Any, current: Any, future: Any, valid: Any, delta: bool) -> np.ndarray:
     """The document's formula with loops."""
     losses = np.zeros(valid.shape)
     for b, k in np.argwhere(valid):
@@ -56,12 +72,39 @@ def test_the_loss_equals_its_formula(seed: int, batch: int, delta: bool) -> None
     prediction, future = rng.normal(size=(2, batch, HORIZON, DIM)) * rng.uniform(0.1, 4)
     current, valid = rng.normal(size=(batch, DIM)), rng.random((batch, HORIZON)) < 0.6
     result = score(
-        *(torch.tensor(x, dtype=torch.float32) for x in (prediction, current, future)), torch.tensor(valid), delta=delta
+        *(torch.tensor(x, dtype=torch.float32) for x in (prediction[:, None], current, future)),
+        torch.tensor(valid),
+        delta=delta,
     )
     expected = reference_loss(prediction, current, future, valid, delta)
     np.testing.assert_allclose(result.losses.numpy(), expected, atol=1e-4)
     assert result.loss().item() == pytest.approx(expected.sum() / max(valid.sum(), 1), abs=1e-4)
     np.testing.assert_allclose(result.loss_per_sample().numpy(), expected.sum(1) / valid.sum(1).clip(min=1), atol=1e-4)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**31), hypotheses=st.integers(2, 4))
+def test_the_best_hypothesis_learns_and_the_others_a_little(seed: int, hypotheses: int) -> None:
+    rng = np.random.default_rng(seed)
+    prediction = rng.normal(size=(3, hypotheses, HORIZON, DIM))
+    current, future = rng.normal(size=(3, DIM)), rng.normal(size=(3, HORIZON, DIM))
+    valid = rng.random((3, HORIZON)) < 0.7
+    tensors = (torch.tensor(x, dtype=torch.float32) for x in (prediction, current, future))
+    result = score(*tensors, torch.tensor(valid), delta=True)
+    each = np.stack([reference_loss(prediction[:, n], current, future, valid, True) for n in range(hypotheses)])
+    winner = each.sum(-1).argmin(0)
+    expected = (1 - SHARE_OF_ALL) * each[winner, np.arange(3)] + SHARE_OF_ALL * each.mean(0)
+    np.testing.assert_allclose(result.losses.numpy(), expected, atol=1e-4)
+    summary = result.summary()
+    assert {"world_cos_best", "world_diversity"} <= summary.keys()
+
+
+def test_diversity_is_one_minus_the_mean_cosine_of_all_pairs() -> None:
+    changes = torch.randn(2, 3, HORIZON, DIM)
+    pairs = [(0, 1), (0, 2), (1, 2)]
+    cosines = [torch.cosine_similarity(changes[:, a], changes[:, b], dim=-1) for a, b in pairs]
+    torch.testing.assert_close(diversity(changes), 1 - torch.stack(cosines).mean(0))
+    assert diversity(changes[:, :1].expand(-1, 4, -1, -1)).abs().max() < 1e-5
 
 
 def test_targets_past_the_end_of_an_episode_have_no_influence() -> None:
@@ -82,7 +125,7 @@ def test_targets_past_the_end_of_an_episode_have_no_influence() -> None:
 def test_a_future_that_does_not_change_gives_a_finite_loss_without_direction() -> None:
     history = torch.randn(2, CONTEXT, DIM)
     future = history[:, -1:].expand(-1, HORIZON, -1)
-    prediction = future.clone().requires_grad_()
+    prediction = future[:, None].clone().requires_grad_()
     result = score(prediction, history[:, -1], future, torch.ones(2, HORIZON, dtype=torch.bool), delta=True)
     result.loss().backward()
     assert result.loss() == 0
@@ -93,14 +136,14 @@ def test_the_summary_compares_with_persistence() -> None:
     current = torch.randn(3, DIM)
     future = current[:, None] + 0.3 * torch.randn(3, HORIZON, DIM)
     valid = torch.ones(3, HORIZON, dtype=torch.bool)
-    perfect = score(future, current, future, valid, delta=True).summary()
-    lazy = score(current[:, None].expand(-1, HORIZON, -1), current, future, valid, delta=True).summary()
+    perfect = score(future[:, None], current, future, valid, delta=True).summary()
+    lazy = score(current[:, None, None].expand(-1, 1, HORIZON, -1), current, future, valid, delta=True).summary()
     assert perfect["world_cos"] == pytest.approx(1)
     assert lazy["world_cos"] == pytest.approx(lazy["world_cos_persistence"])
     assert perfect["world_cos_persistence"] == pytest.approx(lazy["world_cos_persistence"])
     cosine = torch.nn.functional.cosine_similarity(current, future[:, 1], dim=-1).mean()
     assert lazy["world_cos_2"] == pytest.approx(cosine.item(), abs=1e-6)
-    empty = score(future, current, future, torch.zeros_like(valid), delta=True).summary()
+    empty = score(future[:, None], current, future, torch.zeros_like(valid), delta=True).summary()
     assert set(empty) == set(perfect)
     assert all(value == 0 for value in empty.values())
 

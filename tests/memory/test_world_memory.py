@@ -1,15 +1,29 @@
 import copy
+import math
+from dataclasses import replace
 
 import pytest
 import torch
+from support.world_sizes import world_sizes
 from torch import nn
 
+from world_modality.errors import UserError
 from world_modality.memory.randomness import borrowed_generator, draw_each, keyed_normal
-from world_modality.memory.world import WorldMemory, WorldSizes
+from world_modality.memory.world import WorldMemory
 
-SIZES = WorldSizes(
-    dim=5, hidden=12, context=3, horizon=4, heads=2, prophet_layers=1, prophet_width=8, delta=True, gate_init=0.7
-)
+SIZES = world_sizes(gate_init=0.7)
+DIM = SIZES.dim
+
+
+class Flow(nn.Module):
+    """As much of a flow matching model as the late fusion hooks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.action_out_proj = nn.Linear(12, 2)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        return self.action_out_proj(hidden)
 
 
 def test_building_is_a_function_of_the_seed_and_leaves_the_global_generator_alone() -> None:
@@ -25,15 +39,14 @@ def test_building_is_a_function_of_the_seed_and_leaves_the_global_generator_alon
 
 
 def test_the_memory_reaches_the_layer_only_while_it_is_held() -> None:
-    world, layer = WorldMemory(SIZES, seed=0), nn.Linear(12, 2)
-    hidden, memory = torch.randn(2, 6, 12), torch.randn(2, 4, 5)
+    world, layer = WorldMemory(SIZES, seed=0), Flow()
+    hidden, memory = torch.randn(2, 6, 12), torch.randn(2, 1, 4, DIM)
     plain = layer(hidden)
     world.attach(layer)
     assert torch.equal(layer(hidden), plain)
     with world.held(memory):
-        assert torch.equal(
-            layer(hidden), nn.functional.linear(world.injector(hidden, memory), layer.weight, layer.bias)
-        )
+        projection, read = layer.action_out_proj, world.fusion.injector(hidden, memory)
+        assert torch.equal(layer(hidden), nn.functional.linear(read, projection.weight, projection.bias))
         assert not torch.allclose(layer(hidden), plain)
     with world.held(None):
         assert torch.equal(layer(hidden), plain)
@@ -43,16 +56,16 @@ def test_the_memory_reaches_the_layer_only_while_it_is_held() -> None:
 
 
 def test_a_copy_reads_its_own_memory() -> None:
-    world, layer = WorldMemory(SIZES, seed=0), nn.Linear(12, 2)
+    world, layer = WorldMemory(SIZES, seed=0), Flow()
     world.attach(layer)
     pair = copy.deepcopy(nn.ModuleList([world, layer]))
-    hidden, memory = torch.randn(1, 6, 12), torch.randn(1, 4, 5)
+    hidden, memory = torch.randn(1, 6, 12), torch.randn(1, 1, 4, DIM)
     plain = layer(hidden)
     with pair[0].held(memory):
         assert torch.equal(layer(hidden), plain)
         assert not torch.equal(pair[1](hidden), plain)
     with torch.no_grad():
-        pair[0].injector.gate.zero_()
+        pair[0].fusion.injector.gate.zero_()
     with world.held(memory):
         assert not torch.equal(layer(hidden), plain)
 
@@ -72,3 +85,20 @@ def test_borrowed_and_keyed_draws() -> None:
         draw_and_fail()
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(keyed_normal((4, 2**62), (3,))[1], keyed_normal((2**62,), (3,))[0])
+
+
+def test_trained_constants_exist_only_where_they_are_trained() -> None:
+    assert WorldMemory(SIZES, seed=0).learned is None
+    learned = WorldMemory(replace(SIZES, hypotheses=2), seed=0, learned=True)
+    assert learned.learned.values.shape == (2, 4, DIM)
+    assert learned.learned.values.requires_grad
+
+
+def test_the_gates_are_told_as_they_act() -> None:
+    assert WorldMemory(SIZES, seed=0).fusion.gates().tolist() == pytest.approx([math.tanh(0.7)])
+    assert WorldMemory(replace(SIZES, fusion="layers"), seed=0).fusion.gates().shape == (2,)
+
+
+def test_an_unknown_fusion_is_named_with_the_choices() -> None:
+    with pytest.raises(UserError, match="'early' is not a fusion; choose one of late, suffix, "):
+        WorldMemory(replace(SIZES, fusion="early"), seed=0)

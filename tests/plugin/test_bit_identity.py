@@ -10,10 +10,14 @@ import torch
 from lerobot.policies.rtc.configuration_rtc import RTCConfig
 from support.tiny_policy import CONTEXT, LATENT_DIM, TinyWorld, build_tiny_world, save_backbone_with_weights
 
+from world_modality.memory.fusion import FUSIONS
+from world_modality.memory.injector import Observer
 from world_modality.memory.modes import MODES
 
 FRAMES = (0, 5, 13, 14, 44)
 WORLD_MODES = sorted(set(MODES) - {"disabled"})
+UNREAD = {"disabled", "zero", "aux_only"}  # modes whose memory the policy does not see
+ARMS = [(mode, "late") for mode in sorted(MODES)] + [("pred", fusion) for fusion in FUSIONS if fusion != "late"]
 
 
 @pytest.fixture(scope="module", params=["float32", "bfloat16 weights", "bfloat16 autocast"])
@@ -29,6 +33,15 @@ def precision(
         yield tiny, lambda: torch.autocast("cpu", torch.bfloat16)
     else:
         yield tiny, nullcontext
+
+
+class Calls(Observer):
+    """Counts how often the memory is read."""
+
+    count = 0
+
+    def see(self, *_: torch.Tensor) -> None:
+        self.count += 1
 
 
 def loss_and_gradients(policy: Any, batch: dict[str, Any], context: Any) -> tuple[float, dict[str, torch.Tensor]]:
@@ -50,14 +63,18 @@ def chunk(policy: Any, world: TinyWorld, context: Any) -> torch.Tensor:
     noise = torch.randn(len(FRAMES), policy.config.chunk_size, policy.config.max_action_dim, generator=generator)
     history = 5 + 4 * torch.randn(len(FRAMES), CONTEXT, LATENT_DIM, generator=generator)
     observation = {**world.observation(*FRAMES), "observation.world_history": history}
+    if getattr(policy.config, "world_memory_mode_train", "") == "oracle":
+        policy.config.world_memory_mode_rollout = "pred"
     with context():
         return policy.predict_action_chunk(observation, noise=noise)
 
 
-@pytest.mark.parametrize("mode", sorted(MODES))
-def test_at_init_loss_gradients_and_actions_are_smolvlas(precision: tuple[TinyWorld, Any], mode: str) -> None:
+@pytest.mark.parametrize(("mode", "fusion"), ARMS)
+def test_at_init_loss_gradients_and_actions_are_smolvlas(
+    precision: tuple[TinyWorld, Any], mode: str, fusion: str
+) -> None:
     world, context = precision
-    batch, stock, policy = world.batch(*FRAMES), world.stock(), world.policy(mode)
+    batch, stock, policy = world.batch(*FRAMES), world.stock(), world.policy(mode, world_fusion=fusion)
     dtypes = {parameter.dtype for parameter in stock.parameters()}
     assert (torch.bfloat16 in dtypes) == stock.config.load_vlm_weights
     assert dtypes == {p.dtype for name, p in policy.named_parameters() if not name.startswith("world.")}
@@ -73,47 +90,60 @@ def test_at_init_loss_gradients_and_actions_are_smolvlas(precision: tuple[TinyWo
     }
 
 
-def test_the_reference_is_sensitive(precision: tuple[TinyWorld, Any]) -> None:
+def gates(policy: Any) -> list[torch.nn.Parameter]:
+    return [parameter for name, parameter in policy.world.fusion.named_parameters() if name.endswith("gate")]
+
+
+def set_gates(policy: Any, value: float) -> None:
+    with torch.no_grad():
+        for gate in gates(policy):
+            gate.fill_(value)
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_the_reference_is_sensitive(precision: tuple[TinyWorld, Any], fusion: str) -> None:
     """An open gate does change loss, gradients and actions: the comparison above can fail."""
     world, context = precision
-    policy, batch = world.policy("pred"), world.batch(*FRAMES)
+    policy, batch = world.policy("pred", world_fusion=fusion), world.batch(*FRAMES)
     loss, gradients = loss_and_gradients(policy, batch, context)
     actions = chunk(policy, world, context)
-    with torch.no_grad():
-        policy.world.injector.gate.fill_(1.0)
+    set_gates(policy, 1.0)
     open_loss, open_gradients = loss_and_gradients(policy, batch, context)
     assert open_loss != loss
     assert not torch.equal(open_gradients["model.action_out_proj.weight"], gradients["model.action_out_proj.weight"])
     assert not torch.equal(chunk(policy, world, context), actions)
 
 
-@pytest.mark.parametrize("mode", ["pred", "random"])
-def test_the_closed_gate_has_a_gradient(precision: tuple[TinyWorld, Any], mode: str) -> None:
+@pytest.mark.parametrize(("mode", "fusion"), [arm for arm in ARMS if arm[0] not in UNREAD])
+def test_every_closed_gate_has_a_gradient(precision: tuple[TinyWorld, Any], mode: str, fusion: str) -> None:
     world, context = precision
-    _, gradients = loss_and_gradients(world.policy(mode), world.batch(*FRAMES), context)
-    assert gradients["world.injector.gate"].abs() > 1e-6
+    policy = world.policy(mode, world_fusion=fusion)
+    loss_and_gradients(policy, world.batch(*FRAMES), context)
+    assert len(gates(policy)) == (1 if fusion not in ("layers", "prefix_tokens") else policy.world.sizes.layers)
+    assert all(gate.item() == 0 and gate.grad is not None and gate.grad.abs() > 1e-7 for gate in gates(policy))
 
 
-@pytest.mark.parametrize("gate", [-3.0, 0.01, 2.0])
+@pytest.mark.parametrize(("gate", "fusion"), [(-3.0, "late"), (0.01, "late"), *((2.0, fusion) for fusion in FUSIONS)])
 def test_zero_memory_with_any_world_weights_gives_smolvlas_actions(
-    precision: tuple[TinyWorld, Any], gate: float
+    precision: tuple[TinyWorld, Any], gate: float, fusion: str
 ) -> None:
     world, context = precision
-    policy, stock = world.policy("pred"), world.stock()
+    policy, stock = world.policy("pred", world_fusion=fusion), world.stock()
     policy.config.world_memory_mode_rollout = "zero"
     generator = torch.Generator().manual_seed(7)
     with torch.no_grad():
         for parameter in policy.world.parameters():
             parameter.copy_(3 * torch.randn(parameter.shape, generator=generator))
-        policy.world.injector.gate.fill_(gate)
-    calls = []
-    policy.world.injector.register_forward_hook(lambda *_: calls.append(1))
+    set_gates(policy, gate)
+    observer = Calls()
+    policy.world.fusion.observe(observer)
     actions, expected = chunk(policy, world, context), chunk(stock, world, context)
-    assert len(calls) == policy.config.num_steps  # computed, not bypassed
+    reads = {"prefix_cross": 1, "layers": 2 * policy.config.num_steps, "prefix_tokens": 2 * policy.config.num_steps}
+    assert observer.count == reads.get(fusion, policy.config.num_steps)  # computed, not bypassed
     assert torch.equal(actions.view(torch.int32), expected.view(torch.int32))
     policy.config.world_memory_mode_rollout = "disabled"
     assert torch.equal(chunk(policy, world, context).view(torch.int32), expected.view(torch.int32))
-    assert len(calls) == policy.config.num_steps
+    assert observer.count == reads.get(fusion, policy.config.num_steps)
     policy.config.world_memory_mode_rollout = "pred"
     assert not torch.equal(chunk(policy, world, context), expected)
 
@@ -160,9 +190,9 @@ def test_the_global_generator_is_left_as_smolvla_leaves_it(tiny: TinyWorld, mode
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("mode", sorted(MODES))
-def test_a_copied_policy_is_its_own(tiny: TinyWorld, mode: str) -> None:
-    policy = tiny.policy(mode, world_gate_init=0.8)
+@pytest.mark.parametrize(("mode", "fusion"), ARMS)
+def test_a_copied_policy_is_its_own(tiny: TinyWorld, mode: str, fusion: str) -> None:
+    policy = tiny.policy(mode, world_gate_init=0.8, world_fusion=fusion)
     batch = tiny.batch(*FRAMES)
     twin = copy.deepcopy(policy)
     assert torch.equal(chunk(twin, tiny, nullcontext), chunk(policy, tiny, nullcontext))
@@ -170,15 +200,14 @@ def test_a_copied_policy_is_its_own(tiny: TinyWorld, mode: str) -> None:
     if mode != "disabled":
         assert twin._latents is policy._latents
         before = chunk(policy, tiny, nullcontext)
-        with torch.no_grad():
-            twin.world.injector.gate.fill_(-2.0)
+        set_gates(twin, -2.0)
         assert torch.equal(chunk(policy, tiny, nullcontext), before)
-        assert mode == "zero" or not torch.equal(chunk(twin, tiny, nullcontext), before)
+        assert mode in UNREAD or not torch.equal(chunk(twin, tiny, nullcontext), before)
 
 
-@pytest.mark.parametrize("mode", WORLD_MODES)
-def test_a_saved_policy_comes_back(tiny: TinyWorld, mode: str, tmp_path: Any) -> None:
-    policy = tiny.policy(mode, world_gate_init=0.8)
+@pytest.mark.parametrize(("mode", "fusion"), [arm for arm in ARMS if arm[0] != "disabled"])
+def test_a_saved_policy_comes_back(tiny: TinyWorld, mode: str, fusion: str, tmp_path: Any) -> None:
+    policy = tiny.policy(mode, world_gate_init=0.8, world_fusion=fusion)
     policy.save_pretrained(tmp_path)
     again = type(policy).from_pretrained(tmp_path, strict=True)
     assert again._latents is None

@@ -133,9 +133,10 @@ def test_peft_keeps_the_world_modules_trainable(tiny: TinyWorld) -> None:
     assert tiny.policy("disabled")._get_default_peft_targets() == stock
     policy = tiny.policy("pred")
     targets = policy._get_default_peft_targets()
-    assert targets == {**stock, "modules_to_save": [*stock["modules_to_save"], "prophet", "injector"]}
+    assert targets == {**stock, "modules_to_save": [*stock["modules_to_save"], "prophet", "fusion"]}
     saved = [name for name, _ in policy.named_modules() if name.split(".")[-1] in targets["modules_to_save"]]
-    assert saved == ["world.prophet", "world.injector"]
+    assert saved == ["world.prophet", "world.fusion"]
+    assert "learned" in tiny.policy("learned")._get_default_peft_targets()["modules_to_save"]
 
 
 def test_make_policy_hands_over_the_datasets_metadata(tiny: TinyWorld) -> None:

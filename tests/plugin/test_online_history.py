@@ -121,7 +121,7 @@ def test_random_memory_is_keyed_by_the_noise_and_else_by_the_chunk(encoded: tupl
     first = policy.predict_action_chunk(dict(observation), noise=noise)
     assert torch.equal(policy.predict_action_chunk(dict(observation), noise=noise), first)
     held = []
-    policy.world.injector.register_forward_pre_hook(lambda _module, arguments: held.append(arguments[1]))
+    policy.world.fusion.injector.register_forward_pre_hook(lambda _module, arguments: held.append(arguments[1]))
     for _ in range(2):
         policy.predict_action_chunk(dict(observation))
     assert not torch.equal(held[0], held[-1])

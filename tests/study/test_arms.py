@@ -24,7 +24,7 @@ from world_modality.study.arms import (
 from world_modality.study.load import load_study
 from world_modality.study.slices import optim_spec, world_spec
 from world_modality.study.specs import OptimSpec, TrainMode, TrainSpec, WorldSpec
-from world_modality.study.study import Study
+from world_modality.study.study import Arm, Study
 
 REPOSITORY = Path(__file__).parents[2]
 STUDIES = [REPOSITORY / "config.yaml", *sorted((REPOSITORY / "workflow" / "studies").glob("*.yaml"))]
@@ -126,13 +126,11 @@ def test_arms_that_would_be_trained_differently_are_not_planned(
 
 
 def test_two_memories_of_different_make_are_not_planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[WorldSpec] = []
+    def smaller_for_pred(study: Study, arm: Arm) -> WorldSpec | None:
+        world = world_spec(study, arm)
+        return world.model_copy(update={"heads": 4}) if world and arm.memory == "pred" else world
 
-    def smaller_each_time(study: Study) -> WorldSpec:
-        made.append(world_spec(study).model_copy(update={"heads": 8 // (len(made) // 2 + 1)}))
-        return made[-1]
-
-    monkeypatch.setattr(graph, "world_spec", smaller_each_time)
+    monkeypatch.setattr(graph, "world_spec", smaller_for_pred)
     with pytest.raises(UserError, match=r"train E1/0 and train E2/0 differ .* world\.heads is 8 against 4"):
         graph_of(tmp_path)
 

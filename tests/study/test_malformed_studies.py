@@ -11,7 +11,7 @@ from world_modality.errors import UserError
 from world_modality.study.load import load_study
 from world_modality.study.shapes import PolicyShape
 
-MODES = "disabled, zero, pred, random"
+MODES = "disabled, zero, learned, pred, oracle, persistence, stale, shuffle, time_shuffle, random, aux_only"
 
 LAUGHS = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
     f"{name}: &{name} [*{last}, *{last}, *{last}, *{last}, *{last}, *{last}, *{last}, *{last}, *{last}, *{last}]\n"
@@ -27,7 +27,7 @@ CASES = {
     "unknown nested key": (
         ("prophet_layers: 2", "prophet_depth: 2"),
         "study.yaml:10: world.prophet_depth: unknown key; did you mean prophet_width? allowed here: context, horizon, "
-        "heads, prophet_layers, prophet_width, delta, lambda_world, gate_init",
+        "heads, prophet_layers, prophet_width, hypotheses, fusion, attention_width, delta, lambda_world, gate_init",
     ),
     "key of another source": (
         ("demonstrations: {per_task: 2, init_states: 0-9}", "repo_id: lerobot/libero"),
@@ -174,7 +174,8 @@ CASES = {
     ),
     "ablation equal to the trained mode": (
         ("[zero, random]", "[pred]"),
-        "study.yaml:19: arms.E2.ablations[0]: 'pred' is what the arm trains with; an ablation must be another mode",
+        "study.yaml:19: arms.E2.ablations[0]: 'pred' is what the arm is rolled out with anyway; an ablation must be "
+        "another mode",
     ),
     "ablation of an arm without memory": (
         ("{memory: disabled}", "{memory: disabled, ablations: [zero]}"),
@@ -184,6 +185,27 @@ CASES = {
         ("[zero, random]", "[disabled]"),
         "study.yaml:19: arms.E2.ablations[0]: 'disabled' cannot be an ablation; an arm with memory disabled is that "
         "comparison",
+    ),
+    "an oracle's rollout": (
+        ("{memory: zero}", "{memory: oracle}"),
+        "study.yaml:18: arms.E1.memory: no rollout knows oracle's future; say what to roll out with, as rollout: pred",
+    ),
+    "rollout with the future": (
+        ("{memory: zero}", "{memory: oracle, rollout: oracle}"),
+        "study.yaml:18: arms.E1.rollout: no rollout knows oracle's future; choose another mode",
+    ),
+    "constants nobody trained": (
+        ("[zero, random]", "[zero, learned]"),
+        "study.yaml:19: arms.E2.ablations[1]: 'learned' needs constants that only an arm with memory learned trains; "
+        "choose another mode",
+    ),
+    "a fusion without memory": (
+        ("{memory: disabled}", "{memory: disabled, fusion: late}"),
+        "study.yaml:17: arms.E0.fusion: an arm whose memory is disabled has no world memory; remove this key",
+    ),
+    "two arms with one fusion": (
+        ("{memory: zero}", "{memory: pred, fusion: late}"),
+        "study.yaml:19: arms.E2.memory: 'pred' is what arms.E1 trains too; they would be equal",
     ),
     "two equal arms": (
         ("{memory: zero}", "{memory: disabled}"),

@@ -16,7 +16,17 @@ from world_modality.study.specs import EncoderSpec, OptimSpec, TrainMode, TrainS
 from world_modality.training.start import build_random_policy
 
 WORLD = WorldSpec(
-    context=2, horizon=3, heads=2, prophet_layers=1, prophet_width=16, delta=True, lambda_world=0.2, gate_init=0.0
+    context=2,
+    horizon=3,
+    heads=2,
+    prophet_layers=1,
+    prophet_width=16,
+    hypotheses=1,
+    fusion="late",
+    attention_width=0,
+    delta=True,
+    lambda_world=0.2,
+    gate_init=0.0,
 )
 ENCODER = EncoderSpec(
     kind="vjepa2",

@@ -84,6 +84,14 @@ def verify() -> None:
 
 
 @app.command()
+def inspect(checkpoint: Annotated[Path, typer.Argument(help="A pretrained_model folder, or what holds one.")]) -> None:
+    """Say what a checkpoint is: policy, memory, encoder, gates, and the stage that made it."""
+    from world_modality.cli.inspect_checkpoint import inspect_lines
+
+    print("\n".join(inspect_lines(checkpoint)))
+
+
+@app.command()
 def schema(
     output: Annotated[Path | None, typer.Option("--output", help="File to write; prints by default.")] = None,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Injector: lets the action expert's hidden states read the world memory through a gate that starts closed."""
+"""Injector: lets hidden states read the world memory through a gate that starts closed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from world_modality.memory.embedding import GridEmbedding
+from world_modality.memory.sizes import WorldSizes
 
 
 class ExactAdd(torch.autograd.Function):
@@ -26,40 +29,86 @@ class ExactAdd(torch.autograd.Function):
         return gradients[0], gradients[0]
 
 
-class Injector(nn.Module):
-    """h + tanh(gate) * CrossAttention(h, memory), with nothing added when the memory is zero.
+def add_exactly(hidden: Tensor, residual: Tensor) -> Tensor:
+    """``hidden + residual`` in ``hidden``'s dtype, bit for bit ``hidden`` where the residual is zero."""
+    result: Tensor = ExactAdd.apply(hidden, residual.to(hidden.dtype))  # type: ignore[no-untyped-call]
+    return result
 
-    For zero memory the residual is exactly zero whatever the weights: the memory's norm, the values and the output
-    have no bias, and the slot embeddings enter the keys alone. The gate starts at ``gate_init``; at 0 the residual is
-    zero but the gate's gradient is not, because the output projection is not zero.
+
+def memory_tokens(memory: Tensor, sizes: WorldSizes) -> Tensor:
+    """Memory [B, N, K, W] -> tokens [B, M, W / cameras], M = N * K * cameras."""
+    return memory.reshape(len(memory), -1, sizes.latent)
+
+
+def slot_axes(sizes: WorldSizes) -> dict[str, int]:
+    """The coordinates of the memory's tokens, in the order in which :func:`memory_tokens` lays them out."""
+    return {"hypothesis": sizes.hypotheses, "time": sizes.horizon, "camera": sizes.cameras}
+
+
+class Injector(nn.Module):
+    """tanh(gate) * CrossAttention(hidden, memory), which is exactly zero when the memory is.
+
+    For zero memory the residual is zero whatever the weights: the memory's norm, the values and the output have no
+    bias, and the slot embeddings enter the keys alone. The gate starts at ``gate_init``; at 0 the residual is zero
+    but the gate's gradient is not, because the output projection is not zero.
     """
 
-    def __init__(self, *, hidden: int, dim: int, slots: int, heads: int, gate_init: float) -> None:
+    def __init__(self, sizes: WorldSizes, hidden: int) -> None:
         super().__init__()
-        self.heads = heads
+        self.sizes = sizes
+        inner = sizes.attention_width or hidden
         self.hidden_norm = nn.LayerNorm(hidden, bias=False)
-        self.memory_norm = nn.LayerNorm(dim, bias=False)
-        self.query = nn.Linear(hidden, hidden, bias=False)
-        self.key = nn.Linear(dim, hidden, bias=False)
-        self.value = nn.Linear(dim, hidden, bias=False)
-        self.output = nn.Linear(hidden, hidden, bias=False)
-        self.slots = nn.Parameter(torch.randn(slots, hidden) * 0.02)
-        self.gate = nn.Parameter(torch.tensor(float(gate_init)))
+        self.memory_norm = nn.LayerNorm(sizes.latent, bias=False)
+        self.query = nn.Linear(hidden, inner, bias=False)
+        self.key = nn.Linear(sizes.latent, inner, bias=False)
+        self.value = nn.Linear(sizes.latent, inner, bias=False)
+        self.output = nn.Linear(inner, hidden, bias=False)
+        self.slots = GridEmbedding(slot_axes(sizes), inner)
+        self.gate = nn.Parameter(torch.tensor(float(sizes.gate_init)))
+        self.observer: Observer | None = None
+
+    def residual(self, hidden: Tensor, memory: Tensor) -> Tensor:
+        """Hidden states [B, L, H] and memory [B, N, K, W] -> what to add to the hidden states [B, L, H]."""
+        dtype = self.query.weight.dtype
+        tokens = self.memory_norm(memory_tokens(memory, self.sizes).to(dtype))
+        query = self._split(self.query(self.hidden_norm(hidden.to(dtype))))
+        key = self._split(self.key(tokens) + self.slots())
+        context = F.scaled_dot_product_attention(query, key, self._split(self.value(tokens)))
+        read = self.output(context.transpose(1, 2).flatten(2))
+        residual: Tensor = torch.tanh(self.gate) * read
+        if self.observer is not None:
+            self.observer.see(query, key, hidden, residual)
+        return residual
 
     def forward(self, hidden: Tensor, memory: Tensor) -> Tensor:
-        """Hidden states [B, L, H] and memory [B, K, D] -> hidden states [B, L, H] of the same dtype."""
-        dtype = self.query.weight.dtype
-        memory = self.memory_norm(memory.to(dtype))
-        context = F.scaled_dot_product_attention(
-            self._split(self.query(self.hidden_norm(hidden.to(dtype)))),
-            self._split(self.key(memory) + self.slots),
-            self._split(self.value(memory)),
-        )
-        residual = torch.tanh(self.gate) * self.output(context.transpose(1, 2).flatten(2))
-        result: Tensor = ExactAdd.apply(hidden, residual.to(hidden.dtype))  # type: ignore[no-untyped-call]
-        return result
+        """Hidden states [B, L, H] and memory [B, N, K, W] -> hidden states [B, L, H] of the same dtype."""
+        return add_exactly(hidden, self.residual(hidden, memory))
 
     def _split(self, tokens: Tensor) -> Tensor:
-        """[B, N, H] -> [B, heads, N, H / heads]."""
+        """[B, M, inner] -> [B, heads, M, inner / heads]."""
         batch, length, width = tokens.shape
-        return tokens.view(batch, length, self.heads, width // self.heads).transpose(1, 2)
+        return tokens.view(batch, length, self.sizes.heads, width // self.sizes.heads).transpose(1, 2)
+
+
+class Observer:
+    """Sums up how attention reads the memory, over the calls since :meth:`figures` was last asked."""
+
+    def __init__(self) -> None:
+        self._calls: list[Tensor] = []
+
+    @torch.no_grad()
+    def see(self, query: Tensor, key: Tensor, hidden: Tensor, residual: Tensor) -> None:
+        """Attention inputs [B, heads, L, d] and [B, heads, M, d]; hidden and residual [B, L, H]."""
+        scores = query.float() @ key.float().transpose(-1, -2) / query.shape[-1] ** 0.5
+        weights = scores.softmax(-1)
+        entropy = -(weights * weights.clamp_min(1e-12).log()).sum(-1).mean()
+        ratio = residual.float().norm() / hidden.float().norm().clamp_min(1e-12)
+        self._calls.append(torch.stack([entropy, weights.amax(-1).mean(), ratio]))
+
+    def figures(self) -> dict[str, float]:
+        """Attention entropy in nats, its largest weight, and |residual| / |hidden|; each a mean. Empty if unused."""
+        if not self._calls:
+            return {}
+        means = torch.stack(self._calls).mean(0).tolist()
+        self._calls.clear()
+        return dict(zip(("world_attention_entropy", "world_attention_max", "world_residual_ratio"), means, strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from world_modality.errors import UserError
 from world_modality.latents.reader import LatentCache, open_latents
 from world_modality.latents.windows import EpisodeBounds, future_rows, past_rows
 
@@ -49,6 +51,35 @@ class LatentLookup:
         future, valid = future_rows(frames, end, horizon)
         history = past_rows(frames, start, context)
         return LatentWindow(self._gather(history), self._gather(future), torch.from_numpy(valid))
+
+    def history(self, index: Tensor, context: int, delay: int = 0) -> Tensor:
+        """Latents [B, T, D] that end ``delay`` frames before the frames ``index``, or at their episode's first."""
+        frames = index.cpu().numpy().astype(np.int64)
+        start, _ = self.bounds.around(frames)
+        return self._gather(past_rows(np.maximum(frames - delay, start), start, context))
+
+    def donors(self, index: Tensor, seeds: Sequence[int], context: int) -> Tensor:
+        """Histories [B, T, D] of other episodes than those of the frames ``index``, each keyed by its seed.
+
+        UserError if there is only one episode.
+        """
+        starts = self.bounds.starts
+        if len(starts) < 2:
+            raise UserError("memory mode 'shuffle' needs another episode's latents, but the dataset has only one")
+        own = np.searchsorted(starts, index.cpu().numpy(), side="right") - 1
+        steps = np.array([1 + seed % (len(starts) - 1) for seed in seeds], np.int64)
+        return self._histories((own + steps) % len(starts), seeds, context)
+
+    def any_histories(self, seeds: Sequence[int], context: int) -> Tensor:
+        """Histories [len(seeds), T, D] of episodes and frames keyed by the seeds."""
+        episodes = np.array([seed % len(self.bounds.starts) for seed in seeds], np.int64)
+        return self._histories(episodes, seeds, context)
+
+    def _histories(self, episodes: npt.NDArray[np.int64], seeds: Sequence[int], context: int) -> Tensor:
+        """Histories [B, T, D] that end at a keyed frame of each of ``episodes`` [B]."""
+        start, end = self.bounds.starts[episodes], self.bounds.ends[episodes]
+        within = np.array([seed // 2**32 for seed in seeds], np.int64) % (end - start)
+        return self._gather(past_rows(start + within, start, context))
 
     def _gather(self, rows: npt.NDArray[np.int64]) -> Tensor:
         return torch.from_numpy(self.cache.rows(rows))

@@ -1,33 +1,29 @@
-"""The world memory as one module: statistics, Prophet and injector, hung onto a linear layer of the base policy."""
+"""The world memory as one module: statistics, Prophet, and the way from the memory into the policy."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from world_modality.memory.injector import Injector
+from world_modality.memory.fusion import Held, build_fusion
+from world_modality.memory.modes import MemoryInputs
 from world_modality.memory.prophet import Prophet
 from world_modality.memory.randomness import borrowed_generator
+from world_modality.memory.sizes import WorldSizes
 from world_modality.memory.standardiser import Standardiser
 
+DONORS = 64  # histories of training episodes that a checkpoint carries for the mode "shuffle"
 
-@dataclass(frozen=True)
-class WorldSizes:
-    """The sizes of the world modules."""
 
-    dim: int  # D: width of a latent
-    hidden: int  # H: width of the action expert
-    context: int  # T: latents of history
-    horizon: int  # K: latents predicted, slots of the memory
-    heads: int
-    prophet_layers: int
-    prophet_width: int
-    delta: bool
-    gate_init: float
+class Constants(nn.Module):
+    """Trained numbers that depend on nothing: the memory of the mode "learned". A module, so that PEFT can keep it."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.values = nn.Parameter(torch.randn(shape))
 
 
 class WorldMemory(nn.Module):
@@ -36,45 +32,51 @@ class WorldMemory(nn.Module):
     Memory and latents inside are standardised (see :class:`Standardiser`).
     """
 
-    def __init__(self, sizes: WorldSizes, seed: int) -> None:
+    donors: Tensor
+
+    def __init__(self, sizes: WorldSizes, seed: int, *, learned: bool = False) -> None:
         super().__init__()
         self.sizes = sizes
-        self._held: Tensor | None = None
+        self._held = Held()
         self.standardiser = Standardiser(sizes.dim)
+        # Histories [64, T, W] from the training set, standardised: the donors of rollouts.
+        self.register_buffer("donors", torch.zeros(DONORS, sizes.context, sizes.dim))
         with borrowed_generator() as generator:  # or every draw after this would differ from the plain policy's
             generator.manual_seed(seed)
-            self.prophet = Prophet(
-                dim=sizes.dim,
-                context=sizes.context,
-                horizon=sizes.horizon,
-                width=sizes.prophet_width,
-                layers=sizes.prophet_layers,
-                heads=sizes.heads,
-                delta=sizes.delta,
-            )
-            self.injector = Injector(
-                hidden=sizes.hidden,
-                dim=sizes.dim,
-                slots=sizes.horizon,
-                heads=sizes.heads,
-                gate_init=sizes.gate_init,
-            )
+            self.prophet = Prophet(sizes)
+            self.fusion = build_fusion(sizes, self._held)
+            shape = (sizes.hypotheses, sizes.horizon, sizes.dim)
+            self.learned = Constants(shape) if learned else None
 
-    def attach(self, layer: nn.Module) -> None:
-        """From now on ``layer``'s input passes through the injector whenever a memory is held."""
-        # A bound method, not a closure: deepcopy then hangs the copy's own injector onto the copy's layer.
-        layer.register_forward_pre_hook(self._before)
+    def attach(self, flow: nn.Module) -> None:
+        """Hook onto LeRobot's ``VLAFlowMatching``: from now on it reads the memory whenever one is held."""
+        self.fusion.attach(flow)
 
     @contextmanager
     def held(self, memory: Tensor | None) -> Iterator[None]:
-        """Hold memory [B, K, D], or nothing, for the forward passes inside the ``with`` block."""
-        self._held = memory
+        """Hold memory [B, N, K, W], or nothing, for the forward passes inside the ``with`` block."""
+        self._held.memory = memory
         try:
             yield
         finally:
-            self._held = None
+            self._held.memory = None
 
-    def _before(self, _layer: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        if self._held is None:
-            return None
-        return (self.injector(arguments[0], self._held), *arguments[1:])
+    def donors_for(self, seeds: tuple[int, ...]) -> Tensor:
+        """One of the donor histories per seed, [B, T, W]."""
+        return self.donors[torch.tensor([seed % DONORS for seed in seeds], device=self.donors.device)]
+
+
+def memory_inputs(
+    world: WorldMemory, seeds: tuple[int, ...], *, history: Tensor | None = None, donors: Tensor | None = None
+) -> MemoryInputs:
+    """What a memory mode may draw on; ``history`` and ``donors`` [B, T, W] standardised."""
+    return MemoryInputs(
+        hypotheses=world.sizes.hypotheses,
+        horizon=world.sizes.horizon,
+        seeds=seeds,
+        standardiser=world.standardiser,
+        predict=world.prophet,
+        history=history,
+        donors=donors,
+        learned=None if world.learned is None else world.learned.values,
+    )

@@ -18,7 +18,9 @@ LEFT, RIGHT, TOP, BOTTOM, HEIGHT = 44, 12, 26, 26, 220
 METRICS = {
     "flow_loss": "Action loss (flow matching)",  # not the total loss, which only some arms add the world's to
     "world_cos": "Cosine of predicted and true future latents",
-    "world_gate": "Opening of the injector's gate",
+    "world_gate": "Opening of the gates, mean",
+    "world_residual_ratio": "What the memory adds, relative to what it is added to",
+    "world_attention_entropy": "Entropy of the attention on the memory, in nats",
 }
 
 

@@ -10,11 +10,15 @@ from world_modality.study.specs import Camera
 
 
 class LatentHistory:
-    """The frames of one camera that lie in the next replan's window; nothing else is rendered or encoded."""
+    """The frames of one camera that lie in the next replan's window; nothing else is rendered or encoded.
 
-    def __init__(self, encoder: HistoryEncoder, camera: Camera) -> None:
+    The window ends ``delay`` steps before the replan, or at the episode's first frame.
+    """
+
+    def __init__(self, encoder: HistoryEncoder, camera: Camera, delay: int = 0) -> None:
         self.camera: Camera = camera
         self._encoder = encoder
+        self._delay = delay
         self._frames: dict[int, NDArray[np.uint8]] = {}
 
     def begin(self) -> None:
@@ -22,16 +26,17 @@ class LatentHistory:
         self._frames.clear()
 
     def wants(self, step: int, replan_step: int) -> bool:
-        """Whether the frame of ``step`` is among the T + m - 1 that end at ``replan_step``."""
-        return replan_step - self._encoder.required_frames < step <= replan_step
+        """Whether the frame of ``step`` is among the T + m - 1 that a window of ``replan_step`` or later can hold."""
+        return replan_step - self._delay - self._encoder.required_frames < step
 
     def add(self, step: int, frame: NDArray[np.uint8]) -> None:
         """Keep the frame of ``step``, uint8 [H, W, 3], and drop what no later window can hold."""
         self._frames[step] = frame
-        oldest = step - self._encoder.required_frames + 1
+        oldest = step - self._delay - self._encoder.required_frames + 1
         self._frames = {kept: value for kept, value in self._frames.items() if kept >= oldest}
 
     def latents(self, step: int) -> NDArray[np.float32]:
-        """Latents z_{step-T+1..step}, float32 [T, D]; KeyError if a frame of the window was never added."""
-        first = max(0, step - self._encoder.required_frames + 1)
-        return self._encoder.encode(np.stack([self._frames[kept] for kept in range(first, step + 1)]))
+        """Latents [T, D] float32 that end ``delay`` steps before ``step``; KeyError if a frame was never added."""
+        last = max(0, step - self._delay)
+        first = max(0, last - self._encoder.required_frames + 1)
+        return self._encoder.encode(np.stack([self._frames[kept] for kept in range(first, last + 1)]))

@@ -97,4 +97,5 @@ def _history(spec: RolloutSpec, context: StageContext, policy: ChunkPolicy, devi
             f"{folder} does not hold the weights of the encoder the checkpoint was trained with; verify it."
         )
     encoder = HistoryEncoder(load_encoder(encoder_spec, folder, device), config.world_context)
-    return LatentHistory(encoder, config.world_camera)
+    delay = find_mode(spec.memory).delay * config.world_horizon
+    return LatentHistory(encoder, config.world_camera, delay)

@@ -34,9 +34,11 @@ class Declared:
     """The settings in which two trainings of a study may differ; each covers what is below it."""
 
     mode: str
-    """What the memory holds while training, ``disabled`` for none: tells the arms apart."""
+    """What the memory holds while training, ``disabled`` for none."""
+    treatments: frozenset[str]
+    """``mode`` and what else tells arms apart."""
     memory: frozenset[str]
-    """Of the memory: besides ``mode``, between an arm that has one and one that has none."""
+    """Of the memory: besides ``treatments``, between an arm that has one and one that has none."""
     seed: str
     seeds: frozenset[str]
     """``seed`` and what follows it, between trainings with different seeds."""
@@ -44,13 +46,13 @@ class Declared:
     def between(self, a: Description, b: Description) -> frozenset[str]:
         """What may differ between two trainings."""
         modes, seeds = ({_setting(each, key) for each in (a, b)} for key in (self.mode, self.seed))
-        arms = frozenset({self.mode}) if len(modes) > 1 else frozenset[str]()
         memory = self.memory if len(modes) > 1 and "disabled" in modes else frozenset[str]()
-        return arms | memory | (self.seeds if len(seeds) > 1 else frozenset[str]())
+        return self.treatments | memory | (self.seeds if len(seeds) > 1 else frozenset[str]())
 
 
 SPECS = Declared(
     mode="memory",
+    treatments=frozenset({"memory", "world.fusion"}),
     memory=frozenset({"world", "optim.world_lr", "inputs.latents", "inputs.encoder"}),
     seed="seed",
     seeds=frozenset({"seed"}),
@@ -72,11 +74,12 @@ def require_comparable(trainings: Mapping[str, Description], declared: Declared,
     """
     for (name_a, a), (name_b, b) in combinations(trainings.items(), 2):
         require_equal(name_a, a, name_b, b, declared.between(a, b), advice)
-    seeds: dict[Any, set[Any]] = {}
+    seeds: dict[tuple[Any, ...], set[Any]] = {}
     for training in trainings.values():
-        seeds.setdefault(_setting(training, declared.mode), set()).add(_setting(training, declared.seed))
+        arm = tuple(_setting(training, key) for key in (declared.mode, *sorted(declared.treatments)))
+        seeds.setdefault(arm, set()).add(_setting(training, declared.seed))
     every = set().union(*seeds.values())
-    for mode, own in seeds.items():
+    for (mode, *_), own in seeds.items():
         if own != every:
             lacking = ", ".join(map(str, sorted(every - own)))
             raise UserError(
@@ -114,7 +117,7 @@ def _describe(request: StageRequest) -> Description:
 def _setting(training: Description, key: str) -> Any:
     value: Any = training
     for part in key.split("."):
-        value = value[part]
+        value = value.get(part, ABSENT) if isinstance(value, Mapping) else ABSENT
     return value
 
 

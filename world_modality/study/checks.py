@@ -6,8 +6,10 @@ import math
 from collections.abc import Iterator
 
 from world_modality.study.document import Location
+from world_modality.study.modes import NEEDS_FUTURE, NEEDS_LEARNED
 from world_modality.study.shapes import EMBEDDED_PATCH, SCRATCH_SHAPES, PolicyShape
-from world_modality.study.study import EmbeddedEncoder, ScratchPolicy, ScriptedData, Study
+from world_modality.study.specs import TrainMode
+from world_modality.study.study import Arm, EmbeddedEncoder, ScratchPolicy, ScriptedData, Study
 from world_modality.study.suites import SUITES
 
 Problem = tuple[Location, str]
@@ -122,27 +124,53 @@ def _training(study: Study) -> Iterator[Problem]:
 
 
 def _arms(study: Study) -> Iterator[Problem]:
-    trained: dict[str, str] = {}
+    trained: dict[tuple[str, str], str] = {}
     for name, arm in study.arms.items():
-        if arm.memory in trained:
-            other = trained[arm.memory]
+        treatment = arm.memory, "" if arm.memory == "disabled" else arm.fusion or study.world.fusion
+        if treatment in trained:
             yield (
                 ("arms", name, "memory"),
-                f"'{arm.memory}' is what arms.{other} trains too; they would be equal",
+                f"'{arm.memory}' is what arms.{trained[treatment]} trains too; they would be equal",
             )
-        trained.setdefault(arm.memory, name)
-        for position, mode in enumerate(arm.ablations):
-            at: Location = ("arms", name, "ablations", position)
-            if arm.memory == "disabled":
-                yield at, "an arm whose memory is disabled has no world memory to ablate"
-            elif mode == "disabled":
-                yield at, "'disabled' cannot be an ablation; an arm with memory disabled is that comparison"
-            elif mode == arm.memory:
-                yield at, f"'{mode}' is what the arm trains with; an ablation must be another mode"
-            elif mode in arm.ablations[:position]:
-                yield at, f"'{mode}' is given twice"
-    if "disabled" not in trained:
+        trained.setdefault(treatment, name)
+        yield from _rolled_out(name, arm)
+    if not any(memory == "disabled" for memory, _ in trained):
         yield ("arms",), "no arm has memory disabled, which every difference is measured against"
+
+
+def _rolled_out(name: str, arm: Arm) -> Iterator[Problem]:
+    """Problems with what an arm's checkpoint is rolled out with."""
+    if arm.memory == "disabled":
+        for key in ("fusion", "rollout"):
+            if getattr(arm, key) is not None:
+                yield ("arms", name, key), "an arm whose memory is disabled has no world memory; remove this key"
+        for position in range(len(arm.ablations)):
+            yield ("arms", name, "ablations", position), "an arm whose memory is disabled has no world memory to ablate"
+        return
+    own = arm.rollout or arm.memory
+    if own in NEEDS_FUTURE and arm.rollout is None:
+        yield ("arms", name, "memory"), f"no rollout knows {own}'s future; say what to roll out with, as rollout: pred"
+    modes: list[tuple[Location, TrainMode]] = [
+        (("arms", name, "ablations", position), mode) for position, mode in enumerate(arm.ablations)
+    ]
+    if arm.rollout is not None:
+        modes.append((("arms", name, "rollout"), arm.rollout))
+    for at, mode in modes:
+        if mode == "disabled":
+            kind = "the arm's own rollout" if at[2] == "rollout" else "an ablation"
+            yield at, f"'disabled' cannot be {kind}; an arm with memory disabled is that comparison"
+        elif mode in NEEDS_FUTURE:
+            yield at, f"no rollout knows {mode}'s future; choose another mode"
+        elif mode in NEEDS_LEARNED and arm.memory not in NEEDS_LEARNED:
+            yield at, f"'{mode}' needs constants that only an arm with memory {mode} trains; choose another mode"
+    for position, mode in enumerate(arm.ablations):
+        if mode == own:
+            yield (
+                ("arms", name, "ablations", position),
+                f"'{mode}' is what the arm is rolled out with anyway; an ablation must be another mode",
+            )
+        elif mode in arm.ablations[:position]:
+            yield ("arms", name, "ablations", position), f"'{mode}' is given twice"
 
 
 def _rollouts(study: Study) -> Iterator[Problem]:

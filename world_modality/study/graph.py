@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from world_modality.store.keys import stage_key
 from world_modality.store.request import Input, StageRequest
 from world_modality.study.arms import require_comparable_plan
+from world_modality.study.modes import NEEDS_HISTORY
 from world_modality.study.slices import (
     blocks,
     dataset_spec,
@@ -27,9 +28,6 @@ from world_modality.study.sources import Sources
 from world_modality.study.specs import ReportCell, ReportSpec, Spec, TrainMode, TrainSpec
 from world_modality.study.stages import KINDS
 from world_modality.study.study import ScriptedData, Study
-
-NEEDS_HISTORY: tuple[TrainMode, ...] = ("pred",)
-"""Modes whose rollout encodes what the policy sees, so that it reads the encoder; a test compares it with memory/."""
 
 
 @dataclass
@@ -103,7 +101,7 @@ class _Builder:
             for seed in self.study.training.seeds:
                 spec = TrainSpec(
                     memory=arm.memory,
-                    world=None if arm.memory == "disabled" else world_spec(self.study),
+                    world=world_spec(self.study, arm),
                     optim=optim_spec(self.study, arm.memory),
                     seed=seed,
                     threads=self.study.training.threads,
@@ -204,7 +202,7 @@ class _Builder:
         rollouts: list[Input] = []
         columns: list[str] = []
         for name, arm in self.study.arms.items():
-            modes = {name: arm.memory} | {f"{name}-{mode}": mode for mode in arm.ablations}
+            modes = {name: arm.rollout or arm.memory} | {f"{name}-{mode}": mode for mode in arm.ablations}
             for column, mode in modes.items():
                 columns.append(column)
                 for seed in self.study.training.seeds:

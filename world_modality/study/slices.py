@@ -18,7 +18,7 @@ from world_modality.study.specs import (
     TrainMode,
     WorldSpec,
 )
-from world_modality.study.study import Relabel, Rollouts, Round, ScriptedData, Study, Training
+from world_modality.study.study import Arm, Relabel, Rollouts, Round, ScriptedData, Study, Training
 
 FPS = 10  # nominal rate of data made here, as of the public LIBERO data sets; one frame is one control step
 LR_DECAY = 40  # lr / decay_lr by default, SmolVLA's own ratio
@@ -115,9 +115,13 @@ def policy_spec(study: Study, sources: Sources) -> PolicySpec:
     )
 
 
-def world_spec(study: Study) -> WorldSpec:
-    """The world memory's modules."""
-    return WorldSpec(**study.world.model_dump())
+def world_spec(study: Study, arm: Arm) -> WorldSpec | None:
+    """An arm's world memory; None without memory."""
+    if arm.memory == "disabled":
+        return None
+    settings = study.world.model_dump()
+    width = settings.pop("attention_width") or 0
+    return WorldSpec(**settings | {"fusion": arm.fusion or study.world.fusion, "attention_width": width})
 
 
 def optim_spec(study: Study, memory: TrainMode) -> OptimSpec:

@@ -11,7 +11,20 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, SerializationInfo, SerializerFunctionWrapHandler, model_serializer
 
 Camera = Literal["image", "image2"]  # agentview and wrist, by their names in the dataset
-TrainMode = Literal["disabled", "zero", "pred", "random"]
+TrainMode = Literal[
+    "disabled",
+    "zero",
+    "learned",
+    "pred",
+    "oracle",
+    "persistence",
+    "stale",
+    "shuffle",
+    "time_shuffle",
+    "random",
+    "aux_only",
+]
+Fusion = Literal["late", "suffix", "layers", "prefix_cross", "prefix_tokens"]
 
 
 class Spec(BaseModel):
@@ -134,6 +147,9 @@ class WorldSpec(Spec):
     heads: int
     prophet_layers: int
     prophet_width: int
+    hypotheses: int  # N: predictions per history
+    fusion: Fusion  # where the memory enters the policy
+    attention_width: int  # inner width of the injector's attention; 0: that of the tokens it feeds
     delta: bool  # predict z_{t+k} - z_t rather than z_{t+k}
     lambda_world: float
     gate_init: float

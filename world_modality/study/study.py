@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from world_modality.study.specs import Camera, TrainMode
+from world_modality.study.specs import Camera, Fusion, TrainMode
 from world_modality.study.suites import INIT_STATES, SUITES, SuiteName
 
 
@@ -225,6 +225,13 @@ class World(Part):
     heads: PositiveInt = 8
     prophet_layers: PositiveInt = 2
     prophet_width: PositiveInt = 512
+    hypotheses: PositiveInt = 1
+    """N: predictions per history, of which each sample's best one learns; the memory has N times as many slots."""
+    fusion: Fusion = "late"
+    """Where the memory enters the policy: late (the expert's last hidden states), suffix (the noisy actions), layers
+    (every layer of the expert), prefix_cross (the prefix tokens read it) or prefix_tokens (it stands beside them)."""
+    attention_width: PositiveInt | None = None
+    """Inner width of the injector's attention; that of the tokens it feeds by default."""
     delta: bool = True
     """Predict the change from the present latent rather than the future latent itself."""
     lambda_world: NonNegativeFloat = 0.2
@@ -319,6 +326,10 @@ class Arm(Part):
     """One treatment: what the world memory holds while training, and in extra rollouts of the same checkpoint."""
 
     memory: TrainMode
+    fusion: Fusion | None = None
+    """Where the memory enters the policy; ``world.fusion`` by default."""
+    rollout: TrainMode | None = None
+    """What the memory holds in the arm's own column; as trained by default. No rollout knows oracle's future."""
     ablations: Modes = ()
     """Memory modes the checkpoint is rolled out with besides its own: columns such as E2-zero."""
 

@@ -37,6 +37,7 @@ def resolved_settings() -> Declared:
     """What two trainings' descriptions of themselves may differ in."""
     return Declared(
         mode="policy.world_memory_mode_train",
+        treatments=frozenset({"policy.world_memory_mode_train", "policy.world_fusion"}),
         memory=memory_keys(),
         seed="seed",
         seeds=frozenset({"seed", "policy.world_seed"}),

@@ -1,0 +1,28 @@
+"""Small sizes for the world modules."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from world_modality.memory.sizes import WorldSizes
+
+SMALL = WorldSizes(
+    dim=6,
+    hidden=12,
+    prefix=16,
+    layers=2,
+    attention=(4, 2, 3),
+    context=3,
+    horizon=4,
+    heads=2,
+    prophet_layers=2,
+    prophet_width=16,
+    delta=True,
+    gate_init=0.0,
+)
+
+
+def world_sizes(**changes: Any) -> WorldSizes:
+    """``SMALL`` with some sizes changed."""
+    return replace(SMALL, **changes)

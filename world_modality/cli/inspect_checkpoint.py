@@ -1,0 +1,102 @@
+"""`wm inspect`: what a checkpoint is, from its files alone; no weights are loaded and no model is built."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from world_modality.errors import UserError
+from world_modality.store.layout import StageFolder
+from world_modality.store.record import read_record
+
+WORLD = "world."  # how the names of the world modules' tensors begin
+
+
+def inspect_lines(folder: Path) -> list[str]:
+    """The checkpoint in ``folder`` (a ``pretrained_model``, or what holds one), a line per fact.
+
+    Raises:
+        UserError: there is no checkpoint, or its files cannot be read.
+    """
+    checkpoint = next(
+        (each for each in (folder, folder / "pretrained_model") if (each / "config.json").is_file()), None
+    )
+    if checkpoint is None:
+        raise UserError(f"{folder} holds no config.json; give a checkpoint's pretrained_model folder")
+    try:
+        config = json.loads((checkpoint / "config.json").read_text())
+        tensors = read_header(checkpoint / "model.safetensors")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{checkpoint} cannot be read ({error}); it may be damaged") from error
+    return [*_policy(checkpoint, config, tensors), *_world(config, tensors, checkpoint), *_origin(checkpoint)]
+
+
+def read_header(path: Path) -> dict[str, Mapping[str, Any]]:
+    """Tensor name -> dtype, shape and place, from the head of a safetensors file."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > path.stat().st_size:
+            raise ValueError(f"{path.name} is cut short")
+        header: dict[str, Mapping[str, Any]] = json.loads(file.read(length))
+    header.pop("__metadata__", None)
+    return header
+
+
+def _policy(checkpoint: Path, config: Mapping[str, Any], tensors: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    world = sum(math.prod(each["shape"]) for name, each in tensors.items() if name.startswith(WORLD))
+    every = sum(math.prod(each["shape"]) for each in tensors.values())
+    dtypes = ", ".join(sorted({str(each["dtype"]) for each in tensors.values()}))
+    return [
+        f"checkpoint   {checkpoint}",
+        f"policy       {config.get('type', 'unknown')} on {config.get('vlm_model_name', 'no backbone')}",
+        f"numbers      {every - world:,} of the base, {world:,} of the world memory ({dtypes})",
+        f"actions      chunks of {config.get('chunk_size')}, {config.get('n_action_steps')} executed, "
+        f"{config.get('num_steps')} integration steps",
+    ]
+
+
+def _world(config: Mapping[str, Any], tensors: Mapping[str, Mapping[str, Any]], checkpoint: Path) -> list[str]:
+    mode = config.get("world_memory_mode_train", "disabled")
+    if mode == "disabled":
+        return ["memory       none"]
+    rollout = config.get("world_memory_mode_rollout") or mode
+    lines = [
+        f"memory       trained with {mode}, rolled out with {rollout}, fusion {config['world_fusion']}",
+        f"prophet      T={config['world_context']}, K={config['world_horizon']}, N={config['world_hypotheses']}, "
+        f"{config['world_prophet_layers']} layers of width {config['world_prophet_width']}, "
+        f"{'changes' if config['world_delta'] else 'latents'}, loss weight {config['world_lambda']}",
+        f"latents      {config['world_latent_dim']} numbers of camera {config['world_camera']}",
+    ]
+    if config.get("world_encoder_kind"):
+        lines.append(
+            f"encoder      {config['world_encoder_kind']} {config['world_encoder_name']} "
+            f"{config['world_encoder_revision'] or config['world_encoder_source']}, m={config['world_encoder_frames']}, "
+            f"{config['world_encoder_image_size']} px, {config['world_encoder_pooling']} pooling, "
+            f"{config['world_encoder_dtype']}, content {config['world_encoder_digest'] or 'not noted'}"
+        )
+    gates = [name for name in tensors if name.startswith(WORLD) and name.endswith("gate")]
+    values = ", ".join(f"{math.tanh(value):.4f}" for value in _scalars(checkpoint / "model.safetensors", gates))
+    return [*lines, f"gates        {values}"]
+
+
+def _scalars(path: Path, names: list[str]) -> list[float]:
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        return [float(file.get_tensor(name)) for name in names]
+
+
+def _origin(checkpoint: Path) -> list[str]:
+    """Which sealed stage it is the result of, if it lies in a results tree."""
+    for folder in (checkpoint, *checkpoint.resolve().parents[:3]):
+        record = read_record(StageFolder(folder).done)
+        if record is not None:
+            versions = ", ".join(f"{package} {version}" for package, version in record.versions.items())
+            return [
+                f"stage        {record.label} ({record.stage}/{record.key}), sealed {record.sealed_at}",
+                f"made with    {versions}",
+            ]
+    return []

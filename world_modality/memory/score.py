@@ -1,0 +1,96 @@
+"""How well futures were predicted: the Prophet's loss, and cosines with a baseline beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+SMALLEST_CHANGE = 1e-6  # norm below which a change of the latent has no direction worth learning
+SHARE_OF_ALL = 0.05  # of every hypothesis in the loss, so that one that never wins still learns
+
+
+@dataclass(frozen=True)
+class WorldScore:
+    """How well a batch of futures was predicted. B samples, K frames ahead."""
+
+    losses: Tensor  # [B, K], 0 where the future lies past the episode's end
+    valid: Tensor  # bool [B, K]
+    cosine: Tensor  # [B, K]: predicted against true standardised latent, mean over the hypotheses
+    persistence: Tensor  # [B, K]: the current against the true standardised latent, the baseline to beat
+    best: Tensor | None  # [B, K]: cosine of each sample's best hypothesis; None if there is but one
+    diversity: Tensor | None  # [B, K]: 1 - mean cosine between the hypotheses' changes; None if there is but one
+
+    def loss(self) -> Tensor:
+        """Mean over all valid (sample, k): a scalar, 0 if none is valid."""
+        return self.losses.sum() / self.valid.sum().clamp_min(1)
+
+    def loss_per_sample(self) -> Tensor:
+        """Mean over each sample's valid k: [B]."""
+        return self.losses.sum(1) / self.valid.sum(1).clamp_min(1)
+
+    def summary(self) -> dict[str, float]:
+        """world_loss and the cosines, overall and per k, over the valid entries (0 where a batch has none).
+
+        Cosines are taken between standardised latents, so a prediction that knows only the average scores near 0
+        and persistence is the figure to compare with. One transfer from the device.
+        """
+        counts = self.valid.sum(0)
+        names, values = ["world_loss", "world_valid"], [self.loss(), self.valid.float().mean()]
+        for name, figure, per_step in (
+            ("world_cos", self.cosine, True),
+            ("world_cos_persistence", self.persistence, True),
+            ("world_cos_best", self.best, False),
+            ("world_diversity", self.diversity, False),
+        ):
+            if figure is not None:
+                sums = (figure * self.valid).sum(0)
+                names.append(name)
+                values.append(sums.sum() / counts.sum().clamp_min(1))
+                if per_step:
+                    names += [f"{name}_{k}" for k in range(1, len(sums) + 1)]
+                    values += list(sums / counts.clamp_min(1))
+        return dict(zip(names, torch.stack(values).tolist(), strict=True))
+
+
+def score(prediction: Tensor, current: Tensor, future: Tensor, valid: Tensor, *, delta: bool) -> WorldScore:
+    """Compare prediction [B, N, K, W] with future [B, K, W]; current [B, W] is z_t, valid bool [B, K]. Standardised.
+
+    With y = z_{t+k} - z_t (or z_{t+k} if not ``delta``) and y' its prediction, per valid (sample, k):
+
+        loss = (1 - cos(y', y)) + 1/W sum_d huber(y'_d - y_d)
+
+    the direction, which alone would leave the length of y' free, and a magnitude term in units of each dimension's
+    standard deviation (huber: quadratic up to 1, linear beyond). A y of length 0 has no direction; there only the
+    second term counts. Of several hypotheses the best of each sample learns, over all its frames ahead, and the
+    others by ``SHARE_OF_ALL`` (relaxed winner-takes-all, Rupprecht et al. 2017).
+    """
+    origin = current[:, None, None] if delta else torch.zeros_like(current)[:, None, None]
+    guess, truth = prediction.float() - origin, future[:, None] - origin
+    direction = 1 - F.cosine_similarity(guess, truth, dim=-1)
+    magnitude = F.huber_loss(guess, truth.expand_as(guess), reduction="none").mean(-1)
+    losses = (direction * (truth.norm(dim=-1) > SMALLEST_CHANGE) + magnitude) * valid[:, None]  # [B, N, K]
+    best = losses.detach().sum(2).argmin(1)
+    rows = torch.arange(len(losses), device=losses.device)
+    several = losses.shape[1] > 1
+    with torch.no_grad():
+        cosines = F.cosine_similarity(prediction.float(), future[:, None], dim=-1)
+        persistence = F.cosine_similarity(current[:, None], future, dim=-1)
+    return WorldScore(
+        losses=(1 - SHARE_OF_ALL) * losses[rows, best] + SHARE_OF_ALL * losses.mean(1) if several else losses[:, 0],
+        valid=valid,
+        cosine=cosines.mean(1),
+        persistence=persistence,
+        best=cosines[rows, best] if several else None,
+        diversity=diversity(guess.detach()) if several else None,
+    )
+
+
+def diversity(changes: Tensor) -> Tensor:
+    """1 - the mean cosine over all pairs of hypotheses: changes [B, N, K, W] -> [B, K]; 0 if they are all the same."""
+    count = changes.shape[1]
+    directions = F.normalize(changes, dim=-1)
+    total = directions.sum(1).square().sum(-1)  # count + twice the sum over pairs
+    return 1 - (total - count) / (count * (count - 1))

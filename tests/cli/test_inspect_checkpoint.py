@@ -32,11 +32,11 @@ def test_a_base_policy_has_no_memory(tiny: TinyWorld) -> None:
 
 
 def test_what_is_no_checkpoint_is_one_sentence(tmp_path: Path, tiny: TinyWorld) -> None:
-    with pytest.raises(UserError, match="holds no config.json"):
+    with pytest.raises(UserError, match=r"holds no config\.json"):
         inspect_lines(tmp_path)
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "model.safetensors").write_bytes((tiny.base / "model.safetensors").read_bytes()[:100])
-    with pytest.raises(UserError, match="cannot be read .*cut short.*; it may be damaged"):
+    with pytest.raises(UserError, match=r"cannot be read .*cut short.*; it may be damaged"):
         inspect_lines(tmp_path)
     with pytest.raises(ValueError, match="cut short"):
         read_header(tmp_path / "model.safetensors")

@@ -1,8 +1,8 @@
 """A world whose future decides the action, and whose present does not tell it.
 
-A latent circles at phase p with a speed of +1 or -1 eighths of a half turn per frame, drawn per episode. The action of a
-frame is read off the latent four frames ahead, cos(p +- pi/2 + j pi/7) = -+ sin(p + j pi/7): the present latent leaves its
-sign open, two latents in order settle it. Pictures, state and instruction say nothing.
+A latent circles at phase p with a speed of +1 or -1 eighths of a half turn per frame, drawn per episode. A frame's
+action is read off the latent four frames ahead, cos(p +- pi/2 + j pi/7) = -+ sin(p + j pi/7): the present latent leaves
+its sign open, two latents in order settle it. Pictures, state and instruction say nothing.
 """
 
 from __future__ import annotations

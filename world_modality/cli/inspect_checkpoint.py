@@ -21,9 +21,8 @@ def inspect_lines(folder: Path) -> list[str]:
     Raises:
         UserError: there is no checkpoint, or its files cannot be read.
     """
-    checkpoint = next(
-        (each for each in (folder, folder / "pretrained_model") if (each / "config.json").is_file()), None
-    )
+    places = (folder, folder / "pretrained_model")
+    checkpoint = next((place for place in places if (place / "config.json").is_file()), None)
     if checkpoint is None:
         raise UserError(f"{folder} holds no config.json; give a checkpoint's pretrained_model folder")
     try:
@@ -71,9 +70,10 @@ def _world(config: Mapping[str, Any], tensors: Mapping[str, Mapping[str, Any]], 
         f"latents      {config['world_latent_dim']} numbers of camera {config['world_camera']}",
     ]
     if config.get("world_encoder_kind"):
+        version = config["world_encoder_revision"] or config["world_encoder_source"]
         lines.append(
-            f"encoder      {config['world_encoder_kind']} {config['world_encoder_name']} "
-            f"{config['world_encoder_revision'] or config['world_encoder_source']}, m={config['world_encoder_frames']}, "
+            f"encoder      {config['world_encoder_kind']} {config['world_encoder_name']} {version}, "
+            f"m={config['world_encoder_frames']}, "
             f"{config['world_encoder_image_size']} px, {config['world_encoder_pooling']} pooling, "
             f"{config['world_encoder_dtype']}, content {config['world_encoder_digest'] or 'not noted'}"
         )

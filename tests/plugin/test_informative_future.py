@@ -9,7 +9,7 @@ import torch
 from support.circling_world import HORIZON, batches, build_circling_world, every_frame, explained
 from support.tiny_policy import TinyWorld
 
-STEPS, BATCH = 500, 32
+STEPS, BATCH = 300, 32
 SETTINGS = {"world_horizon": HORIZON, "world_prophet_width": 64, "world_prophet_layers": 2, "world_lambda": 1.0}
 
 

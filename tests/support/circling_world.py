@@ -1,8 +1,8 @@
 """A world whose future decides the action, and whose present does not tell it.
 
-A latent circles at phase p with a speed of +1 or -1 eighths of a half turn per frame, drawn per episode. A frame's
+A latent circles at phase p with a speed of +1 or -1 eighths of a half turn per frame, by turns of episodes. A frame's
 action is read off the latent four frames ahead, cos(p +- pi/2 + j pi/7) = -+ sin(p + j pi/7): the present latent leaves
-its sign open, two latents in order settle it. Pictures, state and instruction say nothing.
+its sign open, two latents in order settle it. Pictures, state and instruction are always the same.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from support.tiny_policy import ENCODER, LATENT_DIM, PICTURE, TinyWorld, save_ti
 from world_modality.data.episodes import dataset_fingerprint
 from world_modality.latents.cache import write_cache
 
-EPISODES, FRAMES, HELD_OUT = 60, 24, 12
+EPISODES, FRAMES, HELD_OUT = 80, 30, 12
 SPEED, AHEAD = np.pi / 8, 4
 HORIZON = 10  # AHEAD + chunk_size: the memory reaches as far as the chunk's last action
 FROZEN = {"freeze_vision_encoder": True, "train_expert_only": True}
@@ -29,8 +29,8 @@ FROZEN = {"freeze_vision_encoder": True, "train_expert_only": True}
 
 def phases(rng: np.random.Generator) -> np.ndarray:
     """[EPISODES, FRAMES + AHEAD]."""
-    start, turn = rng.uniform(0, 2 * np.pi, (EPISODES, 1)), rng.choice([-1, 1], (EPISODES, 1))
-    return start + turn * SPEED * np.arange(FRAMES + AHEAD)
+    turn = np.where(np.arange(EPISODES) % 2, 1, -1)[:, None]
+    return rng.uniform(0, 2 * np.pi, (EPISODES, 1)) + turn * SPEED * np.arange(FRAMES + AHEAD)
 
 
 def build_circling_world(root: Path, seed: int = 0) -> TinyWorld:
@@ -40,13 +40,13 @@ def build_circling_world(root: Path, seed: int = 0) -> TinyWorld:
     data = LeRobotDataset.create(
         "local/circle", fps=10, features=libero_features(PICTURE), root=root / "dataset", use_videos=False
     )
+    grey = np.full((PICTURE, PICTURE, 3), 128, np.uint8)
     for episode in phase:
         for t in range(FRAMES):
-            noise = rng.integers(0, 256, (PICTURE, PICTURE, 3)).astype(np.uint8)
-            frame = {
-                "observation.images.image": noise,
-                "observation.images.image2": noise,
-                "observation.state": rng.normal(size=8).astype(np.float32),
+            frame = {  # the same pictures and state in every frame: nothing to recognise an episode by
+                "observation.images.image": grey,
+                "observation.images.image2": grey,
+                "observation.state": np.zeros(8, np.float32),
                 "action": np.cos(episode[t + AHEAD] + np.arange(7) * np.pi / 7).astype(np.float32),
                 "task": TASKS[0],
             }
@@ -92,11 +92,11 @@ def rows(batch: dict[str, Any], index: torch.Tensor) -> dict[str, Any]:
 
 
 def batches(batch: dict[str, Any], steps: int, size: int, seed: int) -> Iterator[dict[str, Any]]:
-    """Random training batches from the episodes that are not held out."""
+    """Random training batches: frames whose whole future is there, of the episodes that are not held out."""
     generator = torch.Generator().manual_seed(seed)
-    known = (EPISODES - HELD_OUT) * FRAMES
     for _ in range(steps):
-        yield rows(batch, torch.randint(known, (size,), generator=generator))
+        episode = torch.randint(EPISODES - HELD_OUT, (size,), generator=generator)
+        yield rows(batch, episode * FRAMES + torch.randint(FRAMES - HORIZON, (size,), generator=generator))
 
 
 def explained(policy: Any, batch: dict[str, Any], per_episode: int = 6) -> float:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import norm, t
 
+from world_modality.evidence.outcomes import Clusters
 from world_modality.evidence.proportions import Interval, normal_quantile
 
 
@@ -73,9 +74,19 @@ def paired_difference(
     if not len(treated) == len(control) == len(scenes) or not treated:
         raise ValueError("treated, control and scenes must be equally long and not empty")
     gaps = np.asarray(treated, dtype=int) - np.asarray(control, dtype=int)
-    b, c, n = int((gaps > 0).sum()), int((gaps < 0).sum()), len(gaps)
-    sums = _cluster_sums(gaps, scenes)
-    effective = n if len(sums) == n else _effective_pairs(gaps, sums, confidence)
+    return _difference(int((gaps > 0).sum()), int((gaps < 0).sum()), _cluster_sums(gaps, scenes), confidence)
+
+
+def difference_of_clusters(clusters: Clusters, confidence: float = 0.95) -> PairedDifference:
+    """``paired_difference`` of outcomes that are already counted by scene."""
+    sums = np.stack([clusters.total, clusters.units], axis=1).astype(np.float64)
+    return _difference(int(clusters.only_treated.sum()), int(clusters.only_control.sum()), sums, confidence)
+
+
+def _difference(b: int, c: int, sums: NDArray[np.float64], confidence: float) -> PairedDifference:
+    """The interval from the discordant pairs and, per scene, the sum of its gaps and its pairs; float [scenes, 2]."""
+    n = int(sums[:, 1].sum())
+    effective = n if len(sums) == n else _effective_pairs(b + c, n, sums, confidence)
     interval = tango(b * effective / n, c * effective / n, effective, confidence)
     return PairedDifference(interval, n, len(sums), b, c)
 
@@ -90,16 +101,16 @@ def _cluster_sums(gaps: NDArray[np.int64], scenes: Sequence[Hashable]) -> NDArra
     return np.array(list(sums.values()))
 
 
-def _effective_pairs(gaps: NDArray[np.int64], sums: NDArray[np.float64], confidence: float) -> float:
-    """Independent pairs that carry as much information as these clustered ones; between 0 and ``len(gaps)``."""
-    n, clusters = len(gaps), len(sums)
+def _effective_pairs(discordant: int, n: int, sums: NDArray[np.float64], confidence: float) -> float:
+    """Independent pairs that carry as much information as these n clustered ones; between 0 and n."""
+    clusters = len(sums)
     if clusters == 1:
         return 1.0
-    mean = gaps.mean()
-    independent = float(((gaps - mean) ** 2).sum()) / n**2
+    mean = sums[:, 0].sum() / n
+    independent = float(discordant / n - mean**2) / n
     residual = sums[:, 0] - sums[:, 1] * mean
     robust = clusters / (clusters - 1) * float((residual**2).sum()) / n**2
     # No spread at all tells nothing about the clustering: count each scene once.
-    effect = n / clusters if independent == 0 else max(1.0, robust / independent)
+    effect = n / clusters if independent <= 1e-15 else max(1.0, robust / independent)
     tail = 0.5 + confidence / 2
     return float(n / effect * (norm.ppf(tail) / t.ppf(tail, clusters - 1)) ** 2)

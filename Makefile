@@ -4,7 +4,7 @@ SHELL := bash
 PY := .venv/bin/python
 WM := .venv/bin/wm
 
-.PHONY: demo test lint setup lock format
+.PHONY: demo test lint setup lock format bench-evidence
 setup:
 	@envs/bootstrap.sh
 
@@ -20,6 +20,10 @@ lint: setup
 	@.venv/bin/mypy
 	@.venv/bin/snakefmt --check Snakefile rules
 	@.venv/bin/snakemake --lint
+
+# Error rates of every test and interval on simulated studies (docs/evidence.md); writes nothing.
+bench-evidence: setup
+	@OMP_NUM_THREADS=1 $(PY) -m world_modality.evidence.bench_calibration
 
 format: setup
 	@.venv/bin/ruff check --fix .

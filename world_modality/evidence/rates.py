@@ -22,9 +22,11 @@ def success_rate(outcomes: Outcomes, confidence: float = 0.95) -> Interval:
     if n == 0:
         raise ValueError("an arm without units has no success rate")
     task, _, index = scenes(outcomes)
-    if task.size in (1, n):
-        return wilson(x, n, confidence)
     rate = x / n
+    if task.size == n:
+        return wilson(x, n, confidence)
+    if task.size == 1:
+        return _wilson(rate, 1.0, normal_quantile(confidence))  # one scene, however often it was repeated
     wins = np.asarray(np.bincount(index, weights=outcomes.success), dtype=np.float64)
     robust = _robust_variance(task, wins, np.bincount(index).astype(np.int64))
     independent = rate * (1 - rate) / n

@@ -40,7 +40,8 @@ def seed_task_blocks(treated: CellRates, control: CellRates, levels: Levels, uni
 def mixed_model(treated: CellRates, control: CellRates, levels: Levels, units: int, clusters: int) -> MixedModel:
     """Rates per (arm, seed, task) with arm and task as fixed effects and the training run as a random one, by REML.
 
-    The arm is tested with t on ``2 (seeds - 1)`` degrees of freedom, those between runs (statsmodels itself would take
+    The arm is tested with t on ``2 (seeds - 1)`` degrees of freedom, those between runs, or on ``2 (seeds - 1) tasks``
+    where the runs' variance is estimated as nothing and every cell is a piece of its own (statsmodels itself would take
     the normal distribution, which is too sure with few runs). ``converged`` is False where the fit failed
     or did not settle; the effect is then what was found, to be read with ``detail``.
     """
@@ -62,13 +63,14 @@ def mixed_model(treated: CellRates, control: CellRates, levels: Levels, units: i
             # Gradient methods stop on a singular matrix where the runs' variance is estimated at zero.
             fit = model.fit(reml=True, method=["powell"])
             error = float(fit.bse_fe[1]) * scale
+            freedom = 2.0 * (seeds - 1) * (tasks if float(fit.cov_re[0, 0]) < 1e-6 else 1)
             failed = not fit.converged
         except (np.linalg.LinAlgError, ValueError) as problem:
             return MixedModel(unknown("recipe", name, levels, gap, counts, "the fit failed"), False, str(problem))
     detail = "; ".join(dict.fromkeys(str(each.message) for each in raised))
     if not math.isfinite(error) or error <= 0:
         return MixedModel(unknown("recipe", name, levels, gap, counts, "the fit gave no standard error"), False, detail)
-    return MixedModel(t_effect(name, gap, error, 2.0 * (seeds - 1), levels, counts), not failed, detail)
+    return MixedModel(t_effect(name, gap, error, freedom, levels, counts), not failed, detail)
 
 
 def _complete(treated: CellRates, control: CellRates) -> Floats:

@@ -1,10 +1,13 @@
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from support.outcome_grids import grid
 from world_modality.evidence import gates
+from world_modality.evidence.contrast import watched_contrast
+from world_modality.evidence.effect import Levels
 from world_modality.evidence.gates import GIVEN, Gate
 from world_modality.evidence.judge import judge
 from world_modality.evidence.plan import BETTER, CONTENT, HARMLESS, Plan, standard_claims
@@ -162,6 +165,31 @@ def test_an_early_look_decides_and_later_ones_do_not_take_it_back():
     assert early.effect.levels.alpha < 0.002, "O'Brien-Fleming spends next to nothing on three of eight seeds"
     assert late.word == "helps"
     assert late.effect.seeds > 3
+
+
+def test_a_later_look_continues_the_earlier_ones_bets():
+    """Seeds enter as they were trained: one with a lower number that came later must not be bet on first."""
+    columns, levels = study(3, content=0.01, key=4), Levels()
+    first = [watched_contrast(*arms, seeds, levels, "key") for arms, seeds in nested(columns)]
+    assert all(later.p_greater <= earlier.p_greater for earlier, later in pairwise(first))
+    assert all(later.interval.low >= earlier.interval.low for earlier, later in pairwise(first))
+
+
+def nested(columns):
+    """E2 and E2-zero after each of the seeds 2, 1, 0."""
+    for n in (1, 2, 3):
+        seeds = (2, 1, 0)[:n]
+        yield (columns["E2"].of_seeds(seeds), columns["E2-zero"].of_seeds(seeds)), seeds
+
+
+def test_equal_outcomes_prove_nothing_about_a_gain():
+    """In a small study two memories may agree in every unit by luck; only a claim of equality is met by that."""
+    success = np.tile(np.arange(12).reshape(1, 3, 4, 1) % 2 == 0, (1, 1, 1, 1))
+    plan = Plan("demo", "small", standard_claims(), (0,), (0, 1, 2), (0, 1, 2, 3), 1)
+    found = judge(plan, {name: grid(success) for name in ("E0", "E1", "E2", "E2-zero", "E2-random")}, PASSED)
+    assert words(found)["pred > zero"] == "cannot tell"
+    assert words(found)["E1 = E0"] == "equivalent"
+    assert "equals" not in sentence(found.of("pred > zero", "checkpoint"))
 
 
 def test_the_judgement_is_reproducible():

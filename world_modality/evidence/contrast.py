@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -39,15 +40,17 @@ def _seed_means(outcomes: Outcomes) -> Floats:
     return np.asarray(means[~np.isnan(means)])
 
 
-def watched_contrast(treated: Outcomes, control: Outcomes, levels: Levels, key: str) -> Effect:
+def watched_contrast(
+    treated: Outcomes, control: Outcomes, seeds: Sequence[int], levels: Levels, key: str
+) -> Effect:
     """``treated - control`` of the same checkpoints, valid however often it is looked at while seeds come in.
 
-    Seeds enter in the order of their numbers, each seed's scenes in a random order fixed by ``key``, so a later look
-    sees the earlier ones' sequence and more. The interval is a betting confidence sequence, and the p-values are those
+    ``seeds`` are those of both arms in the order they were trained; each seed's scenes enter in a random order fixed by
+    ``key``, so a later look sees the earlier ones' sequence and more. The interval is a betting confidence sequence, and the p-values are those
     of the betting test; both at the levels' full alpha.
     """
     parts = []
-    for seed in treated.seeds:
+    for seed in seeds:
         clusters = clusters_of(treated.of_seeds([seed]), control.of_seeds([seed]))
         parts.append(in_random_order(clusters, keyed_generator("order", key, seed)))
     gaps = np.concatenate(parts)
@@ -64,7 +67,7 @@ def watched_contrast(treated: Outcomes, control: Outcomes, levels: Levels, key: 
         betting_p(-gaps, levels.alpha),
         scenes.pairs,
         len(scenes),
-        len(treated.seeds),
+        len(seeds),
         # A betting test at level alpha finds at best what a fixed test at alpha would with as many scenes.
         detectable_effect(error, np.inf, levels.alpha, levels.power),
     )

@@ -97,7 +97,7 @@ def _through_looks(plan: Plan, columns: Mapping[str, Outcomes], size: int) -> tu
 def _verdict(plan: Plan, claim: Claim, scope: Scope, columns: Mapping[str, Outcomes], look: int) -> Verdict:
     treated, control = columns[claim.treated], columns[claim.control]
     effect = _effect(plan, claim, scope, treated, control, look)
-    identical = bool((treated.success == control.success).all())
+    identical = claim.kind == "equal" and bool((treated.success == control.success).all())
     word, reason = word_for(effect, claim, identical)
     step: Place = "on its own" if scope == claim.scope else "secondary"
     return Verdict(claim, effect, word, reason, step, identical)
@@ -107,7 +107,7 @@ def _effect(plan: Plan, claim: Claim, scope: Scope, treated: Outcomes, control: 
     """The effect at one look."""
     levels, key = plan.levels, f"{plan.digest} {claim.name}"
     if len(plan.sizes) > 1 and scope == "checkpoint" and claim.same_checkpoints:
-        return watched_contrast(treated, control, levels, key)
+        return watched_contrast(treated, control, plan.seeds[: plan.sizes[look]], levels, key)
     return contrast(treated, control, scope, claim.same_checkpoints, _levels_at(plan, levels, look), key)
 
 

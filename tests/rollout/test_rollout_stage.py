@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from support.tiny_checkpoints import ENCODER, plain_checkpoint, world_checkpoint
 from support.toy_results import ToyResults
+from support.toy_world import InlinePool
 
 from world_modality.encoders.embedded import build_embedded_encoder
 from world_modality.errors import UserError
@@ -73,6 +75,11 @@ def seal_encoder(toy, spec):
 def roll(tree, tmp_path, monkeypatch):
     """Run the stage; gives its records without wall time, and what the simulator saw."""
     monkeypatch.setattr(stage, "Environment", WatchedEnvironment)
+    # In this process, one unit after the other, where it can be watched.
+    monkeypatch.setattr(
+        stage, "_pool", lambda spec, _slots: InlinePool(partial(stage.open_world, spec.sim, spec.init_states))
+    )
+    monkeypatch.setattr(stage, "SLOTS_EACH", 1)
 
     def run(trained, memory, states=(30,), name="cell", **simulator):
         WATCHED.clear()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,10 +14,13 @@ from world_modality.encoders.online import HistoryEncoder
 from world_modality.errors import UserError
 from world_modality.memory.modes import find_mode
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
-from world_modality.rollout.cell import Cell, run_cell
+from world_modality.rollout.cell import Cell
 from world_modality.rollout.history import LatentHistory
-from world_modality.rollout.loop import World
-from world_modality.rollout.records import Journal
+from world_modality.rollout.pool import Pool
+from world_modality.rollout.records import Ledger
+from world_modality.rollout.scheduler import Scheduler
+from world_modality.rollout.units import units_of
+from world_modality.rollout.worker import World
 from world_modality.sim.assets import open_assets
 from world_modality.sim.environment import Environment
 from world_modality.store.files import folder_digest
@@ -22,7 +28,10 @@ from world_modality.store.layout import StageFolder
 from world_modality.store.machine import versions
 from world_modality.store.record import read_record
 from world_modality.store.stage import Facts, StageContext
-from world_modality.study.specs import EncoderSpec, RolloutSpec
+from world_modality.study.specs import EncoderSpec, RolloutSpec, SimSpec
+
+SLOTS_EACH = 2  # units per simulator process: one can wait for the policy while the other moves
+HANG_SECONDS = 300.0  # without a sign of a simulator; a reset takes seconds, a chunk less
 
 SOFTWARE = (
     "lerobot_policy_world_modality",
@@ -47,15 +56,36 @@ def run(spec: RolloutSpec, context: StageContext) -> Facts:
     torch.set_num_threads(1)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     training = context.one("checkpoint")
-    policy = load_policy(training / "pretrained_model", device, spec.memory, spec.num_steps, spec.n_action_steps)
+    policy = load_policy(
+        training / "pretrained_model", device, spec.memory, spec.num_steps, spec.n_action_steps, spec.batch
+    )
     _require_picture_size(policy.config, spec.sim.camera_size)
-    cell = Cell(spec, training.parent.name, policy.trained_memory, device, versions(SOFTWARE))
-    journal = Journal(context.work / "records.jsonl")
-    history = _history(spec, context, policy, device)
-    run_cell(cell, journal, lambda: _open_world(spec), policy, history, context.progress)
-    journal.publish(context.artifact / "records.jsonl")
-    successes = sum(record.success for record in journal.done.values())
-    return {"units": len(journal.done), "successes": successes, "device": device}
+    open_assets(spec.sim)  # refuses other assets than planned before any simulator starts
+    cell = Cell(
+        spec.sim,
+        spec.memory,
+        spec.n_action_steps,
+        spec.horizon,
+        training.parent.name,
+        policy.trained_memory,
+        device,
+        versions(SOFTWARE),
+    )
+    ledger = Ledger(context.work / "records", units_of(spec))
+    slots = min(SLOTS_EACH * context.cores, len(ledger.units))
+    scheduler = Scheduler(cell, ledger, policy, _history(spec, context, policy, device), context.progress, slots)
+    with closing(ledger), closing(_pool(spec, slots)) as pool:
+        account = scheduler.run(pool)
+    ledger.publish(context.artifact / "records.jsonl")
+    successes = sum(record.success for record in ledger.done.values())
+    context.progress.say(f"{context.progress.label}  {account.summary(context.cores)}")
+    return {"units": len(ledger.done), "successes": successes, "device": device}
+
+
+def _pool(spec: RolloutSpec, slots: int) -> Pool:
+    """Simulators for ``slots`` units at a time."""
+    workers = -(-slots // SLOTS_EACH)
+    return Pool(partial(open_world, spec.sim, spec.init_states), workers, SLOTS_EACH, HANG_SECONDS, "world_modality.rollout.preload")
 
 
 def _require_picture_size(config: Any, size: int) -> None:
@@ -69,20 +99,22 @@ def _require_picture_size(config: Any, size: int) -> None:
             )
 
 
-def _open_world(spec: RolloutSpec) -> World:
-    """The simulator; UserError if an initial state of the study does not exist."""
-    world = Environment(spec.sim, spec.task, open_assets(spec.sim))
-    missing = [state for state in spec.init_states if not 0 <= state < world.init_state_count]
+def open_world(sim: SimSpec, init_states: tuple[int, ...], task: int) -> World:
+    """The simulator of a task; UserError if an initial state of the study does not exist."""
+    world = Environment(sim, task, open_assets(sim))
+    missing = [state for state in init_states if not 0 <= state < world.init_state_count]
     if missing:
         raise UserError(
-            f"rollouts.init_states: {spec.sim.suite} task {spec.task} has no initial state {missing[0]}; choose from "
+            f"rollouts.init_states: {sim.suite} task {task} has no initial state {missing[0]}; choose from "
             f"0 to {world.init_state_count - 1}."
         )
     return world
 
 
-def _history(spec: RolloutSpec, context: StageContext, policy: ChunkPolicy, device: str) -> LatentHistory | None:
-    """The encoder's window, for memory modes that read it; zero, random and disabled never encode a frame."""
+def _history(
+    spec: RolloutSpec, context: StageContext, policy: ChunkPolicy, device: str
+) -> Callable[[], LatentHistory] | None:
+    """What makes a unit's window of the encoder; None for memory modes that read no history and never encode a frame."""
     if not find_mode(spec.memory).needs_history:
         return None
     folder = context.one("encoder")
@@ -98,4 +130,4 @@ def _history(spec: RolloutSpec, context: StageContext, policy: ChunkPolicy, devi
         )
     encoder = HistoryEncoder(load_encoder(encoder_spec, folder, device), config.world_context)
     delay = find_mode(spec.memory).delay * config.world_horizon
-    return LatentHistory(encoder, config.world_camera, delay)
+    return partial(LatentHistory, encoder, config.world_camera, delay)

@@ -7,7 +7,6 @@ from world_modality.encoders.embedded import build_embedded_encoder
 from world_modality.encoders.encoder import load_encoder
 from world_modality.encoders.online import HistoryEncoder
 from world_modality.rollout.history import LatentHistory
-from world_modality.rollout.units import Unit
 
 CONTEXT = 2
 WINDOW = CONTEXT + ENCODER.frames - 1

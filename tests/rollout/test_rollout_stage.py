@@ -93,7 +93,15 @@ def roll(tree, tmp_path, monkeypatch):
         }
         sim = SimSpec(**settings | simulator)
         spec = RolloutSpec(
-            sim=sim, task=0, memory=memory, init_states=states, repeats=1, n_action_steps=6, num_steps=2, horizon=14
+            sim=sim,
+            task=0,
+            memory=memory,
+            init_states=states,
+            repeats=1,
+            n_action_steps=6,
+            num_steps=2,
+            horizon=14,
+            batch=2,
         )
         inputs: dict[str, tuple[Path, ...]] = {"checkpoint": (tree / "train" / trained / "artifact",)}
         if memory == "pred":

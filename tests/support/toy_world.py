@@ -35,7 +35,15 @@ SIM = SimSpec(
 
 def toy_spec(**changes) -> RolloutSpec:
     spec = RolloutSpec(
-        sim=SIM, task=1, memory="disabled", init_states=(7, 3, 5), repeats=2, n_action_steps=3, num_steps=2, horizon=20
+        sim=SIM,
+        task=1,
+        memory="disabled",
+        init_states=(7, 3, 5),
+        repeats=2,
+        n_action_steps=3,
+        num_steps=2,
+        horizon=20,
+        batch=1,
     )
     return spec.model_copy(update=changes)
 
@@ -93,7 +101,7 @@ class ToyPlanner:
     """Steers towards the goal with noise from the seed; keeps the questions it was asked, batch by batch."""
 
     def __init__(self, chunk_size: int = 5, batch: int = 1) -> None:
-        self.chunk_size, self.batch, self.asked = chunk_size, batch, []
+        self.chunk_size, self.batch, self.looks_back, self.asked = chunk_size, batch, 0, []
 
     @property
     def questions(self):

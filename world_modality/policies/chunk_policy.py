@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from lerobot_policy_world_modality.modeling_smolvla_world import WORLD_HISTORY
 from world_modality.errors import UserError
-from world_modality.policies.checkpoint import load_config, load_model, load_processors
+from world_modality.memory.randomness import borrowed_generator
+from world_modality.policies.checkpoint import FAMILY, load_config, load_model, load_processors
 from world_modality.policies.question import Question, View
 from world_modality.study.specs import EncoderSpec
 
@@ -36,6 +37,11 @@ class ChunkPolicy:
         return int(self.config.chunk_size)
 
     @property
+    def looks_back(self) -> int:
+        """Views before the present one that the policy wants, of the control steps just before."""
+        return int(self.config.n_obs_steps) - 1
+
+    @property
     def trained_memory(self) -> str:
         """The memory mode the checkpoint was trained with; "disabled" for plain SmolVLA."""
         return str(getattr(self.config, "world_memory_mode_train", "disabled"))
@@ -49,7 +55,7 @@ class ChunkPolicy:
         self, observation: View, task: str, seed: int, world_history: NDArray[np.float32] | None = None
     ) -> NDArray[np.float32]:
         """Actions in the dataset's units, float32 [chunk_size, 7]; see :class:`Question` for the arguments."""
-        return self.answer([Question(observation, task, seed, world_history)])[0]
+        return self.answer([Question(observation, task, seed, history=world_history)])[0]
 
     def answer(self, questions: Sequence[Question]) -> list[NDArray[np.float32]]:
         """Actions in the dataset's units, float32 [chunk_size, 7], for each of at most ``batch`` questions of one task.
@@ -64,15 +70,33 @@ class ChunkPolicy:
             raise ValueError(f"a policy answers 1 to {self.batch} questions about one task at once")
         if self._reads_history and any(question.history is None for question in questions):
             raise ValueError(f"memory mode '{self.config.rollout_mode.name}' needs the world's history")
+        if self._takes_noise:
+            return self._answer_together(questions)
+        return [self._answer_alone(question) for question in questions]
+
+    @property
+    def _takes_noise(self) -> bool:
+        return str(self.config.type) in FAMILY
+
+    def _answer_together(self, questions: Sequence[Question]) -> list[NDArray[np.float32]]:
         padded = [*questions, *[questions[-1]] * (self.batch - len(questions))]
         rows = [self._row(question) for question in questions]
         rows += rows[-1:] * (self.batch - len(rows))
         noise = torch.cat([self._noise(question.seed) for question in padded])
+        return list(self._chunks(_stacked(rows), noise=noise))[: len(questions)]
+
+    def _answer_alone(self, question: Question) -> NDArray[np.float32]:
+        """For policies that draw from the global generator, where one row's draws would depend on the others'."""
+        with borrowed_generator() as generator:
+            generator.manual_seed(question.seed)
+            chunk: NDArray[np.float32] = self._chunks(self._row(question))[0]
+            return chunk
+
+    def _chunks(self, batch: dict[str, Any], **noise: torch.Tensor) -> NDArray[np.float32]:
         self._policy.reset()
         with self._precision(), torch.inference_mode():
-            actions = self._policy.predict_action_chunk(_stacked(rows), noise=noise)
-            actions = self._postprocessor(actions)
-        return list(actions.float().cpu().numpy()[: len(questions)])
+            actions = self._postprocessor(self._policy.predict_action_chunk(batch, **noise))
+        return cast(NDArray[np.float32], actions.float().cpu().numpy())
 
     @property
     def _reads_history(self) -> bool:
@@ -80,19 +104,27 @@ class ChunkPolicy:
         return mode is not None and bool(mode.needs_history)
 
     def _row(self, question: Question) -> dict[str, Any]:
+        """A batch of one; where the policy looks back, its views stand behind each other in a second dimension."""
+        row = self._view(question.view, question.task)
+        if self.looks_back:
+            views = [self._view(view, question.task) for view in question.past]
+            for name in self.config.input_features:
+                row[name] = torch.stack([*(view[name] for view in views), row[name]], dim=1)
+        if question.history is not None:
+            row[WORLD_HISTORY] = torch.from_numpy(question.history)[None].to(self.config.device)
+        return row
+
+    def _view(self, view: View, task: str) -> dict[str, Any]:
         """LeRobot's path: its own observation preprocessing, then the checkpoint's saved processor."""
-        images: dict[str, Any] = {name: np.ascontiguousarray(image) for name, image in question.view.images.items()}
-        batch = preprocess_observation({"pixels": images, "agent_pos": question.view.state[None]})
-        batch["task"] = [question.task]
-        batch = self._preprocessor(batch)
+        images: dict[str, Any] = {name: np.ascontiguousarray(image) for name, image in view.images.items()}
+        batch = preprocess_observation({"pixels": images, "agent_pos": view.state[None]})
+        batch = self._preprocessor({**batch, "task": [task]})
         missing = [name for name in self.config.image_features if name not in batch and "empty_camera" not in name]
         if missing:
             raise UserError(
                 f"the checkpoint looks at {', '.join(missing)}, which the simulator does not give "
                 f"(it has {', '.join(f'{OBS_IMAGES}.{name}' for name in images)}); rename the cameras in its processor."
             )
-        if question.history is not None:
-            batch[WORLD_HISTORY] = torch.from_numpy(question.history)[None].to(self.config.device)
         return cast(dict[str, Any], batch)
 
     def _noise(self, seed: int) -> torch.Tensor:
@@ -125,7 +157,7 @@ def load_policy(
     n_action_steps: int | None = None,
     batch: int = 1,
 ) -> ChunkPolicy:
-    """Load a SmolVLA or ``smolvla_world`` checkpoint folder (LeRobot's ``pretrained_model``).
+    """Load a checkpoint folder (LeRobot's ``pretrained_model``) of any policy that predicts chunks of actions.
 
     ``memory_mode`` is what the world memory holds in this rollout (as trained if None), ``num_steps`` the flow
     integration steps, ``batch`` the rows computed at once. UserError when the folder cannot be used that way.

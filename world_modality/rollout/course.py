@@ -44,12 +44,14 @@ class Course:
     suite: str
     n_action_steps: int
     horizon: int
+    looks_back: int  # views before the present one that the policy wants
     history: History | None
     started: float
     step: int = 0
     replans: int = 0
     scene: Scene | None = None
     view: Seen | None = field(default=None, repr=False)  # what the next chunk is to be planned from
+    seen: dict[int, Seen] = field(default_factory=dict, repr=False)  # by control step, as far as the policy looks back
     over: bool = False
     success: bool = False
 
@@ -63,11 +65,20 @@ class Course:
         if self.history is not None:
             for (offset, _), frame in sorted(did.frames.items()):
                 self.history.add(self.step + offset, frame)
+        self.seen |= {self.step + offset: view for offset, view in did.looks.items()}
         self.step += did.steps
         self.success, self.view = did.success, did.view
         self.over = did.success or self.step >= self.horizon
+        if self.view is not None:
+            self.seen[self.step] = self.view
+        self.seen = {step: view for step, view in self.seen.items() if step >= self.step - self.looks_back}
         if self.history is not None and self.view is not None:
             self.history.add(self.step, self.view.images[self.history.camera])
+
+    def views(self) -> tuple[Seen, ...]:
+        """What the policy looks at, oldest first: the first view is repeated where an episode is younger than that."""
+        seen = tuple(self.seen[step] for step in sorted(self.seen))
+        return (seen[0],) * (self.looks_back + 1 - len(seen)) + seen
 
     @property
     def flow_seed(self) -> int:
@@ -91,4 +102,5 @@ class Course:
         if self.history is not None and look:
             wanted = (offset for offset in range(1, count) if self.history.wants(self.step + offset, replan))
             frames = tuple((offset, self.history.camera) for offset in wanted)
-        return Act(self.slot, np.clip(chunk[:count], -1.0, 1.0), frames, look)
+        back = min(self.looks_back, count - 1) if look else 0
+        return Act(self.slot, np.clip(chunk[:count], -1.0, 1.0), frames, tuple(range(count - back, count)), look)

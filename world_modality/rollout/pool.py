@@ -69,7 +69,9 @@ def _listen(number: int, process: _Process, connection: Connection, heard: queue
 class Pool:
     """Simulator processes by number. A process that dies or hangs is replaced at once."""
 
-    def __init__(self, open_world: OpenWorld, workers: int, slots_each: int, hang_seconds: float, preload: str = "") -> None:
+    def __init__(
+        self, open_world: OpenWorld, workers: int, slots_each: int, hang_seconds: float, preload: str = ""
+    ) -> None:
         """Start ``workers`` processes; slot s belongs to process ``s // slots_each``.
 
         ``preload`` names a module that the server they are forked from imports once, if it does not run yet.

@@ -35,13 +35,17 @@ class Planner(Protocol):
     def batch(self) -> int:
         """Questions answered at once."""
 
+    @property
+    def looks_back(self) -> int:
+        """Views before the present one that the policy wants."""
+
     def answer(self, questions: Sequence[Question]) -> list[NDArray[np.float32]]:
         """A chunk [chunk_size, 7] per question, each a function of its question alone; at most ``batch``, one task."""
 
 
 @dataclass(frozen=True)
 class Scheduler:
-    """Rolls out a ledger's units, ``slots`` at a time, each slot with the next free unit as soon as its last is over."""
+    """Rolls out a ledger's units, ``slots`` at a time; a slot gets the next free unit as soon as its last is over."""
 
     cell: Cell
     ledger: Ledger
@@ -100,7 +104,14 @@ class _Run:
         plan = self._plan
         history = plan.new_history() if plan.new_history else None
         course = Course(
-            slot, unit, plan.cell.sim.suite, plan.cell.n_action_steps, plan.cell.horizon, history, time.monotonic()
+            slot,
+            unit,
+            plan.cell.sim.suite,
+            plan.cell.n_action_steps,
+            plan.cell.horizon,
+            plan.planner.looks_back,
+            history,
+            time.monotonic(),
         )
         self._courses[slot] = course
         self._pool.send(course.begin())
@@ -164,12 +175,12 @@ class _Run:
             self._pool.send(self._command(course, chunk))
 
     def _question(self, course: Course) -> Question:
-        assert course.view is not None
         latents = None
         if course.history is not None:
             with self._account.charged("encoder"):
                 latents = course.history.latents(course.step)
-        return Question(course.view, _language(course), course.flow_seed, latents)
+        *past, view = course.views()
+        return Question(view, _language(course), course.flow_seed, tuple(past), latents)
 
     def _command(self, course: Course, chunk: NDArray[np.float32]) -> Act:
         try:

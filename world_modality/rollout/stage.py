@@ -85,7 +85,13 @@ def run(spec: RolloutSpec, context: StageContext) -> Facts:
 def _pool(spec: RolloutSpec, slots: int) -> Pool:
     """Simulators for ``slots`` units at a time."""
     workers = -(-slots // SLOTS_EACH)
-    return Pool(partial(open_world, spec.sim, spec.init_states), workers, SLOTS_EACH, HANG_SECONDS, "world_modality.rollout.preload")
+    return Pool(
+        partial(open_world, spec.sim, spec.init_states),
+        workers,
+        SLOTS_EACH,
+        HANG_SECONDS,
+        "world_modality.rollout.preload",
+    )
 
 
 def _require_picture_size(config: Any, size: int) -> None:
@@ -114,7 +120,7 @@ def open_world(sim: SimSpec, init_states: tuple[int, ...], task: int) -> World:
 def _history(
     spec: RolloutSpec, context: StageContext, policy: ChunkPolicy, device: str
 ) -> Callable[[], LatentHistory] | None:
-    """What makes a unit's window of the encoder; None for memory modes that read no history and never encode a frame."""
+    """What makes a unit's window of the encoder; None for memory modes that never encode a frame."""
     if not find_mode(spec.memory).needs_history:
         return None
     folder = context.one("encoder")

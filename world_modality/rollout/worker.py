@@ -110,13 +110,14 @@ def begin(world: World, command: Begin) -> Did:
     view = _look(world)
     clock.charge("render")
     scene = Scene(world.language, world.init_state_digest(command.init_state))
-    return Did(command.slot, scene, 0, False, view, {}, clock.spent())
+    return Did(command.slot, scene, 0, False, view, {}, {}, clock.spent())
 
 
 def act(world: World, command: Act) -> Did:
     """Execute a chunk, rendering what is asked for on the way."""
     clock = _Clock()
     frames: dict[tuple[int, Camera], Frame] = {}
+    looks: dict[int, Seen] = {}
     done, success = 0, False
     for action in command.actions:
         success = world.step(action)
@@ -127,10 +128,12 @@ def act(world: World, command: Act) -> Did:
         for at, camera in command.frames:
             if at == done:
                 frames[at, camera] = world.render(camera)
+        if done in command.looks:
+            looks[done] = _look(world)
         clock.charge("render")
     view = None if success or not command.look else _look(world)
     clock.charge("render")
-    return Did(command.slot, None, done, success, view, frames, clock.spent())
+    return Did(command.slot, None, done, success, view, frames, looks, clock.spent())
 
 
 def _look(world: World) -> Seen:

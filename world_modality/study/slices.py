@@ -173,6 +173,7 @@ def rollout_spec(
         first_repeat=repeat,
         n_action_steps=study.rollouts.n_action_steps,
         num_steps=study.rollouts.num_steps,
+        batch=study.rollouts.batch,
         horizon=study.horizon,
     )
 

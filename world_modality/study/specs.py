@@ -196,7 +196,7 @@ class RolloutSpec(Spec):
     n_action_steps: int  # actions executed per replan
     num_steps: int  # flow-matching integration steps
     horizon: int  # control steps before a unit counts as failed
-    batch: int = 4  # rows that the policy always computes: sums over rows of another number are rounded otherwise
+    batch: int  # rows that the policy always computes: sums over rows of another number are rounded otherwise
     first_repeat: int = 0
 
 

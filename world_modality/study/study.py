@@ -344,6 +344,9 @@ class Rollouts(Part):
     """Flow-matching integration steps."""
     n_action_steps: PositiveInt = 10
     """Actions executed before the policy looks again."""
+    batch: PositiveInt = 4
+    """Rows that the policy computes at once. Part of the results, since sums are rounded in another order for another
+    number; how many simulators run beside it is not."""
     block: PositiveInt = 50
     """Most episodes per job; finished blocks stay valid when ``episodes`` grows."""
 

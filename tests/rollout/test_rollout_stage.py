@@ -77,9 +77,8 @@ def roll(tree, tmp_path, monkeypatch):
     monkeypatch.setattr(stage, "Environment", WatchedEnvironment)
     # In this process, one unit after the other, where it can be watched.
     monkeypatch.setattr(
-        stage, "_pool", lambda spec, _slots: InlinePool(partial(stage.open_world, spec.sim, spec.init_states))
+        stage, "_pool", lambda spec, _workers: InlinePool(partial(stage.open_world, spec.sim, spec.init_states))
     )
-    monkeypatch.setattr(stage, "SLOTS_EACH", 1)
 
     def run(trained, memory, states=(30,), name="cell", **simulator):
         WATCHED.clear()

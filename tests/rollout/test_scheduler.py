@@ -79,7 +79,7 @@ def test_two_arms_meet_the_same_scenes_and_noise(tmp_path):
 @pytest.mark.parametrize(("workers", "slots_each", "batch"), [(1, 1, 1), (1, 4, 3), (4, 1, 2), (2, 3, 8)])
 def test_outcomes_do_not_depend_on_who_works_and_who_waits_together(tmp_path, workers, slots_each, batch):
     spec, planner = toy_spec(), ToyPlanner(batch=batch)
-    pool = Pool(ToyWorld.opened, workers, slots_each, 60.0, "world_modality.rollout.scheduler")
+    pool = Pool(ToyWorld.opened, workers, 60.0, "world_modality.rollout.scheduler")
     records = roll(tmp_path / "many", spec, pool, planner, slots=workers * slots_each)
     assert records == roll(tmp_path / "one", spec)
     assert len(planner.questions) == sum(record.replans for record in records)

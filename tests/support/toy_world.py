@@ -129,6 +129,8 @@ class InlinePool:
     def receive(self, seconds):
         return [Heard(0, answer(self.worlds, self.commands.popleft()))] if self.commands else []
 
+    workers = 1
+
     def idle(self):
         return not self.commands
 
@@ -157,4 +159,4 @@ def roll(folder, spec, pool=None, planner=None, new_history=None, slots=1, progr
 
 
 if __name__ == "__main__":
-    roll(Path(sys.argv[1]), toy_spec(), Pool(open_slow, 2, 2, 60.0, "support.toy_world"), ToyPlanner(batch=3), slots=4)
+    roll(Path(sys.argv[1]), toy_spec(), Pool(open_slow, 2, 60.0, "support.toy_world"), ToyPlanner(batch=3), slots=4)

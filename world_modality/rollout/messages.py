@@ -91,4 +91,10 @@ class Refused:
     reason: str
 
 
-Answer = Did | Broke | Refused
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A simulator process has started and will carry out commands."""
+
+
+Outcome = Did | Broke | Refused
+Answer = Ready | Outcome

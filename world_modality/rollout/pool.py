@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
-from world_modality.rollout.messages import Answer, Begin, Command
+from world_modality.rollout.messages import Answer, Begin, Command, Outcome, Ready
 from world_modality.rollout.worker import OpenWorld, serve
 
+SPARE = 2  # simulators of other tasks that a process keeps open, for a task that comes back
+START_SECONDS = 300.0  # that a process is given to import what it needs
 END_SECONDS = 5.0  # that a process is given to end before it is killed
 
 
@@ -35,7 +37,7 @@ class Heard:
     """A simulator process answered."""
 
     worker: int
-    answer: Answer
+    answer: Outcome
 
 
 class _Process:
@@ -48,7 +50,7 @@ class _Process:
         self.process.start()
         theirs.close()
         self.commands: deque[int] = deque()  # slots of the commands not answered yet, oldest first
-        self.last_sign = time.monotonic()
+        self.ready, self.last_sign = False, time.monotonic()
         threading.Thread(target=_listen, args=(number, self, self.connection, heard), daemon=True).start()
 
     def end(self) -> None:
@@ -69,14 +71,12 @@ def _listen(number: int, process: _Process, connection: Connection, heard: queue
 class Pool:
     """Simulator processes by number. A process that dies or hangs is replaced at once."""
 
-    def __init__(
-        self, open_world: OpenWorld, workers: int, slots_each: int, hang_seconds: float, preload: str = ""
-    ) -> None:
-        """Start ``workers`` processes; slot s belongs to process ``s // slots_each``.
+    def __init__(self, open_world: OpenWorld, workers: int, hang_seconds: float, preload: str = "") -> None:
+        """Start ``workers`` processes; slot s belongs to process ``s % workers``.
 
         ``preload`` names a module that the server they are forked from imports once, if it does not run yet.
         """
-        self._open, self._slots, self._hang = open_world, slots_each, hang_seconds
+        self._open, self._hang = open_world, hang_seconds
         if preload:
             multiprocessing.get_context("forkserver").set_forkserver_preload([preload])
         self._heard: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -85,7 +85,7 @@ class Pool:
 
     def send(self, command: Command) -> None:
         """Give a slot's process a command; whether it can carry it out shows in :meth:`receive`."""
-        number = command.slot // self._slots
+        number = command.slot % len(self._processes)
         process = self._processes[number]
         if isinstance(command, Begin):
             self._begun[number].add(command.slot)
@@ -104,13 +104,18 @@ class Pool:
                 events += self._event(*self._heard.get_nowait())
         return events + self._replace_hung()
 
+    @property
+    def workers(self) -> int:
+        """Number of processes."""
+        return len(self._processes)
+
     def idle(self) -> bool:
         """Whether some process has nothing to do."""
         return any(not process.commands for process in self._processes)
 
     def finished(self, slot: int) -> None:
         """The slot's unit is over."""
-        self._begun[slot // self._slots].discard(slot)
+        self._begun[slot % len(self._processes)].discard(slot)
 
     def close(self) -> None:
         """End all processes."""
@@ -118,12 +123,15 @@ class Pool:
             process.end()
 
     def _start(self, number: int) -> _Process:
-        return _Process(number, self._open, self._slots, self._heard)
+        return _Process(number, self._open, SPARE, self._heard)
 
     def _event(self, number: int, process: _Process, answer: Answer | None) -> Sequence[Heard | Died]:
         if process is not self._processes[number]:
             return []  # the last words of a process that was replaced
         process.last_sign = time.monotonic()
+        if isinstance(answer, Ready):
+            process.ready = True
+            return []
         if answer is not None:
             process.commands.popleft()
             return [Heard(number, answer)]
@@ -133,9 +141,9 @@ class Pool:
     def _replace_hung(self) -> list[Died]:
         now = time.monotonic()
         return [
-            self._replace(number, f"the simulator gave no sign for {self._hang:g} s")
+            self._replace(number, f"the simulator gave no sign for {now - process.last_sign:.0f} s")
             for number, process in enumerate(self._processes)
-            if process.commands and now - process.last_sign > self._hang
+            if process.commands and now - process.last_sign > (self._hang if process.ready else START_SECONDS)
         ]
 
     def _replace(self, number: int, reason: str) -> Died:

@@ -20,11 +20,13 @@ from world_modality.rollout.messages import Act, Broke, Did, Refused
 from world_modality.rollout.pool import Died, Heard, Pool
 from world_modality.rollout.records import Ledger
 from world_modality.rollout.spent import Account
+from world_modality.rollout.tuning import tune
 from world_modality.rollout.units import Unit
 from world_modality.store.progress import Progress
 
 MAX_ATTEMPTS = 3
 LISTEN_SECONDS = 1.0  # between looks at the clock while nothing is heard
+CALIBRATION = 8  # chunks that are measured before the number of units at once is settled
 SHARE_SECONDS = 2.0  # between looks whether others have finished what they hold
 
 
@@ -52,7 +54,7 @@ class Scheduler:
     planner: Planner
     new_history: Callable[[], History] | None  # a fresh one per unit; None if the memory reads no history
     progress: Progress
-    slots: int
+    slots: int | None = None  # units at once; by default two per simulator process, tuned after the first chunks
 
     def run(self, pool: Pool) -> Account:
         """Work until every unit has a record, whoever made it; what took how long.
@@ -74,6 +76,8 @@ class _Run:
         self._crashes: defaultdict[Unit, list[str]] = defaultdict(list)
         self._account = Account()
         self._before = len(plan.ledger.done)
+        self._slots = plan.slots or 2 * pool.workers
+        self._tuned = plan.slots is not None
 
     def run(self) -> Account:
         ledger = self._plan.ledger
@@ -93,7 +97,7 @@ class _Run:
 
     def _fill(self) -> None:
         """Give every free slot a unit, as long as there are any."""
-        for slot in range(self._plan.slots):
+        for slot in range(self._slots):
             if slot not in self._courses:
                 unit = self._plan.ledger.claim()
                 if unit is None:
@@ -130,7 +134,7 @@ class _Run:
             self._advance(self._courses[event.answer.slot], event.answer)
 
     def _advance(self, course: Course, did: Did) -> None:
-        self._account.add(did.spent)
+        self._account.add(did)
         course.advance(did)
         if not course.over:
             self._waiting.append(course)
@@ -170,9 +174,17 @@ class _Run:
         with self._account.charged("policy"):
             chunks = self._plan.planner.answer(questions)
         self._account.batches += 1
-        self._account.planned += len(chunks)
         for course, chunk in zip(asking, chunks, strict=True):
             self._pool.send(self._command(course, chunk))
+        if not self._tuned and self._account.chunks >= CALIBRATION:
+            self._tune()
+
+    def _tune(self) -> None:
+        """Fit the number of units at once to what the first chunks cost; no result depends on it."""
+        measured = self._account.measured(self._plan.planner.batch, self._plan.cell.n_action_steps)
+        tuning = tune(measured, self._pool.workers)
+        self._plan.progress.say(f"{self._plan.progress.label}  {tuning.sentence()}")
+        self._slots, self._tuned = tuning.slots, True
 
     def _question(self, course: Course) -> Question:
         latents = None

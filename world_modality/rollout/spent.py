@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from world_modality.rollout.messages import Spent
+from world_modality.rollout.messages import Did
+from world_modality.rollout.tuning import Measured
 
 PARTS = ("reset", "physics", "render", "policy", "encoder")
 
@@ -18,13 +19,20 @@ class Account:
 
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PARTS, 0.0))
     started: float = field(default_factory=time.monotonic)
-    batches: int = 0
-    planned: int = 0  # chunks
+    chunks: int = 0  # executed
+    batches: int = 0  # answered
 
-    def add(self, spent: Spent) -> None:
+    def add(self, did: Did) -> None:
         """What a simulator process spent on a command."""
+        self.chunks += did.steps > 0
         for part in ("reset", "physics", "render"):
-            self.seconds[part] += getattr(spent, part)
+            self.seconds[part] += getattr(did.spent, part)
+
+    def measured(self, batch: int, steps: int) -> Measured:
+        """The mean cost so far of a chunk of ``steps`` and of a whole batch."""
+        simulated = self.seconds["physics"] + self.seconds["render"]
+        planned = self.seconds["policy"] + self.seconds["encoder"]
+        return Measured(simulated / max(self.chunks, 1), planned / max(self.batches, 1), steps, batch)
 
     @contextmanager
     def charged(self, part: str) -> Iterator[None]:

@@ -30,7 +30,6 @@ from world_modality.store.record import read_record
 from world_modality.store.stage import Facts, StageContext
 from world_modality.study.specs import EncoderSpec, RolloutSpec, SimSpec
 
-SLOTS_EACH = 2  # units per simulator process: one can wait for the policy while the other moves
 HANG_SECONDS = 300.0  # without a sign of a simulator; a reset takes seconds, a chunk less
 
 SOFTWARE = (
@@ -72,9 +71,8 @@ def run(spec: RolloutSpec, context: StageContext) -> Facts:
         versions(SOFTWARE),
     )
     ledger = Ledger(context.work / "records", units_of(spec))
-    slots = min(SLOTS_EACH * context.cores, len(ledger.units))
-    scheduler = Scheduler(cell, ledger, policy, _history(spec, context, policy, device), context.progress, slots)
-    with closing(ledger), closing(_pool(spec, slots)) as pool:
+    scheduler = Scheduler(cell, ledger, policy, _history(spec, context, policy, device), context.progress)
+    with closing(ledger), closing(_pool(spec, min(context.cores, len(ledger.units)))) as pool:
         account = scheduler.run(pool)
     ledger.publish(context.artifact / "records.jsonl")
     successes = sum(record.success for record in ledger.done.values())
@@ -82,16 +80,9 @@ def run(spec: RolloutSpec, context: StageContext) -> Facts:
     return {"units": len(ledger.done), "successes": successes, "device": device}
 
 
-def _pool(spec: RolloutSpec, slots: int) -> Pool:
-    """Simulators for ``slots`` units at a time."""
-    workers = -(-slots // SLOTS_EACH)
-    return Pool(
-        partial(open_world, spec.sim, spec.init_states),
-        workers,
-        SLOTS_EACH,
-        HANG_SECONDS,
-        "world_modality.rollout.preload",
-    )
+def _pool(spec: RolloutSpec, workers: int) -> Pool:
+    preload = "world_modality.rollout.preload"
+    return Pool(partial(open_world, spec.sim, spec.init_states), workers, HANG_SECONDS, preload)
 
 
 def _require_picture_size(config: Any, size: int) -> None:

@@ -15,7 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from world_modality.errors import UserError
-from world_modality.rollout.messages import Act, Answer, Begin, Broke, Command, Did, Frame, Refused, Scene, Seen, Spent
+from world_modality.rollout.messages import (
+    Act,
+    Answer,
+    Begin,
+    Broke,
+    Command,
+    Did,
+    Frame,
+    Ready,
+    Refused,
+    Scene,
+    Seen,
+    Spent,
+)
 from world_modality.study.specs import Camera
 
 PARENT_LOOK = 0.5  # seconds between looks whether the rollout still lives
@@ -160,6 +173,7 @@ def serve(connection: Connection, open_world: OpenWorld, spare: int, parent: int
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
     worlds = Worlds(open_world, spare)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        connection.send(Ready())
         while True:
             connection.send(answer(worlds, connection.recv()))
     os._exit(0)  # OpenGL contexts that are torn down in a random order print complaints

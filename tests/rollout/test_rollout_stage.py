@@ -15,6 +15,7 @@ from world_modality.encoders.embedded import build_embedded_encoder
 from world_modality.errors import UserError
 from world_modality.rollout import stage
 from world_modality.rollout.records import read_records
+from world_modality.rollout.scheduler import Scheduler
 from world_modality.sim.assets import assets_digest
 from world_modality.sim.environment import Environment
 from world_modality.store.progress import Progress
@@ -76,6 +77,7 @@ def roll(tree, tmp_path, monkeypatch):
     """Run the stage; gives its records without wall time, and what the simulator saw."""
     monkeypatch.setattr(stage, "Environment", WatchedEnvironment)
     # In this process, one unit after the other, where it can be watched.
+    monkeypatch.setattr(stage, "Scheduler", partial(Scheduler, slots=1))
     monkeypatch.setattr(
         stage, "_pool", lambda spec, _workers: InlinePool(partial(stage.open_world, spec.sim, spec.init_states))
     )

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from world_modality.errors import UserError
 from world_modality.rollout.messages import (
     Act,
-    Answer,
     Begin,
     Broke,
     Command,
     Did,
     Frame,
+    Outcome,
     Ready,
     Refused,
     Scene,
@@ -154,7 +154,7 @@ def _look(world: World) -> Seen:
     return Seen(dict(view.images), view.state)
 
 
-def answer(worlds: Worlds, command: Command) -> Answer:
+def answer(worlds: Worlds, command: Command) -> Outcome:
     """Carry out one command; whatever the simulator raises becomes an answer, and the simulator is discarded."""
     try:
         if isinstance(command, Begin):

@@ -20,12 +20,14 @@ from world_modality.errors import UserError
 from world_modality.memory.fusion import observing
 from world_modality.memory.lookup import LatentLookup, LatentWindow
 from world_modality.memory.modes import MemoryMode
+from world_modality.memory.processes import mean_over_processes, shares_batches
 from world_modality.memory.score import score
 from world_modality.memory.world import WorldMemory, memory_inputs
 from world_modality.study.seeds import keyed_seed
 
 INDEX = "index"  # the dataset's global frame index in a LeRobot batch
 STEP = "keyed_step"  # the buffer that counts optimiser steps, the only tensor that memory mode "disabled" adds
+PADDING = "action_is_pad"  # bool [B, chunk_size] in a LeRobot batch: actions past the episode's end
 WORLD_HISTORY = "observation.world_history"  # latents float32 [B, T, D] in their own units, given by an evaluator
 WORLD_FUTURE = "observation.world_future"  # latents float32 [B, K, D] of t+1..t+K, for offline evaluation alone
 
@@ -67,6 +69,8 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
             world.standardiser.fit(statistics.mean, statistics.factor)
         self.world = world
         self._online = OnlineHistory(config)
+        # Equal in all processes of a training: nothing for DistributedDataParallel to send before every step.
+        self._ddp_params_and_buffers_to_ignore = [f"world.{name}" for name, _ in world.named_buffers()]
 
     # Training
 
@@ -83,7 +87,7 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
             drawn = draw_noise_and_time(self.model, self._frame_seeds("training-flow", batch), batch[ACTION].device)
             noise, time = drawn[0] if noise is None else noise, drawn[1] if time is None else time
         if self.world is None:
-            loss, info = super().forward(batch, noise, time, reduction)
+            loss, info = self._flow(batch, noise, time, reduction)
             return loss, {**info, "flow_loss": info["loss"]}
         if self.training and int(self.keyed_step) == 0:
             self._adopt_donors(self.world)
@@ -91,13 +95,26 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
         prediction = self.world.prophet(window.history)
         memory = self._training_memory(self.world, batch, window, prediction)
         with self.world.held(memory), observing(self.world.fusion) as observer:
-            flow, info = super().forward(batch, noise, time, reduction)
+            flow, info = self._flow(batch, noise, time, reduction)
         result = score(prediction, window.history[:, -1], window.future, window.valid, delta=self.config.world_delta)
+        if self.training:
+            result = replace(result, counts=mean_over_processes(result.counts))
         world_loss = result.loss_per_sample() if reduction == "none" else result.loss()
         loss = flow + self.config.world_lambda * world_loss
         gate = self.world.fusion.gates().mean().item()
         own = {"loss": loss.detach().mean().item(), "flow_loss": info["loss"], "world_gate": gate}
         return loss, {**info, **own, **result.summary(), **observer.figures()}
+
+    def _flow(
+        self, batch: dict[str, Any], noise: Tensor | None, time: Tensor | None, reduction: str
+    ) -> tuple[Tensor, dict[str, float]]:
+        """SmolVLA's loss and metrics, which several training processes can average: see ``mean_over_processes``."""
+        loss, info = super().forward(batch, noise, time, reduction)
+        if self.training and reduction == "mean" and PADDING in batch and shares_batches():
+            count = (~batch[PADDING]).sum()
+            loss = loss * (count / mean_over_processes(count))
+            info = {**info, "loss": loss.item()}
+        return loss, info
 
     def update(self) -> None:
         """Called by LeRobot's trainer after every optimiser step."""

@@ -115,7 +115,12 @@ def _world(study: Study) -> Iterator[Problem]:
 
 
 def _training(study: Study) -> Iterator[Problem]:
-    seeds = study.training.seeds
+    seeds, processes = study.training.seeds, study.training.processes
+    batches: list[tuple[Location, int]] = [(("training", "batch_size"), study.training.batch_size)]
+    batches += [(("pretrain", number, "batch_size"), each.batch_size or 0) for number, each in enumerate(study.pretrain)]
+    for at, size in batches:
+        if size % processes:
+            yield at, f"{size} cannot be shared equally by training.processes ({processes}); choose a multiple of it"
     for position, seed in enumerate(seeds):
         if seed in seeds[:position]:
             yield ("training", "seeds", position), f"seed {seed} is given twice"

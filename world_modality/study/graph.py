@@ -106,6 +106,7 @@ class _Builder:
                     seed=seed,
                     threads=self.study.training.threads,
                     n_action_steps=self.study.training.n_action_steps,
+                    processes=self.study.training.processes,
                 )
                 inputs: tuple[Input, ...] = (_read("policy", start), _read("dataset", dataset))
                 if arm.memory != "disabled":
@@ -135,6 +136,7 @@ class _Builder:
                 seed=getattr(self.study.policy, "seed", 0),
                 threads=self.study.training.threads,
                 n_action_steps=self.study.training.n_action_steps,
+                processes=self.study.training.processes,
             )
             inputs = (_read("policy", policy), _read("dataset", dataset))
             policy = self.graph.add("train", spec, inputs, f"pretrain {number}", where + "train")

@@ -159,7 +159,7 @@ class OptimSpec(Spec):
     """One training run's optimisation, equal in every arm."""
 
     steps: int
-    batch_size: int
+    batch_size: int  # of all processes together
     lr: float
     warmup_steps: int
     decay_steps: int
@@ -177,8 +177,9 @@ class TrainSpec(Spec):
     world: WorldSpec | None  # None exactly when memory is "disabled"
     optim: OptimSpec
     seed: int
-    threads: int  # of the CPU: sums are rounded in an order that depends on it
+    threads: int  # of the CPU, in each process: sums are rounded in an order that depends on it
     n_action_steps: int
+    processes: int = 1  # that share each batch: so are sums over the batch
 
 
 class RolloutSpec(Spec):

@@ -282,6 +282,7 @@ class Training(Part):
 
     steps: PositiveInt
     batch_size: PositiveInt
+    """Of all processes together."""
     lr: PositiveFloat = 1e-4
     warmup_steps: NonNegativeInt = 0
     decay_steps: PositiveInt | None = None
@@ -298,8 +299,11 @@ class Training(Part):
     seeds: Seeds = (0,)
     """One training per arm and seed."""
     threads: PositiveInt = 2
-    """Of the CPU, whatever --cores says: sums are rounded in an order that depends on it, so it is part of the result.
-    On a GPU it hardly matters."""
+    """Of the CPU in each process, whatever --cores says: sums are rounded in an order that depends on it, so it is part
+    of the result. On a GPU it hardly matters."""
+    processes: PositiveInt = 1
+    """That share each batch, as torchrun's on one machine: one per GPU, or on a CPU. Sums over the batch are rounded in
+    an order that depends on it, so it is part of the result."""
     n_action_steps: PositiveInt = 10
     """Actions executed per chunk, as written into the checkpoint; rollouts have their own."""
 

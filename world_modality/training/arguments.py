@@ -12,8 +12,6 @@ from typing import Any
 from world_modality.study.specs import TrainSpec
 from world_modality.training.metrics import log_interval
 
-SAVE_STEPS = 2000  # where several processes must agree on when to save
-
 
 @dataclass(frozen=True)
 class Places:
@@ -57,11 +55,10 @@ def fresh_arguments(spec: TrainSpec, places: Places, cores: int) -> list[str]:
         "seed": spec.seed,
         "cudnn_deterministic": True,
         "steps": optim.steps,
-        "batch_size": optim.batch_size,
+        "batch_size": optim.batch_size // spec.processes,  # LeRobot counts what one process takes
         # No transform draws at random, so the number of loaders cannot change a batch. A CPU's cores are busy training.
-        "num_workers": min(8, max(0, cores - 1)) if device == "cuda" else 0,
+        "num_workers": min(8, max(0, cores // spec.processes - 1)) if device == "cuda" else 0,
         "log_freq": log_interval(optim.steps),
-        "save_freq": SAVE_STEPS,
         "env_eval_freq": 0,  # a rollout inside would draw from the training's random generators
         "eval.batch_size": 1,  # never used; by default it depends on the machine
         "eval.n_episodes": 1,

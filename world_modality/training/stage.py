@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ from world_modality.store.stage import Facts, StageContext
 from world_modality.study.arms import require_equal
 from world_modality.study.specs import TrainSpec
 from world_modality.training.arguments import Places, device_name, fresh_arguments, resolve, resume_arguments
-from world_modality.training.checkpoints import SaveClock, recover, require_finite, sync_tree
+from world_modality.training import checkpoints
+from world_modality.training.checkpoints import Saving, kept_checkpoints, recover, require_finite, sync_tree
 from world_modality.training.compare_arms import ARM_FILE, describe_arm, memory_keys
-from world_modality.training.launch import Hooks, train
-from world_modality.training.metrics import Line, MetricsLog, read_metrics, rewind, summarise
-from world_modality.training.statistics import start_statistics
+from world_modality.training.launch import Job, run_here
+from world_modality.training.metrics import Line, read_metrics, rewind, summarise
+from world_modality.training.processes import run_in_processes
 
 SAVE_SECONDS = 45.0
 METRICS = "metrics.jsonl"
@@ -45,7 +47,8 @@ def run(spec: TrainSpec, context: StageContext) -> Facts:
         arguments = (
             fresh_arguments(spec, places, context.cores) if checkpoint is None else resume_arguments(checkpoint, places)
         )
-        train(arguments, places.output, _hooks(spec, context))
+        job = _job(spec, context, [*arguments, f"--output_dir={places.output}"])
+        _train(job, context, spec.optim.steps, device)
         checkpoint = recover(places.output / "checkpoints")
     assert checkpoint is not None
     require_finite(checkpoint / "pretrained_model" / "model.safetensors")
@@ -70,17 +73,28 @@ def _settle_arm(spec: TrainSpec, context: StageContext, places: Places, *, begun
     return device
 
 
-def _hooks(spec: TrainSpec, context: StageContext) -> Hooks:
-    def show(line: Line) -> None:
-        context.progress.update(line["step"], spec.optim.steps, "steps", summarise(line))
-
-    return Hooks(
-        log=MetricsLog(context.artifact / METRICS, show),
-        clock=SaveClock(SAVE_SECONDS),
-        statistics=start_statistics(context.one("policy")),
+def _job(spec: TrainSpec, context: StageContext, arguments: list[str]) -> Job:
+    return Job(
+        arguments=tuple(arguments),
+        metrics=context.artifact / METRICS,
+        policy=context.one("policy"),
+        processes=spec.processes,
         threads=spec.threads,
-        decoders=context.cores,
+        decoders=max(1, context.cores // spec.processes),
+        saving=Saving(
+            seconds=SAVE_SECONDS, work_per_save=checkpoints.WORK_PER_SAVE, keep=kept_checkpoints(os.environ)
+        ),
     )
+
+
+def _train(job: Job, context: StageContext, steps: int, device: str) -> None:
+    def show(line: Line) -> None:
+        context.progress.update(line["step"], steps, "steps", summarise(line))
+
+    if job.processes == 1:
+        run_here(job, show)
+    else:
+        run_in_processes(job, context.work / "processes", device, show)
 
 
 def _convert_once(spec: TrainSpec, context: StageContext) -> Path:
@@ -147,7 +161,7 @@ def _describe(spec: TrainSpec, context: StageContext, places: Places) -> dict[st
     roles |= {} if places.latents is None else {"latents": places.latents}
     by_place = {places.policy: "policy", **{folder: role for role, folder in roles.items()}}
     arm = describe_arm(resolve(fresh_arguments(spec, places, context.cores)), roles, by_place)
-    return {**arm, "threads": spec.threads}
+    return {**arm, "threads": spec.threads, "processes": spec.processes}
 
 
 def _export(checkpoint: Path, target: Path) -> None:
@@ -167,5 +181,6 @@ def _facts(spec: TrainSpec, lines: list[Line], device: str) -> dict[str, Any]:
         **{f"last_{key}": round(last[key], 6) for key in keys if key in last},
         "seconds_per_step": round(seconds[len(seconds) // 2], 4),
         "threads": spec.threads,
+        "processes": spec.processes,
         "device": device,
     }

@@ -57,6 +57,7 @@ CHANGES = {
         LATENTS | WORLD_ARMS,
     ),
     "training steps": ((("steps: 10\n", "steps: 20\n"),), ARMS),
+    "processes of a training": ((("batch_size: 2", "batch_size: 2\n  processes: 2"),), ARMS),
     "CPU threads of the trainings": ((("batch_size: 2", "batch_size: 2\n  threads: 3"),), ARMS),
     "learning rate of the world modules": ((("batch_size: 2", "batch_size: 2\n  world_lr: 5e-4"),), WORLD_ARMS),
     "more demonstrations": ((("{per_task: 2,", "{per_task: 3,"),), DEMOS | FROM_DATA),
@@ -215,6 +216,12 @@ def test_every_training_uses_the_studys_threads(tmp_path: Path) -> None:
     threads = [request.address["threads"] for request in graph_of(tmp_path, text).of("train")]
     assert threads == [3] * 9
     assert {request.address["threads"] for request in graph_of(tmp_path).of("train")} == {2}
+
+
+def test_every_training_is_shared_by_the_studys_processes(tmp_path: Path) -> None:
+    text = edited(("batch_size: 2", "batch_size: 2\n  processes: 2")) + PRETRAIN
+    assert {request.address["processes"] for request in graph_of(tmp_path, text).of("train")} == {2}
+    assert {request.address["processes"] for request in graph_of(tmp_path).of("train")} == {1}
 
 
 def test_rounds_of_pretraining_build_on_each_other(pretrained: Graph) -> None:

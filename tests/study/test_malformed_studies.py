@@ -164,6 +164,11 @@ CASES = {
         ("per_task: 2,", "per_task: 2, seed: 4294967296,"),
         "study.yaml:7: data.demonstrations.seed: must be less than 4294967296, not 4294967296",
     ),
+    "a batch that processes cannot share": (
+        ("batch_size: 2", "batch_size: 3\n  processes: 2"),
+        "study.yaml:14: training.batch_size: 3 cannot be shared equally by training.processes (2); "
+        "choose a multiple of it",
+    ),
     "no threads": (
         ("batch_size: 2", "batch_size: 2\n  threads: 0"),
         "study.yaml:15: training.threads: must be greater than 0, not 0",

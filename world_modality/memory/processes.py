@@ -13,7 +13,7 @@ def shares_batches() -> bool:
 
 
 def mean_over_processes(counts: Tensor) -> Tensor:
-    """The mean of ``counts`` over the processes of a training, all of which call this; ``counts`` itself in a single one.
+    """The mean of ``counts`` over the processes of a training, all of which call this; ``counts`` in a single one.
 
     Gradients and metrics are averaged over processes. An average of means, each over what is valid in one process's
     part of the batch, is not the mean over the batch, since the parts do not have equally much that is valid. Sums

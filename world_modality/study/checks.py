@@ -117,7 +117,9 @@ def _world(study: Study) -> Iterator[Problem]:
 def _training(study: Study) -> Iterator[Problem]:
     seeds, processes = study.training.seeds, study.training.processes
     batches: list[tuple[Location, int]] = [(("training", "batch_size"), study.training.batch_size)]
-    batches += [(("pretrain", number, "batch_size"), each.batch_size or 0) for number, each in enumerate(study.pretrain)]
+    batches += [
+        (("pretrain", number, "batch_size"), each.batch_size or 0) for number, each in enumerate(study.pretrain)
+    ]
     for at, size in batches:
         if size % processes:
             yield at, f"{size} cannot be shared equally by training.processes ({processes}); choose a multiple of it"

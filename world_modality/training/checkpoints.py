@@ -113,9 +113,7 @@ class SaveClock:
 
     def due(self) -> bool:
         """Whether enough work would be lost by now."""
-        return self._clock() - self._resumed_work >= max(
-            self._saving.seconds, self._saving.work_per_save * self._cost
-        )
+        return self._clock() - self._resumed_work >= max(self._saving.seconds, self._saving.work_per_save * self._cost)
 
     def timed(self, save: Callable[..., None]) -> Callable[..., None]:
         """``save``, with its duration noted."""

@@ -63,7 +63,7 @@ class Hooks:
             root.setLevel(logging.INFO)
             root.addHandler(self.log)
 
-        def should_save_checkpoint(step: int, save_freq: int, total_steps: int) -> bool:
+        def should_save_checkpoint(step: int, _save_freq: int, total_steps: int) -> bool:
             # At log steps only, so that no window of averaged metrics is cut in two by a resume.
             return step == total_steps or (step % log_interval(total_steps) == 0 and _agreed(clock.due()))
 

@@ -29,9 +29,10 @@ def failure_file(job: Path) -> Path:
 def describe_failure(exit_codes: Mapping[int, int]) -> str:
     """One sentence about the exit codes of failed processes, by rank; below 0: the signal that ended one.
 
-    One that was killed is the cause; those that lost the connection to it end by themselves.
+    One that was killed is the cause: others lose the connection to it and fail, or are terminated by torchrun.
     """
-    rank, code = min(exit_codes.items(), key=lambda item: (item[1] >= 0 or item[1] == TERMINATED, item[0]))
+    causes = sorted(exit_codes.items(), key=lambda item: (item[1] == TERMINATED, item[1] >= 0, item[0]))
+    rank, code = causes[0]
     memory = ", most often for lack of memory" if code == -signal.SIGKILL else ""
     how = f"was killed by signal {-code}{memory}" if code < 0 else "failed (full account in the stage's log.txt)"
     return f"training: process {rank} {how}: {GOES_ON}"

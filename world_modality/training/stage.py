@@ -13,8 +13,8 @@ from world_modality.store.files import write_json
 from world_modality.store.stage import Facts, StageContext
 from world_modality.study.arms import require_equal
 from world_modality.study.specs import TrainSpec
-from world_modality.training.arguments import Places, device_name, fresh_arguments, resolve, resume_arguments
 from world_modality.training import checkpoints
+from world_modality.training.arguments import Places, device_name, fresh_arguments, resolve, resume_arguments
 from world_modality.training.checkpoints import Saving, kept_checkpoints, recover, require_finite, sync_tree
 from world_modality.training.compare_arms import ARM_FILE, describe_arm, memory_keys
 from world_modality.training.launch import Job, run_here
@@ -81,9 +81,7 @@ def _job(spec: TrainSpec, context: StageContext, arguments: list[str]) -> Job:
         processes=spec.processes,
         threads=spec.threads,
         decoders=max(1, context.cores // spec.processes),
-        saving=Saving(
-            seconds=SAVE_SECONDS, work_per_save=checkpoints.WORK_PER_SAVE, keep=kept_checkpoints(os.environ)
-        ),
+        saving=Saving(seconds=SAVE_SECONDS, work_per_save=checkpoints.WORK_PER_SAVE, keep=kept_checkpoints(os.environ)),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from world_modality.training import stage
 from world_modality.training.arguments import Places, fresh_arguments, replaced, resolve
 from world_modality.training.checkpoints import Saving
 from world_modality.training.launch import Hooks
+from world_modality.training.metrics import MetricsLog
 from world_modality.training.sampling import sampler_state
 
 Inputs = dict[str, tuple[Path, ...]]
@@ -28,6 +30,7 @@ CALLS = {  # in a training of 3 steps with a log line at each and no time to sav
     "compute_sampler_state": 0,  # but in a resumed training
     "init_logging": 1,
     "inside_slurm": 1,
+    "make_optimizer_and_scheduler": 1,
     "make_train_eval_datasets": 1,
     "save_checkpoint": 1,
     "should_save_checkpoint": 3,
@@ -35,7 +38,8 @@ CALLS = {  # in a training of 3 steps with a log line at each and no time to sav
 
 
 def hooks() -> Hooks:
-    return Hooks(log=logging.NullHandler(), saving=Saving(seconds=1e9), statistics={}, decoders=1)
+    log = MetricsLog(Path(os.devnull), lambda _: None)
+    return Hooks(log=log, saving=Saving(seconds=1e9), statistics={}, decoders=1)
 
 
 def test_lerobot_calls_each_hook_as_often_as_expected(
@@ -69,6 +73,7 @@ def test_hooked_functions_take_the_arguments_that_lerobot_gives() -> None:
     assert list(inspect.signature(lerobot_train.make_train_eval_datasets).parameters) == ["cfg"]
     theirs = inspect.signature(lerobot_train.compute_sampler_state)
     assert list(inspect.signature(sampler_state).parameters) == list(theirs.parameters)
+    assert list(inspect.signature(lerobot_train.make_optimizer_and_scheduler).parameters) == ["cfg", "policy"]
 
 
 def test_resolved_configuration_is_complete_and_repeatable(inputs: Inputs, tmp_path: Path) -> None:

@@ -27,8 +27,8 @@ from world_modality.training.ranks import describe_failure
 Inputs = dict[str, tuple[Path, ...]]
 
 TIMED = ("update_s", "dataloading_s", "samples_per_s")
-PER_PART = ("world_residual_ratio",)
-"""A ratio of norms, each of one process's part of the batch: averaged over them, not of the whole batch."""
+PER_PART = ("world_residual_ratio", "world_action_change")
+"""Made of norms, each over one process's part of the batch: averaged over the parts, not of the whole batch."""
 UNFELT = ("world.prophet.blocks.0.self_attn.in_proj_bias", "world.fusion.injector.slots.hypothesis")
 """Attention's softmax cancels what is added to all keys alike: a key's bias, the embedding of an only hypothesis. Their
 gradient is rounding alone, of which AdamW makes steps of any size up to its learning rate; they change nothing."""

@@ -45,7 +45,7 @@ class Job(BaseModel):
 class Hooks:
     """What is put in place of names that LeRobot's training script looks up in its own module."""
 
-    log: logging.Handler
+    log: MetricsLog
     saving: Saving
     statistics: Statistics
     decoders: int
@@ -56,7 +56,8 @@ class Hooks:
         ``init_logging`` would clear all handlers; ``inside_slurm`` switches the progress bar off;
         ``should_save_checkpoint`` counts steps, where a crash costs time.
         """
-        clock, make_datasets = SaveClock(self.saving), script.make_train_eval_datasets
+        clock = SaveClock(self.saving)
+        make_datasets, make_optimizer = script.make_train_eval_datasets, script.make_optimizer_and_scheduler
 
         def init_logging(**_: Any) -> None:
             root = logging.getLogger()
@@ -79,11 +80,17 @@ class Hooks:
                 keep_frames_in_memory(dataset, shrink, threads=1, budget=0)
             return dataset, held_out
 
+        def make_optimizer_and_scheduler(cfg: Any, policy: Any) -> tuple[Any, Any]:
+            optimizer, scheduler = make_optimizer(cfg, policy)
+            self.log.more = optimizer.gradient_norms
+            return optimizer, scheduler
+
         return {
             "EpisodeAwareSampler": endless(script.EpisodeAwareSampler),
             "compute_sampler_state": sampler_state,
             "init_logging": init_logging,
             "inside_slurm": lambda: True,
+            "make_optimizer_and_scheduler": make_optimizer_and_scheduler,
             "make_train_eval_datasets": make_train_eval_datasets,
             "save_checkpoint": clock.timed(saving_atomically(script.save_checkpoint, self.saving.keep)),
             "should_save_checkpoint": should_save_checkpoint,
@@ -109,11 +116,9 @@ def _agreed(due: bool) -> bool:
 def run_here(job: Job, on_line: Callable[[Line], None]) -> None:
     """Train in this process, which is the only one or one of those that torchrun started.
 
-    The first process writes the metrics and calls ``on_line`` with each line of them.
+    LeRobot logs metrics and saves checkpoints in the first one; there ``on_line`` is called with each line of metrics.
     """
-    writes = os.environ.get("RANK", "0") == "0"
-    log = MetricsLog(job.metrics, on_line) if writes else logging.NullHandler()
-    hooks = Hooks(log, job.saving, start_statistics(job.policy), job.decoders)
+    hooks = Hooks(MetricsLog(job.metrics, on_line), job.saving, start_statistics(job.policy), job.decoders)
     train(job.arguments, hooks, job.threads)
 
 

@@ -32,7 +32,7 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_windows_are_the_caches_rows(folder: Path) -> None:
     rows = np.load(folder / "latents.npy").astype(np.float32)
-    window = LatentLookup.open(folder, BOUNDS).window(torch.tensor([0, 2, 4, 5, 11]), context=3, horizon=2)
+    window = LatentLookup.open([folder], BOUNDS).window(torch.tensor([0, 2, 4, 5, 11]), context=3, horizon=2)
     history = [[0, 0, 0], [0, 1, 2], [4, 4, 4], [5, 5, 5], [9, 10, 11]]
     future = [[1, 2], [3, 3], [4, 4], [6, 7], [11, 11]]
     assert window.history.dtype == torch.float32
@@ -44,7 +44,7 @@ def test_windows_are_the_caches_rows(folder: Path) -> None:
 
 def test_a_delayed_history_ends_earlier_and_never_before_its_episode(folder: Path) -> None:
     rows = np.load(folder / "latents.npy").astype(np.float32)
-    history = LatentLookup.open(folder, BOUNDS).history(torch.tensor([3, 4, 11]), context=2, delay=2)
+    history = LatentLookup.open([folder], BOUNDS).history(torch.tensor([3, 4, 11]), context=2, delay=2)
     assert np.array_equal(history, rows[np.array([[0, 1], [4, 4], [8, 9]])])
 
 
@@ -52,7 +52,7 @@ def test_a_delayed_history_ends_earlier_and_never_before_its_episode(folder: Pat
 def test_donors_are_histories_of_other_episodes_keyed_by_their_seeds(
     shared_folder: Path, asked: list[tuple[int, int]]
 ) -> None:
-    lookup = LatentLookup.open(shared_folder, BOUNDS)
+    lookup = LatentLookup.open([shared_folder], BOUNDS)
     rows = np.load(shared_folder / "latents.npy").astype(np.float32)
     frames, seeds = [frame for frame, _ in asked], [seed for _, seed in asked]
     donors = lookup.donors(torch.tensor(frames), seeds, 3).numpy()
@@ -67,13 +67,13 @@ def test_donors_are_histories_of_other_episodes_keyed_by_their_seeds(
 
 
 def test_donors_need_a_second_episode(folder: Path) -> None:
-    lookup = LatentLookup.open(folder, EpisodeBounds(np.array([0]), np.array([12])))
+    lookup = LatentLookup.open([folder], EpisodeBounds(np.array([0]), np.array([12])))
     with pytest.raises(UserError, match="only one"):
         lookup.donors(torch.tensor([0]), [1], 2)
 
 
 def test_any_histories_stay_inside_their_episodes(folder: Path) -> None:
-    lookup = LatentLookup.open(folder, BOUNDS)
+    lookup = LatentLookup.open([folder], BOUNDS)
     rows = np.load(folder / "latents.npy").astype(np.float32)
     starts = {tuple(past_rows(np.array([f]), BOUNDS.around(np.array([f]))[0], 3)[0]) for f in range(12)}
     allowed = {rows[list(history)].tobytes() for history in starts}
@@ -82,11 +82,11 @@ def test_any_histories_stay_inside_their_episodes(folder: Path) -> None:
 
 
 def test_a_copy_shares_the_mapped_file(folder: Path) -> None:
-    lookup = LatentLookup.open(folder, BOUNDS)
-    assert isinstance(lookup.cache.latents, np.memmap)
+    lookup = LatentLookup.open([folder], BOUNDS)
+    assert isinstance(lookup.latents.caches[0].latents, np.memmap)
     assert copy.deepcopy({"inside": lookup})["inside"] is lookup
 
 
 def test_latents_of_another_dataset_are_refused(folder: Path) -> None:
     with pytest.raises(UserError, match="made for another dataset"):
-        LatentLookup.open(folder, EpisodeBounds(np.array([0]), np.array([13])))
+        LatentLookup.open([folder], EpisodeBounds(np.array([0]), np.array([13])))

@@ -150,7 +150,7 @@ def test_a_renamed_camera_is_found_by_its_key(encoded: tuple[TinyWorld, Path]) -
 
 def test_frames_of_another_size_are_refused(encoded: tuple[TinyWorld, Path]) -> None:
     policy, observation = policy_of(encoded), step(encoded[0], FIRST)
-    assert (policy.config.world_frame_height, policy.config.world_frame_width) == (PICTURE, PICTURE)
+    assert policy.config.world_frame_sizes == f"{PICTURE}x{PICTURE}"
     observation["observation.images.image"] = torch.zeros(1, 3, 48, 48)
     with pytest.raises(UserError, match="48x48 but the latents were made of 32x32"):
         policy.select_action(observation)

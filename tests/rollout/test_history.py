@@ -38,7 +38,7 @@ class FilmWorld(ToyWorld):
 @pytest.mark.parametrize("n_action_steps", [1, 3, 5])
 def test_a_rollouts_latents_are_those_the_cache_would_hold(encoder, n_action_steps):
     """At every replan, from the padded first to the last, bit for bit."""
-    planner, history = ToyPlanner(), LatentHistory(HistoryEncoder(encoder, CONTEXT), "image")
+    planner, history = ToyPlanner(), LatentHistory(HistoryEncoder(encoder, CONTEXT), ("image",))
     for unit in (Unit(1, 3, 0), Unit(1, 5, 0)):  # the second must not see the first one's frames
         planner.histories.clear()
         outcome = run_unit(unit, "toy", FilmWorld(), planner, history, n_action_steps, 17)
@@ -50,7 +50,7 @@ def test_a_rollouts_latents_are_those_the_cache_would_hold(encoder, n_action_ste
 
 
 def test_only_the_windows_frames_are_rendered(encoder):
-    world, history = FilmWorld(), LatentHistory(HistoryEncoder(encoder, CONTEXT), "image2")
+    world, history = FilmWorld(), LatentHistory(HistoryEncoder(encoder, CONTEXT), ("image2",))
     outcome = run_unit(Unit(1, 3, 0), "toy", world, ToyPlanner(), history, 5, 20)
     assert outcome.steps == 20
     looks = {(step, camera) for step in range(0, 20, 5) for camera in ("image", "image2")}
@@ -66,7 +66,7 @@ def test_only_the_windows_frames_are_rendered(encoder):
 
 def test_a_rollout_is_the_same_with_and_without_extra_frames(encoder):
     bare, film = ToyWorld(), ToyWorld()
-    history = LatentHistory(HistoryEncoder(encoder, CONTEXT), "image")
+    history = LatentHistory(HistoryEncoder(encoder, CONTEXT), ("image",))
     spec = toy_spec()
     for world, memory in ((bare, None), (film, history)):
         run_unit(Unit(1, 3, 0), "toy", world, ToyPlanner(), memory, spec.n_action_steps, spec.horizon)

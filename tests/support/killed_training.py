@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from support.tiny_cell import cell_context, train_spec
+from support.tiny_cell import ROLES, cell_context, train_spec
 
 from world_modality.training import checkpoints, stage
 
@@ -28,7 +28,7 @@ def start(root: Path, out: Path, steps: int) -> int:
         return child
     try:
         stage.SAVE_SECONDS, checkpoints.WORK_PER_SAVE = 0.0, 0
-        inputs = {role: (root / role,) for role in ("policy", "dataset", "latents", "encoder")}
+        inputs = {role: (root / role,) for role in ROLES}
         stage.run(train_spec(MEMORY, steps=steps), cell_context(out, inputs, memory=MEMORY))
     except BaseException:
         sys.excepthook(*sys.exc_info())

@@ -49,7 +49,7 @@ def world_checkpoint(folder: Path, plain: Path, memory: str, gate: float = 0.5) 
         return folder
     settings = {"world_memory_mode_train": memory, "world_latent_dim": WIDTH, "world_heads": 2, "world_horizon": 3}
     sizes = {"world_context": 2, "world_prophet_width": 32, "world_prophet_layers": 1}
-    convert(plain, folder, **settings, **sizes, **encoder_fields(ENCODER, "image"))
+    convert(plain, folder, **settings, **sizes, **encoder_fields(ENCODER))
     weights = load_file(folder / "model.safetensors")
     generator = torch.Generator().manual_seed(5)
     for name, value in weights.items():

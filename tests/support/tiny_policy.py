@@ -138,7 +138,7 @@ class TinyWorld:
         address = hashlib.sha256(repr(sorted(settings.items())).encode()).hexdigest()[:8]
         target = self.root / "checkpoints" / f"{mode}-{address}"
         if not (target / "model.safetensors").is_file():
-            latents = None if mode == "disabled" else self.latents
+            latents = () if mode == "disabled" else self.latents
             convert(self.base, target, latents=latents, **{**WORLD, "world_memory_mode_train": mode, **settings})
         return target
 

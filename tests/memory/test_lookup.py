@@ -66,6 +66,30 @@ def test_donors_are_histories_of_other_episodes_keyed_by_their_seeds(
     assert np.array_equal(np.stack(single), donors)
 
 
+def test_two_cameras_are_asked_for_the_same_frames(shared_folder: Path, tmp_path: Path) -> None:
+    """Whatever is asked, the answer is what two lookups of one camera each give, side by side."""
+    metadata = SimpleNamespace(root=shared_folder, episodes={"length": LENGTHS})
+    folders = [shared_folder, save_tiny_latents(tmp_path / "wrist", metadata, 1, "image2")]
+    single = [LatentLookup.open([folder], BOUNDS) for folder in folders]
+    frames, seeds = torch.tensor([0, 3, 4, 6, 11]), [keyed_seed("any", number) for number in range(5)]
+
+    def answers(lookup: LatentLookup) -> list[torch.Tensor]:
+        window = lookup.window(frames, context=3, horizon=2)
+        delayed = lookup.history(frames, context=2, delay=2)
+        others = lookup.donors(frames, seeds, 3), lookup.any_histories(seeds, 3)
+        return [window.history, window.future, window.valid, delayed, *others]
+
+    parts = list(zip(*(answers(lookup) for lookup in single), strict=True))
+    for order in ([0, 1], [1, 0]):
+        both = LatentLookup.open([folders[place] for place in order], BOUNDS)
+        for found, each in zip(answers(both), parts, strict=True):
+            if found.dtype == torch.bool:
+                assert torch.equal(found, each[0])
+            else:
+                assert found.shape[-1] == both.latents.dim == 2 * LATENT_DIM
+                assert torch.equal(found, torch.cat([each[place] for place in order], dim=-1))
+
+
 def test_donors_need_a_second_episode(folder: Path) -> None:
     lookup = LatentLookup.open([folder], EpisodeBounds(np.array([0]), np.array([12])))
     with pytest.raises(UserError, match="only one"):

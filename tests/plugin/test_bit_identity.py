@@ -20,15 +20,20 @@ UNREAD = {"disabled", "zero", "aux_only"}  # modes whose memory the policy does 
 ARMS = [(mode, "late") for mode in sorted(MODES)] + [("pred", fusion) for fusion in FUSIONS if fusion != "late"]
 
 
-@pytest.fixture(scope="module", params=["float32", "bfloat16 weights", "bfloat16 autocast"])
+@pytest.fixture(scope="module", params=["float32", "two cameras", "bfloat16 weights", "bfloat16 autocast"])
 def precision(
     request: pytest.FixtureRequest, tiny: TinyWorld, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[TinyWorld, Any]]:
-    """A world and the context its forward passes run in; loading VLM weights makes VLM and expert bfloat16."""
+    """A world and the context its forward passes run in; loading VLM weights makes VLM and expert bfloat16.
+
+    With two cameras in float32, because precision and the number of slots have nothing to do with each other.
+    """
     if request.param == "bfloat16 weights":
         root = tmp_path_factory.mktemp("bfloat16")
         backbone = save_backbone_with_weights(root / "backbone")
         yield build_tiny_world(root, vlm_model_name=str(backbone), load_vlm_weights=True), nullcontext
+    elif request.param == "two cameras":
+        yield tiny.with_wrist(), nullcontext
     elif request.param == "bfloat16 autocast":
         yield tiny, lambda: torch.autocast("cpu", torch.bfloat16)
     else:
@@ -61,7 +66,8 @@ def loss_and_gradients(policy: Any, batch: dict[str, Any], context: Any) -> tupl
 def chunk(policy: Any, world: TinyWorld, context: Any) -> torch.Tensor:
     generator = torch.Generator().manual_seed(1)
     noise = torch.randn(len(FRAMES), policy.config.chunk_size, policy.config.max_action_dim, generator=generator)
-    history = 5 + 4 * torch.randn(len(FRAMES), CONTEXT, LATENT_DIM, generator=generator)
+    width = len(world.folders) * LATENT_DIM
+    history = 5 + 4 * torch.randn(len(FRAMES), CONTEXT, width, generator=generator)
     observation = {**world.observation(*FRAMES), "observation.world_history": history}
     if getattr(policy.config, "world_memory_mode_train", "") == "oracle":
         policy.config.world_memory_mode_rollout = "pred"

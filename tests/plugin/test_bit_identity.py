@@ -20,20 +20,15 @@ UNREAD = {"disabled", "zero", "aux_only"}  # modes whose memory the policy does 
 ARMS = [(mode, "late") for mode in sorted(MODES)] + [("pred", fusion) for fusion in FUSIONS if fusion != "late"]
 
 
-@pytest.fixture(scope="module", params=["float32", "two cameras", "bfloat16 weights", "bfloat16 autocast"])
+@pytest.fixture(scope="module", params=["float32", "bfloat16 weights", "bfloat16 autocast"])
 def precision(
     request: pytest.FixtureRequest, tiny: TinyWorld, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[TinyWorld, Any]]:
-    """A world and the context its forward passes run in; loading VLM weights makes VLM and expert bfloat16.
-
-    With two cameras in float32, because precision and the number of slots have nothing to do with each other.
-    """
+    """A world and the context its forward passes run in; loading VLM weights makes VLM and expert bfloat16."""
     if request.param == "bfloat16 weights":
         root = tmp_path_factory.mktemp("bfloat16")
         backbone = save_backbone_with_weights(root / "backbone")
         yield build_tiny_world(root, vlm_model_name=str(backbone), load_vlm_weights=True), nullcontext
-    elif request.param == "two cameras":
-        yield tiny.with_wrist(), nullcontext
     elif request.param == "bfloat16 autocast":
         yield tiny, lambda: torch.autocast("cpu", torch.bfloat16)
     else:
@@ -152,6 +147,31 @@ def test_zero_memory_with_any_world_weights_gives_smolvlas_actions(
     assert observer.count == reads.get(fusion, policy.config.num_steps)
     policy.config.world_memory_mode_rollout = "pred"
     assert not torch.equal(chunk(policy, world, context), expected)
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_with_two_cameras_too(tiny: TinyWorld, fusion: str) -> None:
+    """SmolVLA at the start, though every gate has a gradient; with zero memory whatever the weights; else not."""
+    world = tiny.with_wrist()
+    batch, stock, policy = world.batch(*FRAMES), world.stock(), world.policy("pred", world_fusion=fusion)
+    assert policy.world.sizes.slots[-1] == 2
+    assert policy.world.prophet.history.camera.shape == (2, 32)
+    loss, gradients = loss_and_gradients(stock, batch, nullcontext)
+    own_loss, own_gradients = loss_and_gradients(policy, batch, nullcontext)
+    assert own_loss == loss
+    assert all(torch.equal(own_gradients[name], gradient) for name, gradient in gradients.items())
+    assert all(gate.grad is not None and gate.grad.abs() > 1e-7 for gate in gates(policy))
+    assert all(own_gradients[f"world.prophet.{name}.camera"].abs().sum() > 0 for name in ("history", "slots"))
+    expected = chunk(stock, world, nullcontext)
+    assert torch.equal(chunk(policy, world, nullcontext), expected)
+    set_gates(policy, 2.0)
+    assert not torch.equal(chunk(policy, world, nullcontext), expected)
+    _, open_gradients = loss_and_gradients(policy, batch, nullcontext)
+    cameras = [gradient for name, gradient in open_gradients.items() if name.endswith("slots.camera")]
+    assert all(gradient.abs().sum() > 0 for gradient in cameras)
+    assert len(cameras) > 1  # the Prophet's and at least one of the fusion's
+    policy.config.world_memory_mode_rollout = "zero"
+    assert torch.equal(chunk(policy, world, nullcontext).view(torch.int32), expected.view(torch.int32))
 
 
 @pytest.mark.parametrize("mode", ["zero", "pred"])

@@ -12,6 +12,10 @@ from world_modality.rollout.units import Unit
 
 CONTEXT = 2
 WINDOW = CONTEXT + ENCODER.frames - 1
+FILMS = {
+    camera: np.random.default_rng(seed).integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
+    for seed, camera in enumerate(("image", "image2"))
+}
 
 
 @pytest.fixture(scope="module")
@@ -24,14 +28,9 @@ def encoder(tmp_path_factory):
 class FilmWorld(ToyWorld):
     """Shows a fixed film per camera, whatever is done: frame t at control step t; the goal is never reached."""
 
-    films = {
-        camera: np.random.default_rng(seed).integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
-        for seed, camera in enumerate(("image", "image2"))
-    }
-
     def render(self, camera):
         super().render(camera)
-        return self.films[camera][self.steps]
+        return FILMS[camera][self.steps]
 
     def step(self, action):
         super().step(action)
@@ -46,7 +45,7 @@ def test_a_rollouts_latents_are_those_the_cache_would_hold(encoder, n_action_ste
     for unit in (Unit(1, 3, 0), Unit(1, 5, 0)):  # the second must not see the first one's frames
         planner.histories.clear()
         outcome = run_unit(unit, "toy", FilmWorld(), planner, history, n_action_steps, 17)
-        caches = [encoder.encode_episode(FilmWorld.films[camera][: outcome.steps]) for camera in cameras]
+        caches = [encoder.encode_episode(FILMS[camera][: outcome.steps]) for camera in cameras]
         cache = np.concatenate(caches, axis=1).astype(np.float32)
         for replan, latents in enumerate(planner.histories):
             ends = np.maximum(np.arange(replan * n_action_steps - CONTEXT + 1, replan * n_action_steps + 1), 0)

@@ -68,6 +68,31 @@ def test_arms_differ_in_the_memory_alone(trained: Trained) -> None:
     assert [each.key for each in found] == ["policy.world_memory_mode_train"]
 
 
+def test_arms_of_other_cameras_are_comparable_but_for_other_latents(
+    trained: Trained, inputs: Inputs, tmp_path: Path
+) -> None:
+    both, lone = (("image", "image2"), ("image2",))
+    arms = {memory: arm(trained(memory)) for memory in ("disabled", "pred")}
+    for cameras in (both, lone):
+        context = cell_context(tmp_path / "-".join(cameras), inputs, memory="pred", cameras=cameras)
+        stage.run(train_spec("pred", steps=14, cameras=cameras), context)
+        arms[",".join(cameras)] = arm(context.artifact)
+        found = weights(context.artifact)
+        assert found["world.standardiser.mean"].shape == (6 * len(cameras),)
+    require_comparable(arms, resolved_settings(), "")
+    arms["image,image2"]["inputs"]["latents_image"] = "0" * 16
+    with pytest.raises(UserError, match=r"pred and image,image2 differ .*: inputs\.latents_image is"):
+        require_comparable(arms, resolved_settings(), "")
+
+
+def test_latents_of_the_wrong_camera_are_refused(inputs: Inputs, tmp_path: Path) -> None:
+    swapped = {**inputs, "latents_image": inputs["latents_image2"], "latents_image2": inputs["latents_image"]}
+    for cameras, given in ((("image",), "image2"), (("image", "image2"), "image2,image")):
+        context = cell_context(tmp_path / given, swapped, memory="pred", cameras=cameras)
+        with pytest.raises(UserError, match=f"latents are of camera {given}, where world_cameras has"):
+            stage.run(train_spec("pred", steps=1, cameras=cameras), context)
+
+
 @pytest.mark.parametrize(
     ("settings", "named"),
     [

@@ -163,6 +163,16 @@ def test_the_order_of_cameras_is_in_the_key_of_a_training_and_of_nothing_before_
     ]
 
 
+def test_the_committed_study_of_cameras_encodes_each_once(tmp_path: Path) -> None:
+    path = Path(__file__).parents[2] / "workflow" / "studies" / "camera_ablations.yaml"
+    graph = graph_of(tmp_path, path.read_text())
+    assert {name for name in graph.names if name.startswith("latents/")} == LATENTS | WRIST
+    assert len(list(graph.of("latents"))) == 2
+    views = {"agentview": ["latents_image"], "wrist": ["latents_image2"], "both": ["latents_image", "latents_image2"]}
+    for arm, expected in views.items():
+        assert roles(graph.stages[graph.names[f"train/{arm}-seed0"]]) == ["policy", "dataset", *expected, "encoder"]
+
+
 def roles(request: StageRequest) -> list[str]:
     return [each.role for each in request.inputs]
 

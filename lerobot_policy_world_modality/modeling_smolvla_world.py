@@ -30,8 +30,8 @@ from world_modality.study.seeds import keyed_seed
 INDEX = "index"  # the dataset's global frame index in a LeRobot batch
 STEP = "keyed_step"  # the buffer that counts optimiser steps, the only tensor that memory mode "disabled" adds
 PADDING = "action_is_pad"  # bool [B, chunk_size] in a LeRobot batch: actions past the episode's end
-WORLD_HISTORY = "observation.world_history"  # latents float32 [B, T, D] in their own units, given by an evaluator
-WORLD_FUTURE = "observation.world_future"  # latents float32 [B, K, D] of t+1..t+K, for offline evaluation alone
+WORLD_HISTORY = "observation.world_history"  # latents float32 [B, T, W] in their own units, given by an evaluator
+WORLD_FUTURE = "observation.world_future"  # latents float32 [B, K, W] of t+1..t+K, for offline evaluation alone
 
 
 class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not typed
@@ -50,8 +50,13 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
     _online: OnlineHistory | None = None
     _unkeyed_chunks = 0
 
-    def __init__(self, config: SmolVLAWorldConfig, dataset_meta: Any = None, **kwargs: Any) -> None:
-        """Build from a config. ``dataset_meta`` is LeRobot's metadata of the training set, None for a rollout."""
+    def __init__(
+        self, config: SmolVLAWorldConfig, dataset_meta: Any = None, *, fit_statistics: bool = True, **kwargs: Any
+    ) -> None:
+        """Build from a config. ``dataset_meta`` is LeRobot's metadata of the training set, None for a rollout.
+
+        ``fit_statistics`` is False where a checkpoint's weights, statistics among them, are about to be loaded.
+        """
         if not isinstance(config, SmolVLAWorldConfig):
             raise UserError(f"a policy of type '{config.type}' has no world memory: convert the checkpoint first")
         if dataset_meta is not None:
@@ -65,14 +70,24 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
             return
         if dataset_meta is not None:
             self._latents = open_training_latents(config, dataset_meta)
-        world = build_world(config, self.model)
-        if self._latents is not None:
-            statistics = self._latents.cache.statistics
-            world.standardiser.fit(statistics.mean, statistics.factor)
-        self.world = world
+        self.world = build_world(config, self.model)
         self._online = OnlineHistory(config)
         # Equal in all processes of a training: nothing for DistributedDataParallel to send before every step.
-        self._ddp_params_and_buffers_to_ignore = [f"world.{name}" for name, _ in world.named_buffers()]
+        self._ddp_params_and_buffers_to_ignore = [f"world.{name}" for name, _ in self.world.named_buffers()]
+        if fit_statistics:
+            self._fit_statistics()
+
+    @classmethod
+    def from_pretrained(cls, pretrained_name_or_path: Any, **kwargs: Any) -> SmolVLAWorldPolicy:
+        """LeRobot's, with the training set's statistics of latents if the checkpoint brings none."""
+        policy: SmolVLAWorldPolicy = super().from_pretrained(pretrained_name_or_path, fit_statistics=False, **kwargs)
+        policy._fit_statistics()
+        return policy
+
+    def _fit_statistics(self) -> None:
+        if self.world is not None and self._latents is not None and not self.world.standardiser.fitted:
+            statistics = self._latents.latents.statistics()
+            self.world.standardiser.fit(statistics.mean, statistics.factor)
 
     # Training
 
@@ -166,7 +181,7 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
     def predict_action_chunk(self, batch: dict[str, Tensor], noise: Tensor | None = None, **kwargs: Any) -> Tensor:
         """SmolVLA's chunk [B, chunk_size, A].
 
-        ``observation.world_history`` [B, T, D] in the batch takes the place of the frames that the policy was shown.
+        ``observation.world_history`` [B, T, W] in the batch takes the place of the frames that the policy was shown.
         """
         self._see(batch)
         chunk: Tensor = super().predict_action_chunk(batch, noise, **kwargs)

@@ -61,7 +61,8 @@ def loss_and_gradients(policy: Any, batch: dict[str, Any], context: Any) -> tupl
 def chunk(policy: Any, world: TinyWorld, context: Any) -> torch.Tensor:
     generator = torch.Generator().manual_seed(1)
     noise = torch.randn(len(FRAMES), policy.config.chunk_size, policy.config.max_action_dim, generator=generator)
-    history = 5 + 4 * torch.randn(len(FRAMES), CONTEXT, LATENT_DIM, generator=generator)
+    width = len(world.folders) * LATENT_DIM
+    history = 5 + 4 * torch.randn(len(FRAMES), CONTEXT, width, generator=generator)
     observation = {**world.observation(*FRAMES), "observation.world_history": history}
     if getattr(policy.config, "world_memory_mode_train", "") == "oracle":
         policy.config.world_memory_mode_rollout = "pred"
@@ -146,6 +147,31 @@ def test_zero_memory_with_any_world_weights_gives_smolvlas_actions(
     assert observer.count == reads.get(fusion, policy.config.num_steps)
     policy.config.world_memory_mode_rollout = "pred"
     assert not torch.equal(chunk(policy, world, context), expected)
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_with_two_cameras_too(tiny: TinyWorld, fusion: str) -> None:
+    """SmolVLA at the start, though every gate has a gradient; with zero memory whatever the weights; else not."""
+    world = tiny.with_wrist()
+    batch, stock, policy = world.batch(*FRAMES), world.stock(), world.policy("pred", world_fusion=fusion)
+    assert policy.world.sizes.slots[-1] == 2
+    assert policy.world.prophet.history.camera.shape == (2, 32)
+    loss, gradients = loss_and_gradients(stock, batch, nullcontext)
+    own_loss, own_gradients = loss_and_gradients(policy, batch, nullcontext)
+    assert own_loss == loss
+    assert all(torch.equal(own_gradients[name], gradient) for name, gradient in gradients.items())
+    assert all(gate.grad is not None and gate.grad.abs() > 1e-7 for gate in gates(policy))
+    assert all(own_gradients[f"world.prophet.{name}.camera"].abs().sum() > 0 for name in ("history", "slots"))
+    expected = chunk(stock, world, nullcontext)
+    assert torch.equal(chunk(policy, world, nullcontext), expected)
+    set_gates(policy, 2.0)
+    assert not torch.equal(chunk(policy, world, nullcontext), expected)
+    _, open_gradients = loss_and_gradients(policy, batch, nullcontext)
+    cameras = [gradient for name, gradient in open_gradients.items() if name.endswith("slots.camera")]
+    assert all(gradient.abs().sum() > 0 for gradient in cameras)
+    assert len(cameras) > 1  # the Prophet's and at least one of the fusion's
+    policy.config.world_memory_mode_rollout = "zero"
+    assert torch.equal(chunk(policy, world, nullcontext).view(torch.int32), expected.view(torch.int32))
 
 
 @pytest.mark.parametrize("mode", ["zero", "pred"])

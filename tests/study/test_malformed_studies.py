@@ -148,6 +148,48 @@ CASES = {
         ("seeds: [0, 1]", "seeds: [0, 1, 0]"),
         "study.yaml:15: training.seeds[2]: seed 0 is given twice",
     ),
+    "the old key for a camera": (
+        ("image_size: 64}", "image_size: 64, camera: image2}"),
+        "study.yaml:9: encoder.camera: unknown key; did you mean cameras? allowed here: kind, frames, image_size, "
+        "cameras, pooling, dtype, source, name, seed",
+    ),
+    "an unknown camera": (
+        ("image_size: 64}", "image_size: 64, cameras: [image, wrist]}"),
+        "study.yaml:9: encoder.cameras[1]: 'wrist' is not allowed; choose one of image, image2",
+    ),
+    "a camera that is no list": (
+        ("image_size: 64}", "image_size: 64, cameras: image}"),
+        "study.yaml:9: encoder.cameras: must be a list, not 'image'",
+    ),
+    "no cameras": (
+        ("image_size: 64}", "image_size: 64, cameras: []}"),
+        "study.yaml:9: encoder.cameras: must not be empty",
+    ),
+    "a camera twice": (
+        ("image_size: 64}", "image_size: 64, cameras: [image2, image2]}"),
+        "study.yaml:9: encoder.cameras[1]: camera image2 is given twice",
+    ),
+    "an arm's camera twice": (
+        ("{memory: zero}", "{memory: zero, cameras: [image, image2, image]}"),
+        "study.yaml:18: arms.E1.cameras[2]: camera image is given twice",
+    ),
+    "an arm's unknown camera": (
+        ("{memory: zero}", "{memory: zero, cameras: [top]}"),
+        "study.yaml:18: arms.E1.cameras[0]: 'top' is not allowed; choose one of image, image2",
+    ),
+    "an arm's old key for a camera": (
+        ("{memory: zero}", "{memory: zero, camera: image}"),
+        "study.yaml:18: arms.E1.camera: unknown key; did you mean cameras? allowed here: memory, fusion, cameras, "
+        "rollout, ablations",
+    ),
+    "cameras without a memory": (
+        ("{memory: disabled}", "{memory: disabled, cameras: [image]}"),
+        "study.yaml:17: arms.E0.cameras: an arm whose memory is disabled has no world memory; remove this key",
+    ),
+    "two arms of one memory and the same cameras": (
+        ("{memory: zero}", "{memory: pred, cameras: [image]}"),
+        "study.yaml:19: arms.E2.memory: 'pred' is what arms.E1 trains too; they would be equal",
+    ),
     "no seeds": (
         ("seeds: [0, 1]", "seeds: []"),
         "study.yaml:15: training.seeds: must not be empty",

@@ -80,7 +80,7 @@ def test_resolved_configuration_is_complete_and_repeatable(inputs: Inputs, tmp_p
     spec = train_spec("disabled", steps=7, seed=3)
     start = tmp_path / "start"
     stage._convert(spec, cell_context(tmp_path, inputs, memory="disabled"), start)
-    arguments = fresh_arguments(spec, Places(start, inputs["dataset"][0], tmp_path / "run", None), 2)
+    arguments = fresh_arguments(spec, Places(start, inputs["dataset"][0], tmp_path / "run", ()), 2)
     first, again = resolve(arguments), resolve(arguments)
     assert {**first, "output_dir": ""} == {**again, "output_dir": ""}
     assert first["steps"] == 7

@@ -68,6 +68,27 @@ def test_arms_differ_in_the_memory_alone(trained: Trained) -> None:
     assert [each.key for each in found] == ["policy.world_memory_mode_train"]
 
 
+def test_arms_of_other_cameras_are_comparable_but_for_other_latents(
+    trained: Trained, inputs: Inputs, tmp_path: Path
+) -> None:
+    context = cell_context(tmp_path, inputs, memory="pred", cameras=("image", "image2"))
+    stage.run(train_spec("pred", steps=14, cameras=("image", "image2")), context)
+    assert weights(context.artifact)["world.standardiser.mean"].shape == (12,)
+    arms = {memory: arm(trained(memory)) for memory in ("disabled", "pred")} | {"both": arm(context.artifact)}
+    require_comparable(arms, resolved_settings(), "")
+    arms["both"]["inputs"]["latents_image"] = "0" * 16
+    with pytest.raises(UserError, match=r"pred and both differ .*: inputs\.latents_image is"):
+        require_comparable(arms, resolved_settings(), "")
+
+
+def test_latents_of_the_wrong_camera_are_refused(inputs: Inputs, tmp_path: Path) -> None:
+    swapped = {**inputs, "latents_image": inputs["latents_image2"], "latents_image2": inputs["latents_image"]}
+    for cameras, given in ((("image",), "image2"), (("image", "image2"), "image2,image")):
+        context = cell_context(tmp_path / given, swapped, memory="pred", cameras=cameras)
+        with pytest.raises(UserError, match=f"latents are of camera {given}, where world_cameras has"):
+            stage.run(train_spec("pred", steps=1, cameras=cameras), context)
+
+
 @pytest.mark.parametrize(
     ("settings", "named"),
     [

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class WorldSizes:
     """Sizes and switches. W = ``dim`` numbers stand for a frame: ``cameras`` latents of W / cameras, side by side."""
 
-    dim: int  # W
+    dim: int  # W, of all cameras together
     hidden: int  # width of the action expert
     prefix: int  # width of the tokens that the expert attends to
     layers: int  # of the action expert

@@ -127,6 +127,11 @@ class LatentsSpec(Spec):
     dtype: Literal["float16"]
 
 
+def latents_role(camera: str) -> str:
+    """The role in which a training reads one camera's latents."""
+    return f"latents_{camera}"
+
+
 class PolicySpec(Spec):
     """The policy every arm starts from, before training."""
 
@@ -142,6 +147,7 @@ class PolicySpec(Spec):
 class WorldSpec(Spec):
     """The world memory's modules: shared by Prophet, injector and rollout."""
 
+    cameras: tuple[Camera, ...]  # whose latents stand for a frame, side by side in this order
     context: int  # T: latents of history, ending at t
     horizon: int  # K: latents predicted, t+1..t+K
     heads: int
@@ -171,7 +177,7 @@ class OptimSpec(Spec):
 
 
 class TrainSpec(Spec):
-    """One training. Upstream: policy, dataset and, when the memory needs them, latents and encoder."""
+    """One training. Upstream: policy, dataset and, with a memory, each of its cameras' latents and the encoder."""
 
     memory: TrainMode
     world: WorldSpec | None  # None exactly when memory is "disabled"

@@ -102,6 +102,11 @@ Tasks = Annotated[
     ),
 ]
 Modes = Annotated[tuple[TrainMode, ...], BeforeValidator(_tuple)]
+Cameras = Annotated[
+    tuple[Camera, ...],
+    BeforeValidator(_tuple),
+    Field(min_length=1, json_schema_extra={"minItems": 1, "uniqueItems": True}),
+]
 
 
 class Simulator(Part):
@@ -181,8 +186,9 @@ class Encoder(Part):
     """m: frames per clip; the clip ends at the frame it stands for."""
     image_size: PositiveInt
     """Pixels the frames are resized to."""
-    camera: Camera = "image"
-    """image is the scene camera, image2 the wrist camera."""
+    cameras: Cameras = ("image",)
+    """Whose frames are encoded: image is the scene camera, image2 the wrist camera. With both, each camera's latent
+    stands beside the other's, in this order. An arm may have cameras of its own."""
     pooling: Literal["mean"] = "mean"
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
 
@@ -332,6 +338,8 @@ class Arm(Part):
     memory: TrainMode
     fusion: Fusion | None = None
     """Where the memory enters the policy; ``world.fusion`` by default."""
+    cameras: Cameras | None = None
+    """Whose latents the memory is made of; ``encoder.cameras`` by default."""
     rollout: TrainMode | None = None
     """What the memory holds in the arm's own column; as trained by default. No rollout knows oracle's future."""
     ablations: Modes = ()
@@ -381,6 +389,12 @@ class Study(Part):
     def horizon(self) -> int:
         """Control steps before an episode counts as failed."""
         return self.simulator.horizon or SUITES[self.suite].horizon
+
+    def cameras(self, arm: Arm) -> tuple[Camera, ...]:
+        """The cameras whose latents an arm's memory is made of; none without memory."""
+        if arm.memory == "disabled" or self.encoder is None:
+            return ()
+        return arm.cameras or self.encoder.cameras
 
     @property
     def needs_encoder(self) -> bool:

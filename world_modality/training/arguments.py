@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ class Places:
     """The converted start policy."""
     dataset: Path
     output: Path
-    latents: Path | None
+    latents: tuple[Path, ...]
+    """Each camera's, in the memory's order; none without memory."""
 
 
 def device_name() -> str:
@@ -70,8 +72,8 @@ def fresh_arguments(spec: TrainSpec, places: Places, cores: int) -> list[str]:
 
 def place_arguments(places: Places) -> list[str]:
     """Where things lie: the only settings that a resumed training may have otherwise than it began with."""
-    latents = [] if places.latents is None else [f"--policy.world_latents={places.latents}"]
-    return [f"--dataset.root={places.dataset}", *latents]
+    latents = os.pathsep.join(map(str, places.latents))
+    return [f"--dataset.root={places.dataset}", *([f"--policy.world_latents={latents}"] if latents else [])]
 
 
 def resume_arguments(checkpoint: Path, places: Places) -> list[str]:

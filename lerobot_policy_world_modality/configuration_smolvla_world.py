@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -48,6 +49,8 @@ class SmolVLAWorldConfig(SmolVLAConfig):  # type: ignore[misc]  # LeRobot is not
     world_lr: float = 1e-4
     world_seed: int = 0
     world_latents: str = ""  # folder of latents.npy and latents.json
+    # Episodes that are not trained on, as dataset.episodes says: neither statistics nor donors are taken from them.
+    world_held_out: list[int] = dataclasses.field(default_factory=list)
     world_probe_every: int = 50  # steps between measurements of what the memory does to the actions; 0: none
 
     # How a frame became a latent. A rollout that would encode differently is refused.

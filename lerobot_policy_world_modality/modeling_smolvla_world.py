@@ -88,7 +88,7 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
             loss, info = super().forward(batch, noise, time, reduction)
             return loss, {**info, "flow_loss": info["loss"], "loss_total": info["loss"]}
         if self.training and int(self.keyed_step) == 0:
-            self._adopt_donors(self.world)
+            self._adopt_training_set(self.world)
         window = self._window(self.world, batch)
         prediction = self.world.prophet(window.history)
         memory = self._training_memory(self.world, batch, window, prediction)
@@ -205,9 +205,12 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
         standardised: Tensor = world.standardiser(latents.to(self.keyed_step.device))
         return standardised
 
-    def _adopt_donors(self, world: WorldMemory) -> None:
-        """Take histories of the training set along, for rollouts with another episode's prediction."""
+    def _adopt_training_set(self, world: WorldMemory) -> None:
+        """Take over what the training set alone decides: its latents' statistics, and histories for mode "shuffle"."""
         assert self._latents is not None
+        if self._latents.held_out:  # else the constructor and ``convert`` have the same statistics already
+            statistics = self._latents.statistics()
+            world.standardiser.fit(statistics.mean, statistics.factor)
         seeds = [keyed_seed("donors", self.config.world_seed, row) for row in range(len(world.donors))]
         world.donors.copy_(self._standardised(world, self._latents.any_histories(seeds, self.config.world_context)))
 

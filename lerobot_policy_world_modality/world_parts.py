@@ -88,7 +88,7 @@ def open_training_latents(config: SmolVLAWorldConfig, dataset_meta: Any) -> Late
     bounds = EpisodeBounds(
         np.asarray(episodes["dataset_from_index"], np.int64), np.asarray(episodes["dataset_to_index"], np.int64)
     )
-    lookup = LatentLookup.open(Path(config.world_latents), bounds)
+    lookup = LatentLookup.open(Path(config.world_latents), bounds, tuple(config.world_held_out))
     fingerprint = dataset_fingerprint(Path(dataset_meta.root))
     if lookup.cache.dataset_fingerprint != fingerprint:
         raise UserError(

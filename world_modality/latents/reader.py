@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from world_modality.errors import UserError
-from world_modality.latents.cache import DESCRIPTION, LATENTS, STATISTICS, LatentStatistics
+from world_modality.latents.cache import DESCRIPTION, LATENTS, STATISTICS, LatentStatistics, Moments
+from world_modality.latents.windows import EpisodeBounds
 from world_modality.study.specs import Camera, EncoderSpec
 
 ROWS_AT_ONCE = 65536  # bounds memory while checking
@@ -68,3 +70,12 @@ def open_latents(folder: Path, *, frames: int) -> LatentCache:
         EncoderSpec.model_validate(description["encoder"]),
         description["dataset_fingerprint"],
     )
+
+
+def statistics_of(latents: NDArray[np.float16], episodes: EpisodeBounds) -> LatentStatistics:
+    """Mean and covariance factor of the rows of ``latents`` [N, D] that belong to ``episodes``, by one thread."""
+    moments = Moments(latents.shape[1])
+    with threadpool_limits(1):  # sums are rounded in an order that depends on the number of threads
+        for start, end in zip(episodes.starts, episodes.ends, strict=True):
+            moments.add(latents[start:end])
+        return moments.statistics()

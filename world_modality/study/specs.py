@@ -179,6 +179,7 @@ class TrainSpec(Spec):
     seed: int
     threads: int  # of the CPU: sums are rounded in an order that depends on it
     n_action_steps: int
+    held_out: float = 0.0  # share of every task's episodes that are not trained on
 
 
 class RolloutSpec(Spec):

@@ -145,7 +145,15 @@ class Relabel(Part):
     max_steps: PositiveInt | None = None
 
 
-class ScriptedData(Part):
+class DataPart(Part):
+    """What every source of demonstrations has."""
+
+    held_out: Annotated[float, Field(ge=0, le=0.5)] = 0.1
+    """Share of every task's episodes that no arm is trained on: the Prophet is judged on them, beside what it must
+    beat. At least one of each task that has two or more; with 0 it is judged on what it was trained on."""
+
+
+class ScriptedData(DataPart):
     """Demonstrations made here."""
 
     source: Literal["scripted"]
@@ -154,7 +162,7 @@ class ScriptedData(Part):
     """On-policy episodes, driven by the policy that every arm starts from."""
 
 
-class HubData(Part):
+class HubData(DataPart):
     """A LeRobotDataset of the Hugging Face hub."""
 
     source: Literal["hub"]
@@ -163,7 +171,7 @@ class HubData(Part):
     """Commit, tag or branch. A branch or tag is looked up when the study is planned, and results know the commit."""
 
 
-class FolderData(Part):
+class FolderData(DataPart):
     """A LeRobotDataset v3 on this machine."""
 
     source: Literal["folder"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from world_modality.training.arguments import command_line, replaced
 from world_modality.training.checkpoints import SaveClock, saving_atomically
 from world_modality.training.frames import Shrink, keep_frames_in_memory
 from world_modality.training.metrics import MetricsLog, log_interval
-from world_modality.training.statistics import Statistics, keep_statistics
+from world_modality.training.statistics import Statistics, keep_statistics, measure_trained
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ class Hooks:
 
         def make_train_eval_datasets(cfg: Any) -> tuple[Any, Any]:
             dataset, held_out = make_datasets(cfg)
+            measure_trained(dataset)
             keep_statistics(dataset.meta, self.statistics)
             size = cfg.policy.resize_imgs_with_padding
             shrink = Shrink(*size) if size else None
@@ -90,24 +91,35 @@ def continuing(sampler: type[Any]) -> type[Any]:
     return ContinuingSampler
 
 
+@contextlib.contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Meanwhile torch computes with ``count`` threads of the CPU."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def train(arguments: list[str], output: Path, hooks: Hooks) -> None:
     """Run LeRobot's training script with ``hooks`` until its last step.
 
     LeRobot's, PyTorch's and the logging module's settings that it changes are put back afterwards.
     """
-    import torch
     from lerobot.scripts import lerobot_train
 
-    root, threads_before = logging.getLogger(), torch.get_num_threads()
+    root = logging.getLogger()
     level, handlers = root.level, list(root.handlers)
-    torch.set_num_threads(hooks.threads)
     try:
         with contextlib.ExitStack() as stack:
+            stack.enter_context(torch_threads(hooks.threads))
             for name, replacement in hooks.replacements(lerobot_train).items():
                 stack.enter_context(replaced(lerobot_train, name, replacement))
             stack.enter_context(command_line([*arguments, f"--output_dir={output}"]))
             lerobot_train.main()
     finally:
-        torch.set_num_threads(threads_before)
         root.setLevel(level)
         root.handlers[:] = handlers

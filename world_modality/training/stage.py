@@ -15,8 +15,9 @@ from world_modality.study.specs import TrainSpec
 from world_modality.training.arguments import Places, device_name, fresh_arguments, resolve, resume_arguments
 from world_modality.training.checkpoints import SaveClock, recover, require_finite, sync_tree
 from world_modality.training.compare_arms import ARM_FILE, describe_arm, memory_keys
-from world_modality.training.launch import Hooks, train
+from world_modality.training.launch import Hooks, torch_threads, train
 from world_modality.training.metrics import Line, MetricsLog, read_metrics, rewind, summarise
+from world_modality.training.prophet import PROPHET, describe, evaluate_prophet
 from world_modality.training.statistics import start_statistics
 
 SAVE_SECONDS = 45.0
@@ -50,6 +51,8 @@ def run(spec: TrainSpec, context: StageContext) -> Facts:
     assert checkpoint is not None
     require_finite(checkpoint / "pretrained_model" / "model.safetensors")
     _export(checkpoint / "pretrained_model", context.artifact / "pretrained_model")
+    if latents is not None:
+        _judge_prophet(spec, context, device)
     return _facts(spec, read_metrics(context.artifact / METRICS), device)
 
 
@@ -156,6 +159,15 @@ def _export(checkpoint: Path, target: Path) -> None:
     shutil.copytree(checkpoint, target, ignore=shutil.ignore_patterns("train_config.json"))
     config = json.loads((target / "config.json").read_text())
     write_json(target / "config.json", config | {key: MACHINE_FIELDS[key] for key in MACHINE_FIELDS & config.keys()})
+
+
+def _judge_prophet(spec: TrainSpec, context: StageContext, device: str) -> None:
+    """Compare the trained Prophet with the baselines, tell it and keep it."""
+    checkpoint, places = context.artifact / "pretrained_model", (context.one("dataset"), context.one("latents"))
+    with torch_threads(spec.threads):
+        result = evaluate_prophet(checkpoint, *places, device=device)
+    context.progress.say(f"{context.progress.label}: {describe(result)}")
+    write_json(context.artifact / PROPHET, result)
 
 
 def _facts(spec: TrainSpec, lines: list[Line], device: str) -> dict[str, Any]:

@@ -31,7 +31,7 @@ CASES = {
     ),
     "key of another source": (
         ("demonstrations: {per_task: 2, init_states: 0-9}", "repo_id: lerobot/libero"),
-        "study.yaml:7: data.repo_id: unknown key; allowed here: source, demonstrations, relabel",
+        "study.yaml:7: data.repo_id: unknown key; allowed here: source, demonstrations, relabel, held_out",
     ),
     "missing memory mode": (
         ("memory: pred,", "memory: predicted,"),
@@ -78,6 +78,14 @@ CASES = {
     "share above one": (
         ("{per_task: 1, init_states: 0-9}", "{per_task: 1, init_states: 0-9, policy_share: 1.5}"),
         "study.yaml:8: data.relabel.policy_share: must be at most 1, not 1.5",
+    ),
+    "more than half held out": (
+        ("  relabel: {per_task: 1, init_states: 0-9}", "  held_out: 0.6"),
+        "study.yaml:8: data.held_out: must be at most 0.5, not 0.6",
+    ),
+    "less than nothing held out": (
+        ("  relabel: {per_task: 1, init_states: 0-9}", "  held_out: -0.1"),
+        "study.yaml:8: data.held_out: must be at least 0, not -0.1",
     ),
     "missing key": (
         ("{memory: zero}", "{}"),

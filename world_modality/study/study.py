@@ -101,6 +101,15 @@ Tasks = Annotated[
         }
     ),
 ]
+HeldOut = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=0.5,
+        description="Share of every task's episodes that no arm is trained on, at least one of each task that has two "
+        "or more: the Prophet is judged on them. With 0 it is judged on what it was trained on.",
+    ),
+]
 Modes = Annotated[tuple[TrainMode, ...], BeforeValidator(_tuple)]
 
 
@@ -145,37 +154,32 @@ class Relabel(Part):
     max_steps: PositiveInt | None = None
 
 
-class DataPart(Part):
-    """What every source of demonstrations has."""
-
-    held_out: Annotated[float, Field(ge=0, le=0.5)] = 0.1
-    """Share of every task's episodes that no arm is trained on: the Prophet is judged on them, beside what it must
-    beat. At least one of each task that has two or more; with 0 it is judged on what it was trained on."""
-
-
-class ScriptedData(DataPart):
+class ScriptedData(Part):
     """Demonstrations made here."""
 
     source: Literal["scripted"]
     demonstrations: Demonstrations
     relabel: Relabel | None = None
     """On-policy episodes, driven by the policy that every arm starts from."""
+    held_out: HeldOut = 0.1
 
 
-class HubData(DataPart):
+class HubData(Part):
     """A LeRobotDataset of the Hugging Face hub."""
 
     source: Literal["hub"]
     repo_id: Text
     revision: Text
     """Commit, tag or branch. A branch or tag is looked up when the study is planned, and results know the commit."""
+    held_out: HeldOut = 0.1
 
 
-class FolderData(DataPart):
+class FolderData(Part):
     """A LeRobotDataset v3 on this machine."""
 
     source: Literal["folder"]
     path: Text
+    held_out: HeldOut = 0.1
 
 
 Data = Annotated[ScriptedData | HubData | FolderData, Field(discriminator="source")]

@@ -40,6 +40,7 @@ class SmolVLAWorldConfig(SmolVLAConfig):  # type: ignore[misc]  # LeRobot is not
     world_hypotheses: int = 1  # N predictions per history; the best of each sample learns
     world_fusion: str = "late"  # where the memory enters the policy
     world_attention_width: int = 0  # inner width of the injector's attention; 0: that of the tokens it feeds
+    world_actions: bool = False  # tell the Prophet the noisy actions and the time of the flow
     world_delta: bool = True  # predict z_{t+k} - z_t rather than z_{t+k}
     world_gate_init: float = 0.0  # the residual is multiplied by tanh(gate)
     world_lambda: float = 0.2  # weight of the world loss beside the flow loss
@@ -99,6 +100,16 @@ class SmolVLAWorldConfig(SmolVLAConfig):  # type: ignore[misc]  # LeRobot is not
             )
         if self.world_fusion not in FUSIONS:
             raise UserError(f"world_fusion: '{self.world_fusion}' is no fusion; choose one of {', '.join(FUSIONS)}")
+        if self.world_actions and FUSIONS[self.world_fusion].before_actions:
+            raise UserError(
+                f"world_fusion: '{self.world_fusion}' reads the memory before the noisy actions are there, of which "
+                "world_actions makes it: choose another fusion, or set world_actions to false"
+            )
+        if self.world_actions and self.world_horizon > self.chunk_size:
+            raise UserError(
+                f"world_horizon is {self.world_horizon} but chunk_size {self.chunk_size}: with world_actions a frame "
+                "ahead needs an action that leads there, so choose a horizon of at most the chunk"
+            )
         if self.world_camera not in get_args(Camera):
             raise UserError(f"world_camera: '{self.world_camera}' is no camera; choose one of {get_args(Camera)}")
         _ = self.encoder_spec

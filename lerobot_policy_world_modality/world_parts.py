@@ -55,6 +55,7 @@ def _sizes(config: SmolVLAWorldConfig, flow: Any) -> WorldSizes:
         hypotheses=config.world_hypotheses,
         fusion=config.world_fusion,
         attention_width=config.world_attention_width,
+        actions=config.max_action_dim if config.world_actions else 0,
     )
 
 

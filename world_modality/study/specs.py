@@ -153,6 +153,7 @@ class WorldSpec(Spec):
     delta: bool  # predict z_{t+k} - z_t rather than z_{t+k}
     lambda_world: float
     gate_init: float
+    actions: bool = False  # the Prophet is told the noisy actions and the time of the flow
 
 
 class OptimSpec(Spec):

@@ -249,6 +249,8 @@ class World(Part):
     lambda_world: NonNegativeFloat = 0.2
     """Weight of the Prophet's loss."""
     gate_init: float = 0.0
+    actions: bool = False
+    """Tell the Prophet what the action expert is given at every step of the flow: the noisy actions and the time."""
 
 
 class EmbeddedPolicy(Part):

@@ -20,6 +20,7 @@ from world_modality.memory.lookup import LatentLookup, LatentWindow
 from world_modality.memory.randomness import borrowed_generator
 from world_modality.memory.world import WorldMemory
 from world_modality.study.seeds import keyed_seed
+from world_modality.training.demonstrated import DemonstratedActions
 
 PROPHET = "prophet.json"
 """The evaluation, in the artifact of a training with world memory."""
@@ -35,7 +36,8 @@ def evaluate_prophet(checkpoint: Path, dataset: Path, latents: Path, *, device: 
     """The figures of :class:`Foresight` for a checkpoint's Prophet and the baselines, as JSON values.
 
     Judged on the episodes that the checkpoint says were held out, baselines fitted on the others; a checkpoint that
-    held none out is judged on what it was trained on, and ``held_out`` is false.
+    held none out is judged on what it was trained on, and ``held_out`` is false. A Prophet that follows the noisy
+    actions is told the demonstrated ones at flow time 0, and ``actions`` is "demonstrated".
 
     Args:
         checkpoint: a ``pretrained_model`` folder with world modules.
@@ -46,7 +48,7 @@ def evaluate_prophet(checkpoint: Path, dataset: Path, latents: Path, *, device: 
     Raises:
         UserError: they do not belong together, or the checkpoint has no world memory.
     """
-    world, lookup = _load(checkpoint, dataset, latents, device)
+    world, lookup, told = _load(checkpoint, dataset, latents, device)
     context, horizon = world.sizes.context, world.sizes.horizon
 
     def windows(frames: Frames) -> LatentWindow:
@@ -63,7 +65,8 @@ def evaluate_prophet(checkpoint: Path, dataset: Path, latents: Path, *, device: 
     frames = _frames_with_future(lookup.bounds.only(judged), "judged")
     for batch in _batches(frames):
         window = windows(batch)
-        predictions = {"prophet": world.prophet(window.history)}
+        noisy = None if told is None else told.of(batch, horizon)
+        predictions = {"prophet": world.prophet(window.history, noisy)}
         if world.sizes.hypotheses > 1:
             predictions["prophet_best"] = best_hypothesis(predictions["prophet"], window.future, window.valid)
         predictions |= {name: each[:, None] for name, each in baselines.predict(window.history).items()}
@@ -75,6 +78,7 @@ def evaluate_prophet(checkpoint: Path, dataset: Path, latents: Path, *, device: 
         "frames_per_step": foresight.frames,
         "fitted_frames": len(trained),
         "hypotheses": world.sizes.hypotheses,
+        "actions": "none" if told is None else "demonstrated",
         "mean_reversion": [round(value, 4) for value in baselines.reversion.tolist()],
         "velocity": [round(value, 4) for value in baselines.velocity.tolist()],
         "ridge_penalty": list(baselines.penalties),
@@ -86,6 +90,7 @@ def describe(result: dict[str, Any]) -> str:
     """``prophet on 3 held-out episodes: change cosine k=1 0.44 (ridge 0.41), ...``: the first and the last step."""
     count, predictors = len(result["episodes"]), result["predictors"]
     kind = "held-out" if result["held_out"] else "training"
+    given = " given the demonstrated actions" if result["actions"] == "demonstrated" else ""
     told = []
     for figure in ("change_cosine", "skill"):
         values = []
@@ -95,10 +100,14 @@ def describe(result: dict[str, Any]) -> str:
                 best = max(BASELINES, key=lambda name: known[name])
                 values.append(f"k={k} {known['prophet']:.2f} ({best.replace('_', ' ')} {known[best]:.2f})")
         told += [f"{figure.replace('_', ' ')} {', '.join(values)}"] if values else []
-    return f"prophet on {count} {kind} episode{'s' * (count != 1)}: {'; '.join(told) or 'no frame has a future'}"
+    figures = "; ".join(told) or "no frame has a future"
+    return f"prophet on {count} {kind} episode{'s' * (count != 1)}{given}: {figures}"
 
 
-def _load(checkpoint: Path, dataset: Path, latents: Path, device: str) -> tuple[WorldMemory, LatentLookup]:
+def _load(
+    checkpoint: Path, dataset: Path, latents: Path, device: str
+) -> tuple[WorldMemory, LatentLookup, DemonstratedActions | None]:
+    """The world modules, the latents, and the actions if the Prophet follows them."""
     from lerobot.configs import PreTrainedConfig
 
     from lerobot_policy_world_modality.modeling_smolvla_world import SmolVLAWorldPolicy
@@ -111,7 +120,9 @@ def _load(checkpoint: Path, dataset: Path, latents: Path, device: str) -> tuple[
     lookup = open_training_latents(config, load_metadata(dataset))
     with borrowed_generator():
         policy = SmolVLAWorldPolicy.from_pretrained(checkpoint, config=config)
-    return policy.world.eval().requires_grad_(False), lookup
+    world: WorldMemory = policy.world.eval().requires_grad_(False)
+    told = DemonstratedActions(policy, checkpoint, dataset, lookup.bounds) if world.sizes.actions else None
+    return world, lookup, told
 
 
 def _frames_with_future(bounds: EpisodeBounds, purpose: str) -> Frames:

@@ -45,6 +45,7 @@ ROLLOUTS = rollouts(*COLUMNS) | REPORT
 CHANGES = {
     "prophet depth": ((("prophet_layers: 2", "prophet_layers: 3"),), WORLD_ARMS),
     "K": (((", horizon: 8}", ", horizon: 4}"),), WORLD_ARMS),
+    "told the noisy actions": (((", horizon: 8}", ", horizon: 8, actions: true}"),), WORLD_ARMS),
     "T": (((", horizon: 8}", ", horizon: 8, context: 2}"),), WORLD_ARMS),
     "another seed": (
         (("seeds: [0, 1]", "seeds: [0, 1, 2]"),),

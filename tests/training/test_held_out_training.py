@@ -133,3 +133,29 @@ def test_the_stage_judges_every_prophet_and_says_so(cells: dict[str, dict[str, A
         result = json.loads((cells[memory]["artifact"] / PROPHET).read_text())
         assert (result["held_out"], result["episodes"], result["frames"]) == (True, [HELD_OUT], 15)
         assert f"train {memory}/0: prophet on 1 held-out episode: change cosine k=1 " in cells[memory]["progress"]
+
+
+def told(memory: TrainMode) -> TrainSpec:
+    spec = spec_of(memory)
+    assert spec.world is not None
+    return spec.model_copy(update={"world": spec.world.model_copy(update={"actions": True})})
+
+
+def test_a_prophet_that_follows_the_noisy_actions_trains_resumes_and_touches_no_other_arm(
+    cells: dict[str, dict[str, Any]], inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zero = cell_context(tmp_path / "zero", inputs, memory="zero")
+    stage.run(told("zero"), zero)
+    plain, own = weights(cells["disabled"]["artifact"]), weights(zero.artifact)
+    assert all(torch.equal(own[name], value) for name, value in plain.items())
+    whole, killed = (cell_context(tmp_path / name, inputs, memory="pred") for name in ("whole", "killed"))
+    stage.run(told("pred"), whole)
+    monkeypatch.setattr(stage, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints, "WORK_PER_SAVE", 0)
+    with pytest.raises(Crash):
+        stage.run(told("pred"), replace(killed, progress=CrashingProgress("train")))
+    stage.run(told("pred"), killed)
+    expected, found = weights(whole.artifact), weights(killed.artifact)
+    assert all(torch.equal(expected[name], value) for name, value in found.items())
+    assert expected["world.prophet.condition.write.weight"].abs().max() > 0
+    assert json.loads((whole.artifact / PROPHET).read_text())["actions"] == "demonstrated"

@@ -11,9 +11,11 @@ import torch
 from support.tiny_policy import HORIZON, TinyWorld, build_tiny_world
 
 from world_modality.errors import UserError
+from world_modality.latents.windows import EpisodeBounds
 from world_modality.memory.baselines import BASELINES
 from world_modality.memory.score import score
 from world_modality.training import prophet
+from world_modality.training.demonstrated import DemonstratedActions
 from world_modality.training.prophet import describe, evaluate_prophet
 
 
@@ -71,7 +73,13 @@ def test_the_message_names_the_first_and_the_last_step_and_the_best_rival() -> N
     figures = {name: {"change_cosine": [0.1, 0.2, 0.3], "skill": [0.0, 0.0, 0.0]} for name in BASELINES}
     figures["velocity"] = {"change_cosine": [0.41, 0.2, 0.2], "skill": [-1.0, 0.2, 0.25]}
     figures["prophet"] = {"change_cosine": [0.44, 0.2, 0.1], "skill": [0.2, 0.2, 0.125]}
-    result = {"held_out": True, "episodes": [1, 4, 7], "frames_per_step": [9, 8, 7], "predictors": figures}
+    result = {
+        "held_out": True,
+        "actions": "none",
+        "episodes": [1, 4, 7],
+        "frames_per_step": [9, 8, 7],
+        "predictors": figures,
+    }
     assert describe(result) == (
         "prophet on 3 held-out episodes: change cosine k=1 0.44 (velocity 0.41), k=3 0.10 (persistence 0.30); "
         "skill k=1 0.20 (persistence 0.00), k=3 0.12 (velocity 0.25)"
@@ -85,6 +93,37 @@ def test_the_message_names_the_first_and_the_last_step_and_the_best_rival() -> N
 def test_persistence_is_the_zero_of_every_scale(tiny: TinyWorld) -> None:
     still = evaluate(tiny, world_held_out=[1])["predictors"]["persistence"]
     assert still["skill"] == still["change_cosine"] == [0.0] * HORIZON
+
+
+def test_demonstrated_actions_are_those_that_the_policy_is_trained_on(tiny: TinyWorld) -> None:
+    """In its units and padded, without noise; an episode's last action stands for those after its end."""
+    checkpoint = tiny.checkpoint("pred", world_actions=True)
+    policy = tiny.load(tiny.checkpoint("pred", world_actions=True, world_latents=str(tiny.latents)))
+    episodes = tiny.metadata.episodes
+    bounds = EpisodeBounds.of(episodes["dataset_from_index"], episodes["dataset_to_index"])
+    told = DemonstratedActions(policy, checkpoint, Path(tiny.metadata.root), bounds)
+    frames = (0, 12, 13, 14, 30, 44)
+    found = told.of(np.array(frames), HORIZON)
+    batch = tiny.batch(*frames)
+    torch.testing.assert_close(found.actions, policy.prepare_action(batch)[:, :HORIZON])
+    assert found.actions[..., :7].abs().max() > 0.5
+    assert torch.equal(found.time, torch.zeros(len(frames)))
+
+
+def test_a_prophet_that_follows_is_judged_with_the_demonstrated_actions(tiny: TinyWorld, tmp_path: Path) -> None:
+    settings = {"world_held_out": [1]}
+    plain, told = evaluate(tiny, **settings), evaluate(tiny, **settings, world_actions=True)
+    assert (plain["actions"], told["actions"]) == ("none", "demonstrated")
+    assert plain["predictors"] == told["predictors"]  # so far it makes nothing of what it is told
+    policy = tiny.policy("pred", **settings, world_actions=True)
+    torch.nn.init.normal_(policy.world.prophet.condition.write.weight)
+    policy.save_pretrained(tmp_path)
+    for file in tiny.checkpoint("pred").glob("policy_*processor*"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    own = evaluate_prophet(tmp_path, Path(tiny.metadata.root), tiny.latents)
+    assert own["predictors"]["prophet"] != plain["predictors"]["prophet"]
+    assert own["predictors"]["ridge"] == plain["predictors"]["ridge"]
+    assert describe(own).startswith("prophet on 1 held-out episode given the demonstrated actions: ")
 
 
 def test_what_does_not_belong_together_is_refused(tiny: TinyWorld, tmp_path: Path) -> None:

@@ -27,7 +27,8 @@ CASES = {
     "unknown nested key": (
         ("prophet_layers: 2", "prophet_depth: 2"),
         "study.yaml:10: world.prophet_depth: unknown key; did you mean prophet_width? allowed here: context, horizon, "
-        "heads, prophet_layers, prophet_width, hypotheses, fusion, attention_width, delta, lambda_world, gate_init, actions",
+        "heads, prophet_layers, prophet_width, hypotheses, fusion, attention_width, delta, lambda_world, gate_init, "
+        "actions",
     ),
     "key of another source": (
         ("demonstrations: {per_task: 2, init_states: 0-9}", "repo_id: lerobot/libero"),

@@ -13,7 +13,7 @@ by its squared entries but for the constant's; some training episodes choose the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,13 +70,12 @@ def fit_baselines(windows: Windows, frames: Frames, ahead: Frames, choosing: npt
         for part, rows in zip(parts, (~choosing, choosing), strict=True):
             for chunk in _chunks(frames[rows & (ahead == k)]):
                 part.add(windows(chunk), k)
-        penalty = _best_penalty(*parts, k)
-        ridge.insert(0, (parts[0] + parts[1]).ridge(k, penalty).float())
-        penalties.insert(0, penalty)
-    every = parts[0] + parts[1]
+        penalties.insert(0, _best_penalty(*parts, k))
+        ridge.insert(0, _ridge(parts, k, penalties[0]).float())
+    one, other = parts
     return Baselines(
-        _ratio(every.reverting, every.lengths).float(),
-        _ratio(every.following, every.steps).float(),
+        _ratio(one.reverting + other.reverting, one.lengths + other.lengths).float(),
+        _ratio(one.following + other.following, one.steps + other.steps).float(),
         torch.stack(ridge),
         tuple(penalties),
     )
@@ -119,28 +118,28 @@ class _Sums:
         self.lengths[:ahead] += now.square().sum()
         self.steps[:ahead] += step.square().sum()
 
-    def __add__(self, other: _Sums) -> _Sums:
-        values = ((getattr(self, name), getattr(other, name)) for name in self.__dataclass_fields__)
-        return _Sums(*(a + b for a, b in values))
-
-    def ridge(self, k: int, penalty: float) -> Tensor:
-        """W_k [F, W]; zeros if there are no frames."""
-        if not self.count:
-            return torch.zeros_like(self.products[k - 1])
-        penalised = torch.full_like(self.squares[0], penalty * self.count)
-        penalised[-1] = 0  # the constant
-        factor = torch.linalg.cholesky(self.squares + penalised.diag())
-        return torch.cholesky_solve(self.products[k - 1], factor)
-
     def excess(self, k: int, weights: Tensor) -> float:
         """The squared error of ``weights`` [F, W] minus that of persistence, over the frames."""
         return float((weights * (self.squares @ weights - 2 * self.products[k - 1])).sum())
 
 
+def _ridge(parts: Sequence[_Sums], k: int, penalty: float) -> Tensor:
+    """W_k [F, W] of all ``parts`` together; zeros if they hold no frames."""
+    count = sum(part.count for part in parts)
+    products = torch.stack([part.products[k - 1] for part in parts]).sum(0)
+    if not count:
+        return products
+    squares = parts[0].squares.clone()
+    for part in parts[1:]:
+        squares += part.squares
+    squares.diagonal()[:-1] += penalty * count  # the constant, last, is free
+    return torch.cholesky_solve(products, torch.linalg.cholesky(squares))
+
+
 def _best_penalty(fitting: _Sums, choosing: _Sums, k: int) -> float:
     if not (fitting.count and choosing.count):
         return USUAL_PENALTY
-    return min(PENALTIES, key=lambda penalty: choosing.excess(k, fitting.ridge(k, penalty)))
+    return min(PENALTIES, key=lambda penalty: choosing.excess(k, _ridge([fitting], k, penalty)))
 
 
 def _features(history: Tensor) -> Tensor:

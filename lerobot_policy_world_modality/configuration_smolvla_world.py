@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,7 @@ class SmolVLAWorldConfig(SmolVLAConfig):  # type: ignore[misc]  # LeRobot is not
     world_hypotheses: int = 1  # N predictions per history; the best of each sample learns
     world_fusion: str = "late"  # where the memory enters the policy
     world_attention_width: int = 0  # inner width of the injector's attention; 0: that of the tokens it feeds
+    world_actions: bool = False  # tell the Prophet the noisy actions and the time of the flow
     world_delta: bool = True  # predict z_{t+k} - z_t rather than z_{t+k}
     world_gate_init: float = 0.0  # the residual is multiplied by tanh(gate)
     world_lambda: float = 0.2  # weight of the world loss beside the flow loss
@@ -51,6 +53,8 @@ class SmolVLAWorldConfig(SmolVLAConfig):  # type: ignore[misc]  # LeRobot is not
     world_lr: float = 1e-4
     world_seed: int = 0
     world_latents: str = ""  # folder of latents.npy and latents.json, one per camera in order, separated as in PATH
+    # Episodes that are not trained on, as dataset.episodes says: neither statistics nor donors are taken from them.
+    world_held_out: list[int] = dataclasses.field(default_factory=list)
     world_probe_every: int = 50  # steps between measurements of what the memory does to the actions; 0: none
 
     # How a frame became a latent. A rollout that would encode differently is refused.
@@ -100,6 +104,16 @@ class SmolVLAWorldConfig(SmolVLAConfig):  # type: ignore[misc]  # LeRobot is not
         if self.world_fusion not in FUSIONS:
             raise UserError(f"world_fusion: '{self.world_fusion}' is no fusion; choose one of {', '.join(FUSIONS)}")
         self._check_cameras()
+        if self.world_actions and FUSIONS[self.world_fusion].before_actions:
+            raise UserError(
+                f"world_fusion: '{self.world_fusion}' reads the memory before the noisy actions are there, of which "
+                "world_actions makes it: choose another fusion, or set world_actions to false"
+            )
+        if self.world_actions and self.world_horizon > self.chunk_size:
+            raise UserError(
+                f"world_horizon is {self.world_horizon} but chunk_size {self.chunk_size}: with world_actions a frame "
+                "ahead needs an action that leads there, so choose a horizon of at most the chunk"
+            )
         _ = self.encoder_spec
 
     def _check_cameras(self) -> None:

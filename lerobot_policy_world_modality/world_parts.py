@@ -57,6 +57,7 @@ def _sizes(config: SmolVLAWorldConfig, flow: Any) -> WorldSizes:
         hypotheses=config.world_hypotheses,
         fusion=config.world_fusion,
         attention_width=config.world_attention_width,
+        actions=config.max_action_dim if config.world_actions else 0,
     )
 
 
@@ -90,7 +91,7 @@ def open_training_latents(config: SmolVLAWorldConfig, dataset_meta: Any) -> Late
     bounds = EpisodeBounds(
         np.asarray(episodes["dataset_from_index"], np.int64), np.asarray(episodes["dataset_to_index"], np.int64)
     )
-    lookup = LatentLookup.open(config.latents_folders, bounds)
+    lookup = LatentLookup.open(config.latents_folders, bounds, tuple(config.world_held_out))
     fingerprint = dataset_fingerprint(Path(dataset_meta.root))
     if lookup.latents.dataset_fingerprint != fingerprint:
         raise UserError(

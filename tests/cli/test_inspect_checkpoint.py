@@ -27,6 +27,11 @@ def test_a_checkpoint_tells_its_memory_encoder_and_gates(tiny: TinyWorld) -> Non
     assert "latents      24 numbers of cameras image and image2" in both
 
 
+def test_a_prophet_that_is_told_the_noisy_actions_says_so(tiny: TinyWorld) -> None:
+    lines = inspect_lines(tiny.checkpoint("pred", world_actions=True))
+    assert any(line.endswith("loss weight 0.2, told the noisy actions") for line in lines)
+
+
 def test_a_base_policy_has_no_memory(tiny: TinyWorld) -> None:
     lines = inspect_lines(tiny.base)
     assert lines[-1] == "memory       none"

@@ -105,6 +105,37 @@ def test_any_histories_stay_inside_their_episodes(folder: Path) -> None:
     assert {history.tobytes() for history in found} == allowed
 
 
+@given(st.lists(st.tuples(st.integers(0, 11), st.integers(0, 2**63 - 1)), min_size=1, max_size=8))
+def test_donors_are_trained_episodes(shared_folder: Path, asked: list[tuple[int, int]]) -> None:
+    """Also for a frame that is itself held out."""
+    whole, lookup = (LatentLookup.open([shared_folder], BOUNDS, held_out) for held_out in ((), (2,)))
+    frames, seeds = torch.tensor([frame for frame, _ in asked]), [seed for _, seed in asked]
+    rows = np.load(shared_folder / "latents.npy").astype(np.float32)
+    own = [next(e for e in range(3) if frame < ENDS[e]) for frame, _ in asked]
+    for donors in (lookup.donors(frames, seeds, 3).numpy(), lookup.any_histories(seeds, 3).numpy()):
+        ends = [int(np.flatnonzero((rows == donor[-1]).all(1))[0]) for donor in donors]
+        assert max(ends) < BOUNDS.starts[2]
+    donated = [int(np.flatnonzero((rows == donor[-1]).all(1))[0]) for donor in lookup.donors(frames, seeds, 3).numpy()]
+    assert all(BOUNDS.around(np.array([end]))[0] != BOUNDS.starts[e] for end, e in zip(donated, own, strict=True))
+    assert lookup.window(frames, 3, 2).history.equal(whole.window(frames, 3, 2).history)
+
+
+def test_statistics_are_those_of_the_trained_rows(folder: Path) -> None:
+    rows = np.load(folder / "latents.npy").astype(np.float64)
+    found = LatentLookup.open([folder], BOUNDS, (1, 2)).statistics()
+    np.testing.assert_allclose(found.mean, rows[:4].mean(0), rtol=1e-6)
+    covariance = np.cov(rows[:4].T, bias=True)
+    np.testing.assert_allclose(found.factor @ found.factor.T, covariance, atol=1e-5 * covariance.max())
+    whole = LatentLookup.open([folder], BOUNDS)
+    assert whole.statistics() is whole.latents.caches[0].statistics
+
+
+@pytest.mark.parametrize("held_out", [(0, 1, 2), (3,), (-1,)])
+def test_what_is_held_out_must_be_some_episodes_and_not_all(folder: Path, held_out: tuple[int, ...]) -> None:
+    with pytest.raises(UserError, match=r"world_held_out: .* not some, and not all, of the dataset's 3 episodes"):
+        LatentLookup.open([folder], BOUNDS, held_out)
+
+
 def test_a_copy_shares_the_mapped_file(folder: Path) -> None:
     lookup = LatentLookup.open([folder], BOUNDS)
     assert isinstance(lookup.latents.caches[0].latents, np.memmap)

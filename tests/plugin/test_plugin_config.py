@@ -68,13 +68,15 @@ def test_a_files_digest_stays_text(digest: str, tmp_path: Path) -> None:
 
 
 def test_every_own_field_is_a_flat_flag() -> None:
+    plain = SmolVLAWorldConfig(device="cpu")
+    defaults = {field.name: getattr(plain, field.name) for field in OWN}
     flags = [
-        f"--policy.{field.name}={str(field.default).lower() if field.type == 'bool' else field.default}"
-        for field in OWN
+        f"--policy.{name}={str(value).lower() if isinstance(value, bool) else value}"
+        for name, value in defaults.items()
     ]
     arguments = ["--dataset.repo_id=local/x", "--policy.type=smolvla_world", "--policy.device=cpu", *flags]
     policy = draccus.parse(TrainPipelineConfig, args=arguments).policy
-    assert {field.name: getattr(policy, field.name) for field in OWN} == {field.name: field.default for field in OWN}
+    assert {field.name: getattr(policy, field.name) for field in OWN} == defaults
 
 
 def test_the_train_configuration_survives_with_its_optimizer(tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ ROLLOUTS = rollouts(*COLUMNS) | REPORT
 CHANGES = {
     "prophet depth": ((("prophet_layers: 2", "prophet_layers: 3"),), WORLD_ARMS),
     "K": (((", horizon: 8}", ", horizon: 4}"),), WORLD_ARMS),
+    "told the noisy actions": (((", horizon: 8}", ", horizon: 8, actions: true}"),), WORLD_ARMS),
     "T": (((", horizon: 8}", ", horizon: 8, context: 2}"),), WORLD_ARMS),
     "another seed": (
         (("seeds: [0, 1]", "seeds: [0, 1, 2]"),),
@@ -76,6 +77,7 @@ CHANGES = {
     "processes of a training": ((("batch_size: 2", "batch_size: 2\n  processes: 2"),), ARMS),
     "CPU threads of the trainings": ((("batch_size: 2", "batch_size: 2\n  threads: 3"),), ARMS),
     "learning rate of the world modules": ((("batch_size: 2", "batch_size: 2\n  world_lr: 5e-4"),), WORLD_ARMS),
+    "another share held out": ((("  source: scripted\n", "  source: scripted\n  held_out: 0\n"),), ARMS),
     "more demonstrations": ((("{per_task: 2,", "{per_task: 3,"),), DEMOS | FROM_DATA),
     "more relabelled episodes": ((("{per_task: 1,", "{per_task: 2,"),), RELABEL | FROM_DATA),
     "no relabelling": ((("  relabel: {per_task: 1, init_states: 0-9}\n", ""),), FROM_DATA),
@@ -270,6 +272,13 @@ def test_every_training_is_shared_by_the_studys_processes(tmp_path: Path) -> Non
     text = edited(("batch_size: 2", "batch_size: 2\n  processes: 2")) + PRETRAIN
     assert {request.address["processes"] for request in graph_of(tmp_path, text).of("train")} == {2}
     assert {request.address["processes"] for request in graph_of(tmp_path).of("train")} == {1}
+
+
+def test_only_the_arms_leave_episodes_out(tmp_path: Path) -> None:
+    graph = graph_of(tmp_path, SMALL_STUDY + PRETRAIN)
+    shares = {graph.stages[key].address["held_out"] for name, key in graph.names.items() if name.startswith("train/")}
+    assert shares == {0.1}
+    assert {graph.stages[graph.names[f"pretrain/round{n}/train"]].address["held_out"] for n in range(3)} == {0.0}
 
 
 def test_rounds_of_pretraining_build_on_each_other(pretrained: Graph) -> None:

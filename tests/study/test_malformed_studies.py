@@ -27,11 +27,12 @@ CASES = {
     "unknown nested key": (
         ("prophet_layers: 2", "prophet_depth: 2"),
         "study.yaml:10: world.prophet_depth: unknown key; did you mean prophet_width? allowed here: context, horizon, "
-        "heads, prophet_layers, prophet_width, hypotheses, fusion, attention_width, delta, lambda_world, gate_init",
+        "heads, prophet_layers, prophet_width, hypotheses, fusion, attention_width, delta, lambda_world, gate_init, "
+        "actions",
     ),
     "key of another source": (
         ("demonstrations: {per_task: 2, init_states: 0-9}", "repo_id: lerobot/libero"),
-        "study.yaml:7: data.repo_id: unknown key; allowed here: source, demonstrations, relabel",
+        "study.yaml:7: data.repo_id: unknown key; allowed here: source, demonstrations, relabel, held_out",
     ),
     "missing memory mode": (
         ("memory: pred,", "memory: predicted,"),
@@ -78,6 +79,24 @@ CASES = {
     "share above one": (
         ("{per_task: 1, init_states: 0-9}", "{per_task: 1, init_states: 0-9, policy_share: 1.5}"),
         "study.yaml:8: data.relabel.policy_share: must be at most 1, not 1.5",
+    ),
+    "more than half held out": (
+        ("  relabel: {per_task: 1, init_states: 0-9}", "  held_out: 0.6"),
+        "study.yaml:8: data.held_out: must be at most 0.5, not 0.6",
+    ),
+    "less than nothing held out": (
+        ("  relabel: {per_task: 1, init_states: 0-9}", "  held_out: -0.1"),
+        "study.yaml:8: data.held_out: must be at least 0, not -0.1",
+    ),
+    "a fusion that comes before the noisy actions": (
+        ("horizon: 8}", "horizon: 8, actions: true, fusion: prefix_cross}"),
+        "study.yaml:10: world.fusion: 'prefix_cross' reads the memory before the noisy actions that world.actions "
+        "tells the Prophet are there; choose another fusion, or set world.actions to false",
+    ),
+    "more frames ahead than actions to tell": (
+        ("horizon: 8}", "horizon: 11, actions: true}"),
+        "study.yaml:10: world.horizon: 11 exceeds the policy's chunk of 10 actions, which world.actions tells the "
+        "Prophet; choose at most 10, or set world.actions to false",
     ),
     "missing key": (
         ("{memory: zero}", "{}"),

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from world_modality.errors import UserError
-from world_modality.latents.cache import LatentStatistics, factor_of
+from world_modality.latents.cache import LatentStatistics, Moments, factor_of
 from world_modality.latents.reader import LatentCache, open_latents
+from world_modality.latents.windows import EpisodeBounds
 from world_modality.study.specs import Camera, EncoderSpec
 
 ROWS_AT_ONCE = 16384  # bounds memory, and fixes the order of summation
@@ -57,17 +58,28 @@ class JointLatents:
         """Latents of frames ``index`` [...] as float32 [..., W]."""
         return np.concatenate([cache.rows(index) for cache in self.caches], axis=-1)
 
-    def statistics(self) -> LatentStatistics:
-        """Mean [W] and covariance factor [W, W]; a single cache's are its own, several are read once as a whole.
+    def statistics(self, episodes: EpisodeBounds | None = None) -> LatentStatistics:
+        """Mean [W] and covariance factor [W, W] of all rows, or of those of ``episodes`` alone, which are then read.
+
+        Of all rows, a single cache's are its own, and several caches are read once as a whole.
 
         The covariance's diagonal blocks are those that the caches hold; the blocks between two cameras are computed by
         one thread, so that sums are rounded alike whatever the number of cores.
         """
+        if episodes is not None:
+            return self._statistics_of(episodes)
         if len(self.caches) == 1:
             return self.caches[0].statistics
         with threadpool_limits(1, user_api="blas"):
             factor = factor_of(self._covariance())
         return LatentStatistics(np.concatenate([cache.statistics.mean for cache in self.caches]), factor)
+
+    def _statistics_of(self, episodes: EpisodeBounds) -> LatentStatistics:
+        moments = Moments(self.dim)
+        with threadpool_limits(1, user_api="blas"):
+            for start, end in zip(episodes.starts, episodes.ends, strict=True):
+                moments.add(np.concatenate([cache.latents[start:end] for cache in self.caches], axis=1))
+            return moments.statistics()
 
     def _covariance(self) -> NDArray[np.float64]:
         ends = np.cumsum([cache.dim for cache in self.caches]).tolist()

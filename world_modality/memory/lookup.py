@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from world_modality.errors import UserError
+from world_modality.latents.cache import LatentStatistics
 from world_modality.latents.joint import JointLatents, open_joint
 from world_modality.latents.windows import EpisodeBounds, future_rows, past_rows
 
@@ -31,18 +32,38 @@ class LatentWindow:
 
 @dataclass(frozen=True)
 class LatentLookup:
-    """Cached latents, W numbers per frame, and the bounds of the episodes they cover. Read-only: copies share it."""
+    """Cached latents, W numbers per frame, and the bounds of the episodes they cover. Read-only: copies share it.
+
+    Donors and statistics come from the episodes that are not ``held_out``.
+    """
 
     latents: JointLatents
     bounds: EpisodeBounds
+    held_out: tuple[int, ...] = ()
 
     @classmethod
-    def open(cls, folders: Sequence[Path], bounds: EpisodeBounds) -> LatentLookup:
+    def open(cls, folders: Sequence[Path], bounds: EpisodeBounds, held_out: tuple[int, ...] = ()) -> LatentLookup:
         """Open the caches of the dataset with these bounds, one folder per camera.
 
-        UserError if one is damaged or of another dataset, or they do not belong together.
+        Raises:
+            UserError: a cache is damaged or of another dataset, they do not belong together, or ``held_out`` leaves
+                nothing or names no episode.
         """
-        return cls(open_joint(folders, frames=bounds.frames), bounds)
+        if not set(held_out) < set(range(len(bounds.starts))):
+            raise UserError(
+                f"world_held_out: {list(held_out)} are not some, and not all, of the dataset's {len(bounds.starts)} "
+                "episodes: name the episodes that are not trained on"
+            )
+        return cls(open_joint(folders, frames=bounds.frames), bounds, held_out)
+
+    @property
+    def trained(self) -> EpisodeBounds:
+        """The bounds of the episodes that are trained on."""
+        return self.bounds.without(self.held_out)
+
+    def statistics(self) -> LatentStatistics:
+        """Mean and covariance factor of the episodes that are trained on."""
+        return self.latents.statistics(self.trained if self.held_out else None)
 
     def __deepcopy__(self, memo: dict[int, object]) -> LatentLookup:
         return self  # a copied policy must not copy the mapped file into memory
@@ -66,21 +87,22 @@ class LatentLookup:
 
         UserError if there is only one episode.
         """
-        starts = self.bounds.starts
+        starts = self.trained.starts
         if len(starts) < 2:
-            raise UserError("memory mode 'shuffle' needs another episode's latents, but the dataset has only one")
+            raise UserError("memory mode 'shuffle' needs another episode's latents, but the training has only one")
         own = np.searchsorted(starts, index.cpu().numpy(), side="right") - 1
         steps = np.array([1 + seed % (len(starts) - 1) for seed in seeds], np.int64)
         return self._histories((own + steps) % len(starts), seeds, context)
 
     def any_histories(self, seeds: Sequence[int], context: int) -> Tensor:
         """Histories [len(seeds), T, W] of episodes and frames keyed by the seeds."""
-        episodes = np.array([seed % len(self.bounds.starts) for seed in seeds], np.int64)
+        episodes = np.array([seed % len(self.trained.starts) for seed in seeds], np.int64)
         return self._histories(episodes, seeds, context)
 
     def _histories(self, episodes: npt.NDArray[np.int64], seeds: Sequence[int], context: int) -> Tensor:
-        """Histories [B, T, W] that end at a keyed frame of each of ``episodes`` [B]."""
-        start, end = self.bounds.starts[episodes], self.bounds.ends[episodes]
+        """Histories [B, T, W] that end at a keyed frame of each of ``episodes`` [B], counted among the trained ones."""
+        bounds = self.trained
+        start, end = bounds.starts[episodes], bounds.ends[episodes]
         within = np.array([seed // 2**32 for seed in seeds], np.int64) % (end - start)
         return self._gather(past_rows(start + within, start, context))
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from world_modality.study.document import Location
-from world_modality.study.modes import NEEDS_FUTURE, NEEDS_LEARNED
+from world_modality.study.modes import BEFORE_ACTIONS, NEEDS_FUTURE, NEEDS_LEARNED
 from world_modality.study.shapes import EMBEDDED_PATCH, SCRATCH_SHAPES, PolicyShape
 from world_modality.study.specs import TrainMode
 from world_modality.study.study import Arm, EmbeddedEncoder, ScratchPolicy, ScriptedData, Study
@@ -41,6 +41,12 @@ def policy_problems(study: Study, shape: PolicyShape) -> Iterator[Problem]:
         yield (
             ("data", "relabel", "block_steps"),
             f"{relabel.block_steps} exceeds the policy's chunk of {chunk} actions",
+        )
+    if study.needs_encoder and study.world.actions and study.world.horizon > chunk:
+        yield (
+            ("world", "horizon"),
+            f"{study.world.horizon} exceeds the policy's chunk of {chunk} actions, which world.actions tells the "
+            f"Prophet; choose at most {chunk}, or set world.actions to false",
         )
     heads, width = study.world.heads, shape.expert_width
     if study.needs_encoder and width and width % heads:
@@ -149,9 +155,21 @@ def _arms(study: Study) -> Iterator[Problem]:
             )
         trained.setdefault(treatment, name)
         yield from _twice("camera", ("arms", name, "cameras"), arm.cameras or ())
+        yield from _following(name, arm, study)
         yield from _rolled_out(name, arm)
     if not any(memory == "disabled" for memory, *_ in trained):
         yield ("arms",), "no arm has memory disabled, which every difference is measured against"
+
+
+def _following(name: str, arm: Arm, study: Study) -> Iterator[Problem]:
+    """A fusion that comes too early for a memory made of the noisy actions."""
+    fusion = arm.fusion or study.world.fusion
+    if study.world.actions and arm.memory != "disabled" and fusion in BEFORE_ACTIONS:
+        yield (
+            ("arms", name, "fusion") if arm.fusion else ("world", "fusion"),
+            f"'{fusion}' reads the memory before the noisy actions that world.actions tells the Prophet are there; "
+            "choose another fusion, or set world.actions to false",
+        )
 
 
 def _rolled_out(name: str, arm: Arm) -> Iterator[Problem]:

@@ -106,6 +106,7 @@ class _Builder:
                     threads=self.study.training.threads,
                     n_action_steps=self.study.training.n_action_steps,
                     processes=self.study.training.processes,
+                    held_out=self.study.data.held_out,
                 )
                 inputs: tuple[Input, ...] = (_read("policy", start), _read("dataset", dataset))
                 if arm.memory != "disabled":
@@ -128,7 +129,7 @@ class _Builder:
             dataset = self.graph.add(
                 "dataset", dataset_spec(self.study, self.sources), gathered, f"dataset {number}", where + "dataset"
             )
-            spec = TrainSpec(
+            spec = TrainSpec(  # of all episodes: there is no Prophet to judge
                 memory="disabled",
                 world=None,
                 optim=round_optim_spec(self.study, round_),

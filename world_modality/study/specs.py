@@ -159,6 +159,7 @@ class WorldSpec(Spec):
     delta: bool  # predict z_{t+k} - z_t rather than z_{t+k}
     lambda_world: float
     gate_init: float
+    actions: bool = False  # the Prophet is told the noisy actions and the time of the flow
 
 
 class OptimSpec(Spec):
@@ -186,6 +187,7 @@ class TrainSpec(Spec):
     threads: int  # of the CPU, in each process: sums are rounded in an order that depends on it
     n_action_steps: int
     processes: int = 1  # that share each batch: so are sums over the batch
+    held_out: float = 0.0  # share of every task's episodes that are not trained on
 
 
 class RolloutSpec(Spec):

@@ -101,6 +101,15 @@ Tasks = Annotated[
         }
     ),
 ]
+HeldOut = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=0.5,
+        description="Share of every task's episodes that no arm is trained on, at least one of each task that has two "
+        "or more: the Prophet is judged on them. With 0 it is judged on what it was trained on.",
+    ),
+]
 Modes = Annotated[tuple[TrainMode, ...], BeforeValidator(_tuple)]
 Cameras = Annotated[
     tuple[Camera, ...],
@@ -157,6 +166,7 @@ class ScriptedData(Part):
     demonstrations: Demonstrations
     relabel: Relabel | None = None
     """On-policy episodes, driven by the policy that every arm starts from."""
+    held_out: HeldOut = 0.1
 
 
 class HubData(Part):
@@ -166,6 +176,7 @@ class HubData(Part):
     repo_id: Text
     revision: Text
     """Commit, tag or branch. A branch or tag is looked up when the study is planned, and results know the commit."""
+    held_out: HeldOut = 0.1
 
 
 class FolderData(Part):
@@ -173,6 +184,7 @@ class FolderData(Part):
 
     source: Literal["folder"]
     path: Text
+    held_out: HeldOut = 0.1
 
 
 Data = Annotated[ScriptedData | HubData | FolderData, Field(discriminator="source")]
@@ -243,6 +255,8 @@ class World(Part):
     lambda_world: NonNegativeFloat = 0.2
     """Weight of the Prophet's loss."""
     gate_init: float = 0.0
+    actions: bool = False
+    """Tell the Prophet what the action expert is given at every step of the flow: the noisy actions and the time."""
 
 
 class EmbeddedPolicy(Part):

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from world_modality.data.episodes import read_episode_table
+from world_modality.data.held_out import held_out_episodes
 from world_modality.study.specs import TrainSpec
 from world_modality.training.metrics import log_interval
 
@@ -67,7 +69,18 @@ def fresh_arguments(spec: TrainSpec, places: Places, cores: int) -> list[str]:
         "wandb.enable": False,
         "job_name": "train",
     }
+    settings |= _episodes(spec, places.dataset)
     return [f"--{name}={_text(value)}" for name, value in settings.items()] + place_arguments(places)
+
+
+def _episodes(spec: TrainSpec, dataset: Path) -> dict[str, object]:
+    """The episodes that are trained on, and for the checkpoint those that are not; nothing if all are."""
+    if not spec.held_out:
+        return {}
+    tasks = read_episode_table(dataset).tasks
+    held_out = held_out_episodes(tasks, spec.held_out)
+    trained = [episode for episode in range(len(tasks)) if episode not in set(held_out)]
+    return {"dataset.episodes": trained, "policy.world_held_out": list(held_out)} if held_out else {}
 
 
 def place_arguments(places: Places) -> list[str]:

@@ -24,14 +24,14 @@ def memory_keys() -> frozenset[str]:
     """What may differ between an arm with a world memory and one without: the memory's mode, modules and latents.
 
     The learning rate of the world modules is among them, since an arm without memory has nothing to train at it; the
-    seed of all keyed draws is not.
+    seed of all keyed draws and the episodes held out are not.
     """
     from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
 
     from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
 
     own = {field.name for field in fields(SmolVLAWorldConfig)} - {field.name for field in fields(SmolVLAConfig)}
-    return frozenset({f"policy.{name}" for name in own - {"world_seed"}}) | LATENTS
+    return frozenset({f"policy.{name}" for name in own - {"world_seed", "world_held_out"}}) | LATENTS
 
 
 def resolved_settings() -> Declared:

@@ -21,7 +21,7 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Footprint:
-    """Bytes. What it leaves out: activations, which grow with the batch, the pictures and the fusion, and CUDA's own."""
+    """Bytes, without activations, which grow with batch, pictures and fusion, and without CUDA's own."""
 
     weights: int
     gradients: int

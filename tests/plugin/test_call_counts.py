@@ -1,4 +1,4 @@
-"""How often, in which order and by which way LeRobot passes what is hooked: a hook that is passed twice injects twice."""
+"""How often and in which order LeRobot passes what is hooked: a hook that is passed twice injects twice."""
 
 from __future__ import annotations
 

@@ -35,8 +35,8 @@ def reach(owner: Any, path: str) -> Any:
     for step in path.split("."):
         if step.isdigit():
             owner = owner[int(step)]
-        else:
-            owner = owner[step] if isinstance(owner, dict) else getattr(owner, step)
+            continue
+        owner = owner[step] if isinstance(owner, dict) else getattr(owner, step)
     return owner
 
 

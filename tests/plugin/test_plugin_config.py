@@ -99,6 +99,7 @@ def test_specs_become_fields_and_come_back() -> None:
     assert (config.world_lambda, config.world_context, config.world_delta) == (0.7, 3, False)
 
 
+@pytest.mark.defect("B18")
 @pytest.mark.parametrize(
     ("change", "camera", "named"),
     [

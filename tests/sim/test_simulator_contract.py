@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.contract import reach, sentence
 from support.relied_on import SIMULATOR_PARTS
@@ -28,6 +29,17 @@ def test_its_parts_are_where_they_are_reached(env: Environment, path: str) -> No
     found = type(reach(env._sim_env, path)).__name__
     file = "world_modality/sim/environment.py"
     assert sentence(f"the environment's {path}", SIMULATOR_PARTS[path], found, file, "hf-libero") is None
+
+
+@pytest.mark.defect("B7")
+def test_an_episode_starts_from_the_recorded_initial_state(env: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(env, "spec", env.spec.model_copy(update={"settle_steps": 0}))
+    starts = []
+    for init_state in (0, 7, 31):
+        env.reset(init_state, seed=5)
+        starts.append(env.qpos())
+        assert np.array_equal(starts[-1], env.task.init_states[init_state][1 : 1 + len(starts[-1])])
+    assert not np.array_equal(starts[0], starts[1])
 
 
 def test_pictures_are_drawn_by_nobody_else(env: Environment) -> None:

@@ -48,6 +48,7 @@ class SmolVLAWorldConfig(SmolVLAConfig):  # type: ignore[misc]  # LeRobot is not
     world_lr: float = 1e-4
     world_seed: int = 0
     world_latents: str = ""  # folder of latents.npy and latents.json
+    world_probe_every: int = 50  # steps between measurements of what the memory does to the actions; 0: none
 
     # How a frame became a latent. A rollout that would encode differently is refused.
     world_camera: str = "image"

@@ -15,11 +15,13 @@ from lerobot_policy_world_modality.backbone import resolved_backbone
 from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
 from lerobot_policy_world_modality.keyed_draws import draw_noise_and_time, seeds_of_frames, seeds_of_noise
 from lerobot_policy_world_modality.online_history import OnlineHistory
+from lerobot_policy_world_modality.probe import action_change, plain_pass_due, velocities
 from lerobot_policy_world_modality.world_parts import adopt_pictures, build_world, open_training_latents
 from world_modality.errors import UserError
 from world_modality.memory.fusion import observing
 from world_modality.memory.lookup import LatentLookup, LatentWindow
 from world_modality.memory.modes import MemoryMode
+from world_modality.memory.randomness import borrowed_generator
 from world_modality.memory.score import score
 from world_modality.memory.world import WorldMemory, memory_inputs
 from world_modality.study.seeds import keyed_seed
@@ -84,20 +86,33 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
             noise, time = drawn[0] if noise is None else noise, drawn[1] if time is None else time
         if self.world is None:
             loss, info = super().forward(batch, noise, time, reduction)
-            return loss, {**info, "flow_loss": info["loss"]}
+            return loss, {**info, "flow_loss": info["loss"], "loss_total": info["loss"]}
         if self.training and int(self.keyed_step) == 0:
             self._adopt_donors(self.world)
         window = self._window(self.world, batch)
         prediction = self.world.prophet(window.history)
         memory = self._training_memory(self.world, batch, window, prediction)
-        with self.world.held(memory), observing(self.world.fusion) as observer:
+        with self.world.held(memory), observing(self.world.fusion) as observer, velocities(self.model) as seen:
             flow, info = super().forward(batch, noise, time, reduction)
         result = score(prediction, window.history[:, -1], window.future, window.valid, delta=self.config.world_delta)
         world_loss = result.loss_per_sample() if reduction == "none" else result.loss()
         loss = flow + self.config.world_lambda * world_loss
-        gate = self.world.fusion.gates().mean().item()
-        own = {"loss": loss.detach().mean().item(), "flow_loss": info["loss"], "world_gate": gate}
+        total, gate = loss.detach().mean().item(), self.world.fusion.gates().mean().item()
+        own = {"loss": total, "loss_total": total, "flow_loss": info["loss"], "world_gate": gate}
+        if memory is not None and self.training and plain_pass_due(int(self.keyed_step), self.config.world_probe_every):
+            own["world_action_change"] = self._action_change(batch, noise, time, seen[0])
         return loss, {**info, **own, **result.summary(), **observer.figures()}
+
+    @torch.no_grad()
+    def _action_change(
+        self, batch: dict[str, Any], noise: Tensor | None, time: Tensor | None, velocity: Tensor
+    ) -> float:
+        """How far the memory moved the actions of a batch whose velocity with it was ``velocity``."""
+        assert time is not None  # keyed by the batch's index, without which there is no memory
+        # Dropout, if any, must not take draws that a policy without memory does not take.
+        with borrowed_generator(), velocities(self.model) as seen:
+            super().forward(batch, noise, time)
+        return action_change(velocity, seen[0], time, self.config.action_feature.shape[0]).item()
 
     def update(self) -> None:
         """Called by LeRobot's trainer after every optimiser step."""

@@ -18,6 +18,7 @@ class GroupClippedAdamW(torch.optim.AdamW):
         self.defaults["max_norm"] = max_norm
         for group in self.param_groups:
             group.setdefault("max_norm", max_norm)
+        self._norms: list[torch.Tensor] = []
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """Clip and update; returns what ``closure`` returned, which is called before the clipping."""
@@ -25,11 +26,15 @@ class GroupClippedAdamW(torch.optim.AdamW):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for group in self.param_groups:
-            if group["max_norm"] > 0:
-                torch.nn.utils.clip_grad_norm_(group["params"], group["max_norm"])
+        clip = torch.nn.utils.clip_grad_norm_
+        self._norms = [clip(group["params"], group["max_norm"] or float("inf")) for group in self.param_groups]
         super().step()
         return loss
+
+    def gradient_norms(self) -> dict[str, float]:
+        """``grad_norm_<name>`` of each group at the last step, before clipping; groups without a name are left out."""
+        named = zip(self.param_groups, self._norms, strict=False)  # no norms before the first step
+        return {f"grad_norm_{group['name']}": norm.item() for group, norm in named if "name" in group}
 
 
 @OptimizerConfig.register_subclass("adamw_group_clipped")

@@ -87,3 +87,18 @@ def test_state_and_copies_keep_the_norms() -> None:
 
 def test_lerobot_knows_it_by_name() -> None:
     assert OptimizerConfig.get_choice_class("adamw_group_clipped") is GroupClippedAdamWConfig
+
+
+def test_norms_of_the_groups_are_those_before_clipping() -> None:
+    own = parameters()
+    optimizer = GroupClippedAdamW(
+        [{"name": "base", "params": own[:3]}, {"name": "world", "params": own[3:], "max_norm": 0.0}], max_norm=1e-3
+    )
+    assert optimizer.gradient_norms() == {}
+    give_gradients(own)
+    expected = {
+        "grad_norm_base": torch.cat([p.grad for p in own[:3] if p.grad is not None]).norm().item(),
+        "grad_norm_world": torch.cat([p.grad for p in own[3:] if p.grad is not None]).norm().item(),
+    }
+    optimizer.step()
+    assert optimizer.gradient_norms() == pytest.approx(expected)

@@ -100,6 +100,21 @@ def test_with_memory_the_first_step_is_the_same_and_later_ones_are_not(tiny: Tin
     assert reports[-1]["world_gate"] != 0
 
 
+@pytest.mark.parametrize("mode", ["zero", "pred", "aux_only"])
+def test_what_the_memory_does_to_the_actions_is_measured_and_changes_nothing(tiny: TinyWorld, mode: str) -> None:
+    probed, plain = (tiny.policy(mode, **SETTINGS, world_probe_every=every) for every in (2, 0))
+    reports = Training(probed).run(tiny, 0, STEPS)
+    without = Training(plain).run(tiny, 0, STEPS)
+    changes = [report.pop("world_action_change", None) for report in reports]
+    assert reports == without
+    assert_equal(probed.state_dict(), plain.state_dict())
+    assert changes[0] is changes[2] is None
+    if mode == "pred":
+        assert 0 < changes[1] < changes[3]
+    else:
+        assert changes[1::2] == ([0, 0] if mode == "zero" else [None, None])
+
+
 @pytest.mark.parametrize("mode", sorted(MODES))
 def test_a_resumed_training_ends_with_the_same_weights(tiny: TinyWorld, tmp_path: Path, mode: str) -> None:
     policy = tiny.policy(mode, **SETTINGS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from world_modality.training import stage
 from world_modality.training.arguments import Places, fresh_arguments, replaced, resolve
 from world_modality.training.checkpoints import SaveClock
 from world_modality.training.launch import Hooks, continuing
+from world_modality.training.metrics import MetricsLog
 
 Inputs = dict[str, tuple[Path, ...]]
 
@@ -28,6 +30,7 @@ CALLS = {  # in a training of 3 steps with a log line at each and no time to sav
     "EpisodeAwareSampler": 1,
     "init_logging": 1,
     "inside_slurm": 1,
+    "make_optimizer_and_scheduler": 1,
     "make_train_eval_datasets": 1,
     "save_checkpoint": 1,
     "should_save_checkpoint": 3,
@@ -35,7 +38,9 @@ CALLS = {  # in a training of 3 steps with a log line at each and no time to sav
 
 
 def hooks() -> Hooks:
-    return Hooks(log=logging.NullHandler(), clock=SaveClock(1e9), statistics={}, threads=1, decoders=1)
+    return Hooks(
+        log=MetricsLog(Path(os.devnull), lambda _: None), clock=SaveClock(1e9), statistics={}, threads=1, decoders=1
+    )
 
 
 def test_lerobot_calls_each_hook_as_often_as_expected(
@@ -67,6 +72,7 @@ def test_hooked_functions_take_the_arguments_that_lerobot_gives() -> None:
     ]
     assert "checkpoint_dir" in inspect.signature(lerobot_train.save_checkpoint).parameters
     assert list(inspect.signature(lerobot_train.make_train_eval_datasets).parameters) == ["cfg"]
+    assert list(inspect.signature(lerobot_train.make_optimizer_and_scheduler).parameters) == ["cfg", "policy"]
 
 
 def test_several_processes_save_at_agreed_steps(monkeypatch: pytest.MonkeyPatch) -> None:

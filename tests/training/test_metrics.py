@@ -38,6 +38,21 @@ def test_every_tracker_becomes_a_line_and_nothing_else_does(tmp_path: Path) -> N
     assert "losses_after_forward" not in seen[0]
 
 
+def test_a_figure_is_in_the_lines_whose_window_measured_it(tmp_path: Path) -> None:
+    seen: list[Line] = []
+    handler = MetricsLog(tmp_path / "metrics.jsonl", seen.append)
+    own = tracker(5, 0.5, rare=3.0)
+    handler.emit(logging.makeLogRecord({"msg": own}))
+    own.reset_averages()
+    own.loss = 0.25
+    handler.more = lambda: {"grad_norm_base": 2.0}
+    handler.emit(logging.makeLogRecord({"msg": own}))
+    assert seen[0]["rare"] == 3.0
+    assert "grad_norm_base" not in seen[0]
+    assert "rare" not in seen[1]
+    assert seen[1]["grad_norm_base"] == 2.0
+
+
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
 def test_diverged_training_stops(tmp_path: Path, loss: float) -> None:
     with pytest.raises(UserError, match=r"at step 3: lower training\.lr"):

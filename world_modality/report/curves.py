@@ -19,8 +19,11 @@ METRICS = {
     "flow_loss": "Action loss (flow matching)",  # not the total loss, which only some arms add the world's to
     "world_cos": "Cosine of predicted and true future latents",
     "world_gate": "Opening of the gates, mean",
+    "world_action_change": "What the memory does to the actions, in their standard deviations",
     "world_residual_ratio": "What the memory adds, relative to what it is added to",
     "world_attention_entropy": "Entropy of the attention on the memory, in nats",
+    "grad_norm_base": "Norm of the base policy's gradients",
+    "grad_norm_world": "Norm of the world modules' gradients",
 }
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from world_modality.training.arguments import command_line, replaced
 from world_modality.training.checkpoints import SaveClock, saving_atomically
 from world_modality.training.frames import Shrink, keep_frames_in_memory
-from world_modality.training.metrics import log_interval
+from world_modality.training.metrics import MetricsLog, log_interval
 from world_modality.training.statistics import Statistics, keep_statistics
 
 
@@ -21,7 +21,7 @@ from world_modality.training.statistics import Statistics, keep_statistics
 class Hooks:
     """What is put in place of names that LeRobot's training script looks up in its own module."""
 
-    log: logging.Handler
+    log: MetricsLog
     clock: SaveClock
     statistics: Statistics
     threads: int
@@ -36,7 +36,7 @@ class Hooks:
         ``should_save_checkpoint`` counts steps, where a crash costs time.
         """
         several = int(os.environ.get("WORLD_SIZE", "1")) > 1
-        make_datasets = script.make_train_eval_datasets
+        make_datasets, make_optimizer = script.make_train_eval_datasets, script.make_optimizer_and_scheduler
 
         def init_logging(**_: Any) -> None:
             root = logging.getLogger()
@@ -60,10 +60,16 @@ class Hooks:
                 keep_frames_in_memory(dataset, shrink, threads=1, budget=0)
             return dataset, held_out
 
+        def make_optimizer_and_scheduler(cfg: Any, policy: Any) -> tuple[Any, Any]:
+            optimizer, scheduler = make_optimizer(cfg, policy)
+            self.log.more = optimizer.gradient_norms
+            return optimizer, scheduler
+
         return {
             "EpisodeAwareSampler": continuing(script.EpisodeAwareSampler),
             "init_logging": init_logging,
             "inside_slurm": lambda: True,
+            "make_optimizer_and_scheduler": make_optimizer_and_scheduler,
             "make_train_eval_datasets": make_train_eval_datasets,
             "save_checkpoint": self.clock.timed(saving_atomically(script.save_checkpoint)),
             "should_save_checkpoint": should_save_checkpoint,

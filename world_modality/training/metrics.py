@@ -53,8 +53,11 @@ def rewind(path: Path, step: int) -> None:
 class MetricsLog(logging.Handler):
     """Writes every ``MetricsTracker`` that LeRobot's training logs as a line of ``path``.
 
-    ``on_line`` is called with each line. Raises UserError when the loss is not finite.
+    ``on_line`` is called with each line, ``more`` for further figures of the step. What was not measured since the last
+    line is left out. Raises UserError when the loss is not finite.
     """
+
+    more: Callable[[], Line] = dict
 
     def __init__(self, path: Path, on_line: Callable[[Line], None]) -> None:
         super().__init__(logging.INFO)
@@ -66,8 +69,9 @@ class MetricsLog(logging.Handler):
 
         if not isinstance(record.msg, MetricsTracker):
             return
-        values = record.msg.to_dict()
-        line = {"step": values.pop("steps")} | {k: v for k, v in values.items() if not k.startswith(INTERNAL)}
+        values, unmeasured = record.msg.to_dict(), {k for k, meter in record.msg.metrics.items() if not meter.count}
+        shown = {k: v for k, v in values.items() if not k.startswith(INTERNAL) and k not in unmeasured}
+        line = {"step": shown.pop("steps"), **shown, **self.more()}
         if not math.isfinite(line["loss"]):
             raise UserError(f"training: the loss is {line['loss']} at step {line['step']}: lower training.lr")
         with self._path.open("a") as file:

@@ -20,9 +20,9 @@ Table = Mapping[str, Mapping[str, str]]
 
 
 def describe(thing: Any) -> str:
-    """The signature without annotations of something that is called, ``class``, or the value itself."""
-    if inspect.isclass(thing):
-        return "class"
+    """The signature without annotations of something that is called, ``class``, ``module``, or the value itself."""
+    if inspect.isclass(thing) or inspect.ismodule(thing):
+        return "class" if inspect.isclass(thing) else "module"
     if callable(thing):
         signature = inspect.signature(thing)
         parameters = [parameter.replace(annotation=parameter.empty) for parameter in signature.parameters.values()]
@@ -40,14 +40,19 @@ def reach(owner: Any, path: str) -> Any:
     return owner
 
 
+def looked_up(name: str) -> str:
+    """What ``module:name`` is in the installed version, as :func:`describe` tells it."""
+    module, _, path = name.partition(":")
+    try:
+        return describe(reach(importlib.import_module(module), path))
+    except (ImportError, AttributeError, KeyError, IndexError):
+        return "gone"
+
+
 def complaint(file: str, name: str, expected: str) -> str | None:
     """One sentence on ``module:name`` if it is not what ``file`` relies on; None if it is."""
-    module, _, path = name.partition(":")
-    distribution, pinned = WRITTEN_FOR[module.split(".")[0]]
-    try:
-        found = describe(reach(importlib.import_module(module), path))
-    except (ImportError, AttributeError, KeyError, IndexError):
-        found = "gone"
+    distribution, pinned = WRITTEN_FOR[name.split(":")[0].split(".")[0]]
+    found = looked_up(name)
     return sentence(f"{distribution} {pinned}'s {name}", expected, found, file, distribution)
 
 
@@ -71,11 +76,11 @@ def foreign_imports(file: Path) -> set[str]:
 
 
 def missing_from(table: Table, root: Path = ROOT) -> list[str]:
-    """Imports from LeRobot, LIBERO and robosuite that their file's part of the table says nothing about."""
+    """Imports from LeRobot, LIBERO and robosuite that their file's part of the table lacks, as it would list them."""
     missing = []
     for file in sorted(file for package in PACKAGES for file in (root / package).rglob("*.py")):
         known = table.get(file.relative_to(root).as_posix(), {})
         for name in sorted(foreign_imports(file)):
             if not any(entry == name or entry.startswith((f"{name}.", f"{name}:")) for entry in known):
-                missing.append(f"{file.relative_to(root)}: {name}")
+                missing.append(f'{file.relative_to(root)}: "{name}": "{looked_up(name)}"')
     return missing

@@ -123,7 +123,7 @@ TRAINING: Table = {
             "drop_n_last_frames=0, shuffle=False, seed=0, absolute_to_relative_idx=None)"
         ),
         f"{SCRIPT}:EpisodeAwareSampler.set_epoch": "(self, epoch)",
-        "lerobot.scripts:lerobot_train.__name__": "'lerobot.scripts.lerobot_train'",
+        "lerobot.scripts:lerobot_train": "module",
         f"{CONFIG}.resize_imgs_with_padding": "(512, 512)",
     },
     "world_modality/training/arguments.py": {

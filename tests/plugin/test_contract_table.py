@@ -15,9 +15,14 @@ from world_modality.sim.quiet import import_libero
 MODEL_FILE = "lerobot_policy_world_modality/modeling_smolvla_world.py"
 
 
+@pytest.fixture(autouse=True, scope="module")
+def libero() -> None:
+    """Else whatever imports it first would ask on stdin for its folders."""
+    import_libero()
+
+
 @pytest.mark.parametrize("file", RELIED_ON)
 def test_what_a_file_relies_on_is_there(file: str) -> None:
-    import_libero()
     assert (ROOT / file).is_file()
     assert [text for name, expected in RELIED_ON[file].items() if (text := complaint(file, name, expected))] == []
 

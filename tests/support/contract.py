@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib
 import inspect
 from collections.abc import Mapping
@@ -43,10 +44,11 @@ def reach(owner: Any, path: str) -> Any:
 def looked_up(name: str) -> str:
     """What ``module:name`` is in the installed version, as :func:`describe` tells it."""
     module, _, path = name.partition(":")
-    try:
+    with contextlib.suppress(ImportError, AttributeError, KeyError, IndexError):
         return describe(reach(importlib.import_module(module), path))
-    except (ImportError, AttributeError, KeyError, IndexError):
-        return "gone"
+    with contextlib.suppress(ImportError):
+        return describe(importlib.import_module(f"{module}.{path}"))
+    return "gone"
 
 
 def complaint(file: str, name: str, expected: str) -> str | None:

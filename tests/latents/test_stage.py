@@ -43,6 +43,7 @@ def spec(frames: int = 4, camera: Camera = "image") -> LatentsSpec:
     return LatentsSpec(encoder=encoder_spec(frames=frames), camera=camera, dtype="float16")
 
 
+@pytest.mark.defect("B1")
 def test_every_row_equals_its_clip_encoded_alone(tmp_path: Path, dataset: Path, encoder_folder: Path) -> None:
     context = stage_context(tmp_path, dataset=dataset, encoder=encoder_folder)
     facts = run(spec(), context)
@@ -116,6 +117,7 @@ def test_a_clip_never_leaves_its_episode(lengths: list[int], frames: int) -> Non
         start += length
 
 
+@pytest.mark.defect("B2")
 def test_a_killed_stage_goes_on_behind_its_last_episode(tmp_path: Path, encoder_folder: Path) -> None:
     with EpisodeWriter(tmp_path / "set", "local/set", fps=10) as writer:
         for number in range(EPISODES):

@@ -13,6 +13,7 @@ def bounds_of(sizes: list[int]) -> EpisodeBounds:
     return EpisodeBounds(ends - sizes, ends)
 
 
+@pytest.mark.defect("B1")
 @given(sizes=lengths, context=st.integers(1, 9), horizon=st.integers(1, 9))
 def test_every_window_equals_a_walk_through_its_episode(sizes: list[int], context: int, horizon: int) -> None:
     episodes = [[(episode, step) for step in range(size)] for episode, size in enumerate(sizes)]

@@ -48,6 +48,7 @@ def test_a_delayed_history_ends_earlier_and_never_before_its_episode(folder: Pat
     assert np.array_equal(history, rows[np.array([[0, 1], [4, 4], [8, 9]])])
 
 
+@pytest.mark.defect("W8")
 @given(st.lists(st.tuples(st.integers(0, 11), st.integers(0, 2**63 - 1)), min_size=1, max_size=8))
 def test_donors_are_histories_of_other_episodes_keyed_by_their_seeds(
     shared_folder: Path, asked: list[tuple[int, int]]

@@ -115,6 +115,7 @@ def test_the_reference_is_sensitive(precision: tuple[TinyWorld, Any], fusion: st
     assert not torch.equal(chunk(policy, world, context), actions)
 
 
+@pytest.mark.defect("B3")
 @pytest.mark.parametrize(("mode", "fusion"), [arm for arm in ARMS if arm[0] not in UNREAD])
 def test_every_closed_gate_has_a_gradient(precision: tuple[TinyWorld, Any], mode: str, fusion: str) -> None:
     world, context = precision
@@ -124,6 +125,7 @@ def test_every_closed_gate_has_a_gradient(precision: tuple[TinyWorld, Any], mode
     assert all(gate.item() == 0 and gate.grad is not None and gate.grad.abs() > 1e-7 for gate in gates(policy))
 
 
+@pytest.mark.defect("W5")
 @pytest.mark.parametrize(("gate", "fusion"), [(-3.0, "late"), (0.01, "late"), *((2.0, fusion) for fusion in FUSIONS)])
 def test_zero_memory_with_any_world_weights_gives_smolvlas_actions(
     precision: tuple[TinyWorld, Any], gate: float, fusion: str
@@ -200,6 +202,7 @@ def test_a_history_of_another_shape_is_refused(tiny: TinyWorld, shape: tuple[int
         policy.predict_action_chunk(batch)
 
 
+@pytest.mark.defect("W9")
 @pytest.mark.parametrize("mode", sorted(MODES))
 def test_the_global_generator_is_left_as_smolvla_leaves_it(tiny: TinyWorld, mode: str) -> None:
     checkpoint, batch = tiny.checkpoint(mode, world_latents=str(tiny.latents)), tiny.batch(*FRAMES)
@@ -231,6 +234,7 @@ def test_a_copied_policy_is_its_own(tiny: TinyWorld, mode: str, fusion: str) -> 
         assert mode in UNREAD or not torch.equal(chunk(twin, tiny, nullcontext), before)
 
 
+@pytest.mark.defect("B13")
 @pytest.mark.parametrize(("mode", "fusion"), [arm for arm in ARMS if arm[0] != "disabled"])
 def test_a_saved_policy_comes_back(tiny: TinyWorld, mode: str, fusion: str, tmp_path: Any) -> None:
     policy = tiny.policy(mode, world_gate_init=0.8, world_fusion=fusion)

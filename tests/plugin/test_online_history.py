@@ -79,6 +79,8 @@ def record_histories(policy: Any) -> list[torch.Tensor]:
     return seen
 
 
+@pytest.mark.defect("B1")
+@pytest.mark.defect("B18")
 @pytest.mark.parametrize("views", ["encoded", "both_encoded"])
 def test_every_chunks_history_is_the_caches(views: str, request: pytest.FixtureRequest) -> None:
     encoded = request.getfixturevalue(views)
@@ -99,6 +101,7 @@ def test_every_chunks_history_is_the_caches(views: str, request: pytest.FixtureR
             assert np.array_equal(history[0].numpy(), rows[expected]), frame
 
 
+@pytest.mark.defect("W12")
 def test_the_actions_are_those_of_an_evaluator_that_hands_over_the_latents(encoded: tuple[TinyWorld, Path]) -> None:
     world, policy = encoded[0], policy_of(encoded)
     rows = open_latents(world.latents, frames=world.metadata.total_frames).rows(np.arange(FIRST, FIRST + CONTEXT))
@@ -126,6 +129,7 @@ def test_episodes_of_a_batch_keep_their_own_pasts(encoded: tuple[TinyWorld, Path
         policy.select_action(step(world, FIRST, LAST))
 
 
+@pytest.mark.defect("W13")
 @pytest.mark.parametrize("mode", ["zero", "random", "disabled"])
 def test_modes_that_need_no_history_neither_watch_nor_encode(encoded: tuple[TinyWorld, Path], mode: str) -> None:
     policy = policy_of(encoded, world_encoder_path="/nowhere", world_memory_mode_rollout=mode)
@@ -147,6 +151,7 @@ def test_random_memory_is_keyed_by_the_noise_and_else_by_the_chunk(encoded: tupl
     assert torch.equal(held[0], held[policy.config.num_steps - 1])  # one memory per chunk
 
 
+@pytest.mark.defect("W11")
 def test_the_encoder_is_no_part_of_the_checkpoint(encoded: tuple[TinyWorld, Path]) -> None:
     policy = policy_of(encoded)
     names = set(policy.state_dict())

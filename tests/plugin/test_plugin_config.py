@@ -104,6 +104,7 @@ def test_specs_become_fields_and_come_back() -> None:
     assert config.cameras == WORLD.cameras
 
 
+@pytest.mark.defect("B18")
 @pytest.mark.parametrize(
     ("change", "named"),
     [

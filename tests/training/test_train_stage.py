@@ -42,6 +42,7 @@ def test_zero_memory_trains_to_the_very_weights_of_no_memory(trained: Trained) -
     assert zero.keys() == predicted.keys() > plain.keys()
 
 
+@pytest.mark.defect("B28")
 def test_metrics_have_one_line_per_step(trained: Trained) -> None:
     lines = read_metrics(trained("pred") / "metrics.jsonl")
     assert [line["step"] for line in lines] == list(range(1, 15))
@@ -185,6 +186,7 @@ class CrashingProgress(Progress):
             raise Crash
 
 
+@pytest.mark.defect("B16")
 def test_training_goes_on_after_a_move_to_another_machine(
     trained: Trained, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

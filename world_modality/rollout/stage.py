@@ -17,7 +17,6 @@ from world_modality.rollout.loop import World
 from world_modality.rollout.records import Journal
 from world_modality.sim.assets import open_assets
 from world_modality.sim.environment import Environment
-from world_modality.store.files import folder_digest
 from world_modality.store.layout import StageFolder
 from world_modality.store.machine import versions
 from world_modality.store.record import read_record
@@ -92,7 +91,7 @@ def _history(spec: RolloutSpec, context: StageContext, policy: ChunkPolicy, devi
     encoder_spec = EncoderSpec.model_validate(record.spec)
     config = policy.config
     config.require_encoder(encoder_spec, config.world_camera)
-    if config.world_encoder_digest not in ("", folder_digest(folder)):
+    if config.world_encoder_digest not in ("", ENCODER.digest(folder)):
         raise UserError(
             f"{folder} does not hold the weights of the encoder the checkpoint was trained with; verify it."
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from world_modality.training.arguments import command_line, replaced
-from world_modality.training.checkpoints import SaveClock, saving_atomically
+from world_modality.training.checkpoints import KEEP, SaveClock, pointing_atomically, saving_atomically
 from world_modality.training.frames import Shrink, keep_frames_in_memory
 from world_modality.training.metrics import MetricsLog, log_interval
 from world_modality.training.statistics import Statistics, keep_statistics
@@ -65,15 +65,28 @@ class Hooks:
             self.log.more = optimizer.gradient_norms
             return optimizer, scheduler
 
+        lasting = durable(script)
         return {
-            "EpisodeAwareSampler": continuing(script.EpisodeAwareSampler),
+            **lasting,
             "init_logging": init_logging,
             "inside_slurm": lambda: True,
             "make_optimizer_and_scheduler": make_optimizer_and_scheduler,
             "make_train_eval_datasets": make_train_eval_datasets,
-            "save_checkpoint": self.clock.timed(saving_atomically(script.save_checkpoint)),
+            "save_checkpoint": self.clock.timed(lasting["save_checkpoint"]),
             "should_save_checkpoint": should_save_checkpoint,
         }
+
+
+def durable(script: Any, keep: int | None = KEEP) -> dict[str, Callable[..., Any]]:
+    """The hooks that let any training of LeRobot's go on after a crash as if nothing had happened, by name.
+
+    ``keep`` is how many checkpoints are kept, None for all.
+    """
+    return {
+        "EpisodeAwareSampler": continuing(script.EpisodeAwareSampler),
+        "save_checkpoint": saving_atomically(script.save_checkpoint, keep),
+        "update_last_checkpoint": pointing_atomically(script.update_last_checkpoint),
+    }
 
 
 def continuing(sampler: type[Any]) -> type[Any]:

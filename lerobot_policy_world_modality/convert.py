@@ -16,11 +16,11 @@ from safetensors.torch import load_model
 from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
 from lerobot_policy_world_modality.modeling_smolvla_world import STEP, SmolVLAWorldPolicy
 from lerobot_policy_world_modality.settings import require_settings
+from world_modality.data.hub import ENCODER
 from world_modality.errors import UserError
 from world_modality.latents.cache import DESCRIPTION
 from world_modality.latents.reader import LatentCache, open_latents
 from world_modality.memory.randomness import borrowed_generator
-from world_modality.data.hub import ENCODER
 
 PROCESSOR_FILES = ("policy_preprocessor*", "policy_postprocessor*")
 

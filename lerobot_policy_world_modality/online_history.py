@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
+from world_modality.data.hub import ENCODER
 from world_modality.encoders.online import HistoryEncoder
 from world_modality.errors import UserError
-from world_modality.data.hub import ENCODER
 
 Frames = npt.NDArray[np.uint8]
 

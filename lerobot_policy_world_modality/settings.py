@@ -40,4 +40,6 @@ def _decode(name: str, hint: Any, text: str) -> Any:
     try:
         return draccus.decode(hint, yaml.safe_load(text))
     except (ParsingError, yaml.YAMLError, ValueError, TypeError) as error:
-        raise UserError(f"{name}: '{text}' is no value for it, which is of type {getattr(hint, '__name__', hint)}") from error
+        raise UserError(
+            f"{name}: '{text}' is no value for it, which is of type {getattr(hint, '__name__', hint)}"
+        ) from error

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
+from world_modality.cli.inspect_checkpoint import PROVENANCE
 from world_modality.errors import UserError
 from world_modality.store.files import new_folder, write_json
 from world_modality.store.hub import find_folder
-
-PROVENANCE = "provenance.json"
 
 
 def convert_checkpoint(
@@ -40,7 +41,9 @@ def convert_checkpoint(
     if "world_memory_mode_train" in values:
         raise UserError("--set world_memory_mode_train: give it as --memory")
     if not needs_world and (latents or encoder):
-        raise UserError(f"--memory {memory} has no world modules: drop --latents and --encoder, or choose another memory")
+        raise UserError(
+            f"--memory {memory} has no world modules: drop --latents and --encoder, or choose another memory"
+        )
     if needs_world and latents is None and "world_latent_dim" not in values:
         raise UserError(
             f"--memory {memory} needs to know the latents: give the folder of the training set's as --latents, or at "
@@ -49,9 +52,10 @@ def convert_checkpoint(
     folder, commit = find_folder(source, patterns=POLICY.patterns)
     encoder_folder = None if encoder is None else _fitting_encoder(encoder, latents, values)
     with new_folder(output) as draft:
-        made = convert(
-            folder, draft, latents=latents, encoder=encoder_folder, world_memory_mode_train=memory, **values
-        )
+        with redirect_stdout(io.StringIO()):  # LeRobot prints how many layers it takes
+            made = convert(
+                folder, draft, latents=latents, encoder=encoder_folder, world_memory_mode_train=memory, **values
+            )
         origin = {"from": source if commit is None else f"{source.partition('@')[0]}@{commit}"}
         _note(draft, "wm convert", {**(origin if commit else {}), "from_digest": POLICY.digest(folder)})
     added = len(made.added) - 1  # the step counter
@@ -68,7 +72,8 @@ def strip_checkpoint(source: str, output: Path) -> list[str]:
 
     folder, _ = find_folder(source, patterns=POLICY.patterns)
     with new_folder(output) as draft:
-        made = strip(folder, draft)
+        with redirect_stdout(io.StringIO()):
+            made = strip(folder, draft)
         _note(draft, "wm convert --to smolvla", {"from_digest": POLICY.digest(folder)})
     lines = [
         f"checkpoint   {output}: {made.kept} tensors of SmolVLA, {len(made.removed)} left out",
@@ -101,14 +106,16 @@ def _fitting_encoder(name: str, latents: Path | None, values: dict[str, Any]) ->
         description = json.loads((latents / DESCRIPTION).read_text())
         made_by, dim = description["encoder"], int(description["dim"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"--latents: {latents} holds no latents ({error}): give a folder that has {DESCRIPTION}") from error
+        raise UserError(
+            f"--latents: {latents} holds no latents ({error}): give a folder that has {DESCRIPTION}"
+        ) from error
     content = commit if made_by["source"] == "hub" and commit else ENCODER.digest(folder)
     pinned = {"hub": commit is not None, "folder": True, "embedded": False}[made_by["source"]]
     fits = str(config["model_type"]).startswith(made_by["kind"]) and int(config["hidden_size"]) == dim
     if not fits or (pinned and made_by["revision"] != content):
         raise UserError(
-            f"--encoder: {folder} is a {config['model_type']} of width {config['hidden_size']} with content {content}, but "
-            f"the latents in {latents} were made by a {made_by['kind']} of width {dim}"
+            f"--encoder: {folder} is a {config['model_type']} of width {config['hidden_size']} with content {content}, "
+            f"but the latents in {latents} were made by a {made_by['kind']} of width {dim}"
             + (f" with content {made_by['revision']}" if pinned else "")
             + ": give that encoder"
         )
@@ -116,6 +123,7 @@ def _fitting_encoder(name: str, latents: Path | None, values: dict[str, Any]) ->
 
 
 def _note(folder: Path, made_by: str, facts: dict[str, Any]) -> None:
+    """Leave word of who made the checkpoint, for `wm inspect`."""
     from world_modality.store.machine import versions
 
     write_json(folder / PROVENANCE, {"made_by": made_by, **facts, "versions": versions()})

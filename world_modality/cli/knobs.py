@@ -171,7 +171,9 @@ class _Translator:
         on = [name for name in FUSIONS if name != "world_prefix_tokens" and self.is_on(name)]
         on += [] if _is_zero(tokens) else ["world_prefix_tokens"]
         if len(on) > 1:
-            raise UserError(f"{', '.join(PREFIX + name for name in on)}: the memory enters at one place, give one of them")
+            raise UserError(
+                f"{', '.join(PREFIX + name for name in on)}: the memory enters at one place, give one of them"
+            )
         for name in FUSIONS:
             if name in self.old and name not in on:
                 self.dropped(name, self.old[name], "world_fusion says where the memory enters, late by default")
@@ -203,7 +205,9 @@ class _Translator:
         fusion = self.new.get("world_fusion") or self.present.get("world_fusion") or "late"
         for name, new in PREFIX_ONLY.items():
             if name in self.old and not fusion.startswith("prefix"):
-                raise UserError(f"{PREFIX}{name} is about a memory in the prefix, but it enters {fusion}: use {PREFIX}{new}")
+                raise UserError(
+                    f"{PREFIX}{name} is about a memory in the prefix, but it enters {fusion}: use {PREFIX}{new}"
+                )
             if name in self.old:
                 self.becomes(name, self.old[name], new)
 
@@ -234,8 +238,8 @@ class _Translator:
             return
         if not Path(self.old[name]).expanduser().is_dir():
             raise UserError(
-                f"{PREFIX}{name}={self.old[name]}: the checkpoint says itself which encoder it needs: download that one "
-                f"with `hf download` and give its folder as {PREFIX}world_encoder_path"
+                f"{PREFIX}{name}={self.old[name]}: the checkpoint says itself which encoder it needs: download that "
+                f"one with `hf download` and give its folder as {PREFIX}world_encoder_path"
             )
         self.becomes(name, self.old[name], "world_encoder_path")
 

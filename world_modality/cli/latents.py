@@ -105,7 +105,10 @@ def import_latents(file: Path, dataset: Path, output: Path, clips: Clips, check:
     with new_folder(output) as draft:
         work.write(draft, alignment, repair_starts=repair, facts=facts)
     repaired = ", the starts of episodes encoded anew" if repair else ""
-    return [f"latents      {output}: {len(work.rows)} frames, {work.source.given.dim} numbers each{repaired}", _next(output)]
+    return [
+        f"latents      {output}: {len(work.rows)} frames, {work.source.given.dim} numbers each{repaired}",
+        _next(output),
+    ]
 
 
 def _next(output: Path) -> str:

@@ -1,6 +1,6 @@
 """`lerobot-wm-train` and `lerobot-wm-eval`: LeRobot's own scripts, with this plugin present and LIBERO configured.
 
-For people who do not use the pipeline. Every flag of LeRobot's reaches LeRobot as it is, and the exit status is its own.
+For people who do not use the pipeline. LeRobot's own flags reach LeRobot as they are, and the exit status is its own.
 """
 
 from __future__ import annotations
@@ -53,10 +53,25 @@ def _train(arguments: list[str]) -> None:
     from world_modality.training.launch import durable
 
     with contextlib.ExitStack() as stack:
+        stack.enter_context(replaced(lerobot_train, "save_checkpoint", noting_versions(lerobot_train.save_checkpoint)))
         for name, hook in durable(lerobot_train, keep=None).items():
             stack.enter_context(replaced(lerobot_train, name, hook))
         stack.enter_context(command_line(arguments))
         lerobot_train.main()
+
+
+def noting_versions(save: Callable[..., None]) -> Callable[..., None]:
+    """LeRobot's ``save_checkpoint`` that also leaves word of what it was made with, for `wm inspect`."""
+    from world_modality.cli.inspect_checkpoint import PROVENANCE
+    from world_modality.store.files import write_json
+    from world_modality.store.machine import versions
+
+    def save_checkpoint(checkpoint_dir: Path, **rest: Any) -> None:
+        save(checkpoint_dir=checkpoint_dir, **rest)
+        note = {"made_by": "lerobot-wm-train", "versions": versions()}
+        write_json(checkpoint_dir / "pretrained_model" / PROVENANCE, note)
+
+    return save_checkpoint
 
 
 def _evaluate(arguments: list[str]) -> None:
@@ -110,13 +125,15 @@ def _require_readable(arguments: Sequence[str]) -> None:
 
     flags = policy_flags(arguments)
     own = sorted(name for name in flags if name.startswith("world_"))
-    if Path(flags.get("path", "")).is_dir() and "path" in flags:
-        if read_config(Path(flags["path"])).get("type") == "smolvla" and own:
-            raise UserError(
-                f"--policy.{own[0]}: {flags['path']} is a SmolVLA without world memory: start from it with "
-                "--policy.init_from_policy_path, or give it one with `wm convert`"
-            )
+    start = Path(flags["path"]) if "path" in flags else None
+    if start is not None and start.is_dir() and read_config(start)["type"] == "smolvla" and own:
+        raise UserError(
+            f"--policy.{own[0]}: {flags['path']} is a SmolVLA without world memory: start from it with "
+            "--policy.init_from_policy_path, or give it one with `wm convert`"
+        )
     if flags.get("type") == "smolvla_world":
+        if "pretrained_path" in flags:  # LeRobot would take its processors without asking the plugin
+            raise UserError("--policy.pretrained_path: start from it with --policy.init_from_policy_path instead")
         given = [f"--{name}={value}" for name, value in flags.items() if name != "type"]
         silent = io.StringIO()
         logging.disable(logging.WARNING)

@@ -101,7 +101,9 @@ def convert(
     latents: Annotated[Path | None, typer.Option(help="Folder of the training set's latents.")] = None,
     encoder: Annotated[str | None, typer.Option(help="Folder or hub id of the encoder that made them.")] = None,
     setting: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE, a field of the policy.")] = None,
-    to: Annotated[Literal["smolvla_world", "smolvla"], typer.Option(help="The type of policy to make.")] = "smolvla_world",
+    to: Annotated[
+        Literal["smolvla_world", "smolvla"], typer.Option(help="The type of policy to make.")
+    ] = "smolvla_world",
 ) -> None:
     """Give a SmolVLA checkpoint a world memory, or (--to smolvla) take it away again."""
     from world_modality.cli.convert import convert_checkpoint, strip_checkpoint
@@ -155,7 +157,9 @@ def import_latents(
     sample: Annotated[int, typer.Option(min=4, help="Frames to encode again and compare.")] = 64,
     seed: Annotated[int, typer.Option(help="Which frames.")] = 0,
     minimum_cosine: Annotated[float, typer.Option(min=0.5, max=1.0, help="That is taken for the same latent.")] = 0.98,
-    repair_starts: Annotated[bool, typer.Option(help="Encode the starts of episodes anew if they alone are wrong.")] = False,
+    repair_starts: Annotated[
+        bool, typer.Option(help="Encode the starts of episodes anew if they alone are wrong.")
+    ] = False,
 ) -> None:
     """Take over latents that someone else made, once a sample of them was encoded again and found in its rows."""
     from world_modality.cli.latents import Check, Clips, import_latents

@@ -19,7 +19,7 @@ OWN = "world_"  # how the names of the world memory's settings begin
 
 
 def policy_flags(arguments: Sequence[str]) -> dict[str, str]:
-    """The policy flags of a command line by name, ``--policy.NAME=VALUE`` or ``--policy.NAME VALUE``; the last counts."""
+    """A command line's policy flags by name, ``--policy.NAME=VALUE`` or ``--policy.NAME VALUE``; the last counts."""
     found: dict[str, str] = {}
     for place, argument in enumerate(arguments):
         if argument.startswith(POLICY_FLAG):

@@ -10,6 +10,7 @@ episode's first rows wrong and all others right.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +68,7 @@ def choose_frames(starts: Frames, ends: Frames, *, clip: int, count: int, seed: 
 def _spread(count: int, wanted: int, rng: np.random.Generator) -> list[int]:
     """``wanted`` of ``count`` episodes: one from each of as many equal stretches, the first and the last among them."""
     edges = np.linspace(0, count, wanted + 1).astype(int)
-    picked = [int(rng.integers(low, high)) for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    picked = [int(rng.integers(low, high)) for low, high in pairwise(edges.tolist())]
     picked[-1], picked[0] = count - 1, 0
     return picked
 
@@ -118,7 +119,7 @@ class Alignment:
         if self.offset == 0 and _enough(self.matched) and self._starts_are_right() and median >= self.minimum_cosine:
             return None
         if self.only_starts_fail():
-            return "its rows at the starts of episodes are wrong and all others right: clips reached into the episode before"
+            return "its rows at episodes' starts are wrong and all others right: clips reached into the episode before"
         away = self._displacements()
         if away.size:
             return self._moved(away)
@@ -133,8 +134,9 @@ class Alignment:
         """How many rows too late a latent was written, for each sampled row of which that can be told."""
         found = (self.located != self.sample.frames) & (self.best >= self.minimum_cosine)
         copied = ~self.matched & ~found & (self.twins >= 0)
-        late: Frames = np.where(found, self.located - self.sample.frames, self.sample.frames - self.twins)
-        return late[found | copied]
+        late = np.where(found, self.located - self.sample.frames, self.sample.frames - self.twins)
+        told: Frames = late[found | copied]
+        return told
 
     def _moved(self, away: Frames) -> str:
         values, counts = np.unique(away, return_counts=True)
@@ -194,4 +196,5 @@ def _directions(latents: NDArray[np.float16], centre: NDArray[np.float32]) -> ND
     """Unit vectors float32 [n, D] from ``centre`` to the latents; zero for a latent that lies on it."""
     away = latents.astype(np.float32) - centre
     length = np.linalg.norm(away, axis=1, keepdims=True)
-    return np.divide(away, length, out=np.zeros_like(away), where=length > 0)
+    directions: NDArray[np.float32] = np.divide(away, length, out=np.zeros_like(away), where=length > 0)
+    return directions

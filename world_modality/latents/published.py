@@ -31,8 +31,8 @@ def open_published(file: Path, *, frames: int, dim: int) -> NDArray[np.float16]:
         raise UserError(f"{file} holds {rows.dtype}, not float16: convert it only if you know what made it")
     if rows.shape != (frames, dim):
         raise UserError(
-            f"{file} is {list(rows.shape)}, but the dataset has {frames} frames and the encoder's latents {dim} numbers: "
-            "give the dataset and the encoder that it was made from"
+            f"{file} is {list(rows.shape)}, but the dataset has {frames} frames and the encoder's latents {dim} "
+            "numbers: give the dataset and the encoder that it was made from"
         )
     _require_latents(file, rows)
     return rows

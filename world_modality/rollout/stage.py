@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from world_modality.data.hub import ENCODER
 from world_modality.encoders.encoder import load_encoder
 from world_modality.encoders.online import HistoryEncoder
 from world_modality.errors import UserError

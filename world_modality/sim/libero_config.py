@@ -1,7 +1,7 @@
 """hf-libero's configuration file, and where LIBERO's assets are when LeRobot, not this library, makes the simulator.
 
-hf-libero asks on stdin if the file is missing, and ignores its entry ``assets``. The wrappers of LeRobot's scripts write
-the file if it is missing, and honour that entry, in this process and in those that LeRobot starts.
+hf-libero asks on stdin if the file is missing, and ignores its entry ``assets``. The wrappers of LeRobot's scripts
+write the file if it is missing, and honour that entry, in this process and in those that LeRobot starts.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def write_missing_config() -> Path | None:
         write_atomically(config_file(), config_text(libero_folder()).encode())
     except OSError as error:
         raise UserError(
-            f"LIBERO's configuration cannot be written to {config_file()} ({error.strerror}): set {CONFIG_VARIABLE} to a "
-            f"folder that can be written, or {SKIP_VARIABLE}=1 if you do not use LIBERO"
+            f"LIBERO's configuration cannot be written to {config_file()} ({error.strerror}): set {CONFIG_VARIABLE} to "
+            f"a folder that can be written, or {SKIP_VARIABLE}=1 if you do not use LIBERO"
         ) from error
     return config_file()
 

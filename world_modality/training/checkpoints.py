@@ -59,7 +59,8 @@ def saving_atomically(save: Callable[..., None], keep: int | None = KEEP) -> Cal
 
     def save_checkpoint(checkpoint_dir: Path, **rest: Any) -> None:
         partial = checkpoint_dir.with_name(checkpoint_dir.name + PARTIAL)
-        shutil.rmtree(partial, ignore_errors=True)
+        if partial.exists():  # of a training that was killed here
+            shutil.rmtree(partial)
         save(checkpoint_dir=partial, **rest)
         sync_tree(partial)
         replaced = checkpoint_dir.with_name(f"{checkpoint_dir.name}.replaced{PARTIAL}")
@@ -67,7 +68,8 @@ def saving_atomically(save: Callable[..., None], keep: int | None = KEEP) -> Cal
             checkpoint_dir.rename(replaced)
         partial.rename(checkpoint_dir)
         sync_folder(checkpoint_dir.parent)
-        shutil.rmtree(replaced, ignore_errors=True)
+        if replaced.exists():
+            shutil.rmtree(replaced)
         if keep is not None:
             for old in complete_checkpoints(checkpoint_dir.parent)[:-keep]:
                 discard(old)

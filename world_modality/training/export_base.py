@@ -27,6 +27,8 @@ def export(train_artifact: Path, provenance: Mapping[str, Any], target: Path = B
     Raises:
         UserError: the policy has world modules, its backbone is not packaged, or it is too large.
     """
+    from lerobot_policy_world_modality.strip import plain_config, write_plain_weights
+
     source = train_artifact / "pretrained_model"
     config = json.loads((source / "config.json").read_text())
     _require_exportable(source, config)

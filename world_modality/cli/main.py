@@ -154,7 +154,7 @@ def import_latents(
     frames: FramesOption = 4,
     image_size: SizeOption = None,
     dtype: DtypeOption = "float32",
-    sample: Annotated[int, typer.Option(min=4, help="Frames to encode again and compare.")] = 64,
+    sample: Annotated[int, typer.Option(min=8, help="Frames to encode again and compare.")] = 64,
     seed: Annotated[int, typer.Option(help="Which frames.")] = 0,
     minimum_cosine: Annotated[float, typer.Option(min=0.5, max=1.0, help="That is taken for the same latent.")] = 0.98,
     repair_starts: Annotated[

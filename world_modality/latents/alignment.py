@@ -21,6 +21,7 @@ from world_modality.study.seeds import keyed_seed
 Frames = NDArray[np.int64]
 PLACES = ("episode start", "middle", "episode end")
 PER_EPISODE = 4  # two starts, one middle, one end
+NEIGHBOURS = 8  # rows this close may resemble each other
 MINIMUM_SHARE = 0.98  # of the sampled frames have to match: all but one of 64
 
 
@@ -38,7 +39,7 @@ def choose_frames(starts: Frames, ends: Frames, *, clip: int, count: int, seed: 
     Args:
         starts, ends: global frame ranges [start, end) of the episodes, int64 [E].
         clip: m; a frame counts as at its episode's start if a clip that ends there would reach over the start.
-        count: wanted frames; at least 4.
+        count: wanted frames; at least 8.
         seed: which of them.
 
     The episodes are spread over the dataset, the first and the last among them. Each gives its first frame, another
@@ -50,7 +51,7 @@ def choose_frames(starts: Frames, ends: Frames, *, clip: int, count: int, seed: 
         chosen = np.concatenate([np.arange(start, end) for start, end in zip(starts, ends, strict=True)])
     else:
         rng = np.random.default_rng(keyed_seed("alignment", seed))
-        episodes = _spread(len(starts), min(len(starts), max(1, count // PER_EPISODE)), rng)
+        episodes = _spread(len(starts), min(len(starts), count // PER_EPISODE), rng)
         picked: set[int] = set()
         for episode in episodes:
             start, length, head = int(starts[episode]), int(lengths[episode]), int(early[episode])
@@ -110,8 +111,8 @@ class Alignment:
     def only_starts_fail(self) -> bool:
         """Whether every episode start is suspect and nothing else is."""
         at_start = self.sample.places == 0
-        rest_is_right = bool(_enough(self.matched[~at_start])) and self._median(~at_start) >= self.minimum_cosine
-        return (~at_start).any() and rest_is_right and not self._starts_are_right()
+        rest_is_right = _enough(self.matched[~at_start]) and self._median(~at_start) >= self.minimum_cosine
+        return self.offset == 0 and bool((~at_start).any()) and rest_is_right and not self._starts_are_right()
 
     def problem(self) -> str | None:
         """Why the file cannot be trusted, a clause for a sentence; None if it can."""
@@ -120,9 +121,9 @@ class Alignment:
             return None
         if self.only_starts_fail():
             return "its rows at episodes' starts are wrong and all others right: clips reached into the episode before"
-        away = self._displacements()
-        if away.size:
-            return self._moved(away)
+        moved = self._moved()
+        if moved is not None:
+            return moved
         if median >= self.minimum_cosine:
             return f"{int((~self.matched).sum())} of {len(self.own)} sampled frames do not match their rows, nor others"
         return (
@@ -130,22 +131,27 @@ class Alignment:
             "length or preprocessing made it"
         )
 
-    def _displacements(self) -> Frames:
-        """How many rows too late a latent was written, for each sampled row of which that can be told."""
+    def _displacements(self) -> tuple[Frames, Frames]:
+        """Sampled frames whose latents lie in other rows, and how many rows too late each was written."""
         found = (self.located != self.sample.frames) & (self.best >= self.minimum_cosine)
         copied = ~self.matched & ~found & (self.twins >= 0)
         late = np.where(found, self.located - self.sample.frames, self.sample.frames - self.twins)
-        told: Frames = late[found | copied]
-        return told
+        return self.sample.frames[found | copied], late[found | copied]
 
-    def _moved(self, away: Frames) -> str:
+    def _moved(self) -> str | None:
+        """Where rows lie that do not lie where they belong; None if that cannot be told."""
+        frames, away = self._displacements()
+        if not away.size:
+            return None
         values, counts = np.unique(away, return_counts=True)
         offset = int(values[counts.argmax()])
-        if counts.max() <= len(away) / 2:
+        first = int(frames[away == offset][0])
+        if counts.max() > (self.sample.frames >= first).sum() / 2:
+            side = "before" if offset > 0 else "after"
+            return f"from about row {first} on, its rows belong to the frames {abs(offset)} {side} them"
+        if np.median(np.abs(away)) > NEIGHBOURS:
             return f"{len(away)} of {len(self.own)} sampled frames have their latents in rows of other frames"
-        first = int(self.sample.frames[~self.matched | (self.located != self.sample.frames)][0])
-        side = "before" if offset > 0 else "after"
-        return f"from about row {first} on, its rows belong to the frames {abs(offset)} {side} them"
+        return None
 
     def _starts_are_right(self) -> bool:
         at_start = self.sample.places == 0

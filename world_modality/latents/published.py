@@ -25,7 +25,7 @@ def open_published(file: Path, *, frames: int, dim: int) -> NDArray[np.float16]:
     """
     try:
         rows: NDArray[np.float16] = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise UserError(f"{file} is not a .npy file that can be read ({error}): download it again") from error
     if rows.dtype != np.float16:
         raise UserError(f"{file} holds {rows.dtype}, not float16: convert it only if you know what made it")

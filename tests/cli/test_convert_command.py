@@ -41,7 +41,9 @@ def test_there_and_back(tiny: TinyWorld, tmp_path: Path) -> None:
     assert "prophet      T=3, K=8, N=1, 1 layers of width 32" in text
     assert "encoder      vjepa2 vjepa2-small embedded, m=2" in text
     assert "made by      wm convert" in text
-    assert f"made with    lerobot_policy_world_modality {version_of('lerobot_policy_world_modality')}, lerobot 0." in text
+    assert (
+        f"made with    lerobot_policy_world_modality {version_of('lerobot_policy_world_modality')}, lerobot 0." in text
+    )
     lines = strip_checkpoint(str(tmp_path / "world"), tmp_path / "plain")
     assert lines[1] == "acts as      the checkpoint with --policy.world_memory_mode_rollout=zero"
     base, back = (load_file(folder / "model.safetensors") for folder in (tiny.base, tmp_path / "plain"))

@@ -32,9 +32,7 @@ def check(rows: np.ndarray, count: int = 64, seed: int = 0, noise: float = 0.0, 
     return compare(encoded.astype(np.float16), rows, sample, minimum_cosine=0.98)
 
 
-@given(
-    st.lists(st.integers(1, 60), min_size=1, max_size=40), st.integers(1, 8), st.integers(8, 90), st.integers(0, 3)
-)
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=40), st.integers(1, 8), st.integers(8, 90), st.integers(0, 3))
 @settings(deadline=None)
 def test_the_sample_covers_what_goes_wrong(lengths: list[int], clip: int, count: int, seed: int) -> None:
     ends = np.cumsum(lengths)
@@ -161,9 +159,7 @@ def test_a_defect_in_a_share_of_rows_is_missed_as_seldom_as_the_docs_say(share: 
         rows[wrong] = walks(seed=3)[wrong]
         missed += check(rows, count=count, seed=seed).problem() is None
     allowed = int(count * 0.02)
-    expected = sum(
-        np.exp(_log_choose(count, k)) * share**k * (1 - share) ** (count - k) for k in range(allowed + 1)
-    )
+    expected = sum(np.exp(_log_choose(count, k)) * share**k * (1 - share) ** (count - k) for k in range(allowed + 1))
     assert missed / 60 <= expected + 0.08
 
 

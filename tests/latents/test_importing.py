@@ -1,4 +1,4 @@
-"""A file of latents beside the dataset and the encoder it is said to be from: the right one, and each way to be wrong."""
+"""A file of latents beside the dataset and encoder it is said to be from: the right one, and each way to be wrong."""
 
 from __future__ import annotations
 

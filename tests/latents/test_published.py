@@ -84,16 +84,16 @@ def test_each_defect_has_its_own_sentence(
 
 def test_what_is_no_array_is_told(tmp_path: Path) -> None:
     file = tmp_path / "latents.npy"
-    with pytest.raises(UserError, match="is not a .npy file that can be read"):
+    with pytest.raises(UserError, match=r"is not a \.npy file that can be read"):
         open_published(file, frames=FRAMES, dim=DIM)
     for content in (b"", b"version https://git-lfs.github.com/spec/v1\n"):
         file.write_bytes(content)
-        with pytest.raises(UserError, match="is not a .npy file that can be read"):
+        with pytest.raises(UserError, match=r"is not a \.npy file that can be read"):
             open_published(file, frames=FRAMES, dim=DIM)
     np.save(file, np.array([{}], dtype=object))
-    with pytest.raises(UserError, match="is not a .npy file that can be read"):
+    with pytest.raises(UserError, match=r"is not a \.npy file that can be read"):
         open_published(file, frames=FRAMES, dim=DIM)
     save(tmp_path, rows())
     file.write_bytes(file.read_bytes()[:-10])
-    with pytest.raises(UserError, match="is not a .npy file that can be read"):
+    with pytest.raises(UserError, match=r"is not a \.npy file that can be read"):
         open_published(file, frames=FRAMES, dim=DIM)

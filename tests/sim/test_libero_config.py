@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -21,7 +22,11 @@ from world_modality.sim.libero_config import (
     write_missing_config,
 )
 
-TELL = "import libero.libero as l; print(l.get_libero_path('bddl_files')); print(sorted(l.get_default_path_dict().items()))"
+TELL = """\
+import libero.libero as libero
+print(libero.get_libero_path("bddl_files"))
+print(sorted(libero.get_default_path_dict().items()))
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +55,7 @@ def test_with_the_file_libero_asks_nothing_and_without_it_does(tmp_path: Path) -
     assert folder == ours["bddl_files"]
     assert len(list(Path(folder).glob("libero_spatial/*.bddl"))) == 10
     # The file is the one that hf-libero would have written itself.
-    theirs = {key: os.path.normpath(path) for key, path in eval(own)}
+    theirs = {key: os.path.normpath(path) for key, path in ast.literal_eval(own)}
     assert {key: os.path.normpath(path) for key, path in ours.items()} == theirs
 
 

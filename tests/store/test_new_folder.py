@@ -23,9 +23,13 @@ def test_it_appears_when_it_is_full(tmp_path: Path) -> None:
 
 
 def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), new_folder(tmp_path / "result") as draft:
-        (draft / "a").write_text("1")
-        raise ZeroDivisionError
+    def fail() -> None:
+        with new_folder(tmp_path / "result") as draft:
+            (draft / "a").write_text("1")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -51,10 +55,15 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 
 def test_one_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
     target = tmp_path / "result"
-    with pytest.raises(OSError, match="not empty"), new_folder(target) as draft:
-        (draft / "a").write_text("ours")
-        target.mkdir()
-        (target / "a").write_text("theirs")
+
+    def fill() -> None:
+        with new_folder(target) as draft:
+            (draft / "a").write_text("ours")
+            target.mkdir()
+            (target / "a").write_text("theirs")
+
+    with pytest.raises(OSError, match="not empty"):
+        fill()
     assert (target / "a").read_text() == "theirs"
     assert [path.name for path in tmp_path.iterdir()] == ["result"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import os
 import subprocess
 import sys
@@ -104,3 +105,38 @@ def test_the_variable_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv(ASSETS_VARIABLE, str(tmp_path))
     with pytest.raises(UserError, match="is no LIBERO asset folder"):
         asset_folder()
+
+
+WORKER = """\
+import multiprocessing
+from world_modality.sim.libero_config import configure_workers
+
+def tell(queue):
+    import sys
+    import libero.libero as libero
+    queue.put((libero._assets_path_cache, "robosuite.macros_private" in sys.modules))
+
+if __name__ == "__main__":
+    configure_workers()
+    context = multiprocessing.get_context("forkserver")
+    queue = context.Queue()
+    process = context.Process(target=tell, args=(queue,))
+    process.start()
+    print(*queue.get(timeout=60))
+    process.join()
+"""
+
+
+def test_processes_of_the_fork_server_begin_with_the_users_assets(tmp_path: Path) -> None:
+    (tmp_path / "worker.py").write_text(WORKER)
+    write_missing_config()
+    environment = os.environ | {ASSETS_VARIABLE: "embedded", "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, str(tmp_path / "worker.py")]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert result.stdout == f"{EMBEDDED} True\n", result.stderr
+
+
+def test_lerobot_makes_its_simulators_in_such_processes() -> None:
+    from lerobot.envs.utils import _LazyAsyncVectorEnv
+
+    assert 'context="forkserver"' in inspect.getsource(_LazyAsyncVectorEnv._ensure)

@@ -30,6 +30,8 @@ class SmolVLAWorldConfig(SmolVLAConfig):  # type: ignore[misc]  # LeRobot is not
     Raises UserError for a value that makes no sense.
     """
 
+    push_to_hub: bool = False  # LeRobot's own default uploads every trained policy
+
     # What the memory holds. Rollout: "" means the same as in training.
     world_memory_mode_train: str = "pred"
     world_memory_mode_rollout: str = ""

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
+from world_modality.data.hub import ENCODER
 from world_modality.encoders.online import HistoryEncoder
 from world_modality.errors import UserError
-from world_modality.store.files import folder_digest
 
 Frames = npt.NDArray[np.uint8]
 
@@ -42,7 +42,7 @@ def open_encoder(config: SmolVLAWorldConfig, device: str) -> HistoryEncoder:
             f"world_encoder_path: '{config.world_encoder_path}' is no folder; give the one that holds {spec.name}, "
             "as in --policy.world_encoder_path=FOLDER"
         )
-    if config.world_encoder_digest not in ("", folder_digest(folder)):
+    if config.world_encoder_digest not in ("", ENCODER.digest(folder)):
         raise UserError(
             f"world_encoder_path: {folder} does not hold the encoder that the checkpoint was trained with "
             f"(content {config.world_encoder_digest}); give that encoder's folder"

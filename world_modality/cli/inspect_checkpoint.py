@@ -10,8 +10,9 @@ from typing import Any
 
 from world_modality.errors import UserError
 from world_modality.store.layout import StageFolder
-from world_modality.store.record import read_record
+from world_modality.store.record import Record, read_record
 
+PROVENANCE = "provenance.json"  # this package's note on a checkpoint that no stage made
 WORLD = "world."  # how the names of the world modules' tensors begin
 
 
@@ -95,13 +96,58 @@ def _scalars(path: Path, names: list[str]) -> list[float]:
 
 
 def _origin(checkpoint: Path) -> list[str]:
-    """Which sealed stage it is the result of, if it lies in a results tree."""
+    """How it was made, as far as the files around it tell: a sealed stage, LeRobot's notes, this package's."""
     for folder in (checkpoint, *checkpoint.resolve().parents[:3]):
         record = read_record(StageFolder(folder).done)
         if record is not None:
-            versions = ", ".join(f"{package} {version}" for package, version in record.versions.items())
             return [
                 f"stage        {record.label} ({record.stage}/{record.key}), sealed {record.sealed_at}",
-                f"made with    {versions}",
+                *_stage_training(record),
+                f"made with    {_versions(record.versions)}",
             ]
-    return []
+    notes = _json(checkpoint / PROVENANCE)
+    lines = [*_lerobot_training(checkpoint)]
+    if "made_by" in notes:
+        origin = f" from {notes['from']}" if "from" in notes else ""
+        lines.append(f"made by      {notes['made_by']}{origin}")
+    return [*lines, f"made with    {_versions(notes['versions'])}"] if "versions" in notes else lines
+
+
+def _stage_training(record: Record) -> list[str]:
+    """What a sealed training says of itself."""
+    optim = record.spec.get("optim")
+    if not optim:
+        return []
+    seconds = f", {record.facts['seconds_per_step']} s a step" if "seconds_per_step" in record.facts else ""
+    return [
+        f"training     {optim['steps']} steps of {optim['batch_size']}, learning rate {optim['lr']:g}, seed "
+        f"{record.spec['seed']}, on {record.facts.get('device', 'an unknown device')}{seconds}",
+        f"made from    {', '.join(f'{source.role} {source.key}' for source in record.upstream)}",
+    ]
+
+
+def _lerobot_training(checkpoint: Path) -> list[str]:
+    """What LeRobot notes beside the checkpoints of a training."""
+    config = _json(checkpoint / "train_config.json")
+    if not config:
+        return []
+    step = _json(checkpoint.parent / "training_state" / "training_step.json").get("step")
+    done = f"step {step} of {config['steps']}" if step else f"{config['steps']} steps"
+    dataset, start = config.get("dataset") or {}, (config.get("policy") or {}).get("pretrained_path")
+    return [
+        f"training     {done} of {config['batch_size']}, seed {config['seed']}, dataset {dataset.get('repo_id')}",
+        *([f"started from {start}"] if start else []),
+    ]
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """A JSON object that may not be there."""
+    try:
+        value = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _versions(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{package} {version}" for package, version in versions.items())

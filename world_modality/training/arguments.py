@@ -111,9 +111,9 @@ def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def command_line(arguments: list[str]) -> Iterator[None]:
+def command_line(arguments: list[str], program: str = "lerobot-train") -> Iterator[None]:
     """LeRobot reads ``sys.argv`` in several places; meanwhile it holds ``arguments``."""
-    with replaced(sys, "argv", ["lerobot-train", *arguments]):
+    with replaced(sys, "argv", [program, *arguments]):
         yield
 
 

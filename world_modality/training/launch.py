@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from world_modality.training.arguments import command_line, replaced
-from world_modality.training.checkpoints import SaveClock, Saving, saving_atomically
+from world_modality.training.checkpoints import KEEP, SaveClock, Saving, pointing_atomically, saving_atomically
 from world_modality.training.frames import MEMORY_SHARE, Shrink, keep_frames_in_memory
 from world_modality.training.memory_budget import available_memory
 from world_modality.training.metrics import Line, MetricsLog, log_interval
@@ -86,16 +86,29 @@ class Hooks:
             self.log.more = optimizer.gradient_norms
             return optimizer, scheduler
 
+        lasting = durable(script, self.saving.keep)
         return {
-            "EpisodeAwareSampler": endless(script.EpisodeAwareSampler),
-            "compute_sampler_state": sampler_state,
+            **lasting,
             "init_logging": init_logging,
             "inside_slurm": lambda: True,
             "make_optimizer_and_scheduler": make_optimizer_and_scheduler,
             "make_train_eval_datasets": make_train_eval_datasets,
-            "save_checkpoint": clock.timed(saving_atomically(script.save_checkpoint, self.saving.keep)),
+            "save_checkpoint": clock.timed(lasting["save_checkpoint"]),
             "should_save_checkpoint": should_save_checkpoint,
         }
+
+
+def durable(script: Any, keep: int | None = KEEP) -> dict[str, Callable[..., Any]]:
+    """The hooks that let any training of LeRobot's go on after a crash as if nothing had happened, by name.
+
+    ``keep`` is how many checkpoints are kept, None for all.
+    """
+    return {
+        "EpisodeAwareSampler": endless(script.EpisodeAwareSampler),
+        "compute_sampler_state": sampler_state,
+        "save_checkpoint": saving_atomically(script.save_checkpoint, keep),
+        "update_last_checkpoint": pointing_atomically(script.update_last_checkpoint),
+    }
 
 
 def process_count() -> int:

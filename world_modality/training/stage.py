@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from world_modality.errors import UserError
-from world_modality.store.files import write_json
+from world_modality.store.files import sync_tree, write_json
 from world_modality.store.stage import Facts, StageContext
 from world_modality.study.arms import require_equal
 from world_modality.study.specs import TrainSpec, latents_role
 from world_modality.training import checkpoints
 from world_modality.training.arguments import Places, device_name, fresh_arguments, resolve, resume_arguments
-from world_modality.training.checkpoints import Saving, kept_checkpoints, recover, require_finite, sync_tree
+from world_modality.training.checkpoints import Saving, kept_checkpoints, recover, require_finite
 from world_modality.training.compare_arms import ARM_FILE, describe_arm, memory_keys
 from world_modality.training.launch import Job, run_here, torch_threads
 from world_modality.training.metrics import Line, read_metrics, rewind, summarise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -14,8 +15,10 @@ import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
+from support.killed_training import REPOSITORY, run_cells
 from support.tiny_cell import build_inputs, cell_context, train_spec
 
+from lerobot_policy_world_modality.modeling_smolvla_world import SmolVLAWorldPolicy
 from world_modality.errors import UserError
 from world_modality.training import stage
 from world_modality.training.checkpoints import Saving, complete_checkpoints
@@ -123,6 +126,25 @@ def test_more_processes_than_gpus_are_refused(tmp_path: Path, monkeypatch: pytes
         run_in_processes(job, tmp_path / "processes", "cuda", lambda _: None)
 
 
+def test_buffers_that_are_equal_everywhere_are_not_sent_before_every_step(inputs: Inputs, tmp_path: Path) -> None:
+    start = tmp_path / "start"
+    stage._convert(train_spec("pred"), cell_context(tmp_path, inputs, memory="pred"), start)
+    policy = SmolVLAWorldPolicy.from_pretrained(start)
+    assert "_ddp_params_and_buffers_to_ignore" in inspect.getsource(torch.nn.parallel.DistributedDataParallel.__init__)
+    assert set(policy._ddp_params_and_buffers_to_ignore) == {
+        name for name, _ in policy.named_buffers() if name.startswith("world.")
+    }
+
+
+@pytest.mark.slow
+def test_zero_memory_trains_two_processes_to_the_very_weights_of_no_memory(tmp_path: Path) -> None:
+    """A sum of two terms has no order."""
+    cells = "disabled:late:2", "zero:late:2"
+    run_cells(tmp_path, *cells, steps=8, kills=0)
+    plain, zero = (weights(tmp_path / cell / "peaceful" / "artifact") for cell in cells)
+    assert all(torch.equal(plain[name], zero[name]) for name in plain)
+
+
 SMALL_STAGE = """
 import sys
 from pathlib import Path
@@ -131,15 +153,21 @@ from world_modality.training import checkpoints, stage
 stage.SAVE_SECONDS, checkpoints.WORK_PER_SAVE = 0.0, 0
 root = Path(sys.argv[1])
 inputs = {role: (root / role,) for role in ("policy", "dataset", "latents", "encoder")}
-stage.run(train_spec("pred", steps=2000).model_copy(update={"processes": 2}), cell_context(root, inputs, memory="pred"))
+stage.run(train_spec("pred", steps=199).model_copy(update={"processes": 2}), cell_context(root, inputs, memory="pred"))
 """
 
 
-def start_stage(root: Path) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
+def start_stage(root: Path) -> tuple[subprocess.Popen[bytes], list[psutil.Process]]:
     """A process that runs a stage of two processes, and what it has started: torchrun and the two of them."""
-    process = subprocess.Popen([sys.executable, "-c", SMALL_STAGE, str(root)], stderr=subprocess.PIPE, text=True)
-    lines = root / "artifact" / "metrics.jsonl"
-    while not (lines.is_file() and lines.read_text().count("\n") >= 3):
+    search = os.pathsep.join((str(REPOSITORY), str(REPOSITORY / "tests")))
+    with (root / "log.txt").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-c", SMALL_STAGE, str(root)],
+            env={**os.environ, "PYTHONPATH": search},
+            stdout=log,
+            stderr=log,
+        )
+    while not complete_checkpoints(root / "work" / "run" / "checkpoints"):
         assert process.poll() is None
         time.sleep(0.1)
     family = psutil.Process(process.pid).children(recursive=True)
@@ -165,9 +193,9 @@ def test_whatever_is_killed_nothing_is_left_and_the_stage_says_why(tmp_path: Pat
     victims[victim].kill()
     _, alive = psutil.wait_procs([psutil.Process(process.pid), *family], timeout=20)
     assert not alive
-    _, text = process.communicate()
+    process.wait()
     if said is not None:
-        assert f"UserError: training: {said}" in text
+        assert f"UserError: training: {said}" in (tmp_path / "log.txt").read_text()
     assert complete_checkpoints(tmp_path / "work" / "run" / "checkpoints")
 
 

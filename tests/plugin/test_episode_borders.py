@@ -11,7 +11,7 @@ from support.tiny_policy import CONTEXT, HORIZON, TinyWorld
 def test_no_history_and_no_future_leaves_its_episode(tiny: TinyWorld) -> None:
     lookup = tiny.policy("pred")._latents
     episodes = [int(episode) for episode in tiny.dataset.hf_dataset["episode_index"]]
-    rows = lookup.cache.rows(torch.arange(len(episodes)).numpy())
+    rows = lookup.latents.rows(torch.arange(len(episodes)).numpy())
     frames = {row.tobytes(): frame for frame, row in enumerate(rows)}
     assert len(frames) == len(episodes)  # so that a latent tells its frame
     window = lookup.window(torch.arange(len(episodes)), CONTEXT, HORIZON)

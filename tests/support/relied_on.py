@@ -228,7 +228,39 @@ SIMULATOR: Table = {
     },
 }
 
-RELIED_ON: Table = {**PLUGIN, **POLICIES, **TRAINING, **DATA, **SIMULATOR}
+ALONE: Table = {
+    "lerobot_policy_world_modality/strip.py": {
+        CONFIG: "class",
+        POLICY: "class",
+    },
+    "world_modality/cli/lerobot_scripts.py": {
+        "lerobot.configs.parser:parse_arg": "(arg_name, args=None)",
+        "lerobot.scripts:lerobot_eval": "module",
+        "lerobot.scripts:lerobot_train": "module",
+    },
+    "world_modality/sim/libero_config.py": {"libero:libero": "module"},
+}
+
+JUDGED: Table = {
+    "world_modality/training/bench_conditions.py": {"lerobot.scripts:lerobot_train": "module"},
+    "world_modality/training/demonstrated.py": {
+        "lerobot.policies.factory:make_pre_post_processors": (
+            "(policy_cfg, pretrained_path=None, pretrained_revision=None, **kwargs)"
+        ),
+        "lerobot.processor.converters:create_transition": (
+            "(observation=None, action=None, reward=0.0, done=False, truncated=False, info=None, "
+            "complementary_data=None)"
+        ),
+        "lerobot.processor:NormalizerProcessorStep": "class",
+        "lerobot.processor:TransitionKey": "class",
+    },
+    "world_modality/training/prophet.py": {"lerobot.configs:PreTrainedConfig": "class"},
+    "world_modality/training/statistics.py": {
+        "lerobot.datasets.compute_stats:get_feature_stats": "(array, axis, keepdims, quantile_list=None)",
+    },
+}
+
+RELIED_ON: Table = {**PLUGIN, **POLICIES, **TRAINING, **DATA, **SIMULATOR, **ALONE, **JUDGED}
 
 POLICY_PARTS = {  # at their path below a policy of LeRobot's: their type
     "config.image_features": "dict",

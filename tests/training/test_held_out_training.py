@@ -83,7 +83,7 @@ def test_units_are_those_of_the_episodes_that_are_trained_on(cells: dict[str, di
     found = start_statistics(artifact / "pretrained_model")["action"]
     np.testing.assert_allclose(found["mean"], actions.mean(0), atol=1e-6)
     np.testing.assert_allclose(found["std"], actions.std(0), atol=1e-6)
-    latents = np.load(inputs["latents"][0] / "latents.npy").astype(np.float64)
+    latents = np.load(inputs["latents_image"][0] / "latents.npy").astype(np.float64)
     np.testing.assert_allclose(weights(artifact)["world.standardiser.mean"], latents[TRAINED].mean(0), atol=1e-6)
     np.testing.assert_allclose(weights(artifact)["world.standardiser.scale"], latents[TRAINED].std(0), atol=1e-6)
     assert np.abs(latents.mean(0) - latents[TRAINED].mean(0)).max() > 1e-3
@@ -91,13 +91,13 @@ def test_units_are_those_of_the_episodes_that_are_trained_on(cells: dict[str, di
 
 def test_held_out_latents_leave_no_trace_in_the_weights(inputs: Inputs, tmp_path: Path) -> None:
     """Mode shuffle also reads donors; the checkpoint takes some along."""
-    shutil.copytree(inputs["latents"][0], tmp_path / "latents")
+    shutil.copytree(inputs["latents_image"][0], tmp_path / "latents")
     other = np.load(tmp_path / "latents" / "latents.npy")
     other[TRAINED.stop :] = 1000
     np.save(tmp_path / "latents" / "latents.npy", other)
     found = []
-    for name, latents in (("one", inputs["latents"]), ("other", (tmp_path / "latents",))):
-        context = cell_context(tmp_path / name, {**inputs, "latents": latents}, memory="shuffle")
+    for name, latents in (("one", inputs["latents_image"]), ("other", (tmp_path / "latents",))):
+        context = cell_context(tmp_path / name, {**inputs, "latents_image": latents}, memory="shuffle")
         stage.run(spec_of("shuffle", steps=3), context)
         found.append(weights(context.artifact))
     assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])

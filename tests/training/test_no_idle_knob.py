@@ -37,7 +37,7 @@ def resolved(inputs: Inputs, tmp_path_factory: pytest.TempPathFactory) -> Callab
     """What LeRobot makes of a spec."""
     root = tmp_path_factory.mktemp("knobs")
     stage._convert(train_spec("pred"), cell_context(root, inputs, memory="pred"), root / "start")
-    places = Places(root / "start", inputs["dataset"][0], root / "run", inputs["latents"][0])
+    places = Places(root / "start", inputs["dataset"][0], root / "run", inputs["latents_image"])
     return cache(lambda spec: resolve(fresh_arguments(spec, places, 1)))
 
 

@@ -40,12 +40,11 @@ def encode_latents(dataset: Path, output: Path, clips: Clips, cores: int) -> lis
     Raises:
         UserError: ``output`` exists, the work of another encoding is in the way, or dataset and encoder do not fit.
     """
+    _require_new(output)
     from world_modality.data.episodes import dataset_fingerprint
     from world_modality.latents.stage import run
     from world_modality.store.stage import StageContext
 
-    if output.exists():
-        raise UserError(f"{output} exists already and is never overwritten: name a new folder, or remove that one")
     given = clips.given()
     spec = LatentsSpec(encoder=given.spec, camera=clips.camera, dtype="float16")
     work = output.with_name(f"{output.name}.work")
@@ -84,12 +83,11 @@ def import_latents(file: Path, dataset: Path, output: Path, clips: Clips, check:
     Raises:
         UserError: ``output`` exists, or the file is not what it is said to be.
     """
+    _require_new(output)
     import torch
 
     from world_modality.latents.importing import Import, Source
 
-    if output.exists():
-        raise UserError(f"{output} exists already and is never overwritten: name a new folder, or remove that one")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     work = Import(Source(file, dataset, clips.camera, clips.given()), device)
     alignment = work.check(
@@ -109,6 +107,12 @@ def import_latents(file: Path, dataset: Path, output: Path, clips: Clips, check:
         f"latents      {output}: {len(work.rows)} frames, {work.source.given.dim} numbers each{repaired}",
         _next(output),
     ]
+
+
+def _require_new(output: Path) -> None:
+    """UserError if there is something already, told before hours of work."""
+    if output.exists():
+        raise UserError(f"{output} exists already and is never overwritten: name a new folder, or remove that one")
 
 
 def _next(output: Path) -> str:

@@ -88,7 +88,7 @@ def _converted(source: str, flags: Mapping[str, str], root: Path) -> Path:
         try:
             with new_folder(target) as draft:
                 convert(folder, draft, latents=latents, encoder=encoder, **settings)
-        except OSError:
+        except (OSError, UserError):
             if not target.is_dir():  # else another process of this training was faster
                 raise
     return target

@@ -20,7 +20,10 @@ UNREAD = {"disabled", "zero", "aux_only"}  # modes whose memory the policy does 
 ARMS = [(mode, "late") for mode in sorted(MODES)] + [("pred", fusion) for fusion in FUSIONS if fusion != "late"]
 
 
-@pytest.fixture(scope="module", params=["float32", "bfloat16 weights", "bfloat16 autocast"])
+AUTOCAST = pytest.param("bfloat16 autocast", marks=pytest.mark.slow)  # the longest of the three, and the least used
+
+
+@pytest.fixture(scope="module", params=["float32", "bfloat16 weights", AUTOCAST])
 def precision(
     request: pytest.FixtureRequest, tiny: TinyWorld, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[TinyWorld, Any]]:

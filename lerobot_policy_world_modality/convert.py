@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,8 @@ from lerobot_policy_world_modality.modeling_smolvla_world import STEP, SmolVLAWo
 from lerobot_policy_world_modality.settings import require_settings
 from world_modality.data.hub import ENCODER
 from world_modality.errors import UserError
-from world_modality.latents.cache import DESCRIPTION
-from world_modality.latents.reader import LatentCache, open_latents
+from world_modality.latents.joint import JointLatents, open_joint
+from world_modality.latents.reader import read_description
 from world_modality.memory.randomness import borrowed_generator
 
 PROCESSOR_FILES = ("policy_preprocessor*", "policy_postprocessor*")
@@ -37,7 +38,7 @@ def convert(
     source: Path,
     target: Path,
     *,
-    latents: Path | None = None,
+    latents: Path | Sequence[Path] = (),
     encoder: Path | None = None,
     **settings: Any,
 ) -> Conversion:
@@ -46,7 +47,8 @@ def convert(
     Args:
         source: folder with config.json, model.safetensors and the processors.
         target: folder to write; files of an earlier attempt are replaced.
-        latents: the training set's latents; with world modules they give width, encoder and statistics.
+        latents: folders of the training set's latents, one per camera in the order of ``world_cameras``; with world
+            modules they give width, encoder and statistics.
         encoder: folder of the encoder, whose content's digest is noted so that a rollout can tell it from another.
         settings: fields of :class:`SmolVLAWorldConfig` to set; all others are the source's.
 
@@ -54,10 +56,11 @@ def convert(
         UserError: the source is no such checkpoint, a setting does not exist, or the weights do not fit.
     """
     config = _world_config(source, settings)
-    cache = _adopt(config, latents, encoder)
+    joint = _adopt(config, (latents,) if isinstance(latents, Path) else tuple(latents), encoder)
     policy = _build(config)
-    if policy.world is not None and cache is not None:
-        policy.world.standardiser.fit(cache.statistics.mean, cache.statistics.factor)
+    if policy.world is not None and joint is not None:
+        statistics = joint.statistics()
+        policy.world.standardiser.fit(statistics.mean, statistics.factor)
     conversion = _load_base(policy, source)
     target.mkdir(parents=True, exist_ok=True)
     copy_processors(source, target)
@@ -110,18 +113,16 @@ def _world_config(source: Path, settings: dict[str, Any]) -> SmolVLAWorldConfig:
     return SmolVLAWorldConfig(**{**inherited, **own, **settings})
 
 
-def _adopt(config: SmolVLAWorldConfig, latents: Path | None, encoder: Path | None) -> LatentCache | None:
+def _adopt(config: SmolVLAWorldConfig, latents: tuple[Path, ...], encoder: Path | None) -> JointLatents | None:
     if not config.train_mode.needs_world:
         return None
     if encoder is not None:
         config.world_encoder_digest = ENCODER.digest(encoder)
-    if latents is None:
+    if not latents:
         return None
-    description = latents / DESCRIPTION
-    frames = json.loads(description.read_text())["frames"] if description.is_file() else 0
-    cache = open_latents(latents, frames=frames)
-    config.adopt_latents(cache)
-    return cache
+    joint = open_joint(latents, frames=read_description(latents[0])["frames"])
+    config.adopt_latents(joint)
+    return joint
 
 
 def _build(config: SmolVLAWorldConfig) -> SmolVLAWorldPolicy:

@@ -34,7 +34,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_there_and_back(tiny: TinyWorld, tmp_path: Path) -> None:
-    lines = convert_checkpoint(str(tiny.base), tmp_path / "world", "pred", tiny.latents, None, SMALL)
+    lines = convert_checkpoint(str(tiny.base), tmp_path / "world", "pred", tiny.folders, None, SMALL)
     assert lines[0].startswith(f"checkpoint   {tmp_path / 'world'}: ")
     text = "\n".join(inspect_lines(tmp_path / "world"))
     assert "memory       trained with pred" in text
@@ -64,14 +64,14 @@ def test_an_encoder_that_made_the_latents_is_noted(tiny: TinyWorld, encoder: Pat
     wide = tmp_path / "wide"
     build_embedded_encoder(encoder_spec(), wide)
     with pytest.raises(UserError, match=f"of width 128 .* but the latents .* a vjepa2 of width {LATENT_DIM}"):
-        convert_checkpoint(str(tiny.base), tmp_path / "world", "pred", latents, str(wide), SMALL)
+        convert_checkpoint(str(tiny.base), tmp_path / "world", "pred", [latents], str(wide), SMALL)
     fitting = tmp_path / "fitting"
     fitting.mkdir()
     for file in encoder.iterdir():
         (fitting / file.name).write_bytes(file.read_bytes())
     config = json.loads((fitting / "config.json").read_text())
     (fitting / "config.json").write_text(json.dumps(config | {"hidden_size": LATENT_DIM}))
-    convert_checkpoint(str(tiny.base), tmp_path / "world", "pred", latents, str(fitting), SMALL)
+    convert_checkpoint(str(tiny.base), tmp_path / "world", "pred", [latents], str(fitting), SMALL)
     noted = json.loads((tmp_path / "world" / "config.json").read_text())["world_encoder_digest"]
     assert noted == CONTENT.digest(fitting)
     (fitting / "README.md").write_text("a note beside the model changes nothing")
@@ -79,12 +79,12 @@ def test_an_encoder_that_made_the_latents_is_noted(tiny: TinyWorld, encoder: Pat
     description["encoder"] |= {"source": "folder", "name": "folder", "revision": "0" * 16}
     (latents / "latents.json").write_text(json.dumps(description))
     with pytest.raises(UserError, match=f"with content {noted}, but .* with content {'0' * 16}"):
-        convert_checkpoint(str(tiny.base), tmp_path / "other", "pred", latents, str(fitting), SMALL)
+        convert_checkpoint(str(tiny.base), tmp_path / "other", "pred", [latents], str(fitting), SMALL)
 
 
 MISUSES: dict[str, tuple[dict[str, Any], str]] = {
     "no mode": ({"memory": "predicted"}, "'predicted' is not a memory mode"),
-    "no latents": ({"latents": None}, "--memory pred needs to know the latents"),
+    "no latents": ({"latents": []}, "--memory pred needs to know the latents"),
     "latents without use": ({"memory": "disabled"}, "--memory disabled has no world modules"),
     "mode twice": ({"settings": ["world_memory_mode_train=zero"]}, "give it as --memory"),
     "no value": ({"settings": ["world_context"]}, "give a setting as NAME=VALUE"),
@@ -93,7 +93,7 @@ MISUSES: dict[str, tuple[dict[str, Any], str]] = {
     "wrong number": ({"settings": ["world_context=0"]}, "world_context must be at least 1"),
     "no folder": ({"source": "nowhere"}, "is no folder, and no repository"),
     "empty source": ({"source": "."}, "is not a LeRobot checkpoint"),
-    "no latents there": ({"latents": Path()}, "lacks latents.npy"),
+    "no latents there": ({"latents": [Path()]}, "lacks latents.npy"),
     "no encoder there": ({"encoder": "nowhere"}, "is no folder, and no repository"),
     "no model in it": ({"encoder": "."}, "holds no encoder"),
     "width disagrees": ({"settings": ["world_latent_dim=7"]}, "world_latent_dim is 7 but the latents have 12"),
@@ -111,7 +111,7 @@ def test_misuse_is_told_and_leaves_nothing(
         "source": str(tiny.base),
         "output": tmp_path / "world",
         "memory": "pred",
-        "latents": tiny.latents,
+        "latents": tiny.folders,
         "encoder": None,
         "settings": SMALL,
     }
@@ -133,7 +133,7 @@ def test_nothing_is_overwritten(tiny: TinyWorld, tmp_path: Path) -> None:
 
 def test_a_checkpoint_with_world_modules_is_not_converted_twice(tiny: TinyWorld, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="with memory mode 'zero'"):
-        convert_checkpoint(str(tiny.checkpoint("zero")), tmp_path / "world", "pred", tiny.latents, None, [])
+        convert_checkpoint(str(tiny.checkpoint("zero")), tmp_path / "world", "pred", tiny.folders, None, [])
 
 
 def test_a_namesake_of_another_program_is_told(tiny: TinyWorld, tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_a_namesake_of_another_program_is_told(tiny: TinyWorld, tmp_path: Path) 
         json.dumps(config | {"type": "smolvla_world", "context_frames": 4, "future_offset": 8})
     )
     for call in (
-        lambda: convert_checkpoint(str(tmp_path), tmp_path / "world", "pred", tiny.latents, None, []),
+        lambda: convert_checkpoint(str(tmp_path), tmp_path / "world", "pred", tiny.folders, None, []),
         lambda: strip_checkpoint(str(tmp_path), tmp_path / "plain"),
     ):
         with pytest.raises(UserError, match=r"\(context_frames, future_offset\): it was made by another program"):

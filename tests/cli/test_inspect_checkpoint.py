@@ -23,7 +23,15 @@ def test_a_checkpoint_tells_its_memory_encoder_and_gates(tiny: TinyWorld) -> Non
     assert "memory       trained with pred, rolled out with pred, fusion layers" in text
     assert "prophet      T=3, K=4, N=1, 1 layers of width 32, changes, loss weight 0.2" in text
     assert "encoder      vjepa2 vjepa2-small embedded, m=2, 32 px, mean pooling, float32" in text
+    assert "latents      12 numbers of camera image\n" in text
     assert "gates        0.4621, 0.4621" in text
+    both = inspect_lines(tiny.with_wrist().checkpoint("pred"))
+    assert "latents      24 numbers of cameras image and image2" in both
+
+
+def test_a_prophet_that_is_told_the_noisy_actions_says_so(tiny: TinyWorld) -> None:
+    lines = inspect_lines(tiny.checkpoint("pred", world_actions=True))
+    assert any(line.endswith("loss weight 0.2, told the noisy actions") for line in lines)
 
 
 def test_a_base_policy_has_no_memory(tiny: TinyWorld) -> None:

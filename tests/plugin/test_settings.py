@@ -13,7 +13,7 @@ TEXTS = {
     "world_context": "3",
     "world_lambda": "1e-3",
     "world_delta": "false",
-    "world_camera": "image2",
+    "world_cameras": "image2",
     "world_encoder_name": "123",
     "world_latents": "a folder",
     "num_steps": "4",

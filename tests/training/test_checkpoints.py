@@ -5,10 +5,14 @@ from typing import Any
 
 import pytest
 
+from world_modality.errors import UserError
 from world_modality.training import checkpoints
 from world_modality.training.checkpoints import (
+    KEEP_VARIABLE,
     SaveClock,
+    Saving,
     complete_checkpoints,
+    kept_checkpoints,
     pointing_atomically,
     recover,
     saving_atomically,
@@ -27,10 +31,13 @@ def save(checkpoint_dir: Path, step: int, crash: bool = False) -> None:
     (checkpoint_dir / "training_state").write_text(str(step))
 
 
-def test_only_the_newest_are_kept(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("keep", "kept"), [(1, ["000100"]), (2, ["000010", "000100"]), (9, ["000008", "000009", "000010", "000100"])]
+)
+def test_only_the_newest_are_kept(tmp_path: Path, keep: int, kept: list[str]) -> None:
     for step in (8, 9, 10, 100):
-        saving_atomically(save)(checkpoint_dir=tmp_path / f"{step:06d}", step=step)
-    assert [path.name for path in complete_checkpoints(tmp_path)] == ["000010", "000100"]
+        saving_atomically(save, keep)(checkpoint_dir=tmp_path / f"{step:06d}", step=step)
+    assert [path.name for path in complete_checkpoints(tmp_path)] == kept
     newest = recover(tmp_path)
     assert newest is not None
     assert (newest / "training_state").read_text() == "100"
@@ -110,9 +117,20 @@ def test_nothing_to_recover(tmp_path: Path) -> None:
     assert recover(tmp_path) is None
 
 
+def test_the_environment_says_how_many_are_kept() -> None:
+    assert kept_checkpoints({}) == 2
+    assert kept_checkpoints({KEEP_VARIABLE: "7"}) == 7
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "two", "1.5", ""])
+def test_no_checkpoint_at_all_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match=f"^{KEEP_VARIABLE} is '{text}': set it to .* at least 1$"):
+        kept_checkpoints({KEEP_VARIABLE: text})
+
+
 def test_clock_is_due_after_its_seconds_or_when_saving_is_dear() -> None:
     now = [0.0]
-    clock = SaveClock(10, clock=lambda: now[0])
+    clock = SaveClock(Saving(seconds=10), clock=lambda: now[0])
 
     def slow(**_: Any) -> None:
         now[0] += 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -16,7 +15,7 @@ from world_modality.store.hub import find_folder
 
 
 def convert_checkpoint(
-    source: str, output: Path, memory: str, latents: Path | None, encoder: str | None, settings: Sequence[str]
+    source: str, output: Path, memory: str, latents: Sequence[Path], encoder: str | None, settings: Sequence[str]
 ) -> list[str]:
     """Write the ``smolvla_world`` checkpoint ``output``, whole or not at all; lines that say what it is.
 
@@ -24,7 +23,7 @@ def convert_checkpoint(
         source: folder, hub id or hub id@revision of a SmolVLA.
         output: new folder.
         memory: what the memory holds in training.
-        latents: folder of the training set's latents.
+        latents: folders of the training set's latents, one per camera that the memory is to know, in that order.
         encoder: folder or hub id of the encoder that made them, for rollouts to tell it from others.
         settings: ``NAME=VALUE`` of further fields of the policy.
 
@@ -34,6 +33,7 @@ def convert_checkpoint(
     from lerobot_policy_world_modality.convert import convert
     from lerobot_policy_world_modality.settings import read_settings
     from world_modality.data.hub import POLICY
+    from world_modality.latents.reader import camera_of
     from world_modality.memory.modes import find_mode
 
     needs_world = find_mode(memory).needs_world
@@ -44,11 +44,13 @@ def convert_checkpoint(
         raise UserError(
             f"--memory {memory} has no world modules: drop --latents and --encoder, or choose another memory"
         )
-    if needs_world and latents is None and "world_latent_dim" not in values:
+    if needs_world and not latents and "world_latent_dim" not in values:
         raise UserError(
             f"--memory {memory} needs to know the latents: give the folder of the training set's as --latents, or at "
             "least how many numbers one has as --set world_latent_dim=D"
         )
+    if latents and "world_cameras" not in values:
+        values["world_cameras"] = ",".join(camera_of(each) for each in latents)
     folder, commit = find_folder(source, patterns=POLICY.patterns)
     encoder_folder = None if encoder is None else _fitting_encoder(encoder, latents, values)
     with new_folder(output) as draft:
@@ -90,32 +92,27 @@ def _pairs(settings: Sequence[str]) -> list[tuple[str, str]]:
     return [(name, value) for name, _, value in pairs]
 
 
-def _fitting_encoder(name: str, latents: Path | None, values: dict[str, Any]) -> Path:
+def _fitting_encoder(name: str, latents: Sequence[Path], values: dict[str, Any]) -> Path:
     """The encoder's folder; UserError if it cannot have made the latents."""
     from world_modality.data.hub import ENCODER
     from world_modality.encoders.given import read_model_config
-    from world_modality.latents.cache import DESCRIPTION
+    from world_modality.latents.reader import read_description
 
     folder, commit = find_folder(name, patterns=ENCODER.patterns)
     config = read_model_config(folder)
-    if latents is None:
+    if not latents:
         if "world_encoder_kind" not in values:
             raise UserError("--encoder: without --latents nothing says how it encodes: give --latents too")
         return folder
-    try:
-        description = json.loads((latents / DESCRIPTION).read_text())
-        made_by, dim = description["encoder"], int(description["dim"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"--latents: {latents} holds no latents ({error}): give a folder that has {DESCRIPTION}"
-        ) from error
+    description = read_description(latents[0])  # the others' must be equal, which ``convert`` requires
+    made_by, dim = description["encoder"], int(description["dim"])
     content = commit if made_by["source"] == "hub" and commit else ENCODER.digest(folder)
     pinned = {"hub": commit is not None, "folder": True, "embedded": False}[made_by["source"]]
     fits = str(config["model_type"]).startswith(made_by["kind"]) and int(config["hidden_size"]) == dim
     if not fits or (pinned and made_by["revision"] != content):
         raise UserError(
             f"--encoder: {folder} is a {config['model_type']} of width {config['hidden_size']} with content {content}, "
-            f"but the latents in {latents} were made by a {made_by['kind']} of width {dim}"
+            f"but the latents in {latents[0]} were made by a {made_by['kind']} of width {dim}"
             + (f" with content {made_by['revision']}" if pinned else "")
             + ": give that encoder"
         )

@@ -67,8 +67,9 @@ def _world(config: Mapping[str, Any], tensors: Mapping[str, Mapping[str, Any]], 
         f"memory       trained with {mode}, rolled out with {rollout}, fusion {config['world_fusion']}",
         f"prophet      T={config['world_context']}, K={config['world_horizon']}, N={config['world_hypotheses']}, "
         f"{config['world_prophet_layers']} layers of width {config['world_prophet_width']}, "
-        f"{'changes' if config['world_delta'] else 'latents'}, loss weight {config['world_lambda']}",
-        f"latents      {config['world_latent_dim']} numbers of camera {config['world_camera']}",
+        f"{'changes' if config['world_delta'] else 'latents'}, loss weight {config['world_lambda']}"
+        + (", told the noisy actions" if config.get("world_actions") else ""),
+        f"latents      {config['world_latent_dim']} numbers of {_cameras(config['world_cameras'].split(','))}",
     ]
     if config.get("world_encoder_kind"):
         version = config["world_encoder_revision"] or config["world_encoder_source"]
@@ -81,6 +82,10 @@ def _world(config: Mapping[str, Any], tensors: Mapping[str, Mapping[str, Any]], 
     gates = [name for name in tensors if name.startswith(WORLD) and name.endswith("gate")]
     values = ", ".join(f"{math.tanh(value):.4f}" for value in _scalars(checkpoint / "model.safetensors", gates))
     return [*lines, f"gates        {values}"]
+
+
+def _cameras(names: list[str]) -> str:
+    return f"camera{'s' * (len(names) > 1)} {' and '.join(names)}"
 
 
 def _scalars(path: Path, names: list[str]) -> list[float]:

@@ -98,7 +98,9 @@ def convert(
     checkpoint: Annotated[str, typer.Argument(help="Folder, hub id or hub id@revision.")],
     output: Annotated[Path, typer.Argument(help="New folder.")],
     memory: Annotated[str, typer.Option(help="What the world memory holds in training.")] = "pred",
-    latents: Annotated[Path | None, typer.Option(help="Folder of the training set's latents.")] = None,
+    latents: Annotated[
+        list[Path] | None, typer.Option(help="Folder of the training set's latents; once per camera, in order.")
+    ] = None,
     encoder: Annotated[str | None, typer.Option(help="Folder or hub id of the encoder that made them.")] = None,
     setting: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE, a field of the policy.")] = None,
     to: Annotated[
@@ -113,7 +115,7 @@ def convert(
             raise UserError("--to smolvla takes the world memory away: drop --latents, --encoder and --set")
         lines = strip_checkpoint(checkpoint, output)
     else:
-        lines = convert_checkpoint(checkpoint, output, memory, latents, encoder, setting or [])
+        lines = convert_checkpoint(checkpoint, output, memory, latents or [], encoder, setting or [])
     print("\n".join(lines))
 
 

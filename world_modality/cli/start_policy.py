@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from world_modality.errors import UserError
 from world_modality.store.files import file_digest, new_folder
@@ -72,11 +72,13 @@ def _converted(source: str, flags: Mapping[str, str], root: Path) -> Path:
     folder, _ = find_folder(source, patterns=POLICY.patterns)
     settings = {"world_memory_mode_train": "pred", **read_settings(flags.items())}
     # Places on this machine stay on the command line, and out of the checkpoint.
-    latents, encoder = (_place(settings.pop(name, "")) for name in ("world_latents", "world_encoder_path"))
+    latents = [Path(each).expanduser() for each in settings.pop("world_latents", "").split(os.pathsep) if each]
+    encoder = settings.pop("world_encoder_path", "")
+    encoder = Path(encoder).expanduser() if encoder else None
     identity = {
         "source": POLICY.digest(folder),
         "settings": settings,
-        "latents": [] if latents is None else sorted(_digests(latents)),
+        "latents": [sorted(_digests(each)) for each in latents],
         "encoder": "" if encoder is None else ENCODER.digest(encoder),
         "library": source_digest(),
     }
@@ -90,10 +92,6 @@ def _converted(source: str, flags: Mapping[str, str], root: Path) -> Path:
             if not target.is_dir():  # else another process of this training was faster
                 raise
     return target
-
-
-def _place(text: Any) -> Path | None:
-    return Path(text).expanduser() if text else None
 
 
 def _digests(latents: Path) -> Iterable[str]:

@@ -91,11 +91,11 @@ def _history(spec: RolloutSpec, context: StageContext, policy: ChunkPolicy, devi
         raise UserError(f"{folder.parent} is not a sealed encoder; run the study again, which makes what is missing.")
     encoder_spec = EncoderSpec.model_validate(record.spec)
     config = policy.config
-    config.require_encoder(encoder_spec, config.world_camera)
+    config.require_encoder(encoder_spec)
     if config.world_encoder_digest not in ("", ENCODER.digest(folder)):
         raise UserError(
             f"{folder} does not hold the weights of the encoder the checkpoint was trained with; verify it."
         )
     encoder = HistoryEncoder(load_encoder(encoder_spec, folder, device), config.world_context)
     delay = find_mode(spec.memory).delay * config.world_horizon
-    return LatentHistory(encoder, config.world_camera, delay)
+    return LatentHistory(encoder, config.cameras, delay)

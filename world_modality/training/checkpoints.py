@@ -1,19 +1,46 @@
-"""LeRobot's checkpoints, made atomic: a folder that bears a step's number is complete and on the disk."""
+"""LeRobot's checkpoints, made atomic: a folder that bears a step's number is complete and on the disk.
+
+When one is saved and how many are kept cannot change a result, so neither is in a study: see :class:`Saving`.
+"""
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel, ConfigDict
 
 from world_modality.errors import UserError
 from world_modality.store.files import sync_folder, sync_tree
 
-KEEP = 2
+KEEP_VARIABLE = "WORLD_MODALITY_KEEP_CHECKPOINTS"
+KEEP = 2  # where the variable does not say otherwise
 PARTIAL = ".partial"
 WORK_PER_SAVE = 20  # time trained for each second that saving takes, at least
+
+
+class Saving(BaseModel):
+    """When a training saves a checkpoint, and how many it keeps."""
+
+    model_config = ConfigDict(frozen=True)
+
+    seconds: float
+    """Of training between two checkpoints."""
+    work_per_save: float = WORK_PER_SAVE
+    """Seconds of training for each second that saving took, at least."""
+    keep: int = KEEP
+    """The newest so many are kept, at least 1. While one is being written, there is one more on the disk."""
+
+
+def kept_checkpoints(environment: Mapping[str, str]) -> int:
+    """How many checkpoints the environment asks to keep; UserError if that is no whole number from 1 on."""
+    text = environment.get(KEEP_VARIABLE, str(KEEP))
+    if not text.isdecimal() or int(text) < 1:
+        raise UserError(f"{KEEP_VARIABLE} is '{text}': set it to how many checkpoints to keep, at least 1")
+    return int(text)
 
 
 def complete_checkpoints(root: Path) -> list[Path]:
@@ -99,19 +126,16 @@ def pointing_atomically(point: Callable[[Path], Path]) -> Callable[[Path], Path]
 
 
 class SaveClock:
-    """Says when to save: after ``seconds`` of training, or later if saving takes long.
+    """Says when to save: after ``saving.seconds`` of training, or later if saving takes long."""
 
-    When a checkpoint is taken cannot change the result, so the machine's pace may decide it.
-    """
-
-    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._seconds, self._clock = seconds, clock
+    def __init__(self, saving: Saving, clock: Callable[[], float] = time.monotonic) -> None:
+        self._saving, self._clock = saving, clock
         self._resumed_work = clock()
         self._cost = 0.0
 
     def due(self) -> bool:
         """Whether enough work would be lost by now."""
-        return self._clock() - self._resumed_work >= max(self._seconds, WORK_PER_SAVE * self._cost)
+        return self._clock() - self._resumed_work >= max(self._saving.seconds, self._saving.work_per_save * self._cost)
 
     def timed(self, save: Callable[..., None]) -> Callable[..., None]:
         """``save``, with its duration noted."""

@@ -57,9 +57,12 @@ def choose_frames(starts: Frames, ends: Frames, *, clip: int, count: int, seed: 
             start, length, head = int(starts[episode]), int(lengths[episode]), int(early[episode])
             picked |= {start, start + int(rng.integers(head)), start + length - 1}
             picked.add(start + int(rng.integers(min(head, length - 1), length)))
-        rest = np.setdiff1d(np.concatenate([np.arange(starts[e], ends[e]) for e in episodes]), list(picked))
-        more = rng.permutation(rest)[: max(0, count - len(picked))]
-        chosen = np.array(sorted({*picked, *more.tolist()}), np.int64)
+        more: list[int] = []  # where episodes are few: their other starts, then what lies between
+        for low, high in ((starts, starts + early), (starts + early, ends)):
+            rest = np.setdiff1d(np.concatenate([np.arange(low[e], high[e]) for e in episodes]), list(picked))
+            more += rng.permutation(rest).tolist()
+        more = more[: max(0, count - len(picked))]
+        chosen = np.array(sorted({*picked, *more}), np.int64)
     episode_of = np.searchsorted(starts, chosen, side="right") - 1
     time = chosen - starts[episode_of]
     places = np.where(time < early[episode_of], 0, np.where(time == lengths[episode_of] - 1, 2, 1))

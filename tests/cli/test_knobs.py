@@ -140,6 +140,7 @@ def test_what_they_become_exists_here() -> None:
     assert "aux_only" in MODES
 
 
+@pytest.mark.defect("B15")
 def test_both_ways_to_give_a_value_and_the_last_one_counts() -> None:
     given = ["--policy.context_frames", "3", "--steps", "5", "--policy.future_offset=2", "--policy.context_frames=4"]
     assert translate(given, training=True).arguments == [
@@ -215,6 +216,7 @@ def test_an_encoder_in_a_folder_keeps_its_place(tmp_path: Path) -> None:
 WORD = st.text("abcdefgh_.-={}[]\"':, 0123456789", min_size=1, max_size=12)
 
 
+@pytest.mark.defect("B15")
 @given(st.lists(st.one_of(WORD, WORD.map(lambda word: f"--{word}"), WORD.map(lambda word: f"--policy.{word}"))))
 def test_everything_else_passes_unchanged(arguments: list[str]) -> None:
     given = [each for each in arguments if each.removeprefix("--policy.").partition("=")[0] not in KNOWN]

@@ -196,6 +196,7 @@ def test_help_is_lerobots_with_a_word_ahead(
         assert "--policy.world_fusion" in text
 
 
+@pytest.mark.defect("B15")
 def test_other_policies_and_their_flags_reach_lerobot_untouched(monkeypatch: pytest.MonkeyPatch) -> None:
     given = ["--policy.type=act", '--rename_map={"a b": "c"}', "--policy.path", "x", "--policy.n_obs_steps", "1"]
     monkeypatch.setenv(SKIP_VARIABLE, "1")

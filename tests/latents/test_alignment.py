@@ -93,6 +93,7 @@ def test_a_shift_by_one_is_seen_even_where_little_moves() -> None:
     assert found.problem() == "from about row 0 on, its rows belong to the frames 1 before them"
 
 
+@pytest.mark.defect("B2")
 @pytest.mark.parametrize("done", [400, 1000, 1500, 2000])
 def test_a_making_that_was_resumed_at_the_wrong_frame_is_named(done: int) -> None:
     """Rows from ``done`` on hold the latents of frames 0, 1, ...: some latents are then in the file twice, some not."""

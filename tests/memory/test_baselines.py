@@ -83,6 +83,7 @@ def design(world: World, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
     return tuple(np.array(part, np.float32).astype(np.float64) for part in zip(*rows, strict=True))
 
 
+@pytest.mark.defect("W4")
 @settings(max_examples=25, deadline=None)
 @given(
     lengths=st.lists(st.integers(1, 14), min_size=2, max_size=5).filter(lambda sizes: max(sizes) > 1),

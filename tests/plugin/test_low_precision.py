@@ -43,6 +43,7 @@ def test_the_world_modules_are_of_32_bits_beside_a_base_of_16(world: TinyWorld, 
     assert any("lm_expert" in name for name in rounded(policy))
 
 
+@pytest.mark.defect("B6")
 def test_gate_and_world_weights_move_by_less_than_bfloat16_could_tell(world: TinyWorld, trained: Training) -> None:
     before, after = (dict(each.world.named_parameters()) for each in (world.policy("pred", **RATES), trained.policy))
     gate = after["fusion.injector.gate"]
@@ -53,6 +54,7 @@ def test_gate_and_world_weights_move_by_less_than_bfloat16_could_tell(world: Tin
     assert still <= idle, still
 
 
+@pytest.mark.defect("B6")
 def test_the_bases_weights_move_in_their_masters_where_rounding_would_hold_them(
     world: TinyWorld, trained: Training
 ) -> None:

@@ -27,27 +27,31 @@ class Footprint:
     gradients: int
     moments: int
     masters: int
+    update: int
+    """Of an optimiser step alone: what it holds while it runs."""
 
     @property
     def total(self) -> int:
-        """Their sum."""
-        return self.weights + self.gradients + self.moments + self.masters
+        """Their sum, which is held during an optimiser step."""
+        return self.weights + self.gradients + self.moments + self.masters + self.update
 
 
 def footprint(numbers: Iterable[Numbers], *, masters: bool) -> Footprint:
     """What weights, gradients and AdamW take.
 
     A gradient is as wide as its weight, and AdamW keeps two moments per trained weight, as wide as the weight. With
-    ``masters`` a trained weight narrower than float32 also has a float32 copy that AdamW updates, and its moments are
-    float32.
+    ``masters`` a trained weight narrower than float32 also has a float32 copy that AdamW updates, with float32 moments
+    and, during a step, a float32 gradient.
     """
     kinds = list(numbers)
     trained = [kind for kind in kinds if kind.trained]
+    copies = sum(kind.count * FULL for kind in trained if masters and kind.width < FULL)
     return Footprint(
         weights=sum(kind.count * kind.width for kind in kinds),
         gradients=sum(kind.count * kind.width for kind in trained),
         moments=sum(2 * kind.count * (max(kind.width, FULL) if masters else kind.width) for kind in trained),
-        masters=sum(kind.count * FULL for kind in trained if masters and kind.width < FULL),
+        masters=copies,
+        update=copies,
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.tiny_checkpoints import ENCODER, plain_checkpoint, world_checkpoint
+from support.tiny_checkpoints import ENCODER, plain_checkpoint, seal_encoder, world_checkpoint
 from support.toy_results import ToyResults
 
 from world_modality.encoders.embedded import build_embedded_encoder
@@ -46,9 +46,13 @@ def tree(tmp_path_factory):
     root = tmp_path_factory.mktemp("results")
     plain = plain_checkpoint(root / "plain")
     toy = ToyResults(root)
-    for mode in ("disabled", "zero", "pred"):
-        folder = toy._seal("train", mode, mode, 1.0, [])
-        see_pictures_of(world_checkpoint(folder / "pretrained_model", plain, mode), 64)
+    both = ("image", "image2")
+    for name, mode, cameras in (
+        *((mode, mode, ("image",)) for mode in ("disabled", "zero", "pred")),
+        ("both", "pred", both),
+    ):
+        folder = toy._seal("train", name, mode, 1.0, [])
+        see_pictures_of(world_checkpoint(folder / "pretrained_model", plain, mode, cameras=cameras), 64)
     build_embedded_encoder(ENCODER, seal_encoder(toy, ENCODER))
     return root
 
@@ -60,13 +64,6 @@ def see_pictures_of(checkpoint, size):
         if feature["type"] == "VISUAL":
             feature["shape"] = [3, size, size]
     (checkpoint / "config.json").write_text(json.dumps(config))
-
-
-def seal_encoder(toy, spec):
-    folder = toy._seal("encoder", "encoder", "encoder", 1.0, [])
-    record = json.loads((folder.parent / "DONE.json").read_text()) | {"spec": spec.model_dump(mode="json")}
-    (folder.parent / "DONE.json").write_text(json.dumps(record))
-    return folder
 
 
 @pytest.fixture
@@ -126,6 +123,9 @@ def test_predicted_memory_acts_and_renders_its_window_alone(roll):
     (again,), repeated = roll("pred", "pred", name="E2-again")
     assert repeated == course
     assert again == record
+    _, course = roll("both", "pred", name="both")
+    renders = [entry[1] for entry in course if entry[0] == "render"]
+    assert renders.count("image") == renders.count("image2") == 3 + 4 + 4
 
 
 def test_a_unit_does_not_depend_on_those_before_it(roll):

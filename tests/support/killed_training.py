@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from support.tiny_cell import WORLD, build_inputs, cell_context, train_spec
+from support.tiny_cell import ROLES, WORLD, build_inputs, cell_context, train_spec
 
 from world_modality.errors import UserError
 from world_modality.store.orphans import end_with_parent
@@ -74,7 +74,7 @@ class Cell:
         spec = train_spec(memory, steps=steps).model_copy(update={"processes": self.processes})
         if memory != "disabled":
             spec = spec.model_copy(update={"world": WORLD.model_copy(update={"fusion": fusion})})
-        inputs = {role: (root / role,) for role in ("policy", "dataset", "latents", "encoder")}
+        inputs = {role: (root / role,) for role in ROLES}
         stage.run(spec, cell_context(out, inputs, memory=memory))
 
 

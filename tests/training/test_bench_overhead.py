@@ -83,8 +83,10 @@ def test_it_measures_every_condition(tmp_path: Path) -> None:
     build_inputs(tmp_path, size=256)
     names = tmp_path / "results" / "by-name" / study.study
     names.mkdir(parents=True)
-    for role in ("policy", "dataset", "latents", "encoder"):
+    for role in ("policy", "dataset", "encoder"):
         (names / role).symlink_to(tmp_path / role)
+    (names / "latents").mkdir()
+    (names / "latents" / "image").symlink_to(tmp_path / "latents_image")
     command = [sys.executable, "-m", "world_modality.training.bench_overhead", "--rounds", "2", "--steps", "2"]
     run = subprocess.run(
         [*command, "--study", str(tmp_path / "study.yaml"), "--results", str(tmp_path / "results")],

@@ -13,6 +13,7 @@ from world_modality.training.checkpoints import (
     Saving,
     complete_checkpoints,
     kept_checkpoints,
+    pointing_atomically,
     recover,
     saving_atomically,
 )
@@ -51,6 +52,45 @@ def test_a_crash_while_saving_leaves_the_checkpoint_before(tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["000001"]
     atomically(checkpoint_dir=tmp_path / "000002", step=2)
     assert recover(tmp_path) == tmp_path / "000002"
+
+
+def test_all_are_kept_if_wanted(tmp_path: Path) -> None:
+    for step in (1, 2, 3, 4):
+        saving_atomically(save, keep=None)(checkpoint_dir=tmp_path / f"{step:06d}", step=step)
+    assert len(complete_checkpoints(tmp_path)) == 4
+
+
+def test_a_training_that_went_on_from_an_older_checkpoint_replaces_newer_ones(tmp_path: Path) -> None:
+    atomically = saving_atomically(save)
+    atomically(checkpoint_dir=tmp_path / "000002", step=2)
+    with pytest.raises(Crash):
+        atomically(checkpoint_dir=tmp_path / "000002", step=3, crash=True)
+    assert (tmp_path / "000002" / "training_state").read_text() == "2"
+    atomically(checkpoint_dir=tmp_path / "000002", step=4)
+    assert (tmp_path / "000002" / "training_state").read_text() == "4"
+    assert [path.name for path in tmp_path.iterdir()] == ["000002"]
+
+
+def test_the_link_to_the_last_checkpoint_leads_somewhere_at_every_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lerobot.common.train_utils import update_last_checkpoint
+
+    seen: list[str] = []
+
+    def watched(checkpoint_dir: Path) -> Path:
+        link = tmp_path / "last"
+        seen.append(link.resolve(strict=True).name if link.is_symlink() else "none yet")
+        result: Path = update_last_checkpoint(checkpoint_dir)
+        seen.append(link.resolve(strict=True).name if link.is_symlink() else "none yet")
+        return result
+
+    for name in ("000001", "000002"):
+        (tmp_path / name).mkdir()
+        assert pointing_atomically(watched)(tmp_path / name) == tmp_path / "last"
+    assert seen == ["none yet", "none yet", "000001", "000001"]
+    assert (tmp_path / "last").resolve() == tmp_path / "000002"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["000001", "000002", "last"]
 
 
 def test_a_crash_while_deleting_leaves_nothing_that_looks_complete(

@@ -34,6 +34,7 @@ CALLS = {  # in a training of 3 steps with a log line at each and no time to sav
     "make_train_eval_datasets": 1,
     "save_checkpoint": 1,
     "should_save_checkpoint": 3,
+    "update_last_checkpoint": 1,
 }
 
 
@@ -70,6 +71,7 @@ def test_hooked_functions_take_the_arguments_that_lerobot_gives() -> None:
         "total_steps",
     ]
     assert "checkpoint_dir" in inspect.signature(lerobot_train.save_checkpoint).parameters
+    assert list(inspect.signature(lerobot_train.update_last_checkpoint).parameters) == ["checkpoint_dir"]
     assert list(inspect.signature(lerobot_train.make_train_eval_datasets).parameters) == ["cfg"]
     theirs = inspect.signature(lerobot_train.compute_sampler_state)
     assert list(inspect.signature(sampler_state).parameters) == list(theirs.parameters)
@@ -80,7 +82,7 @@ def test_resolved_configuration_is_complete_and_repeatable(inputs: Inputs, tmp_p
     spec = train_spec("disabled", steps=7, seed=3)
     start = tmp_path / "start"
     stage._convert(spec, cell_context(tmp_path, inputs, memory="disabled"), start)
-    arguments = fresh_arguments(spec, Places(start, inputs["dataset"][0], tmp_path / "run", None), 2)
+    arguments = fresh_arguments(spec, Places(start, inputs["dataset"][0], tmp_path / "run", ()), 2)
     first, again = resolve(arguments), resolve(arguments)
     assert {**first, "output_dir": ""} == {**again, "output_dir": ""}
     assert first["steps"] == 7

@@ -152,7 +152,7 @@ from support.tiny_cell import cell_context, train_spec
 from world_modality.training import checkpoints, stage
 stage.SAVE_SECONDS, checkpoints.WORK_PER_SAVE = 0.0, 0
 root = Path(sys.argv[1])
-inputs = {role: (root / role,) for role in ("policy", "dataset", "latents", "encoder")}
+inputs = {role: (root / role,) for role in ("policy", "dataset", "latents_image", "latents_image2", "encoder")}
 stage.run(train_spec("pred", steps=199).model_copy(update={"processes": 2}), cell_context(root, inputs, memory="pred"))
 """
 
@@ -214,7 +214,7 @@ def lerobot_train(root: Path, processes: int, start: Path, inputs: Inputs) -> di
     settings = {
         "policy.path": start,
         "policy.push_to_hub": "false",
-        "policy.world_latents": inputs["latents"][0],
+        "policy.world_latents": inputs["latents_image"][0],
         "dataset.repo_id": "local/tiny",
         "dataset.root": inputs["dataset"][0],
         "dataset.use_imagenet_stats": "false",

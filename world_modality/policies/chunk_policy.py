@@ -52,7 +52,7 @@ class ChunkPolicy:
             observation: pictures uint8 [H, W, 3] as in the dataset, and the state float32 [8].
             task: the instruction.
             seed: of the flow-matching noise; the same seed gives the same noise in every arm and on every device.
-            world_history: latents float32 [T, D] that end at this observation, if the memory mode reads them.
+            world_history: latents float32 [T, W] that end at this observation, if the memory mode reads them.
 
         ValueError when they are missing although it does.
         """

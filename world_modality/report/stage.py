@@ -6,6 +6,7 @@ from world_modality.report.arms import check_arms
 from world_modality.report.curves import curve_panels
 from world_modality.report.files import to_csv, to_json, to_markdown
 from world_modality.report.page import to_html
+from world_modality.report.prophet import prophet_panels, prophet_table, read_judgements
 from world_modality.report.provenance import describe, lineage
 from world_modality.report.results import load_results
 from world_modality.report.table import build_table
@@ -23,12 +24,17 @@ def run(spec: ReportSpec, context: StageContext) -> Facts:
     rollouts, trainings = context.inputs["rollout"], context.inputs["train"]
     results = load_results(spec, rollouts)
     sealed = lineage([*rollouts, *trainings])
-    table = {**build_table(spec, results, check_arms(trainings)), **describe(sealed)}
+    judgements = read_judgements(results, trainings)
+    table = {
+        **build_table(spec, results, check_arms(trainings)),
+        "prophet": prophet_table(judgements),
+        **describe(sealed),
+    }
     pages = {
         "table.md": to_markdown(table),
         "table.csv": to_csv(table),
         "table.json": to_json(table),
-        "report.html": to_html(table, curve_panels(results, trainings)),
+        "report.html": to_html(table, curve_panels(results, trainings), prophet_panels(judgements)),
     }
     for name, content in pages.items():
         write_atomically(context.artifact / name, content.encode())

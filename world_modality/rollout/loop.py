@@ -68,8 +68,8 @@ class History(Protocol):
     """The latents behind a replan; see ``world_modality.rollout.history``."""
 
     @property
-    def camera(self) -> Camera:
-        """The camera whose frames are encoded."""
+    def cameras(self) -> tuple[Camera, ...]:
+        """The cameras whose frames are encoded."""
 
     def begin(self) -> None:
         """Forget the last unit."""
@@ -77,11 +77,11 @@ class History(Protocol):
     def wants(self, step: int, replan_step: int) -> bool:
         """Whether the frame of ``step`` lies in the window of the replan at ``replan_step``."""
 
-    def add(self, step: int, frame: Frame) -> None:
-        """Keep a frame."""
+    def add(self, step: int, frames: Mapping[Camera, Frame]) -> None:
+        """Keep a step's frames, one per camera."""
 
     def latents(self, step: int) -> NDArray[np.float32]:
-        """Latents float32 [T, D] of the window that ends at ``step``."""
+        """Latents float32 [T, W] of the window that ends at ``step``."""
 
 
 class SimulatorCrashError(Exception):
@@ -139,8 +139,8 @@ def run_unit(
                 return Outcome(success, step, replans)
             if history is not None and step < replan_step < horizon and history.wants(step, replan_step):
                 with _simulating():
-                    frame = world.render(history.camera)
-                history.add(step, frame)
+                    frames = {camera: world.render(camera) for camera in history.cameras}
+                history.add(step, frames)
     return Outcome(False, step, replans)
 
 
@@ -150,7 +150,7 @@ def _plan(world: World, planner: Planner, history: History | None, step: int, se
         view = world.observe()
     latents = None
     if history is not None:
-        history.add(step, view.images[history.camera])
+        history.add(step, {camera: view.images[camera] for camera in history.cameras})
         latents = history.latents(step)
     chunk = planner.predict(view, world.language, seed, latents)
     if not np.isfinite(chunk).all():

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from world_modality.data.hub import ENCODER
 from world_modality.encoders.encoder import load_encoder
 from world_modality.encoders.online import HistoryEncoder
 from world_modality.errors import UserError
@@ -17,7 +18,6 @@ from world_modality.rollout.loop import World
 from world_modality.rollout.records import Journal
 from world_modality.sim.assets import open_assets
 from world_modality.sim.environment import Environment
-from world_modality.store.files import folder_digest
 from world_modality.store.layout import StageFolder
 from world_modality.store.machine import versions
 from world_modality.store.record import read_record
@@ -91,11 +91,11 @@ def _history(spec: RolloutSpec, context: StageContext, policy: ChunkPolicy, devi
         raise UserError(f"{folder.parent} is not a sealed encoder; run the study again, which makes what is missing.")
     encoder_spec = EncoderSpec.model_validate(record.spec)
     config = policy.config
-    config.require_encoder(encoder_spec, config.world_camera)
-    if config.world_encoder_digest not in ("", folder_digest(folder)):
+    config.require_encoder(encoder_spec)
+    if config.world_encoder_digest not in ("", ENCODER.digest(folder)):
         raise UserError(
             f"{folder} does not hold the weights of the encoder the checkpoint was trained with; verify it."
         )
     encoder = HistoryEncoder(load_encoder(encoder_spec, folder, device), config.world_context)
     delay = find_mode(spec.memory).delay * config.world_horizon
-    return LatentHistory(encoder, config.world_camera, delay)
+    return LatentHistory(encoder, config.cameras, delay)

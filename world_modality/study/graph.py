@@ -25,7 +25,7 @@ from world_modality.study.slices import (
     world_spec,
 )
 from world_modality.study.sources import Sources
-from world_modality.study.specs import ReportCell, ReportSpec, Spec, TrainMode, TrainSpec
+from world_modality.study.specs import Camera, ReportCell, ReportSpec, Spec, TrainMode, TrainSpec, latents_role
 from world_modality.study.stages import KINDS
 from world_modality.study.study import ScriptedData, Study
 
@@ -65,7 +65,7 @@ def build_graph(study: Study, sources: Sources) -> Graph:
     """The stages of ``study``. Arm names reach only labels, links and the report, never the key of other stages.
 
     Raises:
-        UserError: the arms' trainings differ in more than their memory.
+        UserError: the arms' trainings differ in more than they declare.
     """
     return _Builder(study, sources).build()
 
@@ -95,7 +95,6 @@ class _Builder:
             self.graph.add("policy", policy_spec(self.study, self.sources), (), "policy", "policy")
         )
         dataset = self._dataset(start)
-        memory_inputs = self._memory_inputs(dataset) if self.study.needs_encoder else ()
         trainings: dict[tuple[str, int], StageRequest] = {}
         for name, arm in self.study.arms.items():
             for seed in self.study.training.seeds:
@@ -107,10 +106,11 @@ class _Builder:
                     threads=self.study.training.threads,
                     n_action_steps=self.study.training.n_action_steps,
                     processes=self.study.training.processes,
+                    held_out=self.study.data.held_out,
                 )
                 inputs: tuple[Input, ...] = (_read("policy", start), _read("dataset", dataset))
                 if arm.memory != "disabled":
-                    inputs = (*inputs, *memory_inputs)
+                    inputs = (*inputs, *self._memory_inputs(dataset, self.study.cameras(arm)))
                 label, link = f"train {name}/{seed}", f"train/{name}-seed{seed}"
                 trainings[name, seed] = self.graph.add("train", spec, inputs, label, link)
         require_comparable_plan({f"train {name}/{seed}": each for (name, seed), each in trainings.items()})
@@ -129,7 +129,7 @@ class _Builder:
             dataset = self.graph.add(
                 "dataset", dataset_spec(self.study, self.sources), gathered, f"dataset {number}", where + "dataset"
             )
-            spec = TrainSpec(
+            spec = TrainSpec(  # of all episodes: there is no Prophet to judge
                 memory="disabled",
                 world=None,
                 optim=round_optim_spec(self.study, round_),
@@ -187,17 +187,21 @@ class _Builder:
             for task in tasks
         )
 
-    def _memory_inputs(self, dataset: StageRequest) -> tuple[Input, ...]:
-        """What a training with a world memory reads besides policy and data."""
+    def _memory_inputs(self, dataset: StageRequest, cameras: tuple[Camera, ...]) -> tuple[Input, ...]:
+        """What a training with a world memory reads besides policy and data: latents, one stage per camera."""
         encoder = self.graph.add("encoder", encoder_spec(self.study, self.sources), (), "encoder", "encoder")
-        latents = self.graph.add(
-            "latents",
-            latents_spec(self.study, self.sources),
-            (_read("dataset", dataset), _read("encoder", encoder)),
-            "latents",
-            "latents",
-        )
-        return _read("latents", latents), _read("encoder", encoder)
+        latents = {
+            camera: self.graph.add(
+                "latents",
+                latents_spec(self.study, self.sources, camera),
+                (_read("dataset", dataset), _read("encoder", encoder)),
+                f"latents {camera}",
+                f"latents/{camera}",
+            )
+            for camera in cameras
+        }
+        reads = tuple(_read(latents_role(camera), request) for camera, request in latents.items())
+        return *reads, _read("encoder", encoder)
 
     def _report(self, trainings: dict[tuple[str, int], StageRequest]) -> None:
         cells: list[ReportCell] = []

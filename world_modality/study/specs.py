@@ -127,6 +127,11 @@ class LatentsSpec(Spec):
     dtype: Literal["float16"]
 
 
+def latents_role(camera: str) -> str:
+    """The role in which a training reads one camera's latents."""
+    return f"latents_{camera}"
+
+
 class PolicySpec(Spec):
     """The policy every arm starts from, before training."""
 
@@ -142,6 +147,7 @@ class PolicySpec(Spec):
 class WorldSpec(Spec):
     """The world memory's modules: shared by Prophet, injector and rollout."""
 
+    cameras: tuple[Camera, ...]  # whose latents stand for a frame, side by side in this order
     context: int  # T: latents of history, ending at t
     horizon: int  # K: latents predicted, t+1..t+K
     heads: int
@@ -153,6 +159,7 @@ class WorldSpec(Spec):
     delta: bool  # predict z_{t+k} - z_t rather than z_{t+k}
     lambda_world: float
     gate_init: float
+    actions: bool = False  # the Prophet is told the noisy actions and the time of the flow
 
 
 class OptimSpec(Spec):
@@ -171,7 +178,7 @@ class OptimSpec(Spec):
 
 
 class TrainSpec(Spec):
-    """One training. Upstream: policy, dataset and, when the memory needs them, latents and encoder."""
+    """One training. Upstream: policy, dataset and, with a memory, each of its cameras' latents and the encoder."""
 
     memory: TrainMode
     world: WorldSpec | None  # None exactly when memory is "disabled"
@@ -180,6 +187,7 @@ class TrainSpec(Spec):
     threads: int  # of the CPU, in each process: sums are rounded in an order that depends on it
     n_action_steps: int
     processes: int = 1  # that share each batch: so are sums over the batch
+    held_out: float = 0.0  # share of every task's episodes that are not trained on
 
 
 class RolloutSpec(Spec):

@@ -134,7 +134,7 @@ def _stock(task: Task, folder: Path, *, frames: bool = False) -> None:
 
     spec = task.specs["disabled"]
     _write_stock_policy(task.inputs["policy"], folder / "policy")
-    places = Places(folder / "policy", task.inputs["dataset"], folder / "run", None)
+    places = Places(folder / "policy", task.inputs["dataset"], folder / "run", ())
     own = ("--policy.world_", "--seed=", "--cudnn_deterministic=", "--log_freq=", "--num_workers=")
     arguments = [each for each in fresh_arguments(spec, places, task.cores) if not each.startswith(own)]
     torch.set_num_threads(spec.threads)

@@ -25,7 +25,7 @@ from world_modality.store.layout import RESULTS, names_folder
 from world_modality.store.machine import machine, versions
 from world_modality.study.load import load_study
 from world_modality.study.slices import optim_spec, world_spec
-from world_modality.study.specs import TrainSpec
+from world_modality.study.specs import TrainSpec, latents_role
 from world_modality.study.study import Study
 from world_modality.training.arguments import device_name
 from world_modality.training.bench_conditions import (
@@ -43,7 +43,6 @@ from world_modality.training.bench_conditions import (
 
 WARM_UP = 2  # rounds that are not counted
 RATIOS = ((E2, E0, "target <= 1.10"), (E1, E0, ""), (E0, STOCK, "target <= 1.02"), (E0, STOCK_FRAMES, ""))
-ROLES = ("policy", "dataset", "latents", "encoder")
 MEBIBYTE = 2**20
 
 
@@ -64,7 +63,11 @@ def study_task(study: Study, root: Path, steps: int, cores: int) -> Task:
         )
         for memory, arm in needed_arms().items()
     }
-    inputs = {role: names_folder(root, study.study) / role for role in ROLES}
+    names = names_folder(root, study.study)
+    inputs = {role: names / role for role in ("policy", "dataset", "encoder")}
+    for arm in needed_arms().values():  # a camera's latents lie in a folder of its name
+        world = world_spec(study, arm)
+        inputs |= {latents_role(each): names / "latents" / each for each in (world.cameras if world else ())}
     for role, folder in inputs.items():
         if not folder.is_dir():
             raise UserError(f"{folder} is missing: make the study's {role} first, with `snakemake --cores N latents`")

@@ -5,7 +5,6 @@ When one is saved and how many are kept cannot change a result, so neither is in
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -15,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from world_modality.errors import UserError
-from world_modality.store.files import sync_folder
+from world_modality.store.files import sync_folder, sync_tree
 
 KEEP_VARIABLE = "WORLD_MODALITY_KEEP_CHECKPOINTS"
 KEEP = 2  # where the variable does not say otherwise
@@ -42,15 +41,6 @@ def kept_checkpoints(environment: Mapping[str, str]) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise UserError(f"{KEEP_VARIABLE} is '{text}': set it to how many checkpoints to keep, at least 1")
     return int(text)
-
-
-def sync_tree(root: Path) -> None:
-    """Bring every file and folder at and below ``root`` to the disk."""
-    for folder, _, names in os.walk(root):
-        for name in names:
-            with Path(folder, name).open("rb") as file:
-                os.fsync(file.fileno())
-        sync_folder(Path(folder))
 
 
 def complete_checkpoints(root: Path) -> list[Path]:
@@ -88,19 +78,51 @@ def recover(root: Path) -> Path | None:
     return complete[-1] if complete else None
 
 
-def saving_atomically(save: Callable[..., None], keep: int = KEEP) -> Callable[..., None]:
-    """LeRobot's ``save_checkpoint`` with the same arguments, atomic, keeping the newest ``keep`` checkpoints."""
+def saving_atomically(save: Callable[..., None], keep: int | None = KEEP) -> Callable[..., None]:
+    """LeRobot's ``save_checkpoint`` with the same arguments, atomic, keeping the newest ``keep`` checkpoints.
+
+    With None all are kept. A checkpoint of the same step, of a training that went on from an older one, is replaced.
+    """
 
     def save_checkpoint(checkpoint_dir: Path, **rest: Any) -> None:
         partial = checkpoint_dir.with_name(checkpoint_dir.name + PARTIAL)
+        if partial.exists():  # of a training that was killed here
+            shutil.rmtree(partial)
         save(checkpoint_dir=partial, **rest)
         sync_tree(partial)
+        replaced = checkpoint_dir.with_name(f"{checkpoint_dir.name}.replaced{PARTIAL}")
+        if checkpoint_dir.exists():
+            checkpoint_dir.rename(replaced)
         partial.rename(checkpoint_dir)
         sync_folder(checkpoint_dir.parent)
-        for old in complete_checkpoints(checkpoint_dir.parent)[:-keep]:
-            discard(old)
+        if replaced.exists():
+            shutil.rmtree(replaced)
+        if keep is not None:
+            for old in complete_checkpoints(checkpoint_dir.parent)[:-keep]:
+                discard(old)
 
     return save_checkpoint
+
+
+def pointing_atomically(point: Callable[[Path], Path]) -> Callable[[Path], Path]:
+    """LeRobot's ``update_last_checkpoint``, whose link ``last`` leads somewhere at every moment.
+
+    LeRobot removes the link before it makes the new one; here it makes the new one in a folder of its own.
+    """
+
+    def update_last_checkpoint(checkpoint_dir: Path) -> Path:
+        root = checkpoint_dir.parent
+        aside = root / f"last{PARTIAL}"
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir()
+        point(aside / checkpoint_dir.name)
+        (link,) = aside.iterdir()
+        link.replace(root / link.name)
+        aside.rmdir()
+        sync_folder(root)
+        return root / link.name
+
+    return update_last_checkpoint
 
 
 class SaveClock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from world_modality.training.arguments import command_line, replaced
-from world_modality.training.checkpoints import SaveClock, Saving, saving_atomically
+from world_modality.training.checkpoints import KEEP, SaveClock, Saving, pointing_atomically, saving_atomically
 from world_modality.training.frames import MEMORY_SHARE, Shrink, keep_frames_in_memory
 from world_modality.training.memory_budget import available_memory
 from world_modality.training.metrics import Line, MetricsLog, log_interval
 from world_modality.training.sampling import endless, sampler_state
-from world_modality.training.statistics import Statistics, keep_statistics, start_statistics
+from world_modality.training.statistics import Statistics, keep_statistics, measure_trained, start_statistics
 
 
 class Job(BaseModel):
@@ -70,6 +70,7 @@ class Hooks:
 
         def make_train_eval_datasets(cfg: Any) -> tuple[Any, Any]:
             dataset, held_out = make_datasets(cfg)
+            measure_trained(dataset)
             keep_statistics(dataset.meta, self.statistics)
             size = cfg.policy.resize_imgs_with_padding
             shrink = Shrink(*size) if size else None
@@ -85,16 +86,29 @@ class Hooks:
             self.log.more = optimizer.gradient_norms
             return optimizer, scheduler
 
+        lasting = durable(script, self.saving.keep)
         return {
-            "EpisodeAwareSampler": endless(script.EpisodeAwareSampler),
-            "compute_sampler_state": sampler_state,
+            **lasting,
             "init_logging": init_logging,
             "inside_slurm": lambda: True,
             "make_optimizer_and_scheduler": make_optimizer_and_scheduler,
             "make_train_eval_datasets": make_train_eval_datasets,
-            "save_checkpoint": clock.timed(saving_atomically(script.save_checkpoint, self.saving.keep)),
+            "save_checkpoint": clock.timed(lasting["save_checkpoint"]),
             "should_save_checkpoint": should_save_checkpoint,
         }
+
+
+def durable(script: Any, keep: int | None = KEEP) -> dict[str, Callable[..., Any]]:
+    """The hooks that let any training of LeRobot's go on after a crash as if nothing had happened, by name.
+
+    ``keep`` is how many checkpoints are kept, None for all.
+    """
+    return {
+        "EpisodeAwareSampler": endless(script.EpisodeAwareSampler),
+        "compute_sampler_state": sampler_state,
+        "save_checkpoint": saving_atomically(script.save_checkpoint, keep),
+        "update_last_checkpoint": pointing_atomically(script.update_last_checkpoint),
+    }
 
 
 def process_count() -> int:
@@ -122,24 +136,35 @@ def run_here(job: Job, on_line: Callable[[Line], None]) -> None:
     train(job.arguments, hooks, job.threads)
 
 
+@contextlib.contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Meanwhile torch computes with ``count`` threads of the CPU."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def train(arguments: Sequence[str], hooks: Hooks, threads: int) -> None:
     """Run LeRobot's training script with ``hooks`` and ``threads`` of torch until its last step.
 
     LeRobot's, PyTorch's and the logging module's settings that it changes are put back afterwards.
     """
-    import torch
     from lerobot.scripts import lerobot_train
 
-    root, threads_before = logging.getLogger(), torch.get_num_threads()
+    root = logging.getLogger()
     level, handlers = root.level, list(root.handlers)
-    torch.set_num_threads(threads)
     try:
         with contextlib.ExitStack() as stack:
+            stack.enter_context(torch_threads(threads))
             for name, replacement in hooks.replacements(lerobot_train).items():
                 stack.enter_context(replaced(lerobot_train, name, replacement))
             stack.enter_context(command_line(list(arguments)))
             lerobot_train.main()
     finally:
-        torch.set_num_threads(threads_before)
         root.setLevel(level)
         root.handlers[:] = handlers

@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from world_modality.errors import UserError
-from world_modality.store.files import write_json
+from world_modality.store.files import sync_tree, write_json
 from world_modality.store.stage import Facts, StageContext
 from world_modality.study.arms import require_equal
-from world_modality.study.specs import TrainSpec
+from world_modality.study.specs import TrainSpec, latents_role
 from world_modality.training import checkpoints
 from world_modality.training.arguments import Places, device_name, fresh_arguments, resolve, resume_arguments
-from world_modality.training.checkpoints import Saving, kept_checkpoints, recover, require_finite, sync_tree
+from world_modality.training.checkpoints import Saving, kept_checkpoints, recover, require_finite
 from world_modality.training.compare_arms import ARM_FILE, describe_arm, memory_keys
-from world_modality.training.launch import Job, run_here
+from world_modality.training.launch import Job, run_here, torch_threads
 from world_modality.training.metrics import Line, read_metrics, rewind, summarise
 from world_modality.training.processes import run_in_processes
+from world_modality.training.prophet import PROPHET, describe, evaluate_prophet
 
 SAVE_SECONDS = 45.0
 METRICS = "metrics.jsonl"
@@ -35,8 +36,7 @@ def run(spec: TrainSpec, context: StageContext) -> Facts:
             training diverges, or it was begun on a device that is not here.
     """
     start = _convert_once(spec, context)
-    latents = context.one("latents") if "latents" in context.inputs else None
-    places = Places(start, context.one("dataset"), context.work / "run", latents)
+    places = Places(start, context.one("dataset"), context.work / "run", tuple(_latents(spec, context).values()))
     checkpoint = recover(places.output / "checkpoints")
     device = _settle_arm(spec, context, places, begun=checkpoint is not None)
     done = 0 if checkpoint is None else int(checkpoint.name)
@@ -53,6 +53,8 @@ def run(spec: TrainSpec, context: StageContext) -> Facts:
     assert checkpoint is not None
     require_finite(checkpoint / "pretrained_model" / "model.safetensors")
     _export(checkpoint / "pretrained_model", context.artifact / "pretrained_model")
+    if spec.world is not None:
+        _judge_prophet(spec, context, device)
     return _facts(spec, read_metrics(context.artifact / METRICS), device)
 
 
@@ -117,10 +119,16 @@ def _convert(spec: TrainSpec, context: StageContext, target: Path) -> None:
         if spec.world is None:
             raise UserError(f"training: memory mode '{spec.memory}' needs the settings of the world memory: set world")
         settings |= world_fields(spec.world)
-        settings |= {"latents": context.one("latents"), "encoder": context.one("encoder")}
+        settings |= {"latents": tuple(_latents(spec, context).values()), "encoder": context.one("encoder")}
     if not _cameras(source) <= _dataset_features(context.one("dataset")):
         settings["input_features"] = {}  # LeRobot then takes the dataset's cameras and state, in the dataset's order
     convert(source, target, world_memory_mode_train=spec.memory, **settings)
+
+
+def _latents(spec: TrainSpec, context: StageContext) -> dict[str, Path]:
+    """Role and folder of each camera's latents, in the memory's order; none without memory."""
+    roles = () if spec.world is None else map(latents_role, spec.world.cameras)
+    return {role: context.one(role) for role in roles}
 
 
 def _cameras(policy: Path) -> set[str]:
@@ -146,7 +154,7 @@ def _checked_arm(spec: TrainSpec, context: StageContext, places: Places) -> dict
         reference = context.work / "reference"
         shutil.rmtree(reference, ignore_errors=True)
         _convert(plain, context, reference)
-        without = Places(reference, places.dataset, places.output, None)
+        without = Places(reference, places.dataset, places.output, ())
         named = f"the arm with memory {spec.memory}", "the same arm without memory"
         plain_arm = _describe(plain, context, without)
         require_equal(named[0], arm, named[1], plain_arm, memory_keys(), "make them equal")
@@ -155,8 +163,7 @@ def _checked_arm(spec: TrainSpec, context: StageContext, places: Places) -> dict
 
 
 def _describe(spec: TrainSpec, context: StageContext, places: Places) -> dict[str, Any]:
-    roles = {"policy": context.one("policy"), "dataset": places.dataset}
-    roles |= {} if places.latents is None else {"latents": places.latents}
+    roles = {"policy": context.one("policy"), "dataset": places.dataset, **_latents(spec, context)}
     by_place = {places.policy: "policy", **{folder: role for role, folder in roles.items()}}
     arm = describe_arm(resolve(fresh_arguments(spec, places, context.cores)), roles, by_place)
     return {**arm, "threads": spec.threads, "processes": spec.processes}
@@ -168,6 +175,15 @@ def _export(checkpoint: Path, target: Path) -> None:
     shutil.copytree(checkpoint, target, ignore=shutil.ignore_patterns("train_config.json"))
     config = json.loads((target / "config.json").read_text())
     write_json(target / "config.json", config | {key: MACHINE_FIELDS[key] for key in MACHINE_FIELDS & config.keys()})
+
+
+def _judge_prophet(spec: TrainSpec, context: StageContext, device: str) -> None:
+    """Compare the trained Prophet with the baselines, tell it and keep it."""
+    checkpoint, latents = context.artifact / "pretrained_model", tuple(_latents(spec, context).values())
+    with torch_threads(spec.threads):
+        result = evaluate_prophet(checkpoint, context.one("dataset"), latents, device=device)
+    context.progress.say(f"{context.progress.label}: {describe(result)}")
+    write_json(context.artifact / PROPHET, result)
 
 
 def _facts(spec: TrainSpec, lines: list[Line], device: str) -> dict[str, Any]:

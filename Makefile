@@ -4,7 +4,7 @@ SHELL := bash
 PY := .venv/bin/python
 WM := .venv/bin/wm
 
-.PHONY: demo test lint setup lock format
+.PHONY: demo test lint setup lock format bench-training
 setup:
 	@envs/bootstrap.sh
 
@@ -13,6 +13,11 @@ demo: setup
 
 test: lint
 	@$(PY) -m pytest -q
+
+# Step time and peak memory of E0, E1, E2 and plain lerobot-train on the embedded data, which it makes if it is not there.
+bench-training: setup
+	@.venv/bin/snakemake --cores $(CORES) latents
+	@$(PY) -m world_modality.training.bench_overhead
 
 lint: setup
 	@.venv/bin/ruff check .

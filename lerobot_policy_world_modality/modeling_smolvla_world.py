@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
@@ -18,9 +19,11 @@ from lerobot_policy_world_modality.online_history import OnlineHistory
 from lerobot_policy_world_modality.probe import action_change, plain_pass_due, velocities
 from lerobot_policy_world_modality.world_parts import adopt_pictures, build_world, open_training_latents
 from world_modality.errors import UserError
+from world_modality.memory.following import NoisyActions
 from world_modality.memory.fusion import observing
 from world_modality.memory.lookup import LatentLookup, LatentWindow
 from world_modality.memory.modes import MemoryMode
+from world_modality.memory.processes import mean_over_processes, shares_batches
 from world_modality.memory.randomness import borrowed_generator
 from world_modality.memory.score import score
 from world_modality.memory.world import WorldMemory, memory_inputs
@@ -28,8 +31,9 @@ from world_modality.study.seeds import keyed_seed
 
 INDEX = "index"  # the dataset's global frame index in a LeRobot batch
 STEP = "keyed_step"  # the buffer that counts optimiser steps, the only tensor that memory mode "disabled" adds
-WORLD_HISTORY = "observation.world_history"  # latents float32 [B, T, D] in their own units, given by an evaluator
-WORLD_FUTURE = "observation.world_future"  # latents float32 [B, K, D] of t+1..t+K, for offline evaluation alone
+PADDING = "action_is_pad"  # bool [B, chunk_size] in a LeRobot batch: actions past the episode's end
+WORLD_HISTORY = "observation.world_history"  # latents float32 [B, T, W] in their own units, given by an evaluator
+WORLD_FUTURE = "observation.world_future"  # latents float32 [B, K, W] of t+1..t+K, for offline evaluation alone
 
 
 class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not typed
@@ -48,8 +52,13 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
     _online: OnlineHistory | None = None
     _unkeyed_chunks = 0
 
-    def __init__(self, config: SmolVLAWorldConfig, dataset_meta: Any = None, **kwargs: Any) -> None:
-        """Build from a config. ``dataset_meta`` is LeRobot's metadata of the training set, None for a rollout."""
+    def __init__(
+        self, config: SmolVLAWorldConfig, dataset_meta: Any = None, *, fit_statistics: bool = True, **kwargs: Any
+    ) -> None:
+        """Build from a config. ``dataset_meta`` is LeRobot's metadata of the training set, None for a rollout.
+
+        ``fit_statistics`` is False where a checkpoint's weights, statistics among them, are about to be loaded.
+        """
         if not isinstance(config, SmolVLAWorldConfig):
             raise UserError(f"a policy of type '{config.type}' has no world memory: convert the checkpoint first")
         if dataset_meta is not None:
@@ -63,12 +72,24 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
             return
         if dataset_meta is not None:
             self._latents = open_training_latents(config, dataset_meta)
-        world = build_world(config, self.model)
-        if self._latents is not None:
-            statistics = self._latents.cache.statistics
-            world.standardiser.fit(statistics.mean, statistics.factor)
-        self.world = world
+        self.world = build_world(config, self.model)
         self._online = OnlineHistory(config)
+        # Equal in all processes of a training: nothing for DistributedDataParallel to send before every step.
+        self._ddp_params_and_buffers_to_ignore = [f"world.{name}" for name, _ in self.world.named_buffers()]
+        if fit_statistics:
+            self._fit_statistics()
+
+    @classmethod
+    def from_pretrained(cls, pretrained_name_or_path: Any, **kwargs: Any) -> SmolVLAWorldPolicy:
+        """LeRobot's, with the training set's statistics of latents if the checkpoint brings none."""
+        policy: SmolVLAWorldPolicy = super().from_pretrained(pretrained_name_or_path, fit_statistics=False, **kwargs)
+        policy._fit_statistics()
+        return policy
+
+    def _fit_statistics(self) -> None:
+        if self.world is not None and self._latents is not None and not self.world.standardiser.fitted:
+            statistics = self._latents.statistics()
+            self.world.standardiser.fit(statistics.mean, statistics.factor)
 
     # Training
 
@@ -85,16 +106,25 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
             drawn = draw_noise_and_time(self.model, self._frame_seeds("training-flow", batch), batch[ACTION].device)
             noise, time = drawn[0] if noise is None else noise, drawn[1] if time is None else time
         if self.world is None:
-            loss, info = super().forward(batch, noise, time, reduction)
+            loss, info = self._flow(batch, noise, time, reduction)
             return loss, {**info, "flow_loss": info["loss"], "loss_total": info["loss"]}
         if self.training and int(self.keyed_step) == 0:
-            self._adopt_donors(self.world)
+            self._adopt_training_set(self.world)
         window = self._window(self.world, batch)
-        prediction = self.world.prophet(window.history)
-        memory = self._training_memory(self.world, batch, window, prediction)
-        with self.world.held(memory), observing(self.world.fusion) as observer, velocities(self.model) as seen:
-            flow, info = super().forward(batch, noise, time, reduction)
+        made: list[tuple[Tensor, Tensor | None]] = []  # prediction and memory of the pass, made before or within it
+
+        def make(noisy: NoisyActions | None) -> Tensor | None:
+            assert self.world is not None
+            prediction = self.world.prophet(window.history, noisy)
+            made.append((prediction, self._training_memory(self.world, batch, window, prediction, noisy)))
+            return made[-1][1]
+
+        with self.world.reading(make), observing(self.world.fusion) as observer, velocities(self.model) as seen:
+            flow, info = self._flow(batch, noise, time, reduction)
+        ((prediction, memory),) = made
         result = score(prediction, window.history[:, -1], window.future, window.valid, delta=self.config.world_delta)
+        if self.training:
+            result = replace(result, counts=mean_over_processes(result.counts))
         world_loss = result.loss_per_sample() if reduction == "none" else result.loss()
         loss = flow + self.config.world_lambda * world_loss
         total, gate = loss.detach().mean().item(), self.world.fusion.gates().mean().item()
@@ -102,6 +132,17 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
         if memory is not None and self.training and plain_pass_due(int(self.keyed_step), self.config.world_probe_every):
             own["world_action_change"] = self._action_change(batch, noise, time, seen[0])
         return loss, {**info, **own, **result.summary(), **observer.figures()}
+
+    def _flow(
+        self, batch: dict[str, Any], noise: Tensor | None, time: Tensor | None, reduction: str
+    ) -> tuple[Tensor, dict[str, float]]:
+        """SmolVLA's loss and metrics, which several training processes can average: see ``mean_over_processes``."""
+        loss, info = super().forward(batch, noise, time, reduction)
+        if self.training and reduction == "mean" and PADDING in batch and shares_batches():
+            count = (~batch[PADDING]).sum()
+            loss = loss * (count / mean_over_processes(count))
+            info = {**info, "loss": loss.item()}
+        return loss, info
 
     @torch.no_grad()
     def _action_change(
@@ -149,7 +190,7 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
     def predict_action_chunk(self, batch: dict[str, Tensor], noise: Tensor | None = None, **kwargs: Any) -> Tensor:
         """SmolVLA's chunk [B, chunk_size, A].
 
-        ``observation.world_history`` [B, T, D] in the batch takes the place of the frames that the policy was shown.
+        ``observation.world_history`` [B, T, W] in the batch takes the place of the frames that the policy was shown.
         """
         self._see(batch)
         chunk: Tensor = super().predict_action_chunk(batch, noise, **kwargs)
@@ -157,14 +198,17 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
 
     def _get_action_chunk(self, batch: dict[str, Tensor], noise: Tensor | None = None, **kwargs: Any) -> Tensor:
         # Both ways to an action pass here once per chunk; the injector's layer is passed at every denoising step.
-        memory = None if self.world is None else self._rollout_memory(self.world, batch, noise)
-        with nullcontext() if self.world is None else self.world.held(memory):
+        world = self.world
+        with nullcontext() if world is None else world.reading(self._rollout_memory(world, batch, noise)):
             chunk: Tensor = super()._get_action_chunk(batch, noise, **kwargs)
         return chunk
 
     # World memory
 
-    def _rollout_memory(self, world: WorldMemory, batch: dict[str, Tensor], noise: Tensor | None) -> Tensor | None:
+    def _rollout_memory(
+        self, world: WorldMemory, batch: dict[str, Tensor], noise: Tensor | None
+    ) -> Callable[[NoisyActions | None], Tensor | None]:
+        """What makes the memory of a chunk; whatever does not depend on the noisy actions is settled here."""
         mode: MemoryMode = self.config.rollout_mode
         count = len(batch[OBS_STATE])
         seeds, history, future = self._chunk_seeds(count, noise), None, None
@@ -182,10 +226,20 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
                 raise ValueError(f"{WORLD_HISTORY} must be {list(expected)}, not {list(latents.shape)}")
             history = world.standardiser(latents.to(self.keyed_step.device))
         donors = world.donors_for(seeds) if mode.needs_donors else None
-        return mode.memory(replace(memory_inputs(world, seeds, history=history, donors=donors), future=future))
+
+        def make(noisy: NoisyActions | None) -> Tensor | None:
+            inputs = memory_inputs(world, seeds, history=history, donors=donors, noisy=noisy)
+            return mode.memory(replace(inputs, future=future))
+
+        return make
 
     def _training_memory(
-        self, world: WorldMemory, batch: dict[str, Any], window: LatentWindow, prediction: Tensor
+        self,
+        world: WorldMemory,
+        batch: dict[str, Any],
+        window: LatentWindow,
+        prediction: Tensor,
+        noisy: NoisyActions | None,
     ) -> Tensor | None:
         """The memory of a training batch; ``window`` is standardised, ``prediction`` the Prophet's answer to it."""
         mode: MemoryMode = self.config.train_mode
@@ -197,7 +251,7 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
             history = self._standardised(world, self._latents.history(batch[INDEX], self.config.world_context, delay))
         if mode.needs_donors:
             donors = self._standardised(world, self._latents.donors(batch[INDEX], seeds, self.config.world_context))
-        inputs = memory_inputs(world, seeds, history=history, donors=donors)
+        inputs = memory_inputs(world, seeds, history=history, donors=donors, noisy=noisy)
         known = replace(inputs, prediction=None if mode.delay else prediction, future=window.future)
         return mode.memory(known)
 
@@ -205,9 +259,12 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
         standardised: Tensor = world.standardiser(latents.to(self.keyed_step.device))
         return standardised
 
-    def _adopt_donors(self, world: WorldMemory) -> None:
-        """Take histories of the training set along, for rollouts with another episode's prediction."""
+    def _adopt_training_set(self, world: WorldMemory) -> None:
+        """Take over what the training set alone decides: its latents' statistics, and histories for mode "shuffle"."""
         assert self._latents is not None
+        if self._latents.held_out:  # else the constructor and ``convert`` have the same statistics already
+            statistics = self._latents.statistics()
+            world.standardiser.fit(statistics.mean, statistics.factor)
         seeds = [keyed_seed("donors", self.config.world_seed, row) for row in range(len(world.donors))]
         world.donors.copy_(self._standardised(world, self._latents.any_histories(seeds, self.config.world_context)))
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from support.tiny_policy import TinyWorld, build_tiny_world
 
 from world_modality.cli.inspect_checkpoint import inspect_lines, read_header
 from world_modality.errors import UserError
+from world_modality.store.record import Record, Source
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +23,15 @@ def test_a_checkpoint_tells_its_memory_encoder_and_gates(tiny: TinyWorld) -> Non
     assert "memory       trained with pred, rolled out with pred, fusion layers" in text
     assert "prophet      T=3, K=4, N=1, 1 layers of width 32, changes, loss weight 0.2" in text
     assert "encoder      vjepa2 vjepa2-small embedded, m=2, 32 px, mean pooling, float32" in text
+    assert "latents      12 numbers of camera image\n" in text
     assert "gates        0.4621, 0.4621" in text
+    both = inspect_lines(tiny.with_wrist().checkpoint("pred"))
+    assert "latents      24 numbers of cameras image and image2" in both
+
+
+def test_a_prophet_that_is_told_the_noisy_actions_says_so(tiny: TinyWorld) -> None:
+    lines = inspect_lines(tiny.checkpoint("pred", world_actions=True))
+    assert any(line.endswith("loss weight 0.2, told the noisy actions") for line in lines)
 
 
 def test_a_base_policy_has_no_memory(tiny: TinyWorld) -> None:
@@ -29,6 +39,38 @@ def test_a_base_policy_has_no_memory(tiny: TinyWorld) -> None:
     assert lines[-1] == "memory       none"
     total = sum(parameter.numel() for parameter in tiny.stock().parameters())
     assert f"numbers      {total:,} of the base, 0 of the world memory (F32)" in lines
+
+
+def test_a_studys_checkpoint_tells_arm_and_training(tiny: TinyWorld, tmp_path: Path) -> None:
+    shutil.copytree(tiny.checkpoint("pred"), tmp_path / "artifact" / "pretrained_model")
+    record = Record(
+        stage="train",
+        key="a" * 16,
+        version=1,
+        label="train E2/3",
+        spec={"seed": 3, "optim": {"steps": 300, "batch_size": 32, "lr": 1e-4}},
+        address={},
+        upstream=(
+            Source(role="policy", stage="policy", key="b" * 16),
+            Source(role="dataset", stage="dataset", key="c"),
+        ),
+        software={},
+        files={},
+        facts={"device": "cpu", "seconds_per_step": 0.2},
+        versions={"lerobot": "0.6.1", "torch": "2.11.0"},
+        source_digest="",
+        machine={},
+        wall_seconds=1.0,
+        attempts=1,
+        sealed_at="2026-11-21T00:00:00Z",
+    )
+    (tmp_path / "DONE.json").write_text(record.model_dump_json())
+    assert inspect_lines(tmp_path / "artifact")[-4:] == [
+        f"stage        train E2/3 (train/{'a' * 16}), sealed 2026-11-21T00:00:00Z",
+        "training     300 steps of 32, learning rate 0.0001, seed 3, on cpu, 0.2 s a step",
+        f"made from    policy {'b' * 16}, dataset c",
+        "made with    lerobot 0.6.1, torch 2.11.0",
+    ]
 
 
 def test_what_is_no_checkpoint_is_one_sentence(tmp_path: Path, tiny: TinyWorld) -> None:

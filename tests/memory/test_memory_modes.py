@@ -61,6 +61,7 @@ def test_a_mode_leaves_the_global_generators_alone_and_depends_on_its_seeds_alon
         assert torch.equal(first, second)
 
 
+@pytest.mark.defect("W7")
 def test_what_the_modes_hold_and_need() -> None:
     given = inputs()
     assert not find_mode("zero").memory(given).any()
@@ -111,6 +112,7 @@ def test_random_memory_is_keyed_by_sample() -> None:
     assert not torch.allclose(together[0, 0], together[0, 1])
 
 
+@pytest.mark.defect("W6")
 def test_random_memory_has_the_latents_mean_and_covariance() -> None:
     rng = np.random.default_rng(3)
     mixing = rng.normal(size=(DIM, DIM)) * [3, 1, 0.5, 0.2, 2]

@@ -8,57 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lerobot.configs import FeatureType, PolicyFeature
 from lerobot.envs.utils import preprocess_observation
-from lerobot.policies.act.configuration_act import ACTConfig
-from lerobot.policies.diffusion.configuration_diffusion import DiffusionConfig
-from lerobot.policies.factory import get_policy_class, make_pre_post_processors
+from support.other_policies import CONFIGS, SIZE, other_checkpoint
 
 from world_modality.errors import UserError
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
 from world_modality.policies.question import Question
 from world_modality.sim.environment import Observation
-
-SIZE = 64
-FEATURES = {
-    "input_features": {
-        **{
-            f"observation.images.{name}": PolicyFeature(FeatureType.VISUAL, (3, SIZE, SIZE))
-            for name in ("image", "image2")
-        },
-        "observation.state": PolicyFeature(FeatureType.STATE, (8,)),
-    },
-    "output_features": {"action": PolicyFeature(FeatureType.ACTION, (7,))},
-}
-CONFIGS = {
-    "act": ACTConfig(
-        **FEATURES,
-        device="cpu",
-        chunk_size=6,
-        n_action_steps=4,
-        dim_model=32,
-        n_heads=2,
-        dim_feedforward=32,
-        n_encoder_layers=1,
-        n_vae_encoder_layers=1,
-        latent_dim=4,
-        pretrained_backbone_weights=None,
-    ),
-    "diffusion": DiffusionConfig(
-        **FEATURES,
-        device="cpu",
-        n_obs_steps=3,
-        horizon=8,
-        n_action_steps=4,
-        down_dims=(16, 32),
-        diffusion_step_embed_dim=8,
-        spatial_softmax_num_keypoints=4,
-        num_train_timesteps=4,
-        crop_ratio=1.0,
-        drop_n_last_frames=2,
-        pretrained_backbone_weights=None,
-    ),
-}
 
 
 def observation(seed: int) -> Observation:
@@ -69,24 +25,7 @@ def observation(seed: int) -> Observation:
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Checkpoints with random weights, as LeRobot saves them."""
-    statistics = {
-        name: {
-            "mean": torch.zeros(feature.shape),
-            "std": torch.ones(feature.shape),
-            "min": -torch.ones(feature.shape),
-            "max": torch.ones(feature.shape),
-        }
-        for name, feature in {**FEATURES["input_features"], **FEATURES["output_features"]}.items()
-    }
-    folders = {}
-    for name, config in CONFIGS.items():
-        folder = folders[name] = tmp_path_factory.mktemp(name)
-        torch.manual_seed(0)
-        get_policy_class(name)(config).save_pretrained(folder)
-        for processor in make_pre_post_processors(config, dataset_stats=statistics):
-            processor.save_pretrained(folder)
-    return folders
+    return {name: other_checkpoint(name, tmp_path_factory.mktemp(name)) for name in CONFIGS}
 
 
 def lerobots_actions(folder: Path, policy: ChunkPolicy, views: list[Observation], seed: int) -> np.ndarray:

@@ -22,7 +22,7 @@ TASKS, SEEDS = (0, 1), (0, 1)
 COLUMNS = ("E0", "E1", "E2", "E2-zero", "E2-random")
 REPORT = {"report"}
 ENCODER = {"encoder"}
-LATENTS = {"latents"}
+LATENTS, WRIST = {"latents/image"}, {"latents/image2"}
 DATASET = {"dataset"}
 DEMOS = {f"demos/task{task}" for task in TASKS}
 RELABEL = {f"relabel/task{task}" for task in TASKS}
@@ -45,6 +45,7 @@ ROLLOUTS = rollouts(*COLUMNS) | REPORT
 CHANGES = {
     "prophet depth": ((("prophet_layers: 2", "prophet_layers: 3"),), WORLD_ARMS),
     "K": (((", horizon: 8}", ", horizon: 4}"),), WORLD_ARMS),
+    "told the noisy actions": (((", horizon: 8}", ", horizon: 8, actions: true}"),), WORLD_ARMS),
     "T": (((", horizon: 8}", ", horizon: 8, context: 2}"),), WORLD_ARMS),
     "another seed": (
         (("seeds: [0, 1]", "seeds: [0, 1, 2]"),),
@@ -53,12 +54,30 @@ CHANGES = {
     "one seed less": ((("seeds: [0, 1]", "seeds: [1]"),), REPORT),
     "encoder m": ((("frames: 4", "frames: 2"),), ENCODER | LATENTS | WORLD_ARMS),
     "camera of the latents": (
-        (("image_size: 64}", "image_size: 64, camera: image2}"),),
-        LATENTS | WORLD_ARMS,
+        (("image_size: 64}", "image_size: 64, cameras: [image2]}"),),
+        WRIST | WORLD_ARMS,
+    ),
+    "a camera more": (  # the latents of the other one stay
+        (("image_size: 64}", "image_size: 64, cameras: [image, image2]}"),),
+        WRIST | WORLD_ARMS,
+    ),
+    "an arm with cameras of its own": (
+        (("{memory: pred, ab", "{memory: pred, cameras: [image, image2], ab"),),
+        WRIST | E2,
+    ),
+    "a default camera that the only arms with a memory do not have": (
+        (
+            ("image_size: 64}", "image_size: 64, cameras: [image2]}"),
+            ("{memory: zero}", "{memory: zero, cameras: [image]}"),
+            ("{memory: pred, ab", "{memory: pred, cameras: [image], ab"),
+        ),
+        set(),
     ),
     "training steps": ((("steps: 10\n", "steps: 20\n"),), ARMS),
+    "processes of a training": ((("batch_size: 2", "batch_size: 2\n  processes: 2"),), ARMS),
     "CPU threads of the trainings": ((("batch_size: 2", "batch_size: 2\n  threads: 3"),), ARMS),
     "learning rate of the world modules": ((("batch_size: 2", "batch_size: 2\n  world_lr: 5e-4"),), WORLD_ARMS),
+    "another share held out": ((("  source: scripted\n", "  source: scripted\n  held_out: 0\n"),), ARMS),
     "more demonstrations": ((("{per_task: 2,", "{per_task: 3,"),), DEMOS | FROM_DATA),
     "more relabelled episodes": ((("{per_task: 1,", "{per_task: 2,"),), RELABEL | FROM_DATA),
     "no relabelling": ((("  relabel: {per_task: 1, init_states: 0-9}\n", ""),), FROM_DATA),
@@ -123,6 +142,38 @@ def test_only_arms_with_a_memory_depend_on_the_encoder(tmp_path: Path) -> None:
     for column in COLUMNS:
         kinds = ancestors(graph, graph.names[f"rollouts/{column}/seed0/task0"])
         assert ("encoder" in kinds) == ("latents" in kinds) == (column != "E0")
+
+
+def test_the_order_of_cameras_is_in_the_key_of_a_training_and_of_nothing_before_it(tmp_path: Path) -> None:
+    one, other = (
+        graph_of(tmp_path, edited(("image_size: 64}", f"image_size: 64, cameras: {cameras}}}")))
+        for cameras in ("[image, image2]", "[image2, image]")
+    )
+    assert made_anew(one, other) == WORLD_ARMS
+    for graph in (one, other):
+        roles_and_names = inputs_of(graph, "train/E2-seed0")
+        assert {role: roles_and_names[role] for role in ("latents_image", "latents_image2")} == {
+            "latents_image": ["latents/image"],
+            "latents_image2": ["latents/image2"],
+        }
+        assert [graph.stages[graph.names[f"latents/{name}"]].address["camera"] for name in ("image", "image2")] == [
+            "image",
+            "image2",
+        ]
+    assert [graph.stages[graph.names["train/E1-seed0"]].address["world"]["cameras"] for graph in (one, other)] == [
+        ["image", "image2"],
+        ["image2", "image"],
+    ]
+
+
+def test_the_committed_study_of_cameras_encodes_each_once(tmp_path: Path) -> None:
+    path = Path(__file__).parents[2] / "workflow" / "studies" / "camera_ablations.yaml"
+    graph = graph_of(tmp_path, path.read_text())
+    assert {name for name in graph.names if name.startswith("latents/")} == LATENTS | WRIST
+    assert len(list(graph.of("latents"))) == 2
+    views = {"agentview": ["latents_image"], "wrist": ["latents_image2"], "both": ["latents_image", "latents_image2"]}
+    for arm, expected in views.items():
+        assert roles(graph.stages[graph.names[f"train/{arm}-seed0"]]) == ["policy", "dataset", *expected, "encoder"]
 
 
 def roles(request: StageRequest) -> list[str]:
@@ -215,6 +266,19 @@ def test_every_training_uses_the_studys_threads(tmp_path: Path) -> None:
     threads = [request.address["threads"] for request in graph_of(tmp_path, text).of("train")]
     assert threads == [3] * 9
     assert {request.address["threads"] for request in graph_of(tmp_path).of("train")} == {2}
+
+
+def test_every_training_is_shared_by_the_studys_processes(tmp_path: Path) -> None:
+    text = edited(("batch_size: 2", "batch_size: 2\n  processes: 2")) + PRETRAIN
+    assert {request.address["processes"] for request in graph_of(tmp_path, text).of("train")} == {2}
+    assert {request.address["processes"] for request in graph_of(tmp_path).of("train")} == {1}
+
+
+def test_only_the_arms_leave_episodes_out(tmp_path: Path) -> None:
+    graph = graph_of(tmp_path, SMALL_STUDY + PRETRAIN)
+    shares = {graph.stages[key].address["held_out"] for name, key in graph.names.items() if name.startswith("train/")}
+    assert shares == {0.1}
+    assert {graph.stages[graph.names[f"pretrain/round{n}/train"]].address["held_out"] for n in range(3)} == {0.0}
 
 
 def test_rounds_of_pretraining_build_on_each_other(pretrained: Graph) -> None:

@@ -9,11 +9,13 @@ import sys
 import time
 from collections import deque
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 
+from world_modality.rollout import setup
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.pool import Heard, Pool
 from world_modality.rollout.records import Ledger
@@ -140,6 +142,11 @@ class InlinePool:
     def close(self) -> None:
         for slot in list(self.worlds._used):
             self.worlds.discard(slot)
+
+
+def in_this_process(sim, states, _workers):
+    """In place of a rollout's pool: its simulators in this process, where they can be watched."""
+    return InlinePool(partial(setup.open_world, sim, states))
 
 
 def open_slow(task):

@@ -10,8 +10,9 @@ from typing import Any
 
 from world_modality.errors import UserError
 from world_modality.store.layout import StageFolder
-from world_modality.store.record import read_record
+from world_modality.store.record import Record, read_record
 
+PROVENANCE = "provenance.json"  # this package's note on a checkpoint that no stage made
 WORLD = "world."  # how the names of the world modules' tensors begin
 
 
@@ -66,8 +67,9 @@ def _world(config: Mapping[str, Any], tensors: Mapping[str, Mapping[str, Any]], 
         f"memory       trained with {mode}, rolled out with {rollout}, fusion {config['world_fusion']}",
         f"prophet      T={config['world_context']}, K={config['world_horizon']}, N={config['world_hypotheses']}, "
         f"{config['world_prophet_layers']} layers of width {config['world_prophet_width']}, "
-        f"{'changes' if config['world_delta'] else 'latents'}, loss weight {config['world_lambda']}",
-        f"latents      {config['world_latent_dim']} numbers of camera {config['world_camera']}",
+        f"{'changes' if config['world_delta'] else 'latents'}, loss weight {config['world_lambda']}"
+        + (", told the noisy actions" if config.get("world_actions") else ""),
+        f"latents      {config['world_latent_dim']} numbers of {_cameras(config['world_cameras'].split(','))}",
     ]
     if config.get("world_encoder_kind"):
         version = config["world_encoder_revision"] or config["world_encoder_source"]
@@ -82,6 +84,10 @@ def _world(config: Mapping[str, Any], tensors: Mapping[str, Mapping[str, Any]], 
     return [*lines, f"gates        {values}"]
 
 
+def _cameras(names: list[str]) -> str:
+    return f"camera{'s' * (len(names) > 1)} {' and '.join(names)}"
+
+
 def _scalars(path: Path, names: list[str]) -> list[float]:
     from safetensors import safe_open
 
@@ -90,13 +96,58 @@ def _scalars(path: Path, names: list[str]) -> list[float]:
 
 
 def _origin(checkpoint: Path) -> list[str]:
-    """Which sealed stage it is the result of, if it lies in a results tree."""
+    """How it was made, as far as the files around it tell: a sealed stage, LeRobot's notes, this package's."""
     for folder in (checkpoint, *checkpoint.resolve().parents[:3]):
         record = read_record(StageFolder(folder).done)
         if record is not None:
-            versions = ", ".join(f"{package} {version}" for package, version in record.versions.items())
             return [
                 f"stage        {record.label} ({record.stage}/{record.key}), sealed {record.sealed_at}",
-                f"made with    {versions}",
+                *_stage_training(record),
+                f"made with    {_versions(record.versions)}",
             ]
-    return []
+    notes = _json(checkpoint / PROVENANCE)
+    lines = [*_lerobot_training(checkpoint)]
+    if "made_by" in notes:
+        origin = f" from {notes['from']}" if "from" in notes else ""
+        lines.append(f"made by      {notes['made_by']}{origin}")
+    return [*lines, f"made with    {_versions(notes['versions'])}"] if "versions" in notes else lines
+
+
+def _stage_training(record: Record) -> list[str]:
+    """What a sealed training says of itself."""
+    optim = record.spec.get("optim")
+    if not optim:
+        return []
+    seconds = f", {record.facts['seconds_per_step']} s a step" if "seconds_per_step" in record.facts else ""
+    return [
+        f"training     {optim['steps']} steps of {optim['batch_size']}, learning rate {optim['lr']:g}, seed "
+        f"{record.spec['seed']}, on {record.facts.get('device', 'an unknown device')}{seconds}",
+        f"made from    {', '.join(f'{source.role} {source.key}' for source in record.upstream)}",
+    ]
+
+
+def _lerobot_training(checkpoint: Path) -> list[str]:
+    """What LeRobot notes beside the checkpoints of a training."""
+    config = _json(checkpoint / "train_config.json")
+    if not config:
+        return []
+    step = _json(checkpoint.parent / "training_state" / "training_step.json").get("step")
+    done = f"step {step} of {config['steps']}" if step else f"{config['steps']} steps"
+    dataset, start = config.get("dataset") or {}, (config.get("policy") or {}).get("pretrained_path")
+    return [
+        f"training     {done} of {config['batch_size']}, seed {config['seed']}, dataset {dataset.get('repo_id')}",
+        *([f"started from {start}"] if start else []),
+    ]
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """A JSON object that may not be there."""
+    try:
+        value = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _versions(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{package} {version}" for package, version in versions.items())

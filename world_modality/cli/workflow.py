@@ -25,6 +25,7 @@ TARGETS = {
     "latents": ("latents",),
     "train": ("train",),
     "rollouts": ("rollout",),
+    "films": ("films",),
     "report": ("report",),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +34,15 @@ class EpisodeBounds:
     def of(cls, starts: npt.ArrayLike, ends: npt.ArrayLike) -> EpisodeBounds:
         """From the columns ``dataset_from_index`` and ``dataset_to_index`` (exclusive) of LeRobot's episode table."""
         return cls(np.asarray(starts, np.int64), np.asarray(ends, np.int64))
+
+    def only(self, episodes: Sequence[int]) -> EpisodeBounds:
+        """The ranges of these episodes, ascending."""
+        kept = np.unique(np.asarray(episodes, np.int64))
+        return EpisodeBounds(self.starts[kept], self.ends[kept])
+
+    def without(self, episodes: Sequence[int]) -> EpisodeBounds:
+        """The ranges of all episodes but these."""
+        return self.only(np.setdiff1d(np.arange(len(self.starts)), np.asarray(episodes, np.int64)).tolist())
 
     @property
     def frames(self) -> int:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from lerobot_policy_world_modality.modeling_smolvla_world import WORLD_HISTORY
 from world_modality.errors import UserError
+from world_modality.memory.fusion import observing
 from world_modality.memory.randomness import borrowed_generator
 from world_modality.policies.checkpoint import FAMILY, load_config, load_model, load_processors
 from world_modality.policies.question import Question, View
@@ -73,6 +74,15 @@ class ChunkPolicy:
         if self._takes_noise:
             return self._answer_together(questions)
         return [self._answer_alone(question) for question in questions]
+
+    def answer_watched(self, question: Question) -> tuple[NDArray[np.float32], dict[str, float]]:
+        """The chunk that ``answer`` gives, and how the memory was read for it; no figures if there is none."""
+        world = getattr(self._policy, "world", None)
+        if world is None:
+            return self.answer([question])[0], {}
+        with observing(world.fusion) as observer:
+            chunk = self.answer([question])[0]
+        return chunk, {"world_gate": world.fusion.gates().mean().item(), **observer.figures()}
 
     @property
     def _takes_noise(self) -> bool:

@@ -32,4 +32,4 @@ class Question:
     task: str  # the instruction
     seed: int  # of the flow-matching noise; the same seed gives the same noise in every arm and on every device
     past: tuple[View, ...] = ()  # those of the control steps just before, oldest first, if the policy looks back
-    history: NDArray[np.float32] | None = None  # latents [T, D] that end at this view, if the memory mode reads them
+    history: NDArray[np.float32] | None = None  # latents [T, W] that end at this view, if the memory mode reads them

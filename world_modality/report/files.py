@@ -77,6 +77,7 @@ def to_markdown(table: Mapping[str, Any]) -> str:
             ],
         ),
         _bullets(table["notes"]),
+        *_prophet(table["prophet"]),
         "## Checks",
         _bullets(f"{mark_word(check['passed'])}: {check['name']} ({check['detail']})" for check in table["checks"]),
         "## What was embedded and what was real",
@@ -87,6 +88,20 @@ def to_markdown(table: Mapping[str, Any]) -> str:
         _grid(["software", "version"], sorted(table["versions"].items())),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _prophet(found: Mapping[str, Any] | None) -> list[str]:
+    """Skill per frame ahead, of every Prophet and of what it must beat."""
+    if found is None:
+        return []
+    kind = "held-out episodes" if found["held_out"] else "training episodes (none was held out)"
+    steps = len(found["rows"][0]["skill"])
+    rows = [[row["name"], *("" if v is None else f"{v:.2f}" for v in row["skill"])] for row in found["rows"]]
+    return [
+        f"## Prophet skill, {kind}",
+        _bullets(found["sentences"]),
+        _grid(["1 - MSE / MSE of persistence", *(f"k={k}" for k in range(1, steps + 1))], rows),
+    ]
 
 
 def mark_word(passed: bool | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -18,17 +19,17 @@ class History(Protocol):
     """The latents behind a unit's replans; see ``world_modality.rollout.history``."""
 
     @property
-    def camera(self) -> Camera:
-        """The camera whose frames are encoded."""
+    def cameras(self) -> tuple[Camera, ...]:
+        """The cameras whose frames are encoded."""
 
     def wants(self, step: int, replan_step: int) -> bool:
         """Whether the frame of ``step`` lies in the window of the replan at ``replan_step``."""
 
-    def add(self, step: int, frame: Frame) -> None:
-        """Keep a frame."""
+    def add(self, step: int, frames: Mapping[Camera, Frame]) -> None:
+        """Keep a step's frames, one per camera."""
 
     def latents(self, step: int) -> NDArray[np.float32]:
-        """Latents float32 [T, D] of the window that ends at ``step``."""
+        """Latents float32 [T, W] of the window that ends at ``step``."""
 
 
 @dataclass
@@ -63,8 +64,8 @@ class Course:
         """Take in what a command led to."""
         self.scene = did.scene or self.scene
         if self.history is not None:
-            for (offset, _), frame in sorted(did.frames.items()):
-                self.history.add(self.step + offset, frame)
+            for offset, frames in sorted(did.frames.items()):
+                self.history.add(self.step + offset, frames)
         self.seen |= {self.step + offset: view for offset, view in did.looks.items()}
         self.step += did.steps
         self.success, self.view = did.success, did.view
@@ -73,7 +74,7 @@ class Course:
             self.seen[self.step] = self.view
         self.seen = {step: view for step, view in self.seen.items() if step >= self.step - self.looks_back}
         if self.history is not None and self.view is not None:
-            self.history.add(self.step, self.view.images[self.history.camera])
+            self.history.add(self.step, {camera: self.view.images[camera] for camera in self.history.cameras})
 
     def views(self) -> tuple[Seen, ...]:
         """What the policy looks at, oldest first: the first view is repeated where an episode is younger than that."""
@@ -98,9 +99,10 @@ class Course:
         count = min(self.n_action_steps, self.horizon - self.step)
         replan = self.step + count
         look = replan < self.horizon
-        frames: tuple[tuple[int, Camera], ...] = ()
+        cameras: tuple[Camera, ...] = ()
+        frames: tuple[int, ...] = ()
         if self.history is not None and look:
-            wanted = (offset for offset in range(1, count) if self.history.wants(self.step + offset, replan))
-            frames = tuple((offset, self.history.camera) for offset in wanted)
-        back = min(self.looks_back, count - 1) if look else 0
-        return Act(self.slot, np.clip(chunk[:count], -1.0, 1.0), frames, tuple(range(count - back, count)), look)
+            cameras = self.history.cameras
+            frames = tuple(offset for offset in range(1, count) if self.history.wants(self.step + offset, replan))
+        looks = tuple(range(count - min(self.looks_back, count - 1), count)) if look else ()
+        return Act(self.slot, np.clip(chunk[:count], -1.0, 1.0), cameras, frames, looks, look)

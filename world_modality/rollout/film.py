@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,10 +15,12 @@ from numpy.typing import NDArray
 
 from world_modality.errors import UserError
 from world_modality.policies.question import Question
-from world_modality.rollout.course import Course
+from world_modality.rollout.cell import Cell
+from world_modality.rollout.course import Course, History
 from world_modality.rollout.messages import Frame
 from world_modality.rollout.records import Record
 from world_modality.rollout.scheduler import Planner
+from world_modality.rollout.setup import open_world
 from world_modality.rollout.worker import World, act, begin
 from world_modality.store.files import write_atomically
 
@@ -28,24 +32,51 @@ CODEC = "libx264"
 class Watched(Planner, Protocol):
     """A planner that can say how its memory was read."""
 
-    def figures(self) -> Mapping[str, float]:
-        """Gate and attention of the last answer, by name; empty without a memory."""
+    def answer_watched(self, question: Question) -> tuple[NDArray[np.float32], Mapping[str, float]]:
+        """The chunk that ``answer`` gives, and gate and attention by name; empty without a memory."""
 
 
-def film(record: Record, course: Course, world: World, planner: Watched, path: Path) -> None:
-    """Write the unit of ``record`` to ``path`` as H.264; both cameras side by side, a caption below.
+def film_name(record: Record) -> str:
+    """The file name of a unit's film."""
+    return f"task{record.task}_init{record.init_state}_repeat{record.repeat}.mp4"
+
+
+def film(record: Record, cell: Cell, planner: Watched, new_history: Callable[[], History] | None, folder: Path) -> Path:
+    """Film the unit of ``record`` into ``folder`` unless that was done before; the path of the film, H.264.
+
+    Both cameras side by side, a caption below. The unit is rolled out again, to the last bit.
 
     Raises:
         UserError: it ended otherwise than the record says, as it may on another machine or with other software.
     """
-    video = _encoded(_frames(course, world, planner))
+    path = folder / film_name(record)
+    if path.is_file():
+        return path
+    course = Course(
+        slot=0,
+        unit=record.unit,
+        suite=cell.sim.suite,
+        n_action_steps=cell.n_action_steps,
+        horizon=cell.horizon,
+        looks_back=planner.looks_back,
+        history=new_history() if new_history else None,
+        started=time.monotonic(),
+    )
+    with closing(open_world(cell.sim, (record.init_state,), record.task)) as world:
+        video = _encoded(_frames(course, world, planner))
+    _require_same_end(record, course)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, video)
+    return path
+
+
+def _require_same_end(record: Record, course: Course) -> None:
     if (course.success, course.step) != (record.success, record.steps):
         raise UserError(
             f"task {record.task}, init state {record.init_state}, repeat {record.repeat} ended otherwise than its "
             f"record says (success {course.success} after {course.step} steps, not {record.success} after "
             f"{record.steps}): film it on the machine and with the software that recorded it"
         )
-    write_atomically(path, video)
 
 
 def _frames(course: Course, world: World, planner: Watched) -> Iterator[Frame]:
@@ -55,8 +86,9 @@ def _frames(course: Course, world: World, planner: Watched) -> Iterator[Frame]:
         *past, view = course.views()
         assert course.scene is not None
         latents = None if course.history is None else course.history.latents(course.step)
-        chunk = planner.answer([Question(view, course.scene.language, course.flow_seed, tuple(past), latents)])[0]
-        command, figures = course.act(chunk), planner.figures()
+        question = Question(view, course.scene.language, course.flow_seed, tuple(past), latents)
+        chunk, figures = planner.answer_watched(question)
+        command = course.act(chunk)
         watching = _Filmed(world, [])
         start = course.step
         course.advance(act(watching, command))
@@ -112,23 +144,3 @@ def _encoded(frames: Iterator[Frame]) -> bytes:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode(None))
     return content.getvalue()
-
-
-Choice = Callable[[Sequence[Record]], Sequence[Record]]
-"""Picks the records to film."""
-
-
-def first(count: int) -> Choice:
-    """The first so many units."""
-    return lambda records: records[:count]
-
-
-def failures(count: int) -> Choice:
-    """The first so many units that failed."""
-    return lambda records: [record for record in records if not record.success][:count]
-
-
-def discordant(others: Sequence[Record], count: int) -> Choice:
-    """The first so many units that ended otherwise than in ``others``."""
-    outcome = {record.unit: record.success for record in others}
-    return lambda records: [r for r in records if outcome.get(r.unit, r.success) != r.success][:count]

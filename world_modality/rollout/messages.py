@@ -29,7 +29,8 @@ class Act:
 
     slot: int
     actions: NDArray[np.float32]  # [n, 7]
-    frames: tuple[tuple[int, Camera], ...]  # to render on the way: after so many of these actions, by this camera
+    cameras: tuple[Camera, ...]  # to render on the way ...
+    frames: tuple[int, ...]  # ... after so many of these actions
     looks: tuple[int, ...]  # after so many of these actions, a whole view on the way
     look: bool  # whether the policy is to see what comes after the last one
 
@@ -71,7 +72,7 @@ class Did:
     steps: int  # control steps executed
     success: bool
     view: Seen | None  # None when nothing is to be planned: at success, or if the command said so
-    frames: Mapping[tuple[int, Camera], Frame]
+    frames: Mapping[int, Mapping[Camera, Frame]]  # by the number of actions before them
     looks: Mapping[int, Seen]
     spent: Spent
 

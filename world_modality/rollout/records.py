@@ -17,7 +17,10 @@ from world_modality.store.files import sync_folder, write_atomically
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The outcome of one unit; all but ``attempts``, ``note`` and ``wall_s`` follows from cell, unit and software."""
+    """The outcome of one unit; all but ``attempts``, ``note`` and ``wall_s`` follows from cell, unit and software.
+
+    None and empty texts stand for what an imported record's source does not say.
+    """
 
     suite: str
     assets: str  # where the simulator's assets came from: "embedded", "hub@COMMIT" or a folder's path
@@ -27,20 +30,20 @@ class Record:
     init_state: int
     init_state_digest: str
     repeat: int
-    environment_seed: int
-    flow_seed: int  # of the first replan
+    environment_seed: int | None
+    flow_seed: int | None  # of the first replan
     checkpoint: str  # key of the train stage
     trained_memory: str  # memory mode the checkpoint was trained with
     memory: str  # memory mode it was rolled out with
     success: bool
-    steps: int  # control steps until success, or the horizon
-    episode_return: float  # sum of LIBERO's sparse reward: 1 at success, else 0
-    replans: int
+    steps: int | None  # control steps until success, or the horizon
+    episode_return: float | None  # sum of LIBERO's sparse reward: 1 at success, else 0
+    replans: int | None
     attempts: int  # 1 unless the simulator crashed on the way
     note: str  # why earlier attempts crashed; empty otherwise
     device: str
     versions: Mapping[str, str]
-    wall_s: float  # seconds of the attempt that counted
+    wall_s: float | None  # seconds of the attempt that counted
 
     @property
     def unit(self) -> Unit:

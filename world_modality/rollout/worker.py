@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
@@ -129,7 +129,7 @@ def begin(world: World, command: Begin) -> Did:
 def act(world: World, command: Act) -> Did:
     """Execute a chunk, rendering what is asked for on the way."""
     clock = _Clock()
-    frames: dict[tuple[int, Camera], Frame] = {}
+    frames: dict[int, Mapping[Camera, Frame]] = {}
     looks: dict[int, Seen] = {}
     done, success = 0, False
     for action in command.actions:
@@ -138,9 +138,8 @@ def act(world: World, command: Act) -> Did:
         clock.charge("physics")
         if success:
             break
-        for at, camera in command.frames:
-            if at == done:
-                frames[at, camera] = world.render(camera)
+        if done in command.frames:
+            frames[done] = {camera: world.render(camera) for camera in command.cameras}
         if done in command.looks:
             looks[done] = _look(world)
         clock.charge("render")

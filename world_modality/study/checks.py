@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from world_modality.study.document import Location
-from world_modality.study.modes import NEEDS_FUTURE, NEEDS_LEARNED
+from world_modality.study.modes import BEFORE_ACTIONS, NEEDS_FUTURE, NEEDS_LEARNED
 from world_modality.study.shapes import EMBEDDED_PATCH, SCRATCH_SHAPES, PolicyShape
 from world_modality.study.specs import TrainMode
 from world_modality.study.study import Arm, EmbeddedEncoder, ScratchPolicy, ScriptedData, Study
@@ -41,6 +41,12 @@ def policy_problems(study: Study, shape: PolicyShape) -> Iterator[Problem]:
         yield (
             ("data", "relabel", "block_steps"),
             f"{relabel.block_steps} exceeds the policy's chunk of {chunk} actions",
+        )
+    if study.needs_encoder and study.world.actions and study.world.horizon > chunk:
+        yield (
+            ("world", "horizon"),
+            f"{study.world.horizon} exceeds the policy's chunk of {chunk} actions, which world.actions tells the "
+            f"Prophet; choose at most {chunk}, or set world.actions to false",
         )
     heads, width = study.world.heads, shape.expert_width
     if study.needs_encoder and width and width % heads:
@@ -109,39 +115,67 @@ def _world(study: Study) -> Iterator[Problem]:
     name = getattr(study.encoder, "name", None)
     if study.encoder is not None and name and not name.startswith(study.encoder.kind):
         yield ("encoder", "name"), f"'{name}' is no {study.encoder.kind} encoder; choose {study.encoder.kind}-small"
+    if study.encoder is not None:
+        yield from _twice("camera", ("encoder", "cameras"), study.encoder.cameras)
     if study.needs_encoder and study.encoder is None:
         arm = next(name for name, arm in study.arms.items() if arm.memory != "disabled")
         yield (), f"'encoder' is missing, and arms.{arm} has a world memory"
 
 
+def _twice(what: str, at: Location, values: Sequence[object]) -> Iterator[Problem]:
+    """The values of the list at ``at`` that stand in it before."""
+    for position, value in enumerate(values):
+        if value in values[:position]:
+            yield (*at, position), f"{what} {value} is given twice"
+
+
 def _training(study: Study) -> Iterator[Problem]:
-    seeds = study.training.seeds
-    for position, seed in enumerate(seeds):
-        if seed in seeds[:position]:
-            yield ("training", "seeds", position), f"seed {seed} is given twice"
+    yield from _twice("seed", ("training", "seeds"), study.training.seeds)
+    processes = study.training.processes
+    batches: list[tuple[Location, int]] = [(("training", "batch_size"), study.training.batch_size)]
+    batches += [
+        (("pretrain", number, "batch_size"), each.batch_size or 0) for number, each in enumerate(study.pretrain)
+    ]
+    for at, size in batches:
+        if size % processes:
+            yield at, f"{size} cannot be shared equally by training.processes ({processes}); choose a multiple of it"
     if study.training.warmup_steps > study.training.steps:
         yield ("training", "warmup_steps"), f"must be at most training.steps ({study.training.steps})"
 
 
 def _arms(study: Study) -> Iterator[Problem]:
-    trained: dict[tuple[str, str], str] = {}
+    trained: dict[tuple[object, ...], str] = {}
     for name, arm in study.arms.items():
-        treatment = arm.memory, "" if arm.memory == "disabled" else arm.fusion or study.world.fusion
+        fusion = "" if arm.memory == "disabled" else arm.fusion or study.world.fusion
+        treatment = arm.memory, fusion, study.cameras(arm)
         if treatment in trained:
             yield (
                 ("arms", name, "memory"),
                 f"'{arm.memory}' is what arms.{trained[treatment]} trains too; they would be equal",
             )
         trained.setdefault(treatment, name)
+        yield from _twice("camera", ("arms", name, "cameras"), arm.cameras or ())
+        yield from _following(name, arm, study)
         yield from _rolled_out(name, arm)
-    if not any(memory == "disabled" for memory, _ in trained):
+    if not any(memory == "disabled" for memory, *_ in trained):
         yield ("arms",), "no arm has memory disabled, which every difference is measured against"
+
+
+def _following(name: str, arm: Arm, study: Study) -> Iterator[Problem]:
+    """A fusion that comes too early for a memory made of the noisy actions."""
+    fusion = arm.fusion or study.world.fusion
+    if study.world.actions and arm.memory != "disabled" and fusion in BEFORE_ACTIONS:
+        yield (
+            ("arms", name, "fusion") if arm.fusion else ("world", "fusion"),
+            f"'{fusion}' reads the memory before the noisy actions that world.actions tells the Prophet are there; "
+            "choose another fusion, or set world.actions to false",
+        )
 
 
 def _rolled_out(name: str, arm: Arm) -> Iterator[Problem]:
     """Problems with what an arm's checkpoint is rolled out with."""
     if arm.memory == "disabled":
-        for key in ("fusion", "rollout"):
+        for key in ("fusion", "cameras", "rollout"):
             if getattr(arm, key) is not None:
                 yield ("arms", name, key), "an arm whose memory is disabled has no world memory; remove this key"
         for position in range(len(arm.ablations)):

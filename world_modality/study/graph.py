@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from world_modality.store.keys import stage_key
@@ -25,7 +25,16 @@ from world_modality.study.slices import (
     world_spec,
 )
 from world_modality.study.sources import Sources
-from world_modality.study.specs import ReportCell, ReportSpec, Spec, TrainMode, TrainSpec
+from world_modality.study.specs import (
+    Camera,
+    FilmsSpec,
+    ReportCell,
+    ReportSpec,
+    Spec,
+    TrainMode,
+    TrainSpec,
+    latents_role,
+)
 from world_modality.study.stages import KINDS
 from world_modality.study.study import ScriptedData, Study
 
@@ -65,7 +74,7 @@ def build_graph(study: Study, sources: Sources) -> Graph:
     """The stages of ``study``. Arm names reach only labels, links and the report, never the key of other stages.
 
     Raises:
-        UserError: the arms' trainings differ in more than their memory.
+        UserError: the arms' trainings differ in more than they declare.
     """
     return _Builder(study, sources).build()
 
@@ -95,7 +104,6 @@ class _Builder:
             self.graph.add("policy", policy_spec(self.study, self.sources), (), "policy", "policy")
         )
         dataset = self._dataset(start)
-        memory_inputs = self._memory_inputs(dataset) if self.study.needs_encoder else ()
         trainings: dict[tuple[str, int], StageRequest] = {}
         for name, arm in self.study.arms.items():
             for seed in self.study.training.seeds:
@@ -106,10 +114,12 @@ class _Builder:
                     seed=seed,
                     threads=self.study.training.threads,
                     n_action_steps=self.study.training.n_action_steps,
+                    processes=self.study.training.processes,
+                    held_out=self.study.data.held_out,
                 )
                 inputs: tuple[Input, ...] = (_read("policy", start), _read("dataset", dataset))
                 if arm.memory != "disabled":
-                    inputs = (*inputs, *memory_inputs)
+                    inputs = (*inputs, *self._memory_inputs(dataset, self.study.cameras(arm)))
                 label, link = f"train {name}/{seed}", f"train/{name}-seed{seed}"
                 trainings[name, seed] = self.graph.add("train", spec, inputs, label, link)
         require_comparable_plan({f"train {name}/{seed}": each for (name, seed), each in trainings.items()})
@@ -128,13 +138,14 @@ class _Builder:
             dataset = self.graph.add(
                 "dataset", dataset_spec(self.study, self.sources), gathered, f"dataset {number}", where + "dataset"
             )
-            spec = TrainSpec(
+            spec = TrainSpec(  # of all episodes: there is no Prophet to judge
                 memory="disabled",
                 world=None,
                 optim=round_optim_spec(self.study, round_),
                 seed=getattr(self.study.policy, "seed", 0),
                 threads=self.study.training.threads,
                 n_action_steps=self.study.training.n_action_steps,
+                processes=self.study.training.processes,
             )
             inputs = (_read("policy", policy), _read("dataset", dataset))
             policy = self.graph.add("train", spec, inputs, f"pretrain {number}", where + "train")
@@ -185,21 +196,25 @@ class _Builder:
             for task in tasks
         )
 
-    def _memory_inputs(self, dataset: StageRequest) -> tuple[Input, ...]:
-        """What a training with a world memory reads besides policy and data."""
+    def _memory_inputs(self, dataset: StageRequest, cameras: tuple[Camera, ...]) -> tuple[Input, ...]:
+        """What a training with a world memory reads besides policy and data: latents, one stage per camera."""
         encoder = self.graph.add("encoder", encoder_spec(self.study, self.sources), (), "encoder", "encoder")
-        latents = self.graph.add(
-            "latents",
-            latents_spec(self.study, self.sources),
-            (_read("dataset", dataset), _read("encoder", encoder)),
-            "latents",
-            "latents",
-        )
-        return _read("latents", latents), _read("encoder", encoder)
+        latents = {
+            camera: self.graph.add(
+                "latents",
+                latents_spec(self.study, self.sources, camera),
+                (_read("dataset", dataset), _read("encoder", encoder)),
+                f"latents {camera}",
+                f"latents/{camera}",
+            )
+            for camera in cameras
+        }
+        reads = tuple(_read(latents_role(camera), request) for camera, request in latents.items())
+        return *reads, _read("encoder", encoder)
 
     def _report(self, trainings: dict[tuple[str, int], StageRequest]) -> None:
         cells: list[ReportCell] = []
-        rollouts: list[Input] = []
+        rollouts: dict[tuple[str, int, int], list[StageRequest]] = {}  # by column, seed and task
         columns: list[str] = []
         for name, arm in self.study.arms.items():
             modes = {name: arm.rollout or arm.memory} | {f"{name}-{mode}": mode for mode in arm.ablations}
@@ -208,7 +223,7 @@ class _Builder:
                 for seed in self.study.training.seeds:
                     for task, request in self._cell(column, mode, trainings[name, seed], seed):
                         cells.append(ReportCell(column=column, seed=seed, task=task, rollout=request.key))
-                        rollouts.append(_read("rollout", request))
+                        rollouts.setdefault((column, seed, task), []).append(request)
         spec = ReportSpec(
             study=self.study.study,
             label=suite_label(self.study, self.sources),
@@ -217,8 +232,27 @@ class _Builder:
             differences=_differences(self.study),
             cells=tuple(cells),
         )
-        inputs = (*rollouts, *(_read("train", training) for training in trainings.values()))
+        inputs = [_read("rollout", request) for requests in rollouts.values() for request in requests]
+        inputs += [_read("train", training) for training in trainings.values()]
+        inputs += self._films(rollouts, spec.differences)
         self.graph.add("report", spec, tuple(inputs), "report", "report")
+
+    def _films(
+        self, rollouts: Mapping[tuple[str, int, int], Sequence[StageRequest]], differences: Sequence[tuple[str, str]]
+    ) -> Iterator[Input]:
+        """The films of every cell, if the study wants any."""
+        wanted = self.study.rollouts.films
+        for (column, seed, task), requests in rollouts.items() if any(wanted.model_dump().values()) else ():
+            others = rollouts[_compared_with(column, differences), seed, task] if wanted.discordant else ()
+            first = requests[0]
+            spec = FilmsSpec(rollout=first.spec, **wanted.model_dump())
+            inputs = (
+                *first.inputs,
+                *(_read("records", request) for request in requests),
+                *(_read("others", request) for request in others),
+            )
+            label, link = f"films {column}/{seed} task {task}", f"films/{column}/seed{seed}/task{task}"
+            yield _read("films", self.graph.add("films", spec, inputs, label, link))
 
     def _cell(
         self, column: str, mode: TrainMode, training: StageRequest, seed: int
@@ -250,6 +284,12 @@ def _differences(study: Study) -> tuple[tuple[str, str], ...]:
     arms = [(name, baseline) for name in study.arms if name != baseline]
     ablations = [(name, f"{name}-{mode}") for name, arm in study.arms.items() for mode in arm.ablations]
     return (*arms, *ablations)
+
+
+def _compared_with(column: str, differences: Sequence[tuple[str, str]]) -> str:
+    """The column that a column is compared with first; itself if there is none."""
+    pairs = [(treated, control) for treated, control in differences if column in (treated, control)]
+    return next((control if treated == column else treated for treated, control in pairs), column)
 
 
 def _parts(study: Study, sources: Sources) -> tuple[tuple[str, str], ...]:

@@ -1,8 +1,8 @@
-"""What planning must know of the memory modes without importing them; a test compares it with memory/'s registry."""
+"""What planning must know of modes and fusions without importing them; tests compare it with memory/'s registries."""
 
 from __future__ import annotations
 
-from world_modality.study.specs import TrainMode
+from world_modality.study.specs import Fusion, TrainMode
 
 NEEDS_HISTORY: frozenset[TrainMode] = frozenset({"pred", "persistence", "stale", "time_shuffle"})
 """Modes whose rollout encodes what the policy sees, so that it reads the encoder."""
@@ -10,3 +10,5 @@ NEEDS_FUTURE: frozenset[TrainMode] = frozenset({"oracle"})
 """Modes that no rollout can be in."""
 NEEDS_LEARNED: frozenset[TrainMode] = frozenset({"learned"})
 """Modes that only a checkpoint trained in them can be rolled out in."""
+BEFORE_ACTIONS: frozenset[Fusion] = frozenset({"prefix_cross"})
+"""Fusions that read the memory before the noisy actions are there."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from world_modality.study.sources import Sources
 from world_modality.study.specs import (
+    Camera,
     DatasetSpec,
     DemosSpec,
     EncoderSpec,
@@ -98,10 +99,9 @@ def encoder_spec(study: Study, sources: Sources) -> EncoderSpec:
     )
 
 
-def latents_spec(study: Study, sources: Sources) -> LatentsSpec:
-    """The latent cache."""
-    assert study.encoder is not None  # checked when the study was read
-    return LatentsSpec(encoder=encoder_spec(study, sources), camera=study.encoder.camera, dtype="float16")
+def latents_spec(study: Study, sources: Sources, camera: Camera) -> LatentsSpec:
+    """The latent cache of one camera."""
+    return LatentsSpec(encoder=encoder_spec(study, sources), camera=camera, dtype="float16")
 
 
 def policy_spec(study: Study, sources: Sources) -> PolicySpec:
@@ -121,7 +121,8 @@ def world_spec(study: Study, arm: Arm) -> WorldSpec | None:
         return None
     settings = study.world.model_dump()
     width = settings.pop("attention_width") or 0
-    return WorldSpec(**settings | {"fusion": arm.fusion or study.world.fusion, "attention_width": width})
+    own = {"cameras": study.cameras(arm), "fusion": arm.fusion or study.world.fusion, "attention_width": width}
+    return WorldSpec(**settings | own)
 
 
 def optim_spec(study: Study, memory: TrainMode) -> OptimSpec:

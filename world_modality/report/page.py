@@ -12,6 +12,7 @@ from world_modality.report.console import column_title, headline, points_text, r
 from world_modality.report.files import cost_rows, mark_word
 from world_modality.report.films import Film
 from world_modality.report.forest import Panel, difference_panel, rate_panels
+from world_modality.report.offline import offline_rows
 
 
 def to_html(table: Mapping[str, Any], curves: Sequence[Panel], prophets: Sequence[Panel], films: Sequence[Film]) -> str:
@@ -34,6 +35,7 @@ def to_html(table: Mapping[str, Any], curves: Sequence[Panel], prophets: Sequenc
         curves=_drawn(curves),
         prophets=_drawn(prophets),
         films=films,
+        offline=offline_rows(table["offline"]) if table["offline"] else [],
         costs=cost_rows(table),
         mark_word=mark_word,
     )

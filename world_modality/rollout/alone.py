@@ -31,6 +31,7 @@ from world_modality.study.specs import SimSpec, TrainMode
 from world_modality.study.suites import SUITES, SuiteName
 
 NOTE = "evaluation.json"
+SPENT = "spent.json"  # what took how long, of whoever finished last
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,8 @@ def evaluate(how: How, scenes: Scenes, output: Path, cores: int, filming: Filmin
     records: list[Record] = []
     for suite, cell in cells.items():
         with closing(Ledger(output / suite, units[suite])) as ledger:
-            roll_out(cell, ledger, loaded.policy, loaded.new_history, cores, Progress(suite))
+            account = roll_out(cell, ledger, loaded.policy, loaded.new_history, cores, Progress(suite))
+            write_json(output / suite / SPENT, account.told(cores))
             ledger.publish(output / f"{suite}.jsonl")
             own = [ledger.done[unit] for unit in ledger.units]
         for record in filming.choice.of(own, filming.others):

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from world_modality.rollout.messages import Did
 from world_modality.rollout.tuning import Measured
@@ -53,6 +54,11 @@ class Account:
         total = self.wall * cores
         shares = {part: seconds / total for part, seconds in self.seconds.items()}
         return {**shares, "idle": max(0.0, 1 - sum(shares.values()))}
+
+    def told(self, cores: int) -> dict[str, Any]:
+        """As JSON values: wall seconds, the cores they were had on, and each part's share of their time."""
+        shares = {part: round(share, 4) for part, share in self.shares(cores).items()}
+        return {"seconds": round(self.wall, 2), "cores": cores, "shares": shares}
 
     def summary(self, cores: int) -> str:
         """The shares in a line, e.g. ``physics 41%, render 38%, policy 12%, idle 9%``."""

@@ -30,10 +30,11 @@ def run(spec: RolloutSpec, context: StageContext) -> Facts:
     """
     policy, cell, new_history = prepare(spec, context)
     with closing(Ledger(context.work / "records", units_of(spec))) as ledger:
-        roll_out(cell, ledger, policy, new_history, context.cores, context.progress)
+        account = roll_out(cell, ledger, policy, new_history, context.cores, context.progress)
         ledger.publish(context.artifact / "records.jsonl")
     successes = sum(record.success for record in ledger.done.values())
-    return {"units": len(ledger.done), "successes": successes, "device": cell.device}
+    facts = {"units": len(ledger.done), "successes": successes, "device": cell.device}
+    return {**facts, "last_attempt": account.told(context.cores)}
 
 
 def prepare(spec: RolloutSpec, context: StageContext) -> tuple[ChunkPolicy, Cell, NewHistory | None]:

@@ -7,7 +7,7 @@ rule rollout_stage:
         "results/rollout/{key}/log.txt",
     conda:
         ENVIRONMENT
-    threads: ALL_CORES
+    threads: snakefile.rollout_cores(study, ALL_CORES)
     shell:
         "python -m world_modality.cli.main stage rollout {wildcards.key} --cores {threads}"
 

@@ -30,12 +30,18 @@ class Misbehaving(ToyWorld):
         self.marker, self.how = marker, how
 
     def step(self, action):
-        if self.steps == 2 and (self.how.startswith("always") or not self.marker.exists()):
-            self.marker.touch()
+        if self.steps == 2 and (self.how.startswith("always") or self.first()):
             if self.how.endswith("aborts"):
                 os.abort()
             time.sleep(600)
         return super().step(action)
+
+    def first(self):
+        try:
+            self.marker.touch(exist_ok=False)  # one process alone
+        except FileExistsError:
+            return False
+        return True
 
 
 @pytest.mark.parametrize("how", ["aborts", "hangs"])

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import json
 import os
 import random
 import signal
@@ -159,32 +160,55 @@ def test_progress_tells_units_and_successes(tmp_path):
 
 def test_kill_9_loses_no_finished_unit_and_doubles_none(tmp_path):
     """A real process with real simulator processes, killed at random moments until it is done."""
-    rng, kills = random.Random(11), 0
-    ledger = tmp_path / "ledger"
-    command = [sys.executable, str(TESTS / "support" / "toy_world.py"), str(tmp_path)]
-    environment = {**os.environ, "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}"}
+    assert kill_until_done(tmp_path, {}, most=60, owners=1) >= 2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_hundred_kills_of_two_owners_that_share_a_cell(tmp_path):
+    assert kill_until_done(tmp_path, {"init_states": list(range(50)), "repeats": 5}, most=400, owners=2) >= 100
+
+
+def kill_until_done(folder, changes, most, owners):
+    """Kills that it took; afterwards no unit is missing, doubled or other than in an undisturbed run."""
+    rng, kills, ledger = random.Random(11), 0, folder / "ledger"
+    spec = toy_spec(**{name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()})
     seen: dict[str, bytes] = {}
-    for _ in range(60):
-        process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
-        deadline, before = time.monotonic() + 60, len(written(ledger))
-        while process.poll() is None and time.monotonic() < deadline:
-            if len(written(ledger)) > before:  # let each attempt finish a unit at least
-                time.sleep(rng.uniform(0, 0.2))
-                break
-            time.sleep(0.005)
-        process.send_signal(signal.SIGKILL)
-        kills += process.wait() == -signal.SIGKILL
+    ended = False
+    while not ended and kills < most:
+        running = [start(folder, changes) for _ in range(owners)]
+        wait_for(ledger, len(written(ledger)) + 1, running)
+        time.sleep(rng.uniform(0, 0.2))
+        for process in running:
+            process.send_signal(signal.SIGKILL)
+            kills += process.wait() == -signal.SIGKILL
+            ended |= process.returncode == 0
         now = {path.name: path.read_bytes() for path in ledger.glob("records-*.jsonl")}
         for name, content in seen.items():
             assert now[name].startswith(content[: content.rfind(b"\n") + 1])
         seen = now
-        if process.returncode == 0:
-            break
-    assert kills >= 2
-    assert len(written(ledger)) == len(set(written(ledger))) == 6
-    records = read_records(tmp_path / "artifact" / "records.jsonl")
-    assert [record.unit for record in records] == list(units_of(toy_spec()))
-    assert [dataclasses.replace(record, wall_s=0.0) for record in records] == roll(tmp_path / "calm", toy_spec())
+    assert ended
+    assert len(written(ledger)) == len(set(written(ledger))) == len(units_of(spec))
+    records = read_records(folder / "artifact" / "records.jsonl")
+    assert [record.unit for record in records] == list(units_of(spec))
+    assert [dataclasses.replace(record, wall_s=0.0) for record in records] == roll(folder / "calm", spec)
+    return kills
+
+
+def start(folder, changes):
+    """A process that rolls the toy's cell out."""
+    environment = {**os.environ, "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}"}
+    command = [sys.executable, str(TESTS / "support" / "toy_world.py"), str(folder), json.dumps(changes)]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+
+
+def wait_for(ledger, units, running):
+    """Until so many units are written, everybody has ended, or a minute has passed."""
+    deadline = time.monotonic() + 60
+    while len(written(ledger)) < units and time.monotonic() < deadline:
+        if all(process.poll() is not None for process in running):
+            return
+        time.sleep(0.005)
 
 
 def written(ledger):
@@ -192,5 +216,5 @@ def written(ledger):
     if not ledger.is_dir():
         return []
     lines = [line for path in ledger.glob("records-*.jsonl") for line in path.read_text().splitlines(keepends=True)]
-    whole = [line for line in lines if line.endswith("\n")]
-    return [line.partition('"init_state":')[2][:3] + line.partition('"repeat":')[2][:2] for line in whole]
+    records = [json.loads(line) for line in lines if line.endswith("\n")]
+    return [(record["task"], record["init_state"], record["repeat"]) for record in records]

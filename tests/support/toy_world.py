@@ -5,6 +5,7 @@ Run as a program it rolls a cell out, slowly enough to be killed in the middle.
 
 import dataclasses
 import io
+import json
 import sys
 import time
 from collections import deque
@@ -166,4 +167,13 @@ def roll(folder, spec, pool=None, planner=None, new_history=None, slots=1, progr
 
 
 if __name__ == "__main__":
-    roll(Path(sys.argv[1]), toy_spec(), Pool(open_slow, 2, 60.0, "support.toy_world"), ToyPlanner(batch=3), slots=4)
+    changes = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in json.loads(sys.argv[2]).items()
+    }
+    roll(
+        Path(sys.argv[1]),
+        toy_spec(**changes),
+        Pool(open_slow, 2, 60.0, "support.toy_world"),
+        ToyPlanner(batch=3),
+        slots=4,
+    )

@@ -19,7 +19,14 @@ from world_modality.rollout.cell import Cell
 from world_modality.rollout.choice import Choice
 from world_modality.rollout.film import film
 from world_modality.rollout.records import Ledger, Record
-from world_modality.rollout.setup import SOFTWARE, NewHistory, history_maker, require_picture_size, roll_out
+from world_modality.rollout.setup import (
+    SOFTWARE,
+    NewHistory,
+    expect_simulators,
+    history_maker,
+    require_picture_size,
+    roll_out,
+)
 from world_modality.rollout.units import Unit
 from world_modality.sim.assets import assets_digest, pin_assets
 from world_modality.store.files import new_folder, write_json
@@ -106,6 +113,7 @@ def evaluate(how: How, scenes: Scenes, output: Path, cores: int, filming: Filmin
     """
     torch.set_num_threads(1)  # how many cores there are must not decide how sums are rounded
     units = {suite: scenes.units_of(suite) for suite in scenes.suites}
+    expect_simulators()
     loaded = _load(how, output)
     cells = {suite: _cell(how, loaded, suite) for suite in scenes.suites}
     for cell in cells.values():

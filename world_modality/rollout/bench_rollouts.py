@@ -181,7 +181,7 @@ def main() -> None:
     batch = given.stock_batch or min(given.cores, given.episodes)
     work = Work(checkpoint.resolve(), study, tasks, given.episodes, assets, batch, given.cores)
     about = machine()
-    print(f"{about['cpu']}, {about['cores']} cores, load {os.getloadavg()[0]:.1f}, {about['platform']}")
+    print(f"{about['processor']}, {about['cpus']} cores, load {os.getloadavg()[0]:.1f}, {about['system']}")
     print("  ".join(f"{name} {version}" for name, version in versions(("lerobot", "torch", "mujoco")).items()))
     print(
         f"{arm} of {study.study} on tasks {given.tasks}, {work.count} episodes a round, {given.rounds} rounds",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.forkserver as forkserver
 import os
 import queue
 import threading
@@ -68,6 +69,12 @@ def _listen(number: int, process: _Process, connection: Connection, heard: queue
         heard.put((number, process, None))
 
 
+def warm_up(preload: str) -> None:
+    """Start the server that simulator processes are forked from, which imports the module ``preload`` meanwhile."""
+    multiprocessing.get_context("forkserver").set_forkserver_preload([preload])
+    forkserver.ensure_running()
+
+
 class Pool:
     """Simulator processes by number. A process that dies or hangs is replaced at once."""
 
@@ -78,7 +85,7 @@ class Pool:
         """
         self._open, self._hang = open_world, hang_seconds
         if preload:
-            multiprocessing.get_context("forkserver").set_forkserver_preload([preload])
+            warm_up(preload)
         self._heard: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._processes = [self._start(number) for number in range(workers)]
         self._begun: list[set[int]] = [set() for _ in range(workers)]  # slots that have a unit under way

@@ -15,7 +15,7 @@ from world_modality.memory.modes import find_mode
 from world_modality.policies.chunk_policy import ChunkPolicy
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.history import LatentHistory
-from world_modality.rollout.pool import Pool
+from world_modality.rollout.pool import Pool, warm_up
 from world_modality.rollout.records import Ledger
 from world_modality.rollout.scheduler import Scheduler
 from world_modality.rollout.spent import Account
@@ -61,6 +61,11 @@ def roll_out(
         account = Scheduler(cell, ledger, policy, new_history, progress).run(pool)
     progress.say(f"{progress.label}  {account.summary(cores)}")
     return account
+
+
+def expect_simulators() -> None:
+    """Let what simulator processes import be imported while the policy is loaded."""
+    warm_up(PRELOAD)
 
 
 def _pool(sim: SimSpec, states: tuple[int, ...], workers: int) -> Pool:

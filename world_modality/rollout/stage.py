@@ -12,7 +12,14 @@ from world_modality.memory.modes import find_mode
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.records import Ledger
-from world_modality.rollout.setup import SOFTWARE, NewHistory, history_maker, require_picture_size, roll_out
+from world_modality.rollout.setup import (
+    SOFTWARE,
+    NewHistory,
+    expect_simulators,
+    history_maker,
+    require_picture_size,
+    roll_out,
+)
 from world_modality.rollout.units import units_of
 from world_modality.store.layout import StageFolder
 from world_modality.store.machine import versions
@@ -28,6 +35,7 @@ def run(spec: RolloutSpec, context: StageContext) -> Facts:
     when the two do not belong together, the simulator would show the policy pictures of another size than it was
     trained on, its assets are not those of the spec, or a unit's simulator crashes time and again.
     """
+    expect_simulators()
     policy, cell, new_history = prepare(spec, context)
     with closing(Ledger(context.work / "records", units_of(spec))) as ledger:
         account = roll_out(cell, ledger, policy, new_history, context.cores, context.progress)

@@ -220,7 +220,7 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
             if WORLD_FUTURE not in batch:
                 raise UserError(
                     f"memory '{mode.name}' needs the future, which no rollout knows: choose another with "
-                    f"world_memory_mode_rollout, or evaluate offline with {WORLD_FUTURE} in the batch"
+                    f"world_memory_mode_rollout, or evaluate on demonstrated frames, with {WORLD_FUTURE} in the batch"
                 )
             future = self._standardised(world, batch[WORLD_FUTURE])
         if mode.needs_history and self._online is not None:

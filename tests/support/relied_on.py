@@ -283,6 +283,21 @@ JUDGED: Table = {
         f"{POLICY}.prepare_action": "(self, batch)",
         f"{POLICY}._pi_aloha_encode_actions_inv": "(self, actions)",
     },
+    "world_modality/training/offline.py": {
+        "lerobot.configs:PreTrainedConfig.from_pretrained": PRETRAINED_CONFIG,
+        "lerobot.datasets.factory:resolve_delta_timestamps": "(cfg, ds_meta)",
+        "lerobot.datasets.lerobot_dataset:LeRobotDataset.__init__": (
+            "(self, repo_id, root=None, episodes=None, episode_filter=None, image_transforms=None, "
+            "delta_timestamps=None, tolerance_s=0.0001, revision=None, force_cache_sync=False, "
+            "download_videos=True, video_backend=None, return_uint8=False, depth_output_unit='mm', "
+            "batch_encoding_size=1, rgb_encoder=None, depth_encoder=None, encoder_threads=None, "
+            "streaming_encoding=False, encoder_queue_maxsize=30, *, token=None)"
+        ),
+        "lerobot.policies.factory:make_pre_post_processors": (
+            "(policy_cfg, pretrained_path=None, pretrained_revision=None, **kwargs)"
+        ),
+        "lerobot.utils.constants:ACTION": "'action'",
+    },
     "world_modality/training/prophet.py": {"lerobot.configs:PreTrainedConfig.from_pretrained": PRETRAINED_CONFIG},
     "world_modality/training/statistics.py": {
         "lerobot.datasets.compute_stats:get_feature_stats": "(array, axis, keepdims, quantile_list=None)",

@@ -83,9 +83,14 @@ class WorldMemory(nn.Module):
         finally:
             self._held.follow = None
 
+    @property
+    def has_donors(self) -> bool:
+        """Whether a training has brought the histories that :meth:`donors_for` gives."""
+        return bool(self.donors.any())
+
     def donors_for(self, seeds: tuple[int, ...]) -> Tensor:
-        """One of the donor histories per seed, [B, T, W]; UserError if no training has brought any."""
-        if not self.donors.any():
+        """One of the donor histories per seed, [B, T, W]; UserError if there are none."""
+        if not self.has_donors:
             raise UserError(
                 "world_memory_mode_rollout: this checkpoint has no donors, the histories of training episodes that "
                 "'shuffle' predicts from: train it first, or choose another mode"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,14 @@ def test_every_memory_is_what_the_policy_would_do_with_it(tiny: TinyWorld) -> No
         assert found["memories"][mode]["action_rmse"] == pytest.approx((squares / count / 7) ** 0.5, rel=1e-4)
 
 
-def test_all_memories_but_those_that_the_checkpoint_lacks(tiny: TinyWorld) -> None:
-    memories = evaluate(tiny, **OPEN)["memories"]
+def test_all_memories_but_those_that_the_checkpoint_lacks(tiny: TinyWorld, tmp_path: Path) -> None:
+    policy = tiny.policy("pred", **OPEN)
+    policy.train()(tiny.batch(0, 20))  # a training brings the donors
+    policy.save_pretrained(tmp_path)
+    for file in tiny.base.glob("policy_p*"):
+        shutil.copy(file, tmp_path)
+    memories = evaluate_offline(tmp_path, Path(tiny.metadata.root), tiny.folders)["memories"]
+    assert memories.keys() - evaluate(tiny, **OPEN)["memories"].keys() == {"shuffle"}
     everything = "zero pred oracle persistence stale shuffle time_shuffle random aux_only"
     assert set(memories) == set(everything.split())
     assert memories["zero"] == memories["aux_only"]

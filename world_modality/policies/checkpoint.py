@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from lerobot.policies.factory import get_policy_class, make_pre_post_processors
 import lerobot_policy_world_modality  # noqa: F401 - importing registers the policy type and its processor step
 from lerobot_policy_world_modality.backbone import resolved_backbone
 from world_modality.errors import UserError
+from world_modality.policies.config_file import read_config_file
 
 FAMILY = ("smolvla", "smolvla_world")  # flow-matching policies that take their noise as an argument
 MEMORY = "smolvla_world"
@@ -26,10 +26,7 @@ def load_config(
     ``num_steps`` is for SmolVLA's family alone. UserError when the folder is no LeRobot checkpoint, or one that cannot
     be rolled out in ``memory_mode``.
     """
-    try:
-        kind = json.loads((folder / "config.json").read_text())["type"]
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{folder} is not a LeRobot checkpoint ({error}); give a pretrained_model folder.") from error
+    kind = read_config_file(folder)["type"]
     if kind not in PreTrainedConfig.get_known_choices():
         raise UserError(
             f"{folder} holds a '{kind}' policy, which neither LeRobot nor a plugin that is installed knows."

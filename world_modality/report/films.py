@@ -28,10 +28,10 @@ def read_films(folders: Sequence[Path], labels: Mapping[str, str]) -> list[Film]
     found = []
     for folder in folders:
         for entry in json.loads((folder / FILMS).read_text()):
-            unit = (entry["task"], entry["init_state"], entry["repeat"])
+            unit = (entry["suite"], entry["task"], entry["init_state"], entry["repeat"])
             content = base64.b64encode((folder / entry["file"]).read_bytes()).decode()
             label = labels[folder.parent.name]
-            title = f"{label}: task {unit[0]}, init state {unit[1]}, repeat {unit[2]}"
+            title = f"{label}: {unit[0]} task {unit[1]}, init state {unit[2]}, repeat {unit[3]}"
             outcome = "success" if entry["success"] else "failure"
             film = Film(title, f"{outcome} after {entry['steps']} steps", f"data:video/mp4;base64,{content}")
             found.append((unit, label, film))

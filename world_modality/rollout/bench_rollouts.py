@@ -26,7 +26,7 @@ from world_modality.store.layout import RESULTS, names_folder
 from world_modality.store.machine import machine, versions
 from world_modality.study.load import load_study
 from world_modality.study.study import Study
-from world_modality.study.suites import SUITES
+from world_modality.study.suites import SUITES, SuiteName
 
 STOCK = "lerobot-eval"
 OURS = {"ours, same pixels": "stock", "ours, fast render": "fast"}
@@ -44,6 +44,11 @@ class Work:
     assets: str
     stock_batch: int
     cores: int
+
+    @property
+    def suite(self) -> SuiteName:
+        """The study's first."""
+        return self.study.suite[0]
 
     @property
     def count(self) -> int:
@@ -69,9 +74,9 @@ def stock_command(work: Work, output: Path) -> list[str]:
         "policy.n_action_steps": work.study.rollouts.n_action_steps,
         "policy.num_steps": work.study.rollouts.num_steps,
         "env.type": "libero",
-        "env.task": work.study.suite,
+        "env.task": work.suite,
         "env.task_ids": list(work.tasks),
-        "env.episode_length": work.study.horizon,
+        "env.episode_length": work.study.horizon(work.suite),
         "env.observation_height": size,
         "env.observation_width": size,
         "eval.batch_size": work.stock_batch,
@@ -86,14 +91,14 @@ def our_command(work: Work, output: Path, render: str) -> list[str]:
     """``wm rollout``."""
     flags = {
         "policy.path": work.checkpoint,
-        "suite": work.study.suite,
+        "suite": work.suite,
         "tasks": ",".join(map(str, work.tasks)),
         "episodes": work.episodes,
         "output": output,
         "n-action-steps": work.study.rollouts.n_action_steps,
         "num-steps": work.study.rollouts.num_steps,
         "batch": work.study.rollouts.batch,
-        "horizon": work.study.horizon,
+        "horizon": work.study.horizon(work.suite),
         "assets": work.assets,
         "render": render,
         "settle-steps": 10,
@@ -126,8 +131,8 @@ def run_ours(work: Work, folder: Path, render: str) -> Timed:
     """One evaluation by ``wm rollout``."""
     output = folder / render
     seconds = timed(our_command(work, output, render), work, folder / f"{render}.log")
-    lines = (output / f"{work.study.suite}.jsonl").read_text().splitlines()
-    spent = json.loads((output / work.study.suite / SPENT).read_text())
+    lines = (output / f"{work.suite}.jsonl").read_text().splitlines()
+    spent = json.loads((output / work.suite / SPENT).read_text())
     shares = ", ".join(f"{part} {share:.0%}" for part, share in spent["shares"].items() if share >= 0.005)
     return Timed(seconds, spent["seconds"], sum(json.loads(line)["success"] for line in lines), shares)
 
@@ -176,7 +181,7 @@ def main() -> None:
     checkpoint = names_folder(RESULTS, study.study) / "train" / f"{arm}-seed{seed}" / "pretrained_model"
     if not checkpoint.is_dir():
         raise UserError(f"{checkpoint} is missing: make it first, with `snakemake --cores N train`")
-    tasks = parse_numbers(given.tasks, "--tasks", SUITES[study.suite].tasks)
+    tasks = parse_numbers(given.tasks, "--tasks", SUITES[study.suite[0]].tasks)
     assets = given.assets or study.simulator.assets
     batch = given.stock_batch or min(given.cores, given.episodes)
     work = Work(checkpoint.resolve(), study, tasks, given.episodes, assets, batch, given.cores)

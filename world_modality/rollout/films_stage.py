@@ -49,6 +49,7 @@ def _entry(record: Record, file: str, other: bool | None) -> dict[str, Any]:
     """What a report says of a film; ``other_success`` is the outcome in the column it is compared with."""
     return {
         "file": file,
+        "suite": record.suite,
         "task": record.task,
         "init_state": record.init_state,
         "repeat": record.repeat,

@@ -226,6 +226,7 @@ class ReportCell(Spec):
 
     column: str  # "E0", "E2-zero", ...
     seed: int
+    suite: str
     task: int
     rollout: str  # key of the rollout stage
 

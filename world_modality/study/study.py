@@ -17,7 +17,19 @@ from pydantic import (
 
 from world_modality.study.specs import Camera, Fusion, TrainMode
 from world_modality.study.suites import SUITES, SuiteName
-from world_modality.study.values import Cameras, HeldOut, InitStates, Modes, Name, Seed, Seeds, Tasks, Text, as_tuple
+from world_modality.study.values import (
+    Cameras,
+    HeldOut,
+    InitStates,
+    Modes,
+    Name,
+    Seed,
+    Seeds,
+    Suites,
+    Tasks,
+    Text,
+    as_tuple,
+)
 
 
 class Part(BaseModel):
@@ -305,9 +317,10 @@ class Study(Part):
 
     study: Name
     """Names the folder of links results/by-name/<study>."""
-    suite: SuiteName
+    suite: Suites
+    """LIBERO's suite, or a list of several."""
     tasks: Tasks
-    """Task numbers of the suite, or all."""
+    """Task numbers, the same of every suite, or all."""
     simulator: Simulator = Simulator()
     data: Data
     encoder: AnyEncoder | None = None
@@ -321,14 +334,17 @@ class Study(Part):
     rollouts: Rollouts
 
     @property
-    def task_numbers(self) -> tuple[int, ...]:
-        """The tasks, ascending."""
-        return tuple(range(SUITES[self.suite].tasks)) if self.tasks == "all" else tuple(sorted(self.tasks))
+    def places(self) -> tuple[tuple[SuiteName, int], ...]:
+        """Every suite's tasks: suites in their order, tasks ascending."""
+        return tuple(
+            (suite, task)
+            for suite in self.suite
+            for task in (range(SUITES[suite].tasks) if self.tasks == "all" else sorted(self.tasks))
+        )
 
-    @property
-    def horizon(self) -> int:
-        """Control steps before an episode counts as failed."""
-        return self.simulator.horizon or SUITES[self.suite].horizon
+    def horizon(self, suite: SuiteName) -> int:
+        """Control steps before an episode of a suite counts as failed."""
+        return self.simulator.horizon or SUITES[suite].horizon
 
     def cameras(self, arm: Arm) -> tuple[Camera, ...]:
         """The cameras whose latents an arm's memory is made of; none without memory."""

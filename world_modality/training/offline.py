@@ -81,11 +81,11 @@ def _modes(judged: _Judged) -> tuple[MemoryMode, ...]:
     trained = judged.policy.config.train_mode
     if judged.lookup is None:
         return (trained,)
-    several = len(judged.lookup.trained.starts) > 1
+    donors = len(judged.lookup.trained.starts) > 1 and judged.policy.world.has_donors
     return tuple(
         mode
         for mode in MODES.values()
-        if mode.needs_world and (trained.needs_learned or not mode.needs_learned) and (several or not mode.needs_donors)
+        if mode.needs_world and (trained.needs_learned or not mode.needs_learned) and (donors or not mode.needs_donors)
     )
 
 

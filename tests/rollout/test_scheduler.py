@@ -35,6 +35,7 @@ def watched(log):
     return open_world
 
 
+@pytest.mark.defect("B22")
 def test_every_unit_gets_its_seeds_and_an_outcome(tmp_path):
     log, planner, spec = [], ToyPlanner(), toy_spec()
     records = roll(tmp_path, spec, InlinePool(watched(log)), planner)

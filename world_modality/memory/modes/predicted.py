@@ -1,4 +1,7 @@
-"""Memories made by the Prophet: the hypothesis under test, and predictions that are wrong in one way each."""
+"""Memories made by the Prophet: the hypothesis under test, and predictions that are wrong in one way each.
+
+Each comes with its gradient, by which the policy's loss trains the Prophet too, unless the inputs are detached.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,11 @@ class Predicted(MemoryMode):
 
     name = "pred"
     isolates = "the hypothesis"
+    needs_prophet = True
     needs_history = True
 
     def memory(self, inputs: MemoryInputs) -> Tensor:
-        """The prediction, with its gradient."""
+        """The prediction."""
         return inputs.predicted()
 
 
@@ -27,11 +31,12 @@ class Stale(MemoryMode):
 
     name = "stale"
     isolates = "timeliness: a prediction of this episode that came too late"
+    needs_prophet = True
     needs_history = True
     delay = 1
 
     def memory(self, inputs: MemoryInputs) -> Tensor:
-        """The late prediction, with its gradient."""
+        """The late prediction."""
         assert inputs.history is not None
         return inputs.predict(inputs.history)
 
@@ -42,10 +47,11 @@ class Shuffle(MemoryMode):
 
     name = "shuffle"
     isolates = "content: a true prediction of another scene"
+    needs_prophet = True
     needs_donors = True
 
     def memory(self, inputs: MemoryInputs) -> Tensor:
-        """The Prophet's answer to the donors' histories, with its gradient."""
+        """The Prophet's answer to the donors' histories."""
         assert inputs.donors is not None
         return inputs.predict(inputs.donors)
 
@@ -56,6 +62,7 @@ class TimeShuffle(MemoryMode):
 
     name = "time_shuffle"
     isolates = "order: what comes, but not when"
+    needs_prophet = True
     needs_history = True
 
     def memory(self, inputs: MemoryInputs) -> Tensor:

@@ -95,7 +95,9 @@ def test_arms_may_differ_in_their_cameras() -> None:
 def test_arms_may_differ_in_the_prophets_loss_and_in_whether_the_memory_is_detached() -> None:
     own = [{}, {"lambda_world": 0.0}, {"detach": True}, {"lambda_world": 1.0, "detach": True}]
     trainings = {
-        str(number): training("pred", world={"heads": 8, "cameras": ["image"], "lambda_world": 0.2, "detach": False} | each)
+        str(number): training(
+            "pred", world={"heads": 8, "cameras": ["image"], "lambda_world": 0.2, "detach": False} | each
+        )
         for number, each in enumerate(own)
     }
     require_comparable({"E0": training(), **trainings}, SPECS, "mend it")

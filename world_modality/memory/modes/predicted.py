@@ -43,10 +43,10 @@ class Stale(MemoryMode):
 
 @register
 class Shuffle(MemoryMode):
-    """Another episode's prediction: right in kind, wrong about this scene."""
+    """The prediction of any other training episode, maybe of the same task: right in kind, not of this scene."""
 
     name = "shuffle"
-    isolates = "content: a true prediction of another scene"
+    isolates = "content: a true prediction, of another episode"
     needs_prophet = True
     needs_donors = True
 

@@ -12,7 +12,7 @@ from support.circling_world import (
     EPISODES,
     HELD_OUT,
     HORIZON,
-    SCORED,
+    USED,
     Floats,
     actions,
     batches,
@@ -104,8 +104,8 @@ def test_what_latents_tell_of_the_action_in_that_world(window: str) -> None:
     phase = phases(rng)
     features, least, most = WINDOWS[window]
     z = latents(phase, rng).astype(float)
-    seen = np.stack([features(z, t) for t in SCORED], 1)
-    inputs, outputs = np.concatenate([seen, np.ones_like(seen[..., :1])], -1), actions(phase)[:, SCORED]
+    seen = np.stack([features(z, t) for t in USED], 1)
+    inputs, outputs = np.concatenate([seen, np.ones_like(seen[..., :1])], -1), actions(phase)[:, USED]
     train = EPISODES - HELD_OUT
     weights = np.linalg.lstsq(*(each[:train].reshape(-1, each.shape[-1]) for each in (inputs, outputs)), rcond=1e-4)[0]
     error = np.square(inputs[train:] @ weights - outputs[train:]).mean()

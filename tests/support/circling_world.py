@@ -33,7 +33,7 @@ from world_modality.latents.cache import write_cache
 EPISODES, FRAMES, HELD_OUT = 80, 34, 12
 SPEED, AHEAD = np.pi / 4, 2
 HORIZON = 8  # a whole turn
-SCORED = range(HORIZON + CONTEXT - 1, FRAMES - HORIZON)  # two turns: a horizon earlier there is a whole history
+USED = range(HORIZON + CONTEXT - 1, FRAMES - HORIZON)  # two turns: with a whole future, and a whole history of old
 FROZEN = {"freeze_vision_encoder": True, "train_expert_only": True}
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -109,21 +109,21 @@ def rows(batch: dict[str, Any], index: torch.Tensor) -> dict[str, Any]:
 
 
 def batches(batch: dict[str, Any], steps: int, size: int, seed: int) -> Iterator[dict[str, Any]]:
-    """Random training batches: frames whose whole future is there, of the episodes that are not held out."""
+    """Random training batches: used frames of the episodes that are not held out."""
     generator = torch.Generator().manual_seed(seed)
     for _ in range(steps):
         episode = torch.randint(EPISODES - HELD_OUT, (size,), generator=generator)
-        yield rows(batch, episode * FRAMES + torch.randint(FRAMES - HORIZON, (size,), generator=generator))
+        yield rows(batch, episode * FRAMES + torch.randint(USED.start, USED.stop, (size,), generator=generator))
 
 
 def explained(policy: Any, batch: dict[str, Any]) -> float:
     """Share of the variance of held-out frames' actions that the first actions of the policy's chunks explain.
 
-    0 is what their mean would explain. Over the scored frames, whole turns of as many episodes forth as back, whatever
+    0 is what their mean would explain. Over the used frames, whole turns of as many episodes forth as back, whatever
     is a function of the present latent alone explains 0 at most.
     """
     context = policy.config.world_context
-    index = torch.tensor([episode * FRAMES + t for episode in range(EPISODES - HELD_OUT, EPISODES) for t in SCORED])
+    index = torch.tensor([episode * FRAMES + t for episode in range(EPISODES - HELD_OUT, EPISODES) for t in USED])
     asked = rows(batch, index)
     lookup = policy._latents
     asked["observation.world_history"] = lookup.history(index, context, policy.config.rollout_mode.delay * HORIZON)

@@ -58,6 +58,7 @@ class SmolVLAWorldConfig(SmolVLAConfig):  # type: ignore[misc]  # LeRobot is not
     world_latents: str = ""  # folder of latents.npy and latents.json, one per camera in order, separated as in PATH
     # Episodes that are not trained on, as dataset.episodes says: neither statistics nor donors are taken from them.
     world_held_out: list[int] = dataclasses.field(default_factory=list)
+    world_trained_on: str = ""  # fingerprint of the set that it was trained on; "" until it is, or if that is not known
     world_probe_every: int = 50  # steps between measurements of what the memory does to the actions; 0: none
 
     # How a frame became a latent. A rollout that would encode differently is refused.

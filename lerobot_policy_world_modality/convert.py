@@ -22,6 +22,7 @@ from world_modality.errors import UserError
 from world_modality.latents.joint import JointLatents, open_joint
 from world_modality.latents.reader import read_description
 from world_modality.memory.randomness import borrowed_generator
+from world_modality.policies.config_file import read_config_file, unknown_settings
 
 PROCESSOR_FILES = ("policy_preprocessor*", "policy_postprocessor*")
 
@@ -75,17 +76,10 @@ def read_config(folder: Path) -> dict[str, Any]:
         UserError: there is none, or it has settings that this plugin does not know, as a checkpoint of another program
             or version has whose policy type bears the same name.
     """
-    try:
-        config: dict[str, Any] = json.loads((folder / "config.json").read_text())
-        kind = config["type"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{folder} is not a LeRobot checkpoint ({error}); give its pretrained_model folder") from error
-    strange = sorted(config.keys() - {field.name for field in fields(SmolVLAWorldConfig)} - {"type"})
-    if kind == "smolvla_world" and strange:
-        raise UserError(
-            f"{folder} has settings that this plugin does not know ({', '.join(strange[:3])}): it was made by another "
-            "program or version; convert the SmolVLA that it was trained from"
-        )
+    config = read_config_file(folder)
+    strange = config.keys() - {field.name for field in fields(SmolVLAWorldConfig)} - {"type"}
+    if config["type"] == "smolvla_world" and strange:
+        raise unknown_settings(folder, strange)
     return config
 
 

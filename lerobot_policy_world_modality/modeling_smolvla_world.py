@@ -17,7 +17,7 @@ from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWor
 from lerobot_policy_world_modality.keyed_draws import draw_noise_and_time, seeds_of_frames, seeds_of_noise
 from lerobot_policy_world_modality.online_history import OnlineHistory
 from lerobot_policy_world_modality.probe import action_change, plain_pass_due, velocities
-from lerobot_policy_world_modality.world_parts import adopt_pictures, build_world, open_training_latents
+from lerobot_policy_world_modality.world_parts import HeldOut, adopt_pictures, build_world, open_training_latents
 from world_modality.errors import UserError
 from world_modality.memory.following import NoisyActions
 from world_modality.memory.fusion import observing
@@ -49,6 +49,7 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
     keyed_step: Tensor
     # Plain attributes with a default in the class, because SmolVLA's constructor already calls reset().
     _latents: LatentLookup | None = None
+    _held_out: HeldOut | None = None
     _online: OnlineHistory | None = None
     _unkeyed_chunks = 0
 
@@ -68,6 +69,7 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
         # Optimiser steps done; saved, so that a resumed run goes on with the draws of an uninterrupted one.
         self.register_buffer(STEP, torch.zeros((), dtype=torch.int64))
         self.world = None
+        self._held_out = None if dataset_meta is None else HeldOut.of(config, dataset_meta)
         if not config.train_mode.needs_world:
             return
         if dataset_meta is not None:
@@ -100,16 +102,18 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
 
         Noise and time are keyed by (seed, step, frame index); in evaluation mode the step is left out, so that losses
         at different steps see the same draws. A batch without ``index`` gets SmolVLA's own draws; with world modules
-        it is a UserError, since the latents are found by the index.
+        it is a UserError, since the latents are found by the index. So is training on a frame that is held out.
         """
+        if self.training and self._held_out is not None and INDEX in batch:
+            self._held_out.refuse(batch[INDEX])
         if INDEX in batch and (noise is None or time is None):
             drawn = draw_noise_and_time(self.model, self._frame_seeds("training-flow", batch), batch[ACTION].device)
             noise, time = drawn[0] if noise is None else noise, drawn[1] if time is None else time
         if self.world is None:
             loss, info = self._flow(batch, noise, time, reduction)
             return loss, {**info, "flow_loss": info["loss"], "loss_total": info["loss"]}
-        if self.training and int(self.keyed_step) == 0:
-            self._adopt_training_set(self.world)
+        if self.training:
+            self._settle_training_set(self.world)
         window = self._window(self.world, batch)
         made: list[tuple[Tensor, Tensor | None]] = []  # prediction and memory of the pass, made before or within it
 
@@ -216,7 +220,7 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
             if WORLD_FUTURE not in batch:
                 raise UserError(
                     f"memory '{mode.name}' needs the future, which no rollout knows: choose another with "
-                    f"world_memory_mode_rollout, or evaluate offline with {WORLD_FUTURE} in the batch"
+                    f"world_memory_mode_rollout, or evaluate on demonstrated frames, with {WORLD_FUTURE} in the batch"
                 )
             future = self._standardised(world, batch[WORLD_FUTURE])
         if mode.needs_history and self._online is not None:
@@ -259,14 +263,27 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
         standardised: Tensor = world.standardiser(latents.to(self.keyed_step.device))
         return standardised
 
-    def _adopt_training_set(self, world: WorldMemory) -> None:
-        """Take over what the training set alone decides: its latents' statistics, and histories for mode "shuffle"."""
+    def _settle_training_set(self, world: WorldMemory) -> None:
+        """At step 0, take over what the training set alone decides; later, UserError if it is another set.
+
+        That is its latents' statistics, whatever the start policy was converted with, and histories for "shuffle".
+        """
         assert self._latents is not None
-        if self._latents.held_out:  # else the constructor and ``convert`` have the same statistics already
-            statistics = self._latents.statistics()
-            world.standardiser.fit(statistics.mean, statistics.factor)
-        seeds = [keyed_seed("donors", self.config.world_seed, row) for row in range(len(world.donors))]
-        world.donors.copy_(self._standardised(world, self._latents.any_histories(seeds, self.config.world_context)))
+        config, found = self.config, self._latents.training_set
+        if int(self.keyed_step) > 0:
+            if config.world_trained_on not in ("", found):
+                raise UserError(
+                    f"world_latents: the checkpoint was trained on another set ({config.world_trained_on}) than this "
+                    f"dataset without the episodes of world_held_out ({found}), and its memory keeps that one's "
+                    "statistics: go on with the dataset and held-out episodes it was trained on, or start anew from "
+                    "the SmolVLA it was converted from"
+                )
+            return
+        statistics = self._latents.statistics()
+        world.standardiser.fit(statistics.mean, statistics.factor)
+        seeds = [keyed_seed("donors", config.world_seed, row) for row in range(len(world.donors))]
+        world.donors.copy_(self._standardised(world, self._latents.any_histories(seeds, config.world_context)))
+        config.world_trained_on = found
 
     def _see(self, batch: dict[str, Tensor]) -> None:
         if self._online is not None and WORLD_HISTORY not in batch and self.config.rollout_mode.needs_history:

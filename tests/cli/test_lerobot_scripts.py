@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from lerobot.configs import DatasetConfig
+from lerobot.configs.train import TrainPipelineConfig
+from lerobot.envs.configs import LiberoEnv
 from safetensors.torch import load_file
 from support.tiny_policy import LATENT_DIM, TinyWorld, build_tiny_world
 
@@ -122,6 +125,7 @@ def test_a_training_from_a_plain_smolvla_with_older_flags(
     # An equal start is not converted again; going on from the middle ends with the same weights.
     before = {path: path.stat().st_mtime_ns for path in start.iterdir()}
     shutil.copytree("old", "whole", symlinks=True)
+    (checkpoints / "000002").rename(checkpoints / "000002.replaced.partial")  # as a crash in the middle of a save does
     resume = ["--config_path=old/checkpoints/000002/pretrained_model/train_config.json", "--resume=true"]
     assert run(monkeypatch, "lerobot-wm-train", *resume) == 0
     assert_equal(weights("old"), weights("whole"))
@@ -201,6 +205,62 @@ def test_other_policies_and_their_flags_reach_lerobot_untouched(monkeypatch: pyt
     given = ["--policy.type=act", '--rename_map={"a b": "c"}', "--policy.path", "x", "--policy.n_obs_steps", "1"]
     monkeypatch.setenv(SKIP_VARIABLE, "1")
     assert lerobot_scripts._prepared(given, "lerobot-wm-train", "lerobot-train") == given
+
+
+def test_what_a_crash_left_is_mended_where_a_training_is_resumed(place: Path) -> None:
+    root = place / "run" / "checkpoints"
+    config = root / "last" / "pretrained_model" / "train_config.json"
+    aside, half = root / "000007.replaced.partial", root / "000007.partial"
+    (aside / "pretrained_model").mkdir(parents=True)
+    (aside / "pretrained_model" / "train_config.json").write_text("{}")
+    half.mkdir()
+    (root / "last").symlink_to("000007")
+    others = [
+        [f"--config_path={config}"],
+        [f"--config_path={config}", "--resume=false"],
+        [f"--config_path={config}", "--resume=true", "--output_dir=elsewhere"],  # the run itself may be going on
+        ["--config_path=user/repository", "--resume=true"],
+        ["--resume=true"],
+    ]
+    for arguments in others:
+        lerobot_scripts.mend_checkpoints(arguments)
+        assert not config.exists()
+        assert half.exists()
+    lerobot_scripts.mend_checkpoints(["--config_path", str(config), "--resume", "true", "--output_dir=run"])
+    assert config.read_text() == "{}"
+    assert sorted(path.name for path in root.iterdir()) == ["000007", "last"]
+
+
+def test_the_simulator_is_found_in_the_file_that_the_command_line_names(place: Path) -> None:
+    config = TrainPipelineConfig(dataset=DatasetConfig(repo_id="local/x"), env=LiberoEnv(task="libero_spatial"))
+    config.save_pretrained(place)
+    (place / "study.yaml").write_text("env: {type: libero}\n")
+    file = str(place / "train_config.json")
+    for named in (file, str(place / "study.yaml"), str(place)):
+        assert lerobot_scripts.simulated([f"--config_path={named}"]) == "libero"
+        assert lerobot_scripts.simulated(["--config_path", named, "--resume=true"]) == "libero"
+    assert lerobot_scripts.simulated([f"--config_path={file}", "--env.type=pusht"]) == "pusht"
+    assert lerobot_scripts.simulated(["--env.type", "libero"]) == "libero"
+    assert lerobot_scripts.simulated(["--steps=3"]) is None
+    for broken in ("{", "[]", "{}", '{"env": null}', '{"env": "libero"}', "\0"):
+        (place / "broken.json").write_text(broken)
+        assert lerobot_scripts.simulated([f"--config_path={place / 'broken.json'}"]) is None
+    assert lerobot_scripts.simulated(["--config_path=nowhere.json"]) is None
+
+
+@pytest.mark.slow
+def test_a_resumed_training_with_libero_has_it_configured(place: Path) -> None:
+    (place / "train_config.json").write_text('{"env": {"type": "libero"}}')
+    code = (
+        "import os, sys; from world_modality.cli.lerobot_scripts import _prepared; "
+        "_prepared(sys.argv[1:], 'lerobot-wm-train', 'lerobot-train'); "
+        "print('libero.libero' in sys.modules, bool(os.environ.get('MUJOCO_GL')))"
+    )
+    environment = os.environ | {ASSETS_VARIABLE: "embedded", "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment.pop("MUJOCO_GL", None)
+    command = [sys.executable, "-c", code, f"--config_path={place / 'train_config.json'}", "--resume=true"]
+    result = subprocess.run(command, env=environment, input="", capture_output=True, text=True, check=False)
+    assert result.stdout.splitlines()[-1:] == ["True True"], result.stderr[-2000:]
 
 
 def test_policy_flags_are_found_in_both_spellings() -> None:

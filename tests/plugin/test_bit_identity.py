@@ -299,6 +299,7 @@ def test_the_global_generator_is_left_as_smolvla_leaves_it(tiny: TinyWorld, mode
 def test_a_copied_policy_is_its_own(tiny: TinyWorld, mode: str, fusion: str) -> None:
     policy = tiny.policy(mode, world_gate_init=0.8, world_fusion=fusion)
     batch = tiny.batch(*FRAMES)
+    loss_and_gradients(policy, batch, nullcontext)  # a training pass brings the donors
     twin = copy.deepcopy(policy)
     assert torch.equal(chunk(twin, tiny, nullcontext), chunk(policy, tiny, nullcontext))
     assert loss_and_gradients(twin, batch, nullcontext)[0] == loss_and_gradients(policy, batch, nullcontext)[0]
@@ -314,6 +315,7 @@ def test_a_copied_policy_is_its_own(tiny: TinyWorld, mode: str, fusion: str) -> 
 @pytest.mark.parametrize(("mode", "fusion"), [arm for arm in ARMS if arm[0] != "disabled"])
 def test_a_saved_policy_comes_back(tiny: TinyWorld, mode: str, fusion: str, tmp_path: Any) -> None:
     policy = tiny.policy(mode, world_gate_init=0.8, world_fusion=fusion)
+    loss_and_gradients(policy, tiny.batch(*FRAMES), nullcontext)  # a training pass brings the donors
     policy.save_pretrained(tmp_path)
     again = type(policy).from_pretrained(tmp_path, strict=True)
     assert again._latents is None

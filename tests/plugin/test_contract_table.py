@@ -11,6 +11,9 @@ from support.relied_on import DATASET_PARTS, EPISODE_COLUMNS, POLICY, POLICY_PAR
 from support.tiny_policy import TinyWorld
 
 from world_modality.sim.quiet import import_libero
+from world_modality.training.checkpoints import Saving
+from world_modality.training.launch import Hooks, durable
+from world_modality.training.metrics import MetricsLog
 
 MODEL_FILE = "lerobot_policy_world_modality/modeling_smolvla_world.py"
 
@@ -27,8 +30,11 @@ def test_what_a_file_relies_on_is_there(file: str) -> None:
     assert [text for name, expected in RELIED_ON[file].items() if (text := complaint(file, name, expected))] == []
 
 
-def test_every_import_is_in_its_files_table() -> None:
-    """If not: add what is printed to tests/support/relied_on.py, of a class what is used of it."""
+def test_everything_that_is_used_is_in_its_files_table() -> None:
+    """Imports, what is taken from them, and what is overridden.
+
+    If not: add what is printed to tests/support/relied_on.py, of a class what is used of it.
+    """
     assert missing_from(RELIED_ON) == []
 
 
@@ -96,3 +102,36 @@ def test_an_import_without_an_entry_is_told(tmp_path: Path) -> None:
         'world_modality/new.py: "lerobot.utils.constants:DONE": "\'next.done\'"',
         'world_modality/new.py: "libero.libero:": "gone"',
     ]
+
+
+def test_what_is_taken_from_an_import_and_what_is_overridden_without_an_entry_is_told(tmp_path: Path) -> None:
+    (tmp_path / "world_modality").mkdir()
+    lines = [
+        "from lerobot.scripts import lerobot_eval as script",
+        "from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy",
+        "class Own(SmolVLAPolicy):",
+        "    name = 'own'",
+        "    def reset(self): ...",
+        "    def from_pretrained(self): ...",
+        "    def of_its_own(self): ...",
+        "script.main()",
+    ]
+    (tmp_path / "world_modality" / "new.py").write_text("\n".join(lines))
+    base = {"lerobot.policies.pretrained:PreTrainedPolicy.from_pretrained": "", POLICY: "class"}
+    policy = "lerobot.policies.smolvla.modeling_smolvla:SmolVLAPolicy"
+    table = {"world_modality/new.py": {**base, "lerobot.scripts:lerobot_eval": "module"}}
+    assert missing_from(table, tmp_path) == [
+        f'world_modality/new.py: "{policy}.name": "\'smolvla\'"',
+        f'world_modality/new.py: "{policy}.reset": "(self)"',
+        'world_modality/new.py: "lerobot.scripts.lerobot_eval:main": "()"',
+    ]
+
+
+def test_every_name_of_lerobots_script_that_is_replaced_is_in_the_table() -> None:
+    """They are looked up by text, which no import shows."""
+    from lerobot.scripts import lerobot_train
+
+    saving = Saving(seconds=1)
+    hooks = Hooks(MetricsLog(Path(), lambda _: None), saving, {}, 1)
+    named = {entry.split(":")[1].split(".")[0] for entry in RELIED_ON["world_modality/training/launch.py"]}
+    assert {*hooks.replacements(lerobot_train), *durable(lerobot_train)} <= named

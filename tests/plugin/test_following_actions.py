@@ -88,6 +88,7 @@ def test_at_init_everything_is_smolvlas_and_what_is_told_has_a_gradient(
 @pytest.mark.parametrize("mode", sorted(set(MODES) - {"disabled"}))
 def test_only_what_the_prophet_makes_follows_the_denoising(tiny: TinyWorld, mode: str) -> None:
     policy = awake(tiny.policy(mode, **FOLLOWING))
+    loss_and_gradients(policy, tiny.batch(*FRAMES))  # a training pass brings the donors
     memories = Memories(policy)
     chunk(policy, tiny)
     assert len(memories.seen) == policy.config.num_steps > 1

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.tiny_policy import CONTEXT, ENCODER, PICTURE, TinyWorld
+from support.tiny_policy import CONTEXT, ENCODER, HORIZON, PICTURE, TinyWorld
 
 from lerobot_policy_world_modality.online_history import to_pixels
 from world_modality.data.episodes import dataset_fingerprint
@@ -81,10 +81,12 @@ def record_histories(policy: Any) -> list[torch.Tensor]:
 
 @pytest.mark.defect("B1")
 @pytest.mark.defect("B18")
+@pytest.mark.parametrize("memory", ["pred", "stale"])
 @pytest.mark.parametrize("views", ["encoded", "both_encoded"])
-def test_every_chunks_history_is_the_caches(views: str, request: pytest.FixtureRequest) -> None:
+def test_every_chunks_history_is_the_caches(views: str, memory: str, request: pytest.FixtureRequest) -> None:
     encoded = request.getfixturevalue(views)
-    world, policy = encoded[0], policy_of(encoded)
+    world, policy = encoded[0], policy_of(encoded, world_memory_mode_rollout=memory)
+    delay = HORIZON if memory == "stale" else 0
     frames = world.metadata.total_frames
     caches = [open_latents(folder, frames=frames).latents.astype(np.float32) for folder in world.folders]
     rows = np.concatenate(caches, axis=1)
@@ -97,7 +99,7 @@ def test_every_chunks_history_is_the_caches(views: str, request: pytest.FixtureR
         replans = range(FIRST, LAST, policy.config.n_action_steps)
         assert len(seen) == len(replans)  # latents are made at replans only
         for frame, history in zip(replans, seen, strict=True):
-            expected = [max(frame - CONTEXT + 1 + j, FIRST) for j in range(CONTEXT)]
+            expected = [max(max(frame - delay, FIRST) - CONTEXT + 1 + j, FIRST) for j in range(CONTEXT)]
             assert np.array_equal(history[0].numpy(), rows[expected]), frame
 
 

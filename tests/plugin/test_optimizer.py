@@ -26,7 +26,7 @@ def test_each_group_is_clipped_by_its_own_norm() -> None:
         [{"params": own[:2]}, {"params": own[2:], "lr": 0.3, "max_norm": 0.01}]
     )
     plain = [
-        torch.optim.AdamW(part, lr, betas=(0.9, 0.95), eps=1e-8, weight_decay=1e-10)
+        torch.optim.AdamW(part, lr, betas=(0.9, 0.95), eps=1e-8, weight_decay=1e-10, fused=True)
         for part, lr in ((reference[:2], 0.1), (reference[2:], 0.3))
     ]
     for _ in range(3):
@@ -155,7 +155,7 @@ def test_masters_take_the_way_of_32_bit_parameters_and_the_parameters_are_their_
         [{"params": own[:2]}, {"params": own[2:], "lr": 3e-3}]
     )
     twins = [
-        torch.optim.AdamW(part, lr, betas=(0.9, 0.95), eps=1e-8, weight_decay=1e-10)
+        torch.optim.AdamW(part, lr, betas=(0.9, 0.95), eps=1e-8, weight_decay=1e-10, fused=True)
         for part, lr in ((reference[:2], 1e-3), (reference[2:], 3e-3))
     ]
     for step in range(20):
@@ -176,7 +176,7 @@ def test_masters_take_the_way_of_32_bit_parameters_and_the_parameters_are_their_
 def test_without_masters_it_is_torchs_adamw() -> None:
     own, reference = mixed(), mixed()
     optimizer = GroupClippedAdamWConfig(lr=1e-2, group_clip_norm=0.0, master_weights=False).build(own)
-    twin = torch.optim.AdamW(reference, 1e-2, betas=(0.9, 0.95), eps=1e-8, weight_decay=1e-10)
+    twin = torch.optim.AdamW(reference, 1e-2, betas=(0.9, 0.95), eps=1e-8, weight_decay=1e-10, fused=True)
     for step in range(5):
         give(own, step)
         give(reference, step)

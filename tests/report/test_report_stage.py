@@ -108,7 +108,8 @@ def test_the_page_is_whole_offline_and_readable_aloud(toy, report):
     assert page.fetched == []
     assert "url(" not in html
     assert "@import" not in html
-    assert len(page.figures) == 10  # three panels of rates, the differences, loss and gate, two per Prophet
+    # Three panels of rates, the differences, loss, gate, cosines at two k, two per Prophet.
+    assert len(page.figures) == 12
     assert all(figure["role"] == "img" and figure["aria-label"] for figure in page.figures)
     assert 'lang="en"' in html
     assert page.headings[0] == "h1"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.contract import Table
+from support.contract import ANY, Table
 
 POLICY = "lerobot.policies.smolvla.modeling_smolvla:SmolVLAPolicy"
 FLOW = "lerobot.policies.smolvla.modeling_smolvla:VLAFlowMatching"
@@ -16,11 +16,21 @@ PRETRAINED_CONFIG = (
     "(pretrained_name_or_path, *, force_download=False, resume_download=None, proxies=None, token=None, "
     "cache_dir=None, local_files_only=False, revision=None, **policy_kwargs)"
 )
+SAVE_CHECKPOINT = (
+    "(checkpoint_dir, step, cfg, policy, optimizer, scheduler=None, preprocessor=None, postprocessor=None, "
+    "num_processes=None, batch_size=None, model_state_dict=None, optim_state_dict=None)"
+)
+UPDATE_POLICY = (
+    "(train_metrics, policy, batch, optimizer, grad_clip_norm, accelerator, lr_scheduler=None, lock=None, "
+    "sample_weighter=None)"
+)
 VISUAL, STATE, ACTION = (f"<FeatureType.{name}: '{name}'>" for name in ("VISUAL", "STATE", "ACTION"))
 
 PLUGIN: Table = {
     "lerobot_policy_world_modality/modeling_smolvla_world.py": {
         f"{POLICY}.__init__": "(self, config, **kwargs)",
+        f"{POLICY}.config_class": "class",
+        f"{POLICY}.name": "'smolvla'",
         f"{POLICY}.forward": "(self, batch, noise=None, time=None, reduction='mean')",
         f"{POLICY}.reset": "(self)",
         f"{POLICY}.get_optim_params": "(self)",
@@ -48,6 +58,7 @@ PLUGIN: Table = {
         f"{CONFIG}.get_optimizer_preset": "(self)",
         f"{CONFIG}.get_scheduler_preset": "(self)",
         f"{CONFIG}.optimizer_grad_clip_norm": "10",
+        f"{CONFIG}.push_to_hub": "True",
         "lerobot.configs:PreTrainedConfig.register_subclass": "(name, choice_type=None)",
         "lerobot.optim:OptimizerConfig": "class",
     },
@@ -104,27 +115,29 @@ POLICIES: Table = {
 TRAINING: Table = {
     "world_modality/training/launch.py": {
         f"{SCRIPT}:main": "()",
-        f"{SCRIPT}:update_policy": (
-            "(train_metrics, policy, batch, optimizer, grad_clip_norm, accelerator, lr_scheduler=None, lock=None, "
-            "sample_weighter=None)"
-        ),
+        f"{SCRIPT}:update_policy": UPDATE_POLICY,
         f"{SCRIPT}:init_logging": (
             "(log_file=None, display_pid=False, console_level='INFO', file_level='DEBUG', accelerator=None)"
         ),
         f"{SCRIPT}:inside_slurm": "()",
         f"{SCRIPT}:make_train_eval_datasets": "(cfg)",
-        f"{SCRIPT}:save_checkpoint": (
-            "(checkpoint_dir, step, cfg, policy, optimizer, scheduler=None, preprocessor=None, postprocessor=None, "
-            "num_processes=None, batch_size=None, model_state_dict=None, optim_state_dict=None)"
-        ),
+        f"{SCRIPT}:save_checkpoint": SAVE_CHECKPOINT,
         f"{SCRIPT}:should_save_checkpoint": "(step, save_freq, total_steps)",
         f"{SCRIPT}:EpisodeAwareSampler.__init__": (
             "(self, dataset_from_indices, dataset_to_indices, episode_indices_to_use=None, drop_n_first_frames=0, "
             "drop_n_last_frames=0, shuffle=False, seed=0, absolute_to_relative_idx=None)"
         ),
-        f"{SCRIPT}:EpisodeAwareSampler.set_epoch": "(self, epoch)",
+        f"{SCRIPT}:compute_sampler_state": "(step, num_frames, batch_size, num_processes)",
+        f"{SCRIPT}:make_optimizer_and_scheduler": "(cfg, policy)",
+        f"{SCRIPT}:update_last_checkpoint": "(checkpoint_dir)",
         "lerobot.scripts:lerobot_train": "module",
         f"{CONFIG}.resize_imgs_with_padding": "(512, 512)",
+    },
+    "world_modality/training/sampling.py": {
+        f"{SCRIPT}:EpisodeAwareSampler.__iter__": "(self)",
+        f"{SCRIPT}:EpisodeAwareSampler.__len__": "(self)",
+        f"{SCRIPT}:EpisodeAwareSampler.load_state_dict": "(self, state)",
+        f"{SCRIPT}:EpisodeAwareSampler.set_epoch": "(self, epoch)",
     },
     "world_modality/training/arguments.py": {
         "lerobot.configs:parser.wrap": "(config_path=None)",
@@ -151,6 +164,7 @@ TRAINING: Table = {
         "lerobot.policies.pretrained:PreTrainedPolicy.from_pretrained": PRETRAINED,
     },
     "world_modality/training/architectures.py": {
+        "lerobot.configs.types:FeatureType.VISUAL": VISUAL,
         "lerobot.configs.types:FeatureType.STATE": STATE,
         "lerobot.configs.types:FeatureType.ACTION": ACTION,
         "lerobot.configs.types:PolicyFeature.__init__": "(self, type, shape)",
@@ -158,6 +172,8 @@ TRAINING: Table = {
         f"{CONFIG}.max_state_dim": "32",
     },
     "world_modality/training/real_size.py": {
+        "lerobot.configs.types:FeatureType.STATE": STATE,
+        "lerobot.configs.types:FeatureType.ACTION": ACTION,
         "lerobot.configs.types:FeatureType.VISUAL": VISUAL,
         "lerobot.configs.types:PolicyFeature.__init__": "(self, type, shape)",
         f"{CONFIG}.chunk_size": "50",
@@ -230,19 +246,30 @@ SIMULATOR: Table = {
 
 ALONE: Table = {
     "lerobot_policy_world_modality/strip.py": {
-        CONFIG: "class",
+        f"{CONFIG}.from_pretrained": PRETRAINED_CONFIG,
         POLICY: "class",
     },
     "world_modality/cli/lerobot_scripts.py": {
         "lerobot.configs.parser:parse_arg": "(arg_name, args=None)",
         "lerobot.scripts:lerobot_eval": "module",
         "lerobot.scripts:lerobot_train": "module",
+        "lerobot.scripts.lerobot_eval:main": "()",
+        f"{SCRIPT}:main": "()",
+        f"{SCRIPT}:save_checkpoint": SAVE_CHECKPOINT,
+        "lerobot.utils.constants:CHECKPOINTS_DIR": "'checkpoints'",
     },
-    "world_modality/sim/libero_config.py": {"libero:libero": "module"},
+    "world_modality/sim/libero_config.py": {
+        "libero:libero": "module",
+        "libero.libero:_assets_path_cache": ANY,
+    },
 }
 
 JUDGED: Table = {
-    "world_modality/training/bench_conditions.py": {"lerobot.scripts:lerobot_train": "module"},
+    "world_modality/training/bench_conditions.py": {
+        "lerobot.scripts:lerobot_train": "module",
+        f"{SCRIPT}:main": "()",
+        f"{SCRIPT}:update_policy": UPDATE_POLICY,
+    },
     "world_modality/training/demonstrated.py": {
         "lerobot.policies.factory:make_pre_post_processors": (
             "(policy_cfg, pretrained_path=None, pretrained_revision=None, **kwargs)"
@@ -252,9 +279,26 @@ JUDGED: Table = {
             "complementary_data=None)"
         ),
         "lerobot.processor:NormalizerProcessorStep": "class",
-        "lerobot.processor:TransitionKey": "class",
+        "lerobot.processor:TransitionKey.ACTION": "<TransitionKey.ACTION: 'action'>",
+        f"{POLICY}.prepare_action": "(self, batch)",
+        f"{POLICY}._pi_aloha_encode_actions_inv": "(self, actions)",
     },
-    "world_modality/training/prophet.py": {"lerobot.configs:PreTrainedConfig": "class"},
+    "world_modality/training/offline.py": {
+        "lerobot.configs:PreTrainedConfig.from_pretrained": PRETRAINED_CONFIG,
+        "lerobot.datasets.factory:resolve_delta_timestamps": "(cfg, ds_meta)",
+        "lerobot.datasets.lerobot_dataset:LeRobotDataset.__init__": (
+            "(self, repo_id, root=None, episodes=None, episode_filter=None, image_transforms=None, "
+            "delta_timestamps=None, tolerance_s=0.0001, revision=None, force_cache_sync=False, "
+            "download_videos=True, video_backend=None, return_uint8=False, depth_output_unit='mm', "
+            "batch_encoding_size=1, rgb_encoder=None, depth_encoder=None, encoder_threads=None, "
+            "streaming_encoding=False, encoder_queue_maxsize=30, *, token=None)"
+        ),
+        "lerobot.policies.factory:make_pre_post_processors": (
+            "(policy_cfg, pretrained_path=None, pretrained_revision=None, **kwargs)"
+        ),
+        "lerobot.utils.constants:ACTION": "'action'",
+    },
+    "world_modality/training/prophet.py": {"lerobot.configs:PreTrainedConfig.from_pretrained": PRETRAINED_CONFIG},
     "world_modality/training/statistics.py": {
         "lerobot.datasets.compute_stats:get_feature_stats": "(array, axis, keepdims, quantile_list=None)",
     },
@@ -263,7 +307,11 @@ JUDGED: Table = {
 RELIED_ON: Table = {**PLUGIN, **POLICIES, **TRAINING, **DATA, **SIMULATOR, **ALONE, **JUDGED}
 
 POLICY_PARTS = {  # at their path below a policy of LeRobot's: their type
+    "config.action_feature": "PolicyFeature",
+    "config.adapt_to_pi_aloha": "bool",
+    "config.device": "str",
     "config.image_features": "dict",
+    "config.use_amp": "bool",
     "model.config.chunk_size": "int",
     "model.config.max_action_dim": "int",
     "model.action_out_proj": "Linear",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,54 @@ def test_a_training_that_went_on_from_an_older_checkpoint_replaces_newer_ones(tm
     atomically(checkpoint_dir=tmp_path / "000002", step=4)
     assert (tmp_path / "000002" / "training_state").read_text() == "4"
     assert [path.name for path in tmp_path.iterdir()] == ["000002"]
+
+
+@pytest.mark.parametrize(("step", "kept"), [("000001", ["000001", "000002"]), ("000002", ["000001", "000002"])])
+def test_a_crash_while_replacing_leaves_the_checkpoint_that_was_to_be_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, kept: list[str]
+) -> None:
+    def rename(self: Path, target: Path) -> Path:
+        if self.name == f"{step}.partial":
+            raise Crash
+        return original(self, target)
+
+    original, atomically = Path.rename, saving_atomically(save)
+    for number in (1, 2):
+        atomically(checkpoint_dir=tmp_path / f"{number:06d}", step=number)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", rename)
+        with pytest.raises(Crash):
+            atomically(checkpoint_dir=tmp_path / step, step=7)
+    assert not (tmp_path / step).exists()
+    assert recover(tmp_path) == tmp_path / "000002"
+    assert sorted(path.name for path in tmp_path.iterdir()) == kept
+    assert (tmp_path / step / "training_state").read_text() == str(int(step))
+
+
+def test_a_crash_after_replacing_leaves_the_new_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(_: Path) -> None:
+        raise Crash
+
+    atomically = saving_atomically(save)
+    atomically(checkpoint_dir=tmp_path / "000002", step=2)
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoints.shutil, "rmtree", crash)
+        with pytest.raises(Crash):
+            atomically(checkpoint_dir=tmp_path / "000002", step=7)
+    assert recover(tmp_path) == tmp_path / "000002"
+    assert [path.name for path in tmp_path.iterdir()] == ["000002"]
+    assert (tmp_path / "000002" / "training_state").read_text() == "7"
+
+
+def test_several_processes_may_recover_at_once(tmp_path: Path) -> None:
+    for attempt in range(20):
+        root = tmp_path / str(attempt)
+        save(root / "000001.replaced.partial", step=1)
+        save(root / "000002.partial", step=2)
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(recover, [root] * 4))
+        assert found == [root / "000001"] * 4
+        assert (root / "000001" / "training_state").read_text() == "1"
 
 
 def test_the_link_to_the_last_checkpoint_leads_somewhere_at_every_moment(

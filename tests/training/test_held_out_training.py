@@ -49,7 +49,8 @@ def cells(inputs: Inputs, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
             frames: set[int] = set()
 
             def forward(self: Any, batch: dict[str, Any], *rest: Any, seen: set[int] = frames, **named: Any) -> Any:
-                seen.update(batch["index"].tolist())
+                if self.training:  # else it is judged, on those episodes
+                    seen.update(batch["index"].tolist())
                 return original(self, batch, *rest, **named)
 
             patch.setattr(SmolVLAWorldPolicy, "forward", forward)

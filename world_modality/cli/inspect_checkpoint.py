@@ -8,12 +8,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from world_modality.cli.knobs import KNOWN
 from world_modality.errors import UserError
+from world_modality.policies.config_file import read_config_file, unknown_settings
 from world_modality.store.layout import StageFolder
 from world_modality.store.record import Record, read_record
 
 PROVENANCE = "provenance.json"  # this package's note on a checkpoint that no stage made
 WORLD = "world."  # how the names of the world modules' tensors begin
+
+TOLD: dict[str, type | tuple[type, ...]] = {
+    "world_fusion": str,
+    **{f"world_{name}": int for name in ("context", "horizon", "hypotheses", "prophet_layers", "prophet_width")},
+    "world_latent_dim": int,
+    "world_delta": bool,
+    "world_lambda": (int, float),
+    "world_cameras": str,
+    **{f"world_encoder_{name}": str for name in ("kind", "source", "name", "revision", "pooling", "dtype", "digest")},
+    **{f"world_encoder_{name}": int for name in ("frames", "image_size")},
+}
+"""The settings of a checkpoint with world memory that lines are made of, and their types."""
 
 
 def inspect_lines(folder: Path) -> list[str]:
@@ -26,10 +40,11 @@ def inspect_lines(folder: Path) -> list[str]:
     checkpoint = next((place for place in places if (place / "config.json").is_file()), None)
     if checkpoint is None:
         raise UserError(f"{folder} holds no config.json; give a checkpoint's pretrained_model folder")
+    config = read_config_file(checkpoint)
+    _require_own(config, checkpoint)
     try:
-        config = json.loads((checkpoint / "config.json").read_text())
         tensors = read_header(checkpoint / "model.safetensors")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise UserError(f"{checkpoint} cannot be read ({error}); it may be damaged") from error
     return [*_policy(checkpoint, config, tensors), *_world(config, tensors, checkpoint), *_origin(checkpoint)]
 
@@ -41,8 +56,32 @@ def read_header(path: Path) -> dict[str, Mapping[str, Any]]:
         if length > path.stat().st_size:
             raise ValueError(f"{path.name} is cut short")
         header: dict[str, Mapping[str, Any]] = json.loads(file.read(length))
+    if not isinstance(header, dict):
+        raise ValueError(f"{path.name} does not begin with a list of tensors")
     header.pop("__metadata__", None)
+    if max((each["data_offsets"][1] for each in header.values()), default=0) > path.stat().st_size - 8 - length:
+        raise ValueError(f"{path.name} is cut short")
     return header
+
+
+def _require_own(config: Mapping[str, Any], checkpoint: Path) -> None:
+    """UserError for a checkpoint of another program, or version, whose policy type bears the same name.
+
+    As ``read_config`` of the plugin, but by what a line is made of and by names of earlier policies: the plugin's own
+    list of its settings would cost importing LeRobot.
+    """
+    if config["type"] != "smolvla_world":
+        return
+    strange = config.keys() & KNOWN
+    if strange:
+        raise unknown_settings(checkpoint, strange)
+    if config.get("world_memory_mode_train", "disabled") != "disabled":
+        lacking = [name for name, kind in TOLD.items() if not isinstance(config.get(name), kind)]
+        if lacking:
+            raise UserError(
+                f"{checkpoint / 'config.json'} has no {', '.join(lacking[:3])} as this plugin writes it: it is "
+                "damaged, or was made by another program or version"
+            )
 
 
 def _policy(checkpoint: Path, config: Mapping[str, Any], tensors: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -133,10 +172,11 @@ def _lerobot_training(checkpoint: Path) -> list[str]:
     if not config:
         return []
     step = _json(checkpoint.parent / "training_state" / "training_step.json").get("step")
-    done = f"step {step} of {config['steps']}" if step else f"{config['steps']} steps"
+    done = f"step {step} of {config.get('steps')}" if step else f"{config.get('steps')} steps"
     dataset, start = config.get("dataset") or {}, (config.get("policy") or {}).get("pretrained_path")
     return [
-        f"training     {done} of {config['batch_size']}, seed {config['seed']}, dataset {dataset.get('repo_id')}",
+        f"training     {done} of {config.get('batch_size')}, seed {config.get('seed')}, "
+        f"dataset {dataset.get('repo_id')}",
         *([f"started from {start}"] if start else []),
     ]
 

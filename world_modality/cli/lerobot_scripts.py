@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from world_modality.cli.knobs import translate
 from world_modality.cli.start_policy import policy_flags, start_from
 from world_modality.errors import UserError
@@ -109,8 +111,10 @@ def _prepared(arguments: list[str], program: str, script: str) -> list[str]:
     if translation.init_from is not None:
         arguments, start = start_from(translation.init_from, arguments)
         tell(f"--policy.init_from_policy_path={translation.init_from} was converted to {start}")
+    if script == "lerobot-train":
+        mend_checkpoints(arguments)
     _require_readable(arguments)
-    if _argument(arguments, "env.type") == "libero":
+    if simulated(arguments) == "libero":
         import_configured_libero()
         configure_workers()
     return arguments
@@ -146,8 +150,38 @@ def _require_readable(arguments: Sequence[str]) -> None:
             logging.disable(logging.NOTSET)
 
 
-def _argument(arguments: Sequence[str], name: str) -> str | None:
+def simulated(arguments: Sequence[str]) -> str | None:
+    """The ``env.type`` of a command line, or of the JSON or YAML file that it names as ``config_path``; None if none.
+
+    A file that is missing or damaged is LeRobot's to tell.
+    """
     from lerobot.configs.parser import parse_arg
 
-    value: Any = parse_arg(name, list(arguments))
-    return None if value is None else str(value)
+    kind, path = parse_arg("env.type", arguments), parse_arg("config_path", arguments)
+    if kind is not None or path is None:
+        return None if kind is None else str(kind)
+    file = Path(path) / "train_config.json" if Path(path).is_dir() else Path(path)
+    try:
+        found: Any = yaml.safe_load(file.read_text())["env"]["type"]
+    except (OSError, ValueError, yaml.YAMLError, LookupError, TypeError):
+        return None
+    return str(found)
+
+
+def mend_checkpoints(arguments: Sequence[str]) -> None:
+    """Before a training is resumed in its own folder: put right what a crash in the middle of a save left there.
+
+    ``last``, by which the checkpoint to go on from may be named, leads to one again.
+    """
+    from lerobot.configs.parser import parse_arg
+    from lerobot.utils.constants import CHECKPOINTS_DIR
+
+    from world_modality.training.checkpoints import recover
+
+    resume, path, output = (parse_arg(name, arguments) for name in ("resume", "config_path", "output_dir"))
+    if path is None or (resume or "").lower() != "true":
+        return
+    # By its name alone: the file itself may be what is missing.
+    root = next((each for each in Path(path).parents if each.name == CHECKPOINTS_DIR), None)
+    if root is not None and (output is None or (Path(output) / CHECKPOINTS_DIR).resolve() == root.resolve()):
+        recover(root)  # elsewhere its own training may be running

@@ -49,10 +49,15 @@ class EpisodeBounds:
         """Rows that a cache covering these episodes needs: one past the last frame's index."""
         return int(self.ends[-1])
 
+    def find(self, index: Rows) -> Rows:
+        """Which of the ranges holds each of ``index`` [...], counted from 0; -1 for a frame in none."""
+        place = np.searchsorted(self.starts, index, side="right") - 1
+        return np.where(index < self.ends[place], place, -1)
+
     def around(self, index: Rows) -> tuple[Rows, Rows]:
         """Start and end (exclusive) of the episodes that hold ``index`` [...]; IndexError for a frame in none."""
-        episode = np.searchsorted(self.starts, index, side="right") - 1
-        outside = (episode < 0) | (index >= self.ends[episode])
+        episode = self.find(index)
+        outside = episode < 0
         if outside.any():
             raise IndexError(f"frame {int(np.asarray(index)[outside].flat[0])} lies in no episode")
         return self.starts[episode], self.ends[episode]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -49,17 +51,19 @@ class LatentLookup:
             UserError: a cache is damaged or of another dataset, they do not belong together, or ``held_out`` leaves
                 nothing or names no episode.
         """
-        if not set(held_out) < set(range(len(bounds.starts))):
-            raise UserError(
-                f"world_held_out: {list(held_out)} are not some, and not all, of the dataset's {len(bounds.starts)} "
-                "episodes: name the episodes that are not trained on"
-            )
+        require_held_out(held_out, len(bounds.starts))
         return cls(open_joint(folders, frames=bounds.frames), bounds, held_out)
 
     @property
     def trained(self) -> EpisodeBounds:
         """The bounds of the episodes that are trained on."""
         return self.bounds.without(self.held_out)
+
+    @cached_property
+    def training_set(self) -> str:
+        """16 hex that tell the dataset without the held-out episodes from others, wherever it and its latents lie."""
+        identity = f"{self.latents.dataset_fingerprint} {sorted(self.held_out)}"
+        return hashlib.sha256(identity.encode()).hexdigest()[:16]
 
     def statistics(self) -> LatentStatistics:
         """Mean and covariance factor of the episodes that are trained on."""
@@ -108,3 +112,12 @@ class LatentLookup:
 
     def _gather(self, rows: npt.NDArray[np.int64]) -> Tensor:
         return torch.from_numpy(self.latents.rows(rows))
+
+
+def require_held_out(held_out: Sequence[int], episodes: int) -> None:
+    """UserError unless ``held_out`` are some, or none, of so many episodes, and not all."""
+    if not set(held_out) < set(range(episodes)):
+        raise UserError(
+            f"world_held_out: {list(held_out)} are not some, and not all, of the dataset's {episodes} episodes: name "
+            "the episodes that are not trained on"
+        )

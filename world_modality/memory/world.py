@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from world_modality.errors import UserError
 from world_modality.memory.following import Held, NoisyActions, SuffixEmbedding
 from world_modality.memory.fusion import build_fusion
 from world_modality.memory.modes import MemoryInputs
@@ -82,8 +83,18 @@ class WorldMemory(nn.Module):
         finally:
             self._held.follow = None
 
+    @property
+    def has_donors(self) -> bool:
+        """Whether a training has brought the histories that :meth:`donors_for` gives."""
+        return bool(self.donors.any())
+
     def donors_for(self, seeds: tuple[int, ...]) -> Tensor:
-        """One of the donor histories per seed, [B, T, W]."""
+        """One of the donor histories per seed, [B, T, W]; UserError if there are none."""
+        if not self.has_donors:
+            raise UserError(
+                "world_memory_mode_rollout: this checkpoint has no donors, the histories of training episodes that "
+                "'shuffle' predicts from: train it first, or choose another mode"
+            )
         return self.donors[torch.tensor([seed % DONORS for seed in seeds], device=self.donors.device)]
 
 

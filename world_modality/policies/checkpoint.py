@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from lerobot.policies.factory import get_policy_class, make_pre_post_processors
 import lerobot_policy_world_modality  # noqa: F401 - importing registers the policy type and its processor step
 from lerobot_policy_world_modality.backbone import resolved_backbone
 from world_modality.errors import UserError
+from world_modality.policies.config_file import read_config_file
 
 FAMILY = ("smolvla", "smolvla_world")  # flow-matching policies that take their noise as an argument
 
@@ -23,10 +23,7 @@ def load_config(
 
     UserError when the folder is no checkpoint of SmolVLA's family or cannot be rolled out in ``memory_mode``.
     """
-    try:
-        kind = json.loads((folder / "config.json").read_text())["type"]
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{folder} is not a LeRobot checkpoint ({error}); give a pretrained_model folder.") from error
+    kind = read_config_file(folder)["type"]
     if kind not in FAMILY:
         raise UserError(f"{folder} holds a '{kind}' policy; choose a checkpoint of type {' or '.join(FAMILY)}.")
     overrides = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,22 @@ from world_modality.report.svg import WIDTH, figure, nice_ticks, polyline, tag, 
 POINTS = 150  # per curve: more than a phone has pixels for
 LEFT, RIGHT, TOP, BOTTOM, HEIGHT = 44, 12, 26, 26, 220
 LEGEND_ROW = 16
-METRICS = {
-    "flow_loss": "Action loss (flow matching)",  # not the total loss, which only some arms add the world's to
-    "world_cos": "Cosine of predicted and true future latents",
-    "world_gate": "Opening of the gates, mean",
-    "world_action_change": "What the memory does to the actions, in their standard deviations",
-    "world_residual_ratio": "What the memory adds, relative to what it is added to",
-    "world_attention_entropy": "Entropy of the attention on the memory, in nats",
-    "grad_norm_base": "Norm of the base policy's gradients",
-    "grad_norm_world": "Norm of the world modules' gradients",
+CHARTS = {
+    "Action loss (flow matching)": ("flow_loss",),  # apart from the total loss, which only some arms add the world's to
+    "Total loss": ("loss_total",),
+    "Loss of the Prophet": ("world_loss",),
+    "Cosine of predicted and true future latents": ("world_cos", "world_cos_persistence"),
+    "What the memory does to the actions, in their standard deviations": ("world_action_change",),
+    "Opening of the gates, mean": ("world_gate",),
+    "What the memory adds, relative to what it is added to": ("world_residual_ratio",),
+    "Entropy of the attention on the memory, in nats": ("world_attention_entropy",),
+    "Largest weight of the attention on the memory, mean": ("world_attention_max",),
+    "Norm of the base policy's gradients": ("grad_norm_base",),
+    "Norm of the world modules' gradients": ("grad_norm_world",),
 }
+STEP_AHEAD = "Cosine of predicted and true latents, k = {}"  # drawn for the first and the last frame ahead
+PERSISTENCE = "_persistence"  # in the name of what a prediction that nothing moves would score: data's, not an arm's
+BASELINE = "s6"
 
 
 @dataclass(frozen=True)
@@ -44,16 +50,34 @@ def curve_panels(results: Results, trainings: Sequence[Path]) -> list[Panel]:
     owned = owners(results)
     logs = {key: _read(folders[key] / "metrics.jsonl") for key in owned if key in folders}
     panels = []
-    for metric, title in METRICS.items():
-        curves = []
-        for key, rows in logs.items():
-            column, seed, index = owned[key]
-            points = _thin([(row["step"], row[metric]) for row in rows if _is_number(row.get(metric))])
-            if len(points) > 1:
-                curves.append(Curve(column, seed, f"s{index}", points))
+    for title, metrics in (CHARTS | _steps_ahead(logs.values())).items():
+        curves = [curve for metric in metrics for curve in _curves(metric, logs, owned)]
         if curves:
             panels.append(Panel(title, chart(curves, title)))
     return panels
+
+
+def _steps_ahead(logs: Iterable[Sequence[Mapping[str, Any]]]) -> dict[str, tuple[str, ...]]:
+    """Charts of the first and the last frame ahead, as far as any training predicts."""
+    names = {name.removeprefix("world_cos_") for rows in logs for row in rows for name in row}
+    ahead = sorted(int(name) for name in names if name.isdecimal())
+    return {
+        STEP_AHEAD.format(k): (f"world_cos_{k}", f"world_cos{PERSISTENCE}_{k}") for k in (ahead[:1] + ahead[1:][-1:])
+    }
+
+
+def _curves(
+    metric: str, logs: Mapping[str, Sequence[Mapping[str, Any]]], owned: Mapping[str, tuple[str, int, int]]
+) -> Iterator[Curve]:
+    """The metric's curve of every training that logged it; a baseline of the data once."""
+    for key, rows in logs.items():
+        column, seed, index = owned[key]
+        points = _thin([(row["step"], row[metric]) for row in rows if _is_number(row.get(metric))])
+        if len(points) > 1 and PERSISTENCE in metric:
+            yield Curve("persistence", seed, BASELINE, points)
+            return
+        if len(points) > 1:
+            yield Curve(column, seed, f"s{index}", points)
 
 
 def owners(results: Results) -> dict[str, tuple[str, int, int]]:

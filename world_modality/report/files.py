@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from world_modality.report.console import column_title, headline, points_text, rate_rows
+from world_modality.report.offline import offline_rows
 
 CSV_FIELDS = (
     "study",
@@ -78,6 +79,7 @@ def to_markdown(table: Mapping[str, Any]) -> str:
         ),
         _bullets(table["notes"]),
         *_prophet(table["prophet"]),
+        *_offline(table["offline"]),
         "## Checks",
         _bullets(f"{mark_word(check['passed'])}: {check['name']} ({check['detail']})" for check in table["checks"]),
         "## What was embedded and what was real",
@@ -101,6 +103,17 @@ def _prophet(found: Mapping[str, Any] | None) -> list[str]:
         f"## Prophet skill, {kind}",
         _bullets(found["sentences"]),
         _grid(["1 - MSE / MSE of persistence", *(f"k={k}" for k in range(1, steps + 1))], rows),
+    ]
+
+
+def _offline(found: dict[str, Any] | None) -> list[str]:
+    """Every memory's action loss and error on demonstrated frames."""
+    if found is None:
+        return []
+    kind = "held-out" if found["held_out"] else "training"
+    return [
+        f"## Memories offline, {found['frames']} {kind} frames",
+        _grid(["memory: action loss / RMSE of chunks", *found["columns"]], offline_rows(found)),
     ]
 
 

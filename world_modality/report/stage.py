@@ -5,6 +5,7 @@ from __future__ import annotations
 from world_modality.report.arms import check_arms
 from world_modality.report.curves import curve_panels
 from world_modality.report.files import to_csv, to_json, to_markdown
+from world_modality.report.offline import offline_table
 from world_modality.report.page import to_html
 from world_modality.report.prophet import prophet_panels, prophet_table, read_judgements
 from world_modality.report.provenance import describe, lineage
@@ -28,6 +29,7 @@ def run(spec: ReportSpec, context: StageContext) -> Facts:
     table = {
         **build_table(spec, results, check_arms(trainings)),
         "prophet": prophet_table(judgements),
+        "offline": offline_table(results, trainings),
         **describe(sealed),
     }
     pages = {

@@ -44,7 +44,7 @@ KINDS: dict[str, StageKind] = {
     "relabel": StageKind(1, RelabelSpec, "world_modality.data.relabel:run", SIMULATION + LEARNING),
     "dataset": StageKind(1, DatasetSpec, "world_modality.data.dataset:run", ("lerobot",)),
     "latents": StageKind(1, LatentsSpec, "world_modality.latents.stage:run", ("torch", "transformers")),
-    "train": StageKind(2, TrainSpec, "world_modality.training.stage:run", LEARNING),
+    "train": StageKind(3, TrainSpec, "world_modality.training.stage:run", LEARNING),
     "rollout": StageKind(1, RolloutSpec, "world_modality.rollout.stage:run", SIMULATION + LEARNING),
-    "report": StageKind(1, ReportSpec, "world_modality.report.stage:run"),
+    "report": StageKind(2, ReportSpec, "world_modality.report.stage:run"),
 }

@@ -5,6 +5,7 @@ When one is saved and how many are kept cannot change a result, so neither is in
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -19,6 +20,7 @@ from world_modality.store.files import sync_folder, sync_tree
 KEEP_VARIABLE = "WORLD_MODALITY_KEEP_CHECKPOINTS"
 KEEP = 2  # where the variable does not say otherwise
 PARTIAL = ".partial"
+REPLACED = f".replaced{PARTIAL}"
 WORK_PER_SAVE = 20  # time trained for each second that saving takes, at least
 
 
@@ -70,9 +72,16 @@ def discard(checkpoint: Path) -> None:
 
 
 def recover(root: Path) -> Path | None:
-    """Delete what a crash left unfinished in ``root`` and return the newest complete checkpoint, if any."""
-    if root.is_dir():
-        for path in root.glob(f"*{PARTIAL}"):
+    """Mend what a crash left in ``root`` and return the newest complete checkpoint, if any.
+
+    What is unfinished is deleted; a checkpoint that was about to be replaced is put back. All processes of a training
+    may do this at the same time, before the first of them saves.
+    """
+    for aside in root.glob(f"*{REPLACED}"):
+        with contextlib.suppress(OSError):  # the new one is in its place, or another process was faster
+            aside.rename(root / aside.name.removesuffix(REPLACED))
+    for path in root.glob(f"*{PARTIAL}"):
+        with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(path)
     complete = complete_checkpoints(root)
     return complete[-1] if complete else None
@@ -90,7 +99,7 @@ def saving_atomically(save: Callable[..., None], keep: int | None = KEEP) -> Cal
             shutil.rmtree(partial)
         save(checkpoint_dir=partial, **rest)
         sync_tree(partial)
-        replaced = checkpoint_dir.with_name(f"{checkpoint_dir.name}.replaced{PARTIAL}")
+        replaced = checkpoint_dir.with_name(checkpoint_dir.name + REPLACED)
         if checkpoint_dir.exists():
             checkpoint_dir.rename(replaced)
         partial.rename(checkpoint_dir)

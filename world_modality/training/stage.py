@@ -13,14 +13,15 @@ from world_modality.store.files import sync_tree, write_json
 from world_modality.store.stage import Facts, StageContext
 from world_modality.study.arms import require_equal
 from world_modality.study.specs import TrainSpec, latents_role
-from world_modality.training import checkpoints
+from world_modality.training import checkpoints, offline, prophet
 from world_modality.training.arguments import Places, device_name, fresh_arguments, resolve, resume_arguments
 from world_modality.training.checkpoints import Saving, kept_checkpoints, recover, require_finite
 from world_modality.training.compare_arms import ARM_FILE, describe_arm, memory_keys
 from world_modality.training.launch import Job, run_here, torch_threads
 from world_modality.training.metrics import Line, read_metrics, rewind, summarise
+from world_modality.training.offline import OFFLINE
 from world_modality.training.processes import run_in_processes
-from world_modality.training.prophet import PROPHET, describe, evaluate_prophet
+from world_modality.training.prophet import PROPHET
 
 SAVE_SECONDS = 45.0
 METRICS = "metrics.jsonl"
@@ -53,8 +54,7 @@ def run(spec: TrainSpec, context: StageContext) -> Facts:
     assert checkpoint is not None
     require_finite(checkpoint / "pretrained_model" / "model.safetensors")
     _export(checkpoint / "pretrained_model", context.artifact / "pretrained_model")
-    if spec.world is not None:
-        _judge_prophet(spec, context, device)
+    _judge(spec, context, device)
     return _facts(spec, read_metrics(context.artifact / METRICS), device)
 
 
@@ -177,13 +177,17 @@ def _export(checkpoint: Path, target: Path) -> None:
     write_json(target / "config.json", config | {key: MACHINE_FIELDS[key] for key in MACHINE_FIELDS & config.keys()})
 
 
-def _judge_prophet(spec: TrainSpec, context: StageContext, device: str) -> None:
-    """Compare the trained Prophet with the baselines, tell it and keep it."""
+def _judge(spec: TrainSpec, context: StageContext, device: str) -> None:
+    """Judge the trained policy, and its Prophet beside the baselines, on held-out frames; tell it and keep it."""
     checkpoint, latents = context.artifact / "pretrained_model", tuple(_latents(spec, context).values())
-    with torch_threads(spec.threads):
-        result = evaluate_prophet(checkpoint, context.one("dataset"), latents, device=device)
-    context.progress.say(f"{context.progress.label}: {describe(result)}")
-    write_json(context.artifact / PROPHET, result)
+    judges: list[tuple[str, Any, Any]] = [(OFFLINE, offline.evaluate_offline, offline.describe)]
+    if spec.world is not None:
+        judges.append((PROPHET, prophet.evaluate_prophet, prophet.describe))
+    for name, evaluate, describe in judges:
+        with torch_threads(spec.threads):
+            result = evaluate(checkpoint, context.one("dataset"), latents, device=device)
+        context.progress.say(f"{context.progress.label}: {describe(result)}")
+        write_json(context.artifact / name, result)
 
 
 def _facts(spec: TrainSpec, lines: list[Line], device: str) -> dict[str, Any]:

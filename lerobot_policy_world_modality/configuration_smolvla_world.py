@@ -49,6 +49,7 @@ class SmolVLAWorldConfig(SmolVLAConfig):  # type: ignore[misc]  # LeRobot is not
     world_delta: bool = True  # predict z_{t+k} - z_t rather than z_{t+k}
     world_gate_init: float = 0.0  # the residual is multiplied by tanh(gate)
     world_lambda: float = 0.2  # weight of the world loss beside the flow loss
+    world_detach: bool = False  # the flow loss does not train the Prophet through the memory
     world_latent_dim: int = 0  # W, of all cameras together; 0: taken from the latents when training starts
 
     # Training. The seed keys flow noise and time (in every memory mode) and the world modules' initial weights.
@@ -107,6 +108,11 @@ class SmolVLAWorldConfig(SmolVLAConfig):  # type: ignore[misc]  # LeRobot is not
         if self.world_fusion not in FUSIONS:
             raise UserError(f"world_fusion: '{self.world_fusion}' is no fusion; choose one of {', '.join(FUSIONS)}")
         self._check_cameras()
+        if train.needs_prophet and self.world_detach and self.world_lambda == 0:
+            raise UserError(
+                f"world_lambda is 0 and world_detach true: the Prophet that makes memory '{train.name}' would learn "
+                "from nothing, so change one of them"
+            )
         if self.world_actions and FUSIONS[self.world_fusion].before_actions:
             raise UserError(
                 f"world_fusion: '{self.world_fusion}' reads the memory before the noisy actions are there, of which "

@@ -257,7 +257,7 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
             donors = self._standardised(world, self._latents.donors(batch[INDEX], seeds, self.config.world_context))
         inputs = memory_inputs(world, seeds, history=history, donors=donors, noisy=noisy)
         known = replace(inputs, prediction=None if mode.delay else prediction, future=window.future)
-        return mode.memory(known)
+        return mode.memory(known.detached() if self.config.world_detach else known)
 
     def _standardised(self, world: WorldMemory, latents: Tensor) -> Tensor:
         standardised: Tensor = world.standardiser(latents.to(self.keyed_step.device))

@@ -39,6 +39,13 @@ def test_a_prophet_that_is_told_the_noisy_actions_says_so(tiny: TinyWorld) -> No
     assert any(line.endswith("loss weight 0.2, told the noisy actions") for line in lines)
 
 
+def test_what_the_prophet_learns_from_is_told(tiny: TinyWorld) -> None:
+    detached = inspect_lines(tiny.checkpoint("pred", world_detach=True, world_lambda=0.5))
+    assert any(line.endswith("changes, loss weight 0.5, memory detached") for line in detached)
+    silent = inspect_lines(tiny.checkpoint("pred", world_lambda=0.0))
+    assert any(line.endswith("changes, loss weight 0.0") for line in silent)
+
+
 def test_a_base_policy_has_no_memory(tiny: TinyWorld) -> None:
     lines = inspect_lines(tiny.base)
     assert lines[-1] == "memory       none"

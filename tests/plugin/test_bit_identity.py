@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -47,6 +48,35 @@ class Calls(Observer):
         self.count += 1
 
 
+@dataclass
+class Reference:
+    """Stock SmolVLA's loss, gradients and chunk, and a policy per fusion that can be in every memory mode."""
+
+    world: TinyWorld
+    context: Any
+    stock: Any
+    loss: float
+    gradients: dict[str, torch.Tensor]
+    chunk: torch.Tensor
+    policies: dict[str, Any] = field(default_factory=dict)
+
+    def policy(self, mode: str, fusion: str) -> Any:
+        """Built once per fusion, in the mode that has all parts, which the others leave alone."""
+        if fusion not in self.policies:
+            self.policies[fusion] = self.world.policy("learned", world_fusion=fusion)
+        self.policies[fusion].config.world_memory_mode_train = mode
+        self.policies[fusion].config.world_memory_mode_rollout = ""
+        return self.policies[fusion]
+
+
+@pytest.fixture(scope="module")
+def reference(precision: tuple[TinyWorld, Any]) -> Reference:
+    world, context = precision
+    stock = world.stock()
+    loss, gradients = loss_and_gradients(stock, world.batch(*FRAMES), context)
+    return Reference(world, context, stock, loss, gradients, chunk(stock, world, context))
+
+
 def loss_and_gradients(policy: Any, batch: dict[str, Any], context: Any) -> tuple[float, dict[str, torch.Tensor]]:
     generator = torch.Generator().manual_seed(0)
     count, config = len(batch["index"]), policy.config
@@ -71,6 +101,23 @@ def chunk(policy: Any, world: TinyWorld, context: Any) -> torch.Tensor:
         policy.config.world_memory_mode_rollout = "pred"
     with context():
         return policy.predict_action_chunk(observation, noise=noise)
+
+
+@pytest.mark.parametrize("mode", WORLD_MODES)
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_at_init_every_mode_in_every_fusion_is_smolvla_with_a_gradient_at_every_gate(
+    reference: Reference, mode: str, fusion: str
+) -> None:
+    policy = reference.policy(mode, fusion)
+    loss, gradients = loss_and_gradients(policy, reference.world.batch(*FRAMES), reference.context)
+    assert loss == reference.loss
+    assert {name for name in gradients if not name.startswith("world.")} == set(reference.gradients)
+    assert all(torch.equal(gradients[name], gradient) for name, gradient in reference.gradients.items())
+    assert torch.equal(chunk(policy, reference.world, reference.context), reference.chunk)
+    assert not policy.world.fusion.gates().any()
+    living = [gate.grad is not None and bool(gate.grad.abs() > 1e-7) for gate in gates(policy)]
+    assert living == [mode not in UNREAD] * len(living)
+    assert ("world.learned.values" in gradients) == (mode == "learned")
 
 
 @pytest.mark.parametrize(("mode", "fusion"), ARMS)
@@ -152,6 +199,32 @@ def test_zero_memory_with_any_world_weights_gives_smolvlas_actions(
     assert observer.count == reads.get(fusion, policy.config.num_steps)
     policy.config.world_memory_mode_rollout = "pred"
     assert not torch.equal(chunk(policy, world, context), expected)
+
+
+@pytest.mark.defect("W5")
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_zero_memory_with_any_world_weights_gives_smolvlas_loss_and_gradients(
+    reference: Reference, fusion: str
+) -> None:
+    world, batch = reference.world, reference.world.batch(*FRAMES)
+    generator = torch.Generator().manual_seed(7)
+    found = {}
+    for mode in ("zero", "pred"):
+        policy = world.policy(mode, world_fusion=fusion)
+        with torch.no_grad():
+            for parameter in policy.world.parameters():
+                parameter.copy_(3 * torch.randn(parameter.shape, generator=generator))
+        set_gates(policy, 2.0)
+        loss, gradients = loss_and_gradients(policy, batch, reference.context)
+        found[mode] = loss, {name: each for name, each in gradients.items() if not name.startswith("world.")}
+    loss, gradients = found["zero"]
+    assert loss == reference.loss
+    assert gradients.keys() == reference.gradients.keys()
+    for name, gradient in reference.gradients.items():
+        assert torch.equal(gradients[name], gradient), name
+    loss, gradients = found["pred"]  # so the comparison can fail
+    assert loss != reference.loss
+    assert not all(torch.equal(gradients[name], gradient) for name, gradient in reference.gradients.items())
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)

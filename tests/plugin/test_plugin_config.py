@@ -26,6 +26,7 @@ WORLD = WorldSpec(
     delta=False,
     lambda_world=0.7,
     gate_init=0.25,
+    detach=True,
 )
 
 
@@ -39,6 +40,7 @@ CASES = [
         "world_memory_mode_rollout": "disabled",
         "world_context": 7,
         "world_delta": False,
+        "world_detach": True,
     },
     {
         "world_latents": "a b/c=d",
@@ -101,6 +103,7 @@ def test_specs_become_fields_and_come_back() -> None:
         assert "/somewhere" not in str(vars(config))
         config.require_encoder(encoder)
     assert (config.world_lambda, config.world_context, config.world_delta) == (0.7, 3, False)
+    assert config.world_detach is True
     assert config.cameras == WORLD.cameras
 
 
@@ -155,11 +158,21 @@ def test_lists_of_cameras_keys_and_folders_are_in_one_order(tmp_path: Path) -> N
         ({"world_frame_sizes": "32x32,32x32"}, "world_frame_sizes has 2 entries"),
         ({"world_frame_sizes": "32"}, "world_frame_sizes: '32' does not read"),
         ({"world_encoder_kind": "clip"}, "world_encoder_kind"),
+        (
+            {"world_detach": True, "world_lambda": 0.0},
+            "world_lambda is 0 and world_detach true: the Prophet that makes memory 'pred' would learn from nothing",
+        ),
+        ({"world_detach": True, "world_lambda": 0.0, "world_memory_mode_train": "shuffle"}, "makes memory 'shuffle'"),
     ],
 )
 def test_a_senseless_value_is_named(own: dict[str, object], named: str) -> None:
     with pytest.raises(UserError, match=named):
         config_of(**own)
+
+
+def test_a_prophet_that_nothing_reads_may_learn_from_nothing() -> None:
+    for mode in ("disabled", "zero", "learned", "oracle", "persistence", "random", "aux_only"):
+        config_of(world_detach=True, world_lambda=0.0, world_memory_mode_train=mode)
 
 
 def test_latents_of_another_policy_are_refused(tiny: TinyWorld) -> None:

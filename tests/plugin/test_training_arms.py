@@ -24,8 +24,12 @@ def e0(tiny: TinyWorld) -> tuple[Any, list[dict[str, float]]]:
     return policy, Training(policy).run(tiny, 0, STEPS)
 
 
-def test_zero_memory_trains_the_base_to_the_weights_of_no_memory(tiny: TinyWorld, e0: Any) -> None:
-    policy = tiny.policy("zero", **SETTINGS)
+@pytest.mark.parametrize(("mode", "fusion"), [*(("zero", fusion) for fusion in FUSIONS), ("aux_only", "late")])
+def test_zero_memory_trains_the_base_to_the_weights_of_no_memory(
+    tiny: TinyWorld, e0: Any, mode: str, fusion: str
+) -> None:
+    """So does a memory that nothing reads."""
+    policy = tiny.policy(mode, world_fusion=fusion, **SETTINGS)
     before = {name: value.clone() for name, value in policy.state_dict().items()}
     reports = Training(policy).run(tiny, 0, STEPS)
     assert_equal(base_weights(policy), base_weights(e0[0]))

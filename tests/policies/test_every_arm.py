@@ -18,6 +18,7 @@ from world_modality.policies.chunk_policy import load_policy
 from world_modality.sim.environment import Observation
 
 ARMS = [(mode, "late") for mode in sorted(MODES)] + [("pred", fusion) for fusion in FUSIONS if fusion != "late"]
+OTHERS = [(mode, fusion) for mode in sorted(MODES) for fusion in FUSIONS if (mode, fusion) not in ARMS]
 SILENT = ("disabled", "zero", "aux_only")  # nothing reaches the actions
 FAST = {"optimizer_lr": 1e-2, "world_lr": 3e-1}  # gates open visibly in few steps
 
@@ -43,7 +44,9 @@ def trained(tiny: TinyWorld, mode: str, fusion: str, folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("mode", "fusion"), ARMS)
+@pytest.mark.parametrize(
+    ("mode", "fusion"), [*ARMS, *(pytest.param(*arm, marks=pytest.mark.slow) for arm in OTHERS if arm[0] != "disabled")]
+)
 def test_an_arm_is_trained_and_rolled_out(tiny: TinyWorld, tmp_path: Path, mode: str, fusion: str) -> None:
     checkpoint = trained(tiny, mode, fusion, tmp_path)
     rollout = mode if MODES[mode].rollable else "pred"

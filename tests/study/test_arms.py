@@ -25,6 +25,7 @@ from world_modality.study.load import load_study
 from world_modality.study.slices import optim_spec, world_spec
 from world_modality.study.specs import OptimSpec, TrainMode, TrainSpec, WorldSpec
 from world_modality.study.study import Arm, Study
+from world_modality.training.compare_arms import resolved_settings
 
 REPOSITORY = Path(__file__).parents[2]
 STUDIES = [REPOSITORY / "config.yaml", *sorted((REPOSITORY / "workflow" / "studies").glob("*.yaml"))]
@@ -89,6 +90,28 @@ def test_arms_may_differ_in_their_cameras() -> None:
     turned = of_cameras(cameras=["image2", "image"], image="l", image2="w")
     trainings = {str(number): each for number, each in enumerate([training(), training("zero"), *views, turned])}
     require_comparable(trainings, SPECS, "mend it")
+
+
+def test_arms_may_differ_in_the_prophets_loss_and_in_whether_the_memory_is_detached() -> None:
+    own = [{}, {"lambda_world": 0.0}, {"detach": True}, {"lambda_world": 1.0, "detach": True}]
+    trainings = {
+        str(number): training(
+            "pred", world={"heads": 8, "cameras": ["image"], "lambda_world": 0.2, "detach": False} | each
+        )
+        for number, each in enumerate(own)
+    }
+    require_comparable({"E0": training(), **trainings}, SPECS, "mend it")
+
+
+def test_what_arms_of_a_study_have_of_their_own_is_compared_under_both_names() -> None:
+    """As specs when a study is planned, and as LeRobot's settings when a table is made."""
+    spec = world_spec(load_study(STUDIES[0]).study, Arm(memory="pred"))
+    assert spec is not None
+    for treatment in SPECS.treatments - {"memory"}:
+        assert treatment.removeprefix("world.") in spec.address()
+    renamed = {"memory": "memory_mode_train", "world.lambda_world": "lambda"}
+    flags = {f"policy.world_{renamed.get(each, each.removeprefix('world.'))}" for each in SPECS.treatments}
+    assert resolved_settings().treatments == flags
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from support.small_study import FIXED_SOURCES, SMALL_STUDY, edited, graph_of
 
 from world_modality.store.request import StageRequest
 from world_modality.study.graph import Graph
-from world_modality.study.modes import NEEDS_FUTURE, NEEDS_HISTORY, NEEDS_LEARNED
+from world_modality.study.modes import NEEDS_FUTURE, NEEDS_HISTORY, NEEDS_LEARNED, NEEDS_PROPHET
 from world_modality.study.specs import ReportSpec
 
 TASKS, SEEDS = (0, 1), (0, 1)
@@ -46,6 +46,13 @@ CHANGES = {
     "prophet depth": ((("prophet_layers: 2", "prophet_layers: 3"),), WORLD_ARMS),
     "K": (((", horizon: 8}", ", horizon: 4}"),), WORLD_ARMS),
     "told the noisy actions": (((", horizon: 8}", ", horizon: 8, actions: true}"),), WORLD_ARMS),
+    "a detached memory": (((", horizon: 8}", ", horizon: 8, detach: true}"),), E2),  # E1 has nothing to detach
+    "an arm's own weight of the world loss": ((("{memory: pred, ab", "{memory: pred, lambda_world: 0, ab"),), E2),
+    "an arm's detached memory": ((("{memory: pred, ab", "{memory: pred, detach: true, ab"),), E2),
+    "an arm that says what holds anyway": (
+        (("{memory: pred, ab", "{memory: pred, lambda_world: 0.2, detach: false, ab"),),
+        set(),
+    ),
     "T": (((", horizon: 8}", ", horizon: 8, context: 2}"),), WORLD_ARMS),
     "another seed": (
         (("seeds: [0, 1]", "seeds: [0, 1, 2]"),),
@@ -193,6 +200,7 @@ def test_what_planning_knows_of_the_modes_is_what_their_registry_says() -> None:
     assert {name for name, mode in MODES.items() if mode.needs_history} == NEEDS_HISTORY
     assert {name for name, mode in MODES.items() if not mode.rollable} == NEEDS_FUTURE
     assert {name for name, mode in MODES.items() if mode.needs_learned} == NEEDS_LEARNED
+    assert {name for name, mode in MODES.items() if mode.needs_prophet} == NEEDS_PROPHET
 
 
 def test_names_of_embedded_parts_are_those_of_their_rooms() -> None:

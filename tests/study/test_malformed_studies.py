@@ -27,8 +27,8 @@ CASES = {
     "unknown nested key": (
         ("prophet_layers: 2", "prophet_depth: 2"),
         "study.yaml:10: world.prophet_depth: unknown key; did you mean prophet_width? allowed here: context, horizon, "
-        "heads, prophet_layers, prophet_width, hypotheses, fusion, attention_width, delta, lambda_world, gate_init, "
-        "actions",
+        "heads, prophet_layers, prophet_width, hypotheses, fusion, attention_width, delta, lambda_world, detach, "
+        "gate_init, actions",
     ),
     "key of another source": (
         ("demonstrations: {per_task: 2, init_states: 0-9}", "repo_id: lerobot/libero"),
@@ -217,7 +217,7 @@ CASES = {
     "an arm's old key for a camera": (
         ("{memory: zero}", "{memory: zero, camera: image}"),
         "study.yaml:18: arms.E1.camera: unknown key; did you mean cameras? allowed here: memory, fusion, cameras, "
-        "rollout, ablations",
+        "lambda_world, detach, rollout, ablations",
     ),
     "cameras without a memory": (
         ("{memory: disabled}", "{memory: disabled, cameras: [image]}"),
@@ -286,6 +286,32 @@ CASES = {
     "a fusion without memory": (
         ("{memory: disabled}", "{memory: disabled, fusion: late}"),
         "study.yaml:17: arms.E0.fusion: an arm whose memory is disabled has no world memory; remove this key",
+    ),
+    "a weight without memory": (
+        ("{memory: disabled}", "{memory: disabled, lambda_world: 0}"),
+        "study.yaml:17: arms.E0.lambda_world: an arm whose memory is disabled has no world memory; remove this key",
+    ),
+    "nothing to detach from": (
+        ("{memory: disabled}", "{memory: disabled, detach: false}"),
+        "study.yaml:17: arms.E0.detach: an arm whose memory is disabled has no world memory; remove this key",
+    ),
+    "a negative weight": (
+        ("{memory: zero}", "{memory: zero, lambda_world: -1}"),
+        "study.yaml:18: arms.E1.lambda_world: must be at least 0, not -1",
+    ),
+    "a Prophet that learns from nothing": (
+        ("horizon: 8}", "horizon: 8, lambda_world: 0, detach: true}"),
+        "study.yaml:10: world.lambda_world: the Prophet that makes memory pred would learn from nothing: with "
+        "lambda_world 0 it has no loss of its own and with detach true not the policy's either; change one of them",
+    ),
+    "an arm's Prophet that learns from nothing": (
+        ("memory: pred,", "memory: pred, lambda_world: 0.0, detach: true,"),
+        "study.yaml:19: arms.E2.lambda_world: the Prophet that makes memory pred would learn from nothing: with "
+        "lambda_world 0 it has no loss of its own and with detach true not the policy's either; change one of them",
+    ),
+    "two arms that a weight would not tell apart": (
+        ("{memory: zero}", "{memory: pred, lambda_world: 0.2, detach: false}"),
+        "study.yaml:19: arms.E2.memory: 'pred' is what arms.E1 trains too; they would be equal",
     ),
     "two arms with one fusion": (
         ("{memory: zero}", "{memory: pred, fusion: late}"),

@@ -107,6 +107,7 @@ def _world(config: Mapping[str, Any], tensors: Mapping[str, Mapping[str, Any]], 
         f"prophet      T={config['world_context']}, K={config['world_horizon']}, N={config['world_hypotheses']}, "
         f"{config['world_prophet_layers']} layers of width {config['world_prophet_width']}, "
         f"{'changes' if config['world_delta'] else 'latents'}, loss weight {config['world_lambda']}"
+        + (", memory detached" if config.get("world_detach") else "")
         + (", told the noisy actions" if config.get("world_actions") else ""),
         f"latents      {config['world_latent_dim']} numbers of {_cameras(config['world_cameras'].split(','))}",
     ]

@@ -66,7 +66,7 @@ LATENTS = frozenset(f"inputs.{latents_role(camera)}" for camera in get_args(Came
 
 SPECS = Declared(
     mode="memory",
-    treatments=frozenset({"memory", "world.fusion", "world.cameras"}),
+    treatments=frozenset({"memory", "world.fusion", "world.cameras", "world.lambda_world", "world.detach"}),
     memory=frozenset({"world", "optim.world_lr", "inputs.encoder"}) | LATENTS,
     cameras="world.cameras",
     latents=LATENTS,

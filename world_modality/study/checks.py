@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from world_modality.study.document import Location
-from world_modality.study.modes import BEFORE_ACTIONS, NEEDS_FUTURE, NEEDS_LEARNED
+from world_modality.study.modes import BEFORE_ACTIONS, NEEDS_FUTURE, NEEDS_LEARNED, NEEDS_PROPHET
 from world_modality.study.shapes import EMBEDDED_PATCH, SCRATCH_SHAPES, PolicyShape
 from world_modality.study.specs import TrainMode
 from world_modality.study.study import Arm, EmbeddedEncoder, ScratchPolicy, ScriptedData, Study
@@ -153,8 +153,9 @@ def _training(study: Study) -> Iterator[Problem]:
 def _arms(study: Study) -> Iterator[Problem]:
     trained: dict[tuple[object, ...], str] = {}
     for name, arm in study.arms.items():
-        fusion = "" if arm.memory == "disabled" else arm.fusion or study.world.fusion
-        treatment = arm.memory, fusion, study.cameras(arm)
+        world = study.world_of(arm)
+        how = () if arm.memory == "disabled" else (world.fusion, world.lambda_world, world.detach)
+        treatment = arm.memory, how, study.cameras(arm)
         if treatment in trained:
             yield (
                 ("arms", name, "memory"),
@@ -163,6 +164,7 @@ def _arms(study: Study) -> Iterator[Problem]:
         trained.setdefault(treatment, name)
         yield from _twice("camera", ("arms", name, "cameras"), arm.cameras or ())
         yield from _following(name, arm, study)
+        yield from _taught(name, arm, study)
         yield from _rolled_out(name, arm)
     if not any(memory == "disabled" for memory, *_ in trained):
         yield ("arms",), "no arm has memory disabled, which every difference is measured against"
@@ -170,7 +172,7 @@ def _arms(study: Study) -> Iterator[Problem]:
 
 def _following(name: str, arm: Arm, study: Study) -> Iterator[Problem]:
     """A fusion that comes too early for a memory made of the noisy actions."""
-    fusion = arm.fusion or study.world.fusion
+    fusion = study.world_of(arm).fusion
     if study.world.actions and arm.memory != "disabled" and fusion in BEFORE_ACTIONS:
         yield (
             ("arms", name, "fusion") if arm.fusion else ("world", "fusion"),
@@ -179,10 +181,22 @@ def _following(name: str, arm: Arm, study: Study) -> Iterator[Problem]:
         )
 
 
+def _taught(name: str, arm: Arm, study: Study) -> Iterator[Problem]:
+    """A Prophet that makes the memory and would learn from nothing."""
+    world = study.world_of(arm)
+    if arm.memory in NEEDS_PROPHET and world.detach and world.lambda_world == 0:
+        key = next((key for key in ("lambda_world", "detach") if getattr(arm, key) is not None), None)
+        yield (
+            ("arms", name, key) if key else ("world", "lambda_world"),
+            f"the Prophet that makes memory {arm.memory} would learn from nothing: with lambda_world 0 it has no loss "
+            "of its own and with detach true not the policy's either; change one of them",
+        )
+
+
 def _rolled_out(name: str, arm: Arm) -> Iterator[Problem]:
     """Problems with what an arm's checkpoint is rolled out with."""
     if arm.memory == "disabled":
-        for key in ("fusion", "cameras", "rollout"):
+        for key in ("fusion", "cameras", "lambda_world", "detach", "rollout"):
             if getattr(arm, key) is not None:
                 yield ("arms", name, key), "an arm whose memory is disabled has no world memory; remove this key"
         for position in range(len(arm.ablations)):

@@ -10,5 +10,7 @@ NEEDS_FUTURE: frozenset[TrainMode] = frozenset({"oracle"})
 """Modes that no rollout can be in."""
 NEEDS_LEARNED: frozenset[TrainMode] = frozenset({"learned"})
 """Modes that only a checkpoint trained in them can be rolled out in."""
+NEEDS_PROPHET: frozenset[TrainMode] = frozenset({"pred", "stale", "shuffle", "time_shuffle"})
+"""Modes whose memory the Prophet makes, so that the policy's loss trains it too, unless the memory is detached."""
 BEFORE_ACTIONS: frozenset[Fusion] = frozenset({"prefix_cross"})
 """Fusions that read the memory before the noisy actions are there."""

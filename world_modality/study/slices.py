@@ -120,9 +120,8 @@ def world_spec(study: Study, arm: Arm) -> WorldSpec | None:
     """An arm's world memory; None without memory."""
     if arm.memory == "disabled":
         return None
-    settings = study.world.model_dump()
-    width = settings.pop("attention_width") or 0
-    own = {"cameras": study.cameras(arm), "fusion": arm.fusion or study.world.fusion, "attention_width": width}
+    settings = study.world_of(arm).model_dump()
+    own = {"cameras": study.cameras(arm), "attention_width": settings["attention_width"] or 0}
     return WorldSpec(**settings | own)
 
 

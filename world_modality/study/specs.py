@@ -160,6 +160,7 @@ class WorldSpec(Spec):
     lambda_world: float
     gate_init: float
     actions: bool = False  # the Prophet is told the noisy actions and the time of the flow
+    detach: bool = False  # the memory is made of the prediction without its gradient
 
 
 class OptimSpec(Spec):

@@ -15,6 +15,7 @@ from pydantic import (
     PositiveInt,
 )
 
+from world_modality.study.modes import NEEDS_PROPHET
 from world_modality.study.specs import Camera, Fusion, TrainMode
 from world_modality.study.suites import SUITES, SuiteName
 from world_modality.study.values import (
@@ -175,7 +176,10 @@ class World(Part):
     delta: bool = True
     """Predict the change from the present latent rather than the future latent itself."""
     lambda_world: NonNegativeFloat = 0.2
-    """Weight of the Prophet's loss."""
+    """Weight of the Prophet's loss. An arm may have a weight of its own."""
+    detach: bool = False
+    """Make the memory of the prediction without its gradient, so that the Prophet learns from its own loss alone. An
+    arm may say otherwise; where the memory is not the Prophet's it changes nothing."""
     gate_init: float = 0.0
     actions: bool = False
     """Tell the Prophet what the action expert is given at every step of the flow: the noisy actions and the time."""
@@ -276,6 +280,10 @@ class Arm(Part):
     """Where the memory enters the policy; ``world.fusion`` by default."""
     cameras: Cameras | None = None
     """Whose latents the memory is made of; ``encoder.cameras`` by default."""
+    lambda_world: NonNegativeFloat | None = None
+    """Weight of the Prophet's loss; ``world.lambda_world`` by default. With 0 the Prophet is never asked to foresee."""
+    detach: bool | None = None
+    """Whether the Prophet learns from its own loss alone; ``world.detach`` by default."""
     rollout: TrainMode | None = None
     """What the memory holds in the arm's own column; as trained by default. No rollout knows oracle's future."""
     ablations: Modes = ()
@@ -351,6 +359,13 @@ class Study(Part):
         if arm.memory == "disabled" or self.encoder is None:
             return ()
         return arm.cameras or self.encoder.cameras
+
+    def world_of(self, arm: Arm) -> World:
+        """The settings of an arm's world memory: the study's, or the arm's own where it has some."""
+        own = {name: getattr(arm, name) for name in ("fusion", "lambda_world", "detach")}
+        settings = self.world.model_copy(update={name: value for name, value in own.items() if value is not None})
+        # Nothing to detach: else arms that are trained alike would look different.
+        return settings if arm.memory in NEEDS_PROPHET else settings.model_copy(update={"detach": False})
 
     @property
     def needs_encoder(self) -> bool:

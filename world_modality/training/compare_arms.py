@@ -38,7 +38,9 @@ def resolved_settings() -> Declared:
     """What two trainings' descriptions of themselves may differ in."""
     return Declared(
         mode="policy.world_memory_mode_train",
-        treatments=frozenset({"policy.world_memory_mode_train", "policy.world_fusion", "policy.world_cameras"}),
+        treatments=frozenset(
+            f"policy.world_{name}" for name in ("memory_mode_train", "fusion", "cameras", "lambda", "detach")
+        ),
         memory=memory_keys(),
         cameras="policy.world_cameras",
         latents=LATENTS,

@@ -4,7 +4,7 @@ SHELL := bash
 PY := .venv/bin/python
 WM := .venv/bin/wm
 
-.PHONY: demo test lint setup lock format bench-evidence
+.PHONY: demo test lint setup lock format bench-training bench-rollouts bench-evidence
 setup:
 	@envs/bootstrap.sh
 
@@ -13,6 +13,16 @@ demo: setup
 
 test: lint
 	@$(PY) -m pytest -q
+
+# Step time and peak memory of E0, E1, E2 and plain lerobot-train on the embedded data, which it makes if it is not there.
+bench-training: setup
+	@.venv/bin/snakemake --cores $(CORES) latents
+	@$(PY) -m world_modality.training.bench_overhead
+
+# Episodes per hour of lerobot-eval and of ours on the demo study's first checkpoint, which it makes if it is not there.
+bench-rollouts: setup
+	@.venv/bin/snakemake --cores $(CORES) train
+	@$(PY) -m world_modality.rollout.bench_rollouts
 
 lint: setup
 	@.venv/bin/ruff check .

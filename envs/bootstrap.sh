@@ -46,7 +46,8 @@ if ! .venv/bin/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 12))'
 fi
 .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r envs/uv.txt 2>/dev/null ||
   .venv/bin/python -m pip install --disable-pip-version-check --require-hashes -r envs/uv.txt
-.venv/bin/uv pip sync -q --python .venv/bin/python --require-hashes --no-config envs/requirements.txt envs/uv.txt
+# Compiled once: where Python may not write bytecode, every process would compile torch anew, for half a minute.
+.venv/bin/uv pip sync -q --compile-bytecode --python .venv/bin/python --require-hashes --no-config envs/requirements.txt envs/uv.txt
 .venv/bin/uv pip install -q --python .venv/bin/python --no-deps --no-build-isolation --no-config -e .
 echo "$wanted" > .venv/.ready
 packages=$(.venv/bin/uv pip list -q --python .venv/bin/python --format freeze 2>/dev/null | wc -l)

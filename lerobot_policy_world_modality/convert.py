@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from draccus.utils import ParsingError
 from lerobot.configs import PreTrainedConfig
 from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
 from safetensors.torch import load_model
 
 from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
 from lerobot_policy_world_modality.modeling_smolvla_world import STEP, SmolVLAWorldPolicy
+from lerobot_policy_world_modality.settings import require_settings
+from world_modality.data.hub import ENCODER
 from world_modality.errors import UserError
-from world_modality.latents.cache import DESCRIPTION
-from world_modality.latents.reader import LatentCache, open_latents
+from world_modality.latents.joint import JointLatents, open_joint
+from world_modality.latents.reader import read_description
 from world_modality.memory.randomness import borrowed_generator
-from world_modality.store.files import folder_digest
+from world_modality.policies.config_file import read_config_file, unknown_settings
 
 PROCESSOR_FILES = ("policy_preprocessor*", "policy_postprocessor*")
 
@@ -35,7 +39,7 @@ def convert(
     source: Path,
     target: Path,
     *,
-    latents: Path | None = None,
+    latents: Path | Sequence[Path] = (),
     encoder: Path | None = None,
     **settings: Any,
 ) -> Conversion:
@@ -44,7 +48,8 @@ def convert(
     Args:
         source: folder with config.json, model.safetensors and the processors.
         target: folder to write; files of an earlier attempt are replaced.
-        latents: the training set's latents; with world modules they give width, encoder and statistics.
+        latents: folders of the training set's latents, one per camera in the order of ``world_cameras``; with world
+            modules they give width, encoder and statistics.
         encoder: folder of the encoder, whose content's digest is noted so that a rollout can tell it from another.
         settings: fields of :class:`SmolVLAWorldConfig` to set; all others are the source's.
 
@@ -52,52 +57,66 @@ def convert(
         UserError: the source is no such checkpoint, a setting does not exist, or the weights do not fit.
     """
     config = _world_config(source, settings)
-    cache = _adopt(config, latents, encoder)
+    joint = _adopt(config, (latents,) if isinstance(latents, Path) else tuple(latents), encoder)
     policy = _build(config)
-    if policy.world is not None and cache is not None:
-        policy.world.standardiser.fit(cache.statistics.mean, cache.statistics.factor)
+    if policy.world is not None and joint is not None:
+        statistics = joint.statistics()
+        policy.world.standardiser.fit(statistics.mean, statistics.factor)
     conversion = _load_base(policy, source)
     target.mkdir(parents=True, exist_ok=True)
-    for file in _processor_files(source):
-        shutil.copyfile(file, target / file.name)
+    copy_processors(source, target)
     policy.save_pretrained(target)
     return conversion
 
 
+def read_config(folder: Path) -> dict[str, Any]:
+    """The config.json of a checkpoint of SmolVLA's family.
+
+    Raises:
+        UserError: there is none, or it has settings that this plugin does not know, as a checkpoint of another program
+            or version has whose policy type bears the same name.
+    """
+    config = read_config_file(folder)
+    strange = config.keys() - {field.name for field in fields(SmolVLAWorldConfig)} - {"type"}
+    if config["type"] == "smolvla_world" and strange:
+        raise unknown_settings(folder, strange)
+    return config
+
+
+def copy_processors(source: Path, target: Path) -> None:
+    """Copy a checkpoint's saved processors; UserError if they are missing or incomplete."""
+    for file in _processor_files(source):
+        shutil.copyfile(file, target / file.name)
+
+
 def _world_config(source: Path, settings: dict[str, Any]) -> SmolVLAWorldConfig:
+    read_config(source)
     try:
         config = PreTrainedConfig.from_pretrained(source)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ParsingError) as error:
         raise UserError(f"{source} is not a LeRobot checkpoint ({error}); give its pretrained_model folder") from error
     trained = getattr(config, "world_memory_mode_train", "disabled")
     if not isinstance(config, SmolVLAConfig) or trained != "disabled":
         raise UserError(
             f"{source} is a '{config.type}' with memory mode '{trained}': convert a SmolVLA without world modules"
         )
-    known = {field.name for field in fields(SmolVLAWorldConfig) if field.init}
-    unknown = sorted(settings.keys() - known)
-    if unknown:
-        raise UserError(
-            f"smolvla_world has no setting {', '.join(unknown)}; see SmolVLAWorldConfig for those there are"
-        )
+    require_settings(settings)
     inherited = {field.name: getattr(config, field.name) for field in fields(config) if field.init}
     # Where the source came from on some machine is no part of what it is.
     own = {"world_memory_mode_rollout": "", "pretrained_path": None, "pretrained_revision": None}
     return SmolVLAWorldConfig(**{**inherited, **own, **settings})
 
 
-def _adopt(config: SmolVLAWorldConfig, latents: Path | None, encoder: Path | None) -> LatentCache | None:
+def _adopt(config: SmolVLAWorldConfig, latents: tuple[Path, ...], encoder: Path | None) -> JointLatents | None:
     if not config.train_mode.needs_world:
         return None
     if encoder is not None:
-        config.world_encoder_digest = folder_digest(encoder)
-    if latents is None:
+        config.world_encoder_digest = ENCODER.digest(encoder)
+    if not latents:
         return None
-    description = latents / DESCRIPTION
-    frames = json.loads(description.read_text())["frames"] if description.is_file() else 0
-    cache = open_latents(latents, frames=frames)
-    config.adopt_latents(cache)
-    return cache
+    joint = open_joint(latents, frames=read_description(latents[0])["frames"])
+    config.adopt_latents(joint)
+    return joint
 
 
 def _build(config: SmolVLAWorldConfig) -> SmolVLAWorldPolicy:

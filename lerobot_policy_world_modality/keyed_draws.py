@@ -7,11 +7,13 @@ at the same step. Rollout: on the flow noise, which the caller keys by unit and 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from world_modality.memory.randomness import draw_each
 from world_modality.study.seeds import keyed_seed
@@ -34,6 +36,18 @@ def draw_noise_and_time(model: Any, seeds: Sequence[int], device: torch.device) 
     """Noise float32 [B, chunk_size, max_action_dim] and time float32 [B], by SmolVLA's own samplers on the CPU."""
     cpu = torch.device("cpu")
     shape = (1, model.config.chunk_size, model.config.max_action_dim)
-    draws = draw_each(seeds, lambda: (model.sample_noise(shape, cpu), model.sample_time(1, cpu)))
+    with _unchecked_distributions():
+        draws = draw_each(seeds, lambda: (model.sample_noise(shape, cpu), model.sample_time(1, cpu)))
     noise, time = zip(*draws, strict=True)
     return torch.cat(noise).to(device), torch.cat(time).to(device)
+
+
+@contextmanager
+def _unchecked_distributions() -> Iterator[None]:
+    """PyTorch checks a distribution's constants each time one is made: per sample, that is most of a draw's time."""
+    checked = Distribution._validate_args
+    Distribution.set_default_validate_args(False)
+    try:
+        yield
+    finally:
+        Distribution.set_default_validate_args(checked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
@@ -16,11 +17,13 @@ from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWor
 from lerobot_policy_world_modality.keyed_draws import draw_noise_and_time, seeds_of_frames, seeds_of_noise
 from lerobot_policy_world_modality.online_history import OnlineHistory
 from lerobot_policy_world_modality.probe import action_change, plain_pass_due, velocities
-from lerobot_policy_world_modality.world_parts import adopt_pictures, build_world, open_training_latents
+from lerobot_policy_world_modality.world_parts import HeldOut, adopt_pictures, build_world, open_training_latents
 from world_modality.errors import UserError
+from world_modality.memory.following import NoisyActions
 from world_modality.memory.fusion import observing
 from world_modality.memory.lookup import LatentLookup, LatentWindow
 from world_modality.memory.modes import MemoryMode
+from world_modality.memory.processes import mean_over_processes, shares_batches
 from world_modality.memory.randomness import borrowed_generator
 from world_modality.memory.score import score
 from world_modality.memory.world import WorldMemory, memory_inputs
@@ -28,8 +31,9 @@ from world_modality.study.seeds import keyed_seed
 
 INDEX = "index"  # the dataset's global frame index in a LeRobot batch
 STEP = "keyed_step"  # the buffer that counts optimiser steps, the only tensor that memory mode "disabled" adds
-WORLD_HISTORY = "observation.world_history"  # latents float32 [B, T, D] in their own units, given by an evaluator
-WORLD_FUTURE = "observation.world_future"  # latents float32 [B, K, D] of t+1..t+K, for offline evaluation alone
+PADDING = "action_is_pad"  # bool [B, chunk_size] in a LeRobot batch: actions past the episode's end
+WORLD_HISTORY = "observation.world_history"  # latents float32 [B, T, W] in their own units, given by an evaluator
+WORLD_FUTURE = "observation.world_future"  # latents float32 [B, K, W] of t+1..t+K, for offline evaluation alone
 
 
 class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not typed
@@ -45,11 +49,17 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
     keyed_step: Tensor
     # Plain attributes with a default in the class, because SmolVLA's constructor already calls reset().
     _latents: LatentLookup | None = None
+    _held_out: HeldOut | None = None
     _online: OnlineHistory | None = None
     _unkeyed_chunks = 0
 
-    def __init__(self, config: SmolVLAWorldConfig, dataset_meta: Any = None, **kwargs: Any) -> None:
-        """Build from a config. ``dataset_meta`` is LeRobot's metadata of the training set, None for a rollout."""
+    def __init__(
+        self, config: SmolVLAWorldConfig, dataset_meta: Any = None, *, fit_statistics: bool = True, **kwargs: Any
+    ) -> None:
+        """Build from a config. ``dataset_meta`` is LeRobot's metadata of the training set, None for a rollout.
+
+        ``fit_statistics`` is False where a checkpoint's weights, statistics among them, are about to be loaded.
+        """
         if not isinstance(config, SmolVLAWorldConfig):
             raise UserError(f"a policy of type '{config.type}' has no world memory: convert the checkpoint first")
         if dataset_meta is not None:
@@ -59,16 +69,29 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
         # Optimiser steps done; saved, so that a resumed run goes on with the draws of an uninterrupted one.
         self.register_buffer(STEP, torch.zeros((), dtype=torch.int64))
         self.world = None
+        self._held_out = None if dataset_meta is None else HeldOut.of(config, dataset_meta)
         if not config.train_mode.needs_world:
             return
         if dataset_meta is not None:
             self._latents = open_training_latents(config, dataset_meta)
-        world = build_world(config, self.model)
-        if self._latents is not None:
-            statistics = self._latents.cache.statistics
-            world.standardiser.fit(statistics.mean, statistics.factor)
-        self.world = world
+        self.world = build_world(config, self.model)
         self._online = OnlineHistory(config)
+        # Equal in all processes of a training: nothing for DistributedDataParallel to send before every step.
+        self._ddp_params_and_buffers_to_ignore = [f"world.{name}" for name, _ in self.world.named_buffers()]
+        if fit_statistics:
+            self._fit_statistics()
+
+    @classmethod
+    def from_pretrained(cls, pretrained_name_or_path: Any, **kwargs: Any) -> SmolVLAWorldPolicy:
+        """LeRobot's, with the training set's statistics of latents if the checkpoint brings none."""
+        policy: SmolVLAWorldPolicy = super().from_pretrained(pretrained_name_or_path, fit_statistics=False, **kwargs)
+        policy._fit_statistics()
+        return policy
+
+    def _fit_statistics(self) -> None:
+        if self.world is not None and self._latents is not None and not self.world.standardiser.fitted:
+            statistics = self._latents.statistics()
+            self.world.standardiser.fit(statistics.mean, statistics.factor)
 
     # Training
 
@@ -79,22 +102,33 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
 
         Noise and time are keyed by (seed, step, frame index); in evaluation mode the step is left out, so that losses
         at different steps see the same draws. A batch without ``index`` gets SmolVLA's own draws; with world modules
-        it is a UserError, since the latents are found by the index.
+        it is a UserError, since the latents are found by the index. So is training on a frame that is held out.
         """
+        if self.training and self._held_out is not None and INDEX in batch:
+            self._held_out.refuse(batch[INDEX])
         if INDEX in batch and (noise is None or time is None):
             drawn = draw_noise_and_time(self.model, self._frame_seeds("training-flow", batch), batch[ACTION].device)
             noise, time = drawn[0] if noise is None else noise, drawn[1] if time is None else time
         if self.world is None:
-            loss, info = super().forward(batch, noise, time, reduction)
+            loss, info = self._flow(batch, noise, time, reduction)
             return loss, {**info, "flow_loss": info["loss"], "loss_total": info["loss"]}
-        if self.training and int(self.keyed_step) == 0:
-            self._adopt_donors(self.world)
+        if self.training:
+            self._settle_training_set(self.world)
         window = self._window(self.world, batch)
-        prediction = self.world.prophet(window.history)
-        memory = self._training_memory(self.world, batch, window, prediction)
-        with self.world.held(memory), observing(self.world.fusion) as observer, velocities(self.model) as seen:
-            flow, info = super().forward(batch, noise, time, reduction)
+        made: list[tuple[Tensor, Tensor | None]] = []  # prediction and memory of the pass, made before or within it
+
+        def make(noisy: NoisyActions | None) -> Tensor | None:
+            assert self.world is not None
+            prediction = self.world.prophet(window.history, noisy)
+            made.append((prediction, self._training_memory(self.world, batch, window, prediction, noisy)))
+            return made[-1][1]
+
+        with self.world.reading(make), observing(self.world.fusion) as observer, velocities(self.model) as seen:
+            flow, info = self._flow(batch, noise, time, reduction)
+        ((prediction, memory),) = made
         result = score(prediction, window.history[:, -1], window.future, window.valid, delta=self.config.world_delta)
+        if self.training:
+            result = replace(result, counts=mean_over_processes(result.counts))
         world_loss = result.loss_per_sample() if reduction == "none" else result.loss()
         loss = flow + self.config.world_lambda * world_loss
         total, gate = loss.detach().mean().item(), self.world.fusion.gates().mean().item()
@@ -102,6 +136,17 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
         if memory is not None and self.training and plain_pass_due(int(self.keyed_step), self.config.world_probe_every):
             own["world_action_change"] = self._action_change(batch, noise, time, seen[0])
         return loss, {**info, **own, **result.summary(), **observer.figures()}
+
+    def _flow(
+        self, batch: dict[str, Any], noise: Tensor | None, time: Tensor | None, reduction: str
+    ) -> tuple[Tensor, dict[str, float]]:
+        """SmolVLA's loss and metrics, which several training processes can average: see ``mean_over_processes``."""
+        loss, info = super().forward(batch, noise, time, reduction)
+        if self.training and reduction == "mean" and PADDING in batch and shares_batches():
+            count = (~batch[PADDING]).sum()
+            loss = loss * (count / mean_over_processes(count))
+            info = {**info, "loss": loss.item()}
+        return loss, info
 
     @torch.no_grad()
     def _action_change(
@@ -149,7 +194,7 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
     def predict_action_chunk(self, batch: dict[str, Tensor], noise: Tensor | None = None, **kwargs: Any) -> Tensor:
         """SmolVLA's chunk [B, chunk_size, A].
 
-        ``observation.world_history`` [B, T, D] in the batch takes the place of the frames that the policy was shown.
+        ``observation.world_history`` [B, T, W] in the batch takes the place of the frames that the policy was shown.
         """
         self._see(batch)
         chunk: Tensor = super().predict_action_chunk(batch, noise, **kwargs)
@@ -157,14 +202,17 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
 
     def _get_action_chunk(self, batch: dict[str, Tensor], noise: Tensor | None = None, **kwargs: Any) -> Tensor:
         # Both ways to an action pass here once per chunk; the injector's layer is passed at every denoising step.
-        memory = None if self.world is None else self._rollout_memory(self.world, batch, noise)
-        with nullcontext() if self.world is None else self.world.held(memory):
+        world = self.world
+        with nullcontext() if world is None else world.reading(self._rollout_memory(world, batch, noise)):
             chunk: Tensor = super()._get_action_chunk(batch, noise, **kwargs)
         return chunk
 
     # World memory
 
-    def _rollout_memory(self, world: WorldMemory, batch: dict[str, Tensor], noise: Tensor | None) -> Tensor | None:
+    def _rollout_memory(
+        self, world: WorldMemory, batch: dict[str, Tensor], noise: Tensor | None
+    ) -> Callable[[NoisyActions | None], Tensor | None]:
+        """What makes the memory of a chunk; whatever does not depend on the noisy actions is settled here."""
         mode: MemoryMode = self.config.rollout_mode
         count = len(batch[OBS_STATE])
         seeds, history, future = self._chunk_seeds(count, noise), None, None
@@ -172,7 +220,7 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
             if WORLD_FUTURE not in batch:
                 raise UserError(
                     f"memory '{mode.name}' needs the future, which no rollout knows: choose another with "
-                    f"world_memory_mode_rollout, or evaluate offline with {WORLD_FUTURE} in the batch"
+                    f"world_memory_mode_rollout, or evaluate on demonstrated frames, with {WORLD_FUTURE} in the batch"
                 )
             future = self._standardised(world, batch[WORLD_FUTURE])
         if mode.needs_history and self._online is not None:
@@ -182,10 +230,20 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
                 raise ValueError(f"{WORLD_HISTORY} must be {list(expected)}, not {list(latents.shape)}")
             history = world.standardiser(latents.to(self.keyed_step.device))
         donors = world.donors_for(seeds) if mode.needs_donors else None
-        return mode.memory(replace(memory_inputs(world, seeds, history=history, donors=donors), future=future))
+
+        def make(noisy: NoisyActions | None) -> Tensor | None:
+            inputs = memory_inputs(world, seeds, history=history, donors=donors, noisy=noisy)
+            return mode.memory(replace(inputs, future=future))
+
+        return make
 
     def _training_memory(
-        self, world: WorldMemory, batch: dict[str, Any], window: LatentWindow, prediction: Tensor
+        self,
+        world: WorldMemory,
+        batch: dict[str, Any],
+        window: LatentWindow,
+        prediction: Tensor,
+        noisy: NoisyActions | None,
     ) -> Tensor | None:
         """The memory of a training batch; ``window`` is standardised, ``prediction`` the Prophet's answer to it."""
         mode: MemoryMode = self.config.train_mode
@@ -197,19 +255,35 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
             history = self._standardised(world, self._latents.history(batch[INDEX], self.config.world_context, delay))
         if mode.needs_donors:
             donors = self._standardised(world, self._latents.donors(batch[INDEX], seeds, self.config.world_context))
-        inputs = memory_inputs(world, seeds, history=history, donors=donors)
+        inputs = memory_inputs(world, seeds, history=history, donors=donors, noisy=noisy)
         known = replace(inputs, prediction=None if mode.delay else prediction, future=window.future)
-        return mode.memory(known)
+        return mode.memory(known.detached() if self.config.world_detach else known)
 
     def _standardised(self, world: WorldMemory, latents: Tensor) -> Tensor:
         standardised: Tensor = world.standardiser(latents.to(self.keyed_step.device))
         return standardised
 
-    def _adopt_donors(self, world: WorldMemory) -> None:
-        """Take histories of the training set along, for rollouts with another episode's prediction."""
+    def _settle_training_set(self, world: WorldMemory) -> None:
+        """At step 0, take over what the training set alone decides; later, UserError if it is another set.
+
+        That is its latents' statistics, whatever the start policy was converted with, and histories for "shuffle".
+        """
         assert self._latents is not None
-        seeds = [keyed_seed("donors", self.config.world_seed, row) for row in range(len(world.donors))]
-        world.donors.copy_(self._standardised(world, self._latents.any_histories(seeds, self.config.world_context)))
+        config, found = self.config, self._latents.training_set
+        if int(self.keyed_step) > 0:
+            if config.world_trained_on not in ("", found):
+                raise UserError(
+                    f"world_latents: the checkpoint was trained on another set ({config.world_trained_on}) than this "
+                    f"dataset without the episodes of world_held_out ({found}), and its memory keeps that one's "
+                    "statistics: go on with the dataset and held-out episodes it was trained on, or start anew from "
+                    "the SmolVLA it was converted from"
+                )
+            return
+        statistics = self._latents.statistics()
+        world.standardiser.fit(statistics.mean, statistics.factor)
+        seeds = [keyed_seed("donors", config.world_seed, row) for row in range(len(world.donors))]
+        world.donors.copy_(self._standardised(world, self._latents.any_histories(seeds, config.world_context)))
+        config.world_trained_on = found
 
     def _see(self, batch: dict[str, Tensor]) -> None:
         if self._online is not None and WORLD_HISTORY not in batch and self.config.rollout_mode.needs_history:

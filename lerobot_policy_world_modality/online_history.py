@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
+from world_modality.data.hub import ENCODER
 from world_modality.encoders.online import HistoryEncoder
 from world_modality.errors import UserError
-from world_modality.store.files import folder_digest
 
 Frames = npt.NDArray[np.uint8]
 
@@ -42,16 +42,17 @@ def open_encoder(config: SmolVLAWorldConfig, device: str) -> HistoryEncoder:
             f"world_encoder_path: '{config.world_encoder_path}' is no folder; give the one that holds {spec.name}, "
             "as in --policy.world_encoder_path=FOLDER"
         )
-    if config.world_encoder_digest not in ("", folder_digest(folder)):
+    if config.world_encoder_digest not in ("", ENCODER.digest(folder)):
         raise UserError(
             f"world_encoder_path: {folder} does not hold the encoder that the checkpoint was trained with "
             f"(content {config.world_encoder_digest}); give that encoder's folder"
         )
     encoder = load_encoder(spec, folder, device)
-    if encoder.dim != config.world_latent_dim:
+    expected = config.world_latent_dim // len(config.cameras)
+    if encoder.dim != expected:
         raise UserError(
             f"world_encoder_path: {folder} gives latents of {encoder.dim} numbers but the checkpoint was trained on "
-            f"{config.world_latent_dim}; give the encoder it was trained with"
+            f"{expected} per camera; give the encoder it was trained with"
         )
     return HistoryEncoder(encoder, config.world_context)
 
@@ -67,41 +68,49 @@ class OnlineHistory:
         self._encoder: HistoryEncoder | None = None
         self._delay = config.rollout_mode.delay * config.world_horizon
         self._window = config.world_context + max(config.world_encoder_frames, 1) - 1  # T overlapping clips of m frames
-        self._frames: deque[Frames] = deque(maxlen=self._window + self._delay)
+        # Per step, the frames of each camera.
+        self._frames: deque[tuple[Frames, ...]] = deque(maxlen=self._window + self._delay)
 
     def reset(self) -> None:
         """Forget the episodes."""
         self._frames.clear()
 
     def see(self, batch: dict[str, Tensor]) -> None:
-        """Keep the camera's frame of a preprocessed batch, [B, 3, H, W] or the newest of [B, N, 3, H, W].
+        """Keep each camera's frame of a preprocessed batch, [B, 3, H, W] or the newest of [B, N, 3, H, W].
 
-        UserError if the batch lacks the camera or the frames are not of the size that training encoded.
+        UserError if the batch lacks a camera or its frames are not of the size that training encoded.
         """
-        key = self._config.image_key
-        if key not in batch:
-            raise UserError(f"world_image_key: the batch has no '{key}'; name the key under which it has this camera")
-        images = batch[key]
-        frames = to_pixels(images[:, -1] if images.ndim == 5 else images)
-        trained = (self._config.world_frame_height, self._config.world_frame_width)
-        if all(trained) and frames.shape[1:3] != trained:
-            raise UserError(
-                f"{key}: frames are {frames.shape[1]}x{frames.shape[2]} but the latents were made of "
-                f"{trained[0]}x{trained[1]} ones; set the environment's observation_height and observation_width"
-            )
-        if self._frames and self._frames[-1].shape != frames.shape:
+        keys = self._config.image_keys
+        sizes: tuple[tuple[int, int] | None, ...] = self._config.frame_sizes or (None,) * len(keys)
+        frames = tuple(_newest(batch, key, size) for key, size in zip(keys, sizes, strict=True))
+        if self._frames and [each.shape for each in self._frames[-1]] != [each.shape for each in frames]:
             raise ValueError(
-                f"the batch changed from {len(self._frames[-1])} episodes to {len(frames)} without reset()"
+                f"the batch changed from {len(self._frames[-1][0])} episodes to {len(frames[0])} without reset()"
             )
         self._frames.append(frames)
 
     def latents(self) -> Tensor:
-        """The episodes' history latents, float32 [B, T, D] in their own units, on the CPU.
+        """The episodes' history latents, float32 [B, T, W] in their own units, on the CPU.
 
         They end at the newest frame, or as much earlier as the memory mode wants, at the earliest at the first.
         """
         if self._encoder is None:
             self._encoder = open_encoder(self._config, str(self._config.device))
         last = max(1, len(self._frames) - self._delay)
-        episodes = np.stack(tuple(self._frames)[max(0, last - self._window) : last], axis=1)
-        return torch.from_numpy(np.stack([self._encoder.encode(frames) for frames in episodes]))
+        window = tuple(self._frames)[max(0, last - self._window) : last]
+        cameras = [np.stack(steps, axis=1) for steps in zip(*window, strict=True)]  # each [B, F, height, width, 3]
+        return torch.from_numpy(np.stack([self._encoder.encode(*films) for films in zip(*cameras, strict=True)]))
+
+
+def _newest(batch: dict[str, Tensor], key: str, trained: tuple[int, int] | None) -> Frames:
+    """The frames uint8 [B, height, width, 3] under ``key``; UserError if there are none or not of the trained size."""
+    if key not in batch:
+        raise UserError(f"world_image_key: the batch has no '{key}'; name the key under which it has this camera")
+    images = batch[key]
+    frames = to_pixels(images[:, -1] if images.ndim == 5 else images)
+    if trained is not None and frames.shape[1:3] != trained:
+        raise UserError(
+            f"{key}: frames are {frames.shape[1]}x{frames.shape[2]} but the latents were made of "
+            f"{trained[0]}x{trained[1]} ones; set the environment's observation_height and observation_width"
+        )
+    return frames

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from lerobot.configs import FeatureType
 from lerobot.utils.feature_utils import dataset_to_policy_features
+from torch import Tensor
 
 from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
 from world_modality.data.episodes import dataset_fingerprint
+from world_modality.data.schema import camera_column
 from world_modality.errors import UserError
 from world_modality.latents.windows import EpisodeBounds
-from world_modality.memory.lookup import LatentLookup
+from world_modality.memory.lookup import LatentLookup, require_held_out
 from world_modality.memory.sizes import WorldSizes
 from world_modality.memory.world import WorldMemory
 
@@ -52,9 +54,11 @@ def _sizes(config: SmolVLAWorldConfig, flow: Any) -> WorldSizes:
         prophet_width=config.world_prophet_width,
         delta=config.world_delta,
         gate_init=config.world_gate_init,
+        cameras=len(config.cameras),
         hypotheses=config.world_hypotheses,
         fusion=config.world_fusion,
         attention_width=config.world_attention_width,
+        actions=config.max_action_dim if config.world_actions else 0,
     )
 
 
@@ -76,28 +80,59 @@ def adopt_pictures(config: SmolVLAWorldConfig, dataset_meta: Any) -> None:
 def open_training_latents(config: SmolVLAWorldConfig, dataset_meta: Any) -> LatentLookup:
     """The latents of the training set that ``dataset_meta`` (LeRobot's) describes.
 
-    What the config leaves open about them is written into it: their width, and the size of the encoded frames.
+    What the config leaves open about them is written into it: their width, and the sizes of the encoded frames.
     UserError if they are missing, not those that the config was made for, or of another dataset.
     """
     if not config.world_latents:
         raise UserError(
             f"world_latents is not set: memory mode '{config.world_memory_mode_train}' learns from latents, give the "
-            "folder of the dataset's latents, or set world_memory_mode_train to 'disabled'"
+            "folder of each camera's latents of the dataset, or set world_memory_mode_train to 'disabled'"
         )
-    episodes = dataset_meta.episodes
-    bounds = EpisodeBounds(
-        np.asarray(episodes["dataset_from_index"], np.int64), np.asarray(episodes["dataset_to_index"], np.int64)
-    )
-    lookup = LatentLookup.open(Path(config.world_latents), bounds)
+    lookup = LatentLookup.open(config.latents_folders, _bounds(dataset_meta), tuple(config.world_held_out))
     fingerprint = dataset_fingerprint(Path(dataset_meta.root))
-    if lookup.cache.dataset_fingerprint != fingerprint:
+    if lookup.latents.dataset_fingerprint != fingerprint:
         raise UserError(
             f"world_latents: the latents in {config.world_latents} were made of a dataset with fingerprint "
-            f"{lookup.cache.dataset_fingerprint}, but the dataset in {dataset_meta.root} has {fingerprint}: encode "
+            f"{lookup.latents.dataset_fingerprint}, but the dataset in {dataset_meta.root} has {fingerprint}: encode "
             "this dataset, or train on the one that was encoded"
         )
-    config.adopt_latents(lookup.cache)
-    feature = dataset_to_policy_features(dataset_meta.features).get(f"observation.images.{config.world_camera}")
-    if feature is not None:
-        config.world_frame_height, config.world_frame_width = feature.shape[1:]
+    config.adopt_latents(lookup.latents)
+    pictures = dataset_to_policy_features(dataset_meta.features)
+    shapes = [pictures[column].shape for column in map(camera_column, config.cameras) if column in pictures]
+    if len(shapes) == len(config.cameras):
+        config.world_frame_sizes = ",".join(f"{height}x{width}" for _, height, width in shapes)
     return lookup
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The frames of the episodes that are not trained on."""
+
+    episodes: tuple[int, ...]  # ascending
+    bounds: EpisodeBounds  # theirs, in that order
+
+    @classmethod
+    def of(cls, config: SmolVLAWorldConfig, dataset_meta: Any) -> HeldOut | None:
+        """Those that the config names, None if it names none; UserError if the dataset does not have them."""
+        if not config.world_held_out:
+            return None
+        bounds = _bounds(dataset_meta)
+        require_held_out(config.world_held_out, len(bounds.starts))
+        return cls(tuple(sorted(set(config.world_held_out))), bounds.only(config.world_held_out))
+
+    def refuse(self, index: Tensor) -> None:
+        """UserError if one of the frames ``index``, int64 [B], is among them."""
+        frames = index.cpu().numpy()
+        place = self.bounds.find(frames)
+        if (place >= 0).any():
+            first = int(place.argmax())
+            raise UserError(
+                f"world_held_out: frame {frames[first]} of episode {self.episodes[place[first]]} is in a training "
+                "batch, although that episode is not to be trained on: give the others as dataset.episodes, or take "
+                "it out of world_held_out"
+            )
+
+
+def _bounds(dataset_meta: Any) -> EpisodeBounds:
+    episodes = dataset_meta.episodes
+    return EpisodeBounds.of(episodes["dataset_from_index"], episodes["dataset_to_index"])

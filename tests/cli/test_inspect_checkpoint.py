@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from support.tiny_policy import TinyWorld, build_tiny_world
 
-from world_modality.cli.inspect_checkpoint import inspect_lines, read_header
+from lerobot_policy_world_modality.convert import read_config
+from world_modality.cli.inspect_checkpoint import TOLD, inspect_lines, read_header
 from world_modality.errors import UserError
+from world_modality.store.record import Record, Source
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +28,22 @@ def test_a_checkpoint_tells_its_memory_encoder_and_gates(tiny: TinyWorld) -> Non
     assert "memory       trained with pred, rolled out with pred, fusion layers" in text
     assert "prophet      T=3, K=4, N=1, 1 layers of width 32, changes, loss weight 0.2" in text
     assert "encoder      vjepa2 vjepa2-small embedded, m=2, 32 px, mean pooling, float32" in text
+    assert "latents      12 numbers of camera image\n" in text
     assert "gates        0.4621, 0.4621" in text
+    both = inspect_lines(tiny.with_wrist().checkpoint("pred"))
+    assert "latents      24 numbers of cameras image and image2" in both
+
+
+def test_a_prophet_that_is_told_the_noisy_actions_says_so(tiny: TinyWorld) -> None:
+    lines = inspect_lines(tiny.checkpoint("pred", world_actions=True))
+    assert any(line.endswith("loss weight 0.2, told the noisy actions") for line in lines)
+
+
+def test_what_the_prophet_learns_from_is_told(tiny: TinyWorld) -> None:
+    detached = inspect_lines(tiny.checkpoint("pred", world_detach=True, world_lambda=0.5))
+    assert any(line.endswith("changes, loss weight 0.5, memory detached") for line in detached)
+    silent = inspect_lines(tiny.checkpoint("pred", world_lambda=0.0))
+    assert any(line.endswith("changes, loss weight 0.0") for line in silent)
 
 
 def test_a_base_policy_has_no_memory(tiny: TinyWorld) -> None:
@@ -31,12 +53,111 @@ def test_a_base_policy_has_no_memory(tiny: TinyWorld) -> None:
     assert f"numbers      {total:,} of the base, 0 of the world memory (F32)" in lines
 
 
+def test_a_studys_checkpoint_tells_arm_and_training(tiny: TinyWorld, tmp_path: Path) -> None:
+    shutil.copytree(tiny.checkpoint("pred"), tmp_path / "artifact" / "pretrained_model")
+    record = Record(
+        stage="train",
+        key="a" * 16,
+        version=1,
+        label="train E2/3",
+        spec={"seed": 3, "optim": {"steps": 300, "batch_size": 32, "lr": 1e-4}},
+        address={},
+        upstream=(
+            Source(role="policy", stage="policy", key="b" * 16),
+            Source(role="dataset", stage="dataset", key="c"),
+        ),
+        software={},
+        files={},
+        facts={"device": "cpu", "seconds_per_step": 0.2},
+        versions={"lerobot": "0.6.1", "torch": "2.11.0"},
+        source_digest="",
+        machine={},
+        wall_seconds=1.0,
+        attempts=1,
+        sealed_at="2026-11-21T00:00:00Z",
+    )
+    (tmp_path / "DONE.json").write_text(record.model_dump_json())
+    assert inspect_lines(tmp_path / "artifact")[-4:] == [
+        f"stage        train E2/3 (train/{'a' * 16}), sealed 2026-11-21T00:00:00Z",
+        "training     300 steps of 32, learning rate 0.0001, seed 3, on cpu, 0.2 s a step",
+        f"made from    policy {'b' * 16}, dataset c",
+        "made with    lerobot 0.6.1, torch 2.11.0",
+    ]
+
+
 def test_what_is_no_checkpoint_is_one_sentence(tmp_path: Path, tiny: TinyWorld) -> None:
     with pytest.raises(UserError, match=r"holds no config\.json"):
         inspect_lines(tmp_path)
-    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "config.json").write_text('{"type": "smolvla"}')
     (tmp_path / "model.safetensors").write_bytes((tiny.base / "model.safetensors").read_bytes()[:100])
     with pytest.raises(UserError, match=r"cannot be read .*cut short.*; it may be damaged"):
         inspect_lines(tmp_path)
     with pytest.raises(ValueError, match="cut short"):
         read_header(tmp_path / "model.safetensors")
+
+
+OTHERS = {
+    "[]": "is not a LeRobot checkpoint",
+    "{}": "is not a LeRobot checkpoint",
+    '"smolvla_world"': "is not a LeRobot checkpoint",
+    '{"type": ["smolvla_world"]}': "is not a LeRobot checkpoint",
+    '{"type": "smolvla_world", "world_memory_mode_train": "pred", "context_frames": 4}': (
+        r"settings that this plugin does not know \(context_frames\): it was made by another program or version"
+    ),
+    '{"type": "smolvla_world", "context_frames": 4}': r"does not know \(context_frames\)",
+    '{"type": "smolvla_world", "world_memory_mode_train": "pred"}': r"has no world_fusion, .* another program",
+}
+
+
+@pytest.mark.parametrize("config", OTHERS)
+def test_another_programs_config_is_one_sentence(tiny: TinyWorld, tmp_path: Path, config: str) -> None:
+    (tmp_path / "config.json").write_text(config)
+    shutil.copy(tiny.base / "model.safetensors", tmp_path)
+    with pytest.raises(UserError, match=OTHERS[config]) as told:
+        inspect_lines(tmp_path)
+    if "this plugin does not know" in OTHERS[config] or "is not" in OTHERS[config]:
+        with pytest.raises(UserError) as converting:
+            read_config(tmp_path)
+        assert str(converting.value) == str(told.value)
+
+
+def test_a_setting_of_another_type_is_told(tiny: TinyWorld, tmp_path: Path) -> None:
+    shutil.copytree(tiny.checkpoint("pred"), tmp_path, dirs_exist_ok=True)
+    config = json.loads((tmp_path / "config.json").read_text())
+    for name in TOLD:
+        (tmp_path / "config.json").write_text(json.dumps(config | {name: None}))
+        with pytest.raises(UserError, match=f"config.json has no {name} as this plugin writes it"):
+            inspect_lines(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("cut", "header"), [(-100, None), (None, b"[]"), (None, b'{"a": 1}'), (None, b'{"a": {"shape": []}}')]
+)
+def test_damaged_weights_are_one_sentence(
+    tiny: TinyWorld, tmp_path: Path, cut: int | None, header: bytes | None
+) -> None:
+    shutil.copytree(tiny.checkpoint("pred"), tmp_path, dirs_exist_ok=True)
+    weights = (tmp_path / "model.safetensors").read_bytes()[:cut]
+    if header is not None:
+        weights = len(header).to_bytes(8, "little") + header
+    (tmp_path / "model.safetensors").write_bytes(weights)
+    with pytest.raises(UserError, match=r"cannot be read .*; it may be damaged"):
+        inspect_lines(tmp_path)
+
+
+def test_nothing_heavy_is_imported_to_inspect(tiny: TinyWorld) -> None:
+    """Torch alone for gates, by safetensors."""
+    code = (
+        "import sys; from pathlib import Path; from world_modality.cli.inspect_checkpoint import inspect_lines; "
+        "inspect_lines(Path(sys.argv[1])); "
+        "heavy = {'torch', 'lerobot', 'transformers', 'numpy', 'lerobot_policy_world_modality'}; "
+        "print(sorted(heavy & sys.modules.keys()))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(tiny.base)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.strip() == "[]"

@@ -68,6 +68,18 @@ def test_a_study_given_as_a_target_is_told_where_it_belongs(tmp_path: Path) -> N
     assert wm(tmp_path, "run", "-h").stdout.startswith("Usage:")
 
 
+def test_commands_without_a_study_tell_misuse_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    places = ("--dataset", "data", "--encoder", "encoder", "--output", "there")
+    told = "there exists already and is never overwritten: name a new folder, or remove that one\n"
+    for arguments in (("encode-latents", *places), ("import-latents", "file.npy", *places)):
+        result = wm(tmp_path, *arguments)
+        assert (result.returncode, result.stdout, result.stderr) == (1, "", told)
+    result = wm(tmp_path, "convert", "a", "b", "--to", "smolvla", "--latents", "c")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == "--to smolvla takes the world memory away: drop --latents, --encoder and --set\n"
+
+
 def test_schema(tmp_path: Path) -> None:
     assert json.loads(wm(tmp_path, "schema").stdout) == json.loads(study_schema())
     assert wm(tmp_path, "schema", "--output", "schema.json").returncode == 0

@@ -41,6 +41,7 @@ def scripted(tmp_path_factory: pytest.TempPathFactory) -> StageContext:
     return context
 
 
+@pytest.mark.defect("B23")
 def test_every_frame_is_where_it_belongs(scripted: StageContext) -> None:
     dataset = LeRobotDataset("local/x", root=scripted.artifact, video_backend="pyav")
     row = 0

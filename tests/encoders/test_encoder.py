@@ -54,6 +54,7 @@ def test_the_thread_count_does_not_matter(make_encoder: Make, threads: int) -> N
         torch.set_num_threads(before)
 
 
+@pytest.mark.defect("B11")
 def test_pixels_are_rescaled_exactly_once(make_encoder: Make) -> None:
     for kind in KINDS:
         white = make_encoder(kind).prepare(np.full((1, 64, 64, 3), 255, np.uint8))
@@ -61,6 +62,7 @@ def test_pixels_are_rescaled_exactly_once(make_encoder: Make) -> None:
         np.testing.assert_allclose(white[0].mean((1, 2)).numpy(), expected, rtol=1e-5)
 
 
+@pytest.mark.defect("B11")
 def test_floats_are_refused(make_encoder: Make) -> None:
     with pytest.raises(TypeError, match="uint8"):
         encode_clips(make_encoder(), np.zeros((1, 4, 64, 64, 3), np.float32))  # type: ignore[arg-type]

@@ -23,6 +23,25 @@ def test_every_step_of_an_episode_equals_the_cache_bit_for_bit(
         assert np.array_equal(history.encode(seen), expected)
 
 
+@pytest.mark.parametrize("context", [1, 3, 4])
+def test_two_cameras_are_two_caches_side_by_side(make_encoder: Callable[..., Encoder], context: int) -> None:
+    """Bit for bit, though both cameras' clips share the encoder's batches, and the cameras have unequal pictures."""
+    history = HistoryEncoder(make_encoder(), context)
+    videos = [moving_dots(9, size, seed) for size, seed in ((48, 0), (32, 1))]
+    caches = [history.encoder.encode_episode(video).astype(np.float32) for video in videos]
+    for now in range(9):
+        seen = [video[max(0, now + 1 - history.required_frames) : now + 1] for video in videos]
+        ends = np.maximum(np.arange(now - context + 1, now + 1), 0)
+        assert np.array_equal(history.encode(*seen), np.concatenate([cache[ends] for cache in caches], axis=1))
+        assert np.array_equal(history.encode(*seen[::-1]), np.concatenate([cache[ends] for cache in caches[::-1]], 1))
+
+
+def test_cameras_show_equally_many_frames(make_encoder: Callable[..., Encoder]) -> None:
+    videos = [np.zeros((count, 32, 32, 3), np.uint8) for count in (3, 2)]
+    with pytest.raises(ValueError, match="cameras show 3, 2 frames"):
+        HistoryEncoder(make_encoder(), 2).encode(*videos)
+
+
 def test_too_few_and_too_many_frames_are_refused(make_encoder: Callable[..., Encoder]) -> None:
     history = HistoryEncoder(make_encoder(), 2)
     for count in (0, history.required_frames + 1):

@@ -73,6 +73,7 @@ def test_a_folder_source_leaves_no_path_in_the_cache(tmp_path: Path) -> None:
     assert open_latents(tmp_path, frames=40).encoder.address() == spec.address()
 
 
+@pytest.mark.defect("B2")
 def test_rows_that_do_not_fill_the_cache_or_are_not_finite_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="39 latents for 40 frames"):
         write_cache(

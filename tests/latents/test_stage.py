@@ -19,9 +19,10 @@ from world_modality.encoders import source
 from world_modality.encoders.encoder import load_encoder
 from world_modality.encoders.online import HistoryEncoder
 from world_modality.errors import UserError
+from world_modality.latents.joint import open_joint
 from world_modality.latents.reader import open_latents
 from world_modality.latents.stage import run
-from world_modality.study.specs import LatentsSpec
+from world_modality.study.specs import Camera, LatentsSpec
 
 EPISODES = 30
 
@@ -38,10 +39,11 @@ def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return context.artifact
 
 
-def spec(frames: int = 4) -> LatentsSpec:
-    return LatentsSpec(encoder=encoder_spec(frames=frames), camera="image", dtype="float16")
+def spec(frames: int = 4, camera: Camera = "image") -> LatentsSpec:
+    return LatentsSpec(encoder=encoder_spec(frames=frames), camera=camera, dtype="float16")
 
 
+@pytest.mark.defect("B1")
 def test_every_row_equals_its_clip_encoded_alone(tmp_path: Path, dataset: Path, encoder_folder: Path) -> None:
     context = stage_context(tmp_path, dataset=dataset, encoder=encoder_folder)
     facts = run(spec(), context)
@@ -79,6 +81,27 @@ def test_a_rollout_over_recorded_frames_sees_the_cache_bit_for_bit(
             assert np.array_equal(history.encode(seen), cache.rows(rows))
 
 
+def test_a_rollout_with_two_cameras_sees_both_caches_bit_for_bit(
+    tmp_path: Path, dataset: Path, encoder_folder: Path
+) -> None:
+    cameras: tuple[Camera, ...] = ("image2", "image")
+    folders = []
+    for camera in cameras:
+        context = stage_context(tmp_path / camera, dataset=dataset, encoder=encoder_folder)
+        run(spec(camera=camera), context)
+        folders.append(context.artifact)
+    readers = [FrameReader(dataset, camera) for camera in cameras]
+    both = open_joint(folders, frames=readers[0].table.frames)
+    assert both.cameras == cameras
+    history = HistoryEncoder(load_encoder(encoder_spec(), encoder_folder), context=3)
+    for episode, start in enumerate(readers[0].table.starts):
+        videos = [reader.episode(episode) for reader in readers]
+        for now in range(len(videos[0])):
+            seen = [video[max(0, now + 1 - history.required_frames) : now + 1] for video in videos]
+            rows = start + np.maximum(np.arange(now - 2, now + 1), 0)
+            assert np.array_equal(history.encode(*seen), both.rows(rows))
+
+
 @given(st.lists(st.integers(1, 7), min_size=1, max_size=4), st.integers(1, 6))
 @settings(max_examples=12, deadline=None)
 def test_a_clip_never_leaves_its_episode(lengths: list[int], frames: int) -> None:
@@ -94,6 +117,7 @@ def test_a_clip_never_leaves_its_episode(lengths: list[int], frames: int) -> Non
         start += length
 
 
+@pytest.mark.defect("B2")
 def test_a_killed_stage_goes_on_behind_its_last_episode(tmp_path: Path, encoder_folder: Path) -> None:
     with EpisodeWriter(tmp_path / "set", "local/set", fps=10) as writer:
         for number in range(EPISODES):

@@ -13,6 +13,7 @@ def bounds_of(sizes: list[int]) -> EpisodeBounds:
     return EpisodeBounds(ends - sizes, ends)
 
 
+@pytest.mark.defect("B1")
 @given(sizes=lengths, context=st.integers(1, 9), horizon=st.integers(1, 9))
 def test_every_window_equals_a_walk_through_its_episode(sizes: list[int], context: int, horizon: int) -> None:
     episodes = [[(episode, step) for step in range(size)] for episode, size in enumerate(sizes)]
@@ -65,3 +66,16 @@ def test_a_frame_outside_every_episode_is_an_error() -> None:
 def test_ranges_that_are_no_episodes_are_refused(starts: list[int], ends: list[int]) -> None:
     with pytest.raises(ValueError, match="episode ranges"):
         EpisodeBounds(np.array(starts, np.int64), np.array(ends, np.int64))
+
+
+@given(sizes=lengths, data=st.data())
+def test_some_episodes_and_the_others_share_the_frames_out(sizes: list[int], data: st.DataObject) -> None:
+    bounds = bounds_of([*sizes, 3])
+    chosen = data.draw(st.sets(st.integers(0, len(sizes)), min_size=1, max_size=len(sizes)))
+    frames = {
+        episode: set(range(start, end))
+        for episode, (start, end) in enumerate(zip(bounds.starts, bounds.ends, strict=True))
+    }
+    for part, own in ((bounds.only(tuple(chosen)), chosen), (bounds.without(tuple(chosen)), frames.keys() - chosen)):
+        held = [set(range(start, end)) for start, end in zip(part.starts, part.ends, strict=True)]
+        assert held == [frames[episode] for episode in sorted(own)]

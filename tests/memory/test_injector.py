@@ -27,6 +27,7 @@ def bits(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.view(torch.int16 if tensor.element_size() == 2 else torch.int32)
 
 
+@pytest.mark.defect("W5")
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**31), gate=st.floats(-5, 5), spread=st.floats(0.01, 100), half=st.booleans())
 def test_zero_memory_gives_back_the_very_bits(seed: int, gate: float, spread: float, half: bool) -> None:
@@ -39,6 +40,7 @@ def test_zero_memory_gives_back_the_very_bits(seed: int, gate: float, spread: fl
     assert torch.equal(bits(result), bits(hidden))
 
 
+@pytest.mark.defect("B3")
 def test_a_closed_gate_gives_back_the_very_bits_and_has_a_gradient() -> None:
     injector, hidden, memory = small_injector(), torch.randn(2, 6, HIDDEN), torch.randn(2, 1, SLOTS, DIM)
     hidden[0, 0] = -0.0
@@ -56,6 +58,7 @@ def test_an_open_gate_lets_the_memory_through_and_all_weights_learn() -> None:
     assert all(parameter.grad.abs().sum() > 0 for parameter in injector.parameters())
 
 
+@pytest.mark.defect("W2")
 def test_slots_are_told_apart() -> None:
     injector, hidden, memory = small_injector(0.5, spread=3), torch.randn(1, 6, HIDDEN), torch.randn(1, 1, SLOTS, DIM)
     assert not torch.allclose(injector(hidden, memory), injector(hidden, memory.flip(2)), atol=1e-4)

@@ -14,7 +14,10 @@ from world_modality.study.specs import TrainMode
 
 DIM, HYPOTHESES, HORIZON, BATCH = 5, 2, 4, 3
 SHAPE = (BATCH, HYPOTHESES, HORIZON, DIM)
-FLAGS = ("needs_world", "needs_history", "needs_future", "needs_donors", "needs_learned", "delay", "rollable")
+FLAGS = (
+    *("needs_world", "needs_history", "needs_future", "needs_donors", "needs_learned", "needs_prophet"),
+    *("delay", "rollable"),
+)
 NOTHING = {"disabled", "aux_only"}  # modes that inject nothing
 
 
@@ -61,6 +64,7 @@ def test_a_mode_leaves_the_global_generators_alone_and_depends_on_its_seeds_alon
         assert torch.equal(first, second)
 
 
+@pytest.mark.defect("W7")
 def test_what_the_modes_hold_and_need() -> None:
     given = inputs()
     assert not find_mode("zero").memory(given).any()
@@ -84,10 +88,27 @@ def test_what_the_modes_hold_and_need() -> None:
         "needs_future": {"oracle"},
         "needs_donors": {"shuffle"},
         "needs_learned": {"learned"},
+        "needs_prophet": {"pred", "stale", "shuffle", "time_shuffle"},
         "delay": {"stale"},
         "rollable": set(MODES) - {"oracle"},
     }
     assert all(mode.isolates for mode in MODES.values())
+
+
+@pytest.mark.parametrize("name", sorted(set(MODES) - NOTHING))
+@pytest.mark.parametrize("made", [True, False])
+def test_a_detached_memory_is_the_same_and_without_the_prophets_gradient(name: str, made: bool) -> None:
+    weight = torch.ones((), requires_grad=True)
+
+    def predict(history: Tensor) -> Tensor:
+        return weight * prophecy(history)
+
+    given = replace(inputs(), predict=predict, learned=inputs().learned.requires_grad_())
+    given = replace(given, prediction=predict(given.history)) if made else given
+    own, detached = find_mode(name).memory(given), find_mode(name).memory(given.detached())
+    assert torch.equal(own, detached)
+    assert own.requires_grad == (name == "learned" or find_mode(name).needs_prophet)
+    assert detached.requires_grad == (name == "learned")
 
 
 def test_time_shuffle_moves_every_samples_steps_ahead_and_nothing_else() -> None:
@@ -111,6 +132,7 @@ def test_random_memory_is_keyed_by_sample() -> None:
     assert not torch.allclose(together[0, 0], together[0, 1])
 
 
+@pytest.mark.defect("W6")
 def test_random_memory_has_the_latents_mean_and_covariance() -> None:
     rng = np.random.default_rng(3)
     mixing = rng.normal(size=(DIM, DIM)) * [3, 1, 0.5, 0.2, 2]

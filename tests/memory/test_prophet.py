@@ -26,6 +26,7 @@ def test_it_predicts_k_latents_and_adds_them_to_the_current_one_only_with_delta(
     assert torch.equal(prophet(history), history[:, -1:, None] + absolute(history))
 
 
+@pytest.mark.defect("W1")
 def test_the_order_of_the_history_and_of_the_slots_matters() -> None:
     # Of the older frames only: the current one is also added to the prediction.
     prophet, history = small_prophet(delta=False), torch.randn(2, CONTEXT, DIM)
@@ -65,6 +66,7 @@ def reference_loss(prediction: Any, current: Any, future: Any, valid: Any, delta
     return losses
 
 
+@pytest.mark.defect("W3")
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**31), batch=st.integers(1, 5), delta=st.booleans())
 def test_the_loss_equals_its_formula(seed: int, batch: int, delta: bool) -> None:
@@ -132,6 +134,7 @@ def test_a_future_that_does_not_change_gives_a_finite_loss_without_direction() -
     assert torch.isfinite(prediction.grad).all()
 
 
+@pytest.mark.defect("W4")
 def test_the_summary_compares_with_persistence() -> None:
     current = torch.randn(3, DIM)
     future = current[:, None] + 0.3 * torch.randn(3, HORIZON, DIM)

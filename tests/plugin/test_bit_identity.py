@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -20,7 +21,10 @@ UNREAD = {"disabled", "zero", "aux_only"}  # modes whose memory the policy does 
 ARMS = [(mode, "late") for mode in sorted(MODES)] + [("pred", fusion) for fusion in FUSIONS if fusion != "late"]
 
 
-@pytest.fixture(scope="module", params=["float32", "bfloat16 weights", "bfloat16 autocast"])
+AUTOCAST = pytest.param("bfloat16 autocast", marks=pytest.mark.slow)  # the longest of the three, and the least used
+
+
+@pytest.fixture(scope="module", params=["float32", "bfloat16 weights", AUTOCAST])
 def precision(
     request: pytest.FixtureRequest, tiny: TinyWorld, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[TinyWorld, Any]]:
@@ -44,6 +48,35 @@ class Calls(Observer):
         self.count += 1
 
 
+@dataclass
+class Reference:
+    """Stock SmolVLA's loss, gradients and chunk, and a policy per fusion that can be in every memory mode."""
+
+    world: TinyWorld
+    context: Any
+    stock: Any
+    loss: float
+    gradients: dict[str, torch.Tensor]
+    chunk: torch.Tensor
+    policies: dict[str, Any] = field(default_factory=dict)
+
+    def policy(self, mode: str, fusion: str) -> Any:
+        """Built once per fusion, in the mode that has all parts, which the others leave alone."""
+        if fusion not in self.policies:
+            self.policies[fusion] = self.world.policy("learned", world_fusion=fusion)
+        self.policies[fusion].config.world_memory_mode_train = mode
+        self.policies[fusion].config.world_memory_mode_rollout = ""
+        return self.policies[fusion]
+
+
+@pytest.fixture(scope="module")
+def reference(precision: tuple[TinyWorld, Any]) -> Reference:
+    world, context = precision
+    stock = world.stock()
+    loss, gradients = loss_and_gradients(stock, world.batch(*FRAMES), context)
+    return Reference(world, context, stock, loss, gradients, chunk(stock, world, context))
+
+
 def loss_and_gradients(policy: Any, batch: dict[str, Any], context: Any) -> tuple[float, dict[str, torch.Tensor]]:
     generator = torch.Generator().manual_seed(0)
     count, config = len(batch["index"]), policy.config
@@ -61,12 +94,30 @@ def loss_and_gradients(policy: Any, batch: dict[str, Any], context: Any) -> tupl
 def chunk(policy: Any, world: TinyWorld, context: Any) -> torch.Tensor:
     generator = torch.Generator().manual_seed(1)
     noise = torch.randn(len(FRAMES), policy.config.chunk_size, policy.config.max_action_dim, generator=generator)
-    history = 5 + 4 * torch.randn(len(FRAMES), CONTEXT, LATENT_DIM, generator=generator)
+    width = len(world.folders) * LATENT_DIM
+    history = 5 + 4 * torch.randn(len(FRAMES), CONTEXT, width, generator=generator)
     observation = {**world.observation(*FRAMES), "observation.world_history": history}
     if getattr(policy.config, "world_memory_mode_train", "") == "oracle":
         policy.config.world_memory_mode_rollout = "pred"
     with context():
         return policy.predict_action_chunk(observation, noise=noise)
+
+
+@pytest.mark.parametrize("mode", WORLD_MODES)
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_at_init_every_mode_in_every_fusion_is_smolvla_with_a_gradient_at_every_gate(
+    reference: Reference, mode: str, fusion: str
+) -> None:
+    policy = reference.policy(mode, fusion)
+    loss, gradients = loss_and_gradients(policy, reference.world.batch(*FRAMES), reference.context)
+    assert loss == reference.loss
+    assert {name for name in gradients if not name.startswith("world.")} == set(reference.gradients)
+    assert all(torch.equal(gradients[name], gradient) for name, gradient in reference.gradients.items())
+    assert torch.equal(chunk(policy, reference.world, reference.context), reference.chunk)
+    assert not policy.world.fusion.gates().any()
+    living = [gate.grad is not None and bool(gate.grad.abs() > 1e-7) for gate in gates(policy)]
+    assert living == [mode not in UNREAD] * len(living)
+    assert ("world.learned.values" in gradients) == (mode == "learned")
 
 
 @pytest.mark.parametrize(("mode", "fusion"), ARMS)
@@ -114,6 +165,7 @@ def test_the_reference_is_sensitive(precision: tuple[TinyWorld, Any], fusion: st
     assert not torch.equal(chunk(policy, world, context), actions)
 
 
+@pytest.mark.defect("B3")
 @pytest.mark.parametrize(("mode", "fusion"), [arm for arm in ARMS if arm[0] not in UNREAD])
 def test_every_closed_gate_has_a_gradient(precision: tuple[TinyWorld, Any], mode: str, fusion: str) -> None:
     world, context = precision
@@ -123,6 +175,7 @@ def test_every_closed_gate_has_a_gradient(precision: tuple[TinyWorld, Any], mode
     assert all(gate.item() == 0 and gate.grad is not None and gate.grad.abs() > 1e-7 for gate in gates(policy))
 
 
+@pytest.mark.defect("W5")
 @pytest.mark.parametrize(("gate", "fusion"), [(-3.0, "late"), (0.01, "late"), *((2.0, fusion) for fusion in FUSIONS)])
 def test_zero_memory_with_any_world_weights_gives_smolvlas_actions(
     precision: tuple[TinyWorld, Any], gate: float, fusion: str
@@ -146,6 +199,57 @@ def test_zero_memory_with_any_world_weights_gives_smolvlas_actions(
     assert observer.count == reads.get(fusion, policy.config.num_steps)
     policy.config.world_memory_mode_rollout = "pred"
     assert not torch.equal(chunk(policy, world, context), expected)
+
+
+@pytest.mark.defect("W5")
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_zero_memory_with_any_world_weights_gives_smolvlas_loss_and_gradients(
+    reference: Reference, fusion: str
+) -> None:
+    world, batch = reference.world, reference.world.batch(*FRAMES)
+    generator = torch.Generator().manual_seed(7)
+    found = {}
+    for mode in ("zero", "pred"):
+        policy = world.policy(mode, world_fusion=fusion)
+        with torch.no_grad():
+            for parameter in policy.world.parameters():
+                parameter.copy_(3 * torch.randn(parameter.shape, generator=generator))
+        set_gates(policy, 2.0)
+        loss, gradients = loss_and_gradients(policy, batch, reference.context)
+        found[mode] = loss, {name: each for name, each in gradients.items() if not name.startswith("world.")}
+    loss, gradients = found["zero"]
+    assert loss == reference.loss
+    assert gradients.keys() == reference.gradients.keys()
+    for name, gradient in reference.gradients.items():
+        assert torch.equal(gradients[name], gradient), name
+    loss, gradients = found["pred"]  # so the comparison can fail
+    assert loss != reference.loss
+    assert not all(torch.equal(gradients[name], gradient) for name, gradient in reference.gradients.items())
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_with_two_cameras_too(tiny: TinyWorld, fusion: str) -> None:
+    """SmolVLA at the start, though every gate has a gradient; with zero memory whatever the weights; else not."""
+    world = tiny.with_wrist()
+    batch, stock, policy = world.batch(*FRAMES), world.stock(), world.policy("pred", world_fusion=fusion)
+    assert policy.world.sizes.slots[-1] == 2
+    assert policy.world.prophet.history.camera.shape == (2, 32)
+    loss, gradients = loss_and_gradients(stock, batch, nullcontext)
+    own_loss, own_gradients = loss_and_gradients(policy, batch, nullcontext)
+    assert own_loss == loss
+    assert all(torch.equal(own_gradients[name], gradient) for name, gradient in gradients.items())
+    assert all(gate.grad is not None and gate.grad.abs() > 1e-7 for gate in gates(policy))
+    assert all(own_gradients[f"world.prophet.{name}.camera"].abs().sum() > 0 for name in ("history", "slots"))
+    expected = chunk(stock, world, nullcontext)
+    assert torch.equal(chunk(policy, world, nullcontext), expected)
+    set_gates(policy, 2.0)
+    assert not torch.equal(chunk(policy, world, nullcontext), expected)
+    _, open_gradients = loss_and_gradients(policy, batch, nullcontext)
+    cameras = [gradient for name, gradient in open_gradients.items() if name.endswith("slots.camera")]
+    assert all(gradient.abs().sum() > 0 for gradient in cameras)
+    assert len(cameras) > 1  # the Prophet's and at least one of the fusion's
+    policy.config.world_memory_mode_rollout = "zero"
+    assert torch.equal(chunk(policy, world, nullcontext).view(torch.int32), expected.view(torch.int32))
 
 
 @pytest.mark.parametrize("mode", ["zero", "pred"])
@@ -174,6 +278,7 @@ def test_a_history_of_another_shape_is_refused(tiny: TinyWorld, shape: tuple[int
         policy.predict_action_chunk(batch)
 
 
+@pytest.mark.defect("W9")
 @pytest.mark.parametrize("mode", sorted(MODES))
 def test_the_global_generator_is_left_as_smolvla_leaves_it(tiny: TinyWorld, mode: str) -> None:
     checkpoint, batch = tiny.checkpoint(mode, world_latents=str(tiny.latents)), tiny.batch(*FRAMES)
@@ -194,6 +299,7 @@ def test_the_global_generator_is_left_as_smolvla_leaves_it(tiny: TinyWorld, mode
 def test_a_copied_policy_is_its_own(tiny: TinyWorld, mode: str, fusion: str) -> None:
     policy = tiny.policy(mode, world_gate_init=0.8, world_fusion=fusion)
     batch = tiny.batch(*FRAMES)
+    loss_and_gradients(policy, batch, nullcontext)  # a training pass brings the donors
     twin = copy.deepcopy(policy)
     assert torch.equal(chunk(twin, tiny, nullcontext), chunk(policy, tiny, nullcontext))
     assert loss_and_gradients(twin, batch, nullcontext)[0] == loss_and_gradients(policy, batch, nullcontext)[0]
@@ -205,9 +311,11 @@ def test_a_copied_policy_is_its_own(tiny: TinyWorld, mode: str, fusion: str) -> 
         assert mode in UNREAD or not torch.equal(chunk(twin, tiny, nullcontext), before)
 
 
+@pytest.mark.defect("B13")
 @pytest.mark.parametrize(("mode", "fusion"), [arm for arm in ARMS if arm[0] != "disabled"])
 def test_a_saved_policy_comes_back(tiny: TinyWorld, mode: str, fusion: str, tmp_path: Any) -> None:
     policy = tiny.policy(mode, world_gate_init=0.8, world_fusion=fusion)
+    loss_and_gradients(policy, tiny.batch(*FRAMES), nullcontext)  # a training pass brings the donors
     policy.save_pretrained(tmp_path)
     again = type(policy).from_pretrained(tmp_path, strict=True)
     assert again._latents is None

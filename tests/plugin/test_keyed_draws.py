@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 import torch
 from support.tiny_policy import TinyWorld
+from torch.distributions import Distribution
 
 from lerobot_policy_world_modality.keyed_draws import draw_noise_and_time, seeds_of_frames, seeds_of_noise
+from world_modality.memory.randomness import draw_each
 
 CPU = torch.device("cpu")
 
@@ -105,6 +107,16 @@ def test_the_draws_are_distributed_as_smolvlas(policy: Any) -> None:
     # Neighbouring keys are not alike.
     flat = noise.flatten(1)
     assert torch.nn.functional.cosine_similarity(flat[1:], flat[:-1]).mean().abs() < 0.02
+
+
+def test_constants_are_not_checked_while_drawing_which_changes_no_draw(policy: Any) -> None:
+    seeds = seeds_of_frames("training-flow", 0, 0, torch.arange(20))
+    checked = Distribution._validate_args
+    own = draw_noise_and_time(policy.model, seeds, CPU)
+    assert Distribution._validate_args is checked is True
+    shape = (1, policy.config.chunk_size, policy.config.max_action_dim)
+    plain = draw_each(seeds, lambda: (policy.model.sample_noise(shape, CPU), policy.model.sample_time(1, CPU)))
+    assert all(torch.equal(mine, torch.cat(each)) for mine, each in zip(own, zip(*plain, strict=True), strict=True))
 
 
 def test_rollout_seeds_depend_on_each_samples_noise_alone() -> None:

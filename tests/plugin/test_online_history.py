@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.tiny_policy import CONTEXT, ENCODER, PICTURE, TinyWorld
+from support.tiny_policy import CONTEXT, ENCODER, HORIZON, PICTURE, TinyWorld
 
 from lerobot_policy_world_modality.online_history import to_pixels
 from world_modality.data.episodes import dataset_fingerprint
@@ -16,12 +16,14 @@ from world_modality.encoders.encoder import load_encoder
 from world_modality.errors import UserError
 from world_modality.latents.cache import write_cache
 from world_modality.latents.reader import open_latents
+from world_modality.study.specs import Camera
 
 FIRST, LAST = 14, 29  # the second episode, end exclusive
 
 
-def pixels(tiny: TinyWorld, first: int, last: int) -> np.ndarray:
-    return np.concatenate([to_pixels(tiny.dataset[frame]["observation.images.image"]) for frame in range(first, last)])
+def pixels(tiny: TinyWorld, camera: str, first: int, last: int) -> np.ndarray:
+    name = f"observation.images.{camera}"
+    return np.concatenate([to_pixels(tiny.dataset[frame][name]) for frame in range(first, last)])
 
 
 @pytest.fixture(scope="module")
@@ -29,19 +31,32 @@ def encoded(tiny: TinyWorld, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     """The tiny world with latents of a real small V-JEPA 2, and that encoder's folder."""
     root = tmp_path_factory.mktemp("encoded")
     build_embedded_encoder(ENCODER, root / "encoder")
+    return replace(tiny, root=root, latents=encode(tiny, root, "image")), root / "encoder"
+
+
+@pytest.fixture(scope="module")
+def both_encoded(encoded: tuple[TinyWorld, Path]) -> tuple[TinyWorld, Path]:
+    """The same with the wrist camera's latents beside the others."""
+    world, encoder = encoded
+    return replace(world, root=world.root / "both", wrist=encode(world, world.root, "image2")), encoder
+
+
+def encode(tiny: TinyWorld, root: Path, camera: Camera) -> Path:
+    """The folder of a camera's latents, by the encoder in ``root``."""
     encoder = load_encoder(ENCODER, root / "encoder")
     starts, ends = (tiny.metadata.episodes[name] for name in ("dataset_from_index", "dataset_to_index"))
-    episodes = [encoder.encode_episode(pixels(tiny, a, b)) for a, b in zip(starts, ends, strict=True)]
-    (root / "latents").mkdir()
+    episodes = [encoder.encode_episode(pixels(tiny, camera, a, b)) for a, b in zip(starts, ends, strict=True)]
+    folder = root / f"latents_{camera}"
+    folder.mkdir()
     write_cache(
-        root / "latents",
+        folder,
         episodes,
         (tiny.metadata.total_frames, encoder.dim),
-        camera="image",
+        camera=camera,
         encoder=ENCODER,
         dataset_fingerprint=dataset_fingerprint(tiny.dataset.root),
     )
-    return replace(tiny, root=root, latents=root / "latents"), root / "encoder"
+    return folder
 
 
 def policy_of(encoded: tuple[TinyWorld, Path], **settings: Any) -> Any:
@@ -64,9 +79,17 @@ def record_histories(policy: Any) -> list[torch.Tensor]:
     return seen
 
 
-def test_every_chunks_history_is_the_caches(encoded: tuple[TinyWorld, Path]) -> None:
-    world, policy = encoded[0], policy_of(encoded)
-    rows = open_latents(world.latents, frames=world.metadata.total_frames).latents.astype(np.float32)
+@pytest.mark.defect("B1")
+@pytest.mark.defect("B18")
+@pytest.mark.parametrize("memory", ["pred", "stale"])
+@pytest.mark.parametrize("views", ["encoded", "both_encoded"])
+def test_every_chunks_history_is_the_caches(views: str, memory: str, request: pytest.FixtureRequest) -> None:
+    encoded = request.getfixturevalue(views)
+    world, policy = encoded[0], policy_of(encoded, world_memory_mode_rollout=memory)
+    delay = HORIZON if memory == "stale" else 0
+    frames = world.metadata.total_frames
+    caches = [open_latents(folder, frames=frames).latents.astype(np.float32) for folder in world.folders]
+    rows = np.concatenate(caches, axis=1)
     seen = record_histories(policy)
     for _ in range(2):  # a second episode must not remember the first
         policy.reset()
@@ -76,10 +99,11 @@ def test_every_chunks_history_is_the_caches(encoded: tuple[TinyWorld, Path]) -> 
         replans = range(FIRST, LAST, policy.config.n_action_steps)
         assert len(seen) == len(replans)  # latents are made at replans only
         for frame, history in zip(replans, seen, strict=True):
-            expected = [max(frame - CONTEXT + 1 + j, FIRST) for j in range(CONTEXT)]
+            expected = [max(max(frame - delay, FIRST) - CONTEXT + 1 + j, FIRST) for j in range(CONTEXT)]
             assert np.array_equal(history[0].numpy(), rows[expected]), frame
 
 
+@pytest.mark.defect("W12")
 def test_the_actions_are_those_of_an_evaluator_that_hands_over_the_latents(encoded: tuple[TinyWorld, Path]) -> None:
     world, policy = encoded[0], policy_of(encoded)
     rows = open_latents(world.latents, frames=world.metadata.total_frames).rows(np.arange(FIRST, FIRST + CONTEXT))
@@ -107,6 +131,7 @@ def test_episodes_of_a_batch_keep_their_own_pasts(encoded: tuple[TinyWorld, Path
         policy.select_action(step(world, FIRST, LAST))
 
 
+@pytest.mark.defect("W13")
 @pytest.mark.parametrize("mode", ["zero", "random", "disabled"])
 def test_modes_that_need_no_history_neither_watch_nor_encode(encoded: tuple[TinyWorld, Path], mode: str) -> None:
     policy = policy_of(encoded, world_encoder_path="/nowhere", world_memory_mode_rollout=mode)
@@ -128,6 +153,7 @@ def test_random_memory_is_keyed_by_the_noise_and_else_by_the_chunk(encoded: tupl
     assert torch.equal(held[0], held[policy.config.num_steps - 1])  # one memory per chunk
 
 
+@pytest.mark.defect("W11")
 def test_the_encoder_is_no_part_of_the_checkpoint(encoded: tuple[TinyWorld, Path]) -> None:
     policy = policy_of(encoded)
     names = set(policy.state_dict())
@@ -148,9 +174,23 @@ def test_a_renamed_camera_is_found_by_its_key(encoded: tuple[TinyWorld, Path]) -
     assert torch.equal(seen[0], seen[1])
 
 
+def test_each_of_two_cameras_is_looked_for_and_measured(both_encoded: tuple[TinyWorld, Path]) -> None:
+    policy, observation = policy_of(both_encoded), step(both_encoded[0], FIRST)
+    wrist = observation.pop("observation.images.image2")
+    with pytest.raises(UserError, match=r"no 'observation\.images\.image2'"):
+        policy.select_action(dict(observation))
+    small = torch.zeros(1, 3, 48, 32)
+    with pytest.raises(UserError, match=r"images\.image2: frames are 48x32 but the latents were made of 32x32"):
+        policy.select_action({**observation, "observation.images.image2": small})
+    policy.config.world_image_key = "observation.images.image,wrist"
+    assert torch.isfinite(
+        policy.select_action({**observation, "observation.images.image2": wrist, "wrist": wrist})
+    ).all()
+
+
 def test_frames_of_another_size_are_refused(encoded: tuple[TinyWorld, Path]) -> None:
     policy, observation = policy_of(encoded), step(encoded[0], FIRST)
-    assert (policy.config.world_frame_height, policy.config.world_frame_width) == (PICTURE, PICTURE)
+    assert policy.config.world_frame_sizes == f"{PICTURE}x{PICTURE}"
     observation["observation.images.image"] = torch.zeros(1, 3, 48, 48)
     with pytest.raises(UserError, match="48x48 but the latents were made of 32x32"):
         policy.select_action(observation)

@@ -5,63 +5,17 @@ from typing import Any
 
 import pytest
 import torch
-from accelerate import Accelerator
 from lerobot.common.train_utils import load_training_state, save_checkpoint
-from lerobot.configs import DatasetConfig
-from lerobot.configs.train import TrainPipelineConfig
-from lerobot.optim.factory import make_optimizer_and_scheduler
-from lerobot.scripts.lerobot_train import update_policy
-from lerobot.utils.logging_utils import AverageMeter, MetricsTracker
+from support.lerobot_training import BATCHES, Training, assert_equal, base_weights
 from support.tiny_policy import TinyWorld
 
+from world_modality.memory.fusion import FUSIONS
 from world_modality.memory.modes import MODES
 
 STEPS = 4
-BATCHES = [(0, 5, 13, 14), (44, 20, 21, 30), (1, 2, 3, 29), (7, 40, 15, 28), (9, 10, 11, 12), (33, 34, 35, 36)]
-WORLD_MODES = sorted(set(MODES) - {"disabled"})
+ARMS = [(mode, "late") for mode in sorted(MODES)] + [("pred", fusion) for fusion in FUSIONS if fusion != "late"]
 # A clip that bites at every step, a rate at which weights move visibly, a world loss that dwarfs the flow loss.
 SETTINGS = {"optimizer_grad_clip_norm": 0.05, "optimizer_lr": 1e-2, "world_lr": 3e-2, "world_lambda": 50.0}
-
-
-class Training:
-    """A policy with LeRobot's optimiser, scheduler and metrics, as its training script makes them."""
-
-    def __init__(self, policy: Any) -> None:
-        self.policy = policy
-        self.config = TrainPipelineConfig(dataset=DatasetConfig(repo_id="local/tiny"), policy=policy.config, steps=100)
-        self.config.optimizer = policy.config.get_optimizer_preset()
-        self.config.scheduler = policy.config.get_scheduler_preset()
-        self.optimizer, self.scheduler = make_optimizer_and_scheduler(self.config, policy)
-        self.accelerator = Accelerator(step_scheduler_with_optimizer=False, cpu=True)
-
-    def run(self, world: TinyWorld, first: int, last: int) -> list[dict[str, float]]:
-        """Steps ``first`` to ``last`` (exclusive) and what each reported."""
-        reports = []
-        for step in range(first, last):
-            tracker = MetricsTracker(
-                4, 45, 3, {key: AverageMeter(key) for key in ("loss", "grad_norm", "lr", "update_s")}
-            )
-            _, report = update_policy(
-                tracker,
-                self.policy,
-                world.batch(*BATCHES[step]),
-                self.optimizer,
-                self.config.optimizer.grad_clip_norm,
-                self.accelerator,
-                self.scheduler,
-            )
-            reports.append({**report, "tracked_loss": tracker.loss.avg})
-        return reports
-
-
-def base_weights(policy: Any) -> dict[str, torch.Tensor]:
-    return {name: value for name, value in policy.state_dict().items() if not name.startswith("world.")}
-
-
-def assert_equal(own: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
-    assert own.keys() == other.keys()
-    for name, value in own.items():
-        assert torch.equal(value, other[name]), name
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +24,12 @@ def e0(tiny: TinyWorld) -> tuple[Any, list[dict[str, float]]]:
     return policy, Training(policy).run(tiny, 0, STEPS)
 
 
-def test_zero_memory_trains_the_base_to_the_weights_of_no_memory(tiny: TinyWorld, e0: Any) -> None:
-    policy = tiny.policy("zero", **SETTINGS)
+@pytest.mark.parametrize(("mode", "fusion"), [*(("zero", fusion) for fusion in FUSIONS), ("aux_only", "late")])
+def test_zero_memory_trains_the_base_to_the_weights_of_no_memory(
+    tiny: TinyWorld, e0: Any, mode: str, fusion: str
+) -> None:
+    """So does a memory that nothing reads."""
+    policy = tiny.policy(mode, world_fusion=fusion, **SETTINGS)
     before = {name: value.clone() for name, value in policy.state_dict().items()}
     reports = Training(policy).run(tiny, 0, STEPS)
     assert_equal(base_weights(policy), base_weights(e0[0]))
@@ -133,15 +91,27 @@ def test_a_resumed_training_ends_with_the_same_weights(tiny: TinyWorld, tmp_path
         assert {k: v for k, v in own.items() if k != "params"} == {k: v for k, v in other.items() if k != "params"}
 
 
-@pytest.mark.parametrize("mode", sorted(MODES))
-def test_every_trainable_parameter_is_in_exactly_one_group(tiny: TinyWorld, mode: str) -> None:
-    policy = tiny.policy(mode)
+@pytest.mark.defect("B5")
+@pytest.mark.parametrize("vision", [True, False], ids=["all", "expert only"])
+@pytest.mark.parametrize(("mode", "fusion"), ARMS)
+def test_every_trainable_parameter_is_in_exactly_one_group(
+    tiny: TinyWorld, mode: str, fusion: str, vision: bool
+) -> None:
+    settings = {"freeze_vision_encoder": not vision, "train_expert_only": not vision}
+    policy = tiny.policy(mode, world_fusion=fusion, **settings)
     groups = policy.get_optim_params()
     assert [group["name"] for group in groups] == (["base"] if mode == "disabled" else ["base", "world"])
     members = [id(parameter) for group in groups for parameter in group["params"]]
-    assert sorted(members) == sorted(id(p) for p in policy.parameters() if p.requires_grad)
+    trainable = {id(p): name for name, p in policy.named_parameters() if p.requires_grad}
+    assert sorted(members) == sorted(trainable)
+    assert any(".vision_model." in name for name in trainable.values()) == vision
+    assert any(".lm_expert." in name for name in trainable.values())
     if mode != "disabled":
         assert {id(p) for p in policy.world.parameters()} == {id(p) for p in groups[1]["params"]}
+    training = Training(policy)
+    assert [[id(p) for p in group["params"]] for group in training.optimizer.param_groups] == [
+        [id(p) for p in group["params"]] for group in groups
+    ]
 
 
 def test_the_schedule_scales_each_groups_own_rate(tiny: TinyWorld) -> None:

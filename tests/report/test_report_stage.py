@@ -108,7 +108,8 @@ def test_the_page_is_whole_offline_and_readable_aloud(toy, report):
     assert page.fetched == []
     assert "url(" not in html
     assert "@import" not in html
-    assert len(page.figures) == 6  # three panels of rates, the differences, loss and gate
+    # Three panels of rates, the differences, loss, gate, cosines at two k, two per Prophet.
+    assert len(page.figures) == 12
     assert all(figure["role"] == "img" and figure["aria-label"] for figure in page.figures)
     assert 'lang="en"' in html
     assert page.headings[0] == "h1"
@@ -163,6 +164,6 @@ def test_a_constant_or_unreadable_metric_does_not_break_the_page(toy, report):
 def test_curves_of_several_seeds_share_their_arms_colour(toy, report):
     toy.seeds = (0, 1, 2)
     folder, _ = report(toy)
-    html = (folder / "report.html").read_text()
+    html = (folder / "report.html").read_text().partition("<h2>Prophet</h2>")[0]
     assert html.count('class="curve s0"') == 3 + 1  # a line per seed and the legend
     assert "E0, seed 2, from" in html

@@ -1,18 +1,21 @@
 """The whole stage on the real simulator, the real encoder and the real policy type, with random weights."""
 
 import dataclasses
-import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from support.tiny_checkpoints import ENCODER, plain_checkpoint, world_checkpoint
+from support.pictures import see_pictures_of
+from support.tiny_checkpoints import ENCODER, plain_checkpoint, seal_encoder, world_checkpoint
 from support.toy_results import ToyResults
+from support.toy_world import in_this_process
 
 from world_modality.encoders.embedded import build_embedded_encoder
 from world_modality.errors import UserError
-from world_modality.rollout import stage
+from world_modality.rollout import setup, stage
 from world_modality.rollout.records import read_records
+from world_modality.rollout.scheduler import Scheduler
 from world_modality.sim.assets import assets_digest
 from world_modality.sim.environment import Environment
 from world_modality.store.progress import Progress
@@ -46,33 +49,24 @@ def tree(tmp_path_factory):
     root = tmp_path_factory.mktemp("results")
     plain = plain_checkpoint(root / "plain")
     toy = ToyResults(root)
-    for mode in ("disabled", "zero", "pred"):
-        folder = toy._seal("train", mode, mode, 1.0, [])
-        see_pictures_of(world_checkpoint(folder / "pretrained_model", plain, mode), 64)
+    both = ("image", "image2")
+    for name, mode, cameras in (
+        *((mode, mode, ("image",)) for mode in ("disabled", "zero", "pred")),
+        ("both", "pred", both),
+    ):
+        folder = toy._seal("train", name, mode, 1.0, [])
+        see_pictures_of(world_checkpoint(folder / "pretrained_model", plain, mode, cameras=cameras), 64)
     build_embedded_encoder(ENCODER, seal_encoder(toy, ENCODER))
     return root
-
-
-def see_pictures_of(checkpoint, size):
-    """Let a checkpoint be one that was trained on pictures of ``size`` x ``size`` pixels."""
-    config = json.loads((checkpoint / "config.json").read_text())
-    for feature in config["input_features"].values():
-        if feature["type"] == "VISUAL":
-            feature["shape"] = [3, size, size]
-    (checkpoint / "config.json").write_text(json.dumps(config))
-
-
-def seal_encoder(toy, spec):
-    folder = toy._seal("encoder", "encoder", "encoder", 1.0, [])
-    record = json.loads((folder.parent / "DONE.json").read_text()) | {"spec": spec.model_dump(mode="json")}
-    (folder.parent / "DONE.json").write_text(json.dumps(record))
-    return folder
 
 
 @pytest.fixture
 def roll(tree, tmp_path, monkeypatch):
     """Run the stage; gives its records without wall time, and what the simulator saw."""
-    monkeypatch.setattr(stage, "Environment", WatchedEnvironment)
+    monkeypatch.setattr(setup, "Environment", WatchedEnvironment)
+    # In this process, one unit after the other, where it can be watched.
+    monkeypatch.setattr(setup, "Scheduler", partial(Scheduler, slots=1))
+    monkeypatch.setattr(setup, "_pool", in_this_process)
 
     def run(trained, memory, states=(30,), name="cell", **simulator):
         WATCHED.clear()
@@ -86,7 +80,15 @@ def roll(tree, tmp_path, monkeypatch):
         }
         sim = SimSpec(**settings | simulator)
         spec = RolloutSpec(
-            sim=sim, task=0, memory=memory, init_states=states, repeats=1, n_action_steps=6, num_steps=2, horizon=14
+            sim=sim,
+            task=0,
+            memory=memory,
+            init_states=states,
+            repeats=1,
+            n_action_steps=6,
+            num_steps=2,
+            horizon=14,
+            batch=2,
         )
         inputs: dict[str, tuple[Path, ...]] = {"checkpoint": (tree / "train" / trained / "artifact",)}
         if memory == "pred":
@@ -126,6 +128,9 @@ def test_predicted_memory_acts_and_renders_its_window_alone(roll):
     (again,), repeated = roll("pred", "pred", name="E2-again")
     assert repeated == course
     assert again == record
+    _, course = roll("both", "pred", name="both")
+    renders = [entry[1] for entry in course if entry[0] == "render"]
+    assert renders.count("image") == renders.count("image2") == 3 + 4 + 4
 
 
 def test_a_unit_does_not_depend_on_those_before_it(roll):

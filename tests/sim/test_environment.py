@@ -31,6 +31,7 @@ def fingerprint(env: Environment, pictures: bool = True) -> str:
     return digest.hexdigest()
 
 
+@pytest.mark.defect("B23")
 def test_what_an_environment_tells_about_its_task(make_env: MakeEnv) -> None:
     env = make_env(0)
     assert env.language == "pick up the black bowl between the plate and the ramekin and place it on the plate"
@@ -42,6 +43,7 @@ def test_what_an_environment_tells_about_its_task(make_env: MakeEnv) -> None:
     assert set(env.fixtures) == {"main_table", "wooden_cabinet_1", "flat_stove_1"} or "wooden_cabinet_1" in env.fixtures
 
 
+@pytest.mark.defect("B22")
 def test_observations_have_the_datasets_form(make_env: MakeEnv) -> None:
     env = make_env(0)
     env.reset(0, seed=0)
@@ -82,6 +84,7 @@ def test_rendering_changes_neither_physics_nor_itself(make_env: MakeEnv) -> None
     assert ends[0] == ends[1]
 
 
+@pytest.mark.defect("B7")
 @pytest.mark.parametrize("task", [0, 4])  # task 4's drawer is where hf-libero's resets depend on their number
 def test_a_reset_forgets_what_was_before(make_env: MakeEnv, task: int) -> None:
     env = make_env(task)
@@ -160,6 +163,8 @@ def test_success_is_reported_and_can_end(make_env: MakeEnv) -> None:
     assert any(env.step(NO_OP) for _ in range(10))
 
 
+@pytest.mark.defect("B7")
+@pytest.mark.defect("B22")
 def test_states_equal_lerobots_and_pictures_too() -> None:
     """The whole chain of LeRobot: environment, observation preprocessing, LiberoProcessorStep."""
     spec = sim_spec("stock", camera_size=256)

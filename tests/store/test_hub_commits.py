@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from support.hub_cache import COMMITS, Hub, use_hub
 
 from world_modality.errors import UserError
-from world_modality.store.hub import fetch, fetch_file, pinned_name, resolve_commit, split_pinned
+from world_modality.store.hub import fetch, fetch_file, find_folder, pinned_name, resolve_commit, split_pinned
 
 OLD, NEW = COMMITS[:2]
 REPOSITORY = "lerobot/smolvla_base"
@@ -83,6 +83,21 @@ def test_what_is_not_in_the_cache_names_the_command_that_fetches_it(hub: Hub) ->
     message = rf"run `hf download {REPOSITORY} --repo-type dataset --revision {OLD}` .*, or set data.source to folder$"
     with pytest.raises(UserError, match=message):
         fetch(REPOSITORY, OLD, "dataset", instead="set data.source to folder")
+
+
+def test_what_someone_names_is_a_folder_or_a_repository(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = hub.add(REPOSITORY, OLD, {"config.json": "{}"}, ref="main")
+    hub.add(REPOSITORY, NEW, {"config.json": "{}"}, ref="v2")
+    assert find_folder(REPOSITORY) == (snapshot, OLD)
+    assert find_folder(f"{REPOSITORY}@v2")[1] == find_folder(f"{REPOSITORY}@{NEW}")[1] == NEW
+    (tmp_path / REPOSITORY).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert find_folder(REPOSITORY) == (Path(REPOSITORY), None)  # what lies here comes first
+    for name in ("nowhere", "/no/where", "a/b/c", "./a"):
+        with pytest.raises(UserError, match="is no folder, and no repository of the Hugging Face hub"):
+            find_folder(name)
 
 
 @given(st.from_regex(r"[\w.-]+(/[\w.-]+)?", fullmatch=True), st.text("0123456789abcdef", min_size=40, max_size=40))

@@ -65,3 +65,32 @@ def test_a_dead_process_is_gone() -> None:
     process.wait()
     time.sleep(0.01)
     assert orphans.is_gone(f"{platform.node()}//{process.pid}/{created}")
+
+
+HELPER = """
+import os, sys, time
+from world_modality.store.orphans import end_with_parent
+end_with_parent(int(sys.argv[1]))
+print(os.getpid(), flush=True)
+time.sleep(60)
+"""
+STARTER = """
+import os, subprocess, sys, time
+subprocess.Popen([sys.executable, "-c", sys.argv[1], str(os.getpid())], start_new_session=True)
+time.sleep(60)
+"""
+
+
+def test_a_helper_ends_with_its_parent_although_its_group_is_another() -> None:
+    parent = subprocess.Popen([sys.executable, "-c", STARTER, HELPER], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    helper = psutil.Process(int(parent.stdout.readline()))
+    parent.kill()
+    parent.wait()
+    _, alive = psutil.wait_procs([helper], timeout=5)
+    assert not alive
+
+
+def test_a_helper_whose_parent_is_gone_already_does_nothing() -> None:
+    run = subprocess.run([sys.executable, "-c", HELPER, "1"], capture_output=True, text=True, timeout=30)
+    assert (run.returncode, run.stdout) == (137, "")

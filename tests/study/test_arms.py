@@ -25,6 +25,7 @@ from world_modality.study.load import load_study
 from world_modality.study.slices import optim_spec, world_spec
 from world_modality.study.specs import OptimSpec, TrainMode, TrainSpec, WorldSpec
 from world_modality.study.study import Arm, Study
+from world_modality.training.compare_arms import resolved_settings
 
 REPOSITORY = Path(__file__).parents[2]
 STUDIES = [REPOSITORY / "config.yaml", *sorted((REPOSITORY / "workflow" / "studies").glob("*.yaml"))]
@@ -62,13 +63,19 @@ def training(memory: str = "disabled", seed: int = 0, **changed: Any) -> dict[st
     plain = memory == "disabled"
     return {
         "memory": memory,
-        "world": None if plain else {"heads": 8},
+        "world": None if plain else {"heads": 8, "cameras": ["image"]},
         "optim": {"lr": 1e-4, "world_lr": 1e-3 if plain else 1e-4},
         "seed": seed,
         "threads": 2,
-        "inputs": {"dataset": "d"} if plain else {"dataset": "d", "latents": "l", "encoder": "e"},
+        "inputs": {"dataset": "d"} if plain else {"dataset": "d", "latents_image": "l", "encoder": "e"},
         **changed,
     }
+
+
+def of_cameras(cameras: list[str] | None = None, **latents: str) -> dict[str, Any]:
+    """A training with predicted memory on the latents of some cameras: camera -> key."""
+    inputs = {"dataset": "d", "encoder": "e", **{f"latents_{camera}": key for camera, key in latents.items()}}
+    return training("pred", world={"heads": 8, "cameras": cameras or list(latents)}, inputs=inputs)
 
 
 def test_arms_may_differ_in_their_memory_and_seed() -> None:
@@ -78,13 +85,44 @@ def test_arms_may_differ_in_their_memory_and_seed() -> None:
     require_comparable(trainings, SPECS, "mend it")
 
 
+def test_arms_may_differ_in_their_cameras() -> None:
+    views = [of_cameras(image="l"), of_cameras(image2="w"), of_cameras(image="l", image2="w")]
+    turned = of_cameras(cameras=["image2", "image"], image="l", image2="w")
+    trainings = {str(number): each for number, each in enumerate([training(), training("zero"), *views, turned])}
+    require_comparable(trainings, SPECS, "mend it")
+
+
+def test_arms_may_differ_in_the_prophets_loss_and_in_whether_the_memory_is_detached() -> None:
+    own = [{}, {"lambda_world": 0.0}, {"detach": True}, {"lambda_world": 1.0, "detach": True}]
+    trainings = {
+        str(number): training(
+            "pred", world={"heads": 8, "cameras": ["image"], "lambda_world": 0.2, "detach": False} | each
+        )
+        for number, each in enumerate(own)
+    }
+    require_comparable({"E0": training(), **trainings}, SPECS, "mend it")
+
+
+def test_what_arms_of_a_study_have_of_their_own_is_compared_under_both_names() -> None:
+    """As specs when a study is planned, and as LeRobot's settings when a table is made."""
+    spec = world_spec(load_study(STUDIES[0]).study, Arm(memory="pred"))
+    assert spec is not None
+    for treatment in SPECS.treatments - {"memory"}:
+        assert treatment.removeprefix("world.") in spec.address()
+    renamed = {"memory": "memory_mode_train", "world.lambda_world": "lambda"}
+    flags = {f"policy.world_{renamed.get(each, each.removeprefix('world.'))}" for each in SPECS.treatments}
+    assert resolved_settings().treatments == flags
+
+
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
         (training("pred", world={"heads": 2}), "b and c differ .* world.heads is 8 against 2"),
         (training("pred", optim={"lr": 1e-4, "world_lr": 5e-4}), "b and c differ .*world_lr is 0.0001 against 0.0005"),
-        (training("pred", inputs={"dataset": "d", "latents": "m", "encoder": "e"}), "b and c .* inputs.latents is 'l'"),
-        (training("pred", inputs={"dataset": "x", "latents": "l", "encoder": "e"}), "a and c .* inputs.dataset is 'd'"),
+        (of_cameras(image="m"), "b and c .* inputs.latents_image is 'l' against 'm'"),
+        (of_cameras(image="m", image2="w"), "b and c .*: inputs.latents_image is 'l' against 'm'; mend it"),
+        (of_cameras(["image"]), "b and c .* inputs.latents_image is 'l' against '.absent.'"),
+        (training("pred", inputs={"dataset": "x", "latents_image": "l"}), "a and c .* inputs.dataset is 'd'"),
         (training("pred", threads=1), "a and c differ .* threads is 2 against 1"),
         (training("zero", seed=1, optim={"lr": 2e-4, "world_lr": 1e-4}), "optim.lr is 0.0001 against 0.0002"),
         (training("zero", world={"heads": 2}), "b and c differ .* world.heads is 8 against 2"),

@@ -15,14 +15,14 @@ from support.small_study import FIXED_SOURCES, SMALL_STUDY, edited, graph_of
 
 from world_modality.store.request import StageRequest
 from world_modality.study.graph import Graph
-from world_modality.study.modes import NEEDS_FUTURE, NEEDS_HISTORY, NEEDS_LEARNED
+from world_modality.study.modes import NEEDS_FUTURE, NEEDS_HISTORY, NEEDS_LEARNED, NEEDS_PROPHET
 from world_modality.study.specs import ReportSpec
 
 TASKS, SEEDS = (0, 1), (0, 1)
 COLUMNS = ("E0", "E1", "E2", "E2-zero", "E2-random")
 REPORT = {"report"}
 ENCODER = {"encoder"}
-LATENTS = {"latents"}
+LATENTS, WRIST = {"latents/image"}, {"latents/image2"}
 DATASET = {"dataset"}
 DEMOS = {f"demos/task{task}" for task in TASKS}
 RELABEL = {f"relabel/task{task}" for task in TASKS}
@@ -45,6 +45,14 @@ ROLLOUTS = rollouts(*COLUMNS) | REPORT
 CHANGES = {
     "prophet depth": ((("prophet_layers: 2", "prophet_layers: 3"),), WORLD_ARMS),
     "K": (((", horizon: 8}", ", horizon: 4}"),), WORLD_ARMS),
+    "told the noisy actions": (((", horizon: 8}", ", horizon: 8, actions: true}"),), WORLD_ARMS),
+    "a detached memory": (((", horizon: 8}", ", horizon: 8, detach: true}"),), E2),  # E1 has nothing to detach
+    "an arm's own weight of the world loss": ((("{memory: pred, ab", "{memory: pred, lambda_world: 0, ab"),), E2),
+    "an arm's detached memory": ((("{memory: pred, ab", "{memory: pred, detach: true, ab"),), E2),
+    "an arm that says what holds anyway": (
+        (("{memory: pred, ab", "{memory: pred, lambda_world: 0.2, detach: false, ab"),),
+        set(),
+    ),
     "T": (((", horizon: 8}", ", horizon: 8, context: 2}"),), WORLD_ARMS),
     "another seed": (
         (("seeds: [0, 1]", "seeds: [0, 1, 2]"),),
@@ -53,12 +61,30 @@ CHANGES = {
     "one seed less": ((("seeds: [0, 1]", "seeds: [1]"),), REPORT),
     "encoder m": ((("frames: 4", "frames: 2"),), ENCODER | LATENTS | WORLD_ARMS),
     "camera of the latents": (
-        (("image_size: 64}", "image_size: 64, camera: image2}"),),
-        LATENTS | WORLD_ARMS,
+        (("image_size: 64}", "image_size: 64, cameras: [image2]}"),),
+        WRIST | WORLD_ARMS,
+    ),
+    "a camera more": (  # the latents of the other one stay
+        (("image_size: 64}", "image_size: 64, cameras: [image, image2]}"),),
+        WRIST | WORLD_ARMS,
+    ),
+    "an arm with cameras of its own": (
+        (("{memory: pred, ab", "{memory: pred, cameras: [image, image2], ab"),),
+        WRIST | E2,
+    ),
+    "a default camera that the only arms with a memory do not have": (
+        (
+            ("image_size: 64}", "image_size: 64, cameras: [image2]}"),
+            ("{memory: zero}", "{memory: zero, cameras: [image]}"),
+            ("{memory: pred, ab", "{memory: pred, cameras: [image], ab"),
+        ),
+        set(),
     ),
     "training steps": ((("steps: 10\n", "steps: 20\n"),), ARMS),
+    "processes of a training": ((("batch_size: 2", "batch_size: 2\n  processes: 2"),), ARMS),
     "CPU threads of the trainings": ((("batch_size: 2", "batch_size: 2\n  threads: 3"),), ARMS),
     "learning rate of the world modules": ((("batch_size: 2", "batch_size: 2\n  world_lr: 5e-4"),), WORLD_ARMS),
+    "another share held out": ((("  source: scripted\n", "  source: scripted\n  held_out: 0\n"),), ARMS),
     "more demonstrations": ((("{per_task: 2,", "{per_task: 3,"),), DEMOS | FROM_DATA),
     "more relabelled episodes": ((("{per_task: 1,", "{per_task: 2,"),), RELABEL | FROM_DATA),
     "no relabelling": ((("  relabel: {per_task: 1, init_states: 0-9}\n", ""),), FROM_DATA),
@@ -125,6 +151,38 @@ def test_only_arms_with_a_memory_depend_on_the_encoder(tmp_path: Path) -> None:
         assert ("encoder" in kinds) == ("latents" in kinds) == (column != "E0")
 
 
+def test_the_order_of_cameras_is_in_the_key_of_a_training_and_of_nothing_before_it(tmp_path: Path) -> None:
+    one, other = (
+        graph_of(tmp_path, edited(("image_size: 64}", f"image_size: 64, cameras: {cameras}}}")))
+        for cameras in ("[image, image2]", "[image2, image]")
+    )
+    assert made_anew(one, other) == WORLD_ARMS
+    for graph in (one, other):
+        roles_and_names = inputs_of(graph, "train/E2-seed0")
+        assert {role: roles_and_names[role] for role in ("latents_image", "latents_image2")} == {
+            "latents_image": ["latents/image"],
+            "latents_image2": ["latents/image2"],
+        }
+        assert [graph.stages[graph.names[f"latents/{name}"]].address["camera"] for name in ("image", "image2")] == [
+            "image",
+            "image2",
+        ]
+    assert [graph.stages[graph.names["train/E1-seed0"]].address["world"]["cameras"] for graph in (one, other)] == [
+        ["image", "image2"],
+        ["image2", "image"],
+    ]
+
+
+def test_the_committed_study_of_cameras_encodes_each_once(tmp_path: Path) -> None:
+    path = Path(__file__).parents[2] / "workflow" / "studies" / "camera_ablations.yaml"
+    graph = graph_of(tmp_path, path.read_text())
+    assert {name for name in graph.names if name.startswith("latents/")} == LATENTS | WRIST
+    assert len(list(graph.of("latents"))) == 2
+    views = {"agentview": ["latents_image"], "wrist": ["latents_image2"], "both": ["latents_image", "latents_image2"]}
+    for arm, expected in views.items():
+        assert roles(graph.stages[graph.names[f"train/{arm}-seed0"]]) == ["policy", "dataset", *expected, "encoder"]
+
+
 def roles(request: StageRequest) -> list[str]:
     return [each.role for each in request.inputs]
 
@@ -142,6 +200,7 @@ def test_what_planning_knows_of_the_modes_is_what_their_registry_says() -> None:
     assert {name for name, mode in MODES.items() if mode.needs_history} == NEEDS_HISTORY
     assert {name for name, mode in MODES.items() if not mode.rollable} == NEEDS_FUTURE
     assert {name for name, mode in MODES.items() if mode.needs_learned} == NEEDS_LEARNED
+    assert {name for name, mode in MODES.items() if mode.needs_prophet} == NEEDS_PROPHET
 
 
 def test_names_of_embedded_parts_are_those_of_their_rooms() -> None:
@@ -217,6 +276,19 @@ def test_every_training_uses_the_studys_threads(tmp_path: Path) -> None:
     assert {request.address["threads"] for request in graph_of(tmp_path).of("train")} == {2}
 
 
+def test_every_training_is_shared_by_the_studys_processes(tmp_path: Path) -> None:
+    text = edited(("batch_size: 2", "batch_size: 2\n  processes: 2")) + PRETRAIN
+    assert {request.address["processes"] for request in graph_of(tmp_path, text).of("train")} == {2}
+    assert {request.address["processes"] for request in graph_of(tmp_path).of("train")} == {1}
+
+
+def test_only_the_arms_leave_episodes_out(tmp_path: Path) -> None:
+    graph = graph_of(tmp_path, SMALL_STUDY + PRETRAIN)
+    shares = {graph.stages[key].address["held_out"] for name, key in graph.names.items() if name.startswith("train/")}
+    assert shares == {0.1}
+    assert {graph.stages[graph.names[f"pretrain/round{n}/train"]].address["held_out"] for n in range(3)} == {0.0}
+
+
 def test_rounds_of_pretraining_build_on_each_other(pretrained: Graph) -> None:
     assert inputs_of(pretrained, "pretrain/round0/train") == {
         "policy": ["policy"],
@@ -267,3 +339,46 @@ print(len(graph.stages), sorted(heavy & sys.modules.keys()))
 """
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert output.strip() == f"{len(graph_of(tmp_path).stages)} []"
+
+
+def test_every_suite_has_its_own_cells_and_shares_the_trainings(tmp_path: Path) -> None:
+    scripted = SMALL_STUDY[SMALL_STUDY.index("data:") : SMALL_STUDY.index("encoder:")]
+    hub = edited(
+        ("{assets: embedded", "{assets: hub"),
+        (scripted, f"data: {{source: hub, repo_id: a/b, revision: {'a' * 40}}}\n"),
+    )
+    one = graph_of(tmp_path, hub)
+    graph = graph_of(tmp_path, hub.replace("suite: libero_spatial", "suite: [libero_spatial, libero_10]"))
+    cells = {request.label for request in graph.of("rollout")}
+    assert len(cells) == 2 * len(list(one.of("rollout")))
+    assert {"rollout E0/0 libero_10 task 1", "rollout E2-zero/1 libero_spatial task 0"} <= cells
+    assert "rollouts/E0/seed0/libero_10/task1" in graph.names
+    assert len(list(graph.of("train"))) == len(list(one.of("train")))
+    spec = graph.report.spec
+    assert isinstance(spec, ReportSpec)
+    assert {(cell.suite, cell.task) for cell in spec.cells} == {
+        (suite, task) for suite in ("libero_spatial", "libero_10") for task in TASKS
+    }
+    horizons = {request.spec.sim.suite: request.spec.horizon for request in graph.of("rollout")}
+    assert set(horizons.values()) == {220}
+
+
+def test_films_are_made_of_every_cell_and_compared_with_the_headlines_other_arm(tmp_path: Path) -> None:
+    plain = graph_of(tmp_path, SMALL_STUDY)
+    assert not list(plain.of("films"))
+    graph = graph_of(tmp_path, SMALL_STUDY + "  films: {failures: 2, discordant: 1}\n")
+    films = {request.label: request for request in graph.of("films")}
+    assert len(films) == len(COLUMNS) * len(SEEDS) * len(TASKS)
+    assert made_anew(plain, graph) == REPORT | {
+        f"films/{c}/seed{s}/task{t}" for c in COLUMNS for s in SEEDS for t in TASKS
+    }
+
+    def read(label: str, role: str) -> list[str]:
+        return [graph.stages[each.key].label for each in films[label].inputs if each.role == role]
+
+    assert read("films E2/0 task 1", "records") == ["rollout E2/0 task 1"]
+    assert read("films E2/0 task 1", "others") == ["rollout E0/0 task 1"]
+    assert read("films E0/1 task 0", "others") == ["rollout E1/1 task 0"]
+    assert read("films E2-zero/1 task 0", "others") == ["rollout E2/1 task 0"]
+    assert read("films E2/0 task 1", "encoder") == ["encoder"]
+    assert read("films E2-zero/0 task 1", "encoder") == []

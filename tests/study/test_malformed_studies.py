@@ -27,11 +27,12 @@ CASES = {
     "unknown nested key": (
         ("prophet_layers: 2", "prophet_depth: 2"),
         "study.yaml:10: world.prophet_depth: unknown key; did you mean prophet_width? allowed here: context, horizon, "
-        "heads, prophet_layers, prophet_width, hypotheses, fusion, attention_width, delta, lambda_world, gate_init",
+        "heads, prophet_layers, prophet_width, hypotheses, fusion, attention_width, delta, lambda_world, detach, "
+        "gate_init, actions",
     ),
     "key of another source": (
         ("demonstrations: {per_task: 2, init_states: 0-9}", "repo_id: lerobot/libero"),
-        "study.yaml:7: data.repo_id: unknown key; allowed here: source, demonstrations, relabel",
+        "study.yaml:7: data.repo_id: unknown key; allowed here: source, demonstrations, relabel, held_out",
     ),
     "missing memory mode": (
         ("memory: pred,", "memory: predicted,"),
@@ -79,6 +80,24 @@ CASES = {
         ("{per_task: 1, init_states: 0-9}", "{per_task: 1, init_states: 0-9, policy_share: 1.5}"),
         "study.yaml:8: data.relabel.policy_share: must be at most 1, not 1.5",
     ),
+    "more than half held out": (
+        ("  relabel: {per_task: 1, init_states: 0-9}", "  held_out: 0.6"),
+        "study.yaml:8: data.held_out: must be at most 0.5, not 0.6",
+    ),
+    "less than nothing held out": (
+        ("  relabel: {per_task: 1, init_states: 0-9}", "  held_out: -0.1"),
+        "study.yaml:8: data.held_out: must be at least 0, not -0.1",
+    ),
+    "a fusion that comes before the noisy actions": (
+        ("horizon: 8}", "horizon: 8, actions: true, fusion: prefix_cross}"),
+        "study.yaml:10: world.fusion: 'prefix_cross' reads the memory before the noisy actions that world.actions "
+        "tells the Prophet are there; choose another fusion, or set world.actions to false",
+    ),
+    "more frames ahead than actions to tell": (
+        ("horizon: 8}", "horizon: 11, actions: true}"),
+        "study.yaml:10: world.horizon: 11 exceeds the policy's chunk of 10 actions, which world.actions tells the "
+        "Prophet; choose at most 10, or set world.actions to false",
+    ),
     "missing key": (
         ("{memory: zero}", "{}"),
         f"study.yaml:18: arms.E1: 'memory' is missing; choose one of {MODES}",
@@ -103,6 +122,24 @@ CASES = {
         ("suite: libero_spatial", "suite: libero_spacial"),
         "study.yaml:2: suite: 'libero_spacial' is not allowed; choose one of libero_spatial, libero_object, "
         "libero_goal, libero_10, libero_90",
+    ),
+    "unknown suite among several": (
+        ("suite: libero_spatial", "suite: [libero_spatial, libero]"),
+        "study.yaml:2: suite: 'libero' is not allowed; choose one of libero_spatial, libero_object, libero_goal, "
+        "libero_10, libero_90",
+    ),
+    "demonstrations of a suite that the expert does not know": (
+        (
+            "suite: libero_spatial\ntasks: [0, 1]\nsimulator: {assets: embedded",
+            "suite: [libero_spatial, libero_goal]\ntasks: [0, 1]\nsimulator: {assets: hub",
+        ),
+        "study.yaml:6: data.source: the scripted expert knows libero_spatial alone, not libero_goal; choose hub or "
+        "folder",
+    ),
+    "no suite": (("suite: libero_spatial", "suite: []"), "study.yaml:2: suite: [] is no suite and no list of suites"),
+    "a suite twice": (
+        ("suite: libero_spatial", "suite: [libero_spatial, libero_spatial]"),
+        "study.yaml:2: suite: names libero_spatial twice",
     ),
     "assets that are not embedded": (
         ("suite: libero_spatial", "suite: libero_goal"),
@@ -148,6 +185,48 @@ CASES = {
         ("seeds: [0, 1]", "seeds: [0, 1, 0]"),
         "study.yaml:15: training.seeds[2]: seed 0 is given twice",
     ),
+    "the old key for a camera": (
+        ("image_size: 64}", "image_size: 64, camera: image2}"),
+        "study.yaml:9: encoder.camera: unknown key; did you mean cameras? allowed here: kind, frames, image_size, "
+        "cameras, pooling, dtype, source, name, seed",
+    ),
+    "an unknown camera": (
+        ("image_size: 64}", "image_size: 64, cameras: [image, wrist]}"),
+        "study.yaml:9: encoder.cameras[1]: 'wrist' is not allowed; choose one of image, image2",
+    ),
+    "a camera that is no list": (
+        ("image_size: 64}", "image_size: 64, cameras: image}"),
+        "study.yaml:9: encoder.cameras: must be a list, not 'image'",
+    ),
+    "no cameras": (
+        ("image_size: 64}", "image_size: 64, cameras: []}"),
+        "study.yaml:9: encoder.cameras: must not be empty",
+    ),
+    "a camera twice": (
+        ("image_size: 64}", "image_size: 64, cameras: [image2, image2]}"),
+        "study.yaml:9: encoder.cameras[1]: camera image2 is given twice",
+    ),
+    "an arm's camera twice": (
+        ("{memory: zero}", "{memory: zero, cameras: [image, image2, image]}"),
+        "study.yaml:18: arms.E1.cameras[2]: camera image is given twice",
+    ),
+    "an arm's unknown camera": (
+        ("{memory: zero}", "{memory: zero, cameras: [top]}"),
+        "study.yaml:18: arms.E1.cameras[0]: 'top' is not allowed; choose one of image, image2",
+    ),
+    "an arm's old key for a camera": (
+        ("{memory: zero}", "{memory: zero, camera: image}"),
+        "study.yaml:18: arms.E1.camera: unknown key; did you mean cameras? allowed here: memory, fusion, cameras, "
+        "lambda_world, detach, rollout, ablations",
+    ),
+    "cameras without a memory": (
+        ("{memory: disabled}", "{memory: disabled, cameras: [image]}"),
+        "study.yaml:17: arms.E0.cameras: an arm whose memory is disabled has no world memory; remove this key",
+    ),
+    "two arms of one memory and the same cameras": (
+        ("{memory: zero}", "{memory: pred, cameras: [image]}"),
+        "study.yaml:19: arms.E2.memory: 'pred' is what arms.E1 trains too; they would be equal",
+    ),
     "no seeds": (
         ("seeds: [0, 1]", "seeds: []"),
         "study.yaml:15: training.seeds: must not be empty",
@@ -163,6 +242,11 @@ CASES = {
     "such a seed of the demonstrations": (
         ("per_task: 2,", "per_task: 2, seed: 4294967296,"),
         "study.yaml:7: data.demonstrations.seed: must be less than 4294967296, not 4294967296",
+    ),
+    "a batch that processes cannot share": (
+        ("batch_size: 2", "batch_size: 3\n  processes: 2"),
+        "study.yaml:14: training.batch_size: 3 cannot be shared equally by training.processes (2); "
+        "choose a multiple of it",
     ),
     "no threads": (
         ("batch_size: 2", "batch_size: 2\n  threads: 0"),
@@ -202,6 +286,32 @@ CASES = {
     "a fusion without memory": (
         ("{memory: disabled}", "{memory: disabled, fusion: late}"),
         "study.yaml:17: arms.E0.fusion: an arm whose memory is disabled has no world memory; remove this key",
+    ),
+    "a weight without memory": (
+        ("{memory: disabled}", "{memory: disabled, lambda_world: 0}"),
+        "study.yaml:17: arms.E0.lambda_world: an arm whose memory is disabled has no world memory; remove this key",
+    ),
+    "nothing to detach from": (
+        ("{memory: disabled}", "{memory: disabled, detach: false}"),
+        "study.yaml:17: arms.E0.detach: an arm whose memory is disabled has no world memory; remove this key",
+    ),
+    "a negative weight": (
+        ("{memory: zero}", "{memory: zero, lambda_world: -1}"),
+        "study.yaml:18: arms.E1.lambda_world: must be at least 0, not -1",
+    ),
+    "a Prophet that learns from nothing": (
+        ("horizon: 8}", "horizon: 8, lambda_world: 0, detach: true}"),
+        "study.yaml:10: world.lambda_world: the Prophet that makes memory pred would learn from nothing: with "
+        "lambda_world 0 it has no loss of its own and with detach true not the policy's either; change one of them",
+    ),
+    "an arm's Prophet that learns from nothing": (
+        ("memory: pred,", "memory: pred, lambda_world: 0.0, detach: true,"),
+        "study.yaml:19: arms.E2.lambda_world: the Prophet that makes memory pred would learn from nothing: with "
+        "lambda_world 0 it has no loss of its own and with detach true not the policy's either; change one of them",
+    ),
+    "two arms that a weight would not tell apart": (
+        ("{memory: zero}", "{memory: pred, lambda_world: 0.2, detach: false}"),
+        "study.yaml:19: arms.E2.memory: 'pred' is what arms.E1 trains too; they would be equal",
     ),
     "two arms with one fusion": (
         ("{memory: zero}", "{memory: pred, fusion: late}"),

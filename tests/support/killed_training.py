@@ -1,7 +1,9 @@
-"""``python -m support.killed_training ROOT STEPS SEED KILLS``: one cell trained twice, once in peace and once killed.
+"""Trainings that are killed: ``python -m support.killed_training ROOT STEPS SEED KILLS CELL...``, as `run_cells` does.
 
-ROOT holds the inputs. Every training is a forked process; the killed one gets SIGKILL at KILLS random moments and
-is started again each time. Prints the number of attempts that were killed.
+A CELL is ``memory:fusion:processes``, such as pred:late:2, and ends in ``:torchrun`` where its processes are to be
+started by that and not by a quick fork. Every training is a forked process. The killed one, or one of the processes
+that share it, gets SIGKILL at KILLS random moments, and the training is started again each time. Prints per cell what
+was killed.
 """
 
 from __future__ import annotations
@@ -10,30 +12,108 @@ import importlib
 import os
 import random
 import signal
+import socket
+import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from support.tiny_cell import cell_context, train_spec
+import psutil
+from support.tiny_cell import ROLES, WORLD, build_inputs, cell_context, train_spec
 
+from world_modality.errors import UserError
+from world_modality.store.orphans import end_with_parent
 from world_modality.training import checkpoints, stage
+from world_modality.training.launch import Job, run_here
+from world_modality.training.metrics import Line
 
-MEMORY = "pred"
+REPOSITORY = Path(__file__).parents[2]
 
 
-def start(root: Path, out: Path, steps: int) -> int:
-    """Fork a process that runs the stage with a checkpoint at every step; its id."""
+def run_cells(root: Path, *cells: str, steps: int, kills: int) -> None:
+    """Train ``cells`` below ``root``, each in peace in CELL/peaceful and with kills in CELL/killed.
+
+    The moments are random, others each time; ``KILL_SEED=7 pytest ...`` repeats those of the seed that is printed.
+    """
+    seed = os.environ.get("KILL_SEED", str(random.randrange(10**6)))
+    print(f"KILL_SEED={seed}")  # pytest shows it when a test fails
+    build_inputs(root)
+    command = [sys.executable, "-m", "support.killed_training", str(root), str(steps), seed, str(kills), *cells]
+    search = os.pathsep.join((str(REPOSITORY), str(REPOSITORY / "tests")))
+    # One thread, because OpenMP's do not survive a fork: the next parallel loop would wait for them for ever.
+    environment = {**os.environ, "PYTHONPATH": search, "OMP_NUM_THREADS": "1"}
+    run = subprocess.run(command, capture_output=True, text=True, env=environment)
+    print(run.stdout[-1000:])
+    assert run.returncode == 0, f"KILL_SEED={seed}\n{run.stderr[-5000:]}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is trained."""
+
+    name: str
+
+    @property
+    def parts(self) -> list[str]:
+        """Memory, fusion, number of processes and, maybe, "torchrun"."""
+        return self.name.split(":")
+
+    @property
+    def processes(self) -> int:
+        """That share the training."""
+        return int(self.parts[2])
+
+    def train(self, root: Path, out: Path, steps: int) -> None:
+        """Run the stage with a checkpoint at every step."""
+        memory, fusion = self.parts[:2]
+        stage.SAVE_SECONDS, checkpoints.WORK_PER_SAVE = 0.0, 0
+        if "torchrun" not in self.parts:
+            stage.run_in_processes = run_forked
+        spec = train_spec(memory, steps=steps).model_copy(update={"processes": self.processes})
+        if memory != "disabled":
+            spec = spec.model_copy(update={"world": WORLD.model_copy(update={"fusion": fusion})})
+        inputs = {role: (root / role,) for role in ROLES}
+        stage.run(spec, cell_context(out, inputs, memory=memory))
+
+
+def forked(act: Callable[[], None]) -> int:
+    """Fork a process that does ``act`` and does not outlive this one; its id. It ends with status 1 if that fails."""
+    parent = os.getpid()
     child = os.fork()
     if child:
         return child
     try:
-        stage.SAVE_SECONDS, checkpoints.WORK_PER_SAVE = 0.0, 0
-        inputs = {role: (root / role,) for role in ("policy", "dataset", "latents", "encoder")}
-        stage.run(train_spec(MEMORY, steps=steps), cell_context(out, inputs, memory=MEMORY))
+        end_with_parent(parent)
+        act()
     except BaseException:
         sys.excepthook(*sys.exc_info())
         os._exit(1)
     os._exit(0)
+
+
+def run_forked(job: Job, folder: Path, device: str, on_line: Callable[[Line], None]) -> None:
+    """As ``run_in_processes``, without the seconds that torchrun's fresh processes need to import LeRobot."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    def be(rank: int) -> None:
+        place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": job.processes, "MASTER_PORT": port}
+        os.environ |= {name: str(value) for name, value in place.items()}
+        os.environ |= {"MASTER_ADDR": "127.0.0.1", "ACCELERATE_USE_CPU": "true"}
+        run_here(job, lambda _: None)
+
+    ranks = {forked(lambda number=number: be(number)) for number in range(job.processes)}
+    while ranks:
+        ended, status = os.wait()
+        ranks.discard(ended)
+        if status:
+            for rank in ranks:
+                os.kill(rank, signal.SIGKILL)
+                os.waitpid(rank, 0)
+            raise UserError("training: a process failed")
 
 
 def wait_for(metrics: Path, lines: int, child: int) -> bool:
@@ -45,23 +125,41 @@ def wait_for(metrics: Path, lines: int, child: int) -> bool:
     return True
 
 
+def kill_one(child: int, rng: random.Random) -> str:
+    """Kill the training or one of its processes, and wait for all of them to be gone; what was killed."""
+    family = psutil.Process(child).children(recursive=True)
+    victim = rng.choice([child, *sorted(member.pid for member in family)])
+    os.kill(victim, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    assert status != 0
+    _, alive = psutil.wait_procs(family, timeout=5)
+    assert not alive, "processes outlive their training"
+    return "the training" if victim == child else "a process"
+
+
+def train_with_kills(cell: Cell, root: Path, steps: int, kills: int, rng: random.Random) -> list[str]:
+    """Train ``cell`` in peace and with kills, below ``root``; what was killed."""
+    place = root / cell.name
+    _, status = os.waitpid(forked(lambda: cell.train(root, place / "peaceful", steps)), 0)
+    assert status == 0
+    killed = []
+    for target in sorted(rng.sample(range(1, steps), kills)):
+        child = forked(lambda: cell.train(root, place / "killed", steps))
+        assert wait_for(place / "killed" / "artifact" / "metrics.jsonl", target, child)
+        time.sleep(rng.uniform(0, 0.1))  # somewhere in a step, a save or a deletion
+        killed.append(kill_one(child, rng))
+    _, status = os.waitpid(forked(lambda: cell.train(root, place / "killed", steps)), 0)
+    assert status == 0
+    return killed
+
+
 def main() -> None:
     """See the module's docstring."""
     root, steps, seed, kills = Path(sys.argv[1]), *map(int, sys.argv[2:5])
     for module in ("lerobot.scripts.lerobot_train", "lerobot_policy_world_modality.convert"):
         importlib.import_module(module)  # before the first fork, so that a start costs little
-    _, status = os.waitpid(start(root, root / "peaceful", steps), 0)
-    assert status == 0
-    rng, killed = random.Random(seed), 0
-    for target in sorted(rng.sample(range(1, steps), kills)):
-        child = start(root, root / "killed", steps)
-        assert wait_for(root / "killed" / "artifact" / "metrics.jsonl", target, child)
-        time.sleep(rng.uniform(0, 0.1))  # somewhere in a step, a save or a deletion
-        os.kill(child, signal.SIGKILL)
-        killed += os.WIFSIGNALED(os.waitpid(child, 0)[1])
-    _, status = os.waitpid(start(root, root / "killed", steps), 0)
-    assert status == 0
-    print(killed)
+    for name in sys.argv[5:]:
+        print(name, train_with_kills(Cell(name), root, steps, kills, random.Random(f"{seed} {name}")), flush=True)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,15 @@ import numpy as np
 from support.tiny_dataset import build_tiny_dataset
 
 from world_modality.data.episodes import dataset_fingerprint
+from world_modality.data.schema import CAMERAS
 from world_modality.latents.cache import write_cache
 from world_modality.store.progress import Progress
 from world_modality.store.stage import StageContext
-from world_modality.study.specs import EncoderSpec, OptimSpec, TrainMode, TrainSpec, WorldSpec
+from world_modality.study.specs import Camera, EncoderSpec, OptimSpec, TrainMode, TrainSpec, WorldSpec, latents_role
 from world_modality.training.start import build_random_policy
 
 WORLD = WorldSpec(
+    cameras=("image",),
     context=2,
     horizon=3,
     heads=2,
@@ -41,7 +43,17 @@ ENCODER = EncoderSpec(
 )
 
 
-def train_spec(memory: TrainMode, *, steps: int = 12, batch_size: int = 4, seed: int = 0) -> TrainSpec:
+ROLES = ("policy", "dataset", *map(latents_role, CAMERAS), "encoder")
+
+
+def train_spec(
+    memory: TrainMode,
+    *,
+    steps: int = 12,
+    batch_size: int = 4,
+    seed: int = 0,
+    cameras: tuple[Camera, ...] = ("image",),
+) -> TrainSpec:
     """A spec of few steps; one epoch of the tiny dataset is 12 steps of 4.
 
     As in every study, ``world_lr`` without a memory is the default one, whatever arms with a memory use.
@@ -58,27 +70,29 @@ def train_spec(memory: TrainMode, *, steps: int = 12, batch_size: int = 4, seed:
         world_lr=1e-3 if memory == "disabled" else 1e-2,
         train_vision=True,
     )
-    world = None if memory == "disabled" else WORLD
+    world = None if memory == "disabled" else WORLD.model_copy(update={"cameras": cameras})
     return TrainSpec(memory=memory, world=world, optim=optim, seed=seed, threads=1, n_action_steps=5)
 
 
 def build_inputs(root: Path, *, size: int = 32) -> dict[str, tuple[Path, ...]]:
-    """Policy, dataset (45 frames), latents and an encoder folder below ``root``, by role."""
+    """Policy, dataset (45 frames), both cameras' latents and an encoder folder below ``root``, by role."""
     dataset = build_tiny_dataset(root / "dataset", size=size)
     build_random_policy("smolvla-tiny", 0, root / "policy")
     rng = np.random.default_rng(5)
-    (root / "latents").mkdir()
-    write_cache(
-        root / "latents",
-        [rng.normal(size=(length, 6)).astype(np.float16) for length in (14, 15, 16)],
-        (45, 6),
-        camera="image",
-        encoder=ENCODER,
-        dataset_fingerprint=dataset_fingerprint(dataset),
-    )
+    for camera in CAMERAS:
+        folder = root / latents_role(camera)
+        folder.mkdir()
+        write_cache(
+            folder,
+            [rng.normal(size=(length, 6)).astype(np.float16) for length in (14, 15, 16)],
+            (45, 6),
+            camera=camera,
+            encoder=ENCODER,
+            dataset_fingerprint=dataset_fingerprint(dataset),
+        )
     (root / "encoder").mkdir()
     (root / "encoder" / "config.json").write_text("{}")
-    return {role: (root / role,) for role in ("policy", "dataset", "latents", "encoder")}
+    return {role: (root / role,) for role in ROLES}
 
 
 def stage_context(
@@ -103,8 +117,14 @@ def stage_context(
 
 
 def cell_context(
-    root: Path, inputs: dict[str, tuple[Path, ...]], *, memory: str, stream: io.StringIO | None = None
+    root: Path,
+    inputs: dict[str, tuple[Path, ...]],
+    *,
+    memory: str,
+    stream: io.StringIO | None = None,
+    cameras: tuple[Camera, ...] = ("image",),
 ) -> StageContext:
     """The context of a train stage in ``memory`` mode, with the inputs that this mode has."""
-    needed = ("policy", "dataset") if memory == "disabled" else ("policy", "dataset", "latents", "encoder")
+    own = [] if memory == "disabled" else [*map(latents_role, cameras), "encoder"]
+    needed = ("policy", "dataset", *own)
     return stage_context(root, {role: inputs[role] for role in needed}, label=f"train {memory}/0", stream=stream)

@@ -1,9 +1,11 @@
 """Checkpoints of the packaged small architecture with random weights: plain SmolVLA and with world modules."""
 
+import json
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
+from support.toy_results import ToyResults
 
 from lerobot_policy_world_modality.configuration_smolvla_world import encoder_fields
 from lerobot_policy_world_modality.convert import convert
@@ -42,14 +44,17 @@ def plain_checkpoint(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
-def world_checkpoint(folder: Path, plain: Path, memory: str, gate: float = 0.5) -> Path:
+def world_checkpoint(
+    folder: Path, plain: Path, memory: str, gate: float = 0.5, cameras: tuple[str, ...] = ("image",)
+) -> Path:
     """The same weights as smolvla_world; with world modules, the gate is open and nothing in them is zero."""
     if memory == "disabled":
         convert(plain, folder, world_memory_mode_train=memory)
         return folder
-    settings = {"world_memory_mode_train": memory, "world_latent_dim": WIDTH, "world_heads": 2, "world_horizon": 3}
+    latents = {"world_latent_dim": len(cameras) * WIDTH, "world_cameras": ",".join(cameras)}
+    settings = {"world_memory_mode_train": memory, "world_heads": 2, "world_horizon": 3, **latents}
     sizes = {"world_context": 2, "world_prophet_width": 32, "world_prophet_layers": 1}
-    convert(plain, folder, **settings, **sizes, **encoder_fields(ENCODER, "image"))
+    convert(plain, folder, **settings, **sizes, **encoder_fields(ENCODER))
     weights = load_file(folder / "model.safetensors")
     generator = torch.Generator().manual_seed(5)
     for name, value in weights.items():
@@ -58,4 +63,12 @@ def world_checkpoint(folder: Path, plain: Path, memory: str, gate: float = 0.5) 
         if name.endswith("gate"):
             weights[name] = torch.full_like(value, gate)
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def seal_encoder(toy: ToyResults, spec: EncoderSpec) -> Path:
+    """The folder for an encoder of ``spec`` in a results tree, sealed before anything is in it."""
+    folder = toy._seal("encoder", "encoder", "encoder", 1.0, [])
+    record = json.loads((folder.parent / "DONE.json").read_text()) | {"spec": spec.model_dump(mode="json")}
+    (folder.parent / "DONE.json").write_text(json.dumps(record))
     return folder

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from lerobot_policy_world_modality.modeling_smolvla_world import SmolVLAWorldPol
 from lerobot_policy_world_modality.processor_smolvla_world import make_smolvla_world_pre_post_processors
 from world_modality.data.episodes import dataset_fingerprint
 from world_modality.latents.cache import write_cache
-from world_modality.study.specs import EncoderSpec
+from world_modality.study.specs import Camera, EncoderSpec
 
 PICTURE = 32  # pixels of the dataset's pictures
 LATENT_DIM = 12
@@ -101,7 +102,7 @@ def save_backbone_with_weights(folder: Path) -> Path:
     return folder
 
 
-def save_tiny_latents(folder: Path, metadata: Any, seed: int = 0) -> Path:
+def save_tiny_latents(folder: Path, metadata: Any, seed: int = 0, camera: Camera = "image") -> Path:
     """A latent cache for a dataset: random walks with unequal scales and a mean far from 0, so that a mix-up shows."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
@@ -112,7 +113,7 @@ def save_tiny_latents(folder: Path, metadata: Any, seed: int = 0) -> Path:
         folder,
         walks,
         (sum(lengths), LATENT_DIM),
-        camera="image",
+        camera=camera,
         encoder=ENCODER,
         dataset_fingerprint=dataset_fingerprint(Path(metadata.root)),
     )
@@ -121,30 +122,43 @@ def save_tiny_latents(folder: Path, metadata: Any, seed: int = 0) -> Path:
 
 @dataclass(frozen=True)
 class TinyWorld:
-    """A dataset, its latents and a base policy below ``root``."""
+    """A dataset, its latents and a base policy below ``root``. ``wrist`` holds the second camera's, if it is used."""
 
     root: Path
     base: Path
     latents: Path
     dataset: LeRobotDataset
+    wrist: Path | None = None
 
     @property
     def metadata(self) -> Any:
         """LeRobot's metadata of the dataset."""
         return self.dataset.meta
 
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Each camera's latents."""
+        return (self.latents,) if self.wrist is None else (self.latents, self.wrist)
+
+    def with_wrist(self) -> TinyWorld:
+        """The same with made-up latents of the wrist camera beside the others."""
+        wrist = save_tiny_latents(self.root / "wrist", self.metadata, 1, "image2")
+        return replace(self, root=self.root / "both", wrist=wrist)
+
     def checkpoint(self, mode: str, **settings: Any) -> Path:
         """A converted checkpoint in that training memory mode, made once per mode and settings; not to be changed."""
         address = hashlib.sha256(repr(sorted(settings.items())).encode()).hexdigest()[:8]
         target = self.root / "checkpoints" / f"{mode}-{address}"
         if not (target / "model.safetensors").is_file():
-            latents = None if mode == "disabled" else self.latents
-            convert(self.base, target, latents=latents, **{**WORLD, "world_memory_mode_train": mode, **settings})
+            own = {"world_memory_mode_train": mode, "world_cameras": "image,image2" if self.wrist else "image"}
+            latents = () if mode == "disabled" else self.folders
+            convert(self.base, target, latents=latents, **{**WORLD, **own, **settings})
         return target
 
     def policy(self, mode: str, **settings: Any) -> SmolVLAWorldPolicy:
         """The policy of such a checkpoint, ready to train on the dataset."""
-        return self.load(self.checkpoint(mode, world_latents=str(self.latents), **settings))
+        latents = os.pathsep.join(map(str, self.folders))
+        return self.load(self.checkpoint(mode, world_latents=latents, **settings))
 
     def load(self, checkpoint: Path) -> SmolVLAWorldPolicy:
         """A checkpoint as LeRobot's trainer loads it."""

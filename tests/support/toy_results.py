@@ -63,7 +63,7 @@ class ToyResults:
                     key = f"key{column}{seed}{task}".lower()
                     folder = self._seal("rollout", key, label, 30.0, [("checkpoint", "train", f"train{arm}{seed}")])
                     (folder / "records.jsonl").write_text("".join(to_line(record) for record in records))
-                    cells.append(ReportCell(column=column, seed=seed, task=task, rollout=key))
+                    cells.append(ReportCell(column=column, seed=seed, suite="libero_spatial", task=task, rollout=key))
                     rollouts.append(folder)
         spec = ReportSpec(
             study="toy",
@@ -81,11 +81,38 @@ class ToyResults:
         folder = self._seal("train", key, f"train {arm}/{seed}", 120.0, [("dataset", "dataset", "data")])
         rows = [{"step": step, "flow_loss": 1 / (1 + step / 50) + 0.01 * seed} for step in range(10, 401, 10)]
         if arm != "E0":
-            rows = [{**row, "world_gate": row["step"] / 4000} for row in rows]
+            rows = [
+                {
+                    **row,
+                    "world_gate": row["step"] / 4000,
+                    **{f"world_cos{name}_{k}": 0.9 / k for name in ("", "_persistence") for k in (1, 2, 3)},
+                }
+                for row in rows
+            ]
+            (folder / "prophet.json").write_text(json.dumps(self.prophet(arm, seed)))
+        (folder / "offline.json").write_text(json.dumps(self.offline(arm)))
         arm = {"steps": 400, "seed": seed, "policy": {"world_seed": seed, "world_memory_mode_train": TRAINED[arm]}}
         (folder / "arm.json").write_text(json.dumps(arm))
         (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         return folder
+
+    def offline(self, arm: str) -> dict:
+        """What a training's offline.json says."""
+        memories = ("disabled",) if arm == "E0" else ("zero", "pred", "oracle")
+        figures = {name: {"flow_loss": 0.2 - place / 100, "action_rmse": 0.5} for place, name in enumerate(memories)}
+        return {"held_out": True, "frames": 128, "memories": figures}
+
+    def prophet(self, arm: str, seed: int) -> dict:
+        """What a training's prophet.json says: E2's beats the best baseline at k = 1 and 2 of 3, E1's nowhere."""
+        skills = {
+            "prophet": [0.5, 0.4, 0.2] if arm == "E2" else [0.1, 0.1, 0.1],
+            "persistence": [0.0, 0.0, 0.0],
+            "mean_reversion": [0.1, 0.15, 0.3],
+            "velocity": [0.2, -0.1, -0.4],
+            "ridge": [0.4, 0.3, 0.25],
+        }
+        figures = {name: {"skill": skill, "change_cosine": skill, "cosine": skill} for name, skill in skills.items()}
+        return {"held_out": True, "episodes": [1, 4, 7], "frames": 412, "predictors": figures}
 
     def _record(self, column, seed, task, state, repeat, checkpoint, trained, memory) -> Record:
         unit = Unit(task, state, repeat)

@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from support.tiny_cell import build_inputs
+from support.killed_training import run_cells
 
 from world_modality.training.metrics import read_metrics
 
-REPOSITORY = Path(__file__).parents[2]
 TIMED = ("update_s", "dataloading_s", "samples_per_s")
 
 
-def train_with_kills(root: Path, *, steps: int, seed: int, kills: int) -> int:
-    command = [sys.executable, "-m", "support.killed_training", str(root), str(steps), str(seed), str(kills)]
-    search = os.pathsep.join((str(REPOSITORY), str(REPOSITORY / "tests")))
-    run = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": search})
-    assert run.returncode == 0, run.stderr[-3000:]
-    return int(run.stdout.split()[-1])
-
-
-def assert_equal_results(root: Path, steps: int) -> None:
-    peaceful, killed = root / "peaceful" / "artifact", root / "killed" / "artifact"
-    one = load_file(peaceful / "pretrained_model" / "model.safetensors")
-    other = load_file(killed / "pretrained_model" / "model.safetensors")
+def assert_equal_results(place: Path) -> None:
+    peaceful, killed = place / "peaceful" / "artifact", place / "killed" / "artifact"
+    one, other = (load_file(artifact / "pretrained_model" / "model.safetensors") for artifact in (peaceful, killed))
     assert one.keys() == other.keys()
     assert all(torch.equal(one[name], other[name]) for name in one)
     lines = [
@@ -37,19 +24,26 @@ def assert_equal_results(root: Path, steps: int) -> None:
         for a in (peaceful, killed)
     ]
     assert lines[0] == lines[1]
-    assert [line["step"] for line in lines[0]] == list(range(1, steps + 1))
+    assert [line["step"] for line in lines[0]] == list(range(1, len(lines[0]) + 1))
     assert (peaceful / "arm.json").read_text() == (killed / "arm.json").read_text()
 
 
-def test_killed_training_equals_uninterrupted(tmp_path: Path) -> None:
-    build_inputs(tmp_path)
-    assert train_with_kills(tmp_path, steps=16, seed=1, kills=3) == 3
-    assert_equal_results(tmp_path, 16)
+@pytest.mark.parametrize("cell", ["pred:late:1", "pred:late:2"])
+def test_killed_training_equals_uninterrupted(killed: Path, cell: str) -> None:
+    assert_equal_results(killed / cell)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [2, 3])
-def test_many_kills(tmp_path: Path, seed: int) -> None:
-    build_inputs(tmp_path)
-    assert train_with_kills(tmp_path, steps=40, seed=seed, kills=12) == 12
-    assert_equal_results(tmp_path, 40)
+@pytest.mark.parametrize(
+    "cell", ["disabled:late:1", "pred:late:1", "shuffle:late:1", "pred:layers:1", "learned:prefix_cross:1"]
+)
+def test_many_kills(tmp_path: Path, cell: str) -> None:
+    run_cells(tmp_path, cell, steps=40, kills=12)
+    assert_equal_results(tmp_path / cell)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", ["pred:late:2:torchrun", "zero:suffix:2:torchrun"])
+def test_many_kills_of_a_shared_training(tmp_path: Path, cell: str) -> None:
+    run_cells(tmp_path, cell, steps=24, kills=5)
+    assert_equal_results(tmp_path / cell)

@@ -42,6 +42,7 @@ def test_zero_memory_trains_to_the_very_weights_of_no_memory(trained: Trained) -
     assert zero.keys() == predicted.keys() > plain.keys()
 
 
+@pytest.mark.defect("B28")
 def test_metrics_have_one_line_per_step(trained: Trained) -> None:
     lines = read_metrics(trained("pred") / "metrics.jsonl")
     assert [line["step"] for line in lines] == list(range(1, 15))
@@ -66,6 +67,27 @@ def test_arms_differ_in_the_memory_alone(trained: Trained) -> None:
     require_comparable(arms, resolved_settings(), "")
     found = undeclared_differences(arms["zero"], arms["pred"], ())
     assert [each.key for each in found] == ["policy.world_memory_mode_train"]
+
+
+def test_arms_of_other_cameras_are_comparable_but_for_other_latents(
+    trained: Trained, inputs: Inputs, tmp_path: Path
+) -> None:
+    context = cell_context(tmp_path, inputs, memory="pred", cameras=("image", "image2"))
+    stage.run(train_spec("pred", steps=14, cameras=("image", "image2")), context)
+    assert weights(context.artifact)["world.standardiser.mean"].shape == (12,)
+    arms = {memory: arm(trained(memory)) for memory in ("disabled", "pred")} | {"both": arm(context.artifact)}
+    require_comparable(arms, resolved_settings(), "")
+    arms["both"]["inputs"]["latents_image"] = "0" * 16
+    with pytest.raises(UserError, match=r"pred and both differ .*: inputs\.latents_image is"):
+        require_comparable(arms, resolved_settings(), "")
+
+
+def test_latents_of_the_wrong_camera_are_refused(inputs: Inputs, tmp_path: Path) -> None:
+    swapped = {**inputs, "latents_image": inputs["latents_image2"], "latents_image2": inputs["latents_image"]}
+    for cameras, given in ((("image",), "image2"), (("image", "image2"), "image2,image")):
+        context = cell_context(tmp_path / given, swapped, memory="pred", cameras=cameras)
+        with pytest.raises(UserError, match=f"latents are of camera {given}, where world_cameras has"):
+            stage.run(train_spec("pred", steps=1, cameras=cameras), context)
 
 
 @pytest.mark.parametrize(
@@ -164,6 +186,7 @@ class CrashingProgress(Progress):
             raise Crash
 
 
+@pytest.mark.defect("B16")
 def test_training_goes_on_after_a_move_to_another_machine(
     trained: Trained, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from world_modality.cli.planning import Planned, done_keys
+from world_modality.data.schema import CAMERAS
 from world_modality.store.index import Unfinished, sealed_stages, unfinished
 from world_modality.store.layout import stage_folder
 from world_modality.store.progress import format_seconds
 from world_modality.store.record import Record
 from world_modality.store.request import StageRequest
 from world_modality.study.graph import Graph
+from world_modality.study.specs import latents_role
 from world_modality.study.stages import KINDS
 
 EXPLAINED = 20  # missing stages per kind that get a reason of their own
@@ -109,7 +111,7 @@ def differences(before: Leaves, after: Leaves) -> list[str]:
     for name in sorted(before.keys() | after.keys()):
         old, new = before.get(name), after.get(name)
         if name in _ROLES and old != new:
-            found.append(f"other {name}")
+            found.append(f"other {name.replace('_', ' ')}")
         elif name not in before or name not in after:  # sealed before there was such a setting, or while there was
             found.append(f"{name} is {'no setting any more' if name in before else 'a new setting'}")
         elif old != new:
@@ -117,7 +119,17 @@ def differences(before: Leaves, after: Leaves) -> list[str]:
     return found
 
 
-_ROLES = ("policy", "encoder", "demos", "relabel", "dataset", "latents", "train", "checkpoint", "rollout")
+_ROLES = (
+    "policy",
+    "encoder",
+    "demos",
+    "relabel",
+    "dataset",
+    *map(latents_role, CAMERAS),
+    "train",
+    "checkpoint",
+    "rollout",
+)
 
 
 def _leaves_of_request(request: StageRequest) -> Leaves:

@@ -8,11 +8,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from world_modality.cli.knobs import KNOWN
 from world_modality.errors import UserError
+from world_modality.policies.config_file import read_config_file, unknown_settings
 from world_modality.store.layout import StageFolder
-from world_modality.store.record import read_record
+from world_modality.store.record import Record, read_record
 
+PROVENANCE = "provenance.json"  # this package's note on a checkpoint that no stage made
 WORLD = "world."  # how the names of the world modules' tensors begin
+
+TOLD: dict[str, type | tuple[type, ...]] = {
+    "world_fusion": str,
+    **{f"world_{name}": int for name in ("context", "horizon", "hypotheses", "prophet_layers", "prophet_width")},
+    "world_latent_dim": int,
+    "world_delta": bool,
+    "world_lambda": (int, float),
+    "world_cameras": str,
+    **{f"world_encoder_{name}": str for name in ("kind", "source", "name", "revision", "pooling", "dtype", "digest")},
+    **{f"world_encoder_{name}": int for name in ("frames", "image_size")},
+}
+"""The settings of a checkpoint with world memory that lines are made of, and their types."""
 
 
 def inspect_lines(folder: Path) -> list[str]:
@@ -25,10 +40,11 @@ def inspect_lines(folder: Path) -> list[str]:
     checkpoint = next((place for place in places if (place / "config.json").is_file()), None)
     if checkpoint is None:
         raise UserError(f"{folder} holds no config.json; give a checkpoint's pretrained_model folder")
+    config = read_config_file(checkpoint)
+    _require_own(config, checkpoint)
     try:
-        config = json.loads((checkpoint / "config.json").read_text())
         tensors = read_header(checkpoint / "model.safetensors")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise UserError(f"{checkpoint} cannot be read ({error}); it may be damaged") from error
     return [*_policy(checkpoint, config, tensors), *_world(config, tensors, checkpoint), *_origin(checkpoint)]
 
@@ -40,8 +56,32 @@ def read_header(path: Path) -> dict[str, Mapping[str, Any]]:
         if length > path.stat().st_size:
             raise ValueError(f"{path.name} is cut short")
         header: dict[str, Mapping[str, Any]] = json.loads(file.read(length))
+    if not isinstance(header, dict):
+        raise ValueError(f"{path.name} does not begin with a list of tensors")
     header.pop("__metadata__", None)
+    if max((each["data_offsets"][1] for each in header.values()), default=0) > path.stat().st_size - 8 - length:
+        raise ValueError(f"{path.name} is cut short")
     return header
+
+
+def _require_own(config: Mapping[str, Any], checkpoint: Path) -> None:
+    """UserError for a checkpoint of another program, or version, whose policy type bears the same name.
+
+    As ``read_config`` of the plugin, but by what a line is made of and by names of earlier policies: the plugin's own
+    list of its settings would cost importing LeRobot.
+    """
+    if config["type"] != "smolvla_world":
+        return
+    strange = config.keys() & KNOWN
+    if strange:
+        raise unknown_settings(checkpoint, strange)
+    if config.get("world_memory_mode_train", "disabled") != "disabled":
+        lacking = [name for name, kind in TOLD.items() if not isinstance(config.get(name), kind)]
+        if lacking:
+            raise UserError(
+                f"{checkpoint / 'config.json'} has no {', '.join(lacking[:3])} as this plugin writes it: it is "
+                "damaged, or was made by another program or version"
+            )
 
 
 def _policy(checkpoint: Path, config: Mapping[str, Any], tensors: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -66,8 +106,10 @@ def _world(config: Mapping[str, Any], tensors: Mapping[str, Mapping[str, Any]], 
         f"memory       trained with {mode}, rolled out with {rollout}, fusion {config['world_fusion']}",
         f"prophet      T={config['world_context']}, K={config['world_horizon']}, N={config['world_hypotheses']}, "
         f"{config['world_prophet_layers']} layers of width {config['world_prophet_width']}, "
-        f"{'changes' if config['world_delta'] else 'latents'}, loss weight {config['world_lambda']}",
-        f"latents      {config['world_latent_dim']} numbers of camera {config['world_camera']}",
+        f"{'changes' if config['world_delta'] else 'latents'}, loss weight {config['world_lambda']}"
+        + (", memory detached" if config.get("world_detach") else "")
+        + (", told the noisy actions" if config.get("world_actions") else ""),
+        f"latents      {config['world_latent_dim']} numbers of {_cameras(config['world_cameras'].split(','))}",
     ]
     if config.get("world_encoder_kind"):
         version = config["world_encoder_revision"] or config["world_encoder_source"]
@@ -82,6 +124,10 @@ def _world(config: Mapping[str, Any], tensors: Mapping[str, Mapping[str, Any]], 
     return [*lines, f"gates        {values}"]
 
 
+def _cameras(names: list[str]) -> str:
+    return f"camera{'s' * (len(names) > 1)} {' and '.join(names)}"
+
+
 def _scalars(path: Path, names: list[str]) -> list[float]:
     from safetensors import safe_open
 
@@ -90,13 +136,59 @@ def _scalars(path: Path, names: list[str]) -> list[float]:
 
 
 def _origin(checkpoint: Path) -> list[str]:
-    """Which sealed stage it is the result of, if it lies in a results tree."""
+    """How it was made, as far as the files around it tell: a sealed stage, LeRobot's notes, this package's."""
     for folder in (checkpoint, *checkpoint.resolve().parents[:3]):
         record = read_record(StageFolder(folder).done)
         if record is not None:
-            versions = ", ".join(f"{package} {version}" for package, version in record.versions.items())
             return [
                 f"stage        {record.label} ({record.stage}/{record.key}), sealed {record.sealed_at}",
-                f"made with    {versions}",
+                *_stage_training(record),
+                f"made with    {_versions(record.versions)}",
             ]
-    return []
+    notes = _json(checkpoint / PROVENANCE)
+    lines = [*_lerobot_training(checkpoint)]
+    if "made_by" in notes:
+        origin = f" from {notes['from']}" if "from" in notes else ""
+        lines.append(f"made by      {notes['made_by']}{origin}")
+    return [*lines, f"made with    {_versions(notes['versions'])}"] if "versions" in notes else lines
+
+
+def _stage_training(record: Record) -> list[str]:
+    """What a sealed training says of itself."""
+    optim = record.spec.get("optim")
+    if not optim:
+        return []
+    seconds = f", {record.facts['seconds_per_step']} s a step" if "seconds_per_step" in record.facts else ""
+    return [
+        f"training     {optim['steps']} steps of {optim['batch_size']}, learning rate {optim['lr']:g}, seed "
+        f"{record.spec['seed']}, on {record.facts.get('device', 'an unknown device')}{seconds}",
+        f"made from    {', '.join(f'{source.role} {source.key}' for source in record.upstream)}",
+    ]
+
+
+def _lerobot_training(checkpoint: Path) -> list[str]:
+    """What LeRobot notes beside the checkpoints of a training."""
+    config = _json(checkpoint / "train_config.json")
+    if not config:
+        return []
+    step = _json(checkpoint.parent / "training_state" / "training_step.json").get("step")
+    done = f"step {step} of {config.get('steps')}" if step else f"{config.get('steps')} steps"
+    dataset, start = config.get("dataset") or {}, (config.get("policy") or {}).get("pretrained_path")
+    return [
+        f"training     {done} of {config.get('batch_size')}, seed {config.get('seed')}, "
+        f"dataset {dataset.get('repo_id')}",
+        *([f"started from {start}"] if start else []),
+    ]
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """A JSON object that may not be there."""
+    try:
+        value = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _versions(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{package} {version}" for package, version in versions.items())

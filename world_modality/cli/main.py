@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated, Literal, TextIO
 
 import typer
 
 from world_modality.errors import UserError
 from world_modality.store.layout import PLAN_VARIABLE
+from world_modality.study.specs import Camera, TrainMode
 
 app = typer.Typer(
     add_completion=False,
@@ -85,10 +87,140 @@ def verify() -> None:
 
 @app.command()
 def inspect(checkpoint: Annotated[Path, typer.Argument(help="A pretrained_model folder, or what holds one.")]) -> None:
-    """Say what a checkpoint is: policy, memory, encoder, gates, and the stage that made it."""
+    """Say what a checkpoint is: policy, memory, encoder, gates, how it was trained and with which versions."""
     from world_modality.cli.inspect_checkpoint import inspect_lines
 
     print("\n".join(inspect_lines(checkpoint)))
+
+
+@app.command()
+def convert(
+    checkpoint: Annotated[str, typer.Argument(help="Folder, hub id or hub id@revision.")],
+    output: Annotated[Path, typer.Argument(help="New folder.")],
+    memory: Annotated[str, typer.Option(help="What the world memory holds in training.")] = "pred",
+    latents: Annotated[
+        list[Path] | None, typer.Option(help="Folder of the training set's latents; once per camera, in order.")
+    ] = None,
+    encoder: Annotated[str | None, typer.Option(help="Folder or hub id of the encoder that made them.")] = None,
+    setting: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE, a field of the policy.")] = None,
+    to: Annotated[
+        Literal["smolvla_world", "smolvla"], typer.Option(help="The type of policy to make.")
+    ] = "smolvla_world",
+) -> None:
+    """Give a SmolVLA checkpoint a world memory, or (--to smolvla) take it away again."""
+    from world_modality.cli.convert import convert_checkpoint, strip_checkpoint
+
+    if to == "smolvla":
+        if latents or encoder or setting:
+            raise UserError("--to smolvla takes the world memory away: drop --latents, --encoder and --set")
+        lines = strip_checkpoint(checkpoint, output)
+    else:
+        lines = convert_checkpoint(checkpoint, output, memory, latents or [], encoder, setting or [])
+    print("\n".join(lines))
+
+
+DatasetOption = Annotated[Path, typer.Option(help="Root folder of the LeRobotDataset v3.")]
+OutputOption = Annotated[Path, typer.Option(help="New folder.")]
+EncoderOption = Annotated[str, typer.Option(help="Folder, hub id or hub id@revision of a V-JEPA 2 or DINOv2.")]
+CameraOption = Annotated[Camera, typer.Option(help="Whose frames: image (scene) or image2 (wrist).")]
+FramesOption = Annotated[int, typer.Option(min=1, help="Frames of a clip, which ends at the frame that it stands for.")]
+SizeOption = Annotated[int | None, typer.Option(min=1, help="Pixels of the encoder's input; by default its own.")]
+DtypeOption = Annotated[Literal["float32", "float16", "bfloat16"], typer.Option(help="In which the encoder computes.")]
+
+
+@app.command()
+def encode_latents(
+    dataset: DatasetOption,
+    encoder: EncoderOption,
+    output: OutputOption,
+    camera: CameraOption = "image",
+    frames: FramesOption = 4,
+    image_size: SizeOption = None,
+    dtype: DtypeOption = "float32",
+    cores: CoresOption = None,
+) -> None:
+    """Encode every frame of a dataset, for a training without a study. The same command goes on after a crash."""
+    from world_modality.cli.latents import Clips, encode_latents
+
+    clips = Clips(encoder, camera, frames, image_size, dtype)
+    print("\n".join(encode_latents(dataset, output, clips, cores or os.cpu_count() or 1)))
+
+
+@app.command()
+def import_latents(
+    file: Annotated[Path, typer.Argument(help="A .npy file, float16 [frames, numbers].")],
+    dataset: DatasetOption,
+    encoder: EncoderOption,
+    output: OutputOption,
+    camera: CameraOption = "image",
+    frames: FramesOption = 4,
+    image_size: SizeOption = None,
+    dtype: DtypeOption = "float32",
+    sample: Annotated[int, typer.Option(min=8, help="Frames to encode again and compare.")] = 64,
+    seed: Annotated[int, typer.Option(help="Which frames.")] = 0,
+    minimum_cosine: Annotated[float, typer.Option(min=0.5, max=1.0, help="That is taken for the same latent.")] = 0.98,
+    repair_starts: Annotated[
+        bool, typer.Option(help="Encode the starts of episodes anew if they alone are wrong.")
+    ] = False,
+) -> None:
+    """Take over latents that someone else made, once a sample of them was encoded again and found in its rows."""
+    from world_modality.cli.latents import Check, Clips, import_latents
+
+    clips = Clips(encoder, camera, frames, image_size, dtype)
+    check = Check(sample, seed, minimum_cosine, repair_starts)
+    print("\n".join(import_latents(file, dataset, output, clips, check)))
+
+
+@app.command()
+def rollout(
+    policy: Annotated[
+        str | None, typer.Option("--policy.path", help="Checkpoint: a folder, hub id or hub id@revision.")
+    ] = None,
+    suite: Annotated[str, typer.Option(help="LIBERO suites, with commas between them.")] = "libero_spatial",
+    tasks: Annotated[str | None, typer.Option(help="Such as 0-4,7; all by default.", show_default=False)] = None,
+    episodes: Annotated[int, typer.Option(min=1, help="Per task.")] = 50,
+    init_states: Annotated[str, typer.Option(help="That episodes start from, in turn.")] = "0-49",
+    output: Annotated[
+        Path | None, typer.Option(help="Folder; below outputs/rollouts by default. Several machines may share it.")
+    ] = None,
+    memory: Annotated[
+        TrainMode | None, typer.Option(help="What the world memory holds; as the checkpoint says by default.")
+    ] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="Folder or hub id; the one that the checkpoint names by default.")
+    ] = None,
+    n_action_steps: Annotated[int | None, typer.Option(min=1, help="Actions executed per look.")] = None,
+    num_steps: Annotated[int | None, typer.Option(min=1, help="Flow integration steps.")] = None,
+    horizon: Annotated[int | None, typer.Option(min=1, help="Control steps; the suite's official by default.")] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Units that the policy answers at once. Part of the result.")] = 4,
+    assets: Annotated[
+        str, typer.Option(help="embedded (libero_spatial alone), hub, hub@REVISION or a folder.")
+    ] = "hub",
+    render: Annotated[Literal["stock", "fast"], typer.Option(help="fast leaves out shadows and the like.")] = "stock",
+    settle_steps: Annotated[int, typer.Option(min=0, help="No-op control steps at the start.")] = 10,
+    films: Annotated[str, typer.Option(help="Units to film, such as first=2,failures=3,discordant=3.")] = "",
+    against: Annotated[Path | None, typer.Option(help="Records that discordant units are found by.")] = None,
+    eval_info: Annotated[
+        Path | None, typer.Option("--import", help="Take over lerobot-eval's eval_info.json instead of rolling out.")
+    ] = None,
+    cores: CoresOption = None,
+) -> None:
+    """Evaluate a LeRobot policy in LIBERO without a study. The same command goes on after a crash."""
+    from world_modality.cli import rollout as command
+
+    if eval_info is not None:
+        target = output or command.default_output(str(eval_info.resolve().parent))
+        records = command.import_records(eval_info, target, policy or "")
+    elif policy is None:
+        raise UserError("name the checkpoint as --policy.path, or lerobot-eval's file as --import")
+    else:
+        from world_modality.rollout.alone import How
+
+        target = output or command.default_output(policy)
+        wanted = command.Wanted(suite, tasks, episodes, init_states, films, against)
+        how = How(policy, memory, encoder, n_action_steps, num_steps, horizon, batch, assets, render, settle_steps)
+        records = command.evaluate_policy(how, wanted, target, cores or os.cpu_count() or 1)
+    print("\n".join(command.result_lines(records, target)))
 
 
 @app.command()

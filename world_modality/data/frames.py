@@ -34,7 +34,7 @@ class FrameReader:
         self._column = camera_column(camera)
         if self._column not in self._metadata.camera_keys:
             cameras = ", ".join(self._metadata.camera_keys)
-            raise UserError(f"encoder.camera: the dataset in {root} has no {self._column}, but {cameras}")
+            raise UserError(f"encoder.cameras: the dataset in {root} has no {self._column}, but {cameras}")
         self._is_video = self._column in self._metadata.video_keys
 
     def episode(self, number: int) -> NDArray[np.uint8]:

@@ -101,10 +101,15 @@ class Moments:
         self._count += len(values)
 
     def statistics(self) -> LatentStatistics:
-        """Mean and factor of the population covariance, from its eigenvectors: a covariance of low rank has one too."""
+        """Mean and factor of the population covariance."""
         assert self._shift is not None
         offset = self._sum / self._count
         covariance = self._products / self._count - np.outer(offset, offset)
-        eigenvalues, eigenvectors = np.linalg.eigh(covariance)
-        factor = eigenvectors * np.sqrt(np.maximum(eigenvalues, 0.0))
-        return LatentStatistics((self._shift + offset).astype(np.float32), factor.astype(np.float32))
+        return LatentStatistics((self._shift + offset).astype(np.float32), factor_of(covariance))
+
+
+def factor_of(covariance: NDArray[np.float64]) -> NDArray[np.float32]:
+    """A factor [D, D] with factor @ factor.T = ``covariance`` [D, D], also of a covariance of low rank."""
+    eigenvalues, eigenvectors = np.linalg.eigh(covariance)
+    factor: NDArray[np.float64] = eigenvectors * np.sqrt(np.maximum(eigenvalues, 0.0))
+    return factor.astype(np.float32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,29 @@ class LatentCache:
         return self.latents[index].astype(np.float32)
 
 
+def read_description(folder: Path) -> dict[str, Any]:
+    """What a cache says of itself: "frames", "dim", "camera", "encoder", "dataset_fingerprint".
+
+    Raises:
+        UserError: the cache is incomplete or its description damaged.
+    """
+    missing = [name for name in (LATENTS, DESCRIPTION, STATISTICS) if not (folder / name).is_file()]
+    if missing:
+        raise UserError(f"the latent cache in {folder} lacks {', '.join(missing)}: run the latents stage again")
+    try:
+        description: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text())
+        EncoderSpec.model_validate(description["encoder"])
+        _ = int(description["frames"]), int(description["dim"]), description["camera"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{folder / DESCRIPTION} is damaged ({error}): run the latents stage again") from error
+    return description
+
+
+def camera_of(folder: Path) -> str:
+    """Whose frames a cache is of; UserError as :func:`read_description`."""
+    return str(read_description(folder)["camera"])
+
+
 def open_latents(folder: Path, *, frames: int) -> LatentCache:
     """Open the cache in ``folder`` and check it.
 
@@ -46,10 +70,7 @@ def open_latents(folder: Path, *, frames: int) -> LatentCache:
     Raises:
         UserError: the cache is incomplete, has another number of rows, or holds a value that is not finite.
     """
-    missing = [name for name in (LATENTS, DESCRIPTION, STATISTICS) if not (folder / name).is_file()]
-    if missing:
-        raise UserError(f"the latent cache in {folder} lacks {', '.join(missing)}: run the latents stage again")
-    description = json.loads((folder / DESCRIPTION).read_text())
+    description = read_description(folder)
     latents = np.load(folder / LATENTS, mmap_mode="r")
     shape = (frames, description["dim"])
     if latents.dtype != np.float16 or latents.shape != shape:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,15 +35,29 @@ class EpisodeBounds:
         """From the columns ``dataset_from_index`` and ``dataset_to_index`` (exclusive) of LeRobot's episode table."""
         return cls(np.asarray(starts, np.int64), np.asarray(ends, np.int64))
 
+    def only(self, episodes: Sequence[int]) -> EpisodeBounds:
+        """The ranges of these episodes, ascending."""
+        kept = np.unique(np.asarray(episodes, np.int64))
+        return EpisodeBounds(self.starts[kept], self.ends[kept])
+
+    def without(self, episodes: Sequence[int]) -> EpisodeBounds:
+        """The ranges of all episodes but these."""
+        return self.only(np.setdiff1d(np.arange(len(self.starts)), np.asarray(episodes, np.int64)).tolist())
+
     @property
     def frames(self) -> int:
         """Rows that a cache covering these episodes needs: one past the last frame's index."""
         return int(self.ends[-1])
 
+    def find(self, index: Rows) -> Rows:
+        """Which of the ranges holds each of ``index`` [...], counted from 0; -1 for a frame in none."""
+        place = np.searchsorted(self.starts, index, side="right") - 1
+        return np.where(index < self.ends[place], place, -1)
+
     def around(self, index: Rows) -> tuple[Rows, Rows]:
         """Start and end (exclusive) of the episodes that hold ``index`` [...]; IndexError for a frame in none."""
-        episode = np.searchsorted(self.starts, index, side="right") - 1
-        outside = (episode < 0) | (index >= self.ends[episode])
+        episode = self.find(index)
+        outside = episode < 0
         if outside.any():
             raise IndexError(f"frame {int(np.asarray(index)[outside].flat[0])} lies in no episode")
         return self.starts[episode], self.ends[episode]

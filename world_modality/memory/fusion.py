@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -14,21 +13,16 @@ from torch import Tensor, nn
 
 from world_modality.errors import UserError
 from world_modality.memory.embedding import GridEmbedding
+from world_modality.memory.following import Held
 from world_modality.memory.injector import Injector, Observer, add_exactly, memory_tokens, slot_axes
 from world_modality.memory.sizes import WorldSizes
-
-
-@dataclass
-class Held:
-    """The memory [B, N, K, W] of the forward pass that is under way, if any."""
-
-    memory: Tensor | None = None
 
 
 class Fusion(nn.Module, ABC):
     """One way from the memory into SmolVLA's flow matching model, by hooks alone."""
 
     name: ClassVar[str]
+    before_actions: ClassVar[bool] = False  # reads the memory before the noisy actions are there to make it of
 
     def __init__(self, sizes: WorldSizes, held: Held) -> None:
         super().__init__()
@@ -154,6 +148,7 @@ class PrefixCross(Fusion):
     """The prefix tokens (pictures, words, state) read the memory before the language model."""
 
     name = "prefix_cross"
+    before_actions = True
 
     def __init__(self, sizes: WorldSizes, held: Held) -> None:
         super().__init__(sizes, held)

@@ -6,7 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from world_modality.memory.embedding import GridEmbedding
+from world_modality.memory.following import ActionCondition, NoisyActions
+from world_modality.memory.randomness import borrowed_generator
 from world_modality.memory.sizes import WorldSizes
+from world_modality.study.seeds import keyed_seed
 
 
 class Prophet(nn.Module):
@@ -33,15 +36,27 @@ class Prophet(nn.Module):
         )
         self.norm = nn.LayerNorm(width)
         self.write = nn.Linear(width, sizes.latent)
+        self.condition: ActionCondition | None = None
+        if sizes.actions:
+            with borrowed_generator() as generator:  # so that whatever is built next begins as it does without
+                generator.manual_seed(keyed_seed("world-actions", generator.initial_seed()))
+                self.condition = ActionCondition(sizes.actions, sizes.horizon, width)
 
-    def forward(self, history: Tensor) -> Tensor:
-        """History [B, T, W] ending at t -> predicted latents [B, N, K, W] at t+1..t+K, by each hypothesis."""
+    def forward(self, history: Tensor, noisy: NoisyActions | None = None) -> Tensor:
+        """History [B, T, W] ending at t -> predicted latents [B, N, K, W] at t+1..t+K, by each hypothesis.
+
+        A Prophet with ``sizes.actions`` must be told the noisy actions of the velocity that it predicts for.
+        """
         count, sizes = len(history), self.sizes
         seen = self.read(history.reshape(count, -1, sizes.latent)) + self.history()
-        slots = self.slots()
-        tokens = torch.cat([seen, slots.expand(count, -1, -1)], dim=1)
+        slots = self.slots().expand(count, -1, -1)
+        if self.condition is not None:
+            if noisy is None:
+                raise ValueError("this Prophet follows the noisy actions, so it predicts nothing without them")
+            slots = slots + self.condition(noisy).repeat_interleave(sizes.hypotheses * sizes.cameras, 1)
+        tokens = torch.cat([seen, slots], dim=1)
         for block in self.blocks:
             tokens = block(tokens)
-        read: Tensor = self.write(self.norm(tokens[:, -len(slots) :]))
+        read: Tensor = self.write(self.norm(tokens[:, -slots.shape[1] :]))
         ahead = read.view(count, sizes.horizon, sizes.hypotheses, sizes.dim).transpose(1, 2)
         return history[:, -1, None, None] + ahead if sizes.delta else ahead

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from world_modality.memory.processes import at_least_one
+
 SMALLEST_CHANGE = 1e-6  # norm below which a change of the latent has no direction worth learning
 SHARE_OF_ALL = 0.05  # of every hypothesis in the loss, so that one that never wins still learns
 
@@ -18,6 +20,7 @@ class WorldScore:
 
     losses: Tensor  # [B, K], 0 where the future lies past the episode's end
     valid: Tensor  # bool [B, K]
+    counts: Tensor  # [K]: valid samples; their mean over the processes that share a training batch
     cosine: Tensor  # [B, K]: predicted against true standardised latent, mean over the hypotheses
     persistence: Tensor  # [B, K]: the current against the true standardised latent, the baseline to beat
     best: Tensor | None  # [B, K]: cosine of each sample's best hypothesis; None if there is but one
@@ -25,7 +28,7 @@ class WorldScore:
 
     def loss(self) -> Tensor:
         """Mean over all valid (sample, k): a scalar, 0 if none is valid."""
-        return self.losses.sum() / self.valid.sum().clamp_min(1)
+        return self.losses.sum() / at_least_one(self.counts.sum())
 
     def loss_per_sample(self) -> Tensor:
         """Mean over each sample's valid k: [B]."""
@@ -37,7 +40,7 @@ class WorldScore:
         Cosines are taken between standardised latents, so a prediction that knows only the average scores near 0
         and persistence is the figure to compare with. One transfer from the device.
         """
-        counts = self.valid.sum(0)
+        counts = self.counts
         names, values = ["world_loss", "world_valid"], [self.loss(), self.valid.float().mean()]
         for name, figure, per_step in (
             ("world_cos", self.cosine, True),
@@ -48,10 +51,10 @@ class WorldScore:
             if figure is not None:
                 sums = (figure * self.valid).sum(0)
                 names.append(name)
-                values.append(sums.sum() / counts.sum().clamp_min(1))
+                values.append(sums.sum() / at_least_one(counts.sum()))
                 if per_step:
                     names += [f"{name}_{k}" for k in range(1, len(sums) + 1)]
-                    values += list(sums / counts.clamp_min(1))
+                    values += list(sums / at_least_one(counts))
         return dict(zip(names, torch.stack(values).tolist(), strict=True))
 
 
@@ -81,6 +84,7 @@ def score(prediction: Tensor, current: Tensor, future: Tensor, valid: Tensor, *,
     return WorldScore(
         losses=(1 - SHARE_OF_ALL) * losses[rows, best] + SHARE_OF_ALL * losses.mean(1) if several else losses[:, 0],
         valid=valid,
+        counts=valid.sum(0),
         cosine=cosines.mean(1),
         persistence=persistence,
         best=cosines[rows, best] if several else None,

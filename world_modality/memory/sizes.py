@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class WorldSizes:
     """Sizes and switches. W = ``dim`` numbers stand for a frame: ``cameras`` latents of W / cameras, side by side."""
 
-    dim: int  # W
+    dim: int  # W, of all cameras together
     hidden: int  # width of the action expert
     prefix: int  # width of the tokens that the expert attends to
     layers: int  # of the action expert
@@ -24,6 +24,7 @@ class WorldSizes:
     cameras: int = 1
     hypotheses: int = 1  # N: predictions per history
     fusion: str = "late"
+    actions: int = 0  # A: width of the flow's noisy actions, if the Prophet is told them; else 0
     attention_width: int = 0  # inner width of the injector's attention; 0: that of the tokens it feeds
 
     @property

@@ -41,6 +41,12 @@ class Standardiser(nn.Module):
         for buffer, value in ((self.mean, mean), (self.scale, scale), (self.factor, factor / scale[:, None])):
             buffer.copy_(torch.from_numpy(np.asarray(value, np.float32)))
 
+    @property
+    def fitted(self) -> bool:
+        """Whether the buffers hold anything but what they begin with."""
+        plain = torch.eye(len(self.factor), device=self.factor.device)
+        return not (torch.equal(self.factor, plain) and bool((self.mean == 0).all() and (self.scale == 1).all()))
+
     def forward(self, latents: Tensor) -> Tensor:
         """Latents [..., D] in their own units -> standardised float32 [..., D]."""
         return (latents.float() - self.mean) / self.scale

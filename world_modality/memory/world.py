@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from world_modality.memory.fusion import Held, build_fusion
+from world_modality.errors import UserError
+from world_modality.memory.following import Held, NoisyActions, SuffixEmbedding
+from world_modality.memory.fusion import build_fusion
 from world_modality.memory.modes import MemoryInputs
 from world_modality.memory.prophet import Prophet
 from world_modality.memory.randomness import borrowed_generator
@@ -48,9 +51,11 @@ class WorldMemory(nn.Module):
             shape = (sizes.hypotheses, sizes.horizon, sizes.dim)
             self.learned = Constants(shape) if learned else None
 
-    def attach(self, flow: nn.Module) -> None:
+    def attach(self, flow: Any) -> None:
         """Hook onto LeRobot's ``VLAFlowMatching``: from now on it reads the memory whenever one is held."""
         self.fusion.attach(flow)
+        if self.sizes.actions:  # around ``embed_suffix``, which LeRobot looks up on the instance
+            flow.embed_suffix = SuffixEmbedding(flow, self._held)
 
     @contextmanager
     def held(self, memory: Tensor | None) -> Iterator[None]:
@@ -61,21 +66,53 @@ class WorldMemory(nn.Module):
         finally:
             self._held.memory = None
 
+    @contextmanager
+    def reading(self, memory: Callable[[NoisyActions | None], Tensor | None]) -> Iterator[None]:
+        """Hold what ``memory`` makes, for the forward passes inside the ``with`` block.
+
+        It is made once, of None, or anew for every velocity, of its noisy actions, if the Prophet follows them.
+        """
+        if not self.sizes.actions:
+            with self.held(memory(None)):
+                yield
+            return
+        self._held.follow = memory
+        try:
+            with self.held(None):
+                yield
+        finally:
+            self._held.follow = None
+
+    @property
+    def has_donors(self) -> bool:
+        """Whether a training has brought the histories that :meth:`donors_for` gives."""
+        return bool(self.donors.any())
+
     def donors_for(self, seeds: tuple[int, ...]) -> Tensor:
-        """One of the donor histories per seed, [B, T, W]."""
+        """One of the donor histories per seed, [B, T, W]; UserError if there are none."""
+        if not self.has_donors:
+            raise UserError(
+                "world_memory_mode_rollout: this checkpoint has no donors, the histories of training episodes that "
+                "'shuffle' predicts from: train it first, or choose another mode"
+            )
         return self.donors[torch.tensor([seed % DONORS for seed in seeds], device=self.donors.device)]
 
 
 def memory_inputs(
-    world: WorldMemory, seeds: tuple[int, ...], *, history: Tensor | None = None, donors: Tensor | None = None
+    world: WorldMemory,
+    seeds: tuple[int, ...],
+    *,
+    history: Tensor | None = None,
+    donors: Tensor | None = None,
+    noisy: NoisyActions | None = None,
 ) -> MemoryInputs:
-    """What a memory mode may draw on; ``history`` and ``donors`` [B, T, W] standardised."""
+    """What a memory mode may draw on; ``history`` and ``donors`` [B, T, W] standardised, ``noisy`` if it follows."""
     return MemoryInputs(
         hypotheses=world.sizes.hypotheses,
         horizon=world.sizes.horizon,
         seeds=seeds,
         standardiser=world.standardiser,
-        predict=world.prophet,
+        predict=lambda seen: world.prophet(seen, noisy),
         history=history,
         donors=donors,
         learned=None if world.learned is None else world.learned.values,

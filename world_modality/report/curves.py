@@ -4,32 +4,39 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from world_modality.report.forest import Panel
+from world_modality.report.forest import LETTER, Panel
 from world_modality.report.results import Results
 from world_modality.report.svg import WIDTH, figure, nice_ticks, polyline, tag, text
 
 POINTS = 150  # per curve: more than a phone has pixels for
 LEFT, RIGHT, TOP, BOTTOM, HEIGHT = 44, 12, 26, 26, 220
-METRICS = {
-    "flow_loss": "Action loss (flow matching)",  # not the total loss, which only some arms add the world's to
-    "world_cos": "Cosine of predicted and true future latents",
-    "world_gate": "Opening of the gates, mean",
-    "world_action_change": "What the memory does to the actions, in their standard deviations",
-    "world_residual_ratio": "What the memory adds, relative to what it is added to",
-    "world_attention_entropy": "Entropy of the attention on the memory, in nats",
-    "grad_norm_base": "Norm of the base policy's gradients",
-    "grad_norm_world": "Norm of the world modules' gradients",
+LEGEND_ROW = 16
+CHARTS = {
+    "Action loss (flow matching)": ("flow_loss",),  # apart from the total loss, which only some arms add the world's to
+    "Total loss": ("loss_total",),
+    "Loss of the Prophet": ("world_loss",),
+    "Cosine of predicted and true future latents": ("world_cos", "world_cos_persistence"),
+    "What the memory does to the actions, in their standard deviations": ("world_action_change",),
+    "Opening of the gates, mean": ("world_gate",),
+    "What the memory adds, relative to what it is added to": ("world_residual_ratio",),
+    "Entropy of the attention on the memory, in nats": ("world_attention_entropy",),
+    "Largest weight of the attention on the memory, mean": ("world_attention_max",),
+    "Norm of the base policy's gradients": ("grad_norm_base",),
+    "Norm of the world modules' gradients": ("grad_norm_world",),
 }
+STEP_AHEAD = "Cosine of predicted and true latents, k = {}"  # drawn for the first and the last frame ahead
+PERSISTENCE = "_persistence"  # in the name of what a prediction that nothing moves would score: data's, not an arm's
+BASELINE = "s6"
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One training: ``points`` are (step, value)."""
+    """One line of a chart: ``points`` are (step, value)."""
 
     column: str
     seed: int
@@ -40,22 +47,46 @@ class Curve:
 def curve_panels(results: Results, trainings: Sequence[Path]) -> list[Panel]:
     """One panel per known metric that any training logged; cells that share a checkpoint share its curve."""
     folders = {path.parent.name: path for path in trainings}
-    owners: dict[str, tuple[str, int, int]] = {}
-    for index, column in enumerate(results.columns):
-        for trial, record in results.records[column].items():
-            owners.setdefault(record.checkpoint, (column, trial.seed, index))
-    logs = {key: _read(folders[key] / "metrics.jsonl") for key in owners if key in folders}
+    owned = owners(results)
+    logs = {key: _read(folders[key] / "metrics.jsonl") for key in owned if key in folders}
     panels = []
-    for metric, title in METRICS.items():
-        curves = []
-        for key, rows in logs.items():
-            column, seed, index = owners[key]
-            points = _thin([(row["step"], row[metric]) for row in rows if _is_number(row.get(metric))])
-            if len(points) > 1:
-                curves.append(Curve(column, seed, f"s{index}", points))
+    for title, metrics in (CHARTS | _steps_ahead(logs.values())).items():
+        curves = [curve for metric in metrics for curve in _curves(metric, logs, owned)]
         if curves:
             panels.append(Panel(title, chart(curves, title)))
     return panels
+
+
+def _steps_ahead(logs: Iterable[Sequence[Mapping[str, Any]]]) -> dict[str, tuple[str, ...]]:
+    """Charts of the first and the last frame ahead, as far as any training predicts."""
+    names = {name.removeprefix("world_cos_") for rows in logs for row in rows for name in row}
+    ahead = sorted(int(name) for name in names if name.isdecimal())
+    return {
+        STEP_AHEAD.format(k): (f"world_cos_{k}", f"world_cos{PERSISTENCE}_{k}") for k in (ahead[:1] + ahead[1:][-1:])
+    }
+
+
+def _curves(
+    metric: str, logs: Mapping[str, Sequence[Mapping[str, Any]]], owned: Mapping[str, tuple[str, int, int]]
+) -> Iterator[Curve]:
+    """The metric's curve of every training that logged it; a baseline of the data once."""
+    for key, rows in logs.items():
+        column, seed, index = owned[key]
+        points = _thin([(row["step"], row[metric]) for row in rows if _is_number(row.get(metric))])
+        if len(points) > 1 and PERSISTENCE in metric:
+            yield Curve("persistence", seed, BASELINE, points)
+            return
+        if len(points) > 1:
+            yield Curve(column, seed, f"s{index}", points)
+
+
+def owners(results: Results) -> dict[str, tuple[str, int, int]]:
+    """Key of each checkpoint -> the first column that rolled it out, its seed, and that column's place."""
+    found: dict[str, tuple[str, int, int]] = {}
+    for index, column in enumerate(results.columns):
+        for trial, record in results.records[column].items():
+            found.setdefault(record.checkpoint, (column, trial.seed, index))
+    return found
 
 
 def _read(path: Path) -> list[Mapping[str, Any]]:
@@ -77,8 +108,10 @@ def _thin(points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], .
     return tuple((sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group)) for group in groups)
 
 
-def chart(curves: Sequence[Curve], description: str) -> str:
-    """Lines over training steps. Curves that coincide stay visible: each is dashed in its own rhythm."""
+def chart(curves: Sequence[Curve], description: str, axis: str = "training steps", at: str = "at step") -> str:
+    """Lines over ``axis``. Curves that coincide stay visible: each is dashed in its own rhythm."""
+    rows = _legend_rows(curves)
+    top = TOP + LEGEND_ROW * (len(rows) - 1)
     steps = [x for curve in curves for x, _ in curve.points]
     values = [y for curve in curves for _, y in curve.points]
     x_ticks, y_ticks = nice_ticks(0, max(steps), 4), nice_ticks(min(values), max(values), 4)
@@ -86,7 +119,7 @@ def chart(curves: Sequence[Curve], description: str) -> str:
     def place(step: float, value: float) -> tuple[float, float]:
         across = step / x_ticks[-1]
         up = (value - y_ticks[0]) / (y_ticks[-1] - y_ticks[0])
-        return LEFT + (WIDTH - LEFT - RIGHT) * across, HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * up
+        return LEFT + (WIDTH - LEFT - RIGHT) * across, HEIGHT - BOTTOM - (HEIGHT - BOTTOM - top) * up
 
     parts = []
     for tick in y_ticks:
@@ -97,23 +130,29 @@ def chart(curves: Sequence[Curve], description: str) -> str:
         x, _ = place(tick, y_ticks[0])
         parts.append(text(x, HEIGHT - BOTTOM + 16, f"{tick:g}", anchor="middle", class_="tick"))
     parts += [polyline([place(*point) for point in curve.points], f"curve {curve.class_}") for curve in curves]
-    parts += _legend(curves)
-    told = "; ".join(_told(curve) for curve in curves)
-    return figure(HEIGHT, parts, f"{description} over training steps: {told}")
+    for number, row in enumerate(rows):
+        y = 10 + LEGEND_ROW * number
+        for x, column, class_ in row:
+            parts += [polyline([(x, y), (x + 24, y)], f"curve {class_}"), text(x + 29, y + 4, column)]
+    told = "; ".join(_told(curve, at) for curve in curves)
+    return figure(HEIGHT, parts, f"{description} over {axis}: {told}")
 
 
-def _told(curve: Curve) -> str:
+def _told(curve: Curve, at: str) -> str:
     """Where a curve starts and ends, in words."""
     (_, first), (step, last) = curve.points[0], curve.points[-1]
-    return f"{curve.column}, seed {curve.seed}, from {first:.3g} to {last:.3g} at step {step:g}"
+    return f"{curve.column}, seed {curve.seed}, from {first:.3g} to {last:.3g} {at} {step:g}"
 
 
-def _legend(curves: Sequence[Curve]) -> list[str]:
-    """A swatch and a name per column, in a row above the plot."""
-    columns = dict.fromkeys((curve.column, curve.class_) for curve in curves)
-    width = min(80.0, (WIDTH - LEFT - RIGHT) / len(columns))
-    parts = []
-    for index, (column, class_) in enumerate(columns):
-        x = LEFT + width * index
-        parts += [polyline([(x, 10), (x + 24, 10)], f"curve {class_}"), text(x + 29, 14, column)]
-    return parts
+def _legend_rows(curves: Sequence[Curve]) -> list[list[tuple[float, str, str]]]:
+    """(x, name, class) of a swatch and a name per column, in as many rows above the plot as they need."""
+    rows: list[list[tuple[float, str, str]]] = [[]]
+    x = float(LEFT)
+    for column, class_ in dict.fromkeys((curve.column, curve.class_) for curve in curves):
+        width = max(60.0, 37 + LETTER * len(column))
+        if rows[-1] and x + width > WIDTH:
+            rows.append([])
+            x = float(LEFT)
+        rows[-1].append((x, column, class_))
+        x += width
+    return rows

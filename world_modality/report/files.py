@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from world_modality.report.console import column_title, headline, points_text, rate_rows
+from world_modality.report.offline import offline_rows
 
 CSV_FIELDS = (
     "study",
@@ -16,6 +17,7 @@ CSV_FIELDS = (
     "kind",
     "column",
     "control",
+    "suite",
     "task",
     "successes",
     "units",
@@ -77,6 +79,8 @@ def to_markdown(table: Mapping[str, Any]) -> str:
             ],
         ),
         _bullets(table["notes"]),
+        *_prophet(table["prophet"]),
+        *_offline(table["offline"]),
         "## Checks",
         _bullets(f"{mark_word(check['passed'])}: {check['name']} ({check['detail']})" for check in table["checks"]),
         "## What was embedded and what was real",
@@ -87,6 +91,31 @@ def to_markdown(table: Mapping[str, Any]) -> str:
         _grid(["software", "version"], sorted(table["versions"].items())),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _prophet(found: Mapping[str, Any] | None) -> list[str]:
+    """Skill per frame ahead, of every Prophet and of what it must beat."""
+    if found is None:
+        return []
+    kind = "held-out episodes" if found["held_out"] else "training episodes (none was held out)"
+    steps = len(found["rows"][0]["skill"])
+    rows = [[row["name"], *("" if v is None else f"{v:.2f}" for v in row["skill"])] for row in found["rows"]]
+    return [
+        f"## Prophet skill, {kind}",
+        _bullets(found["sentences"]),
+        _grid(["1 - MSE / MSE of persistence", *(f"k={k}" for k in range(1, steps + 1))], rows),
+    ]
+
+
+def _offline(found: dict[str, Any] | None) -> list[str]:
+    """Every memory's action loss and error on demonstrated frames."""
+    if found is None:
+        return []
+    kind = "held-out" if found["held_out"] else "training"
+    return [
+        f"## Memories offline, {found['frames']} {kind} frames",
+        _grid(["memory: action loss / RMSE of chunks", *found["columns"]], offline_rows(found)),
+    ]
 
 
 def mark_word(passed: bool | None) -> str:

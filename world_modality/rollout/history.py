@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,33 +12,30 @@ from world_modality.study.specs import Camera
 
 
 class LatentHistory:
-    """The frames of one camera that lie in the next replan's window; nothing else is rendered or encoded.
+    """The memory's cameras' frames that lie in a unit's next replan's window; nothing else is rendered or encoded.
 
     The window ends ``delay`` steps before the replan, or at the episode's first frame.
     """
 
-    def __init__(self, encoder: HistoryEncoder, camera: Camera, delay: int = 0) -> None:
-        self.camera: Camera = camera
+    def __init__(self, encoder: HistoryEncoder, cameras: tuple[Camera, ...], delay: int = 0) -> None:
+        self.cameras = cameras
         self._encoder = encoder
         self._delay = delay
-        self._frames: dict[int, NDArray[np.uint8]] = {}
-
-    def begin(self) -> None:
-        """Forget the last unit's frames."""
-        self._frames.clear()
+        self._frames: dict[int, Mapping[Camera, NDArray[np.uint8]]] = {}
 
     def wants(self, step: int, replan_step: int) -> bool:
         """Whether the frame of ``step`` is among the T + m - 1 that a window of ``replan_step`` or later can hold."""
         return replan_step - self._delay - self._encoder.required_frames < step
 
-    def add(self, step: int, frame: NDArray[np.uint8]) -> None:
-        """Keep the frame of ``step``, uint8 [H, W, 3], and drop what no later window can hold."""
-        self._frames[step] = frame
+    def add(self, step: int, frames: Mapping[Camera, NDArray[np.uint8]]) -> None:
+        """Keep each camera's frame of ``step``, uint8 [height, width, 3], and drop what no later window can hold."""
+        self._frames[step] = frames
         oldest = step - self._delay - self._encoder.required_frames + 1
         self._frames = {kept: value for kept, value in self._frames.items() if kept >= oldest}
 
     def latents(self, step: int) -> NDArray[np.float32]:
-        """Latents [T, D] float32 that end ``delay`` steps before ``step``; KeyError if a frame was never added."""
+        """Latents [T, W] float32 that end ``delay`` steps before ``step``; KeyError if a frame was never added."""
         last = max(0, step - self._delay)
         first = max(0, last - self._encoder.required_frames + 1)
-        return self._encoder.encode(np.stack([self._frames[kept] for kept in range(first, last + 1)]))
+        window = [self._frames[kept] for kept in range(first, last + 1)]
+        return self._encoder.encode(*(np.stack([frames[camera] for frames in window]) for camera in self.cameras))

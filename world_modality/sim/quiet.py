@@ -67,10 +67,8 @@ def _config_folder(root: Path) -> Path:
     return Path(tempfile.mkdtemp(prefix="world-modality-libero-"))
 
 
-def _write_libero_config() -> None:
-    """Point LIBERO_CONFIG_PATH at a config of our own: without one, importing hf-libero asks on stdin."""
-    root = libero_folder()
-    folder = _config_folder(root)
+def config_text(root: Path) -> str:
+    """What hf-libero in folder ``root`` would write into its own config.yaml."""
     paths = {
         "benchmark_root": root,
         "bddl_files": root / "bddl_files",
@@ -78,7 +76,14 @@ def _write_libero_config() -> None:
         "datasets": root.parent / "datasets",
         "assets": root / "assets",
     }
-    text = "".join(f'{key}: "{path}"\n' for key, path in paths.items())
+    return "".join(f'{key}: "{path}"\n' for key, path in paths.items())
+
+
+def _write_libero_config() -> None:
+    """Point LIBERO_CONFIG_PATH at a config of our own: without one, importing hf-libero asks on stdin."""
+    root = libero_folder()
+    folder = _config_folder(root)
+    text = config_text(root)
     config = folder / "config.yaml"
     if not config.is_file() or config.read_text() != text:
         draft = folder / f"config.{os.getpid()}.tmp"
@@ -87,7 +92,7 @@ def _write_libero_config() -> None:
     os.environ["LIBERO_CONFIG_PATH"] = str(folder)
 
 
-def _preload_robosuite_macros() -> None:
+def preload_robosuite_macros() -> None:
     """Load robosuite's settings ahead of robosuite, which would open /tmp/robosuite.log while it is imported."""
     if "robosuite" in sys.modules:
         return
@@ -108,7 +113,7 @@ def import_libero() -> types.ModuleType:
     if "libero.libero" not in sys.modules:
         choose_opengl()
         _write_libero_config()
-        _preload_robosuite_macros()
+        preload_robosuite_macros()
     with silenced():
         importlib.import_module("libero.libero.envs")
         importlib.import_module("libero.libero.benchmark")

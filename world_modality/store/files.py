@@ -8,10 +8,13 @@ import json
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from world_modality.errors import UserError
 from world_modality.store.keys import KEY_LENGTH
 
 LEFTOVER = re.compile(r"\..+\.[0-9]+\.[0-9a-f]{8}\.tmp")
@@ -52,6 +55,38 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def sync_tree(root: Path) -> None:
+    """Bring every file and folder at and below ``root`` to the disk."""
+    for folder, _, names in os.walk(root):
+        for name in names:
+            with Path(folder, name).open("rb") as file:
+                os.fsync(file.fileno())
+        sync_folder(Path(folder))
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """Yields an empty folder to fill, which becomes ``target`` when the block ends: all of it, or nothing.
+
+    Raises:
+        UserError: there is something at ``target`` already, which is left as it is, or nothing can be written there.
+    """
+    if target.is_symlink() or target.exists():
+        raise UserError(f"{target} exists already and is never overwritten: name a new folder, or remove that one")
+    draft = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
+    try:
+        draft.mkdir(parents=True)
+    except OSError as error:
+        raise UserError(f"{target} cannot be written ({error.strerror}): name a folder that can") from error
+    try:
+        yield draft
+        sync_tree(draft)
+        draft.rename(target)
+        sync_folder(target.parent)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def files_below(folder: Path, *, follow: bool = True) -> Iterator[tuple[str, Path]]:

@@ -16,6 +16,7 @@ from world_modality.errors import UserError
 RepoType = Literal["model", "dataset"]
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _PINNED = re.compile(r"(?P<repo_id>[^@]+)@(?P<commit>[0-9a-f]{40})")
 
 
@@ -94,6 +95,26 @@ def fetch_file(repo_id: str, commit: str, name: str, repo_type: RepoType = "mode
             f"--repo-type {repo_type} --revision {commit}`"
         )
     return file
+
+
+def find_folder(
+    name: str, repo_type: RepoType = "model", *, patterns: Sequence[str] = ("*",)
+) -> tuple[Path, str | None]:
+    """What someone calls ``name``: a folder, or a repository as ``<hub id>`` or ``<hub id>@<revision>``.
+
+    Returns the folder, which is in the hub cache if it is a repository, and then the commit, else None.
+
+    Raises:
+        UserError: it is neither, or the hub is unreachable or does not have it.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder, None
+    repo_id, _, revision = name.partition("@")
+    if not _REPOSITORY.fullmatch(repo_id):
+        raise UserError(f"{name} is no folder, and no repository of the Hugging Face hub would be called so")
+    commit = resolve_commit(repo_id, revision or "main", repo_type)
+    return fetch(repo_id, commit, repo_type, patterns=patterns), commit
 
 
 def pinned_name(repo_id: str, commit: str) -> str:

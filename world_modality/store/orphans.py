@@ -1,4 +1,4 @@
-"""A stage must not outlive the Snakemake that started it on this machine.
+"""A stage must not outlive the Snakemake that started it on this machine, nor a stage's helpers the stage.
 
 Killed with ``kill -9``, Snakemake leaves its jobs running: they would go on taking the cores that the user wanted
 back, and a restart would train and simulate at the same time. Stages resume where they were, so the safe thing is to
@@ -7,8 +7,11 @@ stop. Cluster jobs are different: there, surviving the head node's death is the 
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
+import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -16,6 +19,7 @@ from collections.abc import Callable, Mapping
 import psutil
 
 PARENT_VARIABLE = "WORLD_MODALITY_SNAKEMAKE"
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def announce() -> None:
@@ -59,4 +63,23 @@ def _end() -> None:
     """Die as if by ``kill -9``: stages are built for it, and nothing can hang on the way out."""
     for child in psutil.Process().children(recursive=True):
         child.kill()
+    os._exit(137)
+
+
+def end_with_parent(parent: int) -> None:
+    """Called first of all by a helper process: it is killed as soon as the process ``parent``, which started it, ends.
+
+    By the kernel on Linux, so that nothing is written after the parent's death; elsewhere within half a second.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    else:
+        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    if os.getppid() != parent:  # it ended before
+        os._exit(137)
+
+
+def _follow(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
     os._exit(137)

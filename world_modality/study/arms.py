@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
+from typing import Any, get_args
 
 from world_modality.errors import UserError
 from world_modality.store.request import StageRequest
+from world_modality.study.specs import Camera, latents_role
 
 Description = Mapping[str, Any]
 """A training's settings: nested mappings of JSON values. A setting's key is dotted, ``optim.lr``."""
@@ -39,21 +40,37 @@ class Declared:
     """``mode`` and what else tells arms apart."""
     memory: frozenset[str]
     """Of the memory: besides ``treatments``, between an arm that has one and one that has none."""
+    cameras: str
+    """Whose latents the memory is made of, one of ``treatments``."""
+    latents: frozenset[str]
+    """One per camera: what an arm lacks that does without the camera, and what is equal in all others."""
+    camera_settings: frozenset[str]
+    """What follows ``cameras``, between two arms that have others."""
     seed: str
     seeds: frozenset[str]
     """``seed`` and what follows it, between trainings with different seeds."""
 
     def between(self, a: Description, b: Description) -> frozenset[str]:
         """What may differ between two trainings."""
-        modes, seeds = ({_setting(each, key) for each in (a, b)} for key in (self.mode, self.seed))
-        memory = self.memory if len(modes) > 1 and "disabled" in modes else frozenset[str]()
-        return self.treatments | memory | (self.seeds if len(seeds) > 1 else frozenset[str]())
+        allowed = self.treatments
+        if "disabled" in (_setting(a, self.mode), _setting(b, self.mode)) and _differ(a, b, self.mode):
+            allowed |= self.memory
+        if _differ(a, b, self.cameras):
+            lacking = {key for key in self.latents if ABSENT in (_setting(a, key), _setting(b, key))}
+            allowed |= self.camera_settings | lacking
+        return allowed | self.seeds if _differ(a, b, self.seed) else allowed
 
+
+LATENTS = frozenset(f"inputs.{latents_role(camera)}" for camera in get_args(Camera))
+"""Each camera's latents, in a training's description."""
 
 SPECS = Declared(
     mode="memory",
-    treatments=frozenset({"memory", "world.fusion"}),
-    memory=frozenset({"world", "optim.world_lr", "inputs.latents", "inputs.encoder"}),
+    treatments=frozenset({"memory", "world.fusion", "world.cameras", "world.lambda_world", "world.detach"}),
+    memory=frozenset({"world", "optim.world_lr", "inputs.encoder"}) | LATENTS,
+    cameras="world.cameras",
+    latents=LATENTS,
+    camera_settings=frozenset(),
     seed="seed",
     seeds=frozenset({"seed"}),
 )
@@ -61,7 +78,7 @@ SPECS = Declared(
 
 
 def require_comparable_plan(trainings: Mapping[str, StageRequest]) -> None:
-    """UserError unless the planned trainings of a study, by name, differ in nothing but their memory and seed."""
+    """UserError unless the planned trainings of a study, by name, differ in nothing but their treatment and seed."""
     described = {name: _describe(request) for name, request in trainings.items()}
     require_comparable(described, SPECS, "arms share every setting but their memory")
 
@@ -76,7 +93,7 @@ def require_comparable(trainings: Mapping[str, Description], declared: Declared,
         require_equal(name_a, a, name_b, b, declared.between(a, b), advice)
     seeds: dict[tuple[Any, ...], set[Any]] = {}
     for training in trainings.values():
-        arm = tuple(_setting(training, key) for key in (declared.mode, *sorted(declared.treatments)))
+        arm = tuple(str(_setting(training, key)) for key in (declared.mode, *sorted(declared.treatments)))
         seeds.setdefault(arm, set()).add(_setting(training, declared.seed))
     every = set().union(*seeds.values())
     for (mode, *_), own in seeds.items():
@@ -119,6 +136,10 @@ def _setting(training: Description, key: str) -> Any:
     for part in key.split("."):
         value = value.get(part, ABSENT) if isinstance(value, Mapping) else ABSENT
     return value
+
+
+def _differ(a: Description, b: Description, key: str) -> bool:
+    return bool(_setting(a, key) != _setting(b, key))
 
 
 def _flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from world_modality.study.document import Location
-from world_modality.study.modes import NEEDS_FUTURE, NEEDS_LEARNED
+from world_modality.study.modes import BEFORE_ACTIONS, NEEDS_FUTURE, NEEDS_LEARNED, NEEDS_PROPHET
 from world_modality.study.shapes import EMBEDDED_PATCH, SCRATCH_SHAPES, PolicyShape
 from world_modality.study.specs import TrainMode
 from world_modality.study.study import Arm, EmbeddedEncoder, ScratchPolicy, ScriptedData, Study
@@ -42,6 +42,12 @@ def policy_problems(study: Study, shape: PolicyShape) -> Iterator[Problem]:
             ("data", "relabel", "block_steps"),
             f"{relabel.block_steps} exceeds the policy's chunk of {chunk} actions",
         )
+    if study.needs_encoder and study.world.actions and study.world.horizon > chunk:
+        yield (
+            ("world", "horizon"),
+            f"{study.world.horizon} exceeds the policy's chunk of {chunk} actions, which world.actions tells the "
+            f"Prophet; choose at most {chunk}, or set world.actions to false",
+        )
     heads, width = study.world.heads, shape.expert_width
     if study.needs_encoder and width and width % heads:
         common = math.gcd(width, study.world.prophet_width)
@@ -61,16 +67,23 @@ def encoder_problems(study: Study, patch: int) -> Iterator[Problem]:
 
 
 def _suite(study: Study) -> Iterator[Problem]:
-    suite = SUITES[study.suite]
-    for position, task in enumerate(() if study.tasks == "all" else study.tasks):
-        if task >= suite.tasks:
-            yield ("tasks", position), f"{study.suite} has no task {task}; choose from 0-{suite.tasks - 1}"
-    if study.simulator.assets == "embedded" and not suite.embedded:
-        with_assets = ", ".join(name for name, other in SUITES.items() if other.embedded)
-        yield (
-            ("simulator", "assets"),
-            f"no assets are embedded for {study.suite}, only for {with_assets}; choose hub or a folder",
-        )
+    twice = next((suite for suite in study.suite if study.suite.count(suite) > 1), None)
+    if twice is not None:
+        yield ("suite",), f"names {twice} twice"
+    for name in dict.fromkeys(study.suite):
+        suite = SUITES[name]
+        for position, task in enumerate(() if study.tasks == "all" else study.tasks):
+            if task >= suite.tasks:
+                yield ("tasks", position), f"{name} has no task {task}; choose from 0-{suite.tasks - 1}"
+        with_assets = ", ".join(other for other, facts in SUITES.items() if facts.embedded)
+        if study.simulator.assets == "embedded" and not suite.embedded:
+            yield (
+                ("simulator", "assets"),
+                f"no assets are embedded for {name}, only for {with_assets}; choose hub or a folder",
+            )
+        if isinstance(study.data, ScriptedData) and not suite.scripted:
+            known = ", ".join(other for other, facts in SUITES.items() if facts.scripted)
+            yield ("data", "source"), f"the scripted expert knows {known} alone, not {name}; choose hub or folder"
 
 
 def _pretrain(study: Study) -> Iterator[Problem]:
@@ -109,39 +122,81 @@ def _world(study: Study) -> Iterator[Problem]:
     name = getattr(study.encoder, "name", None)
     if study.encoder is not None and name and not name.startswith(study.encoder.kind):
         yield ("encoder", "name"), f"'{name}' is no {study.encoder.kind} encoder; choose {study.encoder.kind}-small"
+    if study.encoder is not None:
+        yield from _twice("camera", ("encoder", "cameras"), study.encoder.cameras)
     if study.needs_encoder and study.encoder is None:
         arm = next(name for name, arm in study.arms.items() if arm.memory != "disabled")
         yield (), f"'encoder' is missing, and arms.{arm} has a world memory"
 
 
+def _twice(what: str, at: Location, values: Sequence[object]) -> Iterator[Problem]:
+    """The values of the list at ``at`` that stand in it before."""
+    for position, value in enumerate(values):
+        if value in values[:position]:
+            yield (*at, position), f"{what} {value} is given twice"
+
+
 def _training(study: Study) -> Iterator[Problem]:
-    seeds = study.training.seeds
-    for position, seed in enumerate(seeds):
-        if seed in seeds[:position]:
-            yield ("training", "seeds", position), f"seed {seed} is given twice"
+    yield from _twice("seed", ("training", "seeds"), study.training.seeds)
+    processes = study.training.processes
+    batches: list[tuple[Location, int]] = [(("training", "batch_size"), study.training.batch_size)]
+    batches += [
+        (("pretrain", number, "batch_size"), each.batch_size or 0) for number, each in enumerate(study.pretrain)
+    ]
+    for at, size in batches:
+        if size % processes:
+            yield at, f"{size} cannot be shared equally by training.processes ({processes}); choose a multiple of it"
     if study.training.warmup_steps > study.training.steps:
         yield ("training", "warmup_steps"), f"must be at most training.steps ({study.training.steps})"
 
 
 def _arms(study: Study) -> Iterator[Problem]:
-    trained: dict[tuple[str, str], str] = {}
+    trained: dict[tuple[object, ...], str] = {}
     for name, arm in study.arms.items():
-        treatment = arm.memory, "" if arm.memory == "disabled" else arm.fusion or study.world.fusion
+        world = study.world_of(arm)
+        how = () if arm.memory == "disabled" else (world.fusion, world.lambda_world, world.detach)
+        treatment = arm.memory, how, study.cameras(arm)
         if treatment in trained:
             yield (
                 ("arms", name, "memory"),
                 f"'{arm.memory}' is what arms.{trained[treatment]} trains too; they would be equal",
             )
         trained.setdefault(treatment, name)
+        yield from _twice("camera", ("arms", name, "cameras"), arm.cameras or ())
+        yield from _following(name, arm, study)
+        yield from _taught(name, arm, study)
         yield from _rolled_out(name, arm)
-    if not any(memory == "disabled" for memory, _ in trained):
+    if not any(memory == "disabled" for memory, *_ in trained):
         yield ("arms",), "no arm has memory disabled, which every difference is measured against"
+
+
+def _following(name: str, arm: Arm, study: Study) -> Iterator[Problem]:
+    """A fusion that comes too early for a memory made of the noisy actions."""
+    fusion = study.world_of(arm).fusion
+    if study.world.actions and arm.memory != "disabled" and fusion in BEFORE_ACTIONS:
+        yield (
+            ("arms", name, "fusion") if arm.fusion else ("world", "fusion"),
+            f"'{fusion}' reads the memory before the noisy actions that world.actions tells the Prophet are there; "
+            "choose another fusion, or set world.actions to false",
+        )
+
+
+def _taught(name: str, arm: Arm, study: Study) -> Iterator[Problem]:
+    """A Prophet that makes the memory and would learn from nothing."""
+    world = study.world_of(arm)
+    if arm.memory in NEEDS_PROPHET and world.detach and world.lambda_world == 0:
+        key = next((key for key in ("lambda_world", "detach") if getattr(arm, key) is not None), None)
+        yield (
+            ("arms", name, key) if key else ("world", "lambda_world"),
+            f"the Prophet that makes memory {arm.memory} would learn from nothing: with lambda_world 0 it has no loss "
+            "of its own and with detach true not the policy's either; change one of them",
+        )
 
 
 def _rolled_out(name: str, arm: Arm) -> Iterator[Problem]:
     """Problems with what an arm's checkpoint is rolled out with."""
     if arm.memory == "disabled":
-        for key in ("fusion", "rollout"):
+        for key in ("fusion", "cameras", "lambda_world", "detach", "rollout"):
             if getattr(arm, key) is not None:
                 yield ("arms", name, key), "an arm whose memory is disabled has no world memory; remove this key"
         for position in range(len(arm.ablations)):

@@ -127,6 +127,11 @@ class LatentsSpec(Spec):
     dtype: Literal["float16"]
 
 
+def latents_role(camera: str) -> str:
+    """The role in which a training reads one camera's latents."""
+    return f"latents_{camera}"
+
+
 class PolicySpec(Spec):
     """The policy every arm starts from, before training."""
 
@@ -142,6 +147,7 @@ class PolicySpec(Spec):
 class WorldSpec(Spec):
     """The world memory's modules: shared by Prophet, injector and rollout."""
 
+    cameras: tuple[Camera, ...]  # whose latents stand for a frame, side by side in this order
     context: int  # T: latents of history, ending at t
     horizon: int  # K: latents predicted, t+1..t+K
     heads: int
@@ -153,13 +159,15 @@ class WorldSpec(Spec):
     delta: bool  # predict z_{t+k} - z_t rather than z_{t+k}
     lambda_world: float
     gate_init: float
+    actions: bool = False  # the Prophet is told the noisy actions and the time of the flow
+    detach: bool = False  # the memory is made of the prediction without its gradient
 
 
 class OptimSpec(Spec):
     """One training run's optimisation, equal in every arm."""
 
     steps: int
-    batch_size: int
+    batch_size: int  # of all processes together
     lr: float
     warmup_steps: int
     decay_steps: int
@@ -171,14 +179,16 @@ class OptimSpec(Spec):
 
 
 class TrainSpec(Spec):
-    """One training. Upstream: policy, dataset and, when the memory needs them, latents and encoder."""
+    """One training. Upstream: policy, dataset and, with a memory, each of its cameras' latents and the encoder."""
 
     memory: TrainMode
     world: WorldSpec | None  # None exactly when memory is "disabled"
     optim: OptimSpec
     seed: int
-    threads: int  # of the CPU: sums are rounded in an order that depends on it
+    threads: int  # of the CPU, in each process: sums are rounded in an order that depends on it
     n_action_steps: int
+    processes: int = 1  # that share each batch: so are sums over the batch
+    held_out: float = 0.0  # share of every task's episodes that are not trained on
 
 
 class RolloutSpec(Spec):
@@ -196,7 +206,20 @@ class RolloutSpec(Spec):
     n_action_steps: int  # actions executed per replan
     num_steps: int  # flow-matching integration steps
     horizon: int  # control steps before a unit counts as failed
+    batch: int  # rows that the policy always computes: sums over rows of another number are rounded otherwise
     first_repeat: int = 0
+
+
+class FilmsSpec(Spec):
+    """Films of some of a cell's units. Upstream: what its rollouts read, and their records in the role "records".
+
+    Records in the role "others" are those that discordant units are found by.
+    """
+
+    rollout: RolloutSpec  # of the cell's first block
+    first: int  # so many of the first units,
+    failures: int  # of those that failed,
+    discordant: int  # and of those that ended otherwise in the other records
 
 
 class ReportCell(Spec):
@@ -204,6 +227,7 @@ class ReportCell(Spec):
 
     column: str  # "E0", "E2-zero", ...
     seed: int
+    suite: str
     task: int
     rollout: str  # key of the rollout stage
 

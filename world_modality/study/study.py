@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     BaseModel,
@@ -12,15 +11,26 @@ from pydantic import (
     Field,
     NonNegativeFloat,
     NonNegativeInt,
-    PlainValidator,
     PositiveFloat,
     PositiveInt,
-    WithJsonSchema,
 )
-from pydantic_core import PydanticCustomError
 
+from world_modality.study.modes import NEEDS_PROPHET
 from world_modality.study.specs import Camera, Fusion, TrainMode
-from world_modality.study.suites import INIT_STATES, SUITES, SuiteName
+from world_modality.study.suites import SUITES, SuiteName
+from world_modality.study.values import (
+    Cameras,
+    HeldOut,
+    InitStates,
+    Modes,
+    Name,
+    Seed,
+    Seeds,
+    Suites,
+    Tasks,
+    Text,
+    as_tuple,
+)
 
 
 class Part(BaseModel):
@@ -29,79 +39,6 @@ class Part(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, allow_inf_nan=False
     )
-
-
-def _numbers(value: Any) -> Any:
-    """``"0-3"``, ``7`` or ``["0-3", 7]`` as a tuple of whole numbers; PydanticCustomError when it is none of these."""
-    numbers: list[int] = []
-    for item in value if isinstance(value, list | tuple) else [value]:
-        span = re.fullmatch(r"(\d{1,9})-(\d{1,9})", item) if isinstance(item, str) else None
-        if span and int(span[1]) <= int(span[2]):
-            numbers.extend(range(int(span[1]), min(int(span[2]), int(span[1]) + INIT_STATES) + 1))
-        elif isinstance(item, int) and not isinstance(item, bool):
-            numbers.append(item)
-        else:
-            raise PydanticCustomError(
-                "init_states", "{given} is not a range such as 0-29 or a list of numbers", {"given": repr(item)}
-            )
-    for number in numbers:
-        if not 0 <= number < INIT_STATES:
-            raise PydanticCustomError(
-                "init_states", "{given} is not an initial state; choose from 0-49", {"given": number}
-            )
-    if not numbers or len(set(numbers)) < len(numbers):
-        raise PydanticCustomError("init_states", "must name at least one initial state, and each only once")
-    return tuple(numbers)
-
-
-def _tasks(value: Any) -> Any:
-    """``all``, or a list of task numbers as a tuple; PydanticCustomError otherwise."""
-    if value == "all":
-        return value
-    numbers = isinstance(value, list | tuple) and all(type(task) is int and task >= 0 for task in value)
-    if not numbers or not value:
-        raise PydanticCustomError(
-            "tasks", "{given} is not a list of task numbers; write all or a list such as [0, 1]", {"given": repr(value)}
-        )
-    if len(set(value)) < len(value):
-        raise PydanticCustomError("tasks", "names a task twice")
-    return tuple(value)
-
-
-def _tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-InitStates = Annotated[
-    tuple[int, ...],
-    BeforeValidator(_numbers),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "pattern": r"^\d+-\d+$"},
-                {"type": "integer", "minimum": 0, "maximum": INIT_STATES - 1},
-                {"type": "array", "minItems": 1, "items": {"type": ["integer", "string"]}},
-            ]
-        }
-    ),
-]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
-Text = Annotated[str, Field(min_length=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]  # as far as numpy's random generator goes
-Seeds = Annotated[tuple[Seed, ...], BeforeValidator(_tuple), Field(min_length=1)]
-Tasks = Annotated[
-    tuple[int, ...] | Literal["all"],
-    PlainValidator(_tasks),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"const": "all"},
-                {"type": "array", "minItems": 1, "uniqueItems": True, "items": {"type": "integer", "minimum": 0}},
-            ]
-        }
-    ),
-]
-Modes = Annotated[tuple[TrainMode, ...], BeforeValidator(_tuple)]
 
 
 class Simulator(Part):
@@ -152,6 +89,7 @@ class ScriptedData(Part):
     demonstrations: Demonstrations
     relabel: Relabel | None = None
     """On-policy episodes, driven by the policy that every arm starts from."""
+    held_out: HeldOut = 0.1
 
 
 class HubData(Part):
@@ -161,6 +99,7 @@ class HubData(Part):
     repo_id: Text
     revision: Text
     """Commit, tag or branch. A branch or tag is looked up when the study is planned, and results know the commit."""
+    held_out: HeldOut = 0.1
 
 
 class FolderData(Part):
@@ -168,6 +107,7 @@ class FolderData(Part):
 
     source: Literal["folder"]
     path: Text
+    held_out: HeldOut = 0.1
 
 
 Data = Annotated[ScriptedData | HubData | FolderData, Field(discriminator="source")]
@@ -181,8 +121,9 @@ class Encoder(Part):
     """m: frames per clip; the clip ends at the frame it stands for."""
     image_size: PositiveInt
     """Pixels the frames are resized to."""
-    camera: Camera = "image"
-    """image is the scene camera, image2 the wrist camera."""
+    cameras: Cameras = ("image",)
+    """Whose frames are encoded: image is the scene camera, image2 the wrist camera. With both, each camera's latent
+    stands beside the other's, in this order. An arm may have cameras of its own."""
     pooling: Literal["mean"] = "mean"
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
 
@@ -235,8 +176,13 @@ class World(Part):
     delta: bool = True
     """Predict the change from the present latent rather than the future latent itself."""
     lambda_world: NonNegativeFloat = 0.2
-    """Weight of the Prophet's loss."""
+    """Weight of the Prophet's loss. An arm may have a weight of its own."""
+    detach: bool = False
+    """Make the memory of the prediction without its gradient, so that the Prophet learns from its own loss alone. An
+    arm may say otherwise; where the memory is not the Prophet's it changes nothing."""
     gate_init: float = 0.0
+    actions: bool = False
+    """Tell the Prophet what the action expert is given at every step of the flow: the noisy actions and the time."""
 
 
 class EmbeddedPolicy(Part):
@@ -282,6 +228,7 @@ class Training(Part):
 
     steps: PositiveInt
     batch_size: PositiveInt
+    """Of all processes together."""
     lr: PositiveFloat = 1e-4
     warmup_steps: NonNegativeInt = 0
     decay_steps: PositiveInt | None = None
@@ -298,8 +245,11 @@ class Training(Part):
     seeds: Seeds = (0,)
     """One training per arm and seed."""
     threads: PositiveInt = 2
-    """Of the CPU, whatever --cores says: sums are rounded in an order that depends on it, so it is part of the result.
-    On a GPU it hardly matters."""
+    """Of the CPU in each process, whatever --cores says: sums are rounded in an order that depends on it, so it is part
+    of the result. On a GPU it hardly matters."""
+    processes: PositiveInt = 1
+    """That share each batch, as torchrun's on one machine: one per GPU, or on a CPU. Sums over the batch are rounded in
+    an order that depends on it, so it is part of the result."""
     n_action_steps: PositiveInt = 10
     """Actions executed per chunk, as written into the checkpoint; rollouts have their own."""
 
@@ -328,10 +278,27 @@ class Arm(Part):
     memory: TrainMode
     fusion: Fusion | None = None
     """Where the memory enters the policy; ``world.fusion`` by default."""
+    cameras: Cameras | None = None
+    """Whose latents the memory is made of; ``encoder.cameras`` by default."""
+    lambda_world: NonNegativeFloat | None = None
+    """Weight of the Prophet's loss; ``world.lambda_world`` by default. With 0 the Prophet is never asked to foresee."""
+    detach: bool | None = None
+    """Whether the Prophet learns from its own loss alone; ``world.detach`` by default."""
     rollout: TrainMode | None = None
     """What the memory holds in the arm's own column; as trained by default. No rollout knows oracle's future."""
     ablations: Modes = ()
     """Memory modes the checkpoint is rolled out with besides its own: columns such as E2-zero."""
+
+
+class Films(Part):
+    """Units of every column, seed and task that are rolled out once more, to the last bit, and filmed."""
+
+    first: NonNegativeInt = 0
+    """So many of the first units,"""
+    failures: NonNegativeInt = 0
+    """of the first that failed,"""
+    discordant: NonNegativeInt = 0
+    """and of the first that ended otherwise in the column that this one is compared with."""
 
 
 class Rollouts(Part):
@@ -344,8 +311,13 @@ class Rollouts(Part):
     """Flow-matching integration steps."""
     n_action_steps: PositiveInt = 10
     """Actions executed before the policy looks again."""
+    batch: PositiveInt = 4
+    """Rows that the policy computes at once. Part of the results, since sums are rounded in another order for another
+    number; how many simulators run beside it is not."""
     block: PositiveInt = 50
     """Most episodes per job; finished blocks stay valid when ``episodes`` grows."""
+    films: Films = Films()
+    """None by default: films cost a rollout each."""
 
 
 class Study(Part):
@@ -353,30 +325,47 @@ class Study(Part):
 
     study: Name
     """Names the folder of links results/by-name/<study>."""
-    suite: SuiteName
+    suite: Suites
+    """LIBERO's suite, or a list of several."""
     tasks: Tasks
-    """Task numbers of the suite, or all."""
+    """Task numbers, the same of every suite, or all."""
     simulator: Simulator = Simulator()
     data: Data
     encoder: AnyEncoder | None = None
     """Needed as soon as an arm has a world memory."""
     world: World = World()
     policy: Policy
-    pretrain: Annotated[tuple[Round, ...], BeforeValidator(_tuple)] = ()
+    pretrain: Annotated[tuple[Round, ...], BeforeValidator(as_tuple)] = ()
     """Rounds that train a scratch policy before the arms start from it."""
     training: Training
     arms: Annotated[dict[Name, Arm], Field(min_length=1)]
     rollouts: Rollouts
 
     @property
-    def task_numbers(self) -> tuple[int, ...]:
-        """The tasks, ascending."""
-        return tuple(range(SUITES[self.suite].tasks)) if self.tasks == "all" else tuple(sorted(self.tasks))
+    def places(self) -> tuple[tuple[SuiteName, int], ...]:
+        """Every suite's tasks: suites in their order, tasks ascending."""
+        return tuple(
+            (suite, task)
+            for suite in self.suite
+            for task in (range(SUITES[suite].tasks) if self.tasks == "all" else sorted(self.tasks))
+        )
 
-    @property
-    def horizon(self) -> int:
-        """Control steps before an episode counts as failed."""
-        return self.simulator.horizon or SUITES[self.suite].horizon
+    def horizon(self, suite: SuiteName) -> int:
+        """Control steps before an episode of a suite counts as failed."""
+        return self.simulator.horizon or SUITES[suite].horizon
+
+    def cameras(self, arm: Arm) -> tuple[Camera, ...]:
+        """The cameras whose latents an arm's memory is made of; none without memory."""
+        if arm.memory == "disabled" or self.encoder is None:
+            return ()
+        return arm.cameras or self.encoder.cameras
+
+    def world_of(self, arm: Arm) -> World:
+        """The settings of an arm's world memory: the study's, or the arm's own where it has some."""
+        own = {name: getattr(arm, name) for name in ("fusion", "lambda_world", "detach")}
+        settings = self.world.model_copy(update={name: value for name, value in own.items() if value is not None})
+        # Nothing to detach: else arms that are trained alike would look different.
+        return settings if arm.memory in NEEDS_PROPHET else settings.model_copy(update={"detach": False})
 
     @property
     def needs_encoder(self) -> bool:

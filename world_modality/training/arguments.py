@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from world_modality.data.episodes import read_episode_table
+from world_modality.data.held_out import held_out_episodes
 from world_modality.study.specs import TrainSpec
 from world_modality.training.metrics import log_interval
-
-SAVE_STEPS = 2000  # where several processes must agree on when to save
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Places:
     """The converted start policy."""
     dataset: Path
     output: Path
-    latents: Path | None
+    latents: tuple[Path, ...]
+    """Each camera's, in the memory's order; none without memory."""
 
 
 def device_name() -> str:
@@ -57,24 +59,34 @@ def fresh_arguments(spec: TrainSpec, places: Places, cores: int) -> list[str]:
         "seed": spec.seed,
         "cudnn_deterministic": True,
         "steps": optim.steps,
-        "batch_size": optim.batch_size,
+        "batch_size": optim.batch_size // spec.processes,  # LeRobot counts what one process takes
         # No transform draws at random, so the number of loaders cannot change a batch. A CPU's cores are busy training.
-        "num_workers": min(8, max(0, cores - 1)) if device == "cuda" else 0,
+        "num_workers": min(8, max(0, cores // spec.processes - 1)) if device == "cuda" else 0,
         "log_freq": log_interval(optim.steps),
-        "save_freq": SAVE_STEPS,
         "env_eval_freq": 0,  # a rollout inside would draw from the training's random generators
         "eval.batch_size": 1,  # never used; by default it depends on the machine
         "eval.n_episodes": 1,
         "wandb.enable": False,
         "job_name": "train",
     }
+    settings |= _episodes(spec, places.dataset)
     return [f"--{name}={_text(value)}" for name, value in settings.items()] + place_arguments(places)
+
+
+def _episodes(spec: TrainSpec, dataset: Path) -> dict[str, object]:
+    """The episodes that are trained on, and for the checkpoint those that are not; nothing if all are."""
+    if not spec.held_out:
+        return {}
+    tasks = read_episode_table(dataset).tasks
+    held_out = held_out_episodes(tasks, spec.held_out)
+    trained = [episode for episode in range(len(tasks)) if episode not in set(held_out)]
+    return {"dataset.episodes": trained, "policy.world_held_out": list(held_out)} if held_out else {}
 
 
 def place_arguments(places: Places) -> list[str]:
     """Where things lie: the only settings that a resumed training may have otherwise than it began with."""
-    latents = [] if places.latents is None else [f"--policy.world_latents={places.latents}"]
-    return [f"--dataset.root={places.dataset}", *latents]
+    latents = os.pathsep.join(map(str, places.latents))
+    return [f"--dataset.root={places.dataset}", *([f"--policy.world_latents={latents}"] if latents else [])]
 
 
 def resume_arguments(checkpoint: Path, places: Places) -> list[str]:
@@ -99,9 +111,9 @@ def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def command_line(arguments: list[str]) -> Iterator[None]:
+def command_line(arguments: list[str], program: str = "lerobot-train") -> Iterator[None]:
     """LeRobot reads ``sys.argv`` in several places; meanwhile it holds ``arguments``."""
-    with replaced(sys, "argv", ["lerobot-train", *arguments]):
+    with replaced(sys, "argv", [program, *arguments]):
         yield
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from world_modality.store.files import file_digest
-from world_modality.study.arms import Declared
+from world_modality.study.arms import LATENTS, Declared
 
 ARM_FILE = "arm.json"
 """A training's description of itself, in its artifact."""
@@ -23,22 +24,29 @@ def memory_keys() -> frozenset[str]:
     """What may differ between an arm with a world memory and one without: the memory's mode, modules and latents.
 
     The learning rate of the world modules is among them, since an arm without memory has nothing to train at it; the
-    seed of all keyed draws is not.
+    seed of all keyed draws and the episodes held out are not.
     """
     from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
 
     from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
 
     own = {field.name for field in fields(SmolVLAWorldConfig)} - {field.name for field in fields(SmolVLAConfig)}
-    return frozenset({f"policy.{name}" for name in own - {"world_seed"}} | {"inputs.latents"})
+    return frozenset({f"policy.{name}" for name in own - {"world_seed", "world_held_out"}}) | LATENTS
 
 
 def resolved_settings() -> Declared:
     """What two trainings' descriptions of themselves may differ in."""
     return Declared(
         mode="policy.world_memory_mode_train",
-        treatments=frozenset({"policy.world_memory_mode_train", "policy.world_fusion"}),
+        treatments=frozenset(
+            f"policy.world_{name}" for name in ("memory_mode_train", "fusion", "cameras", "lambda", "detach")
+        ),
         memory=memory_keys(),
+        cameras="policy.world_cameras",
+        latents=LATENTS,
+        camera_settings=frozenset(
+            f"policy.world_{name}" for name in ("trained_cameras", "latents", "latent_dim", "frame_sizes")
+        ),
         seed="seed",
         seeds=frozenset({"seed", "policy.world_seed"}),
     )
@@ -62,9 +70,16 @@ def _without_paths(value: Any, places: Mapping[Path, str]) -> Any:
     if isinstance(value, list | tuple):
         return [_without_paths(inner, places) for inner in value]
     if isinstance(value, str):
-        for place, role in places.items():
-            if value == str(place) or value.startswith(f"{place}/"):
-                return f"<{role}>{value.removeprefix(str(place))}"
+        whole = _without_path(value, places)  # a folder's name may hold the separator
+        parts = [_without_path(part, places) for part in value.split(os.pathsep)]
+        return whole if whole != value else os.pathsep.join(parts)
+    return value
+
+
+def _without_path(value: str, places: Mapping[Path, str]) -> str:
+    for place, role in places.items():
+        if value == str(place) or value.startswith(f"{place}/"):
+            return f"<{role}>{value.removeprefix(str(place))}"
     return value
 
 

@@ -10,8 +10,7 @@ from typing import Any
 
 from world_modality.embedded import BACKBONE_PREFIX, BASE_POLICY
 from world_modality.errors import UserError
-from world_modality.store.files import sync_folder, write_json
-from world_modality.training.checkpoints import sync_tree
+from world_modality.store.files import sync_folder, sync_tree, write_json
 from world_modality.training.start import describe_policy
 
 LARGEST = 20_000_000  # bytes: the base is part of the repository
@@ -28,6 +27,8 @@ def export(train_artifact: Path, provenance: Mapping[str, Any], target: Path = B
     Raises:
         UserError: the policy has world modules, its backbone is not packaged, or it is too large.
     """
+    from lerobot_policy_world_modality.strip import plain_config, write_plain_weights
+
     source = train_artifact / "pretrained_model"
     config = json.loads((source / "config.json").read_text())
     _require_exportable(source, config)
@@ -37,8 +38,8 @@ def export(train_artifact: Path, provenance: Mapping[str, Any], target: Path = B
     for pattern in ("policy_preprocessor*", "policy_postprocessor*"):
         for file in source.glob(pattern):
             shutil.copyfile(file, draft / file.name)
-    _write_weights(source / "model.safetensors", draft / "model.safetensors")
-    write_json(draft / "config.json", _plain_config(config))
+    write_plain_weights(source / "model.safetensors", draft / "model.safetensors")
+    write_json(draft / "config.json", plain_config(config))
     write_json(draft / "provenance.json", dict(provenance))
     size = sum(file.stat().st_size for file in draft.iterdir())
     if size > LARGEST:
@@ -63,18 +64,3 @@ def _require_exportable(source: Path, config: Mapping[str, Any]) -> None:
         raise UserError(f"{source} was trained with memory {mode}: export a policy trained with memory disabled")
     if not str(config["vlm_model_name"]).startswith(BACKBONE_PREFIX):
         raise UserError(f"{source} needs the backbone {config['vlm_model_name']}: export one with a packaged backbone")
-
-
-def _plain_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A ``smolvla`` config.json: the same without the world memory's settings."""
-    return {**{key: value for key, value in config.items() if not key.startswith("world_")}, "type": "smolvla"}
-
-
-def _write_weights(source: Path, target: Path) -> None:
-    """The weights but for the training's step counter, which a plain SmolVLA does not have."""
-    from safetensors.torch import load_file, save_file
-
-    from lerobot_policy_world_modality.modeling_smolvla_world import STEP
-
-    weights = {name: value for name, value in load_file(source).items() if name != STEP}
-    save_file(weights, target, metadata={"format": "pt"})

@@ -5,16 +5,40 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
 from world_modality.training.arguments import command_line, replaced
-from world_modality.training.checkpoints import SaveClock, saving_atomically
-from world_modality.training.frames import Shrink, keep_frames_in_memory
-from world_modality.training.metrics import MetricsLog, log_interval
-from world_modality.training.statistics import Statistics, keep_statistics
+from world_modality.training.checkpoints import KEEP, SaveClock, Saving, pointing_atomically, saving_atomically
+from world_modality.training.frames import MEMORY_SHARE, Shrink, keep_frames_in_memory
+from world_modality.training.memory_budget import available_memory
+from world_modality.training.metrics import Line, MetricsLog, log_interval
+from world_modality.training.sampling import endless, sampler_state
+from world_modality.training.statistics import Statistics, keep_statistics, measure_trained, start_statistics
+
+
+class Job(BaseModel):
+    """One call of LeRobot's training script, in values that can be handed to other processes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    arguments: tuple[str, ...]
+    """LeRobot's command line."""
+    metrics: Path
+    """The file that metrics are appended to."""
+    policy: Path
+    """The policy that the training starts from, for its statistics."""
+    processes: int
+    """That share each batch."""
+    threads: int
+    """That torch uses in each process: part of the result, since sums are rounded in an order that depends on it."""
+    decoders: int
+    """Of pictures, at a time, in each process."""
+    saving: Saving
 
 
 @dataclass(frozen=True)
@@ -22,12 +46,9 @@ class Hooks:
     """What is put in place of names that LeRobot's training script looks up in its own module."""
 
     log: MetricsLog
-    clock: SaveClock
+    saving: Saving
     statistics: Statistics
-    threads: int
-    """That torch uses: part of the result, since sums are rounded in an order that depends on it."""
     decoders: int
-    """Of pictures, at a time."""
 
     def replacements(self, script: Any) -> Mapping[str, Callable[..., Any]]:
         """By name: our functions, which call LeRobot's.
@@ -35,7 +56,7 @@ class Hooks:
         ``init_logging`` would clear all handlers; ``inside_slurm`` switches the progress bar off;
         ``should_save_checkpoint`` counts steps, where a crash costs time.
         """
-        several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+        clock = SaveClock(self.saving)
         make_datasets, make_optimizer = script.make_train_eval_datasets, script.make_optimizer_and_scheduler
 
         def init_logging(**_: Any) -> None:
@@ -43,19 +64,19 @@ class Hooks:
             root.setLevel(logging.INFO)
             root.addHandler(self.log)
 
-        def should_save_checkpoint(step: int, save_freq: int, total_steps: int) -> bool:
-            if several:  # they must agree, and their clocks do not
-                return bool(step % save_freq == 0 or step == total_steps)
+        def should_save_checkpoint(step: int, _save_freq: int, total_steps: int) -> bool:
             # At log steps only, so that no window of averaged metrics is cut in two by a resume.
-            return step == total_steps or (step % log_interval(total_steps) == 0 and self.clock.due())
+            return step == total_steps or (step % log_interval(total_steps) == 0 and _agreed(clock.due()))
 
         def make_train_eval_datasets(cfg: Any) -> tuple[Any, Any]:
             dataset, held_out = make_datasets(cfg)
+            measure_trained(dataset)
             keep_statistics(dataset.meta, self.statistics)
             size = cfg.policy.resize_imgs_with_padding
             shrink = Shrink(*size) if size else None
             if cfg.num_workers == 0:
-                keep_frames_in_memory(dataset, shrink, threads=self.decoders)
+                budget = int(available_memory() * MEMORY_SHARE / process_count())
+                keep_frames_in_memory(dataset, shrink, threads=self.decoders, budget=budget)
             else:  # loaders would each keep whatever frames they happen to meet
                 keep_frames_in_memory(dataset, shrink, threads=1, budget=0)
             return dataset, held_out
@@ -65,49 +86,85 @@ class Hooks:
             self.log.more = optimizer.gradient_norms
             return optimizer, scheduler
 
+        lasting = durable(script, self.saving.keep)
         return {
-            "EpisodeAwareSampler": continuing(script.EpisodeAwareSampler),
+            **lasting,
             "init_logging": init_logging,
             "inside_slurm": lambda: True,
             "make_optimizer_and_scheduler": make_optimizer_and_scheduler,
             "make_train_eval_datasets": make_train_eval_datasets,
-            "save_checkpoint": self.clock.timed(saving_atomically(script.save_checkpoint)),
+            "save_checkpoint": clock.timed(lasting["save_checkpoint"]),
             "should_save_checkpoint": should_save_checkpoint,
         }
 
 
-def continuing(sampler: type[Any]) -> type[Any]:
-    """LeRobot's sampler, deaf to Accelerate's epoch numbers.
+def durable(script: Any, keep: int | None = KEEP) -> dict[str, Callable[..., Any]]:
+    """The hooks that let any training of LeRobot's go on after a crash as if nothing had happened, by name.
 
-    LeRobot puts the sampler of a resumed training at the right epoch, and it counts on by itself; Accelerate then
-    tells it to start at epoch 0, since that is how often its own loader has run in this process.
+    ``keep`` is how many checkpoints are kept, None for all.
     """
+    return {
+        "EpisodeAwareSampler": endless(script.EpisodeAwareSampler),
+        "compute_sampler_state": sampler_state,
+        "save_checkpoint": saving_atomically(script.save_checkpoint, keep),
+        "update_last_checkpoint": pointing_atomically(script.update_last_checkpoint),
+    }
 
-    class ContinuingSampler(sampler):  # type: ignore[misc]
-        def set_epoch(self, epoch: int) -> None:
-            pass
 
-    return ContinuingSampler
+def process_count() -> int:
+    """How many processes share this training, as torchrun tells each of them."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def train(arguments: list[str], output: Path, hooks: Hooks) -> None:
-    """Run LeRobot's training script with ``hooks`` until its last step.
+def _agreed(due: bool) -> bool:
+    """What the first process says: the others' clocks differ, and all have to meet at a save."""
+    if process_count() == 1:
+        return due
+    import torch.distributed
+
+    decision = [due]
+    torch.distributed.broadcast_object_list(decision, src=0)
+    return decision[0]
+
+
+def run_here(job: Job, on_line: Callable[[Line], None]) -> None:
+    """Train in this process, which is the only one or one of those that torchrun started.
+
+    LeRobot logs metrics and saves checkpoints in the first one; there ``on_line`` is called with each line of metrics.
+    """
+    hooks = Hooks(MetricsLog(job.metrics, on_line), job.saving, start_statistics(job.policy), job.decoders)
+    train(job.arguments, hooks, job.threads)
+
+
+@contextlib.contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Meanwhile torch computes with ``count`` threads of the CPU."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def train(arguments: Sequence[str], hooks: Hooks, threads: int) -> None:
+    """Run LeRobot's training script with ``hooks`` and ``threads`` of torch until its last step.
 
     LeRobot's, PyTorch's and the logging module's settings that it changes are put back afterwards.
     """
-    import torch
     from lerobot.scripts import lerobot_train
 
-    root, threads_before = logging.getLogger(), torch.get_num_threads()
+    root = logging.getLogger()
     level, handlers = root.level, list(root.handlers)
-    torch.set_num_threads(hooks.threads)
     try:
         with contextlib.ExitStack() as stack:
+            stack.enter_context(torch_threads(threads))
             for name, replacement in hooks.replacements(lerobot_train).items():
                 stack.enter_context(replaced(lerobot_train, name, replacement))
-            stack.enter_context(command_line([*arguments, f"--output_dir={output}"]))
+            stack.enter_context(command_line(list(arguments)))
             lerobot_train.main()
     finally:
-        torch.set_num_threads(threads_before)
         root.setLevel(level)
         root.handlers[:] = handlers

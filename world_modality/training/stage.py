@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 from world_modality.errors import UserError
-from world_modality.store.files import write_json
+from world_modality.store.files import sync_tree, write_json
 from world_modality.store.stage import Facts, StageContext
 from world_modality.study.arms import require_equal
-from world_modality.study.specs import TrainSpec
+from world_modality.study.specs import TrainSpec, latents_role
+from world_modality.training import checkpoints, offline, prophet
 from world_modality.training.arguments import Places, device_name, fresh_arguments, resolve, resume_arguments
-from world_modality.training.checkpoints import SaveClock, recover, require_finite, sync_tree
+from world_modality.training.checkpoints import Saving, kept_checkpoints, recover, require_finite
 from world_modality.training.compare_arms import ARM_FILE, describe_arm, memory_keys
-from world_modality.training.launch import Hooks, train
-from world_modality.training.metrics import Line, MetricsLog, read_metrics, rewind, summarise
-from world_modality.training.statistics import start_statistics
+from world_modality.training.launch import Job, run_here, torch_threads
+from world_modality.training.metrics import Line, read_metrics, rewind, summarise
+from world_modality.training.offline import OFFLINE
+from world_modality.training.processes import run_in_processes
+from world_modality.training.prophet import PROPHET
 
 SAVE_SECONDS = 45.0
 METRICS = "metrics.jsonl"
@@ -33,8 +37,7 @@ def run(spec: TrainSpec, context: StageContext) -> Facts:
             training diverges, or it was begun on a device that is not here.
     """
     start = _convert_once(spec, context)
-    latents = context.one("latents") if "latents" in context.inputs else None
-    places = Places(start, context.one("dataset"), context.work / "run", latents)
+    places = Places(start, context.one("dataset"), context.work / "run", tuple(_latents(spec, context).values()))
     checkpoint = recover(places.output / "checkpoints")
     device = _settle_arm(spec, context, places, begun=checkpoint is not None)
     done = 0 if checkpoint is None else int(checkpoint.name)
@@ -45,11 +48,13 @@ def run(spec: TrainSpec, context: StageContext) -> Facts:
         arguments = (
             fresh_arguments(spec, places, context.cores) if checkpoint is None else resume_arguments(checkpoint, places)
         )
-        train(arguments, places.output, _hooks(spec, context))
+        job = _job(spec, context, [*arguments, f"--output_dir={places.output}"])
+        _train(job, context, spec.optim.steps, device)
         checkpoint = recover(places.output / "checkpoints")
     assert checkpoint is not None
     require_finite(checkpoint / "pretrained_model" / "model.safetensors")
     _export(checkpoint / "pretrained_model", context.artifact / "pretrained_model")
+    _judge(spec, context, device)
     return _facts(spec, read_metrics(context.artifact / METRICS), device)
 
 
@@ -70,17 +75,26 @@ def _settle_arm(spec: TrainSpec, context: StageContext, places: Places, *, begun
     return device
 
 
-def _hooks(spec: TrainSpec, context: StageContext) -> Hooks:
-    def show(line: Line) -> None:
-        context.progress.update(line["step"], spec.optim.steps, "steps", summarise(line))
-
-    return Hooks(
-        log=MetricsLog(context.artifact / METRICS, show),
-        clock=SaveClock(SAVE_SECONDS),
-        statistics=start_statistics(context.one("policy")),
+def _job(spec: TrainSpec, context: StageContext, arguments: list[str]) -> Job:
+    return Job(
+        arguments=tuple(arguments),
+        metrics=context.artifact / METRICS,
+        policy=context.one("policy"),
+        processes=spec.processes,
         threads=spec.threads,
-        decoders=context.cores,
+        decoders=max(1, context.cores // spec.processes),
+        saving=Saving(seconds=SAVE_SECONDS, work_per_save=checkpoints.WORK_PER_SAVE, keep=kept_checkpoints(os.environ)),
     )
+
+
+def _train(job: Job, context: StageContext, steps: int, device: str) -> None:
+    def show(line: Line) -> None:
+        context.progress.update(line["step"], steps, "steps", summarise(line))
+
+    if job.processes == 1:
+        run_here(job, show)
+    else:
+        run_in_processes(job, context.work / "processes", device, show)
 
 
 def _convert_once(spec: TrainSpec, context: StageContext) -> Path:
@@ -105,10 +119,16 @@ def _convert(spec: TrainSpec, context: StageContext, target: Path) -> None:
         if spec.world is None:
             raise UserError(f"training: memory mode '{spec.memory}' needs the settings of the world memory: set world")
         settings |= world_fields(spec.world)
-        settings |= {"latents": context.one("latents"), "encoder": context.one("encoder")}
+        settings |= {"latents": tuple(_latents(spec, context).values()), "encoder": context.one("encoder")}
     if not _cameras(source) <= _dataset_features(context.one("dataset")):
         settings["input_features"] = {}  # LeRobot then takes the dataset's cameras and state, in the dataset's order
     convert(source, target, world_memory_mode_train=spec.memory, **settings)
+
+
+def _latents(spec: TrainSpec, context: StageContext) -> dict[str, Path]:
+    """Role and folder of each camera's latents, in the memory's order; none without memory."""
+    roles = () if spec.world is None else map(latents_role, spec.world.cameras)
+    return {role: context.one(role) for role in roles}
 
 
 def _cameras(policy: Path) -> set[str]:
@@ -134,7 +154,7 @@ def _checked_arm(spec: TrainSpec, context: StageContext, places: Places) -> dict
         reference = context.work / "reference"
         shutil.rmtree(reference, ignore_errors=True)
         _convert(plain, context, reference)
-        without = Places(reference, places.dataset, places.output, None)
+        without = Places(reference, places.dataset, places.output, ())
         named = f"the arm with memory {spec.memory}", "the same arm without memory"
         plain_arm = _describe(plain, context, without)
         require_equal(named[0], arm, named[1], plain_arm, memory_keys(), "make them equal")
@@ -143,11 +163,10 @@ def _checked_arm(spec: TrainSpec, context: StageContext, places: Places) -> dict
 
 
 def _describe(spec: TrainSpec, context: StageContext, places: Places) -> dict[str, Any]:
-    roles = {"policy": context.one("policy"), "dataset": places.dataset}
-    roles |= {} if places.latents is None else {"latents": places.latents}
+    roles = {"policy": context.one("policy"), "dataset": places.dataset, **_latents(spec, context)}
     by_place = {places.policy: "policy", **{folder: role for role, folder in roles.items()}}
     arm = describe_arm(resolve(fresh_arguments(spec, places, context.cores)), roles, by_place)
-    return {**arm, "threads": spec.threads}
+    return {**arm, "threads": spec.threads, "processes": spec.processes}
 
 
 def _export(checkpoint: Path, target: Path) -> None:
@@ -156,6 +175,19 @@ def _export(checkpoint: Path, target: Path) -> None:
     shutil.copytree(checkpoint, target, ignore=shutil.ignore_patterns("train_config.json"))
     config = json.loads((target / "config.json").read_text())
     write_json(target / "config.json", config | {key: MACHINE_FIELDS[key] for key in MACHINE_FIELDS & config.keys()})
+
+
+def _judge(spec: TrainSpec, context: StageContext, device: str) -> None:
+    """Judge the trained policy, and its Prophet beside the baselines, on held-out frames; tell it and keep it."""
+    checkpoint, latents = context.artifact / "pretrained_model", tuple(_latents(spec, context).values())
+    judges: list[tuple[str, Any, Any]] = [(OFFLINE, offline.evaluate_offline, offline.describe)]
+    if spec.world is not None:
+        judges.append((PROPHET, prophet.evaluate_prophet, prophet.describe))
+    for name, evaluate, describe in judges:
+        with torch_threads(spec.threads):
+            result = evaluate(checkpoint, context.one("dataset"), latents, device=device)
+        context.progress.say(f"{context.progress.label}: {describe(result)}")
+        write_json(context.artifact / name, result)
 
 
 def _facts(spec: TrainSpec, lines: list[Line], device: str) -> dict[str, Any]:
@@ -167,5 +199,6 @@ def _facts(spec: TrainSpec, lines: list[Line], device: str) -> dict[str, Any]:
         **{f"last_{key}": round(last[key], 6) for key in keys if key in last},
         "seconds_per_step": round(seconds[len(seconds) // 2], 4),
         "threads": spec.threads,
+        "processes": spec.processes,
         "device": device,
     }

@@ -1,4 +1,5 @@
-"""Which statistics normalise states and actions: the start policy's, if it brings any that fit, else the dataset's.
+"""Which statistics normalise states and actions: the start policy's, if it brings any that fit, else those of the
+episodes that are trained on.
 
 A policy has learnt in the units it was normalised to; other statistics would shift every input and output at the
 first step of a fine-tuning. All arms start from one policy and one dataset, so the choice is the same in each.
@@ -50,6 +51,22 @@ def keep_statistics(meta: Any, statistics: Statistics) -> bool:
     for name in NORMALISED:
         meta.stats[name] = {**meta.stats[name], **statistics[name]}
     return True
+
+
+def measure_trained(dataset: Any) -> None:
+    """Give a ``LeRobotDataset`` of some episodes those episodes' statistics of state and action.
+
+    LeRobot's metadata holds the whole dataset's. Pictures keep those, since SmolVLA does not normalise pictures.
+    """
+    from lerobot.datasets.compute_stats import get_feature_stats
+
+    if dataset.episodes is None:
+        return
+    table = dataset.hf_dataset.data
+    for name in NORMALISED:
+        if name in dataset.meta.features:
+            rows = np.asarray(table.column(name).to_pylist(), np.float32)
+            dataset.meta.stats[name] = {**dataset.meta.stats[name], **get_feature_stats(rows, axis=0, keepdims=False)}
 
 
 def _size(statistics: dict[str, NDArray[np.float32]]) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from torch import Tensor
@@ -37,11 +37,16 @@ class MemoryInputs:
         return len(self.seeds), self.hypotheses, self.horizon, self.standardiser.mean.numel()
 
     def predicted(self) -> Tensor:
-        """The Prophet's answer to ``history`` [B, N, K, W], with its gradient."""
+        """The Prophet's answer to ``history`` [B, N, K, W], with its gradient unless it is :meth:`detached`."""
         if self.prediction is not None:
             return self.prediction
         assert self.history is not None
         return self.predict(self.history)
+
+    def detached(self) -> MemoryInputs:
+        """The same, but no gradient leads from what is predicted back to the Prophet."""
+        made = None if self.prediction is None else self.prediction.detach()
+        return replace(self, predict=lambda seen: self.predict(seen).detach(), prediction=made)
 
 
 class MemoryMode(ABC):
@@ -54,6 +59,7 @@ class MemoryMode(ABC):
     needs_future: ClassVar[bool] = False  # what really comes: no rollout can give that
     needs_donors: ClassVar[bool] = False  # histories of other episodes
     needs_learned: ClassVar[bool] = False  # trained constants: only in a checkpoint trained in this mode
+    needs_prophet: ClassVar[bool] = False  # the Prophet makes the memory, so the policy's loss trains it too
     delay: ClassVar[int] = 0  # how many horizons before t the history ends
 
     @property

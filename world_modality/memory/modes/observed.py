@@ -12,7 +12,7 @@ class Persistence(MemoryMode):
     """The present latent in every slot: a second look at the present, and no future."""
 
     name = "persistence"
-    isolates = "foresight: the same encoder's view of the present"
+    isolates = "history, a trained network and foresight together: the same encoder's view of the present"
     needs_history = True
 
     def memory(self, inputs: MemoryInputs) -> Tensor:

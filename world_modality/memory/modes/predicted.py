@@ -1,4 +1,7 @@
-"""Memories made by the Prophet: the hypothesis under test, and predictions that are wrong in one way each."""
+"""Memories made by the Prophet: the hypothesis under test, and predictions that are wrong in one way each.
+
+Each comes with its gradient, by which the policy's loss trains the Prophet too, unless the inputs are detached.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,11 @@ class Predicted(MemoryMode):
 
     name = "pred"
     isolates = "the hypothesis"
+    needs_prophet = True
     needs_history = True
 
     def memory(self, inputs: MemoryInputs) -> Tensor:
-        """The prediction, with its gradient."""
+        """The prediction."""
         return inputs.predicted()
 
 
@@ -27,25 +31,27 @@ class Stale(MemoryMode):
 
     name = "stale"
     isolates = "timeliness: a prediction of this episode that came too late"
+    needs_prophet = True
     needs_history = True
     delay = 1
 
     def memory(self, inputs: MemoryInputs) -> Tensor:
-        """The late prediction, with its gradient."""
+        """The late prediction."""
         assert inputs.history is not None
         return inputs.predict(inputs.history)
 
 
 @register
 class Shuffle(MemoryMode):
-    """Another episode's prediction: right in kind, wrong about this scene."""
+    """The prediction of any other training episode, maybe of the same task: right in kind, not of this scene."""
 
     name = "shuffle"
-    isolates = "content: a true prediction of another scene"
+    isolates = "content: a true prediction, of another episode"
+    needs_prophet = True
     needs_donors = True
 
     def memory(self, inputs: MemoryInputs) -> Tensor:
-        """The Prophet's answer to the donors' histories, with its gradient."""
+        """The Prophet's answer to the donors' histories."""
         assert inputs.donors is not None
         return inputs.predict(inputs.donors)
 
@@ -56,6 +62,7 @@ class TimeShuffle(MemoryMode):
 
     name = "time_shuffle"
     isolates = "order: what comes, but not when"
+    needs_prophet = True
     needs_history = True
 
     def memory(self, inputs: MemoryInputs) -> Tensor:

@@ -1,0 +1,231 @@
+"""A file of latents beside the dataset and encoder it is said to be from: the right one, and each way to be wrong."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.data_stages import drawn_episode, encode_clips, encoder_spec, stage_context
+
+from world_modality.cli.latents import Check, Clips, encode_latents, import_latents
+from world_modality.data.frames import FrameReader
+from world_modality.data.writer import EpisodeWriter
+from world_modality.encoders.embedded import build_embedded_encoder
+from world_modality.encoders.encoder import load_encoder
+from world_modality.encoders.given import given_encoder
+from world_modality.errors import UserError
+from world_modality.latents.importing import PROVENANCE, Import, Source
+from world_modality.latents.reader import open_latents
+from world_modality.latents.stage import run
+from world_modality.store.progress import Progress
+from world_modality.study.specs import LatentsSpec
+
+CLIP, PIXELS, EPISODES, LENGTH = 4, 32, 8, 14
+CHECK = Check(sample=64, seed=0, minimum_cosine=0.98, repair_starts=False)
+QUIET = Progress("check", stream=io.StringIO())
+
+
+@dataclass(frozen=True)
+class Made:
+    """A dataset, an encoder's folder, and the artifact that the latents stage made of them."""
+
+    dataset: Path
+    encoder: Path
+    artifact: Path
+
+    @property
+    def rows(self) -> np.ndarray:
+        """A copy of the stage's latents."""
+        return np.array(np.load(self.artifact / "latents.npy"))
+
+    @property
+    def clips(self) -> Clips:
+        """How they were made, as a command line says it."""
+        return Clips(str(self.encoder), "image", CLIP, PIXELS, "float32")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    root = tmp_path_factory.mktemp("made")
+    with EpisodeWriter(root / "dataset", "local/set", fps=10) as writer:
+        for number in range(EPISODES):
+            writer.add(drawn_episode(LENGTH + number % 3, number=number, size=48))
+    build_embedded_encoder(encoder_spec(frames=CLIP, image_size=PIXELS), root / "encoder")
+    given = given_encoder(str(root / "encoder"), frames=CLIP, image_size=PIXELS, dtype="float32")
+    context = stage_context(root / "stage", dataset=root / "dataset", encoder=root / "encoder")
+    run(LatentsSpec(encoder=given.spec, camera="image", dtype="float16"), context)
+    return Made(root / "dataset", root / "encoder", context.artifact)
+
+
+def publish(folder: Path, rows: np.ndarray) -> Path:
+    np.save(folder / "published.npy", rows)
+    return folder / "published.npy"
+
+
+def refused(made: Made, folder: Path, rows: np.ndarray, check: Check = CHECK) -> str:
+    """The sentence that refuses these rows; nothing may be left behind."""
+    with pytest.raises(UserError) as error:
+        import_latents(publish(folder, rows), made.dataset, folder / "taken", made.clips, check)
+    assert sorted(path.name for path in folder.iterdir()) == ["published.npy"]
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_the_stages_own_latents_are_taken_over_bit_for_bit(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = import_latents(publish(tmp_path, made.rows), made.dataset, tmp_path / "taken", made.clips, CHECK)
+    assert lines[0] == f"latents      {tmp_path / 'taken'}: {len(made.rows)} frames, 128 numbers each"
+    for file in made.artifact.iterdir():
+        assert (tmp_path / "taken" / file.name).read_bytes() == file.read_bytes(), file.name
+    known = {file.name for file in made.artifact.iterdir()}
+    assert {file.name for file in (tmp_path / "taken").iterdir()} == known | {PROVENANCE}
+    note = json.loads((tmp_path / "taken" / PROVENANCE).read_text())
+    assert (note["file"], note["matched"], note["median_cosine"]) == ("published.npy", 64, 1.0)
+    assert str(tmp_path) not in json.dumps(note)
+    assert open_latents(tmp_path / "taken", frames=len(made.rows)).dim == 128
+    assert capsys.readouterr().out.splitlines() == note["table"]
+
+
+def test_every_sampled_frame_is_encoded_as_the_stage_did(made: Made) -> None:
+    given = made.clips.given()
+    work = Import(Source(made.artifact / "latents.npy", made.dataset, "image", given))
+    alignment = work.check(count=1000, seed=0, minimum_cosine=0.98, progress=QUIET)
+    assert len(alignment.own) == len(made.rows)  # fewer frames than wanted: all of them
+    np.testing.assert_allclose(alignment.own, 1, atol=1e-5)
+    assert (alignment.located == alignment.sample.frames).all()
+
+
+def crossing(made: Made) -> np.ndarray:
+    """The stage's latents, but with clips that reach into the episode before."""
+    reader = FrameReader(made.dataset, "image")
+    encoder = load_encoder(encoder_spec(frames=CLIP, image_size=PIXELS), made.encoder)
+    rows = made.rows
+    before = reader.episode(0)
+    for episode in range(1, EPISODES):
+        video = reader.episode(episode)
+        film = np.concatenate([before[1 - CLIP :], video[: CLIP - 1]])
+        clips = np.stack([film[t : t + CLIP] for t in range(CLIP - 1)])
+        rows[reader.table.starts[episode] + np.arange(CLIP - 1)] = encode_clips(encoder, clips)
+        before = video
+    return rows
+
+
+def test_a_shift_from_some_row_on_is_refused(made: Made, tmp_path: Path) -> None:
+    rows = made.rows
+    done = 50
+    shifted = np.concatenate([rows[:done], rows[: len(rows) - done]])
+    told = refused(made, tmp_path, shifted)
+    assert f"its rows belong to the frames {done} before them" in told
+    assert abs(int(told.split("row ")[1].split()[0]) - done) <= 4
+
+
+def test_rows_of_exchanged_episodes_are_refused(made: Made, tmp_path: Path) -> None:
+    table = FrameReader(made.dataset, "image").table
+    rows = made.rows
+    length = int(table.lengths.min())
+    for one, other in ((1, 6), (2, 5), (3, 7)):
+        a, b = table.starts[one] + np.arange(length), table.starts[other] + np.arange(length)
+        rows[a], rows[b] = rows[b].copy(), rows[a].copy()
+    assert "have their latents in rows of other frames" in refused(made, tmp_path, rows)
+
+
+def test_clips_across_episodes_are_refused_or_encoded_anew(made: Made, tmp_path: Path) -> None:
+    rows = crossing(made)
+    assert not np.array_equal(rows, made.rows)
+    told = refused(made, tmp_path, rows)
+    assert "its rows at episodes' starts are wrong and all others right" in told
+    assert told.endswith("; --repair-starts encodes those anew")
+    repairing = Check(sample=64, seed=0, minimum_cosine=0.98, repair_starts=True)
+    lines = import_latents(publish(tmp_path, rows), made.dataset, tmp_path / "taken", made.clips, repairing)
+    assert lines[0].endswith(", the starts of episodes encoded anew")
+    for file in made.artifact.iterdir():
+        assert (tmp_path / "taken" / file.name).read_bytes() == file.read_bytes(), file.name
+    assert json.loads((tmp_path / "taken" / PROVENANCE).read_text())["starts_encoded_anew"] is True
+
+
+def test_repairing_starts_excuses_nothing_else(made: Made, tmp_path: Path) -> None:
+    repairing = Check(sample=64, seed=0, minimum_cosine=0.98, repair_starts=True)
+    told = refused(made, tmp_path, np.roll(made.rows, 5, axis=0), repairing)
+    assert "its rows belong to the frames 5 before them" in told
+
+
+def other_latents(made: Made, folder: Path, *, seed: int = 0, frames: int = CLIP, camera: str = "image") -> np.ndarray:
+    spec = encoder_spec(frames=frames, image_size=PIXELS, seed=seed)
+    build_embedded_encoder(spec, folder / "encoder")
+    encoder = load_encoder(spec, folder / "encoder")
+    reader = FrameReader(made.dataset, camera)
+    return np.concatenate([encoder.encode_episode(reader.episode(number)) for number in range(EPISODES)])
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"camera": "image2"}])
+def test_latents_of_something_else_are_refused(
+    made: Made, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, change: dict[str, object]
+) -> None:
+    rows = other_latents(made, tmp_path_factory.mktemp("other"), **change)
+    assert "its rows resemble no latents of this encoder" in refused(made, tmp_path, rows)
+
+
+def test_latents_of_other_clips_are_refused(
+    made: Made, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    rows = other_latents(made, tmp_path_factory.mktemp("other"), frames=2)
+    assert refused(made, tmp_path, rows).startswith(f"{tmp_path / 'published.npy'} is not taken over: ")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda rows: np.concatenate([rows[:-20], np.zeros_like(rows[:20])]), "its making was cut short"),
+        (lambda rows: np.where(np.arange(len(rows))[:, None] == 9, np.float16(np.nan), rows), "row 9 is not finite"),
+        (lambda rows: rows.astype(np.float32), "holds float32, not float16"),
+        (lambda rows: rows[:-1], "but the dataset has"),
+        (lambda rows: rows[:, :64], "latents 128 numbers"),
+    ],
+)
+def test_what_cannot_be_its_latents_is_refused_before_anything_is_encoded(
+    made: Made, tmp_path: Path, spoil: object, told: str
+) -> None:
+    assert told in refused(made, tmp_path, spoil(made.rows))  # type: ignore[operator]
+
+
+def test_encoding_without_a_study_gives_the_stages_artifact(made: Made, tmp_path: Path) -> None:
+    encode_latents(made.dataset, tmp_path / "latents", made.clips, cores=2)
+    for file in made.artifact.iterdir():
+        assert (tmp_path / "latents" / file.name).read_bytes() == file.read_bytes(), file.name
+    assert [path.name for path in tmp_path.iterdir()] == ["latents"]
+    with pytest.raises(UserError, match="exists already"):
+        encode_latents(made.dataset, tmp_path / "latents", made.clips, cores=2)
+
+
+def test_an_interrupted_encoding_goes_on_and_is_not_mixed_with_another(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from world_modality.latents import stage
+
+    def crash(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stage, "write_cache", crash)
+        with pytest.raises(KeyboardInterrupt):
+            encode_latents(made.dataset, tmp_path / "latents", made.clips, cores=1)
+    shards = sorted((tmp_path / "latents.work" / "shards").iterdir())
+    assert len(shards) == EPISODES
+    other = Clips(str(made.encoder), "image2", CLIP, PIXELS, "float32")
+    with pytest.raises(UserError, match="unfinished work of another encoding"):
+        encode_latents(made.dataset, tmp_path / "latents", other, cores=1)
+
+    def nothing_left(_: object, episodes: list[int], __: int) -> Iterator[int]:
+        assert episodes == []
+        yield from ()
+
+    monkeypatch.setattr(stage.EpisodeEncoder, "here", nothing_left)
+    encode_latents(made.dataset, tmp_path / "latents", made.clips, cores=1)
+    assert (tmp_path / "latents" / "latents.npy").read_bytes() == (made.artifact / "latents.npy").read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["latents"]

@@ -1,0 +1,58 @@
+"""The figures against loops over samples."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from world_modality.memory.foresight import Foresight, best_hypothesis
+
+
+def cosine(a: np.ndarray, b: np.ndarray) -> float:
+    return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**31), batch=st.integers(1, 6), hypotheses=st.integers(1, 3), horizon=st.integers(1, 4))
+def test_figures_are_means_over_valid_frames(seed: int, batch: int, hypotheses: int, horizon: int) -> None:
+    rng = np.random.default_rng(seed)
+    guess = rng.normal(size=(batch, hypotheses, horizon, 5))
+    now, future, valid = rng.normal(size=(batch, 5)), rng.normal(size=(batch, horizon, 5)), rng.random((batch, horizon))
+    valid = valid < 0.7
+    tensors = [torch.tensor(part) for part in (now, future, valid)]
+    foresight = Foresight(horizon)
+    for rows in np.array_split(np.arange(batch), 2):  # in batches, one of which may be empty
+        foresight.add({"own": torch.tensor(guess[rows])}, *(part[rows] for part in tensors))
+    figures = foresight.figures(digits=9)["own"]
+    assert foresight.frames == valid.sum(0).tolist()
+    for k in range(horizon):
+        rows = np.flatnonzero(valid[:, k])
+        if not len(rows):
+            assert [figures[name][k] for name in ("cosine", "change_cosine", "skill")] == [None] * 3
+            continue
+        pairs = [(guess[b, n, k], future[b, k], now[b]) for b in rows for n in range(hypotheses)]
+        assert figures["cosine"][k] == pytest.approx(np.mean([cosine(g, f) for g, f, _ in pairs]))
+        assert figures["change_cosine"][k] == pytest.approx(np.mean([cosine(g - z, f - z) for g, f, z in pairs]))
+        error = np.mean([((g - f) ** 2).mean() for g, f, _ in pairs])
+        still = np.mean([((z - f) ** 2).mean() for _, f, z in pairs])
+        assert figures["skill"][k] == pytest.approx(1 - error / still)
+
+
+def test_a_scene_that_does_not_change_has_no_direction_and_no_skill_to_show() -> None:
+    now = torch.randn(3, 5)
+    future = now[:, None].expand(-1, 2, -1)
+    foresight = Foresight(2)
+    foresight.add({"own": future[:, None]}, now, future, torch.ones(3, 2, dtype=torch.bool))
+    figures = foresight.figures()["own"]
+    assert figures == {"cosine": [1.0, 1.0], "change_cosine": [None, None], "skill": [None, None]}
+
+
+def test_the_best_hypothesis_is_one_for_all_frames_ahead_that_exist() -> None:
+    future = torch.zeros(2, 2, 4)
+    far, near = torch.full((2, 2, 4), 2.0), torch.full((2, 2, 4), 1.0)
+    near[1, 1] = 9.0  # bad, but only where sample 1 has no future
+    valid = torch.tensor([[True, True], [True, False]])
+    best = best_hypothesis(torch.stack([far, near], 1), future, valid)
+    assert torch.equal(best[:, 0], near)
+    assert torch.equal(best_hypothesis(torch.stack([far, near], 1), future, ~valid | valid)[1, 0], far[1])

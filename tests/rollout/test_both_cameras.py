@@ -1,0 +1,114 @@
+"""From a dataset to a rollout with the memory of two cameras: every stage is the real one, only small."""
+
+import json
+
+import numpy as np
+import pytest
+from support.tiny_cell import stage_context, train_spec
+from support.tiny_checkpoints import ENCODER, seal_encoder
+from support.tiny_dataset import build_tiny_dataset
+from support.toy_results import ToyResults
+from support.toy_world import in_this_process
+
+from world_modality.cli.inspect_checkpoint import inspect_lines
+from world_modality.encoders.embedded import build_embedded_encoder
+from world_modality.encoders.encoder import load_encoder
+from world_modality.latents import stage as latents_stage
+from world_modality.policies.chunk_policy import ChunkPolicy
+from world_modality.rollout import setup
+from world_modality.rollout import stage as rollout_stage
+from world_modality.rollout.records import read_records
+from world_modality.sim.assets import assets_digest
+from world_modality.sim.environment import Environment
+from world_modality.study.specs import LatentsSpec, RolloutSpec, SimSpec, latents_role
+from world_modality.training import stage as train_stage
+from world_modality.training.start import build_random_policy
+
+CAMERAS = ("image2", "image")
+SIZE = 64
+FILM = []  # both cameras' pictures at every control step of the rollout
+HISTORIES = []  # what the policy was given at every replan
+ROLLOUT = RolloutSpec(
+    sim=SimSpec(
+        suite="libero_spatial",
+        assets="embedded",
+        assets_digest=assets_digest("embedded"),
+        camera_size=SIZE,
+        render="fast",
+        settle_steps=1,
+    ),
+    task=0,
+    memory="pred",
+    init_states=(30,),
+    repeats=1,
+    n_action_steps=3,
+    num_steps=1,
+    horizon=8,
+    batch=1,
+)
+
+
+class FilmedEnvironment(Environment):
+    def reset(self, init_state, seed):
+        super().reset(init_state, seed)
+        FILM[:] = [[self.render(camera) for camera in CAMERAS]]
+
+    def step(self, action):
+        success = super().step(action)
+        FILM.append([self.render(camera) for camera in CAMERAS])
+        return success
+
+
+class WatchedPolicy(ChunkPolicy):
+    def answer(self, questions):
+        HISTORIES.extend(question.history for question in questions)
+        return super().answer(questions)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A checkpoint trained for 2 steps on both cameras' latents, and the encoder: their sealed folders."""
+    root = tmp_path_factory.mktemp("results")
+    encoder = seal_encoder(ToyResults(root), ENCODER)
+    build_embedded_encoder(ENCODER, encoder)
+    dataset = build_tiny_dataset(root / "dataset", episodes=2, frames=6, size=SIZE)
+    build_random_policy("smolvla-tiny", 0, root / "policy")
+    inputs = {"policy": (root / "policy",), "dataset": (dataset,), "encoder": (encoder,)}
+    for camera in CAMERAS:
+        context = stage_context(root / camera, {"dataset": (dataset,), "encoder": (encoder,)})
+        latents_stage.run(LatentsSpec(encoder=ENCODER, camera=camera, dtype="float16"), context)
+        inputs[latents_role(camera)] = (context.artifact,)
+    context = stage_context(root / "train", inputs)
+    train_stage.run(train_spec("pred", steps=2, cameras=CAMERAS), context)
+    return context.artifact, encoder
+
+
+def test_a_rollout_reads_what_training_would_have_read(trained, tmp_path, monkeypatch):
+    """At every replan in the simulator: the latents that the latents stage would make of that very episode."""
+    checkpoint, encoder = trained
+    monkeypatch.setattr(setup, "Environment", FilmedEnvironment)
+    monkeypatch.setattr(setup, "_pool", in_this_process)
+    monkeypatch.setattr("world_modality.policies.chunk_policy.ChunkPolicy", WatchedPolicy)
+    context = stage_context(tmp_path, {"checkpoint": (checkpoint,), "encoder": (encoder,)})
+    rollout_stage.run(ROLLOUT, context)
+    (record,) = read_records(context.artifact / "records.jsonl")
+    assert (record.steps, record.replans, record.trained_memory) == (8, 3, "pred")
+    assert len(FILM) == 9
+    loaded = load_encoder(ENCODER, encoder)
+    caches = [loaded.encode_episode(np.stack(film)) for film in zip(*FILM, strict=True)]
+    rows = np.concatenate(caches, axis=1).astype(np.float32)
+    assert [history.shape for history in HISTORIES] == [(2, 2 * loaded.dim)] * 3
+    for replan, history in enumerate(HISTORIES):
+        assert np.array_equal(history, rows[[max(0, 3 * replan - 1), 3 * replan]])
+
+
+def test_the_checkpoint_says_whose_latents_it_was_made_for(trained):
+    checkpoint, _ = trained
+    config = json.loads((checkpoint / "pretrained_model" / "config.json").read_text())
+    assert (config["world_cameras"], config["world_trained_cameras"]) == ("image2,image", "image2,image")
+    assert (config["world_latent_dim"], config["world_frame_sizes"]) == (256, "64x64,64x64")
+    assert config["world_latents"] == ""
+    assert "latents      256 numbers of cameras image2 and image" in inspect_lines(checkpoint)
+    described = json.loads((checkpoint / "arm.json").read_text())
+    assert described["policy"]["world_latents"] == "<latents_image2>:<latents_image>"
+    assert described["inputs"].keys() == {"policy", "dataset", "latents_image", "latents_image2"}

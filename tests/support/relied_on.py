@@ -1,0 +1,366 @@
+"""The tables of :mod:`support.contract`: file of ours -> what of LeRobot, LIBERO and robosuite it relies on."""
+
+from __future__ import annotations
+
+from support.contract import ANY, Table
+
+POLICY = "lerobot.policies.smolvla.modeling_smolvla:SmolVLAPolicy"
+FLOW = "lerobot.policies.smolvla.modeling_smolvla:VLAFlowMatching"
+CONFIG = "lerobot.policies.smolvla.configuration_smolvla:SmolVLAConfig"
+SCRIPT = "lerobot.scripts.lerobot_train"
+PRETRAINED = (
+    "(pretrained_name_or_path, *, config=None, force_download=False, resume_download=None, proxies=None, token=None, "
+    "cache_dir=None, local_files_only=False, revision=None, strict=False, **kwargs)"
+)
+PRETRAINED_CONFIG = (
+    "(pretrained_name_or_path, *, force_download=False, resume_download=None, proxies=None, token=None, "
+    "cache_dir=None, local_files_only=False, revision=None, **policy_kwargs)"
+)
+SAVE_CHECKPOINT = (
+    "(checkpoint_dir, step, cfg, policy, optimizer, scheduler=None, preprocessor=None, postprocessor=None, "
+    "num_processes=None, batch_size=None, model_state_dict=None, optim_state_dict=None)"
+)
+UPDATE_POLICY = (
+    "(train_metrics, policy, batch, optimizer, grad_clip_norm, accelerator, lr_scheduler=None, lock=None, "
+    "sample_weighter=None)"
+)
+VISUAL, STATE, ACTION = (f"<FeatureType.{name}: '{name}'>" for name in ("VISUAL", "STATE", "ACTION"))
+
+PLUGIN: Table = {
+    "lerobot_policy_world_modality/modeling_smolvla_world.py": {
+        f"{POLICY}.__init__": "(self, config, **kwargs)",
+        f"{POLICY}.config_class": "class",
+        f"{POLICY}.name": "'smolvla'",
+        f"{POLICY}.forward": "(self, batch, noise=None, time=None, reduction='mean')",
+        f"{POLICY}.reset": "(self)",
+        f"{POLICY}.get_optim_params": "(self)",
+        f"{POLICY}.select_action": "(self, batch, noise=None, **kwargs)",
+        f"{POLICY}.predict_action_chunk": "(self, batch, noise=None, **kwargs)",
+        f"{POLICY}._get_action_chunk": "(self, batch, noise=None, **kwargs)",
+        f"{POLICY}._get_default_peft_targets": "(self)",
+        "lerobot.policies.pretrained:PreTrainedPolicy.from_pretrained": PRETRAINED,
+        "lerobot.utils.constants:ACTION": "'action'",
+        "lerobot.utils.constants:OBS_STATE": "'observation.state'",
+    },
+    "lerobot_policy_world_modality/keyed_draws.py": {
+        f"{FLOW}.sample_noise": "(self, shape, device)",
+        f"{FLOW}.sample_time": "(self, bsize, device)",
+    },
+    "world_modality/memory/fusion.py": {
+        f"{FLOW}.forward": "(self, images, img_masks, lang_tokens, lang_masks, state, actions, noise=None, time=None)",
+        f"{FLOW}.sample_actions": "(self, images, img_masks, lang_tokens, lang_masks, state, noise=None, **kwargs)",
+        f"{FLOW}.denoise_step": "(self, prefix_pad_masks, past_key_values, x_t, timestep)",
+        f"{FLOW}.embed_prefix": "(self, images, img_masks, lang_tokens, lang_masks, state=None)",
+        f"{FLOW}.embed_suffix": "(self, noisy_actions, timestep)",
+    },
+    "lerobot_policy_world_modality/configuration_smolvla_world.py": {
+        f"{CONFIG}.__post_init__": "(self)",
+        f"{CONFIG}.get_optimizer_preset": "(self)",
+        f"{CONFIG}.get_scheduler_preset": "(self)",
+        f"{CONFIG}.optimizer_grad_clip_norm": "10",
+        f"{CONFIG}.push_to_hub": "True",
+        "lerobot.configs:PreTrainedConfig.register_subclass": "(name, choice_type=None)",
+        "lerobot.optim:OptimizerConfig": "class",
+    },
+    "lerobot_policy_world_modality/optimizer.py": {
+        "lerobot.optim:OptimizerConfig.register_subclass": "(name, choice_type=None)",
+        "lerobot.optim:OptimizerConfig.build": "(self, params)",
+    },
+    "lerobot_policy_world_modality/processor_smolvla_world.py": {
+        "lerobot.policies.smolvla.processor_smolvla:make_smolvla_pre_post_processors": "(config, dataset_stats=None)",
+        "lerobot.processor:PolicyProcessorPipeline.save_pretrained": (
+            "(self, save_directory=None, *, repo_id=None, push_to_hub=False, card_kwargs=None, config_filename=None, "
+            "**push_to_hub_kwargs)"
+        ),
+        "lerobot.processor:ProcessorStepRegistry.register": "(name=None)",
+        "lerobot.processor:TokenizerProcessorStep.__init__": (
+            "(self, tokenizer_name=None, tokenizer=None, max_length=512, task_key='task', padding_side='right', "
+            "padding='max_length', truncation=True)"
+        ),
+        "lerobot.processor:TokenizerProcessorStep.__post_init__": "(self)",
+        "lerobot.processor:TokenizerProcessorStep.get_config": "(self)",
+    },
+    "lerobot_policy_world_modality/world_parts.py": {
+        "lerobot.configs:FeatureType.VISUAL": VISUAL,
+        "lerobot.utils.feature_utils:dataset_to_policy_features": "(features)",
+    },
+    "lerobot_policy_world_modality/convert.py": {
+        "lerobot.configs:PreTrainedConfig.from_pretrained": PRETRAINED_CONFIG,
+        "lerobot.policies.pretrained:PreTrainedPolicy.save_pretrained": (
+            "(self, save_directory, *, state_dict=None, repo_id=None, push_to_hub=False, card_kwargs=None, "
+            "**push_to_hub_kwargs)"
+        ),
+        CONFIG: "class",
+    },
+    "lerobot_policy_world_modality/backbone.py": {
+        f"{CONFIG}.vlm_model_name": "'HuggingFaceTB/SmolVLM2-500M-Video-Instruct'",
+        f"{CONFIG}.load_vlm_weights": "False",
+    },
+}
+
+POLICIES: Table = {
+    "world_modality/policies/checkpoint.py": {
+        "lerobot.configs:PreTrainedConfig.from_pretrained": PRETRAINED_CONFIG,
+        "lerobot.policies.factory:get_policy_class": "(name)",
+        "lerobot.policies.factory:make_pre_post_processors": (
+            "(policy_cfg, pretrained_path=None, pretrained_revision=None, **kwargs)"
+        ),
+    },
+    "world_modality/policies/chunk_policy.py": {
+        "lerobot.envs.utils:preprocess_observation": "(observations)",
+        "lerobot.utils.constants:OBS_IMAGES": "'observation.images'",
+    },
+}
+
+TRAINING: Table = {
+    "world_modality/training/launch.py": {
+        f"{SCRIPT}:main": "()",
+        f"{SCRIPT}:update_policy": UPDATE_POLICY,
+        f"{SCRIPT}:init_logging": (
+            "(log_file=None, display_pid=False, console_level='INFO', file_level='DEBUG', accelerator=None)"
+        ),
+        f"{SCRIPT}:inside_slurm": "()",
+        f"{SCRIPT}:make_train_eval_datasets": "(cfg)",
+        f"{SCRIPT}:save_checkpoint": SAVE_CHECKPOINT,
+        f"{SCRIPT}:should_save_checkpoint": "(step, save_freq, total_steps)",
+        f"{SCRIPT}:EpisodeAwareSampler.__init__": (
+            "(self, dataset_from_indices, dataset_to_indices, episode_indices_to_use=None, drop_n_first_frames=0, "
+            "drop_n_last_frames=0, shuffle=False, seed=0, absolute_to_relative_idx=None)"
+        ),
+        f"{SCRIPT}:compute_sampler_state": "(step, num_frames, batch_size, num_processes)",
+        f"{SCRIPT}:make_optimizer_and_scheduler": "(cfg, policy)",
+        f"{SCRIPT}:update_last_checkpoint": "(checkpoint_dir)",
+        "lerobot.scripts:lerobot_train": "module",
+        f"{CONFIG}.resize_imgs_with_padding": "(512, 512)",
+    },
+    "world_modality/training/sampling.py": {
+        f"{SCRIPT}:EpisodeAwareSampler.__iter__": "(self)",
+        f"{SCRIPT}:EpisodeAwareSampler.__len__": "(self)",
+        f"{SCRIPT}:EpisodeAwareSampler.load_state_dict": "(self, state)",
+        f"{SCRIPT}:EpisodeAwareSampler.set_epoch": "(self, epoch)",
+    },
+    "world_modality/training/arguments.py": {
+        "lerobot.configs:parser.wrap": "(config_path=None)",
+        "lerobot.configs.train:TrainPipelineConfig.validate": "(self)",
+        "lerobot.configs.train:TrainPipelineConfig.to_dict": "(self)",
+        "lerobot.utils.import_utils:register_third_party_plugins": "()",
+    },
+    "world_modality/training/checkpoints.py": {
+        "lerobot.common.train_utils:get_step_identifier": "(step, total_steps)",
+        "lerobot.utils.constants:CHECKPOINTS_DIR": "'checkpoints'",
+        "lerobot.utils.constants:PRETRAINED_MODEL_DIR": "'pretrained_model'",
+    },
+    "world_modality/training/metrics.py": {
+        "lerobot.utils.logging_utils:MetricsTracker.to_dict": "(self, use_avg=True)",
+    },
+    "world_modality/training/frames.py": {
+        "lerobot.policies.common.vla_utils:resize_with_pad": "(img, height, width, *, pad_value)",
+        "lerobot.datasets.dataset_reader:DatasetReader.get_item": "(self, idx)",
+        "lerobot.datasets.dataset_reader:DatasetReader._query_hf_dataset": "(self, query_indices)",
+    },
+    "world_modality/training/compare_arms.py": {CONFIG: "class"},
+    "world_modality/training/start.py": {
+        f"{POLICY}.__init__": "(self, config, **kwargs)",
+        "lerobot.policies.pretrained:PreTrainedPolicy.from_pretrained": PRETRAINED,
+    },
+    "world_modality/training/architectures.py": {
+        "lerobot.configs.types:FeatureType.VISUAL": VISUAL,
+        "lerobot.configs.types:FeatureType.STATE": STATE,
+        "lerobot.configs.types:FeatureType.ACTION": ACTION,
+        "lerobot.configs.types:PolicyFeature.__init__": "(self, type, shape)",
+        f"{CONFIG}.max_action_dim": "32",
+        f"{CONFIG}.max_state_dim": "32",
+    },
+    "world_modality/training/real_size.py": {
+        "lerobot.configs.types:FeatureType.STATE": STATE,
+        "lerobot.configs.types:FeatureType.ACTION": ACTION,
+        "lerobot.configs.types:FeatureType.VISUAL": VISUAL,
+        "lerobot.configs.types:PolicyFeature.__init__": "(self, type, shape)",
+        f"{CONFIG}.chunk_size": "50",
+        f"{CONFIG}.num_vlm_layers": "16",
+        f"{CONFIG}.num_expert_layers": "-1",
+        f"{CONFIG}.expert_width_multiplier": "0.75",
+        f"{CONFIG}.self_attn_every_n_layers": "2",
+        f"{CONFIG}.attention_mode": "'cross_attn'",
+        f"{CONFIG}.freeze_vision_encoder": "True",
+        f"{CONFIG}.train_expert_only": "True",
+    },
+}
+
+DATA: Table = {
+    "world_modality/data/episodes.py": {
+        "lerobot.datasets.dataset_metadata:LeRobotDatasetMetadata.__init__": (
+            "(self, repo_id, root=None, revision=None, force_cache_sync=False, metadata_buffer_size=10, *, "
+            "repo_type='dataset', token=None)"
+        ),
+    },
+    "world_modality/data/frames.py": {
+        "lerobot.datasets.dataset_metadata:LeRobotDatasetMetadata.get_data_file_path": "(self, ep_index)",
+        "lerobot.datasets.dataset_metadata:LeRobotDatasetMetadata.get_video_file_path": "(self, ep_index, vid_key)",
+        "lerobot.datasets.video_utils:decode_video_frames": (
+            "(video_path, timestamps, tolerance_s, backend=None, return_uint8=False, is_depth=False)"
+        ),
+    },
+    "world_modality/data/writer.py": {
+        "lerobot.datasets.lerobot_dataset:LeRobotDataset.create": (
+            "(repo_id, fps, features, root=None, robot_type=None, use_videos=True, tolerance_s=0.0001, "
+            "image_writer_processes=0, image_writer_threads=0, video_backend=None, batch_encoding_size=1, "
+            "rgb_encoder=None, depth_encoder=None, metadata_buffer_size=10, streaming_encoding=False, "
+            "encoder_queue_maxsize=30, encoder_threads=None, video_files_size_in_mb=None, data_files_size_in_mb=None)"
+        ),
+        "lerobot.datasets.lerobot_dataset:LeRobotDataset.save_episode": (
+            "(self, episode_data=None, parallel_encoding=True)"
+        ),
+        "lerobot.datasets.lerobot_dataset:LeRobotDataset.finalize": "(self)",
+        "lerobot.datasets:compute_stats.sample_images": "(image_paths)",
+    },
+}
+
+SIMULATOR: Table = {
+    "world_modality/study/suites.py": {
+        "lerobot.envs.libero:TASK_SUITE_MAX_STEPS.libero_spatial": "280",
+        "lerobot.envs.libero:TASK_SUITE_MAX_STEPS.libero_object": "280",
+        "lerobot.envs.libero:TASK_SUITE_MAX_STEPS.libero_goal": "300",
+        "lerobot.envs.libero:TASK_SUITE_MAX_STEPS.libero_10": "520",
+        "lerobot.envs.libero:TASK_SUITE_MAX_STEPS.libero_90": "400",
+    },
+    "world_modality/sim/environment.py": {
+        "lerobot.envs.libero:get_libero_dummy_action": "()",
+        "lerobot.processor.env_processor:LiberoProcessorStep._quat2axisangle": "(self, quat)",
+        "libero.libero:get_assets_path": "()",
+        "libero.libero.envs.env_wrapper:ControlEnv": "class",
+        "libero.libero.envs.bddl_base_domain:BDDLBaseDomain._post_process": "(self)",
+        "robosuite.environments.base:MujocoEnv.step": "(self, action)",
+        "robosuite.environments.base:MujocoEnv.reset": "(self)",
+        "robosuite.environments.base:MujocoEnv._pre_action": "(self, action, policy_step=False)",
+        "robosuite.environments.base:MujocoEnv._post_action": "(self, action)",
+        "robosuite.utils.errors:RandomizationError": "class",
+        "robosuite.utils.observables:Observable.set_enabled": "(self, enabled)",
+        "robosuite.utils.observables:Observable.set_active": "(self, active)",
+    },
+    "world_modality/sim/tasks.py": {
+        "libero.libero:benchmark.get_benchmark_dict": "(help=False)",
+        "libero.libero:get_libero_path": "(query_key)",
+    },
+}
+
+ALONE: Table = {
+    "lerobot_policy_world_modality/strip.py": {
+        f"{CONFIG}.from_pretrained": PRETRAINED_CONFIG,
+        POLICY: "class",
+    },
+    "world_modality/cli/lerobot_scripts.py": {
+        "lerobot.configs.parser:parse_arg": "(arg_name, args=None)",
+        "lerobot.scripts:lerobot_eval": "module",
+        "lerobot.scripts:lerobot_train": "module",
+        "lerobot.scripts.lerobot_eval:main": "()",
+        f"{SCRIPT}:main": "()",
+        f"{SCRIPT}:save_checkpoint": SAVE_CHECKPOINT,
+        "lerobot.utils.constants:CHECKPOINTS_DIR": "'checkpoints'",
+    },
+    "world_modality/sim/libero_config.py": {
+        "libero:libero": "module",
+        "libero.libero:_assets_path_cache": ANY,
+    },
+}
+
+JUDGED: Table = {
+    "world_modality/training/bench_conditions.py": {
+        "lerobot.scripts:lerobot_train": "module",
+        f"{SCRIPT}:main": "()",
+        f"{SCRIPT}:update_policy": UPDATE_POLICY,
+    },
+    "world_modality/training/demonstrated.py": {
+        "lerobot.policies.factory:make_pre_post_processors": (
+            "(policy_cfg, pretrained_path=None, pretrained_revision=None, **kwargs)"
+        ),
+        "lerobot.processor.converters:create_transition": (
+            "(observation=None, action=None, reward=0.0, done=False, truncated=False, info=None, "
+            "complementary_data=None)"
+        ),
+        "lerobot.processor:NormalizerProcessorStep": "class",
+        "lerobot.processor:TransitionKey.ACTION": "<TransitionKey.ACTION: 'action'>",
+        f"{POLICY}.prepare_action": "(self, batch)",
+        f"{POLICY}._pi_aloha_encode_actions_inv": "(self, actions)",
+    },
+    "world_modality/training/offline.py": {
+        "lerobot.configs:PreTrainedConfig.from_pretrained": PRETRAINED_CONFIG,
+        "lerobot.datasets.factory:resolve_delta_timestamps": "(cfg, ds_meta)",
+        "lerobot.datasets.lerobot_dataset:LeRobotDataset.__init__": (
+            "(self, repo_id, root=None, episodes=None, episode_filter=None, image_transforms=None, "
+            "delta_timestamps=None, tolerance_s=0.0001, revision=None, force_cache_sync=False, "
+            "download_videos=True, video_backend=None, return_uint8=False, depth_output_unit='mm', "
+            "batch_encoding_size=1, rgb_encoder=None, depth_encoder=None, encoder_threads=None, "
+            "streaming_encoding=False, encoder_queue_maxsize=30, *, token=None)"
+        ),
+        "lerobot.policies.factory:make_pre_post_processors": (
+            "(policy_cfg, pretrained_path=None, pretrained_revision=None, **kwargs)"
+        ),
+        "lerobot.utils.constants:ACTION": "'action'",
+    },
+    "world_modality/training/prophet.py": {"lerobot.configs:PreTrainedConfig.from_pretrained": PRETRAINED_CONFIG},
+    "world_modality/training/statistics.py": {
+        "lerobot.datasets.compute_stats:get_feature_stats": "(array, axis, keepdims, quantile_list=None)",
+    },
+}
+
+RELIED_ON: Table = {**PLUGIN, **POLICIES, **TRAINING, **DATA, **SIMULATOR, **ALONE, **JUDGED}
+
+POLICY_PARTS = {  # at their path below a policy of LeRobot's: their type
+    "config.action_feature": "PolicyFeature",
+    "config.adapt_to_pi_aloha": "bool",
+    "config.device": "str",
+    "config.image_features": "dict",
+    "config.use_amp": "bool",
+    "model.config.chunk_size": "int",
+    "model.config.max_action_dim": "int",
+    "model.action_out_proj": "Linear",
+    "model.action_time_mlp_out": "Linear",
+    "model.vlm_with_expert.expert_hidden_size": "int",
+    "model.vlm_with_expert.num_attention_heads": "int",
+    "model.vlm_with_expert.num_key_value_heads": "int",
+    "model.vlm_with_expert.config.text_config.hidden_size": "int",
+    "model.vlm_with_expert.config.text_config.head_dim": "int",
+    "model.vlm_with_expert.lm_expert.layers": "ModuleList",
+    "model.vlm_with_expert.lm_expert.layers.0.mlp": "LlamaMLP",
+    "model.vlm_with_expert.lm_expert.layers.0.self_attn.q_proj": "Linear",
+    "model.vlm_with_expert.lm_expert.layers.1.self_attn.o_proj": "Linear",
+}
+DATASET_PARTS = {  # below a LeRobotDataset of pictures
+    "hf_dataset": "Dataset",
+    "hf_dataset._indices": "NoneType",
+    "hf_dataset.data.table": "Table",
+    "reader": "DatasetReader",
+    "reader.hf_dataset": "Dataset",
+    "reader.delta_indices": "dict",
+    "meta.root": "PosixPath",
+    "meta.features": "dict",
+    "meta.stats": "dict",
+    "meta.image_keys": "list",
+    "meta.video_keys": "list",
+    "meta.depth_keys": "list",
+    "meta.camera_keys": "list",
+    "meta.fps": "int",
+    "meta.total_frames": "int",
+    "meta.total_episodes": "int",
+    "meta.episodes": "Dataset",
+}
+EPISODE_COLUMNS = {"dataset_from_index", "dataset_to_index", "length", "tasks"}
+SIMULATOR_PARTS = {  # below hf-libero's environment of a task
+    "timestep": "int",
+    "cur_time": "float",
+    "control_timestep": "float",
+    "model_timestep": "float",
+    "object_property_initializers": "list",
+    "visualization_sites_list": "list",
+    "parsed_problem.goal_state": "list",
+    "objects_dict": "dict",
+    "fixtures_dict": "dict",
+    "obj_body_id": "dict",
+    "sim.model._model": "MjModel",
+    "sim.data._data": "MjData",
+    "sim.data.body_xpos": "ndarray",
+    "robots.0.eef_site_id": "int",
+    "robots.0._ref_gripper_joint_pos_indexes": "list",
+    "robots.0.robot_model.eef_name": "str",
+}

@@ -1,0 +1,65 @@
+"""An encoder that someone names outside a study: a model folder, or a repository of the Hugging Face hub."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from world_modality.data.hub import ENCODER
+from world_modality.errors import UserError
+from world_modality.store.hub import find_folder
+from world_modality.study.specs import EncoderSpec
+
+KINDS: tuple[str, ...] = get_args(EncoderSpec.model_fields["kind"].annotation)
+DINOV2_PIXELS = 224  # what its processor gives it by default
+
+
+@dataclass(frozen=True)
+class GivenEncoder:
+    """Where the model lies on this machine, what it is, and how many numbers a latent has."""
+
+    folder: Path
+    spec: EncoderSpec
+    dim: int
+
+
+def given_encoder(name: str, *, frames: int, image_size: int | None, dtype: str) -> GivenEncoder:
+    """Look up ``name``: a folder, ``<hub id>`` or ``<hub id>@<revision>``, and complete the specification.
+
+    Args:
+        frames: m, the clip's length.
+        image_size: pixels of the model's input; None for what the model was trained on.
+        dtype: in which it computes.
+
+    Raises:
+        UserError: there is no such encoder, or it is of a kind that is not known here.
+    """
+    folder, commit = find_folder(name, patterns=ENCODER.patterns)
+    config = read_model_config(folder)
+    kind = next((kind for kind in KINDS if str(config.get("model_type")).startswith(kind)), None)
+    if kind is None:
+        raise UserError(f"the model in {folder} is a {config.get('model_type')}: give one of {', '.join(KINDS)}")
+    fields = {
+        "kind": kind,
+        "source": "folder" if commit is None else "hub",
+        "name": str(folder.resolve()) if commit is None else name.partition("@")[0],
+        "revision": ENCODER.digest(folder) if commit is None else commit,
+        "seed": 0,
+        "frames": frames,
+        "image_size": image_size or (int(config["crop_size"]) if kind == "vjepa2" else DINOV2_PIXELS),
+        "pooling": "mean",
+        "dtype": dtype,
+    }
+    return GivenEncoder(folder, EncoderSpec.model_validate(fields), int(config["hidden_size"]))
+
+
+def read_model_config(folder: Path) -> dict[str, Any]:
+    """The config.json of a Hugging Face model folder; UserError if it is none."""
+    try:
+        config: dict[str, Any] = json.loads((folder / "config.json").read_text())
+        _ = int(config["hidden_size"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{folder} holds no encoder: it has no config.json that describes a vision model") from error
+    return config

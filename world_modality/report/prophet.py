@@ -1,0 +1,154 @@
+"""Does the Prophet foresee more than a baseline that learns next to nothing? Per frame ahead, for every memory arm."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from world_modality.report.curves import Curve, chart, owners
+from world_modality.report.forest import Panel
+from world_modality.report.results import Results
+
+BASELINES = ("persistence", "mean_reversion", "velocity", "ridge")
+CLASSES = {
+    "prophet": "s5",
+    "prophet_best": "s7",
+    "persistence": "s0",
+    "mean_reversion": "s1",
+    "velocity": "s3",
+    "ridge": "s4",
+}
+TITLES = {"skill": "skill", "change_cosine": "cosine of the change"}
+
+Steps = Sequence[float | None]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What one training's ``prophet.json`` says."""
+
+    arm: str
+    seed: int
+    held_out: bool
+    episodes: int
+    frames: int
+    given_actions: bool  # the Prophet was told the demonstrated actions, which the baselines are not
+    figures: Mapping[str, Mapping[str, Steps]]  # predictor -> figure -> value for k = 1..K
+
+    @property
+    def skill(self) -> Steps:
+        """The Prophet's."""
+        return self.figures["prophet"]["skill"]
+
+    @property
+    def judged_on(self) -> str:
+        """``3 held-out episodes, 412 frames``."""
+        kind = "held-out" if self.held_out else "training"
+        given = ", given the demonstrated actions" if self.given_actions else ""
+        return f"{self.episodes} {kind} episode{'s' * (self.episodes != 1)}, {self.frames} frames{given}"
+
+
+def read_judgements(results: Results, trainings: Sequence[Path]) -> list[Judgement]:
+    """The judgements there are, in the columns' order; a training without world memory, or an older one, has none."""
+    folders = {path.parent.name: path for path in trainings}
+    found = []
+    for key, (column, seed, _) in owners(results).items():
+        file = folders[key] / "prophet.json" if key in folders else None
+        if file is not None and file.is_file():
+            found += _judgement(column, seed, json.loads(file.read_text()))
+    return found
+
+
+def _judgement(arm: str, seed: int, value: Mapping[str, Any]) -> list[Judgement]:
+    """Nothing for a file of another form than this one reads."""
+    figures = value.get("predictors", {})
+    if not all(TITLES.keys() <= figures.get(name, {}).keys() for name in ("prophet", *BASELINES)):
+        return []
+    episodes, frames = len(value.get("episodes", ())), value.get("frames", 0)
+    given = value.get("actions") == "demonstrated"
+    return [Judgement(arm, seed, bool(value.get("held_out")), episodes, frames, given, figures)]
+
+
+def prophet_table(judgements: Sequence[Judgement]) -> dict[str, Any] | None:
+    """For table.json: sentences, and a row of skills per training and per baseline; None if nothing was judged."""
+    if not judgements:
+        return None
+    first = judgements[0]
+    return {
+        "held_out": first.held_out,
+        "judged_on": first.judged_on,
+        "sentences": [_sentence(group) for group in _by_arm(judgements)],
+        "rows": [
+            *({"name": f"{each.arm}, seed {each.seed}", "skill": list(each.skill)} for each in judgements),
+            *({"name": _words(name), "skill": list(first.figures[name]["skill"])} for name in BASELINES),
+        ],
+    }
+
+
+def _by_arm(judgements: Sequence[Judgement]) -> Iterator[list[Judgement]]:
+    for arm in dict.fromkeys(each.arm for each in judgements):
+        yield [each for each in judgements if each.arm == arm]
+
+
+def _sentence(group: Sequence[Judgement]) -> str:
+    """Whether an arm's Prophet beats the best baseline, and at which k; the mean of its seeds."""
+    first = group[0]
+    won: list[int] = []
+    lost: list[int] = []
+    rivals: list[str] = []
+    for k in range(len(first.skill)):
+        own = [each.skill[k] for each in group]
+        others = {name: first.figures[name]["skill"][k] for name in BASELINES}
+        if None in own or None in others.values():
+            continue
+        rival = max(others, key=lambda name: others[name] or 0.0)
+        rivals.append(_words(rival))
+        mean = sum(value or 0.0 for value in own) / len(own)
+        (won if mean > (others[rival] or 0.0) else lost).append(k + 1)
+    if won and lost:
+        verdict = f"beats the best baseline at k = {_spans(won)} and not at k = {_spans(lost)}"
+    else:
+        verdict = "beats the best baseline at every k" if won else "does not beat the best baseline at any k"
+    seeds = f"; mean of {len(group)} seeds" if len(group) > 1 else ""
+    rival_names = " or ".join(dict.fromkeys(rivals)) or "none could be measured"
+    return f"{first.arm}'s Prophet {verdict} ({rival_names}), by skill on {first.judged_on}{seeds}."
+
+
+def _spans(numbers: Sequence[int]) -> str:
+    """``1-3, 6``."""
+    spans: list[list[int]] = []
+    for number in numbers:
+        if spans and number == spans[-1][-1] + 1:
+            spans[-1].append(number)
+        else:
+            spans.append([number])
+    return ", ".join(str(span[0]) if len(span) == 1 else f"{span[0]}-{span[-1]}" for span in spans)
+
+
+def prophet_panels(judgements: Sequence[Judgement]) -> list[Panel]:
+    """Two figures per arm, the Prophet of each seed against the baselines over the frames ahead."""
+    panels = []
+    for group in _by_arm(judgements):
+        for figure, words in TITLES.items():
+            curves = list(_curves(group, figure))
+            if curves:
+                title = f"{group[0].arm}: {words}, {group[0].judged_on}"
+                panels.append(Panel(title, chart(curves, title, axis="frames ahead", at="at k =")))
+    return panels
+
+
+def _curves(group: Iterable[Judgement], figure: str) -> Iterator[Curve]:
+    for number, each in enumerate(group):
+        # Baselines depend on the data alone, so those of one seed are those of all.
+        for name in CLASSES if number == 0 else ("prophet", "prophet_best"):
+            values = each.figures.get(name, {}).get(figure, ())
+            points = tuple((float(k + 1), value) for k, value in enumerate(values) if value is not None)
+            if points:
+                yield Curve(_words(name), each.seed, CLASSES[name], points)
+
+
+def _words(predictor: str) -> str:
+    return predictor.replace("_", " ")

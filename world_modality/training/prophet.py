@@ -1,0 +1,148 @@
+"""How well a checkpoint's Prophet foresees episodes that were not trained on, beside the baselines it must beat."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from world_modality.data.episodes import load_metadata
+from world_modality.data.held_out import held_out_episodes
+from world_modality.errors import UserError
+from world_modality.latents.windows import EpisodeBounds
+from world_modality.memory.baselines import BASELINES, fit_baselines
+from world_modality.memory.foresight import Foresight, best_hypothesis
+from world_modality.memory.lookup import LatentLookup, LatentWindow
+from world_modality.memory.randomness import borrowed_generator
+from world_modality.memory.world import WorldMemory
+from world_modality.study.seeds import keyed_seed
+from world_modality.training.demonstrated import DemonstratedActions
+
+PROPHET = "prophet.json"
+"""The evaluation, in the artifact of a training with world memory."""
+
+MOST_FRAMES = 65536  # to fit on, and to judge on: more take hours and move no figure
+CHOOSING = 0.2  # share of the training episodes that choose the ridge's penalty
+BATCH = 256
+
+Frames = npt.NDArray[np.int64]
+
+
+def evaluate_prophet(
+    checkpoint: Path, dataset: Path, latents: Sequence[Path], *, device: str = "cpu"
+) -> dict[str, Any]:
+    """The figures of :class:`Foresight` for a checkpoint's Prophet and the baselines, as JSON values.
+
+    Judged on the episodes that the checkpoint says were held out, baselines fitted on the others; a checkpoint that
+    held none out is judged on what it was trained on, and ``held_out`` is false. A Prophet that follows the noisy
+    actions is told the demonstrated ones at flow time 0, and ``actions`` is "demonstrated".
+
+    Args:
+        checkpoint: a ``pretrained_model`` folder with world modules.
+        dataset: the LeRobotDataset that it was trained on.
+        latents: folders of that dataset's latents, one per camera of the checkpoint, in its order.
+        device: where to compute.
+
+    Raises:
+        UserError: they do not belong together, or the checkpoint has no world memory.
+    """
+    world, lookup, told = _load(checkpoint, dataset, latents, device)
+    context, horizon = world.sizes.context, world.sizes.horizon
+
+    def windows(frames: Frames) -> LatentWindow:
+        found = lookup.window(torch.from_numpy(frames), context, horizon).to(torch.device(device))
+        return LatentWindow(world.standardiser(found.history), world.standardiser(found.future), found.valid)
+
+    judged = lookup.held_out or tuple(range(len(lookup.bounds.starts)))
+    trained = _frames_with_future(lookup.trained, "fitted")
+    start, end = lookup.trained.around(trained)
+    baselines = fit_baselines(
+        windows, trained, np.minimum(end - 1 - trained, horizon), np.isin(start, _choosing(lookup.trained))
+    )
+    foresight = Foresight(horizon)
+    frames = _frames_with_future(lookup.bounds.only(judged), "judged")
+    for batch in _batches(frames):
+        window = windows(batch)
+        noisy = None if told is None else told.of(batch, horizon)
+        predictions = {"prophet": world.prophet(window.history, noisy)}
+        if world.sizes.hypotheses > 1:
+            predictions["prophet_best"] = best_hypothesis(predictions["prophet"], window.future, window.valid)
+        predictions |= {name: each[:, None] for name, each in baselines.predict(window.history).items()}
+        foresight.add(predictions, window.history[:, -1], window.future, window.valid)
+    return {
+        "held_out": bool(lookup.held_out),
+        "episodes": list(judged),
+        "frames": len(frames),
+        "frames_per_step": foresight.frames,
+        "fitted_frames": len(trained),
+        "hypotheses": world.sizes.hypotheses,
+        "actions": "none" if told is None else "demonstrated",
+        "mean_reversion": [round(value, 4) for value in baselines.reversion.tolist()],
+        "velocity": [round(value, 4) for value in baselines.velocity.tolist()],
+        "ridge_penalty": list(baselines.penalties),
+        "predictors": foresight.figures(),
+    }
+
+
+def describe(result: dict[str, Any]) -> str:
+    """``prophet on 3 held-out episodes: change cosine k=1 0.44 (ridge 0.41), ...``: the first and the last step."""
+    count, predictors = len(result["episodes"]), result["predictors"]
+    kind = "held-out" if result["held_out"] else "training"
+    given = " given the demonstrated actions" if result["actions"] == "demonstrated" else ""
+    told = []
+    for figure in ("change_cosine", "skill"):
+        values = []
+        for k in sorted({1, len(result["frames_per_step"])}):
+            known = {name: predictors[name][figure][k - 1] for name in ("prophet", *BASELINES)}
+            if None not in known.values():
+                best = max(BASELINES, key=lambda name: known[name])
+                values.append(f"k={k} {known['prophet']:.2f} ({best.replace('_', ' ')} {known[best]:.2f})")
+        told += [f"{figure.replace('_', ' ')} {', '.join(values)}"] if values else []
+    figures = "; ".join(told) or "no frame has a future"
+    return f"prophet on {count} {kind} episode{'s' * (count != 1)}{given}: {figures}"
+
+
+def _load(
+    checkpoint: Path, dataset: Path, latents: Sequence[Path], device: str
+) -> tuple[WorldMemory, LatentLookup, DemonstratedActions | None]:
+    """The world modules, the latents, and the actions if the Prophet follows them."""
+    from lerobot.configs import PreTrainedConfig
+
+    from lerobot_policy_world_modality.modeling_smolvla_world import SmolVLAWorldPolicy
+    from lerobot_policy_world_modality.world_parts import open_training_latents
+
+    config = PreTrainedConfig.from_pretrained(checkpoint)
+    if getattr(config, "world_memory_mode_train", "disabled") == "disabled":
+        raise UserError(f"{checkpoint} has no world memory, so it has no Prophet to judge: give one that has")
+    config.world_latents, config.device = os.pathsep.join(map(str, latents)), device
+    lookup = open_training_latents(config, load_metadata(dataset))
+    with borrowed_generator():
+        policy = SmolVLAWorldPolicy.from_pretrained(checkpoint, config=config)
+    assert policy.world is not None
+    world = policy.world.eval().requires_grad_(False)
+    told = DemonstratedActions(policy, checkpoint, dataset, lookup.bounds) if world.sizes.actions else None
+    return world, lookup, told
+
+
+def _frames_with_future(bounds: EpisodeBounds, purpose: str) -> Frames:
+    """The frames of ``bounds`` but for each episode's last, ascending; a keyed draw of ``MOST_FRAMES`` if more."""
+    spans = zip(bounds.starts, bounds.ends, strict=True)
+    frames = np.concatenate([np.arange(start, end - 1, dtype=np.int64) for start, end in spans])
+    if len(frames) <= MOST_FRAMES:
+        return frames
+    drawn = np.random.default_rng(keyed_seed("prophet", purpose)).choice(len(frames), MOST_FRAMES, replace=False)
+    return frames[np.sort(drawn)]
+
+
+def _choosing(bounds: EpisodeBounds) -> Frames:
+    """First frames of the episodes that choose the ridge's penalty."""
+    return bounds.starts[list(held_out_episodes([""] * len(bounds.starts), CHOOSING, "ridge"))]
+
+
+def _batches(frames: Frames) -> Iterator[Frames]:
+    return (frames[start : start + BATCH] for start in range(0, len(frames), BATCH))

@@ -2,8 +2,8 @@ import math
 
 import numpy as np
 import pytest
-
 from support.outcome_grids import grid
+
 from world_modality.evidence.betting import betting_p, betting_power, betting_sequence, in_random_order
 from world_modality.evidence.outcomes import clusters_of
 

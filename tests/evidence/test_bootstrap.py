@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-
 from support.outcome_grids import grid
+
 from world_modality.evidence.bootstrap import cluster_bootstrap
 from world_modality.evidence.checkpoint import checkpoint_effect
 from world_modality.evidence.effect import Levels

@@ -50,13 +50,13 @@ def test_fisher_p_values(one, two, printed):
 
 
 def test_what_a_study_of_that_size_can_see():
-    """"To detect +3 points at 85% needs about 2,000 per arm; +2 points about 4,700." """
+    """ "To detect +3 points at 85% needs about 2,000 per arm; +2 points about 4,700." """
     assert round(trials_per_arm(0.85, 0.88), -2) == 2000
     assert round(trials_per_arm(0.85, 0.87), -2) == 4700
 
 
 def test_the_margin_of_one_arm():
-    """"+-4% for 200 per task" is really 5 points per task, and 1.6 points for 2,000."""
+    """ "+-4% for 200 per task" is really 5 points per task, and 1.6 points for 2,000."""
     task, suite = wilson(170, 200), wilson(1700, 2000)
     assert round(100 * (task.high - task.low) / 2) == 5
     assert round(100 * (suite.high - suite.low) / 2, 1) == 1.6

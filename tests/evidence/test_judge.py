@@ -3,8 +3,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-
 from support.outcome_grids import grid
+
 from world_modality.evidence import gates
 from world_modality.evidence.contrast import watched_contrast
 from world_modality.evidence.effect import Levels
@@ -21,7 +21,16 @@ TASKS, STATES = 10, 50
 
 
 def plan_for(seeds, looks=(), margin=0.05, repeats=1):
-    return Plan("demo", "libero_spatial", standard_claims(margin), tuple(range(seeds)), tuple(range(TASKS)), tuple(range(STATES)), repeats, looks=looks)
+    return Plan(
+        "demo",
+        "libero_spatial",
+        standard_claims(margin),
+        tuple(range(seeds)),
+        tuple(range(TASKS)),
+        tuple(range(STATES)),
+        repeats,
+        looks=looks,
+    )
 
 
 def study(seeds, recipe=0.0, content=0.0, capacity=0.0, key=0, repeats=1):
@@ -38,10 +47,17 @@ def words(judgement):
 
 def test_a_study_in_which_it_helps():
     found = judge(plan_for(8), study(8, recipe=0.08, content=0.06), PASSED)
-    assert words(found) == {"pred > zero": "helps", "pred > random": "helps", "E2 > E0": "helps", "E1 = E0": "equivalent"}
+    assert words(found) == {
+        "pred > zero": "helps",
+        "pred > random": "helps",
+        "E2 > E0": "helps",
+        "E1 = E0": "equivalent",
+    }
     assert found.accepted is True
     assert [(item.part, item.passed) for item in found.items] == [(CONTENT, True), (BETTER, True), (HARMLESS, True)]
-    assert [found.of(name, scope).step for name, scope in (("pred > zero", "checkpoint"), ("E2 > E0", "recipe"))] == ["confirmed"] * 2
+    assert [found.of(name, scope).step for name, scope in (("pred > zero", "checkpoint"), ("E2 > E0", "recipe"))] == [
+        "confirmed"
+    ] * 2
     assert found.of("E1 = E0", "recipe").step == "on its own"
     assert found.of("E1 = E0", "recipe").identical
 
@@ -200,8 +216,15 @@ def test_the_judgement_is_reproducible():
 def test_sentences_say_what_how_sure_and_about_what():
     found = judge(plan_for(8), study(8, recipe=0.08, content=0.06), PASSED)
     told = sentence(found.of("E2 > E0", "recipe"))
-    assert told.startswith("Success with predicted memory is higher than without memory when the recipe is trained anew (E2 - E0 = +")
-    for part in ("95% interval +", "8 training seeds", "4,000 units per arm on 500 scenes", "smallest detectable difference "):
+    assert told.startswith(
+        "Success with predicted memory is higher than without memory when the recipe is trained anew (E2 - E0 = +"
+    )
+    for part in (
+        "95% interval +",
+        "8 training seeds",
+        "4,000 units per arm on 500 scenes",
+        "smallest detectable difference ",
+    ):
         assert part in told
     assert "in these 8 checkpoints" in sentence(found.of("pred > zero", "checkpoint"))
     assert "E1 equals E0 exactly, with the same outcome in every unit," in sentence(found.of("E1 = E0", "recipe"))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-
 from support.outcome_grids import grid
+
 from world_modality.evidence.noise import assume, run_noise
 from world_modality.evidence.plan import Assumptions
 from world_modality.evidence.simulate import Design, Noise, five_arms, simulate

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from support.outcome_grids import grid
+
 from world_modality.evidence.outcomes import (
     Outcomes,
     cell_rates,

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-
 from support.outcome_grids import grid
+
 from world_modality.evidence.effect import Levels
 from world_modality.evidence.multiplicity import holm
 from world_modality.evidence.per_task import task_effects, task_rates

@@ -89,5 +89,7 @@ def test_levels_are_shares():
 
 
 def test_generators_depend_on_every_part():
-    draws = {int(keyed_generator(*parts).integers(2**40)) for parts in (("a", 1), ("a", 2), ("a", "1"), (1, "a"), ("a",))}
+    draws = {
+        int(keyed_generator(*parts).integers(2**40)) for parts in (("a", 1), ("a", 2), ("a", "1"), (1, "a"), ("a",))
+    }
     assert len(draws) == 5

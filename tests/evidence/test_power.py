@@ -21,21 +21,19 @@ def test_two_groups_equal_statsmodels(seeds, ratio):
 @pytest.mark.parametrize("seeds", [3, 8])
 def test_one_group_equals_statsmodels(seeds):
     ours = detectable_effect(1 / math.sqrt(seeds), seeds - 1, 0.025, 0.8)
-    assert ours == pytest.approx(TTestPower().solve_power(nobs=seeds, alpha=0.025, power=0.8, alternative="larger"), rel=1e-6)
+    assert ours == pytest.approx(
+        TTestPower().solve_power(nobs=seeds, alpha=0.025, power=0.8, alternative="larger"), rel=1e-6
+    )
 
 
-@pytest.mark.parametrize(
-    ("seeds", "points"), [(3, (5.7, 9.0)), (5, (3.7, 6.0)), (8, (2.8, 4.4))]
-)
+@pytest.mark.parametrize(("seeds", "points"), [(3, (5.7, 9.0)), (5, (3.7, 6.0)), (8, (2.8, 4.4))])
 def test_decidable_effects_of_the_protocol(seeds, points):
     """Two-sided Welch at 80% power, for run-to-run SDs of 1.84 and 2.94 points."""
     found = [detectable_effect(sd * math.sqrt(2 / seeds), 2 * seeds - 2, 0.025, 0.8) for sd in (1.84, 2.94)]
     assert found == pytest.approx(points, abs=0.1)
 
 
-@pytest.mark.parametrize(
-    ("seeds", "points"), [(3, (5.4, 8.6)), (5, (3.7, 6.0)), (8, (2.8, 4.5))]
-)
+@pytest.mark.parametrize(("seeds", "points"), [(3, (5.4, 8.6)), (5, (3.7, 6.0)), (8, (2.8, 4.5))])
 def test_decidable_margins_of_the_protocol(seeds, points):
     found = [detectable_margin(sd * math.sqrt(2 / seeds), 2 * seeds - 2, 0.05, 0.8) for sd in (1.84, 2.94)]
     assert found == pytest.approx(points, abs=0.15)

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from scipy.stats import binom, hypergeom
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import confint_proportions_2indep, samplesize_proportions_2indep_onetail
-
 from support.outcome_grids import flat, grid
+
 from world_modality.evidence.proportions import wilson
 from world_modality.evidence.rates import fisher_p, mcnemar_p, newcombe, success_rate, trials_per_arm
 
@@ -94,9 +94,13 @@ def test_trials_per_arm_reach_the_power(control, treated):
     n = trials_per_arm(control, treated)
     spread = np.sqrt((control * (1 - control) + treated * (1 - treated)) / n)
     rng = np.random.default_rng(0)
-    gap = (binom.rvs(n, treated, size=40_000, random_state=rng) - binom.rvs(n, control, size=40_000, random_state=rng)) / n
+    gap = (
+        binom.rvs(n, treated, size=40_000, random_state=rng) - binom.rvs(n, control, size=40_000, random_state=rng)
+    ) / n
     assert np.mean(gap / spread > 1.959964) == pytest.approx(0.8, abs=0.02)
-    assert n == pytest.approx(samplesize_proportions_2indep_onetail(treated - control, control, 0.8, alpha=0.05), rel=0.05)
+    assert n == pytest.approx(
+        samplesize_proportions_2indep_onetail(treated - control, control, 0.8, alpha=0.05), rel=0.05
+    )
 
 
 def test_equal_rates_are_never_told_apart():

@@ -75,7 +75,9 @@ def cells(rate):
 
 def noisy(seed, seeds=5, tasks=6, run_sd=0.05):
     rng = np.random.default_rng(seed)
-    return cells(np.linspace(0.5, 0.9, tasks) + run_sd * rng.normal(size=(seeds, 1)) + 0.02 * rng.normal(size=(seeds, tasks)))
+    return cells(
+        np.linspace(0.5, 0.9, tasks) + run_sd * rng.normal(size=(seeds, 1)) + 0.02 * rng.normal(size=(seeds, tasks))
+    )
 
 
 def test_blocks_are_a_t_test():

@@ -9,7 +9,9 @@ from scipy.stats import permutation_test
 from world_modality.evidence import signflip
 from world_modality.evidence.signflip import sign_flip
 
-scenes = st.lists(st.integers(1, 6).flatmap(lambda n: st.tuples(st.integers(-n, n), st.just(n))), min_size=1, max_size=9)
+scenes = st.lists(
+    st.integers(1, 6).flatmap(lambda n: st.tuples(st.integers(-n, n), st.just(n))), min_size=1, max_size=9
+)
 
 
 def columns(rows):
@@ -38,7 +40,9 @@ def test_it_agrees_with_scipy():
     rng = np.random.default_rng(1)
     units = np.full(12, 4)
     total = rng.integers(-4, 5, 12)
-    scipys = permutation_test((total / 4,), np.sum, permutation_type="samples", alternative="greater", n_resamples=10**5)
+    scipys = permutation_test(
+        (total / 4,), np.sum, permutation_type="samples", alternative="greater", n_resamples=10**5
+    )
     assert sign_flip(total, units, rng).p_greater == pytest.approx(scipys.pvalue, abs=1e-9)
 
 

@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 
 from world_modality.evidence.outcomes import cell_rates
-from world_modality.evidence.simulate import TASK_RATES, Design, Noise, SimulatedArm, five_arms, run_correlation, simulate
+from world_modality.evidence.simulate import (
+    TASK_RATES,
+    Design,
+    Noise,
+    SimulatedArm,
+    five_arms,
+    run_correlation,
+    simulate,
+)
 
 
 def test_rates_and_spreads_are_those_asked_for():

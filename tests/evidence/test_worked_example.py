@@ -3,8 +3,8 @@
 import math
 
 import pytest
-
 from support.outcome_grids import grid
+
 from world_modality.evidence.effect import Levels
 from world_modality.evidence.gates import GIVEN, Gate
 from world_modality.evidence.judge import judge

@@ -115,7 +115,9 @@ def coverage(bench: Bench) -> None:
     rows = {}
     for seeds, repeats, effect in ((1, 1, 0.0), (1, 1, 0.05), (5, 4, 0.0), (5, 4, 0.03)):
         study = partial(checkpoint_coverage, Design(seeds, repeats=repeats), effect)
-        rows[f"{seeds} x {repeats}, {100 * effect:g}"] = bench.mean(study, f"checkpoint {seeds} {repeats} {effect}", 0.5)
+        rows[f"{seeds} x {repeats}, {100 * effect:g}"] = bench.mean(
+            study, f"checkpoint {seeds} {repeats} {effect}", 0.5
+        )
     _print(rows)
     print("\nOther units in each arm; one checkpoint watched scene by scene (holds at every moment, so it is wider)")
     _print({"": bench.mean(separate_coverage, "separate")})

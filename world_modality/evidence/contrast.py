@@ -40,9 +40,7 @@ def _seed_means(outcomes: Outcomes) -> Floats:
     return np.asarray(means[~np.isnan(means)])
 
 
-def watched_contrast(
-    treated: Outcomes, control: Outcomes, seeds: Sequence[int], levels: Levels, key: str
-) -> Effect:
+def watched_contrast(treated: Outcomes, control: Outcomes, seeds: Sequence[int], levels: Levels, key: str) -> Effect:
     """``treated - control`` of the same checkpoints, valid however often it is looked at while seeds come in.
 
     ``seeds`` are those of both arms in the order they were trained; each seed's scenes enter in a random order fixed by

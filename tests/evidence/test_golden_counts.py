@@ -17,12 +17,11 @@ def percent(successes, trials):
 @pytest.mark.parametrize(
     ("successes", "trials", "printed"),
     [
-        (179, 200, (89.5, 84.5, 93.0)),  # E0, 20 per task
+        (179, 200, (89.5, 84.5, 93.0)),  # E0, 20 per task; E2, task 1
         (177, 200, (88.5, 83.3, 92.2)),  # E1, 20 per task
         (sum(E0_AT_50), 500, (83.6, 80.1, 86.6)),
         (sum(E1_AT_50), 300, (85.7, 81.2, 89.2)),
         (157, 200, (78.5, 72.3, 83.6)),  # E2, task 0
-        (179, 200, (89.5, 84.5, 93.0)),  # E2, task 1
     ],
 )
 def test_wilson_intervals(successes, trials, printed):

@@ -61,7 +61,7 @@ def test_the_same_generator_gives_the_same_study():
 
 
 def test_impossible_noise_is_refused():
-    with pytest.raises(ValueError, match="suite_sd must lie between 0.01"):
+    with pytest.raises(ValueError, match=r"suite_sd must lie between 0\.01"):
         run_correlation(Noise(suite_sd=0.001), TASK_RATES)
     with pytest.raises(ValueError, match="leaves no task rates"):
         simulate(Design(1), {"E0": SimulatedArm("E0", -5.0)}, Noise(), np.random.default_rng(0))

@@ -60,7 +60,8 @@ def test_the_interval():
     residuals of the scenes 3 - 0.75, 1 - 0.75, -1 - 0.75, 0 - 0.75; squares 5.0625 + 0.0625 + 3.0625 + 0.5625 = 8.75;
     cluster-robust variance 4/3 * 8.75 / 256 = 0.045573; design effect 2.62911;
     t(0.975, 3) = 3.182446, z = 1.959964: pairs 16 / 2.62911 * (z / t)^2 = 6.08571 * 0.379293 = 2.30826.
-    The limits d solve (b - c - n d)^2 = z^2 n (2 q + d (1 - d)) with b = 0.577066, c = 0.144267, n = 2.308264: -0.583 and 0.765.
+    The limits d solve (b - c - n d)^2 = z^2 n (2 q + d (1 - d)) with b = 0.577066, c = 0.144267, n = 2.308264: -0.583
+    and 0.765.
     """
     found = difference_of_clusters(clusters_of(ONE, TWO))
     assert found.interval.estimate == pytest.approx(0.1875)

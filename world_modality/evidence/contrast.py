@@ -44,8 +44,8 @@ def watched_contrast(treated: Outcomes, control: Outcomes, seeds: Sequence[int],
     """``treated - control`` of the same checkpoints, valid however often it is looked at while seeds come in.
 
     ``seeds`` are those of both arms in the order they were trained; each seed's scenes enter in a random order fixed by
-    ``key``, so a later look sees the earlier ones' sequence and more. The interval is a betting confidence sequence, and the p-values are those
-    of the betting test; both at the levels' full alpha.
+    ``key``, so a later look sees the earlier ones' sequence and more. The interval is a betting confidence sequence,
+    and the p-values are those of the betting test; both at the levels' full alpha.
     """
     parts = []
     for seed in seeds:

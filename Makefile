@@ -4,7 +4,7 @@ SHELL := bash
 PY := .venv/bin/python
 WM := .venv/bin/wm
 
-.PHONY: demo test lint setup lock format bench-training
+.PHONY: demo test lint setup lock format bench-training bench-rollouts
 setup:
 	@envs/bootstrap.sh
 
@@ -18,6 +18,11 @@ test: lint
 bench-training: setup
 	@.venv/bin/snakemake --cores $(CORES) latents
 	@$(PY) -m world_modality.training.bench_overhead
+
+# Episodes per hour of lerobot-eval and of ours on the demo study's first checkpoint, which it makes if it is not there.
+bench-rollouts: setup
+	@.venv/bin/snakemake --cores $(CORES) train
+	@$(PY) -m world_modality.rollout.bench_rollouts
 
 lint: setup
 	@.venv/bin/ruff check .

@@ -17,6 +17,7 @@ localrules:
     latents,
     train,
     rollouts,
+    films,
     report,
     embedded_base,
 
@@ -45,6 +46,11 @@ rule train:
 rule rollouts:
     input:
         study.target("rollouts"),
+
+
+rule films:
+    input:
+        study.target("films"),
 
 
 rule report:

@@ -134,8 +134,8 @@ def test_a_policy_without_world_modules_is_not_rolled_out_with_them(checkpoints,
 def test_a_folder_that_is_no_checkpoint_is_named(tmp_path):
     with pytest.raises(UserError, match="is not a LeRobot checkpoint"):
         load_policy(tmp_path)
-    (tmp_path / "config.json").write_text(json.dumps({"type": "act"}))
-    with pytest.raises(UserError, match="'act' policy"):
+    (tmp_path / "config.json").write_text(json.dumps({"type": "no-such"}))
+    with pytest.raises(UserError, match="'no-such' policy"):
         load_policy(tmp_path)
 
 

@@ -12,8 +12,10 @@ def load(toy):
 def test_cells_are_found_by_key_whatever_their_order(toy):
     results = load(toy)
     assert results.columns == ("E0", "E1", "E2", "E2-zero", "E2-random")
-    assert results.trials == tuple(Trial(0, task, state, 0) for task in (0, 1) for state in range(10, 14))
-    assert results.records["E2"][Trial(0, 1, 12, 0)].success
+    assert results.trials == tuple(
+        Trial(0, "libero_spatial", task, state, 0) for task in (0, 1) for state in range(10, 14)
+    )
+    assert results.records["E2"][Trial(0, "libero_spatial", 1, 12, 0)].success
     assert results.modes("E2-random") == ("pred", "random")
 
 
@@ -29,13 +31,15 @@ def test_a_cell_may_be_split_into_blocks(toy):
     whole = load_results(spec.model_copy(update={"cells": (*spec.cells, extra)}), [*rollouts, block])
     assert len(whole.trials) == 8
     (folder / "records.jsonl").write_text("".join(lines))
-    with pytest.raises(UserError, match="two records of seed 0, task 0, init state 12"):
+    with pytest.raises(UserError, match="two records of seed 0, libero_spatial task 0, init state 12"):
         load_results(spec.model_copy(update={"cells": (*spec.cells, extra)}), [*rollouts, block])
 
 
 def test_a_missing_unit_is_refused(toy):
     toy.outcomes["E2-zero"] = ("110", "0110")
-    with pytest.raises(UserError, match=r"E2-zero lacks 1 units that E0 holds \(first: seed 0, task 0, init state 13"):
+    with pytest.raises(
+        UserError, match=r"E2-zero lacks 1 units that E0 holds \(first: seed 0, libero_spatial task 0, init state 13"
+    ):
         load(toy)
 
 
@@ -47,7 +51,7 @@ def test_an_extra_unit_is_refused(toy):
 
 def test_a_missing_cell_is_refused(toy):
     spec, rollouts, _ = toy.write()
-    with pytest.raises(UserError, match="E0, seed 0, task 0 has no sealed rollout keye000"):
+    with pytest.raises(UserError, match="E0, seed 0, libero_spatial task 0 has no sealed rollout keye000"):
         load_results(spec, [path for path in rollouts if path.parent.name != "keye000"])
 
 
@@ -56,11 +60,19 @@ def test_a_missing_cell_is_refused(toy):
 )
 def test_other_scenes_or_noise_are_refused(toy, name, value):
     toy.edit = lambda column, values: values.update({name: value}) if column == "E2" else None
-    with pytest.raises(UserError, match="E2 and E0 met different scenes or noise at seed 0, task 0, init state 10"):
+    with pytest.raises(
+        UserError, match="E2 and E0 met different scenes or noise at seed 0, libero_spatial task 0, init state 10"
+    ):
         load(toy)
 
 
 def test_a_record_of_another_task_is_refused(toy):
     toy.edit = lambda column, values: values.update(task=1) if column == "E2" else None
-    with pytest.raises(UserError, match="holds a record of task 1"):
+    with pytest.raises(UserError, match="holds a record of libero_spatial task 1"):
+        load(toy)
+
+
+def test_a_task_of_another_suite_is_another_task(toy):
+    toy.edit = lambda column, values: values.update(suite="libero_10") if column == "E2" else None
+    with pytest.raises(UserError, match=r"E2, seed 0, libero_spatial task 0: .* holds a record of libero_10 task 0"):
         load(toy)

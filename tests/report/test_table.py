@@ -69,7 +69,10 @@ def test_zero_memory_must_repeat_the_plain_arm(toy):
     toy.outcomes["E1"] = ("1100", "0010")
     broken = check(table_of(toy), "E1 equals E0")
     assert broken["passed"] is False
-    assert broken["detail"] == "1 of 8 units differ: seed 0, task 0, init state 13, repeat 0 (on CPU this is a bug)"
+    assert (
+        broken["detail"]
+        == "1 of 8 units differ: seed 0, libero_spatial task 0, init state 13, repeat 0 (on CPU this is a bug)"
+    )
 
 
 def test_an_equal_outcome_after_other_steps_is_a_difference_too(toy):

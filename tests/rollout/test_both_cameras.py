@@ -8,12 +8,14 @@ from support.tiny_cell import stage_context, train_spec
 from support.tiny_checkpoints import ENCODER, seal_encoder
 from support.tiny_dataset import build_tiny_dataset
 from support.toy_results import ToyResults
+from support.toy_world import in_this_process
 
 from world_modality.cli.inspect_checkpoint import inspect_lines
 from world_modality.encoders.embedded import build_embedded_encoder
 from world_modality.encoders.encoder import load_encoder
 from world_modality.latents import stage as latents_stage
 from world_modality.policies.chunk_policy import ChunkPolicy
+from world_modality.rollout import setup
 from world_modality.rollout import stage as rollout_stage
 from world_modality.rollout.records import read_records
 from world_modality.sim.assets import assets_digest
@@ -42,6 +44,7 @@ ROLLOUT = RolloutSpec(
     n_action_steps=3,
     num_steps=1,
     horizon=8,
+    batch=1,
 )
 
 
@@ -57,9 +60,9 @@ class FilmedEnvironment(Environment):
 
 
 class WatchedPolicy(ChunkPolicy):
-    def predict(self, observation, task, seed, world_history=None):
-        HISTORIES.append(world_history)
-        return super().predict(observation, task, seed, world_history)
+    def answer(self, questions):
+        HISTORIES.extend(question.history for question in questions)
+        return super().answer(questions)
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +86,8 @@ def trained(tmp_path_factory):
 def test_a_rollout_reads_what_training_would_have_read(trained, tmp_path, monkeypatch):
     """At every replan in the simulator: the latents that the latents stage would make of that very episode."""
     checkpoint, encoder = trained
-    monkeypatch.setattr(rollout_stage, "Environment", FilmedEnvironment)
+    monkeypatch.setattr(setup, "Environment", FilmedEnvironment)
+    monkeypatch.setattr(setup, "_pool", in_this_process)
     monkeypatch.setattr("world_modality.policies.chunk_policy.ChunkPolicy", WatchedPolicy)
     context = stage_context(tmp_path, {"checkpoint": (checkpoint,), "encoder": (encoder,)})
     rollout_stage.run(ROLLOUT, context)

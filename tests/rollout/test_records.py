@@ -1,64 +1,153 @@
 import dataclasses
+import os
+import socket
 
 import pytest
-from support.toy_world import ToyPlanner, ToyWorld, toy_cell, toy_spec
+from support.toy_world import roll, toy_spec
 
 from world_modality.errors import UserError
-from world_modality.rollout.cell import run_cell
-from world_modality.rollout.records import Journal, from_line, read_records, to_line
-from world_modality.store.progress import Progress
+from world_modality.rollout.leases import Leases
+from world_modality.rollout.records import Ledger, from_line, read_records, to_line
+from world_modality.rollout.units import units_of
+
+UNITS = units_of(toy_spec())
 
 
 @pytest.fixture
-def journal(tmp_path):
-    journal = Journal(tmp_path / "work" / "records.jsonl")
-    run_cell(toy_cell(toy_spec()), journal, ToyWorld, ToyPlanner(), None, Progress("toy"))
-    return journal
+def folder(tmp_path):
+    """A ledger with the records of all units, in one file."""
+    roll(tmp_path, toy_spec())
+    return tmp_path / "ledger"
 
 
-def test_a_line_reads_back_as_the_same_record(journal):
-    for record in journal.done.values():
+def only_file(folder):
+    (path,) = folder.glob("records-*.jsonl")
+    return path
+
+
+def test_a_line_reads_back_as_the_same_record(folder):
+    for record in Ledger(folder, UNITS).done.values():
         assert from_line(to_line(record)) == record
 
 
-def test_a_torn_last_line_is_cut_off_and_its_unit_runs_again(journal, tmp_path):
-    path = tmp_path / "work" / "records.jsonl"
+def test_a_torn_line_does_not_count_and_its_unit_runs_again(folder, tmp_path):
+    path = only_file(folder)
     whole = path.read_bytes()
+    expected = without_time(Ledger(folder, UNITS))
     end_of_fourth = [i for i, byte in enumerate(whole) if byte == ord("\n")][3] + 1
     for cut in (end_of_fourth, end_of_fourth + 1, end_of_fourth + 200, len(whole) - 1):
+        for other in folder.glob("records-*.jsonl"):
+            other.unlink()
         path.write_bytes(whole[:cut])
-        again = Journal(path)
-        assert len(again.done) == (5 if cut == len(whole) - 1 else 4)
-        assert path.read_bytes().endswith(b"\n")
-        run_cell(toy_cell(toy_spec()), again, ToyWorld, ToyPlanner(), None, Progress("toy"))
-        assert _without_time(Journal(path)) == _without_time(journal)
+        assert len(Ledger(folder, UNITS).done) == (5 if cut == len(whole) - 1 else 4)
+        roll(tmp_path, toy_spec())
+        assert path.read_bytes() == whole[:cut]  # nobody touches what another has written
+        assert without_time(Ledger(folder, UNITS)) == expected
 
 
-def _without_time(journal):
-    return [dataclasses.replace(record, wall_s=0.0) for record in journal.done.values()]
+def without_time(ledger):
+    return [dataclasses.replace(ledger.done[unit], wall_s=0.0) for unit in ledger.units]
 
 
-def test_publishing_sorts_by_unit_and_can_be_repeated(journal, tmp_path):
-    path = tmp_path / "work" / "records.jsonl"
+def test_a_line_that_is_being_written_is_read_when_it_is_whole(folder, tmp_path):
+    text = only_file(folder).read_text()
+    growing = tmp_path / "other" / "records-0.jsonl"
+    ledger = Ledger(growing.parent, UNITS)
+    for end, count in ((100, 0), (text.index("\n") + 1, 1), (text.index("\n") + 50, 1), (len(text), 6)):
+        growing.write_text(text[:end])
+        ledger.refresh()
+        assert len(ledger.done) == count
+
+
+def test_publishing_sorts_by_unit_and_can_be_repeated(folder, tmp_path):
+    path = only_file(folder)
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(reversed(lines)))
     for _ in range(2):
-        Journal(path).publish(tmp_path / "artifact" / "records.jsonl")
-    assert (tmp_path / "artifact" / "records.jsonl").read_text() == "".join(lines)
+        Ledger(folder, UNITS).publish(tmp_path / "artifact" / "records.jsonl")
+    assert (tmp_path / "artifact" / "records.jsonl").read_text() == "".join(sorted(lines, key=unit_of_line))
     assert [p.name for p in (tmp_path / "artifact").iterdir()] == ["records.jsonl"]
 
 
-def test_a_unit_has_one_record(journal):
+def unit_of_line(line):
+    return from_line(line).unit
+
+
+def test_a_unit_has_one_record(folder):
+    ledger = Ledger(folder, UNITS)
     with pytest.raises(ValueError, match="already"):
-        journal.append(next(iter(journal.done.values())))
+        ledger.append(ledger.done[UNITS[0]])
 
 
-def test_damage_in_the_middle_is_named(journal, tmp_path):
-    path = tmp_path / "work" / "records.jsonl"
+def test_damage_in_the_middle_is_named(folder):
+    path = only_file(folder)
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join([lines[0], lines[1][:40] + "\n", *lines[2:]]))
-    with pytest.raises(UserError, match=r"records\.jsonl:2 is not a rollout record"):
+    with pytest.raises(UserError, match=r"jsonl:2 is not a rollout record"):
         read_records(path)
     path.write_text(lines[0].replace('"success"', '"succes"'))
-    with pytest.raises(UserError, match=r"records\.jsonl:1"):
-        read_records(path)
+    with pytest.raises(UserError, match=r"jsonl:1"):
+        Ledger(path.parent, UNITS)
+
+
+def test_two_owners_share_the_units_and_each_is_done_once(folder, tmp_path):
+    records = Ledger(folder, UNITS).done
+    shared = tmp_path / "shared"
+    one, two = Ledger(shared, UNITS), Ledger(shared, UNITS)
+    mine, yours = [one.claim(), one.claim()], [two.claim(), two.claim()]
+    assert [*mine, *yours] == list(UNITS[:4])
+    for unit in mine:
+        one.append(records[unit])
+    two.give_up(yours[0])
+    assert one.claim() == yours[0]
+    assert [one.claim(), two.claim(), one.claim(), two.claim()] == [UNITS[4], UNITS[5], None, None]
+    one.close()
+    assert two.claim() == yours[0]
+    assert {unit for unit in UNITS if unit in two.done} == set(mine)
+    two.close()
+    assert list((shared / "leases").glob("*.lease")) == []
+
+
+def test_a_dead_owners_units_are_taken_over_at_once_on_its_machine_and_after_silence_on_another(tmp_path):
+    folder, unit = tmp_path / "leases", UNITS[0]
+    child = os.fork()
+    if child == 0:
+        Leases(folder).claim(unit)
+        os._exit(0)
+    os.waitpid(child, 0)
+    note = next(folder.glob("*.lease"))
+    assert Leases(folder).claim(unit)
+    # The same note, as if it were from another machine, whose processes cannot be looked up from here.
+    foreign = note.read_text().replace('"place": "', f'"place": "{socket.gethostname()} elsewhere ')
+    note.write_text(foreign)
+    assert not Leases(folder).claim(unit)
+    assert not Leases(folder, silence_s=1e9).claim(unit)
+    os.utime(note, (0, 0))
+    taker = Leases(folder)
+    assert taker.claim(unit)
+    assert not Leases(folder).claim(unit)
+    taker.release(unit)
+    assert Leases(folder).claim(unit)
+
+
+def test_an_owner_that_slept_too_long_leaves_its_successors_lease_alone(tmp_path):
+    sleeper, unit = Leases(tmp_path), UNITS[0]
+    assert sleeper.claim(unit)
+    note = next(tmp_path.glob("*.lease"))
+    note.write_text('{"place": "elsewhere", "pid": 1, "started": "1"}')
+    sleeper.release(unit)
+    assert note.is_file()
+
+
+def test_a_held_lease_is_touched(tmp_path):
+    held = Leases(tmp_path, beat_s=0.01)
+    assert held.claim(UNITS[0])
+    note = next(tmp_path.glob("*.lease"))
+    os.utime(note, (0, 0))
+    for _ in range(1000):
+        if note.stat().st_mtime > 0:
+            break
+        os.sched_yield()
+        held._ended.wait(0.01)
+    assert note.stat().st_mtime > 0
+    held.close()

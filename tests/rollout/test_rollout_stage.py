@@ -1,18 +1,21 @@
 """The whole stage on the real simulator, the real encoder and the real policy type, with random weights."""
 
 import dataclasses
-import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support.pictures import see_pictures_of
 from support.tiny_checkpoints import ENCODER, plain_checkpoint, seal_encoder, world_checkpoint
 from support.toy_results import ToyResults
+from support.toy_world import in_this_process
 
 from world_modality.encoders.embedded import build_embedded_encoder
 from world_modality.errors import UserError
-from world_modality.rollout import stage
+from world_modality.rollout import setup, stage
 from world_modality.rollout.records import read_records
+from world_modality.rollout.scheduler import Scheduler
 from world_modality.sim.assets import assets_digest
 from world_modality.sim.environment import Environment
 from world_modality.store.progress import Progress
@@ -57,19 +60,13 @@ def tree(tmp_path_factory):
     return root
 
 
-def see_pictures_of(checkpoint, size):
-    """Let a checkpoint be one that was trained on pictures of ``size`` x ``size`` pixels."""
-    config = json.loads((checkpoint / "config.json").read_text())
-    for feature in config["input_features"].values():
-        if feature["type"] == "VISUAL":
-            feature["shape"] = [3, size, size]
-    (checkpoint / "config.json").write_text(json.dumps(config))
-
-
 @pytest.fixture
 def roll(tree, tmp_path, monkeypatch):
     """Run the stage; gives its records without wall time, and what the simulator saw."""
-    monkeypatch.setattr(stage, "Environment", WatchedEnvironment)
+    monkeypatch.setattr(setup, "Environment", WatchedEnvironment)
+    # In this process, one unit after the other, where it can be watched.
+    monkeypatch.setattr(setup, "Scheduler", partial(Scheduler, slots=1))
+    monkeypatch.setattr(setup, "_pool", in_this_process)
 
     def run(trained, memory, states=(30,), name="cell", **simulator):
         WATCHED.clear()
@@ -83,7 +80,15 @@ def roll(tree, tmp_path, monkeypatch):
         }
         sim = SimSpec(**settings | simulator)
         spec = RolloutSpec(
-            sim=sim, task=0, memory=memory, init_states=states, repeats=1, n_action_steps=6, num_steps=2, horizon=14
+            sim=sim,
+            task=0,
+            memory=memory,
+            init_states=states,
+            repeats=1,
+            n_action_steps=6,
+            num_steps=2,
+            horizon=14,
+            batch=2,
         )
         inputs: dict[str, tuple[Path, ...]] = {"checkpoint": (tree / "train" / trained / "artifact",)}
         if memory == "pred":

@@ -339,3 +339,46 @@ print(len(graph.stages), sorted(heavy & sys.modules.keys()))
 """
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert output.strip() == f"{len(graph_of(tmp_path).stages)} []"
+
+
+def test_every_suite_has_its_own_cells_and_shares_the_trainings(tmp_path: Path) -> None:
+    scripted = SMALL_STUDY[SMALL_STUDY.index("data:") : SMALL_STUDY.index("encoder:")]
+    hub = edited(
+        ("{assets: embedded", "{assets: hub"),
+        (scripted, f"data: {{source: hub, repo_id: a/b, revision: {'a' * 40}}}\n"),
+    )
+    one = graph_of(tmp_path, hub)
+    graph = graph_of(tmp_path, hub.replace("suite: libero_spatial", "suite: [libero_spatial, libero_10]"))
+    cells = {request.label for request in graph.of("rollout")}
+    assert len(cells) == 2 * len(list(one.of("rollout")))
+    assert {"rollout E0/0 libero_10 task 1", "rollout E2-zero/1 libero_spatial task 0"} <= cells
+    assert "rollouts/E0/seed0/libero_10/task1" in graph.names
+    assert len(list(graph.of("train"))) == len(list(one.of("train")))
+    spec = graph.report.spec
+    assert isinstance(spec, ReportSpec)
+    assert {(cell.suite, cell.task) for cell in spec.cells} == {
+        (suite, task) for suite in ("libero_spatial", "libero_10") for task in TASKS
+    }
+    horizons = {request.spec.sim.suite: request.spec.horizon for request in graph.of("rollout")}
+    assert set(horizons.values()) == {220}
+
+
+def test_films_are_made_of_every_cell_and_compared_with_the_headlines_other_arm(tmp_path: Path) -> None:
+    plain = graph_of(tmp_path, SMALL_STUDY)
+    assert not list(plain.of("films"))
+    graph = graph_of(tmp_path, SMALL_STUDY + "  films: {failures: 2, discordant: 1}\n")
+    films = {request.label: request for request in graph.of("films")}
+    assert len(films) == len(COLUMNS) * len(SEEDS) * len(TASKS)
+    assert made_anew(plain, graph) == REPORT | {
+        f"films/{c}/seed{s}/task{t}" for c in COLUMNS for s in SEEDS for t in TASKS
+    }
+
+    def read(label: str, role: str) -> list[str]:
+        return [graph.stages[each.key].label for each in films[label].inputs if each.role == role]
+
+    assert read("films E2/0 task 1", "records") == ["rollout E2/0 task 1"]
+    assert read("films E2/0 task 1", "others") == ["rollout E0/0 task 1"]
+    assert read("films E0/1 task 0", "others") == ["rollout E1/1 task 0"]
+    assert read("films E2-zero/1 task 0", "others") == ["rollout E2/1 task 0"]
+    assert read("films E2/0 task 1", "encoder") == ["encoder"]
+    assert read("films E2-zero/0 task 1", "encoder") == []

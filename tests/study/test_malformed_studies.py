@@ -123,6 +123,24 @@ CASES = {
         "study.yaml:2: suite: 'libero_spacial' is not allowed; choose one of libero_spatial, libero_object, "
         "libero_goal, libero_10, libero_90",
     ),
+    "unknown suite among several": (
+        ("suite: libero_spatial", "suite: [libero_spatial, libero]"),
+        "study.yaml:2: suite: 'libero' is not allowed; choose one of libero_spatial, libero_object, libero_goal, "
+        "libero_10, libero_90",
+    ),
+    "demonstrations of a suite that the expert does not know": (
+        (
+            "suite: libero_spatial\ntasks: [0, 1]\nsimulator: {assets: embedded",
+            "suite: [libero_spatial, libero_goal]\ntasks: [0, 1]\nsimulator: {assets: hub",
+        ),
+        "study.yaml:6: data.source: the scripted expert knows libero_spatial alone, not libero_goal; choose hub or "
+        "folder",
+    ),
+    "no suite": (("suite: libero_spatial", "suite: []"), "study.yaml:2: suite: [] is no suite and no list of suites"),
+    "a suite twice": (
+        ("suite: libero_spatial", "suite: [libero_spatial, libero_spatial]"),
+        "study.yaml:2: suite: names libero_spatial twice",
+    ),
     "assets that are not embedded": (
         ("suite: libero_spatial", "suite: libero_goal"),
         "study.yaml:4: simulator.assets: no assets are embedded for libero_goal, only for libero_spatial; "

@@ -68,8 +68,8 @@ def test_a_round_takes_over_everything_but_the_schedule(tmp_path: Path) -> None:
 
 
 def test_horizon_is_the_suites_unless_given(tmp_path: Path) -> None:
-    assert study_of(tmp_path, SMALL_STUDY).horizon == 220
-    assert study_of(tmp_path, edited((", horizon: 220}", "}"))).horizon == 280
+    assert study_of(tmp_path, SMALL_STUDY).horizon("libero_spatial") == 220
+    assert study_of(tmp_path, edited((", horizon: 220}", "}"))).horizon("libero_spatial") == 280
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ class ToyResults:
                     key = f"key{column}{seed}{task}".lower()
                     folder = self._seal("rollout", key, label, 30.0, [("checkpoint", "train", f"train{arm}{seed}")])
                     (folder / "records.jsonl").write_text("".join(to_line(record) for record in records))
-                    cells.append(ReportCell(column=column, seed=seed, task=task, rollout=key))
+                    cells.append(ReportCell(column=column, seed=seed, suite="libero_spatial", task=task, rollout=key))
                     rollouts.append(folder)
         spec = ReportSpec(
             study="toy",

@@ -3,15 +3,26 @@
 Run as a program it rolls a cell out, slowly enough to be killed in the middle.
 """
 
+import dataclasses
+import io
+import json
 import sys
 import time
+from collections import deque
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 
-from world_modality.rollout.cell import Cell, run_cell
-from world_modality.rollout.records import Journal
+from world_modality.rollout import setup
+from world_modality.rollout.cell import Cell
+from world_modality.rollout.pool import Heard, Pool
+from world_modality.rollout.records import Ledger
+from world_modality.rollout.scheduler import Scheduler
+from world_modality.rollout.units import units_of
+from world_modality.rollout.worker import Worlds, answer
 from world_modality.store.progress import Progress
 from world_modality.study.specs import RolloutSpec, SimSpec
 
@@ -27,14 +38,22 @@ SIM = SimSpec(
 
 def toy_spec(**changes) -> RolloutSpec:
     spec = RolloutSpec(
-        sim=SIM, task=1, memory="disabled", init_states=(7, 3, 5), repeats=2, n_action_steps=3, num_steps=2, horizon=20
+        sim=SIM,
+        task=1,
+        memory="disabled",
+        init_states=(7, 3, 5),
+        repeats=2,
+        n_action_steps=3,
+        num_steps=2,
+        horizon=20,
+        batch=1,
     )
     return spec.model_copy(update=changes)
 
 
 def toy_cell(spec: RolloutSpec, **changes) -> Cell:
     facts = {"checkpoint": "c" * 16, "trained_memory": "disabled", "device": "cpu", "versions": {"toy": "1"}}
-    return Cell(spec, **{**facts, **changes})
+    return Cell(spec.sim, spec.memory, spec.n_action_steps, spec.horizon, **{**facts, **changes})
 
 
 class ToyWorld:
@@ -45,6 +64,11 @@ class ToyWorld:
     def __init__(self, pause: float = 0.0, crashes: list[int] | None = None) -> None:
         self.pause, self.log = pause, []
         self.crashes = crashes if crashes is not None else []  # counts of control steps, one per reset
+
+    @classmethod
+    def opened(cls, task):
+        """As a rollout opens simulators."""
+        return cls()
 
     def init_state_digest(self, init_state: int) -> str:
         return f"{init_state:016x}"
@@ -77,20 +101,79 @@ class ToyWorld:
 
 
 class ToyPlanner:
-    """Steers towards the goal with noise from the seed; keeps the seeds and histories it was given."""
+    """Steers towards the goal with noise from the seed; keeps the questions it was asked, batch by batch."""
 
-    def __init__(self, chunk_size: int = 5) -> None:
-        self.chunk_size, self.seeds, self.histories = chunk_size, [], []
+    def __init__(self, chunk_size: int = 5, batch: int = 1) -> None:
+        self.chunk_size, self.batch, self.looks_back, self.asked = chunk_size, batch, 0, []
 
-    def predict(self, observation, task, seed, world_history=None):
-        self.seeds.append(seed)
-        self.histories.append(world_history)
-        noise = np.random.default_rng(seed).normal(0, 2.0, (self.chunk_size, 7))
-        return (4 * observation.state[:7] + noise).astype(np.float32)
+    @property
+    def questions(self):
+        return [question for batch in self.asked for question in batch]
+
+    def answer(self, questions):
+        assert 1 <= len(questions) <= self.batch
+        self.asked.append(list(questions))
+        return [self.chunk(question) for question in questions]
+
+    def chunk(self, question):
+        noise = np.random.default_rng(question.seed).normal(0, 2.0, (self.chunk_size, 7))
+        return (4 * question.view.state[:7] + noise).astype(np.float32)
+
+
+class InlinePool:
+    """A pool of one process that is this one: carries out a command when it is listened to."""
+
+    def __init__(self, open_world) -> None:
+        self.worlds, self.commands = Worlds(open_world, spare=2), deque()
+
+    def send(self, command) -> None:
+        self.commands.append(command)
+
+    def receive(self, seconds):
+        return [Heard(0, answer(self.worlds, self.commands.popleft()))] if self.commands else []
+
+    workers = 1
+
+    def idle(self):
+        return not self.commands
+
+    def finished(self, slot) -> None:
+        self.over = slot
+
+    def close(self) -> None:
+        for slot in list(self.worlds._used):
+            self.worlds.discard(slot)
+
+
+def in_this_process(sim, states, _workers):
+    """In place of a rollout's pool: its simulators in this process, where they can be watched."""
+    return InlinePool(partial(setup.open_world, sim, states))
+
+
+def open_slow(task):
+    """A simulator that takes its time."""
+    return ToyWorld(0.01)
+
+
+def roll(folder, spec, pool=None, planner=None, new_history=None, slots=1, progress=None, **facts):
+    """The records of a cell, without their wall times, in order; the ledger lies in ``folder``."""
+    ledger = Ledger(folder / "ledger", units_of(spec))
+    progress = progress or Progress("toy", stream=io.StringIO())
+    scheduler = Scheduler(toy_cell(spec, **facts), ledger, planner or ToyPlanner(), new_history, progress, slots)
+    with closing(ledger), closing(pool or InlinePool(lambda _task: ToyWorld())) as simulators:
+        scheduler.run(simulators)
+    ledger.publish(folder / "artifact" / "records.jsonl")
+    return [dataclasses.replace(ledger.done[unit], wall_s=0.0) for unit in units_of(spec)]
 
 
 if __name__ == "__main__":
-    folder, pause = Path(sys.argv[1]), float(sys.argv[2])
-    journal = Journal(folder / "work" / "records.jsonl")
-    run_cell(toy_cell(toy_spec()), journal, lambda: ToyWorld(pause), ToyPlanner(), None, Progress("toy"))
-    journal.publish(folder / "artifact" / "records.jsonl")
+    changes = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in json.loads(sys.argv[2]).items()
+    }
+    roll(
+        Path(sys.argv[1]),
+        toy_spec(**changes),
+        Pool(open_slow, 2, 60.0, "support.toy_world"),
+        ToyPlanner(batch=3),
+        slots=4,
+    )

@@ -66,12 +66,13 @@ def sealed(folder: Path) -> dict[str, bytes]:
 def finished_units(folder: Path) -> dict[tuple[str, int, int, int], float]:
     """Seconds that each whole record's unit took, by (cell, task, init state, repeat); no unit appears twice."""
     units: dict[tuple[str, int, int, int], float] = {}
-    for path in sorted((folder / "results" / "rollout").glob("*/*/records.jsonl")):
+    cells = folder / "results" / "rollout"
+    for path in sorted([*cells.glob("*/work/records/*.jsonl"), *cells.glob("*/artifact/records.jsonl")]):
         for line in path.read_bytes().splitlines(keepends=True):
             if not line.endswith(b"\n"):
                 continue
             record = json.loads(line)
-            key = (path.parent.parent.name, record["task"], record["init_state"], record["repeat"])
+            key = (path.relative_to(cells).parts[0], record["task"], record["init_state"], record["repeat"])
             assert units.get(key, record["wall_s"]) == record["wall_s"], f"unit {key} ran twice"
             units[key] = record["wall_s"]
     return units

@@ -11,7 +11,7 @@ import typer
 
 from world_modality.errors import UserError
 from world_modality.store.layout import PLAN_VARIABLE
-from world_modality.study.specs import Camera
+from world_modality.study.specs import Camera, TrainMode
 
 app = typer.Typer(
     add_completion=False,
@@ -169,6 +169,58 @@ def import_latents(
     clips = Clips(encoder, camera, frames, image_size, dtype)
     check = Check(sample, seed, minimum_cosine, repair_starts)
     print("\n".join(import_latents(file, dataset, output, clips, check)))
+
+
+@app.command()
+def rollout(
+    policy: Annotated[
+        str | None, typer.Option("--policy.path", help="Checkpoint: a folder, hub id or hub id@revision.")
+    ] = None,
+    suite: Annotated[str, typer.Option(help="LIBERO suites, with commas between them.")] = "libero_spatial",
+    tasks: Annotated[str | None, typer.Option(help="Such as 0-4,7; all by default.", show_default=False)] = None,
+    episodes: Annotated[int, typer.Option(min=1, help="Per task.")] = 50,
+    init_states: Annotated[str, typer.Option(help="That episodes start from, in turn.")] = "0-49",
+    output: Annotated[
+        Path | None, typer.Option(help="Folder; below outputs/rollouts by default. Several machines may share it.")
+    ] = None,
+    memory: Annotated[
+        TrainMode | None, typer.Option(help="What the world memory holds; as the checkpoint says by default.")
+    ] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="Folder or hub id; the one that the checkpoint names by default.")
+    ] = None,
+    n_action_steps: Annotated[int | None, typer.Option(min=1, help="Actions executed per look.")] = None,
+    num_steps: Annotated[int | None, typer.Option(min=1, help="Flow integration steps.")] = None,
+    horizon: Annotated[int | None, typer.Option(min=1, help="Control steps; the suite's official by default.")] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Units that the policy answers at once. Part of the result.")] = 4,
+    assets: Annotated[
+        str, typer.Option(help="embedded (libero_spatial alone), hub, hub@REVISION or a folder.")
+    ] = "hub",
+    render: Annotated[Literal["stock", "fast"], typer.Option(help="fast leaves out shadows and the like.")] = "stock",
+    settle_steps: Annotated[int, typer.Option(min=0, help="No-op control steps at the start.")] = 10,
+    films: Annotated[str, typer.Option(help="Units to film, such as first=2,failures=3,discordant=3.")] = "",
+    against: Annotated[Path | None, typer.Option(help="Records that discordant units are found by.")] = None,
+    eval_info: Annotated[
+        Path | None, typer.Option("--import", help="Take over lerobot-eval's eval_info.json instead of rolling out.")
+    ] = None,
+    cores: CoresOption = None,
+) -> None:
+    """Evaluate a LeRobot policy in LIBERO without a study. The same command goes on after a crash."""
+    from world_modality.cli import rollout as command
+
+    if eval_info is not None:
+        target = output or command.default_output(str(eval_info.resolve().parent))
+        records = command.import_records(eval_info, target, policy or "")
+    elif policy is None:
+        raise UserError("name the checkpoint as --policy.path, or lerobot-eval's file as --import")
+    else:
+        from world_modality.rollout.alone import How
+
+        target = output or command.default_output(policy)
+        wanted = command.Wanted(suite, tasks, episodes, init_states, films, against)
+        how = How(policy, memory, encoder, n_action_steps, num_steps, horizon, batch, assets, render, settle_steps)
+        records = command.evaluate_policy(how, wanted, target, cores or os.cpu_count() or 1)
+    print("\n".join(command.result_lines(records, target)))
 
 
 @app.command()

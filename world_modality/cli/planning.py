@@ -40,7 +40,7 @@ def plan_study(path: Path, root: Path, *, lenient: bool = False) -> Planned:
 
 def headline(study: Study, label: str) -> str:
     """The study in one line."""
-    tasks, seeds = len(study.task_numbers), study.training.seeds
+    tasks, seeds = len(study.places), study.training.seeds
     return (
         f"{study.study}: {tasks} task{'s' * (tasks > 1)} of {label}, arms {' '.join(study.arms)}, "
         f"seed{'s' * (len(seeds) > 1)} {' '.join(map(str, seeds))}, "

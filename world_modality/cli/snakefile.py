@@ -62,6 +62,11 @@ def inputs_of(study: Workflow, stage: str) -> Callable[[Any], list[str]]:
     return lambda wildcards: _asked(lambda: study.upstream(stage, wildcards.key))
 
 
+def rollout_cores(study: Workflow, most: int) -> Callable[[Any], int]:
+    """How many cores a rollout is given; its result does not depend on it."""
+    return lambda wildcards: _asked(lambda: study.rollout_cores(wildcards.key, most))
+
+
 def input_of_export(study: Workflow) -> Callable[[Any], list[str]]:
     """The input function of ``embedded_base``: the training that it exports."""
     return lambda _wildcards: _asked(study.pretrained)

@@ -127,7 +127,7 @@ class _Finder:
                 self._fit_pictures(str(folder), folder / "meta" / "info.json")
                 return str(folder), DATASET.digest(folder, self.digests)
             case _:
-                return f"local/{self.file.study.suite}", ""
+                return f"local/{'_'.join(self.file.study.suite)}", ""
 
     def encoder(self) -> tuple[str, str]:
         """Name and revision, as in EncoderSpec."""

@@ -13,18 +13,23 @@ from world_modality.cli.last_study import remember_study
 from world_modality.cli.planning import link_names, plan_study, settle_records
 from world_modality.cli.table import table_lines
 from world_modality.errors import UserError
+from world_modality.rollout.units import units_of
 from world_modality.store.layout import PLAN_VARIABLE, RESULTS, stage_folder
 from world_modality.store.orphans import announce
 from world_modality.store.request import StageRequest
 from world_modality.store.run_lock import hold_until_exit
 from world_modality.study.graph import Graph
 from world_modality.study.plan import read_plan
+from world_modality.study.specs import RolloutSpec
+
+UNITS_PER_CORE = 5  # of a rollout: fewer take less time than a further simulator process needs to start
 
 TARGETS = {
     "data": ("demos", "relabel", "dataset"),
     "latents": ("latents",),
     "train": ("train",),
     "rollouts": ("rollout",),
+    "films": ("films",),
     "report": ("report",),
 }
 
@@ -49,6 +54,12 @@ class Workflow:
         if request is None or request.stage != stage:
             raise UserError(f"{self.graph.study} has no stage {stage} with key {key}; ask for a target such as `all`")
         return [self.done(each.stage, each.key) for each in request.inputs]
+
+    def rollout_cores(self, key: str, most: int) -> int:
+        """Enough that starting up is worth it: a core per ``UNITS_PER_CORE`` units, at most ``most``."""
+        request = self.graph.stages.get(key)
+        units = len(units_of(request.spec)) if request is not None and isinstance(request.spec, RolloutSpec) else 1
+        return max(1, min(most, units // UNITS_PER_CORE))
 
     def target(self, name: str) -> list[str]:
         """All stages that a target builds."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from world_modality.errors import UserError
 from world_modality.policies.config_file import read_config_file
 
 FAMILY = ("smolvla", "smolvla_world")  # flow-matching policies that take their noise as an argument
+MEMORY = "smolvla_world"
 
 
 def load_config(
@@ -21,18 +23,21 @@ def load_config(
 ) -> Any:
     """The checkpoint's LeRobot config with the given overrides; None keeps what the checkpoint says.
 
-    UserError when the folder is no checkpoint of SmolVLA's family or cannot be rolled out in ``memory_mode``.
+    ``num_steps`` is for SmolVLA's family alone. UserError when the folder is no LeRobot checkpoint, or one that cannot
+    be rolled out in ``memory_mode``.
     """
     kind = read_config_file(folder)["type"]
-    if kind not in FAMILY:
-        raise UserError(f"{folder} holds a '{kind}' policy; choose a checkpoint of type {' or '.join(FAMILY)}.")
+    if kind not in PreTrainedConfig.get_known_choices():
+        raise UserError(
+            f"{folder} holds a '{kind}' policy, which neither LeRobot nor a plugin that is installed knows."
+        )
     overrides = {
         "device": device,
-        "num_steps": num_steps,
+        "num_steps": num_steps if kind in FAMILY else None,
         "n_action_steps": n_action_steps,
-        "world_memory_mode_rollout": memory_mode if kind == "smolvla_world" else None,
+        "world_memory_mode_rollout": memory_mode if kind == MEMORY else None,
     }
-    if kind == "smolvla" and memory_mode not in (None, "disabled"):
+    if kind != MEMORY and memory_mode not in (None, "disabled"):
         raise UserError(f"{folder} has no world memory to fill with '{memory_mode}'; roll it out with 'disabled'.")
     flags = [f"--{name}={value}" for name, value in overrides.items() if value is not None]
     return PreTrainedConfig.from_pretrained(folder, cli_overrides=flags)
@@ -44,7 +49,8 @@ def load_model(folder: Path, config: Any) -> Any:
     LeRobot itself loads leniently, so that a renamed module would silently keep its random weights.
     """
     try:
-        with resolved_backbone(config):  # plain SmolVLA does not know the packaged backbones
+        # Plain SmolVLA does not know the packaged backbones.
+        with resolved_backbone(config) if config.type in FAMILY else nullcontext():
             return get_policy_class(config.type).from_pretrained(folder, config=config, strict=True)
     except (RuntimeError, OSError) as error:
         raise UserError(f"the weights in {folder} do not fit its config.json ({error}); train it again.") from error

@@ -60,7 +60,7 @@ def _equal(results: Results, treated: str, control: str) -> Check:
     return Check(name, False, f"{detail} (on CPU this is a bug)")
 
 
-def _course(record: Record) -> tuple[bool, int, int]:
+def _course(record: Record) -> tuple[bool, int | None, int | None]:
     return record.success, record.steps, record.replans
 
 

@@ -42,9 +42,9 @@ def signed(fraction: float) -> str:
 
 def rate_rows(table: Mapping[str, Any]) -> list[list[str]]:
     """A row per task, then all tasks: its name and one cell per column."""
-    cells = {(rate["column"], rate["task"]): rate_text(rate) for rate in table["rates"]}
-    rows = [(task["name"], task["task"]) for task in table["tasks"]] + [(OVERALL, None)]
-    return [[name, *(cells[column["name"], task] for column in table["columns"])] for name, task in rows]
+    cells = {(rate["column"], rate["suite"], rate["task"]): rate_text(rate) for rate in table["rates"]}
+    rows = [(task["name"], task["suite"], task["task"]) for task in table["tasks"]] + [(OVERALL, None, None)]
+    return [[name, *(cells[column["name"], suite, task] for column in table["columns"])] for name, suite, task in rows]
 
 
 def render_table(table: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ CSV_FIELDS = (
     "kind",
     "column",
     "control",
+    "suite",
     "task",
     "successes",
     "units",

@@ -39,10 +39,10 @@ class Panel:
 def rate_panels(table: Mapping[str, Any]) -> list[Panel]:
     """One panel for all tasks and one per task: every column's success rate with its interval."""
     order = {column["name"]: index for index, column in enumerate(table["columns"])}
-    tasks = [(OVERALL, None), *((task["name"], task["task"]) for task in table["tasks"])]
+    places = [(OVERALL, None, None), *((task["name"], task["suite"], task["task"]) for task in table["tasks"])]
     panels = []
-    for title, task in tasks:
-        rates = [rate for rate in table["rates"] if rate["task"] == task]
+    for title, suite, task in places:
+        rates = [rate for rate in table["rates"] if (rate["suite"], rate["task"]) == (suite, task)]
         lines = [_line(rate["column"], rate, f"s{order[rate['column']]}", rate_text(rate)) for rate in rates]
         panels.append(Panel(title, forest(lines, (0, 25, 50, 75, 100), f"Success rate in percent, {title}")))
     return panels

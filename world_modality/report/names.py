@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 
-def short_names(languages: Mapping[int, str], longest: int = 40) -> dict[int, str]:
+def short_names[T](languages: Mapping[T, str], longest: int = 40) -> dict[T, str]:
     """Cut the first words and the last clause (from its "and" on) if all instructions share them.
 
     Args:

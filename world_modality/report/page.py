@@ -10,11 +10,12 @@ from markupsafe import Markup
 
 from world_modality.report.console import column_title, headline, points_text, rate_rows
 from world_modality.report.files import cost_rows, mark_word
+from world_modality.report.films import Film
 from world_modality.report.forest import Panel, difference_panel, rate_panels
 from world_modality.report.offline import offline_rows
 
 
-def to_html(table: Mapping[str, Any], curves: Sequence[Panel], prophets: Sequence[Panel]) -> str:
+def to_html(table: Mapping[str, Any], curves: Sequence[Panel], prophets: Sequence[Panel], films: Sequence[Film]) -> str:
     """The page. Every text of the study is escaped; figures are SVG made here."""
     environment = Environment(
         loader=PackageLoader("world_modality.report", "."),
@@ -33,6 +34,7 @@ def to_html(table: Mapping[str, Any], curves: Sequence[Panel], prophets: Sequenc
         difference=_drawn([difference_panel(table)] if table["differences"] else []),
         curves=_drawn(curves),
         prophets=_drawn(prophets),
+        films=films,
         offline=offline_rows(table["offline"]) if table["offline"] else [],
         costs=cost_rows(table),
         mark_word=mark_word,

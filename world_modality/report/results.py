@@ -11,22 +11,32 @@ from world_modality.errors import UserError
 from world_modality.rollout.records import Record, read_records
 from world_modality.study.specs import ReportCell, ReportSpec
 
+Place = tuple[str, int]
+"""Suite and task."""
+
 
 class Trial(NamedTuple):
     """A unit rolled out by the checkpoint of one training seed: what two columns are paired on."""
 
     seed: int
+    suite: str
     task: int
     init_state: int
     repeat: int
 
     @property
-    def scene(self) -> tuple[int, int]:
-        """Task and initial state: trials of one scene are not independent."""
-        return self.task, self.init_state
+    def place(self) -> Place:
+        """Suite and task."""
+        return self.suite, self.task
+
+    @property
+    def scene(self) -> tuple[str, int, int]:
+        """Suite, task and initial state: trials of one scene are not independent."""
+        return self.suite, self.task, self.init_state
 
     def __str__(self) -> str:
-        return f"seed {self.seed}, task {self.task}, init state {self.init_state}, repeat {self.repeat}"
+        place = f"{self.suite} task {self.task}"
+        return f"seed {self.seed}, {place}, init state {self.init_state}, repeat {self.repeat}"
 
 
 @dataclass(frozen=True)
@@ -42,9 +52,9 @@ class Results:
         return tuple(self.records[self.columns[0]])
 
     @property
-    def tasks(self) -> tuple[int, ...]:
-        """Task numbers, sorted."""
-        return tuple(sorted({trial.task for trial in self.trials}))
+    def places(self) -> tuple[Place, ...]:
+        """Suites and their tasks, sorted."""
+        return tuple(sorted({trial.place for trial in self.trials}))
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -80,13 +90,14 @@ def load_results(spec: ReportSpec, rollouts: Sequence[Path]) -> Results:
 
 
 def _name(cell: ReportCell) -> str:
-    return f"{cell.column}, seed {cell.seed}, task {cell.task}"
+    return f"{cell.column}, seed {cell.seed}, {cell.suite} task {cell.task}"
 
 
 def _add(column: dict[Trial, Record], cell: ReportCell, record: Record) -> None:
-    if record.task != cell.task:
-        raise UserError(f"{_name(cell)}: rollout {cell.rollout} holds a record of task {record.task}; run it again.")
-    trial = Trial(cell.seed, record.task, record.init_state, record.repeat)
+    if (record.suite, record.task) != (cell.suite, cell.task):
+        place = f"{record.suite} task {record.task}"
+        raise UserError(f"{_name(cell)}: rollout {cell.rollout} holds a record of {place}; run it again.")
+    trial = Trial(cell.seed, record.suite, record.task, record.init_state, record.repeat)
     if trial in column:
         raise UserError(f"{cell.column} holds two records of {trial}; name each rollout once in the study.")
     column[trial] = record

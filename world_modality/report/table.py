@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from world_modality.evidence.paired import paired_difference
 from world_modality.evidence.proportions import Interval, wilson
 from world_modality.report.checks import Check, run_checks
 from world_modality.report.names import short_names
-from world_modality.report.results import Results, Trial
+from world_modality.report.results import Place, Results, Trial
 from world_modality.rollout.records import Record
 from world_modality.study.specs import ReportSpec
 
@@ -55,9 +56,7 @@ def _repeated(results: Results) -> bool:
 
 def _units_per_task(results: Results) -> list[int]:
     """The distinct unit counts per task and seed; one number in a balanced study."""
-    counts: dict[tuple[int, int], int] = {}
-    for trial in results.trials:
-        counts[trial.seed, trial.task] = counts.get((trial.seed, trial.task), 0) + 1
+    counts = Counter((trial.seed, trial.place) for trial in results.trials)
     return sorted(set(counts.values()))
 
 
@@ -68,22 +67,33 @@ def _column(name: str, results: Results) -> dict[str, str]:
 
 def _tasks(results: Results) -> list[dict[str, Any]]:
     first = results.records[results.columns[0]]
-    languages = {trial.task: record.language for trial, record in first.items()}
+    languages = {trial.place: record.language for trial, record in first.items()}
     names = short_names(languages)
-    return [{"task": task, "language": languages[task], "name": names[task]} for task in results.tasks]
+    several = len({suite for suite, _ in results.places}) > 1
+    return [
+        {
+            "suite": suite,
+            "task": task,
+            "language": languages[suite, task],
+            "name": f"{suite}: {names[suite, task]}" if several else names[suite, task],
+        }
+        for suite, task in results.places
+    ]
 
 
 def _rates(column: str, results: Results) -> list[dict[str, Any]]:
     """One row per task and, with task None, one over all tasks."""
     records = results.records[column]
-    rows = [_rate(column, task, [r for t, r in records.items() if t.task == task]) for task in results.tasks]
-    return [*rows, _rate(column, None, list(records.values()))]
+    rows = [_rate(column, place, [r for t, r in records.items() if t.place == place]) for place in results.places]
+    return [*rows, _rate(column, (None, None), list(records.values()))]
 
 
-def _rate(column: str, task: int | None, records: Sequence[Record]) -> dict[str, Any]:
+def _rate(column: str, place: Place | tuple[None, None], records: Sequence[Record]) -> dict[str, Any]:
+    suite, task = place
     successes = sum(record.success for record in records)
     interval = wilson(successes, len(records), CONFIDENCE)
-    return {"column": column, "task": task, "successes": successes, "units": len(records), **_limits(interval)}
+    found = {"column": column, "suite": suite, "task": task, "successes": successes, "units": len(records)}
+    return {**found, **_limits(interval)}
 
 
 def _difference(treated: str, control: str, results: Results) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from world_modality.study.specs import Camera
 
 
 class LatentHistory:
-    """The memory's cameras' frames that lie in the next replan's window; nothing else is rendered or encoded.
+    """The memory's cameras' frames that lie in a unit's next replan's window; nothing else is rendered or encoded.
 
     The window ends ``delay`` steps before the replan, or at the episode's first frame.
     """
@@ -22,10 +22,6 @@ class LatentHistory:
         self._encoder = encoder
         self._delay = delay
         self._frames: dict[int, Mapping[Camera, NDArray[np.uint8]]] = {}
-
-    def begin(self) -> None:
-        """Forget the last unit's frames."""
-        self._frames.clear()
 
     def wants(self, step: int, replan_step: int) -> bool:
         """Whether the frame of ``step`` is among the T + m - 1 that a window of ``replan_step`` or later can hold."""

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from world_modality.errors import UserError
+from world_modality.rollout.leases import Leases
 from world_modality.rollout.units import Unit
 from world_modality.store.files import sync_folder, write_atomically
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The outcome of one unit; all but ``attempts``, ``note`` and ``wall_s`` follows from cell, unit and software."""
+    """The outcome of one unit; all but ``attempts``, ``note`` and ``wall_s`` follows from cell, unit and software.
+
+    None and empty texts stand for what an imported record's source does not say.
+    """
 
     suite: str
     assets: str  # where the simulator's assets came from: "embedded", "hub@COMMIT" or a folder's path
@@ -25,20 +30,20 @@ class Record:
     init_state: int
     init_state_digest: str
     repeat: int
-    environment_seed: int
-    flow_seed: int  # of the first replan
+    environment_seed: int | None
+    flow_seed: int | None  # of the first replan
     checkpoint: str  # key of the train stage
     trained_memory: str  # memory mode the checkpoint was trained with
     memory: str  # memory mode it was rolled out with
     success: bool
-    steps: int  # control steps until success, or the horizon
-    episode_return: float  # sum of LIBERO's sparse reward: 1 at success, else 0
-    replans: int
+    steps: int | None  # control steps until success, or the horizon
+    episode_return: float | None  # sum of LIBERO's sparse reward: 1 at success, else 0
+    replans: int | None
     attempts: int  # 1 unless the simulator crashed on the way
     note: str  # why earlier attempts crashed; empty otherwise
     device: str
     versions: Mapping[str, str]
-    wall_s: float  # seconds of the attempt that counted
+    wall_s: float | None  # seconds of the attempt that counted
 
     @property
     def unit(self) -> Unit:
@@ -75,38 +80,81 @@ def _parse(path: Path, lines: Iterable[str]) -> Iterator[Record]:
             ) from None
 
 
-class Journal:
-    """The records of a cell in the making: append-only, fsynced line by line, one per unit."""
+class Ledger:
+    """The records of a cell in the making, in a folder that several processes or machines may share.
 
-    def __init__(self, path: Path) -> None:
-        """Open ``path``, creating it; a last line torn by a crash is cut off, since its unit was never reported."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-        whole = path.read_bytes()
-        keep = whole.rfind(b"\n") + 1
-        if keep < len(whole):
-            with path.open("r+b") as file:
-                file.truncate(keep)
-                os.fsync(file.fileno())
-        sync_folder(path.parent)
-        self._path = path
-        self._done = {record.unit: record for record in _parse(path, whole[:keep].decode().splitlines())}
+    Every owner appends to a file of its own, fsynced line by line, so nobody can damage another's records.
+    """
+
+    def __init__(self, folder: Path, units: Iterable[Unit], leases: Leases | None = None) -> None:
+        """Open ``folder``, creating it, for the given units; records of others are left alone."""
+        folder.mkdir(parents=True, exist_ok=True)
+        sync_folder(folder.parent)
+        self._folder = folder
+        self._units = tuple(sorted(units))
+        self._leases = leases or Leases(folder / "leases")
+        self._own = folder / f"records-{uuid.uuid4().hex[:12]}.jsonl"
+        self._done: dict[Unit, Record] = {}
+        self._read_up_to: dict[Path, int] = {}
+        self.refresh()
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        """All units of the cell, sorted."""
+        return self._units
 
     @property
     def done(self) -> Mapping[Unit, Record]:
-        """Finished units and their records."""
+        """Finished units and their records, as far as they have been read."""
         return self._done
+
+    def refresh(self) -> None:
+        """Read what others have written. A line without its end is still being written, or its writer was killed."""
+        wanted = set(self._units)
+        for path in sorted(self._folder.glob("records-*.jsonl")):
+            start = self._read_up_to.get(path, 0)
+            with path.open("rb") as file:
+                file.seek(start)
+                content = file.read()
+            whole = content[: content.rfind(b"\n") + 1]
+            self._read_up_to[path] = start + len(whole)
+            for record in _parse(path, whole.decode().splitlines()):
+                if record.unit in wanted:
+                    self._done.setdefault(record.unit, record)
+
+    def claim(self) -> Unit | None:
+        """The first unit that nobody has finished or works on, ours from now on; None if there is none at present."""
+        for unit in self._units:
+            if unit not in self._done and not self._leases.holds(unit) and self._leases.claim(unit):
+                self.refresh()  # its last owner may have finished it just before
+                if unit not in self._done:
+                    return unit
+                self._leases.release(unit)
+        return None
 
     def append(self, record: Record) -> None:
         """Write one record through to the disk; ValueError if its unit has one already."""
         if record.unit in self._done:
             raise ValueError(f"{record.unit} has a record already")
-        with self._path.open("ab") as file:
+        new = not self._own.exists()
+        with self._own.open("ab") as file:
             file.write(to_line(record).encode())
             file.flush()
             os.fsync(file.fileno())
+        if new:
+            sync_folder(self._folder)
+        self._read_up_to[self._own] = self._own.stat().st_size
         self._done[record.unit] = record
+        self._leases.release(record.unit)
+
+    def give_up(self, unit: Unit) -> None:
+        """Somebody else may do this unit."""
+        self._leases.release(unit)
+
+    def close(self) -> None:
+        """Let go of every unit."""
+        self._leases.close()
 
     def publish(self, target: Path) -> None:
         """Write all records, sorted by unit, to ``target``; atomic and repeatable."""
-        write_atomically(target, "".join(to_line(self._done[unit]) for unit in sorted(self._done)).encode())
+        write_atomically(target, "".join(to_line(self._done[unit]) for unit in self._units).encode())

@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import closing
 
 import torch
 
 from world_modality.data.hub import ENCODER
-from world_modality.encoders.encoder import load_encoder
-from world_modality.encoders.online import HistoryEncoder
 from world_modality.errors import UserError
 from world_modality.memory.modes import find_mode
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
-from world_modality.rollout.cell import Cell, run_cell
-from world_modality.rollout.history import LatentHistory
-from world_modality.rollout.loop import World
-from world_modality.rollout.records import Journal
-from world_modality.sim.assets import open_assets
-from world_modality.sim.environment import Environment
+from world_modality.rollout.cell import Cell
+from world_modality.rollout.records import Ledger
+from world_modality.rollout.setup import (
+    SOFTWARE,
+    NewHistory,
+    expect_simulators,
+    history_maker,
+    require_picture_size,
+    roll_out,
+)
+from world_modality.rollout.units import units_of
 from world_modality.store.layout import StageFolder
 from world_modality.store.machine import versions
 from world_modality.store.record import read_record
 from world_modality.store.stage import Facts, StageContext
 from world_modality.study.specs import EncoderSpec, RolloutSpec
-
-SOFTWARE = (
-    "lerobot_policy_world_modality",
-    "lerobot",
-    "torch",
-    "transformers",
-    "numpy",
-    "mujoco",
-    "robosuite",
-    "hf-libero",
-)
 
 
 def run(spec: RolloutSpec, context: StageContext) -> Facts:
@@ -43,59 +35,50 @@ def run(spec: RolloutSpec, context: StageContext) -> Facts:
     when the two do not belong together, the simulator would show the policy pictures of another size than it was
     trained on, its assets are not those of the spec, or a unit's simulator crashes time and again.
     """
+    expect_simulators()
+    policy, cell, new_history = prepare(spec, context)
+    with closing(Ledger(context.work / "records", units_of(spec))) as ledger:
+        account = roll_out(cell, ledger, policy, new_history, context.cores, context.progress)
+        ledger.publish(context.artifact / "records.jsonl")
+    successes = sum(record.success for record in ledger.done.values())
+    facts = {"units": len(ledger.done), "successes": successes, "device": cell.device}
+    return {**facts, "last_attempt": account.told(context.cores)}
+
+
+def prepare(spec: RolloutSpec, context: StageContext) -> tuple[ChunkPolicy, Cell, NewHistory | None]:
+    """The policy, what its records have in common, and what makes a unit's window of the encoder, if it reads one."""
     # One thread: how many cores a job was given must not decide how its sums are rounded.
     torch.set_num_threads(1)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     training = context.one("checkpoint")
-    policy = load_policy(training / "pretrained_model", device, spec.memory, spec.num_steps, spec.n_action_steps)
-    _require_picture_size(policy.config, spec.sim.camera_size)
-    cell = Cell(spec, training.parent.name, policy.trained_memory, device, versions(SOFTWARE))
-    journal = Journal(context.work / "records.jsonl")
-    history = _history(spec, context, policy, device)
-    run_cell(cell, journal, lambda: _open_world(spec), policy, history, context.progress)
-    journal.publish(context.artifact / "records.jsonl")
-    successes = sum(record.success for record in journal.done.values())
-    return {"units": len(journal.done), "successes": successes, "device": device}
+    policy = load_policy(
+        training / "pretrained_model", device, spec.memory, spec.num_steps, spec.n_action_steps, spec.batch
+    )
+    require_picture_size(policy.config, spec.sim.camera_size)
+    cell = Cell(
+        spec.sim,
+        spec.memory,
+        spec.n_action_steps,
+        spec.horizon,
+        training.parent.name,
+        policy.trained_memory,
+        device,
+        versions(SOFTWARE),
+    )
+    return policy, cell, _new_history(spec, context, policy, device)
 
 
-def _require_picture_size(config: Any, size: int) -> None:
-    """UserError unless the checkpoint was trained on pictures of ``size`` x ``size`` pixels."""
-    for name, feature in config.image_features.items():
-        height, width = feature.shape[1:]
-        if "empty_camera" not in name and (height, width) != (size, size):
-            raise UserError(
-                f"simulator.camera_size is {size}, but the checkpoint was trained on {name} of {height}x{width} "
-                f"pixels; roll it out at that size, or train it on data of {size}x{size}."
-            )
-
-
-def _open_world(spec: RolloutSpec) -> World:
-    """The simulator; UserError if an initial state of the study does not exist."""
-    world = Environment(spec.sim, spec.task, open_assets(spec.sim))
-    missing = [state for state in spec.init_states if not 0 <= state < world.init_state_count]
-    if missing:
-        raise UserError(
-            f"rollouts.init_states: {spec.sim.suite} task {spec.task} has no initial state {missing[0]}; choose from "
-            f"0 to {world.init_state_count - 1}."
-        )
-    return world
-
-
-def _history(spec: RolloutSpec, context: StageContext, policy: ChunkPolicy, device: str) -> LatentHistory | None:
-    """The encoder's window, for memory modes that read it; zero, random and disabled never encode a frame."""
+def _new_history(spec: RolloutSpec, context: StageContext, policy: ChunkPolicy, device: str) -> NewHistory | None:
+    """What makes a unit's window of the sealed encoder; None for memory modes that never encode a frame."""
     if not find_mode(spec.memory).needs_history:
         return None
     folder = context.one("encoder")
     record = read_record(StageFolder(folder.parent).done)
     if record is None:
         raise UserError(f"{folder.parent} is not a sealed encoder; run the study again, which makes what is missing.")
-    encoder_spec = EncoderSpec.model_validate(record.spec)
-    config = policy.config
-    config.require_encoder(encoder_spec)
-    if config.world_encoder_digest not in ("", ENCODER.digest(folder)):
+    new_history = history_maker(policy.config, spec.memory, EncoderSpec.model_validate(record.spec), folder, device)
+    if policy.config.world_encoder_digest not in ("", ENCODER.digest(folder)):
         raise UserError(
             f"{folder} does not hold the weights of the encoder the checkpoint was trained with; verify it."
         )
-    encoder = HistoryEncoder(load_encoder(encoder_spec, folder, device), config.world_context)
-    delay = find_mode(spec.memory).delay * config.world_horizon
-    return LatentHistory(encoder, config.cameras, delay)
+    return new_history

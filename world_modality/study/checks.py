@@ -67,16 +67,23 @@ def encoder_problems(study: Study, patch: int) -> Iterator[Problem]:
 
 
 def _suite(study: Study) -> Iterator[Problem]:
-    suite = SUITES[study.suite]
-    for position, task in enumerate(() if study.tasks == "all" else study.tasks):
-        if task >= suite.tasks:
-            yield ("tasks", position), f"{study.suite} has no task {task}; choose from 0-{suite.tasks - 1}"
-    if study.simulator.assets == "embedded" and not suite.embedded:
-        with_assets = ", ".join(name for name, other in SUITES.items() if other.embedded)
-        yield (
-            ("simulator", "assets"),
-            f"no assets are embedded for {study.suite}, only for {with_assets}; choose hub or a folder",
-        )
+    twice = next((suite for suite in study.suite if study.suite.count(suite) > 1), None)
+    if twice is not None:
+        yield ("suite",), f"names {twice} twice"
+    for name in dict.fromkeys(study.suite):
+        suite = SUITES[name]
+        for position, task in enumerate(() if study.tasks == "all" else study.tasks):
+            if task >= suite.tasks:
+                yield ("tasks", position), f"{name} has no task {task}; choose from 0-{suite.tasks - 1}"
+        with_assets = ", ".join(other for other, facts in SUITES.items() if facts.embedded)
+        if study.simulator.assets == "embedded" and not suite.embedded:
+            yield (
+                ("simulator", "assets"),
+                f"no assets are embedded for {name}, only for {with_assets}; choose hub or a folder",
+            )
+        if isinstance(study.data, ScriptedData) and not suite.scripted:
+            known = ", ".join(other for other, facts in SUITES.items() if facts.scripted)
+            yield ("data", "source"), f"the scripted expert knows {known} alone, not {name}; choose hub or folder"
 
 
 def _pretrain(study: Study) -> Iterator[Problem]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from world_modality.store.keys import stage_key
@@ -25,9 +25,22 @@ from world_modality.study.slices import (
     world_spec,
 )
 from world_modality.study.sources import Sources
-from world_modality.study.specs import Camera, ReportCell, ReportSpec, Spec, TrainMode, TrainSpec, latents_role
+from world_modality.study.specs import (
+    Camera,
+    FilmsSpec,
+    ReportCell,
+    ReportSpec,
+    Spec,
+    TrainMode,
+    TrainSpec,
+    latents_role,
+)
 from world_modality.study.stages import KINDS
 from world_modality.study.study import ScriptedData, Study
+from world_modality.study.suites import SuiteName
+
+Cell = tuple[str, int, SuiteName, int]
+"""Column, training seed, suite, task: what is rolled out in blocks and counted together."""
 
 
 @dataclass
@@ -88,7 +101,7 @@ class _Builder:
         self.study = study
         self.sources = sources
         self.graph = Graph(study.study)
-        self.sim = sim_spec(study, sources)
+        self.sims = {suite: sim_spec(study, sources, suite) for suite in study.suite}
 
     def build(self) -> Graph:
         start = self._pretrained(
@@ -154,38 +167,44 @@ class _Builder:
         return self.graph.add("dataset", dataset_spec(self.study, self.sources), inputs, "dataset", "dataset")
 
     def _demos(self, data: ScriptedData, episodes: int, number: int, where: str) -> tuple[Input, ...]:
-        tasks = self.study.task_numbers if episodes else ()
         return tuple(
             _read(
                 "demos",
                 self.graph.add(
                     "demos",
-                    demos_spec(data, self.sim, task, episodes, number, self.study.horizon),
+                    demos_spec(data, self.sims[suite], task, episodes, number, self.study.horizon(suite)),
                     (),
-                    f"demos task {task}{_round(where)}",
-                    f"{where}demos/task{task}",
+                    f"demos {self._told(suite)}task {task}{_round(where)}",
+                    f"{where}demos/{self._below(suite)}task{task}",
                 ),
             )
-            for task in tasks
+            for suite, task in (self.study.places if episodes else ())
         )
 
     def _relabel(
         self, data: ScriptedData, episodes: int, number: int, policy: StageRequest, where: str
     ) -> tuple[Input, ...]:
-        tasks = self.study.task_numbers if episodes else ()
         return tuple(
             _read(
                 "relabel",
                 self.graph.add(
                     "relabel",
-                    relabel_spec(data, self.sim, task, episodes, number, self.study.horizon),
+                    relabel_spec(data, self.sims[suite], task, episodes, number, self.study.horizon(suite)),
                     (_read("policy", policy),),
-                    f"relabel task {task}{_round(where)}",
-                    f"{where}relabel/task{task}",
+                    f"relabel {self._told(suite)}task {task}{_round(where)}",
+                    f"{where}relabel/{self._below(suite)}task{task}",
                 ),
             )
-            for task in tasks
+            for suite, task in (self.study.places if episodes else ())
         )
+
+    def _told(self, suite: SuiteName) -> str:
+        """How labels name a suite where there are several."""
+        return f"{suite} " if len(self.study.suite) > 1 else ""
+
+    def _below(self, suite: SuiteName) -> str:
+        """The same for links."""
+        return f"{suite}/" if len(self.study.suite) > 1 else ""
 
     def _memory_inputs(self, dataset: StageRequest, cameras: tuple[Camera, ...]) -> tuple[Input, ...]:
         """What a training with a world memory reads besides policy and data: latents, one stage per camera."""
@@ -205,16 +224,16 @@ class _Builder:
 
     def _report(self, trainings: dict[tuple[str, int], StageRequest]) -> None:
         cells: list[ReportCell] = []
-        rollouts: list[Input] = []
+        rollouts: dict[Cell, list[StageRequest]] = {}
         columns: list[str] = []
         for name, arm in self.study.arms.items():
             modes = {name: arm.rollout or arm.memory} | {f"{name}-{mode}": mode for mode in arm.ablations}
             for column, mode in modes.items():
                 columns.append(column)
                 for seed in self.study.training.seeds:
-                    for task, request in self._cell(column, mode, trainings[name, seed], seed):
-                        cells.append(ReportCell(column=column, seed=seed, task=task, rollout=request.key))
-                        rollouts.append(_read("rollout", request))
+                    for (suite, task), request in self._cell(column, mode, trainings[name, seed], seed):
+                        cells.append(ReportCell(column=column, seed=seed, suite=suite, task=task, rollout=request.key))
+                        rollouts.setdefault((column, seed, suite, task), []).append(request)
         spec = ReportSpec(
             study=self.study.study,
             label=suite_label(self.study, self.sources),
@@ -223,29 +242,50 @@ class _Builder:
             differences=_differences(self.study),
             cells=tuple(cells),
         )
-        inputs = (*rollouts, *(_read("train", training) for training in trainings.values()))
+        inputs = [_read("rollout", request) for requests in rollouts.values() for request in requests]
+        inputs += [_read("train", training) for training in trainings.values()]
+        inputs += self._films(rollouts, spec.differences)
         self.graph.add("report", spec, tuple(inputs), "report", "report")
+
+    def _films(
+        self, rollouts: Mapping[Cell, Sequence[StageRequest]], differences: Sequence[tuple[str, str]]
+    ) -> Iterator[Input]:
+        """The films of every cell, if the study wants any."""
+        wanted = self.study.rollouts.films
+        for (column, seed, suite, task), requests in rollouts.items() if any(wanted.model_dump().values()) else ():
+            others = rollouts[_compared_with(column, differences), seed, suite, task] if wanted.discordant else ()
+            first = requests[0]
+            spec = FilmsSpec(rollout=first.spec, **wanted.model_dump())
+            inputs = (
+                *first.inputs,
+                *(_read("records", request) for request in requests),
+                *(_read("others", request) for request in others),
+            )
+            label = f"films {column}/{seed} {self._told(suite)}task {task}"
+            link = f"films/{column}/seed{seed}/{self._below(suite)}task{task}"
+            yield _read("films", self.graph.add("films", spec, inputs, label, link))
 
     def _cell(
         self, column: str, mode: TrainMode, training: StageRequest, seed: int
-    ) -> Iterator[tuple[int, StageRequest]]:
+    ) -> Iterator[tuple[tuple[SuiteName, int], StageRequest]]:
         """The rollout stages of one checkpoint in one memory mode: each task's blocks of units."""
         inputs = [_read("checkpoint", training)]
         if mode in NEEDS_HISTORY:
             inputs += [each for each in training.inputs if each.role == "encoder"]
         cut = blocks(self.study.rollouts)
-        for task in self.study.task_numbers:
+        for suite, task in self.study.places:
+            horizon = self.study.horizon(suite)
             for number, (states, repeat) in enumerate(cut):
-                spec = rollout_spec(self.study, self.sim, task, mode, states, repeat)
+                spec = rollout_spec(self.study, self.sims[suite], task, horizon, mode, states, repeat)
                 suffix = f" block {number}" if len(cut) > 1 else ""
                 yield (
-                    task,
+                    (suite, task),
                     self.graph.add(
                         "rollout",
                         spec,
                         tuple(inputs),
-                        f"rollout {column}/{seed} task {task}{suffix}",
-                        f"rollouts/{column}/seed{seed}/task{task}{suffix.replace(' ', '-')}",
+                        f"rollout {column}/{seed} {self._told(suite)}task {task}{suffix}",
+                        f"rollouts/{column}/seed{seed}/{self._below(suite)}task{task}{suffix.replace(' ', '-')}",
                     ),
                 )
 
@@ -256,6 +296,12 @@ def _differences(study: Study) -> tuple[tuple[str, str], ...]:
     arms = [(name, baseline) for name in study.arms if name != baseline]
     ablations = [(name, f"{name}-{mode}") for name, arm in study.arms.items() for mode in arm.ablations]
     return (*arms, *ablations)
+
+
+def _compared_with(column: str, differences: Sequence[tuple[str, str]]) -> str:
+    """The column that a column is compared with first; itself if there is none."""
+    pairs = [(treated, control) for treated, control in differences if column in (treated, control)]
+    return next((control if treated == column else treated for treated, control in pairs), column)
 
 
 def _parts(study: Study, sources: Sources) -> tuple[tuple[str, str], ...]:

@@ -20,6 +20,7 @@ from world_modality.study.specs import (
     WorldSpec,
 )
 from world_modality.study.study import Arm, Relabel, Rollouts, Round, ScriptedData, Study, Training
+from world_modality.study.suites import SuiteName
 
 FPS = 10  # nominal rate of data made here, as of the public LIBERO data sets; one frame is one control step
 LR_DECAY = 40  # lr / decay_lr by default, SmolVLA's own ratio
@@ -31,10 +32,10 @@ Block = tuple[tuple[int, ...], int]
 """(initial states, repeat): the units of one rollout stage."""
 
 
-def sim_spec(study: Study, sources: Sources) -> SimSpec:
-    """The simulator, the same for data and rollouts."""
+def sim_spec(study: Study, sources: Sources, suite: SuiteName) -> SimSpec:
+    """A suite's simulator, the same for data and rollouts."""
     return SimSpec(
-        suite=study.suite,
+        suite=suite,
         assets=sources.assets,
         assets_digest=sources.assets_digest,
         camera_size=study.simulator.camera_size,
@@ -161,7 +162,7 @@ def blocks(rollouts: Rollouts) -> tuple[Block, ...]:
 
 
 def rollout_spec(
-    study: Study, sim: SimSpec, task: int, memory: TrainMode, states: tuple[int, ...], repeat: int
+    study: Study, sim: SimSpec, task: int, horizon: int, memory: TrainMode, states: tuple[int, ...], repeat: int
 ) -> RolloutSpec:
     """One block of one rollout cell."""
     return RolloutSpec(
@@ -173,11 +174,12 @@ def rollout_spec(
         first_repeat=repeat,
         n_action_steps=study.rollouts.n_action_steps,
         num_steps=study.rollouts.num_steps,
-        horizon=study.horizon,
+        batch=study.rollouts.batch,
+        horizon=horizon,
     )
 
 
 def suite_label(study: Study, sources: Sources) -> str:
-    """The suite as tables name it; numbers on anything but LIBERO's own assets are marked."""
+    """The suites as tables name them; numbers on anything but LIBERO's own assets are marked."""
     kind = {"embedded": " (embedded assets)"}.get(sources.assets, f" (assets {sources.assets_digest})")
-    return study.suite + ("" if sources.assets.split("@")[0] == "hub" else kind)
+    return " ".join(study.suite) + ("" if sources.assets.split("@")[0] == "hub" else kind)

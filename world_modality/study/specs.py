@@ -206,7 +206,20 @@ class RolloutSpec(Spec):
     n_action_steps: int  # actions executed per replan
     num_steps: int  # flow-matching integration steps
     horizon: int  # control steps before a unit counts as failed
+    batch: int  # rows that the policy always computes: sums over rows of another number are rounded otherwise
     first_repeat: int = 0
+
+
+class FilmsSpec(Spec):
+    """Films of some of a cell's units. Upstream: what its rollouts read, and their records in the role "records".
+
+    Records in the role "others" are those that discordant units are found by.
+    """
+
+    rollout: RolloutSpec  # of the cell's first block
+    first: int  # so many of the first units,
+    failures: int  # of those that failed,
+    discordant: int  # and of those that ended otherwise in the other records
 
 
 class ReportCell(Spec):
@@ -214,6 +227,7 @@ class ReportCell(Spec):
 
     column: str  # "E0", "E2-zero", ...
     seed: int
+    suite: str
     task: int
     rollout: str  # key of the rollout stage
 

@@ -18,7 +18,19 @@ from pydantic import (
 from world_modality.study.modes import NEEDS_PROPHET
 from world_modality.study.specs import Camera, Fusion, TrainMode
 from world_modality.study.suites import SUITES, SuiteName
-from world_modality.study.values import Cameras, HeldOut, InitStates, Modes, Name, Seed, Seeds, Tasks, Text, as_tuple
+from world_modality.study.values import (
+    Cameras,
+    HeldOut,
+    InitStates,
+    Modes,
+    Name,
+    Seed,
+    Seeds,
+    Suites,
+    Tasks,
+    Text,
+    as_tuple,
+)
 
 
 class Part(BaseModel):
@@ -278,6 +290,17 @@ class Arm(Part):
     """Memory modes the checkpoint is rolled out with besides its own: columns such as E2-zero."""
 
 
+class Films(Part):
+    """Units of every column, seed and task that are rolled out once more, to the last bit, and filmed."""
+
+    first: NonNegativeInt = 0
+    """So many of the first units,"""
+    failures: NonNegativeInt = 0
+    """of the first that failed,"""
+    discordant: NonNegativeInt = 0
+    """and of the first that ended otherwise in the column that this one is compared with."""
+
+
 class Rollouts(Part):
     """How every checkpoint is evaluated; the same units in every arm."""
 
@@ -288,8 +311,13 @@ class Rollouts(Part):
     """Flow-matching integration steps."""
     n_action_steps: PositiveInt = 10
     """Actions executed before the policy looks again."""
+    batch: PositiveInt = 4
+    """Rows that the policy computes at once. Part of the results, since sums are rounded in another order for another
+    number; how many simulators run beside it is not."""
     block: PositiveInt = 50
     """Most episodes per job; finished blocks stay valid when ``episodes`` grows."""
+    films: Films = Films()
+    """None by default: films cost a rollout each."""
 
 
 class Study(Part):
@@ -297,9 +325,10 @@ class Study(Part):
 
     study: Name
     """Names the folder of links results/by-name/<study>."""
-    suite: SuiteName
+    suite: Suites
+    """LIBERO's suite, or a list of several."""
     tasks: Tasks
-    """Task numbers of the suite, or all."""
+    """Task numbers, the same of every suite, or all."""
     simulator: Simulator = Simulator()
     data: Data
     encoder: AnyEncoder | None = None
@@ -313,14 +342,17 @@ class Study(Part):
     rollouts: Rollouts
 
     @property
-    def task_numbers(self) -> tuple[int, ...]:
-        """The tasks, ascending."""
-        return tuple(range(SUITES[self.suite].tasks)) if self.tasks == "all" else tuple(sorted(self.tasks))
+    def places(self) -> tuple[tuple[SuiteName, int], ...]:
+        """Every suite's tasks: suites in their order, tasks ascending."""
+        return tuple(
+            (suite, task)
+            for suite in self.suite
+            for task in (range(SUITES[suite].tasks) if self.tasks == "all" else sorted(self.tasks))
+        )
 
-    @property
-    def horizon(self) -> int:
-        """Control steps before an episode counts as failed."""
-        return self.simulator.horizon or SUITES[self.suite].horizon
+    def horizon(self, suite: SuiteName) -> int:
+        """Control steps before an episode of a suite counts as failed."""
+        return self.simulator.horizon or SUITES[suite].horizon
 
     def cameras(self, arm: Arm) -> tuple[Camera, ...]:
         """The cameras whose latents an arm's memory is made of; none without memory."""

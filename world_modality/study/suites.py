@@ -17,10 +17,11 @@ class Suite:
     tasks: int
     horizon: int  # control steps
     embedded: bool  # whether this package holds stand-in assets for it
+    scripted: bool = False  # whether the expert can demonstrate its tasks
 
 
 SUITES: dict[SuiteName, Suite] = {
-    "libero_spatial": Suite(tasks=10, horizon=280, embedded=True),
+    "libero_spatial": Suite(tasks=10, horizon=280, embedded=True, scripted=True),
     "libero_object": Suite(tasks=10, horizon=280, embedded=False),
     "libero_goal": Suite(tasks=10, horizon=300, embedded=False),
     "libero_10": Suite(tasks=10, horizon=520, embedded=False),

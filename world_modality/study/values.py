@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from world_modality.study.specs import Camera, TrainMode
-from world_modality.study.suites import INIT_STATES
+from world_modality.study.suites import INIT_STATES, SUITES, SuiteName
 
 
 def _numbers(value: Any) -> Any:
@@ -47,6 +47,18 @@ def _tasks(value: Any) -> Any:
     if len(set(value)) < len(value):
         raise PydanticCustomError("tasks", "names a task twice")
     return tuple(value)
+
+
+def _suites(value: Any) -> Any:
+    """A suite's name, or a list of names, as a tuple; PydanticCustomError for anything else."""
+    names = as_tuple([value] if isinstance(value, str) else value)
+    if not isinstance(names, tuple) or not names:
+        raise PydanticCustomError("suites", "{given} is no suite and no list of suites", {"given": repr(value)})
+    for name in names:
+        if name not in SUITES:
+            choice = {"given": repr(name), "suites": ", ".join(SUITES)}
+            raise PydanticCustomError("suites", "{given} is not allowed; choose one of {suites}", choice)
+    return names
 
 
 def as_tuple(value: Any) -> Any:
@@ -90,6 +102,18 @@ HeldOut = Annotated[
         le=0.5,
         description="Share of every task's episodes that no arm is trained on, at least one of each task that has two "
         "or more: the Prophet is judged on them. With 0 it is judged on what it was trained on.",
+    ),
+]
+Suites = Annotated[
+    tuple[SuiteName, ...],
+    BeforeValidator(_suites),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": list(SUITES)},
+                {"type": "array", "minItems": 1, "uniqueItems": True, "items": {"enum": list(SUITES)}},
+            ]
+        }
     ),
 ]
 Modes = Annotated[tuple[TrainMode, ...], BeforeValidator(as_tuple)]

@@ -1,0 +1,144 @@
+"""What a command line asks to be rolled out, and LeRobot's results as records."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from world_modality.cli import rollout as command
+from world_modality.cli.main import app
+from world_modality.errors import UserError
+from world_modality.rollout.choice import Choice
+from world_modality.rollout.imported import import_eval_info
+from world_modality.rollout.units import Unit
+from world_modality.sim.tasks import load_task
+
+
+def eval_info(folder, tasks):
+    per_task = [
+        {
+            "task_group": suite,
+            "task_id": task,
+            "metrics": {"successes": successes, "sum_rewards": [], "video_paths": []},
+        }
+        for suite, task, successes in tasks
+    ]
+    path = folder / "eval_info.json"
+    path.write_text(json.dumps({"per_task": per_task, "per_group": {}, "overall": {}}))
+    return path
+
+
+def test_suites_come_in_libero_s_order():
+    assert command.parse_suites("libero_10, libero_spatial") == ("libero_spatial", "libero_10")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("libero", "there is no libero;"), ("", "suite without a name"), ("libero_10,libero_10", "twice")],
+)
+def test_wrong_suites_are_named(text, message):
+    with pytest.raises(UserError, match=message):
+        command.parse_suites(text)
+
+
+def test_numbers_and_ranges():
+    assert command.parse_numbers("7,0-3", "--tasks", 10) == (7, 0, 1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "an empty part"),
+        ("1,", "an empty part"),
+        ("a", "a is no number"),
+        ("3-1", "3-1 must go up"),
+        ("8-10", "0 to 9"),
+    ],
+)
+def test_wrong_numbers_are_named(text, message):
+    with pytest.raises(UserError, match=f"--tasks: .*{message}"):
+        command.parse_numbers(text, "--tasks", 10)
+
+
+def test_a_number_twice_is_refused():
+    with pytest.raises(UserError, match="2 comes twice"):
+        command.parse_numbers("0-3,2", "--tasks", 10)
+
+
+def test_films():
+    assert command.parse_films("") == Choice()
+    assert command.parse_films("first=2, discordant=1") == Choice(first=2, discordant=1)
+    for text in ("first", "last=2", "first=-1", "first=1,first=2", "first=1,"):
+        with pytest.raises(UserError, match="--films"):
+            command.parse_films(text)
+
+
+@pytest.mark.parametrize(
+    ("policy", "name"),
+    [
+        ("runs/e2/checkpoints/last/pretrained_model", "checkpoints_last"),
+        ("lerobot/smolvla_libero@main", "lerobot_smolvla_libero"),
+        ("results/train/0123/artifact/pretrained_model/", "train_0123"),
+        ("./act", "act"),
+    ],
+)
+def test_an_evaluation_that_names_no_folder_goes_by_the_policy(policy, name):
+    assert command.default_output(policy).name == name
+
+
+def test_lerobots_episodes_become_units(tmp_path):
+    successes = [True] * 50 + [False] * 2
+    path = eval_info(tmp_path, [("libero_spatial", 3, successes), ("libero_10", 0, [True])])
+    records = import_eval_info(path, "act")
+    assert [record.suite for record in records] == ["libero_10", *["libero_spatial"] * 52]
+    spatial = {record.unit: record for record in records[1:]}
+    assert not spatial[Unit(3, 0, 1)].success
+    assert not spatial[Unit(3, 1, 1)].success
+    assert spatial[Unit(3, 49, 0)].success
+    task = load_task("libero_spatial", 3)
+    assert spatial[Unit(3, 7, 0)].language == task.language
+    assert spatial[Unit(3, 7, 0)].init_state_digest == task.init_state_digest(7)
+    assert spatial[Unit(3, 7, 0)].steps is None
+
+
+def test_the_command_writes_them_once(tmp_path):
+    path = eval_info(tmp_path, [("libero_spatial", 0, [True, False])])
+    arguments = ["rollout", "--import", str(path), "--output", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0
+    assert "libero_spatial task 0" in result.output
+    assert "1/2" in result.output
+    assert [record.success for record in command.read_all(tmp_path / "out")] == [True, False]
+    again = CliRunner().invoke(app, arguments)
+    assert isinstance(again.exception, UserError)
+    assert "exists already" in str(again.exception)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "message"),
+    [
+        ([("metaworld", 0, [True])], "the suite metaworld"),
+        ([("libero_10", 10, [True])], "no task 10"),
+        ([("libero_10", 0, [1])], "success is 1"),
+        ([("libero_10", 0, [True]), ("libero_10", 0, [True])], "more than once"),
+        ([], "no episodes"),
+    ],
+)
+def test_what_is_no_result_of_libero_is_refused(tmp_path, tasks, message):
+    with pytest.raises(UserError, match=message):
+        import_eval_info(eval_info(tmp_path, tasks), "")
+
+
+def test_another_file_is_refused(tmp_path):
+    for content in ("{", "{}", '{"per_task": 3}', '{"per_task": [{}]}'):
+        (tmp_path / "eval_info.json").write_text(content)
+        with pytest.raises(UserError, match="no eval_info"):
+            import_eval_info(tmp_path / "eval_info.json", "")
+
+
+def test_nothing_to_roll_out_is_said(tmp_path):
+    result = CliRunner().invoke(app, ["rollout"])
+    assert "--policy.path" in str(result.exception)
+    arguments = ["rollout", "--policy.path", "x", "--films", "discordant=1", "--output", str(tmp_path / "out")]
+    assert "needs --against" in str(CliRunner().invoke(app, arguments).exception)
+    assert not (tmp_path / "out").exists()

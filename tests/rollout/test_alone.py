@@ -1,0 +1,110 @@
+"""Evaluations without a study: real simulators, real policies with random weights, a few control steps."""
+
+import dataclasses
+import json
+
+import pytest
+from support.other_policies import SIZE, other_checkpoint
+from support.pictures import see_pictures_of
+from support.tiny_checkpoints import plain_checkpoint, world_checkpoint
+
+from world_modality.errors import UserError
+from world_modality.policies.chunk_policy import load_policy
+from world_modality.rollout.alone import Filming, How, Scenes, evaluate
+from world_modality.rollout.choice import Choice
+from world_modality.rollout.film import film_name
+from world_modality.rollout.records import read_records
+from world_modality.rollout.units import Unit
+
+NO_FILMS = Filming(Choice(), ())
+SCENES = Scenes(("libero_spatial",), (0, 2), 2, (30, 31))
+
+
+def how(policy, **changes):
+    settings = {
+        "policy": str(policy),
+        "memory": None,
+        "encoder": None,
+        "n_action_steps": 4,
+        "num_steps": 1,
+        "horizon": 9,
+        "batch": 2,
+        "assets": "embedded",
+        "render": "fast",
+        "settle_steps": 1,
+    }
+    return How(**settings | changes)
+
+
+def timeless(records):
+    return [dataclasses.replace(record, wall_s=0.0) for record in records]
+
+
+@pytest.fixture(scope="module")
+def policies(tmp_path_factory):
+    root = tmp_path_factory.mktemp("policies")
+    plain = plain_checkpoint(root / "plain")
+    pred = world_checkpoint(root / "pred" / "pretrained_model", plain, "pred")
+    for folder in (plain, pred):
+        see_pictures_of(folder, SIZE)
+    return {"smolvla": plain, "pred": root / "pred", "act": other_checkpoint("act", root / "act")}
+
+
+def test_an_act_policy_and_what_was_rolled_out_is_never_rolled_out_again(policies, tmp_path):
+    act = how(policies["act"])
+    records = evaluate(act, SCENES, tmp_path / "out", 2, NO_FILMS)
+    assert [record.unit for record in records] == [Unit(t, s, 0) for t in (0, 2) for s in (30, 31)]
+    assert {(record.steps, record.replans, record.memory) for record in records} == {(9, 3, "disabled")}
+    assert read_records(tmp_path / "out" / "libero_spatial.jsonl") == records
+    more = dataclasses.replace(SCENES, tasks=(0,), episodes=3)
+    extended = evaluate(act, more, tmp_path / "out", 1, NO_FILMS)
+    assert [record.unit for record in extended] == [Unit(0, 30, 0), Unit(0, 30, 1), Unit(0, 31, 0)]
+    kept = [record for record in extended if record.repeat == 0]
+    assert kept == [record for record in records if record.task == 0]  # with their wall times
+    alone = evaluate(act, dataclasses.replace(SCENES, tasks=(2,)), tmp_path / "alone", 1, NO_FILMS)
+    assert timeless(alone) == timeless(record for record in records if record.task == 2)
+
+
+def test_predicted_memory_finds_its_encoder_and_can_be_filmed(policies, tmp_path):
+    scenes = Scenes(("libero_spatial",), (0,), 1, (30,))
+    (record,) = evaluate(how(policies["pred"]), scenes, tmp_path, 1, Filming(Choice(first=1), ()))
+    assert (record.memory, record.trained_memory, record.steps) == ("pred", "pred", 9)
+    film = tmp_path / "films" / "libero_spatial" / film_name(record)
+    frames = pictures(film)
+    assert len(frames) == record.steps
+    assert frames[0].shape == (SIZE + 44, 2 * SIZE, 3)
+    assert load_policy(policies["pred"] / "pretrained_model").config.world_encoder_source == "embedded"
+
+
+def test_other_settings_in_the_same_folder_are_refused(policies, tmp_path):
+    scenes = Scenes(("libero_spatial",), (0,), 1, (30,))
+    evaluate(how(policies["act"]), scenes, tmp_path, 1, NO_FILMS)
+    before = (tmp_path / "libero_spatial.jsonl").read_bytes()
+    for changes in ({"horizon": 8}, {"render": "stock"}, {"batch": 1}, {"n_action_steps": 3}):
+        with pytest.raises(UserError, match=rf"whose {next(iter(changes))} is .* choose another --output"):
+            evaluate(how(policies["act"], **changes), scenes, tmp_path, 1, NO_FILMS)
+    with pytest.raises(UserError, match="whose policy is"):
+        evaluate(how(policies["smolvla"]), scenes, tmp_path, 1, NO_FILMS)
+    assert (tmp_path / "libero_spatial.jsonl").read_bytes() == before
+
+
+def test_tasks_that_a_suite_lacks_are_refused_before_anything_is_loaded(tmp_path):
+    scenes = Scenes(("libero_spatial", "libero_90"), (0, 40), 1, (30,))
+    with pytest.raises(UserError, match="libero_spatial has no task 40"):
+        evaluate(how(tmp_path / "nothing"), scenes, tmp_path / "out", 1, NO_FILMS)
+
+
+def test_a_checkpoint_that_does_not_know_its_encoder_says_so(policies, tmp_path):
+    folder = tmp_path / "pred"
+    world_checkpoint(folder, policies["smolvla"], "pred")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"world_encoder_kind": ""}))
+    with pytest.raises(UserError, match="does not say which encoder"):
+        evaluate(how(folder), SCENES, tmp_path / "out", 1, NO_FILMS)
+
+
+def pictures(path):
+    import av
+
+    with av.open(path) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]

@@ -1,0 +1,27 @@
+from support.toy_records import record
+
+from world_modality.rollout.choice import Choice
+
+RECORDS = [record(state, success) for state, success in enumerate([True, False, True, False, False])]
+OTHERS = [record(state, success) for state, success in enumerate([False, False, True, True])]
+
+
+def states(choice, others=()):
+    return [each.init_state for each in choice.of(RECORDS, others)]
+
+
+def test_each_sort_gives_its_earliest_units():
+    assert states(Choice()) == []
+    assert states(Choice(first=2)) == [0, 1]
+    assert states(Choice(failures=2)) == [1, 3]
+    assert states(Choice(discordant=9), OTHERS) == [0, 3]
+    assert states(Choice(discordant=1), OTHERS) == [0]
+
+
+def test_no_unit_is_chosen_twice_and_the_order_stays():
+    assert states(Choice(first=1, failures=2, discordant=2), OTHERS) == [0, 1, 3]
+
+
+def test_units_of_another_suite_are_other_units():
+    others = [record(0, False, suite="libero_10")]
+    assert states(Choice(discordant=5), others) == []

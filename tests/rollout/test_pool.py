@@ -1,0 +1,68 @@
+"""Simulator processes that die, hang and are replaced."""
+
+import dataclasses
+import os
+import time
+from pathlib import Path
+
+import pytest
+from support.toy_world import ToyPlanner, ToyWorld, roll, toy_spec
+
+from world_modality.errors import UserError
+from world_modality.rollout.pool import Pool
+
+PRELOAD = "world_modality.rollout.scheduler"
+
+
+class Once:
+    """Opens simulators of which one misbehaves at its third control step, the first that finds ``marker`` absent."""
+
+    def __init__(self, marker: Path, how: str) -> None:
+        self.marker, self.how = marker, how
+
+    def __call__(self, task):
+        return Misbehaving(self.marker, self.how)
+
+
+class Misbehaving(ToyWorld):
+    def __init__(self, marker, how):
+        super().__init__()
+        self.marker, self.how = marker, how
+
+    def step(self, action):
+        if self.steps == 2 and (self.how.startswith("always") or self.first()):
+            if self.how.endswith("aborts"):
+                os.abort()
+            time.sleep(600)
+        return super().step(action)
+
+    def first(self):
+        try:
+            self.marker.touch(exist_ok=False)  # one process alone
+        except FileExistsError:
+            return False
+        return True
+
+
+@pytest.mark.parametrize("how", ["aborts", "hangs"])
+def test_a_unit_whose_simulator_dies_or_hangs_runs_again(tmp_path, how):
+    pool = Pool(Once(tmp_path / "marker", how), 2, 2.0, PRELOAD)
+    records = roll(tmp_path / "many", toy_spec(), pool, ToyPlanner(batch=2), slots=4)
+    assert sorted(record.attempts for record in records) == [1, 1, 1, 1, 1, 2]
+    (note,) = (record.note for record in records if record.note)
+    assert ("exit code -6" if how == "aborts" else "no sign for") in note
+    clean = roll(tmp_path / "clean", toy_spec())
+    assert [dataclasses.replace(record, attempts=1, note="") for record in records] == clean
+
+
+def test_a_unit_that_always_aborts_is_named_and_its_neighbours_are_not_blamed(tmp_path):
+    pool = Pool(Once(tmp_path / "marker", "always aborts"), 1, 60.0, PRELOAD)
+    with pytest.raises(UserError, match="crashed 3 times on toy_suite task 1, init state 3, repeat 0"):
+        roll(tmp_path, toy_spec(), pool, ToyPlanner(batch=3), slots=3)
+
+
+def test_no_simulator_process_outlives_the_pool(tmp_path):
+    pool = Pool(ToyWorld.opened, 2, 60.0, PRELOAD)
+    processes = [each.process for each in pool._processes]
+    roll(tmp_path, toy_spec(), pool, slots=2)
+    assert not any(process.is_alive() for process in processes)

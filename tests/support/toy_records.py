@@ -1,0 +1,32 @@
+"""Records of made-up units."""
+
+from world_modality.rollout.records import Record
+
+
+def record(init_state: int, success: bool, task: int = 0, repeat: int = 0, **changes) -> Record:
+    """A record in which all that is not given is always the same."""
+    fields = {
+        "suite": "libero_spatial",
+        "assets": "embedded",
+        "assets_digest": "0" * 16,
+        "task": task,
+        "language": "put the bowl on the plate",
+        "init_state": init_state,
+        "init_state_digest": f"{init_state:016x}",
+        "repeat": repeat,
+        "environment_seed": 1,
+        "flow_seed": 2,
+        "checkpoint": "c" * 16,
+        "trained_memory": "disabled",
+        "memory": "disabled",
+        "success": success,
+        "steps": 10,
+        "episode_return": float(success),
+        "replans": 2,
+        "attempts": 1,
+        "note": "",
+        "device": "cpu",
+        "versions": {},
+        "wall_s": 0.0,
+    }
+    return Record(**fields | changes)

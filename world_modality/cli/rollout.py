@@ -1,0 +1,138 @@
+"""`wm rollout`: LIBERO evaluations of any LeRobot policy, without a study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from world_modality.errors import UserError
+from world_modality.evidence.proportions import wilson
+from world_modality.rollout.choice import Choice
+from world_modality.rollout.records import Record, read_records, to_line
+from world_modality.store.files import write_atomically
+from world_modality.study.suites import INIT_STATES, SUITES, SuiteName
+
+if TYPE_CHECKING:  # torch is imported when there is something to roll out
+    from world_modality.rollout.alone import How
+
+OUTPUTS = Path("outputs") / "rollouts"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a command line asks to be rolled out, as it was written."""
+
+    suite: str
+    tasks: str | None
+    episodes: int
+    init_states: str
+    films: str
+    against: Path | None
+
+
+def evaluate_policy(how: How, wanted: Wanted, output: Path, cores: int) -> tuple[Record, ...]:
+    """The records of what is wanted, rolled out as far as ``output`` lacks them; UserError as ``evaluate``."""
+    from world_modality.rollout.alone import Filming, Scenes, evaluate
+
+    suites = parse_suites(wanted.suite)
+    most = max(SUITES[suite].tasks for suite in suites)
+    tasks = None if wanted.tasks is None else parse_numbers(wanted.tasks, "--tasks", most)
+    states = parse_numbers(wanted.init_states, "--init-states", INIT_STATES)
+    choice = parse_films(wanted.films)
+    if choice.discordant and wanted.against is None:
+        raise UserError("--films discordant=N needs --against: the records that units are compared with")
+    others = () if wanted.against is None else read_all(wanted.against)
+    scenes = Scenes(suites, tasks, wanted.episodes, states)
+    return evaluate(how, scenes, output, cores, Filming(choice, others))
+
+
+def parse_suites(text: str) -> tuple[SuiteName, ...]:
+    """``libero_spatial,libero_10`` as suites; UserError names one that does not exist or comes twice."""
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in SUITES:
+            raise UserError(f"--suite: there is no {name or 'suite without a name'}; choose from {', '.join(SUITES)}")
+        if names.count(name) > 1:
+            raise UserError(f"--suite: {name} comes twice")
+    return tuple(suite for suite in SUITES if suite in names)
+
+
+def parse_numbers(text: str, option: str, below: int) -> tuple[int, ...]:
+    """``0-4,7`` as numbers in that order; UserError unless each is one of 0 to ``below - 1`` and comes once."""
+    found: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise UserError(f"{option}: {part.strip() or 'an empty part'} is no number or range like 0-4")
+        numbers = range(int(first), int(last or first) + 1)
+        if not numbers or numbers[-1] >= below:
+            raise UserError(f"{option}: {part.strip()} must go up and lie in 0 to {below - 1}")
+        found += numbers
+    twice = next((number for number in found if found.count(number) > 1), None)
+    if twice is not None:
+        raise UserError(f"{option}: {twice} comes twice")
+    return tuple(found)
+
+
+def parse_films(text: str) -> Choice:
+    """``first=2,failures=3`` as a choice; UserError if that is no such list."""
+    names = [field.name for field in fields(Choice)]
+    found: dict[str, int] = {}
+    for part in text.split(",") if text else ():
+        name, _, count = part.strip().partition("=")
+        if name not in names or not count.isdecimal() or name in found:
+            raise UserError(f"--films: {part.strip() or 'an empty part'} is none of {'=N, '.join(names)}=N, each once")
+        found[name] = int(count)
+    return Choice(**found)
+
+
+def read_all(path: Path) -> tuple[Record, ...]:
+    """The records of one file, or of every suite's file in an evaluation's folder; UserError if there is none."""
+    files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
+    if not files or not all(file.is_file() for file in files):
+        raise UserError(f"{path} holds no records: name the folder of an evaluation, or a file of records")
+    return tuple(record for file in files for record in read_records(file))
+
+
+def default_output(policy: str) -> Path:
+    """Where an evaluation goes that names no folder: below ``outputs/rollouts``, by the policy's name."""
+    words = policy.partition("@")[0].rstrip("/").split("/")
+    own = [word for word in words if word not in ("", ".", "..", "pretrained_model", "artifact")]
+    return OUTPUTS / "_".join(own[-2:] or ["policy"])
+
+
+def import_records(path: Path, output: Path, checkpoint: str) -> tuple[Record, ...]:
+    """Write LeRobot's ``eval_info.json`` as records, ``<output>/<suite>.jsonl``; UserError if one is there already."""
+    from world_modality.rollout.imported import import_eval_info
+
+    records = import_eval_info(path, checkpoint)
+    suites = {record.suite for record in records}
+    for suite in suites:
+        if (output / f"{suite}.jsonl").exists():
+            raise UserError(f"{output / f'{suite}.jsonl'} exists already: name another --output")
+    output.mkdir(parents=True, exist_ok=True)
+    for suite in suites:
+        lines = "".join(to_line(record) for record in records if record.suite == suite)
+        write_atomically(output / f"{suite}.jsonl", lines.encode())
+    return records
+
+
+def result_lines(records: Sequence[Record], output: Path) -> list[str]:
+    """A line per task and suite: successes, units and Wilson's interval in percent; then where the records are."""
+    lines: list[str] = []
+    for suite in dict.fromkeys(record.suite for record in records):
+        own = [record for record in records if record.suite == suite]
+        for task in sorted({record.task for record in own}):
+            units = [record for record in own if record.task == task]
+            lines.append(f"{suite} task {task:<3} {_rate(units)}  {units[0].language}")
+        lines.append(f"{suite} all      {_rate(own)}")
+    files = ", ".join(f"{suite}.jsonl" for suite in dict.fromkeys(record.suite for record in records))
+    return [*lines, f"records      {output}/{files}"]
+
+
+def _rate(records: Sequence[Record]) -> str:
+    successes = sum(record.success for record in records)
+    rate = wilson(successes, len(records))
+    return f"{successes:>4}/{len(records):<4} {rate.estimate:>4.0%} [{100 * rate.low:.0f}, {100 * rate.high:.0f}]"

@@ -1,0 +1,229 @@
+"""LIBERO evaluations of any LeRobot policy without a study: the same units, seeds and records, shared and resumable."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from world_modality.data.hub import ENCODER, POLICY
+from world_modality.encoders.embedded import build_embedded_encoder
+from world_modality.errors import UserError
+from world_modality.memory.modes import find_mode
+from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
+from world_modality.rollout.cell import Cell
+from world_modality.rollout.choice import Choice
+from world_modality.rollout.film import film
+from world_modality.rollout.records import Ledger, Record
+from world_modality.rollout.setup import (
+    SOFTWARE,
+    NewHistory,
+    expect_simulators,
+    history_maker,
+    require_picture_size,
+    roll_out,
+)
+from world_modality.rollout.units import Unit
+from world_modality.sim.assets import assets_digest, pin_assets
+from world_modality.store.files import new_folder, write_json
+from world_modality.store.hub import fetch, find_folder
+from world_modality.store.lock import exclusive
+from world_modality.store.machine import versions
+from world_modality.store.progress import Progress
+from world_modality.study.specs import SimSpec, TrainMode
+from world_modality.study.suites import SUITES, SuiteName
+
+NOTE = "evaluation.json"
+SPENT = "spent.json"  # what took how long, of whoever finished last
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """What is rolled out: more of it can be asked for later, and nothing is rolled out twice."""
+
+    suites: tuple[SuiteName, ...]
+    tasks: tuple[int, ...] | None  # of every suite; None for all
+    episodes: int  # per task
+    init_states: tuple[int, ...]
+
+    def tasks_of(self, suite: SuiteName) -> tuple[int, ...]:
+        """The tasks of one suite; UserError if one of them does not exist."""
+        count = SUITES[suite].tasks
+        wrong = [task for task in self.tasks or () if not 0 <= task < count]
+        if wrong:
+            raise UserError(f"--tasks: {suite} has no task {wrong[0]}; choose from 0 to {count - 1}")
+        return tuple(range(count)) if self.tasks is None else self.tasks
+
+    def units_of(self, suite: SuiteName) -> tuple[Unit, ...]:
+        """Episode e of a task starts from initial state ``e`` modulo their number; then states are repeated."""
+        states = self.init_states
+        return tuple(
+            Unit(task, states[episode % len(states)], episode // len(states))
+            for task in self.tasks_of(suite)
+            for episode in range(self.episodes)
+        )
+
+
+@dataclass(frozen=True)
+class How:
+    """How units are rolled out: an evaluation of other settings is another evaluation."""
+
+    policy: str  # folder, hub id or hub id@revision
+    memory: TrainMode | None  # None: what the checkpoint says
+    encoder: str | None  # folder or hub id; None: the one that the checkpoint names
+    n_action_steps: int | None  # None: the checkpoint's
+    num_steps: int | None  # None: the checkpoint's
+    horizon: int | None  # control steps; None: the suite's official number
+    batch: int
+    assets: str
+    render: str
+    settle_steps: int
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A policy ready to be rolled out, and what its records say of it."""
+
+    policy: ChunkPolicy
+    digest: str
+    memory: TrainMode
+    new_history: NewHistory | None
+    device: str
+
+
+@dataclass(frozen=True)
+class Filming:
+    """Which units are filmed, and the records that discordant ones are found by."""
+
+    choice: Choice
+    others: tuple[Record, ...]
+
+
+def evaluate(how: How, scenes: Scenes, output: Path, cores: int, filming: Filming) -> tuple[Record, ...]:
+    """Roll out what ``output`` lacks, together with whoever else works in that folder; all records.
+
+    ``<output>/<suite>.jsonl`` holds a suite's records when all of its units have one, ``<output>/films`` the films.
+
+    Raises:
+        UserError: the policy cannot be used, ``output`` holds an evaluation with other settings, or as ``roll_out``.
+    """
+    torch.set_num_threads(1)  # how many cores there are must not decide how sums are rounded
+    units = {suite: scenes.units_of(suite) for suite in scenes.suites}
+    expect_simulators()
+    loaded = _load(how, output)
+    cells = {suite: _cell(how, loaded, suite) for suite in scenes.suites}
+    for cell in cells.values():
+        _settle(output, cell, how.batch, loaded.policy.config)
+    records: list[Record] = []
+    for suite, cell in cells.items():
+        with closing(Ledger(output / suite, units[suite])) as ledger:
+            account = roll_out(cell, ledger, loaded.policy, loaded.new_history, cores, Progress(suite))
+            write_json(output / suite / SPENT, account.told(cores))
+            ledger.publish(output / f"{suite}.jsonl")
+            own = [ledger.done[unit] for unit in ledger.units]
+        for record in filming.choice.of(own, filming.others):
+            film(record, cell, loaded.policy, loaded.new_history, output / "films" / suite)
+        records += own
+    return tuple(records)
+
+
+def _load(how: How, output: Path) -> Loaded:
+    folder, _ = find_folder(how.policy, patterns=POLICY.patterns)
+    inner = folder / "pretrained_model"
+    folder = inner if inner.is_dir() and not (folder / "config.json").is_file() else folder
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    policy = load_policy(folder, device, how.memory, how.num_steps, how.n_action_steps, how.batch)
+    mode = getattr(policy.config, "rollout_mode", None)
+    memory: TrainMode = "disabled" if mode is None else mode.name
+    new_history = _new_history(how, policy, memory, output, device) if find_mode(memory).needs_history else None
+    return Loaded(policy, POLICY.digest(folder), memory, new_history, device)
+
+
+def _cell(how: How, loaded: Loaded, suite: SuiteName) -> Cell:
+    config = loaded.policy.config
+    sizes = {feature.shape[-1] for name, feature in config.image_features.items() if "empty_camera" not in name}
+    size = max(sizes)
+    require_picture_size(config, size)
+    assets = pin_assets(how.assets)
+    sim = SimSpec(
+        suite=suite,
+        assets=assets,
+        assets_digest=assets_digest(assets),
+        camera_size=size,
+        render=how.render,
+        settle_steps=how.settle_steps,
+    )
+    return Cell(
+        sim,
+        loaded.memory,
+        how.n_action_steps or int(config.n_action_steps),
+        how.horizon or SUITES[suite].horizon,
+        loaded.digest,
+        loaded.policy.trained_memory,
+        loaded.device,
+        versions(SOFTWARE),
+    )
+
+
+def _settle(output: Path, cell: Cell, batch: int, config: Any) -> None:
+    """Note what the records of a suite come from; UserError if those that are there come from something else."""
+    wanted: dict[str, Any] = {
+        **cell.sim.model_dump(mode="json"),
+        "policy": cell.checkpoint,
+        "memory": cell.memory,
+        "n_action_steps": cell.n_action_steps,
+        "num_steps": getattr(config, "num_steps", None),
+        "horizon": cell.horizon,
+        "batch": batch,
+        "device": cell.device,
+        "versions": dict(cell.versions),
+    }
+    folder = output / cell.sim.suite
+    folder.mkdir(parents=True, exist_ok=True)
+    with exclusive(folder / "settle.lock", lambda: None):
+        note = folder / NOTE
+        if not note.is_file():
+            write_json(note, wanted)
+            return
+        found = json.loads(note.read_text())
+    other = [name for name in wanted if found.get(name) != wanted[name]]
+    if other:
+        raise UserError(
+            f"{folder} holds an evaluation whose {other[0]} is {found.get(other[0])}, not {wanted[other[0]]}: "
+            "choose another --output, or the same settings"
+        )
+
+
+def _new_history(how: How, policy: ChunkPolicy, memory: TrainMode, output: Path, device: str) -> NewHistory:
+    """The encoder that the checkpoint's latents came from, wherever it is."""
+    spec = policy.encoder_spec
+    if spec is None:
+        raise UserError(
+            f"{how.policy} does not say which encoder its latents came from: convert it anew with --encoder, or roll "
+            "it out with --memory zero"
+        )
+    if how.encoder is not None:
+        folder, _ = find_folder(how.encoder, patterns=ENCODER.patterns)
+    elif spec.source == "hub":
+        folder = fetch(spec.name, spec.revision, patterns=ENCODER.patterns, instead="give its folder as --encoder")
+    elif spec.source == "folder":
+        folder = Path(spec.name)
+    else:
+        folder = output / "encoder"
+        _build_once(spec, folder)
+    made = history_maker(policy.config, memory, spec, folder, device)
+    if policy.config.world_encoder_digest not in ("", ENCODER.digest(folder)):
+        raise UserError(f"{folder} does not hold the weights of the encoder the checkpoint was trained with")
+    return made
+
+
+def _build_once(spec: Any, folder: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with exclusive(folder.with_suffix(".lock"), lambda: None):
+        if not folder.is_dir():
+            with new_folder(folder) as draft:
+                build_embedded_encoder(spec, draft)

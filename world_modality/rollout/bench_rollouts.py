@@ -1,0 +1,208 @@
+"""LeRobot's evaluator against ours: ``python -m world_modality.rollout.bench_rollouts``.
+
+Both evaluate the same checkpoint on the same tasks and initial states, as whole commands in processes of their own, one
+after the other in every round. Figures, not a test: it always ends with status 0 unless a command fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from world_modality.cli.rollout import parse_numbers
+from world_modality.errors import UserError
+from world_modality.rollout.alone import SPENT
+from world_modality.sim.libero_config import ASSETS_VARIABLE
+from world_modality.store.layout import RESULTS, names_folder
+from world_modality.store.machine import machine, versions
+from world_modality.study.load import load_study
+from world_modality.study.study import Study
+from world_modality.study.suites import SUITES, SuiteName
+
+STOCK = "lerobot-eval"
+OURS = {"ours, same pixels": "stock", "ours, fast render": "fast"}
+TARGETS = {"ours, same pixels": "target >= 5", "ours, fast render": "target >= 8"}
+
+
+@dataclass(frozen=True)
+class Work:
+    """What every evaluator does in a round."""
+
+    checkpoint: Path
+    study: Study
+    tasks: tuple[int, ...]
+    episodes: int  # per task
+    assets: str
+    stock_batch: int
+    cores: int
+
+    @property
+    def suite(self) -> SuiteName:
+        """The study's first."""
+        return self.study.suite[0]
+
+    @property
+    def count(self) -> int:
+        """Episodes of a round."""
+        return len(self.tasks) * self.episodes
+
+
+@dataclass(frozen=True)
+class Timed:
+    """One command."""
+
+    seconds: float  # from its start to its end
+    working: float  # without starting up: what it says itself
+    successes: int
+    spent: str  # where the processor's time went, if it says so
+
+
+def stock_command(work: Work, output: Path) -> list[str]:
+    """LeRobot's, with its asynchronous environments and the horizon of the study."""
+    size = work.study.simulator.camera_size
+    flags = {
+        "policy.path": work.checkpoint,
+        "policy.n_action_steps": work.study.rollouts.n_action_steps,
+        "policy.num_steps": work.study.rollouts.num_steps,
+        "env.type": "libero",
+        "env.task": work.suite,
+        "env.task_ids": list(work.tasks),
+        "env.episode_length": work.study.horizon(work.suite),
+        "env.observation_height": size,
+        "env.observation_width": size,
+        "eval.batch_size": work.stock_batch,
+        "eval.n_episodes": work.episodes,
+        "output_dir": output,
+    }
+    main = "from world_modality.cli.lerobot_scripts import eval_main; eval_main()"
+    return [sys.executable, "-c", main, *(f"--{name}={value}" for name, value in flags.items())]
+
+
+def our_command(work: Work, output: Path, render: str) -> list[str]:
+    """``wm rollout``."""
+    flags = {
+        "policy.path": work.checkpoint,
+        "suite": work.suite,
+        "tasks": ",".join(map(str, work.tasks)),
+        "episodes": work.episodes,
+        "output": output,
+        "n-action-steps": work.study.rollouts.n_action_steps,
+        "num-steps": work.study.rollouts.num_steps,
+        "batch": work.study.rollouts.batch,
+        "horizon": work.study.horizon(work.suite),
+        "assets": work.assets,
+        "render": render,
+        "settle-steps": 10,
+        "cores": work.cores,
+    }
+    return [sys.executable, "-m", "world_modality.cli.main", "rollout", *(f"--{n}={v}" for n, v in flags.items())]
+
+
+def timed(command: Sequence[str], work: Work, log: Path) -> float:
+    """Seconds that a command took; UserError with its last line if it failed."""
+    started = time.monotonic()
+    environment = {**os.environ, ASSETS_VARIABLE: work.assets}
+    with log.open("w") as file:
+        status = subprocess.run(command, stdout=file, stderr=file, env=environment, check=False).returncode
+    if status:
+        said = log.read_text().strip().splitlines() or ["nothing"]
+        raise UserError(f"{command[0]} {' '.join(command[1:4])} ... ended with status {status}, it said: {said[-1]}")
+    return time.monotonic() - started
+
+
+def run_stock(work: Work, folder: Path) -> Timed:
+    """One evaluation by LeRobot."""
+    seconds = timed(stock_command(work, folder / "stock"), work, folder / "stock.log")
+    info = json.loads((folder / "stock" / "eval_info.json").read_text())
+    successes = sum(sum(task["metrics"]["successes"]) for task in info["per_task"])
+    return Timed(seconds, info["overall"]["eval_s"], successes, "")
+
+
+def run_ours(work: Work, folder: Path, render: str) -> Timed:
+    """One evaluation by ``wm rollout``."""
+    output = folder / render
+    seconds = timed(our_command(work, output, render), work, folder / f"{render}.log")
+    lines = (output / f"{work.suite}.jsonl").read_text().splitlines()
+    spent = json.loads((output / work.suite / SPENT).read_text())
+    shares = ", ".join(f"{part} {share:.0%}" for part, share in spent["shares"].items() if share >= 0.005)
+    return Timed(seconds, spent["seconds"], sum(json.loads(line)["success"] for line in lines), shares)
+
+
+def rounds(work: Work, count: int, folder: Path) -> Iterator[dict[str, Timed]]:
+    """Every evaluator once per round, each round beginning with another one."""
+    names = [STOCK, *OURS]
+    for number in range(count):
+        place = folder / str(number)
+        place.mkdir()
+        order = names[number % len(names) :] + names[: number % len(names)]
+        yield {name: run_stock(work, place) if name == STOCK else run_ours(work, place, OURS[name]) for name in order}
+
+
+def report(work: Work, found: Sequence[dict[str, Timed]]) -> str:
+    """The table: medians over rounds; ratios are taken within a round."""
+    lines = [f"{'':20}  episodes/h  without start-up  ratio  (without start-up)"]
+    for name in (STOCK, *OURS):
+        rate = statistics.median(3600 * work.count / each[name].seconds for each in found)
+        working = statistics.median(3600 * work.count / each[name].working for each in found)
+        ratio = statistics.median(each[STOCK].seconds / each[name].seconds for each in found)
+        pure = statistics.median(each[STOCK].working / each[name].working for each in found)
+        won = "/".join(str(each[name].successes) for each in found)
+        lines.append(
+            f"{name:20}  {rate:>10.0f}  {working:>16.0f}  {ratio:>5.2f}  ({pure:.2f})  {TARGETS.get(name, '')}  "
+            f"{won} of {work.count} succeed"
+        )
+        lines += [f"{'':20}  {each[name].spent}" for each in found if each[name].spent]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description="LeRobot's evaluator against ours.")
+    parser.add_argument("--study", type=Path, default=Path("config.yaml"))
+    parser.add_argument("--arm", help="whose checkpoint; the first by default")
+    parser.add_argument("--tasks", default="0,1", help="such as 0-2,5")
+    parser.add_argument("--episodes", type=int, default=4, help="per task and round")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--assets", help="as in a study; the study's by default")
+    parser.add_argument("--stock-batch", type=int, default=0, help="LeRobot's environments; one per core by default")
+    parser.add_argument("--cores", type=int, default=os.cpu_count() or 1)
+    given = parser.parse_args()
+    study = load_study(given.study).study
+    arm, seed = given.arm or next(iter(study.arms)), study.training.seeds[0]
+    checkpoint = names_folder(RESULTS, study.study) / "train" / f"{arm}-seed{seed}" / "pretrained_model"
+    if not checkpoint.is_dir():
+        raise UserError(f"{checkpoint} is missing: make it first, with `snakemake --cores N train`")
+    tasks = parse_numbers(given.tasks, "--tasks", SUITES[study.suite[0]].tasks)
+    assets = given.assets or study.simulator.assets
+    batch = given.stock_batch or min(given.cores, given.episodes)
+    work = Work(checkpoint.resolve(), study, tasks, given.episodes, assets, batch, given.cores)
+    about = machine()
+    print(f"{about['processor']}, {about['cpus']} cores, load {os.getloadavg()[0]:.1f}, {about['system']}")
+    print("  ".join(f"{name} {version}" for name, version in versions(("lerobot", "torch", "mujoco")).items()))
+    print(
+        f"{arm} of {study.study} on tasks {given.tasks}, {work.count} episodes a round, {given.rounds} rounds",
+        flush=True,
+    )
+    print(f"assets {assets}; {STOCK} with {batch} environments", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        found = []
+        for each in rounds(work, given.rounds, Path(folder)):
+            found.append(each)
+            print(", ".join(f"{name} {timing.seconds:.0f} s" for name, timing in each.items()), flush=True)
+    print(report(work, found))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        sys.exit(str(error))

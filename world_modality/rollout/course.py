@@ -1,0 +1,108 @@
+"""One unit under way: where it stands, and what has to happen next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from world_modality.errors import UserError
+from world_modality.rollout.messages import Act, Begin, Did, Frame, Scene, Seen
+from world_modality.rollout.units import Unit, environment_seed, flow_seed
+from world_modality.study.specs import Camera
+
+
+class History(Protocol):
+    """The latents behind a unit's replans; see ``world_modality.rollout.history``."""
+
+    @property
+    def cameras(self) -> tuple[Camera, ...]:
+        """The cameras whose frames are encoded."""
+
+    def wants(self, step: int, replan_step: int) -> bool:
+        """Whether the frame of ``step`` lies in the window of the replan at ``replan_step``."""
+
+    def add(self, step: int, frames: Mapping[Camera, Frame]) -> None:
+        """Keep a step's frames, one per camera."""
+
+    def latents(self, step: int) -> NDArray[np.float32]:
+        """Latents float32 [T, W] of the window that ends at ``step``."""
+
+
+@dataclass
+class Course:
+    """A unit in a slot, from its reset to its outcome.
+
+    Look, plan a chunk, execute part of it, look again. What a chunk becomes depends on the unit and on what it saw
+    alone: never on the slot, on other units or on time.
+    """
+
+    slot: int
+    unit: Unit
+    suite: str
+    n_action_steps: int
+    horizon: int
+    looks_back: int  # views before the present one that the policy wants
+    history: History | None
+    started: float
+    step: int = 0
+    replans: int = 0
+    scene: Scene | None = None
+    view: Seen | None = field(default=None, repr=False)  # what the next chunk is to be planned from
+    seen: dict[int, Seen] = field(default_factory=dict, repr=False)  # by control step, as far as the policy looks back
+    over: bool = False
+    success: bool = False
+
+    def begin(self) -> Begin:
+        """The command to start with."""
+        return Begin(self.slot, self.unit.task, self.unit.init_state, environment_seed(self.suite, self.unit))
+
+    def advance(self, did: Did) -> None:
+        """Take in what a command led to."""
+        self.scene = did.scene or self.scene
+        if self.history is not None:
+            for offset, frames in sorted(did.frames.items()):
+                self.history.add(self.step + offset, frames)
+        self.seen |= {self.step + offset: view for offset, view in did.looks.items()}
+        self.step += did.steps
+        self.success, self.view = did.success, did.view
+        self.over = did.success or self.step >= self.horizon
+        if self.view is not None:
+            self.seen[self.step] = self.view
+        self.seen = {step: view for step, view in self.seen.items() if step >= self.step - self.looks_back}
+        if self.history is not None and self.view is not None:
+            self.history.add(self.step, {camera: self.view.images[camera] for camera in self.history.cameras})
+
+    def views(self) -> tuple[Seen, ...]:
+        """What the policy looks at, oldest first: the first view is repeated where an episode is younger than that."""
+        seen = tuple(self.seen[step] for step in sorted(self.seen))
+        return (seen[0],) * (self.looks_back + 1 - len(seen)) + seen
+
+    @property
+    def flow_seed(self) -> int:
+        """Seed of the next chunk's noise."""
+        return flow_seed(self.suite, self.unit, self.replans)
+
+    def act(self, chunk: NDArray[np.float32]) -> Act:
+        """The command to execute as much of ``chunk`` [chunk_size, 7] as comes before the next look.
+
+        UserError if its numbers are unusable.
+        """
+        if len(chunk) < self.n_action_steps:
+            raise UserError(f"a chunk of {len(chunk)} actions cannot give {self.n_action_steps} steps")
+        if not np.isfinite(chunk).all():
+            raise UserError(f"the policy's actions are not finite at control step {self.step}")
+        self.view, self.replans = None, self.replans + 1
+        count = min(self.n_action_steps, self.horizon - self.step)
+        replan = self.step + count
+        look = replan < self.horizon
+        cameras: tuple[Camera, ...] = ()
+        frames: tuple[int, ...] = ()
+        if self.history is not None and look:
+            cameras = self.history.cameras
+            frames = tuple(offset for offset in range(1, count) if self.history.wants(self.step + offset, replan))
+        looks = tuple(range(count - min(self.looks_back, count - 1), count)) if look else ()
+        return Act(self.slot, np.clip(chunk[:count], -1.0, 1.0), cameras, frames, looks, look)

@@ -1,0 +1,146 @@
+"""A recorded unit as a video: rolled out once more, to the last bit, and filmed at every control step."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from world_modality.errors import UserError
+from world_modality.policies.question import Question
+from world_modality.rollout.cell import Cell
+from world_modality.rollout.course import Course, History
+from world_modality.rollout.messages import Frame
+from world_modality.rollout.records import Record
+from world_modality.rollout.scheduler import Planner
+from world_modality.rollout.setup import open_world
+from world_modality.rollout.worker import World, act, begin
+from world_modality.store.files import write_atomically
+
+FPS = 20  # control steps per second
+CAPTION_HEIGHT = 44  # pixels, even
+CODEC = "libx264"
+
+
+class Watched(Planner, Protocol):
+    """A planner that can say how its memory was read."""
+
+    def answer_watched(self, question: Question) -> tuple[NDArray[np.float32], Mapping[str, float]]:
+        """The chunk that ``answer`` gives, and gate and attention by name; empty without a memory."""
+
+
+def film_name(record: Record) -> str:
+    """The file name of a unit's film."""
+    return f"task{record.task}_init{record.init_state}_repeat{record.repeat}.mp4"
+
+
+def film(record: Record, cell: Cell, planner: Watched, new_history: Callable[[], History] | None, folder: Path) -> Path:
+    """Film the unit of ``record`` into ``folder`` unless that was done before; the path of the film, H.264.
+
+    Both cameras side by side, a caption below. The unit is rolled out again, to the last bit.
+
+    Raises:
+        UserError: it ended otherwise than the record says, as it may on another machine or with other software.
+    """
+    path = folder / film_name(record)
+    if path.is_file():
+        return path
+    course = Course(
+        slot=0,
+        unit=record.unit,
+        suite=cell.sim.suite,
+        n_action_steps=cell.n_action_steps,
+        horizon=cell.horizon,
+        looks_back=planner.looks_back,
+        history=new_history() if new_history else None,
+        started=time.monotonic(),
+    )
+    with closing(open_world(cell.sim, (record.init_state,), record.task)) as world:
+        video = _encoded(_frames(course, world, planner))
+    _require_same_end(record, course)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, video)
+    return path
+
+
+def _require_same_end(record: Record, course: Course) -> None:
+    if (course.success, course.step) != (record.success, record.steps):
+        raise UserError(
+            f"task {record.task}, init state {record.init_state}, repeat {record.repeat} ended otherwise than its "
+            f"record says (success {course.success} after {course.step} steps, not {record.success} after "
+            f"{record.steps}): film it on the machine and with the software that recorded it"
+        )
+
+
+def _frames(course: Course, world: World, planner: Watched) -> Iterator[Frame]:
+    """What there is to see, control step by control step."""
+    course.advance(begin(world, course.begin()))
+    while not course.over:
+        *past, view = course.views()
+        assert course.scene is not None
+        latents = None if course.history is None else course.history.latents(course.step)
+        question = Question(view, course.scene.language, course.flow_seed, tuple(past), latents)
+        chunk, figures = planner.answer_watched(question)
+        command = course.act(chunk)
+        watching = _Filmed(world, [])
+        start = course.step
+        course.advance(act(watching, command))
+        for offset, images in enumerate(watching.images):
+            last = course.over and offset == len(watching.images) - 1
+            yield _picture(images, _caption(course, start + offset + 1, figures, ended=last))
+
+
+class _Filmed:
+    """A simulator whose every step is rendered, which never changes the physics."""
+
+    def __init__(self, world: World, images: list[Mapping[Any, Frame]]) -> None:
+        self._world, self.images = world, images
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._world, name)
+
+    def step(self, action: NDArray[np.float32]) -> bool:
+        success = self._world.step(action)
+        self.images.append(dict(self._world.observe().images))
+        return success
+
+
+def _caption(course: Course, step: int, figures: Mapping[str, float], *, ended: bool) -> Sequence[str]:
+    unit = course.unit
+    outcome = ("success" if course.success else "failure") if ended else ""
+    first = f"task {unit.task}  init {unit.init_state}  repeat {unit.repeat}  step {step}  {outcome}"
+    return first, "  ".join(f"{name} {value:.3f}" for name, value in figures.items())
+
+
+def _picture(images: Mapping[Any, Frame], caption: Sequence[str]) -> Frame:
+    """Cameras side by side over a dark strip with up to two lines of text."""
+    from PIL import Image, ImageDraw
+
+    cameras = np.concatenate(list(images.values()), axis=1)
+    strip = Image.new("RGB", (cameras.shape[1], CAPTION_HEIGHT), (16, 16, 16))
+    pen = ImageDraw.Draw(strip)
+    for row, text in enumerate(caption):
+        pen.text((8, 5 + 18 * row), text, fill=(235, 235, 235))
+    return np.concatenate([cameras, np.asarray(strip)], axis=0)
+
+
+def _encoded(frames: Iterator[Frame]) -> bytes:
+    import av
+
+    content = io.BytesIO()
+    with av.open(content, "w", format="mp4") as container:
+        stream: Any = container.add_stream(CODEC, rate=Fraction(FPS))
+        stream.pix_fmt = "yuv420p"
+        for number, frame in enumerate(frames):
+            if number == 0:
+                stream.height, stream.width = frame.shape[:2]
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode(None))
+    return content.getvalue()

@@ -1,0 +1,59 @@
+"""Stage "films": some of a cell's units once more, to the last bit, with every control step in the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from world_modality.data.files import link_or_copy
+from world_modality.rollout.choice import FILMS, Choice
+from world_modality.rollout.film import film
+from world_modality.rollout.records import Record, read_records
+from world_modality.rollout.stage import prepare
+from world_modality.store.files import write_json
+from world_modality.store.stage import Facts, StageContext
+from world_modality.study.specs import FilmsSpec
+
+
+def run(spec: FilmsSpec, context: StageContext) -> Facts:
+    """Film the chosen units as ``task*_init*_repeat*.mp4`` and list them in films.json.
+
+    Inputs: as a rollout; "records", the cell's rollouts; "others", those that discordant units are found by.
+    UserError when the two do not belong together, or a unit ends otherwise than its record says.
+    """
+    records = _records(context.inputs["records"])
+    compared = _records(context.inputs.get("others", ()))
+    others = {record.unit: record.success for record in compared}
+    chosen = Choice(spec.first, spec.failures, spec.discordant).of(records, compared)
+    listed: list[dict[str, Any]] = []
+    if chosen:
+        policy, cell, new_history = prepare(spec.rollout, context)
+        for number, record in enumerate(chosen):
+            context.progress.update(number, len(chosen), "films", "")
+            path = film(record, cell, policy, new_history, context.work)
+            (context.artifact / path.name).unlink(missing_ok=True)  # of an attempt that was killed
+            link_or_copy(path, context.artifact / path.name)
+            listed.append(_entry(record, path.name, others.get(record.unit)))
+    write_json(context.artifact / FILMS, listed)
+    return {"films": len(chosen)}
+
+
+def _records(folders: Sequence[Path]) -> list[Record]:
+    return sorted(
+        (record for folder in folders for record in read_records(folder / "records.jsonl")), key=lambda each: each.unit
+    )
+
+
+def _entry(record: Record, file: str, other: bool | None) -> dict[str, Any]:
+    """What a report says of a film; ``other_success`` is the outcome in the column it is compared with."""
+    return {
+        "file": file,
+        "suite": record.suite,
+        "task": record.task,
+        "init_state": record.init_state,
+        "repeat": record.repeat,
+        "success": record.success,
+        "steps": record.steps,
+        "other_success": other,
+    }

@@ -1,0 +1,81 @@
+"""Records from LeRobot's own ``eval_info.json``, as far as it says what was rolled out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from world_modality.errors import UserError
+from world_modality.rollout.records import Record
+from world_modality.sim.tasks import Task, load_task
+from world_modality.study.suites import INIT_STATES, SUITES
+
+NOTE = "imported from lerobot-eval: initial states by its order of episodes"
+
+
+def import_eval_info(path: Path, checkpoint: str) -> tuple[Record, ...]:
+    """The episodes of an ``eval_info.json`` that lerobot-eval wrote, sorted by suite and unit.
+
+    LeRobot notes no initial states. Its vector environment i of n starts from state i and goes on by n at every reset,
+    so episode e of a task started from state e modulo 50: true of LeRobot 0.6 with asynchronous environments, and of
+    any version with one environment at a time; older ones depended on the outcomes.
+
+    UserError if the file is none, or holds suites or tasks that LIBERO does not have.
+    """
+    try:
+        tasks = json.loads(path.read_text())["per_task"]
+        entries = [
+            (str(task["task_group"]), int(task["task_id"]), list(task["metrics"]["successes"])) for task in tasks
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path} is no eval_info.json of lerobot-eval ({type(error).__name__}: {error}); it needs per_task with "
+            "task_group, task_id and metrics.successes"
+        ) from error
+    records = [record for entry in entries for record in _records(path, *entry, checkpoint)]
+    twice = len(records) - len({(record.suite, record.unit) for record in records})
+    if not records or twice:
+        what = f"the same task more than once ({twice} episodes)" if twice else "no episodes"
+        raise UserError(f"{path} holds {what}, which makes no set of records")
+    return tuple(sorted(records, key=lambda record: (record.suite, record.unit)))
+
+
+def _records(path: Path, suite: str, index: int, successes: list[Any], checkpoint: str) -> Iterator[Record]:
+    if suite not in SUITES:
+        raise UserError(f"{path}: per_task names the suite {suite}, which is none of {', '.join(SUITES)}")
+    task = load_task(suite, index)
+    for episode, success in enumerate(successes):
+        if not isinstance(success, bool):
+            raise UserError(
+                f"{path}: {suite} task {index}, episode {episode}: success is {success!r}, not true or false"
+            )
+        yield Record(**_fields(task, episode, success), checkpoint=checkpoint)
+
+
+def _fields(task: Task, episode: int, success: bool) -> Mapping[str, Any]:
+    state = episode % INIT_STATES
+    return {
+        "suite": task.suite,
+        "assets": "",
+        "assets_digest": "",
+        "task": task.index,
+        "language": task.language,
+        "init_state": state,
+        "init_state_digest": task.init_state_digest(state),
+        "repeat": episode // INIT_STATES,
+        "environment_seed": None,
+        "flow_seed": None,
+        "trained_memory": "",
+        "memory": "",
+        "success": success,
+        "steps": None,
+        "episode_return": None,
+        "replans": None,
+        "attempts": 1,
+        "note": NOTE,
+        "device": "",
+        "versions": {},
+        "wall_s": None,
+    }

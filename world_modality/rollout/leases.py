@@ -1,0 +1,142 @@
+"""Who works on which unit, where several processes or machines share a folder.
+
+A lease is a small file that its owner touches every ``BEAT_S`` seconds. It can be taken over when its owner's process
+is gone, which shows at once on the owner's machine, or after ``SILENCE_S`` seconds without a touch. Should two owners
+ever work on one unit, their records are equal and one of them counts, so a lease only ever saves work.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import tempfile
+import threading
+import uuid
+from pathlib import Path
+from typing import Any
+
+from world_modality.rollout.units import Unit
+from world_modality.store.lock import exclusive
+
+BEAT_S = 15.0
+SILENCE_S = 120.0
+
+
+def this_process() -> dict[str, Any]:
+    """What tells this process from every other, and whether it can be looked up from where we are."""
+    return {"place": _place(), "pid": os.getpid(), "started": _started(os.getpid())}
+
+
+def _place() -> str:
+    """Where process numbers mean the same: one boot of one machine and one container in it."""
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    namespace = Path("/proc/self/ns/pid")
+    parts = [boot.read_text().strip() if boot.is_file() else platform.node()]
+    with contextlib.suppress(OSError):
+        parts.append(str(namespace.readlink()))
+    return " ".join(parts)
+
+
+def _started(pid: int) -> str | None:
+    """When a process started, in the kernel's ticks; None if it is gone or already dead."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in ("Z", "X") else fields[19]
+
+
+class Leases:
+    """The leases of one owner in a shared folder."""
+
+    def __init__(self, folder: Path, beat_s: float = BEAT_S, silence_s: float = SILENCE_S) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder, self._silence = folder, silence_s
+        self._note = json.dumps(this_process() | {"owner": uuid.uuid4().hex})
+        self._held: set[Path] = set()
+        self._ended = threading.Event()
+        threading.Thread(target=self._beat, args=(beat_s,), daemon=True).start()
+
+    def claim(self, unit: Unit) -> bool:
+        """Hold the unit from now on; False while another owner does."""
+        path = self._path(unit)
+        if self._create(path):
+            return True
+        if not self._abandoned(path):
+            return False
+        with exclusive(self._folder / "takeover.lock", lambda: None):
+            if not self._abandoned(path):
+                return False
+            path.unlink(missing_ok=True)
+            return self._create(path)
+
+    def holds(self, unit: Unit) -> bool:
+        """Whether this owner holds the unit."""
+        return self._path(unit) in self._held
+
+    def release(self, unit: Unit) -> None:
+        """Let go of a unit that is recorded, or that somebody else may do."""
+        self._drop(self._path(unit))
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self._ended.set()
+        for path in list(self._held):
+            self._drop(path)
+
+    def _drop(self, path: Path) -> None:
+        if path in self._held:
+            self._held.discard(path)
+            if _read(path) == self._note:  # else it was taken over while we slept
+                path.unlink(missing_ok=True)
+
+    def _path(self, unit: Unit) -> Path:
+        return self._folder / f"task{unit.task}_init{unit.init_state}_repeat{unit.repeat}.lease"
+
+    def _create(self, path: Path) -> bool:
+        """Put the note in place whole, or find one there already."""
+        draft = path.with_suffix(f".{uuid.uuid4().hex}.draft")
+        draft.write_text(self._note)
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            return False
+        finally:
+            draft.unlink()
+        self._held.add(path)
+        return True
+
+    def _abandoned(self, path: Path) -> bool:
+        text = _read(path)
+        if text is None:
+            return True
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            note = json.loads(text)
+            if note["place"] == _place():
+                return bool(_started(note["pid"]) != note["started"])
+        return self._seconds_untouched(path) > self._silence
+
+    def _seconds_untouched(self, path: Path) -> float:
+        """By the file server's clock, which need not be this machine's."""
+        try:
+            touched = path.stat().st_mtime
+        except FileNotFoundError:
+            return float("inf")
+        with tempfile.TemporaryFile(dir=self._folder) as now:
+            return os.fstat(now.fileno()).st_mtime - touched
+
+    def _beat(self, seconds: float) -> None:
+        while not self._ended.wait(seconds):
+            for path in list(self._held):
+                with contextlib.suppress(OSError):
+                    os.utime(path)
+
+
+def _read(path: Path) -> str | None:
+    """The note, None if there is none."""
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return None

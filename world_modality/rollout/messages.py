@@ -1,0 +1,101 @@
+"""What the rollout and its simulator processes say to each other; all of it can be pickled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from world_modality.study.specs import Camera
+
+Frame = NDArray[np.uint8]  # [H, W, 3]
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Put a slot's simulator at the start of a unit and look."""
+
+    slot: int
+    task: int
+    init_state: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Execute a slot's next actions; ends early at success."""
+
+    slot: int
+    actions: NDArray[np.float32]  # [n, 7]
+    cameras: tuple[Camera, ...]  # to render on the way ...
+    frames: tuple[int, ...]  # ... after so many of these actions
+    looks: tuple[int, ...]  # after so many of these actions, a whole view on the way
+    look: bool  # whether the policy is to see what comes after the last one
+
+
+Command = Begin | Act
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the policy sees at a replan; satisfies ``policies.chunk_policy``'s Observation."""
+
+    images: Mapping[Camera, Frame]
+    state: NDArray[np.float32]  # [8]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """The unit's task and initial state as the simulator found them."""
+
+    language: str
+    init_state_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """CPU seconds of a simulator process on a command."""
+
+    reset: float = 0.0
+    physics: float = 0.0
+    render: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Did:
+    """A command was carried out."""
+
+    slot: int
+    scene: Scene | None  # after Begin
+    steps: int  # control steps executed
+    success: bool
+    view: Seen | None  # None when nothing is to be planned: at success, or if the command said so
+    frames: Mapping[int, Mapping[Camera, Frame]]  # by the number of actions before them
+    looks: Mapping[int, Seen]
+    spent: Spent
+
+
+@dataclass(frozen=True, slots=True)
+class Broke:
+    """The simulator raised in a command: its unit has no outcome."""
+
+    slot: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The study asks for what the simulator cannot do, in one sentence for the user."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A simulator process has started and will carry out commands."""
+
+
+Outcome = Did | Broke | Refused
+Answer = Ready | Outcome

@@ -1,0 +1,163 @@
+"""The simulator processes of a rollout: started, listened to, watched and started again."""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.forkserver as forkserver
+import os
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+from world_modality.rollout.messages import Answer, Begin, Command, Outcome, Ready
+from world_modality.rollout.worker import OpenWorld, serve
+
+SPARE = 2  # simulators of other tasks that a process keeps open, for a task that comes back
+START_SECONDS = 300.0  # that a process is given to import what it needs
+END_SECONDS = 5.0  # that a process is given to end before it is killed
+
+
+@dataclass(frozen=True, slots=True)
+class Died:
+    """A simulator process ended or was ended; ``slot`` is whose command it was at, None if it was at none."""
+
+    worker: int
+    slot: int | None
+    lost: tuple[int, ...]  # further slots whose simulators went with it
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A simulator process answered."""
+
+    worker: int
+    answer: Outcome
+
+
+class _Process:
+    """One simulator process with a thread that hears it, so that it never waits to be heard."""
+
+    def __init__(self, number: int, open_world: OpenWorld, spare: int, heard: queue.SimpleQueue[Any]) -> None:
+        context = multiprocessing.get_context("forkserver")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=serve, args=(theirs, open_world, spare, os.getpid()), daemon=True)
+        self.process.start()
+        theirs.close()
+        self.commands: deque[int] = deque()  # slots of the commands not answered yet, oldest first
+        self.ready, self.last_sign = False, time.monotonic()
+        threading.Thread(target=_listen, args=(number, self, self.connection, heard), daemon=True).start()
+
+    def end(self) -> None:
+        with suppress(OSError):
+            self.connection.close()
+        self.process.kill()
+        self.process.join(END_SECONDS)
+
+
+def _listen(number: int, process: _Process, connection: Connection, heard: queue.SimpleQueue[Any]) -> None:
+    try:
+        while True:
+            heard.put((number, process, connection.recv()))
+    except (EOFError, OSError):
+        heard.put((number, process, None))
+
+
+def warm_up(preload: str) -> None:
+    """Start the server that simulator processes are forked from, which imports the module ``preload`` meanwhile."""
+    multiprocessing.get_context("forkserver").set_forkserver_preload([preload])
+    forkserver.ensure_running()
+
+
+class Pool:
+    """Simulator processes by number. A process that dies or hangs is replaced at once."""
+
+    def __init__(self, open_world: OpenWorld, workers: int, hang_seconds: float, preload: str = "") -> None:
+        """Start ``workers`` processes; slot s belongs to process ``s % workers``.
+
+        ``preload`` names a module that the server they are forked from imports once, if it does not run yet.
+        """
+        self._open, self._hang = open_world, hang_seconds
+        if preload:
+            warm_up(preload)
+        self._heard: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._processes = [self._start(number) for number in range(workers)]
+        self._begun: list[set[int]] = [set() for _ in range(workers)]  # slots that have a unit under way
+
+    def send(self, command: Command) -> None:
+        """Give a slot's process a command; whether it can carry it out shows in :meth:`receive`."""
+        number = command.slot % len(self._processes)
+        process = self._processes[number]
+        if isinstance(command, Begin):
+            self._begun[number].add(command.slot)
+        if not process.commands:
+            process.last_sign = time.monotonic()
+        process.commands.append(command.slot)
+        with suppress(OSError):  # it died: the listener says so
+            process.connection.send(command)
+
+    def receive(self, seconds: float) -> list[Heard | Died]:
+        """What was heard since the last call; waits up to ``seconds`` if nothing was."""
+        events: list[Heard | Died] = []
+        with suppress(queue.Empty):
+            events += self._event(*self._heard.get(timeout=seconds) if seconds > 0 else self._heard.get_nowait())
+            while True:
+                events += self._event(*self._heard.get_nowait())
+        return events + self._replace_hung()
+
+    @property
+    def workers(self) -> int:
+        """Number of processes."""
+        return len(self._processes)
+
+    def idle(self) -> bool:
+        """Whether some process has nothing to do."""
+        return any(not process.commands for process in self._processes)
+
+    def finished(self, slot: int) -> None:
+        """The slot's unit is over."""
+        self._begun[slot % len(self._processes)].discard(slot)
+
+    def close(self) -> None:
+        """End all processes."""
+        for process in self._processes:
+            process.end()
+
+    def _start(self, number: int) -> _Process:
+        return _Process(number, self._open, SPARE, self._heard)
+
+    def _event(self, number: int, process: _Process, answer: Answer | None) -> Sequence[Heard | Died]:
+        if process is not self._processes[number]:
+            return []  # the last words of a process that was replaced
+        process.last_sign = time.monotonic()
+        if isinstance(answer, Ready):
+            process.ready = True
+            return []
+        if answer is not None:
+            process.commands.popleft()
+            return [Heard(number, answer)]
+        process.process.join(END_SECONDS)
+        return [self._replace(number, f"the simulator process ended with exit code {process.process.exitcode}")]
+
+    def _replace_hung(self) -> list[Died]:
+        now = time.monotonic()
+        return [
+            self._replace(number, f"the simulator gave no sign for {now - process.last_sign:.0f} s")
+            for number, process in enumerate(self._processes)
+            if process.commands and now - process.last_sign > (self._hang if process.ready else START_SECONDS)
+        ]
+
+    def _replace(self, number: int, reason: str) -> Died:
+        process = self._processes[number]
+        at = process.commands[0] if process.commands else None
+        lost = tuple(sorted(self._begun[number] - {at}))
+        process.end()
+        self._begun[number].clear()
+        self._processes[number] = self._start(number)
+        return Died(number, at, lost, reason)

@@ -1,0 +1,221 @@
+"""Many units at once: simulator processes that never wait for a slow one, and one policy that answers in batches."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from world_modality.errors import UserError
+from world_modality.evidence.proportions import wilson
+from world_modality.policies.question import Question
+from world_modality.rollout.cell import Cell
+from world_modality.rollout.course import Course, History
+from world_modality.rollout.messages import Act, Broke, Did, Refused
+from world_modality.rollout.pool import Died, Heard, Pool
+from world_modality.rollout.records import Ledger
+from world_modality.rollout.spent import Account
+from world_modality.rollout.tuning import tune
+from world_modality.rollout.units import Unit
+from world_modality.store.progress import Progress
+
+MAX_ATTEMPTS = 3
+LISTEN_SECONDS = 1.0  # between looks at the clock while nothing is heard
+CALIBRATION = 8  # chunks that are measured before the number of units at once is settled
+SHARE_SECONDS = 2.0  # between looks whether others have finished what they hold
+
+
+class Planner(Protocol):
+    """The part of a policy that a rollout needs; ``world_modality.policies.chunk_policy.ChunkPolicy`` is one."""
+
+    @property
+    def batch(self) -> int:
+        """Questions answered at once."""
+
+    @property
+    def looks_back(self) -> int:
+        """Views before the present one that the policy wants."""
+
+    def answer(self, questions: Sequence[Question]) -> list[NDArray[np.float32]]:
+        """A chunk [chunk_size, 7] per question, each a function of its question alone; at most ``batch``, one task."""
+
+
+@dataclass(frozen=True)
+class Scheduler:
+    """Rolls out a ledger's units, ``slots`` at a time; a slot gets the next free unit as soon as its last is over."""
+
+    cell: Cell
+    ledger: Ledger
+    planner: Planner
+    new_history: Callable[[], History] | None  # a fresh one per unit; None if the memory reads no history
+    progress: Progress
+    slots: int | None = None  # units at once; by default two per simulator process, tuned after the first chunks
+
+    def run(self, pool: Pool) -> Account:
+        """Work until every unit has a record, whoever made it; what took how long.
+
+        Raises:
+            UserError: one unit's simulator crashed ``MAX_ATTEMPTS`` times, the simulator refuses the study, or the
+                policy gives no usable actions. Finished units stay in the ledger.
+        """
+        return _Run(self, pool).run()
+
+
+class _Run:
+    """The state of :meth:`Scheduler.run`."""
+
+    def __init__(self, plan: Scheduler, pool: Pool) -> None:
+        self._plan, self._pool = plan, pool
+        self._courses: dict[int, Course] = {}
+        self._waiting: list[Course] = []  # for a chunk, longest first
+        self._crashes: defaultdict[Unit, list[str]] = defaultdict(list)
+        self._account = Account()
+        self._before = len(plan.ledger.done)
+        self._slots = plan.slots or 2 * pool.workers
+        self._tuned = plan.slots is not None
+
+    def run(self) -> Account:
+        ledger = self._plan.ledger
+        self._report()
+        while len(ledger.done) < len(ledger.units):
+            self._fill()
+            if not self._courses:  # others hold what is left
+                time.sleep(SHARE_SECONDS)
+                ledger.refresh()
+                self._report()
+                continue
+            for event in self._pool.receive(0 if self._due() else LISTEN_SECONDS):
+                self._take(event)
+            if self._due():
+                self._answer()
+        return self._account
+
+    def _fill(self) -> None:
+        """Give every free slot a unit, as long as there are any."""
+        for slot in range(self._slots):
+            if slot not in self._courses:
+                unit = self._plan.ledger.claim()
+                if unit is None:
+                    return
+                self._begin(slot, unit)
+
+    def _begin(self, slot: int, unit: Unit) -> None:
+        plan = self._plan
+        history = plan.new_history() if plan.new_history else None
+        course = Course(
+            slot,
+            unit,
+            plan.cell.sim.suite,
+            plan.cell.n_action_steps,
+            plan.cell.horizon,
+            plan.planner.looks_back,
+            history,
+            time.monotonic(),
+        )
+        self._courses[slot] = course
+        self._pool.send(course.begin())
+
+    def _take(self, event: Heard | Died) -> None:
+        if isinstance(event, Died):
+            for slot in event.lost:
+                self._restart(self._courses[slot])
+            if event.slot is not None:
+                self._crashed(self._courses[event.slot], event.reason)
+        elif isinstance(event.answer, Refused):
+            raise UserError(event.answer.reason)
+        elif isinstance(event.answer, Broke):
+            self._crashed(self._courses[event.answer.slot], event.answer.reason)
+        else:
+            self._advance(self._courses[event.answer.slot], event.answer)
+
+    def _advance(self, course: Course, did: Did) -> None:
+        self._account.add(did)
+        course.advance(did)
+        if not course.over:
+            self._waiting.append(course)
+            return
+        del self._courses[course.slot]
+        self._pool.finished(course.slot)
+        self._plan.ledger.append(self._plan.cell.record(course, self._crashes[course.unit]))
+        self._report()
+
+    def _crashed(self, course: Course, reason: str) -> None:
+        """Run a unit again: a crash is missing data, never a failure."""
+        crashes = self._crashes[course.unit]
+        crashes.append(reason)
+        if len(crashes) == MAX_ATTEMPTS:
+            raise UserError(
+                f"the simulator crashed {MAX_ATTEMPTS} times on {self._plan.cell.name(course.unit)} (last: {reason}); "
+                "finished units are kept: repair the cause and run again."
+            )
+        self._restart(course)
+
+    def _restart(self, course: Course) -> None:
+        if course in self._waiting:
+            self._waiting.remove(course)
+        self._begin(course.slot, course.unit)
+
+    def _due(self) -> bool:
+        """Whether to answer now: a full batch waits, or a simulator has nothing to do until it is answered."""
+        return len(self._waiting) >= self._plan.planner.batch or (bool(self._waiting) and self._pool.idle())
+
+    def _answer(self) -> None:
+        """Plan for those that wait longest and have one task, as many as a batch takes."""
+        task = _language(self._waiting[0])
+        asking = [course for course in self._waiting if _language(course) == task][: self._plan.planner.batch]
+        chosen = {course.slot for course in asking}
+        self._waiting = [course for course in self._waiting if course.slot not in chosen]
+        questions = [self._question(course) for course in asking]
+        with self._account.charged("policy"):
+            chunks = self._plan.planner.answer(questions)
+        self._account.batches += 1
+        for course, chunk in zip(asking, chunks, strict=True):
+            self._pool.send(self._command(course, chunk))
+        if not self._tuned and self._account.chunks >= CALIBRATION:
+            self._tune()
+
+    def _tune(self) -> None:
+        """Fit the number of units at once to what the first chunks cost; no result depends on it."""
+        measured = self._account.measured(self._plan.planner.batch, self._plan.cell.n_action_steps)
+        tuning = tune(measured, self._pool.workers)
+        self._plan.progress.say(f"{self._plan.progress.label}  {tuning.sentence()}")
+        self._slots, self._tuned = tuning.slots, True
+
+    def _question(self, course: Course) -> Question:
+        latents = None
+        if course.history is not None:
+            with self._account.charged("encoder"):
+                latents = course.history.latents(course.step)
+        *past, view = course.views()
+        return Question(view, _language(course), course.flow_seed, tuple(past), latents)
+
+    def _command(self, course: Course, chunk: NDArray[np.float32]) -> Act:
+        try:
+            return course.act(chunk)
+        except UserError as error:
+            cell = self._plan.cell
+            raise UserError(
+                f"{cell.name(course.unit)}: {error}; check checkpoint {cell.checkpoint} and rollouts.n_action_steps."
+            ) from error
+
+    def _report(self) -> None:
+        ledger = self._plan.ledger
+        done, total = len(ledger.done), len(ledger.units)
+        facts = ""
+        if done:
+            successes = sum(record.success for record in ledger.done.values())
+            rate = wilson(successes, done)
+            facts = f"{successes} success{'es' * (successes != 1)}, {rate.low:.0%} to {rate.high:.0%}"
+        if done > self._before:
+            facts += f"  {3600 * (done - self._before) / self._account.wall:.0f} units/h"
+        self._plan.progress.update(done, total, "units", facts)
+
+
+def _language(course: Course) -> str:
+    assert course.scene is not None
+    return course.scene.language

@@ -1,5 +1,6 @@
 from hypothesis import given
 from hypothesis import strategies as st
+
 from world_modality.rollout.tuning import MOST_SLOTS_EACH, Measured, tune
 
 seconds = st.floats(0, 100)

@@ -2,6 +2,8 @@
 
 import dataclasses
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -66,3 +68,9 @@ def test_no_simulator_process_outlives_the_pool(tmp_path):
     processes = [each.process for each in pool._processes]
     roll(tmp_path, toy_spec(), pool, slots=2)
     assert not any(process.is_alive() for process in processes)
+
+
+def test_simulator_processes_import_nothing_that_only_the_policy_needs():
+    """Each would take seconds and a gigabyte more."""
+    code = "import sys, world_modality.rollout.simulators; print([n for n in ('torch', 'lerobot') if n in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -19,14 +19,8 @@ from world_modality.rollout.cell import Cell
 from world_modality.rollout.choice import Choice
 from world_modality.rollout.film import film
 from world_modality.rollout.records import Ledger, Record
-from world_modality.rollout.setup import (
-    SOFTWARE,
-    NewHistory,
-    expect_simulators,
-    history_maker,
-    require_picture_size,
-    roll_out,
-)
+from world_modality.rollout.setup import SOFTWARE, NewHistory, history_maker, require_picture_size, roll_out
+from world_modality.rollout.simulators import expect_simulators
 from world_modality.rollout.units import Unit
 from world_modality.sim.assets import assets_digest, pin_assets
 from world_modality.store.files import new_folder, write_json

@@ -20,7 +20,7 @@ from world_modality.rollout.course import Course, History
 from world_modality.rollout.messages import Frame
 from world_modality.rollout.records import Record
 from world_modality.rollout.scheduler import Planner
-from world_modality.rollout.setup import open_world
+from world_modality.rollout.simulators import open_world
 from world_modality.rollout.worker import World, act, begin
 from world_modality.store.files import write_atomically
 

@@ -12,14 +12,8 @@ from world_modality.memory.modes import find_mode
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.records import Ledger
-from world_modality.rollout.setup import (
-    SOFTWARE,
-    NewHistory,
-    expect_simulators,
-    history_maker,
-    require_picture_size,
-    roll_out,
-)
+from world_modality.rollout.setup import SOFTWARE, NewHistory, history_maker, require_picture_size, roll_out
+from world_modality.rollout.simulators import expect_simulators
 from world_modality.rollout.units import units_of
 from world_modality.store.layout import StageFolder
 from world_modality.store.machine import versions

@@ -47,7 +47,7 @@ def film(record: Record, cell: Cell, planner: Watched, new_history: Callable[[],
     Both cameras side by side, a caption below. The unit is rolled out again, to the last bit.
 
     Raises:
-        UserError: it ended otherwise than the record says, as it may on another machine or with other software.
+        UserError: it took another course than the recorded one, as it may on another machine or with other software.
     """
     path = folder / film_name(record)
     if path.is_file():
@@ -64,17 +64,17 @@ def film(record: Record, cell: Cell, planner: Watched, new_history: Callable[[],
     )
     with closing(open_world(cell.sim, (record.init_state,), record.task)) as world:
         video = _encoded(_frames(course, world, planner))
-    _require_same_end(record, course)
+    _require_same_course(record, course)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(path, video)
     return path
 
 
-def _require_same_end(record: Record, course: Course) -> None:
-    if (course.success, course.step) != (record.success, record.steps):
+def _require_same_course(record: Record, course: Course) -> None:
+    if course.digest.hexdigest()[:16] != record.course_digest:
         raise UserError(
-            f"task {record.task}, init state {record.init_state}, repeat {record.repeat} ended otherwise than its "
-            f"record says (success {course.success} after {course.step} steps, not {record.success} after "
+            f"task {record.task}, init state {record.init_state}, repeat {record.repeat} took another course than the "
+            f"recorded one (now success {course.success} after {course.step} steps, then {record.success} after "
             f"{record.steps}): film it on the machine and with the software that recorded it"
         )
 

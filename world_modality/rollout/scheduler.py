@@ -141,7 +141,12 @@ class _Run:
             return
         del self._courses[course.slot]
         self._pool.finished(course.slot)
-        self._plan.ledger.append(self._plan.cell.record(course, self._crashes[course.unit]))
+        ledger = self._plan.ledger
+        ledger.refresh()
+        if course.unit in ledger.done:  # somebody took it over while this machine slept: the records are equal
+            ledger.give_up(course.unit)
+        else:
+            ledger.append(self._plan.cell.record(course, self._crashes[course.unit]))
         self._report()
 
     def _crashed(self, course: Course, reason: str) -> None:

@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from world_modality.encoders.encoder import load_encoder
 from world_modality.encoders.online import HistoryEncoder
 from world_modality.errors import UserError
@@ -20,6 +22,8 @@ from world_modality.rollout.scheduler import Scheduler
 from world_modality.rollout.simulators import simulator_pool
 from world_modality.rollout.spent import Account
 from world_modality.sim.assets import open_assets
+from world_modality.sim.graphics import choose_opengl
+from world_modality.store.machine import versions
 from world_modality.store.progress import Progress
 from world_modality.study.specs import EncoderSpec, TrainMode
 
@@ -33,6 +37,19 @@ SOFTWARE = (
     "robosuite",
     "hf-libero",
 )
+
+
+def described_device() -> tuple[str, str]:
+    """Where the policy computes, for torch and for records: ("cuda", "cuda NVIDIA H100") or ("cpu", "cpu")."""
+    if torch.cuda.is_available():
+        return "cuda", f"cuda {torch.cuda.get_device_name()}"
+    return "cpu", "cpu"
+
+
+def software() -> dict[str, str]:
+    """What else the outcome of a unit may depend on, down to the library that draws the pictures."""
+    return {**versions(SOFTWARE), "opengl": choose_opengl()}
+
 
 NewHistory = Callable[[], LatentHistory]
 

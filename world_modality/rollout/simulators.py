@@ -9,6 +9,7 @@ from world_modality.rollout.pool import Pool, warm_up
 from world_modality.rollout.worker import World
 from world_modality.sim.assets import open_assets
 from world_modality.sim.environment import Environment
+from world_modality.sim.graphics import choose_opengl
 from world_modality.study.specs import SimSpec
 
 HANG_SECONDS = 300.0  # without a sign of a simulator; a reset takes seconds, a chunk less
@@ -16,7 +17,11 @@ PRELOAD = "world_modality.rollout.preload"
 
 
 def expect_simulators() -> None:
-    """Let what simulator processes import be imported while the policy is loaded."""
+    """Let what simulator processes import be imported while the policy is loaded.
+
+    UserError if this machine cannot render: the process that imports could not say so.
+    """
+    choose_opengl()
     warm_up(PRELOAD)
 
 

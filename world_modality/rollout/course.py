@@ -33,7 +33,7 @@ class History(Protocol):
         """Latents float32 [T, W] of the window that ends at ``step``."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Course:
     """A unit in a slot, from its reset to its outcome.
 

@@ -57,6 +57,7 @@ class _Process:
         threading.Thread(target=_listen, args=(number, self, self.connection, heard), daemon=True).start()
 
     def end(self) -> None:
+        """Kill it, if it still runs."""
         with suppress(OSError):
             self.connection.close()
         self.process.kill()

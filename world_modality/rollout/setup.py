@@ -23,20 +23,11 @@ from world_modality.rollout.simulators import simulator_pool
 from world_modality.rollout.spent import Account
 from world_modality.sim.assets import open_assets
 from world_modality.sim.graphics import choose_opengl
-from world_modality.store.machine import versions
+from world_modality.store.machine import COMPUTING, versions
 from world_modality.store.progress import Progress
 from world_modality.study.specs import EncoderSpec, TrainMode
 
-SOFTWARE = (
-    "lerobot_policy_world_modality",
-    "lerobot",
-    "torch",
-    "transformers",
-    "numpy",
-    "mujoco",
-    "robosuite",
-    "hf-libero",
-)
+NewHistory = Callable[[], LatentHistory]
 
 
 def described_device() -> tuple[str, str]:
@@ -48,10 +39,7 @@ def described_device() -> tuple[str, str]:
 
 def software() -> dict[str, str]:
     """What else the outcome of a unit may depend on, down to the library that draws the pictures."""
-    return {**versions(SOFTWARE), "opengl": choose_opengl()}
-
-
-NewHistory = Callable[[], LatentHistory]
+    return {**versions(COMPUTING), "opengl": choose_opengl()}
 
 
 def roll_out(
@@ -68,6 +56,8 @@ def roll_out(
         UserError: the assets are not the planned ones, an initial state does not exist, or as ``Scheduler.run``.
     """
     open_assets(cell.sim)  # refuses other assets than planned before any simulator starts
+    if len(ledger.done) == len(ledger.units):
+        return Account()
     states = tuple(sorted({unit.init_state for unit in ledger.units}))
     with closing(simulator_pool(cell.sim, states, min(cores, len(ledger.units)))) as pool:
         account = Scheduler(cell, ledger, policy, new_history, progress).run(pool)

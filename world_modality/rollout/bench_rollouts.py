@@ -187,7 +187,8 @@ def main() -> None:
     print(f"{about['processor']}, {about['cpus']} cores, load {os.getloadavg()[0]:.1f}, {about['system']}")
     print("  ".join(f"{name} {version}" for name, version in versions(("lerobot", "torch", "mujoco")).items()))
     print(
-        f"{arm} of {study.study} on tasks {' '.join(map(str, given.tasks))}, {work.count} episodes a round, {given.rounds} rounds",
+        f"{arm} of {study.study} on tasks {' '.join(map(str, given.tasks))}, {work.count} episodes a round, "
+        f"{given.rounds} rounds",
         flush=True,
     )
     print(f"assets {assets}; {STOCK} with {batch} environments", flush=True)

@@ -12,7 +12,7 @@ demo: setup
 	@$(WM) run --cores $(CORES)
 
 test: lint
-	@$(PY) -m pytest -q
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -q -n $(CORES) --dist loadfile
 
 # Step time and peak memory of E0, E1, E2 and plain lerobot-train on the embedded data, which it makes if it is not there.
 bench-training: setup

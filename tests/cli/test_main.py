@@ -86,6 +86,7 @@ def test_schema(tmp_path: Path) -> None:
     assert (tmp_path / "schema.json").read_text() == study_schema()
 
 
-def test_verify_of_an_empty_tree(tmp_path: Path) -> None:
+def test_verify_where_nothing_was_run_is_refused(tmp_path: Path) -> None:
     result = wm(tmp_path, "verify")
-    assert (result.returncode, result.stdout) == (0, "0 sealed stages checked, 0 damaged\n")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == "there is no folder results here: call `wm verify` where the study was run\n"

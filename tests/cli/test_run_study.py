@@ -25,3 +25,9 @@ def test_a_lock_that_cannot_be_removed_is_one_sentence(tmp_path: Path, monkeypat
     assert str(caught.value) == (
         "cannot remove the lock that a dead run left in .snakemake/locks (Unlocking failed.); remove it by hand"
     )
+
+
+def test_a_target_that_does_not_exist_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"there is no target nonsense; choose from all, data, .*films, report"):
+        run_study.run_study(Path("study.yaml"), 1, ["nonsense"], tell_progress=False)

@@ -51,7 +51,7 @@ def policies(tmp_path_factory):
 
 
 def test_an_act_policy_and_what_was_rolled_out_is_never_rolled_out_again(policies, tmp_path):
-    act = how(policies["act"])
+    act = how(policies["act"], num_steps=None)
     records = evaluate(act, SCENES, tmp_path / "out", 2, NO_FILMS)
     assert [record.unit for record in records] == [Unit(t, s, 0) for t in (0, 2) for s in (30, 31)]
     assert {(record.steps, record.replans, record.memory) for record in records} == {(9, 3, "disabled")}
@@ -59,6 +59,8 @@ def test_an_act_policy_and_what_was_rolled_out_is_never_rolled_out_again(policie
     more = dataclasses.replace(SCENES, tasks=(0,), episodes=3)
     extended = evaluate(act, more, tmp_path / "out", 1, NO_FILMS)
     assert [record.unit for record in extended] == [Unit(0, 30, 0), Unit(0, 30, 1), Unit(0, 31, 0)]
+    everything = {record.unit: record for record in (*records, *extended)}
+    assert {record.unit: record for record in read_records(tmp_path / "out" / "libero_spatial.jsonl")} == everything
     kept = [record for record in extended if record.repeat == 0]
     assert kept == [record for record in records if record.task == 0]  # with their wall times
     alone = evaluate(act, dataclasses.replace(SCENES, tasks=(2,)), tmp_path / "alone", 1, NO_FILMS)
@@ -78,14 +80,35 @@ def test_predicted_memory_finds_its_encoder_and_can_be_filmed(policies, tmp_path
 
 def test_other_settings_in_the_same_folder_are_refused(policies, tmp_path):
     scenes = Scenes(("libero_spatial",), (0,), 1, (30,))
-    evaluate(how(policies["act"]), scenes, tmp_path, 1, NO_FILMS)
+    evaluate(how(policies["act"], num_steps=None), scenes, tmp_path, 1, NO_FILMS)
     before = (tmp_path / "libero_spatial.jsonl").read_bytes()
     for changes in ({"horizon": 8}, {"render": "stock"}, {"batch": 1}, {"n_action_steps": 3}):
         with pytest.raises(UserError, match=rf"whose {next(iter(changes))} is .* choose another --output"):
-            evaluate(how(policies["act"], **changes), scenes, tmp_path, 1, NO_FILMS)
+            evaluate(how(policies["act"], num_steps=None, **changes), scenes, tmp_path, 1, NO_FILMS)
     with pytest.raises(UserError, match="whose policy is"):
         evaluate(how(policies["smolvla"]), scenes, tmp_path, 1, NO_FILMS)
     assert (tmp_path / "libero_spatial.jsonl").read_bytes() == before
+
+
+def test_records_that_were_taken_over_from_elsewhere_are_not_mixed_with_ours(policies, tmp_path):
+    (tmp_path / "libero_spatial.jsonl").write_text("")
+    with pytest.raises(UserError, match="was not rolled out here: choose another --output"):
+        evaluate(how(policies["act"], num_steps=None), SCENES, tmp_path, 1, NO_FILMS)
+
+
+@pytest.mark.parametrize(
+    ("policy", "changes", "message"),
+    [
+        ("act", {"num_steps": 5}, "--num-steps: a 'act' policy has no flow"),
+        ("act", {"n_action_steps": 99, "num_steps": None}, "cannot be rolled out like that: .*chunk"),
+        ("act", {"encoder": "somewhere", "num_steps": None}, "--encoder: memory 'disabled' encodes nothing"),
+        ("pred", {"memory": "oracle"}, "needs the future, which no rollout knows"),
+    ],
+)
+def test_settings_that_do_not_fit_the_policy_are_one_sentence(policies, tmp_path, policy, changes, message):
+    with pytest.raises(UserError, match=message) as caught:
+        evaluate(how(policies[policy], **changes), SCENES, tmp_path, 1, NO_FILMS)
+    assert "\n" not in str(caught.value)
 
 
 def test_tasks_that_a_suite_lacks_are_refused_before_anything_is_loaded(tmp_path):

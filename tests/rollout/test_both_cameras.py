@@ -15,7 +15,7 @@ from world_modality.encoders.embedded import build_embedded_encoder
 from world_modality.encoders.encoder import load_encoder
 from world_modality.latents import stage as latents_stage
 from world_modality.policies.chunk_policy import ChunkPolicy
-from world_modality.rollout import setup
+from world_modality.rollout import setup, simulators
 from world_modality.rollout import stage as rollout_stage
 from world_modality.rollout.records import read_records
 from world_modality.sim.assets import assets_digest
@@ -86,8 +86,8 @@ def trained(tmp_path_factory):
 def test_a_rollout_reads_what_training_would_have_read(trained, tmp_path, monkeypatch):
     """At every replan in the simulator: the latents that the latents stage would make of that very episode."""
     checkpoint, encoder = trained
-    monkeypatch.setattr(setup, "Environment", FilmedEnvironment)
-    monkeypatch.setattr(setup, "_pool", in_this_process)
+    monkeypatch.setattr(simulators, "Environment", FilmedEnvironment)
+    monkeypatch.setattr(setup, "simulator_pool", in_this_process)
     monkeypatch.setattr("world_modality.policies.chunk_policy.ChunkPolicy", WatchedPolicy)
     context = stage_context(tmp_path, {"checkpoint": (checkpoint,), "encoder": (encoder,)})
     rollout_stage.run(ROLLOUT, context)

@@ -2,6 +2,8 @@
 
 import dataclasses
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -66,3 +68,60 @@ def test_no_simulator_process_outlives_the_pool(tmp_path):
     processes = [each.process for each in pool._processes]
     roll(tmp_path, toy_spec(), pool, slots=2)
     assert not any(process.is_alive() for process in processes)
+
+
+def test_simulator_processes_import_nothing_that_only_the_policy_needs():
+    """Each would take seconds and a gigabyte more."""
+    code = "import sys, world_modality.rollout.simulators; print([n for n in ('torch', 'lerobot') if n in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+class Fragile(ToyWorld):
+    """Once it ``raises`` in the middle of a unit, or reaches a goal, its process aborts in the next unit's steps."""
+
+    doomed = False
+
+    def __init__(self, marker, how):
+        super().__init__()
+        self.marker, self.how = marker, how
+
+    def step(self, action):
+        if Fragile.doomed:
+            os.abort()
+        if self.how == "raises" and self.steps == 2 and self.first():
+            raise RuntimeError("contact solver diverged")
+        reached = super().step(action)
+        if self.how == "reaches" and reached:
+            self.first()
+        return reached
+
+    def first(self):
+        try:
+            self.marker.touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        Fragile.doomed = True
+        return True
+
+
+class Fragiles:
+    def __init__(self, marker, how):
+        self.marker, self.how = marker, how
+
+    def __call__(self, task):
+        return Fragile(self.marker, self.how)
+
+
+class SlowPlanner(ToyPlanner):
+    def answer(self, questions):
+        time.sleep(0.25)  # meanwhile the process answers and dies
+        return super().answer(questions)
+
+
+@pytest.mark.parametrize("how", ["raises", "reaches"])
+def test_a_process_that_answers_and_then_dies_before_anybody_listens(tmp_path, how):
+    pool = Pool(Fragiles(tmp_path / "marker", how), 1, 60.0, PRELOAD)
+    records = roll(tmp_path / "fragile", toy_spec(), pool, SlowPlanner(batch=2), slots=6)
+    assert max(record.attempts for record in records) > 1
+    clean = roll(tmp_path / "clean", toy_spec())
+    assert [dataclasses.replace(record, attempts=1, note="") for record in records] == clean

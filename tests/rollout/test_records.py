@@ -1,9 +1,10 @@
 import dataclasses
 import os
 import socket
+import threading
 
 import pytest
-from support.toy_world import roll, toy_spec
+from support.toy_world import InlinePool, ToyPlanner, roll, toy_spec
 
 from world_modality.errors import UserError
 from world_modality.rollout.leases import Leases
@@ -137,6 +138,42 @@ def test_an_owner_that_slept_too_long_leaves_its_successors_lease_alone(tmp_path
     note.write_text('{"place": "elsewhere", "pid": 1, "started": "1"}')
     sleeper.release(unit)
     assert note.is_file()
+
+
+def test_a_unit_that_somebody_else_finished_meanwhile_counts_once(tmp_path):
+    """As after a machine slept: its lease was taken over and the unit recorded, and then it finishes the unit too."""
+    theirs = without_time_of(roll(tmp_path / "calm", toy_spec()))
+
+    class Overtaken(ToyPlanner):
+        def answer(self, questions):
+            if not self.asked:
+                ledger = tmp_path / "ours" / "ledger"
+                (ledger / "records-other.jsonl").write_text("".join(to_line(record) for record in theirs))
+            return super().answer(questions)
+
+    ours = roll(tmp_path / "ours", toy_spec(), planner=Overtaken())
+    assert without_time_of(ours) == theirs
+    assert len(read_records(tmp_path / "ours" / "artifact" / "records.jsonl")) == len(theirs)
+
+
+def test_units_that_others_finish_are_waited_for_and_need_no_simulator_of_ours(tmp_path):
+    theirs = roll(tmp_path / "calm", toy_spec())
+    folder = tmp_path / "ours" / "ledger"
+    other = Leases(folder / "leases")
+    assert all(other.claim(unit) for unit in UNITS)
+
+    def finish():
+        (folder / "records-other.jsonl").write_text("".join(to_line(record) for record in theirs))
+        other.close()
+
+    timer = threading.Timer(0.3, finish)
+    timer.start()
+    pool = InlinePool(lambda _task: pytest.fail("a simulator was opened"))
+    assert without_time_of(roll(tmp_path / "ours", toy_spec(), pool)) == without_time_of(theirs)
+
+
+def without_time_of(records):
+    return [dataclasses.replace(record, wall_s=0.0) for record in records]
 
 
 def test_a_held_lease_is_touched(tmp_path):

@@ -13,7 +13,7 @@ from support.toy_world import in_this_process
 
 from world_modality.encoders.embedded import build_embedded_encoder
 from world_modality.errors import UserError
-from world_modality.rollout import setup, stage
+from world_modality.rollout import setup, simulators, stage
 from world_modality.rollout.records import read_records
 from world_modality.rollout.scheduler import Scheduler
 from world_modality.sim.assets import assets_digest
@@ -63,10 +63,10 @@ def tree(tmp_path_factory):
 @pytest.fixture
 def roll(tree, tmp_path, monkeypatch):
     """Run the stage; gives its records without wall time, and what the simulator saw."""
-    monkeypatch.setattr(setup, "Environment", WatchedEnvironment)
+    monkeypatch.setattr(simulators, "Environment", WatchedEnvironment)
     # In this process, one unit after the other, where it can be watched.
     monkeypatch.setattr(setup, "Scheduler", partial(Scheduler, slots=1))
-    monkeypatch.setattr(setup, "_pool", in_this_process)
+    monkeypatch.setattr(setup, "simulator_pool", in_this_process)
 
     def run(trained, memory, states=(30,), name="cell", **simulator):
         WATCHED.clear()

@@ -11,6 +11,7 @@ import pytest
 from support.store_process import count, request
 
 from world_modality.cli.verify import report_damage
+from world_modality.errors import UserError
 from world_modality.store import verify as verify_module
 from world_modality.store.execute import execute
 from world_modality.store.layout import StageFolder, stage_folder
@@ -93,3 +94,8 @@ def test_a_deleted_done_and_other_source_are_notes(
 def test_unfinished_stages_are_not_damage(tmp_path: Path, folder: StageFolder) -> None:
     stage_folder(tmp_path, "policy", "0" * 16).work.mkdir(parents=True)
     assert findings(tmp_path) == []
+
+
+def test_nothing_to_verify_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="call `wm verify` where the study was run"):
+        report_damage(tmp_path / "results")

@@ -344,7 +344,7 @@ print(len(graph.stages), sorted(heavy & sys.modules.keys()))
 def test_every_suite_has_its_own_cells_and_shares_the_trainings(tmp_path: Path) -> None:
     scripted = SMALL_STUDY[SMALL_STUDY.index("data:") : SMALL_STUDY.index("encoder:")]
     hub = edited(
-        ("{assets: embedded", "{assets: hub"),
+        ("{assets: embedded, horizon: 220}", "{assets: hub}"),
         (scripted, f"data: {{source: hub, repo_id: a/b, revision: {'a' * 40}}}\n"),
     )
     one = graph_of(tmp_path, hub)
@@ -360,7 +360,8 @@ def test_every_suite_has_its_own_cells_and_shares_the_trainings(tmp_path: Path) 
         (suite, task) for suite in ("libero_spatial", "libero_10") for task in TASKS
     }
     horizons = {request.spec.sim.suite: request.spec.horizon for request in graph.of("rollout")}
-    assert set(horizons.values()) == {220}
+    assert horizons == {"libero_spatial": 280, "libero_10": 520}
+    assert {request.spec.sim.render for request in graph.of("rollout")} == {"fast"}  # the given sources are embedded
 
 
 def test_films_are_made_of_every_cell_and_compared_with_the_headlines_other_arm(tmp_path: Path) -> None:

@@ -101,6 +101,7 @@ PLUGIN: Table = {
 POLICIES: Table = {
     "world_modality/policies/checkpoint.py": {
         "lerobot.configs:PreTrainedConfig.from_pretrained": PRETRAINED_CONFIG,
+        "lerobot.configs:PreTrainedConfig.get_known_choices": "()",
         "lerobot.policies.factory:get_policy_class": "(name)",
         "lerobot.policies.factory:make_pre_post_processors": (
             "(policy_cfg, pretrained_path=None, pretrained_revision=None, **kwargs)"

@@ -136,6 +136,7 @@ class ToyResults:
             "steps": steps,
             "episode_return": float(success),
             "replans": -(-steps // 10),
+            "course_digest": "d" * 16,
             "attempts": 1,
             "note": "",
             "device": "cpu",

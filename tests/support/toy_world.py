@@ -16,7 +16,6 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from world_modality.rollout import setup
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.pool import Heard, Pool
 from world_modality.rollout.records import Ledger
@@ -147,7 +146,9 @@ class InlinePool:
 
 def in_this_process(sim, states, _workers):
     """In place of a rollout's pool: its simulators in this process, where they can be watched."""
-    return InlinePool(partial(setup.open_world, sim, states))
+    from world_modality.rollout.simulators import open_world  # imports LIBERO, which the toy does without
+
+    return InlinePool(partial(open_world, sim, states))
 
 
 def open_slow(task):

@@ -67,7 +67,8 @@ def finished_units(folder: Path) -> dict[tuple[str, int, int, int], float]:
     """Seconds that each whole record's unit took, by (cell, task, init state, repeat); no unit appears twice."""
     units: dict[tuple[str, int, int, int], float] = {}
     cells = folder / "results" / "rollout"
-    for path in sorted([*cells.glob("*/work/records/*.jsonl"), *cells.glob("*/artifact/records.jsonl")]):
+    unfinished = [path for cell in cells.glob("*") for path in (cell / "work" / "records").glob("*.jsonl")]
+    for path in sorted([*unfinished, *cells.glob("*/artifact/records.jsonl")]):
         for line in path.read_bytes().splitlines(keepends=True):
             if not line.endswith(b"\n"):
                 continue

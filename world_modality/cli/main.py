@@ -218,7 +218,18 @@ def rollout(
 
         target = output or command.default_output(policy)
         wanted = command.Wanted(suite, tasks, episodes, init_states, films, against)
-        how = How(policy, memory, encoder, n_action_steps, num_steps, horizon, batch, assets, render, settle_steps)
+        how = How(
+            policy=policy,
+            memory=memory,
+            encoder=encoder,
+            n_action_steps=n_action_steps,
+            num_steps=num_steps,
+            horizon=horizon,
+            batch=batch,
+            assets=assets,
+            render=render,
+            settle_steps=settle_steps,
+        )
         records = command.evaluate_policy(how, wanted, target, cores or os.cpu_count() or 1)
     print("\n".join(command.result_lines(records, target)))
 

@@ -100,7 +100,7 @@ def default_output(policy: str) -> Path:
     """Where an evaluation goes that names no folder: below ``outputs/rollouts``, by the policy's name."""
     words = policy.partition("@")[0].rstrip("/").split("/")
     own = [word for word in words if word not in ("", ".", "..", "pretrained_model", "artifact")]
-    return OUTPUTS / "_".join(own[-2:] or ["policy"])
+    return OUTPUTS / "_".join(own[-3:] or ["policy"])
 
 
 def import_records(path: Path, output: Path, checkpoint: str) -> tuple[Record, ...]:
@@ -127,9 +127,19 @@ def result_lines(records: Sequence[Record], output: Path) -> list[str]:
         for task in sorted({record.task for record in own}):
             units = [record for record in own if record.task == task]
             lines.append(f"{suite} task {task:<3} {_rate(units)}  {units[0].language}")
-        lines.append(f"{suite} all      {_rate(own)}")
+        lines.append(f"{suite} all      {_rate(own)}{_kind_of_assets(own[0])}")
     files = ", ".join(f"{suite}.jsonl" for suite in dict.fromkeys(record.suite for record in records))
     return [*lines, f"records      {output}/{files}"]
+
+
+def _kind_of_assets(record: Record) -> str:
+    """Marks numbers that are no LIBERO scores, or may be none."""
+    if not record.assets:
+        return "  (assets unknown)"
+    kind = record.assets.split("@")[0]
+    return (
+        "" if kind == "hub" else f"  ({'embedded assets' if kind == 'embedded' else 'assets ' + record.assets_digest})"
+    )
 
 
 def _rate(records: Sequence[Record]) -> str:

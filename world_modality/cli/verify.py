@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from world_modality.errors import UserError
 from world_modality.store.verify import verify
 from world_modality.study.stages import KINDS
 
 
 def report_damage(root: Path) -> int:
-    """Print every damaged stage and a summary; 1 if there is damage, else 0."""
+    """Print every damaged stage and a summary; 1 if there is damage, else 0. UserError if there is nothing to check."""
+    if not root.is_dir():
+        raise UserError(f"there is no folder {root} here: call `wm verify` where the study was run")
     checked, damaged, drifted = 0, set[Path](), 0
     for folder, findings in verify(root, KINDS):
         checked += 1

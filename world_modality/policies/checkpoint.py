@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from draccus.utils import ParsingError
 from lerobot.configs import PreTrainedConfig
 from lerobot.policies.factory import get_policy_class, make_pre_post_processors
 
@@ -40,7 +41,17 @@ def load_config(
     if kind != MEMORY and memory_mode not in (None, "disabled"):
         raise UserError(f"{folder} has no world memory to fill with '{memory_mode}'; roll it out with 'disabled'.")
     flags = [f"--{name}={value}" for name, value in overrides.items() if value is not None]
-    return PreTrainedConfig.from_pretrained(folder, cli_overrides=flags)
+    try:
+        config = PreTrainedConfig.from_pretrained(folder, cli_overrides=flags)
+    except (ParsingError, ValueError) as error:
+        said = str(error.__cause__ or error).strip().splitlines()
+        raise UserError(f"{folder} cannot be rolled out like that: {said[0] if said else error}") from error
+    if getattr(config, "temporal_ensemble_coeff", None) is not None:
+        raise UserError(
+            f"{folder} averages overlapping chunks (temporal_ensemble_coeff), which asks it for a chunk at every step: "
+            "set it to null in config.json to roll its chunks out, or evaluate it with lerobot-eval"
+        )
+    return config
 
 
 def load_model(folder: Path, config: Any) -> Any:

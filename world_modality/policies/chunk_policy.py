@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from lerobot_policy_world_modality.modeling_smolvla_world import WORLD_HISTORY
 from world_modality.errors import UserError
 from world_modality.memory.fusion import observing
-from world_modality.memory.randomness import borrowed_generator
 from world_modality.policies.checkpoint import FAMILY, load_config, load_model, load_processors
 from world_modality.policies.question import Question, View
 from world_modality.study.specs import EncoderSpec
@@ -97,8 +96,9 @@ class ChunkPolicy:
 
     def _answer_alone(self, question: Question) -> NDArray[np.float32]:
         """For policies that draw from the global generator, where one row's draws would depend on the others'."""
-        with borrowed_generator() as generator:
-            generator.manual_seed(question.seed)
+        device = torch.device(self.config.device)
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(question.seed)
             chunk: NDArray[np.float32] = self._chunks(self._row(question))[0]
             return chunk
 

@@ -60,8 +60,8 @@ def _equal(results: Results, treated: str, control: str) -> Check:
     return Check(name, False, f"{detail} (on CPU this is a bug)")
 
 
-def _course(record: Record) -> tuple[bool, int | None, int | None]:
-    return record.success, record.steps, record.replans
+def _course(record: Record) -> tuple[bool, int | None, int | None, str]:
+    return record.success, record.steps, record.replans, record.course_digest
 
 
 def _room(results: Results) -> Check:

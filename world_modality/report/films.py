@@ -17,7 +17,7 @@ class Film:
 
     title: str
     outcome: str
-    source: str  # a data: address, so that the page needs no other file
+    source: str  # a data: address, so that the page needs no other file; empty if the unit could not be filmed
 
 
 def read_films(folders: Sequence[Path], labels: Mapping[str, str]) -> list[Film]:
@@ -29,10 +29,14 @@ def read_films(folders: Sequence[Path], labels: Mapping[str, str]) -> list[Film]
     for folder in folders:
         for entry in json.loads((folder / FILMS).read_text()):
             unit = (entry["suite"], entry["task"], entry["init_state"], entry["repeat"])
-            content = base64.b64encode((folder / entry["file"]).read_bytes()).decode()
+            source = _embedded(folder / entry["file"]) if entry["file"] else ""
             label = labels[folder.parent.name]
             title = f"{label}: {unit[0]} task {unit[1]}, init state {unit[2]}, repeat {unit[3]}"
-            outcome = "success" if entry["success"] else "failure"
-            film = Film(title, f"{outcome} after {entry['steps']} steps", f"data:video/mp4;base64,{content}")
+            outcome = f"{'success' if entry['success'] else 'failure'} after {entry['steps']} steps"
+            film = Film(title, entry["why_not"] or outcome, source)
             found.append((unit, label, film))
     return [film for *_, film in sorted(found, key=lambda each: each[:2])]
+
+
+def _embedded(path: Path) -> str:
+    return f"data:video/mp4;base64,{base64.b64encode(path.read_bytes()).decode()}"

@@ -14,25 +14,26 @@ from world_modality.data.hub import ENCODER, POLICY
 from world_modality.encoders.embedded import build_embedded_encoder
 from world_modality.errors import UserError
 from world_modality.memory.modes import find_mode
+from world_modality.policies.checkpoint import FAMILY
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.choice import Choice
 from world_modality.rollout.film import film
 from world_modality.rollout.records import Ledger, Record
 from world_modality.rollout.setup import (
-    SOFTWARE,
     NewHistory,
-    expect_simulators,
+    described_device,
     history_maker,
     require_picture_size,
     roll_out,
+    software,
 )
+from world_modality.rollout.simulators import expect_simulators
 from world_modality.rollout.units import Unit
 from world_modality.sim.assets import assets_digest, pin_assets
 from world_modality.store.files import new_folder, write_json
 from world_modality.store.hub import fetch, find_folder
 from world_modality.store.lock import exclusive
-from world_modality.store.machine import versions
 from world_modality.store.progress import Progress
 from world_modality.study.specs import SimSpec, TrainMode
 from world_modality.study.suites import SUITES, SuiteName
@@ -91,6 +92,7 @@ class Loaded:
     policy: ChunkPolicy
     digest: str
     memory: TrainMode
+    encoder: str  # content address of the encoder's folder; empty where none is read
     new_history: NewHistory | None
     device: str
 
@@ -117,7 +119,7 @@ def evaluate(how: How, scenes: Scenes, output: Path, cores: int, filming: Filmin
     loaded = _load(how, output)
     cells = {suite: _cell(how, loaded, suite) for suite in scenes.suites}
     for cell in cells.values():
-        _settle(output, cell, how.batch, loaded.policy.config)
+        _settle(output, cell, how.batch, loaded)
     records: list[Record] = []
     for suite, cell in cells.items():
         with closing(Ledger(output / suite, units[suite])) as ledger:
@@ -135,17 +137,29 @@ def _load(how: How, output: Path) -> Loaded:
     folder, _ = find_folder(how.policy, patterns=POLICY.patterns)
     inner = folder / "pretrained_model"
     folder = inner if inner.is_dir() and not (folder / "config.json").is_file() else folder
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device, told = described_device()
     policy = load_policy(folder, device, how.memory, how.num_steps, how.n_action_steps, how.batch)
     mode = getattr(policy.config, "rollout_mode", None)
     memory: TrainMode = "disabled" if mode is None else mode.name
-    new_history = _new_history(how, policy, memory, output, device) if find_mode(memory).needs_history else None
-    return Loaded(policy, POLICY.digest(folder), memory, new_history, device)
+    if how.num_steps is not None and policy.config.type not in FAMILY:
+        raise UserError(f"--num-steps: a '{policy.config.type}' policy has no flow to integrate; leave it out")
+    if not find_mode(memory).needs_history:
+        if how.encoder is not None:
+            raise UserError(f"--encoder: memory '{memory}' encodes nothing in a rollout; leave it out")
+        return Loaded(policy, POLICY.digest(folder), memory, "", None, told)
+    encoder = _find_encoder(how, policy, output)
+    new_history = history_maker(policy.config, memory, policy.config.encoder_spec, encoder, device)
+    digest = ENCODER.digest(encoder)
+    if policy.config.world_encoder_digest not in ("", digest):
+        raise UserError(f"{encoder} does not hold the weights of the encoder the checkpoint was trained with")
+    return Loaded(policy, POLICY.digest(folder), memory, digest, new_history, told)
 
 
 def _cell(how: How, loaded: Loaded, suite: SuiteName) -> Cell:
     config = loaded.policy.config
     sizes = {feature.shape[-1] for name, feature in config.image_features.items() if "empty_camera" not in name}
+    if not sizes:
+        raise UserError(f"{how.policy} looks at no camera; such policies cannot be rolled out here")
     size = max(sizes)
     require_picture_size(config, size)
     assets = pin_assets(how.assets)
@@ -165,18 +179,19 @@ def _cell(how: How, loaded: Loaded, suite: SuiteName) -> Cell:
         loaded.digest,
         loaded.policy.trained_memory,
         loaded.device,
-        versions(SOFTWARE),
+        software(),
     )
 
 
-def _settle(output: Path, cell: Cell, batch: int, config: Any) -> None:
+def _settle(output: Path, cell: Cell, batch: int, loaded: Loaded) -> None:
     """Note what the records of a suite come from; UserError if those that are there come from something else."""
     wanted: dict[str, Any] = {
         **cell.sim.model_dump(mode="json"),
         "policy": cell.checkpoint,
+        "encoder": loaded.encoder,
         "memory": cell.memory,
         "n_action_steps": cell.n_action_steps,
-        "num_steps": getattr(config, "num_steps", None),
+        "num_steps": getattr(loaded.policy.config, "num_steps", None),
         "horizon": cell.horizon,
         "batch": batch,
         "device": cell.device,
@@ -187,6 +202,8 @@ def _settle(output: Path, cell: Cell, batch: int, config: Any) -> None:
     with exclusive(folder / "settle.lock", lambda: None):
         note = folder / NOTE
         if not note.is_file():
+            if (output / f"{cell.sim.suite}.jsonl").exists():
+                raise UserError(f"{output}/{cell.sim.suite}.jsonl was not rolled out here: choose another --output")
             write_json(note, wanted)
             return
         found = json.loads(note.read_text())
@@ -198,8 +215,8 @@ def _settle(output: Path, cell: Cell, batch: int, config: Any) -> None:
         )
 
 
-def _new_history(how: How, policy: ChunkPolicy, memory: TrainMode, output: Path, device: str) -> NewHistory:
-    """The encoder that the checkpoint's latents came from, wherever it is."""
+def _find_encoder(how: How, policy: ChunkPolicy, output: Path) -> Path:
+    """The folder of the encoder that the checkpoint's latents came from, wherever it is."""
     spec = policy.encoder_spec
     if spec is None:
         raise UserError(
@@ -207,18 +224,13 @@ def _new_history(how: How, policy: ChunkPolicy, memory: TrainMode, output: Path,
             "it out with --memory zero"
         )
     if how.encoder is not None:
-        folder, _ = find_folder(how.encoder, patterns=ENCODER.patterns)
-    elif spec.source == "hub":
-        folder = fetch(spec.name, spec.revision, patterns=ENCODER.patterns, instead="give its folder as --encoder")
-    elif spec.source == "folder":
-        folder = Path(spec.name)
-    else:
-        folder = output / "encoder"
-        _build_once(spec, folder)
-    made = history_maker(policy.config, memory, spec, folder, device)
-    if policy.config.world_encoder_digest not in ("", ENCODER.digest(folder)):
-        raise UserError(f"{folder} does not hold the weights of the encoder the checkpoint was trained with")
-    return made
+        return find_folder(how.encoder, patterns=ENCODER.patterns)[0]
+    if spec.source == "hub":
+        return fetch(spec.name, spec.revision, patterns=ENCODER.patterns, instead="give its folder as --encoder")
+    if spec.source == "folder":
+        return Path(spec.name)
+    _build_once(spec, output / "encoder")
+    return output / "encoder"
 
 
 def _build_once(spec: Any, folder: Path) -> None:

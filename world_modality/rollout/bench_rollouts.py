@@ -18,7 +18,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from world_modality.cli.rollout import parse_numbers
 from world_modality.errors import UserError
 from world_modality.rollout.alone import SPENT
 from world_modality.sim.libero_config import ASSETS_VARIABLE
@@ -26,7 +25,7 @@ from world_modality.store.layout import RESULTS, names_folder
 from world_modality.store.machine import machine, versions
 from world_modality.study.load import load_study
 from world_modality.study.study import Study
-from world_modality.study.suites import SUITES, SuiteName
+from world_modality.study.suites import SuiteName
 
 STOCK = "lerobot-eval"
 OURS = {"ours, same pixels": "stock", "ours, fast render": "fast"}
@@ -169,7 +168,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="LeRobot's evaluator against ours.")
     parser.add_argument("--study", type=Path, default=Path("config.yaml"))
     parser.add_argument("--arm", help="whose checkpoint; the first by default")
-    parser.add_argument("--tasks", default="0,1", help="such as 0-2,5")
+    parser.add_argument("--tasks", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--episodes", type=int, default=4, help="per task and round")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--assets", help="as in a study; the study's by default")
@@ -181,15 +180,15 @@ def main() -> None:
     checkpoint = names_folder(RESULTS, study.study) / "train" / f"{arm}-seed{seed}" / "pretrained_model"
     if not checkpoint.is_dir():
         raise UserError(f"{checkpoint} is missing: make it first, with `snakemake --cores N train`")
-    tasks = parse_numbers(given.tasks, "--tasks", SUITES[study.suite[0]].tasks)
     assets = given.assets or study.simulator.assets
     batch = given.stock_batch or min(given.cores, given.episodes)
-    work = Work(checkpoint.resolve(), study, tasks, given.episodes, assets, batch, given.cores)
+    work = Work(checkpoint.resolve(), study, tuple(given.tasks), given.episodes, assets, batch, given.cores)
     about = machine()
     print(f"{about['processor']}, {about['cpus']} cores, load {os.getloadavg()[0]:.1f}, {about['system']}")
     print("  ".join(f"{name} {version}" for name, version in versions(("lerobot", "torch", "mujoco")).items()))
     print(
-        f"{arm} of {study.study} on tasks {given.tasks}, {work.count} episodes a round, {given.rounds} rounds",
+        f"{arm} of {study.study} on tasks {' '.join(map(str, given.tasks))}, {work.count} episodes a round, "
+        f"{given.rounds} rounds",
         flush=True,
     )
     print(f"assets {assets}; {STOCK} with {batch} environments", flush=True)

@@ -51,6 +51,7 @@ class Cell:
             steps=course.step,
             episode_return=float(course.success),
             replans=course.replans,
+            course_digest=course.digest.hexdigest()[:16],
             attempts=len(crashes) + 1,
             note="; ".join(crashes),
             device=self.device,

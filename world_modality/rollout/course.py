@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from hashlib import sha256
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ class History(Protocol):
         """Latents float32 [T, W] of the window that ends at ``step``."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Course:
     """A unit in a slot, from its reset to its outcome.
 
@@ -55,6 +56,7 @@ class Course:
     seen: dict[int, Seen] = field(default_factory=dict, repr=False)  # by control step, as far as the policy looks back
     over: bool = False
     success: bool = False
+    digest: Any = field(default_factory=sha256, repr=False)  # of all that was seen at looks and all that was done
 
     def begin(self) -> Begin:
         """The command to start with."""
@@ -72,6 +74,8 @@ class Course:
         self.over = did.success or self.step >= self.horizon
         if self.view is not None:
             self.seen[self.step] = self.view
+            for picture in (*self.view.images.values(), self.view.state):
+                self.digest.update(np.ascontiguousarray(picture).tobytes())
         self.seen = {step: view for step, view in self.seen.items() if step >= self.step - self.looks_back}
         if self.history is not None and self.view is not None:
             self.history.add(self.step, {camera: self.view.images[camera] for camera in self.history.cameras})
@@ -105,4 +109,6 @@ class Course:
             cameras = self.history.cameras
             frames = tuple(offset for offset in range(1, count) if self.history.wants(self.step + offset, replan))
         looks = tuple(range(count - min(self.looks_back, count - 1), count)) if look else ()
-        return Act(self.slot, np.clip(chunk[:count], -1.0, 1.0), cameras, frames, looks, look)
+        actions = np.clip(chunk[:count], -1.0, 1.0)
+        self.digest.update(np.ascontiguousarray(actions, np.float32).tobytes())
+        return Act(self.slot, actions, cameras, frames, looks, look)

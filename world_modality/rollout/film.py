@@ -20,7 +20,7 @@ from world_modality.rollout.course import Course, History
 from world_modality.rollout.messages import Frame
 from world_modality.rollout.records import Record
 from world_modality.rollout.scheduler import Planner
-from world_modality.rollout.setup import open_world
+from world_modality.rollout.simulators import open_world
 from world_modality.rollout.worker import World, act, begin
 from world_modality.store.files import write_atomically
 
@@ -47,7 +47,7 @@ def film(record: Record, cell: Cell, planner: Watched, new_history: Callable[[],
     Both cameras side by side, a caption below. The unit is rolled out again, to the last bit.
 
     Raises:
-        UserError: it ended otherwise than the record says, as it may on another machine or with other software.
+        UserError: it took another course than the recorded one, as it may on another machine or with other software.
     """
     path = folder / film_name(record)
     if path.is_file():
@@ -63,24 +63,27 @@ def film(record: Record, cell: Cell, planner: Watched, new_history: Callable[[],
         started=time.monotonic(),
     )
     with closing(open_world(cell.sim, (record.init_state,), record.task)) as world:
-        video = _encoded(_frames(course, world, planner))
-    _require_same_end(record, course)
+        about = f"{record.suite} task {record.task}  init {record.init_state}  repeat {record.repeat}"
+        outcome = "success" if record.success else "failure"
+        title = f"{about}  memory {record.memory}  {outcome}"
+        video = _encoded(_frames(course, world, planner, title))
+    _require_same_course(record, course)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(path, video)
     return path
 
 
-def _require_same_end(record: Record, course: Course) -> None:
-    if (course.success, course.step) != (record.success, record.steps):
+def _require_same_course(record: Record, course: Course) -> None:
+    if course.digest.hexdigest()[:16] != record.course_digest:
         raise UserError(
-            f"task {record.task}, init state {record.init_state}, repeat {record.repeat} ended otherwise than its "
-            f"record says (success {course.success} after {course.step} steps, not {record.success} after "
+            f"task {record.task}, init state {record.init_state}, repeat {record.repeat} took another course than the "
+            f"recorded one (now success {course.success} after {course.step} steps, then {record.success} after "
             f"{record.steps}): film it on the machine and with the software that recorded it"
         )
 
 
-def _frames(course: Course, world: World, planner: Watched) -> Iterator[Frame]:
-    """What there is to see, control step by control step."""
+def _frames(course: Course, world: World, planner: Watched, title: str) -> Iterator[Frame]:
+    """What there is to see, control step by control step; below, how the memory was read for the chunk."""
     course.advance(begin(world, course.begin()))
     while not course.over:
         *past, view = course.views()
@@ -92,9 +95,11 @@ def _frames(course: Course, world: World, planner: Watched) -> Iterator[Frame]:
         watching = _Filmed(world, [])
         start = course.step
         course.advance(act(watching, command))
-        for offset, images in enumerate(watching.images):
-            last = course.over and offset == len(watching.images) - 1
-            yield _picture(images, _caption(course, start + offset + 1, figures, ended=last))
+        read = "  ".join(
+            f"{name.removeprefix('world_').replace('_', ' ')} {value:.3f}" for name, value in figures.items()
+        )
+        for offset, images in enumerate(watching.images, 1):
+            yield _picture(images, (title, f"step {start + offset}  {read}"))
 
 
 class _Filmed:
@@ -107,16 +112,10 @@ class _Filmed:
         return getattr(self._world, name)
 
     def step(self, action: NDArray[np.float32]) -> bool:
+        """As the simulator's; keeps both cameras' pictures."""
         success = self._world.step(action)
         self.images.append(dict(self._world.observe().images))
         return success
-
-
-def _caption(course: Course, step: int, figures: Mapping[str, float], *, ended: bool) -> Sequence[str]:
-    unit = course.unit
-    outcome = ("success" if course.success else "failure") if ended else ""
-    first = f"task {unit.task}  init {unit.init_state}  repeat {unit.repeat}  step {step}  {outcome}"
-    return first, "  ".join(f"{name} {value:.3f}" for name, value in figures.items())
 
 
 def _picture(images: Mapping[Any, Frame], caption: Sequence[str]) -> Frame:
@@ -124,7 +123,8 @@ def _picture(images: Mapping[Any, Frame], caption: Sequence[str]) -> Frame:
     from PIL import Image, ImageDraw
 
     cameras = np.concatenate(list(images.values()), axis=1)
-    strip = Image.new("RGB", (cameras.shape[1], CAPTION_HEIGHT), (16, 16, 16))
+    height = CAPTION_HEIGHT + cameras.shape[0] % 2  # H.264 halves the colours' resolution, so sizes must be even
+    strip = Image.new("RGB", (cameras.shape[1], height), (16, 16, 16))
     pen = ImageDraw.Draw(strip)
     for row, text in enumerate(caption):
         pen.text((8, 5 + 18 * row), text, fill=(235, 235, 235))

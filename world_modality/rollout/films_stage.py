@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from world_modality.data.files import link_or_copy
+from world_modality.errors import UserError
 from world_modality.rollout.choice import FILMS, Choice
 from world_modality.rollout.film import film
 from world_modality.rollout.records import Record, read_records
@@ -20,7 +21,8 @@ def run(spec: FilmsSpec, context: StageContext) -> Facts:
     """Film the chosen units as ``task*_init*_repeat*.mp4`` and list them in films.json.
 
     Inputs: as a rollout; "records", the cell's rollouts; "others", those that discordant units are found by.
-    UserError when the two do not belong together, or a unit ends otherwise than its record says.
+    A unit that takes another course than the recorded one, as it may on another machine, is listed with that reason
+    instead. UserError when checkpoint and encoder do not belong together.
     """
     records = _records(context.inputs["records"])
     compared = _records(context.inputs.get("others", ()))
@@ -31,10 +33,15 @@ def run(spec: FilmsSpec, context: StageContext) -> Facts:
         policy, cell, new_history = prepare(spec.rollout, context)
         for number, record in enumerate(chosen):
             context.progress.update(number, len(chosen), "films", "")
-            path = film(record, cell, policy, new_history, context.work)
+            try:
+                path = film(record, cell, policy, new_history, context.work)
+            except UserError as error:  # a film is no result: the table must not wait for it
+                context.progress.say(f"{context.progress.label}  {error}")
+                listed.append(_entry(record, "", str(error), others.get(record.unit)))
+                continue
             (context.artifact / path.name).unlink(missing_ok=True)  # of an attempt that was killed
             link_or_copy(path, context.artifact / path.name)
-            listed.append(_entry(record, path.name, others.get(record.unit)))
+            listed.append(_entry(record, path.name, "", others.get(record.unit)))
     write_json(context.artifact / FILMS, listed)
     return {"films": len(chosen)}
 
@@ -45,10 +52,11 @@ def _records(folders: Sequence[Path]) -> list[Record]:
     )
 
 
-def _entry(record: Record, file: str, other: bool | None) -> dict[str, Any]:
+def _entry(record: Record, file: str, why_not: str, other: bool | None) -> dict[str, Any]:
     """What a report says of a film; ``other_success`` is the outcome in the column it is compared with."""
     return {
         "file": file,
+        "why_not": why_not,
         "suite": record.suite,
         "task": record.task,
         "init_state": record.init_state,

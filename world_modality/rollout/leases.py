@@ -102,7 +102,8 @@ class Leases:
         try:
             os.link(draft, path)
         except FileExistsError:
-            return False
+            if _read(path) != self._note:  # else it is ours: over a network the answer to a first try may be lost
+                return False
         finally:
             draft.unlink()
         self._held.add(path)
@@ -114,7 +115,7 @@ class Leases:
             return True
         with contextlib.suppress(ValueError, KeyError, TypeError):
             note = json.loads(text)
-            if note["place"] == _place():
+            if note["place"] == _place() and note["started"] is not None:
                 return bool(_started(note["pid"]) != note["started"])
         return self._seconds_untouched(path) > self._silence
 

@@ -9,7 +9,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -51,10 +51,13 @@ class _Process:
         self.process.start()
         theirs.close()
         self.commands: deque[int] = deque()  # slots of the commands not answered yet, oldest first
+        self.sent, self.answered = 0, 0
+        self.sent_at_end: int | None = None  # how many commands it can have known of, once it is gone
         self.ready, self.last_sign = False, time.monotonic()
         threading.Thread(target=_listen, args=(number, self, self.connection, heard), daemon=True).start()
 
     def end(self) -> None:
+        """Kill it, if it still runs."""
         with suppress(OSError):
             self.connection.close()
         self.process.kill()
@@ -66,6 +69,7 @@ def _listen(number: int, process: _Process, connection: Connection, heard: queue
         while True:
             heard.put((number, process, connection.recv()))
     except (EOFError, OSError):
+        process.sent_at_end = process.sent
         heard.put((number, process, None))
 
 
@@ -99,17 +103,21 @@ class Pool:
         if not process.commands:
             process.last_sign = time.monotonic()
         process.commands.append(command.slot)
+        process.sent += 1
         with suppress(OSError):  # it died: the listener says so
             process.connection.send(command)
 
-    def receive(self, seconds: float) -> list[Heard | Died]:
-        """What was heard since the last call; waits up to ``seconds`` if nothing was."""
-        events: list[Heard | Died] = []
+    def receive(self, seconds: float) -> Iterator[Heard | Died]:
+        """What was heard since the last call; waits up to ``seconds`` if nothing was.
+
+        One after the other: whoever listens acts on an event before the next is looked at, so that a death after an
+        answer finds the commands that the answer led to.
+        """
         with suppress(queue.Empty):
-            events += self._event(*self._heard.get(timeout=seconds) if seconds > 0 else self._heard.get_nowait())
-            while True:
-                events += self._event(*self._heard.get_nowait())
-        return events + self._replace_hung()
+            yield from self._event(*self._heard.get(timeout=seconds) if seconds > 0 else self._heard.get_nowait())
+            for _ in range(self._heard.qsize()):
+                yield from self._event(*self._heard.get_nowait())
+        yield from self._replace_hung()
 
     @property
     def workers(self) -> int:
@@ -141,21 +149,21 @@ class Pool:
             return []
         if answer is not None:
             process.commands.popleft()
+            process.answered += 1
             return [Heard(number, answer)]
         process.process.join(END_SECONDS)
         return [self._replace(number, f"the simulator process ended with exit code {process.process.exitcode}")]
 
-    def _replace_hung(self) -> list[Died]:
+    def _replace_hung(self) -> Iterator[Died]:
         now = time.monotonic()
-        return [
-            self._replace(number, f"the simulator gave no sign for {now - process.last_sign:.0f} s")
-            for number, process in enumerate(self._processes)
-            if process.commands and now - process.last_sign > (self._hang if process.ready else START_SECONDS)
-        ]
+        for number, process in enumerate(list(self._processes)):
+            if process.commands and now - process.last_sign > (self._hang if process.ready else START_SECONDS):
+                yield self._replace(number, f"the simulator gave no sign for {now - process.last_sign:.0f} s")
 
     def _replace(self, number: int, reason: str) -> Died:
         process = self._processes[number]
-        at = process.commands[0] if process.commands else None
+        knew = process.sent_at_end is None or process.answered < process.sent_at_end
+        at = process.commands[0] if process.commands and knew else None
         lost = tuple(sorted(self._begun[number] - {at}))
         process.end()
         self._begun[number].clear()

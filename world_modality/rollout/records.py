@@ -39,6 +39,9 @@ class Record:
     steps: int | None  # control steps until success, or the horizon
     episode_return: float | None  # sum of LIBERO's sparse reward: 1 at success, else 0
     replans: int | None
+    course_digest: (
+        str  # 16 hex digits over every view at a look and every action executed: equal digests, equal courses
+    )
     attempts: int  # 1 unless the simulator crashed on the way
     note: str  # why earlier attempts crashed; empty otherwise
     device: str
@@ -76,7 +79,8 @@ def _parse(path: Path, lines: Iterable[str]) -> Iterator[Record]:
             yield from_line(line)
         except (ValueError, TypeError) as error:
             raise UserError(
-                f"{path}:{number} is not a rollout record ({error}); delete this stage's folder and run again."
+                f"{path}:{number} is not a rollout record ({error}); delete that line and run again, which makes its "
+                "unit anew"
             ) from None
 
 
@@ -94,6 +98,7 @@ class Ledger:
         self._units = tuple(sorted(units))
         self._leases = leases or Leases(folder / "leases")
         self._own = folder / f"records-{uuid.uuid4().hex[:12]}.jsonl"
+        self._all: dict[Unit, Record] = {}  # also of units that are not asked for now
         self._done: dict[Unit, Record] = {}
         self._read_up_to: dict[Path, int] = {}
         self.refresh()
@@ -119,6 +124,7 @@ class Ledger:
             whole = content[: content.rfind(b"\n") + 1]
             self._read_up_to[path] = start + len(whole)
             for record in _parse(path, whole.decode().splitlines()):
+                self._all.setdefault(record.unit, record)
                 if record.unit in wanted:
                     self._done.setdefault(record.unit, record)
 
@@ -144,7 +150,7 @@ class Ledger:
         if new:
             sync_folder(self._folder)
         self._read_up_to[self._own] = self._own.stat().st_size
-        self._done[record.unit] = record
+        self._all[record.unit] = self._done[record.unit] = record
         self._leases.release(record.unit)
 
     def give_up(self, unit: Unit) -> None:
@@ -156,5 +162,6 @@ class Ledger:
         self._leases.close()
 
     def publish(self, target: Path) -> None:
-        """Write all records, sorted by unit, to ``target``; atomic and repeatable."""
-        write_atomically(target, "".join(to_line(self._done[unit]) for unit in self._units).encode())
+        """Write all records of the folder, sorted by unit, to ``target``; atomic and repeatable."""
+        self.refresh()
+        write_atomically(target, "".join(to_line(self._all[unit]) for unit in sorted(self._all)).encode())

@@ -75,11 +75,12 @@ class _Run:
         self._waiting: list[Course] = []  # for a chunk, longest first
         self._crashes: defaultdict[Unit, list[str]] = defaultdict(list)
         self._account = Account()
-        self._before = len(plan.ledger.done)
+        self._own = 0  # units that were finished here
         self._slots = plan.slots or 2 * pool.workers
         self._tuned = plan.slots is not None
 
     def run(self) -> Account:
+        """See :meth:`Scheduler.run`."""
         ledger = self._plan.ledger
         self._report()
         while len(ledger.done) < len(ledger.units):
@@ -141,7 +142,13 @@ class _Run:
             return
         del self._courses[course.slot]
         self._pool.finished(course.slot)
-        self._plan.ledger.append(self._plan.cell.record(course, self._crashes[course.unit]))
+        ledger = self._plan.ledger
+        ledger.refresh()
+        if course.unit in ledger.done:  # somebody took it over while this machine slept: the records are equal
+            ledger.give_up(course.unit)
+        else:
+            ledger.append(self._plan.cell.record(course, self._crashes[course.unit]))
+            self._own += 1
         self._report()
 
     def _crashed(self, course: Course, reason: str) -> None:
@@ -211,8 +218,8 @@ class _Run:
             successes = sum(record.success for record in ledger.done.values())
             rate = wilson(successes, done)
             facts = f"{successes} success{'es' * (successes != 1)}, {rate.low:.0%} to {rate.high:.0%}"
-        if done > self._before:
-            facts += f"  {3600 * (done - self._before) / self._account.wall:.0f} units/h"
+        if self._own:
+            facts += f"  {3600 * self._own / self._account.wall:.0f} units/h"
         self._plan.progress.update(done, total, "units", facts)
 
 

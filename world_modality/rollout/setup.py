@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from world_modality.encoders.encoder import load_encoder
 from world_modality.encoders.online import HistoryEncoder
 from world_modality.errors import UserError
@@ -15,31 +17,29 @@ from world_modality.memory.modes import find_mode
 from world_modality.policies.chunk_policy import ChunkPolicy
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.history import LatentHistory
-from world_modality.rollout.pool import Pool, warm_up
 from world_modality.rollout.records import Ledger
 from world_modality.rollout.scheduler import Scheduler
+from world_modality.rollout.simulators import simulator_pool
 from world_modality.rollout.spent import Account
-from world_modality.rollout.worker import World
 from world_modality.sim.assets import open_assets
-from world_modality.sim.environment import Environment
+from world_modality.sim.graphics import choose_opengl
+from world_modality.store.machine import COMPUTING, versions
 from world_modality.store.progress import Progress
-from world_modality.study.specs import EncoderSpec, SimSpec, TrainMode
-
-HANG_SECONDS = 300.0  # without a sign of a simulator; a reset takes seconds, a chunk less
-PRELOAD = "world_modality.rollout.preload"
-
-SOFTWARE = (
-    "lerobot_policy_world_modality",
-    "lerobot",
-    "torch",
-    "transformers",
-    "numpy",
-    "mujoco",
-    "robosuite",
-    "hf-libero",
-)
+from world_modality.study.specs import EncoderSpec, TrainMode
 
 NewHistory = Callable[[], LatentHistory]
+
+
+def described_device() -> tuple[str, str]:
+    """Where the policy computes, for torch and for records: ("cuda", "cuda NVIDIA H100") or ("cpu", "cpu")."""
+    if torch.cuda.is_available():
+        return "cuda", f"cuda {torch.cuda.get_device_name()}"
+    return "cpu", "cpu"
+
+
+def software() -> dict[str, str]:
+    """What else the outcome of a unit may depend on, down to the library that draws the pictures."""
+    return {**versions(COMPUTING), "opengl": choose_opengl()}
 
 
 def roll_out(
@@ -56,32 +56,13 @@ def roll_out(
         UserError: the assets are not the planned ones, an initial state does not exist, or as ``Scheduler.run``.
     """
     open_assets(cell.sim)  # refuses other assets than planned before any simulator starts
+    if len(ledger.done) == len(ledger.units):
+        return Account()
     states = tuple(sorted({unit.init_state for unit in ledger.units}))
-    with closing(_pool(cell.sim, states, min(cores, len(ledger.units)))) as pool:
+    with closing(simulator_pool(cell.sim, states, min(cores, len(ledger.units)))) as pool:
         account = Scheduler(cell, ledger, policy, new_history, progress).run(pool)
     progress.say(f"{progress.label}  {account.summary(cores)}")
     return account
-
-
-def expect_simulators() -> None:
-    """Let what simulator processes import be imported while the policy is loaded."""
-    warm_up(PRELOAD)
-
-
-def _pool(sim: SimSpec, states: tuple[int, ...], workers: int) -> Pool:
-    return Pool(partial(open_world, sim, states), workers, HANG_SECONDS, PRELOAD)
-
-
-def open_world(sim: SimSpec, init_states: tuple[int, ...], task: int) -> World:
-    """The simulator of a task; UserError if one of the initial states does not exist."""
-    world = Environment(sim, task, open_assets(sim))
-    missing = [state for state in init_states if not 0 <= state < world.init_state_count]
-    if missing:
-        raise UserError(
-            f"rollouts.init_states: {sim.suite} task {task} has no initial state {missing[0]}; choose from "
-            f"0 to {world.init_state_count - 1}."
-        )
-    return world
 
 
 def require_picture_size(config: Any, size: int) -> None:

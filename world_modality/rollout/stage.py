@@ -13,16 +13,16 @@ from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.records import Ledger
 from world_modality.rollout.setup import (
-    SOFTWARE,
     NewHistory,
-    expect_simulators,
+    described_device,
     history_maker,
     require_picture_size,
     roll_out,
+    software,
 )
+from world_modality.rollout.simulators import expect_simulators
 from world_modality.rollout.units import units_of
 from world_modality.store.layout import StageFolder
-from world_modality.store.machine import versions
 from world_modality.store.record import read_record
 from world_modality.store.stage import Facts, StageContext
 from world_modality.study.specs import EncoderSpec, RolloutSpec
@@ -49,7 +49,7 @@ def prepare(spec: RolloutSpec, context: StageContext) -> tuple[ChunkPolicy, Cell
     """The policy, what its records have in common, and what makes a unit's window of the encoder, if it reads one."""
     # One thread: how many cores a job was given must not decide how its sums are rounded.
     torch.set_num_threads(1)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device, told = described_device()
     training = context.one("checkpoint")
     policy = load_policy(
         training / "pretrained_model", device, spec.memory, spec.num_steps, spec.n_action_steps, spec.batch
@@ -62,8 +62,8 @@ def prepare(spec: RolloutSpec, context: StageContext) -> tuple[ChunkPolicy, Cell
         spec.horizon,
         training.parent.name,
         policy.trained_memory,
-        device,
-        versions(SOFTWARE),
+        told,
+        software(),
     )
     return policy, cell, _new_history(spec, context, policy, device)
 

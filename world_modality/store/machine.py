@@ -13,7 +13,7 @@ from typing import Any
 
 import world_modality
 
-REPORTED = (
+COMPUTING = (
     "lerobot_policy_world_modality",
     "lerobot",
     "torch",
@@ -22,9 +22,9 @@ REPORTED = (
     "mujoco",
     "robosuite",
     "hf-libero",
-    "datasets",
-    "snakemake",
 )
+"""What a policy's numbers and a simulator's pictures depend on."""
+REPORTED = (*COMPUTING, "datasets", "snakemake")
 
 
 @cache

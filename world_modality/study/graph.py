@@ -104,6 +104,7 @@ class _Builder:
         self.sims = {suite: sim_spec(study, sources, suite) for suite in study.suite}
 
     def build(self) -> Graph:
+        """See :func:`build_graph`."""
         start = self._pretrained(
             self.graph.add("policy", policy_spec(self.study, self.sources), (), "policy", "policy")
         )

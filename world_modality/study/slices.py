@@ -39,7 +39,7 @@ def sim_spec(study: Study, sources: Sources, suite: SuiteName) -> SimSpec:
         assets=sources.assets,
         assets_digest=sources.assets_digest,
         camera_size=study.simulator.camera_size,
-        render=study.simulator.render,
+        render=study.simulator.render or ("fast" if sources.assets == "embedded" else "stock"),
         settle_steps=study.simulator.settle_steps,
     )
 

@@ -103,11 +103,11 @@ def test_few_seeds_speak_about_checkpoints_only(seeds):
 @pytest.mark.parametrize("name", GIVEN)
 def test_a_failed_gate_withholds_every_verdict(name):
     answers = [Gate(each, each != name, "2 differ") for each in GIVEN]
-    found = judge(plan_for(3), study(3, recipe=0.2, content=0.2), answers)
+    found = judge(plan_for(3), study(3, recipe=0.14, content=0.14), answers)
     assert found.withheld == f"{name}: 2 differ"
     assert set(words(found).values()) == {"cannot tell"}
     assert all(verdict.reason == f"no verdict: {name}: 2 differ" for verdict in found.verdicts)
-    assert found.of("pred > zero", "checkpoint").effect.estimate > 0.1, "numbers are reported all the same"
+    assert found.of("pred > zero", "checkpoint").effect.estimate > 0.08, "numbers are reported all the same"
     assert found.accepted is None
 
 

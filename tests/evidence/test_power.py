@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import t
 from statsmodels.stats.power import TTestIndPower, TTestPower
@@ -22,7 +22,7 @@ def test_two_groups_equal_statsmodels(seeds, ratio):
 def test_one_group_equals_statsmodels(seeds):
     ours = detectable_effect(1 / math.sqrt(seeds), seeds - 1, 0.025, 0.8)
     assert ours == pytest.approx(
-        TTestPower().solve_power(nobs=seeds, alpha=0.025, power=0.8, alternative="larger"), rel=1e-6
+        TTestPower().solve_power(nobs=seeds, alpha=0.025, power=0.8, alternative="larger"), rel=1e-5
     )
 
 
@@ -39,6 +39,7 @@ def test_decidable_margins_of_the_protocol(seeds, points):
     assert found == pytest.approx(points, abs=0.15)
 
 
+@settings(deadline=None)
 @given(st.floats(0.001, 0.2), st.sampled_from([4.0, 14.0, math.inf]), st.sampled_from([0.8, 0.9]))
 def test_a_detectable_effect_has_the_power(error, freedom, power):
     effect = detectable_effect(error, freedom, 0.05, power)

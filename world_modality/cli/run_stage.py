@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 from world_modality.cli.planning import link_names
+from world_modality.cli.register import register
 from world_modality.errors import UserError
 from world_modality.store.execute import execute
 from world_modality.store.layout import stage_folder
 from world_modality.store.orphans import watch
 from world_modality.store.stage import StageRunner
+from world_modality.study.graph import Graph
 from world_modality.study.plan import read_plan
 from world_modality.study.stages import KINDS
 
@@ -42,7 +44,7 @@ def run_stage(root: Path, plan: Path, stage: str, key: str, cores: int) -> int:
     log = stage_folder(root, stage, key).log
     with _printing_to(log) as terminal:
         try:
-            execute(root, request, _lazily(stage), cores=cores, stream=terminal)
+            execute(root, request, _lazily(stage, root, graph), cores=cores, stream=terminal)
         except KeyboardInterrupt:
             return INTERRUPTED
         except UserError as error:
@@ -58,10 +60,15 @@ def run_stage(root: Path, plan: Path, stage: str, key: str, cores: int) -> int:
     return 0
 
 
-def _lazily(stage: str) -> StageRunner:
-    """The stage's runner, imported when it is called: a duplicate job that finds the stage sealed imports nothing."""
+def _lazily(stage: str, root: Path, graph: Graph) -> StageRunner:
+    """The stage's runner, imported when it is called: a duplicate job that finds the stage sealed imports nothing.
+
+    No rollout starts before the study's plan is sealed, however the stage was started.
+    """
 
     def run(spec: Any, context: Any) -> Mapping[str, Any]:
+        if stage == "rollout":
+            register(root, graph)
         return find_runner(stage)(spec, context)
 
     return run

@@ -107,30 +107,32 @@ def _effect(plan: Plan, claim: Claim, scope: Scope, treated: Outcomes, control: 
     """The effect at one look."""
     levels, key = plan.levels, f"{plan.digest} {claim.name}"
     if len(plan.sizes) > 1 and scope == "checkpoint" and claim.same_checkpoints:
-        return watched_contrast(treated, control, plan.seeds[: plan.sizes[look]], levels, key)
-    return contrast(treated, control, scope, claim.same_checkpoints, _levels_at(plan, levels, look), key)
+        own = replace(levels, alpha=levels.alpha * claim.share)
+        return watched_contrast(treated, control, plan.seeds[: plan.sizes[look]], own, key)
+    return contrast(treated, control, scope, claim.same_checkpoints, _levels_at(plan, claim, look), key)
 
 
-def _levels_at(plan: Plan, levels: Levels, look: int) -> Levels:
-    shares = [size / len(plan.seeds) for size in plan.sizes]
-    tests = plan_looks(shares, levels.alpha, plan.spending).level[look]
+def _levels_at(plan: Plan, claim: Claim, look: int) -> Levels:
+    levels, shares = plan.levels, [size / len(plan.seeds) for size in plan.sizes]
+    tests = plan_looks(shares, levels.alpha * claim.share, plan.spending).level[look]
     tails = plan_looks(shares, (1 - levels.confidence) / 2, plan.spending).level[look]
     return at_level(levels, tests, tails)
 
 
 def _gatekept(plan: Plan, verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
-    """The same verdicts, a gain taken back where the fixed sequence did not come as far.
+    """The same verdicts, a gain taken back where its family's fixed sequence did not come as far.
 
     Harm is stated wherever its own test finds it: it is not what the sequence guards.
     """
     primary = {verdict.claim.name: verdict for verdict in verdicts if verdict.primary}
-    sequence = [primary[claim.name] for claim in plan.sequence if claim.name in primary]
-    steps = fixed_sequence([verdict.word == "helps" for verdict in sequence])
-    for verdict, step in zip(sequence, steps, strict=True):
-        if step == "not tested" and verdict.word == "helps":
-            first = next(each.claim.name for each in sequence if each.word != "helps")
-            reason = f"the plan tests this only after {first} is confirmed, and it was not"
-            primary[verdict.claim.name] = replace(verdict, word="cannot tell", reason=reason, step=step)
-        else:
-            primary[verdict.claim.name] = replace(verdict, step=step)
+    for family in plan.sequences:
+        sequence = [primary[claim.name] for claim in family if claim.name in primary]
+        steps = fixed_sequence([verdict.word == "helps" for verdict in sequence])
+        for verdict, step in zip(sequence, steps, strict=True):
+            if step == "not tested" and verdict.word == "helps":
+                first = next(each.claim.name for each in sequence if each.word != "helps")
+                reason = f"the plan tests this only after {first} is confirmed, and it was not"
+                primary[verdict.claim.name] = replace(verdict, word="cannot tell", reason=reason, step=step)
+            else:
+                primary[verdict.claim.name] = replace(verdict, step=step)
     return tuple(primary[each.claim.name] if each.primary else each for each in verdicts)

@@ -19,7 +19,7 @@ class Claim:
     """One statement about two columns of the study's table."""
 
     name: str  # e.g. "pred > zero"
-    part: str  # of the decision rule that it belongs to
+    part: str  # of the decision rule that it belongs to; "" for a claim beside it
     treated: str  # column, e.g. "E2"
     control: str
     treated_words: str  # completes "success ...", e.g. "with predicted memory"
@@ -28,6 +28,8 @@ class Claim:
     scope: Scope  # in which the claim is decided
     same_checkpoints: bool  # whether the two columns are rollouts of the same checkpoints
     margin: float  # smallest difference that would matter, as a fraction
+    family: str = ""  # claims of a family are tested one after the other; "" is the decision rule's
+    share: float = 1.0  # of alpha, at which the claim is tested
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class Plan:
 
     study: str
     label: str  # of the suite, e.g. "libero_spatial (embedded assets)"
-    claims: tuple[Claim, ...]  # those of kind "better" in the order of testing
+    claims: tuple[Claim, ...]  # those of kind "better" in the order of testing, family by family
     seeds: tuple[int, ...]  # training seeds, in the order they are trained
     tasks: tuple[int, ...]
     init_states: tuple[int, ...]
@@ -57,6 +59,7 @@ class Plan:
     looks: tuple[int, ...] = ()  # numbers of seeds at which the data are looked at; empty: once, with all
     spending: Spending = "obrien_fleming"
     effect: float = 0.05  # difference the study should be able to find
+    design: str = ""  # digest of everything that is trained and rolled out, by whoever knows it
     levels: Levels = field(default_factory=Levels)
     assumptions: Assumptions = field(default_factory=Assumptions)
 
@@ -71,6 +74,8 @@ class Plan:
         ascending = all(one < two for one, two in pairwise((0, *self.looks)))
         if self.looks and (self.looks[-1] != len(self.seeds) or not ascending):
             raise ValueError(f"looks must ascend to all {len(self.seeds)} seeds, got {self.looks}")
+        if any(not 0 < claim.share <= 1 for claim in self.claims):
+            raise ValueError("a claim's share of alpha must lie between 0 and 1")
         if self.repeats < 1 or self.effect <= 0 or any(claim.margin <= 0 for claim in self.claims):
             raise ValueError("repeats, effect and margins must be positive")
 
@@ -80,9 +85,11 @@ class Plan:
         return len(self.tasks) * len(self.init_states) * self.repeats
 
     @property
-    def sequence(self) -> tuple[Claim, ...]:
-        """The claims that are tested one after the other, each only after those before it were confirmed."""
-        return tuple(claim for claim in self.claims if claim.kind == "better")
+    def sequences(self) -> tuple[tuple[Claim, ...], ...]:
+        """Per family the claims of gain, each tested only after those before it in the family were confirmed."""
+        gains = [claim for claim in self.claims if claim.kind == "better"]
+        families = dict.fromkeys(claim.family for claim in gains)
+        return tuple(tuple(claim for claim in gains if claim.family == family) for family in families)
 
     @property
     def sizes(self) -> tuple[int, ...]:

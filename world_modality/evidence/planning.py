@@ -36,7 +36,8 @@ def _expectation(plan: Plan, claim: Claim) -> Expectation:
     if claim.scope == "recipe":
         if len(plan.seeds) < FEWEST_SEEDS:
             return Expectation(claim.name, 0.0 if claim.kind == "equal" else plan.effect, 0.0, math.nan)
-        error, freedom, alpha = _recipe_error(plan, claim), _freedom(plan, claim), last_level(plan)
+        error, freedom = _recipe_error(plan, claim), _freedom(plan, claim)
+        alpha = last_level(plan, claim.share)
         if claim.kind == "equal":
             reached = equivalence_power(claim.margin, error, freedom, alpha)
             return Expectation(claim.name, 0.0, reached, detectable_margin(error, freedom, alpha, power))
@@ -47,12 +48,15 @@ def _expectation(plan: Plan, claim: Claim) -> Expectation:
         reached = equivalence_power(claim.margin, error, math.inf, plan.levels.alpha)
         least = detectable_margin(error, math.inf, plan.levels.alpha, power)
         return Expectation(claim.name, 0.0, reached, least)
-    return Expectation(claim.name, plan.effect, _memory_power(plan, plan.effect), _memory_detectable(plan))
+    alpha = plan.levels.alpha * claim.share
+    reached = _memory_power(plan, plan.effect, alpha)
+    return Expectation(claim.name, plan.effect, reached, _memory_detectable(plan, alpha))
 
 
-def last_level(plan: Plan) -> float:
-    """The one-sided level of a recipe's test at the last look."""
-    return plan_looks([size / len(plan.seeds) for size in plan.sizes], plan.levels.alpha, plan.spending).level[-1]
+def last_level(plan: Plan, share: float = 1.0) -> float:
+    """The one-sided level at the last look of a recipe's test that has this share of alpha."""
+    looks = [size / len(plan.seeds) for size in plan.sizes]
+    return plan_looks(looks, plan.levels.alpha * share, plan.spending).level[-1]
 
 
 def _recipe_error(plan: Plan, claim: Claim) -> float:
@@ -75,25 +79,25 @@ def _memory_error(plan: Plan) -> float:
     return math.sqrt(plan.assumptions.disagree_memories / (plan.units_per_seed * len(plan.seeds)))
 
 
-def _memory_power(plan: Plan, effect: float) -> float:
+def _memory_power(plan: Plan, effect: float, alpha: float) -> float:
     """Power of a contrast of two memories in the checkpoints rolled out, decided over scenes."""
     units = plan.units_per_seed * len(plan.seeds)
     if plan.looks:
         scenes = len(plan.seeds) * len(plan.tasks) * len(plan.init_states)
         generator = keyed_generator("betting power", plan.study)
         disagree = plan.assumptions.disagree_memories
-        return betting_power(effect, disagree, scenes, plan.repeats, plan.levels.alpha, generator)
+        return betting_power(effect, disagree, scenes, plan.repeats, alpha, generator)
     # The test's statistic moves in steps of two units; the exact tail starts half a step early.
     variance = max(0.0, plan.assumptions.disagree_memories - effect**2) / units
-    return power_of(effect - 1 / units, math.sqrt(variance), math.inf, plan.levels.alpha)
+    return power_of(effect - 1 / units, math.sqrt(variance), math.inf, alpha)
 
 
-def _memory_detectable(plan: Plan) -> float:
+def _memory_detectable(plan: Plan, alpha: float) -> float:
     """Disagreement bounds the difference: two memories that differ on a tenth of the units cannot differ by more."""
     most = plan.assumptions.disagree_memories * (1 - 1e-9)
-    if _memory_power(plan, most) < plan.levels.power:
+    if _memory_power(plan, most, alpha) < plan.levels.power:
         return math.nan
-    return float(brentq(lambda effect: _memory_power(plan, effect) - plan.levels.power, 0.0, most, xtol=1e-5))
+    return float(brentq(lambda effect: _memory_power(plan, effect, alpha) - plan.levels.power, 0.0, most, xtol=1e-5))
 
 
 def detectable_on_a_task(plan: Plan) -> float:
@@ -134,12 +138,13 @@ EPISODES = ((10, 1), (20, 1), (30, 1), (40, 1), (50, 1), (50, 2), (50, 3), (50, 
 
 
 def allocate(plan: Plan, costs: Costs, episodes: Sequence[tuple[int, int]] = EPISODES) -> tuple[Allocation, ...]:
-    """Studies in which every claim reaches the plan's power at its wanted effect, the cheapest first.
+    """Studies in which every claim of the decision rule reaches the plan's power at its wanted effect, cheapest first.
 
     One per choice of episodes, with the fewest seeds that suffice; empty where ``MOST_SEEDS`` seeds do not. The first
     seed count that suffices is also the cheapest for those episodes.
     """
     found = []
+    plan = replace(plan, claims=tuple(claim for claim in plan.claims if claim.part) or plan.claims)
     for states, repeats in episodes:
         for seeds in range(FEWEST_SEEDS, MOST_SEEDS + 1):
             sized = replace(

@@ -76,7 +76,7 @@ def checklist(verdicts: tuple[Verdict, ...]) -> tuple[Item, ...]:
     A part is passed when each of its claims is confirmed, failed when one is refuted (a claim of gain by "hurts" or
     "equivalent", a claim of equality by "helps" or "hurts"), and open otherwise.
     """
-    primary = [verdict for verdict in verdicts if verdict.primary]
+    primary = [verdict for verdict in verdicts if verdict.primary and verdict.claim.part]
     items = []
     for part in dict.fromkeys(verdict.claim.part for verdict in primary):
         own = [verdict for verdict in primary if verdict.claim.part == part]

@@ -69,6 +69,6 @@ def headline(judgement: Judgement) -> str:
     label, seal = judgement.plan.label, f"Plan {judgement.plan.digest}."
     if judgement.withheld:
         return f"{label}: no verdict, because of {judgement.withheld}. {seal}"
-    primary = [verdict for verdict in judgement.verdicts if verdict.primary]
+    primary = [verdict for verdict in judgement.verdicts if verdict.primary and verdict.claim.part]
     ordered = sorted(primary, key=lambda verdict: verdict.effect.scope != "recipe")
     return f"{label}: {' '.join(sentence(verdict) for verdict in ordered)} {seal}"

@@ -21,7 +21,7 @@ def test_it_recovers_what_was_put_in():
 
 
 def test_without_run_noise_there_is_hardly_any():
-    found = run_noise(many_seeds(Noise(suite_sd=1e-6, task_sd=1e-6))["E0"])
+    found = run_noise(many_seeds(Noise(suite_sd=5e-7, task_sd=1e-6))["E0"])
     assert found.run_sd < 0.006
     assert found.task_sd < 0.015
 

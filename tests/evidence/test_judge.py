@@ -227,7 +227,9 @@ def test_sentences_say_what_how_sure_and_about_what():
     ):
         assert part in told
     assert "in these 8 checkpoints" in sentence(found.of("pred > zero", "checkpoint"))
-    assert "E1 equals E0 exactly, with the same outcome in every unit," in sentence(found.of("E1 = E0", "recipe"))
+    assert "E1 equals E0 exactly: the same outcome in every unit (8 training seeds, 4,000 units" in sentence(
+        found.of("E1 = E0", "recipe")
+    )
     assert "for these 8 checkpoints of each arm" in sentence(found.of("E2 > E0", "checkpoint"))
 
 

@@ -86,7 +86,7 @@ def test_other_ablations_follow_the_rule_and_leave_it_alone():
 
 def test_without_prediction_any_memory_carries_the_rule():
     columns = [column("a", "disabled"), column("b", "zero"), column("c", "persistence")]
-    assert [(claim.name, claim.part) for claim in claims_of(columns, 0.05)][0] == ("c > a", ANY_BETTER)
+    assert next((claim.name, claim.part) for claim in claims_of(columns, 0.05)) == ("c > a", ANY_BETTER)
     trained = [*columns, column("d", "oracle", "pred"), column("e", "pred")]
     first, *_, last = claims_of(trained, 0.05)
     assert first.name == "e > a"

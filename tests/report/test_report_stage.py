@@ -41,8 +41,11 @@ def test_csv_and_json_tell_the_same(toy, report):
     assert [(r["column"], int(r["successes"]), float(r["low"])) for r in rates] == [
         (r["column"], r["successes"], r["low"]) for r in table["rates"]
     ]
-    assert len(rows) - len(rates) == len(table["differences"])
-    assert facts == {"episodes": 40, "failed_checks": []}
+    differences = [(r["claim"], r["scope"], r["word"], float(r["estimate"])) for r in rows if r["kind"] == "difference"]
+    told = {(v["claim"], v["scope"], v["word"], v["estimate"]) for v in table["judgement"]["verdicts"]}
+    assert set(differences) == told
+    assert len(differences) == 8
+    assert facts == {"episodes": 40, "failed_gates": []}
 
 
 def test_every_line_of_the_csv_says_which_assets_were_used(toy, report):
@@ -108,20 +111,21 @@ def test_the_page_is_whole_offline_and_readable_aloud(toy, report):
     assert page.fetched == []
     assert "url(" not in html
     assert "@import" not in html
-    # Three panels of rates, the differences, loss, gate, cosines at two k, two per Prophet.
+    # Three panels of rates, differences of checkpoints, loss, gate, cosines at two k, two per Prophet.
     assert len(page.figures) == 12
     assert all(figure["role"] == "img" and figure["aria-label"] for figure in page.figures)
     assert 'lang="en"' in html
     assert page.headings[0] == "h1"
     assert page.headings.count("h1") == 1
-    assert re.search(r"<th scope=\"row\">E2 - E0</th><td class=\"number\">\+25.0 \[", html)
+    assert re.search(r"E2 &gt; E0</th><td>checkpoint \(secondary\)</td><td class=\"number\">\+25.0 \[", html)
+    assert html.index("It cannot be told") < html.index('<h2 id="success">') < html.index("<h2>Decision rule</h2>")
     assert "&lt;1M parameters&gt;" in html
 
 
 def test_the_page_names_units_that_should_be_equal(toy, report):
     toy.outcomes["E1"] = ("1100", "0010")
     folder, facts = report(toy)
-    assert facts["failed_checks"] == ["E1 equals E0, unit by unit"]
+    assert facts["failed_gates"] == ["E1 equals E0, unit by unit"]
     assert "init state 13" in (folder / "report.html").read_text()
 
 

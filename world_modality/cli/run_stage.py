@@ -18,7 +18,6 @@ from world_modality.store.execute import execute
 from world_modality.store.layout import stage_folder
 from world_modality.store.orphans import watch
 from world_modality.store.stage import StageRunner
-from world_modality.study.graph import Graph
 from world_modality.study.plan import read_plan
 from world_modality.study.stages import KINDS
 
@@ -44,7 +43,9 @@ def run_stage(root: Path, plan: Path, stage: str, key: str, cores: int) -> int:
     log = stage_folder(root, stage, key).log
     with _printing_to(log) as terminal:
         try:
-            execute(root, request, _lazily(stage, root, graph), cores=cores, stream=terminal)
+            if stage == "rollout" and not stage_folder(root, stage, key).done.exists():
+                register(root, graph)  # however the stage was started, the study's plan comes before it
+            execute(root, request, _lazily(stage), cores=cores, stream=terminal)
         except KeyboardInterrupt:
             return INTERRUPTED
         except UserError as error:
@@ -60,15 +61,10 @@ def run_stage(root: Path, plan: Path, stage: str, key: str, cores: int) -> int:
     return 0
 
 
-def _lazily(stage: str, root: Path, graph: Graph) -> StageRunner:
-    """The stage's runner, imported when it is called: a duplicate job that finds the stage sealed imports nothing.
-
-    No rollout starts before the study's plan is sealed, however the stage was started.
-    """
+def _lazily(stage: str) -> StageRunner:
+    """The stage's runner, imported when it is called: a duplicate job that finds the stage sealed imports nothing."""
 
     def run(spec: Any, context: Any) -> Mapping[str, Any]:
-        if stage == "rollout":
-            register(root, graph)
         return find_runner(stage)(spec, context)
 
     return run

@@ -13,7 +13,6 @@ import os
 import resource
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -79,7 +78,10 @@ def power_curves(bench: Bench) -> None:
     """Print the power found beside the plan's prediction, the plan's noise estimated from other simulated seeds."""
     for seeds, repeats in POWERS:
         design = Design(seeds, repeats=repeats)
-        found = replace(Assumptions(), **bench.mean(partial(pilot_study, design), f"pilot {seeds} {repeats}", 0.02))
+        pilot = bench.mean(partial(pilot_study, design), f"pilot {seeds} {repeats}", 0.02)
+        found = Assumptions(
+            pilot["rate"], pilot["run_sd"], pilot["task_sd"], pilot["disagree_runs"], pilot["disagree_memories"]
+        )
         rows = {}
         for recipe, content in EFFECTS:
             arms = five_arms(recipe, content)

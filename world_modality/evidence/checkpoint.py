@@ -36,6 +36,12 @@ def checkpoint_effect(clusters: Clusters, seeds: int, levels: Levels, generator:
         estimate = float(clusters.means.mean())
         return unknown("checkpoint", "none", levels, estimate, (clusters.pairs, len(clusters), seeds), "only one scene")
     how, interval, bounds, error = _intervals(clusters, levels, generator)
+    # With few scenes the interval may be the narrower of the two; what the test does not exclude stays possible.
+    bounds = Interval(
+        bounds.estimate,
+        bounds.low if test.p_greater <= levels.alpha else min(bounds.low, 0.0),
+        bounds.high if test.p_less <= levels.alpha else max(bounds.high, 0.0),
+    )
     return Effect(
         "checkpoint",
         f"sign flips over scenes ({'exact' if test.exact else 'drawn'}), {how}",

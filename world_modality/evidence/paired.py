@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,44 +60,18 @@ def _score(b: float, c: float, n: float, difference: float) -> float:
     return gap / math.sqrt(variance)
 
 
-def paired_difference(
-    treated: Sequence[bool], control: Sequence[bool], scenes: Sequence[Hashable], confidence: float = 0.95
-) -> PairedDifference:
+def difference_of_clusters(clusters: Clusters, confidence: float = 0.95) -> PairedDifference:
     """The paired difference of success rates with an interval that respects repeated scenes.
 
-    Element i of all three sequences belongs to one unit; ``scenes[i]`` is its cluster, (task, initial state).
-    With one unit per scene this is Tango's interval. Where scenes repeat (several noise repeats or training
-    seeds), outcomes of a scene hang together, so the interval is computed at the effective sample size
+    With one unit per scene this is Tango's interval. Where scenes repeat (several noise repeats or training seeds),
+    outcomes of a scene hang together, so the interval is computed at the effective sample size
     ``n / deff * (z / t)^2`` with the cluster-robust design effect (Korn and Graubard 1998, Survey Methodology 24:193).
     """
-    if not len(treated) == len(control) == len(scenes) or not treated:
-        raise ValueError("treated, control and scenes must be equally long and not empty")
-    gaps = np.asarray(treated, dtype=int) - np.asarray(control, dtype=int)
-    return _difference(int((gaps > 0).sum()), int((gaps < 0).sum()), _cluster_sums(gaps, scenes), confidence)
-
-
-def difference_of_clusters(clusters: Clusters, confidence: float = 0.95) -> PairedDifference:
-    """``paired_difference`` of outcomes that are already counted by scene."""
     sums = np.stack([clusters.total, clusters.units], axis=1).astype(np.float64)
-    return _difference(int(clusters.only_treated.sum()), int(clusters.only_control.sum()), sums, confidence)
-
-
-def _difference(b: int, c: int, sums: NDArray[np.float64], confidence: float) -> PairedDifference:
-    """The interval from the discordant pairs and, per scene, the sum of its gaps and its pairs; float [scenes, 2]."""
-    n = int(sums[:, 1].sum())
+    b, c, n = int(clusters.only_treated.sum()), int(clusters.only_control.sum()), clusters.pairs
     effective = n if len(sums) == n else _effective_pairs(b + c, n, sums, confidence)
     interval = tango(b * effective / n, c * effective / n, effective, confidence)
     return PairedDifference(interval, n, len(sums), b, c)
-
-
-def _cluster_sums(gaps: NDArray[np.int64], scenes: Sequence[Hashable]) -> NDArray[np.float64]:
-    """Per scene: the sum of its gaps and its number of units; float [scenes, 2]."""
-    sums: dict[Hashable, list[float]] = {}
-    for gap, scene in zip(gaps, scenes, strict=True):
-        entry = sums.setdefault(scene, [0.0, 0.0])
-        entry[0] += float(gap)
-        entry[1] += 1.0
-    return np.array(list(sums.values()))
 
 
 def _effective_pairs(discordant: int, n: int, sums: NDArray[np.float64], confidence: float) -> float:

@@ -138,7 +138,7 @@ HARMLESS, BETTER, CONTENT = "the machinery does no harm", "predicted memory help
 def standard_claims(margin: float = 0.05) -> tuple[Claim, ...]:
     """The three-part decision rule as claims: pred > zero, pred > random, E2 > E0, and E1 = E0 beside them."""
     predicted, plain = "with predicted memory", "without memory"
-    zero, noise = "with zero memory in the same checkpoint", "with random memory in the same checkpoint"
+    zero, noise = "with zero memory", "with random memory"
     return (
         Claim("pred > zero", CONTENT, "E2", "E2-zero", predicted, zero, "better", "checkpoint", True, margin),
         Claim("pred > random", CONTENT, "E2", "E2-random", predicted, noise, "better", "checkpoint", True, margin),

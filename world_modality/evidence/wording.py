@@ -16,13 +16,14 @@ def points(fraction: float, signed: bool = False) -> str:
 
 def sentence(verdict: Verdict) -> str:
     """One verdict: what, about what it speaks, how sure, and what would have been seen."""
+    if verdict.identical:
+        claim = verdict.claim
+        return f"{claim.treated} equals {claim.control} exactly: the same outcome in every unit ({_counts(verdict)})."
     return f"{_what(verdict)} {_scope(verdict)} ({_numbers(verdict)}){_because(verdict)}."
 
 
 def _what(verdict: Verdict) -> str:
     claim = verdict.claim
-    if verdict.identical:
-        return f"{claim.treated} equals {claim.control} exactly, with the same outcome in every unit,"
     if verdict.word == "helps":
         return f"Success {claim.treated_words} is higher than {claim.control_words}"
     if verdict.word == "hurts":
@@ -52,12 +53,16 @@ def _numbers(verdict: Verdict) -> str:
             parts.append(f"decided one-sided: at least {points(max(0.0, effect.bounds.low), signed=True)}")
         if verdict.word == "hurts" and effect.interval.high >= 0:
             parts.append(f"decided one-sided: at most {points(min(0.0, effect.bounds.high), signed=True)}")
-    parts.append(f"{effect.seeds} training seed{'s' if effect.seeds != 1 else ''}")
-    parts.append(f"{effect.units:,} units per arm on {effect.clusters:,} scenes")
-    clause = ", ".join(parts)
+    clause = ", ".join([*parts, _counts(verdict)])
     if math.isnan(effect.detectable):
         return clause
     return f"{clause}; smallest detectable difference {points(effect.detectable)}"
+
+
+def _counts(verdict: Verdict) -> str:
+    effect = verdict.effect
+    seeds = f"{effect.seeds} training seed{'s' if effect.seeds != 1 else ''}"
+    return f"{seeds}, {effect.units:,} units per arm on {effect.clusters:,} scenes"
 
 
 def _because(verdict: Verdict) -> str:
@@ -69,6 +74,10 @@ def headline(judgement: Judgement) -> str:
     label, seal = judgement.plan.label, f"Plan {judgement.plan.digest}."
     if judgement.withheld:
         return f"{label}: no verdict, because of {judgement.withheld}. {seal}"
-    primary = [verdict for verdict in judgement.verdicts if verdict.primary and verdict.claim.part]
-    ordered = sorted(primary, key=lambda verdict: verdict.effect.scope != "recipe")
+    ordered = [verdict for verdict in primary_first(judgement) if verdict.primary and verdict.claim.part]
     return f"{label}: {' '.join(sentence(verdict) for verdict in ordered)} {seal}"
+
+
+def primary_first(judgement: Judgement) -> list[Verdict]:
+    """Every verdict in the order in which it is told: the decided ones first, of those the recipe's."""
+    return sorted(judgement.verdicts, key=lambda each: (not each.primary, each.effect.scope != "recipe"))

@@ -92,7 +92,7 @@ def _claim(
         treated=treated.name,
         control=control.name,
         treated_words="with an idle memory" if kind == "equal" else _words(treated),
-        control_words=f"{WORDS[control.rolled]} in the same checkpoint" if same else _words(control),
+        control_words=WORDS[control.rolled] if same else _words(control),
         kind="equal" if kind == "equal" else "better",
         scope="checkpoint" if same else "recipe",
         same_checkpoints=same,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from world_modality.report.console import OVERALL, points_text, rate_text
+from world_modality.report.console import OVERALL, points_text, rate_text, verdicts
 from world_modality.report.svg import WIDTH, figure, nice_ticks, tag, text
 
 ROW = 26
@@ -43,20 +43,32 @@ def rate_panels(table: Mapping[str, Any]) -> list[Panel]:
     panels = []
     for title, suite, task in places:
         rates = [rate for rate in table["rates"] if (rate["suite"], rate["task"]) == (suite, task)]
-        lines = [_line(rate["column"], rate, f"s{order[rate['column']]}", rate_text(rate)) for rate in rates]
-        panels.append(Panel(title, forest(lines, (0, 25, 50, 75, 100), f"Success rate in percent, {title}")))
+        lines = [
+            _line(rate["column"], rate, f"s{order[rate['column']]}", rate_text(rate)) for rate in rates if rate["units"]
+        ]
+        if lines:
+            panels.append(Panel(title, forest(lines, (0, 25, 50, 75, 100), f"Success rate in percent, {title}")))
     return panels
 
 
-def difference_panel(table: Mapping[str, Any]) -> Panel:
-    """Every declared difference in percentage points around zero."""
+SCOPES = {"checkpoint": "in the checkpoints that were rolled out", "recipe": "when the recipe is trained anew"}
+
+
+def difference_panels(table: Mapping[str, Any]) -> list[Panel]:
+    """Per scope every claim's difference in percentage points around zero, as far as an interval is known."""
     order = {column["name"]: index for index, column in enumerate(table["columns"])}
-    lines = [
-        _line(f"{d['treated']} - {d['control']}", d, f"s{order[d['treated']]}", f"{points_text(d)} points")
-        for d in table["differences"]
-    ]
-    reach = max([5.0, *(abs(limit) for line in lines for limit in (line.low, line.high))])
-    return Panel("Differences", forest(lines, nice_ticks(-reach, reach), "Differences in percentage points"))
+    panels = []
+    for scope, title in SCOPES.items():
+        found = [each for each in verdicts(table) if each["scope"] == scope and each["low"] is not None]
+        lines = [
+            _line(each["claim"], each, f"s{order[each['treated']]}", f"{points_text(each)} points, {each['word']}")
+            for each in found
+        ]
+        if lines:
+            reach = max([5.0, *(abs(limit) for line in lines for limit in (line.low, line.high))])
+            ticks = nice_ticks(-reach, reach)
+            panels.append(Panel(title, forest(lines, ticks, f"Differences in percentage points, {title}")))
+    return panels
 
 
 def _line(name: str, numbers: Mapping[str, Any], class_: str, told: str) -> Line:

@@ -8,10 +8,20 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from world_modality.report.console import column_title, headline, points_text, rate_rows
-from world_modality.report.files import cost_rows, mark_word
+from world_modality.report.console import (
+    MARKS,
+    answer,
+    column_title,
+    detectable_text,
+    points_text,
+    rate_rows,
+    rule,
+    sentences,
+    verdicts,
+)
+from world_modality.report.files import cost_rows, deviations, mark_word, plan_line
 from world_modality.report.films import Film
-from world_modality.report.forest import Panel, difference_panel, rate_panels
+from world_modality.report.forest import Panel, difference_panels, rate_panels
 from world_modality.report.offline import offline_rows
 
 
@@ -26,31 +36,25 @@ def to_html(table: Mapping[str, Any], curves: Sequence[Panel], prophets: Sequenc
     )
     page: str = environment.get_template("report.html.j2").render(
         table=table,
-        headline=headline(table),
+        answer=answer(table),
+        sentences=sentences(table),
         titles=[column_title(column) for column in table["columns"]],
         rows=rate_rows(table),
-        differences=[{**d, "points": points_text(d), "reading": reading(d)} for d in table["differences"]],
+        verdicts=[{**each, "points": points_text(each), "smallest": detectable_text(each)} for each in verdicts(table)],
+        rule=rule(table),
+        plan_line=plan_line(table["plan"]) if table["plan"] else "",
+        deviations=deviations(table["plan"]) if table["plan"] else [],
         rates=_drawn(rate_panels(table)),
-        difference=_drawn([difference_panel(table)] if table["differences"] else []),
+        differences=_drawn(difference_panels(table)),
         curves=_drawn(curves),
         prophets=_drawn(prophets),
         films=films,
         offline=offline_rows(table["offline"]) if table["offline"] else [],
         costs=cost_rows(table),
         mark_word=mark_word,
+        rule_word=MARKS,
     )
     return page
-
-
-def reading(difference: Mapping[str, Any]) -> str:
-    """What the interval says and no more."""
-    if difference["only_treated"] == difference["only_control"] == 0:
-        return "no unit differs"
-    if difference["low"] > 0:
-        return "above zero on these units"
-    if difference["high"] < 0:
-        return "below zero on these units"
-    return "not distinguishable from zero"
 
 
 def _drawn(panels: Sequence[Panel]) -> list[dict[str, object]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -142,10 +142,9 @@ def _changed_claims(before: Plan, after: Plan) -> str:
     old, new = ({claim.name: claim for claim in plan.claims} for plan in (before, after))
     if list(old) != list(new):
         return f"claims {', '.join(old)} -> {', '.join(new)}"
-    margins = {(old[name].margin, new[name].margin) for name in old}
-    if len(margins) == 1 and len(set(*margins)) == 2:
-        ((one, two),) = margins
-        return f"margin {one:g} -> {two:g}"
+    if all(replace(old[name], margin=new[name].margin) == new[name] for name in old):
+        first = next(name for name in old if old[name] != new[name])
+        return f"margin {old[first].margin:g} -> {new[first].margin:g}"
     return f"what is claimed by {', '.join(name for name in old if old[name] != new[name])}"
 
 

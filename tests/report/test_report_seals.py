@@ -49,9 +49,7 @@ def test_merged_trees_keep_the_earliest_seal(tmp_path):
     assert seal_plan(tmp_path, PLAN).sealed_at == "2020-01-01T00:00:00+00:00"
 
 
-@pytest.mark.parametrize(
-    "damage", [lambda text: text[:-20], lambda text: text.replace("0.85", "0.80")]
-)
+@pytest.mark.parametrize("damage", [lambda text: text[:-20], lambda text: text.replace("0.85", "0.80")])
 def test_a_damaged_or_changed_file_is_no_seal(tmp_path, damage):
     seal_plan(tmp_path, PLAN)
     (file,) = files(tmp_path)

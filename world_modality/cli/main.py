@@ -235,6 +235,19 @@ def rollout(
 
 
 @app.command()
+def compare(
+    one: Annotated[Path, typer.Argument(metavar="A", help="Folder of rollouts, records file or eval_info.json.")],
+    two: Annotated[Path, typer.Argument(metavar="B", help="What A is compared with.")],
+    margin: Annotated[float, typer.Option(min=0, max=1, help="Difference too small to matter, as a fraction.")] = 0.05,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write everything here, as JSON.")] = None,
+) -> None:
+    """Compare any two sets of records: rates, paired differences, and what they say."""
+    from world_modality.cli.compare import compare_sets
+
+    print(compare_sets(one, two, margin, json_file))
+
+
+@app.command()
 def schema(
     output: Annotated[Path | None, typer.Option("--output", help="File to write; prints by default.")] = None,
 ) -> None:

@@ -103,8 +103,10 @@ def _kinds(one: RecordSet, two: RecordSet) -> list[str]:
 
 def _value(record: Record, name: str) -> object:
     value = getattr(record, name)
-    return ", ".join(f"{key} {each}" for key, each in sorted(value.items())) or "unknown" if name == "versions" else (
-        value or "unknown"
+    return (
+        ", ".join(f"{key} {each}" for key, each in sorted(value.items())) or "unknown"
+        if name == "versions"
+        else (value or "unknown")
     )
 
 
@@ -162,11 +164,9 @@ def _unpaired(columns: tuple[Outcomes, Outcomes], levels: Levels) -> Unpaired:
 def task_names(comparison: Comparison) -> dict[int, str]:
     """What a reader calls each task, by its number in the outcomes."""
     places = comparison.places
-    short = short_names({place: language for place, language in places.values()})
+    short = short_names(dict(places.values()))
     several = len(comparison.suites) > 1
-    return {
-        number: f"{place[0]}: {short[place]}" if several else short[place] for number, (place, _) in places.items()
-    }
+    return {number: f"{place[0]}: {short[place]}" if several else short[place] for number, (place, _) in places.items()}
 
 
 def as_data(comparison: Comparison) -> dict[str, Any]:
@@ -178,6 +178,7 @@ def as_data(comparison: Comparison) -> dict[str, Any]:
             "task": None if task is None else names[task],
             "successes": int(own.success.sum()),
             "units": len(own),
+            "planned": len(own),
             **limits(success_rate(own)),
         }
         for name, column in zip(comparison.names, comparison.columns, strict=True)

@@ -88,13 +88,13 @@ def render_table(table: Mapping[str, Any]) -> str:
     lines = textwrap.wrap(answer(table), WIDTH)
     for each in sentences(table):
         lines += textwrap.wrap(each, WIDTH, initial_indent="- ", subsequent_indent="  ")
-    lines += ["", *_align([header, *rate_rows(table)])]
+    lines += ["", *align([header, *rate_rows(table)])]
     differences = [
         [each["claim"], each["scope"], f"{points_text(each)} points", each["word"], f"{each['units']} units per arm"]
         for each in verdicts(table)
     ]
     if differences:
-        lines += ["", *_align(differences)]
+        lines += ["", *align(differences)]
         lines += ["", *(f"{MARKS[item['passed']]:<7} {item['part']} ({item['detail']})" for item in rule(table))]
     lines += [""] + [f"{_mark(gate)} {gate['name']}: {gate['detail']}" for gate in table["gates"]]
     return "\n".join(lines)
@@ -104,7 +104,7 @@ def _mark(gate: Mapping[str, Any]) -> str:
     return {True: "ok  ", False: "FAIL", None: "--  "}[gate["passed"]]
 
 
-def _align(rows: Sequence[Sequence[str]]) -> list[str]:
+def align(rows: Sequence[Sequence[str]]) -> list[str]:
     """Pad columns to their widest cell, two spaces apart."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

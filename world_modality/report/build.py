@@ -8,16 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from world_modality.evidence.gates import Gate
+from world_modality.report.by_task import discordant_rows, task_rows
 from world_modality.report.checks import record_gates
 from world_modality.report.curves import curve_panels
 from world_modality.report.files import to_csv, to_json, to_markdown
 from world_modality.report.films import read_films
+from world_modality.report.judged import columns_of
+from world_modality.report.latex import to_latex
 from world_modality.report.offline import offline_table
-from world_modality.report.page import to_html
+from world_modality.report.outcome_matrix import matrix_panel
+from world_modality.report.page import Figures, to_html
 from world_modality.report.plan_of import plan_of
 from world_modality.report.prophet import prophet_panels, prophet_table, read_judgements
 from world_modality.report.provenance import describe, lineage
+from world_modality.report.record_files import write_records
 from world_modality.report.results import Results
+from world_modality.report.seed_dots import seed_panel
 from world_modality.report.seals import describe_seals, first_start, read_seals, sealing_gate
 from world_modality.report.summary import summary_of
 from world_modality.report.table import build_table

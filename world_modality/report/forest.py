@@ -65,10 +65,29 @@ def difference_panels(table: Mapping[str, Any]) -> list[Panel]:
             for each in found
         ]
         if lines:
-            reach = max([5.0, *(abs(limit) for line in lines for limit in (line.low, line.high))])
-            ticks = nice_ticks(-reach, reach)
-            panels.append(Panel(title, forest(lines, ticks, f"Differences in percentage points, {title}")))
+            description = f"Differences in percentage points, {title}"
+            panels.append(Panel(title, forest(lines, _around_zero(lines), description)))
     return panels
+
+
+def task_panels(table: Mapping[str, Any]) -> list[Panel]:
+    """Per claim its difference on every task, in percentage points, as far as intervals are known."""
+    order = {column["name"]: index for index, column in enumerate(table["columns"])}
+    panels = []
+    for claim in dict.fromkeys(row["claim"] for row in table["task_differences"]):
+        found = [row for row in table["task_differences"] if row["claim"] == claim and row["low"] is not None]
+        lines = [
+            _line(row["task"], row, f"s{order[row['treated']]}", f"{points_text(row)} points, p {row['p_holm']:.2g}")
+            for row in found
+        ]
+        if lines:
+            panels.append(Panel(claim, forest(lines, _around_zero(lines), f"{claim}, task by task, in percentage points")))
+    return panels
+
+
+def _around_zero(lines: Sequence[Line]) -> list[float]:
+    reach = max([5.0, *(abs(limit) for line in lines for limit in (line.low, line.high))])
+    return nice_ticks(-reach, reach)
 
 
 def _line(name: str, numbers: Mapping[str, Any], class_: str, told: str) -> Line:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -21,11 +22,21 @@ from world_modality.report.console import (
 )
 from world_modality.report.files import cost_rows, deviations, mark_word, plan_line
 from world_modality.report.films import Film
-from world_modality.report.forest import Panel, difference_panels, rate_panels
+from world_modality.report.forest import Panel, difference_panels, rate_panels, task_panels
 from world_modality.report.offline import offline_rows
 
 
-def to_html(table: Mapping[str, Any], curves: Sequence[Panel], prophets: Sequence[Panel], films: Sequence[Film]) -> str:
+@dataclass(frozen=True)
+class Figures:
+    """The figures that are not drawn from the table alone; each may be empty."""
+
+    curves: Sequence[Panel]
+    prophets: Sequence[Panel]
+    scenes: Sequence[Panel]
+    seeds: Sequence[Panel]
+
+
+def to_html(table: Mapping[str, Any], figures: Figures, films: Sequence[Film]) -> str:
     """The page. Every text of the study is escaped; figures are SVG made here."""
     environment = Environment(
         loader=PackageLoader("world_modality.report", "."),
@@ -46,8 +57,8 @@ def to_html(table: Mapping[str, Any], curves: Sequence[Panel], prophets: Sequenc
         deviations=deviations(table["plan"]) if table["plan"] else [],
         rates=_drawn(rate_panels(table)),
         differences=_drawn(difference_panels(table)),
-        curves=_drawn(curves),
-        prophets=_drawn(prophets),
+        task_differences=_drawn(task_panels(table)),
+        **{field.name: _drawn(getattr(figures, field.name)) for field in fields(Figures)},
         films=films,
         offline=offline_rows(table["offline"]) if table["offline"] else [],
         costs=cost_rows(table),

@@ -49,9 +49,7 @@ def test_merged_trees_keep_the_earliest_seal(tmp_path):
     assert seal_plan(tmp_path, PLAN).sealed_at == "2020-01-01T00:00:00+00:00"
 
 
-@pytest.mark.parametrize(
-    "damage", [lambda text: text[:-20], lambda text: text.replace("0.85", "0.80")]
-)
+@pytest.mark.parametrize("damage", [lambda text: text[:-20], lambda text: text.replace("0.85", "0.80")])
 def test_a_damaged_or_changed_file_is_no_seal(tmp_path, damage):
     seal_plan(tmp_path, PLAN)
     (file,) = files(tmp_path)
@@ -59,7 +57,8 @@ def test_a_damaged_or_changed_file_is_no_seal(tmp_path, damage):
     assert changed != file.read_text()
     file.write_text(changed)
     assert read_seals(tmp_path, "demo") == ()
-    assert not sealing_gate(PLAN, (), "").passed
+    assert sealing_gate(PLAN, (), "").passed is None
+    assert sealing_gate(PLAN, (), "2026-01-01T00:00:00+00:00").passed is False
 
 
 def test_the_gate_compares_with_the_first_attempt_of_any_rollout(tmp_path):

@@ -37,6 +37,7 @@ class Material:
     rollouts: Sequence[Path]
     trainings: Sequence[Path]
     films: Sequence[Path]
+    missing: Sequence[Mapping[str, Any]] = ()  # cells that lack units, as ``so_far.py`` finds them
     date: str = ""  # UTC, ISO 8601, of the newest outcome; by default when the newest artifact was sealed
 
 
@@ -52,6 +53,7 @@ def build_report(root: Path, material: Material) -> tuple[dict[str, Any], dict[s
     judgements = read_judgements(results, material.trainings)
     table = {
         **build_table(spec, results, plan, gates),
+        "missing": [dict(cell) for cell in material.missing],
         "plan": describe_seals(plan, seals) if plan else None,
         "date": material.date or max((record.sealed_at for record in sealed), default=""),
         "prophet": prophet_table(judgements),

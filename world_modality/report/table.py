@@ -58,8 +58,8 @@ def _column(column: ReportColumn) -> dict[str, str]:
 
 def _tasks(results: Results) -> list[dict[str, Any]]:
     told = {trial.place: record.language for held in results.records.values() for trial, record in held.items()}
-    languages = {place: told.get(place, f"task {place[1]}") for place in results.places}
-    names = short_names(languages)
+    unknown = {place: f"task {place[1]}" for place in results.places}
+    languages, names = unknown | told, unknown | short_names(told)
     several = len({suite for suite, _ in results.places}) > 1
     return [
         {

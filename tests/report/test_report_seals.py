@@ -57,7 +57,8 @@ def test_a_damaged_or_changed_file_is_no_seal(tmp_path, damage):
     assert changed != file.read_text()
     file.write_text(changed)
     assert read_seals(tmp_path, "demo") == ()
-    assert not sealing_gate(PLAN, (), "").passed
+    assert sealing_gate(PLAN, (), "").passed is None
+    assert sealing_gate(PLAN, (), "2026-01-01T00:00:00+00:00").passed is False
 
 
 def test_the_gate_compares_with_the_first_attempt_of_any_rollout(tmp_path):

@@ -77,6 +77,29 @@ def explain(study: LastStudyOption = None, cores: CoresOption = None) -> None:
 
 
 @app.command()
+def report(
+    study: LastStudyOption = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder; results/by-name/<study>/so-far by default.", show_default=False)
+    ] = None,
+) -> None:
+    """Write the report of what is there now, with what is missing marked. Runs nothing, at any moment of a run."""
+    from world_modality.cli.report import report_so_far
+    from world_modality.store.layout import RESULTS
+
+    print("\n".join(report_so_far(study or _last_study(sys.stdout), RESULTS, output)))
+
+
+@app.command()
+def plan(study: LastStudyOption = None) -> None:
+    """Show what a study registers before its first rollout, what that can find, and the cheapest study that would."""
+    from world_modality.cli.registered import plan_lines
+    from world_modality.store.layout import RESULTS
+
+    print("\n".join(plan_lines(study or _last_study(sys.stdout), RESULTS)))
+
+
+@app.command()
 def verify() -> None:
     """Compare every sealed result with its digests. Exit status 1 if anything is damaged."""
     from world_modality.cli.verify import report_damage

@@ -32,25 +32,35 @@ def expect(plan: Plan) -> tuple[Expectation, ...]:
 
 
 def _expectation(plan: Plan, claim: Claim) -> Expectation:
+    effect = 0.0 if claim.kind == "equal" else plan.effect
+    return Expectation(claim.name, effect, _power(plan, claim), _detectable(plan, claim))
+
+
+def _power(plan: Plan, claim: Claim) -> float:
+    """Probability that the claim is confirmed at the plan's wanted effect; for a claim of equality at none."""
+    if claim.scope == "recipe":
+        if len(plan.seeds) < FEWEST_SEEDS:
+            return 0.0
+        error, freedom, alpha = _recipe_error(plan, claim), _freedom(plan, claim), last_level(plan, claim.share)
+        if claim.kind == "equal":
+            return equivalence_power(claim.margin, error, freedom, alpha)
+        return power_of(plan.effect, error, freedom, alpha)
+    if claim.kind == "equal":
+        return equivalence_power(claim.margin, _memory_error(plan), math.inf, plan.levels.alpha)
+    return _memory_power(plan, plan.effect, plan.levels.alpha * claim.share)
+
+
+def _detectable(plan: Plan, claim: Claim) -> float:
+    """The smallest effect, or margin of equality, with the plan's power; NaN where there is none."""
     power = plan.levels.power
     if claim.scope == "recipe":
         if len(plan.seeds) < FEWEST_SEEDS:
-            return Expectation(claim.name, 0.0 if claim.kind == "equal" else plan.effect, 0.0, math.nan)
-        error, freedom = _recipe_error(plan, claim), _freedom(plan, claim)
-        alpha = last_level(plan, claim.share)
-        if claim.kind == "equal":
-            reached = equivalence_power(claim.margin, error, freedom, alpha)
-            return Expectation(claim.name, 0.0, reached, detectable_margin(error, freedom, alpha, power))
-        reached = power_of(plan.effect, error, freedom, alpha)
-        return Expectation(claim.name, plan.effect, reached, detectable_effect(error, freedom, alpha, power))
+            return math.nan
+        find = detectable_margin if claim.kind == "equal" else detectable_effect
+        return find(_recipe_error(plan, claim), _freedom(plan, claim), last_level(plan, claim.share), power)
     if claim.kind == "equal":
-        error = _memory_error(plan)
-        reached = equivalence_power(claim.margin, error, math.inf, plan.levels.alpha)
-        least = detectable_margin(error, math.inf, plan.levels.alpha, power)
-        return Expectation(claim.name, 0.0, reached, least)
-    alpha = plan.levels.alpha * claim.share
-    reached = _memory_power(plan, plan.effect, alpha)
-    return Expectation(claim.name, plan.effect, reached, _memory_detectable(plan, alpha))
+        return detectable_margin(_memory_error(plan), math.inf, plan.levels.alpha, power)
+    return _memory_detectable(plan, plan.levels.alpha * claim.share)
 
 
 def last_level(plan: Plan, share: float = 1.0) -> float:
@@ -150,7 +160,7 @@ def allocate(plan: Plan, costs: Costs, episodes: Sequence[tuple[int, int]] = EPI
             sized = replace(
                 plan, seeds=tuple(range(seeds)), init_states=tuple(range(states)), repeats=repeats, looks=()
             )
-            power = tuple((each.claim, each.power) for each in expect(sized))
+            power = tuple((claim.name, _power(sized, claim)) for claim in sized.claims)
             if all(reached >= plan.levels.power for _, reached in power):
                 rollouts = seeds * sized.units_per_seed * costs.columns
                 hours = seeds * costs.trainings * costs.training + rollouts * costs.rollout

@@ -16,7 +16,7 @@ from world_modality.report.films import read_films
 from world_modality.report.judged import columns_of
 from world_modality.report.latex import to_latex
 from world_modality.report.offline import offline_table
-from world_modality.report.outcome_matrix import matrix_panel
+from world_modality.report.outcome_matrix import matrix_panels
 from world_modality.report.page import Figures, to_html
 from world_modality.report.plan_of import plan_of
 from world_modality.report.prophet import prophet_panels, prophet_table, read_judgements
@@ -26,7 +26,7 @@ from world_modality.report.results import Results
 from world_modality.report.seed_dots import seed_panel
 from world_modality.report.seals import describe_seals, first_start, read_seals, sealing_gate
 from world_modality.report.summary import summary_of
-from world_modality.report.table import build_table
+from world_modality.report.table import build_table, task_names
 from world_modality.store.files import write_atomically
 from world_modality.store.layout import stage_folder
 from world_modality.store.record import Record
@@ -43,6 +43,7 @@ class Material:
     rollouts: Sequence[Path]
     trainings: Sequence[Path]
     films: Sequence[Path]
+    missing: Sequence[Mapping[str, Any]] = ()  # cells that lack units, as ``so_far.py`` finds them
     date: str = ""  # UTC, ISO 8601, of the newest outcome; by default when the newest artifact was sealed
 
 
@@ -56,27 +57,39 @@ def build_report(root: Path, material: Material) -> tuple[dict[str, Any], dict[s
         started = first_start(stage_folder(root, "rollout", cell.rollout) for cell in spec.cells)
         gates.append(sealing_gate(plan, seals, started))
     judgements = read_judgements(results, material.trainings)
+    outcomes = columns_of(spec, results)
+    names = task_names(spec, results)
     table = {
         **build_table(spec, results, plan, gates),
+        "task_differences": task_rows(plan, outcomes, names) if plan else [],
+        "discordant": discordant_rows(plan.claims, results) if plan else [],
+        "missing": [dict(cell) for cell in material.missing],
         "plan": describe_seals(plan, seals) if plan else None,
         "date": material.date or max((record.sealed_at for record in sealed), default=""),
         "prophet": prophet_table(judgements),
         "offline": offline_table(results, material.trainings),
         **describe(sealed),
     }
-    curves = curve_panels(results, material.trainings)
+    figures = Figures(
+        curves=curve_panels(results, material.trainings),
+        prophets=prophet_panels(judgements),
+        scenes=matrix_panels(plan, outcomes, names) if plan else [],
+        seeds=[panel for panel in [seed_panel(outcomes)] if panel],
+    )
     films = read_films(material.films, _labels(spec, sealed))
     return table, {
         "table.md": to_markdown(table),
+        "table.tex": to_latex(table),
         "table.csv": to_csv(table),
         "table.json": to_json(table),
         "summary.json": to_json(summary_of(table)),
-        "report.html": to_html(table, curves, prophet_panels(judgements), films),
+        "report.html": to_html(table, figures, films),
     }
 
 
-def write_report(folder: Path, pages: Mapping[str, str]) -> None:
-    """Write every file, each complete or as it was."""
+def write_report(folder: Path, pages: Mapping[str, str], results: Results) -> None:
+    """Write every file, each complete or as it was, and the records that they rest on."""
+    write_records(results, folder)
     for name, content in pages.items():
         write_atomically(folder / name, content.encode())
 

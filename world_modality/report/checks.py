@@ -10,6 +10,7 @@ from world_modality.rollout.records import Record
 
 NAMED_UNITS = 5  # how many offending units a line names
 DEVICES = "one kind of device"
+NOTHING = "no record yet"
 
 
 def record_gates(results: Results) -> tuple[Gate, ...]:
@@ -24,9 +25,12 @@ def record_gates(results: Results) -> tuple[Gate, ...]:
 
 
 def _prompts(results: Results) -> Gate:
-    empty = sum(not record.language.strip() for record in results.every())
-    told = "every unit was told its task"
-    return Gate(PROMPTS, empty == 0, f"{empty} units were told nothing" if empty else told)
+    told = [bool(record.language.strip()) for record in results.every()]
+    if not told:
+        return Gate(PROMPTS, None, NOTHING)
+    empty = told.count(False)
+    detail = f"{empty} units were told nothing" if empty else "every unit was told its task"
+    return Gate(PROMPTS, not empty, detail)
 
 
 def same_scenes(results: Results) -> Gate:
@@ -38,6 +42,8 @@ def same_scenes(results: Results) -> Gate:
             if scene != _scene(record):
                 detail = f"{column} and {holder} met different scenes or noise at {trial}"
                 return Gate(SCENES, False, f"{detail}; roll both out with the same simulator settings")
+    if not first:
+        return Gate(SCENES, None, NOTHING)
     return Gate(SCENES, True, f"{len(first)} units met the same scene, seeds and noise in every column")
 
 
@@ -86,4 +92,4 @@ def _uniform(results: Results, name: str, value: Callable[[Record], str]) -> Gat
     seen: Sequence[str] = sorted({value(record) for record in results.every()})
     if len(seen) > 1:
         return Gate(name, False, f"{len(seen)} differ: {' / '.join(seen)}")
-    return Gate(name, True if seen else None, seen[0] if seen else "no record yet")
+    return Gate(name, True if seen else None, seen[0] if seen else NOTHING)

@@ -7,13 +7,14 @@ from typing import Any
 
 from world_modality.evidence.wording import sentence
 from world_modality.report.comparison import Comparison, as_data
-from world_modality.report.console import OVERALL, align, points_text, rate_text
+from world_modality.report.console import OVERALL, points_text, rate_text
+from world_modality.report.text_grid import grid
 
 
 def render_comparison(comparison: Comparison) -> str:
     """Rates by task, the differences, the sentences in both scopes, warnings; no trailing newline."""
     data = as_data(comparison)
-    parts = [", ".join(data["suites"]), *align(_rates(data))]
+    parts = [", ".join(data["suites"]), *grid(_rates(data))]
     if comparison.unpaired is not None:
         found = data["unpaired"]
         parts += ["", f"{_difference(data)}  {points_text(found)} points  not paired, Fisher's p = {found['p']:.3g}"]

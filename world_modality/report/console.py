@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
+
+from world_modality.report.text_grid import grid
 
 OVERALL = "all tasks"
 WIDTH = 140  # columns of text that a headline is wrapped at
@@ -88,13 +90,13 @@ def render_table(table: Mapping[str, Any]) -> str:
     lines = textwrap.wrap(answer(table), WIDTH)
     for each in sentences(table):
         lines += textwrap.wrap(each, WIDTH, initial_indent="- ", subsequent_indent="  ")
-    lines += ["", *align([header, *rate_rows(table)])]
+    lines += ["", *grid([header, *rate_rows(table)])]
     differences = [
         [each["claim"], each["scope"], f"{points_text(each)} points", each["word"], f"{each['units']} units per arm"]
         for each in verdicts(table)
     ]
     if differences:
-        lines += ["", *align(differences)]
+        lines += ["", *grid(differences)]
         lines += ["", *(f"{MARKS[item['passed']]:<7} {item['part']} ({item['detail']})" for item in rule(table))]
     lines += [""] + [f"{_mark(gate)} {gate['name']}: {gate['detail']}" for gate in table["gates"]]
     return "\n".join(lines)
@@ -102,9 +104,3 @@ def render_table(table: Mapping[str, Any]) -> str:
 
 def _mark(gate: Mapping[str, Any]) -> str:
     return {True: "ok  ", False: "FAIL", None: "--  "}[gate["passed"]]
-
-
-def align(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Pad columns to their widest cell, two spaces apart."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -70,6 +70,7 @@ def to_markdown(table: Mapping[str, Any]) -> str:
         _bullets(sentences(table)),
         _grid(["task", *(column_title(column) for column in table["columns"])], rate_rows(table)),
         f"Successes/units with {100 * table['confidence']:.4g}% Wilson intervals in percent.",
+        *_missing(table["missing"]),
         *_judgement(table),
         "## Gates",
         _bullets(f"{mark_word(gate['passed'])}: {gate['name']} ({gate['detail']})" for gate in table["gates"]),
@@ -111,6 +112,19 @@ def _judgement(table: Mapping[str, Any]) -> list[str]:
         _grid(header, rows),
         _bullets(each["sentence"] for each in verdicts(table) if each["primary"] and not each["part"]),
     ]
+
+
+def _missing(cells: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Which cells lack units."""
+    if not cells:
+        return []
+    return ["## Missing", _grid(["column", "seed", "suite", "task", "units", "state"], map(missing_row, cells))]
+
+
+def missing_row(cell: Mapping[str, Any]) -> list[str]:
+    """A cell that lacks units: its place, how many it has, how far it is."""
+    place = [str(cell[name]) for name in ("column", "seed", "suite", "task")]
+    return [*place, f"{cell['units']} of {cell['planned']}", cell["state"]]
 
 
 def _plan(plan: Mapping[str, Any] | None) -> list[str]:

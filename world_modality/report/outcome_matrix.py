@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from world_modality.evidence.outcomes import Ints, Outcomes, clusters_of, scenes
+from world_modality.evidence.outcomes import Ints, Outcomes, clusters_of, common_units, scenes
+from world_modality.evidence.plan import Plan
 from world_modality.report.forest import Panel
 from world_modality.report.svg import WIDTH, figure, tag, text
 
@@ -34,6 +35,17 @@ def paired_counts(treated: Outcomes, control: Outcomes) -> Counts:
     one, two = treated.success, control.success
     cells = (one & two, one & ~two, ~one & two, ~one & ~two)
     return Counts(*(int(cell.sum()) for cell in cells))
+
+
+def matrix_panels(plan: Plan, columns: Mapping[str, Outcomes], tasks: Mapping[int, str]) -> list[Panel]:
+    """The matrix of every claim of the plan whose columns share units; ``tasks`` by their number in the plan."""
+    panels = []
+    for claim in plan.claims:
+        if claim.treated in columns and claim.control in columns:
+            pair = common_units(columns[claim.treated], columns[claim.control])
+            if len(pair[0]):
+                panels.append(matrix_panel((claim.treated, claim.control), *pair, tasks))
+    return panels
 
 
 def matrix_panel(names: tuple[str, str], treated: Outcomes, control: Outcomes, tasks: Mapping[int, str]) -> Panel:

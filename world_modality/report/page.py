@@ -20,7 +20,7 @@ from world_modality.report.console import (
     sentences,
     verdicts,
 )
-from world_modality.report.files import cost_rows, deviations, mark_word, plan_line
+from world_modality.report.files import cost_rows, deviations, mark_word, missing_row, plan_line
 from world_modality.report.films import Film
 from world_modality.report.forest import Panel, difference_panels, rate_panels, task_panels
 from world_modality.report.offline import offline_rows
@@ -52,6 +52,7 @@ def to_html(table: Mapping[str, Any], figures: Figures, films: Sequence[Film]) -
         titles=[column_title(column) for column in table["columns"]],
         rows=rate_rows(table),
         verdicts=[{**each, "points": points_text(each), "smallest": detectable_text(each)} for each in verdicts(table)],
+        missing=[missing_row(cell) for cell in table["missing"]],
         rule=rule(table),
         plan_line=plan_line(table["plan"]) if table["plan"] else "",
         deviations=deviations(table["plan"]) if table["plan"] else [],

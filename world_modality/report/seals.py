@@ -96,6 +96,8 @@ def _started(folder: StageFolder) -> str:
 def sealing_gate(plan: Plan, seals: Sequence[Seal], started: str) -> Gate:
     """Whether the plan was there before the first rollout; ``started`` as ``first_start`` gives it."""
     seal = _of(seals, plan.digest)
+    if seal is None and not started:
+        return Gate(SEALED, None, f"plan {plan.digest} is not sealed yet; the run seals it before its first rollout")
     if seal is None:
         return Gate(SEALED, False, f"plan {plan.digest} was never sealed")
     when = f"plan {plan.digest} sealed {seal.sealed_at}"

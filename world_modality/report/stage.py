@@ -12,7 +12,7 @@ from world_modality.study.specs import ReportSpec
 
 
 def run(spec: ReportSpec, context: StageContext) -> Facts:
-    """Write table.md, table.csv, table.json, summary.json and report.html.
+    """Write the report: table.md, .tex, .csv and .json, summary.json, report.html, records.parquet and records.csv.
 
     Inputs: "rollout", every cell's rollout; "train", the trainings behind them; "films", if there are any. UserError
     when columns lack units or met other scenes, or the trainings differ in more than their memory: no sealed report is
@@ -25,5 +25,5 @@ def run(spec: ReportSpec, context: StageContext) -> Facts:
             raise UserError(f"{gate.detail}.")
     root = rollouts[0].parents[2]
     table, pages = build_report(root, Material(spec, results, arms, rollouts, trainings, films))
-    write_report(context.artifact, pages)
+    write_report(context.artifact, pages, results)
     return {"episodes": table["episodes"], "failed_gates": [g["name"] for g in table["gates"] if g["passed"] is False]}

@@ -56,10 +56,15 @@ def _column(column: ReportColumn) -> dict[str, str]:
     }
 
 
+def task_names(spec: ReportSpec, results: Results) -> dict[int, str]:
+    """What a reader calls each task, by its number in the plan."""
+    return {task_number(spec, task["suite"], task["task"]): task["name"] for task in _tasks(results)}
+
+
 def _tasks(results: Results) -> list[dict[str, Any]]:
     told = {trial.place: record.language for held in results.records.values() for trial, record in held.items()}
-    languages = {place: told.get(place, f"task {place[1]}") for place in results.places}
-    names = short_names(languages)
+    unknown = {place: f"task {place[1]}" for place in results.places}
+    languages, names = unknown | told, unknown | short_names(told)
     several = len({suite for suite, _ in results.places}) > 1
     return [
         {

@@ -73,6 +73,22 @@ def read_records(path: Path) -> tuple[Record, ...]:
     return tuple(_parse(path, path.read_text().splitlines()))
 
 
+def read_unfinished(folder: Path) -> tuple[Record, ...]:
+    """The records of a cell in the making, each unit's first; none if there is no such folder. Changes nothing.
+
+    A line without its end is still being written, or its writer was killed. UserError as ``read_records``.
+    """
+    found: dict[Unit, Record] = {}
+    for path in sorted(folder.glob("records-*.jsonl")):
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:  # sealed in this moment, and removed with its stage's work
+            continue
+        for record in _parse(path, content[: content.rfind(b"\n") + 1].decode().splitlines()):
+            found.setdefault(record.unit, record)
+    return tuple(found[unit] for unit in sorted(found))
+
+
 def _parse(path: Path, lines: Iterable[str]) -> Iterator[Record]:
     for number, line in enumerate(lines, 1):
         try:

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import brentq
+from statsmodels.stats.multitest import multipletests
 
 from world_modality.evidence.multiplicity import fixed_sequence, holm, shrink
 
@@ -18,6 +19,11 @@ def test_holm_is_the_closed_bonferroni_test(p_values, alpha):
         sets = [s for k in range(1, len(p_values) + 1) for s in itertools.combinations(names, k) if name in s]
         worst = max(min(min(p_values[i] for i in s) * len(s), 1.0) for s in sets)
         assert adjusted[name] == pytest.approx(worst, abs=1e-12)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
+def test_holm_is_that_of_statsmodels(p_values):
+    assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1], abs=1e-12)
 
 
 def test_holm_of_nothing():

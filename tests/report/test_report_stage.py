@@ -111,8 +111,8 @@ def test_the_page_is_whole_offline_and_readable_aloud(toy, report):
     assert page.fetched == []
     assert "url(" not in html
     assert "@import" not in html
-    # Three panels of rates, differences of checkpoints, loss, gate, cosines at two k, two per Prophet.
-    assert len(page.figures) == 12
+    # Rates 3, differences 1, tasks and scenes 4 claims each, loss, gate, cosines at two k, two per Prophet.
+    assert len(page.figures) == 20
     assert all(figure["role"] == "img" and figure["aria-label"] for figure in page.figures)
     assert 'lang="en"' in html
     assert page.headings[0] == "h1"

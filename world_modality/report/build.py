@@ -23,8 +23,8 @@ from world_modality.report.prophet import prophet_panels, prophet_table, read_ju
 from world_modality.report.provenance import describe, lineage
 from world_modality.report.record_files import write_records
 from world_modality.report.results import Results
-from world_modality.report.seed_dots import seed_panel
 from world_modality.report.seals import describe_seals, first_start, read_seals, sealing_gate
+from world_modality.report.seed_dots import seed_panel
 from world_modality.report.summary import summary_of
 from world_modality.report.table import build_table, task_names
 from world_modality.store.files import write_atomically

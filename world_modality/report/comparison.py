@@ -157,8 +157,8 @@ def _verdict(
 
 
 def _unpaired(columns: tuple[Outcomes, Outcomes], levels: Levels) -> Unpaired:
-    counts = [(int(each.success.sum()), len(each)) for each in columns]
-    return Unpaired(newcombe(*counts, levels.confidence), fisher_p(*counts), (counts[0][1], counts[1][1]))
+    one, two = ((int(each.success.sum()), len(each)) for each in columns)
+    return Unpaired(newcombe(one, two, levels.confidence), fisher_p(one, two), (one[1], two[1]))
 
 
 def task_names(comparison: Comparison) -> dict[int, str]:

@@ -81,7 +81,9 @@ def task_panels(table: Mapping[str, Any]) -> list[Panel]:
             for row in found
         ]
         if lines:
-            panels.append(Panel(claim, forest(lines, _around_zero(lines), f"{claim}, task by task, in percentage points")))
+            panels.append(
+                Panel(claim, forest(lines, _around_zero(lines), f"{claim}, task by task, in percentage points"))
+            )
     return panels
 
 

@@ -39,6 +39,7 @@ def write_records(results: Results, folder: Path) -> None:
 
     ``column`` and ``seed`` are the study's; ``versions`` is a text such as ``lerobot 0.6.1, torch 2.11.0``.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch, ExitStack() as open_files:
         places = Path(scratch) / "records.parquet", Path(scratch) / "records.csv"
         writers = (

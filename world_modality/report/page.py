@@ -36,7 +36,7 @@ def to_html(table: Mapping[str, Any], curves: Sequence[Panel], prophets: Sequenc
     )
     page: str = environment.get_template("report.html.j2").render(
         table=table,
-        answer=answer(table),
+        answer=answer(table).removeprefix(f"{table['label']}: "),
         sentences=sentences(table),
         titles=[column_title(column) for column in table["columns"]],
         rows=rate_rows(table),

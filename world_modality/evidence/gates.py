@@ -51,13 +51,20 @@ def _planned_units(plan: Plan, columns: Mapping[str, Outcomes]) -> Gate:
         return Gate(UNITS, False, f"no outcomes of {', '.join(missing)}")
     seeds = plan.seeds[: due(plan, columns)]
     if not seeds:
-        lacking = plan.sizes[0]
-        return Gate(UNITS, False, f"the first look needs {lacking} complete seeds in every column")
+        which = "the first look" if plan.looks else "the verdict"
+        told = f"{which} needs {plan.sizes[0]} complete seeds in every column, and {complete_seeds(plan, columns)} are"
+        return Gate(UNITS, False, told)
     return Gate(UNITS, True, f"{len(seeds) * plan.units_per_seed} in each of {len(wanted)} columns")
 
 
 def due(plan: Plan, columns: Mapping[str, Outcomes]) -> int:
     """The number of seeds of the latest look whose seeds are complete in every column; 0 when none is."""
+    complete = complete_seeds(plan, columns)
+    return max((size for size in plan.sizes if size <= complete), default=0)
+
+
+def complete_seeds(plan: Plan, columns: Mapping[str, Outcomes]) -> int:
+    """How many of the plan's first seeds hold every planned unit in every column that a claim names."""
     names = {name for claim in plan.claims for name in (claim.treated, claim.control)}
     complete = 0
     counts = [_complete_units(plan, columns[name]) for name in names if name in columns]
@@ -65,7 +72,7 @@ def due(plan: Plan, columns: Mapping[str, Outcomes]) -> int:
         if any(count.get(seed, 0) < plan.units_per_seed for count in counts):
             break
         complete += 1
-    return max((size for size in plan.sizes if size <= complete), default=0)
+    return complete
 
 
 def _complete_units(plan: Plan, outcomes: Outcomes) -> dict[int, int]:

@@ -47,7 +47,7 @@ def to_html(table: Mapping[str, Any], figures: Figures, films: Sequence[Film]) -
     )
     page: str = environment.get_template("report.html.j2").render(
         table=table,
-        answer=answer(table),
+        answer=answer(table).removeprefix(f"{table['label']}: "),
         sentences=sentences(table),
         titles=[column_title(column) for column in table["columns"]],
         rows=rate_rows(table),

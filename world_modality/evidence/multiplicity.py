@@ -16,8 +16,8 @@ Step = Literal["confirmed", "not confirmed", "not tested"]
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     """Holm's adjusted p-values (Holm 1979, Scand. J. Stat. 6:65), in the order given; none for none.
 
-    The i-th smallest of m is multiplied by ``m - i + 1``, and is at least those before it and at most 1. statsmodels has
-    this too, but collects garbage at every call, which takes half a second in a process that has loaded torch.
+    The i-th smallest of m is multiplied by ``m - i + 1``, and is at least those before it and at most 1. statsmodels
+    has this too, but collects garbage at every call, which takes half a second in a process that has loaded torch.
     """
     ascending = np.argsort(p_values, kind="stable")
     factors = np.arange(len(p_values), 0, -1)

@@ -110,7 +110,7 @@ def gather(spec: ReportSpec, read: Callable[[ReportCell], Iterable[Record]]) -> 
     )
     names = tuple(column.name for column in spec.columns)
     records: dict[str, dict[Trial, Record]] = {name: {} for name in names}
-    wanted = frozenset(planned)
+    wanted = {trial: trial for trial in planned}  # so that all columns hold the same objects
     for cell in spec.cells:
         for record in read(cell):
             _add(records[cell.column], cell, record, wanted)
@@ -122,7 +122,7 @@ def _name(cell: ReportCell) -> str:
     return f"{cell.column}, seed {cell.seed}, {cell.suite} task {cell.task}"
 
 
-def _add(column: dict[Trial, Record], cell: ReportCell, record: Record, wanted: frozenset[Trial]) -> None:
+def _add(column: dict[Trial, Record], cell: ReportCell, record: Record, wanted: Mapping[Trial, Trial]) -> None:
     if (record.suite, record.task) != (cell.suite, cell.task):
         place = f"{record.suite} task {record.task}"
         raise UserError(f"{_name(cell)}: rollout {cell.rollout} holds a record of {place}; run it again.")
@@ -131,4 +131,4 @@ def _add(column: dict[Trial, Record], cell: ReportCell, record: Record, wanted: 
         raise UserError(f"{cell.column} holds two records of {trial}; name each rollout once in the study.")
     if trial not in wanted:
         raise UserError(f"{cell.column} holds a record that the study does not plan, of {trial}; run it again.")
-    column[trial] = record
+    column[wanted[trial]] = record

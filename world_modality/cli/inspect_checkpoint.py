@@ -94,12 +94,12 @@ def _policy(checkpoint: Path, config: Mapping[str, Any], tensors: Mapping[str, M
     buffers = sum(count for name, count in counts.items() if BUFFERS.fullmatch(name))
     parameters = {name: count for name, count in counts.items() if not BUFFERS.fullmatch(name)}
     world = sum(count for name, count in parameters.items() if name.startswith(WORLD))
-    beside = f", and {buffers:,} numbers in buffers" if buffers else ""
+    base, beside = sum(parameters.values()) - world, f", and {buffers:,} numbers in buffers" if buffers else ""
     dtypes = ", ".join(sorted({str(each["dtype"]) for each in tensors.values()}))
     return [
         f"checkpoint   {checkpoint}",
         f"policy       {config.get('type', 'unknown')} on {config.get('vlm_model_name', 'no backbone')}",
-        f"parameters   {sum(parameters.values()) - world:,} of the base, {world:,} of the world memory ({dtypes}){beside}",
+        f"parameters   {base:,} of the base, {world:,} of the world memory ({dtypes}){beside}",
         f"actions      chunks of {config.get('chunk_size')}, {config.get('n_action_steps')} executed, "
         f"{config.get('num_steps')} integration steps",
     ]

@@ -48,7 +48,7 @@ def import_eval_info(path: Path, checkpoint: str) -> tuple[Record, ...]:
     return tuple(sorted(records, key=lambda record: (record.suite, record.unit)))
 
 
-def _records(path: Path, suite: str, index: int, successes: list[Any], about: Mapping[str, str]) -> Iterator[Record]:
+def _records(path: Path, suite: str, index: int, successes: list[Any], about: Mapping[str, Any]) -> Iterator[Record]:
     if suite not in SUITES:
         raise UserError(f"{path}: per_task names the suite {suite}, which is none of {', '.join(SUITES)}")
     task = load_task(suite, index)

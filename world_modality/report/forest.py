@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from world_modality.report.console import OVERALL, points_text, rate_text, verdicts
-from world_modality.report.svg import WIDTH, figure, nice_ticks, tag, text
+from world_modality.report.svg import WIDTH, axis_label, figure, nice_ticks, series, tag, text
 
 ROW = 26
 LETTER = 6.6  # widest usual width of a letter
 RIGHT = 12
 TOP = 8
-AXIS = 22  # room for the axis' numbers
+AXIS = 38  # room for the axis' numbers and what they measure
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,13 @@ def rate_panels(table: Mapping[str, Any]) -> list[Panel]:
     for title, suite, task in places:
         rates = [rate for rate in table["rates"] if (rate["suite"], rate["task"]) == (suite, task)]
         lines = [
-            _line(rate["column"], rate, f"s{order[rate['column']]}", rate_text(rate)) for rate in rates if rate["units"]
+            _line(rate["column"], rate, series(order[rate["column"]]), rate_text(rate))
+            for rate in rates
+            if rate["units"]
         ]
         if lines:
-            panels.append(Panel(title, forest(lines, (0, 25, 50, 75, 100), f"Success rate in percent, {title}")))
+            described = f"Success rate in percent, {title}"
+            panels.append(Panel(title, forest(lines, (0, 25, 50, 75, 100), described, "success rate (%)")))
     return panels
 
 
@@ -61,13 +64,13 @@ def difference_panels(table: Mapping[str, Any]) -> list[Panel]:
     for scope, title in SCOPES.items():
         found = [each for each in verdicts(table) if each["scope"] == scope and each["low"] is not None]
         lines = [
-            _line(each["claim"], each, f"s{order[each['treated']]}", f"{points_text(each)} points, {each['word']}")
+            _line(each["claim"], each, series(order[each["treated"]]), f"{points_text(each)} points, {each['word']}")
             for each in found
         ]
         if lines:
             reach = max([5.0, *(abs(limit) for line in lines for limit in (line.low, line.high))])
-            ticks = nice_ticks(-reach, reach)
-            panels.append(Panel(title, forest(lines, ticks, f"Differences in percentage points, {title}")))
+            ticks, described = nice_ticks(-reach, reach), f"Differences in percentage points, {title}"
+            panels.append(Panel(title, forest(lines, ticks, described, "difference (percentage points)")))
     return panels
 
 
@@ -76,8 +79,8 @@ def _line(name: str, numbers: Mapping[str, Any], class_: str, told: str) -> Line
     return Line(name, estimate, low, high, class_, told)
 
 
-def forest(lines: Sequence[Line], ticks: Sequence[float], description: str) -> str:
-    """The figure: grid at ``ticks``, then per line its name, interval and estimate."""
+def forest(lines: Sequence[Line], ticks: Sequence[float], description: str, axis: str) -> str:
+    """The figure: grid at ``ticks``, then per line its name, interval and estimate; ``axis`` is what is measured."""
     low, high = ticks[0], ticks[-1]
     bottom = TOP + ROW * len(lines)
     left = 16 + LETTER * max(len(line.name) for line in lines)
@@ -90,6 +93,7 @@ def forest(lines: Sequence[Line], ticks: Sequence[float], description: str) -> s
         kind = "zero" if tick == 0 and low < 0 else "grid"
         parts.append(tag("line", x1=x(tick), x2=x(tick), y1=TOP, y2=bottom, class_=kind))
         parts.append(text(x(tick), bottom + 15, f"{tick:g}", anchor="middle", class_="tick"))
+    parts.append(axis_label((left + WIDTH - RIGHT) / 2, bottom + 31, axis))
     for index, line in enumerate(lines):
         y = TOP + ROW * (index + 0.5)
         parts.append(text(left - 8, y + 4, line.name, anchor="end"))

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from world_modality.report.console import OVERALL, points_text, rate_text, verdicts
-from world_modality.report.svg import WIDTH, figure, nice_ticks, tag, text
+from world_modality.report.svg import WIDTH, axis_label, figure, nice_ticks, series, shortened, tag, text
 
 ROW = 26
 LETTER = 6.6  # widest usual width of a letter
 RIGHT = 12
 TOP = 8
-AXIS = 22  # room for the axis' numbers
+AXIS = 38  # room for the axis' numbers and what they measure
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,17 @@ def rate_panels(table: Mapping[str, Any]) -> list[Panel]:
     for title, suite, task in places:
         rates = [rate for rate in table["rates"] if (rate["suite"], rate["task"]) == (suite, task)]
         lines = [
-            _line(rate["column"], rate, f"s{order[rate['column']]}", rate_text(rate)) for rate in rates if rate["units"]
+            _line(rate["column"], rate, series(order[rate["column"]]), rate_text(rate))
+            for rate in rates
+            if rate["units"]
         ]
         if lines:
-            panels.append(Panel(title, forest(lines, (0, 25, 50, 75, 100), f"Success rate in percent, {title}")))
+            described = f"Success rate in percent, {title}"
+            panels.append(Panel(title, forest(lines, (0, 25, 50, 75, 100), described, "success rate (%)")))
     return panels
 
 
+DIFFERENCE = "difference (percentage points)"
 SCOPES = {"checkpoint": "in the checkpoints that were rolled out", "recipe": "when the recipe is trained anew"}
 
 
@@ -61,12 +65,12 @@ def difference_panels(table: Mapping[str, Any]) -> list[Panel]:
     for scope, title in SCOPES.items():
         found = [each for each in verdicts(table) if each["scope"] == scope and each["low"] is not None]
         lines = [
-            _line(each["claim"], each, f"s{order[each['treated']]}", f"{points_text(each)} points, {each['word']}")
+            _line(each["claim"], each, series(order[each["treated"]]), f"{points_text(each)} points, {each['word']}")
             for each in found
         ]
         if lines:
-            description = f"Differences in percentage points, {title}"
-            panels.append(Panel(title, forest(lines, _around_zero(lines), description)))
+            described = f"Differences in percentage points, {title}"
+            panels.append(Panel(title, forest(lines, _around_zero(lines), described, DIFFERENCE)))
     return panels
 
 
@@ -77,13 +81,17 @@ def task_panels(table: Mapping[str, Any]) -> list[Panel]:
     for claim in dict.fromkeys(row["claim"] for row in table["task_differences"]):
         found = [row for row in table["task_differences"] if row["claim"] == claim and row["low"] is not None]
         lines = [
-            _line(row["task"], row, f"s{order[row['treated']]}", f"{points_text(row)} points, p {row['p_holm']:.2g}")
+            _line(
+                shortened(row["task"]),
+                row,
+                series(order[row["treated"]]),
+                f"{points_text(row)} points, p {row['p_holm']:.2g}",
+            )
             for row in found
         ]
         if lines:
-            panels.append(
-                Panel(claim, forest(lines, _around_zero(lines), f"{claim}, task by task, in percentage points"))
-            )
+            described = f"{claim}, task by task, in percentage points"
+            panels.append(Panel(claim, forest(lines, _around_zero(lines), described, DIFFERENCE)))
     return panels
 
 
@@ -97,8 +105,8 @@ def _line(name: str, numbers: Mapping[str, Any], class_: str, told: str) -> Line
     return Line(name, estimate, low, high, class_, told)
 
 
-def forest(lines: Sequence[Line], ticks: Sequence[float], description: str) -> str:
-    """The figure: grid at ``ticks``, then per line its name, interval and estimate."""
+def forest(lines: Sequence[Line], ticks: Sequence[float], description: str, axis: str) -> str:
+    """The figure: grid at ``ticks``, then per line its name, interval and estimate; ``axis`` is what is measured."""
     low, high = ticks[0], ticks[-1]
     bottom = TOP + ROW * len(lines)
     left = 16 + LETTER * max(len(line.name) for line in lines)
@@ -111,6 +119,7 @@ def forest(lines: Sequence[Line], ticks: Sequence[float], description: str) -> s
         kind = "zero" if tick == 0 and low < 0 else "grid"
         parts.append(tag("line", x1=x(tick), x2=x(tick), y1=TOP, y2=bottom, class_=kind))
         parts.append(text(x(tick), bottom + 15, f"{tick:g}", anchor="middle", class_="tick"))
+    parts.append(axis_label((left + WIDTH - RIGHT) / 2, bottom + 31, axis))
     for index, line in enumerate(lines):
         y = TOP + ROW * (index + 0.5)
         parts.append(text(left - 8, y + 4, line.name, anchor="end"))

@@ -10,7 +10,7 @@ import numpy as np
 from world_modality.evidence.outcomes import Ints, Outcomes, clusters_of, common_units, scenes
 from world_modality.evidence.plan import Plan
 from world_modality.report.forest import Panel
-from world_modality.report.svg import WIDTH, figure, tag, text
+from world_modality.report.svg import WIDTH, figure, shortened, tag, text
 
 LETTER = 5.6  # usual width of a letter of the class "tick"
 LINE = 14
@@ -56,13 +56,13 @@ def matrix_panel(names: tuple[str, str], treated: Outcomes, control: Outcomes, t
     """
     clusters = clusters_of(treated, control)
     successes = _control_successes(control)
-    left = 8 + LETTER * max(len(tasks[task]) for task in treated.tasks)
+    left = 8 + LETTER * max(len(shortened(tasks[task])) for task in treated.tasks)
     widest = max(int((clusters.task == task).sum()) for task in treated.tasks)
     step = min(LINE - 2.0, (WIDTH - left - 4) / widest)
     parts, rows = [], list(treated.tasks)
     for row, task in enumerate(rows):
         y = TOP + LINE * (row + 0.5)
-        parts.append(text(left - 6, y + 4, tasks[task], anchor="end", class_="tick"))
+        parts.append(text(left - 6, y + 4, shortened(tasks[task]), anchor="end", class_="tick"))
         for place, index in enumerate(np.flatnonzero(clusters.task == task)):
             gap, units = int(clusters.total[index]), int(clusters.units[index])
             kind = _kind(gap, int(successes[index]), units)

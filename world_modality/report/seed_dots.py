@@ -8,12 +8,12 @@ import numpy as np
 
 from world_modality.evidence.outcomes import Outcomes, cell_rates
 from world_modality.report.forest import Panel
-from world_modality.report.svg import WIDTH, figure, nice_ticks, tag, text
+from world_modality.report.svg import WIDTH, axis_label, figure, nice_ticks, series, tag, text
 
 ROW = 26
 LETTER = 6.6  # widest usual width of a letter
 TOP = 8
-AXIS = 22
+AXIS = 40
 RIGHT = 12
 Point = tuple[float, float]
 
@@ -38,6 +38,7 @@ def seed_panel(columns: Mapping[str, Outcomes]) -> Panel | None:
 
     parts = [tag("line", x1=x(tick), x2=x(tick), y1=TOP, y2=bottom, class_="grid") for tick in ticks]
     parts += [text(x(tick), bottom + 15, f"{tick:g}", anchor="middle", class_="tick") for tick in ticks]
+    parts.append(axis_label((left + WIDTH - RIGHT) / 2, bottom + 31, "success rate (%)"))
     height = {name: TOP + ROW * (row + 0.5) for row, name in enumerate(columns)}
     for seed in seeds:
         dots = [(x(each[seed]), height[name]) for name, each in means.items() if seed in each]
@@ -59,5 +60,5 @@ def _row(name: str, places: list[float], y: float, left: float, index: int) -> l
     parts = [text(left - 8, y + 4, name, anchor="end")]
     if places:
         middle = sum(places) / len(places)
-        parts.append(tag("line", x1=middle, x2=middle, y1=y - 9, y2=y + 9, class_=f"interval s{index}"))
-    return parts + [tag("circle", cx=place, cy=y, r=3.5, class_=f"dot s{index}") for place in places]
+        parts.append(tag("line", x1=middle, x2=middle, y1=y - 9, y2=y + 9, class_=f"interval {series(index)}"))
+    return parts + [tag("circle", cx=place, cy=y, r=3.5, class_=f"dot {series(index)}") for place in places]

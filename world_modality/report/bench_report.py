@@ -89,7 +89,7 @@ def _records(
     arm: str, seed: int, task: int, modes: tuple[TrainMode, TrainMode], rate: float, repeats: int
 ) -> Iterator[Record]:
     # E1 repeats E0, as zero memory must; the others are independent of it.
-    successes = keyed_generator("bench", rate, seed, task).random(len(STATES) * repeats) < rate
+    successes = keyed_generator("bench", str(rate), seed, task).random(len(STATES) * repeats) < rate
     units = [Unit(task, state, repeat) for state in STATES for repeat in range(repeats)]
     for unit, drawn in zip(units, successes, strict=True):
         success = bool(drawn)

@@ -11,13 +11,15 @@ from world_modality.evidence.gates import Gate
 from world_modality.report.by_task import discordant_rows, task_rows
 from world_modality.report.checks import record_gates
 from world_modality.report.curves import curve_panels
+from world_modality.report.figure_files import figure_files
 from world_modality.report.files import to_csv, to_json, to_markdown
 from world_modality.report.films import read_films
+from world_modality.report.forest import difference_panels, rate_panels, task_panels
 from world_modality.report.judged import columns_of
 from world_modality.report.latex import to_latex
 from world_modality.report.offline import offline_table
 from world_modality.report.outcome_matrix import matrix_panels
-from world_modality.report.page import Figures, to_html
+from world_modality.report.page import to_html
 from world_modality.report.plan_of import plan_of
 from world_modality.report.prophet import prophet_panels, prophet_table, read_judgements
 from world_modality.report.provenance import describe, lineage
@@ -70,12 +72,15 @@ def build_report(root: Path, material: Material) -> tuple[dict[str, Any], dict[s
         "offline": offline_table(results, material.trainings),
         **describe(sealed),
     }
-    figures = Figures(
-        curves=curve_panels(results, material.trainings),
-        prophets=prophet_panels(judgements),
-        scenes=matrix_panels(plan, outcomes, names) if plan else [],
-        seeds=[panel for panel in [seed_panel(outcomes)] if panel],
-    )
+    figures = {
+        "rates": rate_panels(table),
+        "differences": difference_panels(table),
+        "tasks": task_panels(table),
+        "seeds": [panel for panel in [seed_panel(outcomes)] if panel],
+        "scenes": matrix_panels(plan, outcomes, names) if plan else [],
+        "curves": curve_panels(results, material.trainings),
+        "prophets": prophet_panels(judgements),
+    }
     films = read_films(material.films, _labels(spec, sealed))
     return table, {
         "table.md": to_markdown(table),
@@ -84,6 +89,7 @@ def build_report(root: Path, material: Material) -> tuple[dict[str, Any], dict[s
         "table.json": to_json(table),
         "summary.json": to_json(summary_of(table)),
         "report.html": to_html(table, figures, films),
+        **figure_files(figures),
     }
 
 

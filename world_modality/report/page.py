@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -22,49 +21,59 @@ from world_modality.report.console import (
 )
 from world_modality.report.files import cost_rows, deviations, mark_word, missing_row, plan_line
 from world_modality.report.films import Film
-from world_modality.report.forest import Panel, difference_panels, rate_panels, task_panels
+from world_modality.report.forest import Panel
 from world_modality.report.offline import offline_rows
 
+Sections = Mapping[str, Sequence[Panel]]
+"""Figures by the section of the page that shows them: the names of ``SECTIONS``, each perhaps without any."""
 
-@dataclass(frozen=True)
-class Figures:
-    """The figures that are not drawn from the table alone; each may be empty."""
+SECTIONS = {
+    "rates": "Success rates",
+    "differences": "Differences",
+    "tasks": "Differences task by task",
+    "seeds": "Training seeds",
+    "scenes": "Scene by scene",
+    "curves": "Training",
+    "prophets": "Prophet",
+}
 
-    curves: Sequence[Panel]
-    prophets: Sequence[Panel]
-    scenes: Sequence[Panel]
-    seeds: Sequence[Panel]
 
-
-def to_html(table: Mapping[str, Any], figures: Figures, films: Sequence[Film]) -> str:
-    """The page. Every text of the study is escaped; figures are SVG made here."""
-    environment = Environment(
+def environment() -> Environment:
+    """Of the templates beside this module; every text is escaped."""
+    return Environment(
         loader=PackageLoader("world_modality.report", "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page: str = environment.get_template("report.html.j2").render(
-        table=table,
-        answer=answer(table).removeprefix(f"{table['label']}: "),
-        sentences=sentences(table),
-        titles=[column_title(column) for column in table["columns"]],
-        rows=rate_rows(table),
-        verdicts=[{**each, "points": points_text(each), "smallest": detectable_text(each)} for each in verdicts(table)],
-        missing=[missing_row(cell) for cell in table["missing"]],
-        rule=rule(table),
-        plan_line=plan_line(table["plan"]) if table["plan"] else "",
-        deviations=deviations(table["plan"]) if table["plan"] else [],
-        rates=_drawn(rate_panels(table)),
-        differences=_drawn(difference_panels(table)),
-        task_differences=_drawn(task_panels(table)),
-        **{field.name: _drawn(getattr(figures, field.name)) for field in fields(Figures)},
-        films=films,
-        offline=offline_rows(table["offline"]) if table["offline"] else [],
-        costs=cost_rows(table),
-        mark_word=mark_word,
-        rule_word=MARKS,
+
+
+def to_html(table: Mapping[str, Any], figures: Sections, films: Sequence[Film]) -> str:
+    """The page. Every text of the study is escaped; figures are SVG made here."""
+    page: str = (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            table=table,
+            answer=answer(table).removeprefix(f"{table['label']}: "),
+            sentences=sentences(table),
+            titles=[column_title(column) for column in table["columns"]],
+            rows=rate_rows(table),
+            verdicts=[
+                {**each, "points": points_text(each), "smallest": detectable_text(each)} for each in verdicts(table)
+            ],
+            missing=[missing_row(cell) for cell in table["missing"]],
+            rule=rule(table),
+            plan_line=plan_line(table["plan"]) if table["plan"] else "",
+            deviations=deviations(table["plan"]) if table["plan"] else [],
+            figures={name: _drawn(figures.get(name, ())) for name in SECTIONS},
+            films=films,
+            offline=offline_rows(table["offline"]) if table["offline"] else [],
+            costs=cost_rows(table),
+            mark_word=mark_word,
+            rule_word=MARKS,
+        )
     )
     return page
 

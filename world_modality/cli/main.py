@@ -277,6 +277,22 @@ def compare(
 
 
 @app.command()
+def track(
+    tracker: Annotated[Literal["tensorboard", "wandb"], typer.Argument(help="Where the metrics go.")],
+    study: LastStudyOption = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder; beside the study's results by name by default.", show_default=False)
+    ] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Keep W&B's runs on this machine, to be synced.")] = False,
+) -> None:
+    """Export training metrics and success rates to TensorBoard or Weights & Biases. Nothing else ever does."""
+    from world_modality.cli.track import track as export
+    from world_modality.store.layout import RESULTS
+
+    print("\n".join(export(study or _last_study(sys.stderr), RESULTS, tracker, output, offline)))
+
+
+@app.command()
 def schema(
     output: Annotated[Path | None, typer.Option("--output", help="File to write; prints by default.")] = None,
 ) -> None:

@@ -123,10 +123,10 @@ def test_the_page_is_whole_offline_and_readable_aloud(toy, report):
     assert "&lt;1M parameters&gt;" in html
 
 
-def test_checks_are_a_table_and_axes_say_what_they_measure(toy, report):
+def test_gates_are_a_table_and_axes_say_what_they_measure(toy, report):
     html = (report(toy)[0] / "report.html").read_text()
-    checks = html.partition('id="checks"')[2].partition("</table>")[0]
-    assert '<th scope="col">status</th><th scope="col">check</th><th scope="col">detail</th>' in checks
+    checks = html.partition('id="gates"')[2].partition("</table>")[0]
+    assert '<th scope="col">status</th><th scope="col">gate</th><th scope="col">detail</th>' in checks
     assert re.search(
         r'<tr><td class="word passed">passed</td><th scope="row">E1 equals E0, unit by unit</th><td class="wide">0 of',
         checks,

@@ -12,7 +12,7 @@ from world_modality.evidence.plan import Plan
 from world_modality.report.forest import Panel
 from world_modality.report.svg import WIDTH, figure, shortened, tag, text
 
-LETTER = 5.6  # usual width of a letter of the class "tick"
+LETTER = 6.4  # widest usual width of a letter of the class "tick"
 LINE = 14
 TOP = 6
 LEGEND = 34  # room for the two lines of the key

@@ -18,6 +18,7 @@ from world_modality.report.forest import difference_panels, rate_panels, task_pa
 from world_modality.report.judged import columns_of
 from world_modality.report.latex import to_latex
 from world_modality.report.offline import offline_table
+from world_modality.report.other_analyses import other_analyses
 from world_modality.report.outcome_matrix import matrix_panels
 from world_modality.report.page import to_html
 from world_modality.report.plan_of import plan_of
@@ -64,6 +65,7 @@ def build_report(root: Path, material: Material) -> tuple[dict[str, Any], dict[s
     table = {
         **build_table(spec, results, plan, gates),
         "task_differences": task_rows(plan, outcomes, names) if plan else [],
+        "other_analyses": other_analyses(plan, outcomes) if plan else [],
         "discordant": discordant_rows(plan.claims, results) if plan else [],
         "missing": [dict(cell) for cell in material.missing],
         "plan": describe_seals(plan, seals) if plan else None,

@@ -111,7 +111,18 @@ def _judgement(table: Mapping[str, Any]) -> list[str]:
         _bullets(f"{boxes[item['passed']]} {item['part']} ({item['detail']})" for item in rule(table)),
         _grid(header, rows),
         _bullets(each["sentence"] for each in verdicts(table) if each["primary"] and not each["part"]),
+        *_others(table),
     ]
+
+
+def _others(table: Mapping[str, Any]) -> list[str]:
+    """The recipe's differences by two other analyses, where there are seeds and tasks enough."""
+    rows = [[row["claim"], row["method"], points_text(row), row["note"]] for row in table["other_analyses"]]
+    return (
+        ["Other analyses of the recipe; no verdict hangs on them.", text]
+        if (text := _grid(["claim", "analysis", "points [interval]", "note"], rows))
+        else []
+    )
 
 
 def _missing(cells: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -63,6 +63,7 @@ def to_html(table: Mapping[str, Any], figures: Sections, films: Sequence[Film]) 
             verdicts=[
                 {**each, "points": points_text(each), "smallest": detectable_text(each)} for each in verdicts(table)
             ],
+            others=[{**each, "points": points_text(each)} for each in table["other_analyses"]],
             missing=[missing_row(cell) for cell in table["missing"]],
             rule=rule(table),
             plan_line=plan_line(table["plan"]) if table["plan"] else "",

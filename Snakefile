@@ -19,6 +19,8 @@ localrules:
     rollouts,
     films,
     report,
+    figures,
+    figures_for_snakemake,
     embedded_base,
 
 
@@ -56,6 +58,12 @@ rule films:
 rule report:
     input:
         study.target("report"),
+
+
+# For `snakemake figures --report own.zip`, after `snakemake figures --cores 1`.
+rule figures:
+    input:
+        study.shown_by_snakemake(),
 
 
 rule embedded_base:

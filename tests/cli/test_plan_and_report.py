@@ -73,7 +73,8 @@ def test_a_report_so_far_has_a_folder_of_its_own(study: Path, tmp_path: Path) ->
     ]
     folder = root / "by-name" / "small" / "so-far"
     names = {path.name for path in folder.iterdir()}
-    assert names == {"report.html", "summary.json", "table.csv", "table.json", "table.md"}
+    tables = {"table.csv", "table.json", "table.md", "table.tex", "records.csv", "records.parquet"}
+    assert names == {"report.html", "summary.json", "figures"} | tables
     assert not list(root.glob("report/*"))
     summary = json.loads((folder / "summary.json").read_text())
     assert (summary["form"], summary["study"], summary["complete"]) == (1, "small", False)

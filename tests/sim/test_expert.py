@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 from support.sim_specs import sim_spec
 
+from world_modality.sim.assets import assets_digest
 from world_modality.sim.bench_expert import Job, Trial, format_table, parse_range, run_job
 from world_modality.sim.environment import NO_OP, Environment
 from world_modality.sim.expert import Expert, choose_grip, rotation_vector
+from world_modality.study.specs import SimSpec
 
 
 def drive(env: Environment, init_state: int, steps: int = 280) -> tuple[bool, list[np.ndarray], list[str]]:
@@ -90,14 +92,18 @@ def test_ranges_and_table_of_the_benchmark() -> None:
     assert lines[-1].split() == ["all", "2/3", "110"]
 
 
+def trials_of_all_tasks(spec: SimSpec) -> list[Trial]:
+    return [trial for task in range(10) for trial in run_job(Job(spec, task, tuple(range(10, 15)), 280, 0.0))]
+
+
 @pytest.mark.slow
 def test_the_expert_solves_at_least_46_of_50_on_embedded_assets() -> None:
-    trials = [t for task in range(10) for t in run_job(Job(sim_spec(), "embedded", task, tuple(range(10, 15)), 280, 0))]
+    trials = trials_of_all_tasks(sim_spec())
     assert sum(t.success for t in trials) >= 46, format_table(trials)
 
 
 @pytest.mark.slow
 def test_the_expert_solves_at_least_48_of_50_on_the_original_assets(original_assets: Path) -> None:
-    source = str(original_assets)
-    trials = [t for task in range(10) for t in run_job(Job(sim_spec(), source, task, tuple(range(10, 15)), 280, 0))]
+    source = {"assets": str(original_assets), "assets_digest": assets_digest(str(original_assets))}
+    trials = trials_of_all_tasks(sim_spec().model_copy(update=source))
     assert sum(t.success for t in trials) >= 48, format_table(trials)

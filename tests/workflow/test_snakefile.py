@@ -54,12 +54,14 @@ def test_a_whole_study(complete: Tree) -> None:
 
 def test_snakemakes_own_report_shows_page_and_figures_with_captions(complete: Tree, tmp_path: Path) -> None:
     tree = complete.copy(tmp_path)
-    tree.snakemake("--report", "own.html")
+    tree.snakemake("--cores", "1", "figures")
+    tree.snakemake("--report", "own.html", "figures")
     (made,) = tree.folder.rglob("own.html")
     text = made.read_text()
     assert "all-tasks" in text
     assert "Success rates in percent with their intervals" in text
     assert "One file that needs no network" in text
+    assert "0 damaged" in tree.verify()
 
 
 def test_a_change_reruns_what_depends_on_it_and_nothing_when_undone(complete: Tree, tmp_path: Path) -> None:

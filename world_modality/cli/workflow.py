@@ -67,6 +67,10 @@ class Workflow:
         wanted = [request for kind in TARGETS[name] for request in self.graph.of(kind)]
         return [self.done(each.stage, each.key) for each in (*wanted, *self._hidden(wanted))]
 
+    def shown_by_snakemake(self) -> str:
+        """The page that Snakemake's own report shows, a copy beside the sealed one."""
+        return str(stage_folder(self.root, "report", self.graph.report.key).path / "for-snakemake" / "report.html")
+
     def _hidden(self, wanted: Sequence[StageRequest]) -> list[StageRequest]:
         """Missing stages that Snakemake would not make by itself, because what was made from them is there."""
         waiting, seen, hidden = list(wanted), {request.key for request in wanted}, dict[str, StageRequest]()

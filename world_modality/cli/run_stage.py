@@ -42,7 +42,7 @@ def run_stage(root: Path, plan: Path, stage: str, key: str, cores: int) -> int:
     log = stage_folder(root, stage, key).log
     with _printing_to(log) as terminal:
         try:
-            execute(root, request, _lazily(stage), cores=cores, stream=terminal)
+            execute(root, request, _lazily(stage), cores=cores, stream=terminal, together=KINDS[request.stage].together)
         except KeyboardInterrupt:
             return INTERRUPTED
         except UserError as error:

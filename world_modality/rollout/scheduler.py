@@ -84,6 +84,7 @@ class _Run:
         ledger = self._plan.ledger
         self._report()
         while len(ledger.done) < len(ledger.units):
+            ledger.sign()
             self._fill()
             if not self._courses:  # others hold what is left
                 time.sleep(SHARE_SECONDS)
@@ -142,13 +143,7 @@ class _Run:
             return
         del self._courses[course.slot]
         self._pool.finished(course.slot)
-        ledger = self._plan.ledger
-        ledger.refresh()
-        if course.unit in ledger.done:  # somebody took it over while this machine slept: the records are equal
-            ledger.give_up(course.unit)
-        else:
-            ledger.append(self._plan.cell.record(course, self._crashes[course.unit]))
-            self._own += 1
+        self._own += self._plan.ledger.append(self._plan.cell.record(course, self._crashes[course.unit]))
         self._report()
 
     def _crashed(self, course: Course, reason: str) -> None:

@@ -49,7 +49,7 @@ def lerobots_actions(folder: Path, policy: ChunkPolicy, views: list[Observation]
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_chunk_is_what_lerobots_loop_would_execute(folders: dict[str, Path], name: str) -> None:
-    policy = load_policy(folders[name], batch=4)
+    policy = load_policy(folders[name], batch=1)
     views = [observation(seed) for seed in range(policy.looks_back + 1)]
     chunk = policy.answer([Question(views[-1], "a task", 11, past=tuple(views[:-1]))])[0]
     expected = lerobots_actions(folders[name], policy, views, 11)
@@ -58,17 +58,51 @@ def test_a_chunk_is_what_lerobots_loop_would_execute(folders: dict[str, Path], n
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_an_answer_depends_on_its_question_alone(folders: dict[str, Path], name: str) -> None:
+    """Neither on those that are asked with it, nor on its place among them, nor on what torch drew before."""
     policy = load_policy(folders[name], batch=4)
-    before = torch.get_rng_state()
+    past = policy.looks_back
     questions = [
-        Question(observation(seed), "a task", seed, past=(observation(seed + 50),) * policy.looks_back)
-        for seed in range(3)
+        Question(observation(seed), "a task", seed, past=tuple(observation(50 + seed * past + n) for n in range(past)))
+        for seed in range(6)
     ]
-    together = policy.answer(questions)
-    assert torch.equal(torch.get_rng_state(), before)
-    for question, chunk in zip(questions, together, strict=True):
-        np.testing.assert_array_equal(policy.answer([question])[0], chunk)
-    assert not np.array_equal(together[0], together[1])
+    alone = [policy.answer([question])[0] for question in questions]
+    assert len({chunk.tobytes() for chunk in alone}) == len(questions)
+    rng = np.random.default_rng(3)
+    for count in (4, 4, 3, 2):
+        torch.manual_seed(int(rng.integers(1000)))
+        before = torch.get_rng_state()
+        chosen = rng.permutation(6)[:count]
+        for number, chunk in zip(chosen, policy.answer([questions[each] for each in chosen]), strict=True):
+            np.testing.assert_array_equal(chunk, alone[number])
+        assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_all_rows_are_computed_at_once(folders: dict[str, Path], name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = load_policy(folders[name], batch=4)
+    rows: list[int] = []
+    predict = policy._policy.predict_action_chunk
+
+    def counted(batch: Any, **arguments: Any) -> Any:
+        rows.append(len(batch["observation.state"]))
+        return predict(batch, **arguments)
+
+    monkeypatch.setattr(policy._policy, "predict_action_chunk", counted)
+    past = policy.looks_back
+    policy.answer([Question(observation(n), "a task", n, past=(observation(n),) * past) for n in range(3)])
+    assert rows == [4]
+
+
+def test_diffusion_s_noise_follows_the_seed_at_every_step(folders: dict[str, Path]) -> None:
+    """DDPM draws after the start too: equal views and different seeds, equal seeds and different neighbours."""
+    policy = load_policy(folders["diffusion"], batch=2)
+    assert policy.config.noise_scheduler_type == "DDPM"
+    view = observation(0)
+    one, two = (Question(view, "a task", seed, past=(view,) * policy.looks_back) for seed in (1, 2))
+    first = policy.answer([one, two])
+    assert not np.array_equal(*first)
+    np.testing.assert_array_equal(policy.answer([two, one])[1], first[0])
+    assert "step" not in vars(policy._policy.diffusion.noise_scheduler)
 
 
 def test_other_policies_have_no_world_memory(folders: dict[str, Path]) -> None:

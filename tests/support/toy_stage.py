@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,11 @@ def real(spec: RolloutSpec, context: StageContext) -> Any:
     """The real stage on the toy's simulators and policy."""
     from world_modality.rollout import setup, stage
 
+    ready = context.artifact.parents[2] / "ready"  # imports take longer than the cell, and not equally long
+    ready.mkdir(exist_ok=True)
+    (ready / str(os.getpid())).touch()
+    while len(list(ready.iterdir())) < 2:
+        time.sleep(0.01)
     replaced: Any = setup
     replaced.simulator_pool, replaced.open_assets = pool, lambda _sim: None
     replaced = stage

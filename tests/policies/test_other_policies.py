@@ -10,6 +10,7 @@ import pytest
 import torch
 from lerobot.envs.utils import preprocess_observation
 from support.other_policies import CONFIGS, SIZE, other_checkpoint
+from support.tiny_pi0 import tiny_pi0, with_words
 
 from world_modality.errors import UserError
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
@@ -103,6 +104,24 @@ def test_diffusion_s_noise_follows_the_seed_at_every_step(folders: dict[str, Pat
     assert not np.array_equal(*first)
     np.testing.assert_array_equal(policy.answer([two, one])[1], first[0])
     assert "step" not in vars(policy._policy.diffusion.noise_scheduler)
+
+
+def test_pi0_computes_its_rows_together_and_each_with_its_own_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LeRobot's loop draws the same noise from torch's global generator, for one row at a time."""
+    model = tiny_pi0(monkeypatch, SIZE)
+    together, single = (ChunkPolicy(model.config, model, with_words, lambda actions: actions, n) for n in (3, 1))
+    questions = [Question(observation(seed), "put it down", seed) for seed in range(3)]
+    before = torch.get_rng_state()
+    for question, chunk in zip(questions, together.answer(questions), strict=True):
+        np.testing.assert_array_equal(together.answer([question])[0], chunk)
+        np.testing.assert_allclose(single.answer([question])[0], chunk, atol=1e-5)
+    assert torch.equal(torch.get_rng_state(), before)
+    batch = single._row(questions[1])
+    model.reset()
+    torch.manual_seed(1)
+    with torch.inference_mode():
+        expected = [model.select_action(dict(batch))[0].numpy() for _ in range(model.config.n_action_steps)]
+    np.testing.assert_array_equal(single.answer([questions[1]])[0][: len(expected)], expected)
 
 
 def test_other_policies_have_no_world_memory(folders: dict[str, Path]) -> None:

@@ -24,6 +24,7 @@ UPDATE_POLICY = (
     "(train_metrics, policy, batch, optimizer, grad_clip_norm, accelerator, lr_scheduler=None, lock=None, "
     "sample_weighter=None)"
 )
+DIFFUSION = "lerobot.policies.diffusion.modeling_diffusion"
 FLOW_WITH_STATE = "(self, images, img_masks, lang_tokens, lang_masks, state, noise=None, num_steps=None, **kwargs)"
 FLOW_WITHOUT_STATE = "(self, images, img_masks, tokens, masks, noise=None, num_steps=None, **kwargs)"
 VISUAL, STATE, ACTION = (f"<FeatureType.{name}: '{name}'>" for name in ("VISUAL", "STATE", "ACTION"))
@@ -112,8 +113,8 @@ POLICIES: Table = {
     "world_modality/policies/noise.py": {
         f"{POLICY}.predict_action_chunk": "(self, batch, noise=None, **kwargs)",
         "lerobot.policies.act.modeling_act:ACTPolicy.predict_action_chunk": "(self, batch)",
-        "lerobot.policies.diffusion.modeling_diffusion:DiffusionPolicy.predict_action_chunk": "(self, batch, noise=None)",
-        "lerobot.policies.diffusion.modeling_diffusion:DiffusionModel.conditional_sample": (
+        f"{DIFFUSION}:DiffusionPolicy.predict_action_chunk": "(self, batch, noise=None)",
+        f"{DIFFUSION}:DiffusionModel.conditional_sample": (
             "(self, batch_size, global_cond=None, generator=None, noise=None)"
         ),
         "lerobot.policies.pi0.modeling_pi0:PI0Policy.predict_action_chunk": "(self, batch, **kwargs)",

@@ -90,7 +90,7 @@ class ChunkPolicy:
         rows = [self._row(question) for question in questions]
         seeds = [question.seed for question in questions]
         seeds += seeds[-1:] * missing
-        with noise(self._policy, self.config, seeds) as arguments:
+        with noise(self._policy, seeds) as arguments:
             return list(self._chunks(_stacked([*rows, *rows[-1:] * missing]), **arguments))[: len(questions)]
 
     def _answer_alone(self, question: Question) -> NDArray[np.float32]:

@@ -8,24 +8,25 @@ from typing import Any
 
 import torch
 
-Noise = Callable[[Any, Any, Sequence[int]], AbstractContextManager[Mapping[str, torch.Tensor]]]
-"""``(policy, config, seeds)`` -> a block in which row i draws by ``seeds[i]`` alone; yields further arguments of
+Noise = Callable[[Any, Sequence[int]], AbstractContextManager[Mapping[str, torch.Tensor]]]
+"""``(policy, seeds)`` -> a block in which row i draws by ``seeds[i]`` alone; yields further arguments of
 ``predict_action_chunk``. Always drawn on the CPU, so that devices agree."""
 
 
 @contextmanager
-def _given(policy: Any, config: Any, seeds: Sequence[int]) -> Iterator[Mapping[str, torch.Tensor]]:
+def _given(policy: Any, seeds: Sequence[int]) -> Iterator[Mapping[str, torch.Tensor]]:
     """Flow matching draws once, at the start, and takes that noise as an argument: [B, chunk_size, max_action_dim]."""
+    config = policy.config
     yield {"noise": _drawn(_generators(seeds), (config.chunk_size, config.max_action_dim), config.device)}
 
 
 @contextmanager
-def _at_every_step(policy: Any, config: Any, seeds: Sequence[int]) -> Iterator[Mapping[str, torch.Tensor]]:
+def _at_every_step(policy: Any, seeds: Sequence[int]) -> Iterator[Mapping[str, torch.Tensor]]:
     """Diffusion starts from noise that it takes as an argument; DDPM adds more at every denoising step.
 
     diffusers takes a generator per row, which LeRobot does not pass on: so the step is given them.
     """
-    generators = _generators(seeds)
+    config, generators = policy.config, _generators(seeds)
     shape = (config.horizon, config.action_feature.shape[0])
     scheduler = policy.diffusion.noise_scheduler
     step = scheduler.step
@@ -37,7 +38,7 @@ def _at_every_step(policy: Any, config: Any, seeds: Sequence[int]) -> Iterator[M
 
 
 @contextmanager
-def _none(policy: Any, config: Any, seeds: Sequence[int]) -> Iterator[Mapping[str, torch.Tensor]]:
+def _none(_policy: Any, _seeds: Sequence[int]) -> Iterator[Mapping[str, torch.Tensor]]:
     """ACT draws while it is trained alone."""
     yield {}
 

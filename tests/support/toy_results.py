@@ -41,6 +41,7 @@ class ToyResults:
     outcomes: dict = field(default_factory=lambda: dict(OUTCOMES))
     seeds: tuple = (0,)
     repeats: int = 1
+    suites: tuple = ("libero_spatial",)  # of task 0, 1, ... in turn
     edit: object = None
 
     def write(self) -> tuple[ReportSpec, list[Path], list[Path]]:
@@ -63,7 +64,7 @@ class ToyResults:
                     key = f"key{column}{seed}{task}".lower()
                     folder = self._seal("rollout", key, label, 30.0, [("checkpoint", "train", f"train{arm}{seed}")])
                     (folder / "records.jsonl").write_text("".join(to_line(record) for record in records))
-                    cells.append(ReportCell(column=column, seed=seed, suite="libero_spatial", task=task, rollout=key))
+                    cells.append(ReportCell(column=column, seed=seed, suite=self._suite(task), task=task, rollout=key))
                     rollouts.append(folder)
         spec = ReportSpec(
             study="toy",
@@ -74,6 +75,9 @@ class ToyResults:
             cells=tuple(cells),
         )
         return spec, rollouts[::-1], list(trainings.values())
+
+    def _suite(self, task: int) -> str:
+        return self.suites[task % len(self.suites)]
 
     def _training(self, arm: str, seed: int) -> Path:
         key = f"train{arm}{seed}"
@@ -119,7 +123,7 @@ class ToyResults:
         success = self.outcomes[column][task][state - 10] == "1"
         steps = 100 + state if success else 280
         values = {
-            "suite": "libero_spatial",
+            "suite": self._suite(task),
             "assets": "embedded",
             "assets_digest": "a" * 16,
             "task": task,
@@ -127,8 +131,8 @@ class ToyResults:
             "init_state": state,
             "init_state_digest": f"{state:016x}",
             "repeat": repeat,
-            "environment_seed": environment_seed("libero_spatial", unit),
-            "flow_seed": flow_seed("libero_spatial", unit, 0),
+            "environment_seed": environment_seed(self._suite(task), unit),
+            "flow_seed": flow_seed(self._suite(task), unit, 0),
             "checkpoint": checkpoint,
             "trained_memory": trained,
             "memory": memory,

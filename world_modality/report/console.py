@@ -50,22 +50,22 @@ def rate_rows(table: Mapping[str, Any]) -> list[list[str]]:
 def render_table(table: Mapping[str, Any]) -> str:
     """The whole table for a terminal: headline, rates, differences, failed checks, notes; no trailing newline."""
     header = ["", *(column_title(column) for column in table["columns"])]
-    lines = [headline(table), *_align([header, *rate_rows(table)])]
+    lines = [headline(table), *align([header, *rate_rows(table)])]
     differences = [
         [f"{d['treated']} - {d['control']}", f"{points_text(d)} points", f"{d['pairs']} paired units"]
         for d in table["differences"]
     ]
     if differences:
-        lines += ["", *_align(differences)]
+        lines += ["", *align(differences)]
     lines += [""] + [f"{_mark(check)} {check['name']}: {check['detail']}" for check in table["checks"]]
     return "\n".join(lines)
 
 
-def _mark(check: Mapping[str, Any]) -> str:
-    return {True: "ok  ", False: "FAIL", None: "--  "}[check["passed"]]
-
-
-def _align(rows: Sequence[Sequence[str]]) -> list[str]:
+def align(rows: Sequence[Sequence[str]]) -> list[str]:
     """Pad columns to their widest cell, two spaces apart."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _mark(check: Mapping[str, Any]) -> str:
+    return {True: "ok  ", False: "FAIL", None: "--  "}[check["passed"]]

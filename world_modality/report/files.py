@@ -10,6 +10,7 @@ from typing import Any
 
 from world_modality.report.console import column_title, headline, points_text, rate_rows
 from world_modality.report.offline import offline_rows
+from world_modality.report.suite_rows import HEADER, suite_csv_rows, suite_difference_rows, suite_rate_rows
 
 CSV_FIELDS = (
     "study",
@@ -54,6 +55,8 @@ def to_csv(table: Mapping[str, Any]) -> str:
                 **row,
             }
         )
+    for row in suite_csv_rows(table):
+        writer.writerow({**origin, **row})
     return out.getvalue()
 
 
@@ -63,6 +66,7 @@ def to_markdown(table: Mapping[str, Any]) -> str:
         f"# {table['study']}",
         headline(table),
         _grid(["task", *(column_title(column) for column in table["columns"])], rate_rows(table)),
+        _grid([HEADER, *(column_title(column) for column in table["columns"])], suite_rate_rows(table)),
         "Successes/units with 95% Wilson intervals in percent.",
         _grid(
             ["difference", "points [95%]", "paired units", "scenes", "only the first succeeds", "only the second"],
@@ -78,6 +82,7 @@ def to_markdown(table: Mapping[str, Any]) -> str:
                 for d in table["differences"]
             ],
         ),
+        _grid(["difference within a suite", "points [95%]", "paired units"], suite_difference_rows(table)),
         _bullets(table["notes"]),
         *_prophet(table["prophet"]),
         *_offline(table["offline"]),

@@ -13,6 +13,7 @@ from world_modality.report.files import cost_rows, mark_word
 from world_modality.report.films import Film
 from world_modality.report.forest import Panel, difference_panel, rate_panels
 from world_modality.report.offline import offline_rows
+from world_modality.report.suite_rows import HEADER, suite_difference_rows, suite_rate_rows
 
 
 def to_html(table: Mapping[str, Any], curves: Sequence[Panel], prophets: Sequence[Panel], films: Sequence[Film]) -> str:
@@ -30,6 +31,9 @@ def to_html(table: Mapping[str, Any], curves: Sequence[Panel], prophets: Sequenc
         titles=[column_title(column) for column in table["columns"]],
         rows=rate_rows(table),
         differences=[{**d, "points": points_text(d), "reading": reading(d)} for d in table["differences"]],
+        suite_header=HEADER,
+        suite_rates=suite_rate_rows(table),
+        suite_differences=suite_difference_rows(table),
         rates=_drawn(rate_panels(table)),
         difference=_drawn([difference_panel(table)] if table["differences"] else []),
         curves=_drawn(curves),

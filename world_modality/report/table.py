@@ -12,6 +12,7 @@ from world_modality.evidence.proportions import Interval, wilson
 from world_modality.report.checks import Check, run_checks
 from world_modality.report.names import short_names
 from world_modality.report.results import Place, Results, Trial
+from world_modality.report.suites import suite_figures
 from world_modality.rollout.records import Record
 from world_modality.study.specs import ReportSpec
 
@@ -41,6 +42,7 @@ def build_table(spec: ReportSpec, results: Results, arms: Check) -> Table:
         "confidence": CONFIDENCE,
         "rates": [rate for column in results.columns for rate in _rates(column, results)],
         "differences": [_difference(treated, control, results) for treated, control in spec.differences],
+        "suites": suite_figures(results, spec.differences, CONFIDENCE),
         "checks": [check.as_dict() for check in (arms, *run_checks(results))],
         "detectable": detectable,
         "too_few": detectable > DECISIVE,

@@ -46,8 +46,8 @@ def _difference(
     shared = [trial for trial in one if trial in other]
     if not shared:
         return {"pairs": 0}
-    outcomes = ([records[trial].success for trial in shared] for records in (one, other))
-    found = paired_difference(*outcomes, [trial.scene for trial in shared], confidence)
+    with_treatment, without = ([records[trial].success for trial in shared] for records in (one, other))
+    found = paired_difference(with_treatment, without, [trial.scene for trial in shared], confidence)
     return {
         "treated": treated,
         "control": control,

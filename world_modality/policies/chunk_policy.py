@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -75,6 +76,17 @@ class ChunkPolicy:
         if noise is not None:
             return self._answer_together(questions, noise)
         return [self._answer_alone(question) for question in questions]
+
+    def trial(self, question: Question, rows: int) -> float:
+        """CPU seconds of this thread that ``rows`` copies of a question take; twice, of which the second counts."""
+        seconds = 0.0
+        for _ in range(2):
+            start = time.thread_time()
+            ChunkPolicy(self.config, self._policy, self._preprocessor, self._postprocessor, rows).answer(
+                [question] * rows
+            )
+            seconds = time.thread_time() - start
+        return seconds
 
     def answer_watched(self, question: Question) -> tuple[NDArray[np.float32], dict[str, float]]:
         """The chunk that ``answer`` gives, and how the memory was read for it; no figures if there is none."""

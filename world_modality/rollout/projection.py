@@ -1,7 +1,8 @@
 """What a GPU machine would do, from measured parts and counted operations.
 
-``python -m world_modality.rollout.projection`` prints it. A PROJECTION, not a measurement: the simulators' parts were measured on one core (``docs/figures.md``), the policy's
-and encoder's operations follow from their published sizes, and what a GPU makes of them is assumed (``Gpu``).
+``python -m world_modality.rollout.projection`` prints it. A PROJECTION, not a measurement: the simulators' parts were
+measured on one core (``docs/figures.md``), the policy's and encoder's operations follow from their published sizes, and
+what a GPU makes of them is assumed (``Gpu``).
 """
 
 from __future__ import annotations

@@ -196,7 +196,10 @@ def rollout(
     assets: Annotated[
         str, typer.Option(help="embedded (libero_spatial alone), hub, hub@REVISION or a folder.")
     ] = "hub",
-    render: Annotated[Literal["stock", "fast"], typer.Option(help="fast leaves out shadows and the like.")] = "stock",
+    render: Annotated[
+        Literal["stock", "fast", "coarse"],
+        typer.Option(help="fast leaves out shadows and the like; coarse simplifies meshes too."),
+    ] = "stock",
     settle_steps: Annotated[int, typer.Option(min=0, help="No-op control steps at the start.")] = 10,
     films: Annotated[str, typer.Option(help="Units to film, such as first=2,failures=3,discordant=3.")] = "",
     against: Annotated[Path | None, typer.Option(help="Records that discordant units are found by.")] = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from pathlib import Path
 
 from support import fake_stages
@@ -67,6 +68,36 @@ def test_a_changed_value_is_named_where_it_acts(tmp_path: Path) -> None:
     assert lines(tmp_path, more, None)[2] == "  demos      0 of 1 done; task 0: episodes 2 -> 3"
     renamed = edited(("  E1: ", "  control: "), text=ONE_SEED)
     assert lines(tmp_path, renamed, None)[1] == "plan         15 stages: 14 done, 1 to run"
+
+
+def test_a_removed_result_is_told_as_such(tmp_path: Path) -> None:
+    """And not by what distinguishes it from another arm, or another study's."""
+    graph, root = graph_of(tmp_path, ONE_SEED), tmp_path / "results"
+    seal_all(root, graph)
+    link_names(root, graph)
+    train, report = graph.names["train/E2-seed0"], graph.report.key
+    shutil.rmtree(root / "report" / report)
+    assert lines(tmp_path, ONE_SEED, None)[2:] == ["  report     0 of 1 done; report: its result was removed"]
+    shutil.rmtree(root / "by-name")  # whose links told so; what was made from a result tells it too
+    shutil.rmtree(root / "train" / train)
+    assert lines(tmp_path, ONE_SEED, None)[2] == "  train      2 of 3 done; E2/0: its result was removed"
+
+
+def test_a_stage_is_compared_with_what_its_study_had_in_its_place(tmp_path: Path) -> None:
+    root = tmp_path / "results"
+    seal_all(root, graph_of(tmp_path, ONE_SEED))
+    link_names(root, graph_of(tmp_path, ONE_SEED))
+    other = edited(("study: small", "study: other"), ("prophet_layers: 2", "prophet_layers: 3"), text=ONE_SEED)
+    seal_all(root, graph_of(tmp_path, other))
+    wanted = edited(("prophet_layers: 2", "prophet_layers: 3"), ("batch_size: 2", "batch_size: 4"), text=ONE_SEED)
+    explained = "\n".join(lines(tmp_path, wanted, None))
+    assert "E1/0, E2/0: optim.batch_size 2 -> 4, world.prophet_layers 2 -> 3" in explained
+
+
+def test_a_relative_in_another_place_is_named(tmp_path: Path) -> None:
+    seal_all(tmp_path / "results", graph_of(tmp_path, ONE_SEED))
+    second = edited(("seeds: [0]", "seeds: [0, 1]"), text=ONE_SEED)
+    assert "E0/1: like train E0/0, but seed 0 -> 1" in "\n".join(lines(tmp_path, second, None))
 
 
 def test_an_estimate_needs_results_of_every_missing_kind(tmp_path: Path) -> None:

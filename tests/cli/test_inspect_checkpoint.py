@@ -8,11 +8,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.hub_cache import COMMITS, use_hub
 from support.tiny_policy import TinyWorld, build_tiny_world
+from typer.testing import CliRunner
 
 from lerobot_policy_world_modality.convert import read_config
+from lerobot_policy_world_modality.modeling_smolvla_world import SmolVLAWorldPolicy
 from world_modality.cli.inspect_checkpoint import TOLD, inspect_lines, read_header
+from world_modality.cli.main import app
 from world_modality.errors import UserError
+from world_modality.memory.fusion import FUSIONS
 from world_modality.store.record import Record, Source
 
 
@@ -50,7 +55,34 @@ def test_a_base_policy_has_no_memory(tiny: TinyWorld) -> None:
     lines = inspect_lines(tiny.base)
     assert lines[-1] == "memory       none"
     total = sum(parameter.numel() for parameter in tiny.stock().parameters())
-    assert f"numbers      {total:,} of the base, 0 of the world memory (F32)" in lines
+    assert f"parameters   {total:,} of the base, 0 of the world memory (F32)" in lines
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_parameters_are_counted_apart_from_buffers(tiny: TinyWorld, fusion: str) -> None:
+    folder = tiny.checkpoint("pred", world_fusion=fusion)
+    policy = SmolVLAWorldPolicy.from_pretrained(folder)
+    assert policy.world is not None
+    world = sum(each.numel() for each in policy.world.parameters())
+    every = sum(each.numel() for each in policy.parameters())
+    saved = policy.state_dict().keys()
+    buffers = sum(each.numel() for name, each in policy.named_buffers() if name in saved)
+    told = f"parameters   {every - world:,} of the base, {world:,} of the world memory (F32, I64)"
+    assert f"{told}, and {buffers:,} numbers in buffers" in inspect_lines(folder)
+
+
+def test_a_hub_id_is_inspected(tiny: TinyWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = use_hub(tmp_path / "hub", monkeypatch)
+    folder = hub.add("somebody/policy", COMMITS[0], tiny.checkpoint("pred"))
+    for name in ("somebody/policy", f"somebody/policy@{COMMITS[0]}"):
+        result = CliRunner().invoke(app, ["inspect", name])
+        assert result.output.splitlines() == inspect_lines(folder)
+    for name, message in {
+        "some/where": "some/where is no folder here, so the Hugging Face hub was asked, and ",
+        "no/where/else": "no/where/else is no folder, and no repository of the Hugging Face hub would be called so",
+    }.items():
+        with pytest.raises(UserError, match=message):
+            raise CliRunner().invoke(app, ["inspect", name]).exception  # type: ignore[misc]
 
 
 def test_a_studys_checkpoint_tells_arm_and_training(tiny: TinyWorld, tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ from world_modality.cli import lerobot_scripts
 from world_modality.cli.inspect_checkpoint import inspect_lines
 from world_modality.cli.lerobot_scripts import eval_main, train_main
 from world_modality.cli.start_policy import policy_flags, without_policy_flag
+from world_modality.rollout.imported import import_eval_info
+from world_modality.sim.assets import assets_digest
 from world_modality.sim.libero_config import ASSETS_VARIABLE, CONFIG_VARIABLE, SKIP_VARIABLE
 
 KNOBS = ["context_frames=3", "future_offset=4", "prophet_layers=1", "lambda_world=0.1", "world_inject_num_heads=4"]
@@ -282,6 +284,12 @@ if __name__ == "__main__":
 @pytest.mark.parametrize("environments", [1, 2])  # in this process, and in processes of Python's fork server
 def test_an_evaluation_on_the_embedded_assets(tiny: TinyWorld, place: Path, environments: int) -> None:
     (place / "evaluate.py").write_text(SCRIPT)
+    stale = environments == 2  # a configuration that another environment left behind
+    if stale:
+        (place / "libero").mkdir()
+        (place / "libero" / "config.yaml").write_text(
+            "benchmark_root: /gone\nbddl_files: /gone/b\ninit_states: /gone/i\n"
+        )
     command = [
         *(sys.executable, "evaluate.py"),
         f"--policy.path={tiny.checkpoint('pred', world_gate_init=0.5)}",
@@ -292,8 +300,14 @@ def test_an_evaluation_on_the_embedded_assets(tiny: TinyWorld, place: Path, envi
         *(f"--eval.batch_size={environments}", f"--eval.n_episodes={environments}", "--output_dir=out"),
     ]
     environment = os.environ | {ASSETS_VARIABLE: "embedded", "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment["XDG_CACHE_HOME"] = str(place / "cache")
     result = subprocess.run(command, env=environment, input="", capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr[-3000:]
     found = json.loads((place / "out" / "eval_info.json").read_text())
     assert found["overall"]["n_episodes"] == environments
-    assert "wrote" in result.stderr
+    assert found["libero_assets"] == {"source": "embedded", "digest": assets_digest("embedded")}
+    told = [line for line in result.stderr.splitlines() if line.startswith("lerobot-wm-eval: ")]
+    assert ("names benchmark_root /gone, which does not exist: LIBERO reads" if stale else "wrote") in told[0]
+    assert told[1] == "lerobot-wm-eval: simulates on the embedded stand-in assets: its numbers are no LIBERO scores"
+    records = import_eval_info(place / "out" / "eval_info.json", "")
+    assert {record.assets for record in records} == {"embedded"}

@@ -68,6 +68,15 @@ def test_a_study_given_as_a_target_is_told_where_it_belongs(tmp_path: Path) -> N
     assert wm(tmp_path, "run", "-h").stdout.startswith("Usage:")
 
 
+def test_help_shows_what_people_type_alone(tmp_path: Path) -> None:
+    lines = wm(tmp_path, "-h").stdout.splitlines()
+    shown = {line.split()[0] for line in lines if line.startswith("  ") and line.strip()}
+    assert {"run", "resume", "explain", "rollout", "inspect"} <= shown
+    assert not {"stage", "export-base"} & shown
+    assert wm(tmp_path, "stage", "-h").stdout.startswith("Usage:")  # Snakemake's jobs go on to call it
+    assert wm(tmp_path, "no-such-command").returncode == 2
+
+
 def test_commands_without_a_study_tell_misuse_in_a_line(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     places = ("--dataset", "data", "--encoder", "encoder", "--output", "there")

@@ -115,6 +115,31 @@ def test_the_command_writes_them_once(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("noted", "told"),
+    [
+        ({"source": "embedded", "digest": "55a0c9b53cb27f2f"}, "(embedded assets)"),
+        ({"source": "/data/libero", "digest": "0123456789abcdef"}, "(assets 0123456789abcdef)"),
+        ({}, "(assets unknown)"),
+    ],
+)
+def test_assets_that_lerobot_wm_eval_noted_are_known(tmp_path, noted, told):
+    path = eval_info(tmp_path, [("libero_spatial", 0, [True])])
+    path.write_text(json.dumps({**json.loads(path.read_text()), "libero_assets": noted}))
+    records = command.import_records(path, tmp_path / "out", "act")
+    assert told in "\n".join(command.result_lines(records, tmp_path / "out"))
+    assert (records[0].assets, records[0].assets_digest) == (noted.get("source", ""), noted.get("digest", ""))
+
+
+def test_films_are_told_where_there_are_some(tmp_path):
+    records = import_eval_info(eval_info(tmp_path, [("libero_spatial", 0, [True])]), "act")
+    assert not any(line.startswith("films") for line in command.result_lines(records, tmp_path))
+    for name in ("task0_init0_repeat0.mp4", "task0_init1_repeat0.mp4"):
+        (tmp_path / "films" / "libero_spatial").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "films" / "libero_spatial" / name).touch()
+    assert command.result_lines(records, tmp_path)[-1] == f"films        {tmp_path}/films (2)"
+
+
+@pytest.mark.parametrize(
     ("tasks", "message"),
     [
         ([("metaworld", 0, [True])], "the suite metaworld"),
@@ -130,7 +155,7 @@ def test_what_is_no_result_of_libero_is_refused(tmp_path, tasks, message):
 
 
 def test_another_file_is_refused(tmp_path):
-    for content in ("{", "{}", '{"per_task": 3}', '{"per_task": [{}]}'):
+    for content in ("{", "{}", "[]", '{"per_task": 3}', '{"per_task": [{}]}', '{"per_task": [], "libero_assets": 3}'):
         (tmp_path / "eval_info.json").write_text(content)
         with pytest.raises(UserError, match="no eval_info"):
             import_eval_info(tmp_path / "eval_info.json", "")
@@ -142,3 +167,20 @@ def test_nothing_to_roll_out_is_said(tmp_path):
     arguments = ["rollout", "--policy.path", "x", "--films", "discordant=1", "--output", str(tmp_path / "out")]
     assert "needs --against" in str(CliRunner().invoke(app, arguments).exception)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("assets", "suite", "message"),
+    [
+        ("nowhere", "libero_spatial", "asset folder .*nowhere does not exist: set --assets to a folder"),
+        (".", "libero_spatial", "is no LIBERO asset folder, .*: set --assets to the folder"),
+        ("embedded", "libero_10", "--assets: none are embedded for libero_10, only for libero_spatial"),
+    ],
+)
+def test_assets_that_cannot_be_had_are_told_before_the_policy_is_looked_for(
+    tmp_path, monkeypatch, assets, suite, message
+):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["rollout", "--policy.path", "no/such/policy", "--assets", assets, "--suite", suite]
+    with pytest.raises(UserError, match=message):
+        raise CliRunner().invoke(app, arguments).exception

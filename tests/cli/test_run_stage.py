@@ -35,7 +35,7 @@ def run_stage(
     plan = next((tmp_path / RESULTS / "plans").iterdir())
     command = ["-m", "world_modality.cli.main", "stage", request.stage, key or request.key, "--cores", "2"]
     environment = {
-        "PYTHONPATH": str(TESTS),
+        "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path]),
         "WORLD_MODALITY_RUNNERS": f"support.fake_stages:{runners}",
         "WORLD_MODALITY_PLAN": str(plan.relative_to(tmp_path)),
     }
@@ -52,6 +52,17 @@ def run_stage(
 def folder_of(tmp_path: Path, graph: Graph, name: str) -> StageFolder:
     request = graph.stages[graph.names[name]]
     return stage_folder(tmp_path / RESULTS, request.stage, request.key)
+
+
+@pytest.mark.parametrize(("asked", "told"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_sleep_where_they_wait_unless_a_user_says_otherwise(
+    tmp_path: Path, graph: Graph, monkeypatch: pytest.MonkeyPatch, asked: str | None, told: str
+) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if asked is not None:
+        monkeypatch.setenv("OMP_WAIT_POLICY", asked)
+    assert run_stage(tmp_path, graph, "policy", "TELLING").returncode == 0
+    assert f"{told} False" in folder_of(tmp_path, graph, "policy").log.read_text().splitlines()
 
 
 def test_progress_on_the_terminal_everything_else_in_the_log(tmp_path: Path, graph: Graph) -> None:

@@ -28,7 +28,7 @@ def spec(**changes: Any) -> DemosSpec:
 
 def test_other_assets_than_the_planned_ones_are_refused(tmp_path: Path) -> None:
     sim = spec().sim.model_copy(update={"assets_digest": "0" * 16})
-    with pytest.raises(UserError, match=r"simulator\.assets: .* but it was 0{16} when the study was planned"):
+    with pytest.raises(UserError, match=r"asset folder .* but it was 0{16} when this was planned"):
         run(spec().model_copy(update={"sim": sim}), stage_context(tmp_path))
 
 

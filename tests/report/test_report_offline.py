@@ -23,6 +23,19 @@ def test_a_memory_that_a_checkpoint_cannot_be_given_has_an_empty_cell(toy) -> No
     ]
 
 
+def test_memories_that_a_closed_gate_makes_equal_are_explained_and_no_others(toy, report) -> None:
+    figures = {"flow_loss": 0.2, "action_rmse": 0.5}
+    equal = {"held_out": True, "frames": 128, "memories": dict.fromkeys(("zero", "pred", "oracle"), figures)}
+    found, trainings = results(toy)
+    assert offline_table(found, trainings)["closed"] == []
+    by_arm = {json.loads((folder.parent / "DONE.json").read_text())["label"]: folder for folder in trainings}
+    for label in ("train E1/0", "train E2/0"):  # E2's gate opened, whatever its figures are
+        (by_arm[label] / "offline.json").write_text(json.dumps(equal))
+    (by_arm["train E1/0"] / "metrics.jsonl").write_text('{"step": 10, "world_gate": 0.0}\n')
+    table = offline_table(found, trainings)
+    assert table["closed"] == ["E1, seed 0: its gates stayed at 0, so every memory gives the same actions."]
+
+
 def test_trainings_that_were_not_judged_make_no_table(toy, report) -> None:
     found, trainings = results(toy)
     for folder in trainings:
@@ -34,6 +47,7 @@ def test_the_page_and_the_tables_hold_it(toy, report) -> None:
     folder, _ = report(toy)
     page, text = (folder / "report.html").read_text(), (folder / "table.md").read_text()
     assert '<th scope="row">oracle</th>' in page
+    assert "gates stayed at 0" not in page + text
     assert "which no rollout knows" in page
     assert "| oracle |  | 0.1800 / 0.5000 | 0.1800 / 0.5000 |" in text
     assert json.loads((folder / "table.json").read_text())["offline"]["frames"] == 128

@@ -11,6 +11,7 @@ import pytest
 
 from world_modality.errors import UserError
 from world_modality.report.console import render_table
+from world_modality.report.svg import COLOURS, series
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -116,6 +117,34 @@ def test_the_page_is_whole_offline_and_readable_aloud(toy, report):
     assert page.headings.count("h1") == 1
     assert re.search(r"<th scope=\"row\">E2 - E0</th><td class=\"number\">\+25.0 \[", html)
     assert "&lt;1M parameters&gt;" in html
+
+
+def test_checks_are_a_table_and_axes_say_what_they_measure(toy, report):
+    html = (report(toy)[0] / "report.html").read_text()
+    checks = html.partition('id="checks"')[2].partition("</table>")[0]
+    assert '<th scope="col">status</th><th scope="col">check</th><th scope="col">detail</th>' in checks
+    assert re.search(
+        r'<tr><td class="word passed">passed</td><th scope="row">E1 equals E0, unit by unit</th><td class="wide">0 of',
+        checks,
+    )
+    figures = re.findall(r"<svg.*?</svg>", html)
+    measured = [re.findall(r'class="tick"[^>]*>([a-z][^<]*)<', figure) for figure in figures]
+    assert measured[:4] == [["success rate (%)"]] * 3 + [["difference (percentage points)"]]
+    assert ["training steps", "loss"] in measured
+    assert ["frames ahead, k", "skill"] in measured
+    assert all(measured)
+
+
+def test_series_are_told_apart_without_colours(toy, report):
+    html = (report(toy)[0] / "report.html").read_text()
+    dashes = dict(re.findall(r"polyline\.(s\d) \{ stroke-dasharray: ([\d ]+); \}", html))
+    assert sorted(dashes) == [f"s{index}" for index in range(1, COLOURS)]  # s0 is not dashed
+    assert len(set(dashes.values())) == len(dashes)
+    classes = [series(index) for index in range(3 * COLOURS)]
+    assert len(set(classes)) == len(classes)
+    assert all(
+        f"polyline.{width} {{ stroke-width" in html for width in {each.split()[-1] for each in classes[COLOURS:]}
+    )
 
 
 def test_the_page_names_units_that_should_be_equal(toy, report):

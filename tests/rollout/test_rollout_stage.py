@@ -152,19 +152,19 @@ def test_another_encoder_is_refused(roll, tree):
 
 
 def test_an_initial_state_that_does_not_exist_is_named(roll):
-    with pytest.raises(UserError, match=r"rollouts\.init_states: .* no initial state 77"):
+    with pytest.raises(UserError, match=r"task 0 has no initial state 77; choose from 0 to 49"):
         roll("disabled", "disabled", states=(77,))
 
 
 @pytest.mark.parametrize(("trained", "memory"), [("disabled", "disabled"), ("zero", "zero"), ("pred", "pred")])
 def test_pictures_of_another_size_than_in_training_are_refused_in_every_arm(roll, trained, memory):
-    message = r"simulator\.camera_size is 128, but .* on observation\.images\.image of 64x64 pixels"
+    message = r"pictures have 128x128 pixels, but .* on observation\.images\.image of 64x64;"
     with pytest.raises(UserError, match=message):
         roll(trained, memory, camera_size=128)
     assert WATCHED == []
 
 
 def test_other_assets_than_the_planned_ones_are_refused(roll):
-    with pytest.raises(UserError, match=r"simulator\.assets: .* but it was 0{16} when the study was planned"):
+    with pytest.raises(UserError, match=r"asset folder .* but it was 0{16} when this was planned"):
         roll("disabled", "disabled", assets_digest="0" * 16)
     assert WATCHED == []

@@ -78,9 +78,7 @@ def test_assets_that_changed_since_the_plan_are_refused(copy: Path) -> None:
     assert open_assets(spec) == copy
     assert open_assets(spec.model_copy(update={"assets": "embedded"})) == EMBEDDED
     (copy / "scenes" / "new.xml").write_text("<mujoco/>")
-    with pytest.raises(
-        UserError, match=rf"simulator.assets: .* but it was {spec.assets_digest} when the study was pla"
-    ):
+    with pytest.raises(UserError, match=rf"folder .* but it was {spec.assets_digest} when this was planned"):
         open_assets(spec)
 
 
@@ -95,7 +93,7 @@ def test_jobs_read_the_commit_that_was_planned(tmp_path: Path, monkeypatch: pyte
     spec = sim_spec().model_copy(update={"assets": source, "assets_digest": old[:16]})
     assert open_assets(spec) == planned
     assert hub.asked == []
-    with pytest.raises(UserError, match="when the study was planned"):
+    with pytest.raises(UserError, match="when this was planned"):
         open_assets(spec.model_copy(update={"assets": f"hub@{new}"}))
 
 

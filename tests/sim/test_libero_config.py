@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,15 +14,18 @@ import pytest
 import yaml
 
 from world_modality.errors import UserError
-from world_modality.sim.assets import EMBEDDED
+from world_modality.sim.assets import EMBEDDED, assets_digest
 from world_modality.sim.libero_config import (
     ASSETS_VARIABLE,
     CONFIG_VARIABLE,
     SKIP_VARIABLE,
     asset_folder,
     config_file,
+    replace_wrong_config,
+    used_assets,
     write_missing_config,
 )
+from world_modality.sim.quiet import config_paths, import_libero, libero_folder
 
 TELL = """\
 import libero.libero as libero
@@ -105,6 +109,73 @@ def test_the_variable_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv(ASSETS_VARIABLE, str(tmp_path))
     with pytest.raises(UserError, match="is no LIBERO asset folder"):
         asset_folder()
+
+
+def settle(**changes: object) -> str:
+    """A user's configuration with some entries changed or (None) left out; its text."""
+    entries = {**{name: str(path) for name, path in config_paths(libero_folder()).items()}, **changes}
+    text = yaml.safe_dump({name: entry for name, entry in entries.items() if entry is not None})
+    config_file().parent.mkdir(exist_ok=True)
+    config_file().write_text(text)
+    return text
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"bddl_files": "/gone/bddl_files"}, "names bddl_files /gone/bddl_files, which does not exist"),
+        ({"init_states": "/tmp"}, "names init_states /tmp, which is not the installed hf-libero's"),
+        ({"benchmark_root": None}, "names no benchmark_root"),
+        ({"assets": "/gone/assets"}, "names assets /gone/assets, which is no LIBERO asset folder"),
+    ],
+)
+def test_a_file_of_another_installation_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], fault: str
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    users = config_file()
+    text = settle(**changes, datasets="/my/datasets")
+    told = replace_wrong_config()
+    own = config_file()
+    assert told == f"{users} {fault}: LIBERO reads {own} instead ({SKIP_VARIABLE}=1 keeps it to your file)"
+    assert users.read_text() == text
+    assert own.is_relative_to(tmp_path / "cache")
+    right = {name: str(path) for name, path in config_paths(libero_folder()).items()}
+    assert yaml.safe_load(own.read_text()) == {**right, "datasets": "/my/datasets"}
+    assert imported(own.parent).stdout.splitlines()[0] == right["bddl_files"]
+    assert replace_wrong_config() is None  # in the processes that this one starts
+    assert asset_folder() is None
+
+
+def test_a_wrong_files_asset_folder_counts_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    settle(bddl_files="/gone", assets=str(EMBEDDED))
+    assert replace_wrong_config() is not None
+    assert asset_folder() == EMBEDDED
+
+
+def test_a_right_file_and_one_that_must_be_followed_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert replace_wrong_config() is None  # none is there
+    for changes in ({}, {"datasets": "/mine"}, {"assets": str(EMBEDDED)}):
+        settle(**changes)
+        assert replace_wrong_config() is None
+    settle(bddl_files="/gone")
+    monkeypatch.setenv(SKIP_VARIABLE, "1")
+    before = os.environ[CONFIG_VARIABLE]
+    assert replace_wrong_config() is None
+    assert os.environ[CONFIG_VARIABLE] == before
+
+
+def test_the_assets_that_were_simulated_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    libero = import_libero()
+    stand_ins = {"source": "embedded", "digest": assets_digest("embedded")}
+    monkeypatch.setattr(libero, "_assets_path_cache", str(EMBEDDED))
+    assert used_assets() == stand_ins
+    copy = shutil.copytree(EMBEDDED, tmp_path / "assets")
+    monkeypatch.setattr(libero, "_assets_path_cache", str(copy))
+    assert used_assets() == {**stand_ins, "source": str(copy)}
+    monkeypatch.setenv(ASSETS_VARIABLE, "embedded")
+    assert used_assets() == stand_ins
 
 
 WORKER = """\

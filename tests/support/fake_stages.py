@@ -52,6 +52,12 @@ def fail(spec: Any, context: StageContext) -> dict[str, int]:
     raise ZeroDivisionError("division by zero")
 
 
+def tell_waiting(spec: Any, context: StageContext) -> dict[str, int]:
+    """Prints how threads will wait, from before torch was imported."""
+    print(f"{os.environ['OMP_WAIT_POLICY']} {'torch' in sys.modules}")
+    return run(spec, context)
+
+
 def _result(folder: Path) -> str:
     """The upstream result; a policy that is a training's checkpoint is a folder inside the training's artifact."""
     artifact = folder if folder.name == "artifact" else folder.parent
@@ -72,5 +78,6 @@ def finished_units(root: Path) -> int:
 
 STAGES = ("policy", "encoder", "demos", "relabel", "dataset", "latents", "train", "rollout", "report")
 RUNNERS = dict.fromkeys(STAGES, run)
+TELLING = dict.fromkeys(STAGES, tell_waiting)
 FAILING = RUNNERS | {"policy": fail}
 UNTRAINABLE = RUNNERS | {"train": fail}

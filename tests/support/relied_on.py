@@ -275,6 +275,7 @@ ALONE: Table = {
         "lerobot.scripts:lerobot_eval": "module",
         "lerobot.scripts:lerobot_train": "module",
         "lerobot.scripts.lerobot_eval:main": "()",
+        "lerobot.scripts.lerobot_eval:eval_policy_all": ANY,
         f"{SCRIPT}:main": "()",
         f"{SCRIPT}:save_checkpoint": SAVE_CHECKPOINT,
         "lerobot.utils.constants:CHECKPOINTS_DIR": "'checkpoints'",
@@ -282,6 +283,7 @@ ALONE: Table = {
     "world_modality/sim/libero_config.py": {
         "libero:libero": "module",
         "libero.libero:_assets_path_cache": ANY,
+        "libero.libero:get_assets_path": "()",
     },
 }
 

@@ -13,6 +13,7 @@ from world_modality.cli.planning import Planned, done_keys
 from world_modality.data.schema import CAMERAS
 from world_modality.store.index import Unfinished, sealed_stages, unfinished
 from world_modality.store.layout import stage_folder
+from world_modality.store.links import linked_key
 from world_modality.store.progress import format_seconds
 from world_modality.store.record import Record
 from world_modality.store.request import StageRequest
@@ -34,6 +35,8 @@ class Outlook:
     planned: Planned
     done: frozenset[str]
     sealed: Mapping[str, Sequence[Record]]  # by kind, of kinds with something missing
+    linked: Mapping[str, frozenset[str]]  # by key of the graph: what its names for people lead to, be it there or not
+    proven: frozenset[str]  # keys that results of the study which are there were made from
 
     @property
     def missing(self) -> list[StageRequest]:
@@ -48,7 +51,21 @@ def survey(root: Path, planned: Planned) -> Outlook:
     sealed: dict[str, list[Record]] = defaultdict(list)
     for _, record in sealed_stages(root, sorted(kinds)):
         sealed[record.stage].append(record)
-    return Outlook(planned, done, sealed)
+    return Outlook(planned, done, sealed, _linked(root, planned.graph), _proven(planned.graph, done))
+
+
+def _linked(root: Path, graph: Graph) -> dict[str, frozenset[str]]:
+    """The keys that the links of the study's last run lead to, in the places of the present ones."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for name, key in graph.names.items():
+        earlier = linked_key(root, graph.study, name)
+        if earlier is not None:
+            found[key].add(earlier)
+    return {key: frozenset(earlier) for key, earlier in found.items()}
+
+
+def _proven(graph: Graph, done: frozenset[str]) -> frozenset[str]:
+    return frozenset(source.key for key in done for source in graph.stages[key].inputs)
 
 
 def explain(root: Path, outlook: Outlook, cores: int | None) -> list[str]:
@@ -99,10 +116,31 @@ def _reason(root: Path, outlook: Outlook, request: StageRequest) -> str:
     if started is not None:
         at = f" at {started.last_line.removeprefix(request.label).strip(' #-')}" if started.last_line else ""
         return f"{'running' if started.running else 'interrupted'}{at}"
+    earlier = outlook.linked.get(request.key, frozenset())
+    if request.key in earlier or request.key in outlook.proven:
+        return "its result was removed"
+    return _changed(outlook, request, earlier)
+
+
+def _changed(outlook: Outlook, request: StageRequest, earlier: frozenset[str]) -> str:
+    """What distinguishes a stage from its nearest sealed relative.
+
+    The nearest in the same place of the same study comes first, then one of the same label, then any other, which is
+    named.
+    """
     mine = _leaves_of_request(request)
-    relatives = (differences(_leaves_of_record(record), mine) for record in outlook.sealed.get(request.stage, ()))
-    nearest = min(relatives, key=len, default=[])
-    return ", ".join(nearest) if 0 < len(nearest) <= DIFFERENCES else "new"
+    records = [record for record in outlook.sealed.get(request.stage, ()) if record.key != request.key]
+    same_place = [record for record in records if record.key in earlier]
+    same_label = [record for record in records if record.label == request.label]
+    for relatives in (same_place, same_label, records):
+        found = [(differences(_leaves_of_record(record), mine), record.label) for record in relatives]
+        nearest, label = min(found, key=lambda each: len(each[0]), default=([], ""))
+        if 0 < len(nearest) <= DIFFERENCES:
+            told = ", ".join(nearest)
+            return told if label == request.label or relatives is same_place else f"like {label}, but {told}"
+        if relatives is same_place and nearest:
+            return f"{', '.join(nearest[:DIFFERENCES])} and {len(nearest) - DIFFERENCES} more settings"
+    return "new"
 
 
 def differences(before: Leaves, after: Leaves) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,10 @@ from world_modality.store.record import Record, read_record
 
 PROVENANCE = "provenance.json"  # this package's note on a checkpoint that no stage made
 WORLD = "world."  # how the names of the world modules' tensors begin
+BUFFERS = re.compile(
+    r"keyed_step|world\.(donors|standardiser\.(mean|scale|factor))|(.*\.)?(running_mean|running_var|num_batches_tracked)"
+)
+"""Names of tensors that are kept beside the parameters: this package's, and those of normalisation layers."""
 
 TOLD: dict[str, type | tuple[type, ...]] = {
     "world_fusion": str,
@@ -85,13 +90,16 @@ def _require_own(config: Mapping[str, Any], checkpoint: Path) -> None:
 
 
 def _policy(checkpoint: Path, config: Mapping[str, Any], tensors: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    world = sum(math.prod(each["shape"]) for name, each in tensors.items() if name.startswith(WORLD))
-    every = sum(math.prod(each["shape"]) for each in tensors.values())
+    counts = {name: math.prod(each["shape"]) for name, each in tensors.items()}
+    buffers = sum(count for name, count in counts.items() if BUFFERS.fullmatch(name))
+    parameters = {name: count for name, count in counts.items() if not BUFFERS.fullmatch(name)}
+    world = sum(count for name, count in parameters.items() if name.startswith(WORLD))
+    base, beside = sum(parameters.values()) - world, f", and {buffers:,} numbers in buffers" if buffers else ""
     dtypes = ", ".join(sorted({str(each["dtype"]) for each in tensors.values()}))
     return [
         f"checkpoint   {checkpoint}",
         f"policy       {config.get('type', 'unknown')} on {config.get('vlm_model_name', 'no backbone')}",
-        f"numbers      {every - world:,} of the base, {world:,} of the world memory ({dtypes})",
+        f"parameters   {base:,} of the base, {world:,} of the world memory ({dtypes}){beside}",
         f"actions      chunks of {config.get('chunk_size')}, {config.get('n_action_steps')} executed, "
         f"{config.get('num_steps')} integration steps",
     ]

@@ -23,7 +23,8 @@ from world_modality.errors import UserError
 HELP = """\
 {program}: LeRobot's {script} with the policy type smolvla_world present and LIBERO configured.
 All flags are LeRobot's, below. Those of the world memory are shown with --policy.type=smolvla_world; older names of
-theirs are translated. LEROBOT_WM_SKIP_LIBERO_CONFIG=1 leaves LIBERO's configuration alone.
+theirs are translated. LEROBOT_WM_SKIP_LIBERO_CONFIG=1 leaves LIBERO's configuration alone;
+LEROBOT_WM_LIBERO_ASSETS=embedded simulates on this package's stand-in assets.
 """
 
 
@@ -80,15 +81,36 @@ def _evaluate(arguments: list[str]) -> None:
     arguments = _prepared(arguments, "lerobot-wm-eval", "lerobot-eval")
     from lerobot.scripts import lerobot_eval
 
-    from world_modality.training.arguments import command_line
+    from world_modality.training.arguments import command_line, replaced
 
-    with command_line(arguments, "lerobot-eval"):
+    with contextlib.ExitStack() as stack:
+        if simulated(arguments) == "libero":
+            noted = noting_assets(lerobot_eval.eval_policy_all)
+            stack.enter_context(replaced(lerobot_eval, "eval_policy_all", noted))
+        stack.enter_context(command_line(arguments, "lerobot-eval"))
         lerobot_eval.main()
+
+
+def noting_assets(evaluate: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """LeRobot's ``eval_policy_all`` whose result, which becomes eval_info.json, says which assets were simulated."""
+    from world_modality.rollout.imported import ASSETS
+    from world_modality.sim.libero_config import used_assets
+
+    def eval_policy_all(*arguments: Any, **settings: Any) -> dict[str, Any]:
+        return {**evaluate(*arguments, **settings), ASSETS: used_assets()}
+
+    return eval_policy_all
 
 
 def _prepared(arguments: list[str], program: str, script: str) -> list[str]:
     """LeRobot's arguments, once the plugin is there, LIBERO is configured and older flags are translated."""
-    from world_modality.sim.libero_config import configure_workers, import_configured_libero, write_missing_config
+    from world_modality.sim.assets import EMBEDDED
+    from world_modality.sim.libero_config import (
+        configure_workers,
+        import_configured_libero,
+        replace_wrong_config,
+        write_missing_config,
+    )
 
     def tell(line: str) -> None:
         if os.environ.get("RANK", "0") == "0":
@@ -115,7 +137,11 @@ def _prepared(arguments: list[str], program: str, script: str) -> list[str]:
         mend_checkpoints(arguments)
     _require_readable(arguments)
     if simulated(arguments) == "libero":
-        import_configured_libero()
+        replaced_config = replace_wrong_config()
+        if replaced_config is not None:
+            tell(replaced_config)
+        if import_configured_libero() == EMBEDDED:
+            tell("simulates on the embedded stand-in assets: its numbers are no LIBERO scores")
         configure_workers()
     return arguments
 

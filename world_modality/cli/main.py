@@ -86,11 +86,17 @@ def verify() -> None:
 
 
 @app.command()
-def inspect(checkpoint: Annotated[Path, typer.Argument(help="A pretrained_model folder, or what holds one.")]) -> None:
+def inspect(
+    checkpoint: Annotated[
+        str, typer.Argument(help="A pretrained_model folder, what holds one, hub id or hub id@revision.")
+    ],
+) -> None:
     """Say what a checkpoint is: policy, memory, encoder, gates, how it was trained and with which versions."""
     from world_modality.cli.inspect_checkpoint import inspect_lines
+    from world_modality.data.hub import POLICY
+    from world_modality.store.hub import find_folder
 
-    print("\n".join(inspect_lines(checkpoint)))
+    print("\n".join(inspect_lines(find_folder(checkpoint, patterns=POLICY.patterns)[0])))
 
 
 @app.command()
@@ -250,7 +256,7 @@ def schema(
         output.write_text(study_schema())
 
 
-@app.command()
+@app.command(hidden=True)
 def stage(
     kind: str,
     key: str,
@@ -264,7 +270,7 @@ def stage(
     raise typer.Exit(run_stage(RESULTS, plan, kind, key, cores))
 
 
-@app.command()
+@app.command(hidden=True)
 def export_base(plan: PlanOption) -> None:
     """Make the last pretraining round the package's embedded base policy."""
     from world_modality.cli.export import export_base as run_export

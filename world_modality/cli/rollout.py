@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from world_modality.errors import UserError
 from world_modality.evidence.proportions import wilson
-from world_modality.rollout.choice import Choice
+from world_modality.rollout.choice import FILMS_FOLDER, Choice
 from world_modality.rollout.records import Record, read_records, to_line
 from world_modality.store.files import write_atomically
 from world_modality.study.suites import INIT_STATES, SUITES, SuiteName
@@ -120,7 +120,7 @@ def import_records(path: Path, output: Path, checkpoint: str) -> tuple[Record, .
 
 
 def result_lines(records: Sequence[Record], output: Path) -> list[str]:
-    """A line per task and suite: successes, units and Wilson's interval in percent; then where the records are."""
+    """A line per task and suite: successes, units and Wilson's interval in percent; then records and films."""
     lines: list[str] = []
     for suite in dict.fromkeys(record.suite for record in records):
         own = [record for record in records if record.suite == suite]
@@ -129,7 +129,9 @@ def result_lines(records: Sequence[Record], output: Path) -> list[str]:
             lines.append(f"{suite} task {task:<3} {_rate(units)}  {units[0].language}")
         lines.append(f"{suite} all      {_rate(own)}{_kind_of_assets(own[0])}")
     files = ", ".join(f"{suite}.jsonl" for suite in dict.fromkeys(record.suite for record in records))
-    return [*lines, f"records      {output}/{files}"]
+    lines.append(f"records      {output}/{files}")
+    films = list((output / FILMS_FOLDER).glob("*/*.mp4"))
+    return [*lines, f"films        {output / FILMS_FOLDER} ({len(films)})"] if films else lines
 
 
 def _kind_of_assets(record: Record) -> str:

@@ -24,6 +24,9 @@ RUNNERS_VARIABLE = "WORLD_MODALITY_RUNNERS"
 """``module:mapping`` of stage -> runner that takes precedence over the table of kinds: for extensions and tests."""
 INTERRUPTED = 130  # exit status after Ctrl-C, by convention
 THREADS_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+PATIENCE = ("OMP_WAIT_POLICY", "PASSIVE")
+"""Threads sleep where they wait for each other, which is set before torch is imported. By default they spin: beside
+other load, that keeps the one they wait for from its core. What is computed, and in which order, stays the same."""
 
 
 def run_stage(root: Path, plan: Path, stage: str, key: str, cores: int) -> int:
@@ -38,6 +41,7 @@ def run_stage(root: Path, plan: Path, stage: str, key: str, cores: int) -> int:
         raise UserError(f"{plan} has no stage {stage} with key {key}; run snakemake again to plan the study anew")
     for variable in THREADS_VARIABLES:
         os.environ[variable] = str(cores)
+    os.environ.setdefault(*PATIENCE)
     watch()
     log = stage_folder(root, stage, key).log
     with _printing_to(log) as terminal:

@@ -36,7 +36,7 @@ def build_embedded_encoder(spec: EncoderSpec, folder: Path) -> None:
     """
     if ARCHITECTURES.get(spec.name) != spec.kind:
         known = ", ".join(f"{name} ({kind})" for name, kind in ARCHITECTURES.items())
-        raise UserError(f"encoder.name: {spec.name!r} is no embedded {spec.kind} encoder; choose one of {known}")
+        raise UserError(f"there is no embedded {spec.kind} encoder {spec.name!r}; choose one of {known}")
     from transformers.utils import logging
 
     logging.disable_progress_bar()

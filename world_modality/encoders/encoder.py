@@ -92,11 +92,11 @@ def load_encoder(spec: EncoderSpec, folder: Path, device: str = "cpu") -> Encode
     logging.disable_progress_bar()  # stages report by themselves
     config = AutoConfig.from_pretrained(folder, local_files_only=True)
     if not str(config.model_type).startswith(spec.kind):
-        raise UserError(f"the encoder in {folder} is a {config.model_type}, not a {spec.kind}: change encoder.kind")
+        raise UserError(f"the encoder in {folder} is a {config.model_type}, not a {spec.kind}: name one of that kind")
     if spec.image_size % config.patch_size:
         raise UserError(
-            f"encoder.image_size is {spec.image_size}, which the {config.patch_size}-pixel patches of {spec.name} "
-            f"do not divide: use a multiple of {config.patch_size}"
+            f"an image size of {spec.image_size} is asked of {spec.name}, whose patches of {config.patch_size} pixels "
+            f"do not divide it: use a multiple of {config.patch_size}"
         )
     if spec.kind == "vjepa2":
         config.crop_size = spec.image_size  # the rotary positions are laid out on this grid

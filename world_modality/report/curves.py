@@ -11,23 +11,25 @@ from typing import Any
 
 from world_modality.report.forest import LETTER, Panel
 from world_modality.report.results import Results
-from world_modality.report.svg import WIDTH, figure, nice_ticks, polyline, tag, text
+from world_modality.report.svg import WIDTH, axis_label, figure, nice_ticks, polyline, series, tag, text
 
+METRICS = "metrics.jsonl"
 POINTS = 150  # per curve: more than a phone has pixels for
-LEFT, RIGHT, TOP, BOTTOM, HEIGHT = 44, 12, 26, 26, 220
+LEFT, RIGHT, TOP, BOTTOM, HEIGHT = 58, 12, 26, 42, 236
 LEGEND_ROW = 16
-CHARTS = {
-    "Action loss (flow matching)": ("flow_loss",),  # apart from the total loss, which only some arms add the world's to
-    "Total loss": ("loss_total",),
-    "Loss of the Prophet": ("world_loss",),
-    "Cosine of predicted and true future latents": ("world_cos", "world_cos_persistence"),
-    "What the memory does to the actions, in their standard deviations": ("world_action_change",),
-    "Opening of the gates, mean": ("world_gate",),
-    "What the memory adds, relative to what it is added to": ("world_residual_ratio",),
-    "Entropy of the attention on the memory, in nats": ("world_attention_entropy",),
-    "Largest weight of the attention on the memory, mean": ("world_attention_max",),
-    "Norm of the base policy's gradients": ("grad_norm_base",),
-    "Norm of the world modules' gradients": ("grad_norm_world",),
+CHARTS = {  # title -> what the upright axis measures, metrics
+    # apart from the total loss, which only some arms add the world's to
+    "Action loss (flow matching)": ("loss", ("flow_loss",)),
+    "Total loss": ("loss", ("loss_total",)),
+    "Loss of the Prophet": ("loss", ("world_loss",)),
+    "Cosine of predicted and true future latents": ("cosine", ("world_cos", "world_cos_persistence")),
+    "What the memory does to the actions": ("standard deviations", ("world_action_change",)),
+    "Opening of the gates": ("tanh of the gate, mean", ("world_gate",)),
+    "What the memory adds, relative to what it is added to": ("ratio of norms", ("world_residual_ratio",)),
+    "Entropy of the attention on the memory": ("nats", ("world_attention_entropy",)),
+    "Largest weight of the attention on the memory": ("weight, mean", ("world_attention_max",)),
+    "Norm of the base policy's gradients": ("norm", ("grad_norm_base",)),
+    "Norm of the world modules' gradients": ("norm", ("grad_norm_world",)),
 }
 STEP_AHEAD = "Cosine of predicted and true latents, k = {}"  # drawn for the first and the last frame ahead
 PERSISTENCE = "_persistence"  # in the name of what a prediction that nothing moves would score: data's, not an arm's
@@ -48,21 +50,22 @@ def curve_panels(results: Results, trainings: Sequence[Path]) -> list[Panel]:
     """One panel per known metric that any training logged; cells that share a checkpoint share its curve."""
     folders = {path.parent.name: path for path in trainings}
     owned = owners(results)
-    logs = {key: _read(folders[key] / "metrics.jsonl") for key in owned if key in folders}
+    logs = {key: read_log(folders[key] / METRICS) for key in owned if key in folders}
     panels = []
-    for title, metrics in (CHARTS | _steps_ahead(logs.values())).items():
+    for title, (unit, metrics) in (CHARTS | _steps_ahead(logs.values())).items():
         curves = [curve for metric in metrics for curve in _curves(metric, logs, owned)]
         if curves:
-            panels.append(Panel(title, chart(curves, title)))
+            panels.append(Panel(title, chart(curves, title, unit)))
     return panels
 
 
-def _steps_ahead(logs: Iterable[Sequence[Mapping[str, Any]]]) -> dict[str, tuple[str, ...]]:
+def _steps_ahead(logs: Iterable[Sequence[Mapping[str, Any]]]) -> dict[str, tuple[str, tuple[str, ...]]]:
     """Charts of the first and the last frame ahead, as far as any training predicts."""
     names = {name.removeprefix("world_cos_") for rows in logs for row in rows for name in row}
     ahead = sorted(int(name) for name in names if name.isdecimal())
     return {
-        STEP_AHEAD.format(k): (f"world_cos_{k}", f"world_cos{PERSISTENCE}_{k}") for k in (ahead[:1] + ahead[1:][-1:])
+        STEP_AHEAD.format(k): ("cosine", (f"world_cos_{k}", f"world_cos{PERSISTENCE}_{k}"))
+        for k in (ahead[:1] + ahead[1:][-1:])
     }
 
 
@@ -77,7 +80,7 @@ def _curves(
             yield Curve("persistence", seed, BASELINE, points)
             return
         if len(points) > 1:
-            yield Curve(column, seed, f"s{index}", points)
+            yield Curve(column, seed, series(index), points)
 
 
 def owners(results: Results) -> dict[str, tuple[str, int, int]]:
@@ -89,7 +92,7 @@ def owners(results: Results) -> dict[str, tuple[str, int, int]]:
     return found
 
 
-def _read(path: Path) -> list[Mapping[str, Any]]:
+def read_log(path: Path) -> list[Mapping[str, Any]]:
     """The logged lines that name a step; a training that logged nothing has no curve."""
     if not path.is_file():
         return []
@@ -108,8 +111,10 @@ def _thin(points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], .
     return tuple((sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group)) for group in groups)
 
 
-def chart(curves: Sequence[Curve], description: str, axis: str = "training steps", at: str = "at step") -> str:
-    """Lines over ``axis``. Curves that coincide stay visible: each is dashed in its own rhythm."""
+def chart(
+    curves: Sequence[Curve], description: str, unit: str, axis: str = "training steps", at: str = "at step"
+) -> str:
+    """Lines of ``unit`` over ``axis``, each with dashes of its own, so that colours need not tell them apart."""
     rows = _legend_rows(curves)
     top = TOP + LEGEND_ROW * (len(rows) - 1)
     steps = [x for curve in curves for x, _ in curve.points]
@@ -129,6 +134,8 @@ def chart(curves: Sequence[Curve], description: str, axis: str = "training steps
     for tick in x_ticks:
         x, _ = place(tick, y_ticks[0])
         parts.append(text(x, HEIGHT - BOTTOM + 16, f"{tick:g}", anchor="middle", class_="tick"))
+    parts.append(axis_label((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, axis))
+    parts.append(axis_label(11, (top + HEIGHT - BOTTOM) / 2, unit, upright=True))
     parts += [polyline([place(*point) for point in curve.points], f"curve {curve.class_}") for curve in curves]
     for number, row in enumerate(rows):
         y = 10 + LEGEND_ROW * number

@@ -120,6 +120,7 @@ def _offline(found: dict[str, Any] | None) -> list[str]:
     return [
         f"## Memories offline, {found['frames']} {kind} frames",
         _grid(["memory: action loss / RMSE of chunks", *found["columns"]], offline_rows(found)),
+        _bullets(found["closed"]),
     ]
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from world_modality.report.console import OVERALL, points_text, rate_text
-from world_modality.report.svg import WIDTH, figure, nice_ticks, tag, text
+from world_modality.report.svg import WIDTH, axis_label, figure, nice_ticks, series, tag, text
 
 ROW = 26
 LETTER = 6.6  # widest usual width of a letter
 RIGHT = 12
 TOP = 8
-AXIS = 22  # room for the axis' numbers
+AXIS = 38  # room for the axis' numbers and what they measure
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,9 @@ def rate_panels(table: Mapping[str, Any]) -> list[Panel]:
     panels = []
     for title, suite, task in places:
         rates = [rate for rate in table["rates"] if (rate["suite"], rate["task"]) == (suite, task)]
-        lines = [_line(rate["column"], rate, f"s{order[rate['column']]}", rate_text(rate)) for rate in rates]
-        panels.append(Panel(title, forest(lines, (0, 25, 50, 75, 100), f"Success rate in percent, {title}")))
+        lines = [_line(rate["column"], rate, series(order[rate["column"]]), rate_text(rate)) for rate in rates]
+        described = f"Success rate in percent, {title}"
+        panels.append(Panel(title, forest(lines, (0, 25, 50, 75, 100), described, "success rate (%)")))
     return panels
 
 
@@ -52,11 +53,12 @@ def difference_panel(table: Mapping[str, Any]) -> Panel:
     """Every declared difference in percentage points around zero."""
     order = {column["name"]: index for index, column in enumerate(table["columns"])}
     lines = [
-        _line(f"{d['treated']} - {d['control']}", d, f"s{order[d['treated']]}", f"{points_text(d)} points")
+        _line(f"{d['treated']} - {d['control']}", d, series(order[d["treated"]]), f"{points_text(d)} points")
         for d in table["differences"]
     ]
     reach = max([5.0, *(abs(limit) for line in lines for limit in (line.low, line.high))])
-    return Panel("Differences", forest(lines, nice_ticks(-reach, reach), "Differences in percentage points"))
+    ticks, described = nice_ticks(-reach, reach), "Differences in percentage points"
+    return Panel("Differences", forest(lines, ticks, described, "difference (percentage points)"))
 
 
 def _line(name: str, numbers: Mapping[str, Any], class_: str, told: str) -> Line:
@@ -64,8 +66,8 @@ def _line(name: str, numbers: Mapping[str, Any], class_: str, told: str) -> Line
     return Line(name, estimate, low, high, class_, told)
 
 
-def forest(lines: Sequence[Line], ticks: Sequence[float], description: str) -> str:
-    """The figure: grid at ``ticks``, then per line its name, interval and estimate."""
+def forest(lines: Sequence[Line], ticks: Sequence[float], description: str, axis: str) -> str:
+    """The figure: grid at ``ticks``, then per line its name, interval and estimate; ``axis`` is what is measured."""
     low, high = ticks[0], ticks[-1]
     bottom = TOP + ROW * len(lines)
     left = 16 + LETTER * max(len(line.name) for line in lines)
@@ -78,6 +80,7 @@ def forest(lines: Sequence[Line], ticks: Sequence[float], description: str) -> s
         kind = "zero" if tick == 0 and low < 0 else "grid"
         parts.append(tag("line", x1=x(tick), x2=x(tick), y1=TOP, y2=bottom, class_=kind))
         parts.append(text(x(tick), bottom + 15, f"{tick:g}", anchor="middle", class_="tick"))
+    parts.append(axis_label((left + WIDTH - RIGHT) / 2, bottom + 31, axis))
     for index, line in enumerate(lines):
         y = TOP + ROW * (index + 0.5)
         parts.append(text(left - 8, y + 4, line.name, anchor="end"))

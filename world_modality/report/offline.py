@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from world_modality.report.curves import owners
+from world_modality.report.curves import METRICS, owners, read_log
 from world_modality.report.results import Results
 
 FIGURES = ("flow_loss", "action_rmse")
@@ -16,18 +16,21 @@ FIGURES = ("flow_loss", "action_rmse")
 def offline_table(results: Results, trainings: Sequence[Path]) -> dict[str, Any] | None:
     """For table.json: one row per memory, one column per training that was judged; None if none was.
 
-    A memory that a checkpoint cannot be given has None there.
+    A memory that a checkpoint cannot be given has None there. ``closed`` has a sentence for every column in which all
+    memories are equal because nothing passes the gates.
     """
     folders = {path.parent.name: path for path in trainings}
-    judged = {
-        f"{column}, seed {seed}": json.loads((folders[key] / "offline.json").read_text())
+    keys = {
+        f"{column}, seed {seed}": key
         for key, (column, seed, _) in owners(results).items()
         if key in folders and (folders[key] / "offline.json").is_file()
     }
+    judged = {name: json.loads((folders[key] / "offline.json").read_text()) for name, key in keys.items()}
     if not judged:
         return None
     first = next(iter(judged.values()))
     memories = dict.fromkeys(name for each in judged.values() for name in each["memories"])
+    closed = [name for name, key in keys.items() if _same_in_all(judged[name]) and _gates_closed(folders[key])]
     return {
         "held_out": first["held_out"],
         "frames": first["frames"],
@@ -37,7 +40,20 @@ def offline_table(results: Results, trainings: Sequence[Path]) -> dict[str, Any]
             | {figure: [each["memories"].get(memory, {}).get(figure) for each in judged.values()] for figure in FIGURES}
             for memory in memories
         ],
+        "closed": [f"{name}: its gates stayed at 0, so every memory gives the same actions." for name in closed],
     }
+
+
+def _same_in_all(judged: Mapping[str, Any]) -> bool:
+    """Whether a checkpoint was given several memories and did the same with each."""
+    figures = list(judged["memories"].values())
+    return len(figures) > 1 and all(each == figures[0] for each in figures)
+
+
+def _gates_closed(training: Path) -> bool:
+    """Whether the last logged opening of a training's gates is 0."""
+    logged = [row["world_gate"] for row in read_log(training / METRICS) if "world_gate" in row]
+    return bool(logged) and logged[-1] == 0
 
 
 def offline_rows(table: dict[str, Any]) -> list[list[str]]:

@@ -136,7 +136,7 @@ def prophet_panels(judgements: Sequence[Judgement]) -> list[Panel]:
             curves = list(_curves(group, figure))
             if curves:
                 title = f"{group[0].arm}: {words}, {group[0].judged_on}"
-                panels.append(Panel(title, chart(curves, title, axis="frames ahead", at="at k =")))
+                panels.append(Panel(title, chart(curves, title, words, axis="frames ahead, k", at="at k =")))
     return panels
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 WIDTH = 340  # user units; a figure is shown at most this wide on a phone, so its text keeps its size
+COLOURS = 8  # of the style sheet, each with a rhythm of dashes of its own
 
 
 def tag(name: str, content: str = "", **attributes: object) -> str:
@@ -19,6 +20,18 @@ def tag(name: str, content: str = "", **attributes: object) -> str:
 def text(x: float, y: float, content: str, anchor: str = "start", class_: str = "label") -> str:
     """Plain text, escaped, with its baseline at y."""
     return tag("text", escape(content), x=x, y=y, text_anchor=anchor, class_=class_)
+
+
+def axis_label(x: float, y: float, content: str, *, upright: bool = False) -> str:
+    """What an axis measures, centred at (x, y); ``upright`` reads from below to above."""
+    turn = {"transform": f"rotate(-90 {_plain(x)} {_plain(y)})"} if upright else {}
+    return tag("text", escape(content), x=x, y=y, text_anchor="middle", class_="tick", **turn)
+
+
+def series(index: int) -> str:
+    """The classes of series ``index`` (from 0): colour and dashes, and from the ninth on another width as well."""
+    width = index // COLOURS
+    return f"s{index % COLOURS}" + (f" w{width}" if width else "")
 
 
 def figure(height: float, parts: Iterable[str], description: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from world_modality.memory.modes import find_mode
 from world_modality.policies.checkpoint import FAMILY
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
 from world_modality.rollout.cell import Cell
-from world_modality.rollout.choice import Choice
+from world_modality.rollout.choice import FILMS_FOLDER, Choice
 from world_modality.rollout.film import film
 from world_modality.rollout.made_with import disagreement
 from world_modality.rollout.records import Ledger, Record
@@ -115,9 +116,10 @@ def evaluate(how: How, scenes: Scenes, output: Path, cores: int, filming: Filmin
     """
     torch.set_num_threads(1)  # how many cores there are must not decide how sums are rounded
     units = {suite: scenes.units_of(suite) for suite in scenes.suites}
+    assets = _find_assets(how.assets, scenes.suites)  # ahead of the policy, which may take minutes to load
     expect_simulators()
     loaded = _load(how, output)
-    cells = {suite: _cell(how, loaded, suite) for suite in scenes.suites}
+    cells = {suite: _cell(how, loaded, suite, assets) for suite in scenes.suites}
     for cell in cells.values():
         _settle(output, cell, how.batch, loaded)
     records: list[Record] = []
@@ -128,9 +130,20 @@ def evaluate(how: How, scenes: Scenes, output: Path, cores: int, filming: Filmin
             ledger.publish(output / f"{suite}.jsonl")
             own = [ledger.done[unit] for unit in ledger.units]
         for record in filming.choice.of(own, filming.others):
-            film(record, cell, loaded.policy, loaded.new_history, output / "films" / suite)
+            film(record, cell, loaded.policy, loaded.new_history, output / FILMS_FOLDER / suite)
         records += own
     return tuple(records)
+
+
+def _find_assets(source: str, suites: Sequence[SuiteName]) -> tuple[str, str]:
+    """The pinned source and the digest of the assets; UserError if they cannot be had, or lack a suite."""
+    option = "--assets"
+    lacking = [suite for suite in suites if source == "embedded" and not SUITES[suite].embedded]
+    if lacking:
+        have = ", ".join(suite for suite, facts in SUITES.items() if facts.embedded)
+        raise UserError(f"{option}: none are embedded for {lacking[0]}, only for {have}: choose hub or a folder")
+    pinned = pin_assets(source)
+    return pinned, assets_digest(pinned, setting=option)
 
 
 def _load(how: How, output: Path) -> Loaded:
@@ -155,18 +168,17 @@ def _load(how: How, output: Path) -> Loaded:
     return Loaded(policy, POLICY.digest(folder), memory, digest, new_history, told)
 
 
-def _cell(how: How, loaded: Loaded, suite: SuiteName) -> Cell:
+def _cell(how: How, loaded: Loaded, suite: SuiteName, assets: tuple[str, str]) -> Cell:
     config = loaded.policy.config
     sizes = {feature.shape[-1] for name, feature in config.image_features.items() if "empty_camera" not in name}
     if not sizes:
         raise UserError(f"{how.policy} looks at no camera; such policies cannot be rolled out here")
     size = max(sizes)
     require_picture_size(config, size)
-    assets = pin_assets(how.assets)
     sim = SimSpec(
         suite=suite,
-        assets=assets,
-        assets_digest=assets_digest(assets),
+        assets=assets[0],
+        assets_digest=assets[1],
         camera_size=size,
         render=how.render,
         settle_steps=how.settle_steps,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from world_modality.rollout.records import Record
 
 FILMS = "films.json"  # what a films stage lists its films in
+FILMS_FOLDER = "films"  # of an evaluation without a study; by suite
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from world_modality.sim.tasks import Task, load_task
 from world_modality.study.suites import INIT_STATES, SUITES
 
 NOTE = "imported from lerobot-eval: initial states by its order of episodes"
+ASSETS = "libero_assets"
+"""Where `lerobot-wm-eval` notes ``source`` and ``digest`` of the simulator's assets; LeRobot itself does not."""
 
 
 def import_eval_info(path: Path, checkpoint: str) -> tuple[Record, ...]:
@@ -25,16 +27,20 @@ def import_eval_info(path: Path, checkpoint: str) -> tuple[Record, ...]:
     UserError if the file is none, or holds suites or tasks that LIBERO does not have.
     """
     try:
-        tasks = json.loads(path.read_text())["per_task"]
+        found = json.loads(path.read_text())
         entries = [
-            (str(task["task_group"]), int(task["task_id"]), list(task["metrics"]["successes"])) for task in tasks
+            (str(task["task_group"]), int(task["task_id"]), list(task["metrics"]["successes"]))
+            for task in found["per_task"]
         ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        noted = found.get(ASSETS) or {}
+        assets = {"assets": str(noted.get("source", "")), "assets_digest": str(noted.get("digest", ""))}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{path} is no eval_info.json of lerobot-eval ({type(error).__name__}: {error}); it needs per_task with "
             "task_group, task_id and metrics.successes"
         ) from error
-    records = [record for entry in entries for record in _records(path, *entry, checkpoint)]
+    about = {**assets, "checkpoint": checkpoint}
+    records = [record for entry in entries for record in _records(path, *entry, about)]
     twice = len(records) - len({(record.suite, record.unit) for record in records})
     if not records or twice:
         what = f"the same task more than once ({twice} episodes)" if twice else "no episodes"
@@ -42,7 +48,7 @@ def import_eval_info(path: Path, checkpoint: str) -> tuple[Record, ...]:
     return tuple(sorted(records, key=lambda record: (record.suite, record.unit)))
 
 
-def _records(path: Path, suite: str, index: int, successes: list[Any], checkpoint: str) -> Iterator[Record]:
+def _records(path: Path, suite: str, index: int, successes: list[Any], about: Mapping[str, Any]) -> Iterator[Record]:
     if suite not in SUITES:
         raise UserError(f"{path}: per_task names the suite {suite}, which is none of {', '.join(SUITES)}")
     task = load_task(suite, index)
@@ -51,15 +57,13 @@ def _records(path: Path, suite: str, index: int, successes: list[Any], checkpoin
             raise UserError(
                 f"{path}: {suite} task {index}, episode {episode}: success is {success!r}, not true or false"
             )
-        yield Record(**_fields(task, episode, success), checkpoint=checkpoint)
+        yield Record(**_fields(task, episode, success), **about)
 
 
 def _fields(task: Task, episode: int, success: bool) -> Mapping[str, Any]:
     state = episode % INIT_STATES
     return {
         "suite": task.suite,
-        "assets": "",
-        "assets_digest": "",
         "task": task.index,
         "language": task.language,
         "init_state": state,

@@ -220,7 +220,7 @@ class _Run:
         except UserError as error:
             cell = self._plan.cell
             raise UserError(
-                f"{cell.name(course.unit)}: {error}; check checkpoint {cell.checkpoint} and rollouts.n_action_steps."
+                f"{cell.name(course.unit)}: {error}; check checkpoint {cell.checkpoint} and n_action_steps."
             ) from error
 
     def _report(self) -> None:

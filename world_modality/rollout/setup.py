@@ -71,8 +71,8 @@ def require_picture_size(config: Any, size: int) -> None:
         height, width = feature.shape[1:]
         if "empty_camera" not in name and (height, width) != (size, size):
             raise UserError(
-                f"simulator.camera_size is {size}, but the checkpoint was trained on {name} of {height}x{width} "
-                f"pixels; roll it out at that size, or train it on data of {size}x{size}."
+                f"the simulator's pictures have {size}x{size} pixels, but the checkpoint was trained on {name} of "
+                f"{height}x{width}; roll it out on pictures of that size, or train it on some of {size}x{size}."
             )
 
 

@@ -36,7 +36,6 @@ def open_world(sim: SimSpec, init_states: tuple[int, ...], task: int) -> World:
     missing = [state for state in init_states if not 0 <= state < world.init_state_count]
     if missing:
         raise UserError(
-            f"rollouts.init_states: {sim.suite} task {task} has no initial state {missing[0]}; choose from "
-            f"0 to {world.init_state_count - 1}."
+            f"{sim.suite} task {task} has no initial state {missing[0]}; choose from 0 to {world.init_state_count - 1}."
         )
     return world

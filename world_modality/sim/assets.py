@@ -17,6 +17,7 @@ EMBEDDED = Path(__file__).parent / "embedded" / "assets"
 HUB_REPOSITORY = "lerobot/libero-assets"  # the dataset repository that hf-libero itself downloads
 EXPECTED_FOLDERS = ("scenes", "textures", "articulated_objects", "stable_scanned_objects")
 DIGEST_LENGTH = 16
+SETTING = "simulator.assets"  # of a study
 
 
 def pin_assets(source: str) -> str:
@@ -29,42 +30,43 @@ def pin_assets(source: str) -> str:
     return source if revision is None else f"hub@{resolve_commit(HUB_REPOSITORY, revision, 'dataset')}"
 
 
-def assets_digest(source: str, cache: Path | None = None) -> str:
+def assets_digest(source: str, cache: Path | None = None, setting: str = SETTING) -> str:
     """16 hex digits that stand for a source's content: of its files' paths and contents, or the hub's commit.
 
-    ``cache`` as in ``folder_digest``.
+    ``cache`` as in ``folder_digest``, ``setting`` as in ``resolve_assets``.
 
     Raises:
         UserError: as ``resolve_assets`` and ``pin_assets``.
     """
     commit = hub_revision(pin_assets(source))
-    return folder_digest(resolve_assets(source), cache=cache) if commit is None else commit[:DIGEST_LENGTH]
+    return folder_digest(resolve_assets(source, setting), cache=cache) if commit is None else commit[:DIGEST_LENGTH]
 
 
-def resolve_assets(source: str) -> Path:
+def resolve_assets(source: str, setting: str = SETTING) -> Path:
     """The asset folder of a source, downloaded if it must be.
 
     Args:
         source: "embedded" (libero_spatial only), "hub" or "hub@REVISION", or the path of a folder.
+        setting: what the user named it by, for the message: a study's key, an option, a variable.
 
     Raises:
         UserError: the folder is missing or is no LIBERO asset folder, or the hub cannot be reached.
     """
     commit = hub_revision(pin_assets(source))
     if commit is not None:
-        instead = "set simulator.assets to embedded or to a folder's path"
+        instead = f"set {setting} to embedded or to a folder's path"
         folder = fetch(HUB_REPOSITORY, commit, "dataset", instead=instead)
     else:
         folder = EMBEDDED if source == "embedded" else Path(source).expanduser().resolve()
     if not folder.is_dir():
         raise UserError(
-            f"the LIBERO asset folder {folder} does not exist: set simulator.assets to a folder, 'embedded' or 'hub'"
+            f"the LIBERO asset folder {folder} does not exist: set {setting} to a folder, 'embedded' or 'hub'"
         )
     missing = [name for name in EXPECTED_FOLDERS if not (folder / name).is_dir()]
     if missing:
         raise UserError(
-            f"{folder} is no LIBERO asset folder, it lacks {', '.join(missing)}: "
-            "name the folder that holds LIBERO's scenes and objects, or use 'embedded' or 'hub'"
+            f"{folder} is no LIBERO asset folder, it lacks {', '.join(missing)}: set {setting} to the folder that "
+            "holds LIBERO's scenes and objects, or to 'embedded' or 'hub'"
         )
     return folder
 
@@ -78,8 +80,8 @@ def open_assets(spec: SimSpec) -> Path:
     folder, digest = resolve_assets(spec.assets), assets_digest(spec.assets)
     if digest != spec.assets_digest:
         raise UserError(
-            f"simulator.assets: the content of {folder} is {digest}, but it was {spec.assets_digest} when the study "
-            "was planned: run the study again, which plans it anew, or put back the files that it had"
+            f"the content of the LIBERO asset folder {folder} is {digest}, but it was {spec.assets_digest} when this "
+            "was planned: run it again, which plans it anew, or put back the files that it had"
         )
     return folder
 

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import types
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +54,10 @@ def libero_folder() -> Path:
     return package_folder("libero") / "libero"
 
 
-def _config_folder(root: Path) -> Path:
-    """A folder of this user's own, one per installation of hf-libero; a temporary one if the cache is not writable."""
+def _config_folder(text: str) -> Path:
+    """A folder of this user's own, one per configuration; a temporary one if the cache is not writable."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "world_modality" / f"libero-{hashlib.sha256(str(root).encode()).hexdigest()[:12]}"
+    folder = cache / "world_modality" / f"libero-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK):
@@ -67,29 +67,32 @@ def _config_folder(root: Path) -> Path:
     return Path(tempfile.mkdtemp(prefix="world-modality-libero-"))
 
 
-def config_text(root: Path) -> str:
+def config_paths(root: Path) -> dict[str, Path]:
     """What hf-libero in folder ``root`` would write into its own config.yaml."""
-    paths = {
+    return {
         "benchmark_root": root,
         "bddl_files": root / "bddl_files",
         "init_states": root / "init_files",
         "datasets": root.parent / "datasets",
         "assets": root / "assets",
     }
+
+
+def config_text(paths: Mapping[str, Path]) -> str:
+    """A config.yaml of hf-libero's with these paths."""
     return "".join(f'{key}: "{path}"\n' for key, path in paths.items())
 
 
-def _write_libero_config() -> None:
-    """Point LIBERO_CONFIG_PATH at a config of our own: without one, importing hf-libero asks on stdin."""
-    root = libero_folder()
-    folder = _config_folder(root)
-    text = config_text(root)
-    config = folder / "config.yaml"
+def use_own_config(paths: Mapping[str, Path]) -> Path:
+    """Point LIBERO_CONFIG_PATH at a configuration of our own with these paths; its file."""
+    text = config_text(paths)
+    config = _config_folder(text) / "config.yaml"
     if not config.is_file() or config.read_text() != text:
-        draft = folder / f"config.{os.getpid()}.tmp"
+        draft = config.with_name(f"config.{os.getpid()}.tmp")
         draft.write_text(text)
         draft.replace(config)
-    os.environ["LIBERO_CONFIG_PATH"] = str(folder)
+    os.environ["LIBERO_CONFIG_PATH"] = str(config.parent)
+    return config
 
 
 def preload_robosuite_macros() -> None:
@@ -112,7 +115,7 @@ def import_libero() -> types.ModuleType:
     """Import ``libero.libero`` (and with it robosuite and mujoco) quietly; return that module."""
     if "libero.libero" not in sys.modules:
         choose_opengl()
-        _write_libero_config()
+        use_own_config(config_paths(libero_folder()))  # without one, importing hf-libero asks on stdin
         preload_robosuite_macros()
     with silenced():
         importlib.import_module("libero.libero.envs")

@@ -113,8 +113,11 @@ def find_folder(
     repo_id, _, revision = name.partition("@")
     if not _REPOSITORY.fullmatch(repo_id):
         raise UserError(f"{name} is no folder, and no repository of the Hugging Face hub would be called so")
-    commit = resolve_commit(repo_id, revision or "main", repo_type)
-    return fetch(repo_id, commit, repo_type, patterns=patterns), commit
+    try:
+        commit = resolve_commit(repo_id, revision or "main", repo_type)
+        return fetch(repo_id, commit, repo_type, patterns=patterns), commit
+    except UserError as error:
+        raise UserError(f"{name} is no folder here, so the Hugging Face hub was asked, and {error}") from error
 
 
 def pinned_name(repo_id: str, commit: str) -> str:

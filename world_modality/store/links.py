@@ -46,6 +46,14 @@ def link_stage(root: Path, study: str, name: str, stage: str, key: str) -> Path:
         return _link(names_folder(root, study) / name, stage_folder(root, stage, key).artifact)
 
 
+def linked_key(root: Path, study: str, name: str) -> str | None:
+    """The key that ``by-name/<study>/<name>`` leads to, be its result there or not; None if there is no such link."""
+    link = names_folder(root, study) / name
+    if not link.is_symlink() or not _is_ours(root, link):
+        return None
+    return Path(os.path.normpath(link.parent / link.readlink())).parent.name
+
+
 def _changing(root: Path) -> AbstractContextManager[None]:
     """Jobs of a study end at the same time, and one may remove the folder in which another makes a link."""
     return exclusive(root / "by-name" / ".lock", lambda: None)

@@ -80,4 +80,5 @@ STAGES = ("policy", "encoder", "demos", "relabel", "dataset", "latents", "train"
 RUNNERS = dict.fromkeys(STAGES, run)
 TELLING = dict.fromkeys(STAGES, tell_waiting)
 FAILING = RUNNERS | {"policy": fail}
+UNROLLABLE = RUNNERS | {"rollout": fail}
 UNTRAINABLE = RUNNERS | {"train": fail}

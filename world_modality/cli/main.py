@@ -53,6 +53,15 @@ def resume(study: LastStudyOption = None, cores: CoresOption = None) -> None:
 
 
 @app.command()
+def join(study: LastStudyOption = None, cores: CoresOption = None) -> None:
+    """Help with a study's rollouts on a machine that shares the results folder, beside a run or without one."""
+    from world_modality.cli.join import join as join_rollouts
+    from world_modality.store.layout import RESULTS
+
+    raise typer.Exit(join_rollouts(RESULTS, study or _last_study(sys.stderr), cores or os.cpu_count() or 1))
+
+
+@app.command()
 def status(study: LastStudyOption = None) -> None:
     """Show which stages of a study are sealed, and how far unfinished ones came."""
     from world_modality.cli.explain import status_lines, survey, unresolved_lines

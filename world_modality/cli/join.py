@@ -40,7 +40,8 @@ def ready_rollouts(root: Path, graph: Graph) -> Sequence[StageRequest]:
         if not _sealed(root, request)
         and all(sealed_record(stage_folder(root, each.stage, each.key)) is not None for each in request.inputs)
     ]
-    return sorted(ready[::-1], key=lambda request: _in_hands(root, request))
+    ready.reverse()
+    return sorted(ready, key=lambda request: _in_hands(root, request))
 
 
 def _sealed(root: Path, request: StageRequest) -> bool:

@@ -137,14 +137,11 @@ class Ledger:
         False, with nothing written, if this owner slept so long that its unit was taken over: whoever has it now
         records the same outcome, or has done so.
         """
-        if not self._leases.keeps(_lease(record.unit)):
-            self.refresh()
-            return False
+        name = _lease(record.unit)
         self.refresh()
-        if record.unit not in self._done:
-            self._write(record)
-        self._leases.release(_lease(record.unit))
-        return self._done[record.unit] is record
+        written = record.unit not in self._done and self._write_if_held(record, name)
+        self._leases.release(name)
+        return written
 
     def sign(self) -> None:
         """Say that this owner gets on: who does not for long loses its units to others."""
@@ -182,16 +179,21 @@ class Ledger:
         self._read_up_to[path] = start + len(whole)
         return _parse(path, whole.decode().splitlines())
 
-    def _write(self, record: Record) -> None:
-        new = not self._own.exists()
+    def _write_if_held(self, record: Record, lease: str) -> bool:
+        """All is ready before the look at the lease, so that hardly anything can come between it and the line."""
+        line = to_line(record).encode()
         with self._own.open("ab") as file:
-            file.write(to_line(record).encode())
+            new = not file.tell()
+            if not self._leases.keeps(lease):
+                return False
+            file.write(line)
             file.flush()
             os.fsync(file.fileno())
         if new:
             sync_folder(self._folder)
         self._read_up_to[self._own] = self._own.stat().st_size
         self._done[record.unit] = record
+        return True
 
 
 def _lease(unit: Unit) -> str:

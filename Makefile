@@ -4,7 +4,7 @@ SHELL := bash
 PY := .venv/bin/python
 WM := .venv/bin/wm
 
-.PHONY: demo test lint setup lock format bench-training bench-rollouts
+.PHONY: demo test lint setup lock format bench-training bench-rollouts bench-evidence bench-report
 setup:
 	@envs/bootstrap.sh
 
@@ -30,6 +30,14 @@ lint: setup
 	@.venv/bin/mypy
 	@.venv/bin/snakefmt --check Snakefile rules
 	@.venv/bin/snakemake --lint
+
+# Error rates of every test and interval on simulated studies (docs/evidence.md); writes nothing.
+bench-evidence: setup
+	@OMP_NUM_THREADS=1 $(PY) -m world_modality.evidence.bench_calibration
+
+# Time and memory of the report of a million records, invented into a temporary folder.
+bench-report: setup
+	@$(PY) -m world_modality.report.bench_report
 
 format: setup
 	@.venv/bin/ruff check --fix .

@@ -4,8 +4,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.stats import norm
+from support.outcome_grids import flat
 
-from world_modality.evidence.paired import paired_difference, tango
+from world_modality.evidence.outcomes import clusters_of
+from world_modality.evidence.paired import difference_of_clusters, tango
+
+
+def difference(treated, control, scenes):
+    return difference_of_clusters(clusters_of(*flat(treated, control, scenes)))
+
 
 tables = st.integers(2, 80).flatmap(
     lambda n: st.integers(0, n).flatmap(lambda b: st.tuples(st.just(b), st.integers(0, n - b), st.just(n)))
@@ -57,7 +64,7 @@ def test_tango_refuses_impossible_counts():
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40))
 def test_one_unit_per_scene_is_tango(pairs):
     treated, control = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    result = paired_difference(treated, control, list(range(len(pairs))))
+    result = difference(treated, control, list(range(len(pairs))))
     assert result.interval == tango(result.only_treated, result.only_control, len(pairs))
     assert result.interval.estimate == pytest.approx(np.mean(treated) - np.mean(control))
 
@@ -66,8 +73,8 @@ def test_one_unit_per_scene_is_tango(pairs):
 def test_copies_of_a_scene_add_no_certainty(pairs, copies):
     treated, control = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     scenes = list(range(len(pairs)))
-    once = paired_difference(treated, control, scenes).interval
-    copied = paired_difference(treated * copies, control * copies, scenes * copies)
+    once = difference(treated, control, scenes).interval
+    copied = difference(treated * copies, control * copies, scenes * copies)
     assert copied.clusters == len(pairs)
     assert copied.interval.low <= once.low + 1e-9
     assert copied.interval.high >= once.high - 1e-9
@@ -82,11 +89,6 @@ def test_coverage_with_repeated_scenes():
         effect = rng.choice([-0.2, 0.0, 0.2], 50)
         control = rng.random(200) < base[scenes]
         treated = rng.random(200) < (base + effect)[scenes]
-        interval = paired_difference(treated.tolist(), control.tolist(), scenes.tolist()).interval
+        interval = difference(treated.tolist(), control.tolist(), scenes.tolist()).interval
         covered += interval.low <= 0 <= interval.high
     assert 0.92 <= covered / runs <= 0.99
-
-
-def test_unequal_lengths_are_refused():
-    with pytest.raises(ValueError, match="equally long"):
-        paired_difference([True], [True, False], [0, 1])

@@ -42,8 +42,11 @@ def test_csv_and_json_tell_the_same(toy, report):
     assert [(r["column"], int(r["successes"]), float(r["low"])) for r in rates] == [
         (r["column"], r["successes"], r["low"]) for r in table["rates"]
     ]
-    assert len(rows) - len(rates) == len(table["differences"])
-    assert facts == {"episodes": 40, "failed_checks": []}
+    differences = [(r["claim"], r["scope"], r["word"], float(r["estimate"])) for r in rows if r["kind"] == "difference"]
+    told = {(v["claim"], v["scope"], v["word"], v["estimate"]) for v in table["judgement"]["verdicts"]}
+    assert set(differences) == told
+    assert len(differences) == 8
+    assert facts == {"episodes": 40, "failed_gates": []}
 
 
 def test_every_line_of_the_csv_says_which_assets_were_used(toy, report):
@@ -109,20 +112,21 @@ def test_the_page_is_whole_offline_and_readable_aloud(toy, report):
     assert page.fetched == []
     assert "url(" not in html
     assert "@import" not in html
-    # Three panels of rates, the differences, loss, gate, cosines at two k, two per Prophet.
-    assert len(page.figures) == 12
+    # Rates 3, differences 1, tasks and scenes 4 claims each, loss, gate, cosines at two k, two per Prophet.
+    assert len(page.figures) == 20
     assert all(figure["role"] == "img" and figure["aria-label"] for figure in page.figures)
     assert 'lang="en"' in html
     assert page.headings[0] == "h1"
     assert page.headings.count("h1") == 1
-    assert re.search(r"<th scope=\"row\">E2 - E0</th><td class=\"number\">\+25.0 \[", html)
+    assert re.search(r"E2 &gt; E0</th><td>checkpoint \(secondary\)</td><td class=\"number\">\+25.0 \[", html)
+    assert html.index("It cannot be told") < html.index('<h2 id="success">') < html.index(">Decision rule</h2>")
     assert "&lt;1M parameters&gt;" in html
 
 
-def test_checks_are_a_table_and_axes_say_what_they_measure(toy, report):
+def test_gates_are_a_table_and_axes_say_what_they_measure(toy, report):
     html = (report(toy)[0] / "report.html").read_text()
-    checks = html.partition('id="checks"')[2].partition("</table>")[0]
-    assert '<th scope="col">status</th><th scope="col">check</th><th scope="col">detail</th>' in checks
+    checks = html.partition('id="gates"')[2].partition("</table>")[0]
+    assert '<th scope="col">status</th><th scope="col">gate</th><th scope="col">detail</th>' in checks
     assert re.search(
         r'<tr><td class="word passed">passed</td><th scope="row">E1 equals E0, unit by unit</th><td class="wide">0 of',
         checks,
@@ -150,7 +154,7 @@ def test_series_are_told_apart_without_colours(toy, report):
 def test_the_page_names_units_that_should_be_equal(toy, report):
     toy.outcomes["E1"] = ("1100", "0010")
     folder, facts = report(toy)
-    assert facts["failed_checks"] == ["E1 equals E0, unit by unit"]
+    assert facts["failed_gates"] == ["E1 equals E0, unit by unit"]
     assert "init state 13" in (folder / "report.html").read_text()
 
 

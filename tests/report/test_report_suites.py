@@ -12,11 +12,13 @@ from support.toy_results import ToyResults
 
 from world_modality.evidence.paired import tango
 from world_modality.evidence.proportions import wilson
+from world_modality.report.judged import columns_of
 from world_modality.report.results import load_results
 from world_modality.report.suite_rows import suite_lines
 from world_modality.report.suites import suite_figures
 
 TWO = ("libero_spatial", "libero_10")
+PAIRS = [("E2", "E0"), ("E1", "E0"), ("E2", "E0")]
 
 
 @pytest.fixture
@@ -27,7 +29,8 @@ def two(toy: ToyResults) -> ToyResults:
 
 def figures_of(toy: ToyResults) -> dict[str, dict[str, Any]]:
     spec, rollouts, _ = toy.write()
-    return {each["suite"]: each for each in suite_figures(load_results(spec, rollouts), spec.differences)}
+    columns = columns_of(spec, load_results(spec, rollouts))
+    return {each["suite"]: each for each in suite_figures(spec, columns, PAIRS)}
 
 
 def test_rates_by_hand(two: ToyResults) -> None:
@@ -61,7 +64,7 @@ def test_one_suite_needs_none_of_this(toy: ToyResults) -> None:
 def test_every_file_has_them(two: ToyResults, report: Any) -> None:
     folder: Path = report(two)[0]
     table = json.loads((folder / "table.json").read_text())
-    assert [each["suite"] for each in table["suites"]] == sorted(TWO)
+    assert [each["suite"] for each in table["suites"]] == list(TWO)
     with (folder / "table.csv").open() as file:
         rows = list(csv.DictReader(file))
     own = [row for row in rows if row["suite"] and not row["task"]]

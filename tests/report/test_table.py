@@ -1,102 +1,144 @@
+import math
+
 import pytest
 from support.toy_results import LANGUAGES
 
-from world_modality.evidence.paired import tango
+from world_modality.evidence.gates import ALIVE, PROMPTS, UNITS, VERSIONS
 from world_modality.evidence.proportions import wilson
-from world_modality.report.arms import check_arms
+from world_modality.report.arms import arms_gate
+from world_modality.report.build import Material, build_report
+from world_modality.report.checks import DEVICES
 from world_modality.report.names import short_names
-from world_modality.report.results import load_results
-from world_modality.report.table import build_table
+from world_modality.report.results import gather, load_results
+from world_modality.rollout.records import read_records
 
 
 def table_of(toy):
     spec, rollouts, trainings = toy.write()
-    return build_table(spec, load_results(spec, rollouts), check_arms(trainings))
+    material = Material(spec, load_results(spec, rollouts), arms_gate(trainings), rollouts, trainings, ())
+    return build_report(toy.root, material)[0]
 
 
 def rate(table, column, task):
     return next(rate for rate in table["rates"] if (rate["column"], rate["task"]) == (column, task))
 
 
-def check(table, name):
-    return next(check for check in table["checks"] if name in check["name"])
+def gate(table, name):
+    return next(gate for gate in table["gates"] if name in gate["name"])
+
+
+def verdict(table, claim, scope):
+    return next(v for v in table["judgement"]["verdicts"] if (v["claim"], v["scope"]) == (claim, scope))
 
 
 def test_rates_by_hand(toy):
     table = table_of(toy)
     assert (rate(table, "E2", 0)["successes"], rate(table, "E2", 0)["units"]) == (4, 4)
     overall = rate(table, "E2", None)
-    assert (overall["successes"], overall["units"]) == (6, 8)
+    assert (overall["successes"], overall["units"], overall["planned"]) == (6, 8, 8)
     assert overall["low"] == pytest.approx(wilson(6, 8).low, abs=1e-6)
     assert table["episodes"] == 40
     assert table["trials_per_column"] == 8
-    assert table["units_per_task"] == [4]
+    assert table["units_per_task"] == 4
 
 
-def test_differences_by_hand(toy):
-    found = {(d["treated"], d["control"]): d for d in table_of(toy)["differences"]}
-    gain = found["E2", "E0"]
-    assert (gain["only_treated"], gain["only_control"], gain["pairs"]) == (2, 0, 8)
-    assert gain["estimate"] == 0.25
-    assert gain["low"] == pytest.approx(tango(2, 0, 8).low, abs=1e-6)
-    assert found["E1", "E0"]["estimate"] == 0
-    assert found["E2", "E2-random"]["only_treated"] == 3
+def test_a_tiny_study_cannot_tell_and_says_why(toy):
+    table = table_of(toy)
+    judgement = table["judgement"]
+    assert judgement["withheld"] == ""
+    assert judgement["accepted"] is None
+    gain = verdict(table, "E2 > E0", "recipe")
+    assert (gain["word"], gain["estimate"], gain["low"], gain["primary"]) == ("cannot tell", 0.25, None, True)
+    assert "a verdict on the recipe needs at least 3" in gain["sentence"]
+    here = verdict(table, "E2 > E0", "checkpoint")
+    assert (here["only_treated"], here["only_control"], here["units"], here["primary"]) == (2, 0, 8, False)
+    assert here["p_greater"] == pytest.approx(1 / 4, abs=1e-6)  # two scenes differ, both for E2
+    assert verdict(table, "E1 = E0", "recipe")["word"] == "equivalent"
+    assert [item["passed"] for item in judgement["rule"]] == [None, None, True]
+    assert judgement["headline"] == table["headline"]
 
 
 def test_several_seeds_share_their_scenes(toy):
     toy.seeds = (0, 1, 2)
     table = table_of(toy)
-    gain = next(d for d in table["differences"] if d["control"] == "E0")
-    assert (gain["pairs"], gain["scenes"]) == (24, 8)
+    gain = verdict(table, "E2 > E0", "checkpoint")
+    assert (gain["units"], gain["scenes"], gain["seeds"]) == (24, 8, 3)
     assert table["seeds"] == [0, 1, 2]
-    assert table["units_per_task"] == [4]
-    assert any("more than once" in note for note in table["notes"])
-    one = table_of(type(toy)(toy.root / "one"))
-    assert table["detectable"] == one["detectable"]  # identical copies of a scene add nothing
+    assert rate(table, "E0", None)["low"] < wilson(12, 24).low, "copies of a scene are not new scenes"
 
 
-def test_too_few_units_are_called_too_few(toy):
-    assert table_of(toy)["too_few"]
-    assert "Too few" in table_of(toy)["notes"][0]
+def test_every_number_is_json(toy):
+    def walk(value):
+        if isinstance(value, dict):
+            value = list(value.values())
+        if isinstance(value, list):
+            for each in value:
+                walk(each)
+        assert not (isinstance(value, float) and not math.isfinite(value))
+
+    walk(table_of(toy))
 
 
 def test_zero_memory_must_repeat_the_plain_arm(toy):
-    assert check(table_of(toy), "E1 equals E0") == {
+    assert gate(table_of(toy), "E1 equals E0") == {
         "name": "E1 equals E0, unit by unit",
         "passed": True,
         "detail": "0 of 8 units differ",
     }
     toy.outcomes["E1"] = ("1100", "0010")
-    broken = check(table_of(toy), "E1 equals E0")
-    assert broken["passed"] is False
-    assert (
-        broken["detail"]
-        == "1 of 8 units differ: seed 0, libero_spatial task 0, init state 13, repeat 0 (on CPU this is a bug)"
-    )
+    broken = table_of(toy)
+    assert gate(broken, "E1 equals E0")["passed"] is False
+    detail = gate(broken, "E1 equals E0")["detail"]
+    unit = "seed 0, libero_spatial task 0, init state 13, repeat 0"
+    assert detail == f"1 of 8 units differ: {unit} (on CPU this is a bug)"
+    assert broken["judgement"]["withheld"] == f"E1 equals E0, unit by unit: {detail}"
+    assert {each["word"] for each in broken["judgement"]["verdicts"]} == {"cannot tell"}
 
 
 def test_an_equal_outcome_after_other_steps_is_a_difference_too(toy):
     toy.edit = lambda column, values: values.update(steps=values["steps"] - 1) if column == "E1" else None
-    assert check(table_of(toy), "E1 equals E0")["detail"].startswith("8 of 8 units differ")
+    assert gate(table_of(toy), "E1 equals E0")["detail"].startswith("8 of 8 units differ")
 
 
 def test_off_cpu_a_difference_is_shown_and_not_judged(toy):
     toy.outcomes["E1"] = ("1100", "0010")
     toy.edit = lambda column, values: values.update(device="cuda")
-    assert check(table_of(toy), "E1 equals E0")["passed"] is None
-
-
-@pytest.mark.parametrize(("outcomes", "passed"), [(("0000", "0000"), False), (("1111", "1111"), False)])
-def test_a_control_without_room_fails_its_check(toy, outcomes, passed):
-    toy.outcomes["E0"] = outcomes
-    assert check(table_of(toy), "E0 leaves room")["passed"] is passed
-
-
-def test_mixed_versions_and_devices_fail_their_checks(toy):
-    toy.edit = lambda column, values: values.update(versions={"torch": "9"}, device="cuda") if column == "E2" else None
     table = table_of(toy)
-    assert check(table, "software")["passed"] is False
-    assert check(table, "device")["detail"] == "2 differ: cpu / cuda"
+    assert gate(table, "E1 equals E0")["passed"] is None
+    assert table["judgement"]["withheld"] == ""
+
+
+def test_a_dead_baseline_withholds_the_verdict(toy):
+    toy.outcomes["E0"] = toy.outcomes["E1"] = ("0000", "0000")
+    table = table_of(toy)
+    assert gate(table, ALIVE)["passed"] is False
+    assert "assets): no verdict, because of the baseline succeeds at least once: 0 of 8 units" in table["headline"]
+
+
+def test_mixed_versions_devices_and_prompts_withhold_the_verdict(toy):
+    changed = {"versions": {"torch": "9"}, "device": "cuda", "language": " "}
+    toy.edit = lambda column, values: values.update(changed) if column == "E2" else None
+    table = table_of(toy)
+    assert gate(table, VERSIONS)["passed"] is False
+    assert gate(table, DEVICES)["detail"] == "2 differ: cpu / cuda"
+    assert gate(table, PROMPTS)["detail"] == "8 units were told nothing"
+    assert VERSIONS in table["judgement"]["withheld"]
+
+
+def test_missing_units_are_marked_and_withhold_the_verdict(toy):
+    spec, rollouts, trainings = toy.write()
+    held = {path.parent.name: read_records(path / "records.jsonl") for path in rollouts}
+    held["keye2-random00"] = held["keye2-random00"][:1]
+    del held["keye2-random01"]
+    results = gather(spec, lambda cell: held.get(cell.rollout, ()))
+    assert [len(results.missing(column)) for column in results.columns] == [0, 0, 0, 0, 7]
+    table = build_report(toy.root, Material(spec, results, arms_gate(trainings), rollouts, trainings, ()))[0]
+    assert not table["complete"]
+    assert (rate(table, "E2-random", 0)["units"], rate(table, "E2-random", 0)["planned"]) == (1, 4)
+    assert rate(table, "E2-random", 1)["estimate"] is None
+    assert gate(table, UNITS)["passed"] is False
+    assert verdict(table, "pred > random", "checkpoint")["units"] == 1
+    assert verdict(table, "pred > zero", "checkpoint")["units"] == 8
 
 
 def test_short_names_drop_what_all_share():
@@ -107,3 +149,11 @@ def test_short_names_drop_what_all_share():
     assert short_names({0: "open", 1: "open the drawer"}) == {0: "open", 1: "the drawer"}
     assert short_names({0: "turn left", 1: "turn left"}) == {0: "turn left", 1: "turn left"}
     assert len(short_names({0: "word " * 30})[0]) <= 40
+
+
+def test_a_plan_sealed_too_late_or_never_withholds_the_verdict(toy):
+    toy.sealed_at = "2026-01-01T00:00:01+00:00"
+    assert "after the first rollout started" in table_of(toy)["judgement"]["withheld"]
+    never = table_of(type(toy)(toy.root / "never", sealed_at=""))
+    assert "was never sealed" in never["headline"]
+    assert never["plan"]["sealed_at"] is None

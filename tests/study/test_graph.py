@@ -54,6 +54,8 @@ CHANGES = {
         set(),
     ),
     "T": (((", horizon: 8}", ", horizon: 8, context: 2}"),), WORLD_ARMS),
+    "how sure to be": ((("  num_steps: 5\n", "  num_steps: 5\nevidence: {margin: 0.02}\n"),), REPORT),
+    "what it may cost": ((("  num_steps: 5\n", "  num_steps: 5\nevidence: {hours: {training: 2.0}}\n"),), set()),
     "another seed": (
         (("seeds: [0, 1]", "seeds: [0, 1, 2]"),),
         train("E0", "E1", "E2", seeds=[2]) | rollouts(*COLUMNS, seeds=[2]) | REPORT,
@@ -223,8 +225,12 @@ def test_report_names_columns_differences_and_every_cell(tmp_path: Path) -> None
     graph = graph_of(tmp_path)
     spec = graph.report.spec
     assert isinstance(spec, ReportSpec)
-    assert spec.columns == COLUMNS
-    assert spec.differences == (("E1", "E0"), ("E2", "E0"), ("E2", "E2-zero"), ("E2", "E2-random"))
+    assert tuple(column.name for column in spec.columns) == COLUMNS
+    assert [(column.arm, column.trained, column.rolled) for column in spec.columns][2:4] == [
+        ("E2", "pred", "pred"),
+        ("E2", "pred", "zero"),
+    ]
+    assert (spec.suites, spec.init_states, spec.repeats) == (("libero_spatial",), (30, 31, 32, 33), 1)
     assert {(cell.column, cell.seed, cell.task) for cell in spec.cells} == {
         (column, seed, task) for column in COLUMNS for seed in SEEDS for task in TASKS
     }

@@ -22,7 +22,7 @@ CASES = {
     "unknown top-level key": (
         ("rollouts:\n", "roll_outs:\n"),
         "study.yaml:20: roll_outs: unknown key; did you mean rollouts? allowed here: study, suite, tasks, simulator, "
-        "data, encoder, world, policy, pretrain, training, arms, rollouts",
+        "data, encoder, world, policy, pretrain, training, arms, rollouts, evidence",
     ),
     "unknown nested key": (
         ("prophet_layers: 2", "prophet_depth: 2"),
@@ -97,6 +97,35 @@ CASES = {
         ("horizon: 8}", "horizon: 11, actions: true}"),
         "study.yaml:10: world.horizon: 11 exceeds the policy's chunk of 10 actions, which world.actions tells the "
         "Prophet; choose at most 10, or set world.actions to false",
+    ),
+    "unknown key of the evidence": (
+        ("  num_steps: 5\n", "  num_steps: 5\nevidence: {margins: 0.05}\n"),
+        "study.yaml:24: evidence.margins: unknown key; did you mean margin? allowed here: effect, margin, alpha, "
+        "confidence, power, looks, spending, noise, hours",
+    ),
+    "an alpha in percent": (
+        ("  num_steps: 5\n", "  num_steps: 5\nevidence: {alpha: 5}\n"),
+        "study.yaml:24: evidence.alpha: must be less than 0.5, not 5",
+    ),
+    "no margin": (
+        ("  num_steps: 5\n", "  num_steps: 5\nevidence: {margin: 0}\n"),
+        "study.yaml:24: evidence.margin: must be greater than 0, not 0",
+    ),
+    "an unknown spending of alpha": (
+        ("  num_steps: 5\n", "  num_steps: 5\nevidence: {spending: even}\n"),
+        "study.yaml:24: evidence.spending: 'even' is not allowed; choose one of obrien_fleming, pocock",
+    ),
+    "a belief that is no number": (
+        ("  num_steps: 5\n", "  num_steps: 5\nevidence:\n  noise: {run_sd: two points}\n"),
+        "study.yaml:25: evidence.noise.run_sd: must be a number, not 'two points'",
+    ),
+    "looks that do not ascend": (
+        ("  num_steps: 5\n", "  num_steps: 5\nevidence: {looks: [2, 2]}\n"),
+        "study.yaml:24: evidence.looks[1]: 2 does not come after 2; looks ascend",
+    ),
+    "a last look before the last seed": (
+        ("  num_steps: 5\n", "  num_steps: 5\nevidence: {looks: [1]}\n"),
+        "study.yaml:24: evidence.looks[0]: the last look is after 1 seeds, but training.seeds has 2; end with 2",
     ),
     "missing key": (
         ("{memory: zero}", "{}"),

@@ -31,7 +31,7 @@ class Tree:
         self.folder = folder
         self.results = folder / "results"
         self.environment = os.environ | {
-            "PYTHONPATH": str(REPOSITORY / "tests"),
+            "PYTHONPATH": os.pathsep.join([str(REPOSITORY / "tests"), str(REPOSITORY)]),
             "WORLD_MODALITY_RUNNERS": "support.fake_stages:RUNNERS",
         }
         self.write(SHORT_STUDY)

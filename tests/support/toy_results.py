@@ -4,11 +4,15 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from world_modality.evidence.plan import Plan
+from world_modality.report.plan_of import plan_of
 from world_modality.rollout.records import Record, to_line
 from world_modality.rollout.units import Unit, environment_seed, flow_seed
+from world_modality.store.files import write_json
+from world_modality.store.layout import sealed_plans_folder
 from world_modality.store.record import Record as Sealed
 from world_modality.store.record import Source
-from world_modality.study.specs import ReportCell, ReportSpec
+from world_modality.study.specs import EvidenceSpec, ReportCell, ReportColumn, ReportSpec
 
 LANGUAGES = (
     "pick up the black bowl between the plate and the ramekin and place it on the plate",
@@ -29,7 +33,21 @@ OUTCOMES = {  # column -> per task, one digit per initial state 10..13: 1 is a s
     "E2-zero": ("1101", "0110"),
     "E2-random": ("1001", "0010"),
 }
-DIFFERENCES = (("E1", "E0"), ("E2", "E0"), ("E2", "E2-zero"), ("E2", "E2-random"))
+EVIDENCE = EvidenceSpec(
+    effect=0.05,
+    margin=0.05,
+    alpha=0.05,
+    confidence=0.95,
+    power=0.8,
+    looks=(),
+    spending="obrien_fleming",
+    rate=0.85,
+    run_sd=0.02,
+    task_sd=0.05,
+    disagree_runs=0.255,
+    disagree_memories=0.255,
+)
+SEALED_AT = "2025-12-31T00:00:00+00:00"  # before the rollouts, which were sealed a day later
 VERSIONS = {"lerobot": "0.6.1", "torch": "2.11.0"}
 
 
@@ -43,6 +61,8 @@ class ToyResults:
     repeats: int = 1
     suites: tuple = ("libero_spatial",)  # of task 0, 1, ... in turn
     edit: object = None
+    evidence: dict = field(default_factory=dict)  # what differs from EVIDENCE
+    sealed_at: str = SEALED_AT  # of the plan; "" for one that is not sealed
 
     def write(self) -> tuple[ReportSpec, list[Path], list[Path]]:
         """(report spec, rollout artifacts, train artifacts); the artifacts in an order of no meaning."""
@@ -70,14 +90,27 @@ class ToyResults:
             study="toy",
             label="libero_spatial (embedded assets)",
             sources=(("simulator assets", "embedded primitives"), ("policy", "embedded base, <1M parameters>")),
-            columns=tuple(COLUMNS),
-            differences=DIFFERENCES,
+            columns=tuple(
+                ReportColumn(name=name, arm=arm, trained=trained, rolled=rolled)
+                for name, (arm, trained, rolled) in COLUMNS.items()
+            ),
+            suites=self.suites,
+            init_states=(10, 11, 12, 13),
+            repeats=self.repeats,
+            evidence=EVIDENCE.model_copy(update=self.evidence),
             cells=tuple(cells),
         )
+        if self.sealed_at:
+            self.seal_plan(plan_of(spec), self.sealed_at)
         return spec, rollouts[::-1], list(trainings.values())
 
     def _suite(self, task: int) -> str:
         return self.suites[task % len(self.suites)]
+
+    def seal_plan(self, plan: Plan, sealed_at: str) -> None:
+        """Seal a plan at a time of its own."""
+        path = sealed_plans_folder(self.root, "toy") / f"{plan.digest}-then.json"
+        write_json(path, {"sealed_at": sealed_at, "digest": plan.digest, "plan": json.loads(plan.to_json())})
 
     def _training(self, arm: str, seed: int) -> Path:
         key = f"train{arm}{seed}"

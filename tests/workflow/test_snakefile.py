@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 import subprocess
 import sys
@@ -49,6 +50,16 @@ def test_a_whole_study(complete: Tree) -> None:
     assert "demos task 0  " in output
     assert "a library prints this" not in output
     assert complete.report()
+
+
+def test_snakemakes_own_report_shows_page_and_figures_with_captions(complete: Tree, tmp_path: Path) -> None:
+    tree = complete.copy(tmp_path)
+    tree.snakemake("--report", "own.html")
+    (made,) = tree.folder.rglob("own.html")
+    text = made.read_text()
+    assert "all-tasks" in text
+    assert "Success rates in percent with their intervals" in text
+    assert "One file that needs no network" in text
 
 
 def test_a_change_reruns_what_depends_on_it_and_nothing_when_undone(complete: Tree, tmp_path: Path) -> None:
@@ -171,3 +182,30 @@ def test_only_a_study_with_pretraining_exports_a_base(tree: Tree) -> None:
     result = tree.snakemake("-n", "embedded_base")
     assert re.search(r"^train_stage +1$", result.stdout + result.stderr, re.M)
     assert "rollout_stage" not in result.stdout + result.stderr
+
+
+def test_the_plan_is_sealed_before_the_first_rollout_and_costs_no_rollout(complete: Tree, tmp_path: Path) -> None:
+    (seal,) = complete.results.glob("sealed-plans/small/*.json")
+    sealed = json.loads(seal.read_text())["sealed_at"]
+    started = [path.read_text().split("\n")[0] for path in complete.results.glob("rollout/*/attempts.txt")]
+    assert sealed <= min(started)
+    tree = complete.copy(tmp_path)
+    tree.write(SHORT_STUDY + "evidence: {margin: 0.02}\n")
+    for _ in range(2):
+        tree.wm("run", "--cores", "2")
+        assert len(list(tree.results.glob("sealed-plans/small/*.json"))) == 2
+    assert kinds(tree.done() - complete.done()) == ["report"]
+
+
+def test_a_rollout_that_is_started_by_hand_seals_the_plan(complete: Tree, tmp_path: Path) -> None:
+    tree = complete.copy(tmp_path)
+    (seal,) = tree.results.glob("sealed-plans/small/*.json")
+    seal.unlink()
+    rollout = min(tree.results.glob("rollout/*"))
+    rollout.rename(tmp_path / "away")
+    for path in (tree.results / "finished-units").glob(f"{rollout.name}-*"):
+        path.unlink()
+    (plan,) = tree.results.glob("plans/*.json")
+    tree.wm_without_study("stage", "rollout", rollout.name, "--plan", str(plan))
+    (again,) = tree.results.glob("sealed-plans/small/*.json")
+    assert json.loads(again.read_text())["sealed_at"] <= (rollout / "attempts.txt").read_text().split("\n")[0]

@@ -86,6 +86,29 @@ def explain(study: LastStudyOption = None, cores: CoresOption = None) -> None:
 
 
 @app.command()
+def report(
+    study: LastStudyOption = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder; results/by-name/<study>/so-far by default.", show_default=False)
+    ] = None,
+) -> None:
+    """Write the report of what is there now, with what is missing marked. Runs nothing, at any moment of a run."""
+    from world_modality.cli.report import report_so_far
+    from world_modality.store.layout import RESULTS
+
+    print("\n".join(report_so_far(study or _last_study(sys.stdout), RESULTS, output)))
+
+
+@app.command()
+def plan(study: LastStudyOption = None) -> None:
+    """Show what a study registers before its first rollout, what that can find, and the cheapest study that would."""
+    from world_modality.cli.registered import plan_lines
+    from world_modality.store.layout import RESULTS
+
+    print("\n".join(plan_lines(study or _last_study(sys.stdout), RESULTS)))
+
+
+@app.command()
 def verify() -> None:
     """Compare every sealed result with its digests. Exit status 1 if anything is damaged."""
     from world_modality.cli.verify import report_damage
@@ -250,6 +273,35 @@ def rollout(
         )
         records = command.evaluate_policy(how, wanted, target, cores or os.cpu_count() or 1)
     print("\n".join(command.result_lines(records, target)))
+
+
+@app.command()
+def compare(
+    one: Annotated[Path, typer.Argument(metavar="A", help="Folder of rollouts, records file or eval_info.json.")],
+    two: Annotated[Path, typer.Argument(metavar="B", help="What A is compared with.")],
+    margin: Annotated[float, typer.Option(min=0, max=1, help="Difference too small to matter, as a fraction.")] = 0.05,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write everything here, as JSON.")] = None,
+) -> None:
+    """Compare any two sets of records: rates, paired differences, and what they say."""
+    from world_modality.cli.compare import compare_sets
+
+    print(compare_sets(one, two, margin, json_file))
+
+
+@app.command()
+def track(
+    tracker: Annotated[Literal["tensorboard", "wandb"], typer.Argument(help="Where the metrics go.")],
+    study: LastStudyOption = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder; beside the study's results by name by default.", show_default=False)
+    ] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Keep W&B's runs on this machine, to be synced.")] = False,
+) -> None:
+    """Export training metrics and success rates to TensorBoard or Weights & Biases. Nothing else ever does."""
+    from world_modality.cli.track import track as export
+    from world_modality.store.layout import RESULTS
+
+    print("\n".join(export(study or _last_study(sys.stderr), RESULTS, tracker, output, offline)))
 
 
 @app.command()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 from world_modality.cli.planning import link_names
+from world_modality.cli.register import register
 from world_modality.errors import UserError
 from world_modality.store.execute import execute
 from world_modality.store.layout import stage_folder
@@ -46,7 +47,9 @@ def run_stage(root: Path, plan: Path, stage: str, key: str, cores: int) -> int:
     log = stage_folder(root, stage, key).log
     with _printing_to(log) as terminal:
         try:
-            execute(root, request, _lazily(stage), cores=cores, stream=terminal, together=KINDS[request.stage].together)
+            if stage == "rollout" and not stage_folder(root, stage, key).done.exists():
+                register(root, graph)  # however the stage was started, the study's plan comes before it
+            execute(root, request, _lazily(stage), cores=cores, stream=terminal, together=KINDS[stage].together)
         except KeyboardInterrupt:
             return INTERRUPTED
         except UserError as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 from world_modality.cli.explain import explain, survey
 from world_modality.cli.last_study import remember_study
 from world_modality.cli.planning import link_names, plan_study, settle_records
+from world_modality.cli.register import register
 from world_modality.cli.table import table_lines
 from world_modality.errors import UserError
 from world_modality.rollout.units import units_of
@@ -90,10 +91,14 @@ class Workflow:
         return [self.done(each.stage, each.key) for each in (wanted, *self._hidden([wanted]))]
 
     def start(self) -> None:
-        """Hold the results tree for this run, and remember its study; UserError when another run works there."""
+        """Hold the results tree for this run, remember its study and seal its plan.
+
+        UserError when another run works there. This is before the first job, wherever jobs are run.
+        """
         if self.file is not None:
             hold_until_exit(self.root)
             remember_study(self.root, self.file)
+            register(self.root, self.graph)
 
     def table(self) -> None:
         """Print the table, if it is sealed."""

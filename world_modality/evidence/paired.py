@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import norm, t
 
+from world_modality.evidence.outcomes import Clusters
 from world_modality.evidence.proportions import Interval, normal_quantile
 
 
@@ -60,46 +60,30 @@ def _score(b: float, c: float, n: float, difference: float) -> float:
     return gap / math.sqrt(variance)
 
 
-def paired_difference(
-    treated: Sequence[bool], control: Sequence[bool], scenes: Sequence[Hashable], confidence: float = 0.95
-) -> PairedDifference:
+def difference_of_clusters(clusters: Clusters, confidence: float = 0.95) -> PairedDifference:
     """The paired difference of success rates with an interval that respects repeated scenes.
 
-    Element i of all three sequences belongs to one unit; ``scenes[i]`` is its cluster, (task, initial state).
-    With one unit per scene this is Tango's interval. Where scenes repeat (several noise repeats or training
-    seeds), outcomes of a scene hang together, so the interval is computed at the effective sample size
+    With one unit per scene this is Tango's interval. Where scenes repeat (several noise repeats or training seeds),
+    outcomes of a scene hang together, so the interval is computed at the effective sample size
     ``n / deff * (z / t)^2`` with the cluster-robust design effect (Korn and Graubard 1998, Survey Methodology 24:193).
     """
-    if not len(treated) == len(control) == len(scenes) or not treated:
-        raise ValueError("treated, control and scenes must be equally long and not empty")
-    gaps = np.asarray(treated, dtype=int) - np.asarray(control, dtype=int)
-    b, c, n = int((gaps > 0).sum()), int((gaps < 0).sum()), len(gaps)
-    sums = _cluster_sums(gaps, scenes)
-    effective = n if len(sums) == n else _effective_pairs(gaps, sums, confidence)
+    sums = np.stack([clusters.total, clusters.units], axis=1).astype(np.float64)
+    b, c, n = int(clusters.only_treated.sum()), int(clusters.only_control.sum()), clusters.pairs
+    effective = n if len(sums) == n else _effective_pairs(b + c, n, sums, confidence)
     interval = tango(b * effective / n, c * effective / n, effective, confidence)
     return PairedDifference(interval, n, len(sums), b, c)
 
 
-def _cluster_sums(gaps: NDArray[np.int64], scenes: Sequence[Hashable]) -> NDArray[np.float64]:
-    """Per scene: the sum of its gaps and its number of units; float [scenes, 2]."""
-    sums: dict[Hashable, list[float]] = {}
-    for gap, scene in zip(gaps, scenes, strict=True):
-        entry = sums.setdefault(scene, [0.0, 0.0])
-        entry[0] += float(gap)
-        entry[1] += 1.0
-    return np.array(list(sums.values()))
-
-
-def _effective_pairs(gaps: NDArray[np.int64], sums: NDArray[np.float64], confidence: float) -> float:
-    """Independent pairs that carry as much information as these clustered ones; between 0 and ``len(gaps)``."""
-    n, clusters = len(gaps), len(sums)
+def _effective_pairs(discordant: int, n: int, sums: NDArray[np.float64], confidence: float) -> float:
+    """Independent pairs that carry as much information as these n clustered ones; between 0 and n."""
+    clusters = len(sums)
     if clusters == 1:
         return 1.0
-    mean = gaps.mean()
-    independent = float(((gaps - mean) ** 2).sum()) / n**2
+    mean = sums[:, 0].sum() / n
+    independent = float(discordant / n - mean**2) / n
     residual = sums[:, 0] - sums[:, 1] * mean
     robust = clusters / (clusters - 1) * float((residual**2).sum()) / n**2
     # No spread at all tells nothing about the clustering: count each scene once.
-    effect = n / clusters if independent == 0 else max(1.0, robust / independent)
+    effect = n / clusters if independent <= 1e-15 else max(1.0, robust / independent)
     tail = 0.5 + confidence / 2
     return float(n / effect * (norm.ppf(tail) / t.ppf(tail, clusters - 1)) ** 2)

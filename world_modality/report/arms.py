@@ -6,24 +6,30 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from world_modality.report.checks import Check
+from world_modality.errors import UserError
+from world_modality.evidence.gates import ARMS, Gate
 from world_modality.store.index import sealed_record
 from world_modality.store.layout import StageFolder
 from world_modality.study.arms import require_comparable
 from world_modality.training.compare_arms import ARM_FILE, resolved_settings
 
 
-def check_arms(trainings: Sequence[Path]) -> Check:
-    """The check that all trainings (sealed artifacts) differ in their memory alone, with the same seeds in every arm.
+def arms_gate(trainings: Sequence[Path]) -> Gate:
+    """The gate that all trainings (sealed artifacts) differ in their memory alone, with the same seeds in every arm.
 
-    UserError names every other setting in which two of them differ: no table is made of unequal arms.
+    Where it fails, its detail names every other setting in which two of them differ.
     """
+    if not trainings:
+        return Gate(ARMS, None, "no seed is trained in every arm yet")
     arms = {_name(folder): json.loads((folder / ARM_FILE).read_text()) for folder in trainings}
-    require_comparable(arms, resolved_settings(), "remove the wrong one's folder and run the study again")
+    try:
+        require_comparable(arms, resolved_settings(), "remove the wrong one's folder and run the study again")
+    except UserError as error:
+        return Gate(ARMS, False, str(error))
     seeds = sorted({arm["seed"] for arm in arms.values()})
     named = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
     detail = f"{len(arms)} trainings alike in all other settings, start policy, dataset, threads and kind of device"
-    return Check("arms differ in their memory alone", True, f"{detail}; {named} in every arm")
+    return Gate(ARMS, True, f"{detail}; {named} in every arm")
 
 
 def _name(artifact: Path) -> str:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Mapping
 from typing import Any
 
+from world_modality.report.text_grid import grid
+
 OVERALL = "all tasks"
-
-
-def headline(table: Mapping[str, Any]) -> str:
-    """``libero_spatial (embedded assets), 1 seed, 4 units per task: ...`` in one line."""
-    seeds = len(table["seeds"])
-    units = "-".join(str(count) for count in table["units_per_task"])
-    points = f"smallest detectable difference {100 * table['detectable']:.0f} points"
-    verdict = f"too few to decide anything ({points})" if table["too_few"] else points
-    return f"{table['label']}, {seeds} seed{'s' * (seeds != 1)}, {units} units per task: {verdict}"
+WIDTH = 140  # columns of text that a headline is wrapped at
+MARKS = {True: "passed", False: "FAILED", None: "open"}
 
 
 def column_title(column: Mapping[str, Any]) -> str:
@@ -24,20 +20,61 @@ def column_title(column: Mapping[str, Any]) -> str:
 
 
 def rate_text(rate: Mapping[str, Any]) -> str:
-    """``3/4 [30-95]``: successes, units, and the interval in percent."""
-    return f"{rate['successes']}/{rate['units']} [{100 * rate['low']:.0f}-{100 * rate['high']:.0f}]"
+    """``3/4 [30-95]``: successes, units, and the interval in percent; ``2/3 [21-94] of 4`` where units are missing."""
+    missing = f" of {rate['planned']}" if rate["units"] < rate["planned"] else ""
+    if not rate["units"]:
+        return f"missing{missing}"
+    return f"{rate['successes']}/{rate['units']} [{100 * rate['low']:.0f}-{100 * rate['high']:.0f}]{missing}"
 
 
 def points_text(difference: Mapping[str, Any]) -> str:
-    """``+8.3 [-12.0, +28.1]`` in percentage points."""
+    """``+8.3 [-12.0, +28.1]`` in percentage points; without the interval where nothing is known about it."""
+    if difference["low"] is None:
+        return f"{signed(difference['estimate'])} [no interval]"
     low, high = (signed(difference[limit]) for limit in ("low", "high"))
     return f"{signed(difference['estimate'])} [{low}, {high}]"
+
+
+def detectable_text(verdict: Mapping[str, Any]) -> str:
+    """The smallest detectable difference in points; empty where nothing is known about it."""
+    return "" if verdict["detectable"] is None else f"{100 * verdict['detectable']:.1f}"
 
 
 def signed(fraction: float) -> str:
     """A fraction as signed percentage points with one digit; zero has no sign."""
     points = round(100 * fraction, 1)
     return f"{points:+.1f}" if points else "0.0"
+
+
+def answer(table: Mapping[str, Any]) -> str:
+    """The study's answer in one line: the label, and what became of the decision rule."""
+    judgement = table["judgement"]
+    if not judgement or judgement["withheld"]:
+        return str(table["headline"])
+    parts = {state: [item["part"] for item in judgement["rule"] if item["passed"] is state] for state in MARKS}
+    if judgement["accepted"]:
+        told = f"yes: {', '.join(parts[True])}"
+    elif parts[False]:
+        told = f"no: refuted that {' and that '.join(parts[False])}"
+    else:
+        told = f"cannot tell: open whether {' and whether '.join(parts[None])}"
+    return f"{table['label']}: {told}"
+
+
+def sentences(table: Mapping[str, Any]) -> list[str]:
+    """The rule's verdicts, a sentence each; none where nothing is compared or the verdict is withheld."""
+    judgement = table["judgement"]
+    return [] if not judgement or judgement["withheld"] else list(judgement["sentences"])
+
+
+def verdicts(table: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Every claim's verdict in the scope in which it is decided, then the others; empty where nothing is compared."""
+    return list(table["judgement"]["verdicts"]) if table["judgement"] else []
+
+
+def rule(table: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The decision rule's parts; empty where nothing is compared."""
+    return list(table["judgement"]["rule"]) if table["judgement"] else []
 
 
 def rate_rows(table: Mapping[str, Any]) -> list[list[str]]:
@@ -48,24 +85,22 @@ def rate_rows(table: Mapping[str, Any]) -> list[list[str]]:
 
 
 def render_table(table: Mapping[str, Any]) -> str:
-    """The whole table for a terminal: headline, rates, differences, failed checks, notes; no trailing newline."""
+    """The whole table for a terminal: verdict, rates, differences, decision rule, gates; no trailing newline."""
     header = ["", *(column_title(column) for column in table["columns"])]
-    lines = [headline(table), *align([header, *rate_rows(table)])]
+    lines = textwrap.wrap(answer(table), WIDTH)
+    for each in sentences(table):
+        lines += textwrap.wrap(each, WIDTH, initial_indent="- ", subsequent_indent="  ")
+    lines += ["", *grid([header, *rate_rows(table)])]
     differences = [
-        [f"{d['treated']} - {d['control']}", f"{points_text(d)} points", f"{d['pairs']} paired units"]
-        for d in table["differences"]
+        [each["claim"], each["scope"], f"{points_text(each)} points", each["word"], f"{each['units']} units per arm"]
+        for each in verdicts(table)
     ]
     if differences:
-        lines += ["", *align(differences)]
-    lines += [""] + [f"{_mark(check)} {check['name']}: {check['detail']}" for check in table["checks"]]
+        lines += ["", *grid(differences)]
+        lines += ["", *(f"{MARKS[item['passed']]:<7} {item['part']} ({item['detail']})" for item in rule(table))]
+    lines += [""] + [f"{_mark(gate)} {gate['name']}: {gate['detail']}" for gate in table["gates"]]
     return "\n".join(lines)
 
 
-def align(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Pad columns to their widest cell, two spaces apart."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-
-
-def _mark(check: Mapping[str, Any]) -> str:
-    return {True: "ok  ", False: "FAIL", None: "--  "}[check["passed"]]
+def _mark(gate: Mapping[str, Any]) -> str:
+    return {True: "ok  ", False: "FAIL", None: "--  "}[gate["passed"]]

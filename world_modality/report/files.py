@@ -8,7 +8,16 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from world_modality.report.console import column_title, headline, points_text, rate_rows
+from world_modality.report.console import (
+    answer,
+    column_title,
+    detectable_text,
+    points_text,
+    rate_rows,
+    rule,
+    sentences,
+    verdicts,
+)
 from world_modality.report.offline import offline_rows
 from world_modality.report.suite_rows import HEADER, suite_csv_rows, suite_difference_rows, suite_rate_rows
 
@@ -18,10 +27,15 @@ CSV_FIELDS = (
     "kind",
     "column",
     "control",
+    "claim",
+    "scope",
+    "primary",
+    "word",
     "suite",
     "task",
     "successes",
     "units",
+    "planned",
     "estimate",
     "low",
     "high",
@@ -36,25 +50,16 @@ def to_json(table: Mapping[str, Any]) -> str:
 
 
 def to_csv(table: Mapping[str, Any]) -> str:
-    """One line per rate (kind "rate"; no task means all) and per difference (kind "difference"), in fractions."""
+    """One line per rate (kind "rate"; no task means all) and per claim and scope (kind "difference"), in fractions."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, CSV_FIELDS, lineterminator="\n")
+    writer = csv.DictWriter(out, CSV_FIELDS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     origin = {"study": table["study"], "label": table["label"]}
     for rate in table["rates"]:
         writer.writerow({**origin, "kind": "rate", **rate})
-    for d in table["differences"]:
-        row = {name: d[name] for name in ("control", "estimate", "low", "high", "only_control")}
-        writer.writerow(
-            {
-                **origin,
-                "kind": "difference",
-                "column": d["treated"],
-                "only_column": d["only_treated"],
-                "units": d["pairs"],
-                **row,
-            }
-        )
+    for verdict in verdicts(table):
+        columns = {"column": verdict["treated"], "only_column": verdict["only_treated"]}
+        writer.writerow({**origin, **verdict, **columns, "kind": "difference"})
     for row in suite_csv_rows(table):
         writer.writerow({**origin, **row})
     return out.getvalue()
@@ -64,30 +69,20 @@ def to_markdown(table: Mapping[str, Any]) -> str:
     """The table for a README or an issue."""
     parts = [
         f"# {table['study']}",
-        headline(table),
+        answer(table),
+        _bullets(sentences(table)),
         _grid(["task", *(column_title(column) for column in table["columns"])], rate_rows(table)),
+        f"Successes/units with {100 * table['confidence']:.4g}% Wilson intervals in percent.",
         _grid([HEADER, *(column_title(column) for column in table["columns"])], suite_rate_rows(table)),
-        "Successes/units with 95% Wilson intervals in percent.",
-        _grid(
-            ["difference", "points [95%]", "paired units", "scenes", "only the first succeeds", "only the second"],
-            [
-                [
-                    f"{d['treated']} - {d['control']}",
-                    points_text(d),
-                    str(d["pairs"]),
-                    str(d["scenes"]),
-                    str(d["only_treated"]),
-                    str(d["only_control"]),
-                ]
-                for d in table["differences"]
-            ],
-        ),
-        _grid(["difference within a suite", "points [95%]", "paired units"], suite_difference_rows(table)),
+        _grid(["difference within a suite", "points [interval]", "paired units"], suite_difference_rows(table)),
+        *_missing(table["missing"]),
+        *_judgement(table),
+        "## Gates",
+        _bullets(f"{mark_word(gate['passed'])}: {gate['name']} ({gate['detail']})" for gate in table["gates"]),
         _bullets(table["notes"]),
+        *_plan(table["plan"]),
         *_prophet(table["prophet"]),
         *_offline(table["offline"]),
-        "## Checks",
-        _bullets(f"{mark_word(check['passed'])}: {check['name']} ({check['detail']})" for check in table["checks"]),
         "## What was embedded and what was real",
         _grid(["part", "source"], table["sources"]),
         "## Cost and versions",
@@ -96,6 +91,78 @@ def to_markdown(table: Mapping[str, Any]) -> str:
         _grid(["software", "version"], sorted(table["versions"].items())),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _judgement(table: Mapping[str, Any]) -> list[str]:
+    """The decision rule as a checklist, and every claim in both scopes."""
+    if not table["judgement"]:
+        return []
+    header = ["claim", "scope", "points [interval]", "verdict", "units per arm", "seeds", "smallest detectable"]
+    rows = [
+        [
+            each["claim"],
+            each["scope"] + ("" if each["primary"] else " (secondary)"),
+            points_text(each),
+            each["word"],
+            str(each["units"]),
+            str(each["seeds"]),
+            detectable_text(each),
+        ]
+        for each in verdicts(table)
+    ]
+    boxes = {True: "[x]", False: "[ ] refuted:", None: "[ ] open:"}
+    return [
+        "## Decision rule",
+        _bullets(f"{boxes[item['passed']]} {item['part']} ({item['detail']})" for item in rule(table)),
+        _grid(header, rows),
+        _bullets(each["sentence"] for each in verdicts(table) if each["primary"] and not each["part"]),
+        *_others(table),
+    ]
+
+
+def _others(table: Mapping[str, Any]) -> list[str]:
+    """The recipe's differences by two other analyses, where there are seeds and tasks enough."""
+    rows = [[row["claim"], row["method"], points_text(row), row["note"]] for row in table["other_analyses"]]
+    return (
+        ["Other analyses of the recipe; no verdict hangs on them.", text]
+        if (text := _grid(["claim", "analysis", "points [interval]", "note"], rows))
+        else []
+    )
+
+
+def _missing(cells: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Which cells lack units."""
+    if not cells:
+        return []
+    return ["## Missing", _grid(["column", "seed", "suite", "task", "units", "state"], map(missing_row, cells))]
+
+
+def missing_row(cell: Mapping[str, Any]) -> list[str]:
+    """A cell that lacks units: its place, how many it has, how far it is."""
+    place = [str(cell[name]) for name in ("column", "seed", "suite", "task")]
+    return [*place, f"{cell['units']} of {cell['planned']}", cell["state"]]
+
+
+def _plan(plan: Mapping[str, Any] | None) -> list[str]:
+    """Which plan was sealed when, and the study's other ones."""
+    if plan is None:
+        return []
+    return ["## Plan", f"{plan_line(plan)}.", _bullets(deviations(plan))]
+
+
+def plan_line(plan: Mapping[str, Any]) -> str:
+    """The plan's digest and when it was sealed."""
+    sealed = f"sealed {plan['sealed_at']}" if plan["sealed_at"] else "never sealed"
+    return f"Plan {plan['digest']}, {sealed}"
+
+
+def deviations(plan: Mapping[str, Any]) -> list[str]:
+    """One sentence per other plan that the study registered."""
+    return [
+        f"Another plan of this study, {other['digest']}, was sealed {other['sealed_at']}; from it to this one: "
+        f"{'; '.join(other['changed'])}."
+        for other in plan["others"]
+    ]
 
 
 def _prophet(found: Mapping[str, Any] | None) -> list[str]:
@@ -125,7 +192,7 @@ def _offline(found: dict[str, Any] | None) -> list[str]:
 
 
 def mark_word(passed: bool | None) -> str:
-    """How a check ended, in a word."""
+    """How a gate ended, in a word."""
     return {True: "passed", False: "FAILED", None: "does not apply"}[passed]
 
 

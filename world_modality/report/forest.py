@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from world_modality.report.console import OVERALL, points_text, rate_text
-from world_modality.report.svg import WIDTH, axis_label, figure, nice_ticks, series, tag, text
+from world_modality.report.console import OVERALL, points_text, rate_text, verdicts
+from world_modality.report.svg import WIDTH, axis_label, figure, nice_ticks, series, shortened, tag, text
 
 ROW = 26
 LETTER = 6.6  # widest usual width of a letter
@@ -43,22 +43,61 @@ def rate_panels(table: Mapping[str, Any]) -> list[Panel]:
     panels = []
     for title, suite, task in places:
         rates = [rate for rate in table["rates"] if (rate["suite"], rate["task"]) == (suite, task)]
-        lines = [_line(rate["column"], rate, series(order[rate["column"]]), rate_text(rate)) for rate in rates]
-        described = f"Success rate in percent, {title}"
-        panels.append(Panel(title, forest(lines, (0, 25, 50, 75, 100), described, "success rate (%)")))
+        lines = [
+            _line(rate["column"], rate, series(order[rate["column"]]), rate_text(rate))
+            for rate in rates
+            if rate["units"]
+        ]
+        if lines:
+            described = f"Success rate in percent, {title}"
+            panels.append(Panel(title, forest(lines, (0, 25, 50, 75, 100), described, "success rate (%)")))
     return panels
 
 
-def difference_panel(table: Mapping[str, Any]) -> Panel:
-    """Every declared difference in percentage points around zero."""
+DIFFERENCE = "difference (percentage points)"
+SCOPES = {"checkpoint": "in the checkpoints that were rolled out", "recipe": "when the recipe is trained anew"}
+
+
+def difference_panels(table: Mapping[str, Any]) -> list[Panel]:
+    """Per scope every claim's difference in percentage points around zero, as far as an interval is known."""
     order = {column["name"]: index for index, column in enumerate(table["columns"])}
-    lines = [
-        _line(f"{d['treated']} - {d['control']}", d, series(order[d["treated"]]), f"{points_text(d)} points")
-        for d in table["differences"]
-    ]
+    panels = []
+    for scope, title in SCOPES.items():
+        found = [each for each in verdicts(table) if each["scope"] == scope and each["low"] is not None]
+        lines = [
+            _line(each["claim"], each, series(order[each["treated"]]), f"{points_text(each)} points, {each['word']}")
+            for each in found
+        ]
+        if lines:
+            described = f"Differences in percentage points, {title}"
+            panels.append(Panel(title, forest(lines, _around_zero(lines), described, DIFFERENCE)))
+    return panels
+
+
+def task_panels(table: Mapping[str, Any]) -> list[Panel]:
+    """Per claim its difference on every task, in percentage points, as far as intervals are known."""
+    order = {column["name"]: index for index, column in enumerate(table["columns"])}
+    panels = []
+    for claim in dict.fromkeys(row["claim"] for row in table["task_differences"]):
+        found = [row for row in table["task_differences"] if row["claim"] == claim and row["low"] is not None]
+        lines = [
+            _line(
+                shortened(row["task"]),
+                row,
+                series(order[row["treated"]]),
+                f"{points_text(row)} points, p {row['p_holm']:.2g}",
+            )
+            for row in found
+        ]
+        if lines:
+            described = f"{claim}, task by task, in percentage points"
+            panels.append(Panel(claim, forest(lines, _around_zero(lines), described, DIFFERENCE)))
+    return panels
+
+
+def _around_zero(lines: Sequence[Line]) -> list[float]:
     reach = max([5.0, *(abs(limit) for line in lines for limit in (line.low, line.high))])
-    ticks, described = nice_ticks(-reach, reach), "Differences in percentage points"
-    return Panel("Differences", forest(lines, ticks, described, "difference (percentage points)"))
+    return nice_ticks(-reach, reach)
 
 
 def _line(name: str, numbers: Mapping[str, Any], class_: str, told: str) -> Line:

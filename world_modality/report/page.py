@@ -8,53 +8,79 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from world_modality.report.console import column_title, headline, points_text, rate_rows
-from world_modality.report.files import cost_rows, mark_word
+from world_modality.report.console import (
+    MARKS,
+    answer,
+    column_title,
+    detectable_text,
+    points_text,
+    rate_rows,
+    rule,
+    sentences,
+    verdicts,
+)
+from world_modality.report.files import cost_rows, deviations, mark_word, missing_row, plan_line
 from world_modality.report.films import Film
-from world_modality.report.forest import Panel, difference_panel, rate_panels
+from world_modality.report.forest import Panel
 from world_modality.report.offline import offline_rows
 from world_modality.report.suite_rows import HEADER, suite_difference_rows, suite_rate_rows
 
+Sections = Mapping[str, Sequence[Panel]]
+"""Figures by the section of the page that shows them: the names of ``SECTIONS``, each perhaps without any."""
 
-def to_html(table: Mapping[str, Any], curves: Sequence[Panel], prophets: Sequence[Panel], films: Sequence[Film]) -> str:
-    """The page. Every text of the study is escaped; figures are SVG made here."""
-    environment = Environment(
+SECTIONS = {
+    "rates": "Success rates",
+    "differences": "Differences",
+    "tasks": "Differences task by task",
+    "seeds": "Training seeds",
+    "scenes": "Scene by scene",
+    "curves": "Training",
+    "prophets": "Prophet",
+}
+
+
+def environment() -> Environment:
+    """Of the templates beside this module; every text is escaped."""
+    return Environment(
         loader=PackageLoader("world_modality.report", "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page: str = environment.get_template("report.html.j2").render(
-        table=table,
-        headline=headline(table),
-        titles=[column_title(column) for column in table["columns"]],
-        rows=rate_rows(table),
-        differences=[{**d, "points": points_text(d), "reading": reading(d)} for d in table["differences"]],
-        suite_header=HEADER,
-        suite_rates=suite_rate_rows(table),
-        suite_differences=suite_difference_rows(table),
-        rates=_drawn(rate_panels(table)),
-        difference=_drawn([difference_panel(table)] if table["differences"] else []),
-        curves=_drawn(curves),
-        prophets=_drawn(prophets),
-        films=films,
-        offline=offline_rows(table["offline"]) if table["offline"] else [],
-        costs=cost_rows(table),
-        mark_word=mark_word,
+
+
+def to_html(table: Mapping[str, Any], figures: Sections, films: Sequence[Film]) -> str:
+    """The page. Every text of the study is escaped; figures are SVG made here."""
+    page: str = (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            table=table,
+            answer=answer(table).removeprefix(f"{table['label']}: "),
+            sentences=sentences(table),
+            titles=[column_title(column) for column in table["columns"]],
+            rows=rate_rows(table),
+            suite_header=HEADER,
+            suite_rates=suite_rate_rows(table),
+            suite_differences=suite_difference_rows(table),
+            verdicts=[
+                {**each, "points": points_text(each), "smallest": detectable_text(each)} for each in verdicts(table)
+            ],
+            others=[{**each, "points": points_text(each)} for each in table["other_analyses"]],
+            missing=[missing_row(cell) for cell in table["missing"]],
+            rule=rule(table),
+            plan_line=plan_line(table["plan"]) if table["plan"] else "",
+            deviations=deviations(table["plan"]) if table["plan"] else [],
+            figures={name: _drawn(figures.get(name, ())) for name in SECTIONS},
+            films=films,
+            offline=offline_rows(table["offline"]) if table["offline"] else [],
+            costs=cost_rows(table),
+            mark_word=mark_word,
+            rule_word=MARKS,
+        )
     )
     return page
-
-
-def reading(difference: Mapping[str, Any]) -> str:
-    """What the interval says and no more."""
-    if difference["only_treated"] == difference["only_control"] == 0:
-        return "no unit differs"
-    if difference["low"] > 0:
-        return "above zero on these units"
-    if difference["high"] < 0:
-        return "below zero on these units"
-    return "not distinguishable from zero"
 
 
 def _drawn(panels: Sequence[Panel]) -> list[dict[str, object]]:

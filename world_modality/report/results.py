@@ -1,15 +1,15 @@
-"""The records of a study, arranged by column and proven to be comparable."""
+"""The records of a study, arranged by column."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from world_modality.errors import UserError
 from world_modality.rollout.records import Record, read_records
-from world_modality.study.specs import ReportCell, ReportSpec
+from world_modality.study.specs import ReportCell, ReportColumn, ReportSpec
 
 Place = tuple[str, int]
 """Suite and task."""
@@ -41,15 +41,12 @@ class Trial(NamedTuple):
 
 @dataclass(frozen=True)
 class Results:
-    """Every column's records; all columns hold the same trials, in the same order."""
+    """Every column's records, by trial and sorted; a column may lack some of the planned ones, or all."""
 
     columns: tuple[str, ...]
     records: Mapping[str, Mapping[Trial, Record]]
-
-    @property
-    def trials(self) -> tuple[Trial, ...]:
-        """The trials that every column holds, sorted."""
-        return tuple(self.records[self.columns[0]])
+    trials: tuple[Trial, ...]  # that every column should hold, sorted
+    described: Mapping[str, ReportColumn]
 
     @property
     def places(self) -> tuple[Place, ...]:
@@ -61,79 +58,77 @@ class Results:
         """Training seeds, sorted."""
         return tuple(sorted({trial.seed for trial in self.trials}))
 
-    def every(self) -> tuple[Record, ...]:
+    def every(self) -> Iterator[Record]:
         """All records of all columns."""
-        return tuple(record for column in self.columns for record in self.records[column].values())
+        return (record for column in self.columns for record in self.records[column].values())
+
+    def missing(self, column: str) -> tuple[Trial, ...]:
+        """The planned trials that a column lacks, sorted."""
+        held = self.records[column]
+        return () if len(held) == len(self.trials) else tuple(trial for trial in self.trials if trial not in held)
 
     def modes(self, column: str) -> tuple[str, str]:
         """The memory modes (trained, rolled out) of a column."""
-        record = next(iter(self.records[column].values()))
-        return record.trained_memory, record.memory
+        described = self.described[column]
+        return described.trained, described.rolled
 
 
 def load_results(spec: ReportSpec, rollouts: Sequence[Path]) -> Results:
     """Read the cells of ``spec`` from the sealed rollout folders, matched by stage key.
 
-    A folder is ``results/rollout/<key>/artifact``. UserError when a cell is missing, or when the columns do not
-    hold exactly the same units on the same scenes with the same noise: such columns must not be compared.
+    A folder is ``results/rollout/<key>/artifact``. UserError when a cell is missing, or a column lacks units.
     """
     folders = {path.parent.name: path for path in rollouts}
-    records: dict[str, dict[Trial, Record]] = {column: {} for column in spec.columns}
-    for cell in spec.cells:
+
+    def read(cell: ReportCell) -> Sequence[Record]:
         if cell.rollout not in folders:
             raise UserError(f"{_name(cell)} has no sealed rollout {cell.rollout}; run the rollouts again.")
-        for record in read_records(folders[cell.rollout] / "records.jsonl"):
-            _add(records[cell.column], cell, record)
-    results = Results(spec.columns, {column: dict(sorted(records[column].items())) for column in spec.columns})
-    _check_comparable(results)
+        return read_records(folders[cell.rollout] / "records.jsonl")
+
+    results = gather(spec, read)
+    for column in results.columns:
+        if lacking := results.missing(column):
+            raise UserError(
+                f"{column} lacks {len(lacking)} of {len(results.trials)} units (first: {lacking[0]}); "
+                "run its rollouts again."
+            )
     return results
+
+
+def gather(spec: ReportSpec, read: Callable[[ReportCell], Iterable[Record]]) -> Results:
+    """The records that ``read`` finds for every cell, in the cells' columns.
+
+    UserError for a record that has no place in its cell, or comes twice.
+    """
+    planned = tuple(
+        sorted(
+            Trial(seed, suite, task, state, repeat)
+            for seed, suite, task in {(cell.seed, cell.suite, cell.task) for cell in spec.cells}
+            for state in spec.init_states
+            for repeat in range(spec.repeats)
+        )
+    )
+    names = tuple(column.name for column in spec.columns)
+    records: dict[str, dict[Trial, Record]] = {name: {} for name in names}
+    wanted = {trial: trial for trial in planned}  # so that all columns hold the same objects
+    for cell in spec.cells:
+        for record in read(cell):
+            _add(records[cell.column], cell, record, wanted)
+    ordered = {name: dict(sorted(records[name].items())) for name in names}
+    return Results(names, ordered, planned, {column.name: column for column in spec.columns})
 
 
 def _name(cell: ReportCell) -> str:
     return f"{cell.column}, seed {cell.seed}, {cell.suite} task {cell.task}"
 
 
-def _add(column: dict[Trial, Record], cell: ReportCell, record: Record) -> None:
+def _add(column: dict[Trial, Record], cell: ReportCell, record: Record, wanted: Mapping[Trial, Trial]) -> None:
     if (record.suite, record.task) != (cell.suite, cell.task):
         place = f"{record.suite} task {record.task}"
         raise UserError(f"{_name(cell)}: rollout {cell.rollout} holds a record of {place}; run it again.")
     trial = Trial(cell.seed, record.suite, record.task, record.init_state, record.repeat)
     if trial in column:
         raise UserError(f"{cell.column} holds two records of {trial}; name each rollout once in the study.")
-    column[trial] = record
-
-
-def _check_comparable(results: Results) -> None:
-    """UserError unless all columns hold the same trials, and each trial the same scene and noise."""
-    first = results.records[results.columns[0]]
-    if not first:
-        raise UserError(f"{results.columns[0]} holds no records; a study needs at least one unit per cell.")
-    for column in results.columns[1:]:
-        other = results.records[column]
-        for odd, holder, lacking in (
-            (sorted(first.keys() - other.keys()), results.columns[0], column),
-            (sorted(other.keys() - first.keys()), column, results.columns[0]),
-        ):
-            if odd:
-                raise UserError(
-                    f"{lacking} lacks {len(odd)} units that {holder} holds (first: {odd[0]}); "
-                    "roll every column out on the same units."
-                )
-        for trial, record in other.items():
-            if _scene(record) != _scene(first[trial]):
-                raise UserError(
-                    f"{column} and {results.columns[0]} met different scenes or noise at {trial}; "
-                    "roll both out with the same simulator settings."
-                )
-
-
-def _scene(record: Record) -> tuple[object, ...]:
-    """What the arms must share: the assets, the scene, its seed and the noise."""
-    return (
-        record.suite,
-        record.assets_digest,
-        record.language,
-        record.init_state_digest,
-        record.environment_seed,
-        record.flow_seed,
-    )
+    if trial not in wanted:
+        raise UserError(f"{cell.column} holds a record that the study does not plan, of {trial}; run it again.")
+    column[wanted[trial]] = record

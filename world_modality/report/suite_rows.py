@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from world_modality.report.console import align, column_title, points_text, rate_text
+from world_modality.report.console import column_title, points_text, rate_text
+from world_modality.report.text_grid import grid
 
 HEADER = "suite, all its tasks"
 
@@ -49,4 +50,4 @@ def suite_lines(table: Mapping[str, Any]) -> list[str]:
     if not rates:
         return []
     header = [HEADER, *(column_title(column) for column in table["columns"])]
-    return ["", *align([header, *rates]), *(["", *align(differences)] if differences else [])]
+    return ["", *grid([header, *rates]), *(["", *grid(differences)] if differences else [])]

@@ -2,52 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from world_modality.evidence.paired import paired_difference
-from world_modality.evidence.proportions import Interval, wilson
-from world_modality.report.results import Results, Trial
-from world_modality.rollout.records import Record
+import numpy as np
+
+from world_modality.evidence.outcomes import Outcomes, clusters_of, common_units
+from world_modality.evidence.paired import difference_of_clusters
+from world_modality.evidence.proportions import Interval
+from world_modality.evidence.rates import success_rate
+from world_modality.report.plan_of import task_number
+from world_modality.study.specs import ReportSpec
 
 
 def suite_figures(
-    results: Results, differences: Iterable[tuple[str, str]], confidence: float = 0.95
+    spec: ReportSpec, columns: Mapping[str, Outcomes], pairs: Iterable[tuple[str, str]]
 ) -> list[dict[str, Any]]:
-    """Per suite ``{"suite", "rates", "differences"}``, as the table has them over all tasks; empty for one suite.
+    """Per suite ``{"suite", "rates", "differences"}``; empty for a study of one suite.
 
-    A rate is Wilson's, a difference (treated, control) is paired by unit over those that both columns hold, Tango's or
-    by clusters of one scene. A suite that a column holds nothing of has no row of that column.
+    ``columns`` are as ``judged.columns_of`` gives them. A rate is as over all tasks; a difference of (treated, control)
+    is of the units that both hold, with its interval at the effective number of scenes, and decides nothing: claims
+    are about all tasks. A column or pair without a unit in the suite has no row.
     """
-    suites = sorted({suite for suite, _ in results.places})
-    pairs = list(differences)
-    return [_figures(suite, results, pairs, confidence) for suite in suites] if len(suites) > 1 else []
+    pairs = list(dict.fromkeys(pairs))
+    return [_figures(spec, suite, columns, pairs) for suite in spec.suites] if len(spec.suites) > 1 else []
 
 
-def _figures(suite: str, results: Results, pairs: Sequence[tuple[str, str]], confidence: float) -> dict[str, Any]:
-    own = {
-        column: {trial: record for trial, record in results.records[column].items() if trial.suite == suite}
-        for column in results.columns
-    }
-    rates = [_rate(column, records, confidence) for column, records in own.items() if records]
-    found = [_difference(one, other, own[one], own[other], confidence) for one, other in pairs]
-    return {"suite": suite, "rates": rates, "differences": [each for each in found if each["pairs"]]}
-
-
-def _rate(column: str, records: Mapping[Trial, Record], confidence: float) -> dict[str, Any]:
-    successes = sum(record.success for record in records.values())
-    interval = wilson(successes, len(records), confidence)
-    return {"column": column, "successes": successes, "units": len(records), **_limits(interval)}
-
-
-def _difference(
-    treated: str, control: str, one: Mapping[Trial, Record], other: Mapping[Trial, Record], confidence: float
+def _figures(
+    spec: ReportSpec, suite: str, columns: Mapping[str, Outcomes], pairs: Iterable[tuple[str, str]]
 ) -> dict[str, Any]:
-    shared = [trial for trial in one if trial in other]
-    if not shared:
-        return {"pairs": 0}
-    with_treatment, without = ([records[trial].success for trial in shared] for records in (one, other))
-    found = paired_difference(with_treatment, without, [trial.scene for trial in shared], confidence)
+    tasks = {task_number(spec, cell.suite, cell.task) for cell in spec.cells if cell.suite == suite}
+    own = {name: held.where(np.isin(held.task, list(tasks))) for name, held in columns.items()}
+    own = {name: held for name, held in own.items() if len(held)}
+    cells = {(cell.seed, cell.task) for cell in spec.cells if cell.suite == suite}
+    planned = len(cells) * len(spec.init_states) * spec.repeats
+    found = [_difference(spec, one, other, own) for one, other in pairs if one in own and other in own]
+    return {
+        "suite": suite,
+        "rates": [_rate(spec, name, held, planned) for name, held in own.items()],
+        "differences": [each for each in found if each],
+    }
+
+
+def _rate(spec: ReportSpec, column: str, held: Outcomes, planned: int) -> dict[str, Any]:
+    interval = success_rate(held, spec.evidence.confidence)
+    counts = {"successes": int(held.success.sum()), "units": len(held), "planned": planned}
+    return {"column": column, **counts, **_limits(interval)}
+
+
+def _difference(spec: ReportSpec, treated: str, control: str, own: Mapping[str, Outcomes]) -> dict[str, Any]:
+    one, other = common_units(own[treated], own[control])
+    if not len(one):
+        return {}
+    found = difference_of_clusters(clusters_of(one, other), spec.evidence.confidence)
     return {
         "treated": treated,
         "control": control,

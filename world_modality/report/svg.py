@@ -28,6 +28,11 @@ def axis_label(x: float, y: float, content: str, *, upright: bool = False) -> st
     return tag("text", escape(content), x=x, y=y, text_anchor="middle", class_="tick", **turn)
 
 
+def shortened(name: str, longest: int = 20) -> str:
+    """A row's name, cut so that it leaves room for what is drawn beside it."""
+    return name if len(name) <= longest else f"{name[: longest - 1].rstrip()}\u2026"
+
+
 def series(index: int) -> str:
     """The classes of series ``index`` (from 0): colour and dashes, and from the ninth on another width as well."""
     width = index // COLOURS

@@ -2,75 +2,77 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from world_modality.evidence.detectable import smallest_detectable_difference
-from world_modality.evidence.paired import paired_difference
-from world_modality.evidence.proportions import Interval, wilson
-from world_modality.report.checks import Check, run_checks
+from world_modality.evidence.gates import Gate
+from world_modality.evidence.outcomes import Outcomes
+from world_modality.evidence.plan import Plan
+from world_modality.evidence.rates import success_rate
+from world_modality.report.judged import columns_of, gate_row, judged
 from world_modality.report.names import short_names
-from world_modality.report.results import Place, Results, Trial
+from world_modality.report.plan_of import task_number
+from world_modality.report.results import Place, Results
 from world_modality.report.suites import suite_figures
-from world_modality.rollout.records import Record
-from world_modality.study.specs import ReportSpec
-
-CONFIDENCE = 0.95
-DECISIVE = 0.10
-"""A study that cannot detect a difference of ten points is called too small to decide: published effects of
-world models on LIBERO are a few points, and retraining alone moves a suite by about two."""
+from world_modality.study.specs import ReportColumn, ReportSpec
 
 Table = dict[str, Any]
 
 
-def build_table(spec: ReportSpec, results: Results, arms: Check) -> Table:
-    """The whole table: rates, differences, checks and what they rest on. Fractions, never percent."""
-    scenes = {trial.scene for trial in results.trials}
-    detectable = smallest_detectable_difference(len(scenes) if _repeated(results) else len(results.trials))
+def build_table(spec: ReportSpec, results: Results, plan: Plan | None, gates: Sequence[Gate]) -> Table:
+    """The whole table: rates, judgement, gates and what they rest on. Fractions, never percent.
+
+    ``judgement`` is None for a study that compares nothing. A cell without units has no estimate.
+    """
+    outcomes = columns_of(spec, results)
+    judgement = judged(plan, outcomes, gates) if plan else None
     table: Table = {
         "study": spec.study,
         "label": spec.label,
         "sources": [list(pair) for pair in spec.sources],
-        "columns": [_column(column, results) for column in results.columns],
+        "columns": [_column(column) for column in spec.columns],
         "seeds": list(results.seeds),
         "tasks": _tasks(results),
-        "units_per_task": _units_per_task(results),
-        "scenes": len(scenes),
+        "units_per_task": len(spec.init_states) * spec.repeats,
+        "scenes": len({trial.scene for trial in results.trials}),
         "trials_per_column": len(results.trials),
-        "episodes": len(results.every()),
-        "confidence": CONFIDENCE,
-        "rates": [rate for column in results.columns for rate in _rates(column, results)],
-        "differences": [_difference(treated, control, results) for treated, control in spec.differences],
-        "suites": suite_figures(results, spec.differences, CONFIDENCE),
-        "checks": [check.as_dict() for check in (arms, *run_checks(results))],
-        "detectable": detectable,
-        "too_few": detectable > DECISIVE,
+        "episodes": sum(len(records) for records in results.records.values()),
+        "complete": not any(results.missing(column) for column in results.columns),
+        "confidence": spec.evidence.confidence,
+        "rates": [rate for column in results.columns for rate in _rates(spec, column, outcomes.get(column), results)],
+        "suites": suite_figures(spec, outcomes, _compared(plan, judgement)),
+        "judgement": judgement,
+        "gates": judgement["gates"] if judgement else [gate_row(gate) for gate in gates],
     }
+    table["headline"] = judgement["headline"] if judgement else f"{spec.label}: one arm, nothing is compared."
     table["notes"] = _notes(table)
     return table
 
 
-def _repeated(results: Results) -> bool:
-    """Whether any scene was rolled out more than once per column."""
-    return len({trial.scene for trial in results.trials}) < len(results.trials)
+def _compared(plan: Plan | None, judgement: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """The columns that claims are about; none where the verdict is withheld."""
+    told = plan is not None and judgement is not None and not judgement["withheld"]
+    return [(claim.treated, claim.control) for claim in plan.claims] if plan and told else []
 
 
-def _units_per_task(results: Results) -> list[int]:
-    """The distinct unit counts per task and seed; one number in a balanced study."""
-    counts = Counter((trial.seed, trial.place) for trial in results.trials)
-    return sorted(set(counts.values()))
+def _column(column: ReportColumn) -> dict[str, str]:
+    return {
+        "name": column.name,
+        "arm": column.arm,
+        "trained_memory": column.trained,
+        "memory": column.rolled,
+    }
 
 
-def _column(name: str, results: Results) -> dict[str, str]:
-    trained, rolled = results.modes(name)
-    return {"name": name, "trained_memory": trained, "memory": rolled}
+def task_names(spec: ReportSpec, results: Results) -> dict[int, str]:
+    """What a reader calls each task, by its number in the plan."""
+    return {task_number(spec, task["suite"], task["task"]): task["name"] for task in _tasks(results)}
 
 
 def _tasks(results: Results) -> list[dict[str, Any]]:
-    first = results.records[results.columns[0]]
-    languages = {trial.place: record.language for trial, record in first.items()}
-    names = short_names(languages)
+    told = {trial.place: record.language for held in results.records.values() for trial, record in held.items()}
+    unknown = {place: f"task {place[1]}" for place in results.places}
+    languages, names = unknown | told, unknown | short_names(told)
     several = len({suite for suite, _ in results.places}) > 1
     return [
         {
@@ -83,68 +85,42 @@ def _tasks(results: Results) -> list[dict[str, Any]]:
     ]
 
 
-def _rates(column: str, results: Results) -> list[dict[str, Any]]:
+def _rates(spec: ReportSpec, column: str, outcomes: Outcomes | None, results: Results) -> list[dict[str, Any]]:
     """One row per task and, with task None, one over all tasks."""
-    records = results.records[column]
-    rows = [_rate(column, place, [r for t, r in records.items() if t.place == place]) for place in results.places]
-    return [*rows, _rate(column, (None, None), list(records.values()))]
+    own = {place: outcomes.of_task(task_number(spec, *place)) if outcomes else None for place in results.places}
+    planned = len(results.trials) // len(results.places)
+    rows = [_rate(spec, column, place, own[place], planned) for place in results.places]
+    return [*rows, _rate(spec, column, (None, None), outcomes, len(results.trials))]
 
 
-def _rate(column: str, place: Place | tuple[None, None], records: Sequence[Record]) -> dict[str, Any]:
+def _rate(
+    spec: ReportSpec, column: str, place: Place | tuple[None, None], outcomes: Outcomes | None, planned: int
+) -> dict[str, Any]:
     suite, task = place
-    successes = sum(record.success for record in records)
-    interval = wilson(successes, len(records), CONFIDENCE)
-    found = {"column": column, "suite": suite, "task": task, "successes": successes, "units": len(records)}
-    return {**found, **_limits(interval)}
+    units = len(outcomes) if outcomes else 0
+    found = {"column": column, "suite": suite, "task": task, "units": units, "planned": planned}
+    if outcomes is None or not units:
+        return {**found, "successes": 0, "estimate": None, "low": None, "high": None}
+    rate = success_rate(outcomes, spec.evidence.confidence)
+    limits = {name: round(getattr(rate, name), 6) for name in ("estimate", "low", "high")}
+    return {**found, "successes": int(outcomes.success.sum()), **limits}
 
 
-def _difference(treated: str, control: str, results: Results) -> dict[str, Any]:
-    trials = results.trials
-    one, zero = (_outcomes(results.records[column], trials) for column in (treated, control))
-    found = paired_difference(one, zero, [trial.scene for trial in trials], CONFIDENCE)
-    return {
-        "treated": treated,
-        "control": control,
-        "pairs": found.pairs,
-        "scenes": found.clusters,
-        "only_treated": found.only_treated,
-        "only_control": found.only_control,
-        **_limits(found.interval),
-    }
-
-
-def _outcomes(records: Mapping[Trial, Record], trials: Sequence[Trial]) -> list[bool]:
-    return [records[trial].success for trial in trials]
-
-
-def _limits(interval: Interval) -> dict[str, float]:
-    return {
-        "estimate": round(interval.estimate, 6),
-        "low": round(interval.low, 6),
-        "high": round(interval.high, 6),
-    }
-
-
-def _notes(table: Table) -> list[str]:
+def _notes(table: Mapping[str, Any]) -> list[str]:
     """What the numbers can and cannot say, in sentences."""
+    seeds, percent = len(table["seeds"]), f"{100 * table['confidence']:.4g}%"
+    checkpoints = "this checkpoint" if seeds == 1 else f"these {seeds} checkpoints"
     notes = []
-    points = f"{100 * table['detectable']:.0f} points"
-    if table["too_few"]:
-        notes.append(f"Too few units to decide anything: the smallest detectable difference is {points}.")
-    else:
-        notes.append(f"The smallest detectable difference is {points} (two-sided alpha 0.05, power 0.8).")
-    seeds = len(table["seeds"])
+    if not table["complete"]:
+        notes.append("The study is not complete: rates and differences are those of the units that are there.")
     notes.append(
-        f"All intervals are 95% and speak about {'this checkpoint' if seeds == 1 else f'these {seeds} checkpoints'} "
-        "per arm on scenes like these; how much another training run would differ is not in them."
+        f"Success rates: Wilson's {percent} intervals, at the effective number of units where scenes repeat; they "
+        f"speak about {checkpoints} per arm on scenes like these."
     )
-    if table["scenes"] < table["trials_per_column"]:
+    if table["judgement"]:
         notes.append(
-            "Scenes were rolled out more than once: Wilson's intervals count every rollout as independent, "
-            "the intervals of the differences allow for shared scenes."
+            f"Differences, scope checkpoint: {checkpoints} per arm on scenes like these. Scope recipe: what training "
+            "anew with another seed would do. A claim is decided in one of the two; the other is shown beside it."
         )
-    notes.append(
-        "Success rates: Wilson's intervals. Differences: paired by unit, Tango's intervals, "
-        "not corrected for several comparisons."
-    )
+        notes.append("A difference is called by one of four words: helps, hurts, equivalent or cannot tell.")
     return notes

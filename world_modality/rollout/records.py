@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from world_modality.errors import UserError
 from world_modality.rollout.units import Unit
@@ -54,17 +55,31 @@ class Record:
         return Unit(self.task, self.init_state, self.repeat)
 
 
+SHARED_TEXTS = (  # that many records of a file have in common
+    *("suite", "assets", "assets_digest", "language", "init_state_digest", "checkpoint", "trained_memory", "memory"),
+    *("note", "device"),
+)
+
+
 def to_line(record: Record) -> str:
     """The record as one line of canonical JSON, with its newline."""
     return json.dumps(asdict(record), sort_keys=True, separators=(",", ":")) + "\n"
 
 
-def from_line(line: str) -> Record:
-    """Parse one line; ValueError if it is not a whole record."""
+def from_line(line: str, shared: dict[object, Any] | None = None) -> Record:
+    """Parse one line; ValueError or TypeError if it is not a whole record.
+
+    With ``shared``, texts and versions are the same objects as in the records read with it before: a million records
+    then fit into memory.
+    """
     values = json.loads(line)
     names = {field.name for field in fields(Record)}
-    if not isinstance(values, dict) or set(values) != names:
+    if not isinstance(values, dict) or set(values) != names or not isinstance(values["versions"], dict):
         raise ValueError("not a rollout record")
+    if shared is not None:
+        for name in SHARED_TEXTS:
+            values[name] = shared.setdefault(values[name], values[name])
+        values["versions"] = shared.setdefault(tuple(values["versions"].items()), values["versions"])
     return Record(**values)
 
 
@@ -73,10 +88,27 @@ def read_records(path: Path) -> tuple[Record, ...]:
     return tuple(_parse(path, path.read_text().splitlines()))
 
 
+def read_unfinished(folder: Path) -> tuple[Record, ...]:
+    """The records of a cell in the making, each unit's first; none if there is no such folder. Changes nothing.
+
+    A line without its end is still being written, or its writer was killed. UserError as ``read_records``.
+    """
+    found: dict[Unit, Record] = {}
+    for path in sorted(folder.glob("records-*.jsonl")):
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:  # sealed in this moment, and removed with its stage's work
+            continue
+        for record in _parse(path, content[: content.rfind(b"\n") + 1].decode().splitlines()):
+            found.setdefault(record.unit, record)
+    return tuple(found[unit] for unit in sorted(found))
+
+
 def _parse(path: Path, lines: Iterable[str]) -> Iterator[Record]:
+    shared: dict[object, Any] = {}
     for number, line in enumerate(lines, 1):
         try:
-            yield from_line(line)
+            yield from_line(line, shared)
         except (ValueError, TypeError) as error:
             raise UserError(
                 f"{path}:{number} is not a rollout record ({error}); delete that line and run again, which makes its "

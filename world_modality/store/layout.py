@@ -73,6 +73,11 @@ def plans_folder(root: Path) -> Path:
     return root / "plans"
 
 
+def sealed_plans_folder(root: Path, study: str) -> Path:
+    """The plans that a study registered, one file per plan and sealing."""
+    return root / "sealed-plans" / study
+
+
 def names_folder(root: Path, study: str) -> Path:
     """Links for people."""
     return root / "by-name" / study

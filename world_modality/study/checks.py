@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from world_modality.study.document import Location
 from world_modality.study.modes import BEFORE_ACTIONS, NEEDS_FUTURE, NEEDS_LEARNED, NEEDS_PROPHET
@@ -28,6 +29,7 @@ def problems(study: Study) -> Iterator[Problem]:
     yield from _training(study)
     yield from _arms(study)
     yield from _rollouts(study)
+    yield from _looks(study)
 
 
 def policy_problems(study: Study, shape: PolicyShape) -> Iterator[Problem]:
@@ -235,4 +237,16 @@ def _rollouts(study: Study) -> Iterator[Problem]:
             ("rollouts", "episodes"),
             f"{episodes} episodes would visit some of the {states} initial states more often than others; "
             f"choose at most {states}, or a multiple of {states}",
+        )
+
+
+def _looks(study: Study) -> Iterator[Problem]:
+    looks, seeds = study.evidence.looks, len(study.training.seeds)
+    for position, (earlier, later) in enumerate(pairwise(looks), 1):
+        if later <= earlier:
+            yield ("evidence", "looks", position), f"{later} does not come after {earlier}; looks ascend"
+    if looks and looks[-1] != seeds:
+        yield (
+            ("evidence", "looks", len(looks) - 1),
+            f"the last look is after {looks[-1]} seeds, but training.seeds has {seeds}; end with {seeds}",
         )

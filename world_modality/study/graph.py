@@ -14,6 +14,7 @@ from world_modality.study.slices import (
     dataset_spec,
     demos_spec,
     encoder_spec,
+    evidence_spec,
     latents_spec,
     optim_spec,
     policy_spec,
@@ -29,6 +30,7 @@ from world_modality.study.specs import (
     Camera,
     FilmsSpec,
     ReportCell,
+    ReportColumn,
     ReportSpec,
     Spec,
     TrainMode,
@@ -226,11 +228,11 @@ class _Builder:
     def _report(self, trainings: dict[tuple[str, int], StageRequest]) -> None:
         cells: list[ReportCell] = []
         rollouts: dict[Cell, list[StageRequest]] = {}
-        columns: list[str] = []
+        columns: list[ReportColumn] = []
         for name, arm in self.study.arms.items():
             modes = {name: arm.rollout or arm.memory} | {f"{name}-{mode}": mode for mode in arm.ablations}
             for column, mode in modes.items():
-                columns.append(column)
+                columns.append(ReportColumn(name=column, arm=name, trained=arm.memory, rolled=mode))
                 for seed in self.study.training.seeds:
                     for (suite, task), request in self._cell(column, mode, trainings[name, seed], seed):
                         cells.append(ReportCell(column=column, seed=seed, suite=suite, task=task, rollout=request.key))
@@ -240,12 +242,15 @@ class _Builder:
             label=suite_label(self.study, self.sources),
             sources=_parts(self.study, self.sources),
             columns=tuple(columns),
-            differences=_differences(self.study),
+            suites=self.study.suite,
+            init_states=self.study.rollouts.init_states[: self.study.rollouts.episodes],
+            repeats=max(1, self.study.rollouts.episodes // len(self.study.rollouts.init_states)),
+            evidence=evidence_spec(self.study),
             cells=tuple(cells),
         )
         inputs = [_read("rollout", request) for requests in rollouts.values() for request in requests]
         inputs += [_read("train", training) for training in trainings.values()]
-        inputs += self._films(rollouts, spec.differences)
+        inputs += self._films(rollouts, _differences(self.study))
         self.graph.add("report", spec, tuple(inputs), "report", "report")
 
     def _films(

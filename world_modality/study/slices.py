@@ -10,6 +10,7 @@ from world_modality.study.specs import (
     DatasetSpec,
     DemosSpec,
     EncoderSpec,
+    EvidenceSpec,
     LatentsSpec,
     OptimSpec,
     PolicySpec,
@@ -176,6 +177,18 @@ def rollout_spec(
         num_steps=study.rollouts.num_steps,
         batch=study.rollouts.batch,
         horizon=horizon,
+    )
+
+
+def evidence_spec(study: Study) -> EvidenceSpec:
+    """How the study's outcomes become verdicts. What it may cost is not in it."""
+    settings, beliefs = study.evidence, study.evidence.noise
+    independent = 2 * beliefs.rate * (1 - beliefs.rate)
+    return EvidenceSpec(
+        **settings.model_dump(exclude={"noise", "hours"}),
+        **beliefs.model_dump(exclude={"disagree_runs", "disagree_memories"}),
+        disagree_runs=beliefs.disagree_runs or independent,
+        disagree_memories=beliefs.disagree_memories or independent,
     )
 
 

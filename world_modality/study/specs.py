@@ -232,12 +232,41 @@ class ReportCell(Spec):
     rollout: str  # key of the rollout stage
 
 
+class ReportColumn(Spec):
+    """A column of the table: the checkpoints of an arm in one memory mode."""
+
+    name: str  # "E0", "E2-zero", ...
+    arm: str
+    trained: TrainMode
+    rolled: TrainMode
+
+
+class EvidenceSpec(Spec):
+    """How outcomes become verdicts, as fractions."""
+
+    effect: float
+    margin: float
+    alpha: float
+    confidence: float
+    power: float
+    looks: tuple[int, ...]
+    spending: Literal["obrien_fleming", "pocock"]
+    rate: float
+    run_sd: float
+    task_sd: float
+    disagree_runs: float
+    disagree_memories: float
+
+
 class ReportSpec(Spec):
-    """The table. Upstream: every rollout cell. Names for people enter only here."""
+    """The table and its verdict. Upstream: every rollout cell. Names for people enter only here."""
 
     study: str
     label: str  # e.g. "libero_spatial (embedded assets)"
     sources: tuple[tuple[str, str], ...]  # part -> what was embedded and what was real
-    columns: tuple[str, ...]
-    differences: tuple[tuple[str, str], ...]  # (treated, control) columns
+    columns: tuple[ReportColumn, ...]
+    suites: tuple[str, ...]
+    init_states: tuple[int, ...]  # of every cell
+    repeats: int
+    evidence: EvidenceSpec
     cells: tuple[ReportCell, ...]

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
@@ -16,6 +14,8 @@ from pydantic import (
 )
 
 from world_modality.study.modes import NEEDS_PROPHET
+from world_modality.study.part import Part
+from world_modality.study.question import Evidence
 from world_modality.study.specs import Camera, Fusion, TrainMode
 from world_modality.study.suites import SUITES, SuiteName
 from world_modality.study.values import (
@@ -31,14 +31,6 @@ from world_modality.study.values import (
     Text,
     as_tuple,
 )
-
-
-class Part(BaseModel):
-    """Base of a study's parts: immutable, closed to unknown keys, no conversions (``"3"`` is not 3), all finite."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, allow_inf_nan=False
-    )
 
 
 class Simulator(Part):
@@ -341,6 +333,7 @@ class Study(Part):
     training: Training
     arms: Annotated[dict[Name, Arm], Field(min_length=1)]
     rollouts: Rollouts
+    evidence: Evidence = Evidence()
 
     @property
     def places(self) -> tuple[tuple[SuiteName, int], ...]:

@@ -1,0 +1,82 @@
+"""`wm plan` and `wm report` on a results tree that a run could have left."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from support.recorded_study import write_results
+from support.small_study import SMALL_STUDY, edited
+
+from world_modality.cli.planning import plan_study
+from world_modality.cli.registered import plan_lines
+from world_modality.cli.report import report_so_far
+from world_modality.errors import UserError
+from world_modality.report.plan_of import plan_of
+
+FOUR_SEEDS = edited(("seeds: [0, 1]", "seeds: [0, 1, 2, 3]"), text=SMALL_STUDY)
+HALF = {"rollout E2/0 task 1": 2}
+
+
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "study.yaml"
+    path.write_text(FOUR_SEEDS)
+    return path
+
+
+def test_before_anything_ran(study: Path) -> None:
+    lines = plan_lines(study, Path("results"))
+    plan = plan_of(plan_study(study, Path("results")).graph.report.spec)
+    assert plan is not None
+    assert lines[0].startswith(f"plan         {plan.digest} of small, libero_spatial (embedded assets): not sealed yet")
+    told = json.loads(Path("results/by-name/small/plan/plan.json").read_text())
+    assert told["digest"] == plan.digest
+    assert told["sealed_at"] is None
+    assert told["estimated"] is None
+    assert told["costs"]["trainings"] == 3
+    assert told["costs"]["columns"] == 5
+    assert "assumed; say it in evidence.hours" in "\n".join(lines)
+    assert {each["init_states"] for each in told["allocations"]} <= {4}, "the study offers four initial states"
+    assert [claim["claim"] for claim in told["assumed"]["claims"]] == [claim.name for claim in plan.claims]
+    assert "\n".join(lines[:5]) in Path("results/by-name/small/plan/plan.md").read_text()
+    assert not Path("results/sealed-plans").exists() or not list(Path("results/sealed-plans").rglob("*.json"))
+
+
+def test_with_results_the_studys_own_noise_and_hours_are_shown(study: Path) -> None:
+    root = Path("results")
+    write_results(root, plan_study(study, root).graph)
+    lines = "\n".join(plan_lines(study, root))
+    assert ": sealed 20" in lines.splitlines()[0]
+    assert "estimated from 4 seeds" in lines
+    assert "1 h per training (median of 12 sealed here), 10 s per unit (median of 40 sealed here)" in lines
+    study.write_text(FOUR_SEEDS + "evidence: {hours: {training: 2.5}}\n")
+    assert "2.5 h per training (as the study says)" in "\n".join(plan_lines(study, root))
+
+
+def test_one_arm_has_nothing_to_plan(study: Path) -> None:
+    study.write_text(FOUR_SEEDS[: FOUR_SEEDS.index("  E1:")] + FOUR_SEEDS[FOUR_SEEDS.index("rollouts:") :])
+    with pytest.raises(UserError, match="one arm makes no comparison"):
+        plan_lines(study, Path("results"))
+    assert "one arm, nothing is compared" in "\n".join(report_so_far(study, Path("results"), None))
+
+
+def test_a_report_so_far_has_a_folder_of_its_own(study: Path, tmp_path: Path) -> None:
+    root = Path("results")
+    write_results(root, plan_study(study, root).graph, units=HALF.get)
+    lines = report_so_far(study, root, None)
+    assert lines[-2:] == [
+        "missing      2 units in 1 cells",
+        "report       results/by-name/small/so-far/report.html   (opens offline)",
+    ]
+    folder = root / "by-name" / "small" / "so-far"
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"report.html", "summary.json", "table.csv", "table.json", "table.md"}
+    assert not list(root.glob("report/*"))
+    summary = json.loads((folder / "summary.json").read_text())
+    assert (summary["form"], summary["study"], summary["complete"]) == (1, "small", False)
+    assert {claim["word"] for claim in summary["claims"]} == {"cannot tell"}
+    report_so_far(study, root, tmp_path / "elsewhere")
+    assert {path.name for path in (tmp_path / "elsewhere").iterdir()} == names

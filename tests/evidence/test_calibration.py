@@ -1,0 +1,59 @@
+from functools import partial
+
+import numpy as np
+import pytest
+
+from world_modality.evidence import bench_calibration
+from world_modality.evidence.bench_studies import claims_study, decisions, looks_study, recipe_coverage
+from world_modality.evidence.simulate import Design, Noise, five_arms, simulate
+
+STUDIES = 120
+SMALL = Design(5, init_states=20)  # 200 scenes are enough to see a test that is off
+
+
+def mean(study, *key):
+    rows = [study(*key, number) for number in range(STUDIES)]
+    return {name: np.mean([row[name] for row in rows]) for name in rows[0]}
+
+
+def test_null_studies_are_rarely_decided_and_the_naive_test_cries_wolf():
+    found = mean(partial(claims_study, SMALL, five_arms(capacity=0.06), 0.06), "null")
+    for claim in ("pred > zero", "pred > random", "E2 > E0", "E1 = E0", "pred > zero, recipe"):
+        assert found[claim] <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / STUDIES), claim
+    assert found["any of the sequence"] == found["pred > zero"]
+
+
+def test_the_naive_test_cries_wolf_with_repeats():
+    found = mean(partial(claims_study, Design(3, init_states=25, repeats=8), five_arms(), 0.05), "naive")
+    assert found["naive pooled E2 > E0"] > 0.15
+    assert found["E2 > E0"] < 0.09
+
+
+def test_looks_keep_their_promise():
+    found = mean(partial(looks_study, (3, 5, 8)), "looks")
+    assert found["E2 > E0, obrien_fleming"] < 0.09
+    assert found["E2 > E0, pocock"] < 0.09
+    assert found["pred > zero, betting"] < 0.09
+
+
+def test_the_recipes_interval_covers():
+    found = mean(partial(recipe_coverage, SMALL, Noise(), 0.03, False), "cover")
+    assert 0.91 <= found["Welch"] <= 0.985
+    assert found["seed x task blocks"] <= found["Welch"]
+
+
+def test_real_effects_are_found():
+    columns = simulate(Design(8), five_arms(0.1, 0.1), Noise(), np.random.default_rng(0)).columns
+    found = decisions(columns, 0.05)
+    assert found["pred > zero"]
+    assert found["pred > random"]
+    assert found["E2 > E0"]
+    assert found["E1 = E0"]
+
+
+@pytest.mark.slow
+def test_the_benchmark_prints_every_table(capsys):
+    bench_calibration.main(["--studies", "4", "--processes", "1"])
+    told = capsys.readouterr().out
+    for part in ("1,000,000 records", "False positives", "naive pooled", "Power", "planned", "Coverage", "mixed model"):
+        assert part in told

@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binom, hypergeom
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.proportion import confint_proportions_2indep, samplesize_proportions_2indep_onetail
+from support.outcome_grids import flat, grid
+
+from world_modality.evidence.proportions import wilson
+from world_modality.evidence.rates import fisher_p, mcnemar_p, newcombe, success_rate, trials_per_arm
+
+group = st.integers(1, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
+
+
+@given(group, group)
+def test_newcombe_equals_statsmodels(one, two):
+    ours = newcombe(one, two)
+    low, high = confint_proportions_2indep(*one, *two, method="newcomb", compare="diff")
+    assert ours.low == pytest.approx(low, abs=1e-9)
+    assert ours.high == pytest.approx(high, abs=1e-9)
+    assert ours.low <= ours.estimate <= ours.high
+
+
+@given(st.integers(0, 40), st.integers(0, 40))
+def test_mcnemar_equals_statsmodels(b, c):
+    assert mcnemar_p(b, c) == pytest.approx(mcnemar([[0, b], [c, 0]], exact=True).pvalue if b + c else 1.0)
+
+
+@given(st.integers(1, 30).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), st.integers(0, 25))
+def test_fisher_sums_the_tables_that_are_no_likelier(one, wins):
+    """The definition: hypergeometric probabilities of all tables with the same margins."""
+    x, n = one
+    m = 25
+    possible = np.arange(max(0, x + wins - m), min(n, x + wins) + 1)
+    mass = hypergeom.pmf(possible, n + m, x + wins, n)
+    here = hypergeom.pmf(x, n + m, x + wins, n)
+    assert fisher_p(one, (wins, m)) == pytest.approx(mass[mass <= here * (1 + 1e-9)].sum(), abs=1e-9)
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=60))
+def test_every_scene_once_is_wilson(success):
+    arm, _ = flat(success, success, list(range(len(success))))
+    assert success_rate(arm) == wilson(sum(success), len(success))
+
+
+@given(st.lists(st.booleans(), min_size=2, max_size=25), st.integers(2, 5))
+def test_copies_of_a_scene_add_no_certainty(success, copies):
+    scenes = list(range(len(success)))
+    once, _ = flat(success, success, scenes)
+    copied, _ = flat(success * copies, success * copies, scenes * copies)
+    assert success_rate(copied).low <= success_rate(once).low + 1e-9
+    assert success_rate(copied).high >= success_rate(once).high - 1e-9
+
+
+def test_tasks_that_differ_do_not_widen_the_interval():
+    """Scenes are drawn within tasks, so what tasks differ by is not noise: only the scenes of the second task vary."""
+    easy = np.ones((1, 1, 20, 2))
+    hard = np.repeat(np.arange(20) % 2, 2).reshape(1, 1, 20, 2)
+    both = success_rate(grid(np.concatenate([easy, hard], axis=1)))
+    assert both.estimate == 0.75
+    # 80 units of 40 scenes; residuals are +-1 in 20 scenes of the second task: 20/19 * 20 / 80^2.
+    effect = (20 / 19 * 20 / 80**2) / (0.75 * 0.25 / 80)
+    effective = 80 / effect * (1.959964 / 2.022691) ** 2
+    assert both.high - both.low == pytest.approx(2 * half_width(0.75, effective), abs=1e-5)
+
+
+def half_width(p, n, z=1.959964):
+    return z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+
+
+def test_coverage_with_repeated_scenes():
+    """50 scenes x 4 repeats of very different difficulty: 95% intervals must cover about 95%; Wilson's covers 80%."""
+    rng, runs, covered, naive = np.random.default_rng(11), 600, 0, 0
+    for _ in range(runs):
+        chance = rng.beta(0.8, 0.8, 50)
+        success = rng.random((1, 1, 50, 4)) < chance[None, None, :, None]
+        interval = success_rate(grid(success))
+        covered += interval.low <= 0.5 <= interval.high
+        plain = wilson(int(success.sum()), 200)
+        naive += plain.low <= 0.5 <= plain.high
+    assert 0.925 <= covered / runs <= 0.975
+    assert naive / runs < 0.85
+
+
+def test_an_arm_without_units_is_refused():
+    one = grid(np.ones((1, 1, 1, 1)))
+    with pytest.raises(ValueError, match="without units"):
+        success_rate(one.where(~one.success))
+
+
+@pytest.mark.parametrize(("control", "treated"), [(0.85, 0.88), (0.85, 0.87), (0.2, 0.5)])
+def test_trials_per_arm_reach_the_power(control, treated):
+    n = trials_per_arm(control, treated)
+    spread = np.sqrt((control * (1 - control) + treated * (1 - treated)) / n)
+    rng = np.random.default_rng(0)
+    gap = (
+        binom.rvs(n, treated, size=40_000, random_state=rng) - binom.rvs(n, control, size=40_000, random_state=rng)
+    ) / n
+    assert np.mean(gap / spread > 1.959964) == pytest.approx(0.8, abs=0.02)
+    assert n == pytest.approx(
+        samplesize_proportions_2indep_onetail(treated - control, control, 0.8, alpha=0.05), rel=0.1
+    )
+
+
+def test_equal_rates_are_never_told_apart():
+    with pytest.raises(ValueError, match="different rates"):
+        trials_per_arm(0.5, 0.5)

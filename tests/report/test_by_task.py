@@ -1,0 +1,46 @@
+import json
+
+import pytest
+
+
+@pytest.fixture
+def table(toy, report):
+    artifact, _ = report(toy)
+    return json.loads((artifact / "table.json").read_text())
+
+
+def test_every_claim_has_a_row_per_task_with_its_own_difference(table):
+    rows = {(row["claim"], row["task"]): row for row in table["task_differences"]}
+    claims = {each["claim"] for each in table["judgement"]["verdicts"]}
+    names = [task["name"] for task in table["tasks"]]
+    assert set(rows) == {(claim, name) for claim in claims for name in names}
+    gain = next(
+        row for row in rows.values() if (row["treated"], row["control"], row["task"]) == ("E2", "E2-random", names[0])
+    )
+    assert gain["estimate"] == pytest.approx(0.5)  # 1111 against 1001
+    assert gain["low"] <= gain["estimate"] <= gain["high"]
+
+
+def test_estimates_are_shrunk_towards_each_other_never_past(table):
+    for claim in {row["claim"] for row in table["task_differences"]}:
+        rows = [row for row in table["task_differences"] if row["claim"] == claim]
+        low, high = min(row["estimate"] for row in rows), max(row["estimate"] for row in rows)
+        assert all(low - 1e-6 <= row["shrunk"] <= high + 1e-6 for row in rows)
+
+
+def test_discordant_units_are_named_under_the_column_that_succeeded(table):
+    rows = {(row["claim"], row["only"]): row for row in table["discordant"]}
+    content = next(claim for claim, _ in rows if "random" in claim)
+    assert rows[content, "E2"]["units"] == 3  # states 11 and 12 of task 0, state 11 of task 1
+    assert rows[content, "E2-random"]["units"] == 0
+    assert rows[content, "E2"]["named"][0].startswith("seed 0, libero_spatial task 0, init state 11, repeat 0")
+
+
+def test_the_page_shows_tasks_scenes_and_seeds(toy, report):
+    toy.seeds = (0, 1)
+    artifact, _ = report(toy)
+    page = (artifact / "report.html").read_text()
+    for heading in ("Task by task", "Training seeds", "Scene by scene"):
+        assert f">{heading}</h2>" in page
+    assert page.count("<svg") == page.count('role="img"')
+    assert "E2 and E0 on the same units: both succeed" in page

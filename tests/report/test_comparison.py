@@ -1,0 +1,101 @@
+import json
+
+import numpy as np
+import pytest
+from support.record_files import write_records
+
+from world_modality.cli.compare import compare_sets
+from world_modality.errors import UserError
+from world_modality.evidence.outcomes import outcomes_of
+from world_modality.evidence.signflip import sign_flip
+from world_modality.report.comparison import as_data, compare
+from world_modality.report.comparison_text import render_comparison
+from world_modality.report.record_sets import read_set
+
+BETTER = {0: "1111111111", 1: "1111111101"}
+WORSE = {0: "1100000000", 1: "1010000000"}
+
+
+def compared(tmp_path, one, two, two_values=None, **values):
+    first = write_records(tmp_path / "one.jsonl", one, **{"checkpoint": "one", **values})
+    second = write_records(tmp_path / "two.jsonl", two, **{"checkpoint": "two", **values, **(two_values or {})})
+    return compare(read_set(first), read_set(second), margin=0.05)
+
+
+def test_units_are_paired_and_the_sign_test_decides(tmp_path):
+    found = compared(tmp_path, BETTER, WORSE)
+    here, anew = found.verdicts
+    gaps = np.array([int(a) - int(b) for task in (0, 1) for a, b in zip(BETTER[task], WORSE[task], strict=True)])
+    expected = sign_flip(gaps, np.ones_like(gaps), np.random.default_rng(0))
+    assert here.effect.p_greater == pytest.approx(expected.p_greater)
+    assert here.effect.estimate == pytest.approx(gaps.mean())
+    assert here.word == "helps"
+    assert (anew.word, anew.effect.scope) == ("cannot tell", "recipe")  # one run of each says nothing about another
+    assert found.unpaired is None
+
+
+def test_exchanging_the_sets_exchanges_the_verdict(tmp_path):
+    first, second = (read_set(write_records(tmp_path / f"{n}.jsonl", o)) for n, o in (("a", BETTER), ("b", WORSE)))
+    there, back = (compare(*pair, margin=0.05).verdicts[0] for pair in ((first, second), (second, first)))
+    assert (there.word, back.word) == ("helps", "hurts")
+    assert there.effect.estimate == -back.effect.estimate
+    assert there.effect.interval.low == pytest.approx(-back.effect.interval.high, abs=0.02)
+
+
+def test_other_scenes_are_not_paired(tmp_path):
+    found = compared(tmp_path, BETTER, WORSE, {"init_state_digest": "other"})
+    assert found.verdicts == ()
+    assert found.unpaired.units == (20, 20)
+    assert found.unpaired.interval.estimate == pytest.approx(19 / 20 - 4 / 20)
+    assert any("different scenes" in each for each in found.warnings)
+    assert "not paired" in render_comparison(found)
+
+
+def test_what_a_record_does_not_say_is_no_other_scene(tmp_path):
+    found = compared(tmp_path, BETTER, WORSE, {"init_state_digest": "", "assets_digest": "", "environment_seed": None})
+    assert found.unpaired is None
+
+
+def test_only_common_units_count_and_the_rest_is_told(tmp_path):
+    found = compared(tmp_path, {0: "1111"}, {0: "00"})
+    assert len(found.columns[0]) == len(found.columns[1]) == 2
+    assert "2 of one's 4 units have no counterpart and are left out" in found.warnings
+
+
+def test_other_software_and_devices_are_told(tmp_path):
+    found = compared(tmp_path, BETTER, WORSE, {"versions": {"torch": "2.12.0"}, "device": "cuda"})
+    assert "device differ: cpu against cuda" in found.warnings
+    assert "software versions differ: torch 2.11.0 against torch 2.12.0" in found.warnings
+
+
+def test_sets_without_a_common_task_are_refused(tmp_path):
+    with pytest.raises(UserError, match="one and two share no task"):
+        compared(tmp_path, {0: "1"}, {1: "1"})
+
+
+def test_the_command_prints_rates_and_writes_json(tmp_path):
+    one = write_records(tmp_path / "E2.jsonl", BETTER)
+    two = write_records(tmp_path / "E0.jsonl", WORSE)
+    text = compare_sets(one, two, 0.05, tmp_path / "out.json")
+    assert "E2 - E0 = +75.0 points" in text
+    assert "19/20 [76-99]" in text
+    data = json.loads((tmp_path / "out.json").read_text())
+    assert data["verdicts"][0]["word"] == "helps"
+    overall = [rate for rate in data["rates"] if rate["task"] is None]
+    assert [(rate["set"], rate["successes"]) for rate in overall] == [("E2", 19), ("E0", 4)]
+
+
+def test_a_set_is_not_compared_with_itself(tmp_path):
+    one = write_records(tmp_path / "a.jsonl", BETTER)
+    with pytest.raises(UserError, match="the same records"):
+        compare_sets(one, tmp_path / "." / "a.jsonl", 0.05, None)
+
+
+def test_data_agree_with_the_outcomes(tmp_path):
+    found = compared(tmp_path, BETTER, WORSE)
+    data = as_data(found)
+    rebuilt = outcomes_of(
+        [0] * 20, [0] * 10 + [1] * 10, list(range(10)) * 2, [0] * 20, [d == "1" for d in "".join(BETTER.values())]
+    )
+    assert rebuilt.rate == next(r["estimate"] for r in data["rates"] if r["set"] == "one" and r["task"] is None)
+    assert len(data["tasks"]) == 2

@@ -1,0 +1,45 @@
+import json
+import re
+
+import pytest
+
+from world_modality.report.latex import escape, to_latex
+
+
+@pytest.fixture
+def table(toy, report):
+    artifact, _ = report(toy)
+    return json.loads((artifact / "table.json").read_text())
+
+
+def test_every_rate_and_every_decided_claim_has_a_row(table):
+    text = to_latex(table)
+    rows = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert len(rows) == 2 + len(table["tasks"]) + 1 + sum(each["primary"] for each in table["judgement"]["verdicts"])
+    assert r"4/4 [51-100]" in text
+    assert r"\toprule" in text
+
+
+def test_rows_have_as_many_cells_as_the_tabular_has_columns(table):
+    for body in re.findall(r"\\begin{tabular}(.*?)\\end{tabular}", to_latex(table), re.S):
+        columns = re.match(r"{@{}(l+)@{}}", body)[1]
+        for line in body.splitlines():
+            if line.endswith(r"\\"):
+                assert len(re.split(r"(?<!\\)&", line)) == len(columns)
+
+
+def test_braces_and_environments_are_balanced(table):
+    text = re.sub(r"\\[{}]", "", to_latex(table))
+    assert text.count("{") == text.count("}")
+    assert text.count(r"\begin") == text.count(r"\end") == 4
+
+
+def test_the_caption_says_that_assets_were_embedded(table):
+    caption = re.search(r"\\caption{(.*)}", to_latex(table))[1]
+    assert "embedded assets" in caption
+
+
+def test_signs_that_latex_would_eat_are_escaped():
+    assert escape(r"50% of a_b & c\d {x} ~ ^ # $") == (
+        r"50\% of a\_b \& c\textbackslash{}d \{x\} \textasciitilde{} \textasciicircum{} \# \$"
+    )

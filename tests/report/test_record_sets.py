@@ -1,0 +1,58 @@
+import json
+
+import pytest
+from support.record_files import write_records
+
+from world_modality.errors import UserError
+from world_modality.report.record_sets import read_set
+from world_modality.report.results import Trial
+
+
+def test_a_studys_column_is_read_through_its_links_with_the_seeds_of_its_folders(tmp_path):
+    for seed in (3, 1):
+        sealed = write_records(tmp_path / f"sealed{seed}" / "records.jsonl", {0: "10"}, checkpoint=f"c{seed}")
+        link = tmp_path / "by-name" / "E2" / f"seed{seed}" / "task0"
+        link.parent.mkdir(parents=True)
+        link.symlink_to(sealed.parent)
+    found = read_set(tmp_path / "by-name" / "E2")
+    assert found.name == "E2"
+    assert found.seeds == (1, 3)
+    assert found.checkpoints == {"c1", "c3"}
+    assert found.records[Trial(3, "libero_spatial", 0, 0, 0)].success
+
+
+def test_one_seeds_folder_has_that_seed(tmp_path):
+    write_records(tmp_path / "E2" / "seed7" / "records.jsonl", {0: "1"})
+    assert read_set(tmp_path / "E2" / "seed7").seeds == (7,)
+
+
+def test_checkpoints_stand_for_seeds_where_no_folder_names_one(tmp_path):
+    write_records(tmp_path / "runs" / "a.jsonl", {0: "1"}, checkpoint="first")
+    write_records(tmp_path / "runs" / "b.jsonl", {0: "0"}, checkpoint="second")
+    found = read_set(tmp_path / "runs")
+    assert [(trial.seed, record.checkpoint) for trial, record in found.records.items()] == [(0, "first"), (1, "second")]
+
+
+def test_two_records_of_a_unit_are_refused_with_the_file(tmp_path):
+    write_records(tmp_path / "runs" / "a.jsonl", {0: "1"}, memory="pred")
+    write_records(tmp_path / "runs" / "b.jsonl", {0: "0"}, memory="zero")
+    with pytest.raises(UserError, match=r"two records of seed 0, libero_spatial task 0.*b\.jsonl.*one memory mode"):
+        read_set(tmp_path / "runs")
+
+
+def test_eval_info_of_lerobot_is_a_set(tmp_path):
+    metrics = {"successes": [True, False, True]}
+    info = {"per_task": [{"task_group": "libero_spatial", "task_id": 2, "metrics": metrics}]}
+    (tmp_path / "eval_info.json").write_text(json.dumps(info))
+    found = read_set(tmp_path / "eval_info.json")
+    assert [record.success for record in found.records.values()] == [True, False, True]
+    assert read_set(tmp_path).records.keys() == found.records.keys()
+
+
+@pytest.mark.parametrize(("make", "told"), [(None, "there is no"), ("mkdir", "holds no records")])
+def test_a_path_without_records_is_one_sentence(tmp_path, make, told):
+    path = tmp_path / "nothing"
+    if make:
+        path.mkdir()
+    with pytest.raises(UserError, match=told):
+        read_set(path)

@@ -1,0 +1,115 @@
+"""Claims follow from the columns' memory modes, and the plan from the study alone."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.small_study import FIXED_SOURCES, SMALL_STUDY, edited, graph_of
+
+from world_modality.evidence.plan import BETTER, CONTENT, changes, standard_claims
+from world_modality.report.claims import ANY_BETTER, claims_of
+from world_modality.report.plan_of import plan_of
+from world_modality.study.graph import build_graph
+from world_modality.study.load import load_study
+from world_modality.study.specs import ReportColumn
+
+STUDIES = Path(__file__).parents[2] / "workflow" / "studies"
+
+
+def plan_for(folder, text=SMALL_STUDY):
+    return plan_of(graph_of(folder, text).report.spec)
+
+
+def of(name):
+    return plan_of(build_graph(load_study(STUDIES / f"{name}.yaml").study, FIXED_SOURCES).report.spec)
+
+
+def names(claims):
+    return [claim.name for claim in claims]
+
+
+def column(name, trained, rolled=None, arm=None):
+    return ReportColumn(name=name, arm=arm or name, trained=trained, rolled=rolled or trained)
+
+
+def test_the_matrix_makes_the_standard_claims_whatever_its_arms_are_called(tmp_path):
+    plan = plan_for(tmp_path)
+    assert plan.claims == standard_claims()
+    assert (plan.seeds, plan.tasks, plan.init_states, plan.repeats) == ((0, 1), (0, 1), (30, 31, 32, 33), 1)
+    other = edited(("E0: {", "plain: {"), ("E1: {", "idle: {"), ("E2: {", "memory: {"))
+    claims = plan_for(tmp_path, other).claims
+    assert names(claims) == ["pred > zero", "pred > random", "memory > plain", "idle = plain"]
+    renamed = {"plain": "E0", "idle": "E1", "memory": "E2", "memory-zero": "E2-zero", "memory-random": "E2-random"}
+    assert [(renamed[claim.treated], renamed[claim.control], claim.part) for claim in claims] == [
+        (claim.treated, claim.control, claim.part) for claim in standard_claims()
+    ]
+
+
+def test_settings_reach_the_plan_and_its_cost_does_not(tmp_path):
+    plan = plan_for(tmp_path)
+    settings = "evidence: {margin: 0.02, alpha: 0.01, looks: [1, 2], noise: {rate: 0.5}}\n"
+    other = plan_for(tmp_path, SMALL_STUDY + settings)
+    assert {claim.margin for claim in other.claims} == {0.02}
+    assert (other.levels.alpha, other.looks, other.assumptions.disagree_runs) == (0.01, (1, 2), 0.5)
+    assert {name for name, *_ in changes(plan, other)} == {"claims", "looks", "levels", "assumptions"}
+    assert plan_for(tmp_path, SMALL_STUDY + "evidence: {hours: {training: 3.0}}\n") == plan
+
+
+def test_what_is_trained_is_part_of_the_plan(tmp_path):
+    plan = plan_for(tmp_path)
+    longer = plan_for(tmp_path, edited(("steps: 10\n", "steps: 20\n")))
+    assert [name for name, *_ in changes(plan, longer)] == ["design"]
+
+
+def test_further_arms_are_families_that_share_an_alpha():
+    plan = of("camera_ablations")
+    assert [names(family) for family in plan.sequences] == [
+        [f"{arm} > {arm}-zero", f"{arm} > {arm}-random", f"{arm} > E0"] for arm in ("agentview", "wrist", "both")
+    ]
+    assert [(claim.part, claim.share) for claim in plan.sequences[0]] == [(CONTENT, 1), (CONTENT, 1), (BETTER, 1)]
+    assert {(claim.part, claim.share) for family in plan.sequences[1:] for claim in family} == {("", 0.5)}
+    assert len(of("fusion_ablations").sequences) == 5
+
+
+def test_other_ablations_follow_the_rule_and_leave_it_alone():
+    plan = of("memory_controls")
+    rule = plan.sequences[0]
+    assert [claim.control for claim in rule] == [
+        *("pred-zero", "pred-random", "none"),
+        *("pred-persistence", "pred-stale", "pred-shuffle", "pred-time_shuffle"),
+    ]
+    assert [bool(claim.part) for claim in rule] == [True] * 3 + [False] * 4
+    assert "pred > zero" not in names(plan.claims), "which would read as a comparison of the arms pred and zero"
+    assert sum(claim.kind == "equal" for claim in plan.claims) == 1
+    assert len(plan.sequences) == 11
+
+
+def test_without_prediction_any_memory_carries_the_rule():
+    columns = [column("a", "disabled"), column("b", "zero"), column("c", "persistence")]
+    assert next((claim.name, claim.part) for claim in claims_of(columns, 0.05)) == ("c > a", ANY_BETTER)
+    trained = [*columns, column("d", "oracle", "pred"), column("e", "pred")]
+    first, *_, last = claims_of(trained, 0.05)
+    assert first.name == "e > a"
+    assert last.treated_words == "with predicted memory after training with the true future as memory (d)"
+
+
+def test_a_study_of_one_arm_has_no_plan():
+    assert of("embedded_base") is None
+
+
+def test_tasks_of_several_suites_keep_apart(tmp_path):
+    spec = graph_of(tmp_path).report.spec
+    both = spec.model_copy(
+        update={
+            "suites": ("libero_spatial", "libero_10"),
+            "cells": (*spec.cells, *(cell.model_copy(update={"suite": "libero_10"}) for cell in spec.cells)),
+        }
+    )
+    assert plan_of(both).tasks == (0, 1, 100, 101)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.5])
+def test_a_share_of_alpha_is_a_share(tmp_path, share):
+    plan = plan_for(tmp_path)
+    with pytest.raises(ValueError, match="share of alpha"):
+        replace(plan, claims=(replace(plan.claims[0], share=share),))

@@ -1,0 +1,123 @@
+"""A study renders at any moment: what is missing is marked, and the verdict withheld for it."""
+
+import json
+import shutil
+
+import pytest
+from support.recorded_study import write_results
+from support.small_study import SMALL_STUDY, edited, graph_of
+
+from world_modality.errors import UserError
+from world_modality.evidence.gates import ARMS, UNITS
+from world_modality.report.build import build_report
+from world_modality.report.console import render_table
+from world_modality.report.so_far import collect
+from world_modality.store.layout import stage_folder
+
+
+def report(root, graph):
+    material = collect(root, graph)
+    return (material, *build_report(root, material))
+
+
+def gate(table, name):
+    return next(each for each in table["gates"] if each["name"] == name)
+
+
+def halfway(label):
+    """Seed 1's E2-random has one unit on task 0 and was not begun on task 1; seed 1's E2-zero has two of task 1."""
+    return {"rollout E2-random/1 task 0": 1, "rollout E2-random/1 task 1": 0, "rollout E2-zero/1 task 1": 2}.get(label)
+
+
+def test_a_complete_study_has_nothing_missing(tmp_path):
+    graph = graph_of(tmp_path, SMALL_STUDY)
+    write_results(tmp_path / "results", graph)
+    material, table, pages = report(tmp_path / "results", graph)
+    assert table["complete"]
+    assert table["missing"] == []
+    assert table["judgement"]["withheld"] == ""
+    assert "Missing" not in pages["report.html"]
+    assert len(material.trainings) == 6
+
+
+def test_missing_cells_and_units_are_marked_and_the_verdict_withheld(tmp_path):
+    graph = graph_of(tmp_path, SMALL_STUDY)
+    root = tmp_path / "results"
+    write_results(root, graph, units=halfway)
+    before = sorted(path for path in root.rglob("*"))
+    _, table, pages = report(root, graph)
+    assert sorted(path for path in root.rglob("*")) == before, "looking changes nothing"
+    told = {(cell["column"], cell["seed"], cell["task"]): (cell["units"], cell["state"]) for cell in table["missing"]}
+    assert told == {
+        ("E2-zero", 1, 1): (2, "under way"),
+        ("E2-random", 1, 0): (1, "under way"),
+        ("E2-random", 1, 1): (0, "not started"),
+    }
+    assert not gate(table, UNITS)["passed"]
+    assert table["judgement"]["withheld"].startswith(UNITS)
+    assert table["headline"].startswith("libero_spatial (embedded assets): no verdict, because of every column holds")
+    assert {verdict["word"] for verdict in table["judgement"]["verdicts"]} == {"cannot tell"}
+    assert gate(table, ARMS)["passed"]
+    rates = {(rate["column"], rate["task"]): rate for rate in table["rates"]}
+    assert (rates["E2-random", 1]["units"], rates["E2-random", 1]["planned"]) == (4, 8)
+    for name in ("table.md", "report.html"):
+        assert "2 of 4" in pages[name]
+        assert "under way" in pages[name]
+        assert "not started" in pages[name]
+    assert "] of 8" in render_table(table)
+    summary = json.loads(pages["summary.json"])
+    assert summary["complete"] is False
+    assert summary["withheld"] == table["judgement"]["withheld"]
+
+
+def test_a_look_at_complete_seeds_is_judged_while_others_run(tmp_path):
+    seeds = edited(("seeds: [0, 1]", "seeds: [0, 1, 2, 3]"), text=SMALL_STUDY)
+    graph = graph_of(tmp_path, seeds + "evidence: {looks: [3, 4]}\n")
+    write_results(tmp_path / "results", graph, units=lambda label: 2 if "/3 " in label else None)
+    _, table, _ = report(tmp_path / "results", graph)
+    assert not table["complete"]
+    assert table["judgement"]["withheld"] == ""
+    assert table["judgement"]["seeds"] == 3
+    assert {verdict["seeds"] for verdict in table["judgement"]["verdicts"]} == {3}
+
+
+def test_nothing_at_all_renders_too(tmp_path):
+    graph = graph_of(tmp_path, SMALL_STUDY)
+    _, table, pages = report(tmp_path / "results", graph)
+    assert table["episodes"] == 0
+    assert len(table["missing"]) == 20
+    assert "missing of 8" in render_table(table)
+    assert table["judgement"]["verdicts"] == []
+    assert "missing of 8" in pages["report.html"]
+
+
+def test_a_lost_training_takes_its_seed_out_of_the_comparison_of_arms(tmp_path):
+    graph = graph_of(tmp_path, SMALL_STUDY)
+    root = tmp_path / "results"
+    write_results(root, graph, units=lambda label: 0 if "E2" in label and "/1 " in label else None)
+    lost = next(request for request in graph.of("train") if request.label == "train E2/1")
+    shutil.rmtree(stage_folder(root, "train", lost.key).path)
+    _, table, _ = report(root, graph)
+    assert gate(table, ARMS)["detail"].endswith("seed 0 in every arm")
+
+
+def test_unequal_arms_withhold_the_verdict_and_are_named(tmp_path):
+    graph = graph_of(tmp_path, SMALL_STUDY)
+    root = tmp_path / "results"
+    write_results(root, graph)
+    odd = next(request for request in graph.of("train") if request.label == "train E2/1")
+    file = stage_folder(root, "train", odd.key).artifact / "arm.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "steps": 7}))
+    _, table, pages = report(root, graph)
+    assert "steps is '(absent)' against 7" in table["judgement"]["withheld"]
+    assert "against 7; remove the wrong one" in pages["report.html"]
+
+
+def test_a_damaged_record_is_named(tmp_path):
+    graph = graph_of(tmp_path, SMALL_STUDY)
+    root = tmp_path / "results"
+    write_results(root, graph, units=halfway)
+    file = next(root.glob("rollout/*/work/records/*.jsonl"))
+    file.write_text("{}\n")
+    with pytest.raises(UserError, match=r"records-a\.jsonl:1 is not a rollout record"):
+        collect(root, graph)

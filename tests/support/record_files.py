@@ -1,0 +1,54 @@
+"""Record files of single arms, written as an evaluation or a study leaves them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from support.toy_results import LANGUAGES
+
+from world_modality.rollout.records import Record, to_line
+from world_modality.rollout.units import Unit, environment_seed, flow_seed
+
+
+def record_of(task: int, state: int, success: bool, **values) -> Record:
+    """One record on libero_spatial; any field may be given another value."""
+    unit = Unit(task, state, values.get("repeat", 0))
+    plain = {
+        "suite": "libero_spatial",
+        "assets": "embedded",
+        "assets_digest": "a" * 16,
+        "task": task,
+        "language": LANGUAGES[task % 2],
+        "init_state": state,
+        "init_state_digest": f"{state:016x}",
+        "repeat": unit.repeat,
+        "environment_seed": environment_seed("libero_spatial", unit),
+        "flow_seed": flow_seed("libero_spatial", unit, 0),
+        "checkpoint": "one",
+        "trained_memory": "disabled",
+        "memory": "disabled",
+        "success": success,
+        "steps": 100,
+        "episode_return": float(success),
+        "replans": 10,
+        "course_digest": "d" * 16,
+        "attempts": 1,
+        "note": "",
+        "device": "cpu",
+        "versions": {"torch": "2.11.0"},
+        "wall_s": 1.0,
+    }
+    return Record(**{**plain, **values})
+
+
+def write_records(path: Path, outcomes: Mapping[int, str], **values) -> Path:
+    """A file of records: per task one digit per initial state from 0 on, 1 for a success. Gives the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [
+        to_line(record_of(task, state, digit == "1", **values))
+        for task, digits in outcomes.items()
+        for state, digit in enumerate(digits)
+    ]
+    path.write_text("".join(lines))
+    return path

@@ -1,0 +1,87 @@
+"""A study's results tree with made-up outcomes under its real keys: sealed, half recorded, or not begun."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from support.toy_records import record
+
+from world_modality.report.plan_of import plan_of
+from world_modality.report.seals import seal_plan
+from world_modality.rollout.records import to_line
+from world_modality.rollout.units import units_of
+from world_modality.store.layout import StageFolder, stage_folder
+from world_modality.store.request import StageRequest
+from world_modality.store.seal import seal
+from world_modality.study.graph import Graph
+
+Success = Callable[[str, int, int, int], bool]
+"""Column, seed, task, initial state -> outcome."""
+
+
+def later_columns_win(column: str, seed: int, task: int, state: int) -> bool:
+    """Deterministic outcomes in which E0 and E1 agree."""
+    strength = {"E0": 2, "E1": 2, "E2": 3, "E2-zero": 2, "E2-random": 1}[column]
+    return (state * 7 + task * 3 + seed * 5) % 4 < strength
+
+
+def write_results(
+    root: Path, graph: Graph, *, success: Success = later_columns_win, units: Callable[[str], int | None] | None = None
+) -> None:
+    """Seal the plan, then every stage before the report.
+
+    ``units`` says of a rollout's label how many of its units are there: None for a sealed stage, 0 for one that was
+    never started.
+    """
+    seal_plan(root, plan_of(graph.report.spec))
+    cells = {cell.rollout: cell for cell in graph.report.spec.cells}
+    for request in graph.stages.values():
+        folder = stage_folder(root, request.stage, request.key)
+        if request.stage == "rollout":
+            cell = cells[request.key]
+            count = units(request.label) if units else None
+            _write_rollout(folder, request, lambda state, c=cell: success(c.column, c.seed, c.task, state), count)
+        elif request.stage != "report":
+            _write(folder, request)
+
+
+def _write(folder: StageFolder, request: StageRequest) -> None:
+    folder.artifact.mkdir(parents=True)
+    (folder.artifact / "result.json").write_text("{}")
+    if request.stage == "train":
+        mode = request.spec.memory
+        arm = {"seed": request.spec.seed, "policy": {"world_memory_mode_train": mode}}
+        (folder.artifact / "arm.json").write_text(json.dumps(arm))
+    seal(folder, request, {}, 3600.0, 1)
+
+
+def _write_rollout(
+    folder: StageFolder, request: StageRequest, success: Callable[[int], bool], count: int | None
+) -> None:
+    if count == 0:
+        return
+    training = next(each.key for each in request.inputs if each.role == "checkpoint")
+    lines = [
+        to_line(
+            record(
+                unit.init_state,
+                success(unit.init_state),
+                task=unit.task,
+                checkpoint=training,
+                language=f"do {unit.task}",
+            )
+        )
+        for unit in units_of(request.spec)
+    ]
+    folder.path.mkdir(parents=True)
+    folder.attempts.write_text("2100-01-01T00:00:00+00:00\n")
+    if count is None:
+        folder.artifact.mkdir()
+        (folder.artifact / "records.jsonl").write_text("".join(lines))
+        seal(folder, request, {}, 10.0 * len(lines), 1)
+        return
+    work = folder.work / "records"
+    work.mkdir(parents=True)
+    (work / "records-a.jsonl").write_text("".join(lines[:count]) + lines[count][:40])  # its writer was killed

@@ -1,0 +1,88 @@
+"""`wm plan`: what a study registers, what it can find, and what would be enough."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable
+from pathlib import Path
+
+from world_modality.cli.explain import unresolved_lines
+from world_modality.cli.planning import plan_study
+from world_modality.errors import UserError
+from world_modality.evidence.plan import Plan
+from world_modality.evidence.planning import Costs
+from world_modality.report.judged import columns_of
+from world_modality.report.outlook import Priced, outlook, outlook_lines
+from world_modality.report.plan_of import plan_of
+from world_modality.report.seals import read_seals
+from world_modality.report.so_far import collect
+from world_modality.rollout.units import units_of
+from world_modality.store.files import write_atomically, write_json
+from world_modality.store.index import sealed_record
+from world_modality.store.layout import names_folder, stage_folder
+from world_modality.study.graph import Graph
+from world_modality.study.load import load_study
+from world_modality.study.specs import RolloutSpec
+from world_modality.study.study import Study
+
+ASSUMED_TRAINING, ASSUMED_ROLLOUT = 1.0, 20 / 3600
+"""Hours, where neither the study nor the results tree knows better: said so wherever they are used."""
+
+
+def plan_lines(study_file: Path, root: Path) -> list[str]:
+    """The plan for a terminal; also writes plan.json and plan.md below ``results/by-name/<study>/plan``. Seals nothing.
+
+    UserError when the study is not valid, or compares nothing.
+    """
+    planned = plan_study(study_file, root, lenient=True)
+    study, graph = load_study(study_file).study, planned.graph
+    material = collect(root, graph)
+    plan = plan_of(material.spec)
+    if plan is None:
+        raise UserError(
+            f"{study_file}: arms: one arm makes no comparison, so there is nothing to plan; add a second arm"
+        )
+    columns = columns_of(material.spec, material.results)
+    data = outlook(plan, columns, _priced(study, root, graph), len(study.rollouts.init_states))
+    seal = next((each for each in read_seals(root, plan.study) if each.digest == plan.digest), None)
+    sealed = f"sealed {seal.sealed_at}" if seal else "not sealed yet, the run seals it before its first rollout"
+    lines = outlook_lines(data, sealed)
+    folder = names_folder(root, plan.study) / "plan"
+    write_json(folder / "plan.json", {**data, "sealed_at": seal.sealed_at if seal else None})
+    write_atomically(folder / "plan.md", _markdown(plan, lines).encode())
+    return [*unresolved_lines(planned), *lines, "", f"written      {folder}/plan.md, plan.json"]
+
+
+def _markdown(plan: Plan, lines: Iterable[str]) -> str:
+    return f"# Plan of {plan.study}\n\n```\n" + "\n".join(lines) + "\n```\n"
+
+
+def _priced(study: Study, root: Path, graph: Graph) -> Priced:
+    """Hours as the study says, or else as the results tree knows, or else as assumed."""
+    hours, arms = study.evidence.hours, len(study.arms)
+    columns = arms + sum(len(arm.ablations) for arm in study.arms.values())
+    training, training_source = _hours(hours.training, _seconds_per_training(root, graph), ASSUMED_TRAINING)
+    rollout, rollout_source = _hours(hours.rollout, _seconds_per_unit(root, graph), ASSUMED_ROLLOUT)
+    return Priced(Costs(training, rollout, arms, columns), training_source, rollout_source)
+
+
+def _hours(stated: float | None, measured: list[float], assumed: float) -> tuple[float, str]:
+    if stated is not None:
+        return stated, "as the study says"
+    if measured:
+        return statistics.median(measured) / 3600, f"median of {len(measured)} sealed here"
+    return assumed, "assumed; say it in evidence.hours"
+
+
+def _seconds_per_training(root: Path, graph: Graph) -> list[float]:
+    records = (sealed_record(stage_folder(root, "train", request.key)) for request in graph.of("train"))
+    return [record.wall_seconds for record in records if record]
+
+
+def _seconds_per_unit(root: Path, graph: Graph) -> list[float]:
+    found = []
+    for request in graph.of("rollout"):
+        record = sealed_record(stage_folder(root, "rollout", request.key))
+        if record and isinstance(request.spec, RolloutSpec):
+            found.append(record.wall_seconds / len(units_of(request.spec)))
+    return found

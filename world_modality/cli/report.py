@@ -1,0 +1,28 @@
+"""`wm report`: the report of a study as it is now, in a folder of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from world_modality.cli.explain import unresolved_lines
+from world_modality.cli.planning import plan_study
+from world_modality.report.build import build_report, write_report
+from world_modality.report.console import render_table
+from world_modality.report.so_far import collect
+from world_modality.store.layout import names_folder
+
+
+def report_so_far(study: Path, root: Path, output: Path | None) -> list[str]:
+    """Write the report of whatever is there, sealed or not; the table as lines for a terminal. Runs nothing.
+
+    UserError when the study is not valid, or a file of records is damaged.
+    """
+    planned = plan_study(study, root, lenient=True)
+    folder = output or names_folder(root, planned.graph.study) / "so-far"
+    material = collect(root, planned.graph)
+    table, pages = build_report(root, material)
+    write_report(folder, pages, material.results)
+    lacking = sum(cell["planned"] - cell["units"] for cell in material.missing)
+    gap = [f"missing      {lacking} units in {len(material.missing)} cells"] if lacking else []
+    lines = render_table(table).splitlines()
+    return [*unresolved_lines(planned), *lines, "", *gap, f"report       {folder / 'report.html'}   (opens offline)"]

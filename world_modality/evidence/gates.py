@@ -1,0 +1,97 @@
+"""Conditions without which there is no verdict, whatever the numbers say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from world_modality.evidence.outcomes import Outcomes
+from world_modality.evidence.plan import Plan
+
+PROMPTS = "prompts are not empty"
+VERSIONS = "one set of software versions"
+SCENES = "equal digests of the initial states"
+ARMS = "arms differ only in what they declare"
+SEALED = "the plan was sealed before the first rollout"
+GIVEN = (PROMPTS, VERSIONS, SCENES, ARMS, SEALED)
+"""Gates that only the records and the study know; whoever asks for a verdict answers each."""
+UNITS = "every column holds the planned units"
+ALIVE = "the baseline succeeds at least once"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One condition: ``passed`` is None where it does not apply."""
+
+    name: str
+    passed: bool | None
+    detail: str
+
+
+def all_gates(plan: Plan, columns: Mapping[str, Outcomes], given: Sequence[Gate]) -> tuple[Gate, ...]:
+    """The given gates in their order, one that fails for each that was not answered, and those that outcomes decide."""
+    answers = {gate.name: gate for gate in given}
+    if len(answers) < len(given):
+        raise ValueError("a gate is answered twice")
+    asked = tuple(answers.pop(name, Gate(name, False, "not checked")) for name in GIVEN)
+    return (*asked, *answers.values(), _planned_units(plan, columns), _alive(plan, columns))
+
+
+def withheld(gates: Sequence[Gate]) -> str:
+    """Why there is no verdict, as one clause; empty when every gate passed."""
+    return "; ".join(f"{gate.name}: {gate.detail}" for gate in gates if gate.passed is False)
+
+
+def _planned_units(plan: Plan, columns: Mapping[str, Outcomes]) -> Gate:
+    """Every column named by a claim holds the whole grid of the plan, for the seeds of the look that is due."""
+    wanted = sorted({name for claim in plan.claims for name in (claim.treated, claim.control)})
+    if missing := [name for name in wanted if name not in columns]:
+        return Gate(UNITS, False, f"no outcomes of {', '.join(missing)}")
+    seeds = plan.seeds[: due(plan, columns)]
+    if not seeds:
+        which = "the first look" if plan.looks else "the verdict"
+        told = f"{which} needs {plan.sizes[0]} complete seeds in every column, and {complete_seeds(plan, columns)} are"
+        return Gate(UNITS, False, told)
+    return Gate(UNITS, True, f"{len(seeds) * plan.units_per_seed} in each of {len(wanted)} columns")
+
+
+def due(plan: Plan, columns: Mapping[str, Outcomes]) -> int:
+    """The number of seeds of the latest look whose seeds are complete in every column; 0 when none is."""
+    complete = complete_seeds(plan, columns)
+    return max((size for size in plan.sizes if size <= complete), default=0)
+
+
+def complete_seeds(plan: Plan, columns: Mapping[str, Outcomes]) -> int:
+    """How many of the plan's first seeds hold every planned unit in every column that a claim names."""
+    names = {name for claim in plan.claims for name in (claim.treated, claim.control)}
+    complete = 0
+    counts = [_complete_units(plan, columns[name]) for name in names if name in columns]
+    for seed in plan.seeds:
+        if any(count.get(seed, 0) < plan.units_per_seed for count in counts):
+            break
+        complete += 1
+    return complete
+
+
+def _complete_units(plan: Plan, outcomes: Outcomes) -> dict[int, int]:
+    """Seed -> how many of the planned units it holds; units come once, so a full count is the whole grid."""
+    planned = planned_units(plan, outcomes)
+    return {seed: int((planned.seed == seed).sum()) for seed in planned.seeds}
+
+
+def planned_units(plan: Plan, outcomes: Outcomes) -> Outcomes:
+    """The units that the plan names."""
+    within = (outcomes.repeat >= 0) & (outcomes.repeat < plan.repeats)
+    for name, values in (("seed", plan.seeds), ("task", plan.tasks), ("init_state", plan.init_states)):
+        within = within & np.isin(getattr(outcomes, name), values)
+    return outcomes if within.all() else outcomes.where(within)
+
+
+def _alive(plan: Plan, columns: Mapping[str, Outcomes]) -> Gate:
+    if plan.baseline not in columns:
+        return Gate(ALIVE, False, f"no outcomes of {plan.baseline}")
+    outcomes = columns[plan.baseline]
+    wins = int(outcomes.success.sum())
+    return Gate(ALIVE, wins > 0, f"{wins} of {len(outcomes)} units of {plan.baseline} succeed")

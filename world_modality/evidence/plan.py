@@ -1,0 +1,147 @@
+"""What will be claimed, in which order and how it will be decided: written and sealed before the first rollout."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from itertools import pairwise
+from typing import Any, Literal
+
+from world_modality.evidence.effect import Levels, Scope
+from world_modality.evidence.keyed import canonical_json, digest_of
+from world_modality.evidence.spending import Spending
+
+Kind = Literal["better", "equal"]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One statement about two columns of the study's table."""
+
+    name: str  # e.g. "pred > zero"
+    part: str  # of the decision rule that it belongs to; "" for a claim beside it
+    treated: str  # column, e.g. "E2"
+    control: str
+    treated_words: str  # completes "success ...", e.g. "with predicted memory"
+    control_words: str
+    kind: Kind  # better: treated > control; equal: they differ by less than the margin
+    scope: Scope  # in which the claim is decided
+    same_checkpoints: bool  # whether the two columns are rollouts of the same checkpoints
+    margin: float  # smallest difference that would matter, as a fraction
+    family: str = ""  # claims of a family are tested one after the other; "" is the decision rule's
+    share: float = 1.0  # of alpha, at which the claim is tested
+
+
+@dataclass(frozen=True, slots=True)
+class Assumptions:
+    """What is believed about the noise before it is measured. Fractions; the defaults are published or cautious."""
+
+    rate: float = 0.85  # success of the control arm
+    run_sd: float = 0.02  # of a suite's mean success from one training run to the next, published as about 2 points
+    task_sd: float = 0.05  # the same of one task's success, published as 3.3 to 6.7 points
+    disagree_runs: float = 0.255  # share of units on which two runs differ; 2 p (1-p) as if they were independent
+    disagree_memories: float = 0.255  # the same of two memories of one checkpoint
+    source: str = "prior"  # where the numbers come from, for the reader
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The pre-registered plan of one study. ValueError where it contradicts itself."""
+
+    study: str
+    label: str  # of the suite, e.g. "libero_spatial (embedded assets)"
+    claims: tuple[Claim, ...]  # those of kind "better" in the order of testing, family by family
+    seeds: tuple[int, ...]  # training seeds, in the order they are trained
+    tasks: tuple[int, ...]
+    init_states: tuple[int, ...]
+    repeats: int
+    baseline: str = "E0"  # column that must succeed at least once
+    looks: tuple[int, ...] = ()  # numbers of seeds at which the data are looked at; empty: once, with all
+    spending: Spending = "obrien_fleming"
+    effect: float = 0.05  # difference the study should be able to find
+    design: str = ""  # digest of everything that is trained and rolled out, by whoever knows it
+    levels: Levels = field(default_factory=Levels)
+    assumptions: Assumptions = field(default_factory=Assumptions)
+
+    def __post_init__(self) -> None:
+        names = [claim.name for claim in self.claims]
+        if not names or len(set(names)) < len(names):
+            raise ValueError(f"a plan needs claims with names of their own, got {names}")
+        for name in ("seeds", "tasks", "init_states"):
+            values = getattr(self, name)
+            if not values or len(set(values)) < len(values):
+                raise ValueError(f"{name} must be named, and each only once, got {values}")
+        ascending = all(one < two for one, two in pairwise((0, *self.looks)))
+        if self.looks and (self.looks[-1] != len(self.seeds) or not ascending):
+            raise ValueError(f"looks must ascend to all {len(self.seeds)} seeds, got {self.looks}")
+        if any(not 0 < claim.share <= 1 for claim in self.claims):
+            raise ValueError("a claim's share of alpha must lie between 0 and 1")
+        if self.repeats < 1 or self.effect <= 0 or any(claim.margin <= 0 for claim in self.claims):
+            raise ValueError("repeats, effect and margins must be positive")
+
+    @property
+    def units_per_seed(self) -> int:
+        """Units of one checkpoint in one column."""
+        return len(self.tasks) * len(self.init_states) * self.repeats
+
+    @property
+    def sequences(self) -> tuple[tuple[Claim, ...], ...]:
+        """Per family the claims of gain, each tested only after those before it in the family were confirmed."""
+        gains = [claim for claim in self.claims if claim.kind == "better"]
+        families = dict.fromkeys(claim.family for claim in gains)
+        return tuple(tuple(claim for claim in gains if claim.family == family) for family in families)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Numbers of seeds at each look; one entry when the data are looked at once."""
+        return self.looks or (len(self.seeds),)
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits that any change of the plan changes."""
+        return digest_of(asdict(self))
+
+    def to_json(self) -> str:
+        """Canonical JSON; ``from_json`` reads it back."""
+        return canonical_json(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Plan:
+        """The plan that ``to_json`` wrote. ValueError for anything else, unknown keys included."""
+        data = json.loads(text)
+        if not isinstance(data, dict):
+            raise ValueError("a plan is a JSON object")
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in data.items()
+        }
+        try:
+            values["claims"] = tuple(Claim(**claim) for claim in data["claims"])
+            values["levels"] = Levels(**data["levels"])
+            values["assumptions"] = Assumptions(**data["assumptions"])
+            return cls(**values)
+        except (TypeError, KeyError) as error:
+            raise ValueError(f"not a plan: {error}") from error
+
+
+def changes(before: Plan, after: Plan) -> tuple[tuple[str, Any, Any], ...]:
+    """The fields in which two plans differ, with both values."""
+    return tuple(
+        (each.name, getattr(before, each.name), getattr(after, each.name))
+        for each in fields(Plan)
+        if getattr(before, each.name) != getattr(after, each.name)
+    )
+
+
+HARMLESS, BETTER, CONTENT = "the machinery does no harm", "predicted memory helps", "its content is used"
+
+
+def standard_claims(margin: float = 0.05) -> tuple[Claim, ...]:
+    """The three-part decision rule as claims: pred > zero, pred > random, E2 > E0, and E1 = E0 beside them."""
+    predicted, plain = "with predicted memory", "without memory"
+    zero, noise = "with zero memory", "with random memory"
+    return (
+        Claim("pred > zero", CONTENT, "E2", "E2-zero", predicted, zero, "better", "checkpoint", True, margin),
+        Claim("pred > random", CONTENT, "E2", "E2-random", predicted, noise, "better", "checkpoint", True, margin),
+        Claim("E2 > E0", BETTER, "E2", "E0", predicted, plain, "better", "recipe", False, margin),
+        Claim("E1 = E0", HARMLESS, "E1", "E0", "with an idle memory", plain, "equal", "recipe", False, margin),
+    )

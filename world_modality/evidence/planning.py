@@ -1,0 +1,169 @@
+"""What a plan can expect to find: power, smallest detectable effects, and the cheapest study for a wanted effect."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from scipy.optimize import brentq
+
+from world_modality.evidence.betting import betting_power
+from world_modality.evidence.keyed import keyed_generator
+from world_modality.evidence.plan import Claim, Plan
+from world_modality.evidence.power import detectable_effect, detectable_margin, equivalence_power, power_of
+from world_modality.evidence.recipe import FEWEST_SEEDS
+from world_modality.evidence.spending import plan_looks
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What the plan expects of one claim."""
+
+    claim: str
+    effect: float  # supposed true difference; 0 for a claim of equality
+    power: float  # probability that the claim is confirmed then, were it tested alone
+    detectable: float  # smallest effect, or margin of equality, with the plan's power; NaN: none, however large
+
+
+def expect(plan: Plan) -> tuple[Expectation, ...]:
+    """Power at the plan's wanted effect and the smallest detectable effect, claim by claim."""
+    return tuple(_expectation(plan, claim) for claim in plan.claims)
+
+
+def _expectation(plan: Plan, claim: Claim) -> Expectation:
+    effect = 0.0 if claim.kind == "equal" else plan.effect
+    return Expectation(claim.name, effect, _power(plan, claim), _detectable(plan, claim))
+
+
+def _power(plan: Plan, claim: Claim) -> float:
+    """Probability that the claim is confirmed at the plan's wanted effect; for a claim of equality at none."""
+    if claim.scope == "recipe":
+        if len(plan.seeds) < FEWEST_SEEDS:
+            return 0.0
+        error, freedom, alpha = _recipe_error(plan, claim), _freedom(plan, claim), last_level(plan, claim.share)
+        if claim.kind == "equal":
+            return equivalence_power(claim.margin, error, freedom, alpha)
+        return power_of(plan.effect, error, freedom, alpha)
+    if claim.kind == "equal":
+        return equivalence_power(claim.margin, _memory_error(plan), math.inf, plan.levels.alpha)
+    return _memory_power(plan, plan.effect, plan.levels.alpha * claim.share)
+
+
+def _detectable(plan: Plan, claim: Claim) -> float:
+    """The smallest effect, or margin of equality, with the plan's power; NaN where there is none."""
+    power = plan.levels.power
+    if claim.scope == "recipe":
+        if len(plan.seeds) < FEWEST_SEEDS:
+            return math.nan
+        find = detectable_margin if claim.kind == "equal" else detectable_effect
+        return find(_recipe_error(plan, claim), _freedom(plan, claim), last_level(plan, claim.share), power)
+    if claim.kind == "equal":
+        return detectable_margin(_memory_error(plan), math.inf, plan.levels.alpha, power)
+    return _memory_detectable(plan, plan.levels.alpha * claim.share)
+
+
+def last_level(plan: Plan, share: float = 1.0) -> float:
+    """The one-sided level at the last look of a recipe's test that has this share of alpha."""
+    looks = [size / len(plan.seeds) for size in plan.sizes]
+    return plan_looks(looks, plan.levels.alpha * share, plan.spending).level[-1]
+
+
+def _recipe_error(plan: Plan, claim: Claim) -> float:
+    """Standard error of a difference of seed means.
+
+    A seed mean varies by the training run and by the units' luck that no other run shares, which is half the
+    disagreement of two runs. Two memories of the same checkpoints share the run.
+    """
+    noise, seeds = plan.assumptions, len(plan.seeds)
+    if claim.same_checkpoints:
+        return math.sqrt(noise.disagree_memories / plan.units_per_seed / seeds)
+    return math.sqrt(2 * (noise.run_sd**2 + noise.disagree_runs / 2 / plan.units_per_seed) / seeds)
+
+
+def _freedom(plan: Plan, claim: Claim) -> float:
+    return (len(plan.seeds) - 1.0) * (1 if claim.same_checkpoints else 2)
+
+
+def _memory_error(plan: Plan) -> float:
+    return math.sqrt(plan.assumptions.disagree_memories / (plan.units_per_seed * len(plan.seeds)))
+
+
+def _memory_power(plan: Plan, effect: float, alpha: float) -> float:
+    """Power of a contrast of two memories in the checkpoints rolled out, decided over scenes."""
+    units = plan.units_per_seed * len(plan.seeds)
+    if plan.looks:
+        scenes = len(plan.seeds) * len(plan.tasks) * len(plan.init_states)
+        generator = keyed_generator("betting power", plan.study)
+        disagree = plan.assumptions.disagree_memories
+        return betting_power(effect, disagree, scenes, plan.repeats, alpha, generator)
+    # The test's statistic moves in steps of two units; the exact tail starts half a step early.
+    variance = max(0.0, plan.assumptions.disagree_memories - effect**2) / units
+    return power_of(effect - 1 / units, math.sqrt(variance), math.inf, alpha)
+
+
+def _memory_detectable(plan: Plan, alpha: float) -> float:
+    """Disagreement bounds the difference: two memories that differ on a tenth of the units cannot differ by more."""
+    most = plan.assumptions.disagree_memories * (1 - 1e-9)
+    if _memory_power(plan, most, alpha) < plan.levels.power:
+        return math.nan
+    return float(brentq(lambda effect: _memory_power(plan, effect, alpha) - plan.levels.power, 0.0, most, xtol=1e-5))
+
+
+def detectable_on_a_task(plan: Plan) -> float:
+    """The recipe's smallest detectable difference on one task: two-sided, and the strictest step of Holm over tasks."""
+    if len(plan.seeds) < FEWEST_SEEDS:
+        return math.nan
+    noise, seeds, units = plan.assumptions, len(plan.seeds), len(plan.init_states) * plan.repeats
+    error = math.sqrt(2 * (noise.task_sd**2 + noise.disagree_runs / 2 / units) / seeds)
+    alpha = plan.levels.alpha / 2 / len(plan.tasks)
+    return detectable_effect(error, 2.0 * (seeds - 1), alpha, plan.levels.power)
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What a study takes, in hours of one machine."""
+
+    training: float  # hours per training
+    rollout: float  # hours per unit
+    trainings: int = 3  # per seed: E0, E1, E2
+    columns: int = 5  # per seed: the same, and E2 with zero and with random memory
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """One way to spend the hours."""
+
+    seeds: int
+    init_states: int
+    repeats: int
+    rollouts: int  # in all columns
+    hours: float
+    power: tuple[tuple[str, float], ...]  # claim and its power
+
+
+MOST_SEEDS = 30
+EPISODES = ((10, 1), (20, 1), (30, 1), (40, 1), (50, 1), (50, 2), (50, 3), (50, 4))
+"""Initial states and repeats per task worth considering: all 50 states before any is repeated."""
+
+
+def allocate(plan: Plan, costs: Costs, episodes: Sequence[tuple[int, int]] = EPISODES) -> tuple[Allocation, ...]:
+    """Studies in which every claim of the decision rule reaches the plan's power at its wanted effect, cheapest first.
+
+    One per choice of episodes, with the fewest seeds that suffice; empty where ``MOST_SEEDS`` seeds do not. The first
+    seed count that suffices is also the cheapest for those episodes.
+    """
+    found = []
+    plan = replace(plan, claims=tuple(claim for claim in plan.claims if claim.part) or plan.claims)
+    for states, repeats in episodes:
+        for seeds in range(FEWEST_SEEDS, MOST_SEEDS + 1):
+            sized = replace(
+                plan, seeds=tuple(range(seeds)), init_states=tuple(range(states)), repeats=repeats, looks=()
+            )
+            power = tuple((claim.name, _power(sized, claim)) for claim in sized.claims)
+            if all(reached >= plan.levels.power for _, reached in power):
+                rollouts = seeds * sized.units_per_seed * costs.columns
+                hours = seeds * costs.trainings * costs.training + rollouts * costs.rollout
+                found.append(Allocation(seeds, states, repeats, rollouts, hours, power))
+                break
+    return tuple(sorted(found, key=lambda each: each.hours))

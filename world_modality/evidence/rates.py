@@ -1,0 +1,96 @@
+"""Success rates of arms whose units are not all independent, and two rates measured on different units."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.stats import binomtest, fisher_exact, norm, t
+
+from world_modality.evidence.outcomes import Floats, Ints, Outcomes, scenes
+from world_modality.evidence.proportions import Interval, normal_quantile, wilson
+
+
+def success_rate(outcomes: Outcomes, confidence: float = 0.95) -> Interval:
+    """An arm's success rate on scenes like these, by checkpoints like these.
+
+    Wilson's interval where every scene was rolled out once. Where scenes repeat, Wilson's formula at the effective
+    sample size ``n / deff * (z / t)^2``, with the cluster-robust design effect of the scenes, stratified by task
+    (Korn and Graubard 1998, Survey Methodology 24:193; Franco et al. 2019, J. Surv. Stat. Methodol. 7:334).
+    """
+    n, x = len(outcomes), int(outcomes.success.sum())
+    if n == 0:
+        raise ValueError("an arm without units has no success rate")
+    task, _, index = scenes(outcomes)
+    rate = x / n
+    if task.size == n:
+        return wilson(x, n, confidence)
+    if task.size == 1:
+        return _wilson(rate, 1.0, normal_quantile(confidence))  # one scene, however often it was repeated
+    wins = np.asarray(np.bincount(index, weights=outcomes.success), dtype=np.float64)
+    robust = _robust_variance(task, wins, np.bincount(index).astype(np.int64))
+    independent = rate * (1 - rate) / n
+    # Without a single failure, or success, nothing is known about the clustering: count each scene once.
+    effect = n / task.size if independent == 0 else max(1.0, robust / independent)
+    tail = 0.5 + confidence / 2
+    shrink = effect * float(t.ppf(tail, task.size - 1) / norm.ppf(tail)) ** 2
+    return _wilson(rate, n / shrink, normal_quantile(confidence))
+
+
+def _robust_variance(task: Ints, wins: Floats, units: Ints) -> float:
+    """Variance of the overall rate when scenes are drawn within their tasks; all columns [scenes]."""
+    total = 0.0
+    for each in np.unique(task):
+        own = task == each
+        scenes = int(own.sum())
+        residual = wins[own] - units[own] * wins[own].sum() / units[own].sum()
+        total += scenes / max(1, scenes - 1) * float((residual**2).sum())
+    return total / float(units.sum()) ** 2
+
+
+def _wilson(rate: float, n: float, z: float) -> Interval:
+    """Wilson's interval for a fractional number of trials."""
+    centre = (rate + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return Interval(rate, min(rate, max(0.0, centre - half)), max(rate, min(1.0, centre + half)))
+
+
+def newcombe(treated: tuple[int, int], control: tuple[int, int], confidence: float = 0.95) -> Interval:
+    """Newcombe's hybrid score interval of ``treated - control`` for independent groups (1998, Stat. Med. 17:873).
+
+    It is number 10 there. Each group is (successes, trials). For two arms rolled out on different units; on the same
+    units the paired intervals are narrower. From the groups' Wilson limits l, u:
+    ``[d - sqrt((p1-l1)^2 + (u2-p2)^2), d + sqrt((u1-p1)^2 + (p2-l2)^2)]``.
+    """
+    one, two = wilson(*treated, confidence), wilson(*control, confidence)
+    gap = one.estimate - two.estimate
+    low = gap - math.hypot(one.estimate - one.low, two.high - two.estimate)
+    high = gap + math.hypot(one.high - one.estimate, two.estimate - two.low)
+    return Interval(gap, low, high)
+
+
+def fisher_p(treated: tuple[int, int], control: tuple[int, int]) -> float:
+    """Two-sided p-value of Fisher's exact test for two independent groups, each (successes, trials)."""
+    table = [[x, n - x] for x, n in (treated, control)]
+    return float(fisher_exact(table).pvalue)
+
+
+def mcnemar_p(only_treated: int, only_control: int) -> float:
+    """Two-sided p-value of the exact McNemar test, for paired units in scenes that were rolled out once.
+
+    Among discordant pairs, each arm is the better one with probability one half; 1.0 without discordant pairs.
+    """
+    discordant = only_treated + only_control
+    return float(binomtest(only_treated, discordant).pvalue) if discordant else 1.0
+
+
+def trials_per_arm(control: float, treated: float, alpha: float = 0.05, power: float = 0.8) -> int:
+    """Independent trials per arm after which two success rates are told apart, two-sided, with the given power.
+
+    ``n = (z(1-alpha/2) + z(power))^2 (p0 q0 + p1 q1) / (p1 - p0)^2``, rounded up. ValueError for equal rates.
+    """
+    if control == treated or not 0 < control < 1 or not 0 < treated < 1:
+        raise ValueError(f"need two different rates strictly between 0 and 1, got {control} and {treated}")
+    z = float(norm.ppf(1 - alpha / 2) + norm.ppf(power))
+    spread = control * (1 - control) + treated * (1 - treated)
+    return math.ceil(z * z * spread / (treated - control) ** 2)

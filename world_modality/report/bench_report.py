@@ -1,0 +1,188 @@
+"""How long a large study's report takes: ``python -m world_modality.report.bench_report``.
+
+Writes a results tree of invented outcomes into a temporary folder, then makes its report in a process of its own.
+Figures, not a test: it always ends with status 0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import resource
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from world_modality.evidence.keyed import keyed_generator
+from world_modality.report.arms import arms_gate
+from world_modality.report.build import Material, build_report, write_report
+from world_modality.report.checks import same_scenes
+from world_modality.report.plan_of import plan_of
+from world_modality.report.results import load_results
+from world_modality.report.seals import seal_plan
+from world_modality.rollout.records import Record, to_line
+from world_modality.rollout.units import Unit, environment_seed, flow_seed
+from world_modality.store.layout import stage_folder
+from world_modality.store.machine import machine
+from world_modality.store.record import Record as Sealed
+from world_modality.study.load import load_study
+from world_modality.study.slices import evidence_spec
+from world_modality.study.specs import EvidenceSpec, ReportCell, ReportColumn, ReportSpec, TrainMode
+
+SUITE = "libero_spatial"
+COLUMNS: tuple[tuple[str, str, TrainMode, TrainMode, float], ...] = (  # name, arm, trained, rolled out, success rate
+    ("E0", "E0", "disabled", "disabled", 0.80),
+    ("E1", "E1", "zero", "zero", 0.80),
+    ("E2", "E2", "pred", "pred", 0.83),
+    ("E2-zero", "E2", "pred", "zero", 0.80),
+    ("E2-random", "E2", "pred", "random", 0.79),
+)
+STATES = tuple(range(50))
+TASKS = 10
+GIBIBYTE = 2**30
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many of what: columns times all of these are the records."""
+
+    seeds: int
+    repeats: int
+
+    @property
+    def records(self) -> int:
+        """Of all columns."""
+        return len(COLUMNS) * self.seeds * TASKS * len(STATES) * self.repeats
+
+
+def invent(root: Path, size: Size, evidence: EvidenceSpec) -> tuple[ReportSpec, list[Path]]:
+    """Write sealed rollouts of invented outcomes below ``root``; the report's spec and the rollouts' artifacts."""
+    cells, folders = [], []
+    for name, arm, trained, rolled, rate in COLUMNS:
+        for seed in range(size.seeds):
+            for task in range(TASKS):
+                key = f"{name}-{seed}-{task}".lower()
+                folder = stage_folder(root, "rollout", key)
+                folder.artifact.mkdir(parents=True)
+                lines = (to_line(each) for each in _records(arm, seed, task, (trained, rolled), rate, size.repeats))
+                (folder.artifact / "records.jsonl").write_text("".join(lines))
+                folder.done.write_text(_sealed(key, f"rollout {name}/{seed} task {task}").model_dump_json())
+                cells.append(ReportCell(column=name, seed=seed, suite=SUITE, task=task, rollout=key))
+                folders.append(folder.artifact)
+    spec = ReportSpec(
+        study="bench",
+        label=f"{SUITE} (invented outcomes)",
+        sources=(("everything", "invented"),),
+        columns=tuple(ReportColumn(name=n, arm=a, trained=t, rolled=r) for n, a, t, r, _ in COLUMNS),
+        suites=(SUITE,),
+        init_states=STATES,
+        repeats=size.repeats,
+        evidence=evidence,
+        cells=tuple(cells),
+    )
+    return spec, folders
+
+
+def _records(
+    arm: str, seed: int, task: int, modes: tuple[TrainMode, TrainMode], rate: float, repeats: int
+) -> Iterator[Record]:
+    # E1 repeats E0, as zero memory must; the others are independent of it.
+    successes = keyed_generator("bench", str(rate), seed, task).random(len(STATES) * repeats) < rate
+    units = [Unit(task, state, repeat) for state in STATES for repeat in range(repeats)]
+    for unit, drawn in zip(units, successes, strict=True):
+        success = bool(drawn)
+        yield Record(
+            suite=SUITE,
+            assets="hub@0",
+            assets_digest="a" * 16,
+            task=task,
+            language=f"pick up the black bowl in place {task} and place it on the plate",
+            init_state=unit.init_state,
+            init_state_digest=f"{task:08x}{unit.init_state:08x}",
+            repeat=unit.repeat,
+            environment_seed=environment_seed(SUITE, unit),
+            flow_seed=flow_seed(SUITE, unit, 0),
+            checkpoint=f"{arm}{seed}",
+            trained_memory=modes[0],
+            memory=modes[1],
+            success=success,
+            steps=100 + unit.init_state if success else 280,
+            episode_return=float(success),
+            replans=28,
+            course_digest=_course(unit, success),
+            attempts=1,
+            note="",
+            device="cuda",
+            versions={"lerobot": "0.6.1", "mujoco": "3.8.1", "torch": "2.11.0", "transformers": "5.5.4"},
+            wall_s=12.5 + unit.repeat,
+        )
+
+
+def _course(unit: Unit, success: bool) -> str:
+    return f"{unit.task:04x}{unit.init_state:04x}{unit.repeat:04x}{success:04x}"
+
+
+def _sealed(key: str, label: str) -> Sealed:
+    return Sealed(
+        stage="rollout",
+        key=key,
+        version=1,
+        label=label,
+        spec={},
+        address={},
+        upstream=(),
+        software={},
+        files={},
+        facts={},
+        versions={},
+        source_digest="0" * 16,
+        machine={"python": machine()["python"]},
+        wall_seconds=3600.0,
+        attempts=1,
+        sealed_at="2026-01-01T00:00:00+00:00",
+    )
+
+
+def measure(root: str, spec: ReportSpec, folders: list[Path]) -> None:
+    """Make the report and print what it took; in a process of its own, whose peak memory is then the report's."""
+    start, spent = time.perf_counter(), time.process_time()
+    results = load_results(spec, folders)
+    loaded = time.perf_counter()
+    gate = same_scenes(results)
+    material = Material(spec, results, arms_gate([]), folders, [], [])
+    table, pages = build_report(Path(root), material)
+    built = time.perf_counter()
+    output = Path(root) / "report"
+    write_report(output, pages, results)
+    end = time.perf_counter()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIBIBYTE
+    print(f"{table['episodes']:,} records, scenes {'equal' if gate.passed else 'NOT equal'}")
+    print(f"reading {loaded - start:.1f} s   judging and drawing {built - loaded:.1f} s   writing {end - built:.1f} s")
+    print(f"in all {end - start:.1f} s ({time.process_time() - spent:.1f} s of the processor), peak {peak:.2f} GiB")
+    for path in sorted(output.iterdir()):
+        print(f"{path.stat().st_size / 1e6:9.1f} MB  {path.name}")
+
+
+def main() -> None:
+    """Parse the command line, invent, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--study", type=Path, default=Path("config.yaml"), help="whose section evidence is used")
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--repeats", type=int, default=20, help="of each of 50 initial states on each of 10 tasks")
+    options = parser.parse_args()
+    facts, size = machine(), Size(options.seeds, options.repeats)
+    print(f"{facts['processor']}, {facts['cpus']} cores, python {facts['python']}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="bench-report-") as folder:
+        spec, folders = invent(Path(folder), size, evidence_spec(load_study(options.study).study))
+        plan = plan_of(spec)
+        if plan is not None:
+            seal_plan(Path(folder), plan)
+        process = multiprocessing.get_context("spawn").Process(target=measure, args=(folder, spec, folders))
+        process.start()
+        process.join()
+
+
+if __name__ == "__main__":
+    main()

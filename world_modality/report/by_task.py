@@ -1,0 +1,67 @@
+"""Where a difference comes from: every claim task by task, and the units on which two columns disagree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from world_modality.evidence.outcomes import Outcomes, common_units
+from world_modality.evidence.per_task import task_effects
+from world_modality.evidence.plan import Claim, Plan
+from world_modality.report.results import Results, Trial
+
+NAMED = 40  # discordant units per claim that are listed; records.parquet has all
+
+
+def task_rows(plan: Plan, columns: Mapping[str, Outcomes], names: Mapping[int, str]) -> list[dict[str, Any]]:
+    """Per claim and task the checkpoints' difference: estimate, interval, Holm's p over the tasks, shrunk estimate.
+
+    Secondary: no verdict hangs on it. ``names`` are the tasks' by their number in the plan. A study of one task has no
+    rows, as its only one would repeat the verdict.
+    """
+    rows: list[dict[str, Any]] = []
+    for claim in plan.claims:
+        pair = _pair(claim, columns)
+        if pair is None or len(pair[0].tasks) < 2:
+            continue
+        for each in task_effects(*pair, claim.same_checkpoints, plan.levels, f"{plan.digest} {claim.name}"):
+            effect = each.checkpoint
+            rows.append(
+                {
+                    "claim": claim.name,
+                    "treated": claim.treated,
+                    "control": claim.control,
+                    "task": names[each.task],
+                    "estimate": round(effect.estimate, 6),
+                    "low": None if effect.problem else round(effect.interval.low, 6),
+                    "high": None if effect.problem else round(effect.interval.high, 6),
+                    "p_holm": round(each.checkpoint_p, 6),
+                    "shrunk": round(each.shrunk, 6),
+                    "units": effect.units,
+                }
+            )
+    return rows
+
+
+def discordant_rows(claims: Sequence[Claim], results: Results) -> list[dict[str, Any]]:
+    """Per claim the units in which one column alone succeeded: how many, and the first of them by name."""
+    rows = []
+    for claim in claims:
+        held = [results.records.get(name, {}) for name in (claim.treated, claim.control)]
+        odd = [trial for trial in held[0] if trial in held[1] and held[0][trial].success != held[1][trial].success]
+        for winner, first in ((claim.treated, 0), (claim.control, 1)):
+            own = [trial for trial in odd if held[first][trial].success]
+            named = [_named(trial, held[first][trial].steps) for trial in own[:NAMED]]
+            rows.append({"claim": claim.name, "only": winner, "units": len(own), "named": named})
+    return rows
+
+
+def _pair(claim: Claim, columns: Mapping[str, Outcomes]) -> tuple[Outcomes, Outcomes] | None:
+    if claim.treated not in columns or claim.control not in columns:
+        return None
+    treated, control = common_units(columns[claim.treated], columns[claim.control])
+    return (treated, control) if len(treated) else None
+
+
+def _named(trial: Trial, steps: int | None) -> str:
+    return str(trial) if steps is None else f"{trial} ({steps} steps)"

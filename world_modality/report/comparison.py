@@ -1,0 +1,227 @@
+"""Any two sets of records side by side, without a study and without a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from world_modality.errors import UserError
+from world_modality.evidence.contrast import contrast
+from world_modality.evidence.effect import Effect, Levels, Scope
+from world_modality.evidence.outcomes import Outcomes, outcomes_of
+from world_modality.evidence.per_task import TaskEffect, task_effects
+from world_modality.evidence.plan import Claim
+from world_modality.evidence.proportions import Interval
+from world_modality.evidence.rates import fisher_p, newcombe, success_rate
+from world_modality.evidence.verdict import Verdict, word_for
+from world_modality.report.names import short_names
+from world_modality.report.record_sets import RecordSet
+from world_modality.report.results import Place, Trial
+from world_modality.rollout.records import Record
+
+SCENE = ("assets_digest", "init_state_digest", "environment_seed")
+
+
+@dataclass(frozen=True)
+class Unpaired:
+    """A difference between arms that did not meet the same scenes."""
+
+    interval: Interval  # Newcombe's
+    p: float  # Fisher's, two-sided
+    units: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two sets, on the units that both hold if there are any, else each on its own."""
+
+    names: tuple[str, str]
+    suites: tuple[str, ...]
+    places: Mapping[int, tuple[Place, str]]  # number of a task in the outcomes -> where and what it is
+    columns: tuple[Outcomes, Outcomes]
+    verdicts: tuple[Verdict, ...]  # one per scope; empty where nothing is paired
+    tasks: tuple[TaskEffect, ...]
+    unpaired: Unpaired | None
+    warnings: tuple[str, ...]
+
+
+def compare(one: RecordSet, two: RecordSet, margin: float, levels: Levels | None = None) -> Comparison:
+    """``one - two``. UserError where the sets share no task.
+
+    Units are paired by training seed, scene and repeat, and only if both sets met the same scene there, as far as
+    their records say. With other scenes the two rates are compared as independent ones.
+    """
+    levels = levels or Levels()
+    names = _names(one, two)
+    shared = sorted({trial.place for trial in one.records} & {trial.place for trial in two.records})
+    if not shared:
+        raise UserError(f"{names[0]} and {names[1]} share no task: compare rollouts on the same suite and tasks")
+    common = sorted(one.records.keys() & two.records.keys())
+    warnings = [*_leftovers((one, two), names, common, shared), *_kinds(one, two)]
+    odd = _other_scene(one, two, common)
+    places = {number: (place, _language(one, place)) for number, place in enumerate(shared)}
+    suites = tuple(dict.fromkeys(suite for suite, _ in shared))
+    if common and not odd:
+        columns = (_outcomes(one, common, shared), _outcomes(two, common, shared))
+        same = one.checkpoints == two.checkpoints
+        verdicts = tuple(_verdict(names, columns, scope, same, margin, levels) for scope in ("checkpoint", "recipe"))
+        tasks = task_effects(*columns, same, levels, f"compare {names[0]} {names[1]}") if len(shared) > 1 else ()
+        return Comparison(names, suites, places, columns, verdicts, tasks, None, tuple(warnings))
+    why = f"at {odd} they met different scenes" if odd else "no unit is in both"
+    warnings.append(f"not paired: {why}; the rates are compared as independent ones, which finds less")
+    columns = (_outcomes(one, _within(one, shared), shared), _outcomes(two, _within(two, shared), shared))
+    unpaired = _unpaired(columns, levels)
+    return Comparison(names, suites, places, columns, (), (), unpaired, tuple(warnings))
+
+
+def _names(one: RecordSet, two: RecordSet) -> tuple[str, str]:
+    return (one.name, two.name) if one.name != two.name else (f"{one.name} (A)", f"{two.name} (B)")
+
+
+def _leftovers(
+    sets: tuple[RecordSet, RecordSet], names: tuple[str, str], common: Sequence[Trial], shared: Sequence[Place]
+) -> list[str]:
+    """What of either set is not compared, in sentences."""
+    found = []
+    for own, name in zip(sets, names, strict=True):
+        left = len(own.records) - (len(common) if common else len(_within(own, shared)))
+        if left:
+            found.append(f"{left} of {name}'s {len(own.records)} units have no counterpart and are left out")
+    return found
+
+
+def _kinds(one: RecordSet, two: RecordSet) -> list[str]:
+    """Differences between the sets that a reader must know of."""
+    found = []
+    for what, name in (("assets", "simulator assets"), ("device", "device"), ("versions", "software versions")):
+        first, second = ({str(_value(record, what)) for record in each.records.values()} for each in (one, two))
+        if first != second:
+            found.append(f"{name} differ: {' / '.join(sorted(first))} against {' / '.join(sorted(second))}")
+    return found
+
+
+def _value(record: Record, name: str) -> object:
+    value = getattr(record, name)
+    return (
+        ", ".join(f"{key} {each}" for key, each in sorted(value.items())) or "unknown"
+        if name == "versions"
+        else (value or "unknown")
+    )
+
+
+def _other_scene(one: RecordSet, two: RecordSet, common: Sequence[Trial]) -> Trial | None:
+    """The first common unit at which the sets say that they met different scenes; what one does not say is not one."""
+    for trial in common:
+        pair = one.records[trial], two.records[trial]
+        for name in SCENE:
+            first, second = (getattr(record, name) for record in pair)
+            if first not in ("", None) and second not in ("", None) and first != second:
+                return trial
+    return None
+
+
+def _within(own: RecordSet, shared: Sequence[Place]) -> list[Trial]:
+    return [trial for trial in own.records if trial.place in shared]
+
+
+def _language(own: RecordSet, place: Place) -> str:
+    return next(record.language for trial, record in own.records.items() if trial.place == place)
+
+
+def _outcomes(own: RecordSet, trials: Sequence[Trial], shared: Sequence[Place]) -> Outcomes:
+    numbers = {place: number for number, place in enumerate(shared)}
+    return outcomes_of(
+        [trial.seed for trial in trials],
+        [numbers[trial.place] for trial in trials],
+        [trial.init_state for trial in trials],
+        [trial.repeat for trial in trials],
+        [own.records[trial].success for trial in trials],
+    )
+
+
+def _verdict(
+    names: tuple[str, str],
+    columns: tuple[Outcomes, Outcomes],
+    scope: Scope,
+    same_checkpoints: bool,
+    margin: float,
+    levels: Levels,
+) -> Verdict:
+    one, two = names
+    claim = Claim(f"{one} - {two}", "", one, two, f"of {one}", f"of {two}", "better", scope, same_checkpoints, margin)
+    effect: Effect = contrast(*columns, scope, same_checkpoints, levels, f"compare {one} {two}")
+    identical = bool((columns[0].success == columns[1].success).all())
+    word, reason = word_for(effect, claim, identical)
+    return Verdict(claim, effect, word, reason, "on its own", identical)
+
+
+def _unpaired(columns: tuple[Outcomes, Outcomes], levels: Levels) -> Unpaired:
+    one, two = ((int(each.success.sum()), len(each)) for each in columns)
+    return Unpaired(newcombe(one, two, levels.confidence), fisher_p(one, two), (one[1], two[1]))
+
+
+def task_names(comparison: Comparison) -> dict[int, str]:
+    """What a reader calls each task, by its number in the outcomes."""
+    places = comparison.places
+    short = short_names(dict(places.values()))
+    several = len(comparison.suites) > 1
+    return {number: f"{place[0]}: {short[place]}" if several else short[place] for number, (place, _) in places.items()}
+
+
+def as_data(comparison: Comparison) -> dict[str, Any]:
+    """The whole comparison as JSON-serialisable data; fractions, never percent."""
+    names = task_names(comparison)
+    rates = [
+        {
+            "set": name,
+            "task": None if task is None else names[task],
+            "successes": int(own.success.sum()),
+            "units": len(own),
+            "planned": len(own),
+            **limits(success_rate(own)),
+        }
+        for name, column in zip(comparison.names, comparison.columns, strict=True)
+        for task in (*column.tasks, None)
+        for own in [column if task is None else column.of_task(task)]
+    ]
+    return {
+        "sets": list(comparison.names),
+        "suites": list(comparison.suites),
+        "rates": rates,
+        "verdicts": [_told(verdict) for verdict in comparison.verdicts],
+        "tasks": [
+            {
+                "task": names[each.task],
+                **limits(each.checkpoint.interval),
+                "p_holm": round(each.checkpoint_p, 6),
+                "shrunk": round(each.shrunk, 6),
+            }
+            for each in comparison.tasks
+        ],
+        "unpaired": None
+        if comparison.unpaired is None
+        else {**limits(comparison.unpaired.interval), "p": comparison.unpaired.p, "units": comparison.unpaired.units},
+        "warnings": list(comparison.warnings),
+    }
+
+
+def limits(interval: Interval) -> dict[str, float]:
+    """An interval as rounded data."""
+    return {name: round(getattr(interval, name), 6) for name in ("estimate", "low", "high")}
+
+
+def _told(verdict: Verdict) -> dict[str, Any]:
+    effect = verdict.effect
+    return {
+        "scope": effect.scope,
+        "word": verdict.word,
+        "reason": verdict.reason,
+        **limits(effect.interval),
+        "p_greater": effect.p_greater,
+        "p_less": effect.p_less,
+        "method": effect.method,
+        "units": effect.units,
+        "scenes": effect.clusters,
+        "seeds": effect.seeds,
+    }

@@ -1,0 +1,100 @@
+"""The judgement of a study as plain, JSON-serialisable data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from world_modality.evidence.gates import Gate
+from world_modality.evidence.judge import judge
+from world_modality.evidence.outcomes import Outcomes, clusters_of, common_units, outcomes_of
+from world_modality.evidence.plan import Plan
+from world_modality.evidence.verdict import Verdict
+from world_modality.evidence.wording import headline, primary_first, sentence
+from world_modality.report.plan_of import task_number
+from world_modality.report.results import Results
+from world_modality.study.specs import ReportSpec
+
+
+def columns_of(spec: ReportSpec, results: Results) -> dict[str, Outcomes]:
+    """The columns that hold any record, as outcomes; tasks as the plan numbers them."""
+    numbers = {place: task_number(spec, *place) for place in results.places}
+    found = {}
+    for column in results.columns:
+        held = results.records[column]
+        if held:
+            found[column] = outcomes_of(
+                [trial.seed for trial in held],
+                [numbers[trial.place] for trial in held],
+                [trial.init_state for trial in held],
+                [trial.repeat for trial in held],
+                [record.success for record in held.values()],
+            )
+    return found
+
+
+def judged(plan: Plan, columns: Mapping[str, Outcomes], gates: Sequence[Gate]) -> dict[str, Any]:
+    """The judgement for table.json: headline, gates, verdicts per claim and scope, and the decision rule."""
+    found = judge(plan, columns, gates)
+    return {
+        "headline": headline(found),
+        "sentences": [sentence(each) for each in primary_first(found) if each.primary and each.claim.part],
+        "withheld": found.withheld,
+        "accepted": found.accepted,
+        "seeds": found.seeds,
+        "gates": [gate_row(gate) for gate in found.gates],
+        "verdicts": [_row(verdict, columns) for verdict in primary_first(found)],
+        "rule": [
+            {"part": item.part, "claims": list(item.claims), "passed": item.passed, "detail": item.detail}
+            for item in found.items
+        ],
+    }
+
+
+def gate_row(gate: Gate) -> dict[str, Any]:
+    """One gate as data."""
+    return {"name": gate.name, "passed": gate.passed, "detail": gate.detail}
+
+
+def _row(verdict: Verdict, columns: Mapping[str, Outcomes]) -> dict[str, Any]:
+    claim, effect = verdict.claim, verdict.effect
+    pairs = clusters_of(*common_units(columns[claim.treated], columns[claim.control]))
+    known = not effect.problem
+    return {
+        "claim": claim.name,
+        "part": claim.part,
+        "family": claim.family,
+        "treated": claim.treated,
+        "control": claim.control,
+        "kind": claim.kind,
+        "scope": effect.scope,
+        "primary": verdict.primary,
+        "step": verdict.step,
+        "word": verdict.word,
+        "reason": verdict.reason,
+        "sentence": sentence(verdict),
+        "identical": verdict.identical,
+        "method": effect.method,
+        "estimate": _rounded(effect.estimate),
+        "low": _rounded(effect.interval.low) if known else None,
+        "high": _rounded(effect.interval.high) if known else None,
+        "confidence": _rounded(effect.levels.confidence),
+        "bound_low": _rounded(effect.bounds.low) if known else None,
+        "bound_high": _rounded(effect.bounds.high) if known else None,
+        "alpha": _rounded(effect.levels.alpha),
+        "margin": claim.margin,
+        "p_greater": _rounded(effect.p_greater) if known else None,
+        "p_less": _rounded(effect.p_less) if known else None,
+        "units": effect.units,
+        "scenes": effect.clusters,
+        "seeds": effect.seeds,
+        "detectable": _rounded(effect.detectable),
+        "only_treated": int(pairs.only_treated.sum()),
+        "only_control": int(pairs.only_control.sum()),
+    }
+
+
+def _rounded(value: float) -> float | None:
+    """Six digits, which no reader needs and no machine disputes; None for what is not known."""
+    return None if math.isnan(value) else round(value, 6)

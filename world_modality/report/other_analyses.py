@@ -1,0 +1,47 @@
+"""The recipe's differences by two other analyses, beside the one that decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from world_modality.evidence.effect import Effect
+from world_modality.evidence.outcomes import Outcomes, cell_rates, clusters_of, common_units
+from world_modality.evidence.plan import Plan
+from world_modality.evidence.sensitivity import mixed_model, seed_task_blocks
+
+
+def other_analyses(plan: Plan, columns: Mapping[str, Outcomes]) -> list[dict[str, Any]]:
+    """Per claim the seed x task blocks and the mixed model: estimate and interval as fractions, and a note.
+
+    They lean on more than seed means, so they need two seeds and two tasks, complete in both columns; other claims have
+    no rows. No verdict hangs on them.
+    """
+    rows: list[dict[str, Any]] = []
+    for claim in plan.claims:
+        if claim.treated not in columns or claim.control not in columns:
+            continue
+        treated, control = common_units(columns[claim.treated], columns[claim.control])
+        one, two = cell_rates(treated), cell_rates(control)
+        if min(one.rate.shape, default=0) < 2 or np.isnan(one.rate).any():
+            continue
+        clusters = clusters_of(treated, control)
+        counts = (clusters.pairs, len(clusters))
+        model = mixed_model(one, two, plan.levels, *counts)
+        rows += [
+            {"claim": claim.name, **_row(seed_task_blocks(one, two, plan.levels, *counts)), "note": ""},
+            {"claim": claim.name, **_row(model.effect), "note": "" if model.converged else "did not converge"},
+        ]
+    return rows
+
+
+def _row(effect: Effect) -> dict[str, Any]:
+    known = not effect.problem
+    return {
+        "method": effect.method,
+        "estimate": round(effect.estimate, 6),
+        "low": round(effect.interval.low, 6) if known else None,
+        "high": round(effect.interval.high, 6) if known else None,
+    }

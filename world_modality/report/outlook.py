@@ -1,0 +1,155 @@
+"""What a plan can expect to find, and what a study that finds enough would cost: for `wm plan`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from world_modality.evidence.noise import assume
+from world_modality.evidence.outcomes import Outcomes
+from world_modality.evidence.plan import Assumptions, Plan
+from world_modality.evidence.planning import Costs, allocate, detectable_on_a_task, expect
+from world_modality.report.console import signed
+from world_modality.report.text_grid import grid
+
+SHOWN = 5  # allocations for a terminal
+
+
+@dataclass(frozen=True)
+class Priced:
+    """What a study takes, and where each figure comes from."""
+
+    costs: Costs
+    training_source: str
+    rollout_source: str
+
+
+def outlook(plan: Plan, columns: Mapping[str, Outcomes], priced: Priced, states: int) -> dict[str, Any]:
+    """The plan, its prospects under the noise assumed and under that of the study's own seeds, and what to run.
+
+    Args:
+        plan: of the study.
+        columns: outcomes at hand, if any; the noise is estimated from them as far as they suffice.
+        priced: what trainings and rollouts take.
+        states: initial states that each task offers.
+    """
+    found = estimated(plan, columns)
+    best = plan if found is None else with_noise(plan, found)
+    episodes = [(many, 1) for many in sorted({*range(10, states, 10), states})] + [(states, n) for n in (2, 3, 4)]
+    return {
+        "study": plan.study,
+        "label": plan.label,
+        "digest": plan.digest,
+        "plan": asdict(plan),
+        "assumed": _prospects(plan),
+        "estimated": None if found is None else _prospects(best),
+        "costs": {**asdict(priced.costs), "sources": [priced.training_source, priced.rollout_source]},
+        "allocations": [asdict(each) for each in allocate(best, priced.costs, episodes)],
+    }
+
+
+def with_noise(plan: Plan, noise: Assumptions) -> Plan:
+    """The same plan under other beliefs."""
+    return Plan(**{**{name: getattr(plan, name) for name in Plan.__slots__}, "assumptions": noise})
+
+
+def estimated(plan: Plan, columns: Mapping[str, Outcomes]) -> Assumptions | None:
+    """The noise of the study's own seeds: the baseline's, and two memories' of one checkpoint. None with too few."""
+    baseline = columns.get(plan.baseline)
+    if baseline is None:
+        return None
+    try:
+        found = assume(plan.assumptions, baseline)
+    except ValueError:  # one seed, or seeds that are not complete
+        return None
+    for claim in plan.claims:
+        pair = columns.get(claim.treated), columns.get(claim.control)
+        if claim.same_checkpoints and pair[0] and pair[1] and pair[0].same_units(pair[1]):
+            return assume(plan.assumptions, baseline, (pair[0], pair[1]))
+    return found
+
+
+def _prospects(plan: Plan) -> dict[str, Any]:
+    """What the plan expects of each claim; None for an effect that nothing could make detectable."""
+    return {
+        "noise": asdict(plan.assumptions),
+        "claims": [
+            {"claim": each.claim, "effect": each.effect, "power": each.power, "detectable": _known(each.detectable)}
+            for each in expect(plan)
+        ],
+        "one_task": _known(detectable_on_a_task(plan)),
+    }
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def outlook_lines(data: Mapping[str, Any], sealed: str) -> list[str]:
+    """For a terminal and, between code fences, for Markdown."""
+    plan, levels = data["plan"], data["plan"]["levels"]
+    units = len(plan["tasks"]) * len(plan["init_states"]) * plan["repeats"]
+    seeds = len(plan["seeds"])
+    lines = [
+        f"plan         {data['digest']} of {data['study']}, {data['label']}: {sealed}",
+        f"size         {seeds} seed{'s' * (seeds != 1)}, {units} units per seed and column"
+        + (f", looked at after {', '.join(map(str, plan['looks']))} seeds" if plan["looks"] else ""),
+        f"wanted       to find {_points(plan['effect'])} with {100 * levels['power']:g}% power; one-sided alpha "
+        f"{levels['alpha']:g}, intervals {100 * levels['confidence']:g}%",
+    ]
+    for name in ("assumed", "estimated"):
+        if data[name] is not None:
+            lines += ["", *_prospect_lines(name, data[name], plan["claims"])]
+    return [*lines, "", *_allocation_lines(data)]
+
+
+def _prospect_lines(name: str, found: Mapping[str, Any], claims: Sequence[Mapping[str, Any]]) -> list[str]:
+    noise = found["noise"]
+    told = (
+        f"noise        {name}: success {100 * noise['rate']:.0f}%, from run to run {_points(noise['run_sd'])} "
+        f"(one task {_points(noise['task_sd'])}), two runs differ in {100 * noise['disagree_runs']:.0f}% of units, "
+        f"two memories in {100 * noise['disagree_memories']:.0f}%"
+    )
+    if name == "estimated":
+        told += f"; {noise['source']}, run to run with the upper 80% limit"
+    rows = [["claim", "decided in", "alpha", "power", "smallest detectable"]]
+    for claim, each in zip(claims, found["claims"], strict=True):
+        what = "margin" if claim["kind"] == "equal" else "difference"
+        least = "none, however large" if each["detectable"] is None else f"{what} {_points(each['detectable'])}"
+        share = "" if claim["share"] == 1 else f"{claim['share']:.2g} of it"
+        rows.append([claim["name"], claim["scope"], share, f"{100 * each['power']:.0f}%", least])
+    one = "none, however large" if found["one_task"] is None else _points(found["one_task"])
+    return [told, *grid(rows), f"one task, Holm over all: smallest detectable difference {one}"]
+
+
+def _allocation_lines(data: Mapping[str, Any]) -> list[str]:
+    costs = data["costs"]
+    lines = [
+        f"costs        {costs['training']:.3g} h per training ({costs['sources'][0]}), "
+        f"{3600 * costs['rollout']:.3g} s per unit ({costs['sources'][1]}); one machine, one thing after the other"
+    ]
+    found = data["allocations"]
+    if not found:
+        return [*lines, "cheapest     no study of up to 30 seeds finds the wanted effect with the wanted power"]
+    rows = [["seeds", "units per task", "rollouts", "hours"]]
+    rows += [
+        [
+            str(each["seeds"]),
+            f"{each['init_states']} x {each['repeats']}",
+            f"{each['rollouts']:,}",
+            f"{each['hours']:.1f}",
+        ]
+        for each in found[:SHOWN]
+    ]
+    noise = "estimated" if data["estimated"] else "assumed"
+    return [
+        *lines,
+        f"cheapest studies in which every claim of the decision rule has the power, noise as {noise}",
+        *grid(rows),
+    ]
+
+
+def _points(fraction: float) -> str:
+    return f"{signed(fraction).lstrip('+')} points"

@@ -1,0 +1,74 @@
+"""Every record of a study as one table, for whoever wants to analyse it otherwise: Parquet and CSV."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import fields
+from itertools import batched
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as csv
+import pyarrow.parquet as parquet
+
+from world_modality.report.results import Results, Trial
+from world_modality.rollout.records import Record
+
+ROWS = 50_000  # that are held as a table at a time
+
+INTEGERS = ("task", "init_state", "repeat", "environment_seed", "flow_seed", "steps", "replans", "attempts")
+TYPES: dict[str, pa.DataType] = {
+    **dict.fromkeys(INTEGERS, pa.int64()),
+    "success": pa.bool_(),
+    "episode_return": pa.float64(),
+    "wall_s": pa.float64(),
+}
+SCHEMA = pa.schema(
+    [
+        ("column", pa.string()),
+        ("seed", pa.int64()),
+        *((field.name, TYPES.get(field.name, pa.string())) for field in fields(Record)),
+    ]
+)
+
+
+def write_records(results: Results, folder: Path) -> None:
+    """Write ``records.parquet`` and ``records.csv`` into ``folder``, a row per record; each complete or as it was.
+
+    ``column`` and ``seed`` are the study's; ``versions`` is a text such as ``lerobot 0.6.1, torch 2.11.0``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch, ExitStack() as open_files:
+        places = Path(scratch) / "records.parquet", Path(scratch) / "records.csv"
+        writers = (
+            open_files.enter_context(parquet.ParquetWriter(places[0], SCHEMA, compression="zstd")),
+            open_files.enter_context(csv.CSVWriter(places[1], SCHEMA)),
+        )
+        for rows in batched(_rows(results), ROWS):
+            table = _table(rows)
+            for writer in writers:
+                writer.write_table(table)
+        open_files.close()
+        for place in places:
+            place.replace(folder / place.name)
+
+
+def _rows(results: Results) -> Iterator[tuple[str, Trial, Record]]:
+    for column in results.columns:
+        for trial, record in results.records[column].items():
+            yield column, trial, record
+
+
+def _table(rows: tuple[tuple[str, Trial, Record], ...]) -> pa.Table:
+    records = [record for _, _, record in rows]
+    columns = [[column for column, _, _ in rows], [trial.seed for _, trial, _ in rows]]
+    for field in fields(Record):
+        values = [getattr(record, field.name) for record in records]
+        columns.append(list(map(_software, values)) if field.name == "versions" else values)
+    return pa.table([pa.array(values, type=own.type) for values, own in zip(columns, SCHEMA, strict=True)], SCHEMA)
+
+
+def _software(versions: dict[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))

@@ -1,0 +1,86 @@
+"""Sets of records from wherever they lie: a study's column, an evaluation, one file, LeRobot's own results."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from world_modality.errors import UserError
+from world_modality.report.results import Trial
+from world_modality.rollout.imported import import_eval_info
+from world_modality.rollout.records import Record, read_records
+
+SEED = re.compile(r"seed(\d+)")
+
+
+@dataclass(frozen=True)
+class RecordSet:
+    """Records of one arm, by trial and sorted."""
+
+    name: str
+    records: dict[Trial, Record]
+
+    @property
+    def checkpoints(self) -> frozenset[str]:
+        """Keys or names of the checkpoints behind them."""
+        return frozenset(record.checkpoint for record in self.records.values())
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Training seeds, or numbers that stand for them, sorted."""
+        return tuple(sorted({trial.seed for trial in self.records}))
+
+
+def read_set(path: Path) -> RecordSet:
+    """All records at ``path``: a ``.jsonl`` file, lerobot-eval's ``eval_info.json``, or a folder with such files below.
+
+    The training seed is that of the folder's name (``seed3``); records of a place without one are numbered by their
+    checkpoint, in the order of the files' paths. UserError if there are none, or a unit comes twice.
+    """
+    records: dict[Trial, Record] = {}
+    numbers: dict[str, int] = {}
+    for file, seed in _files(path):
+        for record in _read(file):
+            number = seed if seed is not None else numbers.setdefault(record.checkpoint, len(numbers))
+            trial = Trial(number, record.suite, record.task, record.init_state, record.repeat)
+            if trial in records:
+                raise UserError(
+                    f"{path} holds two records of {trial} (the second in {file}): name a folder of one arm's rollouts "
+                    "in one memory mode"
+                )
+            records[trial] = record
+    if not records:
+        raise UserError(f"{path} holds no records: name a folder of rollouts, a file of records or an eval_info.json")
+    return RecordSet(_name(path), dict(sorted(records.items())))
+
+
+def _files(path: Path) -> Sequence[tuple[Path, int | None]]:
+    """The record files at a path, sorted, and the training seed that a folder on the way names."""
+    if path.is_file():
+        return [(path, None)]
+    if not path.is_dir():
+        raise UserError(f"there is no {path}: name a folder of rollouts, a file of records or an eval_info.json")
+    found = []
+    for folder, below, names in os.walk(path, followlinks=True):  # a study's links by name are links
+        below.sort()
+        found += [Path(folder) / name for name in sorted(names) if name.endswith(".jsonl") or name == "eval_info.json"]
+    return [(file, _seed(file.relative_to(path.parent))) for file in found]
+
+
+def _seed(place: Path) -> int | None:
+    named = [match for part in place.parts if (match := SEED.fullmatch(part))]
+    return int(named[-1][1]) if named else None
+
+
+def _read(file: Path) -> tuple[Record, ...]:
+    return import_eval_info(file, str(file.parent)) if file.suffix == ".json" else read_records(file)
+
+
+def _name(path: Path) -> str:
+    """What the set is called: the last part of its path that is a name rather than a kind of file."""
+    plain = path.with_suffix("") if path.is_file() else path
+    own = [part for part in plain.parts if part not in ("records", "artifact", "eval_info", "rollouts", "/", "..")]
+    return own[-1] if own else str(path)

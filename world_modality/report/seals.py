@@ -1,0 +1,158 @@
+"""Sealed plans: what a study registered, and when. Written once, never changed, read by the report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from world_modality.evidence.gates import SEALED, Gate
+from world_modality.evidence.plan import Plan, changes
+from world_modality.store.files import write_json
+from world_modality.store.layout import StageFolder, sealed_plans_folder
+from world_modality.store.lock import exclusive
+from world_modality.store.machine import source_digest
+from world_modality.store.record import read_record
+
+
+@dataclass(frozen=True)
+class Seal:
+    """One plan, and when it was sealed first."""
+
+    digest: str
+    sealed_at: str  # UTC, ISO 8601
+    plan: Plan | None  # None where this version cannot read it
+
+
+def seal_plan(root: Path, plan: Plan) -> Seal:
+    """Make sure that ``plan`` is sealed below ``results/sealed-plans``; its seal, the earliest one if there are more.
+
+    The file is fsynced and complete or not there; a second call changes nothing. Its name ends in the time, so that
+    merged trees keep the seals of every machine.
+    """
+    folder = sealed_plans_folder(root, plan.study)
+    with exclusive(folder / ".lock", lambda: None):
+        found = _of(read_seals(root, plan.study), plan.digest)
+        if found is not None:
+            return found
+        now = datetime.now(UTC)
+        seal = Seal(plan.digest, now.isoformat(timespec="seconds"), plan)
+        value = {
+            "sealed_at": seal.sealed_at,
+            "digest": seal.digest,
+            "source_digest": source_digest(),
+            "plan": json.loads(plan.to_json()),
+        }
+        write_json(folder / f"{plan.digest}-{now:%Y%m%dT%H%M%SZ}.json", value)
+        return seal
+
+
+def read_seals(root: Path, study: str) -> tuple[Seal, ...]:
+    """A study's sealed plans, earliest first, each once. Files that are damaged, or not what their digest says, are not
+    seals."""
+    found: dict[str, Seal] = {}
+    for path in sealed_plans_folder(root, study).glob("*.json"):
+        seal = _read(path)
+        if seal is not None and (seal.digest not in found or seal.sealed_at < found[seal.digest].sealed_at):
+            found[seal.digest] = seal
+    return tuple(sorted(found.values(), key=lambda seal: (seal.sealed_at, seal.digest)))
+
+
+def _read(path: Path) -> Seal | None:
+    try:
+        value = json.loads(path.read_text())
+        digest, sealed_at = str(value["digest"]), str(value["sealed_at"])
+        datetime.fromisoformat(sealed_at)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    try:
+        plan = Plan.from_json(json.dumps(value["plan"]))
+    except (ValueError, KeyError):
+        return Seal(digest, sealed_at, None)  # sealed by another version
+    return Seal(digest, sealed_at, plan) if plan.digest == digest else None
+
+
+def _of(seals: Iterable[Seal], digest: str) -> Seal | None:
+    return next((seal for seal in seals if seal.digest == digest), None)
+
+
+def first_start(folders: Iterable[StageFolder]) -> str:
+    """When the first of these stages was started, UTC in ISO 8601; "" if none was."""
+    return min(filter(None, map(_started, folders)), default="")
+
+
+def _started(folder: StageFolder) -> str:
+    """The first line of the stage's attempts, or when it was sealed, should they be gone."""
+    try:
+        return folder.attempts.read_text().split("\n", 1)[0]
+    except OSError:
+        record = read_record(folder.done)
+        return record.sealed_at if record else ""
+
+
+def sealing_gate(plan: Plan, seals: Sequence[Seal], started: str) -> Gate:
+    """Whether the plan was there before the first rollout; ``started`` as ``first_start`` gives it."""
+    seal = _of(seals, plan.digest)
+    if seal is None and not started:
+        return Gate(SEALED, None, f"plan {plan.digest} is not sealed yet; the run seals it before its first rollout")
+    if seal is None:
+        return Gate(SEALED, False, f"plan {plan.digest} was never sealed")
+    when = f"plan {plan.digest} sealed {seal.sealed_at}"
+    if not started:
+        return Gate(SEALED, True, f"{when}, no rollout started yet")
+    if seal.sealed_at <= started:
+        return Gate(SEALED, True, f"{when}, first rollout started {started}")
+    earlier = [each.digest for each in seals if each.sealed_at <= started]
+    known = f"; the plan that was: {earlier[-1]}" if earlier else ""
+    return Gate(SEALED, False, f"{when}, after the first rollout started {started}{known}")
+
+
+def describe_seals(plan: Plan, seals: Sequence[Seal]) -> dict[str, Any]:
+    """For table.json: the plan, when it was sealed, and every other plan of the study with what differs."""
+    seal = _of(seals, plan.digest)
+    others = [each for each in seals if each.digest != plan.digest]
+    return {
+        "digest": plan.digest,
+        "sealed_at": seal.sealed_at if seal else None,
+        "plan": asdict(plan),
+        "others": [
+            {"digest": each.digest, "sealed_at": each.sealed_at, "changed": _changed(each.plan, plan)}
+            for each in others
+        ],
+    }
+
+
+def _changed(before: Plan | None, after: Plan) -> list[str]:
+    """What a plan says otherwise than an earlier one, in words."""
+    if before is None:
+        return ["written by another version, which this one cannot read"]
+    told = []
+    for name, old, new in changes(before, after):
+        if name == "design":
+            told.append("what is trained and rolled out")
+        elif name == "claims":
+            told.append(_changed_claims(before, after))
+        else:
+            told.append(f"{name.replace('_', ' ')} {_shown(old)} -> {_shown(new)}")
+    return told
+
+
+def _changed_claims(before: Plan, after: Plan) -> str:
+    old, new = ({claim.name: claim for claim in plan.claims} for plan in (before, after))
+    if list(old) != list(new):
+        return f"claims {', '.join(old)} -> {', '.join(new)}"
+    if all(replace(old[name], margin=new[name].margin) == new[name] for name in old):
+        first = next(name for name in old if old[name] != new[name])
+        return f"margin {old[first].margin:g} -> {new[first].margin:g}"
+    return f"what is claimed by {', '.join(name for name in old if old[name] != new[name])}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"{', '.join(map(str, value))}" if len(value) <= 5 else f"{value[0]}..{value[-1]} ({len(value)})"
+    if hasattr(value, "__slots__"):
+        return ", ".join(f"{name} {getattr(value, name)}" for name in value.__slots__)
+    return str(value)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from support.data_stages import moving_dots
 
-from world_modality.encoders.encoder import Encoder
+from world_modality.encoders.encoder import CLIPS_PER_BATCH, Encoder
 from world_modality.encoders.online import HistoryEncoder
 
 
@@ -34,6 +34,27 @@ def test_two_cameras_are_two_caches_side_by_side(make_encoder: Callable[..., Enc
         ends = np.maximum(np.arange(now - context + 1, now + 1), 0)
         assert np.array_equal(history.encode(*seen), np.concatenate([cache[ends] for cache in caches], axis=1))
         assert np.array_equal(history.encode(*seen[::-1]), np.concatenate([cache[ends] for cache in caches[::-1]], 1))
+
+
+@pytest.mark.parametrize("kind", ["vjepa2", "dinov2"])
+def test_histories_of_several_episodes_are_encoded_together_and_each_as_if_alone(
+    make_encoder: Callable[..., Encoder], kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Old and young episodes, in any order and company; in as few of the encoder's batches as hold their clips."""
+    encoder = make_encoder(kind, 3)
+    history = HistoryEncoder(encoder, 3)
+    videos = [(moving_dots(length, 48, length), moving_dots(length, 32, length + 9)) for length in (1, 5, 2, 4, 5)]
+    alone = [history.encode(*video) for video in videos]
+    batches: list[int] = []
+    forward = encoder._forward
+    monkeypatch.setattr(encoder, "_forward", lambda clips: batches.append(len(clips)) or forward(clips))
+    rng = np.random.default_rng(2)
+    for count in (5, 4, 3, 1):
+        chosen = rng.permutation(5)[:count]
+        batches.clear()
+        for number, found in zip(chosen, history.encode_many([videos[each] for each in chosen]), strict=True):
+            assert np.array_equal(found, alone[number])
+        assert batches == [CLIPS_PER_BATCH] * -(-count * 2 * 3 // CLIPS_PER_BATCH)
 
 
 def test_cameras_show_equally_many_frames(make_encoder: Callable[..., Encoder]) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from lerobot.envs.utils import preprocess_observation
 from support.other_policies import CONFIGS, SIZE, other_checkpoint
+from support.tiny_pi0 import tiny_pi0, with_words
 
 from world_modality.errors import UserError
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
@@ -49,7 +50,7 @@ def lerobots_actions(folder: Path, policy: ChunkPolicy, views: list[Observation]
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_chunk_is_what_lerobots_loop_would_execute(folders: dict[str, Path], name: str) -> None:
-    policy = load_policy(folders[name], batch=4)
+    policy = load_policy(folders[name], batch=1)
     views = [observation(seed) for seed in range(policy.looks_back + 1)]
     chunk = policy.answer([Question(views[-1], "a task", 11, past=tuple(views[:-1]))])[0]
     expected = lerobots_actions(folders[name], policy, views, 11)
@@ -58,17 +59,69 @@ def test_a_chunk_is_what_lerobots_loop_would_execute(folders: dict[str, Path], n
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_an_answer_depends_on_its_question_alone(folders: dict[str, Path], name: str) -> None:
+    """Neither on those that are asked with it, nor on its place among them, nor on what torch drew before."""
     policy = load_policy(folders[name], batch=4)
-    before = torch.get_rng_state()
+    past = policy.looks_back
     questions = [
-        Question(observation(seed), "a task", seed, past=(observation(seed + 50),) * policy.looks_back)
-        for seed in range(3)
+        Question(observation(seed), "a task", seed, past=tuple(observation(50 + seed * past + n) for n in range(past)))
+        for seed in range(6)
     ]
-    together = policy.answer(questions)
+    alone = [policy.answer([question])[0] for question in questions]
+    assert len({chunk.tobytes() for chunk in alone}) == len(questions)
+    rng = np.random.default_rng(3)
+    for count in (4, 4, 3, 2):
+        torch.manual_seed(int(rng.integers(1000)))
+        before = torch.get_rng_state()
+        chosen = rng.permutation(6)[:count]
+        for number, chunk in zip(chosen, policy.answer([questions[each] for each in chosen]), strict=True):
+            np.testing.assert_array_equal(chunk, alone[number])
+        assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_all_rows_are_computed_at_once(folders: dict[str, Path], name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = load_policy(folders[name], batch=4)
+    rows: list[int] = []
+    predict = policy._policy.predict_action_chunk
+
+    def counted(batch: Any, **arguments: Any) -> Any:
+        rows.append(len(batch["observation.state"]))
+        return predict(batch, **arguments)
+
+    monkeypatch.setattr(policy._policy, "predict_action_chunk", counted)
+    past = policy.looks_back
+    policy.answer([Question(observation(n), "a task", n, past=(observation(n),) * past) for n in range(3)])
+    assert rows == [4]
+
+
+def test_diffusion_s_noise_follows_the_seed_at_every_step(folders: dict[str, Path]) -> None:
+    """DDPM draws after the start too: equal views and different seeds, equal seeds and different neighbours."""
+    policy = load_policy(folders["diffusion"], batch=2)
+    assert policy.config.noise_scheduler_type == "DDPM"
+    view = observation(0)
+    one, two = (Question(view, "a task", seed, past=(view,) * policy.looks_back) for seed in (1, 2))
+    first = policy.answer([one, two])
+    assert not np.array_equal(*first)
+    np.testing.assert_array_equal(policy.answer([two, one])[1], first[0])
+    assert "step" not in vars(policy._policy.diffusion.noise_scheduler)
+
+
+def test_pi0_computes_its_rows_together_and_each_with_its_own_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LeRobot's loop draws the same noise from torch's global generator, for one row at a time."""
+    model = tiny_pi0(monkeypatch, SIZE)
+    together, single = (ChunkPolicy(model.config, model, with_words, lambda actions: actions, n) for n in (3, 1))
+    questions = [Question(observation(seed), "put it down", seed) for seed in range(3)]
+    before = torch.get_rng_state()
+    for question, chunk in zip(questions, together.answer(questions), strict=True):
+        np.testing.assert_array_equal(together.answer([question])[0], chunk)
+        np.testing.assert_allclose(single.answer([question])[0], chunk, atol=1e-5)
     assert torch.equal(torch.get_rng_state(), before)
-    for question, chunk in zip(questions, together, strict=True):
-        np.testing.assert_array_equal(policy.answer([question])[0], chunk)
-    assert not np.array_equal(together[0], together[1])
+    batch = single._row(questions[1])
+    model.reset()
+    torch.manual_seed(1)
+    with torch.inference_mode():
+        expected = [model.select_action(dict(batch))[0].numpy() for _ in range(model.config.n_action_steps)]
+    np.testing.assert_array_equal(single.answer([questions[1]])[0][: len(expected)], expected)
 
 
 def test_other_policies_have_no_world_memory(folders: dict[str, Path]) -> None:

@@ -1,15 +1,14 @@
 import dataclasses
 import os
-import socket
 import threading
 
 import pytest
 from support.toy_world import InlinePool, ToyPlanner, roll, toy_spec
 
 from world_modality.errors import UserError
-from world_modality.rollout.leases import Leases
 from world_modality.rollout.records import Ledger, from_line, read_records, to_line
 from world_modality.rollout.units import units_of
+from world_modality.store.leases import Leases
 
 UNITS = units_of(toy_spec())
 
@@ -74,10 +73,46 @@ def unit_of_line(line):
     return from_line(line).unit
 
 
-def test_a_unit_has_one_record(folder):
+def test_a_unit_has_one_record(folder, tmp_path):
+    """Neither whoever lost a unit's lease writes one, nor who has the lease of a unit that is recorded."""
+    record = Ledger(folder, UNITS).done[UNITS[0]]
+    shared = tmp_path / "shared"
+    ledger, other = Ledger(shared, UNITS), Leases(shared / "leases", silence_s=0.05)
+    assert not ledger.append(record)  # never claimed
+    assert ledger.claim() == UNITS[0]
+    (lease,) = (shared / "leases").glob("*.lease")
+    os.utime(lease, (0, 0))
+    assert other.claim(lease.stem)
+    assert not ledger.append(record)  # taken over
+    assert all(path.stat().st_size == 0 for path in shared.glob("records-*.jsonl"))
+    other.close()
+    assert ledger.claim() == UNITS[0]
+    assert ledger.append(record)
+    late = Ledger(shared, UNITS)
+    assert late._leases.claim(lease.stem)
+    assert not late.append(record)
+    assert sum(path.read_text().count("\n") for path in shared.glob("records-*.jsonl")) == 1
+
+
+def test_all_owners_publish_the_same_even_if_a_unit_was_recorded_twice(folder, tmp_path):
+    text = only_file(folder).read_text()
+    lines = text.splitlines(keepends=True)
+    late = Ledger(folder, UNITS)  # has read the first file
+    slower = dataclasses.replace(from_line(lines[0]), wall_s=99.0)
+    (folder / "records-0.jsonl").write_text(to_line(slower))
+    for number, ledger in enumerate((late, Ledger(folder, UNITS))):
+        ledger.publish(tmp_path / f"{number}.jsonl")
+        records = read_records(tmp_path / f"{number}.jsonl")
+        assert [record.unit for record in records] == list(UNITS)
+        assert records[UNITS.index(slower.unit)] == slower
+
+
+def test_records_that_were_taken_away_are_not_published_as_none(folder, tmp_path):
     ledger = Ledger(folder, UNITS)
-    with pytest.raises(ValueError, match="already"):
-        ledger.append(ledger.done[UNITS[0]])
+    only_file(folder).unlink()
+    with pytest.raises(FileNotFoundError, match="lacks records"):
+        ledger.publish(tmp_path / "records.jsonl")
+    assert not (tmp_path / "records.jsonl").exists()
 
 
 def test_damage_in_the_middle_is_named(folder):
@@ -97,47 +132,17 @@ def test_two_owners_share_the_units_and_each_is_done_once(folder, tmp_path):
     one, two = Ledger(shared, UNITS), Ledger(shared, UNITS)
     mine, yours = [one.claim(), one.claim()], [two.claim(), two.claim()]
     assert [*mine, *yours] == list(UNITS[:4])
-    for unit in mine:
-        one.append(records[unit])
-    two.give_up(yours[0])
-    assert one.claim() == yours[0]
+    assert all(one.append(records[unit]) for unit in mine)
     assert [one.claim(), two.claim(), one.claim(), two.claim()] == [UNITS[4], UNITS[5], None, None]
-    one.close()
-    assert two.claim() == yours[0]
-    assert {unit for unit in UNITS if unit in two.done} == set(mine)
     two.close()
+    assert [one.claim(), one.claim(), one.claim(), one.claim()] == [*yours, UNITS[5], None]
+    three = Ledger(shared, UNITS)
+    assert set(three.done) == set(mine)
+    assert three.claim() is None
+    one.close()
+    assert three.claim() == yours[0]
+    three.close()
     assert list((shared / "leases").glob("*.lease")) == []
-
-
-def test_a_dead_owners_units_are_taken_over_at_once_on_its_machine_and_after_silence_on_another(tmp_path):
-    folder, unit = tmp_path / "leases", UNITS[0]
-    child = os.fork()
-    if child == 0:
-        Leases(folder).claim(unit)
-        os._exit(0)
-    os.waitpid(child, 0)
-    note = next(folder.glob("*.lease"))
-    assert Leases(folder).claim(unit)
-    # The same note, as if it were from another machine, whose processes cannot be looked up from here.
-    foreign = note.read_text().replace('"place": "', f'"place": "{socket.gethostname()} elsewhere ')
-    note.write_text(foreign)
-    assert not Leases(folder).claim(unit)
-    assert not Leases(folder, silence_s=1e9).claim(unit)
-    os.utime(note, (0, 0))
-    taker = Leases(folder)
-    assert taker.claim(unit)
-    assert not Leases(folder).claim(unit)
-    taker.release(unit)
-    assert Leases(folder).claim(unit)
-
-
-def test_an_owner_that_slept_too_long_leaves_its_successors_lease_alone(tmp_path):
-    sleeper, unit = Leases(tmp_path), UNITS[0]
-    assert sleeper.claim(unit)
-    note = next(tmp_path.glob("*.lease"))
-    note.write_text('{"place": "elsewhere", "pid": 1, "started": "1"}')
-    sleeper.release(unit)
-    assert note.is_file()
 
 
 def test_a_unit_that_somebody_else_finished_meanwhile_counts_once(tmp_path):
@@ -160,7 +165,7 @@ def test_units_that_others_finish_are_waited_for_and_need_no_simulator_of_ours(t
     theirs = roll(tmp_path / "calm", toy_spec())
     folder = tmp_path / "ours" / "ledger"
     other = Leases(folder / "leases")
-    assert all(other.claim(unit) for unit in UNITS)
+    assert all(other.claim(f"task{unit.task}_init{unit.init_state}_repeat{unit.repeat}") for unit in UNITS)
 
     def finish():
         (folder / "records-other.jsonl").write_text("".join(to_line(record) for record in theirs))
@@ -174,17 +179,3 @@ def test_units_that_others_finish_are_waited_for_and_need_no_simulator_of_ours(t
 
 def without_time_of(records):
     return [dataclasses.replace(record, wall_s=0.0) for record in records]
-
-
-def test_a_held_lease_is_touched(tmp_path):
-    held = Leases(tmp_path, beat_s=0.01)
-    assert held.claim(UNITS[0])
-    note = next(tmp_path.glob("*.lease"))
-    os.utime(note, (0, 0))
-    for _ in range(1000):
-        if note.stat().st_mtime > 0:
-            break
-        os.sched_yield()
-        held._ended.wait(0.01)
-    assert note.stat().st_mtime > 0
-    held.close()

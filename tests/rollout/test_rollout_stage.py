@@ -94,6 +94,7 @@ def roll(tree, tmp_path, monkeypatch):
         if memory == "pred":
             inputs["encoder"] = (tree / "encoder" / "encoder" / "artifact",)
         folder = tmp_path / name
+        (folder / "work").mkdir(parents=True, exist_ok=True)
         context = StageContext("k", folder / "artifact", folder / "work", inputs, Progress("rollout"), 1)
         facts = stage.run(spec, context)
         records = read_records(folder / "artifact" / "records.jsonl")

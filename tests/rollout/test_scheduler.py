@@ -164,6 +164,26 @@ def test_kill_9_loses_no_finished_unit_and_doubles_none(tmp_path):
     assert kill_until_done(tmp_path, {}, most=60, owners=1) >= 2
 
 
+def test_an_owner_that_is_stopped_loses_its_units_and_does_no_harm_when_it_goes_on(tmp_path):
+    """SIGSTOP: alive, but nothing of it moves. Others finish its units; later it finds that out before it records."""
+    changes, ledger = {"init_states": list(range(8))}, tmp_path / "ledger"
+    spec = toy_spec(init_states=tuple(range(8)))
+    stopped = start(tmp_path, changes, silence=1.0)
+    wait_for(ledger, 2, [stopped])
+    stopped.send_signal(signal.SIGSTOP)
+    assert len(written(ledger)) < len(units_of(spec))
+    other = start(tmp_path, changes, silence=1.0)
+    assert other.wait(60) == 0
+    before = written(ledger)
+    assert sorted(before) == [(unit.task, unit.init_state, unit.repeat) for unit in units_of(spec)]
+    stopped.send_signal(signal.SIGCONT)
+    assert stopped.wait(60) == 0
+    assert sorted(written(ledger)) == sorted(before)
+    records = read_records(tmp_path / "artifact" / "records.jsonl")
+    assert [dataclasses.replace(record, wall_s=0.0) for record in records] == roll(tmp_path / "calm", spec)
+    assert not list((ledger / "leases").glob("*.lease"))
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_hundred_kills_of_two_owners_that_share_a_cell(tmp_path):
@@ -196,10 +216,11 @@ def kill_until_done(folder, changes, most, owners):
     return kills
 
 
-def start(folder, changes):
-    """A process that rolls the toy's cell out."""
+def start(folder, changes, silence=120.0):
+    """A process that rolls the toy's cell out; its leases run out after so many seconds of silence."""
     environment = {**os.environ, "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}"}
     command = [sys.executable, str(TESTS / "support" / "toy_world.py"), str(folder), json.dumps(changes)]
+    command.append(str(silence))
     return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
 
 

@@ -1,3 +1,6 @@
+import dataclasses
+import inspect
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,22 +13,16 @@ indices = st.integers(0, 60)
 
 @pytest.mark.defect("W10")
 def test_units_are_every_init_state_and_repeat_in_order():
-    assert [(u.task, u.init_state, u.repeat) for u in units_of(toy_spec())] == [
-        (1, 3, 0),
-        (1, 3, 1),
-        (1, 5, 0),
-        (1, 5, 1),
-        (1, 7, 0),
-        (1, 7, 1),
-    ]
+    spec = toy_spec(task=1, init_states=(7, 3, 5), repeats=2)
+    assert units_of(spec) == (Unit(1, 3, 0), Unit(1, 3, 1), Unit(1, 5, 0), Unit(1, 5, 1), Unit(1, 7, 0), Unit(1, 7, 1))
 
 
 def test_blocks_of_a_cell_hold_its_units_once():
-    whole = set(units_of(toy_spec()))
-    blocks = [toy_spec(init_states=states, repeats=1, first_repeat=r) for states in ((3, 5), (7,)) for r in (0, 1)]
-    parts = [unit for block in blocks for unit in units_of(block)]
-    assert len(parts) == len(whole)
-    assert set(parts) == whole
+    cell = units_of(toy_spec(init_states=(3, 5, 7), repeats=2))
+    blocks = [
+        toy_spec(init_states=states, repeats=1, first_repeat=repeat) for states in ((3, 5), (7,)) for repeat in (0, 1)
+    ]
+    assert sorted(unit for block in blocks for unit in units_of(block)) == list(cell)
 
 
 def test_units_and_seeds_are_the_same_in_every_arm_and_mode():
@@ -34,7 +31,17 @@ def test_units_and_seeds_are_the_same_in_every_arm_and_mode():
     for changes in ({"memory": "pred"}, {"memory": "random"}, {"n_action_steps": 1}, {"num_steps": 9}, {"horizon": 7}):
         other = toy_spec(**changes)
         assert units_of(other) == units_of(plain)
-    assert "memory" not in environment_seed.__code__.co_varnames + flow_seed.__code__.co_varnames
+    assert list(inspect.signature(environment_seed).parameters) == ["suite", "unit"]
+    assert list(inspect.signature(flow_seed).parameters) == ["suite", "unit", "replan"]
+    assert [field.name for field in dataclasses.fields(Unit)] == ["task", "init_state", "repeat"]
+
+
+def test_suites_tasks_states_repeats_and_looks_have_seeds_of_their_own():
+    first = Unit(0, 0, 0)
+    others = [Unit(1, 0, 0), Unit(0, 1, 0), Unit(0, 0, 1)]
+    scenes = [("libero_spatial", first), ("libero_goal", first), *(("libero_spatial", unit) for unit in others)]
+    assert len({environment_seed(*scene) for scene in scenes}) == len(scenes)
+    assert len({flow_seed(*scene, look) for scene in scenes for look in (0, 1)}) == 2 * len(scenes)
 
 
 @given(indices, indices, indices, indices)

@@ -13,7 +13,12 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("lerobot_policy_world_modality", "world_modality")
-WRITTEN_FOR = {"lerobot": ("lerobot", "0.6.1"), "libero": ("hf-libero", "0.1.4"), "robosuite": ("robosuite", "1.4.0")}
+WRITTEN_FOR = {
+    "lerobot": ("lerobot", "0.6.1"),
+    "libero": ("hf-libero", "0.1.4"),
+    "robosuite": ("robosuite", "1.4.0"),
+    "diffusers": ("diffusers", "0.39.0"),
+}
 """By top-level module: its distribution, and the version that the tables describe."""
 
 GONE = "gone"

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from world_modality.store.lock import exclusive
 from world_modality.store.stage import StageContext
 
 UNITS = 3
@@ -22,6 +23,11 @@ SECONDS_VARIABLE = "FAKE_STAGE_SECONDS"  # per unit
 
 def run(spec: Any, context: StageContext) -> dict[str, int]:
     """Work through the units that the journal lacks, then write one file."""
+    with exclusive(context.work.parent / "fake.lock", lambda: None):  # as several may work on a rollout at once
+        return _work(spec, context)
+
+
+def _work(spec: Any, context: StageContext) -> dict[str, int]:
     journal = context.work / "journal.txt"
     done = journal.read_text().count("\n") if journal.exists() else 0
     for unit in range(done, UNITS):
@@ -83,4 +89,5 @@ STAGES = ("policy", "encoder", "demos", "relabel", "dataset", "latents", "train"
 RUNNERS = {**dict.fromkeys(STAGES, run), "report": report}
 TELLING = {**dict.fromkeys(STAGES, tell_waiting), "report": report}
 FAILING = RUNNERS | {"policy": fail}
+UNROLLABLE = RUNNERS | {"rollout": fail}
 UNTRAINABLE = RUNNERS | {"train": fail}

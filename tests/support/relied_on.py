@@ -24,6 +24,9 @@ UPDATE_POLICY = (
     "(train_metrics, policy, batch, optimizer, grad_clip_norm, accelerator, lr_scheduler=None, lock=None, "
     "sample_weighter=None)"
 )
+DIFFUSION = "lerobot.policies.diffusion.modeling_diffusion"
+FLOW_WITH_STATE = "(self, images, img_masks, lang_tokens, lang_masks, state, noise=None, num_steps=None, **kwargs)"
+FLOW_WITHOUT_STATE = "(self, images, img_masks, tokens, masks, noise=None, num_steps=None, **kwargs)"
 VISUAL, STATE, ACTION = (f"<FeatureType.{name}: '{name}'>" for name in ("VISUAL", "STATE", "ACTION"))
 
 PLUGIN: Table = {
@@ -105,6 +108,23 @@ POLICIES: Table = {
         "lerobot.policies.factory:get_policy_class": "(name)",
         "lerobot.policies.factory:make_pre_post_processors": (
             "(policy_cfg, pretrained_path=None, pretrained_revision=None, **kwargs)"
+        ),
+    },
+    "world_modality/policies/noise.py": {
+        f"{POLICY}.predict_action_chunk": "(self, batch, noise=None, **kwargs)",
+        "lerobot.policies.act.modeling_act:ACTPolicy.predict_action_chunk": "(self, batch)",
+        f"{DIFFUSION}:DiffusionPolicy.predict_action_chunk": "(self, batch, noise=None)",
+        f"{DIFFUSION}:DiffusionModel.conditional_sample": (
+            "(self, batch_size, global_cond=None, generator=None, noise=None)"
+        ),
+        "lerobot.policies.pi0.modeling_pi0:PI0Policy.predict_action_chunk": "(self, batch, **kwargs)",
+        "lerobot.policies.pi0.modeling_pi0:PI0Pytorch.sample_actions": FLOW_WITH_STATE,
+        "lerobot.policies.pi05.modeling_pi05:PI05Policy.predict_action_chunk": "(self, batch, **kwargs)",
+        "lerobot.policies.pi05.modeling_pi05:PI05Pytorch.sample_actions": FLOW_WITHOUT_STATE,
+        "diffusers:DDPMScheduler.step": "(self, model_output, timestep, sample, generator=None, return_dict=True)",
+        "diffusers:DDIMScheduler.step": (
+            "(self, model_output, timestep, sample, eta=0.0, use_clipped_model_output=False, generator=None, "
+            "variance_noise=None, return_dict=True)"
         ),
     },
     "world_modality/policies/chunk_policy.py": {

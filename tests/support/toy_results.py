@@ -59,6 +59,7 @@ class ToyResults:
     outcomes: dict = field(default_factory=lambda: dict(OUTCOMES))
     seeds: tuple = (0,)
     repeats: int = 1
+    suites: tuple = ("libero_spatial",)  # of task 0, 1, ... in turn
     edit: object = None
     evidence: dict = field(default_factory=dict)  # what differs from EVIDENCE
     sealed_at: str = SEALED_AT  # of the plan; "" for one that is not sealed
@@ -83,7 +84,7 @@ class ToyResults:
                     key = f"key{column}{seed}{task}".lower()
                     folder = self._seal("rollout", key, label, 30.0, [("checkpoint", "train", f"train{arm}{seed}")])
                     (folder / "records.jsonl").write_text("".join(to_line(record) for record in records))
-                    cells.append(ReportCell(column=column, seed=seed, suite="libero_spatial", task=task, rollout=key))
+                    cells.append(ReportCell(column=column, seed=seed, suite=self._suite(task), task=task, rollout=key))
                     rollouts.append(folder)
         spec = ReportSpec(
             study="toy",
@@ -93,7 +94,7 @@ class ToyResults:
                 ReportColumn(name=name, arm=arm, trained=trained, rolled=rolled)
                 for name, (arm, trained, rolled) in COLUMNS.items()
             ),
-            suites=("libero_spatial",),
+            suites=self.suites,
             init_states=(10, 11, 12, 13),
             repeats=self.repeats,
             evidence=EVIDENCE.model_copy(update=self.evidence),
@@ -102,6 +103,9 @@ class ToyResults:
         if self.sealed_at:
             self.seal_plan(plan_of(spec), self.sealed_at)
         return spec, rollouts[::-1], list(trainings.values())
+
+    def _suite(self, task: int) -> str:
+        return self.suites[task % len(self.suites)]
 
     def seal_plan(self, plan: Plan, sealed_at: str) -> None:
         """Seal a plan at a time of its own."""
@@ -152,7 +156,7 @@ class ToyResults:
         success = self.outcomes[column][task][state - 10] == "1"
         steps = 100 + state if success else 280
         values = {
-            "suite": "libero_spatial",
+            "suite": self._suite(task),
             "assets": "embedded",
             "assets_digest": "a" * 16,
             "task": task,
@@ -160,8 +164,8 @@ class ToyResults:
             "init_state": state,
             "init_state_digest": f"{state:016x}",
             "repeat": repeat,
-            "environment_seed": environment_seed("libero_spatial", unit),
-            "flow_seed": flow_seed("libero_spatial", unit, 0),
+            "environment_seed": environment_seed(self._suite(task), unit),
+            "flow_seed": flow_seed(self._suite(task), unit, 0),
             "checkpoint": checkpoint,
             "trained_memory": trained,
             "memory": memory,

@@ -22,6 +22,7 @@ from world_modality.rollout.records import Ledger
 from world_modality.rollout.scheduler import Scheduler
 from world_modality.rollout.units import units_of
 from world_modality.rollout.worker import Worlds, answer
+from world_modality.store.leases import Leases
 from world_modality.store.progress import Progress
 from world_modality.study.specs import RolloutSpec, SimSpec
 
@@ -114,6 +115,9 @@ class ToyPlanner:
         self.asked.append(list(questions))
         return [self.chunk(question) for question in questions]
 
+    def trial(self, question, rows):
+        return 0.01
+
     def chunk(self, question):
         noise = np.random.default_rng(question.seed).normal(0, 2.0, (self.chunk_size, 7))
         return (4 * question.view.state[:7] + noise).astype(np.float32)
@@ -156,9 +160,9 @@ def open_slow(task):
     return ToyWorld(0.01)
 
 
-def roll(folder, spec, pool=None, planner=None, new_history=None, slots=1, progress=None, **facts):
+def roll(folder, spec, pool=None, planner=None, new_history=None, slots=1, progress=None, leases=None, **facts):
     """The records of a cell, without their wall times, in order; the ledger lies in ``folder``."""
-    ledger = Ledger(folder / "ledger", units_of(spec))
+    ledger = Ledger(folder / "ledger", units_of(spec), leases)
     progress = progress or Progress("toy", stream=io.StringIO())
     scheduler = Scheduler(toy_cell(spec, **facts), ledger, planner or ToyPlanner(), new_history, progress, slots)
     with closing(ledger), closing(pool or InlinePool(lambda _task: ToyWorld())) as simulators:
@@ -167,14 +171,19 @@ def roll(folder, spec, pool=None, planner=None, new_history=None, slots=1, progr
     return [dataclasses.replace(ledger.done[unit], wall_s=0.0) for unit in units_of(spec)]
 
 
+def spec_from(text) -> RolloutSpec:
+    """The toy's spec with changes given as JSON."""
+    changes = json.loads(text)
+    return toy_spec(**{name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()})
+
+
 if __name__ == "__main__":
-    changes = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in json.loads(sys.argv[2]).items()
-    }
+    folder, silence = Path(sys.argv[1]), float(sys.argv[3])
     roll(
-        Path(sys.argv[1]),
-        toy_spec(**changes),
+        folder,
+        spec_from(sys.argv[2]),
         Pool(open_slow, 2, 60.0, "support.toy_world"),
         ToyPlanner(batch=3),
         slots=4,
+        leases=Leases(folder / "ledger" / "leases", beat_s=silence / 10, silence_s=silence),
     )

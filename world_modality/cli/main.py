@@ -53,6 +53,15 @@ def resume(study: LastStudyOption = None, cores: CoresOption = None) -> None:
 
 
 @app.command()
+def join(study: LastStudyOption = None, cores: CoresOption = None) -> None:
+    """Help with a study's rollouts on a machine that shares the results folder, beside a run or without one."""
+    from world_modality.cli.join import join as join_rollouts
+    from world_modality.store.layout import RESULTS
+
+    raise typer.Exit(join_rollouts(RESULTS, study or _last_study(sys.stderr), cores or os.cpu_count() or 1))
+
+
+@app.command()
 def status(study: LastStudyOption = None) -> None:
     """Show which stages of a study are sealed, and how far unfinished ones came."""
     from world_modality.cli.explain import status_lines, survey, unresolved_lines
@@ -225,7 +234,10 @@ def rollout(
     assets: Annotated[
         str, typer.Option(help="embedded (libero_spatial alone), hub, hub@REVISION or a folder.")
     ] = "hub",
-    render: Annotated[Literal["stock", "fast"], typer.Option(help="fast leaves out shadows and the like.")] = "stock",
+    render: Annotated[
+        Literal["stock", "fast", "coarse"],
+        typer.Option(help="fast leaves out shadows and the like; coarse simplifies meshes too."),
+    ] = "stock",
     settle_steps: Annotated[int, typer.Option(min=0, help="No-op control steps at the start.")] = 10,
     films: Annotated[str, typer.Option(help="Units to film, such as first=2,failures=3,discordant=3.")] = "",
     against: Annotated[Path | None, typer.Option(help="Records that discordant units are found by.")] = None,

@@ -49,7 +49,7 @@ def run_stage(root: Path, plan: Path, stage: str, key: str, cores: int) -> int:
         try:
             if stage == "rollout" and not stage_folder(root, stage, key).done.exists():
                 register(root, graph)  # however the stage was started, the study's plan comes before it
-            execute(root, request, _lazily(stage), cores=cores, stream=terminal)
+            execute(root, request, _lazily(stage), cores=cores, stream=terminal, together=KINDS[stage].together)
         except KeyboardInterrupt:
             return INTERRUPTED
         except UserError as error:

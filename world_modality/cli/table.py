@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from world_modality.report.console import render_table
+from world_modality.report.suite_rows import suite_lines
 from world_modality.store.layout import names_folder, stage_folder
 from world_modality.study.graph import Graph
 
@@ -17,4 +18,5 @@ def table_lines(root: Path, graph: Graph) -> list[str]:
     if not folder.done.exists() or not table.exists():
         return []
     page = names_folder(root, graph.study) / "report.html"
-    return ["", render_table(json.loads(table.read_text())), "", f"report       {page}   (opens offline)"]
+    content = json.loads(table.read_text())
+    return ["", render_table(content), *suite_lines(content), "", f"report       {page}   (opens offline)"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,14 +36,32 @@ class HistoryEncoder:
         Raises:
             ValueError: no frame, more than ``required_frames``, or cameras with unequally many.
         """
+        return self.encode_many([cameras])[0]
+
+    def encode_many(self, windows: Sequence[Sequence[NDArray[np.uint8]]]) -> list[NDArray[np.float32]]:
+        """``encode`` of several episodes' last frames at once: the same latents, in fewer of the encoder's batches.
+
+        A batch of the encoder always has the same number of clips, whoever's they are, so that no latent depends on
+        which episodes are asked for together (``encoders.encoder.CLIPS_PER_BATCH``).
+        """
+        prepared: list[torch.Tensor] = []
+        clips: list[NDArray[np.int64]] = []
+        before = 0
+        for cameras in windows:
+            rows = self._rows(cameras)
+            for frames in cameras:
+                prepared.append(self.encoder.prepare(frames))
+                clips.append(rows + before)
+                before += len(frames)
+        found = self.encoder.encode_prepared(torch.cat(prepared), np.concatenate(clips))
+        latents = iter(np.split(found.astype(np.float16).astype(np.float32), len(clips)))
+        return [np.concatenate([next(latents) for _ in cameras], axis=1) for cameras in windows]
+
+    def _rows(self, cameras: Sequence[NDArray[np.uint8]]) -> NDArray[np.int64]:
+        """The frames of each of the T clips, int64 [T, m]."""
         count = len(cameras[0])
         if not 1 <= count <= self.required_frames:
             raise ValueError(f"a history takes 1 to {self.required_frames} frames, not {count}")
         if any(len(frames) != count for frames in cameras):
             raise ValueError(f"cameras show {', '.join(str(len(frames)) for frames in cameras)} frames")
-        rows = clip_rows(history_ends(count - 1, self.context), self.encoder.spec.frames)
-        prepared = torch.cat([self.encoder.prepare(frames) for frames in cameras])
-        # All cameras' clips at once, so that the encoder's batches are filled up once.
-        clips = np.concatenate([rows + count * number for number in range(len(cameras))])
-        latents = self.encoder.encode_prepared(prepared, clips).astype(np.float16).astype(np.float32)
-        return np.concatenate(np.split(latents, len(cameras)), axis=1)
+        return clip_rows(history_ends(count - 1, self.context), self.encoder.spec.frames)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 from lerobot_policy_world_modality.modeling_smolvla_world import WORLD_HISTORY
 from world_modality.errors import UserError
 from world_modality.memory.fusion import observing
-from world_modality.policies.checkpoint import FAMILY, load_config, load_model, load_processors
+from world_modality.policies.checkpoint import load_config, load_model, load_processors
+from world_modality.policies.noise import NOISE, Noise
 from world_modality.policies.question import Question, View
 from world_modality.study.specs import EncoderSpec
 
@@ -70,9 +72,21 @@ class ChunkPolicy:
             raise ValueError(f"a policy answers 1 to {self.batch} questions about one task at once")
         if self._reads_history and any(question.history is None for question in questions):
             raise ValueError(f"memory mode '{self.config.rollout_mode.name}' needs the world's history")
-        if self._takes_noise:
-            return self._answer_together(questions)
+        noise = NOISE.get(str(self.config.type))
+        if noise is not None:
+            return self._answer_together(questions, noise)
         return [self._answer_alone(question) for question in questions]
+
+    def trial(self, question: Question, rows: int) -> float:
+        """CPU seconds of this thread that ``rows`` copies of a question take; twice, of which the second counts."""
+        seconds = 0.0
+        for _ in range(2):
+            start = time.thread_time()
+            ChunkPolicy(self.config, self._policy, self._preprocessor, self._postprocessor, rows).answer(
+                [question] * rows
+            )
+            seconds = time.thread_time() - start
+        return seconds
 
     def answer_watched(self, question: Question) -> tuple[NDArray[np.float32], dict[str, float]]:
         """The chunk that ``answer`` gives, and how the memory was read for it; no figures if there is none."""
@@ -83,19 +97,16 @@ class ChunkPolicy:
             chunk = self.answer([question])[0]
         return chunk, {"world_gate": world.fusion.gates().mean().item(), **observer.figures()}
 
-    @property
-    def _takes_noise(self) -> bool:
-        return str(self.config.type) in FAMILY
-
-    def _answer_together(self, questions: Sequence[Question]) -> list[NDArray[np.float32]]:
-        padded = [*questions, *[questions[-1]] * (self.batch - len(questions))]
+    def _answer_together(self, questions: Sequence[Question], noise: Noise) -> list[NDArray[np.float32]]:
+        missing = self.batch - len(questions)
         rows = [self._row(question) for question in questions]
-        rows += rows[-1:] * (self.batch - len(rows))
-        noise = torch.cat([self._noise(question.seed) for question in padded])
-        return list(self._chunks(_stacked(rows), noise=noise))[: len(questions)]
+        seeds = [question.seed for question in questions]
+        seeds += seeds[-1:] * missing
+        with noise(self._policy, seeds) as arguments:
+            return list(self._chunks(_stacked([*rows, *rows[-1:] * missing]), **arguments))[: len(questions)]
 
     def _answer_alone(self, question: Question) -> NDArray[np.float32]:
-        """For policies that draw from the global generator, where one row's draws would depend on the others'."""
+        """For policies that draw from the global generator."""
         device = torch.device(self.config.device)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(question.seed)
@@ -136,12 +147,6 @@ class ChunkPolicy:
                 f"(it has {', '.join(f'{OBS_IMAGES}.{name}' for name in images)}); rename the cameras in its processor."
             )
         return cast(dict[str, Any], batch)
-
-    def _noise(self, seed: int) -> torch.Tensor:
-        """Flow-matching noise float32 [1, chunk_size, max_action_dim], drawn on the CPU so that devices agree."""
-        generator = torch.Generator().manual_seed(seed)
-        shape = (1, self.config.chunk_size, self.config.max_action_dim)
-        return torch.randn(shape, generator=generator).to(self.config.device)
 
     def _precision(self) -> Any:
         return torch.autocast(torch.device(self.config.device).type) if self.config.use_amp else nullcontext()

@@ -19,6 +19,7 @@ from world_modality.report.console import (
     verdicts,
 )
 from world_modality.report.offline import offline_rows
+from world_modality.report.suite_rows import HEADER, suite_csv_rows, suite_difference_rows, suite_rate_rows
 
 CSV_FIELDS = (
     "study",
@@ -59,6 +60,8 @@ def to_csv(table: Mapping[str, Any]) -> str:
     for verdict in verdicts(table):
         columns = {"column": verdict["treated"], "only_column": verdict["only_treated"]}
         writer.writerow({**origin, **verdict, **columns, "kind": "difference"})
+    for row in suite_csv_rows(table):
+        writer.writerow({**origin, **row})
     return out.getvalue()
 
 
@@ -70,6 +73,8 @@ def to_markdown(table: Mapping[str, Any]) -> str:
         _bullets(sentences(table)),
         _grid(["task", *(column_title(column) for column in table["columns"])], rate_rows(table)),
         f"Successes/units with {100 * table['confidence']:.4g}% Wilson intervals in percent.",
+        _grid([HEADER, *(column_title(column) for column in table["columns"])], suite_rate_rows(table)),
+        _grid(["difference within a suite", "points [interval]", "paired units"], suite_difference_rows(table)),
         *_missing(table["missing"]),
         *_judgement(table),
         "## Gates",

@@ -23,6 +23,7 @@ from world_modality.report.files import cost_rows, deviations, mark_word, missin
 from world_modality.report.films import Film
 from world_modality.report.forest import Panel
 from world_modality.report.offline import offline_rows
+from world_modality.report.suite_rows import HEADER, suite_difference_rows, suite_rate_rows
 
 Sections = Mapping[str, Sequence[Panel]]
 """Figures by the section of the page that shows them: the names of ``SECTIONS``, each perhaps without any."""
@@ -60,6 +61,9 @@ def to_html(table: Mapping[str, Any], figures: Sections, films: Sequence[Film]) 
             sentences=sentences(table),
             titles=[column_title(column) for column in table["columns"]],
             rows=rate_rows(table),
+            suite_header=HEADER,
+            suite_rates=suite_rate_rows(table),
+            suite_differences=suite_difference_rows(table),
             verdicts=[
                 {**each, "points": points_text(each), "smallest": detectable_text(each)} for each in verdicts(table)
             ],

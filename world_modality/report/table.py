@@ -13,6 +13,7 @@ from world_modality.report.judged import columns_of, gate_row, judged
 from world_modality.report.names import short_names
 from world_modality.report.plan_of import task_number
 from world_modality.report.results import Place, Results
+from world_modality.report.suites import suite_figures
 from world_modality.study.specs import ReportColumn, ReportSpec
 
 Table = dict[str, Any]
@@ -39,12 +40,19 @@ def build_table(spec: ReportSpec, results: Results, plan: Plan | None, gates: Se
         "complete": not any(results.missing(column) for column in results.columns),
         "confidence": spec.evidence.confidence,
         "rates": [rate for column in results.columns for rate in _rates(spec, column, outcomes.get(column), results)],
+        "suites": suite_figures(spec, outcomes, _compared(plan, judgement)),
         "judgement": judgement,
         "gates": judgement["gates"] if judgement else [gate_row(gate) for gate in gates],
     }
     table["headline"] = judgement["headline"] if judgement else f"{spec.label}: one arm, nothing is compared."
     table["notes"] = _notes(table)
     return table
+
+
+def _compared(plan: Plan | None, judgement: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """The columns that claims are about; none where the verdict is withheld."""
+    told = plan is not None and judgement is not None and not judgement["withheld"]
+    return [(claim.treated, claim.control) for claim in plan.claims] if plan and told else []
 
 
 def _column(column: ReportColumn) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.choice import FILMS_FOLDER, Choice
 from world_modality.rollout.film import film
+from world_modality.rollout.made_with import disagreement
 from world_modality.rollout.records import Ledger, Record
 from world_modality.rollout.setup import (
     NewHistory,
@@ -211,19 +211,15 @@ def _settle(output: Path, cell: Cell, batch: int, loaded: Loaded) -> None:
     }
     folder = output / cell.sim.suite
     folder.mkdir(parents=True, exist_ok=True)
-    with exclusive(folder / "settle.lock", lambda: None):
-        note = folder / NOTE
-        if not note.is_file():
-            if (output / f"{cell.sim.suite}.jsonl").exists():
-                raise UserError(f"{output}/{cell.sim.suite}.jsonl was not rolled out here: choose another --output")
-            write_json(note, wanted)
-            return
-        found = json.loads(note.read_text())
-    other = [name for name in wanted if found.get(name) != wanted[name]]
+    note = folder / NOTE
+    if not note.is_file() and (output / f"{cell.sim.suite}.jsonl").exists():
+        raise UserError(f"{output}/{cell.sim.suite}.jsonl was not rolled out here: choose another --output")
+    other = disagreement(note, wanted)
     if other:
+        name, found, asked = other
         raise UserError(
-            f"{folder} holds an evaluation whose {other[0]} is {found.get(other[0])}, not {wanted[other[0]]}: "
-            "choose another --output, or the same settings"
+            f"{folder} holds an evaluation whose {name} is {found}, not {asked}: choose another --output, or the "
+            "same settings"
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Protocol
@@ -14,6 +14,9 @@ from world_modality.errors import UserError
 from world_modality.rollout.messages import Act, Begin, Did, Frame, Scene, Seen
 from world_modality.rollout.units import Unit, environment_seed, flow_seed
 from world_modality.study.specs import Camera
+
+Window = tuple[NDArray[np.uint8], ...]
+"""The frames [F, H, W, 3] of each of the memory's cameras that a unit's latents are made of."""
 
 
 class History(Protocol):
@@ -29,8 +32,11 @@ class History(Protocol):
     def add(self, step: int, frames: Mapping[Camera, Frame]) -> None:
         """Keep a step's frames, one per camera."""
 
-    def latents(self, step: int) -> NDArray[np.float32]:
-        """Latents float32 [T, W] of the window that ends at ``step``."""
+    def window(self, step: int) -> Window:
+        """The window that ends at ``step``."""
+
+    def encode(self, windows: Sequence[Window]) -> list[NDArray[np.float32]]:
+        """Latents float32 [T, W] of each window, whichever unit's it is, a function of that window alone."""
 
 
 @dataclass(eq=False)

@@ -88,7 +88,8 @@ def _frames(course: Course, world: World, planner: Watched, title: str) -> Itera
     while not course.over:
         *past, view = course.views()
         assert course.scene is not None
-        latents = None if course.history is None else course.history.latents(course.step)
+        history = course.history
+        latents = None if history is None else history.encode([history.window(course.step)])[0]
         question = Question(view, course.scene.language, course.flow_seed, tuple(past), latents)
         chunk, figures = planner.answer_watched(question)
         command = course.act(chunk)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from world_modality.encoders.online import HistoryEncoder
+from world_modality.rollout.course import Window
 from world_modality.study.specs import Camera
 
 
@@ -33,9 +34,13 @@ class LatentHistory:
         oldest = step - self._delay - self._encoder.required_frames + 1
         self._frames = {kept: value for kept, value in self._frames.items() if kept >= oldest}
 
-    def latents(self, step: int) -> NDArray[np.float32]:
-        """Latents [T, W] float32 that end ``delay`` steps before ``step``; KeyError if a frame was never added."""
+    def window(self, step: int) -> Window:
+        """Each camera's frames uint8 [F, H, W, 3] of the window of ``step``; KeyError if one was never added."""
         last = max(0, step - self._delay)
         first = max(0, last - self._encoder.required_frames + 1)
-        window = [self._frames[kept] for kept in range(first, last + 1)]
-        return self._encoder.encode(*(np.stack([frames[camera] for frames in window]) for camera in self.cameras))
+        frames = [self._frames[kept] for kept in range(first, last + 1)]
+        return tuple(np.stack([each[camera] for each in frames]) for camera in self.cameras)
+
+    def encode(self, windows: Sequence[Window]) -> list[NDArray[np.float32]]:
+        """Latents [T, W] float32 of each window, its own or those of other units."""
+        return self._encoder.encode_many(windows)

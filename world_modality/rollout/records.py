@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from world_modality.errors import UserError
-from world_modality.rollout.leases import Leases
 from world_modality.rollout.units import Unit
 from world_modality.store.files import sync_folder, write_atomically
+from world_modality.store.leases import Leases
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,6 @@ class Ledger:
         self._units = tuple(sorted(units))
         self._leases = leases or Leases(folder / "leases")
         self._own = folder / f"records-{uuid.uuid4().hex[:12]}.jsonl"
-        self._all: dict[Unit, Record] = {}  # also of units that are not asked for now
         self._done: dict[Unit, Record] = {}
         self._read_up_to: dict[Path, int] = {}
         self.refresh()
@@ -146,54 +145,88 @@ class Ledger:
         return self._done
 
     def refresh(self) -> None:
-        """Read what others have written. A line without its end is still being written, or its writer was killed."""
+        """Read what others have written."""
         wanted = set(self._units)
-        for path in sorted(self._folder.glob("records-*.jsonl")):
-            start = self._read_up_to.get(path, 0)
-            with path.open("rb") as file:
-                file.seek(start)
-                content = file.read()
-            whole = content[: content.rfind(b"\n") + 1]
-            self._read_up_to[path] = start + len(whole)
-            for record in _parse(path, whole.decode().splitlines()):
-                self._all.setdefault(record.unit, record)
+        for path in self._files():
+            for record in self._whole_lines(path):
                 if record.unit in wanted:
                     self._done.setdefault(record.unit, record)
 
     def claim(self) -> Unit | None:
         """The first unit that nobody has finished or works on, ours from now on; None if there is none at present."""
         for unit in self._units:
-            if unit not in self._done and not self._leases.holds(unit) and self._leases.claim(unit):
+            name = _lease(unit)
+            if unit not in self._done and not self._leases.holds(name) and self._leases.claim(name):
                 self.refresh()  # its last owner may have finished it just before
                 if unit not in self._done:
                     return unit
-                self._leases.release(unit)
+                self._leases.release(name)
         return None
 
-    def append(self, record: Record) -> None:
-        """Write one record through to the disk; ValueError if its unit has one already."""
-        if record.unit in self._done:
-            raise ValueError(f"{record.unit} has a record already")
-        new = not self._own.exists()
-        with self._own.open("ab") as file:
-            file.write(to_line(record).encode())
-            file.flush()
-            os.fsync(file.fileno())
-        if new:
-            sync_folder(self._folder)
-        self._read_up_to[self._own] = self._own.stat().st_size
-        self._all[record.unit] = self._done[record.unit] = record
-        self._leases.release(record.unit)
+    def append(self, record: Record) -> bool:
+        """Write one record through to the disk, and let go of its unit.
 
-    def give_up(self, unit: Unit) -> None:
-        """Somebody else may do this unit."""
-        self._leases.release(unit)
+        False, with nothing written, if this owner slept so long that its unit was taken over: whoever has it now
+        records the same outcome, or has done so.
+        """
+        name = _lease(record.unit)
+        self.refresh()
+        written = record.unit not in self._done and self._write_if_held(record, name)
+        self._leases.release(name)
+        return written
+
+    def sign(self) -> None:
+        """Say that this owner gets on: who does not for long loses its units to others."""
+        self._leases.sign()
 
     def close(self) -> None:
         """Let go of every unit."""
         self._leases.close()
 
     def publish(self, target: Path) -> None:
-        """Write all records of the folder, sorted by unit, to ``target``; atomic and repeatable."""
-        self.refresh()
-        write_atomically(target, "".join(to_line(self._all[unit]) for unit in sorted(self._all)).encode())
+        """Write all records of the folder, sorted by unit, to ``target``; atomic, repeatable, the same by any owner.
+
+        Also those of units that are not asked for now. Of two records of a unit, which can only be when its owner was
+        stopped between its last look at its lease and the next line of this program, the first file's by name counts.
+        """
+        self._read_up_to.clear()
+        found: dict[Unit, Record] = {}
+        for path in self._files():
+            for record in self._whole_lines(path):
+                found.setdefault(record.unit, record)
+        if not found.keys() >= set(self._units):  # taken away while this owner slept: never publish a part
+            raise FileNotFoundError(f"{self._folder} lacks records that it had")
+        write_atomically(target, "".join(to_line(found[unit]) for unit in sorted(found)).encode())
+
+    def _files(self) -> list[Path]:
+        return sorted(self._folder.glob("records-*.jsonl"))
+
+    def _whole_lines(self, path: Path) -> Iterator[Record]:
+        """What is new in a file. A line without its end is still being written, or its writer was killed."""
+        start = self._read_up_to.get(path, 0)
+        with path.open("rb") as file:
+            file.seek(start)
+            content = file.read()
+        whole = content[: content.rfind(b"\n") + 1]
+        self._read_up_to[path] = start + len(whole)
+        return _parse(path, whole.decode().splitlines())
+
+    def _write_if_held(self, record: Record, lease: str) -> bool:
+        """All is ready before the look at the lease, so that hardly anything can come between it and the line."""
+        line = to_line(record).encode()
+        with self._own.open("ab") as file:
+            new = not file.tell()
+            if not self._leases.keeps(lease):
+                return False
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+        if new:
+            sync_folder(self._folder)
+        self._read_up_to[self._own] = self._own.stat().st_size
+        self._done[record.unit] = record
+        return True
+
+
+def _lease(unit: Unit) -> str:
+    return f"task{unit.task}_init{unit.init_state}_repeat{unit.repeat}"

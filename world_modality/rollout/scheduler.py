@@ -20,7 +20,7 @@ from world_modality.rollout.messages import Act, Broke, Did, Refused
 from world_modality.rollout.pool import Died, Heard, Pool
 from world_modality.rollout.records import Ledger
 from world_modality.rollout.spent import Account
-from world_modality.rollout.tuning import tune
+from world_modality.rollout.tuning import Trial, tune
 from world_modality.rollout.units import Unit
 from world_modality.store.progress import Progress
 
@@ -43,6 +43,9 @@ class Planner(Protocol):
 
     def answer(self, questions: Sequence[Question]) -> list[NDArray[np.float32]]:
         """A chunk [chunk_size, 7] per question, each a function of its question alone; at most ``batch``, one task."""
+
+    def trial(self, question: Question, rows: int) -> float:
+        """CPU seconds that an answer of ``rows`` rows takes, which is thrown away."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ class _Run:
         ledger = self._plan.ledger
         self._report()
         while len(ledger.done) < len(ledger.units):
+            ledger.sign()
             self._fill()
             if not self._courses:  # others hold what is left
                 time.sleep(SHARE_SECONDS)
@@ -142,13 +146,7 @@ class _Run:
             return
         del self._courses[course.slot]
         self._pool.finished(course.slot)
-        ledger = self._plan.ledger
-        ledger.refresh()
-        if course.unit in ledger.done:  # somebody took it over while this machine slept: the records are equal
-            ledger.give_up(course.unit)
-        else:
-            ledger.append(self._plan.cell.record(course, self._crashes[course.unit]))
-            self._own += 1
+        self._own += self._plan.ledger.append(self._plan.cell.record(course, self._crashes[course.unit]))
         self._report()
 
     def _crashed(self, course: Course, reason: str) -> None:
@@ -177,29 +175,44 @@ class _Run:
         asking = [course for course in self._waiting if _language(course) == task][: self._plan.planner.batch]
         chosen = {course.slot for course in asking}
         self._waiting = [course for course in self._waiting if course.slot not in chosen]
-        questions = [self._question(course) for course in asking]
+        questions = self._questions(asking)
         with self._account.charged("policy"):
             chunks = self._plan.planner.answer(questions)
-        self._account.batches += 1
+        self._account.answered(len(questions))
         for course, chunk in zip(asking, chunks, strict=True):
             self._pool.send(self._command(course, chunk))
-        if not self._tuned and self._account.chunks >= CALIBRATION:
-            self._tune()
+        if not self._tuned and self._account.chunks >= CALIBRATION and self._account.batches > 1:
+            self._tune(questions[0])
 
-    def _tune(self) -> None:
-        """Fit the number of units at once to what the first chunks cost; no result depends on it."""
-        measured = self._account.measured(self._plan.planner.batch, self._plan.cell.n_action_steps)
-        tuning = tune(measured, self._pool.workers)
+    def _tune(self, question: Question) -> None:
+        """Fit the number of units at once to what the first chunks cost; no result depends on it.
+
+        The number of rows does decide results, so a better one is only told.
+        """
+        planner = self._plan.planner
+        measured = self._account.measured(planner.batch, self._plan.cell.n_action_steps)
+        rows = 1 if planner.batch > 1 else 2
+        with self._account.charged("policy"):
+            trial = Trial(rows, planner.trial(question, rows))
+        tuning = tune(measured, trial, self._pool.workers)
         self._plan.progress.say(f"{self._plan.progress.label}  {tuning.sentence()}")
         self._slots, self._tuned = tuning.slots, True
 
-    def _question(self, course: Course) -> Question:
-        latents = None
-        if course.history is not None:
+    def _questions(self, asking: Sequence[Course]) -> list[Question]:
+        """What the policy is asked; all windows are encoded at once."""
+        latents: dict[int, NDArray[np.float32]] = {}
+        histories = {course.slot: (course.history, course.step) for course in asking if course.history is not None}
+        if histories:
             with self._account.charged("encoder"):
-                latents = course.history.latents(course.step)
-        *past, view = course.views()
-        return Question(view, _language(course), course.flow_seed, tuple(past), latents)
+                windows = [history.window(step) for history, step in histories.values()]
+                (encoder, _), *_ = histories.values()
+                latents = dict(zip(histories, encoder.encode(windows), strict=True))
+        questions = []
+        for course in asking:
+            *past, view = course.views()
+            held = latents.get(course.slot)
+            questions.append(Question(view, _language(course), course.flow_seed, tuple(past), held))
+        return questions
 
     def _command(self, course: Course, chunk: NDArray[np.float32]) -> Act:
         try:

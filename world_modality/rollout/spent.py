@@ -25,22 +25,39 @@ class Account:
     created: float = field(default_factory=time.monotonic)
     started: float | None = None
     chunks: int = 0  # executed
+    acted: float = 0.0  # CPU seconds of the simulators on them
     batches: int = 0  # answered
+    rows: int = 0  # of questions in them
+    cold: tuple[float, float] = (0.0, 0.0)  # what the first batch cost in policy and encoder: they warm up in it
+    cold_rows: int = 0
 
     def add(self, did: Did) -> None:
         """What a simulator process spent on a command."""
         spent = did.spent
         if self.started is None:
             self.started = max(self.created, time.monotonic() - spent.reset - spent.physics - spent.render)
-        self.chunks += did.steps > 0
+        if did.steps > 0:
+            self.chunks += 1
+            self.acted += spent.physics + spent.render
         for part in ("reset", "physics", "render"):
             self.seconds[part] += getattr(spent, part)
 
+    def answered(self, questions: int) -> None:
+        """A batch with so many questions was answered."""
+        self.batches += 1
+        self.rows += questions
+        if self.batches == 1:
+            self.cold, self.cold_rows = (self.seconds["policy"], self.seconds["encoder"]), questions
+
     def measured(self, batch: int, steps: int) -> Measured:
-        """The mean cost so far of a chunk of ``steps`` and of a whole batch."""
-        simulated = self.seconds["physics"] + self.seconds["render"]
-        planned = self.seconds["policy"] + self.seconds["encoder"]
-        return Measured(simulated / max(self.chunks, 1), planned / max(self.batches, 1), steps, batch)
+        """The mean cost so far of a chunk of ``steps``, of a whole batch and of a unit's window.
+
+        The first batch does not count.
+        """
+        planned = self.seconds["policy"] - self.cold[0]
+        encoded = self.seconds["encoder"] - self.cold[1]
+        plan, window = planned / max(self.batches - 1, 1), encoded / max(self.rows - self.cold_rows, 1)
+        return Measured(self.acted / max(self.chunks, 1), plan, window, steps, batch)
 
     @contextmanager
     def charged(self, part: str) -> Iterator[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from pathlib import Path
 
 import torch
 
@@ -11,6 +12,7 @@ from world_modality.errors import UserError
 from world_modality.memory.modes import find_mode
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
 from world_modality.rollout.cell import Cell
+from world_modality.rollout.made_with import disagreement
 from world_modality.rollout.records import Ledger
 from world_modality.rollout.setup import (
     NewHistory,
@@ -27,22 +29,38 @@ from world_modality.store.record import read_record
 from world_modality.store.stage import Facts, StageContext
 from world_modality.study.specs import EncoderSpec, RolloutSpec
 
+MADE_WITH = "made_with.json"
+
 
 def run(spec: RolloutSpec, context: StageContext) -> Facts:
-    """Roll out every unit of the cell and write records.jsonl, sorted by unit.
+    """Roll out every unit of the cell, together with whoever else does, and write records.jsonl, sorted by unit.
 
     Inputs: "checkpoint", a training; "encoder", when the memory mode reads what the policy sees. UserError
     when the two do not belong together, the simulator would show the policy pictures of another size than it was
-    trained on, its assets are not those of the spec, or a unit's simulator crashes time and again.
+    trained on, its assets are not those of the spec, the cell was begun on another device or with other software, or a
+    unit's simulator crashes time and again.
     """
     expect_simulators()
     policy, cell, new_history = prepare(spec, context)
+    _require_same_machinery(context.work, cell)
     with closing(Ledger(context.work / "records", units_of(spec))) as ledger:
         account = roll_out(cell, ledger, policy, new_history, context.cores, context.progress)
+        context.settle()
         ledger.publish(context.artifact / "records.jsonl")
     successes = sum(record.success for record in ledger.done.values())
     facts = {"units": len(ledger.done), "successes": successes, "device": cell.device}
     return {**facts, "last_attempt": account.told(context.cores)}
+
+
+def _require_same_machinery(work: Path, cell: Cell) -> None:
+    """Units of a cell are paired with those of others, so all are made alike: UserError if some were made otherwise."""
+    other = disagreement(work / MADE_WITH, {"device": cell.device, **cell.versions})
+    if other:
+        name, found, here = other
+        raise UserError(
+            f"this cell was begun with {name} {found}, and here it is {here}: go on with it where it was begun, or "
+            f"remove {work} to begin anew"
+        )
 
 
 def prepare(spec: RolloutSpec, context: StageContext) -> tuple[ChunkPolicy, Cell, NewHistory | None]:

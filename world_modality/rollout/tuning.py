@@ -6,6 +6,15 @@ import math
 from dataclasses import dataclass
 
 MOST_SLOTS_EACH = 4  # more units per simulator process only cost memory
+NEARLY = 1.1  # a larger batch must make a row cheaper by more than this to be advised
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """An answer with another number of rows than a batch has."""
+
+    rows: int
+    seconds: float  # of CPU
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,9 +22,19 @@ class Measured:
     """What one chunk costs, in CPU seconds of the process that does it."""
 
     simulate: float  # to execute it and to look
-    plan: float  # to answer a whole batch, with the histories encoded
+    plan: float  # to answer a whole batch
+    window: float  # to encode one unit's history
     steps: int  # control steps of a chunk
     batch: int
+
+    def look(self, batch: int, trial: Trial, waiting: int) -> float:
+        """Seconds of policy and encoder per look with batches of another size, if at most ``waiting`` units fill one.
+
+        A batch is taken to cost ``fixed + rows * each``, filled or not: a line through the measured one and ``trial``.
+        """
+        each = max(0.0, (self.plan - trial.seconds) / (self.batch - trial.rows))
+        fixed = max(0.0, self.plan - each * self.batch)
+        return (fixed + each * batch) / min(batch, waiting) + self.window
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +45,9 @@ class Tuning:
     slots_each: int
     supply: float  # control steps per second that the simulators can do, were the policy instant
     demand: float  # that the policy can plan for, were the simulators instant
+    batch: int
+    advised: int  # rows of a batch
+    saved: float  # share of a look's cost that the advised batch saves
 
     @property
     def slots(self) -> int:
@@ -35,19 +57,41 @@ class Tuning:
     def sentence(self) -> str:
         """For the progress log."""
         bound = "policy" if self.demand < self.supply else "simulators"
+        advice = f"batch {self.batch} fits"
+        if self.advised != self.batch:
+            advice = f"a batch of {self.advised} rather than {self.batch} would cost {self.saved:.0%} less per look"
         return (
             f"{self.workers} simulator processes x {self.slots_each} units: simulators {self.supply:.0f} steps/s, "
-            f"policy {self.demand:.0f} steps/s, bound by the {bound}"
+            f"policy {self.demand:.0f} steps/s, bound by the {bound}; {advice}"
         )
 
 
-def tune(measured: Measured, workers: int) -> Tuning:
+def tune(measured: Measured, trial: Trial, workers: int) -> Tuning:
     """As many units per process as keep it busy while a batch is collected and answered.
 
     A process has nothing to do while all its units wait. A batch is complete after ``batch / workers`` chunks of every
     process, and answered ``plan`` seconds later; meanwhile each process needs chunks of its own to simulate.
     """
-    simulate, plan = max(measured.simulate, 1e-6), max(measured.plan, 1e-6)
+    simulate = max(measured.simulate, 1e-6)
+    plan = max(measured.plan + measured.batch * measured.window, 1e-6)
     waiting = measured.batch / workers + plan / simulate
     slots = min(MOST_SLOTS_EACH, max(2, math.ceil(waiting)))
-    return Tuning(workers, slots, workers * measured.steps / simulate, measured.batch * measured.steps / plan)
+    supply, demand = workers * measured.steps / simulate, measured.batch * measured.steps / plan
+    advised, saved = advice(measured, trial, workers)
+    return Tuning(workers, slots, supply, demand, measured.batch, advised, saved)
+
+
+def advice(measured: Measured, trial: Trial, workers: int) -> tuple[int, float]:
+    """The size of batch to use, and the share of a look's cost that it saves.
+
+    The smallest power of two with which a look costs nearly as little as with any; the present one where that is as
+    good. Half of the units can fill a batch: the others are simulated meanwhile.
+    """
+    most = max(1, workers * MOST_SLOTS_EACH // 2)
+    sizes = [1 << power for power in range(most.bit_length())]
+    cost = {size: measured.look(size, trial, most) for size in (*sizes, measured.batch)}
+    enough = NEARLY * min(cost.values())
+    if cost[measured.batch] <= enough:
+        return measured.batch, 0.0
+    size = next(size for size in sizes if cost[size] <= enough)
+    return size, 1 - cost[size] / cost[measured.batch]

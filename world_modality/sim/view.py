@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from world_modality.sim.coarse import simplify_meshes
 from world_modality.study.specs import Camera, SimSpec
 
 CAMERAS: dict[Camera, str] = {"image": "agentview", "image2": "robot0_eye_in_hand"}
@@ -49,7 +51,7 @@ class View:
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mj_camlight(self._model, self._data)
         self._renderer.update_scene(self._data, CAMERAS[camera], self._option)
-        if self._spec.render == "fast":
+        if self._spec.render != "stock":
             self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
             self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
         upright: NDArray[np.uint8] = self._renderer.render()
@@ -66,10 +68,13 @@ class View:
         import mujoco
 
         self._model = self._source
+        if self._spec.render == "coarse":
+            self._model = copy(self._source)  # physics runs on the other one
+            simplify_meshes(self._model)
         size = self._spec.camera_size
         frame = self._model.vis.global_
         frame.offwidth, frame.offheight = max(frame.offwidth, size), max(frame.offheight, size)
-        if self._spec.render == "fast":
+        if self._spec.render != "stock":
             self._model.vis.quality.offsamples = 0  # read when the context is made
         self._data = mujoco.MjData(self._model)
         self._option = mujoco.MjvOption()

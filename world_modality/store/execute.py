@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
@@ -9,64 +13,144 @@ from typing import TextIO
 from world_modality.errors import UserError
 from world_modality.store.files import remove_leftovers
 from world_modality.store.layout import StageFolder, stage_folder
-from world_modality.store.lock import exclusive
+from world_modality.store.leases import Leases
+from world_modality.store.lock import exclusive, shared
 from world_modality.store.progress import LABEL_WIDTH, Progress, format_seconds
 from world_modality.store.record import read_record
 from world_modality.store.request import StageRequest
 from world_modality.store.seal import clean, is_sealed, seal
-from world_modality.store.stage import StageContext, StageRunner
+from world_modality.store.stage import Facts, StageContext, StageRunner
 from world_modality.store.stopwatch import timed
 
+TURN = "turn"  # the lease of whoever begins or seals a stage that several work on
+TURN_SECONDS = 0.2  # between looks whether it is free
 
-def execute(root: Path, request: StageRequest, runner: StageRunner, *, cores: int, stream: TextIO) -> bool:
-    """Make sure that a stage is sealed; True if it had to run.
 
-    Safe to call from any number of processes at any time: one works, the others wait and then find it done.
+def execute(
+    root: Path, request: StageRequest, runner: StageRunner, *, cores: int, stream: TextIO, together: bool = False
+) -> bool:
+    """Make sure that a stage is sealed; True if this process sealed it.
+
+    Safe to call from any number of processes at any time: one works, the others wait and then find it done. With
+    ``together`` all of them work: the runner shares out what there is to do and calls ``context.settle`` before it
+    writes the artifact, and whoever comes to that first seals the stage.
     UserError when an upstream result is missing; what the runner raises passes through and leaves the stage
     as it is, to be continued by the next call.
     """
     folder = stage_folder(root, request.stage, request.key)
     progress = Progress(request.label, stream=stream, last_line=folder.progress)
-    with exclusive(
-        folder.lock, lambda: progress.say(f"{request.label:<{LABEL_WIDTH}}  waits: another process works on it")
-    ):
-        if is_sealed(folder):
-            clean(folder)
-            return False
-        context = _prepare(root, folder, request, cores, progress)
-        attempts = _count_attempt(folder)
-        with timed(folder.seconds) as elapsed:
-            facts = runner(request.spec, context)
-            seconds = elapsed()
-        seal(folder, request, facts, seconds, attempts)
+    attempt = _Attempt(root, folder, request, cores, progress)
+    seconds = attempt.together(runner) if together else attempt.alone(runner)
+    if seconds is None:
+        clean(folder)
+        return False
+    attempts = len(folder.attempts.read_text().splitlines())
     over = f" over {attempts} attempts" if attempts > 1 else ""
     progress.say(f"{request.label:<{LABEL_WIDTH}}  done in {format_seconds(seconds)}{over}")
     return True
 
 
-def _prepare(root: Path, folder: StageFolder, request: StageRequest, cores: int, progress: Progress) -> StageContext:
-    inputs: dict[str, tuple[Path, ...]] = {}
-    for each in request.inputs:
-        source = stage_folder(root, each.stage, each.key)
-        if read_record(source.done) is None:
-            raise UserError(f"needs {source.path}, which is not sealed; run it through snakemake or `wm run`")
-        path = source.artifact / each.folder if each.folder else source.artifact
-        inputs[each.role] = (*inputs.get(each.role, ()), path.resolve())
-    folder.artifact.mkdir(exist_ok=True)
-    folder.work.mkdir(exist_ok=True)
-    remove_leftovers(folder.path)
-    return StageContext(
-        key=request.key,
-        artifact=folder.artifact.resolve(),
-        work=folder.work.resolve(),
-        inputs=inputs,
-        progress=progress,
-        cores=cores,
-    )
+class _SealedElsewhere(Exception):
+    """Another process has sealed the stage that this one works on."""
 
 
-def _count_attempt(folder: StageFolder) -> int:
-    with folder.attempts.open("a+") as file:
-        file.write(datetime.now(UTC).isoformat(timespec="seconds") + "\n")
-        file.seek(0)
-        return len(file.readlines())
+class _Attempt:
+    """One call of :func:`execute`."""
+
+    def __init__(self, root: Path, folder: StageFolder, request: StageRequest, cores: int, progress: Progress) -> None:
+        self._root, self._folder, self._request = root, folder, request
+        self._cores, self._progress = cores, progress
+
+    def alone(self, runner: StageRunner) -> float | None:
+        """Seconds that the stage took, or None if it is sealed already."""
+        with exclusive(self._folder.lock, lambda: self._tell("waits: another process works on it")):
+            if is_sealed(self._folder):
+                return None
+            context = self._prepare()
+            with timed(self._folder.seconds) as elapsed:
+                facts = runner(self._request.spec, context)
+                seconds = elapsed()
+            self._seal(facts, seconds)
+        return seconds
+
+    def together(self, runner: StageRunner) -> float | None:
+        """As ``alone``, beside others. The lock only tells that somebody works: one that hangs keeps nobody waiting.
+
+        Whoever begins or seals holds a lease meanwhile. When one seals, what the others work in is removed: all that
+        they could still do is done, so whatever they run into then is no failure.
+        """
+        with shared(self._folder.lock), closing(Leases(self._folder.path)) as leases:
+            with self._turn(leases):
+                if is_sealed(self._folder):
+                    return None
+                context = self._prepare(lambda: self._settle(leases))
+            with timed(self._folder.seconds) as elapsed:
+                facts = self._run_unless_sealed(runner, context, leases)
+                seconds = elapsed()
+            if facts is None:
+                return None
+            self._seal(facts, seconds)
+        return seconds
+
+    def _run_unless_sealed(self, runner: StageRunner, context: StageContext, leases: Leases) -> Facts | None:
+        """The runner's facts once it is this process's turn to seal; None if another did."""
+        try:
+            facts = runner(self._request.spec, context)
+            self._settle(leases)
+        except _SealedElsewhere:
+            return None
+        except Exception:
+            with self._turn(leases):
+                if is_sealed(self._folder):
+                    return None
+            raise
+        return facts
+
+    def _settle(self, leases: Leases) -> None:
+        """Wait for the turn and keep it."""
+        self._take_turn(leases)
+        if is_sealed(self._folder):
+            raise _SealedElsewhere
+
+    @contextmanager
+    def _turn(self, leases: Leases) -> Iterator[None]:
+        self._take_turn(leases)
+        try:
+            yield
+        finally:
+            leases.release(TURN)
+
+    def _take_turn(self, leases: Leases) -> None:
+        while not (leases.keeps(TURN) or leases.claim(TURN)):
+            time.sleep(TURN_SECONDS)
+
+    def _seal(self, facts: Facts, seconds: float) -> None:
+        attempts = len(self._folder.attempts.read_text().splitlines())
+        seal(self._folder, self._request, facts, seconds, attempts)
+
+    def _prepare(self, settle: Callable[[], None] | None = None) -> StageContext:
+        inputs: dict[str, tuple[Path, ...]] = {}
+        for each in self._request.inputs:
+            source = stage_folder(self._root, each.stage, each.key)
+            if read_record(source.done) is None:
+                raise UserError(f"needs {source.path}, which is not sealed; run it through snakemake or `wm run`")
+            path = source.artifact / each.folder if each.folder else source.artifact
+            inputs[each.role] = (*inputs.get(each.role, ()), path.resolve())
+        folder = self._folder
+        folder.artifact.mkdir(exist_ok=True)
+        folder.work.mkdir(exist_ok=True)
+        remove_leftovers(folder.path)
+        with folder.attempts.open("a") as file:
+            file.write(datetime.now(UTC).isoformat(timespec="seconds") + "\n")
+        context = StageContext(
+            key=self._request.key,
+            artifact=folder.artifact.resolve(),
+            work=folder.work.resolve(),
+            inputs=inputs,
+            progress=self._progress,
+            cores=self._cores,
+        )
+        return context if settle is None else replace(context, settle=settle)
+
+    def _tell(self, text: str) -> None:
+        self._progress.say(f"{self._request.label:<{LABEL_WIDTH}}  {text}")

@@ -29,6 +29,18 @@ def exclusive(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
         os.close(handle)
 
 
+@contextmanager
+def shared(path: Path) -> Iterator[None]:
+    """Hold ``path`` (created if missing) together with others who share it, so that :func:`is_locked` tells of them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(handle)
+
+
 def is_locked(path: Path) -> bool:
     """Whether some process holds ``path`` right now."""
     try:

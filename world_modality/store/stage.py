@@ -19,6 +19,7 @@ class StageContext:
 
     ``artifact`` is sealed when the stage returns: every file below it is digested into DONE.json.
     ``work`` survives a crash (checkpoints, shards, partial records) and is removed after sealing.
+    ``settle`` is called before the artifact is written, by stages that several processes may work on at once.
     ``inputs`` maps a role ("dataset", "policy", ...) to the sealed artifact folders of that role, in the graph's order.
     """
 
@@ -28,6 +29,7 @@ class StageContext:
     inputs: Mapping[str, tuple[Path, ...]]
     progress: Progress
     cores: int
+    settle: Callable[[], None] = lambda: None
 
     def one(self, role: str) -> Path:
         """The only input of a role; KeyError or ValueError if there is none or several."""

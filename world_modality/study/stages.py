@@ -31,6 +31,7 @@ class StageKind:
     spec: type[Spec]
     runner: str  # module:function, imported only by the process that runs the stage
     packages: tuple[str, ...] = ()  # whose versions change the numbers, so they enter the key
+    together: bool = False  # whether several processes may work on one stage at once
 
     @property
     def software(self) -> dict[str, str]:
@@ -46,7 +47,7 @@ KINDS: dict[str, StageKind] = {
     "dataset": StageKind(1, DatasetSpec, "world_modality.data.dataset:run", ("lerobot",)),
     "latents": StageKind(1, LatentsSpec, "world_modality.latents.stage:run", ("torch", "transformers")),
     "train": StageKind(3, TrainSpec, "world_modality.training.stage:run", LEARNING),
-    "rollout": StageKind(3, RolloutSpec, "world_modality.rollout.stage:run", SIMULATION + LEARNING),
+    "rollout": StageKind(3, RolloutSpec, "world_modality.rollout.stage:run", SIMULATION + LEARNING, together=True),
     "films": StageKind(1, FilmsSpec, "world_modality.rollout.films_stage:run", SIMULATION + LEARNING),
-    "report": StageKind(3, ReportSpec, "world_modality.report.stage:run"),
+    "report": StageKind(4, ReportSpec, "world_modality.report.stage:run"),
 }

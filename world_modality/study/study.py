@@ -40,9 +40,9 @@ class Simulator(Part):
     """Where the object models come from: embedded (this package's stand-ins), hub, hub@REVISION, or a folder's path."""
     camera_size: Annotated[int, Field(ge=64, le=1024)] = 256
     """Pixels; both cameras are square."""
-    render: Literal["stock", "fast"] | None = None
-    """fast renders without multisampling, shadows and reflections; stock as LIBERO does. By default fast with the
-    embedded assets, and stock with any others."""
+    render: Literal["stock", "fast", "coarse"] | None = None
+    """fast renders without multisampling, shadows and reflections; coarse also with fewer triangles; stock as LIBERO
+    does. By default fast with the embedded assets, and stock with any others."""
     settle_steps: NonNegativeInt = 10
     """No-op control steps after an initial state is set."""
     horizon: PositiveInt | None = None

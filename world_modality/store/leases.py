@@ -1,8 +1,9 @@
-"""Who works on which unit, where several processes or machines share a folder.
+"""Who works on what, where several processes or machines share a folder.
 
-A lease is a small file that its owner touches every ``BEAT_S`` seconds. It can be taken over when its owner's process
-is gone, which shows at once on the owner's machine, or after ``SILENCE_S`` seconds without a touch. Should two owners
-ever work on one unit, their records are equal and one of them counts, so a lease only ever saves work.
+A lease is a small file that its owner touches every ``BEAT_S`` seconds for as long as it gets on. Another may take it
+over when its owner's process is gone, which shows at once on the owner's machine, or after ``SILENCE_S`` seconds
+without a touch, be the owner dead on another machine, stopped or stuck. An owner that wakes up later finds out by
+asking :meth:`Leases.keeps` before it writes what it holds the lease for.
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ import os
 import platform
 import tempfile
 import threading
+import time
 import uuid
 from pathlib import Path
 from typing import Any
 
-from world_modality.rollout.units import Unit
 from world_modality.store.lock import exclusive
 
 BEAT_S = 15.0
 SILENCE_S = 120.0
+STALL_S = 900.0  # without a sign of the owner itself; loading a large policy or compiling it takes minutes
 
 
 def this_process() -> dict[str, Any]:
@@ -49,19 +51,23 @@ def _started(pid: int) -> str | None:
 
 
 class Leases:
-    """The leases of one owner in a shared folder."""
+    """The leases of one owner in a shared folder, by name."""
 
-    def __init__(self, folder: Path, beat_s: float = BEAT_S, silence_s: float = SILENCE_S) -> None:
+    def __init__(
+        self, folder: Path, beat_s: float = BEAT_S, silence_s: float = SILENCE_S, stall_s: float = STALL_S
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder, self._silence = folder, silence_s
+        self._folder, self._silence, self._stall = folder, silence_s, stall_s
         self._note = json.dumps(this_process() | {"owner": uuid.uuid4().hex})
         self._held: set[Path] = set()
+        self._signed = time.monotonic()
         self._ended = threading.Event()
         threading.Thread(target=self._beat, args=(beat_s,), daemon=True).start()
 
-    def claim(self, unit: Unit) -> bool:
-        """Hold the unit from now on; False while another owner does."""
-        path = self._path(unit)
+    def claim(self, name: str) -> bool:
+        """Hold ``name`` from now on; False while another owner does."""
+        self.sign()
+        path = self._path(name)
         if self._create(path):
             return True
         if not self._abandoned(path):
@@ -72,13 +78,22 @@ class Leases:
             path.unlink(missing_ok=True)
             return self._create(path)
 
-    def holds(self, unit: Unit) -> bool:
-        """Whether this owner holds the unit."""
-        return self._path(unit) in self._held
+    def holds(self, name: str) -> bool:
+        """Whether this owner holds ``name``, for all it knows."""
+        return self._path(name) in self._held
 
-    def release(self, unit: Unit) -> None:
-        """Let go of a unit that is recorded, or that somebody else may do."""
-        self._drop(self._path(unit))
+    def keeps(self, name: str) -> bool:
+        """Look whether this owner still holds ``name``, and renew it: false once another took it over."""
+        self.sign()
+        return self._renew(self._path(name))
+
+    def sign(self) -> None:
+        """Say that the owner gets on: leases of one that says nothing for ``stall_s`` seconds are not renewed."""
+        self._signed = time.monotonic()
+
+    def release(self, name: str) -> None:
+        """Let go of what is finished, or what somebody else may do."""
+        self._drop(self._path(name))
 
     def close(self) -> None:
         """Let go of everything."""
@@ -92,8 +107,8 @@ class Leases:
             if _read(path) == self._note:  # else it was taken over while we slept
                 path.unlink(missing_ok=True)
 
-    def _path(self, unit: Unit) -> Path:
-        return self._folder / f"task{unit.task}_init{unit.init_state}_repeat{unit.repeat}.lease"
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}.lease"
 
     def _create(self, path: Path) -> bool:
         """Put the note in place whole, or find one there already."""
@@ -105,7 +120,7 @@ class Leases:
             if _read(path) != self._note:  # else it is ours: over a network the answer to a first try may be lost
                 return False
         finally:
-            draft.unlink()
+            draft.unlink(missing_ok=True)
         self._held.add(path)
         return True
 
@@ -115,8 +130,8 @@ class Leases:
             return True
         with contextlib.suppress(ValueError, KeyError, TypeError):
             note = json.loads(text)
-            if note["place"] == _place() and note["started"] is not None:
-                return bool(_started(note["pid"]) != note["started"])
+            if note["place"] == _place() and note["started"] is not None and _started(note["pid"]) != note["started"]:
+                return True
         return self._seconds_untouched(path) > self._silence
 
     def _seconds_untouched(self, path: Path) -> float:
@@ -130,9 +145,21 @@ class Leases:
 
     def _beat(self, seconds: float) -> None:
         while not self._ended.wait(seconds):
+            if time.monotonic() - self._signed > self._stall:
+                continue
             for path in list(self._held):
                 with contextlib.suppress(OSError):
-                    os.utime(path)
+                    self._renew(path)
+
+    def _renew(self, path: Path) -> bool:
+        """Touch a lease that is still ours; never another's, whose owner may be dead."""
+        if path not in self._held:
+            return False
+        if _read(path) != self._note:
+            self._held.discard(path)
+            return False
+        os.utime(path)
+        return True
 
 
 def _read(path: Path) -> str | None:

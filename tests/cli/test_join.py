@@ -1,0 +1,92 @@
+"""Several helpers on one study's rollouts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.small_study import edited
+
+from world_modality.cli.join import join, ready_rollouts
+from world_modality.cli.planning import Planned, done_keys, plan_study
+from world_modality.cli.run_stage import RUNNERS_VARIABLE, run_stage
+from world_modality.store.layout import RESULTS, stage_folder
+from world_modality.store.lock import shared
+from world_modality.store.record import read_record
+
+TESTS = Path(__file__).parents[1]
+STUDY = edited(
+    ("tasks: [0, 1]", "tasks: [0]"),
+    ("ablations: [zero, random]", "ablations: [zero]"),
+)
+
+
+@pytest.fixture
+def planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Planned:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(RUNNERS_VARIABLE, "support.fake_stages:RUNNERS")
+    (tmp_path / "config.yaml").write_text(STUDY)
+    return plan_study(Path("config.yaml"), RESULTS)
+
+
+def make(planned: Planned, *kinds: str, seed: str = "") -> None:
+    for request in planned.graph.stages.values():
+        if request.stage in kinds and (request.stage != "train" or seed in request.label):
+            assert run_stage(RESULTS, planned.snapshot, request.stage, request.key, 1) == 0
+
+
+UPSTREAM = ("policy", "encoder", "demos", "relabel", "dataset", "latents", "train")
+
+
+def helper(folder: Path) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}", "FAKE_STAGE_SECONDS": "0.05"}
+    command = [sys.executable, "-m", "world_modality.cli.main", "join", "--cores", "1"]
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def test_what_has_its_training_is_rolled_out_and_the_rest_is_counted(
+    planned: Planned, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert join(RESULTS, Path("config.yaml"), 1) == 0
+    rollouts = list(planned.graph.of("rollout"))
+    assert f"{len(rollouts)} rollouts wait for their trainings" in capsys.readouterr().out
+    make(planned, *UPSTREAM, seed="/1")
+    assert join(RESULTS, Path("config.yaml"), 1) == 0
+    sealed = [request for request in rollouts if request.key in done_keys(RESULTS, planned.graph)]
+    assert len(sealed) == len(rollouts) // 2
+    assert all("/1 " in request.label for request in sealed)
+    assert f"{len(rollouts) // 2} rollouts wait" in capsys.readouterr().out
+
+
+def test_what_nobody_works_on_comes_first_and_from_the_end(planned: Planned) -> None:
+    make(planned, *UPSTREAM)
+    rollouts = list(planned.graph.of("rollout"))
+    assert list(ready_rollouts(RESULTS, planned.graph)) == rollouts[::-1]
+    folder = stage_folder(RESULTS, "rollout", rollouts[-1].key)
+    folder.path.mkdir(parents=True)
+    folder.attempts.write_text("now\n")
+    with shared(folder.lock):
+        assert list(ready_rollouts(RESULTS, planned.graph)) == [*rollouts[-2::-1], rollouts[-1]]
+    assert next(iter(ready_rollouts(RESULTS, planned.graph))) == rollouts[-1]
+
+
+def test_two_helpers_finish_a_study_s_rollouts(planned: Planned, tmp_path: Path) -> None:
+    make(planned, *UPSTREAM)
+    helpers = [helper(tmp_path) for _ in range(2)]
+    for process in helpers:
+        output, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+        assert output.endswith("no rollout is left\n")
+    for request in planned.graph.of("rollout"):
+        assert read_record(stage_folder(RESULTS, "rollout", request.key).done) is not None
+
+
+def test_one_that_fails_ends_the_help(planned: Planned, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(planned, *UPSTREAM)
+    monkeypatch.setenv(RUNNERS_VARIABLE, "support.fake_stages:UNROLLABLE")
+    assert join(RESULTS, Path("config.yaml"), 1) == 1

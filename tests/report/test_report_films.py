@@ -1,0 +1,66 @@
+"""Films of a study of two suites in its report: whose they are, in an order that puts one unit's side by side."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.toy_results import ToyResults
+
+from world_modality.report.films import read_films
+from world_modality.report.stage import run
+from world_modality.rollout.choice import FILMS
+from world_modality.store.progress import Progress
+from world_modality.store.stage import StageContext
+
+TWO = ("libero_spatial", "libero_10")
+
+
+def films_stage(toy: ToyResults, column: str, suite: str, task: int, why_not: str = "") -> Path:
+    """A sealed films stage with one film of the suite's task ``task``."""
+    number = TWO.index(suite)  # the toy's task of that suite
+    upstream = [("records", "rollout", f"key{column}0{number}".lower())]
+    folder = toy._seal("films", f"films{column}{suite}".lower(), f"films {column}/0 {suite}", 1.0, upstream)
+    file = "" if why_not else f"task{task}_init10_repeat0.mp4"
+    if file:
+        (folder / file).write_bytes(f"{column} {suite}".encode())
+    entry = {"file": file, "why_not": why_not, "suite": suite, "task": task, "init_state": 10, "repeat": 0}
+    (folder / FILMS).write_text(json.dumps([{**entry, "success": True, "steps": 110, "other_success": False}]))
+    return folder
+
+
+@pytest.fixture
+def two(toy: ToyResults) -> ToyResults:
+    toy.suites = TWO
+    return toy
+
+
+def test_files_of_one_name_in_two_suites_are_two_films(two: ToyResults) -> None:
+    stages = [(column, suite) for suite in TWO for column in ("E2", "E0")]
+    folders = [films_stage(two, column, suite, 0) for column, suite in stages]
+    labels = {folder.parent.name: f"{column}/0" for folder, (column, _) in zip(folders, stages, strict=True)}
+    films = read_films(folders, labels)
+    assert [film.title for film in films] == [
+        f"{column}/0: {suite} task 0, init state 10, repeat 0"
+        for suite in ("libero_10", "libero_spatial")
+        for column in ("E0", "E2")
+    ]
+    assert [base64.b64decode(film.source.partition(",")[2]).decode() for film in films] == [
+        f"{column} {suite}" for suite in ("libero_10", "libero_spatial") for column in ("E0", "E2")
+    ]
+
+
+def test_the_page_holds_them_with_their_columns(two: ToyResults, tmp_path: Path) -> None:
+    spec, rollouts, trainings = two.write()
+    films = (films_stage(two, "E2", TWO[0], 0), films_stage(two, "E0", TWO[1], 1, "another course"))
+    inputs: Any = {"rollout": tuple(rollouts), "train": tuple(trainings), "films": films}
+    folder = tmp_path / "report"
+    run(spec, StageContext("r" * 16, folder / "artifact", folder / "work", inputs, Progress("report"), 1))
+    page = (folder / "artifact" / "report.html").read_text()
+    assert "E2/0: libero_spatial task 0, init state 10, repeat 0" in page
+    assert "E0/0: libero_10 task 1, init state 10, repeat 0" in page
+    assert "another course" in page
+    assert page.count("data:video/mp4;base64,") == 1

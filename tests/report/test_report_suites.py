@@ -1,0 +1,80 @@
+"""A study of two suites: its table says how each of them went."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.toy_results import ToyResults
+
+from world_modality.evidence.paired import tango
+from world_modality.evidence.proportions import wilson
+from world_modality.report.judged import columns_of
+from world_modality.report.results import load_results
+from world_modality.report.suite_rows import suite_lines
+from world_modality.report.suites import suite_figures
+
+TWO = ("libero_spatial", "libero_10")
+PAIRS = [("E2", "E0"), ("E1", "E0"), ("E2", "E0")]
+
+
+@pytest.fixture
+def two(toy: ToyResults) -> ToyResults:
+    toy.suites = TWO
+    return toy
+
+
+def figures_of(toy: ToyResults) -> dict[str, dict[str, Any]]:
+    spec, rollouts, _ = toy.write()
+    columns = columns_of(spec, load_results(spec, rollouts))
+    return {each["suite"]: each for each in suite_figures(spec, columns, PAIRS)}
+
+
+def test_rates_by_hand(two: ToyResults) -> None:
+    found = {
+        (suite, rate["column"]): (rate["successes"], rate["units"])
+        for suite, figures in figures_of(two).items()
+        for rate in figures["rates"]
+    }
+    assert found["libero_spatial", "E0"] == (3, 4)
+    assert found["libero_spatial", "E2"] == (4, 4)
+    assert found["libero_10", "E0"] == (1, 4)
+    assert found["libero_10", "E2"] == (2, 4)
+    rate = next(rate for rate in figures_of(two)["libero_10"]["rates"] if rate["column"] == "E2")
+    assert (rate["low"], rate["high"]) == (round(wilson(2, 4).low, 6), round(wilson(2, 4).high, 6))
+
+
+def test_differences_by_hand(two: ToyResults) -> None:
+    found = {(d["treated"], d["control"]): d for d in figures_of(two)["libero_10"]["differences"]}
+    gain = found["E2", "E0"]
+    assert (gain["only_treated"], gain["only_control"], gain["pairs"], gain["scenes"]) == (1, 0, 4, 4)
+    assert gain["estimate"] == 0.25
+    assert gain["low"] == round(tango(1, 0, 4).low, 6)
+    assert found["E1", "E0"]["estimate"] == 0
+
+
+def test_one_suite_needs_none_of_this(toy: ToyResults) -> None:
+    assert figures_of(toy) == {}
+    assert suite_lines({"suites": [], "columns": []}) == []
+
+
+def test_every_file_has_them(two: ToyResults, report: Any) -> None:
+    folder: Path = report(two)[0]
+    table = json.loads((folder / "table.json").read_text())
+    assert [each["suite"] for each in table["suites"]] == list(TWO)
+    with (folder / "table.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    own = [row for row in rows if row["suite"] and not row["task"]]
+    assert {(row["kind"], row["suite"]) for row in own} == {(k, s) for k in ("rate", "difference") for s in TWO}
+    row = next(r for r in own if r["kind"] == "rate" and (r["suite"], r["column"]) == ("libero_10", "E2"))
+    assert (row["successes"], row["units"], float(row["estimate"])) == ("2", "4", 0.5)
+    for name in ("table.md", "report.html"):
+        text = (folder / name).read_text()
+        assert "suite, all its tasks" in text
+        assert "E2 - E0, libero_10" in text
+    lines = suite_lines(table)
+    assert any(line.startswith("libero_10") and "2/4 [15-85]" in line for line in lines)
+    assert any(line.startswith("E2 - E0, libero_10") and "+25.0" in line for line in lines)

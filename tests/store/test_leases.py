@@ -1,0 +1,98 @@
+"""Who holds what, also when owners die, stop, get stuck or sleep."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from world_modality.store.leases import Leases
+
+NAME = "task1_init3_repeat0"
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def note_in(folder: Path) -> Path:
+    (note,) = folder.glob("*.lease")
+    return note
+
+
+def claim_and_die(folder: Path) -> None:
+    child = os.fork()
+    if child == 0:
+        Leases(folder).claim(NAME)
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
+def test_a_dead_owners_lease_is_free_at_once_on_its_machine(tmp_path: Path) -> None:
+    claim_and_die(tmp_path)
+    assert note_in(tmp_path).is_file()
+    assert Leases(tmp_path, silence_s=1e9).claim(NAME)
+
+
+def test_a_dead_owners_lease_is_free_after_silence_on_another_machine(tmp_path: Path) -> None:
+    claim_and_die(tmp_path)
+    note = note_in(tmp_path)
+    # The same note, as if it were from another machine, whose processes cannot be looked up from here.
+    note.write_text(note.read_text().replace('"place": "', f'"place": "{socket.gethostname()} elsewhere '))
+    assert not Leases(tmp_path).claim(NAME)
+    os.utime(note, (0, 0))
+    assert not Leases(tmp_path, silence_s=1e12).claim(NAME)
+    taker = Leases(tmp_path)
+    assert taker.claim(NAME)
+    assert not Leases(tmp_path).claim(NAME)
+    taker.release(NAME)
+    assert Leases(tmp_path).claim(NAME)
+
+
+def test_a_living_owners_lease_is_free_once_nobody_touches_it(tmp_path: Path) -> None:
+    """Its process is there and can be looked up: that alone says nothing."""
+    stopped = Leases(tmp_path, beat_s=1e6)
+    assert stopped.claim(NAME)
+    other = Leases(tmp_path)
+    assert not other.claim(NAME)
+    os.utime(note_in(tmp_path), (0, 0))
+    assert other.claim(NAME)
+    assert stopped.holds(NAME)  # for all it knows
+    assert not stopped.keeps(NAME)
+    assert not stopped.holds(NAME)
+    stopped.release(NAME)
+    stopped.close()
+    assert other.keeps(NAME)
+
+
+def test_a_held_lease_is_touched_and_another_s_is_not(tmp_path: Path) -> None:
+    held = Leases(tmp_path, beat_s=0.01)
+    assert held.claim(NAME)
+    note = note_in(tmp_path)
+    os.utime(note, (0, 0))
+    wait_for(lambda: note.stat().st_mtime > 0)
+    note.write_text(json.dumps({"place": "elsewhere", "pid": 1, "started": "1"}))
+    wait_for(lambda: not held.holds(NAME))
+    os.utime(note, (0, 0))
+    time.sleep(0.1)
+    assert note.stat().st_mtime == 0
+    held.close()
+    assert note.is_file()
+
+
+def test_an_owner_that_is_stuck_is_not_kept_alive_by_its_own_clock(tmp_path: Path) -> None:
+    stuck = Leases(tmp_path, beat_s=0.01, stall_s=0.05)
+    assert stuck.claim(NAME)
+    time.sleep(0.2)
+    os.utime(note_in(tmp_path), (0, 0))
+    time.sleep(0.1)
+    assert note_in(tmp_path).stat().st_mtime == 0
+    stuck.sign()
+    wait_for(lambda: note_in(tmp_path).stat().st_mtime > 0)
+    stuck.close()

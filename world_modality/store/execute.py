@@ -139,7 +139,8 @@ class _Attempt:
         folder = self._folder
         folder.artifact.mkdir(exist_ok=True)
         folder.work.mkdir(exist_ok=True)
-        remove_leftovers(folder.path)
+        if settle is None:  # else another process may be writing one of them; sealing removes what is left
+            remove_leftovers(folder.path)
         with folder.attempts.open("a") as file:
             file.write(datetime.now(UTC).isoformat(timespec="seconds") + "\n")
         context = StageContext(

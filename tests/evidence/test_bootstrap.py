@@ -90,3 +90,16 @@ def test_coverage():
         interval = ours.interval(0.95)
         covered += interval.low <= 0.05 <= interval.high
     assert 0.91 <= covered / runs <= 0.985
+
+
+@pytest.mark.parametrize("odd", [0, 1, 5])
+@pytest.mark.parametrize("tasks", [1, 3])
+def test_one_arm_always_succeeds_and_the_other_hardly_ever(tasks, odd):
+    control = np.zeros((1, tasks, 50, 2), dtype=bool)
+    control[0, 0, :odd] = True
+    clusters = clusters_of(grid(np.ones_like(control)), grid(control))
+    effect = checkpoint_effect(clusters, 1, Levels(), np.random.default_rng(0))
+    assert effect.estimate == pytest.approx(1 - odd / 50 / tasks)
+    assert effect.p_greater < 1e-9
+    assert 0.7 < effect.interval.low < effect.estimate <= effect.interval.high <= 1
+    assert effect.interval.low < effect.bounds.low

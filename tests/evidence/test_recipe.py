@@ -4,9 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ttest_1samp, ttest_ind
 
+from world_modality.evidence.contrast import contrast
 from world_modality.evidence.effect import Levels
 from world_modality.evidence.equivalence import equivalence_p, is_equivalent
-from world_modality.evidence.outcomes import CellRates
+from world_modality.evidence.outcomes import CellRates, outcomes_of
 from world_modality.evidence.recipe import paired_runs, welch
 from world_modality.evidence.sensitivity import mixed_model, seed_task_blocks
 
@@ -129,3 +130,12 @@ def test_sensitivity_needs_complete_cells():
         seed_task_blocks(hole, noisy(2), LEVELS, 1, 1)
     with pytest.raises(ValueError, match="same seeds and tasks"):
         mixed_model(noisy(1, seeds=4), noisy(2), LEVELS, 1, 1)
+
+
+@pytest.mark.parametrize("same_checkpoints", [True, False])
+def test_seeds_that_each_lack_a_task_say_nothing_about_the_recipe(same_checkpoints):
+    halves = ([0, 0, 1, 1], [0, 0, 1, 1], [0, 1, 0, 1], [0] * 4)  # seed 0 has task 0 alone, seed 1 task 1
+    pair = (outcomes_of(*halves, [1, 1, 1, 0]), outcomes_of(*halves, [0, 1, 0, 0]))
+    effect = contrast(*pair, "recipe", same_checkpoints, Levels(), "partial")
+    assert effect.problem == "no training seed has units of every task yet"
+    assert (effect.estimate, effect.seeds, effect.units) == (0.5, 0, 4)

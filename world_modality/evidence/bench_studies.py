@@ -11,6 +11,7 @@ from statsmodels.stats.proportion import proportions_ztest
 from world_modality.evidence.betting import betting_p, betting_sequence, in_random_order
 from world_modality.evidence.bootstrap import cluster_bootstrap
 from world_modality.evidence.checkpoint import checkpoint_effect
+from world_modality.evidence.contrast import watched_gaps
 from world_modality.evidence.effect import Levels
 from world_modality.evidence.equivalence import equivalence_p
 from world_modality.evidence.keyed import keyed_generator
@@ -78,7 +79,8 @@ def looks_study(seeds: tuple[int, ...], *key: int | str) -> Numbers:
         tests = [welch(means["E2"][:n], means["E0"][:n], LEVELS, 0, 0).p_greater for n in seeds]
         found[f"E2 > E0, {spending}"] = any(p <= level for p, level in zip(tests, levels, strict=True))
     found["E2 > E0, no correction"] = any(p <= ALPHA for p in tests)
-    gaps = in_random_order(clusters_of(columns["E2"], columns["E2-zero"]), keyed_generator("order", *key))
+    # The p-value is that of the largest capital so far, so the last look tells whether any of them stopped the study.
+    gaps = watched_gaps(columns["E2"], columns["E2-zero"], range(seeds[-1]), "/".join(map(str, key)))
     return {**found, "pred > zero, betting": betting_p(gaps, ALPHA) <= ALPHA}
 
 

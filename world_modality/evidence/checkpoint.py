@@ -16,8 +16,8 @@ from world_modality.evidence.proportions import Interval
 from world_modality.evidence.signflip import sign_flip
 
 ENOUGH_SCENES = 30
-"""Scenes that must differ before they are resampled: with fewer the bootstrap's intervals are too short or degenerate,
-and Tango's score interval at the effective number of pairs covers better."""
+"""Scenes that must be other than most of their task before they are resampled: with fewer the bootstrap's intervals are
+too short or degenerate, and Tango's score interval at the effective number of pairs covers better."""
 
 
 def checkpoint_effect(clusters: Clusters, seeds: int, levels: Levels, generator: np.random.Generator) -> Effect:
@@ -62,11 +62,20 @@ def _intervals(
 ) -> tuple[str, Interval, Interval, float]:
     """Method, two-sided interval, one-sided bounds, standard error."""
     narrow = 1 - 2 * levels.alpha
-    single = bool(np.any(np.unique(clusters.task, return_counts=True)[1] < 2))
-    if single or int((clusters.total != 0).sum()) < ENOUGH_SCENES:
+    if _too_alike(clusters):
         interval = difference_of_clusters(clusters, levels.confidence).interval
         error = (interval.high - interval.low) / 2 / float(norm.ppf(0.5 + levels.confidence / 2))
         bounds = difference_of_clusters(clusters, narrow).interval
         return "Tango's interval at the effective number of pairs", interval, bounds, error
     resampled = cluster_bootstrap(clusters, generator)
     return "cluster bootstrap-t", resampled.interval(levels.confidence), resampled.interval(narrow), resampled.error
+
+
+def _too_alike(clusters: Clusters) -> bool:
+    """Whether too few scenes differ to resample them: a task's scenes from what most of them are.
+
+    That is mostly no difference, but one arm may always succeed and the other never: then they all are alike, too.
+    """
+    tasks = [clusters.means[clusters.task == task] for task in np.unique(clusters.task)]
+    odd = sum(own.size - int(np.unique(own, return_counts=True)[1].max()) for own in tasks)
+    return odd < ENOUGH_SCENES or any(own.size < 2 for own in tasks)

@@ -9,7 +9,7 @@ import numpy as np
 
 from world_modality.evidence.betting import betting_p, betting_sequence, in_random_order
 from world_modality.evidence.checkpoint import checkpoint_effect
-from world_modality.evidence.effect import Effect, Levels, Scope
+from world_modality.evidence.effect import Effect, Levels, Scope, unknown
 from world_modality.evidence.keyed import keyed_generator
 from world_modality.evidence.outcomes import Floats, Outcomes, cell_rates, clusters_of
 from world_modality.evidence.power import detectable_effect
@@ -30,6 +30,9 @@ def contrast(
     if scope == "checkpoint":
         return checkpoint_effect(clusters, len(treated.seeds), levels, keyed_generator("checkpoint", key))
     one, two = _seed_means(treated), _seed_means(control)
+    if not one.size:
+        gap, counts = treated.rate - control.rate, (clusters.pairs, len(clusters), 0)
+        return unknown("recipe", "none", levels, gap, counts, "no training seed has units of every task yet")
     if same_checkpoints:
         return paired_runs(one - two, levels, clusters.pairs, len(clusters))
     return welch(one, two, levels, clusters.pairs, len(clusters))
@@ -47,11 +50,7 @@ def watched_contrast(treated: Outcomes, control: Outcomes, seeds: Sequence[int],
     ``key``, so a later look sees the earlier ones' sequence and more. The interval is a betting confidence sequence,
     and the p-values are those of the betting test; both at the levels' full alpha.
     """
-    parts = []
-    for seed in seeds:
-        clusters = clusters_of(treated.of_seeds([seed]), control.of_seeds([seed]))
-        parts.append(in_random_order(clusters, keyed_generator("order", key, seed)))
-    gaps = np.concatenate(parts)
+    gaps = watched_gaps(treated, control, seeds, key)
     error = float(gaps.std(ddof=1) / np.sqrt(gaps.size)) if gaps.size > 1 else 1.0
     scenes = clusters_of(treated, control)
     estimate = float(gaps.mean())
@@ -69,6 +68,15 @@ def watched_contrast(treated: Outcomes, control: Outcomes, seeds: Sequence[int],
         # A betting test at level alpha finds at best what a fixed test at alpha would with as many scenes.
         detectable_effect(error, np.inf, levels.alpha, levels.power),
     )
+
+
+def watched_gaps(treated: Outcomes, control: Outcomes, seeds: Sequence[int], key: str) -> Floats:
+    """What ``watched_contrast`` bets on: the differences scene by scene, seed after seed; float [seeds x scenes]."""
+    parts = []
+    for seed in seeds:
+        clusters = clusters_of(treated.of_seeds([seed]), control.of_seeds([seed]))
+        parts.append(in_random_order(clusters, keyed_generator("order", key, seed)))
+    return np.concatenate(parts)
 
 
 def _last(gaps: Floats, confidence: float, estimate: float) -> Interval:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from world_modality.evidence.gates import SEALED
+from world_modality.evidence.keyed import digest_of
 from world_modality.evidence.plan import Plan, standard_claims
 from world_modality.report.seals import describe_seals, first_start, read_seals, seal_plan, sealing_gate
 from world_modality.store.layout import sealed_plans_folder, stage_folder
@@ -94,11 +95,20 @@ def test_a_later_plan_names_the_one_that_was_there(tmp_path):
     }
 
 
+def test_a_plan_that_nobody_can_read_does_not_borrow_the_digest_of_one_that_is_kept(tmp_path):
+    seal_plan(tmp_path, PLAN)
+    (file,) = files(tmp_path)
+    file.write_text(json.dumps({**json.loads(file.read_text()), "plan": {}, "sealed_at": "2020-01-01T00:00:00+00:00"}))
+    assert read_seals(tmp_path, "demo") == ()
+    gate = sealing_gate(PLAN, read_seals(tmp_path, "demo"), "2026-01-01T00:00:00+00:00")
+    assert gate.passed is False
+
+
 def test_a_plan_of_another_version_is_listed_unread(tmp_path):
     seal_plan(tmp_path, PLAN)
     (file,) = files(tmp_path)
     value = json.loads(file.read_text())
     value["plan"]["forgotten"] = 1
-    file.write_text(json.dumps(value))
+    file.write_text(json.dumps({**value, "digest": digest_of(value["plan"])}))
     (told,) = describe_seals(OTHER, read_seals(tmp_path, "demo"))["others"]
     assert told["changed"] == ["written by another version, which this one cannot read"]

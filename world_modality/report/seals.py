@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from world_modality.evidence.gates import SEALED, Gate
+from world_modality.evidence.keyed import digest_of
 from world_modality.evidence.plan import Plan, changes
 from world_modality.store.files import write_json
 from world_modality.store.layout import StageFolder, sealed_plans_folder
@@ -66,6 +67,8 @@ def _read(path: Path) -> Seal | None:
         value = json.loads(path.read_text())
         digest, sealed_at = str(value["digest"]), str(value["sealed_at"])
         datetime.fromisoformat(sealed_at)
+        if digest_of(value["plan"]) != digest:  # also of a plan that this version cannot read
+            return None
     except (OSError, ValueError, KeyError, TypeError):
         return None
     try:

@@ -96,3 +96,30 @@ def test_an_owner_that_is_stuck_is_not_kept_alive_by_its_own_clock(tmp_path: Pat
     stuck.sign()
     wait_for(lambda: note_in(tmp_path).stat().st_mtime > 0)
     stuck.close()
+
+
+class Unlucky(Leases):
+    """An owner that finds the lease held, sees it let go of, and is overtaken by a third before it has it."""
+
+    def __init__(self, folder: Path, holder: Leases, third: Leases) -> None:
+        super().__init__(folder)
+        self._holder, self._third, self._looks = holder, third, 0
+
+    def _create(self, path: Path) -> bool:
+        created = super()._create(path)
+        self._holder.release(NAME)
+        return created
+
+    def _abandoned(self, *asked: object) -> bool:
+        abandoned = super()._abandoned(*asked)
+        self._looks += 1
+        if self._looks == 2:  # under the lock
+            assert self._third.claim(NAME)
+        return abandoned
+
+
+def test_a_lease_that_was_let_go_of_is_not_taken_from_whoever_was_first(tmp_path: Path) -> None:
+    holder, third = Leases(tmp_path), Leases(tmp_path)
+    assert holder.claim(NAME)
+    assert not Unlucky(tmp_path, holder, third).claim(NAME)
+    assert third.keeps(NAME)

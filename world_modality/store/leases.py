@@ -70,12 +70,14 @@ class Leases:
         path = self._path(name)
         if self._create(path):
             return True
-        if not self._abandoned(path):
+        if not self._abandoned(path, _read(path)):
             return False
         with exclusive(self._folder / "takeover.lock", lambda: None):
-            if not self._abandoned(path):
+            note = _read(path)
+            if not self._abandoned(path, note):
                 return False
-            path.unlink(missing_ok=True)
+            if note is not None:  # what was let go of meanwhile may be another's by now: only what is dead is removed
+                path.unlink(missing_ok=True)
             return self._create(path)
 
     def holds(self, name: str) -> bool:
@@ -124,8 +126,8 @@ class Leases:
         self._held.add(path)
         return True
 
-    def _abandoned(self, path: Path) -> bool:
-        text = _read(path)
+    def _abandoned(self, path: Path, text: str | None) -> bool:
+        """Whether nobody holds the lease whose note was read as ``text``."""
         if text is None:
             return True
         with contextlib.suppress(ValueError, KeyError, TypeError):
@@ -135,11 +137,11 @@ class Leases:
         return self._seconds_untouched(path) > self._silence
 
     def _seconds_untouched(self, path: Path) -> float:
-        """By the file server's clock, which need not be this machine's."""
+        """By the file server's clock, which need not be this machine's; 0 for a lease that is gone by now."""
         try:
             touched = path.stat().st_mtime
         except FileNotFoundError:
-            return float("inf")
+            return 0.0
         with tempfile.TemporaryFile(dir=self._folder) as now:
             return os.fstat(now.fileno()).st_mtime - touched
 
@@ -158,7 +160,11 @@ class Leases:
         if _read(path) != self._note:
             self._held.discard(path)
             return False
-        os.utime(path)
+        try:
+            os.utime(path)
+        except FileNotFoundError:  # taken over between the two
+            self._held.discard(path)
+            return False
         return True
 
 

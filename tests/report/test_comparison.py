@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from world_modality.evidence.outcomes import outcomes_of
 from world_modality.evidence.signflip import sign_flip
 from world_modality.report.comparison import as_data, compare
 from world_modality.report.comparison_text import render_comparison
-from world_modality.report.record_sets import read_set
+from world_modality.report.record_sets import RecordSet, read_set
+from world_modality.report.results import Trial
 
 BETTER = {0: "1111111111", 1: "1111111101"}
 WORSE = {0: "1100000000", 1: "1010000000"}
@@ -99,3 +101,42 @@ def test_data_agree_with_the_outcomes(tmp_path):
     )
     assert rebuilt.rate == next(r["estimate"] for r in data["rates"] if r["set"] == "one" and r["task"] is None)
     assert len(data["tasks"]) == 2
+
+
+def test_equal_outcomes_of_other_courses_are_not_equivalent(tmp_path):
+    found = compared(tmp_path, {0: "1111"}, {0: "1111"}, {"course_digest": "e" * 16}, course_digest="d" * 16)
+    assert [(each.word, each.identical) for each in found.verdicts] == [("cannot tell", False)] * 2
+
+
+def test_equal_courses_are(tmp_path):
+    found = compared(tmp_path, {0: "1101"}, {0: "1101"}, course_digest="d" * 16)
+    assert [(each.word, each.identical) for each in found.verdicts] == [("equivalent", True)] * 2
+
+
+def test_repeats_of_a_scene_do_not_count_as_independent_where_nothing_is_paired(tmp_path):
+    sets = [
+        RecordSet(
+            name,
+            {Trial(0, r.suite, r.task, r.init_state, n): r for r in read_set(file).records.values() for n in range(9)},
+        )
+        for name, file in (
+            ("one", write_records(tmp_path / "one.jsonl", BETTER)),
+            ("two", write_records(tmp_path / "two.jsonl", WORSE, init_state_digest="other")),
+        )
+    ]
+    found = compare(*sets, margin=0.05)
+    once = compared(tmp_path, BETTER, WORSE, {"init_state_digest": "other"})
+    assert (found.unpaired.p, found.unpaired.units) == (None, (180, 180))
+    width, single = (each.unpaired.interval.high - each.unpaired.interval.low for each in (found, once))
+    assert width > 0.9 * single  # nine repeats that all end alike tell no more than one
+    assert "not paired" in render_comparison(found)
+    assert "Fisher" not in render_comparison(found)
+
+
+def test_the_same_checkpoints_are_known_by_what_is_compared(tmp_path):
+    """A seed that one set alone has does not make the others' checkpoints different."""
+    one = read_set(write_records(tmp_path / "one.jsonl", BETTER, checkpoint="shared"))
+    two = read_set(write_records(tmp_path / "two.jsonl", WORSE, checkpoint="shared"))
+    extra = {trial._replace(seed=1): replace(record, checkpoint="more") for trial, record in one.records.items()}
+    found = compare(RecordSet("one", {**one.records, **extra}), two, margin=0.05)
+    assert all(each.claim.same_checkpoints for each in found.verdicts)

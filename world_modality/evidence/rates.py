@@ -12,7 +12,7 @@ from world_modality.evidence.proportions import Interval, normal_quantile, wilso
 
 
 def success_rate(outcomes: Outcomes, confidence: float = 0.95) -> Interval:
-    """An arm's success rate on scenes like these, by checkpoints like these.
+    """The success rate of these checkpoints on scenes like these; how much training anew would change is not in it.
 
     Wilson's interval where every scene was rolled out once. Where scenes repeat, Wilson's formula at the effective
     sample size ``n / deff * (z / t)^2``, with the cluster-robust design effect of the scenes, stratified by task
@@ -62,7 +62,14 @@ def newcombe(treated: tuple[int, int], control: tuple[int, int], confidence: flo
     units the paired intervals are narrower. From the groups' Wilson limits l, u:
     ``[d - sqrt((p1-l1)^2 + (u2-p2)^2), d + sqrt((u1-p1)^2 + (p2-l2)^2)]``.
     """
-    one, two = wilson(*treated, confidence), wilson(*control, confidence)
+    return hybrid(wilson(*treated, confidence), wilson(*control, confidence))
+
+
+def hybrid(one: Interval, two: Interval) -> Interval:
+    """``newcombe`` from the limits of each group's own interval, which may allow for repeated scenes.
+
+    Any interval of a single rate will do (Zou and Donner 2008, Stat. Med. 27:1693).
+    """
     gap = one.estimate - two.estimate
     low = gap - math.hypot(one.estimate - one.low, two.high - two.estimate)
     high = gap + math.hypot(one.high - one.estimate, two.estimate - two.low)

@@ -9,11 +9,11 @@ from typing import Any
 from world_modality.errors import UserError
 from world_modality.evidence.contrast import contrast
 from world_modality.evidence.effect import Effect, Levels, Scope
-from world_modality.evidence.outcomes import Outcomes, outcomes_of
+from world_modality.evidence.outcomes import Outcomes, outcomes_of, scenes
 from world_modality.evidence.per_task import TaskEffect, task_effects
 from world_modality.evidence.plan import Claim
 from world_modality.evidence.proportions import Interval
-from world_modality.evidence.rates import fisher_p, newcombe, success_rate
+from world_modality.evidence.rates import fisher_p, hybrid, success_rate
 from world_modality.evidence.verdict import Verdict, word_for
 from world_modality.report.names import short_names
 from world_modality.report.record_sets import RecordSet
@@ -28,7 +28,7 @@ class Unpaired:
     """A difference between arms that did not meet the same scenes."""
 
     interval: Interval  # Newcombe's
-    p: float  # Fisher's, two-sided
+    p: float | None  # Fisher's, two-sided; None where scenes repeat, which Fisher's test takes for independent units
     units: tuple[int, int]
 
 
@@ -64,8 +64,12 @@ def compare(one: RecordSet, two: RecordSet, margin: float, levels: Levels | None
     suites = tuple(dict.fromkeys(suite for suite, _ in shared))
     if common and not odd:
         columns = (_outcomes(one, common, shared), _outcomes(two, common, shared))
-        same = one.checkpoints == two.checkpoints
-        verdicts = tuple(_verdict(names, columns, scope, same, margin, levels) for scope in ("checkpoint", "recipe"))
+        pairs = [(one.records[trial], two.records[trial]) for trial in common]
+        same = all(first.checkpoint == second.checkpoint for first, second in pairs)
+        alike = all(_same_course(*pair) for pair in pairs)
+        verdicts = tuple(
+            _verdict(names, columns, scope, (same, alike), margin, levels) for scope in ("checkpoint", "recipe")
+        )
         tasks = task_effects(*columns, same, levels, f"compare {names[0]} {names[1]}") if len(shared) > 1 else ()
         return Comparison(names, suites, places, columns, verdicts, tasks, None, tuple(warnings))
     why = f"at {odd} they met different scenes" if odd else "no unit is in both"
@@ -121,6 +125,11 @@ def _other_scene(one: RecordSet, two: RecordSet, common: Sequence[Trial]) -> Tri
     return None
 
 
+def _same_course(one: Record, two: Record) -> bool:
+    """Whether two records say that they are of the same course; one that does not say what it took is not."""
+    return one.success == two.success and one.course_digest == two.course_digest != ""
+
+
 def _within(own: RecordSet, shared: Sequence[Place]) -> list[Trial]:
     return [trial for trial in own.records if trial.place in shared]
 
@@ -144,21 +153,26 @@ def _verdict(
     names: tuple[str, str],
     columns: tuple[Outcomes, Outcomes],
     scope: Scope,
-    same_checkpoints: bool,
+    like: tuple[bool, bool],
     margin: float,
     levels: Levels,
 ) -> Verdict:
-    one, two = names
+    """``like`` says whether the checkpoints are the same, and whether all courses are.
+
+    Equal outcomes alone are no equivalence: two arms that always succeed may still differ elsewhere.
+    """
+    (one, two), (same_checkpoints, identical) = names, like
     claim = Claim(f"{one} - {two}", "", one, two, f"of {one}", f"of {two}", "better", scope, same_checkpoints, margin)
     effect: Effect = contrast(*columns, scope, same_checkpoints, levels, f"compare {one} {two}")
-    identical = bool((columns[0].success == columns[1].success).all())
     word, reason = word_for(effect, claim, identical)
     return Verdict(claim, effect, word, reason, "on its own", identical)
 
 
 def _unpaired(columns: tuple[Outcomes, Outcomes], levels: Levels) -> Unpaired:
     one, two = ((int(each.success.sum()), len(each)) for each in columns)
-    return Unpaired(newcombe(one, two, levels.confidence), fisher_p(one, two), (one[1], two[1]))
+    interval = hybrid(*(success_rate(each, levels.confidence) for each in columns))
+    repeated = any(len(scenes(each)[0]) < len(each) for each in columns)
+    return Unpaired(interval, None if repeated else fisher_p(one, two), (one[1], two[1]))
 
 
 def task_names(comparison: Comparison) -> dict[int, str]:

@@ -17,7 +17,8 @@ def render_comparison(comparison: Comparison) -> str:
     parts = [", ".join(data["suites"]), *grid(_rates(data))]
     if comparison.unpaired is not None:
         found = data["unpaired"]
-        parts += ["", f"{_difference(data)}  {points_text(found)} points  not paired, Fisher's p = {found['p']:.3g}"]
+        told = "" if found["p"] is None else f", Fisher's p = {found['p']:.3g}"
+        parts += ["", f"{_difference(data)}  {points_text(found)} points  not paired{told}"]
     for verdict in comparison.verdicts:
         parts += ["", sentence(verdict)]
     return "\n".join([*parts, *(["", *(f"note: {each}" for each in data["warnings"])] if data["warnings"] else [])])

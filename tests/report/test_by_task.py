@@ -1,6 +1,12 @@
+import csv
+import io
 import json
+import re
 
 import pytest
+
+from world_modality.report.forest import difference_panels, task_panels
+from world_modality.report.svg import WIDTH
 
 
 @pytest.fixture
@@ -44,3 +50,35 @@ def test_the_page_shows_tasks_scenes_and_seeds(toy, report):
         assert f">{heading}</h2>" in page
     assert page.count("<svg") == page.count('role="img"')
     assert "E2 and E0 on the same units: both succeed" in page
+
+
+def test_every_task_is_told_in_both_scopes(toy, report):
+    toy.seeds = (0, 1, 2)
+    artifact, _ = report(toy)
+    rows = json.loads((artifact / "table.json").read_text())["task_differences"]
+    assert {(row["scope"], row["recipe"]["scope"]) for row in rows} == {("checkpoint", "recipe")}
+    # All seeds of the toy do alike, so nothing is known of how much training anew would change.
+    assert all(row["recipe"]["low"] is None and row["recipe"]["p_holm"] is None for row in rows)
+    assert all(row["detectable"] > 0 for row in rows)
+    lines = list(csv.DictReader(io.StringIO((artifact / "table.csv").read_text())))
+    told = [line for line in lines if line["kind"] == "difference" and line["task"]]
+    assert [(line["claim"], line["scope"], line["suite"], int(line["task"])) for line in told] == [
+        (row["claim"], scope, row["suite"], row["index"]) for row in rows for scope in ("checkpoint", "recipe")
+    ]
+    for line, row in zip(told[::2], rows, strict=True):
+        assert (float(line["estimate"]), int(line["units"])) == (row["estimate"], row["units"])
+    assert "## Task by task" in (artifact / "table.md").read_text()
+
+
+def test_figures_keep_room_for_what_they_draw_beside_long_names(toy, report):
+    toy.seeds = (0, 1)
+    artifact, _ = report(toy)
+    table = json.loads((artifact / "table.json").read_text())
+    long = "an_arm_whose_name_goes_on_and_on_and_on_until_it_is_wider_than_the_figure"
+    for row in (*table["judgement"]["verdicts"], *table["task_differences"]):
+        row["claim"] = f"{long} > {row['claim']}"
+    for panel in (*difference_panels(table), *task_panels(table)):
+        places = [float(x) for x in re.findall(r'c?x[12]?="(-?[\d.]+)"', panel.svg)]
+        assert min(places) >= 0
+        assert max(places) <= WIDTH
+    assert long in difference_panels(table)[0].svg, "a screen reader is told the whole name"

@@ -39,6 +39,16 @@ def test_the_caption_says_that_assets_were_embedded(table):
     assert "embedded assets" in caption
 
 
+def test_a_withheld_verdicts_caption_is_one_sentence_after_another(toy, report):
+    toy.sealed_at = ""
+    artifact, _ = report(toy)
+    told = json.loads((artifact / "table.json").read_text())
+    assert told["judgement"]["withheld"]
+    for caption in re.findall(r"\\caption{(.*)}", to_latex(told)):
+        assert "never sealed" in caption
+        assert ".." not in caption
+
+
 def test_signs_that_latex_would_eat_are_escaped():
     assert escape(r"50% of a_b & c\d {x} ~ ^ # $") == (
         r"50\% of a\_b \& c\textbackslash{}d \{x\} \textasciitilde{} \textasciicircum{} \# \$"

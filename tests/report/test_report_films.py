@@ -28,7 +28,7 @@ def films_stage(toy: ToyResults, column: str, suite: str, task: int, why_not: st
     if file:
         (folder / file).write_bytes(f"{column} {suite}".encode())
     entry = {"file": file, "why_not": why_not, "suite": suite, "task": task, "init_state": 10, "repeat": 0}
-    (folder / FILMS).write_text(json.dumps([{**entry, "success": True, "steps": 110, "other_success": False}]))
+    (folder / FILMS).write_text(json.dumps([{**entry, "success": True, "steps": 110, "discordant": True}]))
     return folder
 
 
@@ -41,16 +41,25 @@ def two(toy: ToyResults) -> ToyResults:
 def test_files_of_one_name_in_two_suites_are_two_films(two: ToyResults) -> None:
     stages = [(column, suite) for suite in TWO for column in ("E2", "E0")]
     folders = [films_stage(two, column, suite, 0) for column, suite in stages]
-    labels = {folder.parent.name: f"{column}/0" for folder, (column, _) in zip(folders, stages, strict=True)}
-    films = read_films(folders, labels)
-    assert [film.title for film in films] == [
-        f"{column}/0: {suite} task 0, init state 10, repeat 0"
-        for suite in ("libero_10", "libero_spatial")
-        for column in ("E0", "E2")
-    ]
-    assert [base64.b64decode(film.source.partition(",")[2]).decode() for film in films] == [
-        f"{column} {suite}" for suite in ("libero_10", "libero_spatial") for column in ("E0", "E2")
-    ]
+    labels = {folder.parent.name: (column, 0) for folder, (column, _) in zip(folders, stages, strict=True)}
+    units = read_films(folders, labels)
+    suites = ("libero_10", "libero_spatial")
+    assert [unit.title for unit in units] == [f"seed 0, {suite} task 0, init state 10, repeat 0" for suite in suites]
+    for unit, suite in zip(units, suites, strict=True):
+        assert [film.column for film in unit.films] == ["E0", "E2"]
+        assert [base64.b64decode(film.source.partition(",")[2]).decode() for film in unit.films] == [
+            f"{column} {suite}" for column in ("E0", "E2")
+        ]
+
+
+def test_seeds_are_not_mixed_and_units_with_several_films_come_first(two: ToyResults) -> None:
+    folders = [films_stage(two, column, suite, 0) for column, suite in (("E0", TWO[1]), ("E0", TWO[0]), ("E2", TWO[0]))]
+    seeds = {folder.parent.name: (folder.parent.name[5:7].upper(), 3) for folder in folders}
+    alone, *pair = read_films(folders, seeds)[::-1]
+    assert (alone.title.split(",")[1], len(alone.films)) == (" libero_10 task 0", 1)
+    assert [len(unit.films) for unit in pair] == [2]
+    apart = {name: (column, number) for number, (name, (column, _)) in enumerate(seeds.items())}
+    assert [len(unit.films) for unit in read_films(folders, apart)] == [1, 1, 1]
 
 
 def test_the_page_holds_them_with_their_columns(two: ToyResults, tmp_path: Path) -> None:
@@ -60,7 +69,7 @@ def test_the_page_holds_them_with_their_columns(two: ToyResults, tmp_path: Path)
     folder = tmp_path / "report"
     run(spec, StageContext("r" * 16, folder / "artifact", folder / "work", inputs, Progress("report"), 1))
     page = (folder / "artifact" / "report.html").read_text()
-    assert "E2/0: libero_spatial task 0, init state 10, repeat 0" in page
-    assert "E0/0: libero_10 task 1, init state 10, repeat 0" in page
+    assert 'aria-label="E2, seed 0, libero_spatial task 0, init state 10, repeat 0: success after 110 steps"' in page
+    assert "<h3>seed 0, libero_10 task 1, init state 10, repeat 0</h3>" in page
     assert "another course" in page
     assert page.count("data:video/mp4;base64,") == 1

@@ -79,6 +79,11 @@ def test_a_look_at_complete_seeds_is_judged_while_others_run(tmp_path):
     assert table["judgement"]["withheld"] == ""
     assert table["judgement"]["seeds"] == 3
     assert {verdict["seeds"] for verdict in table["judgement"]["verdicts"]} == {3}
+    for verdict in table["judgement"]["verdicts"]:
+        gap = verdict["only_treated"] - verdict["only_control"]
+        assert gap == pytest.approx(verdict["estimate"] * verdict["units"], abs=1e-4), (
+            "units of other looks do not count"
+        )
 
 
 def test_nothing_at_all_renders_too(tmp_path):
@@ -121,3 +126,15 @@ def test_a_damaged_record_is_named(tmp_path):
     file.write_text("{}\n")
     with pytest.raises(UserError, match=r"records-a\.jsonl:1 is not a rollout record"):
         collect(root, graph)
+
+
+def test_seeds_that_each_lack_a_task_render(tmp_path):
+    graph = graph_of(tmp_path, SMALL_STUDY)
+    write_results(
+        tmp_path / "results", graph, units=lambda label: 0 if "/0 task 1" in label or "/1 task 0" in label else None
+    )
+    _, table, pages = report(tmp_path / "results", graph)
+    anew = [each for each in table["judgement"]["verdicts"] if each["scope"] == "recipe"]
+    assert anew
+    assert all(each["estimate"] is not None and each["low"] is None for each in anew)
+    assert "[no interval]" in pages["table.md"]

@@ -147,7 +147,8 @@ def test_short_names_drop_what_all_share():
     assert short_names(dict(enumerate(LANGUAGES))) == {0: "between the plate and the ramekin", 1: "next to the ramekin"}
     assert short_names({2: "open the drawer and close it"}) == {2: "open the drawer and close it"}
     assert short_names({0: "open", 1: "open the drawer"}) == {0: "open", 1: "the drawer"}
-    assert short_names({0: "turn left", 1: "turn left"}) == {0: "turn left", 1: "turn left"}
+    assert short_names({0: "turn left", 1: "turn left"}) == {0: "turn left (task 0)", 1: "turn left (task 1)"}
+    assert short_names({("libero_90", 7): "open", ("libero_90", 9): "open"})["libero_90", 9] == "open (task 9)"
     assert len(short_names({0: "word " * 30})[0]) <= 40
 
 

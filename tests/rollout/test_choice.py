@@ -25,3 +25,15 @@ def test_no_unit_is_chosen_twice_and_the_order_stays():
 def test_units_of_another_suite_are_other_units():
     others = [record(0, False, suite="libero_10")]
     assert states(Choice(discordant=5), others) == []
+
+
+def test_each_pair_of_columns_chooses_the_same_units_from_either_side():
+    plain, treated, placebo = (
+        [record(state, digit == "1", checkpoint=checkpoint, memory=memory) for state, digit in enumerate(digits)]
+        for checkpoint, memory, digits in (("a", "disabled", "0110"), ("b", "pred", "1011"), ("b", "zero", "1001"))
+    )
+    choice = Choice(discordant=1)
+    ours = [each.init_state for each in choice.of(treated, [*plain, *placebo])]
+    assert ours == [0, 2]  # the first against the one, and the first against the other
+    assert [each.init_state for each in choice.of(plain, treated)] == [0]
+    assert [each.init_state for each in choice.of(placebo, treated)] == [2]

@@ -370,7 +370,7 @@ def test_every_suite_has_its_own_cells_and_shares_the_trainings(tmp_path: Path) 
     assert {request.spec.sim.render for request in graph.of("rollout")} == {"fast"}  # the given sources are embedded
 
 
-def test_films_are_made_of_every_cell_and_compared_with_the_headlines_other_arm(tmp_path: Path) -> None:
+def test_films_are_made_of_every_cell_and_compared_with_what_its_column_is(tmp_path: Path) -> None:
     plain = graph_of(tmp_path, SMALL_STUDY)
     assert not list(plain.of("films"))
     graph = graph_of(tmp_path, SMALL_STUDY + "  films: {failures: 2, discordant: 1}\n")
@@ -384,8 +384,10 @@ def test_films_are_made_of_every_cell_and_compared_with_the_headlines_other_arm(
         return [graph.stages[each.key].label for each in films[label].inputs if each.role == role]
 
     assert read("films E2/0 task 1", "records") == ["rollout E2/0 task 1"]
-    assert read("films E2/0 task 1", "others") == ["rollout E0/0 task 1"]
-    assert read("films E0/1 task 0", "others") == ["rollout E1/1 task 0"]
+    assert read("films E2/0 task 1", "others") == [
+        f"rollout {other}/0 task 1" for other in ("E0", "E2-zero", "E2-random")
+    ]
+    assert read("films E0/1 task 0", "others") == ["rollout E1/1 task 0", "rollout E2/1 task 0"]
     assert read("films E2-zero/1 task 0", "others") == ["rollout E2/1 task 0"]
     assert read("films E2/0 task 1", "encoder") == ["encoder"]
     assert read("films E2-zero/0 task 1", "encoder") == []

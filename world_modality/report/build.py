@@ -21,7 +21,7 @@ from world_modality.report.offline import offline_table
 from world_modality.report.other_analyses import other_analyses
 from world_modality.report.outcome_matrix import matrix_panels
 from world_modality.report.page import to_html
-from world_modality.report.plan_of import plan_of
+from world_modality.report.plan_of import plan_of, task_number
 from world_modality.report.prophet import prophet_panels, prophet_table, read_judgements
 from world_modality.report.provenance import describe, lineage
 from world_modality.report.record_files import write_records
@@ -62,9 +62,10 @@ def build_report(root: Path, material: Material) -> tuple[dict[str, Any], dict[s
     judgements = read_judgements(results, material.trainings)
     outcomes = columns_of(spec, results)
     names = task_names(spec, results)
+    places = {task_number(spec, *place): place for place in results.places}
     table = {
         **build_table(spec, results, plan, gates),
-        "task_differences": task_rows(plan, outcomes, names) if plan else [],
+        "task_differences": task_rows(plan, outcomes, names, places) if plan else [],
         "other_analyses": other_analyses(plan, outcomes) if plan else [],
         "discordant": discordant_rows(plan.claims, results) if plan else [],
         "missing": [dict(cell) for cell in material.missing],
@@ -102,9 +103,9 @@ def write_report(folder: Path, pages: Mapping[str, str], results: Results) -> No
         write_atomically(folder / name, content.encode())
 
 
-def _labels(spec: ReportSpec, sealed: Sequence[Record]) -> dict[str, str]:
+def _labels(spec: ReportSpec, sealed: Sequence[Record]) -> dict[str, tuple[str, int]]:
     """Column and seed of every films stage by its key, through the records that it was made from."""
-    columns = {cell.rollout: f"{cell.column}/{cell.seed}" for cell in spec.cells}
+    columns = {cell.rollout: (cell.column, cell.seed) for cell in spec.cells}
     sources = {record.key: record.upstream for record in sealed if record.stage == "films"}
     return {
         key: next(columns[source.key] for source in upstream if source.role == "records")

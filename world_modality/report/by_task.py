@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from world_modality.evidence.effect import Effect
 from world_modality.evidence.outcomes import Outcomes, common_units
 from world_modality.evidence.per_task import task_effects
 from world_modality.evidence.plan import Claim, Plan
-from world_modality.report.results import Results, Trial
+from world_modality.report.console import detectable_text, points_text, signed
+from world_modality.report.results import Place, Results, Trial
 
 NAMED = 40  # discordant units per claim that are listed; records.parquet has all
 
 
-def task_rows(plan: Plan, columns: Mapping[str, Outcomes], names: Mapping[int, str]) -> list[dict[str, Any]]:
-    """Per claim and task the checkpoints' difference: estimate, interval, Holm's p over the tasks, shrunk estimate.
+def task_rows(
+    plan: Plan, columns: Mapping[str, Outcomes], names: Mapping[int, str], places: Mapping[int, Place]
+) -> list[dict[str, Any]]:
+    """Per claim and task the difference in both scopes: estimate, interval, Holm's p over the tasks, and the smallest
+    difference that would be found; of the checkpoints' also the shrunk estimate.
 
-    Secondary: no verdict hangs on it. ``names`` are the tasks' by their number in the plan. A study of one task has no
-    rows, as its only one would repeat the verdict.
+    Secondary: no verdict hangs on it. ``names`` and ``places`` are the tasks' by their number in the plan. A study of
+    one task has no rows, as its only one would repeat the verdict.
     """
     rows: list[dict[str, Any]] = []
     for claim in plan.claims:
@@ -25,22 +31,51 @@ def task_rows(plan: Plan, columns: Mapping[str, Outcomes], names: Mapping[int, s
         if pair is None or len(pair[0].tasks) < 2:
             continue
         for each in task_effects(*pair, claim.same_checkpoints, plan.levels, f"{plan.digest} {claim.name}"):
-            effect = each.checkpoint
+            suite, index = places[each.task]
             rows.append(
                 {
                     "claim": claim.name,
                     "treated": claim.treated,
                     "control": claim.control,
                     "task": names[each.task],
-                    "estimate": round(effect.estimate, 6),
-                    "low": None if effect.problem else round(effect.interval.low, 6),
-                    "high": None if effect.problem else round(effect.interval.high, 6),
-                    "p_holm": round(each.checkpoint_p, 6),
+                    "suite": suite,
+                    "index": index,
+                    **_numbers(each.checkpoint, each.checkpoint_p),
                     "shrunk": round(each.shrunk, 6),
-                    "units": effect.units,
+                    "recipe": _numbers(each.recipe, each.recipe_p),
                 }
             )
     return rows
+
+
+def _numbers(effect: Effect, p_holm: float) -> dict[str, Any]:
+    """None for what is not known."""
+    known = not effect.problem
+    return {
+        "scope": effect.scope,
+        "estimate": round(effect.estimate, 6),
+        "low": round(effect.interval.low, 6) if known else None,
+        "high": round(effect.interval.high, 6) if known else None,
+        "p_holm": round(p_holm, 6) if known else None,
+        "detectable": None if math.isnan(effect.detectable) else round(effect.detectable, 6),
+        "units": effect.units,
+    }
+
+
+def task_table(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """For people, under ``TASK_HEADER``; an empty cell where nothing is known."""
+    return [[row["claim"], row["task"], *_told(row), f"{signed(row['shrunk'])}", *_told(row["recipe"])] for row in rows]
+
+
+TASK_HEADER = (
+    *("claim", "task", "points [interval], these checkpoints", "p (Holm)", "smallest detectable", "shrunk"),
+    *("points [interval], trained anew", "p (Holm)", "smallest detectable"),
+)
+
+
+def _told(numbers: Mapping[str, Any]) -> list[str]:
+    p = numbers["p_holm"]
+    return [points_text(numbers), "" if p is None else f"{p:.2g}", detectable_text(numbers)]
 
 
 def discordant_rows(claims: Sequence[Claim], results: Results) -> list[dict[str, Any]]:

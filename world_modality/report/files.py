@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from world_modality.report.by_task import TASK_HEADER, task_table
 from world_modality.report.console import (
     answer,
     column_title,
@@ -50,7 +51,8 @@ def to_json(table: Mapping[str, Any]) -> str:
 
 
 def to_csv(table: Mapping[str, Any]) -> str:
-    """One line per rate (kind "rate"; no task means all) and per claim and scope (kind "difference"), in fractions."""
+    """One line per rate (kind "rate"; no task means all) and per claim and scope, of all tasks, one or a suite's
+    (kind "difference"), in fractions."""
     out = io.StringIO()
     writer = csv.DictWriter(out, CSV_FIELDS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
@@ -60,6 +62,12 @@ def to_csv(table: Mapping[str, Any]) -> str:
     for verdict in verdicts(table):
         columns = {"column": verdict["treated"], "only_column": verdict["only_treated"]}
         writer.writerow({**origin, **verdict, **columns, "kind": "difference"})
+    for row in table["task_differences"]:
+        where = {"claim": row["claim"], "suite": row["suite"], "task": row["index"], "control": row["control"]}
+        for numbers in (row, row["recipe"]):
+            writer.writerow(
+                {**numbers, **origin, **where, "kind": "difference", "column": row["treated"], "primary": False}
+            )
     for row in suite_csv_rows(table):
         writer.writerow({**origin, **row})
     return out.getvalue()
@@ -117,7 +125,15 @@ def _judgement(table: Mapping[str, Any]) -> list[str]:
         _grid(header, rows),
         _bullets(each["sentence"] for each in verdicts(table) if each["primary"] and not each["part"]),
         *_others(table),
+        *_tasks(table["task_differences"]),
     ]
+
+
+def _tasks(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The differences task by task, in both scopes."""
+    if not rows:
+        return []
+    return ["## Task by task", "Secondary: no verdict hangs on these.", _grid(TASK_HEADER, task_table(rows))]
 
 
 def _others(table: Mapping[str, Any]) -> list[str]:

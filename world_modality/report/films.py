@@ -13,29 +13,40 @@ from world_modality.rollout.choice import FILMS
 
 @dataclass(frozen=True)
 class Film:
-    """A unit's film as the page shows it."""
+    """One column's film of a unit as the page shows it."""
 
-    title: str
+    column: str
     outcome: str
     source: str  # a data: address, so that the page needs no other file; empty if the unit could not be filmed
 
 
-def read_films(folders: Sequence[Path], labels: Mapping[str, str]) -> list[Film]:
-    """The films of sealed films stages; ``labels`` gives each stage's column and seed by its key.
+@dataclass(frozen=True)
+class Filmed:
+    """A unit of one training seed, and its films column by column, to be seen side by side."""
 
-    Sorted by unit, so that the columns' films of one unit stand beside each other.
+    title: str
+    films: tuple[Film, ...]
+
+
+def read_films(folders: Sequence[Path], labels: Mapping[str, tuple[str, int]]) -> list[Filmed]:
+    """The films of sealed films stages, by seed and unit; ``labels`` gives each stage's column and seed by its key.
+
+    Units that several columns filmed come first: the discordant ones are among them.
     """
-    found = []
+    found: dict[tuple[int, str, int, int, int], list[Film]] = {}
     for folder in folders:
+        column, seed = labels[folder.parent.name]
         for entry in json.loads((folder / FILMS).read_text()):
-            unit = (entry["suite"], entry["task"], entry["init_state"], entry["repeat"])
+            unit = (seed, entry["suite"], entry["task"], entry["init_state"], entry["repeat"])
             source = _embedded(folder / entry["file"]) if entry["file"] else ""
-            label = labels[folder.parent.name]
-            title = f"{label}: {unit[0]} task {unit[1]}, init state {unit[2]}, repeat {unit[3]}"
             outcome = f"{'success' if entry['success'] else 'failure'} after {entry['steps']} steps"
-            film = Film(title, entry["why_not"] or outcome, source)
-            found.append((unit, label, film))
-    return [film for *_, film in sorted(found, key=lambda each: each[:2])]
+            found.setdefault(unit, []).append(Film(column, entry["why_not"] or outcome, source))
+    order = sorted(found, key=lambda unit: (len(found[unit]) < 2, unit))
+    return [Filmed(_title(*unit), tuple(sorted(found[unit], key=lambda film: film.column))) for unit in order]
+
+
+def _title(seed: int, suite: str, task: int, state: int, repeat: int) -> str:
+    return f"seed {seed}, {suite} task {task}, init state {state}, repeat {repeat}"
 
 
 def _embedded(path: Path) -> str:

@@ -82,7 +82,7 @@ def task_panels(table: Mapping[str, Any]) -> list[Panel]:
         found = [row for row in table["task_differences"] if row["claim"] == claim and row["low"] is not None]
         lines = [
             _line(
-                shortened(row["task"]),
+                row["task"],
                 row,
                 series(order[row["treated"]]),
                 f"{points_text(row)} points, p {row['p_holm']:.2g}",
@@ -109,7 +109,7 @@ def forest(lines: Sequence[Line], ticks: Sequence[float], description: str, axis
     """The figure: grid at ``ticks``, then per line its name, interval and estimate; ``axis`` is what is measured."""
     low, high = ticks[0], ticks[-1]
     bottom = TOP + ROW * len(lines)
-    left = 16 + LETTER * max(len(line.name) for line in lines)
+    left = 16 + LETTER * max(len(shortened(line.name)) for line in lines)
 
     def x(value: float) -> float:
         return left + (WIDTH - left - RIGHT) * (min(max(value, low), high) - low) / (high - low)
@@ -122,7 +122,7 @@ def forest(lines: Sequence[Line], ticks: Sequence[float], description: str, axis
     parts.append(axis_label((left + WIDTH - RIGHT) / 2, bottom + 31, axis))
     for index, line in enumerate(lines):
         y = TOP + ROW * (index + 0.5)
-        parts.append(text(left - 8, y + 4, line.name, anchor="end"))
+        parts.append(text(left - 8, y + 4, shortened(line.name), anchor="end"))
         parts.append(tag("line", x1=x(line.low), x2=x(line.high), y1=y, y2=y, class_=f"interval {line.class_}"))
         for end in (line.low, line.high):
             parts.append(tag("line", x1=x(end), x2=x(end), y1=y - 4, y2=y + 4, class_=f"interval {line.class_}"))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from world_modality.evidence.gates import Gate
-from world_modality.evidence.judge import judge
+from world_modality.evidence.judge import Judgement, judge
 from world_modality.evidence.outcomes import Outcomes, clusters_of, common_units, outcomes_of
 from world_modality.evidence.plan import Plan
 from world_modality.evidence.verdict import Verdict
@@ -44,7 +44,7 @@ def judged(plan: Plan, columns: Mapping[str, Outcomes], gates: Sequence[Gate]) -
         "accepted": found.accepted,
         "seeds": found.seeds,
         "gates": [gate_row(gate) for gate in found.gates],
-        "verdicts": [_row(verdict, columns) for verdict in primary_first(found)],
+        "verdicts": [_row(verdict, *_judged_units(found, verdict, columns)) for verdict in primary_first(found)],
         "rule": [
             {"part": item.part, "claims": list(item.claims), "passed": item.passed, "detail": item.detail}
             for item in found.items
@@ -57,9 +57,18 @@ def gate_row(gate: Gate) -> dict[str, Any]:
     return {"name": gate.name, "passed": gate.passed, "detail": gate.detail}
 
 
-def _row(verdict: Verdict, columns: Mapping[str, Outcomes]) -> dict[str, Any]:
+def _judged_units(judgement: Judgement, verdict: Verdict, columns: Mapping[str, Outcomes]) -> tuple[Outcomes, Outcomes]:
+    """The units of both columns that a verdict rests on: those of its look, or all, where none is given."""
+    pair = common_units(columns[verdict.claim.treated], columns[verdict.claim.control])
+    if judgement.withheld:
+        return pair
+    treated, control = (each.of_seeds(judgement.plan.seeds[: verdict.effect.seeds]) for each in pair)
+    return treated, control
+
+
+def _row(verdict: Verdict, treated: Outcomes, control: Outcomes) -> dict[str, Any]:
     claim, effect = verdict.claim, verdict.effect
-    pairs = clusters_of(*common_units(columns[claim.treated], columns[claim.control]))
+    pairs = clusters_of(treated, control)
     known = not effect.problem
     return {
         "claim": claim.name,

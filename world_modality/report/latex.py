@@ -25,7 +25,7 @@ def to_latex(table: Mapping[str, Any]) -> str:
     percent = f"{100 * table['confidence']:.4g}"
     columns = [column_title(column) for column in table["columns"]]
     *tasks, overall = rate_rows(table)
-    caption = f"{answer(table)}. Successes/units with {percent}% intervals in percent."
+    caption = f"{answer(table).removesuffix('.')}. Successes/units with {percent}% intervals in percent."
     rates = _tabular(["task", *columns], [*tasks, overall], rule_before=len(tasks))
     parts = [f"% study {table['study']}, made {table['date']}", _floating(rates, caption, f"tab:{table['study']}")]
     decided = [each for each in verdicts(table) if each["primary"]]

@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from world_modality.report.by_task import TASK_HEADER, task_table
 from world_modality.report.console import (
     MARKS,
     answer,
@@ -20,7 +21,7 @@ from world_modality.report.console import (
     verdicts,
 )
 from world_modality.report.files import cost_rows, deviations, mark_word, missing_row, plan_line
-from world_modality.report.films import Film
+from world_modality.report.films import Filmed
 from world_modality.report.forest import Panel
 from world_modality.report.offline import offline_rows
 from world_modality.report.suite_rows import HEADER, suite_difference_rows, suite_rate_rows
@@ -50,7 +51,7 @@ def environment() -> Environment:
     )
 
 
-def to_html(table: Mapping[str, Any], figures: Sections, films: Sequence[Film]) -> str:
+def to_html(table: Mapping[str, Any], figures: Sections, films: Sequence[Filmed]) -> str:
     """The page. Every text of the study is escaped; figures are SVG made here."""
     page: str = (
         environment()
@@ -67,6 +68,8 @@ def to_html(table: Mapping[str, Any], figures: Sections, films: Sequence[Film]) 
             verdicts=[
                 {**each, "points": points_text(each), "smallest": detectable_text(each)} for each in verdicts(table)
             ],
+            tasks=task_table(table["task_differences"]),
+            task_header=TASK_HEADER,
             others=[{**each, "points": points_text(each)} for each in table["other_analyses"]],
             missing=[missing_row(cell) for cell in table["missing"]],
             rule=rule(table),

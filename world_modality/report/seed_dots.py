@@ -8,7 +8,7 @@ import numpy as np
 
 from world_modality.evidence.outcomes import Outcomes, cell_rates
 from world_modality.report.forest import Panel
-from world_modality.report.svg import WIDTH, axis_label, figure, nice_ticks, series, tag, text
+from world_modality.report.svg import WIDTH, axis_label, figure, nice_ticks, series, shortened, tag, text
 
 ROW = 26
 LETTER = 6.6  # widest usual width of a letter
@@ -30,7 +30,7 @@ def seed_panel(columns: Mapping[str, Outcomes]) -> Panel | None:
         return None
     every = [value for each in means.values() for value in each.values()]
     ticks = nice_ticks(min(every), max(every))
-    left = 16 + LETTER * max(map(len, columns))
+    left = 16 + LETTER * max(len(shortened(name)) for name in columns)
     bottom = TOP + ROW * len(columns)
 
     def x(value: float) -> float:
@@ -57,7 +57,7 @@ def _means(outcomes: Outcomes) -> dict[int, float]:
 
 
 def _row(name: str, places: list[float], y: float, left: float, index: int) -> list[str]:
-    parts = [text(left - 8, y + 4, name, anchor="end")]
+    parts = [text(left - 8, y + 4, shortened(name), anchor="end")]
     if places:
         middle = sum(places) / len(places)
         parts.append(tag("line", x1=middle, x2=middle, y1=y - 9, y2=y + 9, class_=f"interval {series(index)}"))

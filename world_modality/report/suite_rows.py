@@ -40,7 +40,13 @@ def suite_csv_rows(table: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             yield {"kind": "rate", "suite": figures["suite"], **rate}
         for d in figures["differences"]:
             numbers = {name: d[name] for name in ("control", "estimate", "low", "high", "only_control")}
-            own = {"column": d["treated"], "only_column": d["only_treated"], "units": d["pairs"]}
+            own = {
+                "scope": "checkpoint",
+                "primary": False,
+                "column": d["treated"],
+                "only_column": d["only_treated"],
+                "units": d["pairs"],
+            }
             yield {"kind": "difference", "suite": figures["suite"], **own, **numbers}
 
 

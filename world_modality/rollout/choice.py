@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from world_modality.rollout.records import Record
@@ -17,15 +17,28 @@ class Choice:
 
     first: int = 0
     failures: int = 0
-    discordant: int = 0  # that ended otherwise in the records they are compared with
+    discordant: int = 0  # that ended otherwise, for each column of the records they are compared with
 
     def of(self, records: Sequence[Record], others: Sequence[Record] = ()) -> tuple[Record, ...]:
-        """The chosen ones of ``records``, in their order; ``others`` are those they are compared with."""
-        outcome = {(record.suite, record.unit): record.success for record in others}
+        """The chosen ones of ``records``, in their order; ``others`` are those they are compared with.
+
+        Two columns that are compared with each other choose the same discordant units.
+        """
         failed = [record for record in records if not record.success]
-        differ = [r for r in records if outcome.get((r.suite, r.unit), r.success) != r.success]
-        chosen = {*_units(records[: self.first]), *_units(failed[: self.failures]), *_units(differ[: self.discordant])}
+        chosen = {*_units(records[: self.first]), *_units(failed[: self.failures])}
+        for outcome in _columns(others):
+            differ = [r for r in records if outcome.get((r.suite, r.unit), r.success) != r.success]
+            chosen |= _units(differ[: self.discordant])
         return tuple(record for record in records if (record.suite, record.unit) in chosen)
+
+
+def _columns(records: Sequence[Record]) -> Iterable[dict[tuple[str, object], bool]]:
+    """The outcomes by unit of every checkpoint in every memory mode."""
+    columns: dict[tuple[str, str], dict[tuple[str, object], bool]] = {}
+    for record in records:
+        own = columns.setdefault((record.checkpoint, record.memory), {})
+        own[record.suite, record.unit] = record.success
+    return columns.values()
 
 
 def _units(records: Sequence[Record]) -> set[tuple[str, object]]:

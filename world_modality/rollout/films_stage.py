@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from world_modality.rollout.choice import FILMS, Choice
 from world_modality.rollout.film import film
 from world_modality.rollout.records import Record, read_records
 from world_modality.rollout.stage import prepare
+from world_modality.rollout.units import Unit
 from world_modality.store.files import write_json
 from world_modality.store.stage import Facts, StageContext
 from world_modality.study.specs import FilmsSpec
@@ -26,7 +27,7 @@ def run(spec: FilmsSpec, context: StageContext) -> Facts:
     """
     records = _records(context.inputs["records"])
     compared = _records(context.inputs.get("others", ()))
-    others = {record.unit: record.success for record in compared}
+    others = {(record.unit, record.success) for record in compared}
     chosen = Choice(spec.first, spec.failures, spec.discordant).of(records, compared)
     listed: list[dict[str, Any]] = []
     if chosen:
@@ -37,11 +38,11 @@ def run(spec: FilmsSpec, context: StageContext) -> Facts:
                 path = film(record, cell, policy, new_history, context.work)
             except UserError as error:  # a film is no result: the table must not wait for it
                 context.progress.say(f"{context.progress.label}  {error}")
-                listed.append(_entry(record, "", str(error), others.get(record.unit)))
+                listed.append(_entry(record, "", str(error), others))
                 continue
             (context.artifact / path.name).unlink(missing_ok=True)  # of an attempt that was killed
             link_or_copy(path, context.artifact / path.name)
-            listed.append(_entry(record, path.name, "", others.get(record.unit)))
+            listed.append(_entry(record, path.name, "", others))
     write_json(context.artifact / FILMS, listed)
     return {"films": len(chosen)}
 
@@ -52,8 +53,8 @@ def _records(folders: Sequence[Path]) -> list[Record]:
     )
 
 
-def _entry(record: Record, file: str, why_not: str, other: bool | None) -> dict[str, Any]:
-    """What a report says of a film; ``other_success`` is the outcome in the column it is compared with."""
+def _entry(record: Record, file: str, why_not: str, others: Set[tuple[Unit, bool]]) -> dict[str, Any]:
+    """What a report says of a film; ``discordant`` is whether the unit ended otherwise in a column of ``others``."""
     return {
         "file": file,
         "why_not": why_not,
@@ -63,5 +64,5 @@ def _entry(record: Record, file: str, why_not: str, other: bool | None) -> dict[
         "repeat": record.repeat,
         "success": record.success,
         "steps": record.steps,
-        "other_success": other,
+        "discordant": (record.unit, not record.success) in others,
     }

@@ -259,7 +259,8 @@ class _Builder:
         """The films of every cell, if the study wants any."""
         wanted = self.study.rollouts.films
         for (column, seed, suite, task), requests in rollouts.items() if any(wanted.model_dump().values()) else ():
-            others = rollouts[_compared_with(column, differences), seed, suite, task] if wanted.discordant else ()
+            compared = _compared_with(column, differences) if wanted.discordant else ()
+            others = [request for other in compared for request in rollouts[other, seed, suite, task]]
             first = requests[0]
             spec = FilmsSpec(rollout=first.spec, **wanted.model_dump())
             inputs = (
@@ -304,10 +305,10 @@ def _differences(study: Study) -> tuple[tuple[str, str], ...]:
     return (*arms, *ablations)
 
 
-def _compared_with(column: str, differences: Sequence[tuple[str, str]]) -> str:
-    """The column that a column is compared with first; itself if there is none."""
+def _compared_with(column: str, differences: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """The columns that a column is compared with, from either side, so that both film the units they disagree on."""
     pairs = [(treated, control) for treated, control in differences if column in (treated, control)]
-    return next((control if treated == column else treated for treated, control in pairs), column)
+    return tuple(control if treated == column else treated for treated, control in pairs)
 
 
 def _parts(study: Study, sources: Sources) -> tuple[tuple[str, str], ...]:

@@ -48,6 +48,6 @@ KINDS: dict[str, StageKind] = {
     "latents": StageKind(1, LatentsSpec, "world_modality.latents.stage:run", ("torch", "transformers")),
     "train": StageKind(3, TrainSpec, "world_modality.training.stage:run", LEARNING),
     "rollout": StageKind(3, RolloutSpec, "world_modality.rollout.stage:run", SIMULATION + LEARNING, together=True),
-    "films": StageKind(1, FilmsSpec, "world_modality.rollout.films_stage:run", SIMULATION + LEARNING),
-    "report": StageKind(4, ReportSpec, "world_modality.report.stage:run"),
+    "films": StageKind(2, FilmsSpec, "world_modality.rollout.films_stage:run", SIMULATION + LEARNING),
+    "report": StageKind(5, ReportSpec, "world_modality.report.stage:run"),
 }

@@ -291,7 +291,7 @@ class Films(Part):
     failures: NonNegativeInt = 0
     """of the first that failed,"""
     discordant: NonNegativeInt = 0
-    """and of the first that ended otherwise in the column that this one is compared with."""
+    """and of the first that ended otherwise, for each column that this one is compared with: both are filmed."""
 
 
 class Rollouts(Part):

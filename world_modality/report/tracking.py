@@ -87,3 +87,4 @@ def to_wandb(runs: Sequence[Run], study: str, folder: Path, *, offline: bool) ->
         for step, figures in scalars(run):
             tracker.log(figures, step=step)
         tracker.finish()
+    wandb.teardown()  # waits for the process that writes: a run that is finished need not be on the disk yet

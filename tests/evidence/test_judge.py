@@ -243,7 +243,7 @@ def test_the_headline_names_suite_and_plan_and_never_a_trend():
         assert told.index("E2 - E0") < told.index("E2 - E2-zero")
         assert "trend" not in told
     closed = headline(judge(plan, {}, PASSED))
-    assert "no verdict, because of every column holds the planned units: no outcomes of E0" in closed
+    assert "no verdict, since this does not hold: every column holds the planned units: no outcomes of E0" in closed
 
 
 @pytest.mark.parametrize(("sign", "word", "told"), [(1, "helps", "at least +0.2"), (-1, "hurts", "at most -0.2")])

@@ -55,7 +55,9 @@ def test_missing_cells_and_units_are_marked_and_the_verdict_withheld(tmp_path):
     }
     assert not gate(table, UNITS)["passed"]
     assert table["judgement"]["withheld"].startswith(UNITS)
-    assert table["headline"].startswith("libero_spatial (embedded assets): no verdict, because of every column holds")
+    assert table["headline"].startswith(
+        "libero_spatial (embedded assets): no verdict, since this does not hold: every column holds"
+    )
     assert {verdict["word"] for verdict in table["judgement"]["verdicts"]} == {"cannot tell"}
     assert gate(table, ARMS)["passed"]
     rates = {(rate["column"], rate["task"]): rate for rate in table["rates"]}

@@ -112,7 +112,10 @@ def test_a_dead_baseline_withholds_the_verdict(toy):
     toy.outcomes["E0"] = toy.outcomes["E1"] = ("0000", "0000")
     table = table_of(toy)
     assert gate(table, ALIVE)["passed"] is False
-    assert "assets): no verdict, because of the baseline succeeds at least once: 0 of 8 units" in table["headline"]
+    assert (
+        "assets): no verdict, since this does not hold: the baseline succeeds at least once: 0 of 8 units"
+        in table["headline"]
+    )
 
 
 def test_mixed_versions_devices_and_prompts_withhold_the_verdict(toy):

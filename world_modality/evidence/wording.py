@@ -73,7 +73,7 @@ def headline(judgement: Judgement) -> str:
     """The verdict of a study, to be pasted into a paper: the primary claims, the gain first, and the plan's digest."""
     label, seal = judgement.plan.label, f"Plan {judgement.plan.digest}."
     if judgement.withheld:
-        return f"{label}: no verdict, because of {judgement.withheld}. {seal}"
+        return f"{label}: no verdict, since this does not hold: {judgement.withheld}. {seal}"
     ordered = [verdict for verdict in primary_first(judgement) if verdict.primary and verdict.claim.part]
     return f"{label}: {' '.join(sentence(verdict) for verdict in ordered)} {seal}"
 

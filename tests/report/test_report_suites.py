@@ -16,6 +16,8 @@ from world_modality.report.judged import columns_of
 from world_modality.report.results import load_results
 from world_modality.report.suite_rows import suite_lines
 from world_modality.report.suites import suite_figures
+from world_modality.report.svg import shortened
+from world_modality.report.table import task_names
 
 TWO = ("libero_spatial", "libero_10")
 PAIRS = [("E2", "E0"), ("E1", "E0"), ("E2", "E0")]
@@ -78,3 +80,10 @@ def test_every_file_has_them(two: ToyResults, report: Any) -> None:
     lines = suite_lines(table)
     assert any(line.startswith("libero_10") and "2/4 [15-85]" in line for line in lines)
     assert any(line.startswith("E2 - E0, libero_10") and "+25.0" in line for line in lines)
+
+
+def test_a_tasks_name_begins_with_what_it_is_so_that_cutting_it_leaves_that(two: ToyResults) -> None:
+    spec, rollouts, _ = two.write()
+    names = list(task_names(spec, load_results(spec, rollouts)).values())
+    assert names == ["between the plate and the ramekin (libero_spatial)", "next to the ramekin (libero_10)"]
+    assert len({shortened(name) for name in names}) == 2

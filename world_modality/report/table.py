@@ -79,7 +79,7 @@ def _tasks(results: Results) -> list[dict[str, Any]]:
             "suite": suite,
             "task": task,
             "language": languages[suite, task],
-            "name": f"{suite}: {names[suite, task]}" if several else names[suite, task],
+            "name": f"{names[suite, task]} ({suite})" if several else names[suite, task],
         }
         for suite, task in results.places
     ]

@@ -85,5 +85,5 @@ def test_every_file_has_them(two: ToyResults, report: Any) -> None:
 def test_a_tasks_name_begins_with_what_it_is_so_that_cutting_it_leaves_that(two: ToyResults) -> None:
     spec, rollouts, _ = two.write()
     names = list(task_names(spec, load_results(spec, rollouts)).values())
-    assert names == ["between the plate and the ramekin (libero_spatial)", "next to the ramekin (libero_10)"]
+    assert set(names) == {"between the plate and the ramekin (libero_spatial)", "next to the ramekin (libero_10)"}
     assert len({shortened(name) for name in names}) == 2

@@ -180,7 +180,9 @@ def task_names(comparison: Comparison) -> dict[int, str]:
     places = comparison.places
     short = short_names(dict(places.values()))
     several = len(comparison.suites) > 1
-    return {number: f"{short[place]} ({place[0]})" if several else short[place] for number, (place, _) in places.items()}
+    return {
+        number: f"{short[place]} ({place[0]})" if several else short[place] for number, (place, _) in places.items()
+    }
 
 
 def as_data(comparison: Comparison) -> dict[str, Any]:

@@ -45,6 +45,7 @@ def test_wandb_keeps_offline_runs_with_the_trainings_keys(runs, tmp_path, monkey
     from wandb.sdk.internal.datastore import DataStore
 
     monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.setenv("WANDB__SERVICE_WAIT", "300")  # seconds until its process answers, on a busy machine
     to_wandb(runs[:1], "toy", tmp_path, offline=True)
     (file,) = tmp_path.glob(f"wandb/offline-run-*-{runs[0].key}/run-{runs[0].key}.wandb")
     store, rows = DataStore(), []

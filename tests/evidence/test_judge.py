@@ -62,6 +62,15 @@ def test_a_study_in_which_it_helps():
     assert found.of("E1 = E0", "recipe").identical
 
 
+def test_equal_outcomes_of_episodes_that_went_differently_are_no_identity():
+    columns = study(1)
+    alike = judge(plan_for(1), columns, PASSED)
+    other = judge(plan_for(1), columns, PASSED, frozenset({("E1", "E0")}))
+    assert words(alike)["E1 = E0"] == "equivalent"
+    assert words(other)["E1 = E0"] == "cannot tell"
+    assert not other.of("E1 = E0", "recipe").identical
+
+
 def test_a_study_in_which_it_hurts():
     found = judge(plan_for(8), study(8, recipe=-0.10, content=-0.06), PASSED)
     assert words(found)["E2 > E0"] == "hurts"

@@ -49,6 +49,15 @@ def test_eval_info_of_lerobot_is_a_set(tmp_path):
     assert read_set(tmp_path).records.keys() == found.records.keys()
 
 
+def test_another_kind_of_file_is_named_without_advice_to_damage_it(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n')
+    with pytest.raises(
+        UserError, match=r"metrics\.jsonl:1 is not a rollout record.*name a folder of rollouts"
+    ) as caught:
+        read_set(tmp_path)
+    assert "delete" not in str(caught.value)
+
+
 @pytest.mark.parametrize(("make", "told"), [(None, "there is no"), ("mkdir", "holds no records")])
 def test_a_path_without_records_is_one_sentence(tmp_path, make, told):
     path = tmp_path / "nothing"

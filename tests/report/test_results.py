@@ -3,6 +3,9 @@ import pytest
 from world_modality.errors import UserError
 from world_modality.report.checks import same_scenes
 from world_modality.report.results import Trial, load_results
+from world_modality.store.files import file_digest
+from world_modality.store.layout import StageFolder
+from world_modality.store.record import FileEntry, read_record
 
 
 def load(toy):
@@ -34,6 +37,19 @@ def test_a_cell_may_be_split_into_blocks(toy):
     (folder / "records.jsonl").write_text("".join(lines))
     with pytest.raises(UserError, match="two records of seed 0, libero_spatial task 0, init state 12"):
         load_results(spec.model_copy(update={"cells": (*spec.cells, extra)}), [*rollouts, block])
+
+
+def test_records_that_are_not_as_they_were_sealed_are_refused(toy):
+    spec, rollouts, _ = toy.write()
+    folder = StageFolder(rollouts[0].parent)
+    file = rollouts[0] / "records.jsonl"
+    entry = FileEntry(size=file.stat().st_size, sha256=file_digest(file))
+    record = read_record(folder.done)
+    folder.done.write_text(record.model_copy(update={"files": {"records.jsonl": entry}}).model_dump_json())
+    load_results(spec, rollouts)
+    file.write_text(file.read_text().replace('"success":true', '"success":false'))
+    with pytest.raises(UserError, match=rf"not as it was sealed: remove the folder .*{rollouts[0].parent.name}"):
+        load_results(spec, rollouts)
 
 
 def test_a_missing_unit_is_refused(toy):

@@ -108,6 +108,16 @@ def test_off_cpu_a_difference_is_shown_and_not_judged(toy):
     assert table["judgement"]["withheld"] == ""
 
 
+def test_off_cpu_equal_outcomes_after_other_episodes_are_not_called_equal(toy):
+    def edit(column, values):
+        values.update(device="cuda", steps=values["steps"] - (column == "E1"))
+
+    toy.edit = edit
+    rows = [each for each in table_of(toy)["judgement"]["verdicts"] if each["claim"] == "E1 = E0"]
+    assert [row["word"] for row in rows] == ["cannot tell", "cannot tell"]
+    assert not any(row["identical"] for row in rows)
+
+
 def test_a_dead_baseline_withholds_the_verdict(toy):
     toy.outcomes["E0"] = toy.outcomes["E1"] = ("0000", "0000")
     table = table_of(toy)

@@ -42,7 +42,12 @@ class Judgement:
         raise KeyError(f"no verdict on {claim} in the scope {scope}")
 
 
-def judge(plan: Plan, columns: Mapping[str, Outcomes], gates: Sequence[Gate]) -> Judgement:
+def judge(
+    plan: Plan,
+    columns: Mapping[str, Outcomes],
+    gates: Sequence[Gate],
+    unlike: frozenset[tuple[str, str]] = frozenset(),
+) -> Judgement:
     """Judge a study by its plan.
 
     The planned units of the latest complete look count. With several looks a claim's word is that of the first look at
@@ -53,6 +58,8 @@ def judge(plan: Plan, columns: Mapping[str, Outcomes], gates: Sequence[Gate]) ->
         plan: sealed before the first rollout.
         columns: outcomes by column of the table, e.g. "E0", "E2-zero".
         gates: answers to ``gates.GIVEN``, and any further condition; one that is not answered counts as failed.
+        unlike: pairs (treated, control) whose episodes are known to have gone differently: that all their outcomes are
+            equal may be chance, so it is no proof of equality.
     """
     planned = {name: planned_units(plan, outcomes) for name, outcomes in columns.items()}
     answered = all_gates(plan, planned, gates)
@@ -62,7 +69,7 @@ def judge(plan: Plan, columns: Mapping[str, Outcomes], gates: Sequence[Gate]) ->
         verdicts = tuple(_undecided(plan, claim, scope, planned, why) for claim, scope in _asked(plan, planned))
         found = tuple(verdict for verdict in verdicts if verdict is not None)
         return Judgement(plan, answered, why, size, found, checklist(found))
-    verdicts = _through_looks(plan, planned, size)
+    verdicts = _through_looks(plan, planned, size, unlike)
     return Judgement(plan, answered, "", size, verdicts, checklist(verdicts))
 
 
@@ -81,7 +88,9 @@ def _undecided(plan: Plan, claim: Claim, scope: Scope, columns: Mapping[str, Out
     return Verdict(claim, effect, "cannot tell", f"no verdict: {why}", step, False)
 
 
-def _through_looks(plan: Plan, columns: Mapping[str, Outcomes], size: int) -> tuple[Verdict, ...]:
+def _through_looks(
+    plan: Plan, columns: Mapping[str, Outcomes], size: int, unlike: frozenset[tuple[str, str]]
+) -> tuple[Verdict, ...]:
     decided: dict[tuple[str, Scope], Verdict] = {}
     for look, seeds in enumerate(plan.sizes):
         if seeds > size:
@@ -90,14 +99,22 @@ def _through_looks(plan: Plan, columns: Mapping[str, Outcomes], size: int) -> tu
         for claim, scope in _asked(plan, chosen):
             earlier = decided.get((claim.name, scope))
             if earlier is None or earlier.word == "cannot tell":
-                decided[claim.name, scope] = _verdict(plan, claim, scope, chosen, look)
+                decided[claim.name, scope] = _verdict(plan, claim, scope, chosen, look, unlike)
     return _gatekept(plan, tuple(decided.values()))
 
 
-def _verdict(plan: Plan, claim: Claim, scope: Scope, columns: Mapping[str, Outcomes], look: int) -> Verdict:
+def _verdict(
+    plan: Plan,
+    claim: Claim,
+    scope: Scope,
+    columns: Mapping[str, Outcomes],
+    look: int,
+    unlike: frozenset[tuple[str, str]],
+) -> Verdict:
     treated, control = columns[claim.treated], columns[claim.control]
     effect = _effect(plan, claim, scope, treated, control, look)
-    identical = claim.kind == "equal" and bool((treated.success == control.success).all())
+    alike = claim.kind == "equal" and (claim.treated, claim.control) not in unlike
+    identical = alike and bool((treated.success == control.success).all())
     word, reason = word_for(effect, claim, identical)
     step: Place = "on its own" if scope == claim.scope else "secondary"
     return Verdict(claim, effect, word, reason, step, identical)

@@ -70,7 +70,7 @@ def _equal(results: Results, treated: str, control: str) -> Gate:
     ours, theirs = results.records[treated], results.records[control]
     shared = [trial for trial in ours if trial in theirs]
     odd = [trial for trial in shared if _course(ours[trial]) != _course(theirs[trial])]
-    name = f"{treated} equals {control}, unit by unit"
+    name = equality(treated, control)
     if not odd:
         return Gate(name, True if shared else None, f"0 of {len(shared)} units differ")
     named = "; ".join(str(trial) for trial in odd[:NAMED_UNITS]) + ("; ..." if len(odd) > NAMED_UNITS else "")
@@ -78,6 +78,11 @@ def _equal(results: Results, treated: str, control: str) -> Gate:
     if any(record.device != "cpu" for record in results.every()):
         return Gate(name, None, f"{detail} (not on CPU alone, where rounding may differ)")
     return Gate(name, False, f"{detail} (on CPU this is a bug)")
+
+
+def equality(treated: str, control: str) -> str:
+    """The name of the gate that one column repeats another, course by course."""
+    return f"{treated} equals {control}, unit by unit"
 
 
 def _course(record: Record) -> tuple[bool, int | None, int | None, str]:

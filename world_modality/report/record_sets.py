@@ -76,7 +76,13 @@ def _seed(place: Path) -> int | None:
 
 
 def _read(file: Path) -> tuple[Record, ...]:
-    return import_eval_info(file, str(file.parent)) if file.suffix == ".json" else read_records(file)
+    if file.suffix == ".json":
+        return import_eval_info(file, str(file.parent))
+    try:
+        return read_records(file)
+    except (UserError, UnicodeDecodeError) as error:
+        what = str(error).partition(";")[0] if isinstance(error, UserError) else f"{file} is no text"
+        raise UserError(f"{what}: name a folder of rollouts, a file of records or an eval_info.json") from error
 
 
 def _name(path: Path) -> str:

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from world_modality.errors import UserError
 from world_modality.rollout.records import Record, read_records
+from world_modality.store.layout import StageFolder
+from world_modality.store.verify import require_as_sealed
 from world_modality.study.specs import ReportCell, ReportColumn, ReportSpec
 
 Place = tuple[str, int]
@@ -83,7 +85,7 @@ def load_results(spec: ReportSpec, rollouts: Sequence[Path]) -> Results:
     def read(cell: ReportCell) -> Sequence[Record]:
         if cell.rollout not in folders:
             raise UserError(f"{_name(cell)} has no sealed rollout {cell.rollout}; run the rollouts again.")
-        return read_records(folders[cell.rollout] / "records.jsonl")
+        return read_records(require_as_sealed(StageFolder(folders[cell.rollout].parent), "records.jsonl"))
 
     results = gather(spec, read)
     for column in results.columns:

@@ -17,6 +17,7 @@ from world_modality.rollout.units import units_of
 from world_modality.store.index import sealed_record
 from world_modality.store.layout import StageFolder, stage_folder
 from world_modality.store.request import StageRequest
+from world_modality.store.verify import require_as_sealed
 from world_modality.study.graph import Graph
 from world_modality.study.specs import ReportCell, ReportSpec, RolloutSpec
 
@@ -63,7 +64,7 @@ def _records(root: Path, request: StageRequest, found: _Found) -> Sequence[Recor
     unfinished = () if sealed_record(folder) else read_unfinished(folder.work / "records")
     if sealed_record(folder):  # also if it was sealed, and its work removed, while that was read
         found.states[request.key] = STATES[0]
-        file = folder.artifact / "records.jsonl"
+        file = require_as_sealed(folder, "records.jsonl")
         found.newest = max(found.newest, file.stat().st_mtime)
         return read_records(file)
     found.states[request.key] = STATES[1] if folder.attempts.exists() else STATES[2]

@@ -58,8 +58,10 @@ def scalars(run: Run) -> Iterator[tuple[int, dict[str, float]]]:
 
 def to_tensorboard(runs: Sequence[Run], folder: Path) -> None:
     """One log folder per run below ``folder``; what an earlier export wrote for the same run is replaced."""
-    from torch.utils.tensorboard import SummaryWriter
-
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:  # torch does not bring it
+        raise UserError("TensorBoard is not installed here: install the package tensorboard") from error
     for run in runs:
         target = folder / run.name
         shutil.rmtree(target, ignore_errors=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from world_modality.errors import UserError
 from world_modality.store.files import file_digest, files_below
 from world_modality.store.layout import StageFolder
 from world_modality.store.machine import source_digest
@@ -29,6 +30,18 @@ def verify(root: Path, stages: Iterable[str]) -> Iterator[tuple[StageFolder, lis
             folder = StageFolder(path)
             if folder.done.exists() or folder.seal.exists():
                 yield folder, list(_check(folder))
+
+
+def require_as_sealed(folder: StageFolder, name: str) -> Path:
+    """A sealed artifact's file, by its path; UserError if it is not what the stage was sealed with."""
+    record, path = read_record(folder.done), folder.artifact / name
+    entry = record.files.get(name) if record else None
+    if entry is not None and not (path.is_file() and file_digest(path) == entry.sha256):
+        raise UserError(
+            f"{path} is not as it was sealed: remove the folder {folder.path} and run the study again, which makes "
+            "it anew"
+        )
+    return path
 
 
 def _check(folder: StageFolder) -> Iterator[Finding]:

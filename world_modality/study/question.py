@@ -47,7 +47,7 @@ class Evidence(Part):
     """Error probability of each one-sided test."""
     confidence: Share = 0.95
     """Of the two-sided intervals."""
-    power: Share = 0.8
+    power: Annotated[float, Field(ge=0.5, lt=1)] = 0.8
     """Probability with which the smallest detectable difference is found."""
     looks: Annotated[tuple[PositiveInt, ...], BeforeValidator(as_tuple)] = ()
     """Numbers of seeds after which the data are judged, such as [3, 5, 8]; by default once, after the last seed."""

@@ -3,7 +3,7 @@
 import pytest
 
 from world_modality.evidence.proportions import wilson
-from world_modality.evidence.rates import fisher_p, trials_per_arm
+from world_modality.evidence.rates import fisher_p
 
 E0_AT_50 = (38, 48, 42, 47, 41, 35, 42, 46, 36, 43)  # of 50 each: 76, 96, 84, 94, 82, 70, 84, 92, 72, 86 percent
 E1_AT_50 = (40, 47, 43, 47, 47, 33)  # tasks 0-5
@@ -46,12 +46,6 @@ def test_no_success_in_20_leaves_16_percent():
 )
 def test_fisher_p_values(one, two, printed):
     assert round(fisher_p(one, two), 2) == printed
-
-
-def test_what_a_study_of_that_size_can_see():
-    """ "To detect +3 points at 85% needs about 2,000 per arm; +2 points about 4,700." """
-    assert round(trials_per_arm(0.85, 0.88), -2) == 2000
-    assert round(trials_per_arm(0.85, 0.87), -2) == 4700
 
 
 def test_the_margin_of_one_arm():

@@ -4,20 +4,10 @@ from support.outcome_grids import grid
 
 from world_modality.evidence.effect import Levels
 from world_modality.evidence.multiplicity import holm
-from world_modality.evidence.per_task import task_effects, task_rates
+from world_modality.evidence.per_task import task_effects
 from world_modality.evidence.simulate import Design, Noise, five_arms, simulate
 
 COLUMNS = simulate(Design(5, init_states=20, repeats=2), five_arms(0.0, 0.1), Noise(), np.random.default_rng(0)).columns
-
-
-def test_rates_have_a_row_per_task_and_one_for_all():
-    rows = task_rates({"E0": COLUMNS["E0"], "none": COLUMNS["E0"].of_seeds([99])})
-    assert [(row.column, row.task) for row in rows] == [("E0", task) for task in (*range(10), None)]
-    assert sum(row.successes for row in rows[:-1]) == rows[-1].successes
-    assert rows[-1].units == 2000
-    assert all(row.interval.low < row.successes / row.units < row.interval.high for row in rows)
-    own = COLUMNS["E0"].of_task(3)
-    assert (rows[3].successes, rows[3].units) == (own.success.sum(), 200)
 
 
 def test_p_values_are_holms_and_estimates_are_drawn_together():

@@ -66,8 +66,24 @@ def test_only_common_units_count_and_the_rest_is_told(tmp_path):
 
 def test_other_software_and_devices_are_told(tmp_path):
     found = compared(tmp_path, BETTER, WORSE, {"versions": {"torch": "2.12.0"}, "device": "cuda"})
-    assert "device differ: cpu against cuda" in found.warnings
+    assert "devices differ: cpu against cuda" in found.warnings
     assert "software versions differ: torch 2.11.0 against torch 2.12.0" in found.warnings
+
+
+def test_what_some_records_do_not_tell_may_differ(tmp_path):
+    found = compared(tmp_path, BETTER, WORSE, {"device": "", "versions": {}})
+    assert "devices are not told by every record, and may differ" in found.warnings
+    assert "software versions are not told by every record, and may differ" in found.warnings
+    assert not any("simulator assets" in each for each in found.warnings)
+
+
+def test_initial_states_that_are_assumed_are_told(tmp_path):
+    metrics = {"successes": [True, False, True]}
+    info = {"per_task": [{"task_group": "libero_spatial", "task_id": 0, "metrics": metrics}]}
+    (tmp_path / "eval_info.json").write_text(json.dumps(info))
+    one = read_set(write_records(tmp_path / "E2.jsonl", {0: "111"}))
+    found = compare(one, read_set(tmp_path / "eval_info.json"), margin=0.05)
+    assert any("lerobot-eval are assumed" in each for each in found.warnings)
 
 
 def test_sets_without_a_common_task_are_refused(tmp_path):
@@ -85,6 +101,19 @@ def test_the_command_prints_rates_and_writes_json(tmp_path):
     assert data["verdicts"][0]["word"] == "helps"
     overall = [rate for rate in data["rates"] if rate["task"] is None]
     assert [(rate["set"], rate["successes"]) for rate in overall] == [("E2", 19), ("E0", 4)]
+
+
+def test_an_output_that_cannot_be_written_is_named_with_its_option(tmp_path):
+    one, two = (write_records(tmp_path / f"{name}.jsonl", each) for name, each in (("E2", BETTER), ("E0", WORSE)))
+    with pytest.raises(UserError, match=r"--json: .*E2\.jsonl/out\.json cannot be written"):
+        compare_sets(one, two, 0.05, one / "out.json")
+
+
+@pytest.mark.parametrize("margin", [float("nan"), 0.0, 1.0, -0.1])
+def test_a_margin_is_a_fraction(tmp_path, margin):
+    one, two = (write_records(tmp_path / f"{name}.jsonl", each) for name, each in (("E2", BETTER), ("E0", WORSE)))
+    with pytest.raises(UserError, match="--margin"):
+        compare_sets(one, two, margin, None)
 
 
 def test_a_set_is_not_compared_with_itself(tmp_path):
@@ -111,6 +140,7 @@ def test_equal_outcomes_of_other_courses_are_not_equivalent(tmp_path):
 def test_equal_courses_are(tmp_path):
     found = compared(tmp_path, {0: "1101"}, {0: "1101"}, course_digest="d" * 16)
     assert [(each.word, each.identical) for each in found.verdicts] == [("equivalent", True)] * 2
+    assert render_comparison(found).count("equals") == 1
 
 
 def test_repeats_of_a_scene_do_not_count_as_independent_where_nothing_is_paired(tmp_path):

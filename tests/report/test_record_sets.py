@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 from support.record_files import write_records
@@ -24,6 +25,14 @@ def test_a_studys_column_is_read_through_its_links_with_the_seeds_of_its_folders
 def test_one_seeds_folder_has_that_seed(tmp_path):
     write_records(tmp_path / "E2" / "seed7" / "records.jsonl", {0: "1"})
     assert read_set(tmp_path / "E2" / "seed7").seeds == (7,)
+
+
+def test_a_file_and_a_folder_without_a_name_have_the_seed_nearest_to_them(tmp_path, monkeypatch):
+    file = write_records(tmp_path / "seed3" / "E2" / "seed7" / "records.jsonl", {0: "1"})
+    assert read_set(file).seeds == (7,)
+    monkeypatch.chdir(file.parent)
+    found = read_set(Path())
+    assert (found.seeds, found.name) == ((7,), "seed7")
 
 
 def test_checkpoints_stand_for_seeds_where_no_folder_names_one(tmp_path):

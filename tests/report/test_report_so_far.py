@@ -124,7 +124,7 @@ def test_a_damaged_record_is_named(tmp_path):
     graph = graph_of(tmp_path, SMALL_STUDY)
     root = tmp_path / "results"
     write_results(root, graph, units=halfway)
-    file = next(root.glob("rollout/*/work/records/*.jsonl"))
+    file = next(root.rglob("records-*.jsonl"))
     file.write_text("{}\n")
     with pytest.raises(UserError, match=r"records-a\.jsonl:1 is not a rollout record"):
         collect(root, graph)

@@ -4,13 +4,16 @@ import pytest
 
 from world_modality.report.results import load_results
 from world_modality.report.tracking import scalars, to_tensorboard, to_wandb, tracked_runs
+from world_modality.store.index import sealed_record
+from world_modality.store.layout import StageFolder
 
 
 @pytest.fixture
 def runs(toy):
     toy.seeds = (0, 1)
     spec, rollouts, trainings = toy.write()
-    return tracked_runs(trainings, load_results(spec, rollouts))
+    labels = {artifact.parent.name: sealed_record(StageFolder(artifact.parent)).label for artifact in trainings}
+    return tracked_runs(trainings, load_results(spec, rollouts), labels)
 
 
 def test_every_training_is_a_run_with_its_own_columns(runs):
@@ -38,6 +41,22 @@ def test_tensorboard_reads_back_what_was_written_and_a_second_export_adds_nothin
     assert [event.step for event in events] == [line["step"] for line in runs[-1].lines]
     assert [event.value for event in events] == pytest.approx([line["flow_loss"] for line in runs[-1].lines])
     assert written.Scalars("rollouts/success/E2-zero")[0].value == pytest.approx(runs[-1].success["E2-zero"])
+
+
+def test_an_export_leaves_what_else_is_in_its_folder(runs, tmp_path):
+    notes = tmp_path / runs[0].name / "notes.txt"
+    notes.parent.mkdir()
+    notes.write_text("mine")
+    to_tensorboard(runs[:1], tmp_path)
+    assert notes.read_text() == "mine"
+    assert len(list(notes.parent.iterdir())) == 2
+
+
+def test_a_run_is_called_what_this_study_calls_it(toy):
+    spec, rollouts, trainings = toy.write()
+    names = [f"mine{number}-seed4" for number in range(len(trainings))]
+    labels = {artifact.parent.name: f"train mine{number}/4" for number, artifact in enumerate(trainings)}
+    assert [run.name for run in tracked_runs(trainings, load_results(spec, rollouts), labels)] == names
 
 
 def test_wandb_keeps_offline_runs_with_the_trainings_keys(runs, tmp_path, monkeypatch):

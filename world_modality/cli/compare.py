@@ -9,7 +9,7 @@ from world_modality.errors import UserError
 from world_modality.report.comparison import as_data, compare
 from world_modality.report.comparison_text import render_comparison
 from world_modality.report.record_sets import read_set
-from world_modality.store.files import write_atomically
+from world_modality.store.files import write_atomically, writing_for
 
 
 def compare_sets(one: Path, two: Path, margin: float, json_file: Path | None) -> str:
@@ -21,5 +21,6 @@ def compare_sets(one: Path, two: Path, margin: float, json_file: Path | None) ->
     comparison = compare(read_set(one), read_set(two), margin)
     if json_file is not None:
         text = json.dumps(as_data(comparison), indent=1, ensure_ascii=False, allow_nan=False)
-        write_atomically(json_file, (text + "\n").encode())
+        with writing_for("--json", json_file):
+            write_atomically(json_file, (text + "\n").encode())
     return render_comparison(comparison)

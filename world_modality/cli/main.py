@@ -11,7 +11,7 @@ import typer
 
 from world_modality.errors import UserError
 from world_modality.store.layout import PLAN_VARIABLE
-from world_modality.study.specs import Camera, TrainMode
+from world_modality.study.specs import Camera, Render, TrainMode
 
 app = typer.Typer(
     add_completion=False,
@@ -235,8 +235,7 @@ def rollout(
         str, typer.Option(help="embedded (libero_spatial alone), hub, hub@REVISION or a folder.")
     ] = "hub",
     render: Annotated[
-        Literal["stock", "fast", "coarse"],
-        typer.Option(help="fast leaves out shadows and the like; coarse simplifies meshes too."),
+        Render, typer.Option(help="fast leaves out shadows and the like; coarse simplifies meshes too.")
     ] = "stock",
     settle_steps: Annotated[int, typer.Option(min=0, help="No-op control steps at the start.")] = 10,
     films: Annotated[str, typer.Option(help="Units to film, such as first=2,failures=3,discordant=3.")] = "",
@@ -249,18 +248,14 @@ def rollout(
     """Evaluate a LeRobot policy in LIBERO without a study. The same command goes on after a crash."""
     from world_modality.cli import rollout as command
 
+    target = output or command.default_output(policy, eval_info)
     if eval_info is not None:
-        target = output or command.default_output(str(eval_info.resolve().parent))
         records = command.import_records(eval_info, target, policy or "")
-    elif policy is None:
-        raise UserError("name the checkpoint as --policy.path, or lerobot-eval's file as --import")
     else:
         from world_modality.rollout.alone import How
 
-        target = output or command.default_output(policy)
-        wanted = command.Wanted(suite, tasks, episodes, init_states, films, against)
         how = How(
-            policy=policy,
+            policy=command.required(policy),
             memory=memory,
             encoder=encoder,
             n_action_steps=n_action_steps,
@@ -271,6 +266,7 @@ def rollout(
             render=render,
             settle_steps=settle_steps,
         )
+        wanted = command.Wanted(suite, tasks, episodes, init_states, films, against)
         records = command.evaluate_policy(how, wanted, target, cores or os.cpu_count() or 1)
     print("\n".join(command.result_lines(records, target)))
 
@@ -279,7 +275,7 @@ def rollout(
 def compare(
     one: Annotated[Path, typer.Argument(metavar="A", help="Folder of rollouts, records file or eval_info.json.")],
     two: Annotated[Path, typer.Argument(metavar="B", help="What A is compared with.")],
-    margin: Annotated[float, typer.Option(min=0, max=1, help="Difference too small to matter, as a fraction.")] = 0.05,
+    margin: Annotated[float, typer.Option(help="Difference too small to matter, as a fraction.")] = 0.05,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write everything here, as JSON.")] = None,
 ) -> None:
     """Compare any two sets of records: rates, paired differences, and what they say."""

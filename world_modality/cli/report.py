@@ -9,6 +9,7 @@ from world_modality.cli.planning import plan_study
 from world_modality.report.build import build_report, write_report
 from world_modality.report.console import render_table
 from world_modality.report.so_far import collect
+from world_modality.store.files import writing_for
 from world_modality.store.layout import names_folder
 
 
@@ -21,8 +22,9 @@ def report_so_far(study: Path, root: Path, output: Path | None) -> list[str]:
     folder = output or names_folder(root, planned.graph.study) / "so-far"
     material = collect(root, planned.graph)
     table, pages = build_report(root, material)
-    write_report(folder, pages, material.results)
+    with writing_for("--output", folder):
+        write_report(folder, pages, material.results)
     lacking = sum(cell["planned"] - cell["units"] for cell in material.missing)
-    gap = [f"missing      {lacking} units in {len(material.missing)} cells"] if lacking else []
+    gap = [f"missing      {lacking} units in {len(material.missing)} cell{'s' if len(material.missing) != 1 else ''}"] if lacking else []
     lines = render_table(table).splitlines()
     return [*unresolved_lines(planned), *lines, "", *gap, f"report       {folder / 'report.html'}   (opens offline)"]

@@ -96,9 +96,20 @@ def read_all(path: Path) -> tuple[Record, ...]:
     return tuple(record for file in files for record in read_records(file))
 
 
-def default_output(policy: str) -> Path:
-    """Where an evaluation goes that names no folder: below ``outputs/rollouts``, by the policy's name."""
-    words = policy.partition("@")[0].rstrip("/").split("/")
+def required(policy: str | None) -> str:
+    """The policy; UserError if the command line names none."""
+    if policy is None:
+        raise UserError("name the checkpoint as --policy.path, or lerobot-eval's file as --import")
+    return policy
+
+
+def default_output(policy: str | None, eval_info: Path | None = None) -> Path:
+    """Where records go that name no folder: below ``outputs/rollouts``, by the folder of LeRobot's file or the policy.
+
+    UserError if there is neither.
+    """
+    source = required(policy) if eval_info is None else str(eval_info.resolve().parent)
+    words = source.partition("@")[0].rstrip("/").split("/")
     own = [word for word in words if word not in ("", ".", "..", "pretrained_model", "artifact")]
     return OUTPUTS / "_".join(own[-3:] or ["policy"])
 

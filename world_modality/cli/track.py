@@ -8,6 +8,7 @@ from typing import Literal
 from world_modality.cli.planning import plan_study
 from world_modality.errors import UserError
 from world_modality.report.so_far import collect
+from world_modality.store.files import writing_for
 from world_modality.store.layout import names_folder
 
 Tracker = Literal["tensorboard", "wandb"]
@@ -19,14 +20,16 @@ def track(study: Path, root: Path, tracker: Tracker, output: Path | None, offlin
 
     graph = plan_study(study, root, lenient=True).graph
     material = collect(root, graph)
-    runs = tracked_runs(material.trainings, material.results)
+    labels = {key: stage.label for key, stage in graph.stages.items()}
+    runs = tracked_runs(material.trainings, material.results, labels)
     if not runs:
         raise UserError(f"{study} has no finished training yet: run the study first, or look with `wm status`")
     folder = output or names_folder(root, graph.study) / tracker
-    if tracker == "tensorboard":
-        to_tensorboard(runs, folder)
-        shown = f"tensorboard --logdir {folder}"
-    else:
-        to_wandb(runs, graph.study, folder, offline=offline)
-        shown = f"wandb sync {folder / 'wandb'}/offline-run-*" if offline else f"project {graph.study}"
+    with writing_for("--output", folder):
+        if tracker == "tensorboard":
+            to_tensorboard(runs, folder)
+            shown = f"tensorboard --logdir {folder}"
+        else:
+            to_wandb(runs, graph.study, folder, offline=offline)
+            shown = f"wandb sync {folder / 'wandb'}/offline-run-*" if offline else f"project {graph.study}"
     return [f"{tracker:<12} {len(runs)} runs: {', '.join(run.name for run in runs)}", f"next         {shown}"]

@@ -13,7 +13,7 @@ from world_modality.store.files import write_json
 from world_modality.store.stage import Facts, StageContext
 
 SPARE_ATTEMPTS = 8
-ATTEMPTS_PER_EPISODE = 3  # an expert that needs more is broken
+ATTEMPTS_PER_EPISODE = 3  # of those there are, and the next one: an expert that needs more is broken
 
 
 def collect(
@@ -49,7 +49,7 @@ def collect(
         context.progress.update(len(done), wanted, unit, f"{failed} failed attempts discarded")
         if len(done) >= wanted:
             break
-        if number >= SPARE_ATTEMPTS + ATTEMPTS_PER_EPISODE * wanted:
+        if number >= SPARE_ATTEMPTS + ATTEMPTS_PER_EPISODE * (len(done) + 1):
             raise UserError(
                 f"{failed} of {number} attempts at {what} failed, too many to go on: "
                 f"check simulator.assets, or {remedy}"

@@ -30,9 +30,10 @@ from world_modality.evidence.bench_studies import (
 from world_modality.evidence.gates import GIVEN, Gate
 from world_modality.evidence.judge import judge
 from world_modality.evidence.keyed import keyed_generator
-from world_modality.evidence.per_task import task_effects, task_rates
+from world_modality.evidence.per_task import task_effects
 from world_modality.evidence.plan import Assumptions, Plan, standard_claims
 from world_modality.evidence.planning import expect
+from world_modality.evidence.rates import success_rate
 from world_modality.evidence.simulate import Design, Noise, five_arms, run_correlation, simulate
 
 MARGIN = 0.05
@@ -140,7 +141,7 @@ def million(seed: int) -> None:
     plan = _plan(Design(8, repeats=50), Assumptions(), 0.05)
     begin = time.perf_counter()
     judgement = judge(plan, columns, [Gate(name, True, "") for name in GIVEN])
-    rows = task_rates(columns)
+    rates = [success_rate(outcomes.of_task(task)) for outcomes in columns.values() for task in plan.tasks]
     effects = [
         row
         for claim in plan.claims
@@ -152,7 +153,7 @@ def million(seed: int) -> None:
     records = sum(map(len, columns.values()))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(
-        f"\n{records:,} records, {len(judgement.verdicts)} verdicts and {len(rows) + len(effects)} rows per task: ",
+        f"\n{records:,} records, {len(judgement.verdicts)} verdicts and {len(rates) + len(effects)} rows per task: ",
         end="",
     )
     print(f"{wall:.1f} s, peak memory of the process {memory:.2f} GiB")

@@ -52,8 +52,9 @@ def _planned_units(plan: Plan, columns: Mapping[str, Outcomes]) -> Gate:
     seeds = plan.seeds[: due(plan, columns)]
     if not seeds:
         which = "the first look" if plan.looks else "the verdict"
-        told = f"{which} needs {plan.sizes[0]} complete seeds in every column, and {complete_seeds(plan, columns)} are"
-        return Gate(UNITS, False, told)
+        need, complete = plan.sizes[0], complete_seeds(plan, columns)
+        seeds_needed = f"{need} complete seed{'s' if need != 1 else ''}"
+        return Gate(UNITS, False, f"{which} needs {seeds_needed} in every column, and {complete or 'none'} so far")
     return Gate(UNITS, True, f"{len(seeds) * plan.units_per_seed} in each of {len(wanted)} columns")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,19 +11,6 @@ from world_modality.evidence.contrast import contrast
 from world_modality.evidence.effect import Effect, Levels
 from world_modality.evidence.multiplicity import holm, shrink
 from world_modality.evidence.outcomes import Outcomes
-from world_modality.evidence.proportions import Interval
-from world_modality.evidence.rates import success_rate
-
-
-@dataclass(frozen=True, slots=True)
-class TaskRate:
-    """One column's success on one task, or on all with task None."""
-
-    column: str
-    task: int | None
-    successes: int
-    units: int
-    interval: Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +27,6 @@ class TaskEffect:
     checkpoint_p: float  # two-sided, Holm's over the tasks
     recipe_p: float
     shrunk: float  # the checkpoints' difference, drawn towards that of the other tasks
-
-
-def task_rates(columns: Mapping[str, Outcomes], confidence: float = 0.95) -> tuple[TaskRate, ...]:
-    """Per column its success rate on every task, and last on all tasks together. Columns without units have no rows."""
-    rows = []
-    for name, outcomes in columns.items():
-        for task in (*outcomes.tasks, None):
-            own = outcomes if task is None else outcomes.of_task(task)
-            if len(own):
-                interval = success_rate(own, confidence)
-                rows.append(TaskRate(name, task, int(own.success.sum()), len(own), interval))
-    return tuple(rows)
 
 
 def task_effects(

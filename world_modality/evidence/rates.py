@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.stats import binomtest, fisher_exact, norm, t
+from scipy.stats import fisher_exact, norm, t
 
 from world_modality.evidence.outcomes import Floats, Ints, Outcomes, scenes
 from world_modality.evidence.proportions import Interval, normal_quantile, wilson
@@ -80,24 +80,3 @@ def fisher_p(treated: tuple[int, int], control: tuple[int, int]) -> float:
     """Two-sided p-value of Fisher's exact test for two independent groups, each (successes, trials)."""
     table = [[x, n - x] for x, n in (treated, control)]
     return float(fisher_exact(table).pvalue)
-
-
-def mcnemar_p(only_treated: int, only_control: int) -> float:
-    """Two-sided p-value of the exact McNemar test, for paired units in scenes that were rolled out once.
-
-    Among discordant pairs, each arm is the better one with probability one half; 1.0 without discordant pairs.
-    """
-    discordant = only_treated + only_control
-    return float(binomtest(only_treated, discordant).pvalue) if discordant else 1.0
-
-
-def trials_per_arm(control: float, treated: float, alpha: float = 0.05, power: float = 0.8) -> int:
-    """Independent trials per arm after which two success rates are told apart, two-sided, with the given power.
-
-    ``n = (z(1-alpha/2) + z(power))^2 (p0 q0 + p1 q1) / (p1 - p0)^2``, rounded up. ValueError for equal rates.
-    """
-    if control == treated or not 0 < control < 1 or not 0 < treated < 1:
-        raise ValueError(f"need two different rates strictly between 0 and 1, got {control} and {treated}")
-    z = float(norm.ppf(1 - alpha / 2) + norm.ppf(power))
-    spread = control * (1 - control) + treated * (1 - treated)
-    return math.ceil(z * z * spread / (treated - control) ** 2)

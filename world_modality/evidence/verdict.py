@@ -55,8 +55,9 @@ def word_for(effect: Effect, claim: Claim, identical: bool) -> tuple[Word, str]:
     if equal:
         return "equivalent", ""
     return "cannot tell", (
-        f"differences from {100 * effect.bounds.low:+.1f} to {100 * effect.bounds.high:+.1f} points remain possible, "
-        f"and less than {100 * claim.margin:g} points would count as none"
+        f"by its one-sided tests ({100 * (1 - 2 * effect.levels.alpha):.4g}% interval) differences from "
+        f"{100 * effect.bounds.low:+.1f} to {100 * effect.bounds.high:+.1f} points remain possible, and less than "
+        f"{100 * claim.margin:g} points would count as none"
     )
 
 

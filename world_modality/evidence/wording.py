@@ -56,6 +56,8 @@ def _numbers(verdict: Verdict) -> str:
     clause = ", ".join([*parts, _counts(verdict)])
     if math.isnan(effect.detectable):
         return clause
+    if effect.detectable > 1:
+        return f"{clause}; too little for any difference, however large, to be found"
     return f"{clause}; smallest detectable difference {points(effect.detectable)}"
 
 

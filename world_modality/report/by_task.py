@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from world_modality.evidence.outcomes import Outcomes, common_units
 from world_modality.evidence.per_task import task_effects
 from world_modality.evidence.plan import Claim, Plan
 from world_modality.report.console import detectable_text, points_text, signed
+from world_modality.report.numbers import effect_limits, rounded
 from world_modality.report.results import Place, Results, Trial
 
 NAMED = 40  # discordant units per claim that are listed; records.parquet has all
@@ -41,7 +41,7 @@ def task_rows(
                     "suite": suite,
                     "index": index,
                     **_numbers(each.checkpoint, each.checkpoint_p),
-                    "shrunk": round(each.shrunk, 6),
+                    "shrunk": rounded(each.shrunk),
                     "recipe": _numbers(each.recipe, each.recipe_p),
                 }
             )
@@ -50,14 +50,11 @@ def task_rows(
 
 def _numbers(effect: Effect, p_holm: float) -> dict[str, Any]:
     """None for what is not known."""
-    known = not effect.problem
     return {
         "scope": effect.scope,
-        "estimate": round(effect.estimate, 6),
-        "low": round(effect.interval.low, 6) if known else None,
-        "high": round(effect.interval.high, 6) if known else None,
-        "p_holm": round(p_holm, 6) if known else None,
-        "detectable": None if math.isnan(effect.detectable) else round(effect.detectable, 6),
+        **effect_limits(effect),
+        "p_holm": None if effect.problem else rounded(p_holm),
+        "detectable": rounded(effect.detectable),
         "units": effect.units,
     }
 

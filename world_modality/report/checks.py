@@ -17,7 +17,7 @@ def record_gates(results: Results) -> tuple[Gate, ...]:
     """Every gate that the records answer, in the order they are shown."""
     return (
         _prompts(results),
-        _uniform(results, VERSIONS, _software),
+        _uniform(results, VERSIONS, lambda record: record.software),
         same_scenes(results),
         _uniform(results, DEVICES, lambda record: record.device),
         *_zero_memory(results),
@@ -87,10 +87,6 @@ def equality(treated: str, control: str) -> str:
 
 def _course(record: Record) -> tuple[bool, int | None, int | None, str]:
     return record.success, record.steps, record.replans, record.course_digest
-
-
-def _software(record: Record) -> str:
-    return ", ".join(f"{package} {version}" for package, version in sorted(record.versions.items()))
 
 
 def _uniform(results: Results, name: str, value: Callable[[Record], str]) -> Gate:

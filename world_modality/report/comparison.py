@@ -15,9 +15,12 @@ from world_modality.evidence.plan import Claim
 from world_modality.evidence.proportions import Interval
 from world_modality.evidence.rates import fisher_p, hybrid, success_rate
 from world_modality.evidence.verdict import Verdict, word_for
+from world_modality.evidence.wording import sentence
 from world_modality.report.names import short_names
+from world_modality.report.numbers import effect_limits, limits, rounded
 from world_modality.report.record_sets import RecordSet
 from world_modality.report.results import Place, Trial
+from world_modality.rollout.imported import NOTE as ASSUMED_STATES
 from world_modality.rollout.records import Record
 
 SCENE = ("assets_digest", "init_state_digest", "environment_seed")
@@ -98,20 +101,15 @@ def _leftovers(
 def _kinds(one: RecordSet, two: RecordSet) -> list[str]:
     """Differences between the sets that a reader must know of."""
     found = []
-    for what, name in (("assets", "simulator assets"), ("device", "device"), ("versions", "software versions")):
-        first, second = ({str(_value(record, what)) for record in each.records.values()} for each in (one, two))
-        if first != second:
+    for what, name in (("assets", "simulator assets"), ("device", "devices"), ("software", "software versions")):
+        first, second = ({str(getattr(record, what)) for record in each.records.values()} for each in (one, two))
+        if "" in first | second:
+            found.append(f"{name} are not told by every record, and may differ")
+        elif first != second:
             found.append(f"{name} differ: {' / '.join(sorted(first))} against {' / '.join(sorted(second))}")
+    if any(record.note == ASSUMED_STATES for each in (one, two) for record in each.records.values()):
+        found.append("initial states of records from lerobot-eval are assumed from the order of its episodes")
     return found
-
-
-def _value(record: Record, name: str) -> object:
-    value = getattr(record, name)
-    return (
-        ", ".join(f"{key} {each}" for key, each in sorted(value.items())) or "unknown"
-        if name == "versions"
-        else (value or "unknown")
-    )
 
 
 def _other_scene(one: RecordSet, two: RecordSet, common: Sequence[Trial]) -> Trial | None:
@@ -209,9 +207,9 @@ def as_data(comparison: Comparison) -> dict[str, Any]:
         "tasks": [
             {
                 "task": names[each.task],
-                **limits(each.checkpoint.interval),
-                "p_holm": round(each.checkpoint_p, 6),
-                "shrunk": round(each.shrunk, 6),
+                **effect_limits(each.checkpoint),
+                "p_holm": rounded(each.checkpoint_p),
+                "shrunk": rounded(each.shrunk),
             }
             for each in comparison.tasks
         ],
@@ -222,20 +220,19 @@ def as_data(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def limits(interval: Interval) -> dict[str, float]:
-    """An interval as rounded data."""
-    return {name: round(getattr(interval, name), 6) for name in ("estimate", "low", "high")}
-
-
 def _told(verdict: Verdict) -> dict[str, Any]:
     effect = verdict.effect
     return {
         "scope": effect.scope,
         "word": verdict.word,
         "reason": verdict.reason,
-        **limits(effect.interval),
-        "p_greater": effect.p_greater,
-        "p_less": effect.p_less,
+        "sentence": sentence(verdict),
+        **effect_limits(effect),
+        "confidence": rounded(effect.levels.confidence),
+        "margin": verdict.claim.margin,
+        "p_greater": rounded(effect.p_greater),
+        "p_less": rounded(effect.p_less),
+        "detectable": rounded(effect.detectable),
         "method": effect.method,
         "units": effect.units,
         "scenes": effect.clusters,

@@ -19,8 +19,8 @@ def render_comparison(comparison: Comparison) -> str:
         found = data["unpaired"]
         told = "" if found["p"] is None else f", Fisher's p = {found['p']:.3g}"
         parts += ["", f"{_difference(data)}  {points_text(found)} points  not paired{told}"]
-    for verdict in comparison.verdicts:
-        parts += ["", sentence(verdict)]
+    for told_once in dict.fromkeys(sentence(verdict) for verdict in comparison.verdicts):
+        parts += ["", told_once]
     return "\n".join([*parts, *(["", *(f"note: {each}" for each in data["warnings"])] if data["warnings"] else [])])
 
 

@@ -36,8 +36,11 @@ def points_text(difference: Mapping[str, Any]) -> str:
 
 
 def detectable_text(verdict: Mapping[str, Any]) -> str:
-    """The smallest detectable difference in points; empty where nothing is known about it."""
-    return "" if verdict["detectable"] is None else f"{100 * verdict['detectable']:.1f}"
+    """The smallest detectable difference in points: "none" if only one above 100 is; empty where that is not known."""
+    smallest = verdict["detectable"]
+    if smallest is None:
+        return ""
+    return f"{100 * smallest:.1f}" if smallest <= 1 else "none"
 
 
 def signed(fraction: float) -> str:

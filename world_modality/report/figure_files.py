@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import escape
 
 from world_modality.report.page import Sections, environment
 
@@ -16,15 +17,15 @@ def figure_files(figures: Sections) -> dict[str, str]:
     for section, panels in figures.items():
         for panel in panels:
             name = _unused(f"{FOLDER}/{section}.{_slug(panel.title)}", files)
-            files[name] = _standing_alone(panel.svg, style)
+            files[name] = _standing_alone(panel.svg, panel.title, style)
     return files
 
 
-def _standing_alone(svg: str, style: str) -> str:
-    """The picture with its name space, its style and a ground to stand on."""
+def _standing_alone(svg: str, title: str, style: str) -> str:
+    """The picture with its name space, its title, its style and a ground to stand on."""
     head, body = svg.split(">", 1)
     space = head.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
-    return f"{space}><style>{style} svg {{ background: var(--paper); }}</style>{body}\n"
+    return f"{space}><title>{escape(title)}</title><style>{style} svg {{ background: var(--paper); }}</style>{body}\n"
 
 
 def _slug(title: str) -> str:

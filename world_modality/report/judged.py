@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from world_modality.evidence.plan import Plan
 from world_modality.evidence.verdict import Verdict
 from world_modality.evidence.wording import headline, primary_first, sentence
 from world_modality.report.checks import equality
+from world_modality.report.numbers import effect_limits, rounded
 from world_modality.report.plan_of import task_number
 from world_modality.report.results import Results
 from world_modality.study.specs import ReportSpec
@@ -93,25 +93,18 @@ def _row(verdict: Verdict, treated: Outcomes, control: Outcomes) -> dict[str, An
         "sentence": sentence(verdict),
         "identical": verdict.identical,
         "method": effect.method,
-        "estimate": _rounded(effect.estimate),
-        "low": _rounded(effect.interval.low) if known else None,
-        "high": _rounded(effect.interval.high) if known else None,
-        "confidence": _rounded(effect.levels.confidence),
-        "bound_low": _rounded(effect.bounds.low) if known else None,
-        "bound_high": _rounded(effect.bounds.high) if known else None,
-        "alpha": _rounded(effect.levels.alpha),
+        **effect_limits(effect),
+        "confidence": rounded(effect.levels.confidence),
+        "bound_low": rounded(effect.bounds.low) if known else None,
+        "bound_high": rounded(effect.bounds.high) if known else None,
+        "alpha": rounded(effect.levels.alpha),
         "margin": claim.margin,
-        "p_greater": _rounded(effect.p_greater) if known else None,
-        "p_less": _rounded(effect.p_less) if known else None,
+        "p_greater": rounded(effect.p_greater) if known else None,
+        "p_less": rounded(effect.p_less) if known else None,
         "units": effect.units,
         "scenes": effect.clusters,
         "seeds": effect.seeds,
-        "detectable": _rounded(effect.detectable),
+        "detectable": rounded(effect.detectable),
         "only_treated": int(pairs.only_treated.sum()),
         "only_control": int(pairs.only_control.sum()),
     }
-
-
-def _rounded(value: float) -> float | None:
-    """Six digits, which no reader needs and no machine disputes; None for what is not known."""
-    return None if math.isnan(value) else round(value, 6)

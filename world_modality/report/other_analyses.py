@@ -11,6 +11,7 @@ from world_modality.evidence.effect import Effect
 from world_modality.evidence.outcomes import Outcomes, cell_rates, clusters_of, common_units
 from world_modality.evidence.plan import Plan
 from world_modality.evidence.sensitivity import mixed_model, seed_task_blocks
+from world_modality.report.numbers import effect_limits
 
 
 def other_analyses(plan: Plan, columns: Mapping[str, Outcomes]) -> list[dict[str, Any]]:
@@ -31,17 +32,11 @@ def other_analyses(plan: Plan, columns: Mapping[str, Outcomes]) -> list[dict[str
         counts = (clusters.pairs, len(clusters))
         model = mixed_model(one, two, plan.levels, *counts)
         rows += [
-            {"claim": claim.name, **_row(seed_task_blocks(one, two, plan.levels, *counts)), "note": ""},
-            {"claim": claim.name, **_row(model.effect), "note": "" if model.converged else "did not converge"},
+            _row(claim.name, seed_task_blocks(one, two, plan.levels, *counts), ""),
+            _row(claim.name, model.effect, "" if model.converged else "did not converge"),
         ]
     return rows
 
 
-def _row(effect: Effect) -> dict[str, Any]:
-    known = not effect.problem
-    return {
-        "method": effect.method,
-        "estimate": round(effect.estimate, 6),
-        "low": round(effect.interval.low, 6) if known else None,
-        "high": round(effect.interval.high, 6) if known else None,
-    }
+def _row(claim: str, effect: Effect, note: str) -> dict[str, Any]:
+    return {"claim": claim, "method": effect.method, **effect_limits(effect), "note": note}

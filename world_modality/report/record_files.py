@@ -65,10 +65,6 @@ def _table(rows: tuple[tuple[str, Trial, Record], ...]) -> pa.Table:
     records = [record for _, _, record in rows]
     columns = [[column for column, _, _ in rows], [trial.seed for _, trial, _ in rows]]
     for field in fields(Record):
-        values = [getattr(record, field.name) for record in records]
-        columns.append(list(map(_software, values)) if field.name == "versions" else values)
+        name = "software" if field.name == "versions" else field.name
+        columns.append([getattr(record, name) for record in records])
     return pa.table([pa.array(values, type=own.type) for values, own in zip(columns, SCHEMA, strict=True)], SCHEMA)
-
-
-def _software(versions: dict[str, str]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))

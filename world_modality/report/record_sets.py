@@ -59,18 +59,25 @@ def read_set(path: Path) -> RecordSet:
 
 def _files(path: Path) -> Sequence[tuple[Path, int | None]]:
     """The record files at a path, sorted, and the training seed that a folder on the way names."""
+    path = _full(path)
     if path.is_file():
-        return [(path, None)]
+        return [(path, _seed(path))]
     if not path.is_dir():
         raise UserError(f"there is no {path}: name a folder of rollouts, a file of records or an eval_info.json")
     found = []
     for folder, below, names in os.walk(path, followlinks=True):  # a study's links by name are links
         below.sort()
         found += [Path(folder) / name for name in sorted(names) if name.endswith(".jsonl") or name == "eval_info.json"]
-    return [(file, _seed(file.relative_to(path.parent))) for file in found]
+    return [(file, _seed(file)) for file in found]
+
+
+def _full(path: Path) -> Path:
+    """The path from the root, by the names as they were written: links of a study say more than where they lead."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow the links
 
 
 def _seed(place: Path) -> int | None:
+    """Of the folder nearest to the file."""
     named = [match for part in place.parts if (match := SEED.fullmatch(part))]
     return int(named[-1][1]) if named else None
 
@@ -87,6 +94,7 @@ def _read(file: Path) -> tuple[Record, ...]:
 
 def _name(path: Path) -> str:
     """What the set is called: the last part of its path that is a name rather than a kind of file."""
-    plain = path.with_suffix("") if path.is_file() else path
-    own = [part for part in plain.parts if part not in ("records", "artifact", "eval_info", "rollouts", "/", "..")]
+    full = _full(path)
+    plain = full.with_suffix("") if full.is_file() else full
+    own = [part for part in plain.parts if part not in ("records", "artifact", "eval_info", "rollouts", "/")]
     return own[-1] if own else str(path)

@@ -9,8 +9,8 @@ import numpy as np
 
 from world_modality.evidence.outcomes import Outcomes, clusters_of, common_units
 from world_modality.evidence.paired import difference_of_clusters
-from world_modality.evidence.proportions import Interval
 from world_modality.evidence.rates import success_rate
+from world_modality.report.numbers import limits
 from world_modality.report.plan_of import task_number
 from world_modality.study.specs import ReportSpec
 
@@ -47,7 +47,7 @@ def _figures(
 def _rate(spec: ReportSpec, column: str, held: Outcomes, planned: int) -> dict[str, Any]:
     interval = success_rate(held, spec.evidence.confidence)
     counts = {"successes": int(held.success.sum()), "units": len(held), "planned": planned}
-    return {"column": column, **counts, **_limits(interval)}
+    return {"column": column, **counts, **limits(interval)}
 
 
 def _difference(spec: ReportSpec, treated: str, control: str, own: Mapping[str, Outcomes]) -> dict[str, Any]:
@@ -62,9 +62,5 @@ def _difference(spec: ReportSpec, treated: str, control: str, own: Mapping[str, 
         "scenes": found.clusters,
         "only_treated": found.only_treated,
         "only_control": found.only_control,
-        **_limits(found.interval),
+        **limits(found.interval),
     }
-
-
-def _limits(interval: Interval) -> dict[str, float]:
-    return {name: round(getattr(interval, name), 6) for name in ("estimate", "low", "high")}

@@ -11,6 +11,7 @@ from world_modality.evidence.plan import Plan
 from world_modality.evidence.rates import success_rate
 from world_modality.report.judged import columns_of, gate_row, judged
 from world_modality.report.names import short_names
+from world_modality.report.numbers import limits
 from world_modality.report.plan_of import task_number
 from world_modality.report.results import Place, Results
 from world_modality.report.suites import suite_figures
@@ -102,8 +103,7 @@ def _rate(
     if outcomes is None or not units:
         return {**found, "successes": 0, "estimate": None, "low": None, "high": None}
     rate = success_rate(outcomes, spec.evidence.confidence)
-    limits = {name: round(getattr(rate, name), 6) for name in ("estimate", "low", "high")}
-    return {**found, "successes": int(outcomes.success.sum()), **limits}
+    return {**found, "successes": int(outcomes.success.sum()), **limits(rate)}
 
 
 def _notes(table: Mapping[str, Any]) -> list[str]:
@@ -111,6 +111,10 @@ def _notes(table: Mapping[str, Any]) -> list[str]:
     seeds, percent = len(table["seeds"]), f"{100 * table['confidence']:.4g}%"
     checkpoints = "this checkpoint" if seeds == 1 else f"these {seeds} checkpoints"
     notes = []
+    if any(part == "simulator assets" and source.startswith("embedded") for part, source in table["sources"]):
+        notes.append(
+            "The simulator's assets are stand-ins that come with this package: no rate here is a LIBERO score."
+        )
     if not table["complete"]:
         notes.append("The study is not complete: rates and differences are those of the units that are there.")
     notes.append(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,6 @@ from typing import Any
 
 from world_modality.errors import UserError
 from world_modality.report.results import Results
-from world_modality.store.index import sealed_record
-from world_modality.store.layout import StageFolder
 from world_modality.training.metrics import Line, read_metrics
 
 METRICS = "metrics.jsonl"
@@ -28,13 +25,15 @@ class Run:
     success: Mapping[str, float]  # column -> share of successful units of this checkpoint, so far
 
 
-def tracked_runs(trainings: Sequence[Path], results: Results) -> list[Run]:
-    """The sealed trainings (artifacts) with their metrics and their checkpoints' success rates, by name."""
+def tracked_runs(trainings: Sequence[Path], results: Results, labels: Mapping[str, str]) -> list[Run]:
+    """The sealed trainings (artifacts) with their metrics and their checkpoints' success rates, by name.
+
+    ``labels`` are this study's, by key: a training that another study sealed is recorded under what that one calls it.
+    """
     runs = []
     for artifact in trainings:
-        record = sealed_record(StageFolder(artifact.parent))
         key = artifact.parent.name
-        name = record.label.removeprefix(PREFIX).replace("/", "-seed") if record else key
+        name = labels[key].removeprefix(PREFIX).replace("/", "-seed")
         runs.append(Run(name, key, read_metrics(artifact / METRICS), dict(_success(key, results))))
     return sorted(runs, key=lambda run: run.name)
 
@@ -64,7 +63,8 @@ def to_tensorboard(runs: Sequence[Run], folder: Path) -> None:
         raise UserError("TensorBoard is not installed here: install the package tensorboard") from error
     for run in runs:
         target = folder / run.name
-        shutil.rmtree(target, ignore_errors=True)
+        for earlier in target.glob("events.out.tfevents.*"):  # and nothing else: the folder is whatever was named
+            earlier.unlink()
         with SummaryWriter(str(target)) as writer:
             for step, figures in scalars(run):
                 for name, value in figures.items():

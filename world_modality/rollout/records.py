@@ -54,6 +54,11 @@ class Record:
         """Which unit this is the outcome of."""
         return Unit(self.task, self.init_state, self.repeat)
 
+    @property
+    def software(self) -> str:
+        """``versions`` as one text, such as ``lerobot 0.6.1, torch 2.11.0``."""
+        return ", ".join(f"{name} {version}" for name, version in sorted(self.versions.items()))
+
 
 SHARED_TEXTS = (  # that many records of a file have in common
     *("suite", "assets", "assets_digest", "language", "init_state_digest", "checkpoint", "trained_memory", "memory"),

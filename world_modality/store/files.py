@@ -36,6 +36,15 @@ def write_atomically(path: Path, data: bytes) -> None:
     sync_folder(path.parent)
 
 
+@contextmanager
+def writing_for(option: str, path: Path) -> Iterator[None]:
+    """Where a person named the place of an output: UserError, with the option, if it cannot be written there."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{option}: {path} cannot be written ({error.strerror}): name another place") from error
+
+
 def write_json(path: Path, value: Any) -> None:
     """``write_atomically`` for JSON that people may read."""
     write_atomically(path, (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())

@@ -50,6 +50,9 @@ class Spec(BaseModel):
         return data
 
 
+Render = Literal["stock", "fast", "coarse"]
+
+
 class SimSpec(Spec):
     """The simulator, as far as it decides physics and pictures."""
 
@@ -59,7 +62,7 @@ class SimSpec(Spec):
     assets: str  # "embedded", "hub@COMMIT", or a folder's path
     assets_digest: str  # content address of the asset tree, so equal files share results wherever they lie
     camera_size: int  # pixels; both cameras are square
-    render: Literal["stock", "fast", "coarse"]  # fast: no MSAA, shadows or reflections; coarse: meshes simplified too
+    render: Render  # fast: no MSAA, shadows or reflections; coarse: meshes simplified too
     settle_steps: int  # no-op control steps after set_init_state
 
     def is_place(self) -> bool:

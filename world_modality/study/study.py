@@ -16,7 +16,7 @@ from pydantic import (
 from world_modality.study.modes import NEEDS_PROPHET
 from world_modality.study.part import Part
 from world_modality.study.question import Evidence
-from world_modality.study.specs import Camera, Fusion, TrainMode
+from world_modality.study.specs import Camera, Fusion, Render, TrainMode
 from world_modality.study.suites import SUITES, SuiteName
 from world_modality.study.values import (
     Cameras,
@@ -40,7 +40,7 @@ class Simulator(Part):
     """Where the object models come from: embedded (this package's stand-ins), hub, hub@REVISION, or a folder's path."""
     camera_size: Annotated[int, Field(ge=64, le=1024)] = 256
     """Pixels; both cameras are square."""
-    render: Literal["stock", "fast", "coarse"] | None = None
+    render: Render | None = None
     """fast renders without multisampling, shadows and reflections; coarse also with fewer triangles; stock as LIBERO
     does. By default fast with the embedded assets, and stock with any others."""
     settle_steps: NonNegativeInt = 10

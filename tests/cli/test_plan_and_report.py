@@ -68,7 +68,7 @@ def test_a_report_so_far_has_a_folder_of_its_own(study: Path, tmp_path: Path) ->
     write_results(root, plan_study(study, root).graph, units=HALF.get)
     lines = report_so_far(study, root, None)
     assert lines[-2:] == [
-        "missing      2 units in 1 cells",
+        "missing      2 units in 1 cell",
         "report       results/by-name/small/so-far/report.html   (opens offline)",
     ]
     folder = root / "by-name" / "small" / "so-far"

@@ -1,3 +1,4 @@
+import gc
 import os
 from pathlib import Path
 
@@ -5,7 +6,7 @@ import pytest
 
 from world_modality.errors import UserError
 from world_modality.sim import graphics
-from world_modality.sim.quiet import package_folder, silenced
+from world_modality.sim.quiet import import_libero, package_folder, silenced
 
 
 def test_noise_is_told_when_it_belongs_to_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,3 +61,8 @@ def test_no_opengl_at_all_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(graphics.ctypes.util, "find_library", lambda name: None)
     with pytest.raises(UserError, match="libosmesa6"):
         graphics.choose_opengl()
+
+
+def test_what_was_imported_is_no_garbage_to_look_through_at_every_reset() -> None:
+    import_libero()
+    assert gc.get_freeze_count() > 100_000

@@ -25,6 +25,7 @@ def report_so_far(study: Path, root: Path, output: Path | None) -> list[str]:
     with writing_for("--output", folder):
         write_report(folder, pages, material.results)
     lacking = sum(cell["planned"] - cell["units"] for cell in material.missing)
-    gap = [f"missing      {lacking} units in {len(material.missing)} cell{'s' if len(material.missing) != 1 else ''}"] if lacking else []
+    cells = f"{len(material.missing)} cell{'s' if len(material.missing) != 1 else ''}"
+    gap = [f"missing      {lacking} units in {cells}"] if lacking else []
     lines = render_table(table).splitlines()
     return [*unresolved_lines(planned), *lines, "", *gap, f"report       {folder / 'report.html'}   (opens offline)"]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from world_modality.errors import UserError
+from world_modality.sim.contacts import Contacts
 from world_modality.sim.quiet import import_libero, silenced
 from world_modality.sim.tasks import Task, load_task
 from world_modality.sim.view import CAMERAS, View
@@ -55,7 +56,7 @@ class Environment:
         self._sim_env = self._load()
         self._view = View(self._sim_env.sim.model._model, spec)
         self._seen_qpos = self.qpos()
-        self._seen_state = self._measure_state()
+        self._seen_pose = self._measure_pose()
 
     @property
     def language(self) -> str:
@@ -85,7 +86,7 @@ class Environment:
         env.sim.forward()
         env._post_process()
         self._seen_qpos = self.qpos()
-        self._seen_state = self._measure_state()
+        self._seen_pose = self._measure_pose()
         for _ in range(self.spec.settle_steps):
             self.step(NO_OP)
 
@@ -112,7 +113,7 @@ class Environment:
                 env._pre_action(command, policy_step=substep == 0)
                 mujoco.mj_step2(model, data)
                 if sampled:
-                    self._seen_state = self._measure_state()
+                    self._seen_pose = self._measure_pose()
         finally:
             del env.sim.forward
         env.cur_time += env.control_timestep
@@ -128,7 +129,8 @@ class Environment:
 
         Equal to what LeRobot's LiberoProcessorStep makes of LeRobot's LIBERO environment.
         """
-        return self._seen_state.copy()
+        position, quaternion, fingers = np.split(self._seen_pose, (3, 7))
+        return np.asarray(np.concatenate((position, axis_angle(quaternion), fingers)), dtype=np.float32)
 
     def render(self, camera: Camera) -> NDArray[np.uint8]:
         """The picture of one camera, uint8 [H, W, 3], turned by 180 degrees as in the dataset."""
@@ -170,12 +172,12 @@ class Environment:
             self._sim_env.close()
             self._sim_env = None
 
-    def _measure_state(self) -> NDArray[np.float32]:
+    def _measure_pose(self) -> NDArray[np.float64]:
+        """What the state is made of [9]: position (m), quaternion (x, y, z, w), two finger positions (m)."""
         robot, data = self._sim_env.robots[0], self._sim_env.sim.data
         w, x, y, z = data.get_body_xquat(robot.robot_model.eef_name)
         fingers = data.qpos[robot._ref_gripper_joint_pos_indexes]
-        parts = (data.site_xpos[robot.eef_site_id], axis_angle(np.array([x, y, z, w])), fingers)
-        return np.asarray(np.concatenate(parts), dtype=np.float32)
+        return np.concatenate((data.site_xpos[robot.eef_site_id], (x, y, z, w), fingers))
 
     def _use_assets(self) -> None:
         """hf-libero reads the asset folder from a global while it constructs objects."""
@@ -199,6 +201,7 @@ class Environment:
                 f"the LIBERO asset folder {self.assets} lacks {error.filename}, which task {self.task.index} of "
                 f"{self.spec.suite} needs: use assets that cover this suite"
             ) from error
+        wrapper.env.check_contact = Contacts(wrapper.env).check
         for observable in wrapper.env._observables.values():
             observable.set_enabled(False)
             observable.set_active(False)

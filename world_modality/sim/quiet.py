@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import importlib
 import importlib.util
@@ -117,7 +118,9 @@ def import_libero() -> types.ModuleType:
         choose_opengl()
         use_own_config(config_paths(libero_folder()))  # without one, importing hf-libero asks on stdin
         preload_robosuite_macros()
-    with silenced():
-        importlib.import_module("libero.libero.envs")
-        importlib.import_module("libero.libero.benchmark")
+        with silenced():
+            importlib.import_module("libero.libero.envs")
+            importlib.import_module("libero.libero.benchmark")
+        gc.collect()
+        gc.freeze()  # robosuite collects garbage at every reset; 0.1 s of it would be a look at all that was imported
     return sys.modules["libero.libero"]

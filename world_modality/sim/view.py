@@ -14,6 +14,8 @@ from world_modality.study.specs import Camera, SimSpec
 CAMERAS: dict[Camera, str] = {"image": "agentview", "image2": "robot0_eye_in_hand"}
 MAX_GEOMS = 2000
 COLLISION_GROUP = 0  # robosuite's convention: group 0 collides, group 1 shows
+UNSEEN_GROUP = 5  # MuJoCo's last, which nothing in these scenes is in
+SLACK = 0.05  # m; no geom is taken for unseen that comes closer than this to what a camera sees
 
 
 POSE_FIELDS = ("body_pos", "body_quat", "site_rgba")  # what resets and steps change in a model
@@ -34,6 +36,7 @@ class View:
         self._data: Any = None
         self._renderer: Any = None
         self._option: Any = None
+        self._groups: Any = None  # of the model's geoms, before any is out of sight
 
     def follow(self, model: Any) -> None:
         """Go on with ``model``, which a reset built anew from the same files: only its POSE_FIELDS may differ."""
@@ -50,6 +53,9 @@ class View:
         self._data.qpos[:] = qpos
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mj_camlight(self._model, self._data)
+        if self._spec.render != "stock":  # whose shadows may be those of what is not seen
+            unseen = out_of_sight(self._model, self._data, CAMERAS[camera])
+            self._model.geom_group[:] = np.where(unseen, UNSEEN_GROUP, self._groups)
         self._renderer.update_scene(self._data, CAMERAS[camera], self._option)
         if self._spec.render != "stock":
             self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
@@ -78,5 +84,21 @@ class View:
             self._model.vis.quality.offsamples = 0  # read when the context is made
         self._data = mujoco.MjData(self._model)
         self._option = mujoco.MjvOption()
-        self._option.geomgroup[COLLISION_GROUP] = 0
+        self._option.geomgroup[COLLISION_GROUP] = self._option.geomgroup[UNSEEN_GROUP] = 0
+        self._groups = self._model.geom_group.copy()
         self._renderer = mujoco.Renderer(self._model, size, size, max_geom=MAX_GEOMS)
+
+
+def out_of_sight(model: Any, data: Any, camera: str) -> NDArray[np.bool_]:
+    """Geoms [ngeom] whose bounding sphere lies behind a camera or beside what it sees, so that no pixel is theirs.
+
+    A square picture's camera at the origin, looking along d = -z with half the angle a, sees a sphere (x, y, z) of
+    radius r at most where ``x cos a - d sin a <= r``, for x, -x, y and -y. Planes, which have no radius, are always in
+    sight.
+    """
+    number = model.camera(camera).id
+    half = np.deg2rad(model.cam_fovy[number]) / 2
+    own = (data.geom_xpos - data.cam_xpos[number]) @ data.cam_xmat[number].reshape(3, 3)
+    depth, radius = -own[:, 2], model.geom_rbound + SLACK
+    beside = np.abs(own[:, :2]).max(axis=1) * np.cos(half) - depth * np.sin(half)
+    return np.asarray((model.geom_rbound > 0) & ((depth < -radius) | (beside > radius)))

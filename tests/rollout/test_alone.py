@@ -10,8 +10,9 @@ from support.tiny_checkpoints import plain_checkpoint, world_checkpoint
 
 from world_modality.errors import UserError
 from world_modality.policies.chunk_policy import load_policy
-from world_modality.rollout.alone import Filming, How, Scenes, evaluate
+from world_modality.rollout.alone import evaluate
 from world_modality.rollout.choice import Choice
+from world_modality.rollout.evaluation import Filming, How, Scenes
 from world_modality.rollout.film import film_name
 from world_modality.rollout.records import read_records
 from world_modality.rollout.units import Unit

@@ -47,7 +47,7 @@ def toy(spec: RolloutSpec, context: StageContext) -> dict[str, int]:
 
 def real(spec: RolloutSpec, context: StageContext) -> Any:
     """The real stage on the toy's simulators and policy."""
-    from world_modality.rollout import setup, stage
+    from world_modality.rollout import prepared, setup, stage
 
     ready = context.artifact.parents[2] / "ready"  # imports take longer than the cell, and not equally long
     ready.mkdir(exist_ok=True)
@@ -58,6 +58,7 @@ def real(spec: RolloutSpec, context: StageContext) -> Any:
     replaced.simulator_pool, replaced.open_assets = pool, lambda _sim: None
     replaced = stage
     replaced.expect_simulators = lambda: None
+    replaced = prepared
     replaced.prepare = lambda spec, _context: (ToyPlanner(batch=3), toy_cell(spec), None)
     return stage.run(spec, context)
 

@@ -252,7 +252,7 @@ def rollout(
     if eval_info is not None:
         records = command.import_records(eval_info, target, policy or "")
     else:
-        from world_modality.rollout.alone import How
+        from world_modality.rollout.evaluation import How
 
         how = How(
             policy=command.required(policy),

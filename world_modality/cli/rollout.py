@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from world_modality.errors import UserError
 from world_modality.evidence.proportions import wilson
+from world_modality.imports import importing
 from world_modality.rollout.choice import FILMS_FOLDER, Choice
+from world_modality.rollout.evaluation import Filming, How, Scenes
 from world_modality.rollout.records import Record, read_records, to_line
+from world_modality.rollout.simulators import expect_simulators
 from world_modality.store.files import write_atomically
 from world_modality.study.suites import INIT_STATES, SUITES, SuiteName
-
-if TYPE_CHECKING:  # torch is imported when there is something to roll out
-    from world_modality.rollout.alone import How
 
 OUTPUTS = Path("outputs") / "rollouts"
 
@@ -34,8 +33,6 @@ class Wanted:
 
 def evaluate_policy(how: How, wanted: Wanted, output: Path, cores: int) -> tuple[Record, ...]:
     """The records of what is wanted, rolled out as far as ``output`` lacks them; UserError as ``evaluate``."""
-    from world_modality.rollout.alone import Filming, Scenes, evaluate
-
     suites = parse_suites(wanted.suite)
     most = max(SUITES[suite].tasks for suite in suites)
     tasks = None if wanted.tasks is None else parse_numbers(wanted.tasks, "--tasks", most)
@@ -45,6 +42,10 @@ def evaluate_policy(how: How, wanted: Wanted, output: Path, cores: int) -> tuple
         raise UserError("--films discordant=N needs --against: the records that units are compared with")
     others = () if wanted.against is None else read_all(wanted.against)
     scenes = Scenes(suites, tasks, wanted.episodes, states)
+    expect_simulators()  # they import while this process imports torch: seconds, on a core of their own
+    with importing():
+        from world_modality.rollout.alone import evaluate
+
     return evaluate(how, scenes, output, cores, Filming(choice, others))
 
 

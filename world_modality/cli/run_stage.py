@@ -14,6 +14,7 @@ from typing import Any, TextIO, cast
 from world_modality.cli.planning import link_names
 from world_modality.cli.register import register
 from world_modality.errors import UserError
+from world_modality.imports import importing
 from world_modality.store.execute import execute
 from world_modality.store.layout import stage_folder
 from world_modality.store.orphans import watch
@@ -69,7 +70,9 @@ def _lazily(stage: str) -> StageRunner:
     """The stage's runner, imported when it is called: a duplicate job that finds the stage sealed imports nothing."""
 
     def run(spec: Any, context: Any) -> Mapping[str, Any]:
-        return find_runner(stage)(spec, context)
+        with importing():
+            runner = find_runner(stage)
+        return runner(spec, context)
 
     return run
 

@@ -17,7 +17,8 @@ from world_modality.memory.modes import find_mode
 from world_modality.policies.checkpoint import FAMILY
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
 from world_modality.rollout.cell import Cell
-from world_modality.rollout.choice import FILMS_FOLDER, Choice
+from world_modality.rollout.choice import FILMS_FOLDER
+from world_modality.rollout.evaluation import SPENT, Filming, How, Scenes
 from world_modality.rollout.film import film
 from world_modality.rollout.made_with import disagreement
 from world_modality.rollout.records import Ledger, Record
@@ -30,7 +31,6 @@ from world_modality.rollout.setup import (
     software,
 )
 from world_modality.rollout.simulators import expect_simulators
-from world_modality.rollout.units import Unit
 from world_modality.sim.assets import assets_digest, pin_assets
 from world_modality.store.files import new_folder, write_json
 from world_modality.store.hub import fetch, find_folder
@@ -40,50 +40,6 @@ from world_modality.study.specs import SimSpec, TrainMode
 from world_modality.study.suites import SUITES, SuiteName
 
 NOTE = "evaluation.json"
-SPENT = "spent.json"  # what took how long, of whoever finished last
-
-
-@dataclass(frozen=True)
-class Scenes:
-    """What is rolled out: more of it can be asked for later, and nothing is rolled out twice."""
-
-    suites: tuple[SuiteName, ...]
-    tasks: tuple[int, ...] | None  # of every suite; None for all
-    episodes: int  # per task
-    init_states: tuple[int, ...]
-
-    def tasks_of(self, suite: SuiteName) -> tuple[int, ...]:
-        """The tasks of one suite; UserError if one of them does not exist."""
-        count = SUITES[suite].tasks
-        wrong = [task for task in self.tasks or () if not 0 <= task < count]
-        if wrong:
-            raise UserError(f"--tasks: {suite} has no task {wrong[0]}; choose from 0 to {count - 1}")
-        return tuple(range(count)) if self.tasks is None else self.tasks
-
-    def units_of(self, suite: SuiteName) -> tuple[Unit, ...]:
-        """Episode e of a task starts from initial state ``e`` modulo their number; then states are repeated."""
-        states = self.init_states
-        return tuple(
-            Unit(task, states[episode % len(states)], episode // len(states))
-            for task in self.tasks_of(suite)
-            for episode in range(self.episodes)
-        )
-
-
-@dataclass(frozen=True)
-class How:
-    """How units are rolled out: an evaluation of other settings is another evaluation."""
-
-    policy: str  # folder, hub id or hub id@revision
-    memory: TrainMode | None  # None: what the checkpoint says
-    encoder: str | None  # folder or hub id; None: the one that the checkpoint names
-    n_action_steps: int | None  # None: the checkpoint's
-    num_steps: int | None  # None: the checkpoint's
-    horizon: int | None  # control steps; None: the suite's official number
-    batch: int
-    assets: str
-    render: str
-    settle_steps: int
 
 
 @dataclass(frozen=True)
@@ -96,14 +52,6 @@ class Loaded:
     encoder: str  # content address of the encoder's folder; empty where none is read
     new_history: NewHistory | None
     device: str
-
-
-@dataclass(frozen=True)
-class Filming:
-    """Which units are filmed, and the records that discordant ones are found by."""
-
-    choice: Choice
-    others: tuple[Record, ...]
 
 
 def evaluate(how: How, scenes: Scenes, output: Path, cores: int, filming: Filming) -> tuple[Record, ...]:

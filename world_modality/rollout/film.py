@@ -21,7 +21,7 @@ from world_modality.rollout.messages import Frame
 from world_modality.rollout.records import Record
 from world_modality.rollout.scheduler import Planner
 from world_modality.rollout.simulators import open_world
-from world_modality.rollout.worker import World, act, begin
+from world_modality.rollout.worker import Clock, World, act, begin
 from world_modality.store.files import write_atomically
 
 FPS = 20  # control steps per second
@@ -84,7 +84,7 @@ def _require_same_course(record: Record, course: Course) -> None:
 
 def _frames(course: Course, world: World, planner: Watched, title: str) -> Iterator[Frame]:
     """What there is to see, control step by control step; below, how the memory was read for the chunk."""
-    course.advance(begin(world, course.begin()))
+    course.advance(begin(world, course.begin(), Clock()))
     while not course.over:
         *past, view = course.views()
         assert course.scene is not None

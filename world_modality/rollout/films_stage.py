@@ -10,8 +10,8 @@ from world_modality.data.files import link_or_copy
 from world_modality.errors import UserError
 from world_modality.rollout.choice import FILMS, Choice
 from world_modality.rollout.film import film
+from world_modality.rollout.prepared import prepare
 from world_modality.rollout.records import Record, read_records
-from world_modality.rollout.stage import prepare
 from world_modality.rollout.units import Unit
 from world_modality.store.files import write_json
 from world_modality.store.stage import Facts, StageContext

@@ -11,3 +11,5 @@ with suppress(UserError):  # told by the process that needs them: this one has n
     with silenced():
         import_libero()
         import mujoco  # noqa: F401
+
+        import world_modality.rollout.simulators  # noqa: F401

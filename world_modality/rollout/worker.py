@@ -97,7 +97,7 @@ class Worlds:
                 world.close()
 
 
-class _Clock:
+class Clock:
     """CPU seconds of this process, cut into parts."""
 
     def __init__(self) -> None:
@@ -115,9 +115,8 @@ class _Clock:
         return Spent(**self._parts)
 
 
-def begin(world: World, command: Begin) -> Did:
-    """Start a unit and look."""
-    clock = _Clock()
+def begin(world: World, command: Begin, clock: Clock) -> Did:
+    """Start a unit and look; what passed since the clock was made is part of the reset."""
     world.reset(command.init_state, command.seed)
     clock.charge("reset")
     view = _look(world)
@@ -128,7 +127,7 @@ def begin(world: World, command: Begin) -> Did:
 
 def act(world: World, command: Act) -> Did:
     """Execute a chunk, rendering what is asked for on the way."""
-    clock = _Clock()
+    clock = Clock()
     frames: dict[int, Mapping[Camera, Frame]] = {}
     looks: dict[int, Seen] = {}
     done, success = 0, False
@@ -157,7 +156,8 @@ def answer(worlds: Worlds, command: Command) -> Outcome:
     """Carry out one command; whatever the simulator raises becomes an answer, and the simulator is discarded."""
     try:
         if isinstance(command, Begin):
-            return begin(worlds.begin(command.slot, command.task), command)
+            clock = Clock()  # opening a simulator takes longer than all else
+            return begin(worlds.begin(command.slot, command.task), command, clock)
         return act(worlds.of(command.slot), command)
     except UserError as error:
         return Refused(str(error))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import hashlib
 import importlib
 import importlib.util
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from world_modality.errors import UserError
+from world_modality.imports import importing
 from world_modality.sim.graphics import choose_opengl
 
 
@@ -118,9 +118,7 @@ def import_libero() -> types.ModuleType:
         choose_opengl()
         use_own_config(config_paths(libero_folder()))  # without one, importing hf-libero asks on stdin
         preload_robosuite_macros()
-        with silenced():
+        with silenced(), importing():  # frozen: robosuite collects garbage at every reset, which takes 0.1 s otherwise
             importlib.import_module("libero.libero.envs")
             importlib.import_module("libero.libero.benchmark")
-        gc.collect()
-        gc.freeze()  # robosuite collects garbage at every reset; 0.1 s of it would be a look at all that was imported
     return sys.modules["libero.libero"]

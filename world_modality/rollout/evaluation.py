@@ -1,0 +1,65 @@
+"""What an evaluation without a study is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from world_modality.errors import UserError
+from world_modality.rollout.choice import Choice
+from world_modality.rollout.records import Record
+from world_modality.rollout.units import Unit
+from world_modality.study.specs import Render, TrainMode
+from world_modality.study.suites import SUITES, SuiteName
+
+SPENT = "spent.json"  # in a suite's folder: what took how long, of whoever finished last
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """What is rolled out: more of it can be asked for later, and nothing is rolled out twice."""
+
+    suites: tuple[SuiteName, ...]
+    tasks: tuple[int, ...] | None  # of every suite; None for all
+    episodes: int  # per task
+    init_states: tuple[int, ...]
+
+    def tasks_of(self, suite: SuiteName) -> tuple[int, ...]:
+        """The tasks of one suite; UserError if one of them does not exist."""
+        count = SUITES[suite].tasks
+        wrong = [task for task in self.tasks or () if not 0 <= task < count]
+        if wrong:
+            raise UserError(f"--tasks: {suite} has no task {wrong[0]}; choose from 0 to {count - 1}")
+        return tuple(range(count)) if self.tasks is None else self.tasks
+
+    def units_of(self, suite: SuiteName) -> tuple[Unit, ...]:
+        """Episode e of a task starts from initial state ``e`` modulo their number; then states are repeated."""
+        states = self.init_states
+        return tuple(
+            Unit(task, states[episode % len(states)], episode // len(states))
+            for task in self.tasks_of(suite)
+            for episode in range(self.episodes)
+        )
+
+
+@dataclass(frozen=True)
+class How:
+    """How units are rolled out: an evaluation of other settings is another evaluation."""
+
+    policy: str  # folder, hub id or hub id@revision
+    memory: TrainMode | None  # None: what the checkpoint says
+    encoder: str | None  # folder or hub id; None: the one that the checkpoint names
+    n_action_steps: int | None  # None: the checkpoint's
+    num_steps: int | None  # None: the checkpoint's
+    horizon: int | None  # control steps; None: the suite's official number
+    batch: int
+    assets: str
+    render: Render
+    settle_steps: int
+
+
+@dataclass(frozen=True)
+class Filming:
+    """Which units are filmed, and the records that discordant ones are found by."""
+
+    choice: Choice
+    others: tuple[Record, ...]

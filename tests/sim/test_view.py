@@ -1,9 +1,12 @@
+import gc
 from collections.abc import Callable
 
 import numpy as np
 import pytest
+from support.sim_specs import sim_spec
 
 from world_modality.sim import view
+from world_modality.sim.assets import resolve_assets
 from world_modality.sim.environment import Environment
 from world_modality.sim.view import CAMERAS
 
@@ -49,3 +52,24 @@ def test_stock_pictures_leave_nothing_out(
     env.reset(0, seed=0)
     monkeypatch.setattr(view, "out_of_sight", None)
     assert env.render("image").std() > 10
+
+
+@pytest.mark.parametrize("closed", [True, False], ids=["closed", "forgotten"])
+@pytest.mark.parametrize("render", ["fast", "stock"])
+def test_a_simulator_that_goes_leaves_the_others_pictures_alone(render: str, closed: bool) -> None:
+    """A process closes simulators of other tasks while some are in use; some may go by the garbage collector."""
+    assets = resolve_assets("embedded")
+    staying, going = (Environment(sim_spec(render), task, assets) for task in (0, 1))
+    for env in (staying, going):
+        env.reset(0, seed=0)
+    before = staying.observe().images
+    going.observe()
+    staying.observe()  # its OpenGL context is the current one
+    if closed:
+        going.close()
+    del env, going
+    gc.collect()
+    after = staying.observe().images
+    for camera in CAMERAS:
+        assert np.array_equal(before[camera], after[camera])
+    staying.close()

@@ -73,6 +73,8 @@ class View:
     def _open(self) -> None:
         import mujoco
 
+        from world_modality.sim.renderer import Renderer
+
         self._model = self._source
         if self._spec.render == "coarse":
             self._model = copy(self._source)  # physics runs on the other one
@@ -86,7 +88,7 @@ class View:
         self._option = mujoco.MjvOption()
         self._option.geomgroup[COLLISION_GROUP] = self._option.geomgroup[UNSEEN_GROUP] = 0
         self._groups = self._model.geom_group.copy()
-        self._renderer = mujoco.Renderer(self._model, size, size, max_geom=MAX_GEOMS)
+        self._renderer = Renderer(self._model, size, size, max_geom=MAX_GEOMS)
 
 
 def out_of_sight(model: Any, data: Any, camera: str) -> NDArray[np.bool_]:

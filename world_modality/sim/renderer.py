@@ -7,7 +7,7 @@ from typing import Any
 import mujoco
 
 
-class Renderer(mujoco.Renderer):
+class Renderer(mujoco.Renderer):  # type: ignore[misc]  # mujoco is not typed
     """Frees what is its own and nothing else's.
 
     OpenGL names meshes and textures by small numbers that every context counts for itself, and frees them in the

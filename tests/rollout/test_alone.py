@@ -68,6 +68,15 @@ def test_an_act_policy_and_what_was_rolled_out_is_never_rolled_out_again(policie
     assert timeless(alone) == timeless(record for record in records if record.task == 2)
 
 
+def test_tasks_that_come_and_go_in_a_process_change_no_outcome(policies, tmp_path):
+    """More tasks than a process keeps simulators for: some are closed while others are in use."""
+    scenes = Scenes(("libero_spatial",), (0, 1, 2, 3, 4), 2, (30, 31))
+    act = how(policies["act"], num_steps=None, n_action_steps=2)
+    one, two = (timeless(evaluate(act, scenes, tmp_path / str(cores), cores, NO_FILMS)) for cores in (1, 2))
+    assert len({record.course_digest for record in one}) == 10
+    assert one == two
+
+
 def test_predicted_memory_finds_its_encoder_and_can_be_filmed(policies, tmp_path):
     scenes = Scenes(("libero_spatial",), (0,), 1, (30,))
     (record,) = evaluate(how(policies["pred"]), scenes, tmp_path, 1, Filming(Choice(first=1), ()))

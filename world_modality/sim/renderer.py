@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import mujoco
@@ -17,9 +18,12 @@ class Renderer(mujoco.Renderer):  # type: ignore[misc]  # mujoco is not typed
 
     _gl_context: Any
     _mjr_context: Any
+    _ending = staticmethod(sys.is_finalizing)  # when Python ends, the names of modules are gone before objects are
 
     def close(self) -> None:
-        """Free meshes, textures and the OpenGL context."""
+        """Free meshes, textures and the OpenGL context; nothing when Python itself ends, which frees them anyway."""
+        if self._ending():
+            return
         if self._gl_context and self._mjr_context:
             self._gl_context.make_current()
             self._mjr_context.free()

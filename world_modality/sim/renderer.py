@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
+import weakref
 from typing import Any
 
 import mujoco
 
 
 class Renderer(mujoco.Renderer):  # type: ignore[misc]  # mujoco is not typed
-    """Frees what is its own and nothing else's.
+    """Frees what is its own and nothing else's: when it is closed, forgotten, or left until Python ends.
 
     OpenGL names meshes and textures by small numbers that every context counts for itself, and frees them in the
     context that happens to be current. MuJoCo's own ``close`` destroys its context first, so it frees the numbers of
@@ -18,14 +18,19 @@ class Renderer(mujoco.Renderer):  # type: ignore[misc]  # mujoco is not typed
 
     _gl_context: Any
     _mjr_context: Any
-    _ending = staticmethod(sys.is_finalizing)  # when Python ends, the names of modules are gone before objects are
+
+    def __init__(self, model: Any, height: int, width: int, max_geom: int) -> None:
+        super().__init__(model, height, width, max_geom)
+        self._freed = weakref.finalize(self, _free, self._gl_context, self._mjr_context)
 
     def close(self) -> None:
-        """Free meshes, textures and the OpenGL context; nothing when Python itself ends, which frees them anyway."""
-        if self._ending():
-            return
-        if self._gl_context and self._mjr_context:
-            self._gl_context.make_current()
-            self._mjr_context.free()
-            self._mjr_context = None
-        super().close()
+        """Free meshes, textures and the OpenGL context."""
+        if self._mjr_context is not None:
+            self._freed()
+        self._gl_context = self._mjr_context = None
+
+
+def _free(context: Any, drawn: Any) -> None:
+    context.make_current()
+    drawn.free()
+    context.free()

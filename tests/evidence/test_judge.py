@@ -192,6 +192,15 @@ def test_an_early_look_decides_and_later_ones_do_not_take_it_back():
     assert late.effect.seeds > 3
 
 
+def test_an_early_equivalence_stands_for_a_claim_of_equality_alone():
+    plan, columns = plan_for(8, looks=(3, 5, 8), margin=0.1), study(8, content=0.035, key=2)
+    columns["E1"] = replace(columns["E0"], success=columns["E0"].success & (columns["E0"].seed < 3))
+    early = judge(plan, {name: outcomes.of_seeds(range(3)) for name, outcomes in columns.items()}, PASSED)
+    late = judge(plan, columns, PASSED)
+    assert words(early)["pred > zero"] == words(early)["E1 = E0"] == "equivalent"
+    assert (words(late)["pred > zero"], words(late)["E1 = E0"]) == ("helps", "equivalent")
+
+
 def test_a_later_look_continues_the_earlier_ones_bets():
     """Seeds enter as they were trained: one with a lower number that came later must not be bet on first."""
     columns, levels = study(3, content=0.01, key=4), Levels()

@@ -13,6 +13,7 @@ import os
 import resource
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -21,6 +22,7 @@ from world_modality.evidence.bench_studies import (
     Numbers,
     checkpoint_coverage,
     claims_study,
+    judged_study,
     looks_study,
     pilot_study,
     recipe_coverage,
@@ -40,6 +42,8 @@ MARGIN = 0.05
 NULLS = ((5, 1), (5, 4), (8, 1), (8, 2))  # seeds, repeats; 10 tasks x 50 initial states each
 POWERS = ((5, 1), (8, 2))
 EFFECTS = ((0.02, 0.01), (0.03, 0.015), (0.045, 0.02))  # of the recipe, of the content
+LOOKS = (3, 5, 8)  # seeds
+JUDGED = 0.05  # share of the studies that are judged whole: betting intervals take a second each
 INDEPENDENT = Noise(suite_sd=0.05 / np.sqrt(10) * 1.0001)  # tasks of a run vary on their own
 Study = Callable[..., Numbers]
 
@@ -72,7 +76,21 @@ def false_positives(bench: Bench) -> None:
     print(f"\nFalse positives at alpha 0.05, {bench.studies} null studies each; columns: seeds x repeats of 500 scenes")
     _print(rows)
     print("\nLooked at after 3, 5 and 8 seeds, 1 repeat: share of null studies ever stopped")
-    _print({"": bench.mean(partial(looks_study, (3, 5, 8)), "looks")})
+    _print({"": bench.mean(partial(looks_study, LOOKS), "looks")})
+    judged_studies(bench)
+
+
+def judged_studies(bench: Bench) -> None:
+    """Print what ``judge`` says of whole studies of eight seeds, looked at once and three times."""
+    few = Bench(bench.pool, max(1, round(bench.studies * JUDGED)), bench.seed)
+    rows = {}
+    for name, recipe, content in (("null", 0.0, 0.0), ("true", 0.05, 0.02)):
+        for looks in ((), LOOKS):
+            plan = replace(_plan(Design(LOOKS[-1]), Assumptions(), 0.05), looks=looks)
+            study = partial(judged_study, plan, five_arms(recipe, content))
+            rows[f"{name}, {len(looks) or 1} look{'s' if looks else ''}"] = few.mean(study, f"judged {name}")
+    print(f"\nWhole studies through judge, {few.studies} each; true: content +2 points, recipe +5")
+    _print(rows)
 
 
 def power_curves(bench: Bench) -> None:

@@ -50,8 +50,8 @@ def judge(
 ) -> Judgement:
     """Judge a study by its plan.
 
-    The planned units of the latest complete look count. With several looks a claim's word is that of the first look at
-    which it was decided. Where a gate failed, effects are reported on whatever units both columns of a claim hold,
+    The planned units of the latest complete look count. With several looks a gain or harm found at an earlier one
+    stands; that two columns are equivalent is said early of a claim of equality alone. Where a gate failed, effects are reported on whatever units both columns of a claim hold,
     and no verdict is given.
 
     Args:
@@ -98,9 +98,14 @@ def _through_looks(
         chosen = {name: outcomes.of_seeds(plan.seeds[:seeds]) for name, outcomes in columns.items()}
         for claim, scope in _asked(plan, chosen):
             earlier = decided.get((claim.name, scope))
-            if earlier is None or earlier.word == "cannot tell":
+            if earlier is None or not _final(earlier):
                 decided[claim.name, scope] = _verdict(plan, claim, scope, chosen, look, unlike)
     return _gatekept(plan, tuple(decided.values()))
+
+
+def _final(verdict: Verdict) -> bool:
+    """Whether later looks leave the verdict alone. A gain within the margin looks equivalent before it is certain."""
+    return verdict.word in (("helps", "hurts", "equivalent") if verdict.claim.kind == "equal" else ("helps", "hurts"))
 
 
 def _verdict(

@@ -192,6 +192,19 @@ def test_an_early_look_decides_and_later_ones_do_not_take_it_back():
     assert late.effect.seeds > 3
 
 
+@pytest.mark.parametrize(("looks", "share"), [((3, 20), 1.0), ((3, 8, 16), 1.0), ((3, 5, 8), 0.1)])
+def test_a_first_look_that_spends_next_to_nothing_is_judged(looks, share):
+    arms, design = five_arms(0.05, 0.05), Design(looks[-1], 4, task_rates=(0.7, 0.9))
+    columns = simulate(design, arms, Noise(0.04, 0.05), np.random.default_rng(0)).columns
+    claims = tuple(replace(claim, share=share) for claim in standard_claims())
+    plan = Plan("demo", "small", claims, tuple(range(looks[-1])), (0, 1), (0, 1, 2, 3), 1, looks=looks)
+    first = judge(plan, {name: outcomes.of_seeds(range(3)) for name, outcomes in columns.items()}, PASSED)
+    effect = first.of("E2 > E0", "recipe").effect
+    assert (first.withheld, effect.seeds, effect.problem) == ("", 3, "")
+    assert effect.detectable > 1
+    assert "too little for any difference" in sentence(first.of("E2 > E0", "recipe"))
+
+
 def test_an_early_equivalence_stands_for_a_claim_of_equality_alone():
     plan, columns = plan_for(8, looks=(3, 5, 8), margin=0.1), study(8, content=0.035, key=2)
     columns["E1"] = replace(columns["E0"], success=columns["E0"].success & (columns["E0"].seed < 3))

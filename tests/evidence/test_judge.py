@@ -97,6 +97,21 @@ def test_a_gain_is_not_claimed_before_its_gate():
     assert verdict.reason == "the plan tests this only after pred > zero is confirmed, and it was not"
 
 
+def test_that_there_is_no_gain_is_not_claimed_before_its_gate():
+    found = judge(plan_for(8, margin=0.1), study(8, key=3), PASSED)
+    assert words(found) == {
+        "pred > zero": "equivalent",
+        "pred > random": "cannot tell",
+        "E2 > E0": "cannot tell",
+        "E1 = E0": "equivalent",
+    }
+    for name, scope in (("pred > random", "checkpoint"), ("E2 > E0", "recipe")):
+        verdict = found.of(name, scope)
+        assert -0.1 < verdict.effect.bounds.low < verdict.effect.bounds.high < 0.1
+        assert verdict.reason == "the plan tests this only after pred > zero is confirmed, and it was not"
+    assert [(item.part, item.passed) for item in found.items] == [(CONTENT, False), (BETTER, None), (HARMLESS, True)]
+
+
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_few_seeds_speak_about_checkpoints_only(seeds):
     found = judge(plan_for(seeds), study(seeds, recipe=0.15, content=0.12), PASSED)

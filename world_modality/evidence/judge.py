@@ -142,7 +142,7 @@ def _levels_at(plan: Plan, claim: Claim, look: int) -> Levels:
 
 
 def _gatekept(plan: Plan, verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
-    """The same verdicts, a gain taken back where its family's fixed sequence did not come as far.
+    """The same verdicts, a gain, or that there is none, taken back where its family's fixed sequence did not come so far.
 
     Harm is stated wherever its own test finds it: it is not what the sequence guards.
     """
@@ -151,7 +151,7 @@ def _gatekept(plan: Plan, verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
         sequence = [primary[claim.name] for claim in family if claim.name in primary]
         steps = fixed_sequence([verdict.word == "helps" for verdict in sequence])
         for verdict, step in zip(sequence, steps, strict=True):
-            if step == "not tested" and verdict.word == "helps":
+            if step == "not tested" and verdict.word in ("helps", "equivalent"):
                 first = next(each.claim.name for each in sequence if each.word != "helps")
                 reason = f"the plan tests this only after {first} is confirmed, and it was not"
                 primary[verdict.claim.name] = replace(verdict, word="cannot tell", reason=reason, step=step)

@@ -112,6 +112,31 @@ def test_that_there_is_no_gain_is_not_claimed_before_its_gate():
     assert [(item.part, item.passed) for item in found.items] == [(CONTENT, False), (BETTER, None), (HARMLESS, True)]
 
 
+def test_a_rule_that_was_asked_in_part_is_not_accepted():
+    plan, columns = plan_for(8), study(8, recipe=0.08, content=0.06)
+    for names, asked in (
+        (["E1 = E0"], {HARMLESS: True, BETTER: None, CONTENT: None}),
+        (["pred > zero", "E2 > E0", "E1 = E0"], {HARMLESS: True, BETTER: True, CONTENT: None}),
+        (["pred > random", "E2 > E0", "E1 = E0"], {HARMLESS: True, BETTER: True, CONTENT: None}),
+        (["pred > zero", "pred > random", "E2 > E0"], {HARMLESS: None, BETTER: True, CONTENT: True}),
+    ):
+        own = replace(plan, claims=tuple(claim for claim in plan.claims if claim.name in names))
+        found = judge(own, columns, PASSED)
+        assert {item.part: item.passed for item in found.items} == asked
+        assert found.accepted is None
+        for item in found.items:
+            assert (item.passed is None) == bool(item.not_asked)
+            assert all(f"not asked: {need}" in item.detail for need in item.not_asked)
+
+
+def test_what_was_asked_refutes_the_rule_without_the_rest():
+    plan = plan_for(8)
+    found = judge(replace(plan, claims=plan.claims[:1]), study(8, key=3), PASSED)
+    assert [(item.part, item.passed) for item in found.items] == [(CONTENT, False), (BETTER, None), (HARMLESS, None)]
+    assert found.items[0].detail == "pred > zero: equivalent; not asked: a comparison with random memory"
+    assert found.accepted is False
+
+
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_few_seeds_speak_about_checkpoints_only(seeds):
     found = judge(plan_for(seeds), study(seeds, recipe=0.15, content=0.12), PASSED)

@@ -30,9 +30,9 @@ class Judgement:
 
     @property
     def accepted(self) -> bool | None:
-        """Whether the whole decision rule is met: False when a part is refuted, None when it is open."""
+        """Whether the whole decision rule is met: False when a part is refuted, None when one is open or not asked."""
         states = [item.passed for item in self.items]
-        return False if False in states else (True if states and all(states) else None)
+        return False if False in states else (True if all(states) else None)
 
     def of(self, claim: str, scope: Scope) -> Verdict:
         """One verdict; KeyError when there is none (a column is missing)."""
@@ -68,9 +68,9 @@ def judge(
     if why:
         verdicts = tuple(_undecided(plan, claim, scope, planned, why) for claim, scope in _asked(plan, planned))
         found = tuple(verdict for verdict in verdicts if verdict is not None)
-        return Judgement(plan, answered, why, size, found, checklist(found))
+        return Judgement(plan, answered, why, size, found, checklist(plan.claims, found))
     verdicts = _through_looks(plan, planned, size, unlike)
-    return Judgement(plan, answered, "", size, verdicts, checklist(verdicts))
+    return Judgement(plan, answered, "", size, verdicts, checklist(plan.claims, verdicts))
 
 
 def _asked(plan: Plan, columns: Mapping[str, Outcomes]) -> list[tuple[Claim, Scope]]:

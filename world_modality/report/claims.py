@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from world_modality.evidence.plan import BETTER, CONTENT, HARMLESS, Claim
+from world_modality.evidence.plan import BETTER, CONTENT, HARMLESS, RANDOM_MEMORY, ZERO_MEMORY, Claim
 from world_modality.study.specs import ReportColumn, TrainMode
 
 PLACEBOS: tuple[TrainMode, ...] = ("zero", "random")
@@ -13,7 +13,7 @@ PLACEBOS: tuple[TrainMode, ...] = ("zero", "random")
 ANY_BETTER = "the memory helps"
 WORDS: dict[TrainMode, str] = {
     "disabled": "without memory",
-    "zero": "with zero memory",
+    "zero": ZERO_MEMORY,
     "learned": "with learned constants as memory",
     "pred": "with predicted memory",
     "oracle": "with the true future as memory",
@@ -21,7 +21,7 @@ WORDS: dict[TrainMode, str] = {
     "stale": "with an outdated prediction as memory",
     "shuffle": "with another episode's prediction as memory",
     "time_shuffle": "with a prediction in the wrong order as memory",
-    "random": "with random memory",
+    "random": RANDOM_MEMORY,
     "aux_only": "with a prediction that is trained and not read",
 }
 

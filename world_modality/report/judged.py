@@ -47,7 +47,13 @@ def judged(plan: Plan, columns: Mapping[str, Outcomes], gates: Sequence[Gate]) -
         "gates": [gate_row(gate) for gate in found.gates],
         "verdicts": [_row(verdict, *_judged_units(found, verdict, columns)) for verdict in primary_first(found)],
         "rule": [
-            {"part": item.part, "claims": list(item.claims), "passed": item.passed, "detail": item.detail}
+            {
+                "part": item.part,
+                "claims": list(item.claims),
+                "passed": item.passed,
+                "detail": item.detail,
+                "not_asked": list(item.not_asked),
+            }
             for item in found.items
         ],
     }

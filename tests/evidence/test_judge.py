@@ -9,7 +9,7 @@ from world_modality.evidence import gates
 from world_modality.evidence.contrast import watched_contrast
 from world_modality.evidence.effect import Levels
 from world_modality.evidence.gates import GIVEN, Gate
-from world_modality.evidence.judge import judge
+from world_modality.evidence.judge import judge as judge_study
 from world_modality.evidence.plan import BETTER, CONTENT, HARMLESS, Plan, standard_claims
 from world_modality.evidence.proportions import Interval
 from world_modality.evidence.simulate import Design, Noise, five_arms, simulate
@@ -41,6 +41,11 @@ def study(seeds, recipe=0.0, content=0.0, capacity=0.0, key=0, repeats=1):
     return columns
 
 
+def judge(plan, columns, gates, alike=frozenset({("E1", "E0")})):
+    """Zero memory is proven to have taken E0's course, unless said otherwise."""
+    return judge_study(plan, columns, gates, alike)
+
+
 def words(judgement):
     return {verdict.claim.name: verdict.word for verdict in judgement.verdicts if verdict.primary}
 
@@ -62,13 +67,14 @@ def test_a_study_in_which_it_helps():
     assert found.of("E1 = E0", "recipe").identical
 
 
-def test_equal_outcomes_of_episodes_that_went_differently_are_no_identity():
+def test_equal_outcomes_are_no_identity_unless_the_courses_are_proven_alike():
     columns = study(1)
-    alike = judge(plan_for(1), columns, PASSED)
-    other = judge(plan_for(1), columns, PASSED, frozenset({("E1", "E0")}))
+    alike, other = judge(plan_for(1), columns, PASSED), judge_study(plan_for(1), columns, PASSED)
     assert words(alike)["E1 = E0"] == "equivalent"
     assert words(other)["E1 = E0"] == "cannot tell"
     assert not other.of("E1 = E0", "recipe").identical
+    swapped = judge(plan_for(1), columns, PASSED, frozenset({("E0", "E1")}))
+    assert not swapped.of("E1 = E0", "recipe").identical
 
 
 def test_a_study_in_which_it_hurts():

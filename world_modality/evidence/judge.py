@@ -46,7 +46,7 @@ def judge(
     plan: Plan,
     columns: Mapping[str, Outcomes],
     gates: Sequence[Gate],
-    unlike: frozenset[tuple[str, str]] = frozenset(),
+    alike: frozenset[tuple[str, str]] = frozenset(),
 ) -> Judgement:
     """Judge a study by its plan.
 
@@ -58,8 +58,8 @@ def judge(
         plan: sealed before the first rollout.
         columns: outcomes by column of the table, e.g. "E0", "E2-zero".
         gates: answers to ``gates.GIVEN``, and any further condition; one that is not answered counts as failed.
-        unlike: pairs (treated, control) whose episodes are known to have gone differently: that all their outcomes are
-            equal may be chance, so it is no proof of equality.
+        alike: pairs (treated, control) whose episodes are proven to have gone alike, step by step; equal outcomes alone
+            may be chance, so they are no proof of equality.
     """
     planned = {name: planned_units(plan, outcomes) for name, outcomes in columns.items()}
     answered = all_gates(plan, planned, gates)
@@ -69,7 +69,7 @@ def judge(
         verdicts = tuple(_undecided(plan, claim, scope, planned, why) for claim, scope in _asked(plan, planned))
         found = tuple(verdict for verdict in verdicts if verdict is not None)
         return Judgement(plan, answered, why, size, found, checklist(plan.claims, found))
-    verdicts = _through_looks(plan, planned, size, unlike)
+    verdicts = _through_looks(plan, planned, size, alike)
     return Judgement(plan, answered, "", size, verdicts, checklist(plan.claims, verdicts))
 
 
@@ -89,7 +89,7 @@ def _undecided(plan: Plan, claim: Claim, scope: Scope, columns: Mapping[str, Out
 
 
 def _through_looks(
-    plan: Plan, columns: Mapping[str, Outcomes], size: int, unlike: frozenset[tuple[str, str]]
+    plan: Plan, columns: Mapping[str, Outcomes], size: int, alike: frozenset[tuple[str, str]]
 ) -> tuple[Verdict, ...]:
     decided: dict[tuple[str, Scope], Verdict] = {}
     for look, seeds in enumerate(plan.sizes):
@@ -99,7 +99,7 @@ def _through_looks(
         for claim, scope in _asked(plan, chosen):
             earlier = decided.get((claim.name, scope))
             if earlier is None or not _final(earlier):
-                decided[claim.name, scope] = _verdict(plan, claim, scope, chosen, look, unlike)
+                decided[claim.name, scope] = _verdict(plan, claim, scope, chosen, look, alike)
     return _gatekept(plan, tuple(decided.values()))
 
 
@@ -114,12 +114,12 @@ def _verdict(
     scope: Scope,
     columns: Mapping[str, Outcomes],
     look: int,
-    unlike: frozenset[tuple[str, str]],
+    alike: frozenset[tuple[str, str]],
 ) -> Verdict:
     treated, control = columns[claim.treated], columns[claim.control]
     effect = _effect(plan, claim, scope, treated, control, look)
-    alike = claim.kind == "equal" and (claim.treated, claim.control) not in unlike
-    identical = alike and bool((treated.success == control.success).all())
+    proven = claim.kind == "equal" and (claim.treated, claim.control) in alike
+    identical = proven and bool((treated.success == control.success).all())
     word, reason = word_for(effect, claim, identical)
     step: Place = "on its own" if scope == claim.scope else "secondary"
     return Verdict(claim, effect, word, reason, step, identical)

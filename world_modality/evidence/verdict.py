@@ -27,7 +27,7 @@ class Verdict:
     word: Word
     reason: str  # why nothing can be told, or what else the reader must know; may be empty
     step: Place
-    identical: bool  # a claim of equality whose two columns had the same outcome in every unit
+    identical: bool  # a claim of equality whose two columns took the same course in every unit
 
     @property
     def primary(self) -> bool:

@@ -30,8 +30,8 @@ def claims_of(columns: Sequence[ReportColumn], margin: float) -> tuple[Claim, ..
     """The study's claims in the order of testing; none for a study of one arm.
 
     The first arm that is trained and rolled out on predicted memory (without one, the first that holds any memory but
-    zero) carries the decision rule: it beats its own placebos, then the arm without memory; an arm trained on zero
-    memory equals the latter. Its other ablations follow in the rule's sequence, beside the rule. Every further arm with
+    zero) carries the decision rule: it beats its own placebos, then the arm without memory; an arm trained and
+    rolled out on zero memory equals the latter. Its other ablations follow in the rule's sequence, beside the rule. Every further arm with
     a memory is a family of its own with the same order, at an equal share of a further alpha.
     """
     baseline = next(column for column in columns if column.trained == "disabled")
@@ -43,7 +43,7 @@ def claims_of(columns: Sequence[ReportColumn], margin: float) -> tuple[Claim, ..
     claims += [
         _claim(column, baseline, margin, f"{column.name} = {baseline.name}", HARMLESS, kind="equal")
         for column in columns
-        if column.name == column.arm and column.trained == "zero"
+        if column.name == column.arm and column.trained == column.rolled == "zero"
     ]
     further = [column for column in own if column is not first]
     for column in further:

@@ -12,7 +12,9 @@ def answered(accepted, rule):
 
 
 def test_a_part_that_was_not_asked_is_open():
-    told = answered(None, [(CONTENT, None, ["a comparison with random memory"]), (BETTER, True, []), (HARMLESS, True, [])])
+    told = answered(
+        None, [(CONTENT, None, ["a comparison with random memory"]), (BETTER, True, []), (HARMLESS, True, [])]
+    )
     assert told == f"suite: cannot tell: open whether {CONTENT}; not asked: a comparison with random memory"
 
 

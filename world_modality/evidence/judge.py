@@ -51,8 +51,8 @@ def judge(
     """Judge a study by its plan.
 
     The planned units of the latest complete look count. With several looks a gain or harm found at an earlier one
-    stands; that two columns are equivalent is said early of a claim of equality alone. Where a gate failed, effects are reported on whatever units both columns of a claim hold,
-    and no verdict is given.
+    stands; that two columns are equivalent is said early of a claim of equality alone. Where a gate failed, effects are
+    reported on whatever units both columns of a claim hold, and no verdict is given.
 
     Args:
         plan: sealed before the first rollout.
@@ -142,7 +142,7 @@ def _levels_at(plan: Plan, claim: Claim, look: int) -> Levels:
 
 
 def _gatekept(plan: Plan, verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
-    """The same verdicts, a gain, or that there is none, taken back where its family's fixed sequence did not come so far.
+    """The same verdicts, a gain, or that there is none, taken back where its family's sequence did not come so far.
 
     Harm is stated wherever its own test finds it: it is not what the sequence guards.
     """

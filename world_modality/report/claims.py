@@ -30,9 +30,9 @@ def claims_of(columns: Sequence[ReportColumn], margin: float) -> tuple[Claim, ..
     """The study's claims in the order of testing; none for a study of one arm.
 
     The first arm that is trained and rolled out on predicted memory (without one, the first that holds any memory but
-    zero) carries the decision rule: it beats its own placebos, then the arm without memory; an arm trained and
-    rolled out on zero memory equals the latter. Its other ablations follow in the rule's sequence, beside the rule. Every further arm with
-    a memory is a family of its own with the same order, at an equal share of a further alpha.
+    zero) carries the decision rule: it beats its own placebos, then the arm without memory; an arm trained and rolled
+    out on zero memory equals the latter. Its other ablations follow in the rule's sequence, beside the rule. Every
+    further arm with a memory is a family of its own with the same order, at an equal share of a further alpha.
     """
     baseline = next(column for column in columns if column.trained == "disabled")
     own = [column for column in columns if column.name == column.arm and column.trained not in ("disabled", "zero")]

@@ -31,8 +31,10 @@ def contrast(
         return checkpoint_effect(clusters, len(treated.seeds), levels, keyed_generator("checkpoint", key))
     one, two = _seed_means(treated), _seed_means(control)
     if not one.size:
-        gap, counts = treated.rate - control.rate, (clusters.pairs, len(clusters), 0)
-        return unknown("recipe", "none", levels, gap, counts, "no training seed has units of every task yet")
+        counts = (clusters.pairs, len(clusters), 0)
+        return unknown(
+            "recipe", "none", levels, clusters.estimate, counts, "no training seed has units of every task yet"
+        )
     if same_checkpoints:
         return paired_runs(one - two, levels, clusters.pairs, len(clusters))
     return welch(one, two, levels, clusters.pairs, len(clusters))

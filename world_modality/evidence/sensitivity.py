@@ -27,7 +27,7 @@ def seed_task_blocks(treated: CellRates, control: CellRates, levels: Levels, uni
     """The t-test of differences per (seed, task), each block one independent piece.
 
     Narrower than Welch on seed means, but right only if a training run that is lucky on one task is not on the others.
-    ValueError unless both arms hold the same complete seeds and tasks.
+    ValueError unless both arms hold the same complete seeds and tasks, with as many scenes each: blocks count the same.
     """
     gaps = _complete(treated, control).ravel()
     counts = (units, clusters, len(treated.seeds))
@@ -80,4 +80,6 @@ def _complete(treated: CellRates, control: CellRates) -> Floats:
     gaps = treated.rate - control.rate
     if np.isnan(gaps).any():
         raise ValueError("every seed must hold every task")
+    if np.unique(np.concatenate([treated.scenes, control.scenes])).size > 1:
+        raise ValueError("every seed must hold as many scenes of every task")
     return np.asarray(gaps)

@@ -268,6 +268,15 @@ def test_a_later_look_continues_the_earlier_ones_bets():
     assert all(later.interval.low >= earlier.interval.low for earlier, later in pairwise(first))
 
 
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_memories_that_never_disagreed_may_still_differ(seeds):
+    columns = study(seeds)
+    effect = watched_contrast(columns["E2"], columns["E2"], range(seeds), Levels(), "key")
+    assert effect.estimate == 0
+    half = (effect.interval.high - effect.interval.low) / 2
+    assert 0.001 < half < effect.detectable < 2 * half
+
+
 def nested(columns):
     """E2 and E2-zero after each of the seeds 2, 1, 0."""
     for n in (1, 2, 3):

@@ -40,6 +40,9 @@ def seed_task_blocks(treated: CellRates, control: CellRates, levels: Levels, uni
 def mixed_model(treated: CellRates, control: CellRates, levels: Levels, units: int, clusters: int) -> MixedModel:
     """Rates per (arm, seed, task) with arm and task as fixed effects and the training run as a random one, by REML.
 
+    For two arms that are trained apart: each seed of each arm is a run of its own. Two memories of the same checkpoints
+    share their runs, and are no matter for this model.
+
     The arm is tested with t on ``2 (seeds - 1)`` degrees of freedom, those between runs, or on ``2 (seeds - 1) tasks``
     where the runs' variance is estimated as nothing and every cell is a piece of its own (statsmodels itself would take
     the normal distribution, which is too sure with few runs). ``converged`` is False where the fit failed

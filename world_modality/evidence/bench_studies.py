@@ -63,9 +63,9 @@ def claims_study(design: Design, arms: Mapping[str, SimulatedArm], margin: float
     return decisions(simulate(design, arms, Noise(), keyed_generator(*key)).columns, margin)
 
 
-def pilot_study(design: Design, *key: int | str) -> Numbers:
-    """The numbers of the plan's assumptions, as 100 other seeds tell them."""
-    columns = simulate(replace(design, seeds=100), five_arms(), Noise(), keyed_generator(*key)).columns
+def pilot_study(design: Design, arms: Mapping[str, SimulatedArm], *key: int | str) -> Numbers:
+    """The numbers of the plan's assumptions, as 100 other seeds of the same arms tell them."""
+    columns = simulate(replace(design, seeds=100), arms, Noise(), keyed_generator(*key)).columns
     # The pilot is large, so its estimate is taken rather than the cautious upper limit.
     found = asdict(assume(Assumptions(), columns["E0"], (columns["E2"], columns["E2-zero"]), cautious=False))
     return {name: value for name, value in found.items() if name != "source"}

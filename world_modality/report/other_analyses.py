@@ -18,8 +18,8 @@ def other_analyses(plan: Plan, columns: Mapping[str, Outcomes]) -> list[dict[str
     """Per claim the seed x task blocks and the mixed model: estimate and interval as fractions, and a note.
 
     They lean on more than seed means, so they need two seeds and two tasks, complete in both columns, and as many
-    scenes of every task; other claims have no rows, and two memories of the same checkpoints, which share their runs, no
-    mixed model. No verdict hangs on them.
+    scenes of every task; other claims have no rows. Two memories of the same checkpoints share their runs, so they have
+    no mixed model. No verdict hangs on them.
     """
     rows: list[dict[str, Any]] = []
     for claim in plan.claims:

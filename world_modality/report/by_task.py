@@ -9,7 +9,8 @@ from world_modality.evidence.effect import Effect
 from world_modality.evidence.outcomes import Outcomes, common_units
 from world_modality.evidence.per_task import task_effects
 from world_modality.evidence.plan import Claim, Plan
-from world_modality.report.console import detectable_text, points_text, signed
+from world_modality.evidence.points import points
+from world_modality.report.console import detectable_text, points_text
 from world_modality.report.numbers import effect_limits, rounded
 from world_modality.report.results import Place, Results, Trial
 
@@ -61,7 +62,10 @@ def _numbers(effect: Effect, p_holm: float) -> dict[str, Any]:
 
 def task_table(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """For people, under ``TASK_HEADER``; an empty cell where nothing is known."""
-    return [[row["claim"], row["task"], *_told(row), f"{signed(row['shrunk'])}", *_told(row["recipe"])] for row in rows]
+    return [
+        [row["claim"], row["task"], *_told(row), points(row["shrunk"], signed=True), *_told(row["recipe"])]
+        for row in rows
+    ]
 
 
 TASK_HEADER = (

@@ -57,8 +57,8 @@ def word_for(effect: Effect, claim: Claim, identical: bool) -> tuple[Word, str]:
         return "equivalent", ""
     low, high = (points(limit, signed=True) for limit in (effect.bounds.low, effect.bounds.high))
     return "cannot tell", (
-        f"by its one-sided tests ({100 * (1 - 2 * effect.levels.alpha):.4g}% interval) differences from {low} to {high} "
-        f"points remain possible, and less than {100 * claim.margin:g} points would count as none"
+        f"by its one-sided tests ({100 * (1 - 2 * effect.levels.alpha):.4g}% interval) differences from {low} "
+        f"to {high} points remain possible, and less than {100 * claim.margin:g} points would count as none"
     )
 
 

@@ -10,8 +10,8 @@ from world_modality.evidence.outcomes import Outcomes, common_units
 from world_modality.evidence.per_task import task_effects
 from world_modality.evidence.plan import Claim, Plan
 from world_modality.evidence.points import points
-from world_modality.report.console import detectable_text, points_text
-from world_modality.report.numbers import effect_limits, rounded
+from world_modality.report.console import detectable_text, p_text, points_text
+from world_modality.report.numbers import effect_limits, probability, rounded
 from world_modality.report.results import Place, Results, Trial
 
 NAMED = 40  # discordant units per claim that are listed; records.parquet has all
@@ -54,7 +54,7 @@ def _numbers(effect: Effect, p_holm: float) -> dict[str, Any]:
     return {
         "scope": effect.scope,
         **effect_limits(effect),
-        "p_holm": None if effect.problem else rounded(p_holm),
+        "p_holm": None if effect.problem else probability(p_holm),
         "detectable": rounded(effect.detectable),
         "units": effect.units,
     }
@@ -75,8 +75,7 @@ TASK_HEADER = (
 
 
 def _told(numbers: Mapping[str, Any]) -> list[str]:
-    p = numbers["p_holm"]
-    return [points_text(numbers), "" if p is None else f"{p:.2g}", detectable_text(numbers)]
+    return [points_text(numbers), p_text(numbers["p_holm"]), detectable_text(numbers)]
 
 
 def discordant_rows(claims: Sequence[Claim], results: Results) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from world_modality.evidence.rates import fisher_p, hybrid, success_rate
 from world_modality.evidence.verdict import Verdict, word_for
 from world_modality.evidence.wording import sentence
 from world_modality.report.names import short_names
-from world_modality.report.numbers import effect_limits, limits, rounded
+from world_modality.report.numbers import effect_limits, limits, probability, rounded
 from world_modality.report.record_sets import RecordSet
 from world_modality.report.results import Place, Trial
 from world_modality.rollout.imported import NOTE as ASSUMED_STATES
@@ -199,6 +199,7 @@ def as_data(comparison: Comparison) -> dict[str, Any]:
         for task in (*column.tasks, None)
         for own in [column if task is None else column.of_task(task)]
     ]
+    unpaired = comparison.unpaired
     return {
         "sets": list(comparison.names),
         "suites": list(comparison.suites),
@@ -208,14 +209,18 @@ def as_data(comparison: Comparison) -> dict[str, Any]:
             {
                 "task": names[each.task],
                 **effect_limits(each.checkpoint),
-                "p_holm": rounded(each.checkpoint_p),
+                "p_holm": probability(each.checkpoint_p),
                 "shrunk": rounded(each.shrunk),
             }
             for each in comparison.tasks
         ],
         "unpaired": None
-        if comparison.unpaired is None
-        else {**limits(comparison.unpaired.interval), "p": comparison.unpaired.p, "units": comparison.unpaired.units},
+        if unpaired is None
+        else {
+            **limits(unpaired.interval),
+            "p": None if unpaired.p is None else probability(unpaired.p),
+            "units": unpaired.units,
+        },
         "warnings": list(comparison.warnings),
     }
 
@@ -230,8 +235,8 @@ def _told(verdict: Verdict) -> dict[str, Any]:
         **effect_limits(effect),
         "confidence": rounded(effect.levels.confidence),
         "margin": verdict.claim.margin,
-        "p_greater": rounded(effect.p_greater),
-        "p_less": rounded(effect.p_less),
+        "p_greater": probability(effect.p_greater),
+        "p_less": probability(effect.p_less),
         "detectable": rounded(effect.detectable),
         "method": effect.method,
         "units": effect.units,

@@ -45,6 +45,19 @@ def detectable_text(verdict: Mapping[str, Any]) -> str:
     return points(smallest) if smallest <= 1 else "none"
 
 
+def p_text(p: float | None) -> str:
+    """``0.031``, and ``< 1e-06`` for anything below; empty where p is not known."""
+    if p is None:
+        return ""
+    return "< 1e-06" if p < 1e-6 else f"{p:.2g}"
+
+
+def p_told(p: float) -> str:
+    """``p = 0.031`` or ``p < 1e-06``."""
+    told = p_text(p)
+    return f"p {told}" if told.startswith("<") else f"p = {told}"
+
+
 def answer(table: Mapping[str, Any]) -> str:
     """The study's answer in one line: the label, and what became of the decision rule."""
     judgement = table["judgement"]

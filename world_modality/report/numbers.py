@@ -16,6 +16,11 @@ def rounded(value: float) -> float | None:
     return None if math.isnan(value) else round(value, 6) + 0.0
 
 
+def probability(p: float) -> float | None:
+    """A p-value with three significant digits, since those that tell most are far below six decimals; None for NaN."""
+    return None if math.isnan(p) else float(f"{p:.3g}")
+
+
 def limits(interval: Interval) -> Limits:
     """``estimate``, ``low`` and ``high``."""
     return {name: rounded(getattr(interval, name)) for name in ("estimate", "low", "high")}

@@ -18,7 +18,8 @@ def render_comparison(comparison: Comparison) -> str:
     if comparison.unpaired is not None:
         found = data["unpaired"]
         told = "" if found["p"] is None else f", Fisher's {p_told(found['p'])}"
-        parts += ["", f"{_difference(data)}  {points_text(found)} points  not paired{told}"]
+        how = "not paired, mean over tasks" if found["stratified"] else "not paired"
+        parts += ["", f"{_difference(data)}  {points_text(found)} points  {how}{told}"]
     for told_once in dict.fromkeys(sentence(verdict) for verdict in comparison.verdicts):
         parts += ["", told_once]
     return "\n".join([*parts, *(["", *(f"note: {each}" for each in data["warnings"])] if data["warnings"] else [])])

@@ -1,6 +1,7 @@
 """A study renders at any moment: what is missing is marked, and the verdict withheld for it."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -12,6 +13,8 @@ from world_modality.evidence.gates import ARMS, UNITS
 from world_modality.report.build import build_report
 from world_modality.report.console import render_table
 from world_modality.report.so_far import collect
+from world_modality.store.files import folder_digest
+from world_modality.store.index import sealed_record
 from world_modality.store.layout import stage_folder
 
 
@@ -86,6 +89,38 @@ def test_a_look_at_complete_seeds_is_judged_while_others_run(tmp_path):
         assert gap == pytest.approx(verdict["estimate"] * verdict["units"], abs=1e-4), (
             "units of other looks do not count"
         )
+
+
+def test_the_date_is_that_of_the_newest_outcome_however_files_were_copied(tmp_path):
+    graph = graph_of(tmp_path, SMALL_STUDY)
+    root = tmp_path / "results"
+    write_results(root, graph, units=halfway)
+    sealed = [stage_folder(root, "rollout", each.key) for each in graph.of("rollout")]
+    for folder in filter(sealed_record, sealed):
+        folder.done.write_text(
+            json.dumps({**json.loads(folder.done.read_text()), "sealed_at": "2020-01-02T00:00:00+00:00"})
+        )
+    for file in root.rglob("records*.jsonl"):
+        os.utime(file, (1_500_000_000, 1_500_000_000))  # 2017
+    assert collect(root, graph).date == "2020-01-02T00:00:00+00:00"
+    os.utime(next(root.rglob("records-*.jsonl")), (1_600_000_000, 1_600_000_000))  # of a rollout under way
+    assert collect(root, graph).date == "2020-09-13T12:26:40+00:00"
+
+
+def test_every_stage_is_told_with_its_version_and_digests(tmp_path):
+    graph = graph_of(tmp_path, SMALL_STUDY)
+    write_results(tmp_path / "results", graph)
+    _, table, pages = report(tmp_path / "results", graph)
+    assert table["stages"]
+    for each in table["stages"]:
+        folder = stage_folder(tmp_path / "results", each["stage"], each["key"])
+        record = sealed_record(folder)
+        assert each["artifact_digest"] == folder_digest(folder.artifact)
+        assert (each["version"], each["source_digest"]) == (record.version, record.source_digest)
+        assert (each["label"], each["sealed_at"]) == (record.label, record.sealed_at)
+        row = next(line for line in pages["report.html"].splitlines() if f"<code>{each['key']}</code>" in line)
+        told = (each["label"], each["artifact_digest"], each["source_digest"], each["sealed_at"])
+        assert all(text in row for text in told)
 
 
 def test_nothing_at_all_renders_too(tmp_path):

@@ -127,6 +127,20 @@ def test_the_page_is_whole_offline_and_readable_aloud(toy, report):
     assert "&lt;1M parameters&gt;" in html
 
 
+def test_every_table_scrolls_by_itself_where_it_is_too_wide(toy, report):
+    toy.seeds = (0, 1, 2)
+    html = (report(toy)[0] / "report.html").read_text()
+    assert "by other analyses" in html
+    open_divs: list[str] = []
+    for tag in re.findall(r"<div[^>]*>|</div>|<table>", html):
+        if tag == "<table>":
+            assert any('class="scroll"' in each for each in open_divs)
+        elif tag == "</div>":
+            open_divs.pop()
+        else:
+            open_divs.append(tag)
+
+
 def test_gates_are_a_table_and_axes_say_what_they_measure(toy, report):
     html = (report(toy)[0] / "report.html").read_text()
     checks = html.partition('id="gates"')[2].partition("</table>")[0]

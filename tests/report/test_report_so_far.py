@@ -91,6 +91,34 @@ def test_a_look_at_complete_seeds_is_judged_while_others_run(tmp_path):
         )
 
 
+def test_at_a_look_everything_else_names_the_seeds_that_it_rests_on(tmp_path):
+    seeds = edited(("seeds: [0, 1]", "seeds: [0, 1, 2, 3]"), text=SMALL_STUDY)
+    graph = graph_of(tmp_path, seeds + "evidence: {looks: [3, 4]}\n")
+    write_results(tmp_path / "results", graph, units=lambda label: 2 if "/3 " in label else None)
+    _, table, pages = report(tmp_path / "results", graph)
+    note = "All units so far, of training seeds 0, 1, 2, 3; the verdicts rest on seeds 0, 1, 2."
+    assert table["seeds_note"] == note
+    page = pages["report.html"]
+    for heading in ("Success rate", "Success rate, drawn", "Task by task", "Training seeds", "Scene by scene"):
+        section = page.partition(f">{heading}</h2>")[2].partition("<h2")[0]
+        assert note in section, heading
+    verdicts = page.partition(">Differences</h2>")[2].partition("<details>")[0]
+    assert note not in verdicts
+    markdown = pages["table.md"]
+    assert note in markdown.partition("## Decision rule")[0]
+    assert note in markdown.partition("## Task by task")[2].partition("\n## ")[0]
+    assert note in pages["table.tex"]
+    assert note in render_table(table)
+
+
+def test_where_verdicts_rest_on_all_seeds_none_is_named(tmp_path):
+    graph = graph_of(tmp_path, SMALL_STUDY)
+    write_results(tmp_path / "results", graph)
+    _, table, pages = report(tmp_path / "results", graph)
+    assert table["seeds_note"] == ""
+    assert "All units so far" not in "".join(pages.values())
+
+
 def test_the_date_is_that_of_the_newest_outcome_however_files_were_copied(tmp_path):
     graph = graph_of(tmp_path, SMALL_STUDY)
     root = tmp_path / "results"

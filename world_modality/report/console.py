@@ -102,7 +102,7 @@ def render_table(table: Mapping[str, Any]) -> str:
     lines = textwrap.wrap(answer(table), WIDTH)
     for each in sentences(table):
         lines += textwrap.wrap(each, WIDTH, initial_indent="- ", subsequent_indent="  ")
-    lines += ["", *grid([header, *rate_rows(table)])]
+    lines += ["", *grid([header, *rate_rows(table)]), *filter(None, [table["seeds_note"]])]
     differences = [
         [each["claim"], each["scope"], f"{points_text(each)} points", each["word"], f"{each['units']} units per arm"]
         for each in verdicts(table)

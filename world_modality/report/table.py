@@ -47,7 +47,24 @@ def build_table(spec: ReportSpec, results: Results, plan: Plan | None, gates: Se
     }
     table["headline"] = judgement["headline"] if judgement else f"{spec.label}: one arm, nothing is compared."
     table["notes"] = _notes(table)
+    table["seeds_note"] = _seeds_note(plan, judgement, outcomes)
     return table
+
+
+def _seeds_note(plan: Plan | None, judgement: Mapping[str, Any] | None, columns: Mapping[str, Outcomes]) -> str:
+    """Which seeds everything but the verdicts rests on, where the verdicts rest on fewer; else empty.
+
+    At a look the verdicts are those of complete seeds, and one that an earlier look decided is that look's.
+    """
+    if plan is None or judgement is None or judgement["withheld"]:
+        return ""
+    held = tuple(sorted({seed for outcomes in columns.values() for seed in outcomes.seeds}))
+    looks = [plan.seeds[:count] for count in sorted({verdict["seeds"] for verdict in judgement["verdicts"]})]
+    if all(set(seeds) == set(held) for seeds in looks):
+        return ""
+    told = " or ".join(", ".join(map(str, seeds)) for seeds in looks)
+    which = "rest on seeds" if len(looks) == 1 else "rest, each as the look that decided it, on seeds"
+    return f"All units so far, of training seeds {', '.join(map(str, held))}; the verdicts {which} {told}."
 
 
 def _compared(plan: Plan | None, judgement: Mapping[str, Any] | None) -> list[tuple[str, str]]:

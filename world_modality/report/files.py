@@ -46,8 +46,8 @@ CSV_FIELDS = (
 
 
 def to_json(table: Mapping[str, Any]) -> str:
-    """Everything the table holds, indented, with a trailing newline."""
-    return json.dumps(table, indent=1, ensure_ascii=False) + "\n"
+    """Everything the table holds, indented, with a trailing newline. ValueError for what JSON has not, such as NaN."""
+    return json.dumps(table, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def to_csv(table: Mapping[str, Any]) -> str:

@@ -57,6 +57,9 @@ def _numbers(effect: Effect, p_holm: float) -> dict[str, Any]:
         "p_holm": None if effect.problem else probability(p_holm),
         "detectable": rounded(effect.detectable),
         "units": effect.units,
+        "scenes": effect.clusters,
+        "seeds": effect.seeds,
+        "confidence": rounded(effect.levels.confidence),
     }
 
 

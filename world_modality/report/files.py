@@ -42,6 +42,13 @@ CSV_FIELDS = (
     "high",
     "only_column",
     "only_control",
+    "confidence",  # of the interval
+    "p_greater",  # one-sided, of the whole claim
+    "p_less",
+    "p_holm",  # two-sided, of a task
+    "detectable",
+    "scenes",
+    "seeds",  # how many the difference rests on
 )
 
 
@@ -57,8 +64,9 @@ def to_csv(table: Mapping[str, Any]) -> str:
     writer = csv.DictWriter(out, CSV_FIELDS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     origin = {"study": table["study"], "label": table["label"]}
+    sure = {"confidence": table["confidence"]}
     for rate in table["rates"]:
-        writer.writerow({**origin, "kind": "rate", **rate})
+        writer.writerow({**origin, **sure, "kind": "rate", **rate})
     for verdict in verdicts(table):
         columns = {"column": verdict["treated"], "only_column": verdict["only_treated"]}
         writer.writerow({**origin, **verdict, **columns, "kind": "difference"})
@@ -69,7 +77,7 @@ def to_csv(table: Mapping[str, Any]) -> str:
                 {**numbers, **origin, **where, "kind": "difference", "column": row["treated"], "primary": False}
             )
     for row in suite_csv_rows(table):
-        writer.writerow({**origin, **row})
+        writer.writerow({**origin, **sure, **row})
     return out.getvalue()
 
 

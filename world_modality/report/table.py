@@ -41,7 +41,7 @@ def build_table(spec: ReportSpec, results: Results, plan: Plan | None, gates: Se
         "complete": not any(results.missing(column) for column in results.columns),
         "confidence": spec.evidence.confidence,
         "rates": [rate for column in results.columns for rate in _rates(spec, column, outcomes.get(column), results)],
-        "suites": suite_figures(spec, outcomes, _compared(plan, judgement)),
+        "suites": suite_figures(spec, outcomes, _compared(plan)),
         "judgement": judgement,
         "gates": judgement["gates"] if judgement else [gate_row(gate) for gate in gates],
     }
@@ -67,10 +67,9 @@ def _seeds_note(plan: Plan | None, judgement: Mapping[str, Any] | None, columns:
     return f"All units so far, of training seeds {', '.join(map(str, held))}; the verdicts {which} {told}."
 
 
-def _compared(plan: Plan | None, judgement: Mapping[str, Any] | None) -> list[tuple[str, str]]:
-    """The columns that claims are about; none where the verdict is withheld."""
-    told = plan is not None and judgement is not None and not judgement["withheld"]
-    return [(claim.treated, claim.control) for claim in plan.claims] if plan and told else []
+def _compared(plan: Plan | None) -> list[tuple[str, str]]:
+    """The columns that claims are about, also where the verdict is withheld."""
+    return [(claim.treated, claim.control) for claim in plan.claims] if plan else []
 
 
 def _column(column: ReportColumn) -> dict[str, str]:

@@ -65,10 +65,11 @@ def test_one_arm_has_nothing_to_plan(study: Path) -> None:
 
 
 def test_the_report_of_two_suites_prints_both_as_the_end_of_a_run_does(study: Path) -> None:
+    scripted = FOUR_SEEDS[FOUR_SEEDS.index("data:") : FOUR_SEEDS.index("encoder:")]
     changes = (
         ("suite: libero_spatial", "suite: [libero_spatial, libero_10]"),
-        ("assets: embedded, horizon", "assets: hub, horizon"),
-        ("source: scripted", "source: hub"),
+        ("{assets: embedded, horizon: 220}", "{assets: hub}"),
+        (scripted, f"data: {{source: hub, repo_id: a/b, revision: {'a' * 40}}}\n"),
     )
     study.write_text(edited(*changes, text=FOUR_SEEDS))
     lines = report_so_far(study, Path("results"), None)

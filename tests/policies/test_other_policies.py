@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from lerobot.envs.utils import preprocess_observation
+from lerobot.processor import AbsoluteActionsProcessorStep, RelativeActionsProcessorStep
 from support.other_policies import CONFIGS, SIZE, other_checkpoint
 from support.tiny_pi0 import tiny_pi0, with_words
 
 from world_modality.errors import UserError
+from world_modality.policies.checkpoint import WITHOUT_CHUNKS
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
 from world_modality.policies.question import Question
 from world_modality.sim.environment import Observation
@@ -22,6 +26,15 @@ def observation(seed: int) -> Observation:
     rng = np.random.default_rng(seed)
     images: Any = {name: rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8) for name in ("image", "image2")}
     return Observation(images, rng.normal(size=8).astype(np.float32))
+
+
+class Untouched:
+    """A postprocessor without steps."""
+
+    steps = ()
+
+    def __call__(self, actions: torch.Tensor) -> torch.Tensor:
+        return actions
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +122,7 @@ def test_diffusion_s_noise_follows_the_seed_at_every_step(folders: dict[str, Pat
 def test_pi0_computes_its_rows_together_and_each_with_its_own_noise(monkeypatch: pytest.MonkeyPatch) -> None:
     """LeRobot's loop draws the same noise from torch's global generator, for one row at a time."""
     model = tiny_pi0(monkeypatch, SIZE)
-    together, single = (ChunkPolicy(model.config, model, with_words, lambda actions: actions, n) for n in (3, 1))
+    together, single = (ChunkPolicy(model.config, model, with_words, Untouched(), n) for n in (3, 1))
     questions = [Question(observation(seed), "put it down", seed) for seed in range(3)]
     before = torch.get_rng_state()
     for question, chunk in zip(questions, together.answer(questions), strict=True):
@@ -128,3 +141,55 @@ def test_other_policies_have_no_world_memory(folders: dict[str, Path]) -> None:
     with pytest.raises(UserError, match="has no world memory to fill with 'zero'"):
         load_policy(folders["act"], memory_mode="zero")
     assert load_policy(folders["act"], memory_mode="disabled", num_steps=5).trained_memory == "disabled"
+
+
+def test_relative_actions_start_from_each_rows_own_state(folders: dict[str, Path]) -> None:
+    """As LeRobot's pi0 with use_relative_actions: a pair of steps that hold one state for all rows."""
+    policy = load_policy(folders["act"], batch=3)
+    relative = RelativeActionsProcessorStep(enabled=True)
+    policy._preprocessor.steps = [*policy._preprocessor.steps, relative]
+    policy._postprocessor.steps = [
+        *policy._postprocessor.steps,
+        AbsoluteActionsProcessorStep(enabled=True, relative_step=relative),
+    ]
+    questions = [Question(observation(seed), "a task", seed) for seed in range(3)]
+    alone = [policy.answer([question])[0] for question in questions]
+    plain = load_policy(folders["act"], batch=1)
+    for question, one, together in zip(questions, alone, policy.answer(questions), strict=True):
+        np.testing.assert_array_equal(together, one)
+        gained = one - plain.answer([question])[0]
+        np.testing.assert_allclose(gained, np.tile(question.view.state[:7], (len(one), 1)), atol=1e-5)
+
+
+class Drawing(torch.nn.Module):
+    """A policy of a type that takes no noise: it draws from torch's global generator."""
+
+    def reset(self) -> None:
+        pass
+
+    def predict_action_chunk(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        state = batch["observation.state"]
+        return torch.randn(len(state), 4, 7) + state[:, None, :7]
+
+
+def test_a_policy_that_draws_by_itself_is_asked_row_by_row() -> None:
+    config = SimpleNamespace(
+        type="drawing", chunk_size=4, n_obs_steps=1, device="cpu", use_amp=False, image_features={}
+    )
+    policy = ChunkPolicy(config, Drawing(), lambda batch: batch, Untouched(), batch=3)
+    questions = [Question(observation(seed), "a task", 10 + seed) for seed in range(3)]
+    alone = [policy.answer([question])[0] for question in questions]
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    for one, together in zip(alone, policy.answer(questions[::-1])[::-1], strict=True):
+        np.testing.assert_array_equal(together, one)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not np.array_equal(alone[0] - questions[0].view.state[:7], alone[1] - questions[1].view.state[:7])
+
+
+@pytest.mark.parametrize("kind", WITHOUT_CHUNKS)
+def test_policies_that_plan_from_queues_of_their_own_are_refused(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"type": kind}))
+    (tmp_path / "model.safetensors").touch()
+    with pytest.raises(UserError, match=f"'{kind}' policy, which plans no chunk"):
+        load_policy(tmp_path)

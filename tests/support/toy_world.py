@@ -148,11 +148,11 @@ class InlinePool:
             self.worlds.discard(slot)
 
 
-def in_this_process(sim, states, _workers):
+def in_this_process(sim, assets, states, _workers):
     """In place of a rollout's pool: its simulators in this process, where they can be watched."""
     from world_modality.rollout.simulators import open_world  # imports LIBERO, which the toy does without
 
-    return InlinePool(partial(open_world, sim, states))
+    return InlinePool(partial(open_world, sim, assets, states))
 
 
 def open_slow(task):

@@ -17,6 +17,8 @@ from world_modality.policies.config_file import read_config_file
 
 FAMILY = ("smolvla", "smolvla_world")  # flow-matching policies that take their noise as an argument
 MEMORY = "smolvla_world"
+WITHOUT_CHUNKS = ("vqbet", "tdmpc", "multi_task_dit", "gaussian_actor")
+"""Types whose ``predict_action_chunk`` reads what ``select_action`` gathers over control steps, or does not exist."""
 
 
 def load_config(
@@ -32,6 +34,8 @@ def load_config(
         raise UserError(
             f"{folder} holds a '{kind}' policy, which neither LeRobot nor a plugin that is installed knows."
         )
+    if kind in WITHOUT_CHUNKS:
+        raise UserError(f"{folder} holds a '{kind}' policy, which plans no chunk from a view: use lerobot-eval")
     overrides = {
         "device": device,
         "num_steps": num_steps if kind in FAMILY else None,

@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from lerobot.envs.utils import preprocess_observation
+from lerobot.processor import AbsoluteActionsProcessorStep
 from lerobot.utils.constants import OBS_IMAGES
 from numpy.typing import NDArray
 
@@ -73,9 +74,11 @@ class ChunkPolicy:
         if self._reads_history and any(question.history is None for question in questions):
             raise ValueError(f"memory mode '{self.config.rollout_mode.name}' needs the world's history")
         noise = NOISE.get(str(self.config.type))
-        if noise is not None:
-            return self._answer_together(questions, noise)
-        return [self._answer_alone(question) for question in questions]
+        if noise is None:
+            return [self._answer_alone(question) for question in questions]
+        if self._answers_relatively:
+            return [self._answer_together([question], noise, rows=1)[0] for question in questions]
+        return self._answer_together(questions, noise, self.batch)
 
     def trial(self, question: Question, rows: int) -> float:
         """CPU seconds of this thread that ``rows`` copies of a question take; twice, of which the second counts."""
@@ -97,13 +100,19 @@ class ChunkPolicy:
             chunk = self.answer([question])[0]
         return chunk, {"world_gate": world.fusion.gates().mean().item(), **observer.figures()}
 
-    def _answer_together(self, questions: Sequence[Question], noise: Noise) -> list[NDArray[np.float32]]:
-        missing = self.batch - len(questions)
-        rows = [self._row(question) for question in questions]
+    @property
+    def _answers_relatively(self) -> bool:
+        """Whether the postprocessor adds the state that it saw last, a single row's, to every row's actions."""
+        steps = self._postprocessor.steps
+        return any(isinstance(step, AbsoluteActionsProcessorStep) and step.enabled for step in steps)
+
+    def _answer_together(self, questions: Sequence[Question], noise: Noise, rows: int) -> list[NDArray[np.float32]]:
+        missing = rows - len(questions)
+        asked = [self._row(question) for question in questions]
         seeds = [question.seed for question in questions]
         seeds += seeds[-1:] * missing
         with noise(self._policy, seeds) as arguments:
-            return list(self._chunks(_stacked([*rows, *rows[-1:] * missing]), **arguments))[: len(questions)]
+            return list(self._chunks(_stacked([*asked, *asked[-1:] * missing]), **arguments))[: len(questions)]
 
     def _answer_alone(self, question: Question) -> NDArray[np.float32]:
         """For policies that draw from the global generator."""

@@ -70,17 +70,30 @@ def evaluate(how: How, scenes: Scenes, output: Path, cores: int, filming: Filmin
     cells = {suite: _cell(how, loaded, suite, assets) for suite in scenes.suites}
     for cell in cells.values():
         _settle(output, cell, how.batch, loaded)
-    records: list[Record] = []
+    found: dict[SuiteName, list[Record]] = {}
     for suite, cell in cells.items():
         with closing(Ledger(output / suite, units[suite])) as ledger:
             account = roll_out(cell, ledger, loaded.policy, loaded.new_history, cores, Progress(suite))
-            write_json(output / suite / SPENT, account.told(cores))
+            if account is not None:
+                write_json(output / suite / SPENT, account.told(cores))
             ledger.publish(output / f"{suite}.jsonl")
-            own = [ledger.done[unit] for unit in ledger.units]
-        for record in filming.choice.of(own, filming.others):
-            film(record, cell, loaded.policy, loaded.new_history, output / FILMS_FOLDER / suite)
-        records += own
-    return tuple(records)
+            found[suite] = [ledger.done[unit] for unit in ledger.units]
+    for suite, own in found.items():
+        _film(filming.choice.of(own, filming.others), cells[suite], loaded, output / FILMS_FOLDER / suite)
+    return tuple(record for own in found.values() for record in own)
+
+
+def _film(chosen: Sequence[Record], cell: Cell, loaded: Loaded, folder: Path) -> None:
+    """Film units; one that takes another course here is told and left out: a film is no result."""
+    progress = Progress(f"{cell.sim.suite} films")
+    for number, record in enumerate(chosen):
+        progress.update(number, len(chosen), "films", "")
+        try:
+            film(record, cell, loaded.policy, loaded.new_history, folder)
+        except UserError as error:
+            progress.say(f"{progress.label}  {error}")
+    if chosen:
+        progress.update(len(chosen), len(chosen), "films", "")
 
 
 def _find_assets(source: str, suites: Sequence[SuiteName]) -> tuple[str, str]:

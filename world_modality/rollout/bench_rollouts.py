@@ -170,7 +170,7 @@ def main() -> None:
     parser.add_argument("--arm", help="whose checkpoint; the first by default")
     parser.add_argument("--tasks", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--episodes", type=int, default=20, help="per task and round")
-    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--assets", help="as in a study; the study's by default")
     parser.add_argument("--stock-batch", type=int, default=0, help="LeRobot's environments; one per core by default")
     parser.add_argument("--cores", type=int, default=os.cpu_count() or 1)

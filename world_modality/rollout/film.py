@@ -22,6 +22,7 @@ from world_modality.rollout.records import Record
 from world_modality.rollout.scheduler import Planner
 from world_modality.rollout.simulators import open_world
 from world_modality.rollout.worker import Clock, World, act, begin
+from world_modality.sim.assets import open_assets
 from world_modality.store.files import write_atomically
 
 FPS = 20  # control steps per second
@@ -62,7 +63,7 @@ def film(record: Record, cell: Cell, planner: Watched, new_history: Callable[[],
         history=new_history() if new_history else None,
         started=time.monotonic(),
     )
-    with closing(open_world(cell.sim, (record.init_state,), record.task)) as world:
+    with closing(open_world(cell.sim, open_assets(cell.sim), (record.init_state,), record.task)) as world:
         about = f"{record.suite} task {record.task}  init {record.init_state}  repeat {record.repeat}"
         outcome = "success" if record.success else "failure"
         title = f"{about}  memory {record.memory}  {outcome}"

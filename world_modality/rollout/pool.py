@@ -6,6 +6,7 @@ import multiprocessing
 import multiprocessing.forkserver as forkserver
 import os
 import queue
+import signal
 import threading
 import time
 from collections import deque
@@ -152,7 +153,9 @@ class Pool:
             process.answered += 1
             return [Heard(number, answer)]
         process.process.join(END_SECONDS)
-        return [self._replace(number, f"the simulator process ended with exit code {process.process.exitcode}")]
+        code = process.process.exitcode
+        hint = " (killed, as for want of memory)" if code == -signal.SIGKILL else ""
+        return [self._replace(number, f"the simulator process ended with exit code {code}{hint}")]
 
     def _replace_hung(self) -> Iterator[Died]:
         now = time.monotonic()

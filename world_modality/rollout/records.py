@@ -109,9 +109,10 @@ def read_unfinished(folder: Path) -> tuple[Record, ...]:
     return tuple(found[unit] for unit in sorted(found))
 
 
-def _parse(path: Path, lines: Iterable[str]) -> Iterator[Record]:
+def _parse(path: Path, lines: Iterable[str], first: int = 1) -> Iterator[Record]:
+    """Records of lines, of which the first is line ``first`` of the file."""
     shared: dict[object, Any] = {}
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(lines, first):
         try:
             yield from_line(line, shared)
         except (ValueError, TypeError) as error:
@@ -136,7 +137,7 @@ class Ledger:
         self._leases = leases or Leases(folder / "leases")
         self._own = folder / f"records-{uuid.uuid4().hex[:12]}.jsonl"
         self._done: dict[Unit, Record] = {}
-        self._read_up_to: dict[Path, int] = {}
+        self._read_up_to: dict[Path, tuple[int, int]] = {}  # bytes and lines
         self.refresh()
 
     @property
@@ -208,13 +209,14 @@ class Ledger:
 
     def _whole_lines(self, path: Path) -> Iterator[Record]:
         """What is new in a file. A line without its end is still being written, or its writer was killed."""
-        start = self._read_up_to.get(path, 0)
+        start, before = self._read_up_to.get(path, (0, 0))
         with path.open("rb") as file:
             file.seek(start)
             content = file.read()
         whole = content[: content.rfind(b"\n") + 1]
-        self._read_up_to[path] = start + len(whole)
-        return _parse(path, whole.decode().splitlines())
+        lines = whole.decode().splitlines()
+        self._read_up_to[path] = start + len(whole), before + len(lines)
+        return _parse(path, lines, before + 1)
 
     def _write_if_held(self, record: Record, lease: str) -> bool:
         """All is ready before the look at the lease, so that hardly anything can come between it and the line."""
@@ -228,7 +230,7 @@ class Ledger:
             os.fsync(file.fileno())
         if new:
             sync_folder(self._folder)
-        self._read_up_to[self._own] = self._own.stat().st_size
+        self._read_up_to[self._own] = self._own.stat().st_size, self._read_up_to.get(self._own, (0, 0))[1] + 1
         self._done[record.unit] = record
         return True
 

@@ -81,6 +81,7 @@ class _Run:
         self._own = 0  # units that were finished here
         self._slots = plan.slots or 2 * pool.workers
         self._tuned = plan.slots is not None
+        self._ask_again = 0.0  # when to look again for a unit that nobody holds
 
     def run(self) -> Account:
         """See :meth:`Scheduler.run`."""
@@ -101,11 +102,17 @@ class _Run:
         return self._account
 
     def _fill(self) -> None:
-        """Give every free slot a unit, as long as there are any."""
+        """Give every free slot a unit, as long as there are any.
+
+        Where others hold what is left, they are asked again after a while only: every question reads their leases.
+        """
+        if time.monotonic() < self._ask_again:
+            return
         for slot in range(self._slots):
             if slot not in self._courses:
                 unit = self._plan.ledger.claim()
                 if unit is None:
+                    self._ask_again = time.monotonic() + SHARE_SECONDS
                     return
                 self._begin(slot, unit)
 

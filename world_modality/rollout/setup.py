@@ -49,17 +49,17 @@ def roll_out(
     new_history: NewHistory | None,
     cores: int,
     progress: Progress,
-) -> Account:
-    """Work until every unit of the ledger has a record; says what took how long.
+) -> Account | None:
+    """Work until every unit of the ledger has a record; says what took how long, None if nothing was left to do.
 
     Raises:
         UserError: the assets are not the planned ones, an initial state does not exist, or as ``Scheduler.run``.
     """
-    open_assets(cell.sim)  # refuses other assets than planned before any simulator starts
+    assets = open_assets(cell.sim)  # refuses other assets than planned before any simulator starts
     if len(ledger.done) == len(ledger.units):
-        return Account()
+        return None
     states = tuple(sorted({unit.init_state for unit in ledger.units}))
-    with closing(simulator_pool(cell.sim, states, min(cores, len(ledger.units)))) as pool:
+    with closing(simulator_pool(cell.sim, assets, states, min(cores, len(ledger.units)))) as pool:
         account = Scheduler(cell, ledger, policy, new_history, progress).run(pool)
     progress.say(f"{progress.label}  {account.summary(cores)}")
     return account

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 from world_modality.errors import UserError
 from world_modality.rollout.pool import Pool, warm_up
 from world_modality.rollout.worker import World
-from world_modality.sim.assets import open_assets
 from world_modality.sim.environment import Environment
 from world_modality.sim.graphics import choose_opengl
 from world_modality.study.specs import SimSpec
@@ -25,14 +25,14 @@ def expect_simulators() -> None:
     warm_up(PRELOAD)
 
 
-def simulator_pool(sim: SimSpec, states: tuple[int, ...], workers: int) -> Pool:
-    """Simulator processes for any tasks of the suite."""
-    return Pool(partial(open_world, sim, states), workers, HANG_SECONDS, PRELOAD)
+def simulator_pool(sim: SimSpec, assets: Path, states: tuple[int, ...], workers: int) -> Pool:
+    """Simulator processes for any tasks of the suite, with the assets that ``open_assets`` has checked."""
+    return Pool(partial(open_world, sim, assets, states), workers, HANG_SECONDS, PRELOAD)
 
 
-def open_world(sim: SimSpec, init_states: tuple[int, ...], task: int) -> World:
+def open_world(sim: SimSpec, assets: Path, init_states: tuple[int, ...], task: int) -> World:
     """The simulator of a task; UserError if one of the initial states does not exist."""
-    world = Environment(sim, task, open_assets(sim))
+    world = Environment(sim, task, assets)
     missing = [state for state in init_states if not 0 <= state < world.init_state_count]
     if missing:
         raise UserError(

@@ -39,7 +39,7 @@ def run(spec: RolloutSpec, context: StageContext) -> Facts:
         ledger.publish(context.artifact / "records.jsonl")
     successes = sum(record.success for record in ledger.done.values())
     facts = {"units": len(ledger.done), "successes": successes, "device": cell.device}
-    return {**facts, "last_attempt": account.told(context.cores)}
+    return facts if account is None else {**facts, "last_attempt": account.told(context.cores)}
 
 
 def _require_same_machinery(work: Path, cell: Cell) -> None:

@@ -55,7 +55,7 @@ class Environment:
         self.task: Task = load_task(spec.suite, task)
         self._sim_env = self._load()
         self._view = View(self._sim_env.sim.model._model, spec)
-        self._seen_qpos = self.qpos()
+        self._look()
         self._seen_pose = self._measure_pose()
 
     @property
@@ -85,7 +85,7 @@ class Environment:
         env.sim.set_state_from_flattened(self.task.init_states[init_state])
         env.sim.forward()
         env._post_process()
-        self._seen_qpos = self.qpos()
+        self._look()
         self._seen_pose = self._measure_pose()
         for _ in range(self.spec.settle_steps):
             self.step(NO_OP)
@@ -108,7 +108,7 @@ class Environment:
             for substep in range(substeps):
                 sampled = substep == substeps + SAMPLED_SUBSTEP
                 if sampled:
-                    self._seen_qpos = self.qpos()
+                    self._look()
                 mujoco.mj_step1(model, data)
                 env._pre_action(command, policy_step=substep == 0)
                 mujoco.mj_step2(model, data)
@@ -134,7 +134,7 @@ class Environment:
 
     def render(self, camera: Camera) -> NDArray[np.uint8]:
         """The picture of one camera, uint8 [H, W, 3], turned by 180 degrees as in the dataset."""
-        return self._view.picture(self._seen_qpos, camera)
+        return self._view.picture(self._seen_qpos, self._seen_lights, camera)
 
     def observe(self) -> Observation:
         """Both pictures and the state."""
@@ -171,6 +171,11 @@ class Environment:
         if self._sim_env is not None:
             self._sim_env.close()
             self._sim_env = None
+
+    def _look(self) -> None:
+        """Keep what pictures of this moment are drawn from: joint positions, and what glows (a stove that is on)."""
+        self._seen_qpos = self.qpos()
+        self._seen_lights = np.array(self._sim_env.sim.model.site_rgba)
 
     def _measure_pose(self) -> NDArray[np.float64]:
         """What the state is made of [9]: position (m), quaternion (x, y, z, w), two finger positions (m)."""

@@ -18,7 +18,7 @@ UNSEEN_GROUP = 5  # MuJoCo's last, which nothing in these scenes is in
 SLACK = 0.05  # m; no geom is taken for unseen that comes closer than this to what a camera sees
 
 
-POSE_FIELDS = ("body_pos", "body_quat", "site_rgba")  # what resets and steps change in a model
+POSE_FIELDS = ("body_pos", "body_quat")  # what resets change in a model; steps change its site_rgba: a stove glows
 
 
 class View:
@@ -42,8 +42,11 @@ class View:
         """Go on with ``model``, which a reset built anew from the same files: only its POSE_FIELDS may differ."""
         self._source = model
 
-    def picture(self, qpos: NDArray[np.float64], camera: Camera) -> NDArray[np.uint8]:
-        """The scene at joint positions [nq], uint8 [H, W, 3], turned by 180 degrees as in the public dataset."""
+    def picture(self, qpos: NDArray[np.float64], lights: NDArray[np.float32], camera: Camera) -> NDArray[np.uint8]:
+        """The scene at joint positions [nq] and colours of sites [nsite, 4], uint8 [H, W, 3].
+
+        It is turned by 180 degrees as in the public dataset.
+        """
         import mujoco
 
         if self._renderer is None:
@@ -56,7 +59,9 @@ class View:
         if self._spec.render != "stock":  # whose shadows may be those of what is not seen
             unseen = out_of_sight(self._model, self._data, CAMERAS[camera])
             self._model.geom_group[:] = np.where(unseen, UNSEEN_GROUP, self._groups)
+        now, self._model.site_rgba[:] = self._model.site_rgba.copy(), lights
         self._renderer.update_scene(self._data, CAMERAS[camera], self._option)
+        self._model.site_rgba[:] = now  # the physics may be running on this model
         if self._spec.render != "stock":
             self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
             self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0

@@ -111,6 +111,20 @@ def test_at_a_look_everything_else_names_the_seeds_that_it_rests_on(tmp_path):
     assert note in render_table(table)
 
 
+def test_verdicts_of_several_looks_are_told_with_the_seeds_of_each(tmp_path):
+    seeds = edited(("seeds: [0, 1]", "seeds: [0, 1, 2, 3]"), text=SMALL_STUDY)
+    graph = graph_of(tmp_path, seeds + "evidence: {looks: [3, 4]}\n")
+
+    def any_memory_wins(column, seed, task, state):
+        return column in ("E2", "E2-random") or (seed, task, state) == (0, 0, 30)
+
+    write_results(tmp_path / "results", graph, success=any_memory_wins)
+    _, table, _ = report(tmp_path / "results", graph)
+    assert {each["seeds"] for each in table["judgement"]["verdicts"]} == {3, 4}
+    which = "rest, each as the look that decided it, on seeds 0, 1, 2 or 0, 1, 2, 3."
+    assert table["seeds_note"] == f"All units so far, of training seeds 0, 1, 2, 3; the verdicts {which}"
+
+
 def test_where_verdicts_rest_on_all_seeds_none_is_named(tmp_path):
     graph = graph_of(tmp_path, SMALL_STUDY)
     write_results(tmp_path / "results", graph)

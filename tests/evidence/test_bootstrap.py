@@ -5,7 +5,7 @@ from support.outcome_grids import grid
 from world_modality.evidence.bootstrap import cluster_bootstrap
 from world_modality.evidence.checkpoint import checkpoint_effect
 from world_modality.evidence.effect import Levels
-from world_modality.evidence.outcomes import clusters_of
+from world_modality.evidence.outcomes import Clusters, clusters_of
 
 
 def two_tasks(seed=0, states=30, repeats=3):
@@ -35,12 +35,22 @@ def test_roots_are_those_of_resampled_scenes():
         assert np.quantile(ours.roots, share) == pytest.approx(np.quantile(naive, share), abs=0.08)
 
 
-def test_the_estimate_weighs_tasks_equally():
+def test_the_estimate_weighs_scenes_equally():
     clusters = two_tasks()
     ours = cluster_bootstrap(clusters, np.random.default_rng(1))
     tasks = [clusters.means[clusters.task == task] for task in (0, 1)]
     assert ours.estimate == pytest.approx((tasks[0].mean() + tasks[1].mean()) / 2)
     error = np.sqrt(tasks[0].var(ddof=1) / 30 + tasks[1].var(ddof=1) / 30) / 2
+    assert ours.error == pytest.approx(error)
+
+
+def test_a_task_counts_by_its_scenes():
+    clusters = two_tasks()
+    few = Clusters(*(getattr(clusters, name)[:40] for name in Clusters.__slots__))  # 30 scenes and 10
+    ours = cluster_bootstrap(few, np.random.default_rng(1))
+    tasks = [few.means[few.task == task] for task in (0, 1)]
+    assert ours.estimate == pytest.approx(0.75 * tasks[0].mean() + 0.25 * tasks[1].mean())
+    error = np.sqrt(0.75**2 * tasks[0].var(ddof=1) / 30 + 0.25**2 * tasks[1].var(ddof=1) / 10)
     assert ours.error == pytest.approx(error)
 
 
@@ -79,7 +89,7 @@ def test_one_scene_says_nothing():
 
 
 def test_coverage():
-    """Scenes of two tasks with different effects; the truth is the mean over tasks."""
+    """Scenes of two tasks with different effects; equally many; the truth is the mean over them."""
     rng, covered, runs = np.random.default_rng(3), 0, 300
     for number in range(runs):
         base = rng.uniform(0.3, 0.7, (2, 40))

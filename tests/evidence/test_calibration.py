@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from world_modality.evidence import bench_calibration
-from world_modality.evidence.bench_studies import claims_study, decisions, looks_study, recipe_coverage
+from world_modality.evidence.bench_studies import claims_study, decisions, judged_study, looks_study, recipe_coverage
+from world_modality.evidence.plan import Assumptions, Plan, standard_claims
+from world_modality.evidence.planning import expect
 from world_modality.evidence.simulate import Design, Noise, five_arms, simulate
 
 STUDIES = 120
@@ -34,6 +36,17 @@ def test_looks_keep_their_promise():
     assert found["E2 > E0, obrien_fleming"] < 0.09
     assert found["E2 > E0, pocock"] < 0.09
     assert found["pred > zero, betting"] < 0.09
+
+
+def test_looks_find_a_gain_as_often_as_the_plan_says():
+    """A gain of 8 points lies within the margin of 15 long before it is certain; that is no reason to stop."""
+    noise, claims = Assumptions(disagree_memories=0.15), standard_claims(0.15)[:1]
+    seeds, tasks, states = (tuple(range(n)) for n in (8, 10, 5))
+    plan = Plan("looked", "small", claims, seeds, tasks, states, 1, looks=(3, 5, 8), effect=0.08, assumptions=noise)
+    (planned,) = expect(plan)
+    arms, studies = five_arms(0.08, 0.08), 40
+    found = np.mean([judged_study(plan, arms, "judged", number)["pred > zero"] for number in range(studies)])
+    assert found >= planned.power - 3 * np.sqrt(planned.power * (1 - planned.power) / studies)
 
 
 def test_the_recipes_interval_covers():

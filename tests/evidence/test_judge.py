@@ -9,7 +9,7 @@ from world_modality.evidence import gates
 from world_modality.evidence.contrast import watched_contrast
 from world_modality.evidence.effect import Levels
 from world_modality.evidence.gates import GIVEN, Gate
-from world_modality.evidence.judge import judge
+from world_modality.evidence.judge import judge as judge_study
 from world_modality.evidence.plan import BETTER, CONTENT, HARMLESS, Plan, standard_claims
 from world_modality.evidence.proportions import Interval
 from world_modality.evidence.simulate import Design, Noise, five_arms, simulate
@@ -41,6 +41,11 @@ def study(seeds, recipe=0.0, content=0.0, capacity=0.0, key=0, repeats=1):
     return columns
 
 
+def judge(plan, columns, gates, alike=frozenset({("E1", "E0")})):
+    """Zero memory is proven to have taken E0's course, unless said otherwise."""
+    return judge_study(plan, columns, gates, alike)
+
+
 def words(judgement):
     return {verdict.claim.name: verdict.word for verdict in judgement.verdicts if verdict.primary}
 
@@ -62,13 +67,14 @@ def test_a_study_in_which_it_helps():
     assert found.of("E1 = E0", "recipe").identical
 
 
-def test_equal_outcomes_of_episodes_that_went_differently_are_no_identity():
+def test_equal_outcomes_are_no_identity_unless_the_courses_are_proven_alike():
     columns = study(1)
-    alike = judge(plan_for(1), columns, PASSED)
-    other = judge(plan_for(1), columns, PASSED, frozenset({("E1", "E0")}))
+    alike, other = judge(plan_for(1), columns, PASSED), judge_study(plan_for(1), columns, PASSED)
     assert words(alike)["E1 = E0"] == "equivalent"
     assert words(other)["E1 = E0"] == "cannot tell"
     assert not other.of("E1 = E0", "recipe").identical
+    swapped = judge(plan_for(1), columns, PASSED, frozenset({("E0", "E1")}))
+    assert not swapped.of("E1 = E0", "recipe").identical
 
 
 def test_a_study_in_which_it_hurts():
@@ -95,6 +101,46 @@ def test_a_gain_is_not_claimed_before_its_gate():
     assert verdict.word == "cannot tell"
     assert verdict.step == "not tested"
     assert verdict.reason == "the plan tests this only after pred > zero is confirmed, and it was not"
+
+
+def test_that_there_is_no_gain_is_not_claimed_before_its_gate():
+    found = judge(plan_for(8, margin=0.1), study(8, key=3), PASSED)
+    assert words(found) == {
+        "pred > zero": "equivalent",
+        "pred > random": "cannot tell",
+        "E2 > E0": "cannot tell",
+        "E1 = E0": "equivalent",
+    }
+    for name, scope in (("pred > random", "checkpoint"), ("E2 > E0", "recipe")):
+        verdict = found.of(name, scope)
+        assert -0.1 < verdict.effect.bounds.low < verdict.effect.bounds.high < 0.1
+        assert verdict.reason == "the plan tests this only after pred > zero is confirmed, and it was not"
+    assert [(item.part, item.passed) for item in found.items] == [(CONTENT, False), (BETTER, None), (HARMLESS, True)]
+
+
+def test_a_rule_that_was_asked_in_part_is_not_accepted():
+    plan, columns = plan_for(8), study(8, recipe=0.08, content=0.06)
+    for names, asked in (
+        (["E1 = E0"], {HARMLESS: True, BETTER: None, CONTENT: None}),
+        (["pred > zero", "E2 > E0", "E1 = E0"], {HARMLESS: True, BETTER: True, CONTENT: None}),
+        (["pred > random", "E2 > E0", "E1 = E0"], {HARMLESS: True, BETTER: True, CONTENT: None}),
+        (["pred > zero", "pred > random", "E2 > E0"], {HARMLESS: None, BETTER: True, CONTENT: True}),
+    ):
+        own = replace(plan, claims=tuple(claim for claim in plan.claims if claim.name in names))
+        found = judge(own, columns, PASSED)
+        assert {item.part: item.passed for item in found.items} == asked
+        assert found.accepted is None
+        for item in found.items:
+            assert (item.passed is None) == bool(item.not_asked)
+            assert all(f"not asked: {need}" in item.detail for need in item.not_asked)
+
+
+def test_what_was_asked_refutes_the_rule_without_the_rest():
+    plan = plan_for(8)
+    found = judge(replace(plan, claims=plan.claims[:1]), study(8, key=3), PASSED)
+    assert [(item.part, item.passed) for item in found.items] == [(CONTENT, False), (BETTER, None), (HARMLESS, None)]
+    assert found.items[0].detail == "pred > zero: equivalent; not asked: a comparison with random memory"
+    assert found.accepted is False
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
@@ -192,12 +238,43 @@ def test_an_early_look_decides_and_later_ones_do_not_take_it_back():
     assert late.effect.seeds > 3
 
 
+@pytest.mark.parametrize(("looks", "share"), [((3, 20), 1.0), ((3, 8, 16), 1.0), ((3, 5, 8), 0.1)])
+def test_a_first_look_that_spends_next_to_nothing_is_judged(looks, share):
+    arms, design = five_arms(0.05, 0.05), Design(looks[-1], 4, task_rates=(0.7, 0.9))
+    columns = simulate(design, arms, Noise(0.04, 0.05), np.random.default_rng(0)).columns
+    claims = tuple(replace(claim, share=share) for claim in standard_claims())
+    plan = Plan("demo", "small", claims, tuple(range(looks[-1])), (0, 1), (0, 1, 2, 3), 1, looks=looks)
+    first = judge(plan, {name: outcomes.of_seeds(range(3)) for name, outcomes in columns.items()}, PASSED)
+    effect = first.of("E2 > E0", "recipe").effect
+    assert (first.withheld, effect.seeds, effect.problem) == ("", 3, "")
+    assert effect.detectable > 1
+    assert "too little for any difference" in sentence(first.of("E2 > E0", "recipe"))
+
+
+def test_an_early_equivalence_stands_for_a_claim_of_equality_alone():
+    plan, columns = plan_for(8, looks=(3, 5, 8), margin=0.1), study(8, content=0.035, key=2)
+    columns["E1"] = replace(columns["E0"], success=columns["E0"].success & (columns["E0"].seed < 3))
+    early = judge(plan, {name: outcomes.of_seeds(range(3)) for name, outcomes in columns.items()}, PASSED)
+    late = judge(plan, columns, PASSED)
+    assert words(early)["pred > zero"] == words(early)["E1 = E0"] == "equivalent"
+    assert (words(late)["pred > zero"], words(late)["E1 = E0"]) == ("helps", "equivalent")
+
+
 def test_a_later_look_continues_the_earlier_ones_bets():
     """Seeds enter as they were trained: one with a lower number that came later must not be bet on first."""
     columns, levels = study(3, content=0.01, key=4), Levels()
     first = [watched_contrast(*arms, seeds, levels, "key") for arms, seeds in nested(columns)]
     assert all(later.p_greater <= earlier.p_greater for earlier, later in pairwise(first))
     assert all(later.interval.low >= earlier.interval.low for earlier, later in pairwise(first))
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_memories_that_never_disagreed_may_still_differ(seeds):
+    columns = study(seeds)
+    effect = watched_contrast(columns["E2"], columns["E2"], range(seeds), Levels(), "key")
+    assert effect.estimate == 0
+    half = (effect.interval.high - effect.interval.low) / 2
+    assert 0.001 < half < effect.detectable < 2 * half
 
 
 def nested(columns):

@@ -105,9 +105,26 @@ def test_cell_rates_mark_what_is_missing():
     assert cells.rate[0].tolist() == [0.5, 1.0]
     assert cells.rate[1, 0] == 0.0
     assert np.isnan(cells.rate[1, 1])
-    assert cells.units.tolist() == [[2, 2], [2, 0]]
+    assert cells.scenes.tolist() == [[2, 2], [2, 0]]
     assert cells.means[0] == 0.75
     assert np.isnan(cells.means[1])
+
+
+@given(units, st.data())
+def test_cell_rates_weigh_scenes_equally(keys, data):
+    outcomes = of(keys, data.draw(st.lists(st.booleans(), min_size=len(keys), max_size=len(keys))))
+    cells = cell_rates(outcomes)
+    scenes_of: dict[tuple[int, int], dict[int, list[bool]]] = {}
+    for seed, task, state, won in zip(outcomes.seed, outcomes.task, outcomes.init_state, outcomes.success, strict=True):
+        scenes_of.setdefault((seed, task), {}).setdefault(state, []).append(won)
+    for row, seed in enumerate(cells.seeds):
+        means = []
+        for column, task in enumerate(cells.tasks):
+            own = [np.mean(won) for won in scenes_of.get((seed, task), {}).values()]
+            means += own or [np.nan]
+            assert cells.scenes[row, column] == len(own)
+            assert cells.rate[row, column] == pytest.approx(np.mean(own) if own else np.nan, nan_ok=True)
+        assert cells.means[row] == pytest.approx(np.mean(means), nan_ok=True)
 
 
 def test_scenes_are_numbered_in_order():

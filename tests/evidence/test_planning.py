@@ -49,6 +49,18 @@ def test_a_tiny_study_cannot_find_any_difference_of_memories():
     assert math.isnan(by_claim(tiny)["pred > zero"].detectable)
 
 
+@pytest.mark.parametrize("looks", [(), (3, 8)])
+@pytest.mark.parametrize("disagree", [0.001, 0.04])
+def test_memories_that_differ_by_more_than_was_believed_disagree_by_as_much(looks, disagree):
+    small = replace(PLAN, init_states=(0, 1), looks=looks, effect=0.05)
+    told, least = (
+        by_claim(replace(small, assumptions=Assumptions(disagree_memories=share)))["pred > zero"].power
+        for share in (disagree, 0.05)
+    )
+    assert told == pytest.approx(least)
+    assert 0.5 < told < 1
+
+
 def test_looks_cost_power():
     looked = replace(PLAN, looks=(3, 5, 8), effect=0.02)
     plain, sequential = by_claim(replace(PLAN, effect=0.02)), by_claim(looked)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import t
+from scipy.stats import chi2, t
 from statsmodels.stats.power import TTestIndPower, TTestPower
 
 from world_modality.evidence.power import detectable_effect, detectable_margin, equivalence_power, power_of
@@ -46,6 +46,15 @@ def test_a_detectable_effect_has_the_power(error, freedom, power):
     assert power_of(effect, error, freedom, 0.05) == pytest.approx(power, abs=1e-6)
     margin = detectable_margin(error, freedom, 0.05, power)
     assert equivalence_power(margin, error, freedom, 0.05) == pytest.approx(power, abs=1e-5)
+
+
+@pytest.mark.parametrize("alpha", [1e-3, 1e-6, 1e-9])
+def test_two_degrees_of_freedom_and_a_tiny_alpha(alpha):
+    """The critical value c is in the hundreds, and P(T > c) is nearly P(sqrt(chi2 / 2) < shift / c)."""
+    effect = detectable_effect(1.0, 2.0, alpha, 0.8)
+    assert effect == pytest.approx(t.isf(alpha, 2) * math.sqrt(chi2.ppf(0.8, 2) / 2), rel=0.01)
+    margin = detectable_margin(1.0, 2.0, alpha, 0.8)
+    assert equivalence_power(margin, 1.0, 2.0, alpha) == pytest.approx(0.8, abs=1e-5)
 
 
 @pytest.mark.parametrize(("margin", "effect", "freedom"), [(2.5, 0.0, 8), (3.0, 1.0, 4), (3.0, 3.0, 14), (0.5, 0.0, 8)])

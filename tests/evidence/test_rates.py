@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import hypergeom
+from scipy.stats import hypergeom, norm, t
 from statsmodels.stats.proportion import confint_proportions_2indep
 from support.outcome_grids import flat, grid
 
@@ -55,7 +55,7 @@ def test_tasks_that_differ_do_not_widen_the_interval():
     assert both.estimate == 0.75
     # 80 units of 40 scenes; residuals are +-1 in 20 scenes of the second task: 20/19 * 20 / 80^2.
     effect = (20 / 19 * 20 / 80**2) / (0.75 * 0.25 / 80)
-    effective = 80 / effect * (1.959964 / 2.022691) ** 2
+    effective = 80 / effect * (1.959964 / 2.024394) ** 2
     assert both.high - both.low == pytest.approx(2 * half_width(0.75, effective), abs=1e-5)
 
 
@@ -75,6 +75,32 @@ def test_coverage_with_repeated_scenes():
         naive += plain.low <= 0.5 <= plain.high
     assert 0.925 <= covered / runs <= 0.975
     assert naive / runs < 0.85
+
+
+@pytest.mark.parametrize(("states", "repeats"), [(1, 5), (1, 20), (2, 5), (50, 4)])
+def test_coverage_over_ten_tasks(states, repeats):
+    """Ten tasks that differ, and their scenes as well; the truth is the mean over tasks and over all their scenes."""
+    rng, rates, runs = np.random.default_rng(states * repeats), np.linspace(0.55, 0.95, 10), 400
+    covered = []
+    for _ in range(runs):
+        scene = rng.beta(3 * rates, 3 * (1 - rates), (states, 10)).T
+        interval = success_rate(grid(rng.random((1, 10, states, repeats)) < scene[None, :, :, None]))
+        covered.append(interval.low <= rates.mean() <= interval.high)
+    assert 0.925 <= np.mean(covered) <= (0.995 if states == 1 else 0.98)
+
+
+def test_the_ordinary_case_hardly_knows_how_the_freedom_is_counted():
+    """50 scenes x 10 tasks x 4 repeats: t on 490 degrees of freedom; on 499 the limits would move by 1e-5."""
+    rng = np.random.default_rng(3)
+    scene = rng.beta(4, 1, (1, 10, 50, 1))
+    arm = grid(rng.random((1, 10, 50, 4)) < scene)
+    wins = arm.success.reshape(10, 50, 4).sum(axis=2)
+    robust = 50 / 49 * ((wins - wins.mean(axis=1, keepdims=True)) ** 2).sum() / 2000**2
+    effect = robust / (arm.rate * (1 - arm.rate) / 2000)
+    found = success_rate(arm)
+    for freedom, near in ((490, 1e-9), (499, 2e-5)):
+        effective = 2000 / effect * (norm.ppf(0.975) / t.ppf(0.975, freedom)) ** 2
+        assert found.high - found.low == pytest.approx(2 * half_width(arm.rate, effective, norm.ppf(0.975)), abs=near)
 
 
 def test_an_arm_without_units_is_refused():

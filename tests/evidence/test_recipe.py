@@ -128,6 +128,10 @@ def test_sensitivity_needs_complete_cells():
     hole.rate[0, 0] = np.nan
     with pytest.raises(ValueError, match="every task"):
         seed_task_blocks(hole, noisy(2), LEVELS, 1, 1)
+    few = noisy(1)
+    few.scenes[:, 0] = 6
+    with pytest.raises(ValueError, match="as many scenes of every task"):
+        seed_task_blocks(few, few, LEVELS, 1, 1)
     with pytest.raises(ValueError, match="same seeds and tasks"):
         mixed_model(noisy(1, seeds=4), noisy(2), LEVELS, 1, 1)
 

@@ -101,6 +101,17 @@ def test_an_equal_outcome_after_other_steps_is_a_difference_too(toy):
     assert gate(table_of(toy), "E1 equals E0")["detail"].startswith("8 of 8 units differ")
 
 
+def test_records_that_do_not_tell_their_course_prove_no_equality(toy):
+    toy.edit = lambda _, values: values.update(course_digest="" if values["task"] else values["course_digest"])
+    table = table_of(toy)
+    row = gate(table, "E1 equals E0")
+    assert (row["passed"], row["detail"]) == (None, "0 of 8 units differ; 4 do not tell their course")
+    equal = verdict(table, "E1 = E0", "recipe")
+    assert (equal["word"], equal["identical"]) == ("cannot tell", False)
+    toy.edit = lambda column, values: values.update(course_digest=f"{len(column):016x}" if column != "E1" else "e" * 16)
+    assert gate(table_of(toy), "E1 equals E0")["passed"] is False
+
+
 def test_off_cpu_a_difference_is_shown_and_not_judged(toy):
     toy.outcomes["E1"] = ("1100", "0010")
     toy.edit = lambda column, values: values.update(device="cuda")

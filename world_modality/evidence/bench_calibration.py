@@ -12,7 +12,8 @@ import multiprocessing
 import os
 import resource
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -21,6 +22,7 @@ from world_modality.evidence.bench_studies import (
     Numbers,
     checkpoint_coverage,
     claims_study,
+    judged_study,
     looks_study,
     pilot_study,
     recipe_coverage,
@@ -34,12 +36,14 @@ from world_modality.evidence.per_task import task_effects
 from world_modality.evidence.plan import Assumptions, Plan, standard_claims
 from world_modality.evidence.planning import expect
 from world_modality.evidence.rates import success_rate
-from world_modality.evidence.simulate import Design, Noise, five_arms, run_correlation, simulate
+from world_modality.evidence.simulate import Design, Noise, SimulatedArm, five_arms, run_correlation, simulate
 
 MARGIN = 0.05
 NULLS = ((5, 1), (5, 4), (8, 1), (8, 2))  # seeds, repeats; 10 tasks x 50 initial states each
 POWERS = ((5, 1), (8, 2))
 EFFECTS = ((0.02, 0.01), (0.03, 0.015), (0.045, 0.02))  # of the recipe, of the content
+LOOKS = (3, 5, 8)  # seeds
+JUDGED = 0.05  # share of the studies that are judged whole: betting intervals take a second each
 INDEPENDENT = Noise(suite_sd=0.05 / np.sqrt(10) * 1.0001)  # tasks of a run vary on their own
 Study = Callable[..., Numbers]
 
@@ -72,29 +76,45 @@ def false_positives(bench: Bench) -> None:
     print(f"\nFalse positives at alpha 0.05, {bench.studies} null studies each; columns: seeds x repeats of 500 scenes")
     _print(rows)
     print("\nLooked at after 3, 5 and 8 seeds, 1 repeat: share of null studies ever stopped")
-    _print({"": bench.mean(partial(looks_study, (3, 5, 8)), "looks")})
+    _print({"": bench.mean(partial(looks_study, LOOKS), "looks")})
+    judged_studies(bench)
+
+
+def judged_studies(bench: Bench) -> None:
+    """Print what ``judge`` says of whole studies of eight seeds, looked at once and three times."""
+    few = Bench(bench.pool, max(1, round(bench.studies * JUDGED)), bench.seed)
+    plan, arms = _plan(Design(LOOKS[-1]), Assumptions(), 0.05), five_arms(0.05, 0.02)
+    rows = {
+        name: few.mean(partial(judged_study, replace(plan, looks=looks), arms), "judged")
+        for name, looks in (("one look", ()), ("three looks", LOOKS))
+    }
+    print(f"\n{few.studies} whole studies, each looked at once and three times; true: content +2 points, recipe +5")
+    _print(rows)
 
 
 def power_curves(bench: Bench) -> None:
     """Print the power found beside the plan's prediction, the plan's noise estimated from other simulated seeds."""
     for seeds, repeats in POWERS:
-        design = Design(seeds, repeats=repeats)
-        pilot = bench.mean(partial(pilot_study, design), f"pilot {seeds} {repeats}", 0.02)
-        found = Assumptions(
-            pilot["rate"], pilot["run_sd"], pilot["task_sd"], pilot["disagree_runs"], pilot["disagree_memories"]
-        )
-        rows = {}
-        for recipe, content in EFFECTS:
-            arms = five_arms(recipe, content)
-            mean = bench.mean(partial(claims_study, design, arms, MARGIN), f"power {seeds} {repeats} {recipe}")
-            for scope, effect in (("E2 > E0", recipe), ("pred > zero", content), ("pred > random", content)):
-                told = {each.claim: each.power for each in expect(_plan(design, found, effect))}
-                rows[f"{scope} {100 * effect:g}"] = {"simulated": mean[scope], "planned": told[scope]}
-        mean = bench.mean(partial(claims_study, design, five_arms(), MARGIN), f"power {seeds} {repeats} equal")
-        told = {each.claim: each.power for each in expect(_plan(design, found, 0.05))}
-        rows["E1 = E0"] = {"simulated": mean["E1 = E0"], "planned": told["E1 = E0"]}
+        design, rows = Design(seeds, repeats=repeats), {}
+        for recipe, content in (*EFFECTS, (0.0, 0.0)):
+            arms, name = five_arms(recipe, content), f"{seeds} {repeats} {recipe}"
+            noise = _noise(bench, design, arms, name)
+            mean = bench.mean(partial(claims_study, design, arms, MARGIN), f"power {name}")
+            truths = {"E2 > E0": recipe, "pred > zero": content, "pred > random": content} if recipe else {"E1 = E0": 0}
+            for claim, effect in truths.items():
+                told = {each.claim: each.power for each in expect(_plan(design, noise, effect or MARGIN))}
+                row = f"{claim} {100 * effect:g}" if effect else claim
+                rows[row] = {"simulated": mean[claim], "planned": told[claim]}
         print(f"\nPower, {seeds} seeds, 500 scenes x {repeats}; rows: claim and true effect in points")
         _print(_turned(rows))
+
+
+def _noise(bench: Bench, design: Design, arms: Mapping[str, SimulatedArm], name: str) -> Assumptions:
+    """What a pilot of the same arms tells: memories disagree less where both succeed more often."""
+    pilot = bench.mean(partial(pilot_study, design, arms), f"pilot {name}", 0.02)
+    return Assumptions(
+        pilot["rate"], pilot["run_sd"], pilot["task_sd"], pilot["disagree_runs"], pilot["disagree_memories"]
+    )
 
 
 def _plan(design: Design, noise: Assumptions, effect: float) -> Plan:

@@ -14,11 +14,13 @@ from world_modality.evidence.checkpoint import checkpoint_effect
 from world_modality.evidence.contrast import watched_gaps
 from world_modality.evidence.effect import Levels
 from world_modality.evidence.equivalence import equivalence_p
+from world_modality.evidence.gates import GIVEN, Gate
+from world_modality.evidence.judge import judge
 from world_modality.evidence.keyed import keyed_generator
 from world_modality.evidence.noise import assume
 from world_modality.evidence.outcomes import Floats, Outcomes, cell_rates, clusters_of
 from world_modality.evidence.paired import difference_of_clusters
-from world_modality.evidence.plan import Assumptions
+from world_modality.evidence.plan import Assumptions, Plan
 from world_modality.evidence.proportions import Interval
 from world_modality.evidence.rates import newcombe, success_rate
 from world_modality.evidence.recipe import paired_runs, welch
@@ -61,9 +63,9 @@ def claims_study(design: Design, arms: Mapping[str, SimulatedArm], margin: float
     return decisions(simulate(design, arms, Noise(), keyed_generator(*key)).columns, margin)
 
 
-def pilot_study(design: Design, *key: int | str) -> Numbers:
-    """The numbers of the plan's assumptions, as 100 other seeds tell them."""
-    columns = simulate(replace(design, seeds=100), five_arms(), Noise(), keyed_generator(*key)).columns
+def pilot_study(design: Design, arms: Mapping[str, SimulatedArm], *key: int | str) -> Numbers:
+    """The numbers of the plan's assumptions, as 100 other seeds of the same arms tell them."""
+    columns = simulate(replace(design, seeds=100), arms, Noise(), keyed_generator(*key)).columns
     # The pilot is large, so its estimate is taken rather than the cautious upper limit.
     found = asdict(assume(Assumptions(), columns["E0"], (columns["E2"], columns["E2-zero"]), cautious=False))
     return {name: value for name, value in found.items() if name != "source"}
@@ -82,6 +84,16 @@ def looks_study(seeds: tuple[int, ...], *key: int | str) -> Numbers:
     # The p-value is that of the largest capital so far, so the last look tells whether any of them stopped the study.
     gaps = watched_gaps(columns["E2"], columns["E2-zero"], range(seeds[-1]), "/".join(map(str, key)))
     return {**found, "pred > zero, betting": betting_p(gaps, ALPHA) <= ALPHA}
+
+
+def judged_study(plan: Plan, arms: Mapping[str, SimulatedArm], *key: int | str) -> Numbers:
+    """What ``judge`` makes of one simulated study of the plan's size: each claim's gain or equality, and the rule."""
+    design = Design(len(plan.seeds), len(plan.init_states), plan.repeats)
+    columns = simulate(design, arms, Noise(), keyed_generator(*key)).columns
+    found = judge(plan, columns, [Gate(name, True, "") for name in GIVEN])
+    met = {"better": "helps", "equal": "equivalent"}
+    told = {each.claim.name: float(each.word == met[each.claim.kind]) for each in found.verdicts if each.primary}
+    return {**told, "accepted": float(found.accepted is True), "refuted": float(found.accepted is False)}
 
 
 _SPENDING: tuple[Spending, ...] = ("obrien_fleming", "pocock")

@@ -16,7 +16,7 @@ RESAMPLES = 2_000
 class Bootstrap:
     """The bootstrap distribution of a studentised mean difference."""
 
-    estimate: float  # mean over tasks of the mean over the task's scenes
+    estimate: float  # mean over scenes
     error: float  # its standard error
     roots: Floats  # [resamples], ascending: (resampled estimate - estimate) / resampled standard error
 
@@ -34,7 +34,7 @@ class Bootstrap:
 def cluster_bootstrap(clusters: Clusters, generator: np.random.Generator, resamples: int = RESAMPLES) -> Bootstrap:
     """Bootstrap-t of the mean paired difference (Efron and Tibshirani 1993, ch. 12.5), scenes resampled within tasks.
 
-    The tasks are the suite's and stay; each task counts the same. Resampling n scenes is drawing how often each
+    The tasks are the suite's and stay, each with its share of the scenes. Resampling n scenes is drawing how often each
     distinct value comes up, which is multinomial. ValueError when a task has one scene only, or all scenes of all
     tasks agree: there is nothing to resample then.
     """
@@ -48,11 +48,12 @@ def cluster_bootstrap(clusters: Clusters, generator: np.random.Generator, resamp
             raise ValueError(f"task {task} has one scene; resampling needs at least two")
         drawn = generator.multinomial(n, counts / n, size=resamples)
         first, second = drawn @ values / n, drawn @ values**2 / n
-        mean += first / tasks.size
-        variance += np.maximum(second - first**2, 0.0) / (n - 1) / tasks.size**2
+        share = n / len(clusters)
+        mean += first * share
+        variance += np.maximum(second - first**2, 0.0) / (n - 1) * share**2
         centre = float(counts @ values) / n
-        estimate += centre / tasks.size
-        spread += (float(counts @ values**2) / n - centre**2) / (n - 1) / tasks.size**2
+        estimate += centre * share
+        spread += (float(counts @ values**2) / n - centre**2) / (n - 1) * share**2
     if spread <= 0:
         raise ValueError("all scenes agree; there is nothing to resample")
     gap = mean - estimate

@@ -33,8 +33,9 @@ def checkpoint_effect(clusters: Clusters, seeds: int, levels: Levels, generator:
     """
     test = sign_flip(clusters.total, clusters.units, generator)
     if len(clusters) < 2:
-        estimate = float(clusters.means.mean())
-        return unknown("checkpoint", "none", levels, estimate, (clusters.pairs, len(clusters), seeds), "only one scene")
+        return unknown(
+            "checkpoint", "none", levels, clusters.estimate, (clusters.pairs, len(clusters), seeds), "only one scene"
+        )
     how, interval, bounds, error = _intervals(clusters, levels, generator)
     # With few scenes the interval may be the narrower of the two; what the test does not exclude stays possible.
     bounds = Interval(

@@ -13,7 +13,7 @@ from world_modality.evidence.effect import Effect, Levels, Scope, unknown
 from world_modality.evidence.keyed import keyed_generator
 from world_modality.evidence.outcomes import Floats, Outcomes, cell_rates, clusters_of
 from world_modality.evidence.power import detectable_effect
-from world_modality.evidence.proportions import Interval
+from world_modality.evidence.proportions import Interval, normal_quantile
 from world_modality.evidence.recipe import paired_runs, welch
 
 
@@ -31,8 +31,10 @@ def contrast(
         return checkpoint_effect(clusters, len(treated.seeds), levels, keyed_generator("checkpoint", key))
     one, two = _seed_means(treated), _seed_means(control)
     if not one.size:
-        gap, counts = treated.rate - control.rate, (clusters.pairs, len(clusters), 0)
-        return unknown("recipe", "none", levels, gap, counts, "no training seed has units of every task yet")
+        counts = (clusters.pairs, len(clusters), 0)
+        return unknown(
+            "recipe", "none", levels, clusters.estimate, counts, "no training seed has units of every task yet"
+        )
     if same_checkpoints:
         return paired_runs(one - two, levels, clusters.pairs, len(clusters))
     return welch(one, two, levels, clusters.pairs, len(clusters))
@@ -51,14 +53,17 @@ def watched_contrast(treated: Outcomes, control: Outcomes, seeds: Sequence[int],
     and the p-values are those of the betting test; both at the levels' full alpha.
     """
     gaps = watched_gaps(treated, control, seeds, key)
-    error = float(gaps.std(ddof=1) / np.sqrt(gaps.size)) if gaps.size > 1 else 1.0
     scenes = clusters_of(treated, control)
     estimate = float(gaps.mean())
+    interval = _last(gaps, levels.confidence, estimate)
+    error = float(gaps.std() / np.sqrt(max(1, gaps.size - 1)))
+    if error <= 0:  # memories that never disagree may do so elsewhere, within the interval
+        error = (interval.high - interval.low) / 2 / normal_quantile(levels.confidence)
     return Effect(
         "checkpoint",
         "betting over scenes",
         levels,
-        _last(gaps, levels.confidence, estimate),
+        interval,
         _last(gaps, 1 - 2 * levels.alpha, estimate),
         betting_p(gaps, levels.alpha),
         betting_p(-gaps, levels.alpha),

@@ -30,9 +30,9 @@ class Judgement:
 
     @property
     def accepted(self) -> bool | None:
-        """Whether the whole decision rule is met: False when a part is refuted, None when it is open."""
+        """Whether the whole decision rule is met: False when a part is refuted, None when one is open or not asked."""
         states = [item.passed for item in self.items]
-        return False if False in states else (True if states and all(states) else None)
+        return False if False in states else (True if all(states) else None)
 
     def of(self, claim: str, scope: Scope) -> Verdict:
         """One verdict; KeyError when there is none (a column is missing)."""
@@ -46,20 +46,20 @@ def judge(
     plan: Plan,
     columns: Mapping[str, Outcomes],
     gates: Sequence[Gate],
-    unlike: frozenset[tuple[str, str]] = frozenset(),
+    alike: frozenset[tuple[str, str]] = frozenset(),
 ) -> Judgement:
     """Judge a study by its plan.
 
-    The planned units of the latest complete look count. With several looks a claim's word is that of the first look at
-    which it was decided. Where a gate failed, effects are reported on whatever units both columns of a claim hold,
-    and no verdict is given.
+    The planned units of the latest complete look count. With several looks a gain or harm found at an earlier one
+    stands; that two columns are equivalent is said early of a claim of equality alone. Where a gate failed, effects are
+    reported on whatever units both columns of a claim hold, and no verdict is given.
 
     Args:
         plan: sealed before the first rollout.
         columns: outcomes by column of the table, e.g. "E0", "E2-zero".
         gates: answers to ``gates.GIVEN``, and any further condition; one that is not answered counts as failed.
-        unlike: pairs (treated, control) whose episodes are known to have gone differently: that all their outcomes are
-            equal may be chance, so it is no proof of equality.
+        alike: pairs (treated, control) whose episodes are proven to have gone alike, step by step; equal outcomes alone
+            may be chance, so they are no proof of equality.
     """
     planned = {name: planned_units(plan, outcomes) for name, outcomes in columns.items()}
     answered = all_gates(plan, planned, gates)
@@ -68,9 +68,9 @@ def judge(
     if why:
         verdicts = tuple(_undecided(plan, claim, scope, planned, why) for claim, scope in _asked(plan, planned))
         found = tuple(verdict for verdict in verdicts if verdict is not None)
-        return Judgement(plan, answered, why, size, found, checklist(found))
-    verdicts = _through_looks(plan, planned, size, unlike)
-    return Judgement(plan, answered, "", size, verdicts, checklist(verdicts))
+        return Judgement(plan, answered, why, size, found, checklist(plan.claims, found))
+    verdicts = _through_looks(plan, planned, size, alike)
+    return Judgement(plan, answered, "", size, verdicts, checklist(plan.claims, verdicts))
 
 
 def _asked(plan: Plan, columns: Mapping[str, Outcomes]) -> list[tuple[Claim, Scope]]:
@@ -89,7 +89,7 @@ def _undecided(plan: Plan, claim: Claim, scope: Scope, columns: Mapping[str, Out
 
 
 def _through_looks(
-    plan: Plan, columns: Mapping[str, Outcomes], size: int, unlike: frozenset[tuple[str, str]]
+    plan: Plan, columns: Mapping[str, Outcomes], size: int, alike: frozenset[tuple[str, str]]
 ) -> tuple[Verdict, ...]:
     decided: dict[tuple[str, Scope], Verdict] = {}
     for look, seeds in enumerate(plan.sizes):
@@ -98,9 +98,14 @@ def _through_looks(
         chosen = {name: outcomes.of_seeds(plan.seeds[:seeds]) for name, outcomes in columns.items()}
         for claim, scope in _asked(plan, chosen):
             earlier = decided.get((claim.name, scope))
-            if earlier is None or earlier.word == "cannot tell":
-                decided[claim.name, scope] = _verdict(plan, claim, scope, chosen, look, unlike)
+            if earlier is None or not _final(earlier):
+                decided[claim.name, scope] = _verdict(plan, claim, scope, chosen, look, alike)
     return _gatekept(plan, tuple(decided.values()))
+
+
+def _final(verdict: Verdict) -> bool:
+    """Whether later looks leave the verdict alone. A gain within the margin looks equivalent before it is certain."""
+    return verdict.word in (("helps", "hurts", "equivalent") if verdict.claim.kind == "equal" else ("helps", "hurts"))
 
 
 def _verdict(
@@ -109,12 +114,12 @@ def _verdict(
     scope: Scope,
     columns: Mapping[str, Outcomes],
     look: int,
-    unlike: frozenset[tuple[str, str]],
+    alike: frozenset[tuple[str, str]],
 ) -> Verdict:
     treated, control = columns[claim.treated], columns[claim.control]
     effect = _effect(plan, claim, scope, treated, control, look)
-    alike = claim.kind == "equal" and (claim.treated, claim.control) not in unlike
-    identical = alike and bool((treated.success == control.success).all())
+    proven = claim.kind == "equal" and (claim.treated, claim.control) in alike
+    identical = proven and bool((treated.success == control.success).all())
     word, reason = word_for(effect, claim, identical)
     step: Place = "on its own" if scope == claim.scope else "secondary"
     return Verdict(claim, effect, word, reason, step, identical)
@@ -137,7 +142,7 @@ def _levels_at(plan: Plan, claim: Claim, look: int) -> Levels:
 
 
 def _gatekept(plan: Plan, verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
-    """The same verdicts, a gain taken back where its family's fixed sequence did not come as far.
+    """The same verdicts, a gain, or that there is none, taken back where its family's sequence did not come so far.
 
     Harm is stated wherever its own test finds it: it is not what the sequence guards.
     """
@@ -146,7 +151,7 @@ def _gatekept(plan: Plan, verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
         sequence = [primary[claim.name] for claim in family if claim.name in primary]
         steps = fixed_sequence([verdict.word == "helps" for verdict in sequence])
         for verdict, step in zip(sequence, steps, strict=True):
-            if step == "not tested" and verdict.word == "helps":
+            if step == "not tested" and verdict.word in ("helps", "equivalent"):
                 first = next(each.claim.name for each in sequence if each.word != "helps")
                 reason = f"the plan tests this only after {first} is confirmed, and it was not"
                 primary[verdict.claim.name] = replace(verdict, word="cannot tell", reason=reason, step=step)

@@ -16,7 +16,7 @@ class RunNoise:
     """How much training runs of one arm differ, beyond what their units' luck explains. Fractions."""
 
     seeds: int
-    run_sd: float  # of the mean over tasks
+    run_sd: float  # of the mean over scenes
     run_sd_high: float  # its upper limit, one-sided 80%: with few seeds the estimate is often too small
     task_sd: float  # of one task's rate, root mean square over tasks
     disagree: float  # share of units on which two runs differ

@@ -156,6 +156,11 @@ class Clusters:
         return self.total / self.units
 
     @property
+    def estimate(self) -> float:
+        """The difference, each scene counting the same however often it was repeated."""
+        return float(self.means.mean())
+
+    @property
     def pairs(self) -> int:
         """Pairs of units in all scenes."""
         return int(self.units.sum())
@@ -190,25 +195,29 @@ class CellRates:
 
     seeds: tuple[int, ...]
     tasks: tuple[int, ...]
-    rate: Floats  # [seeds, tasks]; NaN where a seed has no unit of a task
-    units: Ints  # [seeds, tasks]
+    rate: Floats  # [seeds, tasks], each scene counting the same; NaN where a seed has no unit of a task
+    scenes: Ints  # [seeds, tasks]
 
     @property
     def means(self) -> Floats:
-        """Per seed the mean over tasks, each task counting the same; float [seeds], NaN where a task is missing."""
-        return np.asarray(self.rate.mean(axis=1), dtype=np.float64)
+        """Per seed the mean over scenes, each counting the same; float [seeds], NaN where a task is missing."""
+        return np.asarray((self.rate * self.scenes).sum(axis=1) / self.scenes.sum(axis=1), dtype=np.float64)
 
 
 def cell_rates(outcomes: Outcomes) -> CellRates:
     """Success rates by seed and task."""
     seeds, rows = ranks(outcomes.seed)
     tasks, columns = ranks(outcomes.task)
-    shape = (seeds.size, tasks.size)
-    cell = rows * tasks.size + columns
-    units = np.bincount(cell, minlength=seeds.size * tasks.size).reshape(shape)
-    wins = np.bincount(cell, weights=outcomes.success, minlength=seeds.size * tasks.size).reshape(shape)
-    rate = np.divide(wins, units, out=np.full(shape, np.nan), where=units > 0)
-    return CellRates(tuple(seeds.tolist()), tuple(tasks.tolist()), rate, units)
+    shape, cells = (seeds.size, tasks.size), seeds.size * tasks.size
+    cell, state = rows * tasks.size + columns, outcomes.init_state
+    # Units are sorted, so a scene's stand together.
+    first = np.flatnonzero((np.diff(cell, prepend=-1) != 0) | (np.diff(state, prepend=0) != 0))
+    repeats = np.diff(first, append=len(outcomes))
+    mean = np.add.reduceat(outcomes.success.astype(np.int64), first) / repeats if first.size else np.zeros(0)
+    scenes = np.bincount(cell[first], minlength=cells).reshape(shape)
+    total = np.bincount(cell[first], weights=mean, minlength=cells).reshape(shape)
+    rate = np.divide(total, scenes, out=np.full(shape, np.nan), where=scenes > 0)
+    return CellRates(tuple(seeds.tolist()), tuple(tasks.tolist()), rate, scenes)
 
 
 def outcomes_of(

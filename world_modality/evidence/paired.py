@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.stats import norm, t
 
-from world_modality.evidence.outcomes import Clusters
+from world_modality.evidence.outcomes import Clusters, Floats
 from world_modality.evidence.proportions import Interval, normal_quantile
 
 
@@ -61,28 +59,35 @@ def _score(b: float, c: float, n: float, difference: float) -> float:
 
 
 def difference_of_clusters(clusters: Clusters, confidence: float = 0.95) -> PairedDifference:
-    """The paired difference of success rates with an interval that respects repeated scenes.
+    """The paired difference of success rates, each scene counting the same, with an interval that respects repeats.
 
     With one unit per scene this is Tango's interval. Where scenes repeat (several noise repeats or training seeds),
-    outcomes of a scene hang together, so the interval is computed at the effective sample size
-    ``n / deff * (z / t)^2`` with the cluster-robust design effect (Korn and Graubard 1998, Survey Methodology 24:193).
+    outcomes of a scene hang together, so the interval is computed from the scenes' mean shares at the effective sample
+    size ``n / deff * (z / t)^2`` with the cluster-robust design effect (Korn and Graubard 1998, Survey Methodology
+    24:193).
     """
-    sums = np.stack([clusters.total, clusters.units], axis=1).astype(np.float64)
     b, c, n = int(clusters.only_treated.sum()), int(clusters.only_control.sum()), clusters.pairs
-    effective = n if len(sums) == n else _effective_pairs(b + c, n, sums, confidence)
-    interval = tango(b * effective / n, c * effective / n, effective, confidence)
-    return PairedDifference(interval, n, len(sums), b, c)
+    if len(clusters) == n:
+        return PairedDifference(tango(b, c, n, confidence), n, n, b, c)
+    one, two = (float((each / clusters.units).mean()) for each in (clusters.only_treated, clusters.only_control))
+    effective = _effective_pairs(one + two, n, clusters.means, confidence)
+    return PairedDifference(tango(one * effective, two * effective, effective, confidence), n, len(clusters), b, c)
 
 
-def _effective_pairs(discordant: int, n: int, sums: NDArray[np.float64], confidence: float) -> float:
-    """Independent pairs that carry as much information as these n clustered ones; between 0 and n."""
-    clusters = len(sums)
+def _effective_pairs(discordant: float, n: int, means: Floats, confidence: float) -> float:
+    """Independent pairs that carry as much information as these n clustered ones; between 0 and n.
+
+    Args:
+        discordant: share of pairs with a single success, the mean over scenes.
+        n: pairs.
+        means: mean difference per scene, float [scenes].
+        confidence: of the interval.
+    """
+    clusters = means.size
     if clusters == 1:
         return 1.0
-    mean = sums[:, 0].sum() / n
-    independent = float(discordant / n - mean**2) / n
-    residual = sums[:, 0] - sums[:, 1] * mean
-    robust = clusters / (clusters - 1) * float((residual**2).sum()) / n**2
+    independent = (discordant - float(means.mean()) ** 2) / n
+    robust = float(means.var(ddof=1)) / clusters
     # No spread at all tells nothing about the clustering: count each scene once.
     effect = n / clusters if independent <= 1e-15 else max(1.0, robust / independent)
     tail = 0.5 + confidence / 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from itertools import pairwise
 from typing import Any, Literal
@@ -134,12 +135,29 @@ def changes(before: Plan, after: Plan) -> tuple[tuple[str, Any, Any], ...]:
 
 HARMLESS, BETTER = "the machinery alone changes nothing", "predicted memory helps"
 CONTENT = "the gain is that of its content"
+PLACEBOS = ZERO_MEMORY, RANDOM_MEMORY = "with zero memory", "with random memory"
+"""How claims speak of memories without content."""
+RULE = {
+    CONTENT: ("a comparison with zero memory", "a comparison with random memory"),
+    BETTER: ("an arm with predicted memory",),
+    HARMLESS: ("an arm with zero memory",),
+}
+"""The decision rule's parts, and what a study must hold for each to be asked."""
+
+
+def not_asked(part: str, claims: Sequence[Claim]) -> tuple[str, ...]:
+    """What a part of the decision rule needs and these claims do not ask; nothing for a part beside the rule."""
+    own = [claim for claim in claims if claim.part == part]
+    if part == CONTENT:
+        placebos = {claim.control_words for claim in own}
+        return tuple(need for need, words in zip(RULE[part], PLACEBOS, strict=True) if words not in placebos)
+    return () if own else RULE.get(part, ())
 
 
 def standard_claims(margin: float = 0.05) -> tuple[Claim, ...]:
     """The three-part decision rule as claims: pred > zero, pred > random, E2 > E0, and E1 = E0 beside them."""
     predicted, plain = "with predicted memory", "without memory"
-    zero, noise = "with zero memory", "with random memory"
+    zero, noise = PLACEBOS
     return (
         Claim("pred > zero", CONTENT, "E2", "E2-zero", predicted, zero, "better", "checkpoint", True, margin),
         Claim("pred > random", CONTENT, "E2", "E2-random", predicted, noise, "better", "checkpoint", True, margin),

@@ -90,16 +90,19 @@ def _memory_error(plan: Plan) -> float:
 
 
 def _memory_power(plan: Plan, effect: float, alpha: float) -> float:
-    """Power of a contrast of two memories in the checkpoints rolled out, decided over scenes."""
+    """Power of a contrast of two memories in the checkpoints rolled out, decided over scenes.
+
+    Two memories that differ by the effect disagree on at least as large a share of the units.
+    """
     units = plan.units_per_seed * len(plan.seeds)
+    disagree = max(plan.assumptions.disagree_memories, abs(effect))
     if plan.looks:
         scenes = len(plan.seeds) * len(plan.tasks) * len(plan.init_states)
         generator = keyed_generator("betting power", plan.study)
-        disagree = plan.assumptions.disagree_memories
         return betting_power(effect, disagree, scenes, plan.repeats, alpha, generator)
     # The test's statistic moves in steps of two units; the exact tail starts half a step early.
-    variance = max(0.0, plan.assumptions.disagree_memories - effect**2) / units
-    return power_of(effect - 1 / units, math.sqrt(variance), math.inf, alpha)
+    error = math.sqrt((disagree - effect**2) / units)
+    return power_of(effect - 1 / units, error, math.inf, alpha)
 
 
 def _memory_detectable(plan: Plan, alpha: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from scipy.integrate import quad
 from scipy.optimize import brentq
@@ -42,7 +43,17 @@ def detectable_effect(error: float, freedom: float, alpha: float, power: float) 
     if error <= 0:
         return 0.0
     critical = _critical(freedom, alpha)
-    return error * float(brentq(lambda shift: _tail(shift, freedom, critical) - power, 0.0, critical + 40.0))
+    return error * _root(lambda shift: _tail(shift, freedom, critical) - power, 0.0, critical + 40.0)
+
+
+def _root(missing: Callable[[float], float], low: float, far: float) -> float:
+    """Where an increasing function that is negative at ``low`` crosses 0; ``far`` is a first guess beyond it.
+
+    With a tiny alpha and two degrees of freedom the root lies at several times the critical value.
+    """
+    while missing(far) < 0:
+        far *= 2
+    return float(brentq(missing, low, far))
 
 
 def equivalence_power(margin: float, error: float, freedom: float, alpha: float, effect: float = 0.0) -> float:
@@ -75,4 +86,4 @@ def detectable_margin(error: float, freedom: float, alpha: float, power: float) 
     if error <= 0:
         return 0.0
     far = error * (float(t.isf(alpha, freedom)) * 4 + 40.0)
-    return float(brentq(lambda margin: equivalence_power(margin, error, freedom, alpha) - power, 1e-9 * error, far))
+    return _root(lambda margin: equivalence_power(margin, error, freedom, alpha) - power, 1e-9 * error, far)

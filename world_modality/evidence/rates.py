@@ -15,8 +15,10 @@ def success_rate(outcomes: Outcomes, confidence: float = 0.95) -> Interval:
     """The success rate of these checkpoints on scenes like these; how much training anew would change is not in it.
 
     Wilson's interval where every scene was rolled out once. Where scenes repeat, Wilson's formula at the effective
-    sample size ``n / deff * (z / t)^2``, with the cluster-robust design effect of the scenes, stratified by task
-    (Korn and Graubard 1998, Survey Methodology 24:193; Franco et al. 2019, J. Surv. Stat. Methodol. 7:334).
+    sample size ``n / deff * (z / t)^2``, with the cluster-robust design effect of the scenes (Korn and Graubard 1998,
+    Survey Methodology 24:193; Franco et al. 2019, J. Surv. Stat. Methodol. 7:334): stratified by task, with t on scenes
+    less tasks degrees of freedom, where every task has two scenes. A single scene of a task tells nothing of how much
+    its scenes differ, so all scenes are then drawn from one pool.
     """
     n, x = len(outcomes), int(outcomes.success.sum())
     if n == 0:
@@ -27,24 +29,26 @@ def success_rate(outcomes: Outcomes, confidence: float = 0.95) -> Interval:
         return wilson(x, n, confidence)
     if task.size == 1:
         return _wilson(rate, 1.0, normal_quantile(confidence))  # one scene, however often it was repeated
+    if int(np.unique(task, return_counts=True)[1].min()) < 2:
+        task = np.zeros_like(task)
     wins = np.asarray(np.bincount(index, weights=outcomes.success), dtype=np.float64)
     robust = _robust_variance(task, wins, np.bincount(index).astype(np.int64))
     independent = rate * (1 - rate) / n
     # Without a single failure, or success, nothing is known about the clustering: count each scene once.
     effect = n / task.size if independent == 0 else max(1.0, robust / independent)
     tail = 0.5 + confidence / 2
-    shrink = effect * float(t.ppf(tail, task.size - 1) / norm.ppf(tail)) ** 2
+    shrink = effect * float(t.ppf(tail, task.size - np.unique(task).size) / norm.ppf(tail)) ** 2
     return _wilson(rate, n / shrink, normal_quantile(confidence))
 
 
 def _robust_variance(task: Ints, wins: Floats, units: Ints) -> float:
-    """Variance of the overall rate when scenes are drawn within their tasks; all columns [scenes]."""
+    """Variance of the overall rate when scenes are drawn within their tasks, two at least; all columns [scenes]."""
     total = 0.0
     for each in np.unique(task):
         own = task == each
         scenes = int(own.sum())
         residual = wins[own] - units[own] * wins[own].sum() / units[own].sum()
-        total += scenes / max(1, scenes - 1) * float((residual**2).sum())
+        total += scenes / (scenes - 1) * float((residual**2).sum())
     return total / float(units.sum()) ** 2
 
 

@@ -27,7 +27,7 @@ def seed_task_blocks(treated: CellRates, control: CellRates, levels: Levels, uni
     """The t-test of differences per (seed, task), each block one independent piece.
 
     Narrower than Welch on seed means, but right only if a training run that is lucky on one task is not on the others.
-    ValueError unless both arms hold the same complete seeds and tasks.
+    ValueError unless both arms hold the same complete seeds and tasks, with as many scenes each: blocks count the same.
     """
     gaps = _complete(treated, control).ravel()
     counts = (units, clusters, len(treated.seeds))
@@ -39,6 +39,9 @@ def seed_task_blocks(treated: CellRates, control: CellRates, levels: Levels, uni
 
 def mixed_model(treated: CellRates, control: CellRates, levels: Levels, units: int, clusters: int) -> MixedModel:
     """Rates per (arm, seed, task) with arm and task as fixed effects and the training run as a random one, by REML.
+
+    For two arms that are trained apart: each seed of each arm is a run of its own. Two memories of the same checkpoints
+    share their runs, and are no matter for this model.
 
     The arm is tested with t on ``2 (seeds - 1)`` degrees of freedom, those between runs, or on ``2 (seeds - 1) tasks``
     where the runs' variance is estimated as nothing and every cell is a piece of its own (statsmodels itself would take
@@ -80,4 +83,6 @@ def _complete(treated: CellRates, control: CellRates) -> Floats:
     gaps = treated.rate - control.rate
     if np.isnan(gaps).any():
         raise ValueError("every seed must hold every task")
+    if np.unique(np.concatenate([treated.scenes, control.scenes])).size > 1:
+        raise ValueError("every seed must hold as many scenes of every task")
     return np.asarray(gaps)

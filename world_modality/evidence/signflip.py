@@ -17,16 +17,11 @@ _BATCH = 500  # draws held in memory at once
 
 @dataclass(frozen=True, slots=True)
 class SignFlip:
-    """P-values of the sign-flip test, one for each direction and the two-sided one."""
+    """P-values of the sign-flip test, one for each direction."""
 
     p_greater: float
     p_less: float
     exact: bool  # whether the null distribution was enumerated rather than drawn
-
-    @property
-    def p_two_sided(self) -> float:
-        """Twice the smaller tail, at most 1: the null distribution is symmetric."""
-        return min(1.0, 2 * min(self.p_greater, self.p_less))
 
 
 def sign_flip(total: Ints, units: Ints, generator: np.random.Generator, draws: int = DRAWS) -> SignFlip:

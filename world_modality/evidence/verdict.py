@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from world_modality.evidence.effect import Effect
 from world_modality.evidence.equivalence import is_equivalent
 from world_modality.evidence.multiplicity import Step
-from world_modality.evidence.plan import Claim
+from world_modality.evidence.plan import RULE, Claim, not_asked
 from world_modality.evidence.points import points
 
 Word = Literal["helps", "hurts", "equivalent", "cannot tell"]
@@ -27,7 +28,7 @@ class Verdict:
     word: Word
     reason: str  # why nothing can be told, or what else the reader must know; may be empty
     step: Place
-    identical: bool  # a claim of equality whose two columns had the same outcome in every unit
+    identical: bool  # a claim of equality whose two columns took the same course in every unit
 
     @property
     def primary(self) -> bool:
@@ -68,25 +69,29 @@ class Item:
 
     part: str
     claims: tuple[str, ...]
-    passed: bool | None  # None: cannot tell, or not tested
+    passed: bool | None  # None: cannot tell, not tested, or not asked
     detail: str
+    not_asked: tuple[str, ...] = ()  # what the part needs and the plan does not claim
 
 
-def checklist(verdicts: tuple[Verdict, ...]) -> tuple[Item, ...]:
-    """The decision rule, part by part, from the primary verdicts.
+def checklist(claims: Sequence[Claim], verdicts: Sequence[Verdict]) -> tuple[Item, ...]:
+    """The decision rule, part by part, from a plan's claims and their primary verdicts; every part, asked or not.
 
-    A part is passed when each of its claims is confirmed, failed when one is refuted (a claim of gain by "hurts" or
-    "equivalent", a claim of equality by "helps" or "hurts"), and open otherwise.
+    A part is refuted when one of its claims is (a claim of gain by "hurts" or "equivalent", a claim of equality by
+    "helps" or "hurts"), passed when all it needs is claimed and confirmed, and open otherwise.
     """
-    primary = [verdict for verdict in verdicts if verdict.primary and verdict.claim.part]
-    items = []
-    for part in dict.fromkeys(verdict.claim.part for verdict in primary):
-        own = [verdict for verdict in primary if verdict.claim.part == part]
-        states = [_state(verdict) for verdict in own]
-        passed = False if False in states else (True if all(states) else None)
-        detail = "; ".join(f"{verdict.claim.name}: {verdict.word}" for verdict in own)
-        items.append(Item(part, tuple(verdict.claim.name for verdict in own), passed, detail))
-    return tuple(items)
+    found = {verdict.claim.name: verdict for verdict in verdicts if verdict.primary}
+    parts = dict.fromkeys((*RULE, *(claim.part for claim in claims if claim.part)))
+    return tuple(_item(part, claims, found) for part in parts)
+
+
+def _item(part: str, claims: Sequence[Claim], found: Mapping[str, Verdict]) -> Item:
+    names = tuple(claim.name for claim in claims if claim.part == part)
+    states = [_state(found[name]) if name in found else None for name in names]
+    lacking = not_asked(part, claims)
+    passed = False if False in states else (True if all(states) and not lacking else None)
+    told = [f"{name}: {found[name].word if name in found else 'no outcomes'}" for name in names]
+    return Item(part, names, passed, "; ".join([*told, *(f"not asked: {need}" for need in lacking)]), lacking)
 
 
 def _state(verdict: Verdict) -> bool | None:

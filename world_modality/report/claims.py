@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from world_modality.evidence.plan import BETTER, CONTENT, HARMLESS, Claim
+from world_modality.evidence.plan import BETTER, CONTENT, HARMLESS, RANDOM_MEMORY, ZERO_MEMORY, Claim
 from world_modality.study.specs import ReportColumn, TrainMode
 
 PLACEBOS: tuple[TrainMode, ...] = ("zero", "random")
@@ -13,7 +13,7 @@ PLACEBOS: tuple[TrainMode, ...] = ("zero", "random")
 ANY_BETTER = "the memory helps"
 WORDS: dict[TrainMode, str] = {
     "disabled": "without memory",
-    "zero": "with zero memory",
+    "zero": ZERO_MEMORY,
     "learned": "with learned constants as memory",
     "pred": "with predicted memory",
     "oracle": "with the true future as memory",
@@ -21,7 +21,7 @@ WORDS: dict[TrainMode, str] = {
     "stale": "with an outdated prediction as memory",
     "shuffle": "with another episode's prediction as memory",
     "time_shuffle": "with a prediction in the wrong order as memory",
-    "random": "with random memory",
+    "random": RANDOM_MEMORY,
     "aux_only": "with a prediction that is trained and not read",
 }
 
@@ -30,9 +30,9 @@ def claims_of(columns: Sequence[ReportColumn], margin: float) -> tuple[Claim, ..
     """The study's claims in the order of testing; none for a study of one arm.
 
     The first arm that is trained and rolled out on predicted memory (without one, the first that holds any memory but
-    zero) carries the decision rule: it beats its own placebos, then the arm without memory; an arm trained on zero
-    memory equals the latter. Its other ablations follow in the rule's sequence, beside the rule. Every further arm with
-    a memory is a family of its own with the same order, at an equal share of a further alpha.
+    zero) carries the decision rule: it beats its own placebos, then the arm without memory; an arm trained and rolled
+    out on zero memory equals the latter. Its other ablations follow in the rule's sequence, beside the rule. Every
+    further arm with a memory is a family of its own with the same order, at an equal share of a further alpha.
     """
     baseline = next(column for column in columns if column.trained == "disabled")
     own = [column for column in columns if column.name == column.arm and column.trained not in ("disabled", "zero")]
@@ -43,7 +43,7 @@ def claims_of(columns: Sequence[ReportColumn], margin: float) -> tuple[Claim, ..
     claims += [
         _claim(column, baseline, margin, f"{column.name} = {baseline.name}", HARMLESS, kind="equal")
         for column in columns
-        if column.name == column.arm and column.trained == "zero"
+        if column.name == column.arm and column.trained == column.rolled == "zero"
     ]
     further = [column for column in own if column is not first]
     for column in further:

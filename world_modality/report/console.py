@@ -70,6 +70,8 @@ def answer(table: Mapping[str, Any]) -> str:
         told = f"no: refuted that {' and that '.join(parts[False])}"
     else:
         told = f"cannot tell: open whether {' and whether '.join(parts[None])}"
+        if lacking := [need for item in judgement["rule"] for need in item.get("not_asked", ())]:
+            told += f"; not asked: {', '.join(lacking)}"
     return f"{table['label']}: {told}"
 
 

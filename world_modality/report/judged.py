@@ -37,7 +37,7 @@ def columns_of(spec: ReportSpec, results: Results) -> dict[str, Outcomes]:
 
 def judged(plan: Plan, columns: Mapping[str, Outcomes], gates: Sequence[Gate]) -> dict[str, Any]:
     """The judgement for table.json: headline, gates, verdicts per claim and scope, and the decision rule."""
-    found = judge(plan, columns, gates, _unlike(plan, gates))
+    found = judge(plan, columns, gates, _alike(plan, gates))
     return {
         "headline": headline(found),
         "sentences": [sentence(each) for each in primary_first(found) if each.primary and each.claim.part],
@@ -47,17 +47,23 @@ def judged(plan: Plan, columns: Mapping[str, Outcomes], gates: Sequence[Gate]) -
         "gates": [gate_row(gate) for gate in found.gates],
         "verdicts": [_row(verdict, *_judged_units(found, verdict, columns)) for verdict in primary_first(found)],
         "rule": [
-            {"part": item.part, "claims": list(item.claims), "passed": item.passed, "detail": item.detail}
+            {
+                "part": item.part,
+                "claims": list(item.claims),
+                "passed": item.passed,
+                "detail": item.detail,
+                "not_asked": list(item.not_asked),
+            }
             for item in found.items
         ],
     }
 
 
-def _unlike(plan: Plan, gates: Sequence[Gate]) -> frozenset[tuple[str, str]]:
-    """The pairs that the gates found to have gone differently, as may be without fault on a GPU."""
-    other = {gate.name for gate in gates if gate.passed is not True}
+def _alike(plan: Plan, gates: Sequence[Gate]) -> frozenset[tuple[str, str]]:
+    """The pairs that the gates found to have gone alike in every unit, which may fail without fault on a GPU."""
+    passed = {gate.name for gate in gates if gate.passed}
     pairs = [(claim.treated, claim.control) for claim in plan.claims]
-    return frozenset(pair for pair in pairs if equality(*pair) in other)
+    return frozenset(pair for pair in pairs if equality(*pair) in passed)
 
 
 def gate_row(gate: Gate) -> dict[str, Any]:

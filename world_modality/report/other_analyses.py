@@ -17,8 +17,9 @@ from world_modality.report.numbers import effect_limits
 def other_analyses(plan: Plan, columns: Mapping[str, Outcomes]) -> list[dict[str, Any]]:
     """Per claim the seed x task blocks and the mixed model: estimate and interval as fractions, and a note.
 
-    They lean on more than seed means, so they need two seeds and two tasks, complete in both columns; other claims have
-    no rows. No verdict hangs on them.
+    They lean on more than seed means, so they need two seeds and two tasks, complete in both columns, and as many
+    scenes of every task; other claims have no rows. Two memories of the same checkpoints share their runs, so they have
+    no mixed model. No verdict hangs on them.
     """
     rows: list[dict[str, Any]] = []
     for claim in plan.claims:
@@ -26,15 +27,14 @@ def other_analyses(plan: Plan, columns: Mapping[str, Outcomes]) -> list[dict[str
             continue
         treated, control = common_units(columns[claim.treated], columns[claim.control])
         one, two = cell_rates(treated), cell_rates(control)
-        if min(one.rate.shape, default=0) < 2 or np.isnan(one.rate).any():
+        if min(one.rate.shape, default=0) < 2 or np.unique(one.scenes).size > 1:
             continue
         clusters = clusters_of(treated, control)
         counts = (clusters.pairs, len(clusters))
-        model = mixed_model(one, two, plan.levels, *counts)
-        rows += [
-            _row(claim.name, seed_task_blocks(one, two, plan.levels, *counts), ""),
-            _row(claim.name, model.effect, "" if model.converged else "did not converge"),
-        ]
+        rows.append(_row(claim.name, seed_task_blocks(one, two, plan.levels, *counts), ""))
+        if not claim.same_checkpoints:
+            model = mixed_model(one, two, plan.levels, *counts)
+            rows.append(_row(claim.name, model.effect, "" if model.converged else "did not converge"))
     return rows
 
 

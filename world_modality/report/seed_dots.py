@@ -21,7 +21,7 @@ Point = tuple[float, float]
 def seed_panel(columns: Mapping[str, Outcomes]) -> Panel | None:
     """A row per column, a dot per training seed, a bar at their mean; None where there is but one seed.
 
-    A dot is a seed's success in percent, the mean over tasks. Dots of one seed are joined, so that crossing lines show
+    A dot is a seed's success in percent, the mean over scenes. Dots of one seed are joined, so that crossing lines show
     how much of a difference between columns is the seeds' own.
     """
     means = {name: _means(outcomes) for name, outcomes in columns.items()}
@@ -51,7 +51,7 @@ def seed_panel(columns: Mapping[str, Outcomes]) -> Panel | None:
 
 
 def _means(outcomes: Outcomes) -> dict[int, float]:
-    """Seed -> mean success over tasks in percent; seeds that lack a task are left out."""
+    """Seed -> mean success over scenes in percent; seeds that lack a task are left out."""
     rates = cell_rates(outcomes)
     return {seed: 100 * float(mean) for seed, mean in zip(rates.seeds, rates.means, strict=True) if not np.isnan(mean)}
 

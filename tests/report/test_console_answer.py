@@ -1,0 +1,24 @@
+"""The answer in one line."""
+
+import pytest
+
+from world_modality.evidence.plan import BETTER, CONTENT, HARMLESS
+from world_modality.report.console import answer
+
+
+def answered(accepted, rule):
+    rows = [{"part": part, "passed": passed, "not_asked": lacking} for part, passed, lacking in rule]
+    return answer({"label": "suite", "judgement": {"withheld": "", "accepted": accepted, "rule": rows}})
+
+
+def test_a_part_that_was_not_asked_is_open():
+    told = answered(
+        None, [(CONTENT, None, ["a comparison with random memory"]), (BETTER, True, []), (HARMLESS, True, [])]
+    )
+    assert told == f"suite: cannot tell: open whether {CONTENT}; not asked: a comparison with random memory"
+
+
+@pytest.mark.parametrize("lacking", [[], ["an arm with zero memory"]])
+def test_what_is_refuted_is_refuted(lacking):
+    told = answered(False, [(CONTENT, False, []), (BETTER, None, []), (HARMLESS, None if lacking else True, lacking)])
+    assert told == f"suite: no: refuted that {CONTENT}"

@@ -1,8 +1,8 @@
 """A study renders at any moment: what is missing is marked, and the verdict withheld for it."""
 
 import json
-import re
 import os
+import re
 import shutil
 
 import pytest

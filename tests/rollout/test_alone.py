@@ -12,7 +12,7 @@ from world_modality.errors import UserError
 from world_modality.policies.chunk_policy import load_policy
 from world_modality.rollout.alone import evaluate
 from world_modality.rollout.choice import Choice
-from world_modality.rollout.evaluation import Filming, How, Scenes
+from world_modality.rollout.evaluation import SPENT, Filming, How, Scenes
 from world_modality.rollout.film import film_name
 from world_modality.rollout.records import read_records
 from world_modality.rollout.units import Unit
@@ -75,6 +75,27 @@ def test_tasks_that_come_and_go_in_a_process_change_no_outcome(policies, tmp_pat
     one, two = (timeless(evaluate(act, scenes, tmp_path / str(cores), cores, NO_FILMS)) for cores in (1, 2))
     assert len({record.course_digest for record in one}) == 10
     assert one == two
+
+
+def test_a_repeat_that_rolls_nothing_out_keeps_where_the_time_went(policies, tmp_path):
+    act = how(policies["act"], num_steps=None)
+    spent = tmp_path / "libero_spatial" / SPENT
+    for _ in range(2):
+        evaluate(act, dataclasses.replace(SCENES, tasks=(0,)), tmp_path, 1, NO_FILMS)
+        assert json.loads(spent.read_text())["seconds"] > 0
+
+
+def test_a_unit_that_takes_another_course_when_it_is_filmed_stops_nothing(policies, tmp_path, capsys):
+    act, scenes = how(policies["act"], num_steps=None), dataclasses.replace(SCENES, tasks=(0,))
+    evaluate(act, scenes, tmp_path, 1, NO_FILMS)
+    (file,) = (tmp_path / "libero_spatial").glob("records-*.jsonl")
+    first, second = map(json.loads, file.read_text().splitlines())
+    file.write_text("".join(json.dumps(each) + "\n" for each in (first | {"course_digest": "0" * 16}, second)))
+    records = evaluate(act, scenes, tmp_path, 1, Filming(Choice(first=2), ()))
+    assert len(records) == 2
+    (film,) = (tmp_path / "films" / "libero_spatial").iterdir()
+    assert film.name == film_name(next(each for each in records if each.course_digest != "0" * 16))
+    assert "took another course" in capsys.readouterr().err
 
 
 def test_predicted_memory_finds_its_encoder_and_can_be_filmed(policies, tmp_path):

@@ -126,6 +126,15 @@ def test_damage_in_the_middle_is_named(folder):
         Ledger(path.parent, UNITS)
 
 
+def test_damage_is_counted_from_the_files_start_however_much_was_read_before(folder):
+    path = only_file(folder)
+    ledger = Ledger(folder, UNITS)
+    with path.open("a") as file:
+        file.write("{}\n")
+    with pytest.raises(UserError, match=rf"jsonl:{len(path.read_text().splitlines())} is not a rollout record"):
+        ledger.refresh()
+
+
 def test_two_owners_share_the_units_and_each_is_done_once(folder, tmp_path):
     records = Ledger(folder, UNITS).done
     shared = tmp_path / "shared"

@@ -42,12 +42,12 @@ class StageKind:
 KINDS: dict[str, StageKind] = {
     "policy": StageKind(1, PolicySpec, "world_modality.training.start:run", LEARNING),
     "encoder": StageKind(1, EncoderSpec, "world_modality.encoders.source:run", ("torch", "transformers")),
-    "demos": StageKind(1, DemosSpec, "world_modality.data.demonstrations:run", SIMULATION),
-    "relabel": StageKind(1, RelabelSpec, "world_modality.data.relabel:run", SIMULATION + LEARNING),
+    "demos": StageKind(2, DemosSpec, "world_modality.data.demonstrations:run", SIMULATION),
+    "relabel": StageKind(2, RelabelSpec, "world_modality.data.relabel:run", SIMULATION + LEARNING),
     "dataset": StageKind(1, DatasetSpec, "world_modality.data.dataset:run", ("lerobot",)),
     "latents": StageKind(1, LatentsSpec, "world_modality.latents.stage:run", ("torch", "transformers")),
     "train": StageKind(3, TrainSpec, "world_modality.training.stage:run", LEARNING),
-    "rollout": StageKind(3, RolloutSpec, "world_modality.rollout.stage:run", SIMULATION + LEARNING, together=True),
-    "films": StageKind(2, FilmsSpec, "world_modality.rollout.films_stage:run", SIMULATION + LEARNING),
+    "rollout": StageKind(4, RolloutSpec, "world_modality.rollout.stage:run", SIMULATION + LEARNING, together=True),
+    "films": StageKind(3, FilmsSpec, "world_modality.rollout.films_stage:run", SIMULATION + LEARNING),
     "report": StageKind(6, ReportSpec, "world_modality.report.stage:run"),
 }

@@ -12,6 +12,7 @@ from support.small_study import SMALL_STUDY, edited
 from world_modality.cli.planning import plan_study
 from world_modality.cli.registered import plan_lines
 from world_modality.cli.report import report_so_far
+from world_modality.cli.table import console_lines
 from world_modality.errors import UserError
 from world_modality.report.plan_of import plan_of
 
@@ -61,6 +62,21 @@ def test_one_arm_has_nothing_to_plan(study: Path) -> None:
     with pytest.raises(UserError, match="one arm makes no comparison"):
         plan_lines(study, Path("results"))
     assert "one arm, nothing is compared" in "\n".join(report_so_far(study, Path("results"), None))
+
+
+def test_the_report_of_two_suites_prints_both_as_the_end_of_a_run_does(study: Path) -> None:
+    scripted = FOUR_SEEDS[FOUR_SEEDS.index("data:") : FOUR_SEEDS.index("encoder:")]
+    changes = (
+        ("suite: libero_spatial", "suite: [libero_spatial, libero_10]"),
+        ("{assets: embedded, horizon: 220}", "{assets: hub}"),
+        (scripted, f"data: {{source: hub, repo_id: a/b, revision: {'a' * 40}}}\n"),
+    )
+    study.write_text(edited(*changes, text=FOUR_SEEDS))
+    lines = report_so_far(study, Path("results"), None)
+    table = json.loads(Path("results/by-name/small/so-far/table.json").read_text())
+    assert [each["suite"] for each in table["suites"]] == ["libero_spatial", "libero_10"]
+    assert "\n".join(console_lines(table)) in "\n".join(lines)
+    assert [line.split()[0] for line in console_lines(table)[-2:]] == ["libero_spatial", "libero_10"]
 
 
 def test_a_report_so_far_has_a_folder_of_its_own(study: Path, tmp_path: Path) -> None:

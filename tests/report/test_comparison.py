@@ -170,3 +170,47 @@ def test_the_same_checkpoints_are_known_by_what_is_compared(tmp_path):
     extra = {trial._replace(seed=1): replace(record, checkpoint="more") for trial, record in one.records.items()}
     found = compare(RecordSet("one", {**one.records, **extra}), two, margin=0.05)
     assert all(each.claim.same_checkpoints for each in found.verdicts)
+
+
+def test_nothing_is_left_out_where_every_unit_is_used_unpaired(tmp_path):
+    found = compared(tmp_path, {0: "1" * 55}, {0: "0" * 10}, {"init_state_digest": "other"})
+    assert found.unpaired.units == (55, 10)
+    assert not any("left out" in each for each in found.warnings)
+
+
+def test_units_of_tasks_that_one_set_alone_holds_are_left_out(tmp_path):
+    found = compared(tmp_path, {0: "11", 1: "111"}, {0: "00"}, {"init_state_digest": "other"})
+    assert "3 of one's 5 units have no counterpart and are left out" in found.warnings
+
+
+def later(records, by):
+    """The same records on initial states that come later."""
+    return {
+        trial._replace(init_state=trial.init_state + by): replace(record, init_state=record.init_state + by)
+        for trial, record in records.items()
+    }
+
+
+@pytest.mark.parametrize(("shared", "paired"), [(1, False), (12, False), (13, True)])
+def test_sets_that_share_few_units_are_not_compared_on_those_alone(tmp_path, shared, paired):
+    one = read_set(write_records(tmp_path / "one.jsonl", {0: "1" * 26}))
+    untold = {"checkpoint": "two", "init_state_digest": "", "environment_seed": None}
+    two = read_set(write_records(tmp_path / "two.jsonl", {0: "0" * 25}, **untold))
+    found = compare(one, RecordSet("two", later(two.records, 26 - shared)), margin=0.05)
+    assert bool(found.verdicts) is paired
+    if not paired:
+        assert found.unpaired.units == (26, 25)
+        assert any(f"of 26 and 25 units on the same tasks only {shared} are in both" in w for w in found.warnings)
+
+
+def test_tasks_in_other_shares_are_compared_one_by_one(tmp_path):
+    """90% against 80% and 0% against 10%: no difference, though pooled rates lie 65 points apart."""
+    one, two = {0: "1" * 90 + "0" * 10, 1: "0" * 10}, {0: "1" * 8 + "0" * 2, 1: "1" * 10 + "0" * 90}
+    found = compared(tmp_path, one, two, {"init_state_digest": "other"})
+    assert found.unpaired.interval.estimate == pytest.approx(0.0)
+    assert found.unpaired.interval.low < 0 < found.unpaired.interval.high
+    assert (found.unpaired.p, found.unpaired.stratified) == (None, True)
+    assert any("different shares" in each for each in found.warnings)
+    text = render_comparison(found)
+    assert "not paired, mean over tasks" in text
+    assert "Fisher" not in text

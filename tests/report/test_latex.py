@@ -20,6 +20,14 @@ def test_every_rate_and_every_decided_claim_has_a_row(table):
     assert r"\toprule" in text
 
 
+def test_every_claim_says_how_sure_its_own_interval_is(table):
+    decided = [each for each in table["judgement"]["verdicts"] if each["primary"] and each["low"] is not None]
+    decided[0]["confidence"] = 0.9807  # as at a look before the last one
+    told = re.findall(r" & (\S+)\\% & cannot tell & ", to_latex(table))
+    assert told == ["98.07", *["95"] * (len(decided) - 1)]
+    assert "points [interval]" in to_latex(table)
+
+
 def test_rows_have_as_many_cells_as_the_tabular_has_columns(table):
     for body in re.findall(r"\\begin{tabular}(.*?)\\end{tabular}", to_latex(table), re.S):
         columns = re.match(r"{@{}(l+)@{}}", body)[1]

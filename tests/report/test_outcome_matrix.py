@@ -34,6 +34,14 @@ def test_units_of_a_scene_share_a_mark_as_strong_as_they_differ():
     assert 'fill-opacity="0.68"' in svg  # 0.35 + 0.65 * 2/4
 
 
+@pytest.mark.parametrize(("wins", "kind"), [(1, "neither"), (2, "half"), (3, "both")])
+def test_scenes_on_which_both_do_alike_are_marked_by_what_most_of_their_units_did(wins, kind):
+    units = [place < wins for place in range(4)]
+    svg = matrix_panel(("E2", "E0"), *flat(units, units[::-1], [0, 0, 0, 0]), {0: "task"}).svg
+    assert re.findall(r'class="scene (\w+)"', svg)[0] == kind
+    assert ("half of the time" in svg) is (kind == "half")
+
+
 def test_the_description_tells_the_whole_table_to_a_screen_reader():
     treated, control = flat([True, True, False, False], [True, False, True, False], [0, 1, 2, 3])
     svg = matrix_panel(("E2", "E0"), treated, control, {0: "task"}).svg

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from world_modality.memory import baselines
+from world_modality.report.files import to_json
 from world_modality.report.prophet import BASELINES, CLASSES, prophet_panels, prophet_table, read_judgements
 from world_modality.report.results import load_results
 
@@ -104,3 +105,29 @@ def test_a_step_that_could_not_be_measured_is_left_out(toy, report) -> None:
     table = json.loads((folder / "table.json").read_text())
     assert "E2's Prophet beats the best baseline at every k (ridge)" in table["prophet"]["sentences"][1]
     assert "| ridge | 0.40 | 0.30 |  |" in (folder / "table.md").read_text()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_what_is_no_number_is_left_out_and_never_written(toy, report, value) -> None:
+    def odd(arm, seed, original=toy.prophet):
+        found = original(arm, seed)
+        found["predictors"]["ridge"] = {name: [*v[:2], value] for name, v in found["predictors"]["ridge"].items()}
+        return found
+
+    def odder(arm, original=toy.offline):
+        found = original(arm)
+        found["memories"][next(iter(found["memories"]))]["action_rmse"] = value
+        return found
+
+    toy.prophet, toy.offline = odd, odder
+    folder, _ = report(toy)
+    table = json.loads((folder / "table.json").read_text(), parse_constant=lambda name: pytest.fail(name))
+    assert "E2's Prophet beats the best baseline at every k (ridge)" in table["prophet"]["sentences"][1]
+    text = (folder / "table.md").read_text()
+    assert "| ridge | 0.40 | 0.30 |  |" in text
+    assert "| zero |  | 0.2000 / - | 0.2000 / - |" in text
+
+
+def test_what_json_has_not_is_refused() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        to_json({"skill": float("nan")})

@@ -1,6 +1,7 @@
 """A study renders at any moment: what is missing is marked, and the verdict withheld for it."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -12,6 +13,8 @@ from world_modality.evidence.gates import ARMS, UNITS
 from world_modality.report.build import build_report
 from world_modality.report.console import render_table
 from world_modality.report.so_far import collect
+from world_modality.store.files import folder_digest
+from world_modality.store.index import sealed_record
 from world_modality.store.layout import stage_folder
 
 
@@ -86,6 +89,81 @@ def test_a_look_at_complete_seeds_is_judged_while_others_run(tmp_path):
         assert gap == pytest.approx(verdict["estimate"] * verdict["units"], abs=1e-4), (
             "units of other looks do not count"
         )
+
+
+def test_at_a_look_everything_else_names_the_seeds_that_it_rests_on(tmp_path):
+    seeds = edited(("seeds: [0, 1]", "seeds: [0, 1, 2, 3]"), text=SMALL_STUDY)
+    graph = graph_of(tmp_path, seeds + "evidence: {looks: [3, 4]}\n")
+    write_results(tmp_path / "results", graph, units=lambda label: 2 if "/3 " in label else None)
+    _, table, pages = report(tmp_path / "results", graph)
+    note = "All units so far, of training seeds 0, 1, 2, 3; the verdicts rest on seeds 0, 1, 2."
+    assert table["seeds_note"] == note
+    page = pages["report.html"]
+    for heading in ("Success rate", "Success rate, drawn", "Task by task", "Training seeds", "Scene by scene"):
+        section = page.partition(f">{heading}</h2>")[2].partition("<h2")[0]
+        assert note in section, heading
+    verdicts = page.partition(">Differences</h2>")[2].partition("Each claim is decided in one scope")[0]
+    assert verdicts.count("<tr>") == 9
+    assert note not in verdicts
+    markdown = pages["table.md"]
+    assert note in markdown.partition("## Decision rule")[0]
+    assert note in markdown.partition("## Task by task")[2].partition("\n## ")[0]
+    assert note in pages["table.tex"]
+    assert note in render_table(table)
+
+
+def test_verdicts_of_several_looks_are_told_with_the_seeds_of_each(tmp_path):
+    seeds = edited(("seeds: [0, 1]", "seeds: [0, 1, 2, 3]"), text=SMALL_STUDY)
+    graph = graph_of(tmp_path, seeds + "evidence: {looks: [3, 4]}\n")
+
+    def any_memory_wins(column, seed, task, state):
+        return column in ("E2", "E2-random") or (seed, task, state) == (0, 0, 30)
+
+    write_results(tmp_path / "results", graph, success=any_memory_wins)
+    _, table, _ = report(tmp_path / "results", graph)
+    assert {each["seeds"] for each in table["judgement"]["verdicts"]} == {3, 4}
+    which = "rest, each as the look that decided it, on seeds 0, 1, 2 or 0, 1, 2, 3."
+    assert table["seeds_note"] == f"All units so far, of training seeds 0, 1, 2, 3; the verdicts {which}"
+
+
+def test_where_verdicts_rest_on_all_seeds_none_is_named(tmp_path):
+    graph = graph_of(tmp_path, SMALL_STUDY)
+    write_results(tmp_path / "results", graph)
+    _, table, pages = report(tmp_path / "results", graph)
+    assert table["seeds_note"] == ""
+    assert "All units so far" not in "".join(pages.values())
+
+
+def test_the_date_is_that_of_the_newest_outcome_however_files_were_copied(tmp_path):
+    graph = graph_of(tmp_path, SMALL_STUDY)
+    root = tmp_path / "results"
+    write_results(root, graph, units=halfway)
+    sealed = [stage_folder(root, "rollout", each.key) for each in graph.of("rollout")]
+    for folder in filter(sealed_record, sealed):
+        folder.done.write_text(
+            json.dumps({**json.loads(folder.done.read_text()), "sealed_at": "2020-01-02T00:00:00+00:00"})
+        )
+    for file in root.rglob("records*.jsonl"):
+        os.utime(file, (1_500_000_000, 1_500_000_000))  # 2017
+    assert collect(root, graph).date == "2020-01-02T00:00:00+00:00"
+    os.utime(next(root.rglob("records-*.jsonl")), (1_600_000_000, 1_600_000_000))  # of a rollout under way
+    assert collect(root, graph).date == "2020-09-13T12:26:40+00:00"
+
+
+def test_every_stage_is_told_with_its_version_and_digests(tmp_path):
+    graph = graph_of(tmp_path, SMALL_STUDY)
+    write_results(tmp_path / "results", graph)
+    _, table, pages = report(tmp_path / "results", graph)
+    assert table["stages"]
+    for each in table["stages"]:
+        folder = stage_folder(tmp_path / "results", each["stage"], each["key"])
+        record = sealed_record(folder)
+        assert each["artifact_digest"] == folder_digest(folder.artifact)
+        assert (each["version"], each["source_digest"]) == (record.version, record.source_digest)
+        assert (each["label"], each["sealed_at"]) == (record.label, record.sealed_at)
+        row = next(line for line in pages["report.html"].splitlines() if f"<code>{each['key']}</code>" in line)
+        told = (each["label"], each["artifact_digest"], each["source_digest"], each["sealed_at"])
+        assert all(text in row for text in told)
 
 
 def test_nothing_at_all_renders_too(tmp_path):

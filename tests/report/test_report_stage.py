@@ -53,6 +53,24 @@ def test_csv_and_json_tell_the_same(toy, report):
     assert facts == {"episodes": 40, "failed_gates": []}
 
 
+def test_every_difference_of_the_csv_says_how_sure_it_is(toy, report):
+    toy.suites, toy.seeds = ("libero_spatial", "libero_10"), (0, 1)
+    folder, _ = report(toy)
+    table = json.loads((folder / "table.json").read_text())
+    with (folder / "table.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["kind"] == "difference"]
+    assert {(row["confidence"], row["seeds"]) for row in rows} == {("0.95", "2")}
+    assert all(int(row["scenes"]) in (4, 8) for row in rows)
+    verdicts = [row for row in rows if row["word"]]
+    for name in ("p_greater", "p_less", "detectable"):
+        assert [row[name] for row in verdicts] == [
+            "" if each[name] is None else str(each[name]) for each in table["judgement"]["verdicts"]
+        ]
+    assert any(row["p_greater"] for row in verdicts)
+    tasks = [row for row in rows if row["task"] and row["scope"] == "checkpoint"]
+    assert [float(row["p_holm"]) for row in tasks] == [each["p_holm"] for each in table["task_differences"]]
+
+
 def test_every_line_of_the_csv_says_which_assets_were_used(toy, report):
     folder, _ = report(toy)
     with (folder / "table.csv").open() as file:
@@ -127,6 +145,20 @@ def test_the_page_is_whole_offline_and_readable_aloud(toy, report):
     assert "&lt;1M parameters&gt;" in html
 
 
+def test_every_table_scrolls_by_itself_where_it_is_too_wide(toy, report):
+    toy.seeds = (0, 1, 2)
+    html = (report(toy)[0] / "report.html").read_text()
+    assert "by other analyses" in html
+    open_divs: list[str] = []
+    for tag in re.findall(r"<div[^>]*>|</div>|<table>", html):
+        if tag == "<table>":
+            assert any('class="scroll"' in each for each in open_divs)
+        elif tag == "</div>":
+            open_divs.pop()
+        else:
+            open_divs.append(tag)
+
+
 def test_gates_are_a_table_and_axes_say_what_they_measure(toy, report):
     html = (report(toy)[0] / "report.html").read_text()
     checks = html.partition('id="gates"')[2].partition("</table>")[0]
@@ -179,6 +211,12 @@ def test_trainings_that_differ_in_more_than_memory_and_seed_make_no_table(toy, r
         UserError, match=r"train E0/0 \(train/trainE00\) and train E2/1 \(train/trainE21\) differ .* steps is 400"
     ):
         report(toy)
+
+
+def test_the_page_says_where_the_prophets_other_baselines_are(toy, report):
+    html = (report(toy)[0] / "report.html").read_text()
+    caption = html.partition("<h2>Training</h2>")[2].partition("<h2")[0]
+    assert "beside persistence alone: the other baselines (mean reversion, velocity, ridge)" in caption
 
 
 def test_a_constant_or_unreadable_metric_does_not_break_the_page(toy, report):

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from support.toy_results import ToyResults
 
+from world_modality.cli.table import console_lines
 from world_modality.evidence.paired import tango
 from world_modality.evidence.proportions import wilson
 from world_modality.report.judged import columns_of
@@ -80,6 +81,18 @@ def test_every_file_has_them(two: ToyResults, report: Any) -> None:
     lines = suite_lines(table)
     assert any(line.startswith("libero_10") and "2/4 [15-85]" in line for line in lines)
     assert any(line.startswith("E2 - E0, libero_10") and "+25.0" in line for line in lines)
+
+
+def test_a_gate_that_fails_takes_no_number_away(two: ToyResults, report: Any) -> None:
+    told = json.loads((report(two)[0] / "table.json").read_text())
+    two.sealed_at = ""
+    for seal in two.root.rglob("*-then.json"):
+        seal.unlink()
+    withheld = json.loads((report(two)[0] / "table.json").read_text())
+    assert withheld["judgement"]["withheld"]
+    assert withheld["suites"] == told["suites"]
+    assert all(each["differences"] for each in withheld["suites"])
+    assert console_lines(withheld)[-1].startswith("E1 - E0, libero_10")
 
 
 def test_a_tasks_name_begins_with_what_it_is_so_that_cutting_it_leaves_that(two: ToyResults) -> None:

@@ -1,3 +1,4 @@
+import json
 import math
 
 import pytest
@@ -174,6 +175,15 @@ def test_short_names_drop_what_all_share():
     assert short_names({0: "turn left", 1: "turn left"}) == {0: "turn left (task 0)", 1: "turn left (task 1)"}
     assert short_names({("libero_90", 7): "open", ("libero_90", 9): "open"})["libero_90", 9] == "open (task 9)"
     assert len(short_names({0: "word " * 30})[0]) <= 40
+
+
+def test_the_date_is_that_of_the_newest_rollout(toy):
+    spec, rollouts, trainings = toy.write()
+    for folder, when in ((rollouts[3], "2026-02-01T00:00:00+00:00"), (trainings[0], "2026-03-01T00:00:00+00:00")):
+        file = folder.parent / "DONE.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), "sealed_at": when}))
+    material = Material(spec, load_results(spec, rollouts), arms_gate(trainings), rollouts, trainings, ())
+    assert build_report(toy.root, material)[0]["date"] == "2026-02-01T00:00:00+00:00"
 
 
 def test_a_plan_sealed_too_late_or_never_withholds_the_verdict(toy):

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from world_modality.cli.explain import unresolved_lines
 from world_modality.cli.planning import plan_study
+from world_modality.cli.table import console_lines
 from world_modality.report.build import build_report, write_report
-from world_modality.report.console import render_table
 from world_modality.report.so_far import collect
 from world_modality.store.files import writing_for
 from world_modality.store.layout import names_folder
@@ -27,5 +27,5 @@ def report_so_far(study: Path, root: Path, output: Path | None) -> list[str]:
     lacking = sum(cell["planned"] - cell["units"] for cell in material.missing)
     cells = f"{len(material.missing)} cell{'s' if len(material.missing) != 1 else ''}"
     gap = [f"missing      {lacking} units in {cells}"] if lacking else []
-    lines = render_table(table).splitlines()
+    lines = console_lines(table)
     return [*unresolved_lines(planned), *lines, "", *gap, f"report       {folder / 'report.html'}   (opens offline)"]

@@ -10,6 +10,7 @@ from world_modality.evidence.effect import Effect
 from world_modality.evidence.equivalence import is_equivalent
 from world_modality.evidence.multiplicity import Step
 from world_modality.evidence.plan import RULE, Claim, not_asked
+from world_modality.evidence.points import points
 
 Word = Literal["helps", "hurts", "equivalent", "cannot tell"]
 
@@ -55,10 +56,10 @@ def word_for(effect: Effect, claim: Claim, identical: bool) -> tuple[Word, str]:
         return "hurts", ""
     if equal:
         return "equivalent", ""
+    low, high = (points(limit, signed=True) for limit in (effect.bounds.low, effect.bounds.high))
     return "cannot tell", (
-        f"by its one-sided tests ({100 * (1 - 2 * effect.levels.alpha):.4g}% interval) differences from "
-        f"{100 * effect.bounds.low:+.1f} to {100 * effect.bounds.high:+.1f} points remain possible, and less than "
-        f"{100 * claim.margin:g} points would count as none"
+        f"by its one-sided tests ({100 * (1 - 2 * effect.levels.alpha):.4g}% interval) differences from {low} "
+        f"to {high} points remain possible, and less than {100 * claim.margin:g} points would count as none"
     )
 
 

@@ -5,13 +5,8 @@ from __future__ import annotations
 import math
 
 from world_modality.evidence.judge import Judgement
+from world_modality.evidence.points import points
 from world_modality.evidence.verdict import Verdict
-
-
-def points(fraction: float, signed: bool = False) -> str:
-    """A fraction as points with one decimal, e.g. "+3.1"; never "-0.0"."""
-    value = round(100 * fraction, 1) + 0.0
-    return f"{value:+.1f}" if signed and value else f"{value:.1f}"
 
 
 def sentence(verdict: Verdict) -> str:

@@ -47,7 +47,7 @@ class Material:
     trainings: Sequence[Path]
     films: Sequence[Path]
     missing: Sequence[Mapping[str, Any]] = ()  # cells that lack units, as ``so_far.py`` finds them
-    date: str = ""  # UTC, ISO 8601, of the newest outcome; by default when the newest artifact was sealed
+    date: str = ""  # UTC, ISO 8601, of the newest outcome; by default when the newest rollout was sealed
 
 
 def build_report(root: Path, material: Material) -> tuple[dict[str, Any], dict[str, str]]:
@@ -70,7 +70,7 @@ def build_report(root: Path, material: Material) -> tuple[dict[str, Any], dict[s
         "discordant": discordant_rows(plan.claims, results) if plan else [],
         "missing": [dict(cell) for cell in material.missing],
         "plan": describe_seals(plan, seals) if plan else None,
-        "date": material.date or max((record.sealed_at for record in sealed), default=""),
+        "date": material.date or max((each.sealed_at for each in sealed if each.stage == "rollout"), default=""),
         "prophet": prophet_table(judgements),
         "offline": offline_table(results, material.trainings),
         **describe(sealed),

@@ -9,8 +9,9 @@ from world_modality.evidence.effect import Effect
 from world_modality.evidence.outcomes import Outcomes, common_units
 from world_modality.evidence.per_task import task_effects
 from world_modality.evidence.plan import Claim, Plan
-from world_modality.report.console import detectable_text, points_text, signed
-from world_modality.report.numbers import effect_limits, rounded
+from world_modality.evidence.points import points
+from world_modality.report.console import detectable_text, p_text, points_text
+from world_modality.report.numbers import effect_limits, probability, rounded
 from world_modality.report.results import Place, Results, Trial
 
 NAMED = 40  # discordant units per claim that are listed; records.parquet has all
@@ -53,15 +54,21 @@ def _numbers(effect: Effect, p_holm: float) -> dict[str, Any]:
     return {
         "scope": effect.scope,
         **effect_limits(effect),
-        "p_holm": None if effect.problem else rounded(p_holm),
+        "p_holm": None if effect.problem else probability(p_holm),
         "detectable": rounded(effect.detectable),
         "units": effect.units,
+        "scenes": effect.clusters,
+        "seeds": effect.seeds,
+        "confidence": rounded(effect.levels.confidence),
     }
 
 
 def task_table(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """For people, under ``TASK_HEADER``; an empty cell where nothing is known."""
-    return [[row["claim"], row["task"], *_told(row), f"{signed(row['shrunk'])}", *_told(row["recipe"])] for row in rows]
+    return [
+        [row["claim"], row["task"], *_told(row), points(row["shrunk"], signed=True), *_told(row["recipe"])]
+        for row in rows
+    ]
 
 
 TASK_HEADER = (
@@ -71,8 +78,7 @@ TASK_HEADER = (
 
 
 def _told(numbers: Mapping[str, Any]) -> list[str]:
-    p = numbers["p_holm"]
-    return [points_text(numbers), "" if p is None else f"{p:.2g}", detectable_text(numbers)]
+    return [points_text(numbers), p_text(numbers["p_holm"]), detectable_text(numbers)]
 
 
 def discordant_rows(claims: Sequence[Claim], results: Results) -> list[dict[str, Any]]:

@@ -14,25 +14,31 @@ from world_modality.evidence.per_task import TaskEffect, task_effects
 from world_modality.evidence.plan import Claim
 from world_modality.evidence.proportions import Interval
 from world_modality.evidence.rates import fisher_p, hybrid, success_rate
+from world_modality.evidence.stratified import mixed_alike, stratified_difference
 from world_modality.evidence.verdict import Verdict, word_for
 from world_modality.evidence.wording import sentence
 from world_modality.report.names import short_names
-from world_modality.report.numbers import effect_limits, limits, rounded
+from world_modality.report.numbers import effect_limits, limits, probability, rounded
 from world_modality.report.record_sets import RecordSet
 from world_modality.report.results import Place, Trial
 from world_modality.rollout.imported import NOTE as ASSUMED_STATES
 from world_modality.rollout.records import Record
 
 SCENE = ("assets_digest", "init_state_digest", "environment_seed")
+NOT_MIXED_ALIKE = (
+    "the sets hold the tasks in different shares, so the difference is not that of the rates over all tasks but the "
+    "mean of the tasks' own differences, each weighted by the smaller of its two numbers of units"
+)
 
 
 @dataclass(frozen=True)
 class Unpaired:
     """A difference between arms that did not meet the same scenes."""
 
-    interval: Interval  # Newcombe's
-    p: float | None  # Fisher's, two-sided; None where scenes repeat, which Fisher's test takes for independent units
+    interval: Interval  # Newcombe's; where ``stratified``, of the mean over tasks
+    p: float | None  # Fisher's, two-sided, of pooled units; None where scenes repeat or tasks are not mixed alike
     units: tuple[int, int]
+    stratified: bool  # whether tasks were compared one by one, since the sets do not mix them alike
 
 
 @dataclass(frozen=True)
@@ -52,8 +58,9 @@ class Comparison:
 def compare(one: RecordSet, two: RecordSet, margin: float, levels: Levels | None = None) -> Comparison:
     """``one - two``. UserError where the sets share no task.
 
-    Units are paired by training seed, scene and repeat, and only if both sets met the same scene there, as far as
-    their records say. With other scenes the two rates are compared as independent ones.
+    Units are paired by training seed, scene and repeat, if at least half of the smaller set's are in both, and only if
+    both sets met the same scene there, as far as their records say. Else the two rates are compared as independent
+    ones.
     """
     levels = levels or Levels()
     names = _names(one, two)
@@ -61,12 +68,14 @@ def compare(one: RecordSet, two: RecordSet, margin: float, levels: Levels | None
     if not shared:
         raise UserError(f"{names[0]} and {names[1]} share no task: compare rollouts on the same suite and tasks")
     common = sorted(one.records.keys() & two.records.keys())
-    warnings = [*_leftovers((one, two), names, common, shared), *_kinds(one, two)]
-    odd = _other_scene(one, two, common)
+    own = _within(one, shared), _within(two, shared)
+    why = _not_paired(one, two, common, (len(own[0]), len(own[1])))
+    chosen = own if why else (common, common)
+    warnings = [*_leftovers((one, two), names, chosen), *_kinds(one, two)]
     places = {number: (place, _language(one, place)) for number, place in enumerate(shared)}
     suites = tuple(dict.fromkeys(suite for suite, _ in shared))
-    if common and not odd:
-        columns = (_outcomes(one, common, shared), _outcomes(two, common, shared))
+    columns = (_outcomes(one, chosen[0], shared), _outcomes(two, chosen[1], shared))
+    if not why:
         pairs = [(one.records[trial], two.records[trial]) for trial in common]
         same = all(first.checkpoint == second.checkpoint for first, second in pairs)
         alike = all(_same_course(*pair) for pair in pairs)
@@ -75,10 +84,10 @@ def compare(one: RecordSet, two: RecordSet, margin: float, levels: Levels | None
         )
         tasks = task_effects(*columns, same, levels, f"compare {names[0]} {names[1]}") if len(shared) > 1 else ()
         return Comparison(names, suites, places, columns, verdicts, tasks, None, tuple(warnings))
-    why = f"at {odd} they met different scenes" if odd else "no unit is in both"
     warnings.append(f"not paired: {why}; the rates are compared as independent ones, which finds less")
-    columns = (_outcomes(one, _within(one, shared), shared), _outcomes(two, _within(two, shared), shared))
     unpaired = _unpaired(columns, levels)
+    if unpaired.stratified:
+        warnings.append(NOT_MIXED_ALIKE)
     return Comparison(names, suites, places, columns, (), (), unpaired, tuple(warnings))
 
 
@@ -86,13 +95,24 @@ def _names(one: RecordSet, two: RecordSet) -> tuple[str, str]:
     return (one.name, two.name) if one.name != two.name else (f"{one.name} (A)", f"{two.name} (B)")
 
 
+def _not_paired(one: RecordSet, two: RecordSet, common: Sequence[Trial], held: tuple[int, int]) -> str:
+    """Why units are not paired, as one clause; empty if they are. ``held`` is how many each has of the shared tasks."""
+    if not common:
+        return "no unit is in both"
+    if odd := _other_scene(one, two, common):
+        return f"at {odd} they met different scenes"
+    if 2 * len(common) < min(held):
+        return f"of {held[0]} and {held[1]} units on the same tasks only {len(common)} are in both"
+    return ""
+
+
 def _leftovers(
-    sets: tuple[RecordSet, RecordSet], names: tuple[str, str], common: Sequence[Trial], shared: Sequence[Place]
+    sets: tuple[RecordSet, RecordSet], names: tuple[str, str], chosen: tuple[Sequence[Trial], Sequence[Trial]]
 ) -> list[str]:
-    """What of either set is not compared, in sentences."""
+    """What of either set is not compared, in sentences; ``chosen`` is what is."""
     found = []
-    for own, name in zip(sets, names, strict=True):
-        left = len(own.records) - (len(common) if common else len(_within(own, shared)))
+    for own, name, compared in zip(sets, names, chosen, strict=True):
+        left = len(own.records) - len(compared)
         if left:
             found.append(f"{left} of {name}'s {len(own.records)} units have no counterpart and are left out")
     return found
@@ -168,9 +188,12 @@ def _verdict(
 
 def _unpaired(columns: tuple[Outcomes, Outcomes], levels: Levels) -> Unpaired:
     one, two = ((int(each.success.sum()), len(each)) for each in columns)
+    units = one[1], two[1]
+    if not mixed_alike(*columns):
+        return Unpaired(stratified_difference(*columns, levels.confidence), None, units, stratified=True)
     interval = hybrid(*(success_rate(each, levels.confidence) for each in columns))
     repeated = any(len(scenes(each)[0]) < len(each) for each in columns)
-    return Unpaired(interval, None if repeated else fisher_p(one, two), (one[1], two[1]))
+    return Unpaired(interval, None if repeated else fisher_p(one, two), units, stratified=False)
 
 
 def task_names(comparison: Comparison) -> dict[int, str]:
@@ -199,6 +222,7 @@ def as_data(comparison: Comparison) -> dict[str, Any]:
         for task in (*column.tasks, None)
         for own in [column if task is None else column.of_task(task)]
     ]
+    unpaired = comparison.unpaired
     return {
         "sets": list(comparison.names),
         "suites": list(comparison.suites),
@@ -208,14 +232,19 @@ def as_data(comparison: Comparison) -> dict[str, Any]:
             {
                 "task": names[each.task],
                 **effect_limits(each.checkpoint),
-                "p_holm": rounded(each.checkpoint_p),
+                "p_holm": probability(each.checkpoint_p),
                 "shrunk": rounded(each.shrunk),
             }
             for each in comparison.tasks
         ],
         "unpaired": None
-        if comparison.unpaired is None
-        else {**limits(comparison.unpaired.interval), "p": comparison.unpaired.p, "units": comparison.unpaired.units},
+        if unpaired is None
+        else {
+            **limits(unpaired.interval),
+            "p": None if unpaired.p is None else probability(unpaired.p),
+            "units": unpaired.units,
+            "stratified": unpaired.stratified,
+        },
         "warnings": list(comparison.warnings),
     }
 
@@ -230,8 +259,8 @@ def _told(verdict: Verdict) -> dict[str, Any]:
         **effect_limits(effect),
         "confidence": rounded(effect.levels.confidence),
         "margin": verdict.claim.margin,
-        "p_greater": rounded(effect.p_greater),
-        "p_less": rounded(effect.p_less),
+        "p_greater": probability(effect.p_greater),
+        "p_less": probability(effect.p_less),
         "detectable": rounded(effect.detectable),
         "method": effect.method,
         "units": effect.units,

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
+from world_modality.evidence.points import points
 from world_modality.report.text_grid import grid
 
 OVERALL = "all tasks"
@@ -29,10 +30,11 @@ def rate_text(rate: Mapping[str, Any]) -> str:
 
 def points_text(difference: Mapping[str, Any]) -> str:
     """``+8.3 [-12.0, +28.1]`` in percentage points; without the interval where nothing is known about it."""
+    estimate = points(difference["estimate"], signed=True)
     if difference["low"] is None:
-        return f"{signed(difference['estimate'])} [no interval]"
-    low, high = (signed(difference[limit]) for limit in ("low", "high"))
-    return f"{signed(difference['estimate'])} [{low}, {high}]"
+        return f"{estimate} [no interval]"
+    low, high = (points(difference[limit], signed=True) for limit in ("low", "high"))
+    return f"{estimate} [{low}, {high}]"
 
 
 def detectable_text(verdict: Mapping[str, Any]) -> str:
@@ -40,13 +42,20 @@ def detectable_text(verdict: Mapping[str, Any]) -> str:
     smallest = verdict["detectable"]
     if smallest is None:
         return ""
-    return f"{100 * smallest:.1f}" if smallest <= 1 else "none"
+    return points(smallest) if smallest <= 1 else "none"
 
 
-def signed(fraction: float) -> str:
-    """A fraction as signed percentage points with one digit; zero has no sign."""
-    points = round(100 * fraction, 1)
-    return f"{points:+.1f}" if points else "0.0"
+def p_text(p: float | None) -> str:
+    """``0.031``, and ``< 1e-06`` for anything below; empty where p is not known."""
+    if p is None:
+        return ""
+    return "< 1e-06" if p < 1e-6 else f"{p:.2g}"
+
+
+def p_told(p: float) -> str:
+    """``p = 0.031`` or ``p < 1e-06``."""
+    told = p_text(p)
+    return f"p {told}" if told.startswith("<") else f"p = {told}"
 
 
 def answer(table: Mapping[str, Any]) -> str:
@@ -95,7 +104,7 @@ def render_table(table: Mapping[str, Any]) -> str:
     lines = textwrap.wrap(answer(table), WIDTH)
     for each in sentences(table):
         lines += textwrap.wrap(each, WIDTH, initial_indent="- ", subsequent_indent="  ")
-    lines += ["", *grid([header, *rate_rows(table)])]
+    lines += ["", *grid([header, *rate_rows(table)]), *filter(None, [table["seeds_note"]])]
     differences = [
         [each["claim"], each["scope"], f"{points_text(each)} points", each["word"], f"{each['units']} units per arm"]
         for each in verdicts(table)

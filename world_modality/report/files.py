@@ -42,12 +42,19 @@ CSV_FIELDS = (
     "high",
     "only_column",
     "only_control",
+    "confidence",  # of the interval
+    "p_greater",  # one-sided, of the whole claim
+    "p_less",
+    "p_holm",  # two-sided, of a task
+    "detectable",
+    "scenes",
+    "seeds",  # how many the difference rests on
 )
 
 
 def to_json(table: Mapping[str, Any]) -> str:
-    """Everything the table holds, indented, with a trailing newline."""
-    return json.dumps(table, indent=1, ensure_ascii=False) + "\n"
+    """Everything the table holds, indented, with a trailing newline. ValueError for what JSON has not, such as NaN."""
+    return json.dumps(table, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def to_csv(table: Mapping[str, Any]) -> str:
@@ -57,8 +64,9 @@ def to_csv(table: Mapping[str, Any]) -> str:
     writer = csv.DictWriter(out, CSV_FIELDS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     origin = {"study": table["study"], "label": table["label"]}
+    sure = {"confidence": table["confidence"]}
     for rate in table["rates"]:
-        writer.writerow({**origin, "kind": "rate", **rate})
+        writer.writerow({**origin, **sure, "kind": "rate", **rate})
     for verdict in verdicts(table):
         columns = {"column": verdict["treated"], "only_column": verdict["only_treated"]}
         writer.writerow({**origin, **verdict, **columns, "kind": "difference"})
@@ -69,7 +77,7 @@ def to_csv(table: Mapping[str, Any]) -> str:
                 {**numbers, **origin, **where, "kind": "difference", "column": row["treated"], "primary": False}
             )
     for row in suite_csv_rows(table):
-        writer.writerow({**origin, **row})
+        writer.writerow({**origin, **sure, **row})
     return out.getvalue()
 
 
@@ -81,8 +89,10 @@ def to_markdown(table: Mapping[str, Any]) -> str:
         _bullets(sentences(table)),
         _grid(["task", *(column_title(column) for column in table["columns"])], rate_rows(table)),
         f"Successes/units with {100 * table['confidence']:.4g}% Wilson intervals in percent.",
+        table["seeds_note"],
         _grid([HEADER, *(column_title(column) for column in table["columns"])], suite_rate_rows(table)),
         _grid(["difference within a suite", "points [interval]", "paired units"], suite_difference_rows(table)),
+        table["seeds_note"] if table["suites"] else "",
         *_missing(table["missing"]),
         *_judgement(table),
         "## Gates",
@@ -125,25 +135,25 @@ def _judgement(table: Mapping[str, Any]) -> list[str]:
         _grid(header, rows),
         _bullets(each["sentence"] for each in verdicts(table) if each["primary"] and not each["part"]),
         *_others(table),
-        *_tasks(table["task_differences"]),
+        *_tasks(table["task_differences"], table["seeds_note"]),
     ]
 
 
-def _tasks(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def _tasks(rows: Sequence[Mapping[str, Any]], note: str) -> list[str]:
     """The differences task by task, in both scopes."""
     if not rows:
         return []
-    return ["## Task by task", "Secondary: no verdict hangs on these.", _grid(TASK_HEADER, task_table(rows))]
+    told = " ".join(filter(None, ["Secondary: no verdict hangs on these.", note]))
+    return ["## Task by task", told, _grid(TASK_HEADER, task_table(rows))]
 
 
 def _others(table: Mapping[str, Any]) -> list[str]:
     """The recipe's differences by two other analyses, where there are seeds and tasks enough."""
     rows = [[row["claim"], row["method"], points_text(row), row["note"]] for row in table["other_analyses"]]
-    return (
-        ["Other analyses of the recipe; no verdict hangs on them.", text]
-        if (text := _grid(["claim", "analysis", "points [interval]", "note"], rows))
-        else []
-    )
+    if not rows:
+        return []
+    told = " ".join(filter(None, ["Other analyses of the recipe; no verdict hangs on them.", table["seeds_note"]]))
+    return [told, _grid(["claim", "analysis", "points [interval]", "note"], rows)]
 
 
 def _missing(cells: Sequence[Mapping[str, Any]]) -> list[str]:

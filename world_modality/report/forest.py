@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from world_modality.report.console import OVERALL, points_text, rate_text, verdicts
+from world_modality.report.console import OVERALL, p_told, points_text, rate_text, verdicts
 from world_modality.report.svg import WIDTH, axis_label, figure, nice_ticks, series, shortened, tag, text
 
 ROW = 26
@@ -85,7 +85,7 @@ def task_panels(table: Mapping[str, Any]) -> list[Panel]:
                 row["task"],
                 row,
                 series(order[row["treated"]]),
-                f"{points_text(row)} points, p {row['p_holm']:.2g}",
+                f"{points_text(row)} points, {p_told(row['p_holm'])}",
             )
             for row in found
         ]

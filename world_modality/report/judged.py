@@ -12,7 +12,7 @@ from world_modality.evidence.plan import Plan
 from world_modality.evidence.verdict import Verdict
 from world_modality.evidence.wording import headline, primary_first, sentence
 from world_modality.report.checks import equality
-from world_modality.report.numbers import effect_limits, rounded
+from world_modality.report.numbers import effect_limits, probability, rounded
 from world_modality.report.plan_of import task_number
 from world_modality.report.results import Results
 from world_modality.study.specs import ReportSpec
@@ -105,8 +105,8 @@ def _row(verdict: Verdict, treated: Outcomes, control: Outcomes) -> dict[str, An
         "bound_high": rounded(effect.bounds.high) if known else None,
         "alpha": rounded(effect.levels.alpha),
         "margin": claim.margin,
-        "p_greater": rounded(effect.p_greater) if known else None,
-        "p_less": rounded(effect.p_less) if known else None,
+        "p_greater": probability(effect.p_greater) if known else None,
+        "p_less": probability(effect.p_less) if known else None,
         "units": effect.units,
         "scenes": effect.clusters,
         "seeds": effect.seeds,

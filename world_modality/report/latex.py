@@ -26,15 +26,23 @@ def to_latex(table: Mapping[str, Any]) -> str:
     columns = [column_title(column) for column in table["columns"]]
     *tasks, overall = rate_rows(table)
     caption = f"{answer(table).removesuffix('.')}. Successes/units with {percent}% intervals in percent."
+    caption = " ".join(filter(None, [caption, table["seeds_note"]]))
     rates = _tabular(["task", *columns], [*tasks, overall], rule_before=len(tasks))
     parts = [f"% study {table['study']}, made {table['date']}", _floating(rates, caption, f"tab:{table['study']}")]
     decided = [each for each in verdicts(table) if each["primary"]]
     if decided:
-        rows = [[each["claim"], each["scope"], points_text(each), each["word"], str(each["units"])] for each in decided]
-        header = ["claim", "scope", f"points [{percent}%]", "verdict", "units per arm"]
+        rows = [_claim_cells(each) for each in decided]
+        header = ["claim", "scope", "points [interval]", "confidence", "verdict", "units per arm"]
         told = " ".join(sentences(table)) or answer(table)
         parts.append(_floating(_tabular(header, rows), told, f"tab:{table['study']}-claims"))
     return "\n\n".join(parts) + "\n"
+
+
+def _claim_cells(verdict: Mapping[str, Any]) -> list[str]:
+    """A verdict's row; each has a confidence of its own, as looks before the last one share what there is."""
+    confidence = "" if verdict["low"] is None else f"{100 * verdict['confidence']:.4g}%"
+    cells = [verdict["claim"], verdict["scope"], points_text(verdict), confidence, verdict["word"]]
+    return [*cells, str(verdict["units"])]
 
 
 def escape(text: str) -> str:

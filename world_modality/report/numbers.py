@@ -3,7 +3,10 @@ not known."""
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
+from typing import Any
 
 from world_modality.evidence.effect import Effect
 from world_modality.evidence.proportions import Interval
@@ -14,6 +17,16 @@ Limits = dict[str, float | None]
 def rounded(value: float) -> float | None:
     """Six digits; None for NaN. Zero has no sign."""
     return None if math.isnan(value) else round(value, 6) + 0.0
+
+
+def probability(p: float) -> float | None:
+    """A p-value with three significant digits, since those that tell most are far below six decimals; None for NaN."""
+    return None if math.isnan(p) else float(f"{p:.3g}")
+
+
+def read_finite(file: Path) -> Any:
+    """A file's JSON with None for NaN and infinities, which are of figures that could not be measured."""
+    return json.loads(file.read_text(), parse_constant=lambda _: None)
 
 
 def limits(interval: Interval) -> Limits:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from world_modality.report.curves import METRICS, owners, read_log
+from world_modality.report.numbers import read_finite
 from world_modality.report.results import Results
 
 FIGURES = ("flow_loss", "action_rmse")
@@ -25,7 +25,7 @@ def offline_table(results: Results, trainings: Sequence[Path]) -> dict[str, Any]
         for key, (column, seed, _) in owners(results).items()
         if key in folders and (folders[key] / "offline.json").is_file()
     }
-    judged = {name: json.loads((folders[key] / "offline.json").read_text()) for name, key in keys.items()}
+    judged = {name: read_finite(folders[key] / "offline.json") for name, key in keys.items()}
     if not judged:
         return None
     first = next(iter(judged.values()))
@@ -57,13 +57,14 @@ def _gates_closed(training: Path) -> bool:
 
 
 def offline_rows(table: dict[str, Any]) -> list[list[str]]:
-    """For people: the memory, then ``loss / error`` per training; an empty cell where there is none."""
+    """For people: the memory, then ``loss / error`` per training; an empty cell where there is none,
+    a hyphen for what could not be measured."""
     return [
         [
             str(row["memory"]),
             *(
-                "" if loss is None else f"{loss:.4f} / {error:.4f}"
-                for loss, error in zip(row["flow_loss"], row["action_rmse"], strict=True)
+                "" if pair == (None, None) else " / ".join("-" if each is None else f"{each:.4f}" for each in pair)
+                for pair in zip(row["flow_loss"], row["action_rmse"], strict=True)
             ),
         ]
         for row in table["rows"]

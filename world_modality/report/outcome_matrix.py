@@ -51,7 +51,8 @@ def matrix_panels(plan: Plan, columns: Mapping[str, Outcomes], tasks: Mapping[in
 def matrix_panel(names: tuple[str, str], treated: Outcomes, control: Outcomes, tasks: Mapping[int, str]) -> Panel:
     """A row per task, a mark per scene in the order of its initial states, by number.
 
-    A scene's units (seeds, repeats) share a mark: it points to the column that succeeded more often. ``tasks`` names
+    A scene's units (seeds, repeats) share a mark: it points to the column that succeeded more often, or
+    says what both did in most of its units. ``tasks`` names
     the rows. ValueError unless both columns hold the same units, and at least one.
     """
     clusters = clusters_of(treated, control)
@@ -59,22 +60,23 @@ def matrix_panel(names: tuple[str, str], treated: Outcomes, control: Outcomes, t
     left = 8 + LETTER * max(len(shortened(tasks[task])) for task in treated.tasks)
     widest = max(int((clusters.task == task).sum()) for task in treated.tasks)
     step = min(LINE - 2.0, (WIDTH - left - 4) / widest)
-    parts, rows = [], list(treated.tasks)
+    parts, rows, halves = [], list(treated.tasks), False
     for row, task in enumerate(rows):
         y = TOP + LINE * (row + 0.5)
         parts.append(text(left - 6, y + 4, shortened(tasks[task]), anchor="end", class_="tick"))
         for place, index in enumerate(np.flatnonzero(clusters.task == task)):
             gap, units = int(clusters.total[index]), int(clusters.units[index])
             kind = _kind(gap, int(successes[index]), units)
+            halves = halves or kind == "half"
             parts.append(_mark(kind, left + step * (place + 0.5), y, step, abs(gap) / units or 1.0))
     bottom = TOP + LINE * len(rows)
-    parts += _key(names, bottom)
+    parts += _key(names, bottom, halves)
     counts = paired_counts(treated, control)
     told = (
         f"{names[0]} and {names[1]} on the same units: both succeed {counts.both}, only {names[0]} "
         f"{counts.only_treated}, only {names[1]} {counts.only_control}, neither {counts.neither}"
     )
-    return Panel(f"{names[0]} and {names[1]}, scene by scene", figure(bottom + LEGEND, parts, told))
+    return Panel(f"{names[0]} and {names[1]}, scene by scene", figure(bottom + LEGEND + LINE * halves, parts, told))
 
 
 def _control_successes(control: Outcomes) -> Ints:
@@ -84,10 +86,12 @@ def _control_successes(control: Outcomes) -> Ints:
 
 
 def _kind(gap: int, successes: int, units: int) -> str:
-    """Which mark a scene gets: up, down, or by what both columns have in common."""
+    """Which mark a scene gets: up, down, or by what both columns did in more than half of its units, if they did."""
     if gap:
         return "up" if gap > 0 else "down"
-    return "both" if 2 * successes >= units else "neither"
+    if 2 * successes == units:
+        return "half"
+    return "both" if 2 * successes > units else "neither"
 
 
 def _mark(kind: str, x: float, y: float, step: float, strength: float) -> str:
@@ -102,11 +106,13 @@ def _mark(kind: str, x: float, y: float, step: float, strength: float) -> str:
     return tag("rect", x=x - half, y=y - half, width=2 * half, height=2 * half, class_=f"scene {kind}")
 
 
-def _key(names: tuple[str, str], bottom: float) -> list[str]:
+def _key(names: tuple[str, str], bottom: float, halves: bool) -> list[str]:
+    """What the marks mean; that of halves only where there is one, as it takes scenes of several units."""
     words = (("up", f"{names[0]} more often"), ("down", f"{names[1]} more often"))
     same = (("both", "both succeed"), ("neither", "both fail"))
+    more = ((("half", "both succeed half of the time"),),) if halves else ()
     parts = []
-    for row, pair in enumerate((words, same)):
+    for row, pair in enumerate((words, same, *more)):
         y = bottom + 10 + LINE * row
         for column, (kind, said) in enumerate(pair):
             x = 10 + column * WIDTH / 2

@@ -11,7 +11,7 @@ from world_modality.evidence.noise import assume
 from world_modality.evidence.outcomes import Outcomes
 from world_modality.evidence.plan import Assumptions, Plan
 from world_modality.evidence.planning import Costs, allocate, detectable_on_a_task, expect
-from world_modality.report.console import signed
+from world_modality.evidence.points import points
 from world_modality.report.text_grid import grid
 
 SHOWN = 5  # allocations for a terminal
@@ -152,4 +152,4 @@ def _allocation_lines(data: Mapping[str, Any]) -> list[str]:
 
 
 def _points(fraction: float) -> str:
-    return f"{signed(fraction).lstrip('+')} points"
+    return f"{points(fraction)} points"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from world_modality.report.curves import Curve, chart, owners
 from world_modality.report.forest import Panel
+from world_modality.report.numbers import read_finite
 from world_modality.report.results import Results
 
 BASELINES = ("persistence", "mean_reversion", "velocity", "ridge")
@@ -58,7 +58,7 @@ def read_judgements(results: Results, trainings: Sequence[Path]) -> list[Judgeme
     for key, (column, seed, _) in owners(results).items():
         file = folders[key] / "prophet.json" if key in folders else None
         if file is not None and file.is_file():
-            found += _judgement(column, seed, json.loads(file.read_text()))
+            found += _judgement(column, seed, read_finite(file))
     return found
 
 

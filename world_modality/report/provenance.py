@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from world_modality.errors import UserError
 from world_modality.store.index import sealed_record
+from world_modality.store.keys import KEY_LENGTH
 from world_modality.store.layout import StageFolder, stage_folder
 from world_modality.store.record import Record
 
@@ -33,7 +35,8 @@ def lineage(artifacts: Iterable[Path]) -> tuple[Record, ...]:
 
 
 def describe(records: Sequence[Record]) -> dict[str, Any]:
-    """Cost per kind of stage, software versions and every stage's key, as JSON-serialisable data."""
+    """Cost per kind of stage, software versions, and every stage with its key, version and digests, as
+    JSON-serialisable data."""
     seconds: dict[str, list[float]] = {}
     software: dict[str, set[str]] = {}
     for record in records:
@@ -46,7 +49,24 @@ def describe(records: Sequence[Record]) -> dict[str, Any]:
         ],
         "versions": {package: ", ".join(sorted(versions)) for package, versions in sorted(software.items())},
         "stages": [
-            {"stage": record.stage, "label": record.label, "key": record.key, "seconds": record.wall_seconds}
+            {
+                "stage": record.stage,
+                "label": record.label,
+                "key": record.key,
+                "version": record.version,
+                "seconds": record.wall_seconds,
+                "sealed_at": record.sealed_at,
+                "source_digest": record.source_digest,
+                "artifact_digest": artifact_digest(record),
+            }
             for record in records
         ],
     }
+
+
+def artifact_digest(record: Record) -> str:
+    """16 hex digits over all files that were sealed, as ``store.files.folder_digest`` gives of them; "" for none."""
+    if not record.files:
+        return ""
+    lines = (f"{name}\0{entry.sha256}\n" for name, entry in sorted(record.files.items()))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()[:KEY_LENGTH]

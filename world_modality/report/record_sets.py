@@ -24,11 +24,6 @@ class RecordSet:
     records: dict[Trial, Record]
 
     @property
-    def checkpoints(self) -> frozenset[str]:
-        """Keys or names of the checkpoints behind them."""
-        return frozenset(record.checkpoint for record in self.records.values())
-
-    @property
     def seeds(self) -> tuple[int, ...]:
         """Training seeds, or numbers that stand for them, sorted."""
         return tuple(sorted({trial.seed for trial in self.records}))

@@ -29,7 +29,7 @@ class _Found:
     """What is known of the rollouts read so far."""
 
     states: dict[str, str] = field(default_factory=dict)  # by rollout key
-    newest: float = 0.0  # seconds since 1970, of the last change of any file of records
+    newest: float = 0.0  # seconds since 1970: when a rollout was sealed, or a file of records of another changed
 
 
 def collect(root: Path, graph: Graph) -> Material:
@@ -62,11 +62,10 @@ def _records(root: Path, request: StageRequest, found: _Found) -> Sequence[Recor
     """A rollout's records, sealed or not."""
     folder = stage_folder(root, "rollout", request.key)
     unfinished = () if sealed_record(folder) else read_unfinished(folder.work / "records")
-    if sealed_record(folder):  # also if it was sealed, and its work removed, while that was read
+    if sealed := sealed_record(folder):  # also if it was sealed, and its work removed, while that was read
         found.states[request.key] = STATES[0]
-        file = require_as_sealed(folder, "records.jsonl")
-        found.newest = max(found.newest, file.stat().st_mtime)
-        return read_records(file)
+        found.newest = max(found.newest, datetime.fromisoformat(sealed.sealed_at).timestamp())
+        return read_records(require_as_sealed(folder, "records.jsonl"))
     found.states[request.key] = STATES[1] if folder.attempts.exists() else STATES[2]
     own = set(units_of(cast(RolloutSpec, request.spec)))
     files = (folder.work / "records").glob("records-*.jsonl") if unfinished else ()

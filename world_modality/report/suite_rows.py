@@ -39,7 +39,9 @@ def suite_csv_rows(table: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         for rate in figures["rates"]:
             yield {"kind": "rate", "suite": figures["suite"], **rate}
         for d in figures["differences"]:
-            numbers = {name: d[name] for name in ("control", "estimate", "low", "high", "only_control")}
+            numbers = {
+                name: d[name] for name in ("control", "estimate", "low", "high", "only_control", "scenes", "seeds")
+            }
             own = {
                 "scope": "checkpoint",
                 "primary": False,

@@ -41,19 +41,35 @@ def build_table(spec: ReportSpec, results: Results, plan: Plan | None, gates: Se
         "complete": not any(results.missing(column) for column in results.columns),
         "confidence": spec.evidence.confidence,
         "rates": [rate for column in results.columns for rate in _rates(spec, column, outcomes.get(column), results)],
-        "suites": suite_figures(spec, outcomes, _compared(plan, judgement)),
+        "suites": suite_figures(spec, outcomes, _compared(plan)),
         "judgement": judgement,
         "gates": judgement["gates"] if judgement else [gate_row(gate) for gate in gates],
     }
     table["headline"] = judgement["headline"] if judgement else f"{spec.label}: one arm, nothing is compared."
     table["notes"] = _notes(table)
+    table["seeds_note"] = _seeds_note(plan, judgement, outcomes)
     return table
 
 
-def _compared(plan: Plan | None, judgement: Mapping[str, Any] | None) -> list[tuple[str, str]]:
-    """The columns that claims are about; none where the verdict is withheld."""
-    told = plan is not None and judgement is not None and not judgement["withheld"]
-    return [(claim.treated, claim.control) for claim in plan.claims] if plan and told else []
+def _seeds_note(plan: Plan | None, judgement: Mapping[str, Any] | None, columns: Mapping[str, Outcomes]) -> str:
+    """Which seeds everything but the verdicts rests on, where the verdicts rest on fewer; else empty.
+
+    At a look the verdicts are those of complete seeds, and one that an earlier look decided is that look's.
+    """
+    if plan is None or judgement is None or judgement["withheld"]:
+        return ""
+    held = tuple(sorted({seed for outcomes in columns.values() for seed in outcomes.seeds}))
+    looks = [plan.seeds[:count] for count in sorted({verdict["seeds"] for verdict in judgement["verdicts"]})]
+    if all(set(seeds) == set(held) for seeds in looks):
+        return ""
+    told = " or ".join(", ".join(map(str, seeds)) for seeds in looks)
+    which = "rest on seeds" if len(looks) == 1 else "rest, each as the look that decided it, on seeds"
+    return f"All units so far, of training seeds {', '.join(map(str, held))}; the verdicts {which} {told}."
+
+
+def _compared(plan: Plan | None) -> list[tuple[str, str]]:
+    """The columns that claims are about, also where the verdict is withheld."""
+    return [(claim.treated, claim.control) for claim in plan.claims] if plan else []
 
 
 def _column(column: ReportColumn) -> dict[str, str]:

@@ -51,7 +51,7 @@ def test_numbers_and_ranges():
         ("", "an empty part"),
         ("1,", "an empty part"),
         ("a", "a is no number"),
-        ("3-1", "3-1 must go up"),
+        ("3-1", "3-1 goes down"),
         ("8-10", "0 to 9"),
     ],
 )
@@ -112,6 +112,29 @@ def test_the_command_writes_them_once(tmp_path):
     again = CliRunner().invoke(app, arguments)
     assert isinstance(again.exception, UserError)
     assert "exists already" in str(again.exception)
+
+
+@pytest.mark.parametrize(("option", "value"), [("--memory", "zero"), ("--tasks", "0"), ("--films", "first=1")])
+def test_what_does_nothing_beside_an_import_is_refused(tmp_path, option, value):
+    path = eval_info(tmp_path, [("libero_spatial", 0, [True])])
+    output = tmp_path / "out"
+    result = CliRunner().invoke(app, ["rollout", "--import", str(path), "--output", str(output), option, value])
+    assert f"{option} does nothing with --import" in str(result.exception)
+    assert not output.exists()
+
+
+def test_a_task_without_episodes_is_named(tmp_path):
+    path = eval_info(tmp_path, [("libero_spatial", 0, []), ("libero_spatial", 1, [True])])
+    with pytest.raises(UserError, match="libero_spatial task 0 has no episodes"):
+        import_eval_info(path, "act")
+
+
+def test_a_file_that_is_not_there_and_an_output_that_cannot_be_are_one_sentence(tmp_path):
+    with pytest.raises(UserError, match=r"nothing\.json cannot be read \(No such file"):
+        import_eval_info(tmp_path / "nothing.json", "act")
+    path = eval_info(tmp_path, [("libero_spatial", 0, [True])])
+    with pytest.raises(UserError, match=r"--output: .* cannot be written"):
+        command.import_records(path, path / "below", "act")
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,19 @@ def test_a_studys_column_is_read_through_its_links_with_the_seeds_of_its_folders
     assert found.records[Trial(3, "libero_spatial", 0, 0, 0)].success
 
 
+def test_an_evaluations_folder_is_one_set_whose_units_count_once(tmp_path):
+    """`wm rollout` leaves what each process wrote beside what it published."""
+    folder = tmp_path / "mine"
+    published = write_records(folder / "libero_spatial.jsonl", {0: "10"})
+    (folder / "libero_spatial").mkdir()
+    (folder / "libero_spatial" / "records-0123456789ab.jsonl").write_text(published.read_text())
+    found = read_set(folder)
+    assert (found.name, len(found.records)) == ("mine", 2)
+    assert read_set(published).name == "mine"
+    published.unlink()  # not all is rolled out yet
+    assert len(read_set(folder).records) == 2
+
+
 def test_one_seeds_folder_has_that_seed(tmp_path):
     write_records(tmp_path / "E2" / "seed7" / "records.jsonl", {0: "1"})
     assert read_set(tmp_path / "E2" / "seed7").seeds == (7,)

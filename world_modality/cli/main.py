@@ -211,6 +211,7 @@ def import_latents(
 
 @app.command()
 def rollout(
+    context: typer.Context,
     policy: Annotated[
         str | None, typer.Option("--policy.path", help="Checkpoint: a folder, hub id or hub id@revision.")
     ] = None,
@@ -247,13 +248,13 @@ def rollout(
 ) -> None:
     """Evaluate a LeRobot policy in LIBERO without a study. The same command goes on after a crash."""
     from world_modality.cli import rollout as command
+    from world_modality.rollout.evaluation import How
 
     target = output or command.default_output(policy, eval_info)
     if eval_info is not None:
+        command.refuse_unused(context)
         records = command.import_records(eval_info, target, policy or "")
     else:
-        from world_modality.rollout.evaluation import How
-
         how = How(
             policy=command.required(policy),
             memory=memory,

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+import typer
+
 from world_modality.errors import UserError
 from world_modality.evidence.proportions import wilson
 from world_modality.imports import importing
@@ -13,10 +15,11 @@ from world_modality.rollout.choice import FILMS_FOLDER, Choice
 from world_modality.rollout.evaluation import Filming, How, Scenes
 from world_modality.rollout.records import Record, read_records, to_line
 from world_modality.rollout.simulators import expect_simulators
-from world_modality.store.files import write_atomically
+from world_modality.store.files import write_atomically, writing_for
 from world_modality.study.suites import INIT_STATES, SUITES, SuiteName
 
 OUTPUTS = Path("outputs") / "rollouts"
+IMPORTING = ("eval_info", "output", "policy")  # what `--import` is typed with
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,10 @@ def parse_numbers(text: str, option: str, below: int) -> tuple[int, ...]:
         if not first.isdecimal() or (dash and not last.isdecimal()):
             raise UserError(f"{option}: {part.strip() or 'an empty part'} is no number or range like 0-4")
         numbers = range(int(first), int(last or first) + 1)
-        if not numbers or numbers[-1] >= below:
-            raise UserError(f"{option}: {part.strip()} must go up and lie in 0 to {below - 1}")
+        if not numbers:
+            raise UserError(f"{option}: {part.strip()} goes down; write the smaller number first")
+        if numbers[-1] >= below:
+            raise UserError(f"{option}: there is no {numbers[-1]}; choose from 0 to {below - 1}")
         found += numbers
     twice = next((number for number in found if found.count(number) > 1), None)
     if twice is not None:
@@ -95,6 +100,14 @@ def read_all(path: Path) -> tuple[Record, ...]:
     if not files or not all(file.is_file() for file in files):
         raise UserError(f"{path} holds no records: name the folder of an evaluation, or a file of records")
     return tuple(record for file in files for record in read_records(file))
+
+
+def refuse_unused(context: typer.Context) -> None:
+    """UserError if an option was typed that does nothing beside ``--import``."""
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if name not in IMPORTING and source is not None and source.name == "COMMANDLINE":
+            raise UserError(f"--{name.replace('_', '-')} does nothing with --import, which takes what was rolled out")
 
 
 def required(policy: str | None) -> str:
@@ -124,10 +137,11 @@ def import_records(path: Path, output: Path, checkpoint: str) -> tuple[Record, .
     for suite in suites:
         if (output / f"{suite}.jsonl").exists():
             raise UserError(f"{output / f'{suite}.jsonl'} exists already: name another --output")
-    output.mkdir(parents=True, exist_ok=True)
-    for suite in suites:
-        lines = "".join(to_line(record) for record in records if record.suite == suite)
-        write_atomically(output / f"{suite}.jsonl", lines.encode())
+    with writing_for("--output", output):
+        output.mkdir(parents=True, exist_ok=True)
+        for suite in suites:
+            lines = "".join(to_line(record) for record in records if record.suite == suite)
+            write_atomically(output / f"{suite}.jsonl", lines.encode())
     return records
 
 

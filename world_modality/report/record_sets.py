@@ -6,13 +6,16 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 from world_modality.errors import UserError
 from world_modality.report.results import Trial
 from world_modality.rollout.imported import import_eval_info
 from world_modality.rollout.records import Record, read_records
+from world_modality.study.suites import SUITES
 
+OWNERS = "records-*.jsonl"  # what each process of an evaluation writes until all is published
 SEED = re.compile(r"seed(\d+)")
 
 
@@ -62,6 +65,8 @@ def _files(path: Path) -> Sequence[tuple[Path, int | None]]:
     found = []
     for folder, below, names in os.walk(path, followlinks=True):  # a study's links by name are links
         below.sort()
+        if Path(f"{folder}.jsonl").is_file():
+            names = [name for name in names if not fnmatch(name, OWNERS)]  # published beside the folder
         found += [Path(folder) / name for name in sorted(names) if name.endswith(".jsonl") or name == "eval_info.json"]
     return [(file, _seed(file)) for file in found]
 
@@ -91,5 +96,5 @@ def _name(path: Path) -> str:
     """What the set is called: the last part of its path that is a name rather than a kind of file."""
     full = _full(path)
     plain = full.with_suffix("") if full.is_file() else full
-    own = [part for part in plain.parts if part not in ("records", "artifact", "eval_info", "rollouts", "/")]
+    own = [part for part in plain.parts if part not in ("records", "artifact", "eval_info", "rollouts", "/", *SUITES)]
     return own[-1] if own else str(path)

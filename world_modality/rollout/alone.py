@@ -32,7 +32,7 @@ from world_modality.rollout.setup import (
 )
 from world_modality.rollout.simulators import expect_simulators
 from world_modality.sim.assets import assets_digest, pin_assets
-from world_modality.store.files import new_folder, write_json
+from world_modality.store.files import new_folder, write_json, writing_for
 from world_modality.store.hub import fetch, find_folder
 from world_modality.store.lock import exclusive
 from world_modality.store.progress import Progress
@@ -68,8 +68,9 @@ def evaluate(how: How, scenes: Scenes, output: Path, cores: int, filming: Filmin
     expect_simulators()
     loaded = _load(how, output)
     cells = {suite: _cell(how, loaded, suite, assets) for suite in scenes.suites}
-    for cell in cells.values():
-        _settle(output, cell, how.batch, loaded)
+    with writing_for("--output", output):
+        for cell in cells.values():
+            _settle(output, cell, how.batch, loaded)
     found: dict[SuiteName, list[Record]] = {}
     for suite, cell in cells.items():
         with closing(Ledger(output / suite, units[suite])) as ledger:
@@ -103,7 +104,11 @@ def _find_assets(source: str, suites: Sequence[SuiteName]) -> tuple[str, str]:
     if lacking:
         have = ", ".join(suite for suite, facts in SUITES.items() if facts.embedded)
         raise UserError(f"{option}: none are embedded for {lacking[0]}, only for {have}: choose hub or a folder")
-    pinned = pin_assets(source)
+    try:
+        pinned = pin_assets(source)
+    except UserError as error:
+        offline = "; or choose a folder, or embedded for libero_spatial" if source.startswith("hub") else ""
+        raise UserError(f"{option} {source}: {error}{offline}") from error
     return pinned, assets_digest(pinned, setting=option)
 
 

@@ -27,14 +27,18 @@ def import_eval_info(path: Path, checkpoint: str) -> tuple[Record, ...]:
     UserError if the file is none, or holds suites or tasks that LIBERO does not have.
     """
     try:
-        found = json.loads(path.read_text())
+        text = path.read_text()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): name lerobot-eval's eval_info.json") from error
+    try:
+        found = json.loads(text)
         entries = [
             (str(task["task_group"]), int(task["task_id"]), list(task["metrics"]["successes"]))
             for task in found["per_task"]
         ]
         noted = found.get(ASSETS) or {}
         assets = {"assets": str(noted.get("source", "")), "assets_digest": str(noted.get("digest", ""))}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{path} is no eval_info.json of lerobot-eval ({type(error).__name__}: {error}); it needs per_task with "
             "task_group, task_id and metrics.successes"
@@ -52,6 +56,8 @@ def _records(path: Path, suite: str, index: int, successes: list[Any], about: Ma
     if suite not in SUITES:
         raise UserError(f"{path}: per_task names the suite {suite}, which is none of {', '.join(SUITES)}")
     task = load_task(suite, index)
+    if not successes:
+        raise UserError(f"{path}: {suite} task {index} has no episodes: take it out of per_task, or evaluate it anew")
     for episode, success in enumerate(successes):
         if not isinstance(success, bool):
             raise UserError(

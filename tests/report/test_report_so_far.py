@@ -11,7 +11,7 @@ from support.small_study import SMALL_STUDY, edited, graph_of
 from world_modality.errors import UserError
 from world_modality.evidence.gates import ARMS, UNITS
 from world_modality.report.build import build_report
-from world_modality.report.console import render_table
+from world_modality.report.console import render_table, verdicts
 from world_modality.report.so_far import collect
 from world_modality.store.files import folder_digest
 from world_modality.store.index import sealed_record
@@ -196,6 +196,8 @@ def test_unequal_arms_withhold_the_verdict_and_are_named(tmp_path):
     _, table, pages = report(root, graph)
     assert "steps is '(absent)' against 7" in table["judgement"]["withheld"]
     assert "against 7; remove the wrong one" in pages["report.html"]
+    assert {each["word"] for each in verdicts(table)} == {"withheld"}
+    assert "cannot tell" not in pages["table.csv"]
 
 
 def test_a_damaged_record_is_named(tmp_path):

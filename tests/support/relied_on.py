@@ -129,6 +129,7 @@ POLICIES: Table = {
     },
     "world_modality/policies/chunk_policy.py": {
         "lerobot.envs.utils:preprocess_observation": "(observations)",
+        "lerobot.processor:AbsoluteActionsProcessorStep": "class",
         "lerobot.utils.constants:OBS_IMAGES": "'observation.images'",
     },
 }

@@ -11,6 +11,7 @@ from world_modality.report.text_grid import grid
 
 OVERALL = "all tasks"
 WIDTH = 140  # columns of text that a headline is wrapped at
+WITHHELD = "withheld"
 MARKS = {True: "passed", False: "FAILED", None: "open"}
 
 
@@ -82,8 +83,14 @@ def sentences(table: Mapping[str, Any]) -> list[str]:
 
 
 def verdicts(table: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Every claim's verdict in the scope in which it is decided, then the others; empty where nothing is compared."""
-    return list(table["judgement"]["verdicts"]) if table["judgement"] else []
+    """Every claim's verdict in the scope in which it is decided, then the others; empty where nothing is compared.
+
+    Their word is "withheld" where a gate has failed: "cannot tell" is what data say.
+    """
+    judgement = table["judgement"]
+    if not judgement:
+        return []
+    return [each | {"word": WITHHELD} if judgement["withheld"] else each for each in judgement["verdicts"]]
 
 
 def rule(table: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -1,0 +1,151 @@
+"""Memory modes, what the world memory can hold, and fusions, where it enters a policy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from world_modality.facts.table import Reference, Table
+
+
+@dataclass(frozen=True)
+class MemoryMode:
+    """One thing that the world memory can hold, and what it needs for that."""
+
+    name: str
+    holds: str
+    """What it holds, for tables: "the Prophet's prediction"."""
+    isolates: str
+    """What a comparison with this mode tells, for tables."""
+    make: Reference
+    """``MemoryInputs -> Tensor | None``: the memory, or None if nothing is injected."""
+    needs_world: bool = True
+    """The policy must have been built with world modules."""
+    needs_history: bool = False
+    """A rollout must encode what the policy sees."""
+    needs_future: bool = False
+    """What really comes, which no rollout knows."""
+    needs_donors: bool = False
+    """Histories of other episodes."""
+    needs_learned: bool = False
+    """Trained constants, which only a checkpoint trained in this mode has."""
+    needs_prophet: bool = False
+    """The Prophet makes the memory, so that the policy's loss trains it too, unless the memory is detached."""
+    delay: int = 0
+    """How many prediction horizons before the present the history ends."""
+
+    @property
+    def rollable(self) -> bool:
+        """Whether a rollout can be in this mode."""
+        return not self.needs_future
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """A place where the memory enters a policy."""
+
+    name: str
+    enters: str
+    """Where, for tables."""
+    before_actions: bool = False
+    """It reads the memory before the noisy actions are there, so that the memory cannot be made of them."""
+
+
+_MODES = "world_modality.memory.modes"
+
+MODES: Table[MemoryMode] = Table(
+    "memory mode",
+    "memory_modes",
+    (
+        MemoryMode(
+            name="disabled",
+            holds="nothing: there is no world memory",
+            isolates="the plain policy",
+            make=Reference(f"{_MODES}:nothing"),
+            needs_world=False,
+        ),
+        MemoryMode(
+            name="zero",
+            holds="zeros",
+            isolates="that the machinery does no harm: equals disabled, by algebra",
+            make=Reference(f"{_MODES}:zero"),
+        ),
+        MemoryMode(
+            name="learned",
+            holds="constants trained with the policy",
+            isolates="capacity: all the parameters, no information",
+            make=Reference(f"{_MODES}:learned"),
+            needs_learned=True,
+        ),
+        MemoryMode(
+            name="pred",
+            holds="the Prophet's prediction",
+            isolates="the hypothesis",
+            make=Reference(f"{_MODES}:predicted"),
+            needs_history=True,
+            needs_prophet=True,
+        ),
+        MemoryMode(
+            name="oracle",
+            holds="what really came",
+            isolates="the bound: a perfect prediction",
+            make=Reference(f"{_MODES}:oracle"),
+            needs_future=True,
+        ),
+        MemoryMode(
+            name="persistence",
+            holds="the present latent in every slot",
+            isolates="history, a trained network and foresight together: the same encoder's view of the present",
+            make=Reference(f"{_MODES}:persistence"),
+            needs_history=True,
+        ),
+        MemoryMode(
+            name="stale",
+            holds="the prediction made one prediction horizon ago",
+            isolates="timeliness: a prediction of this episode that came too late",
+            make=Reference(f"{_MODES}:stale"),
+            needs_history=True,
+            needs_prophet=True,
+            delay=1,
+        ),
+        MemoryMode(
+            name="shuffle",
+            holds="the prediction of another training episode",
+            isolates="content: a true prediction, of another episode",
+            make=Reference(f"{_MODES}:shuffle"),
+            needs_donors=True,
+            needs_prophet=True,
+        ),
+        MemoryMode(
+            name="time_shuffle",
+            holds="the prediction with its steps in another order",
+            isolates="order: what comes, but not when",
+            make=Reference(f"{_MODES}:time_shuffle"),
+            needs_history=True,
+            needs_prophet=True,
+        ),
+        MemoryMode(
+            name="random",
+            holds="normal draws with the latents' mean and covariance",
+            isolates="content: the latents' statistics without any content",
+            make=Reference(f"{_MODES}:random"),
+        ),
+        MemoryMode(
+            name="aux_only",
+            holds="nothing, while the Prophet learns beside the policy",
+            isolates="the auxiliary loss: the Prophet reads cached latents alone, so it too equals disabled",
+            make=Reference(f"{_MODES}:nothing"),
+        ),
+    ),
+)
+
+FUSIONS: Table[Fusion] = Table(
+    "fusion",
+    "fusions",
+    (
+        Fusion("late", "the action expert's last hidden states read it"),
+        Fusion("suffix", "the embedded noisy actions read it"),
+        Fusion("layers", "every layer of the action expert reads it"),
+        Fusion("prefix_cross", "the prefix tokens read it", before_actions=True),
+        Fusion("prefix_tokens", "it stands beside the prefix tokens"),
+    ),
+)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from support.sim_specs import sim_spec
 
-from world_modality.sim.assets import resolve_assets
-from world_modality.sim.environment import Environment
+from world_modality.benchmarks.libero.assets import ASSETS
+from world_modality.benchmarks.libero.simulator import LiberoSimulator
 
 ORIGINAL = Path(__file__).resolve().parents[2].parent / "shared" / "libero_assets"
 
@@ -22,13 +22,13 @@ def original_assets() -> Path:
 
 
 @pytest.fixture(scope="module")
-def make_env() -> Iterator[Callable[..., Environment]]:
+def make_env() -> Iterator[Callable[..., LiberoSimulator]]:
     """Environments by task, made once per module and closed at its end."""
-    made: dict[tuple[int, str], Environment] = {}
+    made: dict[tuple[int, str], LiberoSimulator] = {}
 
-    def make(task: int, render: str = "fast") -> Environment:
+    def make(task: int, render: str = "fast") -> LiberoSimulator:
         if (task, render) not in made:
-            made[task, render] = Environment(sim_spec(render), task, resolve_assets("embedded"))
+            made[task, render] = LiberoSimulator(sim_spec(render), task, ASSETS.folder("embedded"))
         return made[task, render]
 
     yield make

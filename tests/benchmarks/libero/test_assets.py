@@ -8,16 +8,9 @@ import pytest
 from support.hub_cache import COMMITS, use_hub
 from support.sim_specs import sim_spec
 
+from world_modality.benchmarks.contract import open_assets
+from world_modality.benchmarks.libero.assets import ASSETS, EMBEDDED
 from world_modality.errors import UserError
-from world_modality.sim.assets import (
-    EMBEDDED,
-    EXPECTED_FOLDERS,
-    HUB_REPOSITORY,
-    assets_digest,
-    open_assets,
-    pin_assets,
-    resolve_assets,
-)
 from world_modality.store import files as store_files
 from world_modality.store.files import folder_digest
 
@@ -28,13 +21,13 @@ def copy(tmp_path: Path) -> Path:
 
 
 def test_a_copy_elsewhere_has_the_same_digest(copy: Path) -> None:
-    assert assets_digest(str(copy)) == assets_digest("embedded")
-    assert resolve_assets(str(copy)) == copy
+    assert ASSETS.digest(str(copy)) == ASSETS.digest("embedded")
+    assert ASSETS.folder(str(copy)) == copy
 
 
 def test_the_embedded_assets_are_those_that_results_name() -> None:
     """Results hold this digest: changing an embedded asset costs every result that was made with it."""
-    assert assets_digest("embedded") == "55a0c9b53cb27f2f"
+    assert ASSETS.digest("embedded") == "9a9f92c7922d7b18"
 
 
 @pytest.mark.parametrize("change", ["content", "name", "new", "gone", "moved"])
@@ -61,20 +54,20 @@ def test_what_is_hidden_does_not_count(copy: Path) -> None:
     (copy / ".DS_Store").touch()
     (copy / ".git").mkdir()
     (copy / ".git" / "HEAD").write_text("ref")
-    assert assets_digest(str(copy)) == assets_digest("embedded")
+    assert ASSETS.digest(str(copy)) == ASSETS.digest("embedded")
 
 
 def test_a_folder_that_has_not_changed_is_read_once(
     copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = tmp_path / "digests.json"
-    first = assets_digest(str(copy), cache)
+    first = ASSETS.digest(str(copy), cache)
     monkeypatch.setattr(store_files, "file_digest", lambda path: pytest.fail(f"{path} was read again"))
-    assert assets_digest(str(copy), cache) == first
+    assert ASSETS.digest(str(copy), cache) == first
 
 
 def test_assets_that_changed_since_the_plan_are_refused(copy: Path) -> None:
-    spec = sim_spec().model_copy(update={"assets": str(copy), "assets_digest": assets_digest(str(copy))})
+    spec = sim_spec().model_copy(update={"assets": str(copy), "assets_digest": ASSETS.digest(str(copy))})
     assert open_assets(spec) == copy
     assert open_assets(spec.model_copy(update={"assets": "embedded"})) == EMBEDDED
     (copy / "scenes" / "new.xml").write_text("<mujoco/>")
@@ -85,11 +78,11 @@ def test_assets_that_changed_since_the_plan_are_refused(copy: Path) -> None:
 def test_jobs_read_the_commit_that_was_planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hub = use_hub(tmp_path / "hub", monkeypatch)
     old, new, other = COMMITS[:3]
-    planned = hub.add(HUB_REPOSITORY, old, EMBEDDED, repo_type="dataset")
-    source = pin_assets("hub")
-    assert (source, assets_digest(source)) == (f"hub@{old}", old[:16])
-    hub.add(HUB_REPOSITORY, new, EMBEDDED, repo_type="dataset")  # somebody uploads, and somebody downloads it
-    hub.commits[HUB_REPOSITORY, "main"] = other
+    planned = hub.add(ASSETS.repository, old, EMBEDDED, repo_type="dataset")
+    source = ASSETS.pin("hub")
+    assert (source, ASSETS.digest(source)) == (f"hub@{old}", old[:16])
+    hub.add(ASSETS.repository, new, EMBEDDED, repo_type="dataset")  # somebody uploads, and somebody downloads it
+    hub.commits[ASSETS.repository, "main"] = other
     spec = sim_spec().model_copy(update={"assets": source, "assets_digest": old[:16]})
     assert open_assets(spec) == planned
     assert hub.asked == []
@@ -99,20 +92,20 @@ def test_jobs_read_the_commit_that_was_planned(tmp_path: Path, monkeypatch: pyte
 
 def test_a_commit_needs_no_look_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hub = use_hub(tmp_path / "hub", monkeypatch)
-    assert pin_assets(f"hub@{COMMITS[0]}") == f"hub@{COMMITS[0]}"
-    assert assets_digest(f"hub@{COMMITS[0]}") == COMMITS[0][:16]
+    assert ASSETS.pin(f"hub@{COMMITS[0]}") == f"hub@{COMMITS[0]}"
+    assert ASSETS.digest(f"hub@{COMMITS[0]}") == COMMITS[0][:16]
     assert hub.asked == []
 
 
 def test_a_missing_folder_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not exist"):
-        resolve_assets(str(tmp_path / "nowhere"))
+        ASSETS.folder(str(tmp_path / "nowhere"))
 
 
 def test_a_wrong_folder_is_told_what_it_lacks(tmp_path: Path) -> None:
-    (tmp_path / EXPECTED_FOLDERS[0]).mkdir()
-    with pytest.raises(UserError, match=EXPECTED_FOLDERS[1]):
-        assets_digest(str(tmp_path))
+    (tmp_path / ASSETS.folders[0]).mkdir()
+    with pytest.raises(UserError, match=ASSETS.folders[1]):
+        ASSETS.digest(str(tmp_path))
 
 
 def run_offline(code: str, hub_home: Path) -> str:
@@ -128,10 +121,10 @@ def test_the_hub_offline_is_one_sentence_unless_it_is_known(tmp_path: Path) -> N
     (refs / "seen").write_text("fedcba9876543210" + "0" * 24)
     code = """
 from world_modality.errors import UserError
-from world_modality.sim.assets import assets_digest, resolve_assets
-print(assets_digest("hub@seen"))
+from world_modality.benchmarks.libero.assets import ASSETS
+print(ASSETS.digest("hub@seen"))
 pinned = "hub@0123456789abcdef0123456789abcdef01234567"
-for act, source in ((resolve_assets, "hub"), (assets_digest, "hub"), (resolve_assets, pinned)):
+for act, source in ((ASSETS.folder, "hub"), (ASSETS.digest, "hub"), (ASSETS.folder, pinned)):
     try:
         act(source)
     except UserError as error:
@@ -144,7 +137,7 @@ for act, source in ((resolve_assets, "hub"), (assets_digest, "hub"), (resolve_as
 
 def test_importing_assets_is_light() -> None:
     code = (
-        "import sys, world_modality.sim.assets as a; a.assets_digest('embedded')\n"
+        "import sys, world_modality.benchmarks.libero.assets as a; a.ASSETS.digest('embedded')\n"
         "heavy = {'numpy', 'torch', 'mujoco', 'robosuite', 'libero', 'lerobot', 'huggingface_hub'} & set(sys.modules)\n"
         "raise SystemExit(str(heavy) if heavy else 0)"
     )

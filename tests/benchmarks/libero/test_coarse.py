@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from world_modality.sim.coarse import LEAST_FACES, clustered, simplify_meshes
-from world_modality.sim.environment import Environment
-from world_modality.sim.view import CAMERAS
+from world_modality.benchmarks.libero.coarse import LEAST_FACES, clustered, simplify_meshes
+from world_modality.benchmarks.libero.simulator import LiberoSimulator
+from world_modality.benchmarks.libero.view import CAMERAS
 
-MakeEnv = Callable[..., Environment]
+MakeEnv = Callable[..., LiberoSimulator]
 
 
 def sphere(rings: int) -> tuple[np.ndarray, np.ndarray]:

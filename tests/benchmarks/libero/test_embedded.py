@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from world_modality.sim.assets import EMBEDDED
-from world_modality.sim.embedded.build import build
-from world_modality.sim.embedded.shapes import Shape, ring, turned
-from world_modality.sim.environment import NO_OP, Environment
+from world_modality.benchmarks.libero.assets import EMBEDDED
+from world_modality.benchmarks.libero.embedded.build import build
+from world_modality.benchmarks.libero.embedded.shapes import Shape, ring, turned
+from world_modality.benchmarks.libero.simulator import LiberoSimulator
+from world_modality.facts.benchmarks import LIBERO_ACTION
 
 XML_FILES = sorted(path.relative_to(EMBEDDED) for path in EMBEDDED.rglob("*.xml"))
 MOVABLE = slice(9, 44)  # five free joints of libero_spatial in qpos, seven numbers each
@@ -91,12 +92,12 @@ def _matrix(shape: Shape) -> np.ndarray:
     )
 
 
-def assert_settles(env: Environment, init_state: int) -> None:
+def assert_settles(env: LiberoSimulator, init_state: int) -> None:
     """Nothing moves sideways by a centimetre from where LIBERO put it, nothing tilts, and all is still afterwards."""
     env.reset(init_state, seed=init_state)
     start, settled = env.task.init_states[init_state][1:49], env.qpos()
     for _ in range(10):
-        env.step(NO_OP)
+        env.step(LIBERO_ACTION.no_op)
     later = env.qpos()
     for before, after, end in zip(*(q[MOVABLE].reshape(5, 7) for q in (start, settled, later)), strict=True):
         assert np.linalg.norm((after - before)[:2]) < 0.01
@@ -106,22 +107,22 @@ def assert_settles(env: Environment, init_state: int) -> None:
 
 
 @pytest.mark.parametrize("task", range(10))
-def test_objects_stay_where_init_states_put_them(make_env: Callable[..., Environment], task: int) -> None:
+def test_objects_stay_where_init_states_put_them(make_env: Callable[..., LiberoSimulator], task: int) -> None:
     assert_settles(make_env(task), init_state=(7 * task) % 50)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("task", range(10))
-def test_objects_stay_in_all_init_states(make_env: Callable[..., Environment], task: int) -> None:
+def test_objects_stay_in_all_init_states(make_env: Callable[..., LiberoSimulator], task: int) -> None:
     for init_state in range(50):
         assert_settles(make_env(task), init_state)
 
 
-def test_the_bowl_stays_on_the_ramekin(make_env: Callable[..., Environment]) -> None:
+def test_the_bowl_stays_on_the_ramekin(make_env: Callable[..., LiberoSimulator]) -> None:
     env = make_env(5)
     env.reset(3, seed=3)
     for _ in range(40):
-        env.step(NO_OP)
+        env.step(LIBERO_ACTION.no_op)
     bowl, ramekin = env.position("akita_black_bowl_1"), env.position("glazed_rim_porcelain_ramekin_1")
     assert np.linalg.norm((bowl - ramekin)[:2]) < 0.005
     assert 0.01 < bowl[2] - ramekin[2] < 0.045
@@ -129,7 +130,7 @@ def test_the_bowl_stays_on_the_ramekin(make_env: Callable[..., Environment]) -> 
 
 @settings(max_examples=3, deadline=None)
 @given(seed=st.integers(0, 2**31))
-def test_the_open_drawer_takes_the_bowl_for_any_seed(make_env: Callable[..., Environment], seed: int) -> None:
+def test_the_open_drawer_takes_the_bowl_for_any_seed(make_env: Callable[..., LiberoSimulator], seed: int) -> None:
     env = make_env(4)
     env.reset(seed % 50, seed)
     bowl = env.position("akita_black_bowl_1")
@@ -137,10 +138,10 @@ def test_the_open_drawer_takes_the_bowl_for_any_seed(make_env: Callable[..., Env
 
 
 def test_fixtures_stand_where_the_original_assets_put_them(
-    make_env: Callable[..., Environment], original_assets: Path
+    make_env: Callable[..., LiberoSimulator], original_assets: Path
 ) -> None:
     ours = make_env(0)
-    original = Environment(ours.spec, 0, original_assets)
+    original = LiberoSimulator(ours.spec, 0, original_assets)
     for seed in (0, 5):
         ours.reset(1, seed)
         original.reset(1, seed)

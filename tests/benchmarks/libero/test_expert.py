@@ -8,27 +8,28 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 from support.sim_specs import sim_spec
 
-from world_modality.sim.assets import assets_digest
-from world_modality.sim.bench_expert import Job, Trial, format_table, parse_range, run_job
-from world_modality.sim.environment import NO_OP, Environment
-from world_modality.sim.expert import Expert, choose_grip, rotation_vector
+from world_modality.benchmarks.bench_expert import Job, Trial, format_table, parse_range, run_job
+from world_modality.benchmarks.libero.assets import ASSETS
+from world_modality.benchmarks.libero.expert import Expert, choose_grip, rotation_vector
+from world_modality.benchmarks.libero.simulator import LiberoSimulator
+from world_modality.facts.benchmarks import LIBERO_ACTION
 from world_modality.study.specs import SimSpec
 
 
-def drive(env: Environment, init_state: int, steps: int = 280) -> tuple[bool, list[np.ndarray], list[str]]:
+def drive(env: LiberoSimulator, init_state: int, steps: int = 280) -> tuple[bool, list[np.ndarray], list[str]]:
     env.reset(init_state, seed=init_state)
     expert = Expert(env, np.random.default_rng(init_state))
     actions, phases = [], []
     for _ in range(steps):
         actions.append(expert.act())
         phases.append(expert.phase)
-        if env.step(actions[-1]):
+        if env.step(actions[-1]).success:
             return True, actions, phases
     return False, actions, phases
 
 
 @pytest.mark.parametrize("task", [0, 5])
-def test_the_expert_solves_a_task(make_env: Callable[..., Environment], task: int) -> None:
+def test_the_expert_solves_a_task(make_env: Callable[..., LiberoSimulator], task: int) -> None:
     success, actions, phases = drive(make_env(task), init_state=10)
     assert success
     assert {"reach", "descend", "close", "lift", "carry", "lower"} <= set(phases)
@@ -38,12 +39,12 @@ def test_the_expert_solves_a_task(make_env: Callable[..., Environment], task: in
     assert set(np.unique(values[:, 6])) == {-1.0, 1.0}
 
 
-def test_the_expert_is_deterministic(make_env: Callable[..., Environment]) -> None:
+def test_the_expert_is_deterministic(make_env: Callable[..., LiberoSimulator]) -> None:
     first, second = (np.stack(drive(make_env(0), 4, steps=30)[1]) for _ in range(2))
     assert np.array_equal(first, second)
 
 
-def test_a_bowl_that_is_taken_away_is_fetched_again(make_env: Callable[..., Environment]) -> None:
+def test_a_bowl_that_is_taken_away_is_fetched_again(make_env: Callable[..., LiberoSimulator]) -> None:
     env = make_env(0)
     env.reset(10, seed=0)
     expert = Expert(env, np.random.default_rng(0))
@@ -51,8 +52,8 @@ def test_a_bowl_that_is_taken_away_is_fetched_again(make_env: Callable[..., Envi
     for _ in range(280):
         if expert.phase == "carry" and "recover" not in phases:
             for _ in range(12):
-                env.step(NO_OP)  # somebody opens the hand
-        success = env.step(expert.act())
+                env.step(LIBERO_ACTION.no_op)  # somebody opens the hand
+        success = env.step(expert.act()).success
         phases.append(expert.phase)
         if success:
             break
@@ -60,7 +61,7 @@ def test_a_bowl_that_is_taken_away_is_fetched_again(make_env: Callable[..., Envi
     assert success
 
 
-def test_the_hand_turns_only_for_the_drawer(make_env: Callable[..., Environment]) -> None:
+def test_the_hand_turns_only_for_the_drawer(make_env: Callable[..., LiberoSimulator]) -> None:
     for task, turned in ((4, True), (9, False), (6, False)):
         env = make_env(task)
         env.reset(0, seed=0)
@@ -104,6 +105,6 @@ def test_the_expert_solves_at_least_46_of_50_on_embedded_assets() -> None:
 
 @pytest.mark.slow
 def test_the_expert_solves_at_least_48_of_50_on_the_original_assets(original_assets: Path) -> None:
-    source = {"assets": str(original_assets), "assets_digest": assets_digest(str(original_assets))}
+    source = {"assets": str(original_assets), "assets_digest": ASSETS.digest(str(original_assets))}
     trials = trials_of_all_tasks(sim_spec().model_copy(update=source))
     assert sum(t.success for t in trials) >= 48, format_table(trials)

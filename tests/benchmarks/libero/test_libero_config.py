@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from world_modality.errors import UserError
-from world_modality.sim.assets import EMBEDDED, assets_digest
-from world_modality.sim.libero_config import (
+from world_modality.benchmarks.libero.assets import ASSETS, EMBEDDED
+from world_modality.benchmarks.libero.libero_config import (
     ASSETS_VARIABLE,
     CONFIG_VARIABLE,
     SKIP_VARIABLE,
@@ -25,7 +24,8 @@ from world_modality.sim.libero_config import (
     used_assets,
     write_missing_config,
 )
-from world_modality.sim.quiet import config_paths, import_libero, libero_folder
+from world_modality.benchmarks.libero.quiet import config_paths, import_libero, libero_folder
+from world_modality.errors import UserError
 
 TELL = """\
 import libero.libero as libero
@@ -168,7 +168,7 @@ def test_a_right_file_and_one_that_must_be_followed_stay(monkeypatch: pytest.Mon
 
 def test_the_assets_that_were_simulated_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     libero = import_libero()
-    stand_ins = {"source": "embedded", "digest": assets_digest("embedded")}
+    stand_ins = {"source": "embedded", "digest": ASSETS.digest("embedded")}
     monkeypatch.setattr(libero, "_assets_path_cache", str(EMBEDDED))
     assert used_assets() == stand_ins
     copy = shutil.copytree(EMBEDDED, tmp_path / "assets")
@@ -180,7 +180,7 @@ def test_the_assets_that_were_simulated_are_named(monkeypatch: pytest.MonkeyPatc
 
 WORKER = """\
 import multiprocessing
-from world_modality.sim.libero_config import configure_workers
+from world_modality.benchmarks.libero.libero_config import configure_workers
 
 def tell(queue):
     import sys

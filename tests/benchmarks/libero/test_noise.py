@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from world_modality.sim.environment import Environment
-from world_modality.sim.noise import MEMORY, PHASE_SCALES, ActionNoise, displace_arm
+from world_modality.benchmarks.libero.noise import MEMORY, PHASE_SCALES, ActionNoise, displace_arm
+from world_modality.benchmarks.libero.simulator import LiberoSimulator
 
 ACTION = np.array([0.1, -0.2, 0.3, 0.05, 0.0, -0.05, 1.0], dtype=np.float32)
 
@@ -44,7 +44,7 @@ def test_noise_is_a_function_of_its_generator() -> None:
     assert np.array_equal(*runs)
 
 
-def test_displacement_moves_the_hand_reproducibly(make_env: Callable[..., Environment]) -> None:
+def test_displacement_moves_the_hand_reproducibly(make_env: Callable[..., LiberoSimulator]) -> None:
     env = make_env(0)
     env.reset(0, seed=0)
     start, _ = env.hand()

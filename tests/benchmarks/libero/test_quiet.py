@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from world_modality.benchmarks.libero import graphics
+from world_modality.benchmarks.libero.quiet import import_libero, package_folder, silenced
 from world_modality.errors import UserError
-from world_modality.sim import graphics
-from world_modality.sim.quiet import import_libero, package_folder, silenced
 
 
 def test_noise_is_told_when_it_belongs_to_a_failure(capsys: pytest.CaptureFixture[str]) -> None:

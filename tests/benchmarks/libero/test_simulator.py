@@ -10,19 +10,21 @@ import pytest
 import torch
 from support.sim_specs import sim_spec
 
+from world_modality.benchmarks.libero.assets import ASSETS, EMBEDDED
+from world_modality.benchmarks.libero.simulator import LiberoSimulator, axis_angle
+from world_modality.benchmarks.libero.snapshot import MODEL_FIELDS
+from world_modality.benchmarks.libero.view import CAMERAS
 from world_modality.errors import UserError
-from world_modality.sim.assets import EMBEDDED, resolve_assets
-from world_modality.sim.environment import NO_OP, Environment, axis_angle
-from world_modality.sim.view import CAMERAS, POSE_FIELDS
+from world_modality.facts.benchmarks import LIBERO_ACTION
 
-MakeEnv = Callable[..., Environment]
+MakeEnv = Callable[..., LiberoSimulator]
 
 
 def random_actions(count: int, seed: int = 0) -> np.ndarray:
     return np.clip(np.random.default_rng(seed).normal(scale=0.5, size=(count, 7)), -1, 1).astype(np.float32)
 
 
-def fingerprint(env: Environment, pictures: bool = True) -> str:
+def fingerprint(env: LiberoSimulator, pictures: bool = True) -> str:
     digest = hashlib.sha256(env.qpos().tobytes() + env.state().tobytes())
     if pictures:
         observation = env.observe()
@@ -35,8 +37,8 @@ def fingerprint(env: Environment, pictures: bool = True) -> str:
 def test_what_an_environment_tells_about_its_task(make_env: MakeEnv) -> None:
     env = make_env(0)
     assert env.language == "pick up the black bowl between the plate and the ramekin and place it on the plate"
-    assert env.init_state_count == 50
-    digests = {env.init_state_digest(i) for i in range(50)}
+    assert len(env.task.init_states) == 50
+    digests = {env.task.init_state_digest(i) for i in range(50)}
     assert len(digests) == 50
     assert all(len(digest) == 16 for digest in digests)
     assert env.goal == ("on", "akita_black_bowl_1", "plate_1")
@@ -60,7 +62,7 @@ def test_observations_have_the_datasets_form(make_env: MakeEnv) -> None:
 def test_step_equals_robosuites_own_bit_for_bit(make_env: MakeEnv) -> None:
     env = make_env(0)
     trajectories = []
-    for step in (env.step, lambda action: env._sim_env.step(action)[2]):
+    for step in (lambda action: env.step(action).success, lambda action: env._sim_env.step(action)[2]):
         env.reset(0, seed=0)
         rows = []
         for action in random_actions(25):
@@ -104,8 +106,8 @@ QUIET_PROGRAM = """
 import logging, sys
 opened = []
 sys.addaudithook(lambda name, args: opened.append(str(args[0])) if name == "open" else None)
-from sim.test_environment import *
-env = Environment(sim_spec(), 4, resolve_assets("embedded"))
+from benchmarks.libero.test_simulator import *
+env = LiberoSimulator(sim_spec(), 4, ASSETS.folder("embedded"))
 env.reset(5, seed=123)
 for action in random_actions(5): env.step(action)
 print(fingerprint(env))
@@ -124,7 +126,7 @@ def test_another_process_sees_the_same_asks_nothing_and_says_nothing(make_env: M
     variables = {k: v for k, v in os.environ.items() if not k.startswith(("LIBERO", "MUJOCO", "PYOPENGL", "XDG"))}
     done = subprocess.run(
         [sys.executable, "-c", QUIET_PROGRAM],
-        cwd=Path(__file__).resolve().parents[1],
+        cwd=Path(__file__).resolve().parents[2],
         env=variables | {"HOME": str(tmp_path)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -145,7 +147,7 @@ def test_a_reset_changes_only_the_models_poses(make_env: MakeEnv) -> None:
         values = {name: getattr(model, name) for name in dir(model) if not name.startswith("_")}
         arrays.append({name: value.copy() for name, value in values.items() if isinstance(value, np.ndarray)})
     changed = {name for name in arrays[0] if not np.array_equal(arrays[0][name], arrays[1][name])}
-    assert {"body_pos"} <= changed <= {*POSE_FIELDS, "site_rgba"}
+    assert {"body_pos"} <= changed <= set(MODEL_FIELDS)
 
 
 def test_large_seeds_are_taken(make_env: MakeEnv) -> None:
@@ -155,12 +157,15 @@ def test_large_seeds_are_taken(make_env: MakeEnv) -> None:
 def test_success_is_reported_and_can_end(make_env: MakeEnv) -> None:
     env = make_env(0)
     env.reset(0, seed=0)
-    assert env.step(NO_OP) is False
+    step = env.step(LIBERO_ACTION.no_op)
+    assert (step.success, step.terminated, step.reward, step.progress) == (False, False, 0.0, 0.0)
     sim, plate = env._sim_env.sim, env.position("plate_1")
     state = env.qpos()
     state[9:12] = plate + np.array([0.0, 0.0, 0.008])
     sim.data.qpos[:] = state
-    assert any(env.step(NO_OP) for _ in range(10))
+    steps = [env.step(LIBERO_ACTION.no_op) for _ in range(10)]
+    assert any(step.success for step in steps)
+    assert all(step.reward == step.progress == float(step.success) for step in steps)
 
 
 @pytest.mark.defect("B7")
@@ -168,7 +173,7 @@ def test_success_is_reported_and_can_end(make_env: MakeEnv) -> None:
 def test_states_equal_lerobots_and_pictures_too() -> None:
     """The whole chain of LeRobot: environment, observation preprocessing, LiberoProcessorStep."""
     spec = sim_spec("stock", camera_size=256)
-    env = Environment(spec, 0, resolve_assets("embedded"))
+    env = LiberoSimulator(spec, 0, ASSETS.folder("embedded"))
     from lerobot.envs.libero import LiberoEnv, _get_suite
     from lerobot.envs.utils import preprocess_observation
     from lerobot.processor.env_processor import LiberoProcessorStep
@@ -231,11 +236,11 @@ def test_fast_pictures_show_what_stock_pictures_show(make_env: MakeEnv) -> None:
 
 def test_unknown_suite_task_and_assets_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="libero_spatial"):
-        Environment(sim_spec().model_copy(update={"suite": "libero_moon"}), 0, EMBEDDED)
+        LiberoSimulator(sim_spec().model_copy(update={"suite": "libero_moon"}), 0, EMBEDDED)
     with pytest.raises(UserError, match="0 to 9"):
-        Environment(sim_spec(), 10, EMBEDDED)
+        LiberoSimulator(sim_spec(), 10, EMBEDDED)
     with pytest.raises(UserError, match="lacks"):
-        Environment(sim_spec().model_copy(update={"suite": "libero_object"}), 0, EMBEDDED)
+        LiberoSimulator(sim_spec().model_copy(update={"suite": "libero_object"}), 0, EMBEDDED)
 
 
 @pytest.mark.slow

@@ -11,28 +11,30 @@ import pytest
 from support.contract import reach, sentence
 from support.relied_on import SIMULATOR_PARTS
 
-from world_modality.sim.environment import NO_OP, Environment
-from world_modality.sim.quiet import import_libero
+from world_modality.benchmarks.libero.quiet import import_libero
+from world_modality.benchmarks.libero.simulator import LiberoSimulator
+from world_modality.facts.benchmarks import LIBERO_ACTION, SUITES
 from world_modality.study.study import Simulator
-from world_modality.study.suites import SUITES
 
 
 @pytest.fixture(scope="module")
-def env(make_env: Callable[..., Environment]) -> Environment:
+def env(make_env: Callable[..., LiberoSimulator]) -> LiberoSimulator:
     env = make_env(0)
     env.reset(0, seed=0)
     return env
 
 
 @pytest.mark.parametrize("path", SIMULATOR_PARTS)
-def test_its_parts_are_where_they_are_reached(env: Environment, path: str) -> None:
+def test_its_parts_are_where_they_are_reached(env: LiberoSimulator, path: str) -> None:
     found = type(reach(env._sim_env, path)).__name__
-    file = "world_modality/sim/environment.py"
+    file = "world_modality/benchmarks/libero/simulator.py"
     assert sentence(f"the environment's {path}", SIMULATOR_PARTS[path], found, file, "hf-libero") is None
 
 
 @pytest.mark.defect("B7")
-def test_an_episode_starts_from_the_recorded_initial_state(env: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_episode_starts_from_the_recorded_initial_state(
+    env: LiberoSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(env, "spec", env.spec.model_copy(update={"settle_steps": 0}))
     starts = []
     for init_state in (0, 7, 31):
@@ -42,7 +44,7 @@ def test_an_episode_starts_from_the_recorded_initial_state(env: Environment, mon
     assert not np.array_equal(starts[0], starts[1])
 
 
-def test_pictures_are_drawn_by_nobody_else(env: Environment) -> None:
+def test_pictures_are_drawn_by_nobody_else(env: LiberoSimulator) -> None:
     observables = env._sim_env._observables.values()
     assert observables
     assert not any(each.is_enabled() or each.is_active() for each in observables)
@@ -58,8 +60,8 @@ def test_episodes_are_as_long_and_settle_as_long_as_lerobots() -> None:
     import_libero()
     from lerobot.envs.libero import TASK_SUITE_MAX_STEPS, LiberoEnv, get_libero_dummy_action
 
-    assert {name: suite.horizon for name, suite in SUITES.items()} == TASK_SUITE_MAX_STEPS
-    assert tuple(get_libero_dummy_action()) == NO_OP
+    assert {suite.name: suite.horizon for suite in SUITES if suite.benchmark == "LIBERO"} == TASK_SUITE_MAX_STEPS
+    assert tuple(get_libero_dummy_action()) == LIBERO_ACTION.no_op
     defaults = inspect.signature(LiberoEnv.__init__).parameters
     assert defaults["num_steps_wait"].default == Simulator.model_fields["settle_steps"].default
     assert (defaults["control_freq"].default, defaults["control_mode"].default) == (20, "relative")

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 from support.sim_specs import sim_spec
 
-from world_modality.sim import view
-from world_modality.sim.assets import resolve_assets
-from world_modality.sim.environment import Environment
-from world_modality.sim.view import CAMERAS
+from world_modality.benchmarks.libero import view
+from world_modality.benchmarks.libero.assets import ASSETS
+from world_modality.benchmarks.libero.simulator import LiberoSimulator
+from world_modality.benchmarks.libero.view import CAMERAS
 
 
-def looks(env: Environment, count: int) -> list[np.ndarray]:
+def looks(env: LiberoSimulator, count: int) -> list[np.ndarray]:
     """Pictures of both cameras along a wild course, which turns the arm away from what it does."""
     rng = np.random.default_rng(0)
     env.reset(0, seed=0)
@@ -28,7 +28,7 @@ def looks(env: Environment, count: int) -> list[np.ndarray]:
 
 @pytest.mark.parametrize(("task", "render"), [(0, "fast"), (4, "coarse")])
 def test_what_is_out_of_sight_is_in_no_picture(
-    make_env: Callable[..., Environment], task: int, render: str, monkeypatch: pytest.MonkeyPatch
+    make_env: Callable[..., LiberoSimulator], task: int, render: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     env = make_env(task, render)
     original, left_out = view.out_of_sight, []
@@ -46,7 +46,7 @@ def test_what_is_out_of_sight_is_in_no_picture(
 
 
 def test_stock_pictures_leave_nothing_out(
-    make_env: Callable[..., Environment], monkeypatch: pytest.MonkeyPatch
+    make_env: Callable[..., LiberoSimulator], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     env = make_env(0, "stock")
     env.reset(0, seed=0)
@@ -58,8 +58,8 @@ def test_stock_pictures_leave_nothing_out(
 @pytest.mark.parametrize("render", ["fast", "stock"])
 def test_a_simulator_that_goes_leaves_the_others_pictures_alone(render: str, closed: bool) -> None:
     """A process closes simulators of other tasks while some are in use; some may go by the garbage collector."""
-    assets = resolve_assets("embedded")
-    staying, going = (Environment(sim_spec(render), task, assets) for task in (0, 1))
+    assets = ASSETS.folder("embedded")
+    staying, going = (LiberoSimulator(sim_spec(render), task, assets) for task in (0, 1))
     for env in (staying, going):
         env.reset(0, seed=0)
     before = staying.observe().images

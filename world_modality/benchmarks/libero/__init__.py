@@ -1,1 +1,1 @@
-"""What the world is made of: LIBERO's assets, its environment, and a scripted expert that solves it."""
+"""LIBERO behind the simulator contract: its assets, its simulator, and a scripted expert that solves libero_spatial."""

@@ -9,12 +9,20 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from world_modality.sim.environment import Environment
+from world_modality.benchmarks.libero.noise import ActionNoise, displace_arm
+from world_modality.benchmarks.libero.simulator import LiberoSimulator
+from world_modality.facts.benchmarks import LIBERO_ACTION
 
 Vector = NDArray[np.float64]
 Phase = Literal["reach", "descend", "close", "lift", "carry", "lower", "open", "retreat", "recover"]
 
-OPEN, CLOSED = -1.0, 1.0
+DELICATE: frozenset[Phase] = frozenset({"close", "open", "retreat", "recover"})
+"""Phases in which one wrong step ends the attempt: closing and opening the hand, and getting out of a failed grip."""
+FINISHING: frozenset[Phase] = frozenset({"open", "retreat"})
+"""Phases that begin when it lets go of the bowl, which it takes to be on the plate."""
+
+assert LIBERO_ACTION.gripper is not None
+OPEN, CLOSED = LIBERO_ACTION.gripper.open, LIBERO_ACTION.gripper.closed
 GAIN = 14.0  # action per metre of error; an action of 1 moves the controller's goal by 5 cm
 # Where the arm is stretched, the controller comes to rest centimetres from its goal; an integral term makes up for it.
 STALL_GAIN = 0.25  # per step, share of the remaining error that is added
@@ -59,15 +67,19 @@ class Grip:
 
 
 class Expert:
-    """Solves "pick up the bowl and place it on the plate" from privileged state; made anew for every episode.
+    """Solves "pick up the bowl and place it on the plate"; an :class:`~world_modality.benchmarks.contract.Expert`.
 
     It does what it does from the state alone, except that ``rng`` shifts the grip after a failed one.
     """
 
-    def __init__(self, env: Environment, rng: np.random.Generator) -> None:
-        """Plan the grip for the scene as it is now (after ``env.reset``)."""
+    def __init__(self, env: LiberoSimulator, rng: np.random.Generator, noise: float | None = None) -> None:
+        """Plan the grip for the scene as it is now, or with ``noise`` as it is after the arm was displaced."""
         self._env = env
         self._rng = rng
+        self._noise: ActionNoise | None = None
+        if noise is not None:
+            displace_arm(env, rng, noise)
+            self._noise = ActionNoise(noise, rng)
         _, self._bowl, self._plate = env.goal
         self._grip = choose_grip(env, self._bowl)
         self._grip_shift: Vector = np.zeros(3)
@@ -101,7 +113,21 @@ class Expert:
         if self._lost(see):
             self._fail()
         action = self._plans[self._phase]()
-        return np.clip(action, -1.0, 1.0).astype(np.float32)
+        return np.clip(action, LIBERO_ACTION.low, LIBERO_ACTION.high).astype(np.float32)
+
+    @property
+    def delicate(self) -> bool:
+        """Whether one wrong step in the last action's place would end the attempt."""
+        return self._phase in DELICATE
+
+    @property
+    def finishing(self) -> bool:
+        """Whether it lets go, or has let go, of a bowl that it takes to be on the plate."""
+        return self._phase in FINISHING
+
+    def disturb(self, action: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The action with the present phase's noise."""
+        return action if self._noise is None else self._noise.disturb(action, self._phase)
 
     def _look(self) -> Sight:
         return Sight(self._env.hand()[0], self._env.position(self._bowl), self._env.position(self._plate))
@@ -210,7 +236,7 @@ class Expert:
         return self._move(self._anchor + np.array([0.0, 0.0, 0.12]), OPEN)
 
 
-def choose_grip(env: Environment, bowl: str) -> Grip:
+def choose_grip(env: LiberoSimulator, bowl: str) -> Grip:
     """The side of the rim with room for the fingers.
 
     Along y, as the hand comes, on the +y side if both are free. Beside the cabinet always +y, away from it. In its

@@ -15,10 +15,9 @@ from typing import Any
 
 import yaml
 
-from world_modality.errors import UserError
-from world_modality.sim.assets import EMBEDDED, EXPECTED_FOLDERS, assets_digest, pin_assets, resolve_assets
-from world_modality.sim.graphics import choose_opengl
-from world_modality.sim.quiet import (
+from world_modality.benchmarks.graphics import choose_opengl
+from world_modality.benchmarks.libero.assets import ASSETS, EMBEDDED
+from world_modality.benchmarks.libero.quiet import (
     config_paths,
     config_text,
     libero_folder,
@@ -26,13 +25,14 @@ from world_modality.sim.quiet import (
     silenced,
     use_own_config,
 )
+from world_modality.errors import UserError
 from world_modality.store.files import write_atomically
 
 SKIP_VARIABLE = "LEROBOT_WM_SKIP_LIBERO_CONFIG"
 ASSETS_VARIABLE = "LEROBOT_WM_LIBERO_ASSETS"
 """Takes precedence over the file's entry ``assets``: "embedded", "hub", "hub@REVISION" or a folder's path."""
 CONFIG_VARIABLE = "LIBERO_CONFIG_PATH"  # hf-libero's own
-WORKER_MODULE = "world_modality.sim.libero_worker"
+WORKER_MODULE = "world_modality.benchmarks.libero.libero_worker"
 OF_THE_PACKAGE = ("benchmark_root", "bddl_files", "init_states")
 """Entries of the file that must lead to the installed package: its tasks and their initial states."""
 
@@ -116,7 +116,7 @@ def asset_folder() -> Path | None:
     """
     source = os.environ.get(ASSETS_VARIABLE, "")
     if source:
-        return resolve_assets(source, ASSETS_VARIABLE)
+        return ASSETS.folder(source, ASSETS_VARIABLE)
     return _named_assets(_entries(config_file()))
 
 
@@ -126,7 +126,7 @@ def _named_assets(entries: dict[str, Any]) -> Path | None:
     if not isinstance(entry, str):
         return None
     folder = Path(entry).expanduser().resolve()
-    return folder if all((folder / name).is_dir() for name in EXPECTED_FOLDERS) else None
+    return folder if all((folder / name).is_dir() for name in ASSETS.folders) else None
 
 
 def used_assets() -> dict[str, str]:
@@ -143,8 +143,8 @@ def used_assets() -> dict[str, str]:
         if not folder.is_dir():
             return {}
         source = "embedded" if folder == EMBEDDED.resolve() else str(folder)
-    pinned = pin_assets(source)
-    return {"source": pinned, "digest": assets_digest(pinned)}
+    pinned = ASSETS.pin(source)
+    return {"source": pinned, "digest": ASSETS.digest(pinned)}
 
 
 def import_configured_libero() -> Path | None:

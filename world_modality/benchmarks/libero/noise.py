@@ -10,7 +10,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from world_modality.sim.environment import Environment
+from world_modality.benchmarks.libero.simulator import LiberoSimulator
+from world_modality.facts.benchmarks import LIBERO_ACTION
 
 MEMORY = 0.7  # correlation of the noise from one control step to the next
 PHASE_SCALES: Mapping[str, float] = {
@@ -41,16 +42,16 @@ class ActionNoise:
         self._value = np.zeros(3)
 
     def disturb(self, action: ArrayLike, phase: str) -> NDArray[np.float32]:
-        """The action [7] to execute for a clean ``action`` [7] of a phase, clipped to [-1, 1]."""
+        """The action [7] to execute for a clean ``action`` [7] of a phase, clipped."""
         drive = self._scale * PHASE_SCALES.get(phase, 0.0) * self._rng.normal(size=3)
         self._value = MEMORY * self._value + np.sqrt(1.0 - MEMORY**2) * drive
         noisy = np.array(action, dtype=np.float32)
         if phase in PHASE_SCALES:
-            noisy[:3] = np.clip(noisy[:3] + self._value, -1.0, 1.0)
+            noisy[:3] = np.clip(noisy[:3] + self._value, LIBERO_ACTION.low, LIBERO_ACTION.high)
         return noisy
 
 
-def displace_arm(env: Environment, rng: np.random.Generator, scale: float = 1.0) -> int:
+def displace_arm(env: LiberoSimulator, rng: np.random.Generator, scale: float = 1.0) -> int:
     """Drive the open hand 0 to 10 control steps in a random direction; call it after ``reset``.
 
     Returns:
@@ -58,7 +59,8 @@ def displace_arm(env: Environment, rng: np.random.Generator, scale: float = 1.0)
     """
     direction = np.clip(scale * DISPLACEMENT * rng.normal(size=3), -DISPLACEMENT_LIMIT, DISPLACEMENT_LIMIT)
     steps = int(rng.integers(0, MAX_DISPLACEMENT_STEPS + 1)) if scale > 0 else 0
-    action = np.concatenate([direction, np.zeros(3), [-1.0]]).astype(np.float32)
+    action = np.array(LIBERO_ACTION.no_op, dtype=np.float32)
+    action[:3] = direction
     for _ in range(steps):
         env.step(action)
     return steps

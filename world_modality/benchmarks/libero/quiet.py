@@ -16,9 +16,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from world_modality.benchmarks.graphics import choose_opengl
 from world_modality.errors import UserError
 from world_modality.imports import importing
-from world_modality.sim.graphics import choose_opengl
 
 
 @contextlib.contextmanager

@@ -1,43 +1,35 @@
-"""One LIBERO task as a deterministic environment that renders only when asked."""
+"""One LIBERO task as a deterministic simulator that renders only when asked."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from world_modality.benchmarks.contract import Observation, Picture, Pose, Step
+from world_modality.benchmarks.libero.goal import Contacts, GoalParts
+from world_modality.benchmarks.libero.quiet import import_libero, silenced
+from world_modality.benchmarks.libero.snapshot import Snapshot, put_back, take
+from world_modality.benchmarks.libero.tasks import Task, load_task
+from world_modality.benchmarks.libero.view import CAMERAS, View
 from world_modality.errors import UserError
-from world_modality.sim.contacts import Contacts
-from world_modality.sim.quiet import import_libero, silenced
-from world_modality.sim.tasks import Task, load_task
-from world_modality.sim.view import CAMERAS, View
-from world_modality.study.specs import Camera, SimSpec
+from world_modality.facts.benchmarks import LIBERO_ACTION
+from world_modality.study.specs import SimSpec
 
-NO_OP = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0)  # the arm stays, the gripper opens: LIBERO's settling action
 PLACEMENT_ATTEMPTS = 100
+HAND = "hand"
 
 # robosuite samples what a policy sees one physics step before the control step ends (its sampling clock
 # is two ticks ahead after the two forced samples of LIBERO's reset), so that is when it is sampled here.
 SAMPLED_SUBSTEP = -2
 
 
-@dataclass(frozen=True)
-class Observation:
-    """What a policy sees: uint8 [H, W, 3] per camera, turned like the public dataset, and the state float32 [8]."""
-
-    images: dict[Camera, NDArray[np.uint8]]
-    state: NDArray[np.float32]
-
-
-class Environment:
-    """One task of a suite, for many episodes.
-
-    The same (spec, task, assets, init_state, seed, actions) give the same positions and pictures bit for bit,
-    in any process and after any history.
-    """
+class LiberoSimulator:
+    """A :class:`~world_modality.benchmarks.contract.Simulator` that can also be restored."""
 
     def __init__(self, spec: SimSpec, task: int, assets: Path) -> None:
         """Load the task's scene (0.4 s, and once per process about 7 s of imports).
@@ -45,7 +37,7 @@ class Environment:
         Args:
             spec: suite, picture size, render style and settling.
             task: index of the task in the suite.
-            assets: folder from ``resolve_assets``.
+            assets: LIBERO's asset folder.
 
         Raises:
             UserError: no such suite or task, or the folder lacks an asset of this task.
@@ -54,7 +46,9 @@ class Environment:
         self.assets = Path(assets).resolve()  # robosuite takes relative paths as its own
         self.task: Task = load_task(spec.suite, task)
         self._sim_env = self._load()
+        self._goal = GoalParts(self._sim_env)
         self._view = View(self._sim_env.sim.model._model, spec)
+        self._started = ""
         self._look()
         self._seen_pose = self._measure_pose()
 
@@ -64,41 +58,48 @@ class Environment:
         return self.task.language
 
     @property
-    def init_state_count(self) -> int:
-        """Number of recorded init states (50)."""
-        return len(self.task.init_states)
+    def init_state_digest(self) -> str:
+        """16 hex digits of the recorded state that the episode started from, or of the placement that was drawn."""
+        return self._started
 
-    def init_state_digest(self, init_state: int) -> str:
-        """16 hex digits that identify the recorded init state's content."""
-        return self.task.init_state_digest(init_state)
-
-    def reset(self, init_state: int, seed: int) -> None:
+    def reset(self, init_state: int | None, seed: int) -> None:
         """Start an episode in LIBERO's official order: seed, hard reset, init state, settling no-ops.
 
-        The seed decides what init states leave open (poses of cabinet and stove).
+        The seed decides what init states leave open (poses of cabinet and stove), and everything without one.
         """
-        env = self._sim_env
+        states = self.task.init_states
+        if init_state is not None and not 0 <= init_state < len(states):
+            raise UserError(
+                f"{self.spec.suite} task {self.task.index} has no initial state {init_state}; choose from 0 to "
+                f"{len(states) - 1}"
+            )
+        env = self._open()
         self._use_assets()
         np.random.seed(seed % 2**32)
         self._hard_reset()
         self._view.follow(env.sim.model._model)
-        env.sim.set_state_from_flattened(self.task.init_states[init_state])
+        if init_state is None:
+            drawn = np.asarray(env.sim.get_state().flatten(), dtype=np.float64)
+            self._started = hashlib.sha256(drawn.tobytes()).hexdigest()[:16]
+        else:
+            self._started = self.task.init_state_digest(init_state)
+            env.sim.set_state_from_flattened(states[init_state])
         env.sim.forward()
         env._post_process()
         self._look()
         self._seen_pose = self._measure_pose()
         for _ in range(self.spec.settle_steps):
-            self.step(NO_OP)
+            self.step(LIBERO_ACTION.no_op)
 
-    def step(self, action: ArrayLike) -> bool:
-        """Execute one action [7] for one control step (1/20 s); True if the task's goal now holds.
+    def step(self, action: ArrayLike) -> Step:
+        """Execute one action [7] for one control step (1/20 s); LIBERO never ends an episode by itself.
 
         Equal to robosuite's own ``step`` bit for bit, with one forward pass per physics step instead of three:
         robosuite calls mj_forward in the environment, in the controller and inside mj_step.
         """
         import mujoco
 
-        env = self._sim_env
+        env = self._open()
         model, data = env.sim.model._model, env.sim.data._data
         command = np.asarray(action, dtype=np.float64)
         substeps = int(env.control_timestep / env.model_timestep)
@@ -118,11 +119,11 @@ class Environment:
             del env.sim.forward
         env.cur_time += env.control_timestep
         reward, _, _ = env._post_action(command)
-        return bool(reward > 0)
+        return Step(success=bool(reward > 0), terminated=False, reward=float(reward), progress=self._goal.progress)
 
     def qpos(self) -> NDArray[np.float64]:
         """A copy of the simulator's joint positions [nq]."""
-        return np.array(self._sim_env.sim.data.qpos)
+        return np.array(self._open().sim.data.qpos)
 
     def state(self) -> NDArray[np.float32]:
         """The robot's state, float32 [8]: end effector position (m) and axis-angle (rad), two finger positions (m).
@@ -132,13 +133,38 @@ class Environment:
         position, quaternion, fingers = np.split(self._seen_pose, (3, 7))
         return np.asarray(np.concatenate((position, axis_angle(quaternion), fingers)), dtype=np.float32)
 
-    def render(self, camera: Camera) -> NDArray[np.uint8]:
+    def render(self, camera: str) -> Picture:
         """The picture of one camera, uint8 [H, W, 3], turned by 180 degrees as in the dataset."""
+        self._open()
         return self._view.picture(self._seen_qpos, self._seen_lights, camera)
 
-    def observe(self) -> Observation:
-        """Both pictures and the state."""
-        return Observation({camera: self.render(camera) for camera in CAMERAS}, self.state())
+    def observe(self, cameras: Sequence[str] | None = None) -> Observation:
+        """Pictures, by default both, and the state."""
+        self._open()
+        chosen = tuple(CAMERAS) if cameras is None else cameras
+        return Observation({camera: self.render(camera) for camera in chosen}, self.state())
+
+    def poses(self) -> Mapping[str, Pose]:
+        """Poses of objects and fixtures, and of the point between the fingers."""
+        env, data = self._open(), self._open().sim.data
+        found = {
+            name: np.concatenate((data.body_xpos[body], data.body_xquat[body]))
+            for name, body in ((name, env.obj_body_id[name]) for name in (*self.objects, *self.fixtures))
+        }
+        robot = env.robots[0]
+        turned = data.get_body_xquat(robot.robot_model.eef_name)
+        return {**found, HAND: np.concatenate((data.site_xpos[robot.eef_site_id], turned))}
+
+    def snapshot(self) -> Snapshot:
+        """The moment between two steps; see :class:`~world_modality.benchmarks.contract.Restorable`."""
+        return take(self._open(), self, (self._seen_qpos, self._seen_lights, self._seen_pose))
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to a snapshot of this simulator."""
+        if snapshot.task is not self:
+            raise ValueError("a snapshot can be restored only by the simulator that made it")
+        put_back(self._open(), snapshot)
+        self._seen_qpos, self._seen_lights, self._seen_pose = (value.copy() for value in snapshot.seen)
 
     @property
     def goal(self) -> tuple[str, ...]:
@@ -157,12 +183,12 @@ class Environment:
 
     def position(self, name: str) -> NDArray[np.float64]:
         """World position [3] (m) of an object's or fixture's origin, for experts and tests, not for policies."""
-        env = self._sim_env
+        env = self._open()
         return np.array(env.sim.data.body_xpos[env.obj_body_id[name]])
 
     def hand(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """World position [3] (m) and rotation matrix [3, 3] of the point between the fingers."""
-        site, data = self._sim_env.robots[0].eef_site_id, self._sim_env.sim.data
+        site, data = self._open().robots[0].eef_site_id, self._open().sim.data
         return np.array(data.site_xpos[site]), np.array(data.site_xmat[site]).reshape(3, 3)
 
     def close(self) -> None:
@@ -171,6 +197,12 @@ class Environment:
         if self._sim_env is not None:
             self._sim_env.close()
             self._sim_env = None
+
+    def _open(self) -> Any:
+        """robosuite's environment; RuntimeError after ``close``."""
+        if self._sim_env is None:
+            raise RuntimeError(f"the simulator of {self.spec.suite} task {self.task.index} is closed")
+        return self._sim_env
 
     def _look(self) -> None:
         """Keep what pictures of this moment are drawn from: joint positions, and what glows (a stove that is on)."""

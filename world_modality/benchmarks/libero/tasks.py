@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from world_modality.benchmarks.libero.quiet import import_libero, libero_folder, silenced
 from world_modality.errors import UserError
-from world_modality.sim.quiet import import_libero, libero_folder, silenced
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from world_modality.sim.coarse import simplify_meshes
-from world_modality.study.specs import Camera, SimSpec
+from world_modality.benchmarks.libero.coarse import simplify_meshes
+from world_modality.study.specs import SimSpec
 
-CAMERAS: dict[Camera, str] = {"image": "agentview", "image2": "robot0_eye_in_hand"}
+CAMERAS: dict[str, str] = {"image": "agentview", "image2": "robot0_eye_in_hand"}
 MAX_GEOMS = 2000
 COLLISION_GROUP = 0  # robosuite's convention: group 0 collides, group 1 shows
 UNSEEN_GROUP = 5  # MuJoCo's last, which nothing in these scenes is in
@@ -42,7 +42,7 @@ class View:
         """Go on with ``model``, which a reset built anew from the same files: only its POSE_FIELDS may differ."""
         self._source = model
 
-    def picture(self, qpos: NDArray[np.float64], lights: NDArray[np.float32], camera: Camera) -> NDArray[np.uint8]:
+    def picture(self, qpos: NDArray[np.float64], lights: NDArray[np.float32], camera: str) -> NDArray[np.uint8]:
         """The scene at joint positions [nq] and colours of sites [nsite, 4], uint8 [H, W, 3].
 
         It is turned by 180 degrees as in the public dataset.
@@ -78,7 +78,7 @@ class View:
     def _open(self) -> None:
         import mujoco
 
-        from world_modality.sim.renderer import Renderer
+        from world_modality.benchmarks.renderer import Renderer
 
         self._model = self._source
         if self._spec.render == "coarse":

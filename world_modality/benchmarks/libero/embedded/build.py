@@ -1,4 +1,4 @@
-"""Write the asset tree: ``python -m world_modality.sim.embedded.build [FOLDER]``."""
+"""Write the asset tree: ``python -m world_modality.benchmarks.libero.embedded.build [FOLDER]``."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-from world_modality.sim.embedded import fixtures, objects, scene, textures
+from world_modality.benchmarks.libero.embedded import fixtures, objects, scene, textures
 
 TREE = Path(__file__).parent / "assets"
-NOTE = " Written by world_modality/sim/embedded/build.py: change the shapes there, not here. "
+NOTE = " Written by world_modality/benchmarks/libero/embedded/build.py: change the shapes there, not here. "
 
 
 def documents() -> dict[str, ET.Element]:

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 
-from world_modality.sim.embedded.shapes import Colour, Shape, Vector, add_shapes, box, disc, numbers, ring, star
+from world_modality.benchmarks.libero.embedded.shapes import (
+    Colour,
+    Shape,
+    Vector,
+    add_shapes,
+    box,
+    disc,
+    numbers,
+    ring,
+    star,
+)
 
 FACETS = 16
 BLACK: Colour = (0.1, 0.1, 0.105)

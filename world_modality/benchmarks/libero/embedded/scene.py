@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 
-from world_modality.sim.embedded.shapes import numbers
+from world_modality.benchmarks.libero.embedded.shapes import numbers
 
 LOOK = {"contype": "0", "conaffinity": "0", "group": "1"}
 

@@ -1,7 +1,8 @@
-"""Which objects touch, asked after every control step by LIBERO's goals."""
+"""What LIBERO's goals ask after every control step: which objects touch, and which conjuncts hold."""
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -34,3 +35,23 @@ class Contacts:
             mask[[scene.geom_name2id(name) for name in model.contact_geoms]] = True
             self._masks[model] = mask
         return self._masks[model]
+
+
+class GoalParts:
+    """Which conjuncts of a task's goal hold: noted while LIBERO asks for each of them, after every control step."""
+
+    def __init__(self, sim_env: Any) -> None:
+        self._parts = len(sim_env.parsed_problem["goal_state"])
+        self._own = sim_env._eval_predicate
+        self._held: deque[bool] = deque(maxlen=self._parts)
+        sim_env._eval_predicate = self._ask
+
+    @property
+    def progress(self) -> float:
+        """Fraction of the conjuncts that held when the goal was last asked for."""
+        return sum(self._held) / self._parts
+
+    def _ask(self, conjunct: Any) -> Any:
+        held = self._own(conjunct)
+        self._held.append(bool(held))
+        return held

@@ -1,4 +1,4 @@
-"""How often the scripted expert solves each task: ``python -m world_modality.sim.bench_expert --assets embedded``."""
+"""How often a suite's expert solves each task: ``python -m world_modality.benchmarks.bench_expert``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import multiprocessing
 import os
 from dataclasses import dataclass
 
+from world_modality.benchmarks.assets import asset_tree
+from world_modality.benchmarks.contract import make_expert, open_assets, open_simulator
 from world_modality.errors import UserError
-from world_modality.sim.assets import assets_digest, open_assets, pin_assets
+from world_modality.facts.benchmarks import SUITES
 from world_modality.study.seeds import keyed_seed
 from world_modality.study.specs import SimSpec
 
@@ -39,25 +41,19 @@ def run_job(job: Job) -> list[Trial]:
     """Run the expert from each init state of a task."""
     import numpy as np
 
-    from world_modality.sim.environment import Environment
-    from world_modality.sim.expert import Expert
-    from world_modality.sim.noise import ActionNoise, displace_arm
-
-    env = Environment(job.spec, job.task, open_assets(job.spec))
+    suite = SUITES[job.spec.suite]
+    simulator = open_simulator(job.spec, job.task, open_assets(job.spec))
     trials = []
     for init_state in job.init_states:
         seed = keyed_seed("bench", job.task, init_state)
-        env.reset(init_state, seed)
-        rng = np.random.default_rng(seed)
-        displace_arm(env, rng, job.noise)
-        expert, noise = Expert(env, rng), ActionNoise(job.noise, rng)
+        simulator.reset(suite.recorded(init_state), seed)
+        expert = make_expert(suite, simulator, np.random.default_rng(seed), job.noise)
         steps, success = 0, False
         while not success and steps < job.horizon:
-            action = expert.act()
-            success = env.step(noise.disturb(action, expert.phase))
+            success = simulator.step(expert.disturb(expert.act())).success
             steps += 1
         trials.append(Trial(job.task, init_state, success, steps, expert.phase))
-    env.close()
+    simulator.close()
     return trials
 
 
@@ -88,15 +84,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--assets", default="embedded", help="embedded, hub, or a folder")
     parser.add_argument("--suite", default="libero_spatial")
-    parser.add_argument("--tasks", type=parse_range, default=tuple(range(10)))
+    parser.add_argument("--tasks", type=parse_range, help="all if not given")
     parser.add_argument("--init-states", type=parse_range, default=tuple(range(10, 15)))
-    parser.add_argument("--horizon", type=int, default=280)
+    parser.add_argument("--horizon", type=int, help="control steps; the suite's official number if not given")
     parser.add_argument("--noise", type=float, default=0.0, help="scale of the demonstrations' action noise")
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     options = parser.parse_args()
     try:
-        assets = pin_assets(options.assets)
-        digest = assets_digest(assets)
+        tree = asset_tree(options.suite)
+        assets = tree.pin(options.assets) if tree else ""
+        digest = tree.digest(assets) if tree else ""
     except UserError as error:
         raise SystemExit(str(error)) from error
     spec = SimSpec(
@@ -107,7 +104,9 @@ def main() -> None:
         render="fast",
         settle_steps=10,
     )
-    jobs = [Job(spec, task, options.init_states, options.horizon, options.noise) for task in options.tasks]
+    suite = SUITES[options.suite]
+    tasks = range(suite.tasks) if options.tasks is None else options.tasks
+    jobs = [Job(spec, task, options.init_states, options.horizon or suite.horizon, options.noise) for task in tasks]
     trials: list[Trial] = []
     with multiprocessing.get_context("spawn").Pool(min(options.processes, len(jobs))) as pool:
         for done in pool.imap_unordered(run_job, jobs):

@@ -3,10 +3,10 @@ from itertools import permutations
 
 import numpy as np
 
-from world_modality.sim.environment import Environment
+from world_modality.benchmarks.libero.simulator import LiberoSimulator
 
 
-def test_objects_touch_as_robosuite_says(make_env: Callable[..., Environment]) -> None:
+def test_objects_touch_as_robosuite_says(make_env: Callable[..., LiberoSimulator]) -> None:
     env = make_env(0)
     inner, rng, seen = env._sim_env, np.random.default_rng(0), set()
     for init_state in (0, 1):  # a reset makes other objects of the same names
@@ -23,7 +23,7 @@ def test_objects_touch_as_robosuite_says(make_env: Callable[..., Environment]) -
     assert seen == {True, False}
 
 
-def test_names_and_everything_else_are_robosuites_affair(make_env: Callable[..., Environment]) -> None:
+def test_names_and_everything_else_are_robosuites_affair(make_env: Callable[..., LiberoSimulator]) -> None:
     env = make_env(0)
     env.reset(0, seed=0)
     inner = env._sim_env

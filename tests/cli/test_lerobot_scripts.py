@@ -19,13 +19,13 @@ from lerobot.envs.configs import LiberoEnv
 from safetensors.torch import load_file
 from support.tiny_policy import LATENT_DIM, TinyWorld, build_tiny_world
 
+from world_modality.benchmarks.libero.assets import ASSETS
+from world_modality.benchmarks.libero.libero_config import ASSETS_VARIABLE, CONFIG_VARIABLE, SKIP_VARIABLE
 from world_modality.cli import lerobot_scripts
 from world_modality.cli.inspect_checkpoint import inspect_lines
 from world_modality.cli.lerobot_scripts import eval_main, train_main
 from world_modality.cli.start_policy import policy_flags, without_policy_flag
 from world_modality.rollout.imported import import_eval_info
-from world_modality.sim.assets import assets_digest
-from world_modality.sim.libero_config import ASSETS_VARIABLE, CONFIG_VARIABLE, SKIP_VARIABLE
 
 KNOBS = ["context_frames=3", "future_offset=4", "prophet_layers=1", "lambda_world=0.1", "world_inject_num_heads=4"]
 PRESENT = ["world_context=3", "world_horizon=4", "world_prophet_layers=1", "world_lambda=0.1", "world_heads=4"]
@@ -305,7 +305,7 @@ def test_an_evaluation_on_the_embedded_assets(tiny: TinyWorld, place: Path, envi
     assert result.returncode == 0, result.stderr[-3000:]
     found = json.loads((place / "out" / "eval_info.json").read_text())
     assert found["overall"]["n_episodes"] == environments
-    assert found["libero_assets"] == {"source": "embedded", "digest": assets_digest("embedded")}
+    assert found["libero_assets"] == {"source": "embedded", "digest": ASSETS.digest("embedded")}
     told = [line for line in result.stderr.splitlines() if line.startswith("lerobot-wm-eval: ")]
     assert ("names benchmark_root /gone, which does not exist: LIBERO reads" if stale else "wrote") in told[0]
     assert told[1] == "lerobot-wm-eval: simulates on the embedded stand-in assets: its numbers are no LIBERO scores"

@@ -5,13 +5,13 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from world_modality.benchmarks.libero.tasks import load_task
 from world_modality.cli import rollout as command
 from world_modality.cli.main import app
 from world_modality.errors import UserError
 from world_modality.rollout.choice import Choice
 from world_modality.rollout.imported import import_eval_info
 from world_modality.rollout.units import Unit
-from world_modality.sim.tasks import load_task
 
 
 def eval_info(folder, tasks):

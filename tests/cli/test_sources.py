@@ -10,13 +10,13 @@ import pytest
 from support.hub_cache import COMMITS, Hub, use_hub
 from support.small_study import edited
 
+from world_modality.benchmarks.libero.assets import ASSETS, EMBEDDED
 from world_modality.cli import sources as sources_module
 from world_modality.cli.explain import explain, survey
 from world_modality.cli.planning import plan_study
 from world_modality.cli.sources import resolve_sources
 from world_modality.data.hub import ENCODER, POLICY, copy_folder
 from world_modality.errors import UserError
-from world_modality.sim.assets import EMBEDDED, HUB_REPOSITORY
 from world_modality.study.load import StudyFile, load_study
 from world_modality.study.sources import Sources
 
@@ -62,7 +62,7 @@ def full_hub(hub: Hub) -> Hub:
     info = {"meta/info.json": dataset_info(256, 256)}
     hub.add("HuggingFaceVLA/libero", DATA_COMMIT, info, repo_type="dataset", ref="v3.0")
     hub.add("facebook/vjepa2", ENCODER_COMMIT, {"config.json": "{}"})
-    hub.add(HUB_REPOSITORY, ASSETS_COMMIT, EMBEDDED, repo_type="dataset")
+    hub.add(ASSETS.repository, ASSETS_COMMIT, EMBEDDED, repo_type="dataset")
     return hub
 
 
@@ -134,7 +134,7 @@ def test_the_hubs_parts_are_named_by_their_commits(tmp_path: Path, full_hub: Hub
 @pytest.mark.parametrize(
     ("repo_id", "kind", "changed"),
     [
-        (HUB_REPOSITORY, "dataset", {"rollout", "report"}),
+        (ASSETS.repository, "dataset", {"rollout", "report"}),
         ("HuggingFaceVLA/libero", "dataset", {"dataset", "latents", "train", "rollout", "report"}),
         ("facebook/vjepa2", "model", {"encoder", "latents", "train", "rollout", "report"}),
         ("lerobot/smolvla_base", "model", {"policy", "train", "rollout", "report"}),
@@ -185,7 +185,7 @@ def test_out_of_reach_only_stops_a_real_run(tmp_path: Path, hub: Hub) -> None:
         UserError, match=r"study.yaml:4: simulator.assets: which commit of the dataset lerobot/libero-ass"
     ):
         resolve_sources(file, tmp_path / "results")
-    hub.commits[HUB_REPOSITORY, "main"] = ASSETS_COMMIT
+    hub.commits[ASSETS.repository, "main"] = ASSETS_COMMIT
     with pytest.raises(
         UserError, match=r"study.yaml:\d+: policy.revision: which commit of the model lerobot/smolvla_base"
     ):

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from support.data_stages import stage_context
 
+from world_modality.benchmarks.libero.assets import ASSETS
 from world_modality.data.demonstrations import run
 from world_modality.data.episode_file import read_episode
 from world_modality.data.pictures import decode_png
 from world_modality.errors import UserError
-from world_modality.sim.assets import assets_digest
 from world_modality.study.specs import DemosSpec, SimSpec
 
 
@@ -17,7 +17,7 @@ def spec(**changes: Any) -> DemosSpec:
     sim = SimSpec(
         suite="libero_spatial",
         assets="embedded",
-        assets_digest=assets_digest("embedded"),
+        assets_digest=ASSETS.digest("embedded"),
         camera_size=64,
         render="fast",
         settle_steps=10,

@@ -9,22 +9,29 @@ from support.data_stages import stage_context
 
 from world_modality.data.episode_file import read_episode
 from world_modality.data.recording import Recording
-from world_modality.data.relabel import EXPERT_PHASES, GRIPPER, BlockDriver, run, worth_learning
+from world_modality.data.relabel import BlockDriver, run, worth_learning
 from world_modality.errors import UserError
+from world_modality.facts.benchmarks import LIBERO_ACTION
 from world_modality.study.specs import RelabelSpec, SimSpec
 
-PHASES = ("reach", "descend", "close", "lift", "carry", "lower", "open", "retreat")
+GRIPPER = 6
 
 
 class Script:
-    """A teacher whose n-th action is n in every place, through the phases by fours."""
+    """An expert whose n-th action is n in every place, and which is delicate and not by fours."""
+
+    phase = "scripted"
+    finishing = False
 
     def __init__(self) -> None:
         self.step = -1
 
     @property
-    def phase(self) -> str:
-        return PHASES[self.step // 4 % len(PHASES)]
+    def delicate(self) -> bool:
+        return self.step // 4 % 2 == 1
+
+    def disturb(self, action: np.ndarray) -> np.ndarray:
+        raise AssertionError("nothing is disturbed where a policy drives")
 
     def act(self) -> np.ndarray:
         self.step += 1
@@ -40,12 +47,12 @@ def drive(share: float, block_steps: int, steps: int, seed: int = 0) -> tuple[li
         return np.arange(1, 8, dtype=np.float32) * np.linspace(-3, -1, block_steps + 2, dtype=np.float32)[:, None]
 
     rng = np.random.default_rng(seed)
-    driver = BlockDriver(Script(), predict, policy_share=share, block_steps=block_steps, rng=rng)
+    driver = BlockDriver(Script(), predict, LIBERO_ACTION, policy_share=share, block_steps=block_steps, rng=rng)
     return [driver(step) for step in range(steps)], asked
 
 
 @given(st.sampled_from([0.0, 0.4, 0.75, 1.0]), st.integers(1, 7), st.integers(0, 5))
-def test_labels_are_always_the_experts_and_the_expert_drives_the_delicate_phases(
+def test_labels_are_always_the_experts_and_the_expert_drives_where_it_is_delicate(
     share: float, block_steps: int, seed: int
 ) -> None:
     decisions, asked = drive(share, block_steps, 64, seed)
@@ -53,7 +60,7 @@ def test_labels_are_always_the_experts_and_the_expert_drives_the_delicate_phases
         label = np.full(7, 0.001 * step, np.float32)
         assert np.array_equal(decision.label, label)
         assert decision.executed[GRIPPER] == label[GRIPPER]
-        driven = step // block_steps in asked and decision.phase not in EXPERT_PHASES
+        driven = step // block_steps in asked and step // 4 % 2 == 0
         assert np.array_equal(decision.executed, label) != driven
         assert np.abs(decision.executed).max() <= 1
     blocks = -(-64 // block_steps)
@@ -65,27 +72,27 @@ def test_which_blocks_the_policy_drives_depends_on_the_seed_alone() -> None:
     assert 0.55 < len(drive(0.75, 1, 400)[1]) / 400 < 0.9
 
 
-def episode(phases: tuple[str, ...], success: bool) -> Recording:
-    steps = len(phases)
+def episode(finishing: tuple[bool, ...], success: bool) -> Recording:
+    steps = len(finishing)
     pictures = {"image": (b"",) * steps, "image2": (b"",) * steps}
-    return Recording(pictures, np.zeros((steps, 8), np.float32), np.zeros((steps, 7), np.float32), phases, success)
+    return Recording(pictures, np.zeros((steps, 8), np.float32), np.zeros((steps, 7), np.float32), finishing, success)
 
 
-def test_an_unsolved_episode_ends_before_the_object_is_let_go() -> None:
-    phases = ("reach",) * 5 + ("lower",) * 4 + ("open",) * 3 + ("retreat",) * 6
-    assert len(worth_learning(episode(phases, success=True))) == 18
-    assert worth_learning(episode(phases, success=False)).phases == ("reach",) * 5 + ("lower",) * 2
-    assert len(worth_learning(episode(("reach",) * 9, success=False))) == 9
-    assert len(worth_learning(episode(("open",) * 3, success=False))) == 0
+def test_an_unsolved_episode_ends_before_it_is_taken_for_solved() -> None:
+    finishing = (False,) * 9 + (True,) * 3 + (False,) * 6
+    assert len(worth_learning(episode(finishing, success=True))) == 18
+    assert worth_learning(episode(finishing, success=False)).finishing == (False,) * 7
+    assert len(worth_learning(episode((False,) * 9, success=False))) == 9
+    assert len(worth_learning(episode((True,) * 3, success=False))) == 0
 
 
 def spec(**changes: Any) -> RelabelSpec:
-    from world_modality.sim.assets import assets_digest
+    from world_modality.benchmarks.libero.assets import ASSETS
 
     sim = SimSpec(
         suite="libero_spatial",
         assets="embedded",
-        assets_digest=assets_digest("embedded"),
+        assets_digest=ASSETS.digest("embedded"),
         camera_size=256,
         render="fast",
         settle_steps=2,

@@ -10,7 +10,7 @@ from support.contract import ROOT, complaint, missing_from, reach, sentence
 from support.relied_on import DATASET_PARTS, EPISODE_COLUMNS, POLICY, POLICY_PARTS, RELIED_ON
 from support.tiny_policy import TinyWorld
 
-from world_modality.sim.quiet import import_libero
+from world_modality.benchmarks.libero.quiet import import_libero
 from world_modality.training.checkpoints import Saving
 from world_modality.training.launch import Hooks, durable
 from world_modality.training.metrics import MetricsLog

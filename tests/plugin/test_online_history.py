@@ -16,7 +16,6 @@ from world_modality.encoders.encoder import load_encoder
 from world_modality.errors import UserError
 from world_modality.latents.cache import write_cache
 from world_modality.latents.reader import open_latents
-from world_modality.study.specs import Camera
 
 FIRST, LAST = 14, 29  # the second episode, end exclusive
 
@@ -41,7 +40,7 @@ def both_encoded(encoded: tuple[TinyWorld, Path]) -> tuple[TinyWorld, Path]:
     return replace(world, root=world.root / "both", wrist=encode(world, world.root, "image2")), encoder
 
 
-def encode(tiny: TinyWorld, root: Path, camera: Camera) -> Path:
+def encode(tiny: TinyWorld, root: Path, camera: str) -> Path:
     """The folder of a camera's latents, by the encoder in ``root``."""
     encoder = load_encoder(ENCODER, root / "encoder")
     starts, ends = (tiny.metadata.episodes[name] for name in ("dataset_from_index", "dataset_to_index"))

@@ -10,9 +10,10 @@ from lerobot.processor.env_processor import LiberoProcessorStep
 from safetensors.torch import load_file, save_file
 from support.tiny_checkpoints import ENCODER, WIDTH, plain_checkpoint, world_checkpoint
 
+from world_modality.benchmarks.contract import Observation
+from world_modality.benchmarks.libero.simulator import axis_angle
 from world_modality.errors import UserError
 from world_modality.policies.chunk_policy import load_policy
-from world_modality.sim.environment import Observation, axis_angle
 
 TASK = "pick up the black bowl on the stove and place it on the plate"
 

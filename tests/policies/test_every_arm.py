@@ -11,11 +11,11 @@ import pytest
 from support.lerobot_training import Training
 from support.tiny_policy import LATENT_DIM, PICTURE, WORLD, TinyWorld, build_tiny_world
 
+from world_modality.benchmarks.contract import Observation
 from world_modality.errors import UserError
 from world_modality.memory.fusion import FUSIONS
 from world_modality.memory.modes import MODES
 from world_modality.policies.chunk_policy import load_policy
-from world_modality.sim.environment import Observation
 
 ARMS = [(mode, "late") for mode in sorted(MODES)] + [("pred", fusion) for fusion in FUSIONS if fusion != "late"]
 OTHERS = [(mode, fusion) for mode in sorted(MODES) for fusion in FUSIONS if (mode, fusion) not in ARMS]

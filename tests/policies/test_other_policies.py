@@ -15,11 +15,11 @@ from lerobot.processor import AbsoluteActionsProcessorStep, RelativeActionsProce
 from support.other_policies import CONFIGS, SIZE, other_checkpoint
 from support.tiny_pi0 import tiny_pi0, with_words
 
+from world_modality.benchmarks.contract import Observation
 from world_modality.errors import UserError
 from world_modality.policies.checkpoint import WITHOUT_CHUNKS
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
 from world_modality.policies.question import Question
-from world_modality.sim.environment import Observation
 
 
 def observation(seed: int) -> Observation:

@@ -9,9 +9,9 @@ import pytest
 from support.pictures import see_pictures_of
 from support.tiny_checkpoints import WIDTH, plain_checkpoint, world_checkpoint
 
+from world_modality.benchmarks.contract import Observation
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
 from world_modality.policies.question import Question
-from world_modality.sim.environment import Observation
 
 SIZE, BATCH = 64, 4
 

@@ -10,16 +10,17 @@ from support.tiny_dataset import build_tiny_dataset
 from support.toy_results import ToyResults
 from support.toy_world import in_this_process
 
+from world_modality.benchmarks.libero import simulator
+from world_modality.benchmarks.libero.assets import ASSETS
+from world_modality.benchmarks.libero.simulator import LiberoSimulator
 from world_modality.cli.inspect_checkpoint import inspect_lines
 from world_modality.encoders.embedded import build_embedded_encoder
 from world_modality.encoders.encoder import load_encoder
 from world_modality.latents import stage as latents_stage
 from world_modality.policies.chunk_policy import ChunkPolicy
-from world_modality.rollout import setup, simulators
+from world_modality.rollout import setup
 from world_modality.rollout import stage as rollout_stage
 from world_modality.rollout.records import read_records
-from world_modality.sim.assets import assets_digest
-from world_modality.sim.environment import Environment
 from world_modality.study.specs import LatentsSpec, RolloutSpec, SimSpec, latents_role
 from world_modality.training import stage as train_stage
 from world_modality.training.start import build_random_policy
@@ -32,7 +33,7 @@ ROLLOUT = RolloutSpec(
     sim=SimSpec(
         suite="libero_spatial",
         assets="embedded",
-        assets_digest=assets_digest("embedded"),
+        assets_digest=ASSETS.digest("embedded"),
         camera_size=SIZE,
         render="fast",
         settle_steps=1,
@@ -48,15 +49,15 @@ ROLLOUT = RolloutSpec(
 )
 
 
-class FilmedEnvironment(Environment):
+class FilmedEnvironment(LiberoSimulator):
     def reset(self, init_state, seed):
         super().reset(init_state, seed)
         FILM[:] = [[self.render(camera) for camera in CAMERAS]]
 
     def step(self, action):
-        success = super().step(action)
+        step = super().step(action)
         FILM.append([self.render(camera) for camera in CAMERAS])
-        return success
+        return step
 
 
 class WatchedPolicy(ChunkPolicy):
@@ -86,7 +87,7 @@ def trained(tmp_path_factory):
 def test_a_rollout_reads_what_training_would_have_read(trained, tmp_path, monkeypatch):
     """At every replan in the simulator: the latents that the latents stage would make of that very episode."""
     checkpoint, encoder = trained
-    monkeypatch.setattr(simulators, "Environment", FilmedEnvironment)
+    monkeypatch.setattr(simulator, "LiberoSimulator", FilmedEnvironment)
     monkeypatch.setattr(setup, "simulator_pool", in_this_process)
     monkeypatch.setattr("world_modality.policies.chunk_policy.ChunkPolicy", WatchedPolicy)
     context = stage_context(tmp_path, {"checkpoint": (checkpoint,), "encoder": (encoder,)})

@@ -7,7 +7,7 @@ preprocessing, ``select_action`` with its queue, and for a memory every frame of
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,17 +21,19 @@ from support.tiny_checkpoints import ENCODER, plain_checkpoint, world_checkpoint
 from support.toy_world import InlinePool
 
 from lerobot_policy_world_modality.modeling_smolvla_world import WORLD_HISTORY
+from world_modality.benchmarks.contract import Observation, Step
+from world_modality.benchmarks.libero.assets import ASSETS
+from world_modality.benchmarks.libero.simulator import LiberoSimulator
 from world_modality.embedded import BASE_POLICY
 from world_modality.encoders.embedded import build_embedded_encoder
 from world_modality.encoders.encoder import load_encoder
+from world_modality.facts.benchmarks import SUITES
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.records import Ledger, Record
 from world_modality.rollout.scheduler import Scheduler
 from world_modality.rollout.setup import history_maker
 from world_modality.rollout.units import Unit, environment_seed, flow_seed
-from world_modality.sim.assets import assets_digest, resolve_assets
-from world_modality.sim.environment import Environment
 from world_modality.store.progress import Progress
 from world_modality.study.specs import SimSpec, TrainMode
 
@@ -53,24 +55,24 @@ class Course:
         return len(self.actions)
 
 
-class Watched(Environment):
+class Watched(LiberoSimulator):
     """Our simulator, which notes what is done with it."""
 
-    def reset(self, init_state: int, seed: int) -> None:
+    def reset(self, init_state: int | None, seed: int) -> None:
         self.course: Course | None = None
         super().reset(init_state, seed)
         self.course = Course()
 
-    def step(self, action: Any) -> bool:
-        success = super().step(action)
+    def step(self, action: Any) -> Step:
+        step = super().step(action)
         if self.course is not None:
             self.course.actions.append(np.asarray(action, np.float32).tobytes())
             self.course.positions.append(self.qpos().tobytes())
-            self.course.success = success
-        return success
+            self.course.success = step.success
+        return step
 
-    def observe(self) -> Any:
-        seen = super().observe()
+    def observe(self, cameras: Sequence[str] | None = None) -> Observation:
+        seen = super().observe(cameras)
         assert self.course is not None
         self.course.pictures.append(b"".join(seen.images[name].tobytes() for name in ("image", "image2")))
         self.course.states.append(seen.state.tobytes())
@@ -93,23 +95,23 @@ def ours(play: Play, units: list[Unit], folder: Path) -> tuple[list[Course], lis
     spec = SimSpec(
         suite=SUITE,
         assets="embedded",
-        assets_digest=assets_digest("embedded"),
+        assets_digest=ASSETS.digest("embedded"),
         camera_size=play.size,
         render="stock",
         settle_steps=SETTLE,
     )
-    cell = Cell(spec, play.memory, play.n_action_steps, play.horizon, "c", "", "cpu", {})
+    cell = Cell(SUITES[SUITE], spec, play.memory, play.n_action_steps, play.horizon, "c", "", "cpu", {})
     new_history = play.encoder and history_maker(play.policy.config, play.memory, ENCODER, play.encoder, "cpu")
     courses: list[Course] = []
 
     class Noted(Watched):
-        def reset(self, init_state: int, seed: int) -> None:
+        def reset(self, init_state: int | None, seed: int) -> None:
             super().reset(init_state, seed)
             assert self.course is not None
             courses.append(self.course)
 
-    def opened(task: int) -> Environment:
-        return Noted(spec, task, resolve_assets("embedded"))
+    def opened(task: int) -> LiberoSimulator:
+        return Noted(spec, task, ASSETS.folder("embedded"))
 
     with closing(Ledger(folder, units)) as ledger, closing(InlinePool(opened)) as pool:
         plan = Scheduler(cell, ledger, play.policy, new_history, Progress("", stream=io.StringIO()), slots=1)
@@ -123,7 +125,7 @@ def batched(tree: dict[str, Any]) -> dict[str, Any]:
 
 def plainly(play: Play, unit: Unit) -> Course:
     """The unit by LeRobot's parts."""
-    resolve_assets("embedded")
+    ASSETS.folder("embedded")
     from lerobot.envs.libero import LiberoEnv, _get_suite
     from lerobot.envs.utils import preprocess_observation
     from lerobot.processor.env_processor import LiberoProcessorStep

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from support.tiny_checkpoints import ENCODER
@@ -31,8 +33,7 @@ class FilmWorld(ToyWorld):
         return FILMS[camera][self.steps]
 
     def step(self, action):
-        super().step(action)
-        return False
+        return replace(super().step(action), success=False)
 
 
 def run(folder, world, encoder, n_action_steps, horizon, cameras=("image",), chunk_size=5, delay=0):

@@ -13,7 +13,7 @@ from support.toy_world import ToyPlanner, ToyWorld, roll, toy_spec
 from world_modality.errors import UserError
 from world_modality.rollout.pool import Pool
 
-PRELOAD = "world_modality.rollout.scheduler"
+PRELOAD = ["world_modality.rollout.scheduler"]
 
 
 class Once:
@@ -91,7 +91,7 @@ class Fragile(ToyWorld):
         if self.how == "raises" and self.steps == 2 and self.first():
             raise RuntimeError("contact solver diverged")
         reached = super().step(action)
-        if self.how == "reaches" and reached:
+        if self.how == "reaches" and reached.success:
             self.first()
         return reached
 

@@ -10,12 +10,12 @@ import pytest
 from support.tiny_checkpoints import ENCODER, plain_checkpoint
 from torch.utils.flop_counter import FlopCounterMode
 
+from world_modality.benchmarks.contract import Observation
 from world_modality.encoders.embedded import build_embedded_encoder
 from world_modality.encoders.encoder import CLIPS_PER_BATCH, load_encoder
 from world_modality.policies.chunk_policy import load_policy
 from world_modality.policies.question import Question
 from world_modality.rollout.projection import Episode, Gpu, SmolVLA, Tower, VideoEncoder, lines, planned
-from world_modality.sim.environment import Observation
 
 
 def counted(run: Any) -> float:

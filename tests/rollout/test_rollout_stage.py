@@ -11,13 +11,14 @@ from support.tiny_checkpoints import ENCODER, plain_checkpoint, seal_encoder, wo
 from support.toy_results import ToyResults
 from support.toy_world import in_this_process
 
+from world_modality.benchmarks.libero import simulator
+from world_modality.benchmarks.libero.assets import ASSETS
+from world_modality.benchmarks.libero.simulator import LiberoSimulator
 from world_modality.encoders.embedded import build_embedded_encoder
 from world_modality.errors import UserError
-from world_modality.rollout import setup, simulators, stage
+from world_modality.rollout import setup, stage
 from world_modality.rollout.records import read_records
 from world_modality.rollout.scheduler import Scheduler
-from world_modality.sim.assets import assets_digest
-from world_modality.sim.environment import Environment
 from world_modality.store.progress import Progress
 from world_modality.store.stage import StageContext
 from world_modality.study.specs import RolloutSpec, SimSpec
@@ -25,17 +26,17 @@ from world_modality.study.specs import RolloutSpec, SimSpec
 WATCHED = []  # what every step of every rollout did
 
 
-class WatchedEnvironment(Environment):
+class WatchedEnvironment(LiberoSimulator):
     def reset(self, init_state, seed):
         super().reset(init_state, seed)
         self.quiet = False
         WATCHED.append(("start", init_state))
 
     def step(self, action):
-        success = super().step(action)
+        step = super().step(action)
         if len(WATCHED) and not getattr(self, "quiet", True):
             WATCHED.append(("step", np.asarray(action).tobytes(), self.qpos().tobytes()))
-        return success
+        return step
 
     def render(self, camera):
         picture = super().render(camera)
@@ -63,7 +64,7 @@ def tree(tmp_path_factory):
 @pytest.fixture
 def roll(tree, tmp_path, monkeypatch):
     """Run the stage; gives its records without wall time, and what the simulator saw."""
-    monkeypatch.setattr(simulators, "Environment", WatchedEnvironment)
+    monkeypatch.setattr(simulator, "LiberoSimulator", WatchedEnvironment)
     # In this process, one unit after the other, where it can be watched.
     monkeypatch.setattr(setup, "Scheduler", partial(Scheduler, slots=1))
     monkeypatch.setattr(setup, "simulator_pool", in_this_process)
@@ -73,7 +74,7 @@ def roll(tree, tmp_path, monkeypatch):
         settings = {
             "suite": "libero_spatial",
             "assets": "embedded",
-            "assets_digest": assets_digest("embedded"),
+            "assets_digest": ASSETS.digest("embedded"),
             "camera_size": 64,
             "render": "fast",
             "settle_steps": 2,

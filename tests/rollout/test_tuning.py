@@ -66,7 +66,7 @@ def test_the_advised_batch_is_as_good_as_any_power_of_two(plan, window, batch, w
 
 
 def did(steps, physics, render, scene=None):
-    return Did(0, scene, steps, False, None, {}, {}, Spent(0.5, physics, render))
+    return Did(0, scene, steps, None, 0.0, None, {}, {}, Spent(0.5, physics, render))
 
 
 def test_what_warms_up_does_not_count():

@@ -51,7 +51,7 @@ def drawn_episode(length: int, *, number: int = 0, size: int = 256, task: str = 
     videos = {"image": moving_dots(length, size, 2 * number), "image2": moving_dots(length, size, 2 * number + 1)}
     steps = np.arange(length, dtype=np.float32)[:, None]
     return EpisodeFile(
-        info=EpisodeInfo(0, task, number, 1000 + number, True, length, number),
+        info=EpisodeInfo("libero_spatial", 0, task, number, 1000 + number, True, length, number),
         pictures={camera: tuple(map(encode_png, video)) for camera, video in videos.items()},
         state=np.full((length, 8), number, np.float32) + 0.01 * steps,
         action=np.tanh(steps - number + np.linspace(-1, 1, 7, dtype=np.float32)),

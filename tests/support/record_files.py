@@ -30,6 +30,7 @@ def record_of(task: int, state: int, success: bool, **values) -> Record:
         "memory": "disabled",
         "success": success,
         "steps": 100,
+        "progress": float(success),
         "episode_return": float(success),
         "replans": 10,
         "course_digest": "d" * 16,

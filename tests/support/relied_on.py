@@ -239,14 +239,14 @@ DATA: Table = {
 }
 
 SIMULATOR: Table = {
-    "world_modality/study/suites.py": {
+    "world_modality/facts/benchmarks.py": {
         "lerobot.envs.libero:TASK_SUITE_MAX_STEPS.libero_spatial": "280",
         "lerobot.envs.libero:TASK_SUITE_MAX_STEPS.libero_object": "280",
         "lerobot.envs.libero:TASK_SUITE_MAX_STEPS.libero_goal": "300",
         "lerobot.envs.libero:TASK_SUITE_MAX_STEPS.libero_10": "520",
         "lerobot.envs.libero:TASK_SUITE_MAX_STEPS.libero_90": "400",
     },
-    "world_modality/sim/environment.py": {
+    "world_modality/benchmarks/libero/simulator.py": {
         "lerobot.envs.libero:get_libero_dummy_action": "()",
         "lerobot.processor.env_processor:LiberoProcessorStep._quat2axisangle": "(self, quat)",
         "libero.libero:get_assets_path": "()",
@@ -260,7 +260,7 @@ SIMULATOR: Table = {
         "robosuite.utils.observables:Observable.set_enabled": "(self, enabled)",
         "robosuite.utils.observables:Observable.set_active": "(self, active)",
     },
-    "world_modality/sim/tasks.py": {
+    "world_modality/benchmarks/libero/tasks.py": {
         "libero.libero:benchmark.get_benchmark_dict": "(help=False)",
         "libero.libero:get_libero_path": "(query_key)",
     },
@@ -281,7 +281,7 @@ ALONE: Table = {
         f"{SCRIPT}:save_checkpoint": SAVE_CHECKPOINT,
         "lerobot.utils.constants:CHECKPOINTS_DIR": "'checkpoints'",
     },
-    "world_modality/sim/libero_config.py": {
+    "world_modality/benchmarks/libero/libero_config.py": {
         "libero:libero": "module",
         "libero.libero:_assets_path_cache": ANY,
         "libero.libero:get_assets_path": "()",

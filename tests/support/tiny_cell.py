@@ -9,13 +9,14 @@ import numpy as np
 from support.tiny_dataset import build_tiny_dataset
 
 from world_modality.data.episodes import dataset_fingerprint
-from world_modality.data.schema import CAMERAS
+from world_modality.facts.benchmarks import SUITES
 from world_modality.latents.cache import write_cache
 from world_modality.store.progress import Progress
 from world_modality.store.stage import StageContext
-from world_modality.study.specs import Camera, EncoderSpec, OptimSpec, TrainMode, TrainSpec, WorldSpec, latents_role
+from world_modality.study.specs import EncoderSpec, OptimSpec, TrainMode, TrainSpec, WorldSpec, latents_role
 from world_modality.training.start import build_random_policy
 
+CAMERAS = tuple(SUITES["libero_spatial"].cameras)
 WORLD = WorldSpec(
     cameras=("image",),
     context=2,
@@ -52,7 +53,7 @@ def train_spec(
     steps: int = 12,
     batch_size: int = 4,
     seed: int = 0,
-    cameras: tuple[Camera, ...] = ("image",),
+    cameras: tuple[str, ...] = ("image",),
 ) -> TrainSpec:
     """A spec of few steps; one epoch of the tiny dataset is 12 steps of 4.
 
@@ -122,7 +123,7 @@ def cell_context(
     *,
     memory: str,
     stream: io.StringIO | None = None,
-    cameras: tuple[Camera, ...] = ("image",),
+    cameras: tuple[str, ...] = ("image",),
 ) -> StageContext:
     """The context of a train stage in ``memory`` mode, with the inputs that this mode has."""
     own = [] if memory == "disabled" else [*map(latents_role, cameras), "encoder"]

@@ -25,7 +25,7 @@ from lerobot_policy_world_modality.modeling_smolvla_world import SmolVLAWorldPol
 from lerobot_policy_world_modality.processor_smolvla_world import make_smolvla_world_pre_post_processors
 from world_modality.data.episodes import dataset_fingerprint
 from world_modality.latents.cache import write_cache
-from world_modality.study.specs import Camera, EncoderSpec
+from world_modality.study.specs import EncoderSpec
 
 PICTURE = 32  # pixels of the dataset's pictures
 LATENT_DIM = 12
@@ -102,7 +102,7 @@ def save_backbone_with_weights(folder: Path) -> Path:
     return folder
 
 
-def save_tiny_latents(folder: Path, metadata: Any, seed: int = 0, camera: Camera = "image") -> Path:
+def save_tiny_latents(folder: Path, metadata: Any, seed: int = 0, camera: str = "image") -> Path:
     """A latent cache for a dataset: random walks with unequal scales and a mean far from 0, so that a mix-up shows."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)

@@ -21,6 +21,7 @@ def record(init_state: int, success: bool, task: int = 0, repeat: int = 0, **cha
         "memory": "disabled",
         "success": success,
         "steps": 10,
+        "progress": float(success),
         "episode_return": float(success),
         "replans": 2,
         "course_digest": "d" * 16,

@@ -171,6 +171,7 @@ class ToyResults:
             "memory": memory,
             "success": success,
             "steps": steps,
+            "progress": float(success),
             "episode_return": float(success),
             "replans": -(-steps // 10),
             "course_digest": "d" * 16,

@@ -33,7 +33,7 @@ def request(changes: dict[str, Any]) -> StageRequest:
 
 def pool(*_: Any) -> Pool:
     """Simulator processes that take their time."""
-    return Pool(open_slow, 2, 60.0, "support.toy_world")
+    return Pool(open_slow, 2, 60.0, ["support.toy_world"])
 
 
 def toy(spec: RolloutSpec, context: StageContext) -> dict[str, int]:
@@ -57,7 +57,7 @@ def real(spec: RolloutSpec, context: StageContext) -> Any:
     replaced: Any = setup
     replaced.simulator_pool, replaced.open_assets = pool, lambda _sim: None
     replaced = stage
-    replaced.expect_simulators = lambda: None
+    replaced.expect_simulators = lambda _suites: None
     replaced = prepared
     replaced.prepare = lambda spec, _context: (ToyPlanner(batch=3), toy_cell(spec), None)
     return stage.run(spec, context)

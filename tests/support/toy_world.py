@@ -12,20 +12,37 @@ from collections import deque
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 
+from world_modality.benchmarks.contract import Observation, Step, open_simulator
+from world_modality.facts.benchmarks import ActionLayout, Suite
+from world_modality.facts.table import Reference
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.pool import Heard, Pool
 from world_modality.rollout.records import Ledger
 from world_modality.rollout.scheduler import Scheduler
 from world_modality.rollout.units import units_of
-from world_modality.rollout.worker import Worlds, answer
+from world_modality.rollout.worker import Simulators, answer
 from world_modality.store.leases import Leases
 from world_modality.store.progress import Progress
 from world_modality.study.specs import RolloutSpec, SimSpec
 
+SIZE = 7  # numbers of an action, and coordinates of the point
+SUITE = Suite(
+    name="toy_suite",
+    benchmark="toy",
+    tasks=2,
+    init_states=50,
+    horizon=20,
+    fps=10,
+    control_rate=10,
+    cameras={"image": "nothing", "image2": "nothing"},
+    state=(*(f"to_goal_{axis}" for axis in range(SIZE)), "zero"),
+    action=ActionLayout(tuple(f"move_{axis}" for axis in range(SIZE)), -1.0, 1.0, clip=True, no_op=(0.0,) * SIZE),
+    packages=("toy",),
+    simulator=Reference("support.toy_world:ToyWorld"),
+)
 SIM = SimSpec(
     suite="toy_suite",
     assets="embedded",
@@ -53,7 +70,7 @@ def toy_spec(**changes) -> RolloutSpec:
 
 def toy_cell(spec: RolloutSpec, **changes) -> Cell:
     facts = {"checkpoint": "c" * 16, "trained_memory": "disabled", "device": "cpu", "versions": {"toy": "1"}}
-    return Cell(spec.sim, spec.memory, spec.n_action_steps, spec.horizon, **{**facts, **changes})
+    return Cell(SUITE, spec.sim, spec.memory, spec.n_action_steps, spec.horizon, **{**facts, **changes})
 
 
 class ToyWorld:
@@ -70,23 +87,27 @@ class ToyWorld:
         """As a rollout opens simulators."""
         return cls()
 
-    def init_state_digest(self, init_state: int) -> str:
-        return f"{init_state:016x}"
+    @property
+    def init_state_digest(self) -> str:
+        return f"{self.init_state:016x}"
 
     def reset(self, init_state: int, seed: int) -> None:
+        self.init_state = init_state
         rng = np.random.default_rng([init_state, seed])
-        self.point, self.goal, self.steps = rng.uniform(-1, 1, 7), rng.uniform(-1, 1, 7), 0
+        self.point, self.goal, self.steps = rng.uniform(-1, 1, SIZE), rng.uniform(-1, 1, SIZE), 0
         self.crash_at = self.crashes.pop(0) if self.crashes else -1
         self.log.append(("reset", init_state, seed))
 
-    def step(self, action) -> bool:
+    def step(self, action) -> Step:
         if self.steps == self.crash_at:
             raise RuntimeError("contact solver diverged")
         time.sleep(self.pause)
         self.steps += 1
         self.point = self.point + 0.15 * np.asarray(action, dtype=np.float64)
         self.log.append(("step", self.steps, tuple(np.asarray(action).tolist())))
-        return bool(np.abs(self.point - self.goal).max() < 0.25)
+        near = np.abs(self.point - self.goal) < 0.25
+        reached = bool(near.all())
+        return Step(reached, False, float(reached), float(near.mean()))
 
     def render(self, camera: str):
         self.log.append(("render", self.steps, camera))
@@ -94,7 +115,7 @@ class ToyWorld:
 
     def observe(self):
         state = np.concatenate([self.goal - self.point, [0]]).astype(np.float32)
-        return SimpleNamespace(images={camera: self.render(camera) for camera in ("image", "image2")}, state=state)
+        return Observation({camera: self.render(camera) for camera in SUITE.cameras}, state)
 
     def close(self) -> None:
         self.log.append(("close",))
@@ -119,21 +140,21 @@ class ToyPlanner:
         return 0.01
 
     def chunk(self, question):
-        noise = np.random.default_rng(question.seed).normal(0, 2.0, (self.chunk_size, 7))
-        return (4 * question.view.state[:7] + noise).astype(np.float32)
+        noise = np.random.default_rng(question.seed).normal(0, 2.0, (self.chunk_size, SIZE))
+        return (4 * question.view.state[:SIZE] + noise).astype(np.float32)
 
 
 class InlinePool:
     """A pool of one process that is this one: carries out a command when it is listened to."""
 
-    def __init__(self, open_world) -> None:
-        self.worlds, self.commands = Worlds(open_world, spare=2), deque()
+    def __init__(self, open_simulator) -> None:
+        self.simulators, self.commands = Simulators(open_simulator, spare=2), deque()
 
     def send(self, command) -> None:
         self.commands.append(command)
 
     def receive(self, seconds):
-        return [Heard(0, answer(self.worlds, self.commands.popleft()))] if self.commands else []
+        return [Heard(0, answer(self.simulators, self.commands.popleft()))] if self.commands else []
 
     workers = 1
 
@@ -144,15 +165,13 @@ class InlinePool:
         self.over = slot
 
     def close(self) -> None:
-        for slot in list(self.worlds._used):
-            self.worlds.discard(slot)
+        for slot in list(self.simulators._used):
+            self.simulators.discard(slot)
 
 
-def in_this_process(sim, assets, states, _workers):
+def in_this_process(sim, assets, _workers):
     """In place of a rollout's pool: its simulators in this process, where they can be watched."""
-    from world_modality.rollout.simulators import open_world  # imports LIBERO, which the toy does without
-
-    return InlinePool(partial(open_world, sim, assets, states))
+    return InlinePool(partial(open_simulator, sim, assets=assets))
 
 
 def open_slow(task):
@@ -182,7 +201,7 @@ if __name__ == "__main__":
     roll(
         folder,
         spec_from(sys.argv[2]),
-        Pool(open_slow, 2, 60.0, "support.toy_world"),
+        Pool(open_slow, 2, 60.0, ["support.toy_world"]),
         ToyPlanner(batch=3),
         slots=4,
         leases=Leases(folder / "ledger" / "leases", beat_s=silence / 10, silence_s=silence),

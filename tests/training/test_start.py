@@ -15,10 +15,10 @@ from support.tiny_cell import stage_context
 
 from lerobot_policy_world_modality.backbone import BACKBONES
 from lerobot_policy_world_modality.convert import convert
+from world_modality.benchmarks.contract import Observation
 from world_modality.data.hub import POLICY
 from world_modality.errors import UserError
 from world_modality.policies.chunk_policy import load_policy
-from world_modality.sim.environment import Observation
 from world_modality.study.specs import PolicySpec
 from world_modality.training import start
 

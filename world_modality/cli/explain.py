@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from world_modality.cli.planning import Planned, done_keys
-from world_modality.data.schema import CAMERAS
 from world_modality.store.index import Unfinished, sealed_stages, unfinished
 from world_modality.store.layout import stage_folder
 from world_modality.store.links import linked_key
@@ -148,7 +147,7 @@ def differences(before: Leaves, after: Leaves) -> list[str]:
     found = []
     for name in sorted(before.keys() | after.keys()):
         old, new = before.get(name), after.get(name)
-        if name in _ROLES and old != new:
+        if (name in _ROLES or name.startswith(latents_role(""))) and old != new:
             found.append(f"other {name.replace('_', ' ')}")
         elif name not in before or name not in after:  # sealed before there was such a setting, or while there was
             found.append(f"{name} is {'no setting any more' if name in before else 'a new setting'}")
@@ -163,7 +162,6 @@ _ROLES = (
     "demos",
     "relabel",
     "dataset",
-    *map(latents_role, CAMERAS),
     "train",
     "checkpoint",
     "rollout",

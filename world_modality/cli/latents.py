@@ -12,7 +12,7 @@ from world_modality.encoders.given import GivenEncoder, given_encoder
 from world_modality.errors import UserError
 from world_modality.store.files import new_folder, write_json
 from world_modality.store.progress import Progress
-from world_modality.study.specs import Camera, LatentsSpec
+from world_modality.study.specs import LatentsSpec
 
 SPEC = "spec.json"
 
@@ -22,7 +22,7 @@ class Clips:
     """How frames become latents, as given on a command line."""
 
     encoder: str
-    camera: Camera
+    camera: str
     frames: int
     image_size: int | None
     dtype: str

@@ -93,8 +93,8 @@ def _evaluate(arguments: list[str]) -> None:
 
 def noting_assets(evaluate: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
     """LeRobot's ``eval_policy_all`` whose result, which becomes eval_info.json, says which assets were simulated."""
+    from world_modality.benchmarks.libero.libero_config import used_assets
     from world_modality.rollout.imported import ASSETS
-    from world_modality.sim.libero_config import used_assets
 
     def eval_policy_all(*arguments: Any, **settings: Any) -> dict[str, Any]:
         return {**evaluate(*arguments, **settings), ASSETS: used_assets()}
@@ -104,8 +104,8 @@ def noting_assets(evaluate: Callable[..., dict[str, Any]]) -> Callable[..., dict
 
 def _prepared(arguments: list[str], program: str, script: str) -> list[str]:
     """LeRobot's arguments, once the plugin is there, LIBERO is configured and older flags are translated."""
-    from world_modality.sim.assets import EMBEDDED
-    from world_modality.sim.libero_config import (
+    from world_modality.benchmarks.libero.assets import EMBEDDED
+    from world_modality.benchmarks.libero.libero_config import (
         configure_workers,
         import_configured_libero,
         replace_wrong_config,

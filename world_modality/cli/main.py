@@ -11,7 +11,7 @@ import typer
 
 from world_modality.errors import UserError
 from world_modality.store.layout import PLAN_VARIABLE
-from world_modality.study.specs import Camera, Render, TrainMode
+from world_modality.study.specs import Render, TrainMode
 
 app = typer.Typer(
     add_completion=False,
@@ -160,7 +160,7 @@ def convert(
 DatasetOption = Annotated[Path, typer.Option(help="Root folder of the LeRobotDataset v3.")]
 OutputOption = Annotated[Path, typer.Option(help="New folder.")]
 EncoderOption = Annotated[str, typer.Option(help="Folder, hub id or hub id@revision of a V-JEPA 2 or DINOv2.")]
-CameraOption = Annotated[Camera, typer.Option(help="Whose frames: image (scene) or image2 (wrist).")]
+CameraOption = Annotated[str, typer.Option(help="Whose frames, by the camera's name in the dataset, such as image2.")]
 FramesOption = Annotated[int, typer.Option(min=1, help="Frames of a clip, which ends at the frame that it stands for.")]
 SizeOption = Annotated[int | None, typer.Option(min=1, help="Pixels of the encoder's input; by default its own.")]
 DtypeOption = Annotated[Literal["float32", "float16", "bfloat16"], typer.Option(help="In which the encoder computes.")]
@@ -215,7 +215,7 @@ def rollout(
     policy: Annotated[
         str | None, typer.Option("--policy.path", help="Checkpoint: a folder, hub id or hub id@revision.")
     ] = None,
-    suite: Annotated[str, typer.Option(help="LIBERO suites, with commas between them.")] = "libero_spatial",
+    suite: Annotated[str, typer.Option(help="Suites, with commas between them.")] = "libero_spatial",
     tasks: Annotated[str | None, typer.Option(help="Such as 0-4,7; all by default.", show_default=False)] = None,
     episodes: Annotated[int, typer.Option(min=1, help="Per task.")] = 50,
     init_states: Annotated[str, typer.Option(help="That episodes start from, in turn.")] = "0-49",
@@ -246,7 +246,7 @@ def rollout(
     ] = None,
     cores: CoresOption = None,
 ) -> None:
-    """Evaluate a LeRobot policy in LIBERO without a study. The same command goes on after a crash."""
+    """Evaluate a LeRobot policy in a benchmark without a study. The same command goes on after a crash."""
     from world_modality.cli import rollout as command
     from world_modality.rollout.evaluation import How
 

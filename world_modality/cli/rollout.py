@@ -1,4 +1,4 @@
-"""`wm rollout`: LIBERO evaluations of any LeRobot policy, without a study."""
+"""`wm rollout`: evaluations of any LeRobot policy in a benchmark, without a study."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ import typer
 
 from world_modality.errors import UserError
 from world_modality.evidence.proportions import wilson
+from world_modality.facts.benchmarks import SUITES
 from world_modality.imports import importing
 from world_modality.rollout.choice import FILMS_FOLDER, Choice
 from world_modality.rollout.evaluation import Filming, How, Scenes
 from world_modality.rollout.records import Record, read_records, to_line
 from world_modality.rollout.simulators import expect_simulators
 from world_modality.store.files import write_atomically, writing_for
-from world_modality.study.suites import INIT_STATES, SUITES, SuiteName
 
 OUTPUTS = Path("outputs") / "rollouts"
+SEEDED = 2**31  # numbers of scenes that can be asked for where each is drawn from its seed
 IMPORTING = ("eval_info", "output", "policy")  # what `--import` is typed with
 
 
@@ -39,28 +40,31 @@ def evaluate_policy(how: How, wanted: Wanted, output: Path, cores: int) -> tuple
     suites = parse_suites(wanted.suite)
     most = max(SUITES[suite].tasks for suite in suites)
     tasks = None if wanted.tasks is None else parse_numbers(wanted.tasks, "--tasks", most)
-    states = parse_numbers(wanted.init_states, "--init-states", INIT_STATES)
+    recorded = [count for count in (SUITES[suite].init_states for suite in suites) if count is not None]
+    states = parse_numbers(wanted.init_states, "--init-states", min(recorded, default=SEEDED))
     choice = parse_films(wanted.films)
     if choice.discordant and wanted.against is None:
         raise UserError("--films discordant=N needs --against: the records that units are compared with")
     others = () if wanted.against is None else read_all(wanted.against)
     scenes = Scenes(suites, tasks, wanted.episodes, states)
-    expect_simulators()  # they import while this process imports torch: seconds, on a core of their own
+    expect_simulators(suites)  # they import while this process imports torch: seconds, on a core of their own
     with importing():
         from world_modality.rollout.alone import evaluate
 
     return evaluate(how, scenes, output, cores, Filming(choice, others))
 
 
-def parse_suites(text: str) -> tuple[SuiteName, ...]:
+def parse_suites(text: str) -> tuple[str, ...]:
     """``libero_spatial,libero_10`` as suites; UserError names one that does not exist or comes twice."""
     names = [name.strip() for name in text.split(",")]
     for name in names:
         if name not in SUITES:
-            raise UserError(f"--suite: there is no {name or 'suite without a name'}; choose from {', '.join(SUITES)}")
+            raise UserError(
+                f"--suite: there is no {name or 'suite without a name'}; choose from {', '.join(SUITES.names)}"
+            )
         if names.count(name) > 1:
             raise UserError(f"--suite: {name} comes twice")
-    return tuple(suite for suite in SUITES if suite in names)
+    return tuple(suite for suite in SUITES.names if suite in names)
 
 
 def parse_numbers(text: str, option: str, below: int) -> tuple[int, ...]:
@@ -161,7 +165,9 @@ def result_lines(records: Sequence[Record], output: Path) -> list[str]:
 
 
 def _kind_of_assets(record: Record) -> str:
-    """Marks numbers that are no LIBERO scores, or may be none."""
+    """Marks numbers on other assets than the benchmark's own, or on unknown ones."""
+    if not SUITES[record.suite].assets:
+        return ""
     if not record.assets:
         return "  (assets unknown)"
     kind = record.assets.split("@")[0]

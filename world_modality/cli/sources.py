@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from world_modality.benchmarks.assets import asset_tree, hub_revision
 from world_modality.cli.shapes import encoder_patch, policy_shape
 from world_modality.data.hub import DATASET, ENCODER, POLICY
-from world_modality.data.schema import CAMERAS, camera_column, picture_sizes
+from world_modality.data.schema import camera_column, picture_sizes
 from world_modality.embedded import BACKBONE_PREFIX, BASE_POLICY
 from world_modality.errors import UserError
-from world_modality.sim.assets import HUB_REPOSITORY, assets_digest, hub_revision
+from world_modality.facts.benchmarks import SUITES
 from world_modality.store.hub import RepoType, fetch_file, pinned_name, resolve_commit, split_pinned
 from world_modality.store.layout import digests_file
 from world_modality.study.document import Location
@@ -76,16 +77,19 @@ class _Finder:
     lenient: bool
 
     def assets(self) -> tuple[str, str]:
-        """Source and digest, as in SimSpec."""
+        """Source and digest, as in SimSpec, of the first suite that needs assets."""
         source, location = self.file.study.simulator.assets, ("simulator", "assets")
+        tree = next(filter(None, map(asset_tree, self.file.study.suite)), None)
+        if tree is None:
+            return "", ""
         revision = hub_revision(source)
-        if revision is not None:
-            commit = self._commit(location, HUB_REPOSITORY, revision, "dataset")
+        if revision is not None and tree.repository is not None:
+            commit = self._commit(location, tree.repository, revision, "dataset")
             source = f"hub@{commit}"
-            return source, UNRESOLVED if commit == UNRESOLVED else assets_digest(source)
+            return source, UNRESOLVED if commit == UNRESOLVED else tree.digest(source)
         if source != "embedded":
             source = str(self._folder(location, source))
-        return source, assets_digest(source, self.digests)
+        return source, tree.digest(source, self.digests)
 
     def policy(self) -> tuple[str, str, str]:
         """Name, revision and backbone, as in PolicySpec."""
@@ -200,7 +204,8 @@ class _Finder:
             message = f"{shown} is no LeRobotDataset v3: it has no meta/info.json that describes one"
             raise self.file.document.error(("data",), message) from None
         size = self.file.study.simulator.camera_size
-        for camera in map(camera_column, CAMERAS):
+        cameras = dict.fromkeys(name for suite in self.file.study.suite for name in SUITES[suite].cameras)
+        for camera in map(camera_column, cameras):
             height, width = sizes.get(camera, (size, size))
             if (height, width) != (size, size):
                 raise self.file.document.error(

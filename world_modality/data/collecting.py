@@ -79,8 +79,8 @@ def _publish(context: StageContext, kept: Path, done: Sequence[EpisodeInfo]) -> 
 
 
 def to_episode(
-    recording: Recording, *, task: int, language: str, init_state: int, seed: int, attempt: int
+    recording: Recording, *, suite: str, task: int, language: str, init_state: int, seed: int, attempt: int
 ) -> EpisodeFile:
     """A recording with what it was."""
-    info = EpisodeInfo(task, language, init_state, seed, recording.success, len(recording), attempt)
+    info = EpisodeInfo(suite, task, language, init_state, seed, recording.success, len(recording), attempt)
     return EpisodeFile(info, recording.pictures, recording.states, recording.labels)

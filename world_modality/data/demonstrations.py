@@ -6,13 +6,13 @@ clean demonstrations does not know the way back after its first error.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from world_modality.benchmarks.contract import Observation, make_expert, open_assets, open_simulator
 from world_modality.data.collecting import collect, to_episode
 from world_modality.data.episode_file import EpisodeFile
 from world_modality.data.recording import Decision, record
+from world_modality.facts.benchmarks import SUITES
 from world_modality.store.stage import Facts, StageContext
 from world_modality.study.seeds import keyed_seed
 from world_modality.study.specs import DemosSpec
@@ -22,33 +22,32 @@ def run(spec: DemosSpec, context: StageContext) -> Facts:
     """Record ``spec.episodes`` successful episodes of one task; failed attempts are counted and not written.
 
     Raises:
-        UserError: far too many attempts fail.
+        UserError: the suite has no expert, the assets are not the planned ones, or far too many attempts fail.
     """
-    from world_modality.sim.assets import open_assets
-    from world_modality.sim.environment import Environment
-    from world_modality.sim.expert import Expert
-    from world_modality.sim.noise import ActionNoise, displace_arm
-
-    env = Environment(spec.sim, spec.task, open_assets(spec.sim))
+    suite = SUITES[spec.sim.suite]
+    simulator = open_simulator(spec.sim, spec.task, open_assets(spec.sim))
 
     def attempt(number: int) -> EpisodeFile | None:
-        seed = keyed_seed("demo", spec.sim.suite, spec.task, spec.seed, number)
+        seed = keyed_seed("demo", suite.name, spec.task, spec.seed, number)
         init_state = spec.init_states[number % len(spec.init_states)]
-        rng = np.random.default_rng(seed)
-        env.reset(init_state, seed)
-        displace_arm(env, rng, spec.noise)
-        noise = ActionNoise(spec.noise, rng)
-        expert = Expert(env, rng)
+        simulator.reset(suite.recorded(init_state), seed)
+        expert = make_expert(suite, simulator, np.random.default_rng(seed), spec.noise)
 
-        def drive(_: Any) -> Decision:
+        def drive(_: Observation) -> Decision:
             label = expert.act()
-            return Decision(label, noise.disturb(label, expert.phase), expert.phase)
+            return Decision(label, expert.disturb(label), expert.finishing)
 
-        recording = record(env, drive, spec.max_steps)
+        recording = record(simulator, drive, spec.max_steps)
         if not recording.success:
             return None
         return to_episode(
-            recording, task=spec.task, language=env.language, init_state=init_state, seed=seed, attempt=number
+            recording,
+            suite=suite.name,
+            task=spec.task,
+            language=simulator.language,
+            init_state=init_state,
+            seed=seed,
+            attempt=number,
         )
 
     try:
@@ -57,8 +56,8 @@ def run(spec: DemosSpec, context: StageContext) -> Facts:
             wanted=spec.episodes,
             attempt=attempt,
             unit="demonstrations",
-            what=f"demonstrating task {spec.task} of {spec.sim.suite}",
+            what=f"demonstrating task {spec.task} of {suite.name}",
             remedy="raise data.demonstrations.max_steps or lower data.demonstrations.noise",
         )
     finally:
-        env.close()
+        simulator.close()

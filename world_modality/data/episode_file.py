@@ -1,7 +1,8 @@
 """One recorded episode as one parquet file, from the simulator to the dataset.
 
-One row per control step: ``image`` and ``image2`` PNG bytes, ``state`` float32 [8] before the step, ``action``
-float32 [7], the expert's clean label. What the episode was is JSON under the schema's metadata key ``episode``.
+One row per control step: each camera's PNG bytes, in columns of their names, then ``state`` float32 [S] before the step
+and ``action`` float32 [A], the expert's clean label. What the episode was is JSON under the schema's metadata key
+``episode``.
 """
 
 from __future__ import annotations
@@ -15,22 +16,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from world_modality.data.schema import ACTION_SIZE, CAMERAS, STATE_SIZE
 from world_modality.store.files import write_atomically
-from world_modality.study.specs import Camera
 
 METADATA_KEY = b"episode"
-
-SCHEMA = pa.schema(
-    [pa.field(camera, pa.binary()) for camera in CAMERAS]
-    + [pa.field("state", pa.list_(pa.float32(), STATE_SIZE)), pa.field("action", pa.list_(pa.float32(), ACTION_SIZE))]
-)
+STATE, ACTION = "state", "action"
 
 
 @dataclass(frozen=True)
 class EpisodeInfo:
     """What an episode was: enough to record it again."""
 
+    suite: str
     task: int
     language: str
     init_state: int
@@ -42,10 +38,10 @@ class EpisodeInfo:
 
 @dataclass(frozen=True)
 class EpisodeFile:
-    """An episode: ``pictures`` PNG bytes per camera and step, ``state`` float32 [L, 8], ``action`` float32 [L, 7]."""
+    """An episode: ``pictures`` PNG bytes per camera and step, ``state`` float32 [L, S], ``action`` float32 [L, A]."""
 
     info: EpisodeInfo
-    pictures: dict[Camera, tuple[bytes, ...]]
+    pictures: dict[str, tuple[bytes, ...]]
     state: NDArray[np.float32]
     action: NDArray[np.float32]
 
@@ -57,10 +53,10 @@ class EpisodeFile:
 
 def write_episode(path: Path, episode: EpisodeFile) -> None:
     """Write an episode so that the file is complete or absent; equal episodes give equal bytes."""
-    columns = [pa.array(episode.pictures[camera], pa.binary()) for camera in CAMERAS]
-    columns += [_vectors(episode.state), _vectors(episode.action)]
+    columns = {camera: pa.array(pictures, pa.binary()) for camera, pictures in episode.pictures.items()}
+    columns |= {STATE: _vectors(episode.state), ACTION: _vectors(episode.action)}
     metadata = {METADATA_KEY: json.dumps(asdict(episode.info), sort_keys=True).encode()}
-    table = pa.table(columns, schema=SCHEMA.with_metadata(metadata))
+    table = pa.table(columns).replace_schema_metadata(metadata)
     # PNG does not compress further.
     buffer = pa.BufferOutputStream()
     pq.write_table(table, buffer, compression="none")
@@ -72,9 +68,9 @@ def read_episode(path: Path) -> EpisodeFile:
     table = pq.read_table(path)
     return EpisodeFile(
         info=_info(table.schema),
-        pictures={camera: tuple(table[camera].to_pylist()) for camera in CAMERAS},
-        state=np.array(table["state"].to_pylist(), np.float32).reshape(-1, STATE_SIZE),
-        action=np.array(table["action"].to_pylist(), np.float32).reshape(-1, ACTION_SIZE),
+        pictures={name: tuple(table[name].to_pylist()) for name in table.column_names if name not in (STATE, ACTION)},
+        state=_numbers(table, STATE),
+        action=_numbers(table, ACTION),
     )
 
 
@@ -85,6 +81,11 @@ def read_episode_info(path: Path) -> EpisodeInfo:
 
 def _info(schema: pa.Schema) -> EpisodeInfo:
     return EpisodeInfo(**json.loads(schema.metadata[METADATA_KEY]))
+
+
+def _numbers(table: pa.Table, column: str) -> NDArray[np.float32]:
+    width = table.schema.field(column).type.list_size
+    return np.array(table[column].to_pylist(), np.float32).reshape(-1, width)
 
 
 def _vectors(rows: NDArray[np.float32]) -> pa.Array:

@@ -13,7 +13,6 @@ from world_modality.data.episodes import load_metadata, read_episode_table
 from world_modality.data.pictures import decode_png
 from world_modality.data.schema import camera_column
 from world_modality.errors import UserError
-from world_modality.study.specs import Camera
 
 VIDEO_BACKEND = "pyav"  # torchcodec needs a system FFmpeg
 TIMESTAMP_TOLERANCE = 1e-4  # seconds, LeRobot's own
@@ -22,7 +21,7 @@ TIMESTAMP_TOLERANCE = 1e-4  # seconds, LeRobot's own
 class FrameReader:
     """Reads one camera of a dataset, episode by episode; safe to call from several threads."""
 
-    def __init__(self, root: Path, camera: Camera) -> None:
+    def __init__(self, root: Path, camera: str) -> None:
         """Open the dataset's metadata.
 
         Raises:

@@ -1,41 +1,27 @@
 """Stage "relabel": the policy drives, the expert says at every step what it would have done (DAgger).
 
 Ross, Gordon, Bagnell: A Reduction of Imitation Learning and Structured Prediction to No-Regret Online Learning, 2011.
-The expert takes over in the phases where one wrong step ends the episode: closing and opening the hand, and getting
-out of a failed grip.
+The expert takes over where it says that one wrong step would end the attempt, and moves the gripper throughout.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from world_modality.benchmarks.contract import Expert, Observation, make_expert, open_assets, open_simulator
 from world_modality.data.collecting import collect, to_episode
 from world_modality.data.episode_file import EpisodeFile
-from world_modality.data.recording import Action, Decision, Recording, record
+from world_modality.data.recording import Decision, Recording, record
 from world_modality.errors import UserError
+from world_modality.facts.benchmarks import SUITES, ActionLayout
 from world_modality.store.stage import Facts, StageContext
 from world_modality.study.seeds import keyed_seed
 from world_modality.study.specs import RelabelSpec
 
-EXPERT_PHASES = frozenset({"close", "open", "retreat", "recover"})
-LETTING_GO = "open"
 STEPS_BEFORE_LETTING_GO = 2
-GRIPPER = 6
-
-
-class Teacher(Protocol):
-    """The part of an expert that labels; ``world_modality.sim.expert.Expert`` is one."""
-
-    @property
-    def phase(self) -> str:
-        """What the last action was part of."""
-
-    def act(self) -> Action:
-        """The right action now."""
 
 
 class BlockDriver:
@@ -47,15 +33,17 @@ class BlockDriver:
 
     def __init__(
         self,
-        teacher: Teacher,
-        predict: Callable[[Any, int], NDArray[np.float32]],
+        expert: Expert,
+        predict: Callable[[Observation, int], NDArray[np.float32]],
+        action: ActionLayout,
         *,
         policy_share: float,
         block_steps: int,
         rng: np.random.Generator,
     ) -> None:
-        """``predict(observation, block)`` gives a chunk of at least ``block_steps`` actions [7]."""
-        self._teacher = teacher
+        """``predict(observation, block)`` gives a chunk of at least ``block_steps`` actions [A]."""
+        self._expert = expert
+        self._action = action
         self._predict = predict
         self._share = policy_share
         self._block_steps = block_steps
@@ -63,30 +51,31 @@ class BlockDriver:
         self._step = 0
         self._chunk: NDArray[np.float32] | None = None
 
-    def __call__(self, observation: Any) -> Decision:
+    def __call__(self, observation: Observation) -> Decision:
         """Decide on the next step of the episode."""
         block, place = divmod(self._step, self._block_steps)
         self._step += 1
-        label = self._teacher.act()
+        label = self._expert.act()
         if place == 0:
             drives = self._rng.random() < self._share
             self._chunk = self._predict(observation, block) if drives else None
         executed = label
-        if self._chunk is not None and self._teacher.phase not in EXPERT_PHASES:
-            executed = np.clip(self._chunk[place], -1.0, 1.0).astype(np.float32)
-            executed[GRIPPER] = label[GRIPPER]
-        return Decision(label, executed, self._teacher.phase)
+        if self._chunk is not None and not self._expert.delicate:
+            executed = self._action.executed(self._chunk[place]).astype(np.float32)
+            if self._action.gripper is not None:
+                executed[self._action.gripper.index] = label[self._action.gripper.index]
+        return Decision(label, executed, self._expert.finishing)
 
 
 def worth_learning(recording: Recording) -> Recording:
     """The part of an episode whose labels lead to success.
 
-    All of a solved one. One that was never solved ends before the expert first lets go of the object: from there on
-    it believes that it is done, and its labels teach to leave the object where it is.
+    All of a solved one. One that was never solved ends before the expert first takes it for solved: from there on its
+    labels teach to leave the object where it is.
     """
-    if recording.success or LETTING_GO not in recording.phases:
+    if recording.success or True not in recording.finishing:
         return recording
-    return recording.first(max(0, recording.phases.index(LETTING_GO) - STEPS_BEFORE_LETTING_GO))
+    return recording.first(max(0, recording.finishing.index(True) - STEPS_BEFORE_LETTING_GO))
 
 
 def run(spec: RelabelSpec, context: StageContext) -> Facts:
@@ -98,9 +87,6 @@ def run(spec: RelabelSpec, context: StageContext) -> Facts:
     import torch
 
     from world_modality.policies.chunk_policy import load_policy
-    from world_modality.sim.assets import open_assets
-    from world_modality.sim.environment import Environment
-    from world_modality.sim.expert import Expert
 
     torch.set_num_threads(1)  # how many cores a job was given must not decide how its sums are rounded
     policy = load_policy(context.one("policy"), "cuda" if torch.cuda.is_available() else "cpu")
@@ -109,25 +95,32 @@ def run(spec: RelabelSpec, context: StageContext) -> Facts:
             f"data.relabel.block_steps: the policy gives chunks of {policy.chunk_size} actions, so it cannot drive "
             f"{spec.block_steps} steps blindly: use {policy.chunk_size} or less"
         )
-    env = Environment(spec.sim, spec.task, open_assets(spec.sim))
+    suite = SUITES[spec.sim.suite]
+    simulator = open_simulator(spec.sim, spec.task, open_assets(spec.sim))
 
     def attempt(number: int) -> EpisodeFile | None:
-        seed = keyed_seed("relabel", spec.sim.suite, spec.task, spec.seed, number)
+        seed = keyed_seed("relabel", suite.name, spec.task, spec.seed, number)
         init_state = spec.init_states[number % len(spec.init_states)]
-        rng = np.random.default_rng(seed)
-        env.reset(init_state, seed)
+        simulator.reset(suite.recorded(init_state), seed)
         driver = BlockDriver(
-            Expert(env, rng),
-            lambda observation, block: policy.predict(observation, env.language, keyed_seed("flow", seed, block)),
+            make_expert(suite, simulator, np.random.default_rng(seed), noise=None),
+            lambda observation, block: policy.predict(observation, simulator.language, keyed_seed("flow", seed, block)),
+            suite.action,
             policy_share=spec.policy_share,
             block_steps=spec.block_steps,
             rng=np.random.default_rng(keyed_seed("blocks", seed)),
         )
-        recording = worth_learning(record(env, driver, spec.max_steps))
+        recording = worth_learning(record(simulator, driver, spec.max_steps))
         if not len(recording):
             return None
         return to_episode(
-            recording, task=spec.task, language=env.language, init_state=init_state, seed=seed, attempt=number
+            recording,
+            suite=suite.name,
+            task=spec.task,
+            language=simulator.language,
+            init_state=init_state,
+            seed=seed,
+            attempt=number,
         )
 
     try:
@@ -136,8 +129,8 @@ def run(spec: RelabelSpec, context: StageContext) -> Facts:
             wanted=spec.episodes,
             attempt=attempt,
             unit="relabelled episodes",
-            what=f"relabelling task {spec.task} of {spec.sim.suite}",
+            what=f"relabelling task {spec.task} of {suite.name}",
             remedy="raise data.relabel.max_steps or lower data.relabel.policy_share",
         )
     finally:
-        env.close()
+        simulator.close()

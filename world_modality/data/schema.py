@@ -1,27 +1,17 @@
-"""The columns of the public LIBERO dataset, HuggingFaceVLA/libero, which every dataset made here shares.
-
-One row is one control step. Cameras: ``image`` (agentview) and ``image2`` (wrist), 256x256 RGB turned by 180 degrees.
-State: end effector position (m) and axis-angle (rad), two finger positions (m). Action: relative end effector
-translation and rotation in [-1, 1], gripper -1 open to 1 closed. The set states 10 frames per second, which is
-nominal: the simulator's control runs at 20 Hz.
-"""
+"""The columns of a LeRobotDataset of a suite: its cameras, its state, its action. One row is one control step."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from world_modality.study.specs import Camera
+from world_modality.facts.benchmarks import Suite
 
-CAMERAS: tuple[Camera, ...] = ("image", "image2")
 STATE = "observation.state"
 ACTION = "action"
-STATE_SIZE = 8
-ACTION_SIZE = 7
-ROBOT_TYPE = "panda"
 
 
-def camera_column(camera: Camera) -> str:
+def camera_column(camera: str) -> str:
     """A camera's column in the dataset.
 
     >>> camera_column("image2")
@@ -44,12 +34,16 @@ def picture_sizes(features: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[
     return sizes
 
 
-def libero_features(image_size: int, fps: int) -> dict[str, dict[str, Any]]:
-    """The dataset's own features (LeRobot adds its index columns), with pictures stored as PNG."""
+def dataset_features(suite: Suite, image_size: int, fps: int) -> dict[str, dict[str, Any]]:
+    """The features of a dataset of the suite (LeRobot adds its index columns), with pictures stored as PNG."""
     picture = {"dtype": "image", "shape": (image_size, image_size, 3), "names": ["height", "width", "channel"]}
     columns = {
-        **{camera_column(camera): picture for camera in CAMERAS},
-        STATE: {"dtype": "float32", "shape": (STATE_SIZE,), "names": ["state"]},
-        ACTION: {"dtype": "float32", "shape": (ACTION_SIZE,), "names": ["actions"]},
+        **{camera_column(camera): picture for camera in suite.cameras},
+        STATE: _numbers(suite, STATE, suite.state),
+        ACTION: _numbers(suite, ACTION, suite.action.names),
     }
     return {name: {**feature, "fps": float(fps)} for name, feature in columns.items()}
+
+
+def _numbers(suite: Suite, feature: str, names: tuple[str, ...]) -> dict[str, Any]:
+    return {"dtype": "float32", "shape": (len(names),), "names": list(suite.labels.get(feature, names))}

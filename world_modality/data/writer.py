@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from world_modality.data.episode_file import EpisodeFile
 from world_modality.data.pictures import decode_png
-from world_modality.data.schema import ACTION, CAMERAS, ROBOT_TYPE, STATE, camera_column, libero_features
+from world_modality.data.schema import ACTION, STATE, camera_column, dataset_features
+from world_modality.errors import UserError
+from world_modality.facts.benchmarks import SUITES
 
 SAMPLED_PICTURES = 20  # per episode and camera, for the pixel statistics
 PIXEL_STRIDE = 4
@@ -32,6 +34,7 @@ class EpisodeWriter:
         """Prepare to create ``root``, which must not exist yet."""
         self._root, self._repo_id, self._fps = root, repo_id, fps
         self._dataset: Any = None
+        self._suite = ""  # of the first episode
 
     def __enter__(self) -> Self:
         return self
@@ -41,9 +44,13 @@ class EpisodeWriter:
             self._dataset.finalize()
 
     def add(self, episode: EpisodeFile) -> None:
-        """Append an episode. All episodes must have pictures of one size."""
+        """Append an episode. All episodes must have pictures of one size, cameras, states and actions of one layout.
+
+        UserError if an episode's suite has another layout than the first one's.
+        """
         if self._dataset is None:
-            self._dataset = self._create(decode_png(episode.pictures["image"][0]).shape[0])
+            self._dataset = self._create(episode)
+        self._require_layout(episode)
         steps = episode.info.steps
         with tempfile.TemporaryDirectory(dir=self._root) as folder, quick_picture_statistics():
             rows: dict[str, Any] = {
@@ -57,22 +64,37 @@ class EpisodeWriter:
                 STATE: list(episode.state),
                 ACTION: list(episode.action),
             }
-            for camera in CAMERAS:
+            for camera in episode.pictures:
                 rows[camera_column(camera)] = _picture_files(episode.pictures[camera], Path(folder, camera))
             self._dataset.save_episode(episode_data=rows)
 
-    def _create(self, image_size: int) -> Any:
+    def _require_layout(self, episode: EpisodeFile) -> None:
+        """One dataset has one robot: what differs between suites may be their tasks alone."""
+        layouts = [
+            (tuple(suite.cameras), suite.state, suite.action.names, suite.fps)
+            for suite in (SUITES[self._suite], SUITES[episode.info.suite])
+        ]
+        if layouts[0] != layouts[1]:
+            raise UserError(
+                f"the suites {self._suite} and {episode.info.suite} differ in cameras, state, action or rate, so their "
+                "episodes make no common dataset: name suites of one robot as the study's"
+            )
+
+    def _create(self, episode: EpisodeFile) -> Any:
         import datasets
         from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
         datasets.disable_progress_bars()  # one bar per episode otherwise
-        features = libero_features(image_size, self._fps)
+        self._suite = episode.info.suite
+        suite = SUITES[self._suite]
+        first = next(iter(episode.pictures.values()))[0]
+        features = dataset_features(suite, decode_png(first).shape[0], self._fps)
         return LeRobotDataset.create(
             self._repo_id,
             self._fps,
             features,
             root=self._root,
-            robot_type=ROBOT_TYPE,
+            robot_type=suite.robot,
             use_videos=False,
             video_backend="pyav",  # never used; looking for the default one prints a page
         )

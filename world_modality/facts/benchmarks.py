@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+from world_modality.errors import UserError
 from world_modality.facts.table import Reference, Table
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Gripper:
+    """The number of an action that opens and closes the hand."""
+
+    index: int
+    open: float
+    """Its value for an open hand,"""
+    closed: float
+    """and for a closed one."""
 
 
 @dataclass(frozen=True)
@@ -21,11 +38,17 @@ class ActionLayout:
     """Whether an action is clipped to that range before it is executed, as the benchmark's own evaluation does."""
     no_op: tuple[float, ...]
     """The action that leaves the scene alone, for settling."""
+    gripper: Gripper | None = None
+    """None where no number of the action is a gripper's."""
 
     @property
     def size(self) -> int:
         """Numbers per action."""
         return len(self.names)
+
+    def executed(self, actions: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What is executed of a policy's actions [..., A]: clipped, if the benchmark clips."""
+        return actions.clip(self.low, self.high) if self.clip else actions
 
 
 @dataclass(frozen=True)
@@ -43,6 +66,8 @@ class Suite:
     """Official length of an episode in control steps."""
     fps: int
     """Nominal frames per second of its data; one frame is one control step."""
+    control_rate: int
+    """Control steps per second of simulated time."""
     cameras: Mapping[str, str]
     """Name in datasets -> what the camera shows, for people."""
     state: tuple[str, ...]
@@ -51,11 +76,28 @@ class Suite:
     packages: tuple[str, ...]
     """Whose versions decide physics and pictures, so that they enter the keys of what is simulated."""
     simulator: Reference
-    """``(spec, task, assets) -> Simulator``: opens one task."""
-    assets: tuple[str, ...]
-    """Sources that the suite's object models can come from."""
+    """``(spec, task, assets) -> Simulator``: opens one task; see ``world_modality.benchmarks.contract``."""
+    robot: str = "robot"
+    """Type of the robot, as datasets name it."""
+    assets: tuple[str, ...] = ()
+    """Sources that the suite's object models can come from; empty where its packages hold all it needs."""
+    asset_tree: Reference | None = None
+    """The ``world_modality.benchmarks.assets.AssetTree`` that finds them; None without assets."""
     expert: Reference | None = None
-    """What demonstrates its tasks, if anything does."""
+    """``(simulator, rng, noise) -> Expert``: what demonstrates its tasks, if anything does."""
+    preload: tuple[str, ...] = ()
+    """Modules that every simulator process needs, imported once and ahead."""
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Names of a dataset feature's numbers where the suite's public dataset names them otherwise than this row."""
+
+    def recorded(self, number: int) -> int | None:
+        """The recorded initial state that episodes numbered ``number`` start from; None if their seed decides it.
+
+        UserError if there are recorded ones and this is none of them.
+        """
+        if self.init_states is not None and not 0 <= number < self.init_states:
+            raise UserError(f"{self.name} has no initial state {number}; choose from 0 to {self.init_states - 1}")
+        return None if self.init_states is None else number
 
 
 LIBERO_ACTION = ActionLayout(
@@ -64,6 +106,7 @@ LIBERO_ACTION = ActionLayout(
     high=1.0,
     clip=True,
     no_op=(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0),  # the arm stays, the gripper opens: LIBERO's settling action
+    gripper=Gripper(index=6, open=-1.0, closed=1.0),
 )
 LIBERO_STATE = ("x", "y", "z", "axis_angle_x", "axis_angle_y", "axis_angle_z", "finger_left", "finger_right")
 
@@ -75,14 +118,19 @@ def _libero(name: str, tasks: int, horizon: int, *, stand_ins: bool = False) -> 
         tasks=tasks,
         init_states=50,
         horizon=horizon,
-        fps=10,  # as the public data sets say, although LIBERO's control rate is 20
+        fps=10,  # as the public data sets say
+        control_rate=20,
         cameras={"image": "scene camera", "image2": "wrist camera"},
         state=LIBERO_STATE,
         action=LIBERO_ACTION,
         packages=("hf-libero", "mujoco", "robosuite"),
-        simulator=Reference("world_modality.benchmarks.libero.simulator:open_simulator"),
+        simulator=Reference("world_modality.benchmarks.libero.simulator:LiberoSimulator"),
+        robot="panda",
         assets=("embedded", "hub", "folder") if stand_ins else ("hub", "folder"),
+        asset_tree=Reference("world_modality.benchmarks.libero.assets:ASSETS"),
         expert=Reference("world_modality.benchmarks.libero.expert:Expert") if stand_ins else None,
+        preload=("world_modality.benchmarks.libero.preload",),
+        labels={"observation.state": ("state",), "action": ("actions",)},  # as in HuggingFaceVLA/libero
     )
 
 
@@ -97,3 +145,8 @@ SUITES: Table[Suite] = Table(
         _libero("libero_90", tasks=90, horizon=400),
     ),
 )
+
+
+def camera_names() -> tuple[str, ...]:
+    """The cameras of all suites, each once, in the order of the table."""
+    return tuple(dict.fromkeys(name for suite in SUITES for name in suite.cameras))

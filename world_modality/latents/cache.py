@@ -16,7 +16,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from world_modality.store.files import write_json
-from world_modality.study.specs import Camera, EncoderSpec
+from world_modality.study.specs import EncoderSpec
 
 LATENTS = "latents.npy"
 DESCRIPTION = "latents.json"
@@ -39,7 +39,7 @@ def write_cache(
     episodes: Iterable[NDArray[np.float16]],
     shape: tuple[int, int],
     *,
-    camera: Camera,
+    camera: str,
     encoder: EncoderSpec,
     dataset_fingerprint: str,
 ) -> None:

@@ -22,7 +22,6 @@ from world_modality.latents.published import open_published
 from world_modality.store.files import file_digest, write_json
 from world_modality.store.machine import versions
 from world_modality.store.progress import Progress
-from world_modality.study.specs import Camera
 
 PROVENANCE = "provenance.json"
 
@@ -33,7 +32,7 @@ class Source:
 
     file: Path
     dataset: Path
-    camera: Camera
+    camera: str
     given: GivenEncoder
 
 

@@ -15,7 +15,7 @@ from world_modality.errors import UserError
 from world_modality.latents.cache import LatentStatistics, Moments, factor_of
 from world_modality.latents.reader import LatentCache, open_latents
 from world_modality.latents.windows import EpisodeBounds
-from world_modality.study.specs import Camera, EncoderSpec
+from world_modality.study.specs import EncoderSpec
 
 ROWS_AT_ONCE = 16384  # bounds memory, and fixes the order of summation
 
@@ -35,7 +35,7 @@ class JointLatents:
             _require_pair(one, other)
 
     @property
-    def cameras(self) -> tuple[Camera, ...]:
+    def cameras(self) -> tuple[str, ...]:
         """The caches' cameras, in their order."""
         return tuple(cache.camera for cache in self.caches)
 

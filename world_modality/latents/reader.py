@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from world_modality.errors import UserError
 from world_modality.latents.cache import DESCRIPTION, LATENTS, STATISTICS, LatentStatistics
-from world_modality.study.specs import Camera, EncoderSpec
+from world_modality.study.specs import EncoderSpec
 
 ROWS_AT_ONCE = 65536  # bounds memory while checking
 
@@ -23,7 +23,7 @@ class LatentCache:
 
     latents: NDArray[np.float16]
     statistics: LatentStatistics
-    camera: Camera
+    camera: str
     encoder: EncoderSpec
     dataset_fingerprint: str
 

@@ -9,19 +9,17 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from world_modality.study.specs import Camera
-
 
 class View(Protocol):
-    """What a policy sees; ``world_modality.sim.environment.Observation`` is one."""
+    """What a policy sees; ``world_modality.benchmarks.contract.Observation`` is one."""
 
     @property
-    def images(self) -> Mapping[Camera, NDArray[np.uint8]]:
+    def images(self) -> Mapping[str, NDArray[np.uint8]]:
         """Camera name -> picture uint8 [H, W, 3] as in the dataset."""
 
     @property
     def state(self) -> NDArray[np.float32]:
-        """Proprioception, float32 [8]."""
+        """Proprioception, float32 [S]."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,6 +109,7 @@ def _records(
             memory=modes[1],
             success=success,
             steps=100 + unit.init_state if success else 280,
+            progress=float(success),
             episode_return=float(success),
             replans=28,
             course_digest=_course(unit, success),

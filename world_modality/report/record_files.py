@@ -22,6 +22,7 @@ INTEGERS = ("task", "init_state", "repeat", "environment_seed", "flow_seed", "st
 TYPES: dict[str, pa.DataType] = {
     **dict.fromkeys(INTEGERS, pa.int64()),
     "success": pa.bool_(),
+    "progress": pa.float64(),
     "episode_return": pa.float64(),
     "wall_s": pa.float64(),
 }

@@ -1,4 +1,4 @@
-"""LIBERO evaluations of any LeRobot policy without a study: the same units, seeds and records, shared and resumable."""
+"""Evaluations of any LeRobot policy without a study: the same units, seeds and records, shared and resumable."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import Any
 
 import torch
 
+from world_modality.benchmarks.assets import asset_tree
 from world_modality.data.hub import ENCODER, POLICY
 from world_modality.encoders.embedded import build_embedded_encoder
 from world_modality.errors import UserError
+from world_modality.facts.benchmarks import SUITES
 from world_modality.memory.modes import find_mode
 from world_modality.policies.checkpoint import FAMILY
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
@@ -31,13 +33,11 @@ from world_modality.rollout.setup import (
     software,
 )
 from world_modality.rollout.simulators import expect_simulators
-from world_modality.sim.assets import assets_digest, pin_assets
 from world_modality.store.files import new_folder, write_json, writing_for
 from world_modality.store.hub import fetch, find_folder
 from world_modality.store.lock import exclusive
 from world_modality.store.progress import Progress
 from world_modality.study.specs import SimSpec, TrainMode
-from world_modality.study.suites import SUITES, SuiteName
 
 NOTE = "evaluation.json"
 
@@ -64,14 +64,15 @@ def evaluate(how: How, scenes: Scenes, output: Path, cores: int, filming: Filmin
     """
     torch.set_num_threads(1)  # how many cores there are must not decide how sums are rounded
     units = {suite: scenes.units_of(suite) for suite in scenes.suites}
-    assets = _find_assets(how.assets, scenes.suites)  # ahead of the policy, which may take minutes to load
-    expect_simulators()
+    # Ahead of the policy, which may take minutes to load.
+    assets = {suite: _find_assets(how.assets, suite) for suite in scenes.suites}
+    expect_simulators(scenes.suites)
     loaded = _load(how, output)
-    cells = {suite: _cell(how, loaded, suite, assets) for suite in scenes.suites}
+    cells = {suite: _cell(how, loaded, suite, assets[suite]) for suite in scenes.suites}
     with writing_for("--output", output):
         for cell in cells.values():
             _settle(output, cell, how.batch, loaded)
-    found: dict[SuiteName, list[Record]] = {}
+    found: dict[str, list[Record]] = {}
     for suite, cell in cells.items():
         with closing(Ledger(output / suite, units[suite])) as ledger:
             account = roll_out(cell, ledger, loaded.policy, loaded.new_history, cores, Progress(suite))
@@ -97,19 +98,21 @@ def _film(chosen: Sequence[Record], cell: Cell, loaded: Loaded, folder: Path) ->
         progress.update(len(chosen), len(chosen), "films", "")
 
 
-def _find_assets(source: str, suites: Sequence[SuiteName]) -> tuple[str, str]:
-    """The pinned source and the digest of the assets; UserError if they cannot be had, or lack a suite."""
-    option = "--assets"
-    lacking = [suite for suite in suites if source == "embedded" and not SUITES[suite].embedded]
-    if lacking:
-        have = ", ".join(suite for suite, facts in SUITES.items() if facts.embedded)
-        raise UserError(f"{option}: none are embedded for {lacking[0]}, only for {have}: choose hub or a folder")
+def _find_assets(source: str, suite: str) -> tuple[str, str]:
+    """A suite's pinned source and its digest, both empty where it needs none; UserError if they cannot be had."""
+    option, tree = "--assets", asset_tree(suite)
+    if tree is None:
+        return "", ""
+    if source == "embedded" and source not in SUITES[suite].assets:
+        have = ", ".join(row.name for row in SUITES if source in row.assets)
+        raise UserError(f"{option}: none are embedded for {suite}, only for {have}: choose hub or a folder")
     try:
-        pinned = pin_assets(source)
+        pinned = tree.pin(source)
     except UserError as error:
-        offline = "; or choose a folder, or embedded for libero_spatial" if source.startswith("hub") else ""
+        embedded = ", or embedded" if "embedded" in SUITES[suite].assets else ""
+        offline = f"; or choose a folder{embedded}" if source.startswith("hub") else ""
         raise UserError(f"{option} {source}: {error}{offline}") from error
-    return pinned, assets_digest(pinned, setting=option)
+    return pinned, tree.digest(pinned, setting=option)
 
 
 def _load(how: How, output: Path) -> Loaded:
@@ -134,7 +137,7 @@ def _load(how: How, output: Path) -> Loaded:
     return Loaded(policy, POLICY.digest(folder), memory, digest, new_history, told)
 
 
-def _cell(how: How, loaded: Loaded, suite: SuiteName, assets: tuple[str, str]) -> Cell:
+def _cell(how: How, loaded: Loaded, suite: str, assets: tuple[str, str]) -> Cell:
     config = loaded.policy.config
     sizes = {feature.shape[-1] for name, feature in config.image_features.items() if "empty_camera" not in name}
     if not sizes:
@@ -150,6 +153,7 @@ def _cell(how: How, loaded: Loaded, suite: SuiteName, assets: tuple[str, str]) -
         settle_steps=how.settle_steps,
     )
     return Cell(
+        SUITES[suite],
         sim,
         loaded.memory,
         how.n_action_steps or int(config.n_action_steps),
@@ -157,7 +161,7 @@ def _cell(how: How, loaded: Loaded, suite: SuiteName, assets: tuple[str, str]) -
         loaded.digest,
         loaded.policy.trained_memory,
         loaded.device,
-        software(),
+        software(SUITES[suite]),
     )
 
 

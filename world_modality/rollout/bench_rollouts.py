@@ -18,9 +18,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from world_modality.benchmarks.libero.libero_config import ASSETS_VARIABLE
 from world_modality.errors import UserError
 from world_modality.rollout.evaluation import SPENT
-from world_modality.sim.libero_config import ASSETS_VARIABLE
 from world_modality.store.layout import RESULTS, names_folder
 from world_modality.store.machine import machine, versions
 from world_modality.study.load import load_study

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from world_modality.facts.benchmarks import Suite
 from world_modality.rollout.course import Course
 from world_modality.rollout.records import Record
 from world_modality.rollout.units import Unit, environment_seed, flow_seed
@@ -16,6 +17,7 @@ from world_modality.study.specs import SimSpec, TrainMode
 class Cell:
     """What all records of a cell have in common."""
 
+    suite: Suite
     sim: SimSpec
     memory: TrainMode
     n_action_steps: int
@@ -27,12 +29,12 @@ class Cell:
 
     def name(self, unit: Unit) -> str:
         """The unit, for people."""
-        return f"{self.sim.suite} task {unit.task}, init state {unit.init_state}, repeat {unit.repeat}"
+        return f"{self.suite.name} task {unit.task}, init state {unit.init_state}, repeat {unit.repeat}"
 
     def record(self, course: Course, crashes: Sequence[str]) -> Record:
         """The record of a course that is over, after ``crashes`` of the simulator."""
         assert course.scene is not None
-        suite, unit = self.sim.suite, course.unit
+        suite, unit = self.suite.name, course.unit
         return Record(
             suite=suite,
             assets=self.sim.assets,
@@ -49,7 +51,8 @@ class Cell:
             memory=self.memory,
             success=course.success,
             steps=course.step,
-            episode_return=float(course.success),
+            progress=course.progress,
+            episode_return=course.episode_return,
             replans=course.replans,
             course_digest=course.digest.hexdigest()[:16],
             attempts=len(crashes) + 1,

@@ -10,10 +10,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from world_modality.benchmarks.contract import Observation, Picture
 from world_modality.errors import UserError
-from world_modality.rollout.messages import Act, Begin, Did, Frame, Scene, Seen
+from world_modality.facts.benchmarks import Suite
+from world_modality.rollout.messages import Act, Begin, Did, Scene
 from world_modality.rollout.units import Unit, environment_seed, flow_seed
-from world_modality.study.specs import Camera
 
 Window = tuple[NDArray[np.uint8], ...]
 """The frames [F, H, W, 3] of each of the memory's cameras that a unit's latents are made of."""
@@ -23,13 +24,13 @@ class History(Protocol):
     """The latents behind a unit's replans; see ``world_modality.rollout.history``."""
 
     @property
-    def cameras(self) -> tuple[Camera, ...]:
+    def cameras(self) -> tuple[str, ...]:
         """The cameras whose frames are encoded."""
 
     def wants(self, step: int, replan_step: int) -> bool:
         """Whether the frame of ``step`` lies in the window of the replan at ``replan_step``."""
 
-    def add(self, step: int, frames: Mapping[Camera, Frame]) -> None:
+    def add(self, step: int, frames: Mapping[str, Picture]) -> None:
         """Keep a step's frames, one per camera."""
 
     def window(self, step: int) -> Window:
@@ -49,7 +50,7 @@ class Course:
 
     slot: int
     unit: Unit
-    suite: str
+    suite: Suite
     n_action_steps: int
     horizon: int
     looks_back: int  # views before the present one that the policy wants
@@ -58,15 +59,19 @@ class Course:
     step: int = 0
     replans: int = 0
     scene: Scene | None = None
-    view: Seen | None = field(default=None, repr=False)  # what the next chunk is to be planned from
-    seen: dict[int, Seen] = field(default_factory=dict, repr=False)  # by control step, as far as the policy looks back
+    view: Observation | None = field(default=None, repr=False)  # what the next chunk is to be planned from
+    seen: dict[int, Observation] = field(default_factory=dict, repr=False)  # by step, as far as the policy looks back
     over: bool = False
     success: bool = False
+    progress: float | None = None  # of the goal's parts, after the last control step
+    episode_return: float = 0.0
     digest: Any = field(default_factory=sha256, repr=False)  # of all that was seen at looks and all that was done
 
     def begin(self) -> Begin:
-        """The command to start with."""
-        return Begin(self.slot, self.unit.task, self.unit.init_state, environment_seed(self.suite, self.unit))
+        """The command to start with; UserError if the suite has no such initial state."""
+        unit, suite = self.unit, self.suite
+        seed = environment_seed(suite.name, unit)
+        return Begin(self.slot, unit.task, suite.recorded(unit.init_state), seed)
 
     def advance(self, did: Did) -> None:
         """Take in what a command led to."""
@@ -76,8 +81,11 @@ class Course:
                 self.history.add(self.step + offset, frames)
         self.seen |= {self.step + offset: view for offset, view in did.looks.items()}
         self.step += did.steps
-        self.success, self.view = did.success, did.view
-        self.over = did.success or self.step >= self.horizon
+        self.episode_return += did.reward
+        self.view = did.view
+        if did.last is not None:
+            self.success, self.progress = did.last.success, did.last.progress
+            self.over = did.last.success or did.last.terminated or self.step >= self.horizon
         if self.view is not None:
             self.seen[self.step] = self.view
             for picture in (*self.view.images.values(), self.view.state):
@@ -86,7 +94,7 @@ class Course:
         if self.history is not None and self.view is not None:
             self.history.add(self.step, {camera: self.view.images[camera] for camera in self.history.cameras})
 
-    def views(self) -> tuple[Seen, ...]:
+    def views(self) -> tuple[Observation, ...]:
         """What the policy looks at, oldest first: the first view is repeated where an episode is younger than that."""
         seen = tuple(self.seen[step] for step in sorted(self.seen))
         return (seen[0],) * (self.looks_back + 1 - len(seen)) + seen
@@ -94,10 +102,10 @@ class Course:
     @property
     def flow_seed(self) -> int:
         """Seed of the next chunk's noise."""
-        return flow_seed(self.suite, self.unit, self.replans)
+        return flow_seed(self.suite.name, self.unit, self.replans)
 
     def act(self, chunk: NDArray[np.float32]) -> Act:
-        """The command to execute as much of ``chunk`` [chunk_size, 7] as comes before the next look.
+        """The command to execute as much of ``chunk`` [chunk_size, A] as comes before the next look.
 
         UserError if its numbers are unusable.
         """
@@ -109,12 +117,12 @@ class Course:
         count = min(self.n_action_steps, self.horizon - self.step)
         replan = self.step + count
         look = replan < self.horizon
-        cameras: tuple[Camera, ...] = ()
+        cameras: tuple[str, ...] = ()
         frames: tuple[int, ...] = ()
         if self.history is not None and look:
             cameras = self.history.cameras
             frames = tuple(offset for offset in range(1, count) if self.history.wants(self.step + offset, replan))
         looks = tuple(range(count - min(self.looks_back, count - 1), count)) if look else ()
-        actions = np.clip(chunk[:count], -1.0, 1.0)
+        actions = self.suite.action.executed(chunk[:count])
         self.digest.update(np.ascontiguousarray(actions, np.float32).tobytes())
         return Act(self.slot, actions, cameras, frames, looks, look)

@@ -11,21 +11,18 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from world_modality.benchmarks.contract import Picture, Simulator, Step, open_assets, open_simulator
 from world_modality.errors import UserError
 from world_modality.policies.question import Question
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.course import Course, History
-from world_modality.rollout.messages import Frame
 from world_modality.rollout.records import Record
 from world_modality.rollout.scheduler import Planner
-from world_modality.rollout.simulators import open_world
-from world_modality.rollout.worker import Clock, World, act, begin
-from world_modality.sim.assets import open_assets
+from world_modality.rollout.worker import Clock, act, begin
 from world_modality.store.files import write_atomically
 
-FPS = 20  # control steps per second
 CAPTION_HEIGHT = 44  # pixels, even
 CODEC = "libx264"
 
@@ -45,7 +42,7 @@ def film_name(record: Record) -> str:
 def film(record: Record, cell: Cell, planner: Watched, new_history: Callable[[], History] | None, folder: Path) -> Path:
     """Film the unit of ``record`` into ``folder`` unless that was done before; the path of the film, H.264.
 
-    Both cameras side by side, a caption below. The unit is rolled out again, to the last bit.
+    All cameras side by side, a caption below. The unit is rolled out again, to the last bit.
 
     Raises:
         UserError: it took another course than the recorded one, as it may on another machine or with other software.
@@ -56,18 +53,18 @@ def film(record: Record, cell: Cell, planner: Watched, new_history: Callable[[],
     course = Course(
         slot=0,
         unit=record.unit,
-        suite=cell.sim.suite,
+        suite=cell.suite,
         n_action_steps=cell.n_action_steps,
         horizon=cell.horizon,
         looks_back=planner.looks_back,
         history=new_history() if new_history else None,
         started=time.monotonic(),
     )
-    with closing(open_world(cell.sim, open_assets(cell.sim), (record.init_state,), record.task)) as world:
+    with closing(open_simulator(cell.sim, record.task, open_assets(cell.sim))) as simulator:
         about = f"{record.suite} task {record.task}  init {record.init_state}  repeat {record.repeat}"
         outcome = "success" if record.success else "failure"
         title = f"{about}  memory {record.memory}  {outcome}"
-        video = _encoded(_frames(course, world, planner, title))
+        video = _encoded(_frames(course, simulator, planner, title), cell.suite.control_rate)
     _require_same_course(record, course)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(path, video)
@@ -83,9 +80,9 @@ def _require_same_course(record: Record, course: Course) -> None:
         )
 
 
-def _frames(course: Course, world: World, planner: Watched, title: str) -> Iterator[Frame]:
+def _frames(course: Course, simulator: Simulator, planner: Watched, title: str) -> Iterator[Picture]:
     """What there is to see, control step by control step; below, how the memory was read for the chunk."""
-    course.advance(begin(world, course.begin(), Clock()))
+    course.advance(begin(simulator, course.begin(), Clock()))
     while not course.over:
         *past, view = course.views()
         assert course.scene is not None
@@ -94,7 +91,7 @@ def _frames(course: Course, world: World, planner: Watched, title: str) -> Itera
         question = Question(view, course.scene.language, course.flow_seed, tuple(past), latents)
         chunk, figures = planner.answer_watched(question)
         command = course.act(chunk)
-        watching = _Filmed(world, [])
+        watching = _Filmed(simulator, [])
         start = course.step
         course.advance(act(watching, command))
         read = "  ".join(
@@ -107,20 +104,20 @@ def _frames(course: Course, world: World, planner: Watched, title: str) -> Itera
 class _Filmed:
     """A simulator whose every step is rendered, which never changes the physics."""
 
-    def __init__(self, world: World, images: list[Mapping[Any, Frame]]) -> None:
-        self._world, self.images = world, images
+    def __init__(self, simulator: Simulator, images: list[Mapping[str, Picture]]) -> None:
+        self._simulator, self.images = simulator, images
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._world, name)
+        return getattr(self._simulator, name)
 
-    def step(self, action: NDArray[np.float32]) -> bool:
-        """As the simulator's; keeps both cameras' pictures."""
-        success = self._world.step(action)
-        self.images.append(dict(self._world.observe().images))
-        return success
+    def step(self, action: ArrayLike) -> Step:
+        """As the simulator's; keeps every camera's picture."""
+        step = self._simulator.step(action)
+        self.images.append(self._simulator.observe().images)
+        return step
 
 
-def _picture(images: Mapping[Any, Frame], caption: Sequence[str]) -> Frame:
+def _picture(images: Mapping[str, Picture], caption: Sequence[str]) -> Picture:
     """Cameras side by side over a dark strip with up to two lines of text."""
     from PIL import Image, ImageDraw
 
@@ -133,12 +130,12 @@ def _picture(images: Mapping[Any, Frame], caption: Sequence[str]) -> Frame:
     return np.concatenate([cameras, np.asarray(strip)], axis=0)
 
 
-def _encoded(frames: Iterator[Frame]) -> bytes:
+def _encoded(frames: Iterator[Picture], rate: int) -> bytes:
     import av
 
     content = io.BytesIO()
     with av.open(content, "w", format="mp4") as container:
-        stream: Any = container.add_stream(CODEC, rate=Fraction(FPS))
+        stream: Any = container.add_stream(CODEC, rate=Fraction(rate))
         stream.pix_fmt = "yuv420p"
         for number, frame in enumerate(frames):
             if number == 0:

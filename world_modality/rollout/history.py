@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from world_modality.encoders.online import HistoryEncoder
 from world_modality.rollout.course import Window
-from world_modality.study.specs import Camera
 
 
 class LatentHistory:
@@ -18,17 +17,17 @@ class LatentHistory:
     The window ends ``delay`` steps before the replan, or at the episode's first frame.
     """
 
-    def __init__(self, encoder: HistoryEncoder, cameras: tuple[Camera, ...], delay: int = 0) -> None:
+    def __init__(self, encoder: HistoryEncoder, cameras: tuple[str, ...], delay: int = 0) -> None:
         self.cameras = cameras
         self._encoder = encoder
         self._delay = delay
-        self._frames: dict[int, Mapping[Camera, NDArray[np.uint8]]] = {}
+        self._frames: dict[int, Mapping[str, NDArray[np.uint8]]] = {}
 
     def wants(self, step: int, replan_step: int) -> bool:
         """Whether the frame of ``step`` is among the T + m - 1 that a window of ``replan_step`` or later can hold."""
         return replan_step - self._delay - self._encoder.required_frames < step
 
-    def add(self, step: int, frames: Mapping[Camera, NDArray[np.uint8]]) -> None:
+    def add(self, step: int, frames: Mapping[str, NDArray[np.uint8]]) -> None:
         """Keep each camera's frame of ``step``, uint8 [height, width, 3], and drop what no later window can hold."""
         self._frames[step] = frames
         oldest = step - self._delay - self._encoder.required_frames + 1

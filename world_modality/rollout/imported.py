@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from world_modality.benchmarks.libero.tasks import Task, load_task
 from world_modality.errors import UserError
+from world_modality.facts.benchmarks import SUITES
 from world_modality.rollout.records import Record
-from world_modality.sim.tasks import Task, load_task
-from world_modality.study.suites import INIT_STATES, SUITES
 
 NOTE = "imported from lerobot-eval: initial states by its order of episodes"
 ASSETS = "libero_assets"
@@ -21,8 +21,8 @@ def import_eval_info(path: Path, checkpoint: str) -> tuple[Record, ...]:
     """The episodes of an ``eval_info.json`` that lerobot-eval wrote, sorted by suite and unit.
 
     LeRobot notes no initial states. Its vector environment i of n starts from state i and goes on by n at every reset,
-    so episode e of a task started from state e modulo 50: true of LeRobot 0.6 with asynchronous environments, and of
-    any version with one environment at a time; older ones depended on the outcomes.
+    so episode e of a task started from state e modulo their number: true of LeRobot 0.6 with asynchronous environments,
+    and of any version with one environment at a time; older ones depended on the outcomes.
 
     UserError if the file is none, or holds suites or tasks that LIBERO does not have.
     """
@@ -54,7 +54,7 @@ def import_eval_info(path: Path, checkpoint: str) -> tuple[Record, ...]:
 
 def _records(path: Path, suite: str, index: int, successes: list[Any], about: Mapping[str, Any]) -> Iterator[Record]:
     if suite not in SUITES:
-        raise UserError(f"{path}: per_task names the suite {suite}, which is none of {', '.join(SUITES)}")
+        raise UserError(f"{path}: per_task names the suite {suite}, which is none of {', '.join(SUITES.names)}")
     task = load_task(suite, index)
     if not successes:
         raise UserError(f"{path}: {suite} task {index} has no episodes: take it out of per_task, or evaluate it anew")
@@ -67,20 +67,21 @@ def _records(path: Path, suite: str, index: int, successes: list[Any], about: Ma
 
 
 def _fields(task: Task, episode: int, success: bool) -> Mapping[str, Any]:
-    state = episode % INIT_STATES
+    count = len(task.init_states)
     return {
         "suite": task.suite,
         "task": task.index,
         "language": task.language,
-        "init_state": state,
+        "init_state": episode % count,
         "init_state_digest": "",
-        "repeat": episode // INIT_STATES,
+        "repeat": episode // count,
         "environment_seed": None,
         "flow_seed": None,
         "trained_memory": "",
         "memory": "",
         "success": success,
         "steps": None,
+        "progress": None,
         "episode_return": None,
         "replans": None,
         "course_digest": "",

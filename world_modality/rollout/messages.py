@@ -8,9 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from world_modality.study.specs import Camera
-
-Frame = NDArray[np.uint8]  # [H, W, 3]
+from world_modality.benchmarks.contract import Observation, Picture, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,31 +17,23 @@ class Begin:
 
     slot: int
     task: int
-    init_state: int
+    init_state: int | None  # None: the seed decides the scene
     seed: int
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Execute a slot's next actions; ends early at success."""
+    """Execute a slot's next actions; ends early when the episode does."""
 
     slot: int
-    actions: NDArray[np.float32]  # [n, 7]
-    cameras: tuple[Camera, ...]  # to render on the way ...
+    actions: NDArray[np.float32]  # [n, A]
+    cameras: tuple[str, ...]  # to render on the way ...
     frames: tuple[int, ...]  # ... after so many of these actions
     looks: tuple[int, ...]  # after so many of these actions, a whole view on the way
     look: bool  # whether the policy is to see what comes after the last one
 
 
 Command = Begin | Act
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What the policy sees at a replan; satisfies ``policies.chunk_policy``'s Observation."""
-
-    images: Mapping[Camera, Frame]
-    state: NDArray[np.float32]  # [8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +60,11 @@ class Did:
     slot: int
     scene: Scene | None  # after Begin
     steps: int  # control steps executed
-    success: bool
-    view: Seen | None  # None when nothing is to be planned: at success, or if the command said so
-    frames: Mapping[int, Mapping[Camera, Frame]]  # by the number of actions before them
-    looks: Mapping[int, Seen]
+    last: Step | None  # what the last of them led to; None after Begin
+    reward: float  # sum over them
+    view: Observation | None  # None when nothing is to be planned: the episode is over, or the command said so
+    frames: Mapping[int, Mapping[str, Picture]]  # by the number of actions before them
+    looks: Mapping[int, Observation]
     spent: Spent
 
 

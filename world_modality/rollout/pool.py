@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from world_modality.rollout.messages import Answer, Begin, Command, Outcome, Ready
-from world_modality.rollout.worker import OpenWorld, serve
+from world_modality.rollout.worker import OpenSimulator, serve
 
 SPARE = 2  # simulators of other tasks that a process keeps open, for a task that comes back
 START_SECONDS = 300.0  # that a process is given to import what it needs
@@ -45,10 +45,10 @@ class Heard:
 class _Process:
     """One simulator process with a thread that hears it, so that it never waits to be heard."""
 
-    def __init__(self, number: int, open_world: OpenWorld, spare: int, heard: queue.SimpleQueue[Any]) -> None:
+    def __init__(self, number: int, open_simulator: OpenSimulator, spare: int, heard: queue.SimpleQueue[Any]) -> None:
         context = multiprocessing.get_context("forkserver")
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=serve, args=(theirs, open_world, spare, os.getpid()), daemon=True)
+        self.process = context.Process(target=serve, args=(theirs, open_simulator, spare, os.getpid()), daemon=True)
         self.process.start()
         theirs.close()
         self.commands: deque[int] = deque()  # slots of the commands not answered yet, oldest first
@@ -74,21 +74,23 @@ def _listen(number: int, process: _Process, connection: Connection, heard: queue
         heard.put((number, process, None))
 
 
-def warm_up(preload: str) -> None:
-    """Start the server that simulator processes are forked from, which imports the module ``preload`` meanwhile."""
-    multiprocessing.get_context("forkserver").set_forkserver_preload([preload])
+def warm_up(preload: Sequence[str]) -> None:
+    """Start the server that simulator processes are forked from, which imports the modules ``preload`` meanwhile."""
+    multiprocessing.get_context("forkserver").set_forkserver_preload(list(preload))
     forkserver.ensure_running()
 
 
 class Pool:
     """Simulator processes by number. A process that dies or hangs is replaced at once."""
 
-    def __init__(self, open_world: OpenWorld, workers: int, hang_seconds: float, preload: str = "") -> None:
+    def __init__(
+        self, open_simulator: OpenSimulator, workers: int, hang_seconds: float, preload: Sequence[str] = ()
+    ) -> None:
         """Start ``workers`` processes; slot s belongs to process ``s % workers``.
 
-        ``preload`` names a module that the server they are forked from imports once, if it does not run yet.
+        ``preload`` names modules that the server they are forked from imports once, if it does not run yet.
         """
-        self._open, self._hang = open_world, hang_seconds
+        self._open, self._hang = open_simulator, hang_seconds
         if preload:
             warm_up(preload)
         self._heard: queue.SimpleQueue[Any] = queue.SimpleQueue()

@@ -6,6 +6,7 @@ import torch
 
 from world_modality.data.hub import ENCODER
 from world_modality.errors import UserError
+from world_modality.facts.benchmarks import SUITES
 from world_modality.memory.modes import find_mode
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
 from world_modality.rollout.cell import Cell
@@ -26,7 +27,9 @@ def prepare(spec: RolloutSpec, context: StageContext) -> tuple[ChunkPolicy, Cell
         training / "pretrained_model", device, spec.memory, spec.num_steps, spec.n_action_steps, spec.batch
     )
     require_picture_size(policy.config, spec.sim.camera_size)
+    suite = SUITES[spec.sim.suite]
     cell = Cell(
+        suite,
         spec.sim,
         spec.memory,
         spec.n_action_steps,
@@ -34,7 +37,7 @@ def prepare(spec: RolloutSpec, context: StageContext) -> tuple[ChunkPolicy, Cell
         training.parent.name,
         policy.trained_memory,
         told,
-        software(),
+        software(suite),
     )
     return policy, cell, _new_history(spec, context, policy, device)
 

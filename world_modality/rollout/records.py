@@ -38,7 +38,8 @@ class Record:
     memory: str  # memory mode it was rolled out with
     success: bool
     steps: int | None  # control steps until success, or the horizon
-    episode_return: float | None  # sum of LIBERO's sparse reward: 1 at success, else 0
+    progress: float | None  # fraction of the goal's parts that held at the end, 0 to 1
+    episode_return: float | None  # sum of the simulator's rewards
     replans: int | None
     course_digest: (
         str  # 16 hex digits over every view at a look and every action executed: equal digests, equal courses

@@ -42,7 +42,7 @@ class Planner(Protocol):
         """Views before the present one that the policy wants."""
 
     def answer(self, questions: Sequence[Question]) -> list[NDArray[np.float32]]:
-        """A chunk [chunk_size, 7] per question, each a function of its question alone; at most ``batch``, one task."""
+        """A chunk [chunk_size, A] per question, each a function of its question alone; at most ``batch``, one task."""
 
     def trial(self, question: Question, rows: int) -> float:
         """CPU seconds that an answer of ``rows`` rows takes, which is thrown away."""
@@ -122,7 +122,7 @@ class _Run:
         course = Course(
             slot,
             unit,
-            plan.cell.sim.suite,
+            plan.cell.suite,
             plan.cell.n_action_steps,
             plan.cell.horizon,
             plan.planner.looks_back,

@@ -10,9 +10,12 @@ from typing import Any
 
 import torch
 
+from world_modality.benchmarks.contract import open_assets
+from world_modality.benchmarks.graphics import choose_opengl
 from world_modality.encoders.encoder import load_encoder
 from world_modality.encoders.online import HistoryEncoder
 from world_modality.errors import UserError
+from world_modality.facts.benchmarks import SUITES, Suite
 from world_modality.memory.modes import find_mode
 from world_modality.policies.chunk_policy import ChunkPolicy
 from world_modality.rollout.cell import Cell
@@ -21,8 +24,6 @@ from world_modality.rollout.records import Ledger
 from world_modality.rollout.scheduler import Scheduler
 from world_modality.rollout.simulators import simulator_pool
 from world_modality.rollout.spent import Account
-from world_modality.sim.assets import open_assets
-from world_modality.sim.graphics import choose_opengl
 from world_modality.store.machine import COMPUTING, versions
 from world_modality.store.progress import Progress
 from world_modality.study.specs import EncoderSpec, TrainMode
@@ -37,9 +38,10 @@ def described_device() -> tuple[str, str]:
     return "cpu", "cpu"
 
 
-def software() -> dict[str, str]:
+def software(suite: Suite) -> dict[str, str]:
     """What else the outcome of a unit may depend on, down to the library that draws the pictures."""
-    return {**versions(COMPUTING), "opengl": choose_opengl()}
+    packages = versions((*COMPUTING, *suite.packages))
+    return {**packages, **SUITES.distribution(suite.name), "opengl": choose_opengl()}
 
 
 def roll_out(
@@ -58,8 +60,9 @@ def roll_out(
     assets = open_assets(cell.sim)  # refuses other assets than planned before any simulator starts
     if len(ledger.done) == len(ledger.units):
         return None
-    states = tuple(sorted({unit.init_state for unit in ledger.units}))
-    with closing(simulator_pool(cell.sim, assets, states, min(cores, len(ledger.units)))) as pool:
+    for unit in ledger.units:
+        cell.suite.recorded(unit.init_state)
+    with closing(simulator_pool(cell.sim, assets, min(cores, len(ledger.units)))) as pool:
         account = Scheduler(cell, ledger, policy, new_history, progress).run(pool)
     progress.say(f"{progress.label}  {account.summary(cores)}")
     return account

@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from world_modality.errors import UserError
+from world_modality.benchmarks.contract import open_simulator
+from world_modality.benchmarks.graphics import choose_opengl
+from world_modality.facts.benchmarks import SUITES
 from world_modality.rollout.pool import Pool, warm_up
-from world_modality.rollout.worker import World
-from world_modality.sim.environment import Environment
-from world_modality.sim.graphics import choose_opengl
 from world_modality.study.specs import SimSpec
 
 HANG_SECONDS = 300.0  # without a sign of a simulator; a reset takes seconds, a chunk less
-PRELOAD = "world_modality.rollout.preload"
 
 
-def expect_simulators() -> None:
-    """Let what simulator processes import be imported while the policy is loaded.
+def expect_simulators(suites: Sequence[str]) -> None:
+    """Let what these suites' simulator processes import be imported while the policy is loaded.
 
     UserError if this machine cannot render: the process that imports could not say so.
     """
     choose_opengl()
-    warm_up(PRELOAD)
+    warm_up(preloaded(suites))
 
 
-def simulator_pool(sim: SimSpec, assets: Path, states: tuple[int, ...], workers: int) -> Pool:
+def simulator_pool(sim: SimSpec, assets: Path | None, workers: int) -> Pool:
     """Simulator processes for any tasks of the suite, with the assets that ``open_assets`` has checked."""
-    return Pool(partial(open_world, sim, assets, states), workers, HANG_SECONDS, PRELOAD)
+    open_task = partial(open_simulator, sim, assets=assets)
+    return Pool(open_task, workers, HANG_SECONDS, preloaded([sim.suite]))
 
 
-def open_world(sim: SimSpec, assets: Path, init_states: tuple[int, ...], task: int) -> World:
-    """The simulator of a task; UserError if one of the initial states does not exist."""
-    world = Environment(sim, task, assets)
-    missing = [state for state in init_states if not 0 <= state < world.init_state_count]
-    if missing:
-        raise UserError(
-            f"{sim.suite} task {task} has no initial state {missing[0]}; choose from 0 to {world.init_state_count - 1}."
-        )
-    return world
+def preloaded(suites: Sequence[str]) -> tuple[str, ...]:
+    """The modules that the suites' simulator processes need."""
+    own = dict.fromkeys(module for suite in suites for module in SUITES[suite].preload)
+    return (*own, __name__)

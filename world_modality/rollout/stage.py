@@ -26,7 +26,7 @@ def run(spec: RolloutSpec, context: StageContext) -> Facts:
     trained on, its assets are not those of the spec, the cell was begun on another device or with other software, or a
     unit's simulator crashes time and again.
     """
-    expect_simulators()  # they import while this process imports torch: seconds, on a core of their own
+    expect_simulators([spec.sim.suite])  # they import while this process imports torch: seconds, on a core of their own
     with importing():
         from world_modality.rollout.prepared import prepare
         from world_modality.rollout.setup import roll_out

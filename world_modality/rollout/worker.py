@@ -9,11 +9,8 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from world_modality.benchmarks.contract import Observation, Picture, Simulator
 from world_modality.errors import UserError
 from world_modality.rollout.messages import (
     Act,
@@ -21,59 +18,30 @@ from world_modality.rollout.messages import (
     Broke,
     Command,
     Did,
-    Frame,
     Outcome,
     Ready,
     Refused,
     Scene,
-    Seen,
     Spent,
 )
-from world_modality.study.specs import Camera
 
 PARENT_LOOK = 0.5  # seconds between looks whether the rollout still lives
 
 
-class World(Protocol):
-    """The part of a simulator that a rollout needs; ``world_modality.sim.environment.Environment`` is one."""
-
-    @property
-    def language(self) -> str:
-        """The task's instruction."""
-
-    def init_state_digest(self, init_state: int) -> str:
-        """Digest of the bytes of an initial state."""
-
-    def reset(self, init_state: int, seed: int) -> None:
-        """Go to an initial state and let it settle."""
-
-    def observe(self) -> Any:
-        """Render every camera and read the state: ``images`` and ``state``."""
-
-    def render(self, camera: Camera) -> Frame:
-        """Render one camera; never changes the physics."""
-
-    def step(self, action: NDArray[np.float32]) -> bool:
-        """One control step without rendering; whether the goal is reached."""
-
-    def close(self) -> None:
-        """Free the simulator."""
-
-
-OpenWorld = Callable[[int], World]
+OpenSimulator = Callable[[int], Simulator]
 """Opens the simulator of a task; must be picklable."""
 
 
-class Worlds:
+class Simulators:
     """The simulators of a process: one per slot in use, and those that wait for a unit of their task."""
 
-    def __init__(self, open_world: OpenWorld, spare: int) -> None:
-        self._open = open_world
+    def __init__(self, open_simulator: OpenSimulator, spare: int) -> None:
+        self._open = open_simulator
         self._spare = spare
-        self._used: dict[int, tuple[int, World]] = {}
-        self._waiting: list[tuple[int, World]] = []  # longest unused first
+        self._used: dict[int, tuple[int, Simulator]] = {}
+        self._waiting: list[tuple[int, Simulator]] = []  # longest unused first
 
-    def begin(self, slot: int, task: int) -> World:
+    def begin(self, slot: int, task: int) -> Simulator:
         """The simulator that ``slot`` uses from now on."""
         if slot in self._used:
             self._waiting.append(self._used.pop(slot))
@@ -85,16 +53,16 @@ class Worlds:
         self._used[slot] = fitting or (task, self._open(task))
         return self._used[slot][1]
 
-    def of(self, slot: int) -> World:
+    def of(self, slot: int) -> Simulator:
         """The simulator that ``slot`` uses."""
         return self._used[slot][1]
 
     def discard(self, slot: int) -> None:
         """Close a slot's simulator, which may be broken: a failure to close it must not hide why."""
-        _, world = self._used.pop(slot, (0, None))
-        if world is not None:
+        _, simulator = self._used.pop(slot, (0, None))
+        if simulator is not None:
             with suppress(Exception):
-                world.close()
+                simulator.close()
 
 
 class Clock:
@@ -115,66 +83,63 @@ class Clock:
         return Spent(**self._parts)
 
 
-def begin(world: World, command: Begin, clock: Clock) -> Did:
+def begin(simulator: Simulator, command: Begin, clock: Clock) -> Did:
     """Start a unit and look; what passed since the clock was made is part of the reset."""
-    world.reset(command.init_state, command.seed)
+    simulator.reset(command.init_state, command.seed)
     clock.charge("reset")
-    view = _look(world)
+    view = simulator.observe()
     clock.charge("render")
-    scene = Scene(world.language, world.init_state_digest(command.init_state))
-    return Did(command.slot, scene, 0, False, view, {}, {}, clock.spent())
+    scene = Scene(simulator.language, simulator.init_state_digest)
+    return Did(command.slot, scene, 0, None, 0.0, view, {}, {}, clock.spent())
 
 
-def act(world: World, command: Act) -> Did:
+def act(simulator: Simulator, command: Act) -> Did:
     """Execute a chunk, rendering what is asked for on the way."""
     clock = Clock()
-    frames: dict[int, Mapping[Camera, Frame]] = {}
-    looks: dict[int, Seen] = {}
-    done, success = 0, False
+    frames: dict[int, Mapping[str, Picture]] = {}
+    looks: dict[int, Observation] = {}
+    done, reward, last, over = 0, 0.0, None, False
     for action in command.actions:
-        success = world.step(action)
+        last = simulator.step(action)
         done += 1
+        reward += last.reward
+        over = last.success or last.terminated
         clock.charge("physics")
-        if success:
+        if over:
             break
         if done in command.frames:
-            frames[done] = {camera: world.render(camera) for camera in command.cameras}
+            frames[done] = {camera: simulator.render(camera) for camera in command.cameras}
         if done in command.looks:
-            looks[done] = _look(world)
+            looks[done] = simulator.observe()
         clock.charge("render")
-    view = None if success or not command.look else _look(world)
+    view = None if over or not command.look else simulator.observe()
     clock.charge("render")
-    return Did(command.slot, None, done, success, view, frames, looks, clock.spent())
+    return Did(command.slot, None, done, last, reward, view, frames, looks, clock.spent())
 
 
-def _look(world: World) -> Seen:
-    view = world.observe()
-    return Seen(dict(view.images), view.state)
-
-
-def answer(worlds: Worlds, command: Command) -> Outcome:
+def answer(simulators: Simulators, command: Command) -> Outcome:
     """Carry out one command; whatever the simulator raises becomes an answer, and the simulator is discarded."""
     try:
         if isinstance(command, Begin):
             clock = Clock()  # opening a simulator takes longer than all else
-            return begin(worlds.begin(command.slot, command.task), command, clock)
-        return act(worlds.of(command.slot), command)
+            return begin(simulators.begin(command.slot, command.task), command, clock)
+        return act(simulators.of(command.slot), command)
     except UserError as error:
         return Refused(str(error))
     except Exception as error:
-        worlds.discard(command.slot)
+        simulators.discard(command.slot)
         return Broke(command.slot, f"{type(error).__name__}: {error}")
 
 
-def serve(connection: Connection, open_world: OpenWorld, spare: int, parent: int) -> None:
+def serve(connection: Connection, open_simulator: OpenSimulator, spare: int, parent: int) -> None:
     """Answer commands until the other end is closed. A process's main function."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the rollout's affair
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-    worlds = Worlds(open_world, spare)
+    simulators = Simulators(open_simulator, spare)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         connection.send(Ready())
         while True:
-            connection.send(answer(worlds, connection.recv()))
+            connection.send(answer(simulators, connection.recv()))
     os._exit(0)  # OpenGL contexts that are torn down in a random order print complaints
 
 

@@ -19,12 +19,9 @@ COMPUTING = (
     "torch",
     "transformers",
     "numpy",
-    "mujoco",
-    "robosuite",
-    "hf-libero",
 )
-"""What a policy's numbers and a simulator's pictures depend on."""
-REPORTED = (*COMPUTING, "datasets", "snakemake")
+"""What a policy's numbers depend on; what a simulator's depend on is in its suite's row."""
+REPORTED = (*COMPUTING, "mujoco", "robosuite", "hf-libero", "datasets", "snakemake")
 
 
 @cache

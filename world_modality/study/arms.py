@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, get_args
+from typing import Any
 
 from world_modality.errors import UserError
+from world_modality.facts.benchmarks import camera_names
 from world_modality.store.request import StageRequest
-from world_modality.study.specs import Camera, latents_role
+from world_modality.study.specs import latents_role
 
 Description = Mapping[str, Any]
 """A training's settings: nested mappings of JSON values. A setting's key is dotted, ``optim.lr``."""
@@ -61,7 +62,7 @@ class Declared:
         return allowed | self.seeds if _differ(a, b, self.seed) else allowed
 
 
-LATENTS = frozenset(f"inputs.{latents_role(camera)}" for camera in get_args(Camera))
+LATENTS = frozenset(f"inputs.{latents_role(camera)}" for camera in camera_names())
 """Each camera's latents, in a training's description."""
 
 SPECS = Declared(

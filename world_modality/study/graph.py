@@ -27,7 +27,6 @@ from world_modality.study.slices import (
 )
 from world_modality.study.sources import Sources
 from world_modality.study.specs import (
-    Camera,
     FilmsSpec,
     ReportCell,
     ReportColumn,
@@ -209,7 +208,7 @@ class _Builder:
         """The same for links."""
         return f"{suite}/" if len(self.study.suite) > 1 else ""
 
-    def _memory_inputs(self, dataset: StageRequest, cameras: tuple[Camera, ...]) -> tuple[Input, ...]:
+    def _memory_inputs(self, dataset: StageRequest, cameras: tuple[str, ...]) -> tuple[Input, ...]:
         """What a training with a world memory reads besides policy and data: latents, one stage per camera."""
         encoder = self.graph.add("encoder", encoder_spec(self.study, self.sources), (), "encoder", "encoder")
         latents = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from world_modality.facts.benchmarks import SUITES
 from world_modality.study.sources import Sources
 from world_modality.study.specs import (
-    Camera,
     DatasetSpec,
     DemosSpec,
     EncoderSpec,
@@ -23,7 +23,6 @@ from world_modality.study.specs import (
 from world_modality.study.study import Arm, Relabel, Rollouts, Round, ScriptedData, Study, Training
 from world_modality.study.suites import SuiteName
 
-FPS = 10  # nominal rate of data made here, as of the public LIBERO data sets; one frame is one control step
 LR_DECAY = 40  # lr / decay_lr by default, SmolVLA's own ratio
 
 _WITHOUT_MEMORY = {"world_lr": Training.model_fields["world_lr"].default}
@@ -37,8 +36,8 @@ def sim_spec(study: Study, sources: Sources, suite: SuiteName) -> SimSpec:
     """A suite's simulator, the same for data and rollouts."""
     return SimSpec(
         suite=suite,
-        assets=sources.assets,
-        assets_digest=sources.assets_digest,
+        assets=sources.assets if SUITES[suite].assets else "",
+        assets_digest=sources.assets_digest if SUITES[suite].assets else "",
         camera_size=study.simulator.camera_size,
         render=study.simulator.render or ("fast" if sources.assets == "embedded" else "stock"),
         settle_steps=study.simulator.settle_steps,
@@ -80,7 +79,7 @@ def dataset_spec(study: Study, sources: Sources) -> DatasetSpec:
         source=study.data.source,
         repo_id=sources.dataset_name,
         revision=sources.dataset_revision,
-        fps=FPS if isinstance(study.data, ScriptedData) else None,
+        fps=SUITES[study.suite[0]].fps if isinstance(study.data, ScriptedData) else None,
     )
 
 
@@ -101,7 +100,7 @@ def encoder_spec(study: Study, sources: Sources) -> EncoderSpec:
     )
 
 
-def latents_spec(study: Study, sources: Sources, camera: Camera) -> LatentsSpec:
+def latents_spec(study: Study, sources: Sources, camera: str) -> LatentsSpec:
     """The latent cache of one camera."""
     return LatentsSpec(encoder=encoder_spec(study, sources), camera=camera, dtype="float16")
 

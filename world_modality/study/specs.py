@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, SerializationInfo, SerializerFunctionWrapHandler, model_serializer
 
-Camera = Literal["image", "image2"]  # agentview and wrist, by their names in the dataset
 TrainMode = Literal[
     "disabled",
     "zero",
@@ -59,15 +58,15 @@ class SimSpec(Spec):
     place = "assets"
 
     suite: str  # e.g. "libero_spatial"
-    assets: str  # "embedded", "hub@COMMIT", or a folder's path
+    assets: str  # "embedded", "hub@COMMIT", or a folder's path; "" where the suite needs none
     assets_digest: str  # content address of the asset tree, so equal files share results wherever they lie
-    camera_size: int  # pixels; both cameras are square
+    camera_size: int  # pixels; all cameras are square
     render: Render  # fast: no MSAA, shadows or reflections; coarse: meshes simplified too
-    settle_steps: int  # no-op control steps after set_init_state
+    settle_steps: int  # no-op control steps at the start of an episode
 
     def is_place(self) -> bool:
         """Whether ``assets`` is a folder's path."""
-        return self.assets != "embedded" and self.assets.split("@")[0] != "hub"
+        return self.assets.split("@")[0] not in ("", "embedded", "hub")
 
 
 class DemosSpec(Spec):
@@ -126,7 +125,7 @@ class LatentsSpec(Spec):
     """One latent per dataset frame and camera. Upstream: dataset, encoder."""
 
     encoder: EncoderSpec
-    camera: Camera
+    camera: str
     dtype: Literal["float16"]
 
 
@@ -150,7 +149,7 @@ class PolicySpec(Spec):
 class WorldSpec(Spec):
     """The world memory's modules: shared by Prophet, injector and rollout."""
 
-    cameras: tuple[Camera, ...]  # whose latents stand for a frame, side by side in this order
+    cameras: tuple[str, ...]  # whose latents stand for a frame, side by side in this order
     context: int  # T: latents of history, ending at t
     horizon: int  # K: latents predicted, t+1..t+K
     heads: int

@@ -16,7 +16,7 @@ from pydantic import (
 from world_modality.study.modes import NEEDS_PROPHET
 from world_modality.study.part import Part
 from world_modality.study.question import Evidence
-from world_modality.study.specs import Camera, Fusion, Render, TrainMode
+from world_modality.study.specs import Fusion, Render, TrainMode
 from world_modality.study.suites import SUITES, SuiteName
 from world_modality.study.values import (
     Cameras,
@@ -348,7 +348,7 @@ class Study(Part):
         """Control steps before an episode of a suite counts as failed."""
         return self.simulator.horizon or SUITES[suite].horizon
 
-    def cameras(self, arm: Arm) -> tuple[Camera, ...]:
+    def cameras(self, arm: Arm) -> tuple[str, ...]:
         """The cameras whose latents an arm's memory is made of; none without memory."""
         if arm.memory == "disabled" or self.encoder is None:
             return ()

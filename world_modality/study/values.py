@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from world_modality.study.specs import Camera, TrainMode
+from world_modality.facts.benchmarks import camera_names
+from world_modality.study.specs import TrainMode
 from world_modality.study.suites import INIT_STATES, SUITES, SuiteName
 
 
@@ -59,6 +60,14 @@ def _suites(value: Any) -> Any:
             choice = {"given": repr(name), "suites": ", ".join(SUITES)}
             raise PydanticCustomError("suites", "{given} is not allowed; choose one of {suites}", choice)
     return names
+
+
+def _camera(name: str) -> str:
+    """The name of a camera; PydanticCustomError if no suite has it."""
+    if name not in camera_names():
+        choice = {"given": repr(name), "cameras": ", ".join(camera_names())}
+        raise PydanticCustomError("cameras", "{given} is not allowed; choose one of {cameras}", choice)
+    return name
 
 
 def as_tuple(value: Any) -> Any:
@@ -117,6 +126,7 @@ Suites = Annotated[
     ),
 ]
 Modes = Annotated[tuple[TrainMode, ...], BeforeValidator(as_tuple)]
+Camera = Annotated[str, AfterValidator(_camera), WithJsonSchema({"type": "string", "enum": list(camera_names())})]
 Cameras = Annotated[
     tuple[Camera, ...],
     BeforeValidator(as_tuple),

@@ -1,0 +1,36 @@
+"""Simulators shared by the tests of one module: creating one costs seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support.sim_specs import sim_spec
+
+from world_modality.benchmarks.libero.assets import ASSETS
+from world_modality.benchmarks.libero.simulator import LiberoSimulator
+
+ORIGINAL = Path(__file__).resolve().parents[2].parent / "shared" / "libero_assets"
+
+
+@pytest.fixture(scope="session")
+def original_assets() -> Path:
+    if not ORIGINAL.is_dir():
+        pytest.skip("the original LIBERO assets are not on this machine")
+    return ORIGINAL
+
+
+@pytest.fixture(scope="module")
+def make_env() -> Iterator[Callable[..., LiberoSimulator]]:
+    """Environments by task, made once per module and closed at its end."""
+    made: dict[tuple[int, str], LiberoSimulator] = {}
+
+    def make(task: int, render: str = "fast") -> LiberoSimulator:
+        if (task, render) not in made:
+            made[task, render] = LiberoSimulator(sim_spec(render), task, ASSETS.folder("embedded"))
+        return made[task, render]
+
+    yield make
+    for env in made.values():
+        env.close()

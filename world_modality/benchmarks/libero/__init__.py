@@ -1,0 +1,1 @@
+"""LIBERO behind the simulator contract: its assets, its simulator, and a scripted expert that solves libero_spatial."""

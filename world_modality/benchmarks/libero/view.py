@@ -1,0 +1,111 @@
+"""Pictures of a scene at given joint positions, drawn beside the physics and never touching it."""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from world_modality.benchmarks.libero.coarse import simplify_meshes
+from world_modality.study.specs import SimSpec
+
+CAMERAS: dict[str, str] = {"image": "agentview", "image2": "robot0_eye_in_hand"}
+MAX_GEOMS = 2000
+COLLISION_GROUP = 0  # robosuite's convention: group 0 collides, group 1 shows
+UNSEEN_GROUP = 5  # MuJoCo's last, which nothing in these scenes is in
+SLACK = 0.05  # m; no geom is taken for unseen that comes closer than this to what a camera sees
+
+
+POSE_FIELDS = ("body_pos", "body_quat")  # what resets change in a model; steps change its site_rgba: a stove glows
+
+
+class View:
+    """A renderer of one task's MuJoCo model, with simulation data of its own.
+
+    The OpenGL context is created at the first picture, so a simulator that never renders needs none, and is kept
+    over resets: uploading the arm's meshes again costs as much as ten pictures.
+    """
+
+    def __init__(self, model: Any, spec: SimSpec) -> None:
+        """Prepare to render ``model``, a mujoco.MjModel, in the spec's size and style."""
+        self._source = model
+        self._spec = spec
+        self._model: Any = None  # the one whose meshes and textures the OpenGL context holds
+        self._data: Any = None
+        self._renderer: Any = None
+        self._option: Any = None
+        self._groups: Any = None  # of the model's geoms, before any is out of sight
+
+    def follow(self, model: Any) -> None:
+        """Go on with ``model``, which a reset built anew from the same files: only its POSE_FIELDS may differ."""
+        self._source = model
+
+    def picture(self, qpos: NDArray[np.float64], lights: NDArray[np.float32], camera: str) -> NDArray[np.uint8]:
+        """The scene at joint positions [nq] and colours of sites [nsite, 4], uint8 [H, W, 3].
+
+        It is turned by 180 degrees as in the public dataset.
+        """
+        import mujoco
+
+        if self._renderer is None:
+            self._open()
+        for field in POSE_FIELDS:
+            getattr(self._model, field)[:] = getattr(self._source, field)
+        self._data.qpos[:] = qpos
+        mujoco.mj_kinematics(self._model, self._data)
+        mujoco.mj_camlight(self._model, self._data)
+        if self._spec.render != "stock":  # whose shadows may be those of what is not seen
+            unseen = out_of_sight(self._model, self._data, CAMERAS[camera])
+            self._model.geom_group[:] = np.where(unseen, UNSEEN_GROUP, self._groups)
+        now, self._model.site_rgba[:] = self._model.site_rgba.copy(), lights
+        self._renderer.update_scene(self._data, CAMERAS[camera], self._option)
+        self._model.site_rgba[:] = now  # the physics may be running on this model
+        if self._spec.render != "stock":
+            self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
+            self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
+        upright: NDArray[np.uint8] = self._renderer.render()
+        # LIBERO's raw pictures are upside down; the dataset turns those by 180 degrees, which leaves a mirror image.
+        return np.ascontiguousarray(upright[:, ::-1])
+
+    def close(self) -> None:
+        """Free the OpenGL context."""
+        if self._renderer is not None:
+            self._renderer.close()
+        self._renderer = self._data = self._model = None
+
+    def _open(self) -> None:
+        import mujoco
+
+        from world_modality.benchmarks.renderer import Renderer
+
+        self._model = self._source
+        if self._spec.render == "coarse":
+            self._model = copy(self._source)  # physics runs on the other one
+            simplify_meshes(self._model)
+        size = self._spec.camera_size
+        frame = self._model.vis.global_
+        frame.offwidth, frame.offheight = max(frame.offwidth, size), max(frame.offheight, size)
+        if self._spec.render != "stock":
+            self._model.vis.quality.offsamples = 0  # read when the context is made
+        self._data = mujoco.MjData(self._model)
+        self._option = mujoco.MjvOption()
+        self._option.geomgroup[COLLISION_GROUP] = self._option.geomgroup[UNSEEN_GROUP] = 0
+        self._groups = self._model.geom_group.copy()
+        self._renderer = Renderer(self._model, size, size, max_geom=MAX_GEOMS)
+
+
+def out_of_sight(model: Any, data: Any, camera: str) -> NDArray[np.bool_]:
+    """Geoms [ngeom] whose bounding sphere lies behind a camera or beside what it sees, so that no pixel is theirs.
+
+    A square picture's camera at the origin, looking along d = -z with half the angle a, sees a sphere (x, y, z) of
+    radius r at most where ``x cos a - d sin a <= r``, for x, -x, y and -y. Planes, which have no radius, are always in
+    sight.
+    """
+    number = model.camera(camera).id
+    half = np.deg2rad(model.cam_fovy[number]) / 2
+    own = (data.geom_xpos - data.cam_xpos[number]) @ data.cam_xmat[number].reshape(3, 3)
+    depth, radius = -own[:, 2], model.geom_rbound + SLACK
+    beside = np.abs(own[:, :2]).max(axis=1) * np.cos(half) - depth * np.sin(half)
+    return np.asarray((model.geom_rbound > 0) & ((depth < -radius) | (beside > radius)))

@@ -14,7 +14,7 @@ from world_modality.cli.registered import plan_lines
 from world_modality.cli.report import report_so_far
 from world_modality.cli.table import console_lines
 from world_modality.errors import UserError
-from world_modality.report.plan_of import plan_of
+from world_modality.report.claims import plan_of
 
 FOUR_SEEDS = edited(("seeds: [0, 1]", "seeds: [0, 1, 2, 3]"), text=SMALL_STUDY)
 HALF = {"rollout E2/0 task 1": 2}

@@ -4,7 +4,6 @@ import json
 import re
 
 import pytest
-
 from world_modality.report.forest import difference_panels, task_panels
 from world_modality.report.svg import WIDTH
 

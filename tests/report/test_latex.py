@@ -2,7 +2,6 @@ import json
 import re
 
 import pytest
-
 from world_modality.report.latex import escape, to_latex
 
 

@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.outcome_grids import flat, grid
-
 from world_modality.report.outcome_matrix import matrix_panel, paired_counts
 from world_modality.report.seed_dots import seed_panel
 

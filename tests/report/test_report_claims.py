@@ -7,8 +7,7 @@ import pytest
 from support.small_study import FIXED_SOURCES, SMALL_STUDY, edited, graph_of
 
 from world_modality.evidence.plan import BETTER, CONTENT, changes, standard_claims
-from world_modality.report.claims import ANY_BETTER, claims_of
-from world_modality.report.plan_of import plan_of
+from world_modality.report.claims import ANY_BETTER, claims_of, plan_of
 from world_modality.study.graph import build_graph
 from world_modality.study.load import load_study
 from world_modality.study.specs import ReportColumn

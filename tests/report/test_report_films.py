@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from support.toy_results import ToyResults
-
 from world_modality.report.films import read_films
+
 from world_modality.report.stage import run
 from world_modality.rollout.choice import FILMS
 from world_modality.store.progress import Progress

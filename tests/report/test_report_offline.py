@@ -4,6 +4,7 @@ import json
 
 from world_modality.report.curves import curve_panels
 from world_modality.report.offline import offline_rows, offline_table
+
 from world_modality.report.results import load_results
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from hypothesis import example, given
 from hypothesis import strategies as st
+from world_modality.report.numbers import effect_limits, rounded
 
 from world_modality.evidence.effect import Effect, Levels
 from world_modality.evidence.plan import standard_claims
@@ -12,7 +13,6 @@ from world_modality.evidence.proportions import Interval
 from world_modality.evidence.verdict import Verdict, word_for
 from world_modality.evidence.wording import sentence
 from world_modality.report.console import detectable_text, points_text
-from world_modality.report.numbers import effect_limits, rounded
 
 CLAIM = standard_claims()[2]
 NEAR_TIES = st.builds(lambda tie, off: tie / 2000 + off, st.integers(-999, 999), st.floats(-4e-7, 4e-7))

@@ -3,10 +3,10 @@
 import json
 
 import pytest
+from world_modality.report.prophet import BASELINES, CLASSES, prophet_panels, prophet_table, read_judgements
 
 from world_modality.memory import baselines
 from world_modality.report.files import to_json
-from world_modality.report.prophet import BASELINES, CLASSES, prophet_panels, prophet_table, read_judgements
 from world_modality.report.results import load_results
 
 

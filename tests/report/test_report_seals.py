@@ -9,7 +9,7 @@ import pytest
 from world_modality.evidence.gates import SEALED
 from world_modality.evidence.keyed import digest_of
 from world_modality.evidence.plan import Plan, standard_claims
-from world_modality.report.seals import describe_seals, first_start, read_seals, seal_plan, sealing_gate
+from world_modality.report.sealed_plans import describe_seals, first_start, read_seals, seal_plan, sealing_gate
 from world_modality.store.layout import sealed_plans_folder, stage_folder
 
 PLAN = Plan("demo", "libero_spatial", standard_claims(), (0, 1, 2), (0, 1), tuple(range(10)), 1, design="a" * 16)

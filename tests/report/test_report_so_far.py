@@ -10,9 +10,9 @@ from support.small_study import SMALL_STUDY, edited, graph_of
 
 from world_modality.errors import UserError
 from world_modality.evidence.gates import ARMS, UNITS
-from world_modality.report.build import build_report
-from world_modality.report.console import render_table, verdicts
-from world_modality.report.so_far import collect
+from world_modality.report.collect import collect
+from world_modality.report.console import console_lines, verdicts
+from world_modality.report.stage import build_report
 from world_modality.store.files import folder_digest
 from world_modality.store.index import sealed_record
 from world_modality.store.layout import stage_folder
@@ -69,7 +69,7 @@ def test_missing_cells_and_units_are_marked_and_the_verdict_withheld(tmp_path):
         assert "2 of 4" in pages[name]
         assert "under way" in pages[name]
         assert "not started" in pages[name]
-    assert "] of 8" in render_table(table)
+    assert "] of 8" in "\n".join(console_lines(table))
     summary = json.loads(pages["summary.json"])
     assert summary["complete"] is False
     assert summary["withheld"] == table["judgement"]["withheld"]
@@ -109,7 +109,7 @@ def test_at_a_look_everything_else_names_the_seeds_that_it_rests_on(tmp_path):
     assert note in markdown.partition("## Decision rule")[0]
     assert note in markdown.partition("## Task by task")[2].partition("\n## ")[0]
     assert note in pages["table.tex"]
-    assert note in render_table(table)
+    assert note in "\n".join(console_lines(table))
 
 
 def test_verdicts_of_several_looks_are_told_with_the_seeds_of_each(tmp_path):
@@ -171,7 +171,7 @@ def test_nothing_at_all_renders_too(tmp_path):
     _, table, pages = report(tmp_path / "results", graph)
     assert table["episodes"] == 0
     assert len(table["missing"]) == 20
-    assert "missing of 8" in render_table(table)
+    assert "missing of 8" in "\n".join(console_lines(table))
     assert table["judgement"]["verdicts"] == []
     assert "missing of 8" in pages["report.html"]
 

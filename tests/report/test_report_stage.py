@@ -8,10 +8,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from world_modality.report.charts import COLOURS, DASHES, MARKERS
 
 from world_modality.errors import UserError
-from world_modality.report.console import render_table
-from world_modality.report.svg import COLOURS, series
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -31,7 +30,7 @@ def test_the_files_are_as_in_the_golden_ones(toy, report, name):
 
 def test_the_console_table_is_as_in_the_golden_one(toy, report):
     folder, _ = report(toy)
-    compare("console.txt", render_table(json.loads((folder / "table.json").read_text())) + "\n")
+    compare("console.txt", "\n".join(console_lines(json.loads((folder / "table.json").read_text()))) + "\n")
 
 
 def test_csv_and_json_tell_the_same(toy, report):
@@ -107,10 +106,14 @@ class Page(HTMLParser):
     def __init__(self):
         super().__init__()
         self.open, self.fetched, self.figures, self.headings = [], [], [], []
+        self.links, self.ids = [], []
 
     def handle_starttag(self, tag, attributes):
         attributes = dict(attributes)
-        self.fetched += [attributes[name] for name in ("src", "href") if name in attributes]
+        places = [attributes[name] for name in ("src", "href") if name in attributes]
+        self.fetched += [place for place in places if not place.startswith("#")]
+        self.links += [place.removeprefix("#") for place in places if place.startswith("#")]
+        self.ids += [attributes["id"]] if "id" in attributes else []
         if tag == "svg":
             self.figures.append(attributes)
         if tag in ("h1", "h2", "h3"):
@@ -134,14 +137,16 @@ def test_the_page_is_whole_offline_and_readable_aloud(toy, report):
     assert page.fetched == []
     assert "url(" not in html
     assert "@import" not in html
-    # Rates 3, differences 1, tasks and scenes 4 claims each, loss, gate, cosines at two k, two per Prophet.
-    assert len(page.figures) == 20
+    # The rule's claims, further differences, rates 3, tasks and scenes 4 claims each, loss, gate, cosines at two k, two
+    # per Prophet.
+    assert len(page.figures) == 21
+    assert len(set(page.ids)) == len(page.ids)
+    assert set(page.links) <= set(page.ids)
     assert all(figure["role"] == "img" and figure["aria-label"] for figure in page.figures)
     assert 'lang="en"' in html
     assert page.headings[0] == "h1"
     assert page.headings.count("h1") == 1
-    assert re.search(r"E2 &gt; E0</th><td>checkpoint \(secondary\)</td><td class=\"number\">\+25.0 \[", html)
-    assert html.index("It cannot be told") < html.index('<h2 id="success">') < html.index(">Decision rule</h2>")
+    assert re.search(r"E2 &gt; E0</th><td>these checkpoints \(secondary\)</td><td>\+25.0 \[", html)
     assert "&lt;1M parameters&gt;" in html
 
 

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 from support.toy_results import ToyResults
+from world_modality.report.suite_rows import suite_lines
+from world_modality.report.suites import suite_figures
+from world_modality.report.svg import shortened
 
 from world_modality.cli.table import console_lines
 from world_modality.evidence.paired import tango
 from world_modality.evidence.proportions import wilson
-from world_modality.report.judged import columns_of
+from world_modality.report.judgement import columns_of
 from world_modality.report.results import load_results
-from world_modality.report.suite_rows import suite_lines
-from world_modality.report.suites import suite_figures
-from world_modality.report.svg import shortened
 from world_modality.report.table import task_names
 
 TWO = ("libero_spatial", "libero_10")

@@ -3,14 +3,14 @@ import math
 
 import pytest
 from support.toy_results import LANGUAGES
+from world_modality.report.arms import arms_gate
+from world_modality.report.checks import DEVICES
+from world_modality.report.names import short_names
 
 from world_modality.evidence.gates import ALIVE, PROMPTS, UNITS, VERSIONS
 from world_modality.evidence.proportions import wilson
-from world_modality.report.arms import arms_gate
-from world_modality.report.build import Material, build_report
-from world_modality.report.checks import DEVICES
-from world_modality.report.names import short_names
 from world_modality.report.results import gather, load_results
+from world_modality.report.stage import Material, build_report
 from world_modality.rollout.records import read_records
 
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from world_modality.report.results import load_results
-from world_modality.report.tracking import scalars, to_tensorboard, to_wandb, tracked_runs
+from world_modality.report.trainings import scalars, to_tensorboard, to_wandb, tracked_runs
 from world_modality.store.index import sealed_record
 from world_modality.store.layout import StageFolder
 

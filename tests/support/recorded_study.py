@@ -8,8 +8,8 @@ from pathlib import Path
 
 from support.toy_records import record
 
-from world_modality.report.plan_of import plan_of
-from world_modality.report.seals import seal_plan
+from world_modality.report.claims import plan_of
+from world_modality.report.sealed_plans import seal_plan
 from world_modality.rollout.records import to_line
 from world_modality.rollout.units import units_of
 from world_modality.store.layout import StageFolder, stage_folder

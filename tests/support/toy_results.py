@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from world_modality.evidence.plan import Plan
-from world_modality.report.plan_of import plan_of
+from world_modality.report.claims import plan_of
 from world_modality.rollout.records import Record, to_line
 from world_modality.rollout.units import Unit, environment_seed, flow_seed
 from world_modality.store.files import write_json

@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 
 from world_modality.errors import UserError
-from world_modality.report.comparison import as_data, compare
-from world_modality.report.comparison_text import render_comparison
+from world_modality.report.comparison import as_data, compare, render_comparison
 from world_modality.report.record_sets import read_set
 from world_modality.store.files import write_atomically, writing_for
 

@@ -11,11 +11,11 @@ from world_modality.cli.planning import plan_study
 from world_modality.errors import UserError
 from world_modality.evidence.plan import Plan
 from world_modality.evidence.planning import Costs
-from world_modality.report.judged import columns_of
-from world_modality.report.outlook import Priced, outlook, outlook_lines
-from world_modality.report.plan_of import plan_of
-from world_modality.report.seals import read_seals
-from world_modality.report.so_far import collect
+from world_modality.report.claims import plan_of
+from world_modality.report.collect import collect
+from world_modality.report.judgement import columns_of
+from world_modality.report.plan_power import Priced, outlook, outlook_lines
+from world_modality.report.sealed_plans import read_seals
 from world_modality.rollout.units import units_of
 from world_modality.store.files import write_atomically, write_json
 from world_modality.store.index import sealed_record

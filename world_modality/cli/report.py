@@ -6,9 +6,9 @@ from pathlib import Path
 
 from world_modality.cli.explain import unresolved_lines
 from world_modality.cli.planning import plan_study
-from world_modality.cli.table import console_lines
-from world_modality.report.build import build_report, write_report
-from world_modality.report.so_far import collect
+from world_modality.report.collect import collect
+from world_modality.report.console import console_lines
+from world_modality.report.stage import build_report, write_report
 from world_modality.store.files import writing_for
 from world_modality.store.layout import names_folder
 

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from world_modality.report.console import render_table
-from world_modality.report.suite_rows import suite_lines
+from world_modality.report.console import console_lines
 from world_modality.store.layout import names_folder, stage_folder
 from world_modality.study.graph import Graph
-
-
-def console_lines(table: Mapping[str, Any]) -> list[str]:
-    """The table as it is shown at a run's end and by `wm report`: verdict, all tasks, suites."""
-    return [*render_table(table).splitlines(), *suite_lines(table)]
 
 
 def table_lines(root: Path, graph: Graph) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from world_modality.cli.planning import plan_study
 from world_modality.errors import UserError
-from world_modality.report.so_far import collect
+from world_modality.report.collect import collect
 from world_modality.store.files import writing_for
 from world_modality.store.layout import names_folder
 
@@ -16,7 +16,7 @@ Tracker = Literal["tensorboard", "wandb"]
 
 def track(study: Path, root: Path, tracker: Tracker, output: Path | None, offline: bool) -> list[str]:
     """Export what is sealed and recorded now; lines for a terminal. UserError where no training is sealed yet."""
-    from world_modality.report.tracking import to_tensorboard, to_wandb, tracked_runs
+    from world_modality.report.trainings import to_tensorboard, to_wandb, tracked_runs
 
     graph = plan_study(study, root, lenient=True).graph
     material = collect(root, graph)

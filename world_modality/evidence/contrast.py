@@ -33,7 +33,7 @@ def contrast(
     if not one.size:
         counts = (clusters.pairs, len(clusters), 0)
         return unknown(
-            "recipe", "none", levels, clusters.estimate, counts, "no training seed has units of every task yet"
+            "recipe", "none", levels, clusters.estimate, counts, "no training seed has episodes of every task yet"
         )
     if same_checkpoints:
         return paired_runs(one - two, levels, clusters.pairs, len(clusters))

@@ -17,7 +17,7 @@ ARMS = "arms differ only in what they declare"
 SEALED = "the plan was sealed before the first rollout"
 GIVEN = (PROMPTS, VERSIONS, SCENES, ARMS, SEALED)
 """Gates that only the records and the study know; whoever asks for a verdict answers each."""
-UNITS = "every column holds the planned units"
+UNITS = "every condition holds the planned episodes"
 ALIVE = "the baseline succeeds at least once"
 
 
@@ -54,8 +54,8 @@ def _planned_units(plan: Plan, columns: Mapping[str, Outcomes]) -> Gate:
         which = "the first look" if plan.looks else "the verdict"
         need, complete = plan.sizes[0], complete_seeds(plan, columns)
         seeds_needed = f"{need} complete seed{'s' if need != 1 else ''}"
-        return Gate(UNITS, False, f"{which} needs {seeds_needed} in every column, and {complete or 'none'} so far")
-    return Gate(UNITS, True, f"{len(seeds) * plan.units_per_seed} in each of {len(wanted)} columns")
+        return Gate(UNITS, False, f"{which} needs {seeds_needed} in every condition, and {complete or 'none'} so far")
+    return Gate(UNITS, True, f"{len(seeds) * plan.units_per_seed} in each of {len(wanted)} conditions")
 
 
 def due(plan: Plan, columns: Mapping[str, Outcomes]) -> int:
@@ -95,4 +95,4 @@ def _alive(plan: Plan, columns: Mapping[str, Outcomes]) -> Gate:
         return Gate(ALIVE, False, f"no outcomes of {plan.baseline}")
     outcomes = columns[plan.baseline]
     wins = int(outcomes.success.sum())
-    return Gate(ALIVE, wins > 0, f"{wins} of {len(outcomes)} units of {plan.baseline} succeed")
+    return Gate(ALIVE, wins > 0, f"{wins} of {len(outcomes)} episodes of {plan.baseline} succeed")

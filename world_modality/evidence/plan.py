@@ -23,7 +23,7 @@ class Claim:
     part: str  # of the decision rule that it belongs to; "" for a claim beside it
     treated: str  # column, e.g. "E2"
     control: str
-    treated_words: str  # completes "success ...", e.g. "with predicted memory"
+    treated_words: str  # what a sentence calls it, e.g. "predicted memory"
     control_words: str
     kind: Kind  # better: treated > control; equal: they differ by less than the margin
     scope: Scope  # in which the claim is decided
@@ -134,8 +134,10 @@ def changes(before: Plan, after: Plan) -> tuple[tuple[str, Any, Any], ...]:
 
 
 HARMLESS, BETTER = "the machinery alone changes nothing", "predicted memory helps"
-CONTENT = "the gain is that of its content"
-PLACEBOS = ZERO_MEMORY, RANDOM_MEMORY = "with zero memory", "with random memory"
+OTHER_BETTER = "the memory helps"
+"""In place of ``BETTER`` where the rule is that of another memory than a prediction."""
+CONTENT = "the memory's content is used"
+PLACEBOS = ZERO_MEMORY, RANDOM_MEMORY = "zero memory", "random memory"
 """How claims speak of memories without content."""
 RULE = {
     CONTENT: ("a comparison with zero memory", "a comparison with random memory"),
@@ -143,6 +145,12 @@ RULE = {
     HARMLESS: ("an arm with zero memory",),
 }
 """The decision rule's parts, and what a study must hold for each to be asked."""
+
+
+def rule_parts(claims: Sequence[Claim]) -> tuple[str, ...]:
+    """The parts of the decision rule that these claims are held to, asked or not."""
+    other = any(claim.part == OTHER_BETTER for claim in claims)
+    return tuple(OTHER_BETTER if other and part == BETTER else part for part in RULE)
 
 
 def not_asked(part: str, claims: Sequence[Claim]) -> tuple[str, ...]:
@@ -156,11 +164,11 @@ def not_asked(part: str, claims: Sequence[Claim]) -> tuple[str, ...]:
 
 def standard_claims(margin: float = 0.05) -> tuple[Claim, ...]:
     """The three-part decision rule as claims: pred > zero, pred > random, E2 > E0, and E1 = E0 beside them."""
-    predicted, plain = "with predicted memory", "without memory"
+    predicted, plain = "predicted memory", "no memory"
     zero, noise = PLACEBOS
     return (
         Claim("pred > zero", CONTENT, "E2", "E2-zero", predicted, zero, "better", "checkpoint", True, margin),
         Claim("pred > random", CONTENT, "E2", "E2-random", predicted, noise, "better", "checkpoint", True, margin),
         Claim("E2 > E0", BETTER, "E2", "E0", predicted, plain, "better", "recipe", False, margin),
-        Claim("E1 = E0", HARMLESS, "E1", "E0", "with an idle memory", plain, "equal", "recipe", False, margin),
+        Claim("E1 = E0", HARMLESS, "E1", "E0", zero, plain, "equal", "recipe", False, margin),
     )

@@ -52,16 +52,13 @@ def paired_runs(differences: Floats, levels: Levels, units: int, clusters: int) 
 
 _WELCH, _PAIRED = "Welch on seed means", "t-test of per-seed differences"
 _NOTHING = 1e-18
-_ALIKE = "all runs of an arm did equally well, so nothing is known about how much runs differ"
+_ALIKE = "all trainings of an arm did equally well, so how much trainings differ is not known"
 
 
 def _too_few(runs: int) -> str:
     if runs >= FEWEST_SEEDS:
         return ""
-    return (
-        f"{runs} training seed{'s' if runs != 1 else ''}: how much another training run would differ is not known; "
-        f"a verdict on the recipe needs at least {FEWEST_SEEDS}"
-    )
+    return f"{runs} seed{'s' if runs != 1 else ''}, at least {FEWEST_SEEDS} needed"
 
 
 def t_effect(

@@ -9,7 +9,7 @@ from typing import Literal
 from world_modality.evidence.effect import Effect
 from world_modality.evidence.equivalence import is_equivalent
 from world_modality.evidence.multiplicity import Step
-from world_modality.evidence.plan import RULE, Claim, not_asked
+from world_modality.evidence.plan import Claim, not_asked, rule_parts
 from world_modality.evidence.points import points
 
 Word = Literal["helps", "hurts", "equivalent", "cannot tell"]
@@ -28,7 +28,7 @@ class Verdict:
     word: Word
     reason: str  # why nothing can be told, or what else the reader must know; may be empty
     step: Place
-    identical: bool  # a claim of equality whose two columns took the same course in every unit
+    identical: bool  # a claim of equality whose two columns took the same trajectory in every episode
 
     @property
     def primary(self) -> bool:
@@ -37,7 +37,7 @@ class Verdict:
 
 
 def word_for(effect: Effect, claim: Claim, identical: bool) -> tuple[Word, str]:
-    """The word that an effect earns by itself, and the reason where it is "cannot tell".
+    """The word that an effect earns by itself, and why nothing can be told where the interval alone does not show it.
 
     helps: the one-sided test of "not better" rejects at the effect's alpha. hurts: that of "not worse" does.
     equivalent: both one-sided bounds lie within the claim's margin (TOST). A claim of equality is asked about
@@ -56,11 +56,11 @@ def word_for(effect: Effect, claim: Claim, identical: bool) -> tuple[Word, str]:
         return "hurts", ""
     if equal:
         return "equivalent", ""
+    if effect.interval.low <= 0 <= effect.interval.high:
+        return "cannot tell", ""
     low, high = (points(limit, signed=True) for limit in (effect.bounds.low, effect.bounds.high))
-    return "cannot tell", (
-        f"by its one-sided tests ({100 * (1 - 2 * effect.levels.alpha):.4g}% interval) differences from {low} "
-        f"to {high} points remain possible, and less than {100 * claim.margin:g} points would count as none"
-    )
+    sure = f"{100 * (1 - 2 * effect.levels.alpha):.4g}% interval"
+    return "cannot tell", f"its one-sided tests still allow {low} to {high} points ({sure})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def checklist(claims: Sequence[Claim], verdicts: Sequence[Verdict]) -> tuple[Ite
     "helps" or "hurts"), passed when all it needs is claimed and confirmed, and open otherwise.
     """
     found = {verdict.claim.name: verdict for verdict in verdicts if verdict.primary}
-    parts = dict.fromkeys((*RULE, *(claim.part for claim in claims if claim.part)))
+    parts = dict.fromkeys((*rule_parts(claims), *(claim.part for claim in claims if claim.part)))
     return tuple(_item(part, claims, found) for part in parts)
 
 

@@ -10,29 +10,33 @@ from world_modality.evidence.verdict import Verdict
 
 
 def sentence(verdict: Verdict) -> str:
-    """One verdict: what, about what it speaks, how sure, and what would have been seen."""
+    """One verdict: the word, about what it speaks, how sure, and what would have been seen."""
+    claim = verdict.claim
     if verdict.identical:
-        claim = verdict.claim
-        return f"{claim.treated} equals {claim.control} exactly: the same outcome in every unit ({_counts(verdict)})."
-    return f"{_what(verdict)} {_scope(verdict)} ({_numbers(verdict)}){_because(verdict)}."
+        counts = _counts(verdict)
+        return f"{claim.treated} equals {claim.control} exactly: the same trajectory in every episode ({counts})."
+    told = f"{verdict.word.capitalize()}: {_scope(verdict)}, {_what(verdict)} ({_numbers(verdict)})"
+    reason = "" if verdict.effect.problem or not verdict.reason else f": {verdict.reason}"
+    return f"{told}{reason}."
 
 
 def _what(verdict: Verdict) -> str:
-    claim = verdict.claim
-    if verdict.word == "helps":
-        return f"Success {claim.treated_words} is higher than {claim.control_words}"
-    if verdict.word == "hurts":
-        return f"Success {claim.treated_words} is lower than {claim.control_words}"
+    claim, gap = verdict.claim, verdict.effect.estimate
     if verdict.word == "equivalent":
-        within = f"{100 * claim.margin:g} points"
-        return f"Success {claim.treated_words} is the same as {claim.control_words}, to within {within},"
-    return f"It cannot be told whether success {claim.treated_words} differs from that {claim.control_words}"
+        return f"{claim.treated_words} and {claim.control_words} differ by less than {100 * claim.margin:g} points"
+    if verdict.word == "helps":
+        change = f"raised success by {points(abs(gap))}"
+    elif verdict.word == "hurts":
+        change = f"lowered success by {points(abs(gap))}"
+    else:
+        change = f"changed success by {points(gap, signed=True)}"
+    return f"{claim.treated_words} {change} points against {claim.control_words}"
 
 
 def _scope(verdict: Verdict) -> str:
     seeds = verdict.effect.seeds
     if verdict.effect.scope == "recipe":
-        return "when the recipe is trained anew"
+        return "across trainings"
     if verdict.claim.same_checkpoints:
         return "in this checkpoint" if seeds == 1 else f"in these {seeds} checkpoints"
     return "for this checkpoint of each arm" if seeds == 1 else f"for these {seeds} checkpoints of each arm"
@@ -40,39 +44,45 @@ def _scope(verdict: Verdict) -> str:
 
 def _numbers(verdict: Verdict) -> str:
     effect, claim = verdict.effect, verdict.claim
-    parts = [f"{claim.treated} - {claim.control} = {points(effect.estimate, signed=True)} points"]
-    if not effect.problem:
-        low, high = (points(limit, signed=True) for limit in (effect.interval.low, effect.interval.high))
-        parts.append(f"{100 * effect.levels.confidence:.4g}% interval {low} to {high}")
-        if verdict.word == "helps" and effect.interval.low <= 0:
-            parts.append(f"decided one-sided: at least {points(max(0.0, effect.bounds.low), signed=True)}")
-        if verdict.word == "hurts" and effect.interval.high >= 0:
-            parts.append(f"decided one-sided: at most {points(min(0.0, effect.bounds.high), signed=True)}")
-    clause = ", ".join([*parts, _counts(verdict)])
-    if math.isnan(effect.detectable):
-        return clause
-    if effect.detectable > 1:
-        return f"{clause}; too little for any difference, however large, to be found"
-    return f"{clause}; smallest detectable difference {points(effect.detectable)}"
+    told = f"{claim.treated} - {claim.control}"
+    parts = [f"{told} = {points(effect.estimate, signed=True)}" if verdict.word == "equivalent" else told]
+    if effect.problem:
+        return f"{', '.join([*parts, _episodes(verdict)])}; {effect.problem}"
+    low, high = (points(limit, signed=True) for limit in (effect.interval.low, effect.interval.high))
+    parts.append(f"{100 * effect.levels.confidence:.4g}% interval {low} to {high}")
+    if verdict.word == "helps" and effect.interval.low <= 0:
+        parts.append(f"decided one-sided: at least {points(max(0.0, effect.bounds.low), signed=True)}")
+    if verdict.word == "hurts" and effect.interval.high >= 0:
+        parts.append(f"decided one-sided: at most {points(min(0.0, effect.bounds.high), signed=True)}")
+    found = found_text(effect.detectable)
+    return f"{', '.join([*parts, _counts(verdict)])}{f'; could find {found}' if found else ''}"
+
+
+def found_text(detectable: float | None) -> str:
+    """The smallest effect that would have been found, as a fraction, in words; empty where that is not known."""
+    if detectable is None or math.isnan(detectable):
+        return ""
+    return "no difference, however large" if detectable > 1 else f"{points(detectable)} points"
 
 
 def _counts(verdict: Verdict) -> str:
+    seeds = verdict.effect.seeds
+    return f"{seeds} seed{'s' if seeds != 1 else ''}, {_episodes(verdict)}"
+
+
+def _episodes(verdict: Verdict) -> str:
     effect = verdict.effect
-    seeds = f"{effect.seeds} training seed{'s' if effect.seeds != 1 else ''}"
-    return f"{seeds}, {effect.units:,} units per arm on {effect.clusters:,} scenes"
-
-
-def _because(verdict: Verdict) -> str:
-    return f": {verdict.reason}" if verdict.reason else ""
+    return f"{effect.units:,} episodes per condition on {effect.clusters:,} scenes"
 
 
 def headline(judgement: Judgement) -> str:
     """The verdict of a study, to be pasted into a paper: the primary claims, the gain first, and the plan's digest."""
-    label, seal = judgement.plan.label, f"Plan {judgement.plan.digest}."
+    plan = judgement.plan
     if judgement.withheld:
-        return f"{label}: no verdict, since this does not hold: {judgement.withheld}. {seal}"
+        return f"{plan.label}: no verdict, since this does not hold: {judgement.withheld}. Plan {plan.digest}."
     ordered = [verdict for verdict in primary_first(judgement) if verdict.primary and verdict.claim.part]
-    return f"{label}: {' '.join(sentence(verdict) for verdict in ordered)} {seal}"
+    told = " ".join(sentence(verdict) for verdict in ordered)
+    return f"{plan.label}: {told} Plan sealed before the first rollout: {plan.digest}."
 
 
 def primary_first(judgement: Judgement) -> list[Verdict]:

@@ -18,6 +18,8 @@ class MemoryMode:
     """What a comparison with this mode tells, for tables."""
     make: Reference
     """``MemoryInputs -> Tensor | None``: the memory, or None if nothing is injected."""
+    words: str = ""
+    """The memory in a sentence, "predicted memory"; by default its name, "zero memory"."""
     needs_world: bool = True
     """The policy must have been built with world modules."""
     needs_history: bool = False
@@ -32,6 +34,11 @@ class MemoryMode:
     """The Prophet makes the memory, so that the policy's loss trains it too, unless the memory is detached."""
     delay: int = 0
     """How many prediction horizons before the present the history ends."""
+
+    @property
+    def noun(self) -> str:
+        """How sentences call the memory."""
+        return self.words or f"{self.name.replace('_', ' ')} memory"
 
     @property
     def rollable(self) -> bool:
@@ -61,6 +68,7 @@ MODES: Table[MemoryMode] = Table(
             holds="nothing: there is no world memory",
             isolates="the plain policy",
             make=Reference(f"{_MODES}:nothing"),
+            words="no memory",
             needs_world=False,
         ),
         MemoryMode(
@@ -74,6 +82,7 @@ MODES: Table[MemoryMode] = Table(
             holds="constants trained with the policy",
             isolates="capacity: all the parameters, no information",
             make=Reference(f"{_MODES}:learned"),
+            words="learned constants as memory",
             needs_learned=True,
         ),
         MemoryMode(
@@ -81,6 +90,7 @@ MODES: Table[MemoryMode] = Table(
             holds="the Prophet's prediction",
             isolates="the hypothesis",
             make=Reference(f"{_MODES}:predicted"),
+            words="predicted memory",
             needs_history=True,
             needs_prophet=True,
         ),
@@ -89,6 +99,7 @@ MODES: Table[MemoryMode] = Table(
             holds="what really came",
             isolates="the bound: a perfect prediction",
             make=Reference(f"{_MODES}:oracle"),
+            words="the true future as memory",
             needs_future=True,
         ),
         MemoryMode(
@@ -96,6 +107,7 @@ MODES: Table[MemoryMode] = Table(
             holds="the present latent in every slot",
             isolates="history, a trained network and foresight together: the same encoder's view of the present",
             make=Reference(f"{_MODES}:persistence"),
+            words="the present as memory",
             needs_history=True,
         ),
         MemoryMode(
@@ -103,6 +115,7 @@ MODES: Table[MemoryMode] = Table(
             holds="the prediction made one prediction horizon ago",
             isolates="timeliness: a prediction of this episode that came too late",
             make=Reference(f"{_MODES}:stale"),
+            words="an outdated prediction as memory",
             needs_history=True,
             needs_prophet=True,
             delay=1,
@@ -112,6 +125,7 @@ MODES: Table[MemoryMode] = Table(
             holds="the prediction of another training episode",
             isolates="content: a true prediction, of another episode",
             make=Reference(f"{_MODES}:shuffle"),
+            words="another episode's prediction as memory",
             needs_donors=True,
             needs_prophet=True,
         ),
@@ -120,6 +134,7 @@ MODES: Table[MemoryMode] = Table(
             holds="the prediction with its steps in another order",
             isolates="order: what comes, but not when",
             make=Reference(f"{_MODES}:time_shuffle"),
+            words="a reordered prediction as memory",
             needs_history=True,
             needs_prophet=True,
         ),
@@ -134,6 +149,7 @@ MODES: Table[MemoryMode] = Table(
             holds="nothing, while the Prophet learns beside the policy",
             isolates="the auxiliary loss: the Prophet reads cached latents alone, so it too equals disabled",
             make=Reference(f"{_MODES}:nothing"),
+            words="a prediction that is trained and not read",
         ),
     ),
 )

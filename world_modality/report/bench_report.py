@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from world_modality.evidence.keyed import keyed_generator
-from world_modality.report.arms import arms_gate
-from world_modality.report.build import Material, build_report, write_report
-from world_modality.report.checks import same_scenes
-from world_modality.report.plan_of import plan_of
+from world_modality.report.claims import plan_of
+from world_modality.report.collect import Material
+from world_modality.report.gates import arms_gate, same_scenes
 from world_modality.report.results import load_results
-from world_modality.report.seals import seal_plan
+from world_modality.report.sealed_plans import seal_plan
+from world_modality.report.stage import build_report, write_report
 from world_modality.rollout.records import Record, to_line
 from world_modality.rollout.units import Unit, environment_seed, flow_seed
 from world_modality.store.layout import stage_folder

@@ -1,29 +1,21 @@
-"""Which claims a study makes: read off its columns' memory modes, never off their names."""
+"""What a study claims, read off its conditions' memory modes, never off their names; and the plan it registers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from world_modality.evidence.plan import BETTER, CONTENT, HARMLESS, RANDOM_MEMORY, ZERO_MEMORY, Claim
-from world_modality.study.specs import ReportColumn, TrainMode
+from world_modality.evidence.effect import Levels
+from world_modality.evidence.keyed import digest_of
+from world_modality.evidence.plan import BETTER, CONTENT, HARMLESS, OTHER_BETTER, Assumptions, Claim, Plan
+from world_modality.facts.memory import MODES
+from world_modality.study.specs import ReportColumn, ReportSpec
 
-PLACEBOS: tuple[TrainMode, ...] = ("zero", "random")
+PLACEBOS = ("zero", "random")
 """Memories without content: that the memory beats them is part of the decision rule, and comes first."""
-ANY_BETTER = "the memory helps"
-WORDS: dict[TrainMode, str] = {
-    "disabled": "without memory",
-    "zero": ZERO_MEMORY,
-    "learned": "with learned constants as memory",
-    "pred": "with predicted memory",
-    "oracle": "with the true future as memory",
-    "persistence": "with the present latent as memory",
-    "stale": "with an outdated prediction as memory",
-    "shuffle": "with another episode's prediction as memory",
-    "time_shuffle": "with a prediction in the wrong order as memory",
-    "random": RANDOM_MEMORY,
-    "aux_only": "with a prediction that is trained and not read",
-}
+
+SUITE_STEP = 100
+"""Tasks are numbered through all suites of a study: 100 times the suite's place, plus the task. No suite has more."""
 
 
 def claims_of(columns: Sequence[ReportColumn], margin: float) -> tuple[Claim, ...]:
@@ -65,7 +57,7 @@ def _rule(arm: ReportColumn, baseline: ReportColumn, columns: Sequence[ReportCol
     ablations = [column for column in columns if column.arm == arm.name and column.name != arm.name]
     placebos = [column for mode in PLACEBOS for column in ablations if column.rolled == mode]
     others = [column for column in ablations if column not in placebos]
-    part = BETTER if arm.rolled == "pred" else ANY_BETTER
+    part = BETTER if arm.rolled == "pred" else OTHER_BETTER
     return [
         *(_claim(arm, each, margin, _name(arm, each, columns), CONTENT) for each in placebos),
         _claim(arm, baseline, margin, f"{arm.name} > {baseline.name}", part),
@@ -91,8 +83,8 @@ def _claim(
         part=part,
         treated=treated.name,
         control=control.name,
-        treated_words="with an idle memory" if kind == "equal" else _words(treated),
-        control_words=WORDS[control.rolled] if same else _words(control),
+        treated_words=_words(treated),
+        control_words=MODES[control.rolled].noun if same else _words(control),
         kind="equal" if kind == "equal" else "better",
         scope="checkpoint" if same else "recipe",
         same_checkpoints=same,
@@ -102,5 +94,37 @@ def _claim(
 
 def _words(column: ReportColumn) -> str:
     """How a sentence speaks of a column: its memory, and what it was trained on where that differs."""
-    trained = "" if column.trained == column.rolled else f" after training {WORDS[column.trained]}"
-    return f"{WORDS[column.rolled]}{trained}"
+    trained = "" if column.trained == column.rolled else f" after training with {MODES[column.trained].noun}"
+    return f"{MODES[column.rolled].noun}{trained}"
+
+
+def task_number(spec: ReportSpec, suite: str, task: int) -> int:
+    """A task's number in the plan: its own number in a study of one suite."""
+    return SUITE_STEP * spec.suites.index(suite) + task
+
+
+def plan_of(spec: ReportSpec) -> Plan | None:
+    """The study's plan; None where nothing is compared (one arm, no ablations)."""
+    settings = spec.evidence
+    claims = claims_of(spec.columns, settings.margin)
+    if not claims:
+        return None
+    tasks = dict.fromkeys(task_number(spec, cell.suite, cell.task) for cell in spec.cells)
+    return Plan(
+        study=spec.study,
+        label=spec.label,
+        claims=claims,
+        seeds=tuple(dict.fromkeys(cell.seed for cell in spec.cells)),
+        tasks=tuple(sorted(tasks)),
+        init_states=spec.init_states,
+        repeats=spec.repeats,
+        baseline=next(column.name for column in spec.columns if column.trained == "disabled"),
+        looks=settings.looks,
+        spending=settings.spending,
+        effect=settings.effect,
+        design=digest_of([[cell.column, cell.seed, cell.suite, cell.task, cell.rollout] for cell in spec.cells]),
+        levels=Levels(settings.alpha, settings.confidence, settings.power),
+        assumptions=Assumptions(
+            settings.rate, settings.run_sd, settings.task_sd, settings.disagree_runs, settings.disagree_memories
+        ),
+    )

@@ -17,17 +17,18 @@ from world_modality.evidence.rates import fisher_p, hybrid, success_rate
 from world_modality.evidence.stratified import mixed_alike, stratified_difference
 from world_modality.evidence.verdict import Verdict, word_for
 from world_modality.evidence.wording import sentence
-from world_modality.report.names import short_names
-from world_modality.report.numbers import effect_limits, limits, probability, rounded
+from world_modality.report.judgement import effect_limits, limits, probability, rounded
 from world_modality.report.record_sets import RecordSet
 from world_modality.report.results import Place, Trial
+from world_modality.report.table import short_names
+from world_modality.report.text import OVERALL, grid, p_told, points_text, rate_text
 from world_modality.rollout.imported import NOTE as ASSUMED_STATES
 from world_modality.rollout.records import Record
 
 SCENE = ("assets_digest", "init_state_digest", "environment_seed")
 NOT_MIXED_ALIKE = (
     "the sets hold the tasks in different shares, so the difference is not that of the rates over all tasks but the "
-    "mean of the tasks' own differences, each weighted by the smaller of its two numbers of units"
+    "mean of the tasks' own differences, each weighted by the smaller of its two numbers of episodes"
 )
 
 
@@ -98,11 +99,11 @@ def _names(one: RecordSet, two: RecordSet) -> tuple[str, str]:
 def _not_paired(one: RecordSet, two: RecordSet, common: Sequence[Trial], held: tuple[int, int]) -> str:
     """Why units are not paired, as one clause; empty if they are. ``held`` is how many each has of the shared tasks."""
     if not common:
-        return "no unit is in both"
+        return "no episode is in both"
     if odd := _other_scene(one, two, common):
         return f"at {odd} they met different scenes"
     if 2 * len(common) < min(held):
-        return f"of {held[0]} and {held[1]} units on the same tasks only {len(common)} are in both"
+        return f"of {held[0]} and {held[1]} episodes on the same tasks only {len(common)} are in both"
     return ""
 
 
@@ -114,7 +115,7 @@ def _leftovers(
     for own, name, compared in zip(sets, names, chosen, strict=True):
         left = len(own.records) - len(compared)
         if left:
-            found.append(f"{left} of {name}'s {len(own.records)} units have no counterpart and are left out")
+            found.append(f"{left} of {name}'s {len(own.records)} episodes have no counterpart and are left out")
     return found
 
 
@@ -180,7 +181,7 @@ def _verdict(
     Equal outcomes alone are no equivalence: two arms that always succeed may still differ elsewhere.
     """
     (one, two), (same_checkpoints, identical) = names, like
-    claim = Claim(f"{one} - {two}", "", one, two, f"of {one}", f"of {two}", "better", scope, same_checkpoints, margin)
+    claim = Claim(f"{one} - {two}", "", one, two, one, two, "better", scope, same_checkpoints, margin)
     effect: Effect = contrast(*columns, scope, same_checkpoints, levels, f"compare {one} {two}")
     word, reason = word_for(effect, claim, identical)
     return Verdict(claim, effect, word, reason, "on its own", identical)
@@ -267,3 +268,31 @@ def _told(verdict: Verdict) -> dict[str, Any]:
         "scenes": effect.clusters,
         "seeds": effect.seeds,
     }
+
+
+def render_comparison(comparison: Comparison) -> str:
+    """Rates by task, the differences, the sentences in both scopes, warnings; no trailing newline."""
+    data = as_data(comparison)
+    parts = [", ".join(data["suites"]), *grid(_rates(data))]
+    if comparison.unpaired is not None:
+        found = data["unpaired"]
+        told = "" if found["p"] is None else f", Fisher's {p_told(found['p'])}"
+        how = "not paired, mean over tasks" if found["stratified"] else "not paired"
+        parts += ["", f"{_difference(data)}  {points_text(found)} points  {how}{told}"]
+    for told_once in dict.fromkeys(sentence(verdict) for verdict in comparison.verdicts):
+        parts += ["", told_once]
+    return "\n".join([*parts, *(["", *(f"note: {each}" for each in data["warnings"])] if data["warnings"] else [])])
+
+
+def _difference(data: Mapping[str, Any]) -> str:
+    return " - ".join(data["sets"])
+
+
+def _rates(data: Mapping[str, Any]) -> Sequence[Sequence[str]]:
+    """A header, a row per task, and all tasks; with the paired difference of each where there is one."""
+    names = list(dict.fromkeys(rate["task"] for rate in data["rates"] if rate["task"] is not None))
+    cells = {(rate["set"], rate["task"]): rate_text(rate) for rate in data["rates"]}
+    gaps = {each["task"]: f"{points_text(each)}, {p_told(each['p_holm'])}" for each in data["tasks"]}
+    header = ["", *data["sets"], *([f"{_difference(data)}, p by Holm"] if gaps else [])]
+    rows = [[name or OVERALL, *(cells.get((each, name), "") for each in data["sets"])] for name in (*names, None)]
+    return [header, *([*row, *([gaps.get(row[0], "")] if gaps else [])] for row in rows)]

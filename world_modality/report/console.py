@@ -1,4 +1,4 @@
-"""The table as plain text: for the end of a run. Imports nothing heavy."""
+"""The table as plain text: for the end of a run, and for `wm report`. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -7,121 +7,65 @@ from collections.abc import Mapping
 from typing import Any
 
 from world_modality.evidence.points import points
-from world_modality.report.text_grid import grid
+from world_modality.report.text import (
+    SCOPES,
+    SUITE_HEADER,
+    answer_text,
+    basis,
+    condition_title,
+    detectable_text,
+    grid,
+    points_text,
+    rate_rows,
+    suite_difference_rows,
+    suite_rate_rows,
+    verdict_word,
+    verdicts,
+    why_unknown,
+)
 
-OVERALL = "all tasks"
-WIDTH = 140  # columns of text that a headline is wrapped at
-WITHHELD = "withheld"
-MARKS = {True: "passed", False: "FAILED", None: "open"}
-
-
-def column_title(column: Mapping[str, Any]) -> str:
-    """The column's name, with the memory it was rolled out with where the name does not tell: ``E2 pred``."""
-    name, memory = str(column["name"]), str(column["memory"])
-    return name if memory == "disabled" or memory in name else f"{name} {memory}"
-
-
-def rate_text(rate: Mapping[str, Any]) -> str:
-    """``3/4 [30-95]``: successes, units, and the interval in percent; ``2/3 [21-94] of 4`` where units are missing."""
-    missing = f" of {rate['planned']}" if rate["units"] < rate["planned"] else ""
-    if not rate["units"]:
-        return f"missing{missing}"
-    return f"{rate['successes']}/{rate['units']} [{100 * rate['low']:.0f}-{100 * rate['high']:.0f}]{missing}"
+WIDTH = 140  # characters that a sentence is wrapped at
 
 
-def points_text(difference: Mapping[str, Any]) -> str:
-    """``+8.3 [-12.0, +28.1]`` in percentage points; without the interval where nothing is known about it."""
-    estimate = points(difference["estimate"], signed=True)
-    if difference["low"] is None:
-        return f"{estimate} [no interval]"
-    low, high = (points(difference[limit], signed=True) for limit in ("low", "high"))
-    return f"{estimate} [{low}, {high}]"
-
-
-def detectable_text(verdict: Mapping[str, Any]) -> str:
-    """The smallest detectable difference in points: "none" if only one above 100 is; empty where that is not known."""
-    smallest = verdict["detectable"]
-    if smallest is None:
-        return ""
-    return points(smallest) if smallest <= 1 else "none"
-
-
-def p_text(p: float | None) -> str:
-    """``0.031``, and ``< 1e-06`` for anything below; empty where p is not known."""
-    if p is None:
-        return ""
-    return "< 1e-06" if p < 1e-6 else f"{p:.2g}"
-
-
-def p_told(p: float) -> str:
-    """``p = 0.031`` or ``p < 1e-06``."""
-    told = p_text(p)
-    return f"p {told}" if told.startswith("<") else f"p = {told}"
-
-
-def answer(table: Mapping[str, Any]) -> str:
-    """The study's answer in one line: the label, and what became of the decision rule."""
-    judgement = table["judgement"]
-    if not judgement or judgement["withheld"]:
-        return str(table["headline"])
-    parts = {state: [item["part"] for item in judgement["rule"] if item["passed"] is state] for state in MARKS}
-    if judgement["accepted"]:
-        told = f"yes: {', '.join(parts[True])}"
-    elif parts[False]:
-        told = f"no: refuted that {' and that '.join(parts[False])}"
-    else:
-        told = f"cannot tell: open whether {' and whether '.join(parts[None])}"
-        if lacking := [need for item in judgement["rule"] for need in item.get("not_asked", ())]:
-            told += f"; not asked: {', '.join(lacking)}"
-    return f"{table['label']}: {told}"
-
-
-def sentences(table: Mapping[str, Any]) -> list[str]:
-    """The rule's verdicts, a sentence each; none where nothing is compared or the verdict is withheld."""
-    judgement = table["judgement"]
-    return [] if not judgement or judgement["withheld"] else list(judgement["sentences"])
-
-
-def verdicts(table: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Every claim's verdict in the scope in which it is decided, then the others; empty where nothing is compared.
-
-    Their word is "withheld" where a gate has failed: "cannot tell" is what data say.
-    """
-    judgement = table["judgement"]
-    if not judgement:
-        return []
-    return [each | {"word": WITHHELD} if judgement["withheld"] else each for each in judgement["verdicts"]]
-
-
-def rule(table: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The decision rule's parts; empty where nothing is compared."""
-    return list(table["judgement"]["rule"]) if table["judgement"] else []
-
-
-def rate_rows(table: Mapping[str, Any]) -> list[list[str]]:
-    """A row per task, then all tasks: its name and one cell per column."""
-    cells = {(rate["column"], rate["suite"], rate["task"]): rate_text(rate) for rate in table["rates"]}
-    rows = [(task["name"], task["suite"], task["task"]) for task in table["tasks"]] + [(OVERALL, None, None)]
-    return [[name, *(cells[column["name"], suite, task] for column in table["columns"])] for name, suite, task in rows]
-
-
-def render_table(table: Mapping[str, Any]) -> str:
-    """The whole table for a terminal: verdict, rates, differences, decision rule, gates; no trailing newline."""
-    header = ["", *(column_title(column) for column in table["columns"])]
-    lines = textwrap.wrap(answer(table), WIDTH)
-    for each in sentences(table):
-        lines += textwrap.wrap(each, WIDTH, initial_indent="- ", subsequent_indent="  ")
-    lines += ["", *grid([header, *rate_rows(table)]), *filter(None, [table["seeds_note"]])]
-    differences = [
-        [each["claim"], each["scope"], f"{points_text(each)} points", each["word"], f"{each['units']} units per arm"]
-        for each in verdicts(table)
-    ]
-    if differences:
+def console_lines(table: Mapping[str, Any]) -> list[str]:
+    """Verdict, rates, every decided claim with what could be found, failed gates, suites: a line each."""
+    titles = [condition_title(column) for column in table["columns"]]
+    told = f"{verdict_word(table).upper()}  {answer_text(table)}"
+    lines = [f"{table['study']}: {table['label']}, {basis(table)}", *textwrap.wrap(told, WIDTH), ""]
+    lines += [*grid([["", *titles], *rate_rows(table, intervals=False)]), *filter(None, [table["seeds_note"]])]
+    if differences := [_difference(each) for each in verdicts(table) if each["primary"]]:
         lines += ["", *grid(differences)]
-        lines += ["", *(f"{MARKS[item['passed']]:<7} {item['part']} ({item['detail']})" for item in rule(table))]
-    lines += [""] + [f"{_mark(gate)} {gate['name']}: {gate['detail']}" for gate in table["gates"]]
-    return "\n".join(lines)
+    return [*lines, "", *_gates(table), *_suites(table)]
 
 
-def _mark(gate: Mapping[str, Any]) -> str:
-    return {True: "ok  ", False: "FAIL", None: "--  "}[gate["passed"]]
+def _difference(verdict: Mapping[str, Any]) -> list[str]:
+    """A claim's row: what, by how much, the verdict, about what it speaks, and why no more can be said."""
+    claim = verdict["claim"]
+    if verdict["identical"]:
+        return [claim, "equal in every episode", verdict["word"], SCOPES[verdict["scope"]], ""]
+    if verdict["low"] is None:
+        gap = f"{points(verdict['estimate'], signed=True)} points"
+    else:
+        gap = f"{points_text(verdict)} points"
+    found = detectable_text(verdict)
+    note = why_unknown(verdict) or (f"could find {found}" if found else "")
+    return [claim, gap, verdict["word"], SCOPES[verdict["scope"]], note]
+
+
+def _gates(table: Mapping[str, Any]) -> list[str]:
+    """How many gates passed, and every one that did not."""
+    gates = table["gates"]
+    asked = [gate for gate in gates if gate["passed"] is not None]
+    passed = sum(gate["passed"] for gate in asked)
+    failed = [f"FAILED  {gate['name']}: {gate['detail']}" for gate in asked if not gate["passed"]]
+    open_gates = [f"--      {gate['name']}: {gate['detail']}" for gate in gates if gate["passed"] is None]
+    return [f"gates   {passed} of {len(asked)} passed", *failed, *open_gates]
+
+
+def _suites(table: Mapping[str, Any]) -> list[str]:
+    """The suites' rates and differences; none if there is one suite."""
+    rates, differences = suite_rate_rows(table), suite_difference_rows(table)
+    if not rates:
+        return []
+    header = [SUITE_HEADER, *(condition_title(column) for column in table["columns"])]
+    return ["", *grid([header, *rates]), *(["", *grid(differences)] if differences else [])]

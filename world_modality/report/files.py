@@ -1,26 +1,37 @@
-"""The table as files that other programs read: Markdown, CSV and JSON."""
+"""The table as files for other programs and papers: Markdown, LaTeX, CSV, JSON, and a summary."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from world_modality.report.by_task import TASK_HEADER, task_table
-from world_modality.report.console import (
+from world_modality.report.text import (
+    SCOPES,
+    SUITE_HEADER,
+    TASK_HEADER,
     answer,
-    column_title,
+    basis,
+    condition_title,
+    cost_rows,
+    could_find_line,
     detectable_text,
+    deviations,
+    mark_word,
+    missing_row,
+    offline_rows,
+    plan_line,
     points_text,
     rate_rows,
     rule,
     sentences,
+    suite_difference_rows,
+    suite_rate_rows,
+    task_table,
     verdicts,
 )
-from world_modality.report.offline import offline_rows
-from world_modality.report.suite_rows import HEADER, suite_csv_rows, suite_difference_rows, suite_rate_rows
 
 CSV_FIELDS = (
     "study",
@@ -50,6 +61,20 @@ CSV_FIELDS = (
     "scenes",
     "seeds",  # how many the difference rests on
 )
+FORM = 1
+"""Version of the file's form; larger once a field changes its meaning."""
+CLAIM_FIELDS = (
+    *("claim", "part", "scope", "primary", "treated", "control", "word", "sentence", "estimate", "low", "high"),
+    *("confidence", "units", "scenes", "seeds", "detectable"),
+)
+SPECIAL = {
+    "\\": r"\textbackslash{}",
+    **{letter: f"\\{letter}" for letter in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+}
 
 
 def to_json(table: Mapping[str, Any]) -> str:
@@ -76,22 +101,42 @@ def to_csv(table: Mapping[str, Any]) -> str:
             writer.writerow(
                 {**numbers, **origin, **where, "kind": "difference", "column": row["treated"], "primary": False}
             )
-    for row in suite_csv_rows(table):
+    for row in _suite_csv_rows(table):
         writer.writerow({**origin, **sure, **row})
     return out.getvalue()
+
+
+def _suite_csv_rows(table: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Lines of the CSV file: a rate or difference of a suite has no task."""
+    for figures in table["suites"]:
+        for rate in figures["rates"]:
+            yield {"kind": "rate", "suite": figures["suite"], **rate}
+        for d in figures["differences"]:
+            numbers = {
+                name: d[name] for name in ("control", "estimate", "low", "high", "only_control", "scenes", "seeds")
+            }
+            own = {
+                "scope": "checkpoint",
+                "primary": False,
+                "column": d["treated"],
+                "only_column": d["only_treated"],
+                "units": d["pairs"],
+            }
+            yield {"kind": "difference", "suite": figures["suite"], **own, **numbers}
 
 
 def to_markdown(table: Mapping[str, Any]) -> str:
     """The table for a README or an issue."""
     parts = [
         f"# {table['study']}",
-        answer(table),
+        f"**{answer(table)}**",
+        f"{basis(table)}; {could_find_line(table)}" if table["judgement"] else basis(table),
         _bullets(sentences(table)),
-        _grid(["task", *(column_title(column) for column in table["columns"])], rate_rows(table)),
-        f"Successes/units with {100 * table['confidence']:.4g}% Wilson intervals in percent.",
+        _grid(["task", *(condition_title(column) for column in table["columns"])], rate_rows(table)),
+        f"Successes/episodes with {100 * table['confidence']:.4g}% Wilson intervals in percent.",
         table["seeds_note"],
-        _grid([HEADER, *(column_title(column) for column in table["columns"])], suite_rate_rows(table)),
-        _grid(["difference within a suite", "points [interval]", "paired units"], suite_difference_rows(table)),
+        _grid([SUITE_HEADER, *(condition_title(column) for column in table["columns"])], suite_rate_rows(table)),
+        _grid(["difference within a suite", "points [interval]", "paired episodes"], suite_difference_rows(table)),
         table["seeds_note"] if table["suites"] else "",
         *_missing(table["missing"]),
         *_judgement(table),
@@ -101,7 +146,7 @@ def to_markdown(table: Mapping[str, Any]) -> str:
         *_plan(table["plan"]),
         *_prophet(table["prophet"]),
         *_offline(table["offline"]),
-        "## What was embedded and what was real",
+        "## What was real",
         _grid(["part", "source"], table["sources"]),
         "## Cost and versions",
         f"{table['episodes']} episodes; training seeds {', '.join(map(str, table['seeds']))}.",
@@ -115,11 +160,11 @@ def _judgement(table: Mapping[str, Any]) -> list[str]:
     """The decision rule as a checklist, and every claim in both scopes."""
     if not table["judgement"]:
         return []
-    header = ["claim", "scope", "points [interval]", "verdict", "units per arm", "seeds", "smallest detectable"]
+    header = ["claim", "scope", "points [interval]", "verdict", "episodes", "seeds", "could find"]
     rows = [
         [
             each["claim"],
-            each["scope"] + ("" if each["primary"] else " (secondary)"),
+            SCOPES[each["scope"]] + ("" if each["primary"] else " (secondary)"),
             points_text(each),
             each["word"],
             str(each["units"]),
@@ -148,25 +193,19 @@ def _tasks(rows: Sequence[Mapping[str, Any]], note: str) -> list[str]:
 
 
 def _others(table: Mapping[str, Any]) -> list[str]:
-    """The recipe's differences by two other analyses, where there are seeds and tasks enough."""
+    """The differences across trainings by two other analyses, where there are seeds and tasks enough."""
     rows = [[row["claim"], row["method"], points_text(row), row["note"]] for row in table["other_analyses"]]
     if not rows:
         return []
-    told = " ".join(filter(None, ["Other analyses of the recipe; no verdict hangs on them.", table["seeds_note"]]))
+    told = " ".join(filter(None, ["Other analyses across trainings; no verdict hangs on them.", table["seeds_note"]]))
     return [told, _grid(["claim", "analysis", "points [interval]", "note"], rows)]
 
 
 def _missing(cells: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Which cells lack units."""
+    """Which cells lack episodes."""
     if not cells:
         return []
-    return ["## Missing", _grid(["column", "seed", "suite", "task", "units", "state"], map(missing_row, cells))]
-
-
-def missing_row(cell: Mapping[str, Any]) -> list[str]:
-    """A cell that lacks units: its place, how many it has, how far it is."""
-    place = [str(cell[name]) for name in ("column", "seed", "suite", "task")]
-    return [*place, f"{cell['units']} of {cell['planned']}", cell["state"]]
+    return ["## Missing", _grid(["condition", "seed", "suite", "task", "episodes", "state"], map(missing_row, cells))]
 
 
 def _plan(plan: Mapping[str, Any] | None) -> list[str]:
@@ -174,21 +213,6 @@ def _plan(plan: Mapping[str, Any] | None) -> list[str]:
     if plan is None:
         return []
     return ["## Plan", f"{plan_line(plan)}.", _bullets(deviations(plan))]
-
-
-def plan_line(plan: Mapping[str, Any]) -> str:
-    """The plan's digest and when it was sealed."""
-    sealed = f"sealed {plan['sealed_at']}" if plan["sealed_at"] else "never sealed"
-    return f"Plan {plan['digest']}, {sealed}"
-
-
-def deviations(plan: Mapping[str, Any]) -> list[str]:
-    """One sentence per other plan that the study registered."""
-    return [
-        f"Another plan of this study, {other['digest']}, was sealed {other['sealed_at']}; from it to this one: "
-        f"{'; '.join(other['changed'])}."
-        for other in plan["others"]
-    ]
 
 
 def _prophet(found: Mapping[str, Any] | None) -> list[str]:
@@ -217,16 +241,6 @@ def _offline(found: dict[str, Any] | None) -> list[str]:
     ]
 
 
-def mark_word(passed: bool | None) -> str:
-    """How a gate ended, in a word."""
-    return {True: "passed", False: "FAILED", None: "does not apply"}[passed]
-
-
-def cost_rows(table: Mapping[str, Any]) -> list[list[str]]:
-    """A row per stage: its name, how many ran, their summed wall time in hours."""
-    return [[cost["stage"], str(cost["runs"]), f"{cost['seconds'] / 3600:.2f}"] for cost in table["wall_time"]]
-
-
 def _grid(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     body = [[cell.replace("|", "\\|") for cell in row] for row in rows]
     if not body:
@@ -237,3 +251,80 @@ def _grid(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _bullets(lines: Iterable[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
+
+
+def summary_of(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The verdicts, every column's rate over all tasks, and what they rest on. Fractions; None for what is unknown."""
+    judgement, plan = table["judgement"], table["plan"]
+    return {
+        "form": FORM,
+        "study": table["study"],
+        "label": table["label"],
+        "date": table["date"],
+        "complete": table["complete"],
+        "headline": table["headline"],
+        "withheld": judgement["withheld"] if judgement else "",
+        "accepted": judgement["accepted"] if judgement else None,
+        "seeds": table["seeds"],
+        "plan": plan["digest"] if plan else None,
+        "plan_sealed_at": plan["sealed_at"] if plan else None,
+        "claims": [
+            {name: verdict[name] for name in CLAIM_FIELDS} for verdict in (judgement["verdicts"] if judgement else ())
+        ],
+        "columns": [
+            {name: rate[name] for name in ("column", "successes", "units", "planned", "estimate", "low", "high")}
+            for rate in table["rates"]
+            if rate["task"] is None
+        ],
+    }
+
+
+def to_latex(table: Mapping[str, Any]) -> str:
+    """Two tables: rates by task and column, and every claim in the scope it is decided in. Needs booktabs alone.
+
+    The caption says what the rates are of: the label names embedded assets, and the answer may be that there is none.
+    """
+    percent = f"{100 * table['confidence']:.4g}"
+    columns = [condition_title(column) for column in table["columns"]]
+    *tasks, overall = rate_rows(table)
+    caption = f"{answer(table).removesuffix('.')}. Successes/episodes with {percent}% intervals in percent."
+    caption = " ".join(filter(None, [caption, table["seeds_note"]]))
+    rates = _tabular(["task", *columns], [*tasks, overall], rule_before=len(tasks))
+    parts = [f"% study {table['study']}, made {table['date']}", _floating(rates, caption, f"tab:{table['study']}")]
+    decided = [each for each in verdicts(table) if each["primary"]]
+    if decided:
+        rows = [_claim_cells(each) for each in decided]
+        header = ["claim", "scope", "points [interval]", "confidence", "verdict", "episodes"]
+        told = " ".join(sentences(table)) or answer(table)
+        parts.append(_floating(_tabular(header, rows), told, f"tab:{table['study']}-claims"))
+    return "\n\n".join(parts) + "\n"
+
+
+def _claim_cells(verdict: Mapping[str, Any]) -> list[str]:
+    """A verdict's row; each has a confidence of its own, as looks before the last one share what there is."""
+    confidence = "" if verdict["low"] is None else f"{100 * verdict['confidence']:.4g}%"
+    cells = [verdict["claim"], SCOPES[verdict["scope"]], points_text(verdict), confidence, verdict["word"]]
+    return [*cells, str(verdict["units"])]
+
+
+def escape(text: str) -> str:
+    """Plain text for LaTeX; ``<`` and ``>`` too, which old font encodings turn into other signs."""
+    return "".join(SPECIAL.get(letter, letter) for letter in text)
+
+
+def _tabular(header: Sequence[str], rows: Sequence[Sequence[str]], rule_before: int | None = None) -> str:
+    lines = [r"\begin{tabular}{@{}l" + "l" * (len(header) - 1) + r"@{}}", r"\toprule", _latex_row(header), r"\midrule"]
+    for number, row in enumerate(rows):
+        if number == rule_before and number:
+            lines.append(r"\midrule")
+        lines.append(_latex_row(row))
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
+
+
+def _latex_row(cells: Sequence[str]) -> str:
+    return " & ".join(map(escape, cells)) + r" \\"
+
+
+def _floating(tabular: str, caption: str, label: str) -> str:
+    parts = [r"\begin{table}", r"\centering", rf"\caption{{{escape(caption)}}}", rf"\label{{{label}}}"]
+    return "\n".join([*parts, tabular, r"\end{table}"])

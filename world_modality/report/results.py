@@ -1,4 +1,4 @@
-"""The records of a study, arranged by column."""
+"""The records of a study, arranged by condition."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def load_results(spec: ReportSpec, rollouts: Sequence[Path]) -> Results:
     for column in results.columns:
         if lacking := results.missing(column):
             raise UserError(
-                f"{column} lacks {len(lacking)} of {len(results.trials)} units (first: {lacking[0]}); "
+                f"{column} lacks {len(lacking)} of {len(results.trials)} episodes (first: {lacking[0]}); "
                 "run its rollouts again."
             )
     return results

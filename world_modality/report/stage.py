@@ -1,12 +1,29 @@
-"""Stage "report": verdict and comparison table as Markdown, CSV, JSON and a page, from sealed rollouts."""
+"""Stage "report": collected, judged, described and written, of sealed rollouts; and the same of an unfinished study."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
 from world_modality.errors import UserError
-from world_modality.report.arms import arms_gate
-from world_modality.report.build import Material, build_report, write_report
-from world_modality.report.checks import same_scenes
-from world_modality.report.results import load_results
+from world_modality.report.claims import plan_of, task_number
+from world_modality.report.collect import Material
+from world_modality.report.figures import all_figures
+from world_modality.report.files import summary_of, to_csv, to_json, to_latex, to_markdown
+from world_modality.report.forecast import offline_table, prophet_panels, prophet_table, read_judgements
+from world_modality.report.gates import arms_gate, record_gates, same_scenes
+from world_modality.report.judgement import columns_of, discordant_rows, other_analyses, task_rows
+from world_modality.report.page import figure_files, read_videos, to_html
+from world_modality.report.provenance import describe, lineage
+from world_modality.report.record_files import write_records
+from world_modality.report.results import Results, load_results
+from world_modality.report.sealed_plans import describe_seals, first_start, read_seals, sealing_gate
+from world_modality.report.table import build_table, task_names
+from world_modality.report.trainings import curve_panels
+from world_modality.store.files import write_atomically
+from world_modality.store.layout import stage_folder
+from world_modality.store.record import Record
 from world_modality.store.stage import Facts, StageContext
 from world_modality.study.specs import ReportSpec
 
@@ -15,8 +32,8 @@ def run(spec: ReportSpec, context: StageContext) -> Facts:
     """Write the report: table.md, .tex, .csv and .json, summary.json, report.html, records.parquet and records.csv.
 
     Inputs: "rollout", every cell's rollout; "train", the trainings behind them; "films", if there are any. UserError
-    when columns lack units or met other scenes, or the trainings differ in more than their memory: no sealed report is
-    made of what has to be made again. `wm report` shows such a study as it is.
+    when conditions lack episodes or met other scenes, or the trainings differ in more than their memory: no sealed
+    report is made of what has to be made again. `wm report` shows such a study as it is.
     """
     rollouts, trainings, films = (context.inputs.get(role, ()) for role in ("rollout", "train", "films"))
     results, arms = load_results(spec, rollouts), arms_gate(trainings)
@@ -27,3 +44,60 @@ def run(spec: ReportSpec, context: StageContext) -> Facts:
     table, pages = build_report(root, Material(spec, results, arms, rollouts, trainings, films))
     write_report(context.artifact, pages, results)
     return {"episodes": table["episodes"], "failed_gates": [g["name"] for g in table["gates"] if g["passed"] is False]}
+
+
+def build_report(root: Path, material: Material) -> tuple[dict[str, Any], dict[str, str]]:
+    """The table, and the text of every file by its name. ``root`` is the results tree with the study's sealed plans."""
+    spec, results = material.spec, material.results
+    sealed = lineage([*material.rollouts, *material.trainings, *material.films])
+    plan, gates = plan_of(spec), [material.arms, *record_gates(results)]
+    seals = read_seals(root, spec.study)
+    if plan is not None:
+        started = first_start(stage_folder(root, "rollout", cell.rollout) for cell in spec.cells)
+        gates.append(sealing_gate(plan, seals, started))
+    judgements = read_judgements(results, material.trainings)
+    conditions, names = columns_of(spec, results), task_names(spec, results)
+    places = {task_number(spec, *place): place for place in results.places}
+    table = {
+        **build_table(spec, results, plan, gates),
+        "task_differences": task_rows(plan, conditions, names, places) if plan else [],
+        "other_analyses": other_analyses(plan, conditions) if plan else [],
+        "discordant": discordant_rows(plan.claims, results) if plan else [],
+        "missing": [dict(cell) for cell in material.missing],
+        "plan": describe_seals(plan, seals) if plan else None,
+        "date": material.date or max((each.sealed_at for each in sealed if each.stage == "rollout"), default=""),
+        "prophet": prophet_table(judgements),
+        "offline": offline_table(results, material.trainings),
+        **describe(sealed),
+    }
+    figures = {
+        **all_figures(table, plan, conditions, names),
+        "prophets": prophet_panels(judgements),
+        "curves": curve_panels(results, material.trainings),
+    }
+    return table, {
+        "table.md": to_markdown(table),
+        "table.tex": to_latex(table),
+        "table.csv": to_csv(table),
+        "table.json": to_json(table),
+        "summary.json": to_json(summary_of(table)),
+        "report.html": to_html(table, figures, read_videos(material.films, _labels(spec, sealed))),
+        **figure_files(figures),
+    }
+
+
+def write_report(folder: Path, pages: Mapping[str, str], results: Results) -> None:
+    """Write every file, each complete or as it was, and the records that they rest on."""
+    write_records(results, folder)
+    for name, content in pages.items():
+        write_atomically(folder / name, content.encode())
+
+
+def _labels(spec: ReportSpec, sealed: Sequence[Record]) -> dict[str, tuple[str, int]]:
+    """Condition and seed of every stage of videos by its key, through the records that it was made from."""
+    conditions = {cell.rollout: (cell.column, cell.seed) for cell in spec.cells}
+    sources = {record.key: record.upstream for record in sealed if record.stage == "films"}
+    return {
+        key: next(conditions[source.key] for source in upstream if source.role == "records")
+        for key, upstream in sources.items()
+    }

@@ -1,20 +1,21 @@
-"""From records to numbers: the comparison table as plain, JSON-serialisable data."""
+"""From records to numbers: the comparison table, over all tasks, by task and by suite, as plain data."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from world_modality.evidence.gates import Gate
-from world_modality.evidence.outcomes import Outcomes
+from world_modality.evidence.outcomes import Outcomes, clusters_of, common_units
+from world_modality.evidence.paired import difference_of_clusters
 from world_modality.evidence.plan import Plan
 from world_modality.evidence.rates import success_rate
-from world_modality.report.judged import columns_of, gate_row, judged
-from world_modality.report.names import short_names
-from world_modality.report.numbers import limits
-from world_modality.report.plan_of import task_number
+from world_modality.report.claims import task_number
+from world_modality.report.judgement import columns_of, gate_row, judged, limits
 from world_modality.report.results import Place, Results
-from world_modality.report.suites import suite_figures
 from world_modality.study.specs import ReportColumn, ReportSpec
 
 Table = dict[str, Any]
@@ -64,7 +65,7 @@ def _seeds_note(plan: Plan | None, judgement: Mapping[str, Any] | None, columns:
         return ""
     told = " or ".join(", ".join(map(str, seeds)) for seeds in looks)
     which = "rest on seeds" if len(looks) == 1 else "rest, each as the look that decided it, on seeds"
-    return f"All units so far, of training seeds {', '.join(map(str, held))}; the verdicts {which} {told}."
+    return f"All episodes so far, of training seeds {', '.join(map(str, held))}; the verdicts {which} {told}."
 
 
 def _compared(plan: Plan | None) -> list[tuple[str, str]]:
@@ -132,15 +133,104 @@ def _notes(table: Mapping[str, Any]) -> list[str]:
             "The simulator's assets are stand-ins that come with this package: no rate here is a LIBERO score."
         )
     if not table["complete"]:
-        notes.append("The study is not complete: rates and differences are those of the units that are there.")
+        notes.append("The study is not complete: rates and differences are those of the episodes that are there.")
     notes.append(
-        f"Success rates: Wilson's {percent} intervals, at the effective number of units where scenes repeat; they "
-        f"speak about {checkpoints} per arm on scenes like these."
+        f"Success rates have Wilson's {percent} intervals, at the effective number of episodes where scenes repeat; "
+        f"they speak about {checkpoints} per arm on scenes like these."
     )
     if table["judgement"]:
         notes.append(
-            f"Differences, scope checkpoint: {checkpoints} per arm on scenes like these. Scope recipe: what training "
-            "anew with another seed would do. A claim is decided in one of the two; the other is shown beside it."
+            f"A difference speaks about {checkpoints} per arm on scenes like these, or across trainings: about what "
+            "training anew with another seed would do. A claim is decided in one of the two; the other is secondary."
         )
         notes.append("A difference is called by one of four words: helps, hurts, equivalent or cannot tell.")
     return notes
+
+
+def suite_figures(
+    spec: ReportSpec, columns: Mapping[str, Outcomes], pairs: Iterable[tuple[str, str]]
+) -> list[dict[str, Any]]:
+    """Per suite ``{"suite", "rates", "differences"}``; empty for a study of one suite.
+
+    ``columns`` are as ``columns_of`` gives them. A rate is as over all tasks; a difference of (treated, control)
+    is of the units that both hold, with its interval at the effective number of scenes, and decides nothing: claims
+    are about all tasks. A column or pair without a unit in the suite has no row.
+    """
+    pairs = list(dict.fromkeys(pairs))
+    return [_suite(spec, suite, columns, pairs) for suite in spec.suites] if len(spec.suites) > 1 else []
+
+
+def _suite(
+    spec: ReportSpec, suite: str, columns: Mapping[str, Outcomes], pairs: Iterable[tuple[str, str]]
+) -> dict[str, Any]:
+    tasks = {task_number(spec, cell.suite, cell.task) for cell in spec.cells if cell.suite == suite}
+    own = {name: held.where(np.isin(held.task, list(tasks))) for name, held in columns.items()}
+    own = {name: held for name, held in own.items() if len(held)}
+    cells = {(cell.seed, cell.task) for cell in spec.cells if cell.suite == suite}
+    planned = len(cells) * len(spec.init_states) * spec.repeats
+    found = [_suite_difference(spec, one, other, own) for one, other in pairs if one in own and other in own]
+    return {
+        "suite": suite,
+        "rates": [_suite_rate(spec, name, held, planned) for name, held in own.items()],
+        "differences": [each for each in found if each],
+    }
+
+
+def _suite_rate(spec: ReportSpec, column: str, held: Outcomes, planned: int) -> dict[str, Any]:
+    interval = success_rate(held, spec.evidence.confidence)
+    counts = {"successes": int(held.success.sum()), "units": len(held), "planned": planned}
+    return {"column": column, **counts, **limits(interval)}
+
+
+def _suite_difference(spec: ReportSpec, treated: str, control: str, own: Mapping[str, Outcomes]) -> dict[str, Any]:
+    one, other = common_units(own[treated], own[control])
+    if not len(one):
+        return {}
+    found = difference_of_clusters(clusters_of(one, other), spec.evidence.confidence)
+    return {
+        "treated": treated,
+        "control": control,
+        "pairs": found.pairs,
+        "scenes": found.clusters,
+        "seeds": len(one.seeds),
+        "only_treated": found.only_treated,
+        "only_control": found.only_control,
+        **limits(found.interval),
+    }
+
+
+def short_names[T: int | tuple[str, int]](languages: Mapping[T, str], longest: int = 40) -> dict[T, str]:
+    """Cut the first words and the last clause (from its "and" on) if all instructions share them.
+
+    Tasks of one name (LIBERO-90 gives the same instruction in several scenes) get their number behind it.
+
+    Args:
+        languages: task, by number or as (suite, number) -> instruction.
+        longest: most characters of a name.
+
+    >>> short_names({0: "pick up the cup on the stove and place it", 1: "pick up the cup in the drawer and place it"})
+    {0: 'on the stove', 1: 'in the drawer'}
+    """
+    texts = dict(languages)
+    if len(set(texts.values())) > 1:
+        if len({text.rpartition(" and ")[2] for text in texts.values()}) == 1:
+            texts = {task: text.rpartition(" and ")[0] or text for task, text in texts.items()}
+        shared = _shared_words([text.split() for text in texts.values()])
+        texts = {task: " ".join(text.split()[shared:]) or text for task, text in texts.items()}
+    cut = {task: text if len(text) <= longest else text[: longest - 3].rstrip() + "..." for task, text in texts.items()}
+    often = Counter(cut.values())
+    return {task: f"{name} ({_number(task)})" if often[name] > 1 else name for task, name in cut.items()}
+
+
+def _number(task: int | tuple[str, int]) -> str:
+    return f"task {task}" if isinstance(task, int) else f"task {task[1]}"
+
+
+def _shared_words(lists: list[list[str]]) -> int:
+    """How many first words all lists share."""
+    count = 0
+    for words in zip(*lists, strict=False):
+        if len(set(words)) > 1:
+            break
+        count += 1
+    return count

@@ -12,7 +12,7 @@ from world_modality.evidence.outcomes import Outcomes
 from world_modality.evidence.plan import Assumptions, Plan
 from world_modality.evidence.planning import Costs, allocate, detectable_on_a_task, expect
 from world_modality.evidence.points import points
-from world_modality.report.text_grid import grid
+from world_modality.report.text import grid
 
 SHOWN = 5  # allocations for a terminal
 
@@ -94,7 +94,7 @@ def outlook_lines(data: Mapping[str, Any], sealed: str) -> list[str]:
     seeds = len(plan["seeds"])
     lines = [
         f"plan         {data['digest']} of {data['study']}, {data['label']}: {sealed}",
-        f"size         {seeds} seed{'s' * (seeds != 1)}, {units} units per seed and column"
+        f"size         {seeds} seed{'s' * (seeds != 1)}, {units} episodes per seed and condition"
         + (f", looked at after {', '.join(map(str, plan['looks']))} seeds" if plan["looks"] else ""),
         f"wanted       to find {_points(plan['effect'])} with {100 * levels['power']:g}% power; one-sided alpha "
         f"{levels['alpha']:g}, intervals {100 * levels['confidence']:g}%",
@@ -109,31 +109,31 @@ def _prospect_lines(name: str, found: Mapping[str, Any], claims: Sequence[Mappin
     noise = found["noise"]
     told = (
         f"noise        {name}: success {100 * noise['rate']:.0f}%, from run to run {_points(noise['run_sd'])} "
-        f"(one task {_points(noise['task_sd'])}), two runs differ in {100 * noise['disagree_runs']:.0f}% of units, "
+        f"(one task {_points(noise['task_sd'])}), two runs differ in {100 * noise['disagree_runs']:.0f}% of episodes, "
         f"two memories in {100 * noise['disagree_memories']:.0f}%"
     )
     if name == "estimated":
         told += f"; {noise['source']}, run to run with the upper 80% limit"
-    rows = [["claim", "decided in", "alpha", "power", "smallest detectable"]]
+    rows = [["claim", "decided in", "alpha", "power", "could find"]]
     for claim, each in zip(claims, found["claims"], strict=True):
         what = "margin" if claim["kind"] == "equal" else "difference"
         least = "none, however large" if each["detectable"] is None else f"{what} {_points(each['detectable'])}"
         share = "" if claim["share"] == 1 else f"{claim['share']:.2g} of it"
         rows.append([claim["name"], claim["scope"], share, f"{100 * each['power']:.0f}%", least])
     one = "none, however large" if found["one_task"] is None else _points(found["one_task"])
-    return [told, *grid(rows), f"one task, Holm over all: smallest detectable difference {one}"]
+    return [told, *grid(rows), f"one task, Holm over all: could find {one}"]
 
 
 def _allocation_lines(data: Mapping[str, Any]) -> list[str]:
     costs = data["costs"]
     lines = [
         f"costs        {costs['training']:.3g} h per training ({costs['sources'][0]}), "
-        f"{3600 * costs['rollout']:.3g} s per unit ({costs['sources'][1]}); one machine, one thing after the other"
+        f"{3600 * costs['rollout']:.3g} s per episode ({costs['sources'][1]}); one machine, one thing after the other"
     ]
     found = data["allocations"]
     if not found:
         return [*lines, "cheapest     no study of up to 30 seeds finds the wanted effect with the wanted power"]
-    rows = [["seeds", "units per task", "rollouts", "hours"]]
+    rows = [["seeds", "episodes per task", "rollouts", "hours"]]
     rows += [
         [
             str(each["seeds"]),

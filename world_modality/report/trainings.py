@@ -1,4 +1,4 @@
-"""Training curves of every checkpoint in the table, from the metrics that training wrote."""
+"""What trainings logged: curves for the page, and runs for TensorBoard or Weights & Biases on request."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from world_modality.report.forest import LETTER, Panel
+from world_modality.errors import UserError
+from world_modality.report.charts import Curve, Panel, curves
 from world_modality.report.results import Results
-from world_modality.report.svg import WIDTH, axis_label, figure, nice_ticks, polyline, series, tag, text
+from world_modality.training.metrics import Line, read_metrics
 
 METRICS = "metrics.jsonl"
+PREFIX = "train "  # of a training's label
 POINTS = 150  # per curve: more than a phone has pixels for
-LEFT, RIGHT, TOP, BOTTOM, HEIGHT = 58, 12, 26, 42, 236
-LEGEND_ROW = 16
 CHARTS = {  # title -> what the upright axis measures, metrics
     # apart from the total loss, which only some arms add the world's to
     "Action loss (flow matching)": ("loss", ("flow_loss",)),
@@ -24,7 +24,7 @@ CHARTS = {  # title -> what the upright axis measures, metrics
     "Loss of the Prophet": ("loss", ("world_loss",)),
     "Cosine of predicted and true future latents": ("cosine", ("world_cos", "world_cos_persistence")),
     "What the memory does to the actions": ("standard deviations", ("world_action_change",)),
-    "Opening of the gates": ("tanh of the gate, mean", ("world_gate",)),
+    "Opening of the memory's gates": ("tanh of the gate, mean", ("world_gate",)),
     "What the memory adds, relative to what it is added to": ("ratio of norms", ("world_residual_ratio",)),
     "Entropy of the attention on the memory": ("nats", ("world_attention_entropy",)),
     "Largest weight of the attention on the memory": ("weight, mean", ("world_attention_max",)),
@@ -33,17 +33,7 @@ CHARTS = {  # title -> what the upright axis measures, metrics
 }
 STEP_AHEAD = "Cosine of predicted and true latents, k = {}"  # drawn for the first and the last frame ahead
 PERSISTENCE = "_persistence"  # in the name of what a prediction that nothing moves would score: data's, not an arm's
-BASELINE = "s6"
-
-
-@dataclass(frozen=True)
-class Curve:
-    """One line of a chart: ``points`` are (step, value)."""
-
-    column: str
-    seed: int
-    class_: str
-    points: tuple[tuple[float, float], ...]
+BASELINE = 6  # its series
 
 
 def curve_panels(results: Results, trainings: Sequence[Path]) -> list[Panel]:
@@ -53,9 +43,9 @@ def curve_panels(results: Results, trainings: Sequence[Path]) -> list[Panel]:
     logs = {key: read_log(folders[key] / METRICS) for key in owned if key in folders}
     panels = []
     for title, (unit, metrics) in (CHARTS | _steps_ahead(logs.values())).items():
-        curves = [curve for metric in metrics for curve in _curves(metric, logs, owned)]
-        if curves:
-            panels.append(Panel(title, chart(curves, title, unit)))
+        lines = [line for metric in metrics for line in _curves(metric, logs, owned)]
+        if lines:
+            panels.append(Panel(title, curves(lines, title, unit, "training steps", "at step")))
     return panels
 
 
@@ -80,7 +70,7 @@ def _curves(
             yield Curve("persistence", seed, BASELINE, points)
             return
         if len(points) > 1:
-            yield Curve(column, seed, series(index), points)
+            yield Curve(column, seed, index, points)
 
 
 def owners(results: Results) -> dict[str, tuple[str, int, int]]:
@@ -111,55 +101,78 @@ def _thin(points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], .
     return tuple((sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group)) for group in groups)
 
 
-def chart(
-    curves: Sequence[Curve], description: str, unit: str, axis: str = "training steps", at: str = "at step"
-) -> str:
-    """Lines of ``unit`` over ``axis``, each with dashes of its own, so that colours need not tell them apart."""
-    rows = _legend_rows(curves)
-    top = TOP + LEGEND_ROW * (len(rows) - 1)
-    steps = [x for curve in curves for x, _ in curve.points]
-    values = [y for curve in curves for _, y in curve.points]
-    x_ticks, y_ticks = nice_ticks(0, max(steps), 4), nice_ticks(min(values), max(values), 4)
+@dataclass(frozen=True)
+class Run:
+    """One training as a tracker shows it."""
 
-    def place(step: float, value: float) -> tuple[float, float]:
-        across = step / x_ticks[-1]
-        up = (value - y_ticks[0]) / (y_ticks[-1] - y_ticks[0])
-        return LEFT + (WIDTH - LEFT - RIGHT) * across, HEIGHT - BOTTOM - (HEIGHT - BOTTOM - top) * up
-
-    parts = []
-    for tick in y_ticks:
-        _, y = place(0, tick)
-        parts.append(tag("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y, class_="grid"))
-        parts.append(text(LEFT - 6, y + 4, f"{tick:g}", anchor="end", class_="tick"))
-    for tick in x_ticks:
-        x, _ = place(tick, y_ticks[0])
-        parts.append(text(x, HEIGHT - BOTTOM + 16, f"{tick:g}", anchor="middle", class_="tick"))
-    parts.append(axis_label((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, axis))
-    parts.append(axis_label(11, (top + HEIGHT - BOTTOM) / 2, unit, upright=True))
-    parts += [polyline([place(*point) for point in curve.points], f"curve {curve.class_}") for curve in curves]
-    for number, row in enumerate(rows):
-        y = 10 + LEGEND_ROW * number
-        for x, column, class_ in row:
-            parts += [polyline([(x, y), (x + 24, y)], f"curve {class_}"), text(x + 29, y + 4, column)]
-    told = "; ".join(_told(curve, at) for curve in curves)
-    return figure(HEIGHT, parts, f"{description} over {axis}: {told}")
+    name: str  # e.g. "E2-seed0"
+    key: str  # of the train stage: a second export finds the run again
+    lines: Sequence[Line]  # of metrics.jsonl, each with its "step"
+    success: Mapping[str, float]  # column -> share of successful units of this checkpoint, so far
 
 
-def _told(curve: Curve, at: str) -> str:
-    """Where a curve starts and ends, in words."""
-    (_, first), (step, last) = curve.points[0], curve.points[-1]
-    return f"{curve.column}, seed {curve.seed}, from {first:.3g} to {last:.3g} {at} {step:g}"
+def tracked_runs(trainings: Sequence[Path], results: Results, labels: Mapping[str, str]) -> list[Run]:
+    """The sealed trainings (artifacts) with their metrics and their checkpoints' success rates, by name.
+
+    ``labels`` are this study's, by key: a training that another study sealed is recorded under what that one calls it.
+    """
+    runs = []
+    for artifact in trainings:
+        key = artifact.parent.name
+        name = labels[key].removeprefix(PREFIX).replace("/", "-seed")
+        runs.append(Run(name, key, read_metrics(artifact / METRICS), dict(_success(key, results))))
+    return sorted(runs, key=lambda run: run.name)
 
 
-def _legend_rows(curves: Sequence[Curve]) -> list[list[tuple[float, str, str]]]:
-    """(x, name, class) of a swatch and a name per column, in as many rows above the plot as they need."""
-    rows: list[list[tuple[float, str, str]]] = [[]]
-    x = float(LEFT)
-    for column, class_ in dict.fromkeys((curve.column, curve.class_) for curve in curves):
-        width = max(60.0, 37 + LETTER * len(column))
-        if rows[-1] and x + width > WIDTH:
-            rows.append([])
-            x = float(LEFT)
-        rows[-1].append((x, column, class_))
-        x += width
-    return rows
+def _success(checkpoint: str, results: Results) -> Iterator[tuple[str, float]]:
+    for column, records in results.records.items():
+        own = [record.success for record in records.values() if record.checkpoint == checkpoint]
+        if own:
+            yield column, sum(own) / len(own)
+
+
+def scalars(run: Run) -> Iterator[tuple[int, dict[str, float]]]:
+    """Step -> figures: ``train/<metric>`` per line, and at the last step ``rollouts/success/<column>``."""
+    last = 0
+    for line in run.lines:
+        last = int(line["step"])
+        yield last, {f"train/{name}": value for name, value in line.items() if name != "step"}
+    if run.success:
+        yield last, {f"rollouts/success/{column}": rate for column, rate in run.success.items()}
+
+
+def to_tensorboard(runs: Sequence[Run], folder: Path) -> None:
+    """One log folder per run below ``folder``; what an earlier export wrote for the same run is replaced."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:  # torch does not bring it
+        raise UserError("TensorBoard is not installed here: install the package tensorboard") from error
+    for run in runs:
+        target = folder / run.name
+        for earlier in target.glob("events.out.tfevents.*"):  # and nothing else: the folder is whatever was named
+            earlier.unlink()
+        with SummaryWriter(str(target)) as writer:
+            for step, figures in scalars(run):
+                for name, value in figures.items():
+                    writer.add_scalar(name, value, step)
+
+
+def to_wandb(runs: Sequence[Run], study: str, folder: Path, *, offline: bool) -> None:
+    """One run each in the project ``study``; ``offline`` keeps them below ``folder``, for ``wandb sync``.
+
+    A run's id is its training's key, so exporting again finds it, and adds only steps that it lacks. UserError if
+    Weights & Biases refuses.
+    """
+    import wandb
+
+    folder.mkdir(parents=True, exist_ok=True)
+    settings: dict[str, Any] = {"project": study, "dir": str(folder), "mode": "offline" if offline else "online"}
+    for run in runs:
+        try:
+            tracker = wandb.init(name=run.name, id=run.key, resume="never" if offline else "allow", **settings)
+        except (wandb.errors.Error, OSError) as error:
+            raise UserError(f"Weights & Biases did not take {run.name} ({error}): log in, or use --offline") from error
+        for step, figures in scalars(run):
+            tracker.log(figures, step=step)
+        tracker.finish()
+    wandb.teardown()  # waits for the process that writes: a run that is finished need not be on the disk yet

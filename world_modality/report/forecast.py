@@ -1,4 +1,4 @@
-"""Does the Prophet foresee more than a baseline that learns next to nothing? Per frame ahead, for every memory arm."""
+"""Does the Prophet foresee more than simple baselines do, and what do memories do to actions offline?"""
 
 from __future__ import annotations
 
@@ -7,20 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from world_modality.report.curves import Curve, chart, owners
-from world_modality.report.forest import Panel
-from world_modality.report.numbers import read_finite
+from world_modality.report.charts import Curve, Panel, curves
+from world_modality.report.judgement import read_finite
 from world_modality.report.results import Results
+from world_modality.report.trainings import METRICS, owners, read_log
 
 BASELINES = ("persistence", "mean_reversion", "velocity", "ridge")
-CLASSES = {
-    "prophet": "s5",
-    "prophet_best": "s7",
-    "persistence": "s0",
-    "mean_reversion": "s1",
-    "velocity": "s3",
-    "ridge": "s4",
-}
+SERIES = {"prophet": 2, "prophet_best": 6, "persistence": 0, "mean_reversion": 1, "velocity": 3, "ridge": 5}
+OFFLINE_FIGURES = ("flow_loss", "action_rmse")
 TITLES = {"skill": "skill", "change_cosine": "cosine of the change"}
 
 Steps = Sequence[float | None]
@@ -133,22 +127,67 @@ def prophet_panels(judgements: Sequence[Judgement]) -> list[Panel]:
     panels = []
     for group in _by_arm(judgements):
         for figure, words in TITLES.items():
-            curves = list(_curves(group, figure))
-            if curves:
+            if lines := list(_curves(group, figure)):
                 title = f"{group[0].arm}: {words}, {group[0].judged_on}"
-                panels.append(Panel(title, chart(curves, title, words, axis="frames ahead, k", at="at k =")))
+                panels.append(Panel(title, curves(lines, title, words, "frames ahead, k", "at k =")))
     return panels
 
 
 def _curves(group: Iterable[Judgement], figure: str) -> Iterator[Curve]:
     for number, each in enumerate(group):
         # Baselines depend on the data alone, so those of one seed are those of all.
-        for name in CLASSES if number == 0 else ("prophet", "prophet_best"):
+        for name in SERIES if number == 0 else ("prophet", "prophet_best"):
             values = each.figures.get(name, {}).get(figure, ())
             points = tuple((float(k + 1), value) for k, value in enumerate(values) if value is not None)
             if points:
-                yield Curve(_words(name), each.seed, CLASSES[name], points)
+                yield Curve(_words(name), each.seed, SERIES[name], points)
 
 
 def _words(predictor: str) -> str:
     return predictor.replace("_", " ")
+
+
+def offline_table(results: Results, trainings: Sequence[Path]) -> dict[str, Any] | None:
+    """For table.json: one row per memory, one column per training that was judged; None if none was.
+
+    A memory that a checkpoint cannot be given has None there. ``closed`` has a sentence for every column in which all
+    memories are equal because nothing passes the gates.
+    """
+    folders = {path.parent.name: path for path in trainings}
+    keys = {
+        f"{column}, seed {seed}": key
+        for key, (column, seed, _) in owners(results).items()
+        if key in folders and (folders[key] / "offline.json").is_file()
+    }
+    judged = {name: read_finite(folders[key] / "offline.json") for name, key in keys.items()}
+    if not judged:
+        return None
+    first = next(iter(judged.values()))
+    memories = dict.fromkeys(name for each in judged.values() for name in each["memories"])
+    closed = [name for name, key in keys.items() if _same_in_all(judged[name]) and _gates_closed(folders[key])]
+    return {
+        "held_out": first["held_out"],
+        "frames": first["frames"],
+        "columns": list(judged),
+        "rows": [
+            {"memory": memory}
+            | {
+                figure: [each["memories"].get(memory, {}).get(figure) for each in judged.values()]
+                for figure in OFFLINE_FIGURES
+            }
+            for memory in memories
+        ],
+        "closed": [f"{name}: its gates stayed at 0, so every memory gives the same actions." for name in closed],
+    }
+
+
+def _same_in_all(judged: Mapping[str, Any]) -> bool:
+    """Whether a checkpoint was given several memories and did the same with each."""
+    figures = list(judged["memories"].values())
+    return len(figures) > 1 and all(each == figures[0] for each in figures)
+
+
+def _gates_closed(training: Path) -> bool:
+    """Whether the last logged opening of a training's gates is 0."""
+    logged = [row["world_gate"] for row in read_log(training / METRICS) if "world_gate" in row]
+    return bool(logged) and logged[-1] == 0

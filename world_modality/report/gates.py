@@ -1,12 +1,19 @@
-"""Conditions under which a verdict may be given: the gates that records answer."""
+"""Gates, conditions under which a verdict may be given: those that records and trainings answer."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from world_modality.evidence.gates import PROMPTS, SCENES, VERSIONS, Gate
+from world_modality.errors import UserError
+from world_modality.evidence.gates import ARMS, PROMPTS, SCENES, VERSIONS, Gate
 from world_modality.report.results import Results, Trial
 from world_modality.rollout.records import Record
+from world_modality.store.index import sealed_record
+from world_modality.store.layout import StageFolder
+from world_modality.study.arms import require_comparable
+from world_modality.training.compare_arms import ARM_FILE, resolved_settings
 
 NAMED_UNITS = 5  # how many offending units a line names
 DEVICES = "one kind of device"
@@ -29,7 +36,7 @@ def _prompts(results: Results) -> Gate:
     if not told:
         return Gate(PROMPTS, None, NOTHING)
     empty = told.count(False)
-    detail = f"{empty} units were told nothing" if empty else "every unit was told its task"
+    detail = f"{empty} episodes were told nothing" if empty else "every episode was told its task"
     return Gate(PROMPTS, not empty, detail)
 
 
@@ -44,7 +51,7 @@ def same_scenes(results: Results) -> Gate:
                 return Gate(SCENES, False, f"{detail}; roll both out with the same simulator settings")
     if not first:
         return Gate(SCENES, None, NOTHING)
-    return Gate(SCENES, True, f"{len(first)} units met the same scene, seeds and noise in every column")
+    return Gate(SCENES, True, f"{len(first)} episodes met the same scene, seeds and noise in every condition")
 
 
 def _scene(record: Record) -> tuple[object, ...]:
@@ -73,10 +80,10 @@ def _equal(results: Results, treated: str, control: str) -> Gate:
     name = equality(treated, control)
     if not odd:
         silent = sum(not (ours[trial].course_digest and theirs[trial].course_digest) for trial in shared)
-        untold = f"; {silent} do not tell their course" if silent else ""
-        return Gate(name, True if shared and not silent else None, f"0 of {len(shared)} units differ{untold}")
+        untold = f"; {silent} do not tell their trajectory" if silent else ""
+        return Gate(name, True if shared and not silent else None, f"0 of {len(shared)} episodes differ{untold}")
     named = "; ".join(str(trial) for trial in odd[:NAMED_UNITS]) + ("; ..." if len(odd) > NAMED_UNITS else "")
-    detail = f"{len(odd)} of {len(shared)} units differ: {named}"
+    detail = f"{len(odd)} of {len(shared)} episodes differ: {named}"
     if any(record.device != "cpu" for record in results.every()):
         return Gate(name, None, f"{detail} (not on CPU alone, where rounding may differ)")
     return Gate(name, False, f"{detail} (on CPU this is a bug)")
@@ -84,7 +91,7 @@ def _equal(results: Results, treated: str, control: str) -> Gate:
 
 def equality(treated: str, control: str) -> str:
     """The name of the gate that one column repeats another, course by course."""
-    return f"{treated} equals {control}, unit by unit"
+    return f"{treated} equals {control}, episode by episode"
 
 
 def _other_course(one: Record, two: Record) -> bool:
@@ -102,3 +109,29 @@ def _uniform(results: Results, name: str, value: Callable[[Record], str]) -> Gat
     if len(seen) > 1:
         return Gate(name, False, f"{len(seen)} differ: {' / '.join(seen)}")
     return Gate(name, True if seen else None, seen[0] if seen else NOTHING)
+
+
+def arms_gate(trainings: Sequence[Path]) -> Gate:
+    """The gate that all trainings (sealed artifacts) differ in their memory alone, with the same seeds in every arm.
+
+    Where it fails, its detail names every other setting in which two of them differ.
+    """
+    if not trainings:
+        return Gate(ARMS, None, "no seed is trained in every arm yet")
+    arms = {_name(folder): json.loads((folder / ARM_FILE).read_text()) for folder in trainings}
+    try:
+        require_comparable(arms, resolved_settings(), "remove the wrong one's folder and run the study again")
+    except UserError as error:
+        return Gate(ARMS, False, str(error))
+    seeds = sorted({arm["seed"] for arm in arms.values()})
+    named = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+    detail = f"{len(arms)} trainings alike in all other settings, start policy, dataset, threads and kind of device"
+    return Gate(ARMS, True, f"{detail}; {named} in every arm")
+
+
+def _name(artifact: Path) -> str:
+    """By its folder: the label is whatever the study that sealed the training called it, so two may share one."""
+    folder = StageFolder(artifact.parent)
+    record = sealed_record(folder)
+    where = "/".join(folder.path.parts[-2:])
+    return f"{record.label} ({where})" if record else where

@@ -1,16 +1,17 @@
-"""A study as it is at this moment: sealed rollouts, and the units recorded of unfinished ones."""
+"""What a report is made of, of a study as it is at this moment: sealed rollouts, and episodes of unfinished ones."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from world_modality.report.arms import arms_gate
-from world_modality.report.build import Material
+from world_modality.errors import UserError
+from world_modality.evidence.gates import Gate
+from world_modality.report.gates import arms_gate
 from world_modality.report.results import Results, gather
 from world_modality.rollout.records import Record, read_records, read_unfinished
 from world_modality.rollout.units import units_of
@@ -21,7 +22,21 @@ from world_modality.store.verify import require_as_sealed
 from world_modality.study.graph import Graph
 from world_modality.study.specs import ReportCell, ReportSpec, RolloutSpec
 
-STATES = ("sealed", "under way", "not started")
+SEALED, UNDER_WAY, NOT_STARTED, DAMAGED = "sealed", "under way", "not started", "damaged"
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a report is made of: a study's records, and the sealed artifacts around them."""
+
+    spec: ReportSpec
+    results: Results
+    arms: Gate  # whether the trainings may be compared
+    rollouts: Sequence[Path]
+    trainings: Sequence[Path]
+    films: Sequence[Path]
+    missing: Sequence[Mapping[str, Any]] = ()  # cells that lack units, as ``collect`` finds them
+    date: str = ""  # UTC, ISO 8601, of the newest outcome; by default when the newest rollout was sealed
 
 
 @dataclass
@@ -29,19 +44,24 @@ class _Found:
     """What is known of the rollouts read so far."""
 
     states: dict[str, str] = field(default_factory=dict)  # by rollout key
+    damages: dict[str, str] = field(default_factory=dict)  # by rollout key: what is wrong with its records
     newest: float = 0.0  # seconds since 1970: when a rollout was sealed, or a file of records of another changed
 
 
 def collect(root: Path, graph: Graph) -> Material:
     """Everything that a report of the study can be made of now; changes nothing in the results tree.
 
-    UserError where a file of records is damaged.
+    A cell whose records are damaged counts as missing, and says so.
     """
     spec = cast(ReportSpec, graph.report.spec)
     found = _Found()
 
     def read(cell: ReportCell) -> Iterable[Record]:
-        return _records(root, graph.stages[cell.rollout], found)
+        try:
+            return _records(root, graph.stages[cell.rollout], found)
+        except UserError as error:
+            found.states[cell.rollout], found.damages[cell.rollout] = DAMAGED, str(error)
+            return ()
 
     results = gather(spec, read)
     trainings = _sealed(root, graph, "train")
@@ -63,10 +83,10 @@ def _records(root: Path, request: StageRequest, found: _Found) -> Sequence[Recor
     folder = stage_folder(root, "rollout", request.key)
     unfinished = () if sealed_record(folder) else read_unfinished(folder.work / "records")
     if sealed := sealed_record(folder):  # also if it was sealed, and its work removed, while that was read
-        found.states[request.key] = STATES[0]
+        found.states[request.key] = SEALED
         found.newest = max(found.newest, datetime.fromisoformat(sealed.sealed_at).timestamp())
         return read_records(require_as_sealed(folder, "records.jsonl"))
-    found.states[request.key] = STATES[1] if folder.attempts.exists() else STATES[2]
+    found.states[request.key] = UNDER_WAY if folder.attempts.exists() else NOT_STARTED
     own = set(units_of(cast(RolloutSpec, request.spec)))
     files = (folder.work / "records").glob("records-*.jsonl") if unfinished else ()
     found.newest = max([found.newest, *map(_changed, files)])
@@ -102,14 +122,20 @@ def _missing(spec: ReportSpec, results: Results, found: _Found) -> tuple[dict[st
     lacking = {
         column: Counter((trial.seed, *trial.place) for trial in results.missing(column)) for column in results.columns
     }
-    states: dict[tuple[str, int, str, int], set[str]] = {}
+    rollouts: dict[tuple[str, int, str, int], list[str]] = {}
     for cell in spec.cells:
-        place = (cell.column, cell.seed, cell.suite, cell.task)
-        states.setdefault(place, set()).add(found.states[cell.rollout])
+        rollouts.setdefault((cell.column, cell.seed, cell.suite, cell.task), []).append(cell.rollout)
     entries = []
-    for (column, seed, suite, task), stages in states.items():
+    for (column, seed, suite, task), keys in rollouts.items():
         if gap := lacking[column][seed, suite, task]:
-            state = STATES[1] if planned > gap or STATES[1] in stages else STATES[2]
             entry = {"column": column, "seed": seed, "suite": suite, "task": task}
+            state = _state(found, keys, begun=planned > gap)
             entries.append({**entry, "units": planned - gap, "planned": planned, "state": state})
     return tuple(entries)
+
+
+def _state(found: _Found, keys: Sequence[str], *, begun: bool) -> str:
+    """How far a cell is that lacks episodes, and what is wrong with its records if they are damaged."""
+    if damages := [found.damages[key] for key in keys if key in found.damages]:
+        return f"{DAMAGED}: {'; '.join(damages)}"
+    return UNDER_WAY if begun or any(found.states[key] == UNDER_WAY for key in keys) else NOT_STARTED

@@ -1,0 +1,98 @@
+"""The words of a report that are not everybody's, explained once; texts of the page link to them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from markupsafe import Markup
+
+from world_modality.facts.memory import MODES
+
+TERMS: Mapping[str, tuple[str, str]] = {  # term -> how texts write it (a regular expression), what it means
+    "arm": (r"arms?", "a way to train a policy; arms differ only in what the study declares"),
+    "condition": (r"conditions?", "an arm's checkpoints, rolled out with one memory: a column of the table"),
+    "memory": (r"memory modes?", "what the world memory holds while the policy acts; the modes are listed below"),
+    "seed": (r"seeds?", "of a training: the same arm trained again with other random numbers"),
+    "episode": (r"episodes?", "one rollout of a task from an initial state, with fixed random numbers"),
+    "scene": (r"scenes?", "a task from one initial state; its episodes are not independent of each other"),
+    "trajectory": (r"trajector(?:y|ies)", "states and actions of an episode"),
+    "these checkpoints": (
+        r"these(?: \d+)? checkpoints|this checkpoint",
+        "the weights that were rolled out, and no others",
+    ),
+    "across trainings": (r"across trainings", "what another training of the same arm with a new seed would show"),
+    "points": (r"points", "percentage points of success, the first condition minus the second"),
+    "interval": (r"intervals?", "holds the true value in 95% of such studies, unless another share is named"),
+    "margin": (r"margins?", "a difference that the study counts as none, set before the first rollout"),
+    "could find": (
+        r"[Cc]ould (?:have )?f(?:ind|ound)",
+        "the smallest true difference that the study would confirm, with its plan's power",
+    ),
+    "helps, hurts": (
+        r"helps|hurts",
+        "the test of the claim, or of its opposite, rejects at the planned error probability",
+    ),
+    "equivalent": (r"equivalent", "the difference lies within the margin, or every episode took the same trajectory"),
+    "cannot tell": (r"[Cc]annot tell", "neither confirmed nor ruled out: more data would decide"),
+    "decision rule": (
+        r"decision rule",
+        "the claims that together answer the study's question, tested in a fixed order",
+    ),
+    "secondary": (r"[Ss]econdary", "shown beside the claim; no verdict hangs on it"),
+    "gate": (r"[Gg]ates?", "a condition without which no verdict is given, whatever the numbers say"),
+    "plan": (r"[Pp]lan", "claims, order, margins and sizes, written down and sealed before the first rollout"),
+    "Holm": (r"Holm(?:'s)?", "a correction of p for the number of tasks that were looked at"),
+    "shrunk": (r"[Ss]hrunk", "drawn towards all tasks' mean: the largest of many noisy estimates is mostly luck"),
+    "Prophet": (r"Prophet(?:'s)?", "the network that predicts the latents of the next frames"),
+    "skill": (r"[Ss]kill", "1 - MSE / MSE of persistence: 1 is perfect, 0 no better than to expect no change"),
+    "baselines": (
+        r"baselines?",
+        "what a Prophet must beat: persistence (no change), mean reversion, velocity (the last change), ridge",
+    ),
+    "sealed": (r"sealed", "complete, checked and never changed again"),
+    "key": (r"keys?", "16 hex digits that name everything that a stage's result depends on"),
+}
+
+
+def anchor(term: str) -> str:
+    """The id of a term's entry."""
+    return "term-" + re.sub(r"[^a-z]+", "-", term.lower()).strip("-")
+
+
+def linked(text: str) -> Markup:
+    """Plain text, escaped, in which the first mention of every term leads to its entry."""
+    seen: set[str] = set()
+
+    def link(found: re.Match[str]) -> str:
+        name = next(term for term, (written, _) in TERMS.items() if re.fullmatch(written, found[0]))
+        if name in seen:
+            return found[0]
+        seen.add(name)
+        return f'<a class="term" href="#{anchor(name)}">{found[0]}</a>'
+
+    return Markup(_ANY.sub(link, escape(text, quote=False)))
+
+
+_ANY = re.compile(rf"\b(?:{'|'.join(written for written, _ in TERMS.values())})\b(?![-=])")
+
+
+def entries(table: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """(anchor, term, meaning) of every term, then of every memory that this study uses."""
+    used = dict.fromkeys(mode for column in table["columns"] for mode in (column["trained_memory"], column["memory"]))
+    memories = [
+        (
+            anchor(f"memory {MODES[mode].name}"),
+            f"{mode} (memory)",
+            _memory(mode),
+        )
+        for mode in used
+        if mode in MODES
+    ]
+    return [*((anchor(term), term, meaning) for term, (_, meaning) in TERMS.items()), *memories]
+
+
+def _memory(mode: str) -> str:
+    return f"holds {MODES[mode].holds}; a comparison with it isolates {MODES[mode].isolates}"

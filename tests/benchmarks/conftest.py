@@ -1,0 +1,6 @@
+"""The benchmark of the extension package, importable without being installed."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "extension" / "src"))

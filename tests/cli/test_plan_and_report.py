@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from support.recorded_study import write_results
 from support.small_study import SMALL_STUDY, edited
 
-from world_modality.cli.planning import plan_study
+from world_modality.cli.planning import link_names, plan_study
 from world_modality.cli.registered import plan_lines
 from world_modality.cli.report import report_so_far
-from world_modality.cli.table import console_lines
 from world_modality.errors import UserError
 from world_modality.report.claims import plan_of
+from world_modality.report.console import console_lines
+from world_modality.store.layout import stage_folder
+from world_modality.store.seal import seal
 
 FOUR_SEEDS = edited(("seeds: [0, 1]", "seeds: [0, 1, 2, 3]"), text=SMALL_STUDY)
 HALF = {"rollout E2/0 task 1": 2}
@@ -52,7 +55,7 @@ def test_with_results_the_studys_own_noise_and_hours_are_shown(study: Path) -> N
     lines = "\n".join(plan_lines(study, root))
     assert ": sealed 20" in lines.splitlines()[0]
     assert "estimated from 4 seeds" in lines
-    assert "1 h per training (median of 12 sealed here), 10 s per unit (median of 40 sealed here)" in lines
+    assert "1 h per training (median of 12 sealed here), 10 s per episode (median of 40 sealed here)" in lines
     study.write_text(FOUR_SEEDS + "evidence: {hours: {training: 2.5}}\n")
     assert "2.5 h per training (as the study says)" in "\n".join(plan_lines(study, root))
 
@@ -84,7 +87,7 @@ def test_a_report_so_far_has_a_folder_of_its_own(study: Path, tmp_path: Path) ->
     write_results(root, plan_study(study, root).graph, units=HALF.get)
     lines = report_so_far(study, root, None)
     assert lines[-2:] == [
-        "missing      2 units in 1 cell",
+        "missing      2 episodes in 1 cell",
         "report       results/by-name/small/so-far/report.html   (opens offline)",
     ]
     folder = root / "by-name" / "small" / "so-far"
@@ -97,3 +100,19 @@ def test_a_report_so_far_has_a_folder_of_its_own(study: Path, tmp_path: Path) ->
     assert {claim["word"] for claim in summary["claims"]} == {"cannot tell"}
     report_so_far(study, root, tmp_path / "elsewhere")
     assert {path.name for path in (tmp_path / "elsewhere").iterdir()} == names
+
+
+def test_beside_a_sealed_report_there_is_none_so_far(study: Path) -> None:
+    root = Path("results")
+    graph = plan_study(study, root).graph
+    write_results(root, graph)
+    report_so_far(study, root, None)
+    so_far = root / "by-name" / "small" / "so-far"
+    assert (so_far / "report.html").exists()
+    folder = stage_folder(root, "report", graph.report.key)
+    shutil.copytree(so_far, folder.artifact)
+    seal(folder, graph.report, {}, 1.0, 1)
+    link_names(root, graph)
+    assert not so_far.exists()
+    assert report_so_far(study, root, None)[-1] == "report       results/by-name/small/report.html   (opens offline)"
+    assert not so_far.exists()

@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from itertools import pairwise
 
@@ -90,7 +91,6 @@ def test_a_study_in_which_nothing_happens_is_equivalent_or_open():
     assert found.accepted is False, "a memory whose content does nothing refutes the hypothesis"
     wide = judge(plan_for(3, margin=0.001), study(3, key=3), PASSED)
     assert words(wide)["pred > zero"] == "cannot tell"
-    assert "less than 0.1 points would count as none" in wide.of("pred > zero", "checkpoint").reason
     assert wide.accepted is None
 
 
@@ -149,7 +149,7 @@ def test_few_seeds_speak_about_checkpoints_only(seeds):
     assert words(found)["pred > zero"] == "helps"
     recipe = found.of("E2 > E0", "recipe")
     assert recipe.word == "cannot tell"
-    assert f"{seeds} training seed" in recipe.reason
+    assert recipe.reason == f"{seeds} seed{'s' * (seeds > 1)}, at least 3 needed"
     assert found.of("E2 > E0", "checkpoint").word == "helps"
     assert not found.of("E2 > E0", "checkpoint").primary
     assert found.accepted is None
@@ -248,7 +248,7 @@ def test_a_first_look_that_spends_next_to_nothing_is_judged(looks, share):
     effect = first.of("E2 > E0", "recipe").effect
     assert (first.withheld, effect.seeds, effect.problem) == ("", 3, "")
     assert effect.detectable > 1
-    assert "too little for any difference" in sentence(first.of("E2 > E0", "recipe"))
+    assert "could find no difference, however large" in sentence(first.of("E2 > E0", "recipe"))
 
 
 def test_an_early_equivalence_stands_for_a_claim_of_equality_alone():
@@ -302,18 +302,19 @@ def test_the_judgement_is_reproducible():
 def test_sentences_say_what_how_sure_and_about_what():
     found = judge(plan_for(8), study(8, recipe=0.08, content=0.06), PASSED)
     told = sentence(found.of("E2 > E0", "recipe"))
-    assert told.startswith(
-        "Success with predicted memory is higher than without memory when the recipe is trained anew (E2 - E0 = +"
+    assert re.match(
+        r"Helps: across trainings, predicted memory raised success by \d+\.\d points against no memory \(", told
     )
     for part in (
         "95% interval +",
-        "8 training seeds",
-        "4,000 units per arm on 500 scenes",
-        "smallest detectable difference ",
+        "(E2 - E0, ",
+        "8 seeds",
+        "4,000 episodes per condition on 500 scenes",
+        "could find ",
     ):
         assert part in told
     assert "in these 8 checkpoints" in sentence(found.of("pred > zero", "checkpoint"))
-    assert "E1 equals E0 exactly: the same outcome in every unit (8 training seeds, 4,000 units" in sentence(
+    assert "E1 equals E0 exactly: the same trajectory in every episode (8 seeds, 4,000 episodes" in sentence(
         found.of("E1 = E0", "recipe")
     )
     assert "for these 8 checkpoints of each arm" in sentence(found.of("E2 > E0", "checkpoint"))
@@ -325,11 +326,13 @@ def test_the_headline_names_suite_and_plan_and_never_a_trend():
         found = judge(plan, study(8, recipe=0.03 * key, content=0.02 * key, key=key), PASSED)
         told = headline(found)
         assert told.startswith("libero_spatial: ")
-        assert told.endswith(f"Plan {plan.digest}.")
+        assert told.endswith(f"Plan sealed before the first rollout: {plan.digest}.")
         assert told.index("E2 - E0") < told.index("E2 - E2-zero")
         assert "trend" not in told
     closed = headline(judge(plan, {}, PASSED))
-    assert "no verdict, since this does not hold: every column holds the planned units: no outcomes of E0" in closed
+    assert (
+        "no verdict, since this does not hold: every condition holds the planned episodes: no outcomes of E0" in closed
+    )
 
 
 @pytest.mark.parametrize(("sign", "word", "told"), [(1, "helps", "at least +0.2"), (-1, "hurts", "at most -0.2")])

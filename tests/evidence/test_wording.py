@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from world_modality.evidence.effect import Effect, Levels
+from world_modality.evidence.effect import Effect, Levels, unknown
 from world_modality.evidence.plan import standard_claims
 from world_modality.evidence.proportions import Interval
 from world_modality.evidence.verdict import Verdict, word_for
@@ -29,21 +29,31 @@ def told(effect):
     return sentence(Verdict(CLAIM, effect, word, reason, "secondary", identical=False))
 
 
-def test_two_intervals_in_a_sentence_are_both_named():
-    text = told(EFFECT)
-    assert "95% interval -7.0 to +9.0" in text
-    assert "(90% interval) differences from -6.0 to +8.0 points remain possible" in text
+def test_what_cannot_be_told_is_one_plain_sentence():
+    assert told(EFFECT) == (
+        "Cannot tell: across trainings, predicted memory changed success by +1.0 points against no memory (E2 - E0, "
+        "95% interval -7.0 to +9.0, 3 seeds, 200 episodes per condition on 200 scenes; could find 12.0 points)."
+    )
 
 
-def test_looks_change_what_the_interval_of_the_tests_is_called():
-    assert "(98% interval)" in told(replace(EFFECT, levels=Levels(alpha=0.01)))
+def test_why_nothing_is_known_stands_in_the_numbers_place():
+    effect = unknown("recipe", "Welch", Levels(), -0.08, (12, 12, 1), "1 seed, at least 3 needed")
+    assert told(effect) == (
+        "Cannot tell: across trainings, predicted memory changed success by -8.0 points against no memory (E2 - E0, "
+        "12 episodes per condition on 12 scenes; 1 seed, at least 3 needed)."
+    )
 
 
-def test_the_smallest_detectable_difference_is_one_that_can_be():
-    assert "smallest detectable difference 12.0" in told(EFFECT)
+def test_that_tests_and_interval_disagree_is_said():
+    odd = replace(EFFECT, interval=Interval(0.04, 0.001, 0.09))
+    assert told(odd).endswith("points): its one-sided tests still allow -6.0 to +8.0 points (90% interval).")
+    assert "(98% interval)" in told(replace(odd, levels=Levels(alpha=0.01)))
+
+
+def test_what_could_be_found_is_a_difference_that_can_be():
     beyond = told(replace(EFFECT, detectable=1.059))
     assert "105.9" not in beyond
-    assert "too little for any difference, however large, to be found" in beyond
+    assert "could find no difference, however large" in beyond
 
 
 @pytest.mark.parametrize(("fraction", "text"), [(0.031, "+3.1"), (-0.0001, "0.0"), (-0.25, "-25.0")])

@@ -107,5 +107,5 @@ def verdict(scope):
 def test_the_verdicts():
     """Neither scope can tell: 3/8 > 0.05 for these checkpoints, and two seeds say nothing about the recipe."""
     assert verdict("checkpoint").word == verdict("recipe").word == "cannot tell"
-    assert verdict("recipe").reason.startswith("2 training seeds: ")
+    assert verdict("recipe").reason == "2 seeds, at least 3 needed"
     assert verdict("recipe").effect.estimate == 0.1875

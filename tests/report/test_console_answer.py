@@ -3,7 +3,7 @@
 import pytest
 
 from world_modality.evidence.plan import BETTER, CONTENT, HARMLESS
-from world_modality.report.console import answer
+from world_modality.report.text import answer
 
 
 def answered(accepted, rule):
@@ -15,7 +15,7 @@ def test_a_part_that_was_not_asked_is_open():
     told = answered(
         None, [(CONTENT, None, ["a comparison with random memory"]), (BETTER, True, []), (HARMLESS, True, [])]
     )
-    assert told == f"suite: cannot tell: open whether {CONTENT}; not asked: a comparison with random memory"
+    assert told == f"suite: cannot tell whether {CONTENT}; not asked: a comparison with random memory"
 
 
 @pytest.mark.parametrize("lacking", [[], ["an arm with zero memory"]])

@@ -2,7 +2,8 @@ import json
 import re
 
 import pytest
-from world_modality.report.latex import escape, to_latex
+
+from world_modality.report.files import escape, to_latex
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import json
 import re
 
-from world_modality.report.arms import arms_gate
+from world_modality.report.gates import arms_gate
 
 
 def trainings_of(toy, **changed):

@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 from support.small_study import FIXED_SOURCES, SMALL_STUDY, edited, graph_of
 
-from world_modality.evidence.plan import BETTER, CONTENT, changes, standard_claims
-from world_modality.report.claims import ANY_BETTER, claims_of, plan_of
+from world_modality.evidence.effect import Levels, unknown
+from world_modality.evidence.plan import BETTER, CONTENT, HARMLESS, OTHER_BETTER, PLACEBOS, changes, standard_claims
+from world_modality.evidence.verdict import Verdict, checklist
+from world_modality.facts.memory import MODES
+from world_modality.report.claims import claims_of, plan_of
 from world_modality.study.graph import build_graph
 from world_modality.study.load import load_study
 from world_modality.study.specs import ReportColumn
@@ -85,11 +88,11 @@ def test_other_ablations_follow_the_rule_and_leave_it_alone():
 
 def test_without_prediction_any_memory_carries_the_rule():
     columns = [column("a", "disabled"), column("b", "zero"), column("c", "persistence")]
-    assert next((claim.name, claim.part) for claim in claims_of(columns, 0.05)) == ("c > a", ANY_BETTER)
+    assert next((claim.name, claim.part) for claim in claims_of(columns, 0.05)) == ("c > a", OTHER_BETTER)
     trained = [*columns, column("d", "oracle", "pred"), column("e", "pred")]
     first, *_, last = claims_of(trained, 0.05)
     assert first.name == "e > a"
-    assert last.treated_words == "with predicted memory after training with the true future as memory (d)"
+    assert last.treated_words == "predicted memory after training with the true future as memory (d)"
 
 
 def test_an_arm_that_is_rolled_out_on_a_memory_is_not_idle():
@@ -119,3 +122,31 @@ def test_a_share_of_alpha_is_a_share(tmp_path, share):
     plan = plan_for(tmp_path)
     with pytest.raises(ValueError, match="share of alpha"):
         replace(plan, claims=(replace(plan.claims[0], share=share),))
+
+
+def test_a_study_without_prediction_can_be_accepted():
+    columns = [
+        *(column("a", "disabled"), column("b", "zero"), column("c", "persistence")),
+        *(column("c-zero", "persistence", "zero", "c"), column("c-random", "persistence", "random", "c")),
+    ]
+    claims = claims_of(columns, 0.05)
+    verdicts = [_confirmed(claim) for claim in claims]
+    items = checklist(claims, verdicts)
+    assert [(item.part, item.passed) for item in items] == [(CONTENT, True), (OTHER_BETTER, True), (HARMLESS, True)]
+    assert checklist(claims, verdicts[1:])[0].passed is None
+
+
+def _confirmed(claim):
+    effect = unknown(claim.scope, "none", Levels(), 0.1, (10, 10, 3), "")
+    return Verdict(claim, effect, "equivalent" if claim.kind == "equal" else "helps", "", "on its own", identical=False)
+
+
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode.name != "disabled"], ids=lambda mode: mode.name)
+def test_every_memory_mode_has_words_of_its_row(mode):
+    columns = [column("a", "disabled"), column("b", "pred"), column(f"b-{mode.name}", "pred", mode.name, "b")]
+    told = {claim.control_words for claim in claims_of(columns, 0.05)} | {MODES["pred"].noun}
+    assert mode.noun in told
+
+
+def test_the_placebos_words_are_those_of_their_rows():
+    assert (MODES["zero"].noun, MODES["random"].noun) == PLACEBOS

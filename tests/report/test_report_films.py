@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from support.toy_results import ToyResults
-from world_modality.report.films import read_films
 
+from world_modality.report.page import read_videos
 from world_modality.report.stage import run
 from world_modality.rollout.choice import FILMS
 from world_modality.store.progress import Progress
@@ -42,12 +42,12 @@ def test_files_of_one_name_in_two_suites_are_two_films(two: ToyResults) -> None:
     stages = [(column, suite) for suite in TWO for column in ("E2", "E0")]
     folders = [films_stage(two, column, suite, 0) for column, suite in stages]
     labels = {folder.parent.name: (column, 0) for folder, (column, _) in zip(folders, stages, strict=True)}
-    units = read_films(folders, labels)
+    units = read_videos(folders, labels)
     suites = ("libero_10", "libero_spatial")
     assert [unit.title for unit in units] == [f"seed 0, {suite} task 0, init state 10, repeat 0" for suite in suites]
     for unit, suite in zip(units, suites, strict=True):
-        assert [film.column for film in unit.films] == ["E0", "E2"]
-        assert [base64.b64decode(film.source.partition(",")[2]).decode() for film in unit.films] == [
+        assert [film.condition for film in unit.videos] == ["E0", "E2"]
+        assert [base64.b64decode(film.source.partition(",")[2]).decode() for film in unit.videos] == [
             f"{column} {suite}" for column in ("E0", "E2")
         ]
 
@@ -55,11 +55,11 @@ def test_files_of_one_name_in_two_suites_are_two_films(two: ToyResults) -> None:
 def test_seeds_are_not_mixed_and_units_with_several_films_come_first(two: ToyResults) -> None:
     folders = [films_stage(two, column, suite, 0) for column, suite in (("E0", TWO[1]), ("E0", TWO[0]), ("E2", TWO[0]))]
     seeds = {folder.parent.name: (folder.parent.name[5:7].upper(), 3) for folder in folders}
-    alone, *pair = read_films(folders, seeds)[::-1]
-    assert (alone.title.split(",")[1], len(alone.films)) == (" libero_10 task 0", 1)
-    assert [len(unit.films) for unit in pair] == [2]
+    alone, *pair = read_videos(folders, seeds)[::-1]
+    assert (alone.title.split(",")[1], len(alone.videos)) == (" libero_10 task 0", 1)
+    assert [len(unit.videos) for unit in pair] == [2]
     apart = {name: (column, number) for number, (name, (column, _)) in enumerate(seeds.items())}
-    assert [len(unit.films) for unit in read_films(folders, apart)] == [1, 1, 1]
+    assert [len(unit.videos) for unit in read_videos(folders, apart)] == [1, 1, 1]
 
 
 def test_the_page_holds_them_with_their_columns(two: ToyResults, tmp_path: Path) -> None:

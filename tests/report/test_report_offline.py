@@ -2,10 +2,10 @@
 
 import json
 
-from world_modality.report.curves import curve_panels
-from world_modality.report.offline import offline_rows, offline_table
-
+from world_modality.report.forecast import offline_table
 from world_modality.report.results import load_results
+from world_modality.report.text import offline_rows
+from world_modality.report.trainings import curve_panels
 
 
 def results(toy):

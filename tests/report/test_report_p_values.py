@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.record_files import write_records
-from world_modality.report.numbers import probability
 
 from world_modality.cli.compare import compare_sets
 from world_modality.evidence.rates import fisher_p
 from world_modality.report.comparison import as_data, compare
-from world_modality.report.console import p_text, p_told
+from world_modality.report.judgement import probability
 from world_modality.report.record_sets import read_set
+from world_modality.report.text import p_text, p_told
 
 ALWAYS, NEVER = {0: "1" * 40, 1: "1" * 40}, {0: "0" * 40, 1: "0" * 40}
 

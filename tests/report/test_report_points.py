@@ -5,14 +5,14 @@ from dataclasses import replace
 
 from hypothesis import example, given
 from hypothesis import strategies as st
-from world_modality.report.numbers import effect_limits, rounded
 
 from world_modality.evidence.effect import Effect, Levels
 from world_modality.evidence.plan import standard_claims
 from world_modality.evidence.proportions import Interval
 from world_modality.evidence.verdict import Verdict, word_for
 from world_modality.evidence.wording import sentence
-from world_modality.report.console import detectable_text, points_text
+from world_modality.report.judgement import effect_limits, rounded
+from world_modality.report.text import detectable_text, points_text
 
 CLAIM = standard_claims()[2]
 NEAR_TIES = st.builds(lambda tie, off: tie / 2000 + off, st.integers(-999, 999), st.floats(-4e-7, 4e-7))
@@ -30,12 +30,12 @@ def test_a_sentence_says_what_its_row_says(estimate, half):
     effect = effect_of(estimate, half)
     text = sentence(Verdict(CLAIM, effect, *word_for(effect, CLAIM, identical=False), "secondary", identical=False))
     row = {**effect_limits(effect), "detectable": rounded(effect.detectable)}
-    told, low, high = re.search(r"= (\S+) points, 95% interval (\S+) to (\S+),", text).groups()
+    told, low, high = re.search(r"success by (\S+) points .*95% interval (\S+) to (\S+),", text).groups()
     assert f"{told} [{low}, {high}]" == points_text(row)
-    assert f"smallest detectable difference {detectable_text(row)})" in text
+    assert f"could find {detectable_text(row)} points)" in text
 
 
 def test_a_limit_of_zero_has_no_sign():
     effect = effect_of(0.1, 0.1)
-    effect = replace(effect, interval=Interval(0.1, -0.01, 0.21))
-    assert "differences from 0.0 to +20.0 points remain possible" in word_for(effect, CLAIM, identical=False)[1]
+    effect = replace(effect, interval=Interval(0.1, 0.01, 0.21))
+    assert "still allow 0.0 to +20.0 points" in word_for(effect, CLAIM, identical=False)[1]

@@ -3,10 +3,11 @@
 import json
 
 import pytest
-from world_modality.report.prophet import BASELINES, CLASSES, prophet_panels, prophet_table, read_judgements
 
 from world_modality.memory import baselines
+from world_modality.report.charts import COLOURS
 from world_modality.report.files import to_json
+from world_modality.report.forecast import BASELINES, SERIES, prophet_panels, prophet_table, read_judgements
 from world_modality.report.results import load_results
 
 
@@ -23,7 +24,7 @@ def judged(toy, **changed):
 
 def test_names_are_those_of_the_evaluation() -> None:
     assert BASELINES == baselines.BASELINES
-    assert set(CLASSES) == {"prophet", "prophet_best", *BASELINES}
+    assert set(SERIES) == {"prophet", "prophet_best", *BASELINES}
 
 
 def test_sentences_say_where_the_prophet_wins(toy) -> None:
@@ -67,8 +68,8 @@ def test_the_panels_hold_every_predictor_once_and_every_seeds_prophet(toy) -> No
     ]
     svg = panels[2].svg
     for name in BASELINES:
-        assert svg.count(f"curve {CLASSES[name]}") == 2  # the curve and its swatch
-    assert svg.count(f"curve {CLASSES['prophet']}") == 3
+        assert svg.count(f"stroke: {COLOURS[SERIES[name]]}") == 2  # the curve and its swatch
+    assert svg.count(f"stroke: {COLOURS[SERIES['prophet']]}") == 3
     assert "prophet, seed 1, from 0.5 to 0.2 at k = 3" in svg
 
 

@@ -8,11 +8,11 @@ import pytest
 from support.recorded_study import write_results
 from support.small_study import SMALL_STUDY, edited, graph_of
 
-from world_modality.errors import UserError
 from world_modality.evidence.gates import ARMS, UNITS
 from world_modality.report.collect import collect
-from world_modality.report.console import console_lines, verdicts
+from world_modality.report.console import console_lines
 from world_modality.report.stage import build_report
+from world_modality.report.text import verdicts
 from world_modality.store.files import folder_digest
 from world_modality.store.index import sealed_record
 from world_modality.store.layout import stage_folder
@@ -59,7 +59,7 @@ def test_missing_cells_and_units_are_marked_and_the_verdict_withheld(tmp_path):
     assert not gate(table, UNITS)["passed"]
     assert table["judgement"]["withheld"].startswith(UNITS)
     assert table["headline"].startswith(
-        "libero_spatial (embedded assets): no verdict, since this does not hold: every column holds"
+        "libero_spatial (embedded assets): no verdict, since this does not hold: every condition holds"
     )
     assert {verdict["word"] for verdict in table["judgement"]["verdicts"]} == {"cannot tell"}
     assert gate(table, ARMS)["passed"]
@@ -96,15 +96,15 @@ def test_at_a_look_everything_else_names_the_seeds_that_it_rests_on(tmp_path):
     graph = graph_of(tmp_path, seeds + "evidence: {looks: [3, 4]}\n")
     write_results(tmp_path / "results", graph, units=lambda label: 2 if "/3 " in label else None)
     _, table, pages = report(tmp_path / "results", graph)
-    note = "All units so far, of training seeds 0, 1, 2, 3; the verdicts rest on seeds 0, 1, 2."
+    note = "All episodes so far, of training seeds 0, 1, 2, 3; the verdicts rest on seeds 0, 1, 2."
     assert table["seeds_note"] == note
     page = pages["report.html"]
-    for heading in ("Success rate", "Success rate, drawn", "Task by task", "Training seeds", "Scene by scene"):
-        section = page.partition(f">{heading}</h2>")[2].partition("<h2")[0]
-        assert note in section, heading
-    verdicts = page.partition(">Differences</h2>")[2].partition("Each claim is decided in one scope")[0]
-    assert verdicts.count("<tr>") == 9
-    assert note not in verdicts
+    assert note in page.partition('<section id="answer"')[2].partition("</section>")[0]
+    for section in ("tasks", "scenes", "trainings"):
+        assert note in page.partition(f'<h2 id="{section}">')[2].partition("<h2")[0], section
+    claims = page.partition('aria-label="Claims"')[2].partition("</table>")[0]
+    assert claims.count("<tr>") == 9
+    assert note not in claims
     markdown = pages["table.md"]
     assert note in markdown.partition("## Decision rule")[0]
     assert note in markdown.partition("## Task by task")[2].partition("\n## ")[0]
@@ -123,7 +123,7 @@ def test_verdicts_of_several_looks_are_told_with_the_seeds_of_each(tmp_path):
     _, table, _ = report(tmp_path / "results", graph)
     assert {each["seeds"] for each in table["judgement"]["verdicts"]} == {3, 4}
     which = "rest, each as the look that decided it, on seeds 0, 1, 2 or 0, 1, 2, 3."
-    assert table["seeds_note"] == f"All units so far, of training seeds 0, 1, 2, 3; the verdicts {which}"
+    assert table["seeds_note"] == f"All episodes so far, of training seeds 0, 1, 2, 3; the verdicts {which}"
 
 
 def test_where_verdicts_rest_on_all_seeds_none_is_named(tmp_path):
@@ -131,7 +131,7 @@ def test_where_verdicts_rest_on_all_seeds_none_is_named(tmp_path):
     write_results(tmp_path / "results", graph)
     _, table, pages = report(tmp_path / "results", graph)
     assert table["seeds_note"] == ""
-    assert "All units so far" not in "".join(pages.values())
+    assert "All episodes so far" not in "".join(pages.values())
 
 
 def test_the_date_is_that_of_the_newest_outcome_however_files_were_copied(tmp_path):
@@ -200,14 +200,23 @@ def test_unequal_arms_withhold_the_verdict_and_are_named(tmp_path):
     assert "cannot tell" not in pages["table.csv"]
 
 
-def test_a_damaged_record_is_named(tmp_path):
+@pytest.mark.parametrize("sealed", [False, True])
+def test_a_damaged_cell_is_shown_and_the_rest_reported(tmp_path, sealed):
     graph = graph_of(tmp_path, SMALL_STUDY)
     root = tmp_path / "results"
-    write_results(root, graph, units=halfway)
-    file = next(root.rglob("records-*.jsonl"))
+    write_results(root, graph, units=None if sealed else halfway)
+    rollout = next(each for each in graph.of("rollout") if each.label == "rollout E2-random/1 task 0")
+    file = next(stage_folder(root, "rollout", rollout.key).path.rglob("records*.jsonl"))
     file.write_text("{}\n")
-    with pytest.raises(UserError, match=r"records-a\.jsonl:1 is not a rollout record"):
-        collect(root, graph)
+    _, table, pages = report(root, graph)
+    damaged = [cell for cell in table["missing"] if cell["state"].startswith("damaged")]
+    assert [(cell["column"], cell["seed"], cell["task"], cell["units"]) for cell in damaged] == [("E2-random", 1, 0, 0)]
+    assert file.name in damaged[0]["state"]
+    assert table["judgement"]["withheld"].startswith(UNITS)
+    rates = {(rate["column"], rate["task"]): rate["units"] for rate in table["rates"]}
+    assert (rates["E2", 0], rates["E2-random", 0]) == (8, 4)
+    for name in ("table.md", "report.html"):
+        assert file.name in pages[name]
 
 
 def test_seeds_that_each_lack_a_task_render(tmp_path):

@@ -8,9 +8,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from world_modality.report.charts import COLOURS, DASHES, MARKERS
 
 from world_modality.errors import UserError
+from world_modality.report.charts import COLOURS, DASHES, MARKERS, look
+from world_modality.report.console import console_lines
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -166,36 +167,52 @@ def test_every_table_scrolls_by_itself_where_it_is_too_wide(toy, report):
 
 def test_gates_are_a_table_and_axes_say_what_they_measure(toy, report):
     html = (report(toy)[0] / "report.html").read_text()
-    checks = html.partition('id="gates"')[2].partition("</table>")[0]
-    assert '<th scope="col">status</th><th scope="col">gate</th><th scope="col">detail</th>' in checks
+    checks = html.partition('aria-label="Gates"')[2].partition("</table>")[0]
     assert re.search(
-        r'<tr><td class="word passed">passed</td><th scope="row">E1 equals E0, unit by unit</th><td class="wide">0 of',
+        r'<tr><td class="word passed">passed</td><th scope="row">E1 equals E0, episode by episode</th>'
+        r'<td class="wide">0 of',
         checks,
     )
     figures = re.findall(r"<svg.*?</svg>", html)
-    measured = [re.findall(r'class="tick"[^>]*>([a-z][^<]*)<', figure) for figure in figures]
-    assert measured[:4] == [["success rate (%)"]] * 3 + [["difference (percentage points)"]]
-    assert ["training steps", "loss"] in measured
-    assert ["frames ahead, k", "skill"] in measured
-    assert all(measured)
+    words = [set(re.findall(r">([^<]+)</text>", figure)) for figure in figures]
+    assert "difference in success (percentage points)" in words[0]
+    assert sum("success rate (%)" in found for found in words) == 3
+    assert any({"training steps", "loss"} <= found for found in words)
+    assert any({"frames ahead, k", "skill"} <= found for found in words)
 
 
-def test_series_are_told_apart_without_colours(toy, report):
+def test_the_first_screen_has_verdict_claims_table_and_what_could_be_found(toy, report):
     html = (report(toy)[0] / "report.html").read_text()
-    dashes = dict(re.findall(r"polyline\.(s\d) \{ stroke-dasharray: ([\d ]+); \}", html))
-    assert sorted(dashes) == [f"s{index}" for index in range(1, COLOURS)]  # s0 is not dashed
-    assert len(set(dashes.values())) == len(dashes)
-    classes = [series(index) for index in range(3 * COLOURS)]
-    assert len(set(classes)) == len(classes)
-    assert all(
-        f"polyline.{width} {{ stroke-width" in html for width in {each.split()[-1] for each in classes[COLOURS:]}
-    )
+    first = html.partition('<section id="answer"')[2].partition("</section>")[0]
+    assert first.count("<svg") == 1
+    places = [
+        first.index(each)
+        for each in ("<h1>", "<strong>cannot tell</strong>", "<svg", "<td>6/8 ", "45.1 points", "<1M" and "&lt;1M")
+    ]
+    assert places == sorted(places)
+    assert "no difference: 1 seed, at least 3 needed" in first
+    assert "80% power" in first
 
 
-def test_the_page_names_units_that_should_be_equal(toy, report):
+def test_the_same_records_make_the_same_bytes(toy, report):
+    def files(folder):
+        return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    first = files(report(toy)[0])
+    assert files(report(toy)[0]) == first
+    assert sum(path.suffix == ".svg" for path in first) == 21
+
+
+def test_series_are_told_apart_without_colours():
+    assert len(set(DASHES)) == len(set(MARKERS)) == len(COLOURS)
+    looks = [tuple(map(str, look(series).values())) for series in range(3 * len(COLOURS))]
+    assert len(set(looks)) == len(looks)
+
+
+def test_the_page_names_episodes_that_should_be_equal(toy, report):
     toy.outcomes["E1"] = ("1100", "0010")
     folder, facts = report(toy)
-    assert facts["failed_gates"] == ["E1 equals E0, unit by unit"]
+    assert facts["failed_gates"] == ["E1 equals E0, episode by episode"]
     assert "init state 13" in (folder / "report.html").read_text()
 
 
@@ -220,7 +237,7 @@ def test_trainings_that_differ_in_more_than_memory_and_seed_make_no_table(toy, r
 
 def test_the_page_says_where_the_prophets_other_baselines_are(toy, report):
     html = (report(toy)[0] / "report.html").read_text()
-    caption = html.partition("<h2>Training</h2>")[2].partition("<h2")[0]
+    caption = html.partition('<h2 id="trainings">')[2].partition("<h2")[0]
     assert "beside persistence alone: the other baselines (mean reversion, velocity, ridge)" in caption
 
 
@@ -244,6 +261,6 @@ def test_a_constant_or_unreadable_metric_does_not_break_the_page(toy, report):
 def test_curves_of_several_seeds_share_their_arms_colour(toy, report):
     toy.seeds = (0, 1, 2)
     folder, _ = report(toy)
-    html = (folder / "report.html").read_text().partition("<h2>Prophet</h2>")[0]
-    assert html.count('class="curve s0"') == 3 + 1  # a line per seed and the legend
-    assert "E0, seed 2, from" in html
+    curves = (folder / "figures" / "curves.action-loss-flow-matching.svg").read_text()
+    assert curves.count(f"stroke: {COLOURS[0]}") == 3 + 1  # a line per seed and the legend
+    assert "E0, seed 2, from" in curves

@@ -9,16 +9,14 @@ from typing import Any
 
 import pytest
 from support.toy_results import ToyResults
-from world_modality.report.suite_rows import suite_lines
-from world_modality.report.suites import suite_figures
-from world_modality.report.svg import shortened
 
-from world_modality.cli.table import console_lines
 from world_modality.evidence.paired import tango
 from world_modality.evidence.proportions import wilson
+from world_modality.report.charts import shortened
+from world_modality.report.console import console_lines
 from world_modality.report.judgement import columns_of
 from world_modality.report.results import load_results
-from world_modality.report.table import task_names
+from world_modality.report.table import suite_figures, task_names
 
 TWO = ("libero_spatial", "libero_10")
 PAIRS = [("E2", "E0"), ("E1", "E0"), ("E2", "E0")]
@@ -61,7 +59,6 @@ def test_differences_by_hand(two: ToyResults) -> None:
 
 def test_one_suite_needs_none_of_this(toy: ToyResults) -> None:
     assert figures_of(toy) == {}
-    assert suite_lines({"suites": [], "columns": []}) == []
 
 
 def test_every_file_has_them(two: ToyResults, report: Any) -> None:
@@ -78,7 +75,7 @@ def test_every_file_has_them(two: ToyResults, report: Any) -> None:
         text = (folder / name).read_text()
         assert "suite, all its tasks" in text
         assert "E2 - E0, libero_10" in text
-    lines = suite_lines(table)
+    lines = console_lines(table)
     assert any(line.startswith("libero_10") and "2/4 [15-85]" in line for line in lines)
     assert any(line.startswith("E2 - E0, libero_10") and "+25.0" in line for line in lines)
 

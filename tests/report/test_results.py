@@ -1,7 +1,7 @@
 import pytest
-from world_modality.report.checks import same_scenes
 
 from world_modality.errors import UserError
+from world_modality.report.gates import same_scenes
 from world_modality.report.results import Trial, load_results
 from world_modality.store.files import file_digest
 from world_modality.store.layout import StageFolder

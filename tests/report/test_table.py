@@ -3,14 +3,14 @@ import math
 
 import pytest
 from support.toy_results import LANGUAGES
-from world_modality.report.arms import arms_gate
-from world_modality.report.checks import DEVICES
-from world_modality.report.names import short_names
 
 from world_modality.evidence.gates import ALIVE, PROMPTS, UNITS, VERSIONS
 from world_modality.evidence.proportions import wilson
+from world_modality.report.collect import Material
+from world_modality.report.gates import DEVICES, arms_gate
 from world_modality.report.results import gather, load_results
-from world_modality.report.stage import Material, build_report
+from world_modality.report.stage import build_report
+from world_modality.report.table import short_names
 from world_modality.rollout.records import read_records
 
 
@@ -50,7 +50,8 @@ def test_a_tiny_study_cannot_tell_and_says_why(toy):
     assert judgement["accepted"] is None
     gain = verdict(table, "E2 > E0", "recipe")
     assert (gain["word"], gain["estimate"], gain["low"], gain["primary"]) == ("cannot tell", 0.25, None, True)
-    assert "a verdict on the recipe needs at least 3" in gain["sentence"]
+    assert "across trainings" in gain["sentence"]
+    assert "1 seed, at least 3 needed" in gain["sentence"]
     here = verdict(table, "E2 > E0", "checkpoint")
     assert (here["only_treated"], here["only_control"], here["units"], here["primary"]) == (2, 0, 8, False)
     assert here["p_greater"] == pytest.approx(1 / 4, abs=1e-6)  # two scenes differ, both for E2
@@ -82,30 +83,30 @@ def test_every_number_is_json(toy):
 
 def test_zero_memory_must_repeat_the_plain_arm(toy):
     assert gate(table_of(toy), "E1 equals E0") == {
-        "name": "E1 equals E0, unit by unit",
+        "name": "E1 equals E0, episode by episode",
         "passed": True,
-        "detail": "0 of 8 units differ",
+        "detail": "0 of 8 episodes differ",
     }
     toy.outcomes["E1"] = ("1100", "0010")
     broken = table_of(toy)
     assert gate(broken, "E1 equals E0")["passed"] is False
     detail = gate(broken, "E1 equals E0")["detail"]
     unit = "seed 0, libero_spatial task 0, init state 13, repeat 0"
-    assert detail == f"1 of 8 units differ: {unit} (on CPU this is a bug)"
-    assert broken["judgement"]["withheld"] == f"E1 equals E0, unit by unit: {detail}"
+    assert detail == f"1 of 8 episodes differ: {unit} (on CPU this is a bug)"
+    assert broken["judgement"]["withheld"] == f"E1 equals E0, episode by episode: {detail}"
     assert {each["word"] for each in broken["judgement"]["verdicts"]} == {"cannot tell"}
 
 
 def test_an_equal_outcome_after_other_steps_is_a_difference_too(toy):
     toy.edit = lambda column, values: values.update(steps=values["steps"] - 1) if column == "E1" else None
-    assert gate(table_of(toy), "E1 equals E0")["detail"].startswith("8 of 8 units differ")
+    assert gate(table_of(toy), "E1 equals E0")["detail"].startswith("8 of 8 episodes differ")
 
 
 def test_records_that_do_not_tell_their_course_prove_no_equality(toy):
     toy.edit = lambda _, values: values.update(course_digest="" if values["task"] else values["course_digest"])
     table = table_of(toy)
     row = gate(table, "E1 equals E0")
-    assert (row["passed"], row["detail"]) == (None, "0 of 8 units differ; 4 do not tell their course")
+    assert (row["passed"], row["detail"]) == (None, "0 of 8 episodes differ; 4 do not tell their trajectory")
     equal = verdict(table, "E1 = E0", "recipe")
     assert (equal["word"], equal["identical"]) == ("cannot tell", False)
     toy.edit = lambda column, values: values.update(course_digest=f"{len(column):016x}" if column != "E1" else "e" * 16)
@@ -135,7 +136,7 @@ def test_a_dead_baseline_withholds_the_verdict(toy):
     table = table_of(toy)
     assert gate(table, ALIVE)["passed"] is False
     assert (
-        "assets): no verdict, since this does not hold: the baseline succeeds at least once: 0 of 8 units"
+        "assets): no verdict, since this does not hold: the baseline succeeds at least once: 0 of 8 episodes"
         in table["headline"]
     )
 
@@ -146,7 +147,7 @@ def test_mixed_versions_devices_and_prompts_withhold_the_verdict(toy):
     table = table_of(toy)
     assert gate(table, VERSIONS)["passed"] is False
     assert gate(table, DEVICES)["detail"] == "2 differ: cpu / cuda"
-    assert gate(table, PROMPTS)["detail"] == "8 units were told nothing"
+    assert gate(table, PROMPTS)["detail"] == "8 episodes were told nothing"
     assert VERSIONS in table["judgement"]["withheld"]
 
 

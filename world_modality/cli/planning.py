@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from world_modality.cli.sources import resolve_sources
 from world_modality.store.index import sealed_record
-from world_modality.store.layout import stage_folder
+from world_modality.store.layout import so_far_folder, stage_folder
 from world_modality.store.links import link_all, link_stage
 from world_modality.store.record import read_record
 from world_modality.store.seal import restore
@@ -49,7 +50,10 @@ def headline(study: Study, label: str) -> str:
 
 
 def link_names(root: Path, graph: Graph, only: str | None = None) -> None:
-    """Make the links for people say what is sealed of a study, and nothing else; or only add those of one key."""
+    """Make the links for people say what is sealed of a study, and nothing else; or only add those of one key.
+
+    Beside a sealed report, that of the study so far would only confuse, so it goes.
+    """
     sealed = {
         name: (graph.stages[key].stage, key)
         for name, key in graph.names.items()
@@ -57,6 +61,8 @@ def link_names(root: Path, graph: Graph, only: str | None = None) -> None:
     }
     if only is None:
         link_all(root, graph.study, sealed, unfold="report")
+        if any(stage == "report" for stage, _ in sealed.values()):
+            shutil.rmtree(so_far_folder(root, graph.study), ignore_errors=True)
     else:
         for name, (stage, key) in sealed.items():
             link_stage(root, graph.study, name, stage, key)

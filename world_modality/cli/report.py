@@ -6,26 +6,29 @@ from pathlib import Path
 
 from world_modality.cli.explain import unresolved_lines
 from world_modality.cli.planning import plan_study
+from world_modality.cli.table import table_lines
 from world_modality.report.collect import collect
 from world_modality.report.console import console_lines
 from world_modality.report.stage import build_report, write_report
 from world_modality.store.files import writing_for
-from world_modality.store.layout import names_folder
+from world_modality.store.layout import so_far_folder
 
 
 def report_so_far(study: Path, root: Path, output: Path | None) -> list[str]:
-    """Write the report of whatever is there, sealed or not; the table as lines for a terminal. Runs nothing.
+    """Write the report of whatever is there; the table as lines for a terminal. Runs nothing.
 
-    UserError when the study is not valid, or a file of records is damaged.
+    A sealed report's table is only shown, unless ``output`` asks for files. UserError when the study is not valid.
     """
     planned = plan_study(study, root, lenient=True)
-    folder = output or names_folder(root, planned.graph.study) / "so-far"
+    if output is None and (sealed := table_lines(root, planned.graph)):
+        return [*unresolved_lines(planned), *sealed]
+    folder = output or so_far_folder(root, planned.graph.study)
     material = collect(root, planned.graph)
     table, pages = build_report(root, material)
     with writing_for("--output", folder):
         write_report(folder, pages, material.results)
     lacking = sum(cell["planned"] - cell["units"] for cell in material.missing)
     cells = f"{len(material.missing)} cell{'s' if len(material.missing) != 1 else ''}"
-    gap = [f"missing      {lacking} units in {cells}"] if lacking else []
+    gap = [f"missing      {lacking} episodes in {cells}"] if lacking else []
     lines = console_lines(table)
     return [*unresolved_lines(planned), *lines, "", *gap, f"report       {folder / 'report.html'}   (opens offline)"]

@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import wraps
+from functools import cache, wraps
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +86,7 @@ def _styled[**P](draw: Callable[P, str]) -> Callable[P, str]:
     return under_style
 
 
+@cache
 def text_width(text: str, size: float = 9.0) -> float:
     """Pixels that a text takes at most."""
     from matplotlib.font_manager import FontProperties
@@ -149,11 +150,11 @@ def _estimate(axes: Axes, place: int, line: Line) -> None:
     """The interval with its ends, and the estimate: hollow where no interval is known."""
     colour = COLOURS[line.series % len(COLOURS)]
     if line.low is not None and line.high is not None:
-        axes.plot([line.low, line.high], [place, place], color=colour, linewidth=2, clip_on=False)
-        axes.plot([line.low, line.high], [place, place], "|", color=colour, markersize=8, clip_on=False)
+        axes.plot([line.low, line.high], [place, place], color=colour, linewidth=2)
+        axes.plot([line.low, line.high], [place, place], "|", color=colour, markersize=8)
     fill = "white" if line.low is None else colour
     marker = MARKERS[line.series % len(MARKERS)]
-    axes.plot([line.estimate], [place], marker, color=colour, markerfacecolor=fill, markersize=7, clip_on=False)
+    axes.plot([line.estimate], [place], marker, color=colour, markerfacecolor=fill, markersize=7)
 
 
 def _words(axes: Axes, place: int, line: Line, longest: int, row: float, size: float = 9.0) -> None:
@@ -186,13 +187,13 @@ def dots(rows: Sequence[tuple[str, Sequence[float]]], joined: Sequence[Sequence[
     figure, axes = _axes(WIDTH, ROW * len(rows), left, 14)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     for line in joined:
-        axes.plot(*zip(*line, strict=True), color=RULE, linewidth=1, zorder=1, clip_on=False)
+        axes.plot(*zip(*line, strict=True), color=RULE, linewidth=1, zorder=1)
     for place, (name, values) in enumerate(rows):
         colour, marker = COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
         if values:
             mean = sum(values) / len(values)
-            axes.plot([mean, mean], [place - 0.36, place + 0.36], color=colour, linewidth=2, clip_on=False)
-            axes.plot(values, [place] * len(values), marker, color=colour, markersize=6, clip_on=False)
+            axes.plot([mean, mean], [place - 0.36, place + 0.36], color=colour, linewidth=2)
+            axes.plot(values, [place] * len(values), marker, color=colour, markersize=6)
         _words(axes, place, Line(name, 0, None, None, place, ""), 20, ROW)
     axes.margins(x=0.06)
     _finish_rows(axes, "success rate (%)")
@@ -210,9 +211,7 @@ def curves(lines: Sequence[Curve], described: str, unit: str, axis: str, at: str
     figure, axes = _axes(WIDTH, 160, 58, 14, below=44 + 15 * legend_rows, above=8)
     drawn = {}
     for line in lines:
-        drawn[line.name, line.series] = axes.plot(*zip(*line.points, strict=True), clip_on=False, **_look(line.series))[
-            0
-        ]
+        drawn[line.name, line.series] = axes.plot(*zip(*line.points, strict=True), **look(line.series))[0]
     axes.set_xlim(min(0, *(x for line in lines for x, _ in line.points)), None)
     axes.margins(y=0.06)
     for each in (axes.xaxis, axes.yaxis):
@@ -229,7 +228,7 @@ def curves(lines: Sequence[Curve], described: str, unit: str, axis: str, at: str
     return _to_svg(figure, f"{described} over {axis}: {told}")
 
 
-def _look(series: int) -> dict[str, Any]:
+def look(series: int) -> dict[str, Any]:
     """Colour and dashes of a series, and from the ninth on another width as well."""
     width = (1.6, 3.0, 0.9)[series // len(COLOURS) % 3]
     return {
@@ -335,14 +334,13 @@ def _finish_rows(axes: Axes, label: str) -> None:
 def _to_svg(figure: Figure, described: str) -> str:
     """The figure as one ``<svg>`` element that can stand in a page beside others, and tells a screen reader what it
     shows."""
-    for artist in figure.findobj():
-        artist.set_clip_on(False)
     out = io.StringIO()
     figure.savefig(out, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     text = out.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.S)
-    text = re.sub(r"\s*<defs>\s*<style.*?</style>\s*</defs>", "", text, flags=re.S)
+    text = re.sub(r"\s*<defs>\s*<(style|clipPath).*?</\1>\s*</defs>", "", text, flags=re.S)
+    text = re.sub(r' clip-path="[^"]*"', "", text)
     text = re.sub(r"font-family: 'DejaVu Sans', sans-serif", FONTS, text)
     text = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\d+\.\d\d)\d+", r"\1", tag[0]), text)
     text = re.sub(r' transform="rotate\(-0 [^)]*\)"', "", text)

@@ -83,6 +83,11 @@ def names_folder(root: Path, study: str) -> Path:
     return root / "by-name" / study
 
 
+def so_far_folder(root: Path, study: str) -> Path:
+    """The report of an unfinished study; gone once the study's own report is sealed."""
+    return names_folder(root, study) / "so-far"
+
+
 def last_study_file(root: Path) -> Path:
     """The path of the study that was run last."""
     return root / "last-study.txt"

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 from support.small_study import graph_of
+from world_modality.study.stages import KINDS
 
 from world_modality.store.layout import RESULTS, StageFolder, stage_folder
 from world_modality.store.record import read_record
 from world_modality.study.graph import Graph
 from world_modality.study.plan import write_plan
-from world_modality.study.stages import KINDS
 
 TESTS = Path(__file__).parents[1]
 

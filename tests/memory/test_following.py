@@ -8,6 +8,7 @@ import pytest
 import torch
 from support.world_sizes import world_sizes
 from torch import Tensor, nn
+from world_modality.study.modes import BEFORE_ACTIONS
 
 from world_modality.memory.following import TIME_WIDTH, ActionCondition, NoisyActions, time_waves
 from world_modality.memory.fusion import FUSIONS
@@ -15,7 +16,6 @@ from world_modality.memory.prophet import Prophet
 from world_modality.memory.score import score
 from world_modality.memory.sizes import WorldSizes
 from world_modality.memory.world import WorldMemory
-from world_modality.study.modes import BEFORE_ACTIONS
 
 PLAIN = world_sizes(hypotheses=2, cameras=2, gate_init=0.5)
 TOLD = replace(PLAIN, actions=5)

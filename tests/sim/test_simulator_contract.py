@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from support.contract import reach, sentence
 from support.relied_on import SIMULATOR_PARTS
+from world_modality.study.suites import SUITES
 
 from world_modality.sim.environment import NO_OP, Environment
 from world_modality.sim.quiet import import_libero
 from world_modality.study.study import Simulator
-from world_modality.study.suites import SUITES
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """Kinds of stages: what each is called, what it is asked with, who runs it, and what its job needs of a machine.
 
-The one place to bump a version. A kind is one row here and one code file that runs it. Rules, targets, links for people,
-`wm plan` and `wm verify` read the row.
+The one place to bump a version. A kind is one row here and one code file that runs it. Rules, targets, links for
+people, `wm plan` and `wm verify` read the row.
 """
 
 from __future__ import annotations
@@ -59,6 +59,11 @@ class StageKind:
     def links(self) -> str:
         """First part of the names of links to such stages."""
         return self.folder or self.name
+
+
+def targets() -> tuple[str, ...]:
+    """The words after ``snakemake`` that make stages of a kind, in the order of the table."""
+    return tuple(dict.fromkeys(kind.target for kind in STAGES if kind.target))
 
 
 _SPECS = "world_modality.study.specs"

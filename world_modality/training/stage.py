@@ -157,7 +157,8 @@ def _checked_arm(spec: TrainSpec, context: StageContext, places: Places) -> dict
         without = Places(reference, places.dataset, places.output, ())
         named = f"the arm with memory {spec.memory}", "the same arm without memory"
         plain_arm = _describe(plain, context, without)
-        require_equal(named[0], arm, named[1], plain_arm, memory_keys(), "make them equal")
+        declared = memory_keys() | {f"inputs.{role}" for role in _latents(spec, context)}
+        require_equal(named[0], arm, named[1], plain_arm, declared, "make them equal")
         shutil.rmtree(reference)
     return arm
 

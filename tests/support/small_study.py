@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from world_modality.facts.benchmarks import SUITES
 from world_modality.study.graph import Graph, build_graph
 from world_modality.study.load import load_study
 from world_modality.study.parts import (
@@ -49,7 +50,7 @@ EMBEDDED = Assets("embedded", "a" * 16)
 def fixed_sources(study: Study, assets: Assets = EMBEDDED) -> Sources:
     """Content addresses of everything that a study takes from outside, which need not be there."""
     return Sources(
-        assets=dict.fromkeys(study.suites, assets),
+        assets={suite: assets if SUITES[suite].assets else Assets() for suite in study.suites},
         policies={policy: _policy(policy) for policy in study.policies},
         dataset=Source(f"local/{'_'.join(study.data_suites)}"),
         encoders={encoder: _encoder(encoder) for encoder in study.encoders},

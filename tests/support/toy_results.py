@@ -52,6 +52,19 @@ SEALED_AT = "2025-12-31T00:00:00+00:00"  # before the rollouts, which were seale
 VERSIONS = {"lerobot": "0.6.1", "torch": "2.11.0"}
 
 
+def arms(seeds) -> tuple[ReportArm, ...]:
+    """The toy's arms, each trained with these seeds."""
+    return tuple(
+        ReportArm(
+            name=arm,
+            against=CONTROLS[arm],
+            declared=("memory",),
+            trainings=tuple(f"train{arm}{seed}" for seed in seeds),
+        )
+        for arm in CONTROLS
+    )
+
+
 @dataclass
 class ToyResults:
     """Change ``outcomes``, ``seeds`` or ``edit`` (called on every record's values), then ``write``."""
@@ -101,15 +114,7 @@ class ToyResults:
                 )
                 for name, (arm, trained, rolled) in COLUMNS.items()
             ),
-            arms=tuple(
-                ReportArm(
-                    name=arm,
-                    against=CONTROLS[arm],
-                    declared=("memory",),
-                    trainings=tuple(f"train{arm}{seed}" for seed in self.seeds),
-                )
-                for arm in CONTROLS
-            ),
+            arms=arms(self.seeds),
             suites=self.suites,
             init_states=(10, 11, 12, 13),
             repeats=self.repeats,

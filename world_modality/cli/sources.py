@@ -185,13 +185,13 @@ class _Finder:
         """The policy's family and its config.json, after the study was compared with it."""
         try:
             config: dict[str, Any] = json.loads((folder / "config.json").read_text())
-            shape = policy_shape(folder)
+            policy_type, shape = str(config["type"]), policy_shape(folder)
         except (OSError, ValueError, KeyError, TypeError):
             raise self.file.error(location, f"{folder} is not a LeRobot pretrained_model folder") from None
-        family = family_of_type(str(config.get("type")))
+        family = family_of_type(policy_type)
         if family is None:
             known = ", ".join(POLICIES.names)
-            raise self.file.error(location, f"is a policy of type {config.get('type')}, none of {known}")
+            raise self.file.error(location, f"a policy of type {policy_type} is not known here; choose one of {known}")
         asked = getattr(policy, "type", None)
         if asked not in (None, family.name):
             raise self.file.error((*location[:-1], "type"), f"'{asked}' is not what the policy is, {family.name}")

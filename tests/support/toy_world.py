@@ -55,6 +55,7 @@ SIM = SimSpec(
 
 def toy_spec(**changes) -> RolloutSpec:
     spec = RolloutSpec(
+        family="smolvla",
         sim=SIM,
         task=1,
         memory="disabled",

@@ -17,9 +17,9 @@ from world_modality.rollout.evaluation import Filming, How, Scenes
 from world_modality.rollout.records import Record, read_records, to_line
 from world_modality.rollout.simulators import expect_simulators
 from world_modality.store.files import write_atomically, writing_for
+from world_modality.study.values import MOST_STATES
 
 OUTPUTS = Path("outputs") / "rollouts"
-SEEDED = 2**31  # numbers of scenes that can be asked for where each is drawn from its seed
 IMPORTING = ("eval_info", "output", "policy")  # what `--import` is typed with
 
 
@@ -40,8 +40,8 @@ def evaluate_policy(how: How, wanted: Wanted, output: Path, cores: int) -> tuple
     suites = parse_suites(wanted.suite)
     most = max(SUITES[suite].tasks for suite in suites)
     tasks = None if wanted.tasks is None else parse_numbers(wanted.tasks, "--tasks", most)
-    recorded = [count for count in (SUITES[suite].init_states for suite in suites) if count is not None]
-    states = parse_numbers(wanted.init_states, "--init-states", min(recorded, default=SEEDED))
+    counts = [SUITES[suite].init_states or MOST_STATES for suite in suites]
+    states = parse_numbers(wanted.init_states, "--init-states", min(counts))
     choice = parse_films(wanted.films)
     if choice.discordant and wanted.against is None:
         raise UserError("--films discordant=N needs --against: the records that units are compared with")

@@ -30,8 +30,12 @@ class World:
         start, end = self.bounds.around(frames)
         future, valid = future_rows(frames, end, self.horizon)
         history = past_rows(frames, start, self.context)
-        parts = (torch.tensor(self.latents[rows], dtype=torch.float32) for rows in (history, future))
+        parts = (self.tokens(rows) for rows in (history, future))
         return LatentWindow(*parts, torch.from_numpy(valid))
+
+    def tokens(self, rows: np.ndarray) -> torch.Tensor:
+        """Latents of ``rows`` [...] as three tokens of one number each: [..., 3, 1]."""
+        return torch.tensor(self.latents[rows], dtype=torch.float32).unflatten(-1, (DIM, 1))
 
     @property
     def frames(self) -> np.ndarray:
@@ -186,6 +190,6 @@ def test_the_penalty_is_the_one_that_serves_the_other_episodes_best() -> None:
 def test_no_frames_make_baselines_that_expect_no_change() -> None:
     world = world_of(noise, [1, 1], 2, 3)
     fitted = world.fit()
-    history = torch.randn(4, 2, DIM)
+    history = torch.randn(4, 2, DIM, 1)
     for prediction in fitted.predict(history).values():
-        assert torch.equal(prediction, history[:, -1:].expand(-1, 3, -1))
+        assert torch.equal(prediction, history[:, -1:].expand(-1, 3, -1, -1))

@@ -30,8 +30,15 @@ class MemoryMode:
     """Trained constants, which only a checkpoint trained in this mode has."""
     needs_prophet: bool = False
     """The Prophet makes the memory, so that the policy's loss trains it too, unless the memory is detached."""
+    words: str = ""
+    """How a sentence names a policy in this mode, such as "with predicted memory"; by default made of ``holds``."""
     delay: int = 0
     """How many prediction horizons before the present the history ends."""
+
+    @property
+    def wording(self) -> str:
+        """How a sentence names a policy in this mode."""
+        return self.words or f"with a memory that holds {self.holds}"
 
     @property
     def rollable(self) -> bool:
@@ -46,6 +53,8 @@ class Fusion:
     name: str
     enters: str
     """Where, for tables."""
+    code: Reference
+    """``(WorldSizes, Held) -> Fusion``: the module that reads it, which hooks itself onto the policy."""
     before_actions: bool = False
     """It reads the memory before the noisy actions are there, so that the memory cannot be made of them."""
 
@@ -60,6 +69,7 @@ MODES: Table[MemoryMode] = Table(
             name="disabled",
             holds="nothing: there is no world memory",
             isolates="the plain policy",
+            words="without memory",
             make=Reference(f"{_MODES}:nothing"),
             needs_world=False,
         ),
@@ -67,12 +77,14 @@ MODES: Table[MemoryMode] = Table(
             name="zero",
             holds="zeros",
             isolates="that the machinery does no harm: equals disabled, by algebra",
+            words="with zero memory",
             make=Reference(f"{_MODES}:zero"),
         ),
         MemoryMode(
             name="learned",
             holds="constants trained with the policy",
             isolates="capacity: all the parameters, no information",
+            words="with learned constants as memory",
             make=Reference(f"{_MODES}:learned"),
             needs_learned=True,
         ),
@@ -80,6 +92,7 @@ MODES: Table[MemoryMode] = Table(
             name="pred",
             holds="the Prophet's prediction",
             isolates="the hypothesis",
+            words="with predicted memory",
             make=Reference(f"{_MODES}:predicted"),
             needs_history=True,
             needs_prophet=True,
@@ -88,6 +101,7 @@ MODES: Table[MemoryMode] = Table(
             name="oracle",
             holds="what really came",
             isolates="the bound: a perfect prediction",
+            words="with the true future as memory",
             make=Reference(f"{_MODES}:oracle"),
             needs_future=True,
         ),
@@ -95,6 +109,7 @@ MODES: Table[MemoryMode] = Table(
             name="persistence",
             holds="the present latent in every slot",
             isolates="history, a trained network and foresight together: the same encoder's view of the present",
+            words="with the present latent as memory",
             make=Reference(f"{_MODES}:persistence"),
             needs_history=True,
         ),
@@ -102,6 +117,7 @@ MODES: Table[MemoryMode] = Table(
             name="stale",
             holds="the prediction made one prediction horizon ago",
             isolates="timeliness: a prediction of this episode that came too late",
+            words="with an outdated prediction as memory",
             make=Reference(f"{_MODES}:stale"),
             needs_history=True,
             needs_prophet=True,
@@ -111,6 +127,7 @@ MODES: Table[MemoryMode] = Table(
             name="shuffle",
             holds="the prediction of another training episode",
             isolates="content: a true prediction, of another episode",
+            words="with another episode's prediction as memory",
             make=Reference(f"{_MODES}:shuffle"),
             needs_donors=True,
             needs_prophet=True,
@@ -119,6 +136,7 @@ MODES: Table[MemoryMode] = Table(
             name="time_shuffle",
             holds="the prediction with its steps in another order",
             isolates="order: what comes, but not when",
+            words="with a prediction in the wrong order as memory",
             make=Reference(f"{_MODES}:time_shuffle"),
             needs_history=True,
             needs_prophet=True,
@@ -127,25 +145,46 @@ MODES: Table[MemoryMode] = Table(
             name="random",
             holds="normal draws with the latents' mean and covariance",
             isolates="content: the latents' statistics without any content",
+            words="with random memory",
             make=Reference(f"{_MODES}:random"),
+        ),
+        MemoryMode(
+            name="random_scaled",
+            holds="random directions, each as long as the prediction that it stands for",
+            isolates="content: the prediction's magnitudes without its directions",
+            words="with random memory of the prediction's norms",
+            make=Reference(f"{_MODES}:random_scaled"),
+            needs_history=True,
+        ),
+        MemoryMode(
+            name="signflip",
+            holds="the negative of the Prophet's prediction",
+            isolates="content: the same numbers and norms, pointing the other way",
+            words="with the negated prediction as memory",
+            make=Reference(f"{_MODES}:signflip"),
+            needs_history=True,
+            needs_prophet=True,
         ),
         MemoryMode(
             name="aux_only",
             holds="nothing, while the Prophet learns beside the policy",
             isolates="the auxiliary loss: the Prophet reads cached latents alone, so it too equals disabled",
+            words="with a prediction that is trained and not read",
             make=Reference(f"{_MODES}:nothing"),
         ),
     ),
 )
 
+_FUSION = "world_modality.memory.fusion"
+
 FUSIONS: Table[Fusion] = Table(
     "fusion",
     "fusions",
     (
-        Fusion("late", "the action expert's last hidden states read it"),
-        Fusion("suffix", "the embedded noisy actions read it"),
-        Fusion("layers", "every layer of the action expert reads it"),
-        Fusion("prefix_cross", "the prefix tokens read it", before_actions=True),
-        Fusion("prefix_tokens", "it stands beside the prefix tokens"),
+        Fusion("late", "the action expert's last hidden states read it", Reference(f"{_FUSION}:Late")),
+        Fusion("suffix", "the embedded noisy actions read it", Reference(f"{_FUSION}:Suffix")),
+        Fusion("layers", "every layer of the action expert reads it", Reference(f"{_FUSION}:Layers")),
+        Fusion("prefix_cross", "the prefix tokens read it", Reference(f"{_FUSION}:PrefixCross"), before_actions=True),
+        Fusion("prefix_tokens", "it stands beside the prefix tokens", Reference(f"{_FUSION}:PrefixTokens")),
     ),
 )

@@ -17,10 +17,10 @@ Figures = dict[str, list[float | None]]
 class Foresight:
     """Sums of every predictor's figures over batches of frames, in float64.
 
-    Per step ahead k, over the frames t whose t+k exists, z standardised and z' its prediction:
+    Per step ahead k, over the tokens of the frames t whose t+k exists, z standardised and z' its prediction:
 
         cosine          mean of cos(z'_{t+k}, z_{t+k})
-        change_cosine   mean of cos(z'_{t+k} - z_t, z_{t+k} - z_t), over the frames where something changed; a
+        change_cosine   mean of cos(z'_{t+k} - z_t, z_{t+k} - z_t), over the tokens that changed; a
                         prediction of no change scores 0
         skill           1 - MSE / MSE of persistence: 1 is perfect, 0 no better than to expect no change
     """
@@ -29,22 +29,25 @@ class Foresight:
         self._horizon = horizon
         self._sums: dict[str, Tensor] = {}  # predictor -> [3, K]: squared error, cosine, cosine of the change
         self._still = torch.zeros(horizon, dtype=torch.float64)  # squared error of persistence
-        self._counts = torch.zeros(2, horizon, dtype=torch.float64)  # frames, frames where something changed
+        self._frames = torch.zeros(horizon, dtype=torch.float64)
+        self._counts = torch.zeros(2, horizon, dtype=torch.float64)  # tokens, tokens that changed
 
     def add(self, predictions: Mapping[str, Tensor], now: Tensor, future: Tensor, valid: Tensor) -> None:
-        """Take in a batch: predictions [B, N, K, W] by name, z_t [B, W], z_{t+1..t+K} [B, K, W], valid bool [B, K].
+        """Take in a batch: predictions [B, N, K, P, W] by name, z_t [B, P, W], z_{t+1..t+K} [B, K, P, W], valid [B, K].
 
         Of N hypotheses each figure is the mean.
         """
         change = future - now[:, None]
-        moved = valid & (change.norm(dim=-1) > SMALLEST_CHANGE)
-        self._counts += torch.stack([valid, moved]).double().sum(1).cpu()
-        self._still += _total(change.square().mean(-1), valid)
+        there = valid[..., None].expand(change.shape[:-1])  # [B, K, P]
+        moved = there & (change.norm(dim=-1) > SMALLEST_CHANGE)
+        self._frames += valid.double().sum(0).cpu()
+        self._counts += torch.stack([_total(torch.ones_like(there), counted) for counted in (there, moved)])
+        self._still += _total(change.square().mean(-1), there)
         for name, prediction in predictions.items():
             guess = prediction - now[:, None, None]
             figures = (
-                _total((prediction - future[:, None]).square().mean(-1).mean(1), valid),
-                _total(F.cosine_similarity(prediction, future[:, None], dim=-1).mean(1), valid),
+                _total((prediction - future[:, None]).square().mean(-1).mean(1), there),
+                _total(F.cosine_similarity(prediction, future[:, None], dim=-1).mean(1), there),
                 _total(F.cosine_similarity(guess, change[:, None].expand_as(guess), dim=-1).mean(1), moved),
             )
             self._sums[name] = self._sums.get(name, 0) + torch.stack(figures)
@@ -52,14 +55,14 @@ class Foresight:
     @property
     def frames(self) -> list[int]:
         """How many frames each step ahead was measured on, for k = 1..K."""
-        return [int(count) for count in self._counts[0]]
+        return [int(count) for count in self._frames]
 
     def figures(self, digits: int = 4) -> dict[str, Figures]:
         """By predictor, rounded to ``digits`` decimals."""
-        frames, moved = self._counts
+        tokens, moved = self._counts
         return {
             name: {
-                "cosine": _rounded(cosine, frames, digits),
+                "cosine": _rounded(cosine, tokens, digits),
                 "change_cosine": _rounded(change_cosine, moved, digits),
                 "skill": _rounded(self._still - error, self._still, digits),
             }
@@ -68,14 +71,14 @@ class Foresight:
 
 
 def best_hypothesis(prediction: Tensor, future: Tensor, valid: Tensor) -> Tensor:
-    """Of [B, N, K, W] each sample's hypothesis with the least squared error over its frames ahead: [B, 1, K, W]."""
-    errors = ((prediction - future[:, None]).square().mean(-1) * valid[:, None]).sum(2)
+    """Of [B, N, K, P, W] each sample's hypothesis of the least squared error over its frames ahead: [B, 1, K, P, W]."""
+    errors = ((prediction - future[:, None]).square().mean(-1).mean(-1) * valid[:, None]).sum(2)
     return prediction[torch.arange(len(prediction), device=prediction.device), errors.argmin(1)][:, None]
 
 
 def _total(figure: Tensor, counted: Tensor) -> Tensor:
-    """Sum over the batch [B, K] -> [K]."""
-    return (figure.double() * counted).sum(0).cpu()
+    """Sum over the batch's tokens [B, K, P] -> [K]."""
+    return (figure.double() * counted).movedim(-1, 1).flatten(0, 1).sum(0).cpu()
 
 
 def _rounded(above: Tensor, below: Tensor, digits: int) -> list[float | None]:

@@ -21,8 +21,8 @@ class WorldScore:
     losses: Tensor  # [B, K], 0 where the future lies past the episode's end
     valid: Tensor  # bool [B, K]
     counts: Tensor  # [K]: valid samples; their mean over the processes that share a training batch
-    cosine: Tensor  # [B, K]: predicted against true standardised latent, mean over the hypotheses
-    persistence: Tensor  # [B, K]: the current against the true standardised latent, the baseline to beat
+    cosine: Tensor  # [B, K]: predicted against true standardised token, mean over hypotheses and tokens
+    persistence: Tensor  # [B, K]: the current against the true standardised token, the baseline to beat
     best: Tensor | None  # [B, K]: cosine of each sample's best hypothesis; None if there is but one
     diversity: Tensor | None  # [B, K]: 1 - mean cosine between the hypotheses' changes; None if there is but one
 
@@ -59,9 +59,10 @@ class WorldScore:
 
 
 def score(prediction: Tensor, current: Tensor, future: Tensor, valid: Tensor, *, delta: bool) -> WorldScore:
-    """Compare prediction [B, N, K, W] with future [B, K, W]; current [B, W] is z_t, valid bool [B, K]. Standardised.
+    """Compare prediction [B, N, K, P, W] with future [B, K, P, W]; current [B, P, W] is z_t, valid bool [B, K].
 
-    With y = z_{t+k} - z_t (or z_{t+k} if not ``delta``) and y' its prediction, per valid (sample, k):
+    All are standardised. With y a token of z_{t+k} - z_t (or of z_{t+k} if not ``delta``) and y' its prediction, per
+    valid (sample, k), as a mean over the P tokens:
 
         loss = (1 - cos(y', y)) + 1/W sum_d huber(y'_d - y_d)
 
@@ -70,17 +71,18 @@ def score(prediction: Tensor, current: Tensor, future: Tensor, valid: Tensor, *,
     second term counts. Of several hypotheses the best of each sample learns, over all its frames ahead, and the
     others by ``SHARE_OF_ALL`` (relaxed winner-takes-all, Rupprecht et al. 2017).
     """
-    origin = current[:, None, None] if delta else torch.zeros_like(current)[:, None, None]
+    origin = (current if delta else torch.zeros_like(current))[:, None, None]
     guess, truth = prediction.float() - origin, future[:, None] - origin
     direction = 1 - F.cosine_similarity(guess, truth, dim=-1)
     magnitude = F.huber_loss(guess, truth.expand_as(guess), reduction="none").mean(-1)
-    losses = (direction * (truth.norm(dim=-1) > SMALLEST_CHANGE) + magnitude) * valid[:, None]  # [B, N, K]
+    tokens = direction * (truth.norm(dim=-1) > SMALLEST_CHANGE) + magnitude  # [B, N, K, P]
+    losses = tokens.mean(-1) * valid[:, None]  # [B, N, K]
     best = losses.detach().sum(2).argmin(1)
     rows = torch.arange(len(losses), device=losses.device)
     several = losses.shape[1] > 1
     with torch.no_grad():
-        cosines = F.cosine_similarity(prediction.float(), future[:, None], dim=-1)
-        persistence = F.cosine_similarity(current[:, None], future, dim=-1)
+        cosines = F.cosine_similarity(prediction.float(), future[:, None], dim=-1).mean(-1)
+        persistence = F.cosine_similarity(current[:, None], future, dim=-1).mean(-1)
     return WorldScore(
         losses=(1 - SHARE_OF_ALL) * losses[rows, best] + SHARE_OF_ALL * losses.mean(1) if several else losses[:, 0],
         valid=valid,
@@ -93,8 +95,8 @@ def score(prediction: Tensor, current: Tensor, future: Tensor, valid: Tensor, *,
 
 
 def diversity(changes: Tensor) -> Tensor:
-    """1 - the mean cosine over all pairs of hypotheses: changes [B, N, K, W] -> [B, K]; 0 if they are all the same."""
+    """1 - the mean cosine over all pairs of hypotheses: changes [B, N, K, P, W] -> [B, K]; 0 if all are the same."""
     count = changes.shape[1]
     directions = F.normalize(changes, dim=-1)
-    total = directions.sum(1).square().sum(-1)  # count + twice the sum over pairs
+    total = directions.sum(1).square().sum(-1).mean(-1)  # count + twice the sum over pairs
     return 1 - (total - count) / (count * (count - 1))

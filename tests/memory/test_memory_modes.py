@@ -94,7 +94,7 @@ def test_what_the_modes_hold_and_need() -> None:
         "delay": {"stale"},
         "rollable": set(MODES.names) - {"oracle"},
     }
-    assert all(mode.isolates and mode.holds and mode.words for mode in MODES)
+    assert all(mode.isolates and mode.holds and mode.noun for mode in MODES)
 
 
 @pytest.mark.parametrize("name", sorted(set(MODES.names) - NOTHING))
@@ -179,7 +179,7 @@ def test_a_mode_of_another_package_is_one_row_and_one_function(monkeypatch: pyte
     monkeypatch.setattr(table, "entry_points", entry_points)
     modes = Table("memory mode", "memory_modes", tuple(MODES))
     assert modes.distribution("ones") == {"other_package": "1.2"}
-    assert modes["ones"].wording == "with a memory that holds ones"
+    assert modes["ones"].noun == "ones memory"
     assert torch.equal(make_memory(modes["ones"], inputs()), torch.ones(SHAPE))
     with pytest.raises(ValueError, match=r"'too_flat' gives \[3, 2, 4, 3\], where \[3, 2, 4, 3, 6\] is read"):
         make_memory(modes["too_flat"], inputs())

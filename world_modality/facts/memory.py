@@ -18,6 +18,8 @@ class MemoryMode:
     """What a comparison with this mode tells, for tables."""
     make: Reference
     """``MemoryInputs -> Tensor | None``: the memory, or None if nothing is injected."""
+    words: str = ""
+    """The memory in a sentence, "predicted memory"; by default its name, "zero memory"."""
     needs_world: bool = True
     """The policy must have been built with world modules."""
     needs_history: bool = False
@@ -30,15 +32,13 @@ class MemoryMode:
     """Trained constants, which only a checkpoint trained in this mode has."""
     needs_prophet: bool = False
     """The Prophet makes the memory, so that the policy's loss trains it too, unless the memory is detached."""
-    words: str = ""
-    """How a sentence names a policy in this mode, such as "with predicted memory"; by default made of ``holds``."""
     delay: int = 0
     """How many prediction horizons before the present the history ends."""
 
     @property
-    def wording(self) -> str:
-        """How a sentence names a policy in this mode."""
-        return self.words or f"with a memory that holds {self.holds}"
+    def noun(self) -> str:
+        """How sentences call the memory."""
+        return self.words or f"{self.name.replace('_', ' ')} memory"
 
     @property
     def rollable(self) -> bool:
@@ -69,31 +69,30 @@ MODES: Table[MemoryMode] = Table(
             name="disabled",
             holds="nothing: there is no world memory",
             isolates="the plain policy",
-            words="without memory",
             make=Reference(f"{_MODES}:nothing"),
+            words="no memory",
             needs_world=False,
         ),
         MemoryMode(
             name="zero",
             holds="zeros",
             isolates="that the machinery does no harm: equals disabled, by algebra",
-            words="with zero memory",
             make=Reference(f"{_MODES}:zero"),
         ),
         MemoryMode(
             name="learned",
             holds="constants trained with the policy",
             isolates="capacity: all the parameters, no information",
-            words="with learned constants as memory",
             make=Reference(f"{_MODES}:learned"),
+            words="learned constants as memory",
             needs_learned=True,
         ),
         MemoryMode(
             name="pred",
             holds="the Prophet's prediction",
             isolates="the hypothesis",
-            words="with predicted memory",
             make=Reference(f"{_MODES}:predicted"),
+            words="predicted memory",
             needs_history=True,
             needs_prophet=True,
         ),
@@ -101,24 +100,24 @@ MODES: Table[MemoryMode] = Table(
             name="oracle",
             holds="what really came",
             isolates="the bound: a perfect prediction",
-            words="with the true future as memory",
             make=Reference(f"{_MODES}:oracle"),
+            words="the true future as memory",
             needs_future=True,
         ),
         MemoryMode(
             name="persistence",
             holds="the present latent in every slot",
             isolates="history, a trained network and foresight together: the same encoder's view of the present",
-            words="with the present latent as memory",
             make=Reference(f"{_MODES}:persistence"),
+            words="the present as memory",
             needs_history=True,
         ),
         MemoryMode(
             name="stale",
             holds="the prediction made one prediction horizon ago",
             isolates="timeliness: a prediction of this episode that came too late",
-            words="with an outdated prediction as memory",
             make=Reference(f"{_MODES}:stale"),
+            words="an outdated prediction as memory",
             needs_history=True,
             needs_prophet=True,
             delay=1,
@@ -127,8 +126,8 @@ MODES: Table[MemoryMode] = Table(
             name="shuffle",
             holds="the prediction of another training episode",
             isolates="content: a true prediction, of another episode",
-            words="with another episode's prediction as memory",
             make=Reference(f"{_MODES}:shuffle"),
+            words="another episode's prediction as memory",
             needs_donors=True,
             needs_prophet=True,
         ),
@@ -136,8 +135,8 @@ MODES: Table[MemoryMode] = Table(
             name="time_shuffle",
             holds="the prediction with its steps in another order",
             isolates="order: what comes, but not when",
-            words="with a prediction in the wrong order as memory",
             make=Reference(f"{_MODES}:time_shuffle"),
+            words="a reordered prediction as memory",
             needs_history=True,
             needs_prophet=True,
         ),
@@ -145,23 +144,22 @@ MODES: Table[MemoryMode] = Table(
             name="random",
             holds="normal draws with the latents' mean and covariance",
             isolates="content: the latents' statistics without any content",
-            words="with random memory",
             make=Reference(f"{_MODES}:random"),
         ),
         MemoryMode(
             name="random_scaled",
             holds="random directions, each as long as the prediction that it stands for",
             isolates="content: the prediction's magnitudes without its directions",
-            words="with random memory of the prediction's norms",
             make=Reference(f"{_MODES}:random_scaled"),
+            words="random memory of the prediction's norms",
             needs_history=True,
         ),
         MemoryMode(
             name="signflip",
             holds="the negative of the Prophet's prediction",
             isolates="content: the same numbers and norms, pointing the other way",
-            words="with the negated prediction as memory",
             make=Reference(f"{_MODES}:signflip"),
+            words="the negated prediction as memory",
             needs_history=True,
             needs_prophet=True,
         ),
@@ -169,8 +167,8 @@ MODES: Table[MemoryMode] = Table(
             name="aux_only",
             holds="nothing, while the Prophet learns beside the policy",
             isolates="the auxiliary loss: the Prophet reads cached latents alone, so it too equals disabled",
-            words="with a prediction that is trained and not read",
             make=Reference(f"{_MODES}:nothing"),
+            words="a prediction that is trained and not read",
         ),
     ),
 )

@@ -80,7 +80,7 @@ def _claim(
         treated=treated.name,
         control=control.name,
         treated_words="with an idle memory" if kind == "equal" else _words(treated),
-        control_words=MODES[control.rolled].wording if same else _words(control),
+        control_words=with_memory(control.rolled) if same else _words(control),
         kind="equal" if kind == "equal" else "better",
         scope="checkpoint" if same else "recipe",
         same_checkpoints=same,
@@ -90,5 +90,10 @@ def _claim(
 
 def _words(column: ReportColumn) -> str:
     """How a sentence speaks of a column: its memory, and what it was trained on where that differs."""
-    trained = "" if column.trained == column.rolled else f" after training {MODES[column.trained].wording}"
-    return f"{MODES[column.rolled].wording}{trained}"
+    trained = "" if column.trained == column.rolled else f" after training {with_memory(column.trained)}"
+    return f"{with_memory(column.rolled)}{trained}"
+
+
+def with_memory(mode: str) -> str:
+    """How a sentence names policies in a memory mode: "with predicted memory"."""
+    return "without memory" if mode == "disabled" else f"with {MODES[mode].noun}"

@@ -26,7 +26,6 @@ from world_modality.memory.lookup import LatentLookup, LatentWindow
 from world_modality.memory.modes import make_memory
 from world_modality.memory.processes import mean_over_processes, shares_batches
 from world_modality.memory.randomness import borrowed_generator
-from world_modality.memory.score import score
 from world_modality.memory.world import WorldMemory, memory_inputs
 from world_modality.study.seeds import keyed_seed
 
@@ -127,9 +126,10 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
         with self.world.reading(make), observing(self.world.fusion) as observer, velocities(self.model) as seen:
             flow, info = self._flow(batch, noise, time, reduction)
         ((prediction, memory),) = made
-        result = score(prediction, window.history[:, -1], window.future, window.valid, delta=self.config.world_delta)
+        now, delta = window.history[:, -1], self.config.world_delta
+        result = self.world.target.score(prediction, now, window.future, window.valid, delta=delta)
         if self.training:
-            result = replace(result, counts=mean_over_processes(result.counts))
+            result = result.over_processes()
         world_loss = result.loss_per_sample() if reduction == "none" else result.loss()
         loss = flow + self.config.world_lambda * world_loss
         total, gate = loss.detach().mean().item(), self.world.fusion.gates().mean().item()

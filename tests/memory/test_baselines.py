@@ -9,10 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from world_modality.facts.targets import TARGETS
 from world_modality.latents.windows import EpisodeBounds, future_rows, past_rows
-from world_modality.memory.baselines import BASELINES, PENALTIES, USUAL_PENALTY, Baselines, fit_baselines
-from world_modality.memory.foresight import Foresight
+from world_modality.memory.baselines import PENALTIES, USUAL_PENALTY, LatentBaselines, fit_baselines
 from world_modality.memory.lookup import LatentWindow
+from world_modality.memory.target import LATENTS
 
 DIM = 3
 
@@ -46,15 +47,15 @@ class World:
     def ahead(self) -> np.ndarray:
         return np.minimum(self.bounds.around(self.frames)[1] - 1 - self.frames, self.horizon)
 
-    def fit(self, choosing: Callable[[np.ndarray], np.ndarray] = lambda frames: frames % 3 == 0) -> Baselines:
+    def fit(self, choosing: Callable[[np.ndarray], np.ndarray] = lambda frames: frames % 3 == 0) -> LatentBaselines:
         return fit_baselines(self.windows, self.frames, self.ahead(), choosing(self.frames))
 
-    def skills(self, fitted: Baselines) -> dict[str, list[float | None]]:
+    def skills(self, fitted: LatentBaselines) -> dict[str, list[float | None]]:
         window = self.windows(self.frames)
-        foresight = Foresight(self.horizon)
+        metrics = LATENTS.metrics(self.horizon)
         predictions = {name: each[:, None] for name, each in fitted.predict(window.history).items()}
-        foresight.add(predictions, window.history[:, -1], window.future, window.valid)
-        return {name: figures["skill"] for name, figures in foresight.figures().items()}
+        metrics.add(predictions, window.history[:, -1], window.future, window.valid)
+        return {name: figures["skill"] for name, figures in metrics.figures().items()}
 
 
 def world_of(
@@ -160,7 +161,7 @@ def test_persistence_has_no_skill_and_least_squares_never_less_than_it(lengths: 
     world = world_of(noise, lengths, 2, horizon)
     fitted = world.fit()
     skills = world.skills(fitted)
-    assert tuple(skills) == BASELINES
+    assert tuple(skills) == TARGETS["latents"].baselines
     for k in range(horizon):
         values = {name: each[k] for name, each in skills.items()}
         if values["persistence"] is None:

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from world_modality.memory.following import TIME_WIDTH, ActionCondition, NoisyActions, time_waves
 from world_modality.memory.prophet import Prophet
-from world_modality.memory.score import score
 from world_modality.memory.sizes import WorldSizes
+from world_modality.memory.target import LATENTS
 from world_modality.memory.world import WorldMemory
 
 PLAIN = world_sizes(hypotheses=2, tokens=2, cameras=2, gate_init=0.5)
@@ -159,7 +159,7 @@ def trained_loss(told: bool, steps: int = 250) -> dict[float, float]:
         noise, share = torch.randn(actions.shape, generator=generator), time[:, None, None]
         x_t, history = share * noise + (1 - share) * actions, start[:, None].expand(-1, 2, -1, -1)
         prediction = prophet(history, NoisyActions(x_t, time) if told else None)
-        return score(
+        return LATENTS.score(
             prediction, history[:, -1], future[:, :, None], torch.ones(batch, 3, dtype=torch.bool), delta=True
         ).loss()
 

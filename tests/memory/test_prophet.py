@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from support.world_sizes import world_sizes
 
 from world_modality.memory.prophet import Prophet
-from world_modality.memory.score import SHARE_OF_ALL, diversity, score
+from world_modality.memory.target import SHARE_OF_ALL, diversity
+from world_modality.memory.target import score_latents as score
 
 DIM, CONTEXT, HORIZON = 6, 3, 4
 

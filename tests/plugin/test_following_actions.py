@@ -160,10 +160,10 @@ def test_the_loss_of_the_prophet_is_that_of_the_memory_it_made(tiny: TinyWorld) 
     memories = Memories(policy)
     info = policy.train()(dict(batch))[1]
     (memory,) = memories.seen
-    from world_modality.memory.score import score
+    from world_modality.memory.target import LATENTS
 
     window = policy._window(policy.world, batch)
-    expected = score(memory, window.history[:, -1], window.future, window.valid, delta=True).summary()
+    expected = LATENTS.score(memory, window.history[:, -1], window.future, window.valid, delta=True).summary()
     assert info["world_loss"] == pytest.approx(expected["world_loss"])
     assert info["world_cos_2"] == pytest.approx(expected["world_cos_2"])
 

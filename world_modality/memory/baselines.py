@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,17 +27,17 @@ from torch import Tensor
 from world_modality.memory.lookup import LatentWindow
 
 Frames = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 Windows = Callable[[Frames], LatentWindow]
 """The standardised latents around some frames."""
 
-BASELINES = ("persistence", "mean_reversion", "velocity", "ridge")
 PENALTIES = tuple(10.0**power for power in range(-4, 4))  # per frame; 1 is as much as a standardised number's variance
 USUAL_PENALTY = 1.0  # where no episode is left to choose by
 CHUNK = 1024  # frames at a time: bounds the memory of their float64 histories and futures
 
 
 @dataclass(frozen=True)
-class Baselines:
+class LatentBaselines:
     """Fitted baselines, float32."""
 
     reversion: Tensor  # [K]: a_k
@@ -59,8 +60,16 @@ class Baselines:
         }
         return {name: each.unflatten(-1, tokens) for name, each in predicted.items()}
 
+    def facts(self) -> dict[str, Any]:
+        """The coefficients per k, as JSON values."""
+        return {
+            "mean_reversion": [round(value, 4) for value in self.reversion.tolist()],
+            "velocity": [round(value, 4) for value in self.velocity.tolist()],
+            "ridge_penalty": list(self.penalties),
+        }
 
-def fit_baselines(windows: Windows, frames: Frames, ahead: Frames, choosing: npt.NDArray[np.bool_]) -> Baselines:
+
+def fit_baselines(windows: Windows, frames: Frames, ahead: Frames, choosing: Mask) -> LatentBaselines:
     """Fit on ``frames`` [n], of which ``ahead`` [n] future frames exist, 1 to K; ``choosing`` [n] choose the penalty.
 
     Normal equations in float64, summed over chunks of frames. Frames with a longer future serve the shorter steps
@@ -78,7 +87,7 @@ def fit_baselines(windows: Windows, frames: Frames, ahead: Frames, choosing: npt
         penalties.insert(0, _best_penalty(*parts, k))
         ridge.insert(0, _ridge(parts, k, penalties[0]).float())
     one, other = parts
-    return Baselines(
+    return LatentBaselines(
         _ratio(one.reverting + other.reverting, one.lengths + other.lengths).float(),
         _ratio(one.following + other.following, one.steps + other.steps).float(),
         torch.stack(ridge),

@@ -25,6 +25,7 @@ class WorldSizes:
     cameras: int = 1
     hypotheses: int = 1  # N: predictions per history
     fusion: str = "late"
+    target: str = "latents"  # what the Prophet predicts
     actions: int = 0  # A: width of the flow's noisy actions, if the Prophet is told them; else 0
     attention_width: int = 0  # inner width of the injector's attention; 0: that of the tokens it feeds
 

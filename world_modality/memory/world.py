@@ -17,6 +17,7 @@ from world_modality.memory.prophet import Prophet
 from world_modality.memory.randomness import borrowed_generator
 from world_modality.memory.sizes import WorldSizes
 from world_modality.memory.standardiser import Standardiser
+from world_modality.memory.target import target_of
 
 DONORS = 64  # histories of training episodes that a checkpoint carries for the mode "shuffle"
 
@@ -40,6 +41,7 @@ class WorldMemory(nn.Module):
     def __init__(self, sizes: WorldSizes, seed: int, *, learned: bool = False) -> None:
         super().__init__()
         self.sizes = sizes
+        self.target = target_of(sizes.target)
         self._held = Held()
         self.standardiser = Standardiser(sizes.dim, sizes.tokens)
         # Histories [64, T, P, W] from the training set, standardised: the donors of rollouts.

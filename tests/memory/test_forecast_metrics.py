@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from world_modality.memory.foresight import Foresight, best_hypothesis
+from world_modality.memory.target import LATENTS
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:
@@ -21,11 +21,11 @@ def test_figures_are_means_over_valid_frames(seed: int, batch: int, hypotheses: 
     now, future = rng.normal(size=(batch, 2, 5)), rng.normal(size=(batch, horizon, 2, 5))
     valid = rng.random((batch, horizon)) < 0.7
     tensors = [torch.tensor(part) for part in (now, future, valid)]
-    foresight = Foresight(horizon)
+    metrics = LATENTS.metrics(horizon)
     for rows in np.array_split(np.arange(batch), 2):  # in batches, one of which may be empty
-        foresight.add({"own": torch.tensor(guess[rows])}, *(part[rows] for part in tensors))
-    figures = foresight.figures(digits=9)["own"]
-    assert foresight.frames == valid.sum(0).tolist()
+        metrics.add({"own": torch.tensor(guess[rows])}, *(part[rows] for part in tensors))
+    figures = metrics.figures(digits=9)["own"]
+    assert metrics.frames == valid.sum(0).tolist()
     for k in range(horizon):
         rows = np.flatnonzero(valid[:, k])
         if not len(rows):
@@ -45,9 +45,9 @@ def test_figures_are_means_over_valid_frames(seed: int, batch: int, hypotheses: 
 def test_a_scene_that_does_not_change_has_no_direction_and_no_skill_to_show() -> None:
     now = torch.randn(3, 1, 5)
     future = now[:, None].expand(-1, 2, -1, -1)
-    foresight = Foresight(2)
-    foresight.add({"own": future[:, None]}, now, future, torch.ones(3, 2, dtype=torch.bool))
-    figures = foresight.figures()["own"]
+    metrics = LATENTS.metrics(2)
+    metrics.add({"own": future[:, None]}, now, future, torch.ones(3, 2, dtype=torch.bool))
+    figures = metrics.figures()["own"]
     assert figures == {"cosine": [1.0, 1.0], "change_cosine": [None, None], "skill": [None, None]}
 
 
@@ -56,6 +56,6 @@ def test_the_best_hypothesis_is_one_for_all_frames_ahead_that_exist() -> None:
     far, near = torch.full((2, 2, 1, 4), 2.0), torch.full((2, 2, 1, 4), 1.0)
     near[1, 1] = 9.0  # bad, but only where sample 1 has no future
     valid = torch.tensor([[True, True], [True, False]])
-    best = best_hypothesis(torch.stack([far, near], 1), future, valid)
+    best = LATENTS.best_hypothesis(torch.stack([far, near], 1), future, valid)
     assert torch.equal(best[:, 0], near)
-    assert torch.equal(best_hypothesis(torch.stack([far, near], 1), future, ~valid | valid)[1, 0], far[1])
+    assert torch.equal(LATENTS.best_hypothesis(torch.stack([far, near], 1), future, ~valid | valid)[1, 0], far[1])

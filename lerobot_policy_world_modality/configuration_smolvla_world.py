@@ -17,9 +17,8 @@ from lerobot_policy_world_modality.optimizer import GroupClippedAdamWConfig
 from world_modality.data.schema import camera_column
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import camera_names
+from world_modality.facts.memory import FUSIONS, MODES, MemoryMode
 from world_modality.latents.joint import JointLatents
-from world_modality.memory.fusion import FUSIONS
-from world_modality.memory.modes import MemoryMode, find_mode
 from world_modality.study.specs import EncoderSpec, WorldSpec
 
 
@@ -52,6 +51,7 @@ class SmolVLAWorldConfig(SmolVLAConfig):  # type: ignore[misc]  # LeRobot is not
     world_lambda: float = 0.2  # weight of the world loss beside the flow loss
     world_detach: bool = False  # the flow loss does not train the Prophet through the memory
     world_latent_dim: int = 0  # W, of all cameras together; 0: taken from the latents when training starts
+    world_latent_tokens: int = 1  # P tokens of W numbers stand for a frame; 1: the encoder's tokens are pooled
 
     # Training. The seed keys flow noise and time (in every memory mode) and the world modules' initial weights.
     world_lr: float = 1e-4
@@ -99,22 +99,21 @@ class SmolVLAWorldConfig(SmolVLAConfig):  # type: ignore[misc]  # LeRobot is not
                 f"world_memory_mode_rollout is '{rollout.name}' but the policy is trained with '{train.name}', "
                 f"that is without world modules: train with another mode or roll out with '{train.name}'"
             )
-        for name in ("context", "horizon", "hypotheses", "heads", "prophet_layers", "prophet_width"):
+        for name in ("context", "horizon", "hypotheses", "heads", "prophet_layers", "prophet_width", "latent_tokens"):
             if getattr(self, f"world_{name}") < 1:
                 raise UserError(f"world_{name} must be at least 1, not {getattr(self, f'world_{name}')}")
         if self.world_prophet_width % self.world_heads:
             raise UserError(
                 f"world_prophet_width is {self.world_prophet_width}: use a multiple of world_heads, {self.world_heads}"
             )
-        if self.world_fusion not in FUSIONS:
-            raise UserError(f"world_fusion: '{self.world_fusion}' is no fusion; choose one of {', '.join(FUSIONS)}")
+        fusion = FUSIONS[self.world_fusion]
         self._check_cameras()
         if train.needs_prophet and self.world_detach and self.world_lambda == 0:
             raise UserError(
                 f"world_lambda is 0 and world_detach true: the Prophet that makes memory '{train.name}' would learn "
                 "from nothing, so change one of them"
             )
-        if self.world_actions and FUSIONS[self.world_fusion].before_actions:
+        if self.world_actions and fusion.before_actions:
             raise UserError(
                 f"world_fusion: '{self.world_fusion}' reads the memory before the noisy actions are there, of which "
                 "world_actions makes it: choose another fusion, or set world_actions to false"
@@ -153,12 +152,12 @@ class SmolVLAWorldConfig(SmolVLAConfig):  # type: ignore[misc]  # LeRobot is not
     @property
     def train_mode(self) -> MemoryMode:
         """What the memory holds in training."""
-        return find_mode(self.world_memory_mode_train)
+        return MODES[self.world_memory_mode_train]
 
     @property
     def rollout_mode(self) -> MemoryMode:
         """What the memory holds in a rollout."""
-        return find_mode(self.world_memory_mode_rollout or self.world_memory_mode_train)
+        return MODES[self.world_memory_mode_rollout or self.world_memory_mode_train]
 
     @property
     def cameras(self) -> tuple[str, ...]:
@@ -232,9 +231,18 @@ class SmolVLAWorldConfig(SmolVLAConfig):  # type: ignore[misc]  # LeRobot is not
                 f"world_latent_dim is {self.world_latent_dim} but the latents have {latents.dim} numbers: "
                 "use the latents the policy was made for"
             )
+        if self.world_latent_dim and self.world_latent_tokens != latents.tokens:
+            raise UserError(
+                f"world_latent_tokens is {self.world_latent_tokens} but the latents have {latents.tokens} tokens per "
+                "frame: use the latents the policy was made for"
+            )
         if self.encoder_spec is not None:
             self.require_encoder(latents.encoder)
-        known = {"world_latent_dim": latents.dim, "world_trained_cameras": given}
+        known = {
+            "world_latent_dim": latents.dim,
+            "world_latent_tokens": latents.tokens,
+            "world_trained_cameras": given,
+        }
         for field, value in {**encoder_fields(latents.encoder), **known}.items():
             setattr(self, field, value)
 

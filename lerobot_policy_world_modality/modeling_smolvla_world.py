@@ -19,21 +19,21 @@ from lerobot_policy_world_modality.online_history import OnlineHistory
 from lerobot_policy_world_modality.probe import action_change, plain_pass_due, velocities
 from lerobot_policy_world_modality.world_parts import HeldOut, adopt_pictures, build_world, open_training_latents
 from world_modality.errors import UserError
+from world_modality.facts.memory import MemoryMode
 from world_modality.memory.following import NoisyActions
 from world_modality.memory.fusion import observing
 from world_modality.memory.lookup import LatentLookup, LatentWindow
-from world_modality.memory.modes import MemoryMode
+from world_modality.memory.modes import make_memory
 from world_modality.memory.processes import mean_over_processes, shares_batches
 from world_modality.memory.randomness import borrowed_generator
-from world_modality.memory.score import score
 from world_modality.memory.world import WorldMemory, memory_inputs
 from world_modality.study.seeds import keyed_seed
 
 INDEX = "index"  # the dataset's global frame index in a LeRobot batch
 STEP = "keyed_step"  # the buffer that counts optimiser steps, the only tensor that memory mode "disabled" adds
 PADDING = "action_is_pad"  # bool [B, chunk_size] in a LeRobot batch: actions past the episode's end
-WORLD_HISTORY = "observation.world_history"  # latents float32 [B, T, W] in their own units, given by an evaluator
-WORLD_FUTURE = "observation.world_future"  # latents float32 [B, K, W] of t+1..t+K, for offline evaluation alone
+WORLD_HISTORY = "observation.world_history"  # latents float32 [B, T, P, W] in their own units, given by an evaluator
+WORLD_FUTURE = "observation.world_future"  # latents float32 [B, K, P, W] of t+1..t+K, for offline evaluation alone
 
 
 class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not typed
@@ -126,9 +126,10 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
         with self.world.reading(make), observing(self.world.fusion) as observer, velocities(self.model) as seen:
             flow, info = self._flow(batch, noise, time, reduction)
         ((prediction, memory),) = made
-        result = score(prediction, window.history[:, -1], window.future, window.valid, delta=self.config.world_delta)
+        now, delta = window.history[:, -1], self.config.world_delta
+        result = self.world.target.score(prediction, now, window.future, window.valid, delta=delta)
         if self.training:
-            result = replace(result, counts=mean_over_processes(result.counts))
+            result = result.over_processes()
         world_loss = result.loss_per_sample() if reduction == "none" else result.loss()
         loss = flow + self.config.world_lambda * world_loss
         total, gate = loss.detach().mean().item(), self.world.fusion.gates().mean().item()
@@ -194,7 +195,7 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
     def predict_action_chunk(self, batch: dict[str, Tensor], noise: Tensor | None = None, **kwargs: Any) -> Tensor:
         """SmolVLA's chunk [B, chunk_size, A].
 
-        ``observation.world_history`` [B, T, W] in the batch takes the place of the frames that the policy was shown.
+        ``observation.world_history`` [B, T, P, W] in the batch takes the place of the frames that the policy was shown.
         """
         self._see(batch)
         chunk: Tensor = super().predict_action_chunk(batch, noise, **kwargs)
@@ -225,7 +226,7 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
             future = self._standardised(world, batch[WORLD_FUTURE])
         if mode.needs_history and self._online is not None:
             latents = batch[WORLD_HISTORY] if WORLD_HISTORY in batch else self._online.latents()
-            expected = (count, self.config.world_context, self.config.world_latent_dim)
+            expected = (count, world.sizes.context, world.sizes.tokens, world.sizes.dim)
             if latents.shape != expected:  # a history of one latent would be broadcast without complaint
                 raise ValueError(f"{WORLD_HISTORY} must be {list(expected)}, not {list(latents.shape)}")
             history = world.standardiser(latents.to(self.keyed_step.device))
@@ -233,7 +234,7 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
 
         def make(noisy: NoisyActions | None) -> Tensor | None:
             inputs = memory_inputs(world, seeds, history=history, donors=donors, noisy=noisy)
-            return mode.memory(replace(inputs, future=future))
+            return make_memory(mode, replace(inputs, future=future))
 
         return make
 
@@ -257,7 +258,7 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
             donors = self._standardised(world, self._latents.donors(batch[INDEX], seeds, self.config.world_context))
         inputs = memory_inputs(world, seeds, history=history, donors=donors, noisy=noisy)
         known = replace(inputs, prediction=None if mode.delay else prediction, future=window.future)
-        return mode.memory(known.detached() if self.config.world_detach else known)
+        return make_memory(mode, known.detached() if self.config.world_detach else known)
 
     def _standardised(self, world: WorldMemory, latents: Tensor) -> Tensor:
         standardised: Tensor = world.standardiser(latents.to(self.keyed_step.device))

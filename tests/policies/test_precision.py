@@ -10,8 +10,8 @@ import torch
 from support.pictures import see_pictures_of
 from support.tiny_cell import train_spec
 from support.tiny_checkpoints import plain_checkpoint
-from world_modality.sim.environment import Observation
 
+from world_modality.benchmarks.contract import Observation
 from world_modality.errors import UserError
 from world_modality.policies.chunk_policy import load_policy
 from world_modality.policies.precision import casting_to, device_named, number_settings

@@ -31,7 +31,7 @@ def question(number: int, *, history: bool) -> Question:
     rng = np.random.default_rng(number)
     images = {name: rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8) for name in ("image", "image2")}
     view = Observation(images, rng.normal(size=8).astype(np.float32))
-    latents = rng.normal(size=(2, WIDTH)).astype(np.float32) if history else None
+    latents = rng.normal(size=(2, 1, WIDTH)).astype(np.float32) if history else None
     return Question(view, "put the bowl on the plate", 100 + number, history=latents)
 
 

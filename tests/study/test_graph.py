@@ -12,7 +12,6 @@ import pytest
 from support.small_study import SMALL_STUDY, edited, graph_of
 
 from world_modality.facts.encoders import small_encoders
-from world_modality.facts.memory import MODES
 from world_modality.facts.policies import small_policies
 from world_modality.store.request import StageRequest
 from world_modality.study.graph import Graph
@@ -198,15 +197,6 @@ def test_rollouts_read_the_encoder_only_for_history(tmp_path: Path) -> None:
     for column in COLUMNS:
         request = graph.stages[graph.names[f"rollouts/{column}/seed1/task1"]]
         assert roles(request) == (["checkpoint", "encoder"] if column == "E2" else ["checkpoint"])
-
-
-def test_rows_of_modes_are_what_the_code_says() -> None:
-    from world_modality.memory.modes import MODES as CODE
-
-    facts = ("needs_history", "needs_future", "needs_learned", "needs_prophet", "rollable")
-    assert {name: [getattr(mode, fact) for fact in facts] for name, mode in CODE.items()} == {
-        row.name: [getattr(row, fact) for fact in facts] for row in MODES
-    }
 
 
 def test_names_of_small_parts_are_those_of_their_rooms() -> None:

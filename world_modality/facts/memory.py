@@ -53,6 +53,8 @@ class Fusion:
     name: str
     enters: str
     """Where, for tables."""
+    code: Reference
+    """``(WorldSizes, Held) -> Fusion``: the module that reads it, which hooks itself onto the policy."""
     before_actions: bool = False
     """It reads the memory before the noisy actions are there, so that the memory cannot be made of them."""
 
@@ -145,6 +147,23 @@ MODES: Table[MemoryMode] = Table(
             make=Reference(f"{_MODES}:random"),
         ),
         MemoryMode(
+            name="random_scaled",
+            holds="random directions, each as long as the prediction that it stands for",
+            isolates="content: the prediction's magnitudes without its directions",
+            make=Reference(f"{_MODES}:random_scaled"),
+            words="random memory of the prediction's norms",
+            needs_history=True,
+        ),
+        MemoryMode(
+            name="signflip",
+            holds="the negative of the Prophet's prediction",
+            isolates="content: the same numbers and norms, pointing the other way",
+            make=Reference(f"{_MODES}:signflip"),
+            words="the negated prediction as memory",
+            needs_history=True,
+            needs_prophet=True,
+        ),
+        MemoryMode(
             name="aux_only",
             holds="nothing, while the Prophet learns beside the policy",
             isolates="the auxiliary loss: the Prophet reads cached latents alone, so it too equals disabled",
@@ -154,14 +173,16 @@ MODES: Table[MemoryMode] = Table(
     ),
 )
 
+_FUSION = "world_modality.memory.fusion"
+
 FUSIONS: Table[Fusion] = Table(
     "fusion",
     "fusions",
     (
-        Fusion("late", "the action expert's last hidden states read it"),
-        Fusion("suffix", "the embedded noisy actions read it"),
-        Fusion("layers", "every layer of the action expert reads it"),
-        Fusion("prefix_cross", "the prefix tokens read it", before_actions=True),
-        Fusion("prefix_tokens", "it stands beside the prefix tokens"),
+        Fusion("late", "the action expert's last hidden states read it", Reference(f"{_FUSION}:Late")),
+        Fusion("suffix", "the embedded noisy actions read it", Reference(f"{_FUSION}:Suffix")),
+        Fusion("layers", "every layer of the action expert reads it", Reference(f"{_FUSION}:Layers")),
+        Fusion("prefix_cross", "the prefix tokens read it", Reference(f"{_FUSION}:PrefixCross"), before_actions=True),
+        Fusion("prefix_tokens", "it stands beside the prefix tokens", Reference(f"{_FUSION}:PrefixTokens")),
     ),
 )

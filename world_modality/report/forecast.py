@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from world_modality.facts.targets import TARGETS
 from world_modality.report.charts import Curve, Panel, curves
 from world_modality.report.judgement import read_finite
 from world_modality.report.results import Results
 from world_modality.report.trainings import METRICS, owners, read_log
 
-BASELINES = ("persistence", "mean_reversion", "velocity", "ridge")
+TARGET = TARGETS["latents"]
+BASELINES = TARGET.baselines
 SERIES = {"prophet": 2, "prophet_best": 6, "persistence": 0, "mean_reversion": 1, "velocity": 3, "ridge": 5}
 OFFLINE_FIGURES = ("flow_loss", "action_rmse")
-TITLES = {"skill": "skill", "change_cosine": "cosine of the change"}
+TITLES = {figure.name: figure.words for figure in TARGET.figures[:2]}
+MERIT = TARGET.figures[0]  # what sentences and the table speak of
 
 Steps = Sequence[float | None]
 
@@ -35,7 +38,7 @@ class Judgement:
     @property
     def skill(self) -> Steps:
         """The Prophet's."""
-        return self.figures["prophet"]["skill"]
+        return self.figures["prophet"][MERIT.name]
 
     @property
     def judged_on(self) -> str:
@@ -77,7 +80,7 @@ def prophet_table(judgements: Sequence[Judgement]) -> dict[str, Any] | None:
         "sentences": [_sentence(group) for group in _by_arm(judgements)],
         "rows": [
             *({"name": f"{each.arm}, seed {each.seed}", "skill": list(each.skill)} for each in judgements),
-            *({"name": _words(name), "skill": list(first.figures[name]["skill"])} for name in BASELINES),
+            *({"name": _words(name), "skill": list(first.figures[name][MERIT.name])} for name in BASELINES),
         ],
     }
 
@@ -95,7 +98,7 @@ def _sentence(group: Sequence[Judgement]) -> str:
     rivals: list[str] = []
     for k in range(len(first.skill)):
         own = [each.skill[k] for each in group]
-        others = {name: first.figures[name]["skill"][k] for name in BASELINES}
+        others = {name: first.figures[name][MERIT.name][k] for name in BASELINES}
         if None in own or None in others.values():
             continue
         rival = max(others, key=lambda name: others[name] or 0.0)
@@ -108,7 +111,7 @@ def _sentence(group: Sequence[Judgement]) -> str:
         verdict = "beats the best baseline at every k" if won else "does not beat the best baseline at any k"
     seeds = f"; mean of {len(group)} seeds" if len(group) > 1 else ""
     rival_names = " or ".join(dict.fromkeys(rivals)) or "none could be measured"
-    return f"{first.arm}'s Prophet {verdict} ({rival_names}), by skill on {first.judged_on}{seeds}."
+    return f"{first.arm}'s Prophet {verdict} ({rival_names}), by {MERIT.words} on {first.judged_on}{seeds}."
 
 
 def _spans(numbers: Sequence[int]) -> str:

@@ -38,7 +38,9 @@ def memory_keys() -> frozenset[str]:
 def resolved_settings() -> Declared:
     """What two trainings' descriptions of themselves may differ in."""
     encoder = {name for name in memory_keys() if name.startswith("policy.world_encoder_")}
-    of_cameras = {f"policy.world_{name}" for name in ("trained_cameras", "latents", "latent_dim", "frame_sizes")}
+    of_cameras = {
+        f"policy.world_{name}" for name in ("trained_cameras", "latents", "latent_dim", "latent_tokens", "frame_sizes")
+    }
     renamed = {"lambda_world": "lambda"}
     return Declared(
         mode="policy.world_memory_mode_train",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from world_modality.errors import UserError
+from world_modality.facts.targets import TARGETS
 from world_modality.store.files import sync_tree, write_json
 from world_modality.store.stage import Facts, StageContext
 from world_modality.study.arms import require_equal
@@ -194,7 +195,8 @@ def _judge(spec: TrainSpec, context: StageContext, device: str) -> None:
 
 def _facts(spec: TrainSpec, lines: list[Line], device: str) -> dict[str, Any]:
     last = lines[-1]
-    keys = ("loss", "world_loss", "world_cos", "world_cos_persistence", "world_gate")
+    predicted = (f"{target.logged}{ending}" for target in TARGETS for ending in ("", target.logged_baseline))
+    keys = ("loss", "world_loss", *predicted, "world_gate")
     seconds = sorted(line["update_s"] + line["dataloading_s"] for line in lines)
     return {
         "steps": spec.optim.steps,

@@ -51,6 +51,7 @@ class Case:
     def actions(self, count: int, seed: int = 0) -> np.ndarray:
         layout = self.suite.action
         drawn = np.random.default_rng(seed).uniform(layout.low, layout.high, (count, layout.size))
+        drawn[::3] = layout.no_op  # which may leave a controller's goal as it was
         return drawn.astype(np.float32)
 
     def start(self, simulator: Simulator, number: int = 3, seed: int = 11) -> None:

@@ -1,9 +1,13 @@
 from collections.abc import Callable
 from itertools import permutations
+from typing import Any
 
 import numpy as np
+from support.sim_specs import sim_spec
 
+from world_modality.benchmarks.libero.assets import EMBEDDED
 from world_modality.benchmarks.libero.simulator import LiberoSimulator
+from world_modality.facts.benchmarks import LIBERO_ACTION
 
 
 def test_objects_touch_as_robosuite_says(make_env: Callable[..., LiberoSimulator]) -> None:
@@ -30,3 +34,30 @@ def test_names_and_everything_else_are_robosuites_affair(make_env: Callable[...,
     model = inner.objects_dict[env.objects[0]]
     for question in ((model,), (model.contact_geoms,), (model.contact_geoms[0], model)):
         assert inner.check_contact(*question) == type(inner).check_contact(inner, *question)
+
+
+class TwoParts(LiberoSimulator):
+    """Asks also that the stove is off, which it is from the start."""
+
+    def _load(self) -> Any:
+        env = super()._load()
+        env.parsed_problem["goal_state"].append(["turnoff", "flat_stove_1"])
+        return env
+
+
+def test_progress_is_the_fraction_of_conjuncts_that_hold() -> None:
+    env = TwoParts(sim_spec(settle_steps=0), 0, EMBEDDED)
+    env.reset(0, seed=0)
+    env.step(LIBERO_ACTION.no_op)
+    step = env.step(LIBERO_ACTION.no_op)
+    assert (step.success, step.progress) == (False, 0.5)
+    sim, plate = env._sim_env.sim, env.position("plate_1")
+    sim.data.qpos[9:12] = plate + np.array([0.0, 0.0, 0.008])
+    steps = [env.step(LIBERO_ACTION.no_op) for _ in range(10)]
+    assert any(step.success for step in steps)
+    assert all(step.progress == (1.0 if step.success else 0.5) for step in steps)
+    sim.data.set_joint_qpos("flat_stove_1_button", 1.5)
+    step = [env.step(LIBERO_ACTION.no_op) for _ in range(3)][-1]
+    assert not step.success
+    assert step.progress < 1
+    env.close()

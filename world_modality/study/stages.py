@@ -49,5 +49,5 @@ KINDS: dict[str, StageKind] = {
     "train": StageKind(3, TrainSpec, "world_modality.training.stage:run", LEARNING),
     "rollout": StageKind(4, RolloutSpec, "world_modality.rollout.stage:run", SIMULATION + LEARNING, together=True),
     "films": StageKind(3, FilmsSpec, "world_modality.rollout.films_stage:run", SIMULATION + LEARNING),
-    "report": StageKind(6, ReportSpec, "world_modality.report.stage:run"),
+    "report": StageKind(7, ReportSpec, "world_modality.report.stage:run"),
 }

@@ -52,7 +52,7 @@ def paired_runs(differences: Floats, levels: Levels, units: int, clusters: int) 
 
 _WELCH, _PAIRED = "Welch on seed means", "t-test of per-seed differences"
 _NOTHING = 1e-18
-_ALIKE = "all trainings of an arm did equally well, so how much trainings differ is not known"
+_ALIKE = "no interval, since all trainings of an arm did equally well"
 
 
 def _too_few(runs: int) -> str:

@@ -214,8 +214,8 @@ def curves(lines: Sequence[Curve], described: str, unit: str, axis: str, at: str
         drawn[line.name, line.series] = axes.plot(*zip(*line.points, strict=True), **look(line.series))[0]
     axes.set_xlim(min(0, *(x for line in lines for x, _ in line.points)), None)
     axes.margins(y=0.06)
-    for each in (axes.xaxis, axes.yaxis):
-        each.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.grid(color=RULE, linewidth=0.6)
     axes.set_xlabel(axis)
     axes.set_ylabel(unit)

@@ -11,7 +11,7 @@ import numpy as np
 from world_modality.evidence.outcomes import Outcomes, cell_rates, clusters_of, common_units, scenes
 from world_modality.evidence.plan import Plan
 from world_modality.report.charts import Line, Mark, Panel, dots, forest, matrix
-from world_modality.report.text import OVERALL, SCOPES, p_told, points_text, primary, rate_text, verdicts, why_unknown
+from world_modality.report.text import OVERALL, SCOPES, p_told, points_text, primary, rate_text, verdicts
 
 DIFFERENCE = "difference in success (percentage points)"
 HEADLINE_WIDTH, HEADLINE_ROW, HEADLINE_TEXT = 540.0, 40.0, 12.0  # of the first figure, in pixels
@@ -42,8 +42,7 @@ def headline_panels(table: Table) -> list[Panel]:
 def _told(verdict: Table) -> str:
     if verdict["identical"]:
         return "equal in every episode"
-    unknown = why_unknown(verdict)
-    return points_text(verdict).replace(" [no interval]", f"; {unknown.partition(',')[0]}" if unknown else "")
+    return points_text(verdict).replace(" [no interval]", ", no interval")
 
 
 def _order(table: Table) -> dict[str, int]:
@@ -174,7 +173,7 @@ def matrix_panel(names: tuple[str, str], treated: Outcomes, control: Outcomes, t
         f"{counts.only_treated}, only {names[1]} {counts.only_control}, neither {counts.neither}"
     )
     rows = [tasks[task] for task in treated.tasks]
-    return Panel(f"{names[0]} and {names[1]}, scene by scene", matrix(rows, marks, key, told))
+    return Panel(f"{names[0]} and {names[1]}", matrix(rows, marks, key, told))
 
 
 def scene_marks(treated: Outcomes, control: Outcomes) -> list[Mark]:

@@ -428,6 +428,10 @@ CASES = {
         ("batch_size: 2", "batch_size: 2\n  device: gpu"),
         "study.yaml:15: training.device: 'gpu' is not allowed; choose one of auto, cpu, cuda, mps",
     ),
+    "numbers that LeRobot does not have there": (
+        ("batch_size: 2", "batch_size: 2\n  device: mps\n  dtype: bfloat16"),
+        "study.yaml:16: training.dtype: LeRobot computes in float32 alone on mps; write float32, or another device",
+    ),
     "a number format that there is not": (
         ("  num_steps: 5", "  dtype: float16"),
         "study.yaml:23: rollouts.dtype: 'float16' is not allowed; choose one of float32, bfloat16",

@@ -75,6 +75,7 @@ class SmolVLAWorldConfig(SmolVLAConfig):  # type: ignore[misc]  # LeRobot is not
     world_encoder_image_size: int = 0
     world_encoder_pooling: str = "mean"
     world_encoder_dtype: str = "float32"
+    world_encoder_batch: int = 4
     world_encoder_digest: str = ""  # content address of the encoder's folder; "": not checked
 
     # Where the encoder lies on this machine, and under which key, one per camera, the batch has the cameras if frames

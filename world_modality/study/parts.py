@@ -108,7 +108,8 @@ class Encoder(Part):
     cameras: Cameras | None = None
     """Whose frames are encoded, such as image, the scene camera of LIBERO, and image2, its wrist camera; the suite's
     first by default. Of several, each camera's latent stands beside the others', in this order."""
-    pooling: Literal["mean"] = "mean"
+    pooling: Literal["mean", "grid2"] = "mean"
+    """Of the patches: mean makes one token per frame, grid2 one per quarter of the picture."""
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     """In which it computes."""
 

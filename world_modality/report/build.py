@@ -47,13 +47,18 @@ class Material:
     trainings: Sequence[Path]
     films: Sequence[Path]
     missing: Sequence[Mapping[str, Any]] = ()  # cells that lack units, as ``so_far.py`` finds them
-    date: str = ""  # UTC, ISO 8601, of the newest outcome; by default when the newest rollout was sealed
+    newest: str = ""  # when the newest outcome was recorded, UTC, ISO 8601; "" when all rollouts are sealed
+
+    @property
+    def artifacts(self) -> tuple[Path, ...]:
+        """Of every stage that the report reads."""
+        return (*self.rollouts, *self.trainings, *self.films)
 
 
 def build_report(root: Path, material: Material) -> tuple[dict[str, Any], dict[str, str]]:
     """The table, and the text of every file by its name. ``root`` is the results tree with the study's sealed plans."""
     spec, results = material.spec, material.results
-    sealed = lineage([*material.rollouts, *material.trainings, *material.films])
+    sealed = lineage(material.artifacts)
     plan, gates = plan_of(spec), [material.arms, *record_gates(results)]
     seals = read_seals(root, spec.study)
     if plan is not None:
@@ -70,10 +75,9 @@ def build_report(root: Path, material: Material) -> tuple[dict[str, Any], dict[s
         "discordant": discordant_rows(plan.claims, results) if plan else [],
         "missing": [dict(cell) for cell in material.missing],
         "plan": describe_seals(plan, seals) if plan else None,
-        "date": material.date or max((each.sealed_at for each in sealed if each.stage == "rollout"), default=""),
         "prophet": prophet_table(judgements),
         "offline": offline_table(results, material.trainings),
-        **describe(sealed),
+        **describe(sealed, dict(spec.labels)),
     }
     figures = {
         "rates": rate_panels(table),

@@ -103,9 +103,8 @@ def to_markdown(table: Mapping[str, Any]) -> str:
         *_offline(table["offline"]),
         "## What was embedded and what was real",
         _grid(["part", "source"], table["sources"]),
-        "## Cost and versions",
+        "## Versions",
         f"{table['episodes']} episodes; training seeds {', '.join(map(str, table['seeds']))}.",
-        _grid(["stage", "runs", "hours"], cost_rows(table)),
         _grid(["software", "version"], sorted(table["versions"].items())),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -170,22 +169,21 @@ def missing_row(cell: Mapping[str, Any]) -> list[str]:
 
 
 def _plan(plan: Mapping[str, Any] | None) -> list[str]:
-    """Which plan was sealed when, and the study's other ones."""
+    """Which plan was sealed, and the study's other ones."""
     if plan is None:
         return []
     return ["## Plan", f"{plan_line(plan)}.", _bullets(deviations(plan))]
 
 
 def plan_line(plan: Mapping[str, Any]) -> str:
-    """The plan's digest and when it was sealed."""
-    sealed = f"sealed {plan['sealed_at']}" if plan["sealed_at"] else "never sealed"
-    return f"Plan {plan['digest']}, {sealed}"
+    """The plan's digest and whether it was sealed."""
+    return f"Plan {plan['digest']}, {'sealed' if plan['sealed'] else 'never sealed'}"
 
 
 def deviations(plan: Mapping[str, Any]) -> list[str]:
     """One sentence per other plan that the study registered."""
     return [
-        f"Another plan of this study, {other['digest']}, was sealed {other['sealed_at']}; from it to this one: "
+        f"Another plan of this study, {other['digest']}, was sealed {other['sealed']}; from it to this one: "
         f"{'; '.join(other['changed'])}."
         for other in plan["others"]
     ]
@@ -220,11 +218,6 @@ def _offline(found: dict[str, Any] | None) -> list[str]:
 def mark_word(passed: bool | None) -> str:
     """How a gate ended, in a word."""
     return {True: "passed", False: "FAILED", None: "does not apply"}[passed]
-
-
-def cost_rows(table: Mapping[str, Any]) -> list[list[str]]:
-    """A row per stage: its name, how many ran, their summed wall time in hours."""
-    return [[cost["stage"], str(cost["runs"]), f"{cost['seconds'] / 3600:.2f}"] for cost in table["wall_time"]]
 
 
 def _grid(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

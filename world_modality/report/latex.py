@@ -28,7 +28,7 @@ def to_latex(table: Mapping[str, Any]) -> str:
     caption = f"{answer(table).removesuffix('.')}. Successes/units with {percent}% intervals in percent."
     caption = " ".join(filter(None, [caption, table["seeds_note"]]))
     rates = _tabular(["task", *columns], [*tasks, overall], rule_before=len(tasks))
-    parts = [f"% study {table['study']}, made {table['date']}", _floating(rates, caption, f"tab:{table['study']}")]
+    parts = [f"% study {table['study']}", _floating(rates, caption, f"tab:{table['study']}")]
     decided = [each for each in verdicts(table) if each["primary"]]
     if decided:
         rows = [_claim_cells(each) for each in decided]

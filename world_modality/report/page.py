@@ -20,7 +20,7 @@ from world_modality.report.console import (
     sentences,
     verdicts,
 )
-from world_modality.report.files import cost_rows, deviations, mark_word, missing_row, plan_line
+from world_modality.report.files import deviations, mark_word, missing_row, plan_line
 from world_modality.report.films import Filmed
 from world_modality.report.forest import Panel
 from world_modality.report.offline import offline_rows
@@ -78,7 +78,6 @@ def to_html(table: Mapping[str, Any], figures: Sections, films: Sequence[Filmed]
             figures={name: _drawn(figures.get(name, ())) for name in SECTIONS},
             films=films,
             offline=offline_rows(table["offline"]) if table["offline"] else [],
-            costs=cost_rows(table),
             mark_word=mark_word,
             rule_word=MARKS,
         )

@@ -16,6 +16,7 @@ from world_modality.rollout.records import Record, read_records, read_unfinished
 from world_modality.rollout.units import units_of
 from world_modality.store.index import sealed_record
 from world_modality.store.layout import StageFolder, stage_folder
+from world_modality.store.record import read_run
 from world_modality.store.request import StageRequest
 from world_modality.store.verify import require_as_sealed
 from world_modality.study.graph import Graph
@@ -53,7 +54,7 @@ def collect(root: Path, graph: Graph) -> Material:
         rollouts=[folder.artifact for folder in _sealed(root, graph, "rollout")],
         trainings=[folder.artifact for folder in trainings],
         films=[folder.artifact for folder in _sealed(root, graph, "films")],
-        date=datetime.fromtimestamp(found.newest, UTC).isoformat(timespec="seconds") if found.newest else "",
+        newest=datetime.fromtimestamp(found.newest, UTC).isoformat(timespec="seconds") if found.newest else "",
         missing=_missing(spec, results, found),
     )
 
@@ -62,9 +63,10 @@ def _records(root: Path, request: StageRequest, found: _Found) -> Sequence[Recor
     """A rollout's records, sealed or not."""
     folder = stage_folder(root, "rollout", request.key)
     unfinished = () if sealed_record(folder) else read_unfinished(folder.work / "records")
-    if sealed := sealed_record(folder):  # also if it was sealed, and its work removed, while that was read
+    if sealed_record(folder):  # also if it was sealed, and its work removed, while that was read
         found.states[request.key] = STATES[0]
-        found.newest = max(found.newest, datetime.fromisoformat(sealed.sealed_at).timestamp())
+        run = read_run(folder.run)
+        found.newest = max(found.newest, datetime.fromisoformat(run.sealed_at).timestamp() if run else 0.0)
         return read_records(require_as_sealed(folder, "records.jsonl"))
     found.states[request.key] = STATES[1] if folder.attempts.exists() else STATES[2]
     own = set(units_of(cast(RolloutSpec, request.spec)))

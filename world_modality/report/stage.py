@@ -7,7 +7,9 @@ from world_modality.report.arms import arms_gate
 from world_modality.report.build import Material, build_report, write_report
 from world_modality.report.checks import same_scenes
 from world_modality.report.results import load_results
-from world_modality.store.stage import Facts, StageContext
+from world_modality.report.timing import timing_of
+from world_modality.store.files import write_json
+from world_modality.store.stage import TIMING, Facts, StageContext
 from world_modality.study.specs import ReportSpec
 
 
@@ -24,6 +26,8 @@ def run(spec: ReportSpec, context: StageContext) -> Facts:
         if gate.passed is False:
             raise UserError(f"{gate.detail}.")
     root = rollouts[0].parents[2]
-    table, pages = build_report(root, Material(spec, results, arms, rollouts, trainings, films))
+    material = Material(spec, results, arms, rollouts, trainings, films)
+    table, pages = build_report(root, material)
     write_report(context.artifact, pages, results)
+    write_json(context.volatile / TIMING, timing_of(root, material))
     return {"episodes": table["episodes"], "failed_gates": [g["name"] for g in table["gates"] if g["passed"] is False]}

@@ -20,14 +20,13 @@ def summary_of(table: Mapping[str, Any]) -> dict[str, Any]:
         "form": FORM,
         "study": table["study"],
         "label": table["label"],
-        "date": table["date"],
         "complete": table["complete"],
         "headline": table["headline"],
         "withheld": judgement["withheld"] if judgement else "",
         "accepted": judgement["accepted"] if judgement else None,
         "seeds": table["seeds"],
         "plan": plan["digest"] if plan else None,
-        "plan_sealed_at": plan["sealed_at"] if plan else None,
+        "plan_sealed": plan["sealed"] if plan else None,
         "claims": [
             {name: verdict[name] for name in CLAIM_FIELDS} for verdict in (judgement["verdicts"] if judgement else ())
         ],

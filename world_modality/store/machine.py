@@ -24,12 +24,15 @@ COMPUTING = (
     "hf-libero",
 )
 """What a policy's numbers and a simulator's pictures depend on."""
-REPORTED = (*COMPUTING, "datasets", "snakemake")
+PYTHON = "python"
+REPORTED = (*COMPUTING, "datasets", "snakemake", PYTHON)
 
 
 @cache
 def version_of(package: str) -> str:
-    """A package's public version ("2.11.0" for "2.11.0+cpu"), or "absent"."""
+    """A package's public version ("2.11.0" for "2.11.0+cpu"), Python's own for "python", or "absent"."""
+    if package == PYTHON:
+        return platform.python_version()
     try:
         return importlib.metadata.version(package).split("+")[0]
     except importlib.metadata.PackageNotFoundError:
@@ -60,7 +63,6 @@ def machine() -> dict[str, Any]:
         "system": platform.platform(),
         "processor": _processor(),
         "cpus": os.cpu_count(),
-        "python": platform.python_version(),
     }
 
 

@@ -237,6 +237,9 @@ class _Builder:
                     for (suite, task), request in self._cell(column, mode, trainings[name, seed], seed):
                         cells.append(ReportCell(column=column, seed=seed, suite=suite, task=task, rollout=request.key))
                         rollouts.setdefault((column, seed, suite, task), []).append(request)
+        inputs = [_read("rollout", request) for requests in rollouts.values() for request in requests]
+        inputs += [_read("train", training) for training in trainings.values()]
+        inputs += self._films(rollouts, _differences(self.study))
         spec = ReportSpec(
             study=self.study.study,
             label=suite_label(self.study, self.sources),
@@ -247,10 +250,8 @@ class _Builder:
             repeats=max(1, self.study.rollouts.episodes // len(self.study.rollouts.init_states)),
             evidence=evidence_spec(self.study),
             cells=tuple(cells),
+            labels=tuple((request.key, request.label) for request in self.graph.stages.values()),
         )
-        inputs = [_read("rollout", request) for requests in rollouts.values() for request in requests]
-        inputs += [_read("train", training) for training in trainings.values()]
-        inputs += self._films(rollouts, _differences(self.study))
         self.graph.add("report", spec, tuple(inputs), "report", "report")
 
     def _films(

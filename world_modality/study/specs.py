@@ -273,3 +273,4 @@ class ReportSpec(Spec):
     repeats: int
     evidence: EvidenceSpec
     cells: tuple[ReportCell, ...]
+    labels: tuple[tuple[str, str], ...] = ()  # key of a stage -> what this study calls it

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import world_modality
+from world_modality.store.arithmetic import capability
 
 COMPUTING = (
     "lerobot_policy_world_modality",
@@ -63,6 +64,7 @@ def machine() -> dict[str, Any]:
         "system": platform.platform(),
         "processor": _processor(),
         "cpus": os.cpu_count(),
+        "capability": capability(),
     }
 
 

@@ -27,6 +27,7 @@ from world_modality.study.slices import (
 )
 from world_modality.study.sources import Sources
 from world_modality.study.specs import (
+    Arithmetic,
     Camera,
     FilmsSpec,
     ReportCell,
@@ -53,6 +54,7 @@ class Graph:
     stages: dict[str, StageRequest] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)  # name for people ("train/E2-seed0") -> key
     pretrained: str = ""  # key of the last pretraining round
+    arithmetic: Arithmetic = "native"
 
     def of(self, stage: str) -> Iterator[StageRequest]:
         """All stages of a kind."""
@@ -66,7 +68,7 @@ class Graph:
     def add(self, stage: str, spec: Spec, inputs: tuple[Input, ...], label: str, name: str) -> StageRequest:
         """Add a stage, or find the equal one that is there under another name."""
         kind = KINDS[stage]
-        address = spec.address()
+        address = spec.address() | ({"arithmetic": self.arithmetic} if spec.is_computed() else {})
         upstream: dict[str, list[str]] = {}
         for each in inputs:
             upstream.setdefault(each.role, []).append(each.key)
@@ -102,7 +104,7 @@ class _Builder:
     def __init__(self, study: Study, sources: Sources) -> None:
         self.study = study
         self.sources = sources
-        self.graph = Graph(study.study)
+        self.graph = Graph(study.study, arithmetic=study.arithmetic)
         self.sims = {suite: sim_spec(study, sources, suite) for suite in study.suite}
 
     def build(self) -> Graph:

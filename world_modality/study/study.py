@@ -16,7 +16,7 @@ from pydantic import (
 from world_modality.study.modes import NEEDS_PROPHET
 from world_modality.study.part import Part
 from world_modality.study.question import Evidence
-from world_modality.study.specs import Camera, Fusion, Render, TrainMode
+from world_modality.study.specs import Arithmetic, Camera, Fusion, Render, TrainMode
 from world_modality.study.suites import SUITES, SuiteName
 from world_modality.study.values import (
     Cameras,
@@ -322,6 +322,8 @@ class Study(Part):
     """LIBERO's suite, or a list of several."""
     tasks: Tasks
     """Task numbers, the same of every suite, or all."""
+    arithmetic: Arithmetic = "native"
+    """Rounding as this processor does it, or portable: slower, and equal on all x86-64 processors."""
     simulator: Simulator = Simulator()
     data: Data
     encoder: AnyEncoder | None = None

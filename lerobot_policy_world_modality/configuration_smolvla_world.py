@@ -6,7 +6,7 @@ import dataclasses
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any
 
 from lerobot.configs import PreTrainedConfig
 from lerobot.optim import OptimizerConfig
@@ -16,10 +16,11 @@ from pydantic import ValidationError
 from lerobot_policy_world_modality.optimizer import GroupClippedAdamWConfig
 from world_modality.data.schema import camera_column
 from world_modality.errors import UserError
+from world_modality.facts.benchmarks import SUITES
 from world_modality.latents.joint import JointLatents
 from world_modality.memory.fusion import FUSIONS
 from world_modality.memory.modes import MemoryMode, find_mode
-from world_modality.study.specs import Camera, EncoderSpec, WorldSpec
+from world_modality.study.specs import EncoderSpec, WorldSpec
 
 
 @PreTrainedConfig.register_subclass("smolvla_world")
@@ -127,10 +128,11 @@ class SmolVLAWorldConfig(SmolVLAConfig):  # type: ignore[misc]  # LeRobot is not
 
     def _check_cameras(self) -> None:
         self.world_cameras = ",".join(name.strip() for name in self.world_cameras.split(","))
+        known = dict.fromkeys(camera for suite in SUITES for camera in suite.cameras)
         for position, camera in enumerate(self.cameras):
-            if camera not in get_args(Camera):
+            if camera not in known:
                 raise UserError(
-                    f"world_cameras: '{camera}' is no camera; choose one of {', '.join(get_args(Camera))}, or several "
+                    f"world_cameras: '{camera}' is no camera; choose one of {', '.join(known)}, or several "
                     "separated by commas"
                 )
             if camera in self.cameras[:position]:
@@ -160,9 +162,9 @@ class SmolVLAWorldConfig(SmolVLAConfig):  # type: ignore[misc]  # LeRobot is not
         return find_mode(self.world_memory_mode_rollout or self.world_memory_mode_train)
 
     @property
-    def cameras(self) -> tuple[Camera, ...]:
+    def cameras(self) -> tuple[str, ...]:
         """The cameras whose latents stand for a frame, in their order."""
-        return cast(tuple[Camera, ...], tuple(self.world_cameras.split(",")))
+        return tuple(self.world_cameras.split(","))
 
     @property
     def image_keys(self) -> tuple[str, ...]:

@@ -13,8 +13,9 @@ from world_modality.cli.shapes import encoder_patch, policy_shape
 from world_modality.cli.sources import BASE_POLICY, resolve_sources
 from world_modality.encoders.embedded import build_embedded_encoder
 from world_modality.errors import UserError
+from world_modality.facts.encoders import ENCODERS
+from world_modality.facts.policies import PolicyShape, small_policies
 from world_modality.study.load import load_study
-from world_modality.study.shapes import EMBEDDED_PATCH, SCRATCH_SHAPES, PolicyShape
 from world_modality.training.architectures import ARCHITECTURES
 from world_modality.training.start import build_random_policy
 
@@ -28,14 +29,14 @@ def plan(folder: Path, *edits: tuple[str, str]) -> None:
 
 
 def test_a_scratch_policy_has_the_shape_that_studies_are_checked_against(tmp_path: Path) -> None:
-    assert SCRATCH_SHAPES.keys() == ARCHITECTURES.keys()
-    for name, shape in SCRATCH_SHAPES.items():
+    assert small_policies().keys() == ARCHITECTURES.keys()
+    for name, (_, small) in small_policies().items():
         build_random_policy(name, 0, tmp_path / name)
-        assert policy_shape(tmp_path / name) == shape
+        assert policy_shape(tmp_path / name) == small.shape
 
 
 def test_the_embedded_base_is_one_of_them(tmp_path: Path) -> None:
-    assert policy_shape(BASE_POLICY) == SCRATCH_SHAPES["smolvla-tiny"]
+    assert policy_shape(BASE_POLICY) == small_policies(embedded=True)["smolvla-tiny"][1].shape
     with pytest.raises(UserError, match=r"study.yaml:10: world.heads: 64 does not divide .* \(96\)"):
         plan(tmp_path, (SCRATCH, "policy: {source: embedded}"), ("horizon: 8", "heads: 64"))
 
@@ -51,7 +52,7 @@ def test_weights_that_cannot_be_read_leave_the_width_unknown(weights: bytes, tmp
 def test_an_encoder_in_a_folder(kind: str, tmp_path: Path) -> None:
     folder = tmp_path / "encoder"
     build_embedded_encoder(encoder_spec(kind), folder)
-    assert encoder_patch(folder) == EMBEDDED_PATCH
+    assert encoder_patch(folder) == ENCODERS[kind].small_patch
     source = f"{{kind: {kind}, source: folder, path: {folder}, frames: 4, image_size: %d}}"
     given = "{kind: vjepa2, source: embedded, frames: 4, image_size: 64}"
     plan(tmp_path, (given, source % 64))

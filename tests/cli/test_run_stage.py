@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from support.small_study import SMALL_STUDY, graph_of
 
+from world_modality.facts.stages import STAGES
 from world_modality.store.arithmetic import SETTINGS
 from world_modality.store.layout import RESULTS, StageFolder, stage_folder
 from world_modality.store.record import read_record, read_run
 from world_modality.study.graph import Graph
 from world_modality.study.plan import write_plan
-from world_modality.study.stages import KINDS
 
 TESTS = Path(__file__).parents[1]
 
@@ -119,9 +119,9 @@ def test_missing_upstream_and_unknown_key(tmp_path: Path, graph: Graph) -> None:
     assert result.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", STAGES.names)
 def test_every_kind_of_stage_has_a_runner(kind: str) -> None:
-    module, _, function = KINDS[kind].runner.partition(":")
+    module, _, function = STAGES[kind].runner.text.partition(":")
     spec = importlib.util.find_spec(module)
     assert spec is not None
     assert spec.origin is not None

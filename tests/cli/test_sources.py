@@ -18,7 +18,7 @@ from world_modality.data.hub import ENCODER, POLICY, copy_folder
 from world_modality.errors import UserError
 from world_modality.sim.assets import EMBEDDED, HUB_REPOSITORY
 from world_modality.study.load import StudyFile, load_study
-from world_modality.study.sources import Sources
+from world_modality.study.sources import Assets, PolicySource, Source, Sources
 
 SCRATCH = "policy: {source: scratch}"
 SCRIPTED = """\
@@ -56,7 +56,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
 @pytest.fixture
 def full_hub(hub: Hub) -> Hub:
     """A cache with everything that the study FROM_HUB names, as far as planning reads it."""
-    config = json.dumps({"chunk_size": 50, "vlm_model_name": VLM})
+    config = json.dumps({"type": "smolvla", "chunk_size": 50, "vlm_model_name": VLM})
     hub.add("lerobot/smolvla_base", POLICY_COMMIT, {"config.json": config})
     hub.add(VLM, VLM_COMMIT, {"config.json": "{}"})
     info = {"meta/info.json": dataset_info(256, 256)}
@@ -70,7 +70,7 @@ def full_hub(hub: Hub) -> Hub:
 def policy(tmp_path: Path) -> Path:
     folder = tmp_path / "policy"
     folder.mkdir()
-    (folder / "config.json").write_text(json.dumps({"chunk_size": 10}))
+    (folder / "config.json").write_text(json.dumps({"type": "smolvla", "chunk_size": 10}))
     (folder / "model.safetensors").write_bytes(b"weights")
     return folder
 
@@ -85,27 +85,38 @@ def resolve(tmp_path: Path, *edits: tuple[str, str]) -> Sources:
     return resolve_sources(study(tmp_path, *edits), tmp_path / "results")
 
 
+def policy_of(sources: Sources) -> PolicySource:
+    (policy,) = sources.policies.values()
+    return policy
+
+
+def encoder_of(sources: Sources) -> Source:
+    (encoder,) = sources.encoders.values()
+    return encoder
+
+
 def test_embedded_parts(tmp_path: Path) -> None:
     found = resolve(tmp_path)
-    assert (found.assets, len(found.assets_digest)) == ("embedded", 16)
-    assert (found.policy_name, found.policy_revision) == ("smolvla-tiny", "")
-    assert (found.encoder_name, found.dataset_name) == ("vjepa2-small", "local/libero_spatial")
+    (assets,) = found.assets.items()
+    assert (assets[0], assets[1].source, len(assets[1].digest)) == ("libero_spatial", "embedded", 16)
+    assert policy_of(found) == PolicySource("smolvla", "smolvla-tiny")
+    assert (encoder_of(found), found.dataset) == (Source("vjepa2-small"), Source("local/libero_spatial"))
 
 
 def test_a_policy_folder_is_its_content_but_for_what_is_about_it(tmp_path: Path, policy: Path) -> None:
     edit = (SCRATCH, f"policy: {{source: folder, path: {policy}}}")
-    before = resolve(tmp_path, edit).policy_revision
+    before = policy_of(resolve(tmp_path, edit)).revision
     (policy / "README.md").write_text("about")
     (policy / "provenance.json").write_text("{}")
-    assert resolve(tmp_path, edit).policy_revision == before
+    assert policy_of(resolve(tmp_path, edit)).revision == before
     (policy / "model.safetensors").write_bytes(b"other weights")
-    assert resolve(tmp_path, edit).policy_revision != before
+    assert policy_of(resolve(tmp_path, edit)).revision != before
 
 
 def test_the_embedded_base_policy(tmp_path: Path, policy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     edit = (SCRATCH, "policy: {source: embedded}")
     monkeypatch.setattr(sources_module, "BASE_POLICY", policy)
-    assert len(resolve(tmp_path, edit).policy_revision) == 16
+    assert len(policy_of(resolve(tmp_path, edit)).revision) == 16
     too_many = ("num_steps: 5", "num_steps: 5\n  n_action_steps: 11")
     with pytest.raises(UserError, match=r"study.yaml:24: rollouts.n_action_steps: 11 exceeds .* chunk of 10 actions"):
         resolve(tmp_path, edit, too_many)
@@ -116,17 +127,10 @@ def test_the_embedded_base_policy(tmp_path: Path, policy: Path, monkeypatch: pyt
 
 def test_the_hubs_parts_are_named_by_their_commits(tmp_path: Path, full_hub: Hub) -> None:
     found = resolve(tmp_path, *FROM_HUB)
-    assert found == Sources(
-        assets=f"hub@{ASSETS_COMMIT}",
-        assets_digest=ASSETS_COMMIT[:16],
-        policy_name="lerobot/smolvla_base",
-        policy_revision=POLICY_COMMIT,
-        policy_backbone=f"{VLM}@{VLM_COMMIT}",
-        dataset_name="HuggingFaceVLA/libero",
-        dataset_revision=DATA_COMMIT,
-        encoder_name="facebook/vjepa2",
-        encoder_revision=ENCODER_COMMIT,
-    )
+    assert found.assets == {"libero_spatial": Assets(f"hub@{ASSETS_COMMIT}", ASSETS_COMMIT[:16])}
+    assert policy_of(found) == PolicySource("smolvla", "lerobot/smolvla_base", POLICY_COMMIT, f"{VLM}@{VLM_COMMIT}")
+    assert found.dataset == Source("HuggingFaceVLA/libero", DATA_COMMIT)
+    assert encoder_of(found) == Source("facebook/vjepa2", ENCODER_COMMIT)
     assert full_hub.asked == []
     assert found.unresolved == ()
 
@@ -174,7 +178,8 @@ def test_a_study_of_commits_is_planned_without_network(tmp_path: Path, full_hub:
     pinned = edited(*pins.items(), text=edited(*FROM_HUB))
     (tmp_path / "study.yaml").write_text(pinned)
     found = resolve_sources(load_study(tmp_path / "study.yaml"), tmp_path / "results")
-    assert (found.policy_backbone, found.assets) == (f"{VLM}@{VLM_COMMIT}", f"hub@{ASSETS_COMMIT}")
+    assert policy_of(found).backbone == f"{VLM}@{VLM_COMMIT}"
+    assert found.assets["libero_spatial"].source == f"hub@{ASSETS_COMMIT}"
     assert full_hub.asked == []
 
 
@@ -201,8 +206,8 @@ def test_a_policy_folders_backbone_is_named_by_its_commit(tmp_path: Path, policy
     hub.commits[VLM, "v1"] = VLM_COMMIT
     backbones = {VLM: f"{VLM}@{VLM_COMMIT}", f"{VLM}@{LATER}": f"{VLM}@{LATER}", "embedded:x": "", str(policy): ""}
     for name, expected in backbones.items():
-        (policy / "config.json").write_text(json.dumps({"chunk_size": 10, "vlm_model_name": name}))
-        assert resolve(tmp_path, edit).policy_backbone == expected
+        (policy / "config.json").write_text(json.dumps({"type": "smolvla", "chunk_size": 10, "vlm_model_name": name}))
+        assert policy_of(resolve(tmp_path, edit)).backbone == expected
     assert hub.asked == [f"{VLM}@v1"]
 
 
@@ -213,7 +218,7 @@ def test_pictures_of_another_size_than_the_simulators_are_refused(tmp_path: Path
     with pytest.raises(UserError, match=r"study.yaml:\d+: data: .*data is no LeRobotDataset v3"):
         resolve(tmp_path, edit)
     (data / "meta" / "info.json").write_text(dataset_info(256, 256))
-    assert resolve(tmp_path, edit).dataset_name == str(data)
+    assert resolve(tmp_path, edit).dataset.name == str(data)
     smaller = ("horizon: 220", "horizon: 220, camera_size: 128")
     message = (
         r"study.yaml:4: simulator.camera_size: is 128, but the pictures of observation.images.image in .* 256x256 pix"
@@ -234,7 +239,7 @@ def test_what_stages_copy_is_what_was_addressed(tmp_path: Path, policy: Path) ->
         (SCRATCH, f"policy: {{source: folder, path: {policy}}}"),
         (ENCODED, f"source: folder, path: {policy}, frames"),
     )
-    copies = {"policy.path": (POLICY, found.policy_revision), "encoder.path": (ENCODER, found.encoder_revision)}
+    copies = {"policy.path": (POLICY, policy_of(found).revision), "encoder.path": (ENCODER, encoder_of(found).revision)}
     for setting, (content, digest) in copies.items():
         copy_folder(policy, tmp_path / setting, setting=setting, content=content, digest=digest)
         with pytest.raises(UserError, match=f"{setting}: the content of .* when the study was planned"):

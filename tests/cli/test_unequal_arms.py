@@ -13,15 +13,15 @@ from world_modality.cli.workflow import open_workflow
 from world_modality.errors import UserError
 from world_modality.study import graph
 from world_modality.study.slices import optim_spec
-from world_modality.study.specs import OptimSpec, TrainMode
+from world_modality.study.specs import OptimSpec
 from world_modality.study.study import Study
 
-SENTENCE = "optim.batch_size is 2 against 3; arms share every setting but their memory"
+SENTENCE = "optim.batch_size is 2 against 3; arms share every setting that they do not declare"
 
 
 @pytest.fixture(autouse=True)
 def unequal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def optim(study: Study, memory: TrainMode) -> OptimSpec:
+    def optim(study: Study, memory: str) -> OptimSpec:
         return optim_spec(study, memory).model_copy(update={"batch_size": 3 if memory == "zero" else 2})
 
     monkeypatch.setattr(graph, "optim_spec", optim)

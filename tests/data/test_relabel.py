@@ -91,7 +91,7 @@ def spec(**changes: Any) -> RelabelSpec:
         settle_steps=2,
     )
     fields = {"task": 0, "episodes": 2, "init_states": (1, 2), "seed": 0, "policy_share": 0.75, "block_steps": 5}
-    return RelabelSpec(sim=sim, max_steps=8, **(fields | changes))
+    return RelabelSpec(sim=sim, family="smolvla", max_steps=8, **(fields | changes))
 
 
 @pytest.mark.slow

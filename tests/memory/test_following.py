@@ -9,13 +9,13 @@ import torch
 from support.world_sizes import world_sizes
 from torch import Tensor, nn
 
+from world_modality.facts.memory import FUSIONS as ROWS
 from world_modality.memory.following import TIME_WIDTH, ActionCondition, NoisyActions, time_waves
 from world_modality.memory.fusion import FUSIONS
 from world_modality.memory.prophet import Prophet
 from world_modality.memory.score import score
 from world_modality.memory.sizes import WorldSizes
 from world_modality.memory.world import WorldMemory
-from world_modality.study.modes import BEFORE_ACTIONS
 
 PLAIN = world_sizes(hypotheses=2, cameras=2, gate_init=0.5)
 TOLD = replace(PLAIN, actions=5)
@@ -38,7 +38,9 @@ def awake(module: nn.Module, seed: int = 1) -> Any:
 
 
 def test_only_fusions_that_come_after_the_noisy_actions_can_follow_them() -> None:
-    assert {name for name, fusion in FUSIONS.items() if fusion.before_actions} == BEFORE_ACTIONS
+    assert {name for name, fusion in FUSIONS.items() if fusion.before_actions} == {
+        row.name for row in ROWS if row.before_actions
+    }
 
 
 @pytest.mark.parametrize("learned", [False, True])

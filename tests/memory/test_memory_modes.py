@@ -1,5 +1,4 @@
 from dataclasses import replace
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -7,10 +6,10 @@ import torch
 from torch import Tensor
 
 from world_modality.errors import UserError
+from world_modality.facts.memory import MODES as ROWS
 from world_modality.memory.modes import MODES, MemoryInputs, MemoryMode, find_mode, register
 from world_modality.memory.modes.predicted import permutation
 from world_modality.memory.standardiser import Standardiser
-from world_modality.study.specs import TrainMode
 
 DIM, HYPOTHESES, HORIZON, BATCH = 5, 2, 4, 3
 SHAPE = (BATCH, HYPOTHESES, HORIZON, DIM)
@@ -44,7 +43,7 @@ def prophecy(history: Tensor) -> Tensor:
 
 
 def test_the_study_and_the_registry_know_the_same_modes() -> None:
-    assert set(get_args(TrainMode)) == set(MODES)
+    assert set(ROWS.names) == set(MODES)
 
 
 @pytest.mark.parametrize("name", sorted(MODES))

@@ -3,7 +3,11 @@
 import json
 import re
 
+from support.toy_results import arms
+
 from world_modality.report.arms import arms_gate
+
+ARMS = arms(range(5))
 
 
 def trainings_of(toy, **changed):
@@ -22,7 +26,7 @@ def trainings_of(toy, **changed):
 
 
 def failed(trainings):
-    gate = arms_gate(trainings)
+    gate = arms_gate(ARMS, trainings)
     assert gate.passed is False
     return gate.detail
 
@@ -33,9 +37,9 @@ def rename_all(toy, label):
 
 
 def test_equal_trainings_pass_and_their_seeds_are_named(toy):
-    assert arms_gate(trainings_of(toy)).detail.endswith("; seed 0 in every arm")
+    assert arms_gate(ARMS, trainings_of(toy)).detail.endswith("; seed 0 in every arm")
     toy.seeds = (0, 3)
-    gate = arms_gate(trainings_of(toy))
+    gate = arms_gate(ARMS, trainings_of(toy))
     assert gate.passed
     assert gate.detail.startswith("6 trainings alike ")
     assert gate.detail.endswith("; seeds 0, 3 in every arm")
@@ -43,7 +47,7 @@ def test_equal_trainings_pass_and_their_seeds_are_named(toy):
 
 def test_two_arms_with_a_memory_are_compared_too(toy):
     heads = {"policy.world_heads": 8}
-    arms_gate(trainings_of(toy, trainE10=heads, trainE20=heads))
+    arms_gate(ARMS, trainings_of(toy, trainE10=heads, trainE20=heads))
     assert re.search(
         r"E1/0 \(.*\) and train E2/0 \(.*\) differ .*world_heads is 2 against 8",
         failed(trainings_of(toy, trainE10={"policy.world_heads": 2}, trainE20=heads)),
@@ -52,7 +56,7 @@ def test_two_arms_with_a_memory_are_compared_too(toy):
 
 def test_only_an_arm_without_memory_may_have_another_rate_for_the_world_modules(toy):
     rate = {"policy.world_lr": 1e-4}
-    arms_gate(trainings_of(toy, trainE00={"policy.world_lr": 1e-3}, trainE10=rate, trainE20=rate))
+    arms_gate(ARMS, trainings_of(toy, trainE00={"policy.world_lr": 1e-3}, trainE10=rate, trainE20=rate))
     assert re.search(
         r"world_lr is 0\.0001 against 0\.0005",
         failed(trainings_of(toy, trainE10=rate, trainE20={"policy.world_lr": 5e-4})),

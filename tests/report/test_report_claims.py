@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.small_study import FIXED_SOURCES, SMALL_STUDY, edited, graph_of
+from support.small_study import SMALL_STUDY, edited, fixed_sources, graph_of
 
 from world_modality.evidence.plan import BETTER, CONTENT, changes, standard_claims
 from world_modality.report.claims import ANY_BETTER, claims_of
@@ -21,7 +21,8 @@ def plan_for(folder, text=SMALL_STUDY):
 
 
 def of(name):
-    return plan_of(build_graph(load_study(STUDIES / f"{name}.yaml").study, FIXED_SOURCES).report.spec)
+    study = load_study(STUDIES / f"{name}.yaml").study
+    return plan_of(build_graph(study, fixed_sources(study)).report.spec)
 
 
 def names(claims):
@@ -29,7 +30,8 @@ def names(claims):
 
 
 def column(name, trained, rolled=None, arm=None):
-    return ReportColumn(name=name, arm=arm or name, trained=trained, rolled=rolled or trained)
+    against = "" if trained == "disabled" else "a"
+    return ReportColumn(name=name, arm=arm or name, trained=trained, rolled=rolled or trained, against=against)
 
 
 def test_the_matrix_makes_the_standard_claims_whatever_its_arms_are_called(tmp_path):

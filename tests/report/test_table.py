@@ -18,7 +18,7 @@ from world_modality.store.layout import StageFolder
 
 def table_of(toy):
     spec, rollouts, trainings = toy.write()
-    material = Material(spec, load_results(spec, rollouts), arms_gate(trainings), rollouts, trainings, ())
+    material = Material(spec, load_results(spec, rollouts), arms_gate(spec.arms, trainings), rollouts, trainings, ())
     return build_report(toy.root, material)[0]
 
 
@@ -159,7 +159,7 @@ def test_missing_units_are_marked_and_withhold_the_verdict(toy):
     del held["keye2-random01"]
     results = gather(spec, lambda cell: held.get(cell.rollout, ()))
     assert [len(results.missing(column)) for column in results.columns] == [0, 0, 0, 0, 7]
-    table = build_report(toy.root, Material(spec, results, arms_gate(trainings), rollouts, trainings, ()))[0]
+    table = build_report(toy.root, Material(spec, results, arms_gate(spec.arms, trainings), rollouts, trainings, ()))[0]
     assert not table["complete"]
     assert (rate(table, "E2-random", 0)["units"], rate(table, "E2-random", 0)["planned"]) == (1, 4)
     assert rate(table, "E2-random", 1)["estimate"] is None
@@ -184,7 +184,7 @@ def test_times_and_costs_are_told_beside_the_report(toy):
     for folder, when in ((rollouts[3], "2026-02-01T00:00:00+00:00"), (trainings[0], "2026-03-01T00:00:00+00:00")):
         file = StageFolder(folder.parent).run
         file.write_text(json.dumps({**json.loads(file.read_text()), "sealed_at": when}))
-    material = Material(spec, load_results(spec, rollouts), arms_gate(trainings), rollouts, trainings, ())
+    material = Material(spec, load_results(spec, rollouts), arms_gate(spec.arms, trainings), rollouts, trainings, ())
     told = timing_of(toy.root, material)
     assert told["newest_outcome"] == "2026-02-01T00:00:00+00:00"
     assert told["first_rollout_started"] == "2026-01-01T00:00:00+00:00"

@@ -29,6 +29,7 @@ SIZE = 64
 FILM = []  # both cameras' pictures at every control step of the rollout
 HISTORIES = []  # what the policy was given at every replan
 ROLLOUT = RolloutSpec(
+    family="smolvla",
     sim=SimSpec(
         suite="libero_spatial",
         assets="embedded",

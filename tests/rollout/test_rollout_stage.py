@@ -80,6 +80,7 @@ def roll(tree, tmp_path, monkeypatch):
         }
         sim = SimSpec(**settings | simulator)
         spec = RolloutSpec(
+            family="smolvla",
             sim=sim,
             task=0,
             memory=memory,

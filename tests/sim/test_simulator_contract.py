@@ -11,10 +11,10 @@ import pytest
 from support.contract import reach, sentence
 from support.relied_on import SIMULATOR_PARTS
 
+from world_modality.facts.benchmarks import SUITES
 from world_modality.sim.environment import NO_OP, Environment
 from world_modality.sim.quiet import import_libero
 from world_modality.study.study import Simulator
-from world_modality.study.suites import SUITES
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_episodes_are_as_long_and_settle_as_long_as_lerobots() -> None:
     import_libero()
     from lerobot.envs.libero import TASK_SUITE_MAX_STEPS, LiberoEnv, get_libero_dummy_action
 
-    assert {name: suite.horizon for name, suite in SUITES.items()} == TASK_SUITE_MAX_STEPS
+    assert {suite.name: suite.horizon for suite in SUITES} == TASK_SUITE_MAX_STEPS
     assert tuple(get_libero_dummy_action()) == NO_OP
     defaults = inspect.signature(LiberoEnv.__init__).parameters
     assert defaults["num_steps_wait"].default == Simulator.model_fields["settle_steps"].default

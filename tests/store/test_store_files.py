@@ -41,9 +41,9 @@ def test_the_key_is_a_published_formula() -> None:
 
     text = (
         '{"software":{"torch":"2.0"},"spec":{"seed":1},"stage":"train",'
-        '"upstream":{"dataset":["aa"],"policy":["bb"]},"version":3}'
+        '"upstream":[["policy","bb"],["dataset","aa"]],"version":3}'
     )
-    key = stage_key("train", 3, {"torch": "2.0"}, {"seed": 1}, {"policy": ["bb"], "dataset": ["aa"]})
+    key = stage_key("train", 3, {"torch": "2.0"}, {"seed": 1}, [("policy", "bb"), ("dataset", "aa")])
     assert key == hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.small_study import FIXED_SOURCES, graph_of
+from support.small_study import edited, fixed_sources, graph_of
 
 from world_modality.errors import UserError
 from world_modality.study import graph
@@ -17,13 +18,15 @@ from world_modality.study.arms import (
     ABSENT,
     SPECS,
     Difference,
+    Trained,
+    are_compared,
     require_comparable,
     require_equal,
     undeclared_differences,
 )
 from world_modality.study.load import load_study
 from world_modality.study.slices import optim_spec, world_spec
-from world_modality.study.specs import OptimSpec, TrainMode, TrainSpec, WorldSpec
+from world_modality.study.specs import OptimSpec, ReportArm, ReportSpec, TrainSpec, WorldSpec
 from world_modality.study.study import Arm, Study
 from world_modality.training.compare_arms import resolved_settings
 
@@ -78,40 +81,97 @@ def of_cameras(cameras: list[str] | None = None, **latents: str) -> dict[str, An
     return training("pred", world={"heads": 8, "cameras": cameras or list(latents)}, inputs=inputs)
 
 
-def test_arms_may_differ_in_their_memory_and_seed() -> None:
-    trainings = {
-        f"{memory}{seed}": training(memory, seed) for memory in ("disabled", "zero", "pred") for seed in (0, 1)
-    }
-    require_comparable(trainings, SPECS, "mend it")
+def compare(trainings: dict[str, dict[str, Any]], *declared: str, against: str = "") -> None:
+    """Compare trainings that are each an arm's, whose arms declare so much besides their memory."""
+    names = list(trainings)
+    arms = [
+        ReportArm(
+            name=name, against="" if name == against else against, declared=("memory", *declared), trainings=(name,)
+        )
+        for name in names
+    ]
+    trained = {name: Trained(name, settings) for name, settings in trainings.items()}
+    require_comparable(trained, arms, SPECS, "mend it")
 
 
-def test_arms_may_differ_in_their_cameras() -> None:
+def test_arms_may_differ_in_their_memory() -> None:
+    compare({memory: training(memory) for memory in ("disabled", "zero", "pred")})
+
+
+def test_trainings_of_an_arm_may_differ_in_their_seed() -> None:
+    arms = [ReportArm(name=name, against="", declared=("memory",), trainings=()) for name in ("disabled", "pred")]
+    trained = {f"{arm.name}{seed}": Trained(arm.name, training(arm.name, seed)) for arm in arms for seed in (0, 1)}
+    require_comparable(trained, arms, SPECS, "mend it")
+    trained = {name: each for name, each in trained.items() if each.arm == "pred"}
+    trained["pred1"] = Trained("pred", training("pred", 1, threads=3))
+    with pytest.raises(UserError, match=r"pred0 and pred1 differ .* threads is 2 against 3"):
+        require_comparable(trained, arms, SPECS, "mend it")
+
+
+def test_arms_may_differ_in_their_cameras_where_they_say_so() -> None:
     views = [of_cameras(image="l"), of_cameras(image2="w"), of_cameras(image="l", image2="w")]
     turned = of_cameras(cameras=["image2", "image"], image="l", image2="w")
     trainings = {str(number): each for number, each in enumerate([training(), training("zero"), *views, turned])}
-    require_comparable(trainings, SPECS, "mend it")
+    compare(trainings, "cameras")
+    with pytest.raises(UserError, match=r"world\.cameras is"):
+        compare(trainings)
 
 
-def test_arms_may_differ_in_the_prophets_loss_and_in_whether_the_memory_is_detached() -> None:
-    own = [{}, {"lambda_world": 0.0}, {"detach": True}, {"lambda_world": 1.0, "detach": True}]
+@pytest.mark.parametrize("key", ["lambda_world", "detach", "horizon", "fusion"])
+def test_arms_may_differ_in_any_setting_of_the_memory_that_they_declare(key: str) -> None:
+    one, other = ({"heads": 8, "cameras": ["image"], key: value} for value in (0, 1))
+    trainings = {"E0": training(), "a": training("pred", world=one), "b": training("pred", world=other)}
+    compare(trainings, f"world.{key}")
+    with pytest.raises(UserError, match=f"a and b differ .*: world.{key} is 0 against 1; mend it"):
+        compare(trainings, "world.heads")
+
+
+def test_arms_may_have_encoders_and_policies_of_their_own_where_they_say_so() -> None:
+    own = {"dataset": "d", "policy": "p", "latents_image": "other", "encoder": "other"}
     trainings = {
-        str(number): training(
-            "pred", world={"heads": 8, "cameras": ["image"], "lambda_world": 0.2, "detach": False} | each
-        )
-        for number, each in enumerate(own)
+        "a": training("pred", inputs=own | {"encoder": "e", "latents_image": "l"}),
+        "b": training("pred", inputs=own),
     }
-    require_comparable({"E0": training(), **trainings}, SPECS, "mend it")
+    compare(trainings, "encoder")
+    with pytest.raises(UserError, match=r"inputs.encoder is 'e' against 'other'; inputs.latents_image"):
+        compare(trainings, "cameras")
+    trainings = {"a": training(inputs={"policy": "p"}, family="x"), "b": training(inputs={"policy": "q"}, family="y")}
+    compare(trainings, "policy", against="a")
+    with pytest.raises(UserError, match="family is 'x' against 'y'"):
+        compare(trainings, against="a")
+
+
+def arm(name: str, against: str = "", *declared: str) -> ReportArm:
+    return ReportArm(name=name, against=against, declared=("memory", *declared), trainings=())
+
+
+def test_arms_are_compared_with_their_control_and_its_other_arms_alone() -> None:
+    plain, zero, pred, act = arm("E0"), arm("E1", "E0"), arm("E2", "E0"), arm("act", "", "policy")
+    late = arm("late", "E2", "world.fusion")
+    assert are_compared(plain, zero)
+    assert are_compared(pred, plain)
+    assert are_compared(zero, pred)
+    assert are_compared(late, pred)
+    assert not are_compared(late, plain)
+    assert not are_compared(act, plain)
+    assert not are_compared(act, zero)
+    assert are_compared(arm("act", "E0", "policy"), plain)
+    assert are_compared(arm("a"), arm("b")), "without any control, arms of one policy belong together"
 
 
 def test_what_arms_of_a_study_have_of_their_own_is_compared_under_both_names() -> None:
     """As specs when a study is planned, and as LeRobot's settings when a table is made."""
+    from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
+
     spec = world_spec(load_study(STUDIES[0]).study, Arm(memory="pred"))
     assert spec is not None
-    for treatment in SPECS.treatments - {"memory"}:
-        assert treatment.removeprefix("world.") in spec.address()
-    renamed = {"memory": "memory_mode_train", "world.lambda_world": "lambda"}
-    flags = {f"policy.world_{renamed.get(each, each.removeprefix('world.'))}" for each in SPECS.treatments}
-    assert resolved_settings().treatments == flags
+    words = {word.removeprefix("world.") for word in SPECS.words if word.startswith("world.")}
+    assert words == spec.address().keys() - {"cameras"}
+    resolved = resolved_settings()
+    assert resolved.words.keys() == SPECS.words.keys()
+    fields = {f"policy.{each.name}" for each in dataclasses.fields(SmolVLAWorldConfig)}
+    flags = {flag for word, settings in resolved.words.items() if word != "policy" for flag in settings}
+    assert {flag for flag in flags if flag.startswith("policy.")} <= fields
 
 
 @pytest.mark.parametrize(
@@ -124,29 +184,33 @@ def test_what_arms_of_a_study_have_of_their_own_is_compared_under_both_names() -
         (of_cameras(["image"]), "b and c .* inputs.latents_image is 'l' against '.absent.'"),
         (training("pred", inputs={"dataset": "x", "latents_image": "l"}), "a and c .* inputs.dataset is 'd'"),
         (training("pred", threads=1), "a and c differ .* threads is 2 against 1"),
-        (training("zero", seed=1, optim={"lr": 2e-4, "world_lr": 1e-4}), "optim.lr is 0.0001 against 0.0002"),
         (training("zero", world={"heads": 2}), "b and c differ .* world.heads is 8 against 2"),
     ],
 )
 def test_anything_else_is_found_in_whichever_pair_it_is(changed: dict[str, Any], named: str) -> None:
-    trainings = {"a": training(), "b": training("zero"), "c": changed}
     with pytest.raises(UserError, match=named):
-        require_comparable(trainings, SPECS, "mend it")
+        compare({"a": training(), "b": training("zero"), "c": changed}, "cameras")
 
 
 def test_every_arm_has_the_same_seeds() -> None:
-    trainings = {"a": training(), "b": training(seed=1), "c": training("pred", seed=1)}
-    with pytest.raises(UserError, match="arm with memory pred has no training with seed 0, as others have"):
-        require_comparable(trainings, SPECS, "mend it")
+    arms = [arm("E0"), arm("E2", "E0")]
+    trained = {
+        "a": Trained("E0", training()),
+        "b": Trained("E0", training(seed=1)),
+        "c": Trained("E2", training("pred", seed=1)),
+    }
+    with pytest.raises(UserError, match="arm E2 has no training with seed 0, as others have"):
+        require_comparable(trained, arms, SPECS, "mend it")
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.name)
 def test_the_arms_of_every_committed_study_are_comparable(path: Path) -> None:
-    planned = graph.build_graph(load_study(path).study, FIXED_SOURCES)
+    study = load_study(path).study
+    planned = graph.build_graph(study, fixed_sources(study))
     assert any(request.stage == "train" for request in planned.stages.values())
 
 
-def longer_warm_up(study: Study, memory: TrainMode) -> OptimSpec:
+def longer_warm_up(study: Study, memory: str) -> OptimSpec:
     optim = optim_spec(study, memory)
     return optim.model_copy(update={"warmup_steps": 5}) if memory == "pred" else optim
 
@@ -157,7 +221,7 @@ def test_arms_that_would_be_trained_differently_are_not_planned(
     monkeypatch.setattr(graph, "optim_spec", longer_warm_up)
     expected = (
         "train E0/0 and train E2/0 differ in more than was declared: optim.warmup_steps is 0 against 5; "
-        "arms share every setting but their memory"
+        "arms share every setting that they do not declare"
     )
     with pytest.raises(UserError, match=f"^{re.escape(expected)}$"):
         graph_of(tmp_path)
@@ -178,3 +242,35 @@ def test_every_field_of_a_training_is_compared(tmp_path: Path) -> None:
     assert isinstance(request.spec, TrainSpec)
     assert request.address.keys() == TrainSpec.model_fields.keys()
     assert request.address["optim"].keys() == OptimSpec.model_fields.keys()
+
+
+OWN_POLICY = "{memory: disabled, policy: {source: folder, path: p}"
+
+
+def test_a_policy_of_another_make_is_a_control_of_its_own(tmp_path: Path) -> None:
+    text = edited(("  E1: {memory: zero}\n", f"  E1: {{memory: zero}}\n  other: {OWN_POLICY}}}\n"))
+    spec = graph_of(tmp_path, text).report.spec
+    assert isinstance(spec, ReportSpec)
+    assert {each.name: (each.against, each.declared) for each in spec.arms} == {
+        "E0": ("", ("memory",)),
+        "E1": ("E0", ("memory",)),
+        "other": ("", ("memory", "policy")),
+        "E2": ("E0", ("memory",)),
+    }
+
+
+def test_an_arm_may_name_its_control(tmp_path: Path) -> None:
+    text = edited(
+        ("  E1: {memory: zero}\n", f"  E1: {{memory: zero}}\n  other: {OWN_POLICY}, against: E0}}\n"),
+        ("{memory: pred, ab", "{memory: pred, against: E1, ab"),
+    )
+    spec = graph_of(tmp_path, text).report.spec
+    assert isinstance(spec, ReportSpec)
+    assert {column.name: column.against for column in spec.columns} == {
+        "E0": "",
+        "E1": "E0",
+        "other": "E0",
+        "E2": "E1",
+        "E2-zero": "E2",
+        "E2-random": "E2",
+    }

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import yaml
-from support.small_study import FIXED_SOURCES
+from support.small_study import fixed_sources
 
 from world_modality.study.document import read_document
-from world_modality.study.graph import build_graph
+from world_modality.study.graph import Graph, build_graph
 from world_modality.study.load import load_study
 from world_modality.study.study import Study
 
@@ -59,11 +59,14 @@ def test_a_documented_fragment_is_valid(page: str, code: str, tmp_path: Path) ->
     load_study(path)
 
 
+def planned(study: Study) -> Graph:
+    return build_graph(study, fixed_sources(study))
+
+
 def test_the_demo_learns_from_other_episodes_than_its_base_policy() -> None:
     """An episode is given by task, seed and attempt, so two studies must not share a seed for a task."""
     demo, base = (
-        build_graph(load_study(REPOSITORY / path).study, FIXED_SOURCES)
-        for path in ("config.yaml", "workflow/studies/embedded_base.yaml")
+        planned(load_study(REPOSITORY / path).study) for path in ("config.yaml", "workflow/studies/embedded_base.yaml")
     )
     for kind in ("demos", "relabel"):
         scenes = [{(each.address["task"], each.address["seed"]) for each in graph.of(kind)} for graph in (demo, base)]

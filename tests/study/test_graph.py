@@ -6,16 +6,17 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import pytest
-from support.small_study import FIXED_SOURCES, SMALL_STUDY, edited, graph_of
+from support.small_study import SMALL_STUDY, edited, graph_of
 
+from world_modality.facts.encoders import small_encoders
+from world_modality.facts.memory import MODES
+from world_modality.facts.policies import small_policies
 from world_modality.store.request import StageRequest
 from world_modality.study.graph import Graph
-from world_modality.study.modes import NEEDS_FUTURE, NEEDS_HISTORY, NEEDS_LEARNED, NEEDS_PROPHET
+from world_modality.study.sources import Assets
 from world_modality.study.specs import ReportSpec
 
 TASKS, SEEDS = (0, 1), (0, 1)
@@ -47,10 +48,13 @@ CHANGES = {
     "K": (((", horizon: 8}", ", horizon: 4}"),), WORLD_ARMS),
     "told the noisy actions": (((", horizon: 8}", ", horizon: 8, actions: true}"),), WORLD_ARMS),
     "a detached memory": (((", horizon: 8}", ", horizon: 8, detach: true}"),), E2),  # E1 has nothing to detach
-    "an arm's own weight of the world loss": ((("{memory: pred, ab", "{memory: pred, lambda_world: 0, ab"),), E2),
-    "an arm's detached memory": ((("{memory: pred, ab", "{memory: pred, detach: true, ab"),), E2),
+    "an arm's own weight of the world loss": (
+        (("{memory: pred, ab", "{memory: pred, world: {lambda_world: 0}, ab"),),
+        E2,
+    ),
+    "an arm's detached memory": ((("{memory: pred, ab", "{memory: pred, world: {detach: true}, ab"),), E2),
     "an arm that says what holds anyway": (
-        (("{memory: pred, ab", "{memory: pred, lambda_world: 0.2, detach: false, ab"),),
+        (("{memory: pred, ab", "{memory: pred, world: {lambda_world: 0.2, detach: false}, ab"),),
         set(),
     ),
     "T": (((", horizon: 8}", ", horizon: 8, context: 2}"),), WORLD_ARMS),
@@ -71,16 +75,16 @@ CHANGES = {
         WRIST | WORLD_ARMS,
     ),
     "an arm with cameras of its own": (
-        (("{memory: pred, ab", "{memory: pred, cameras: [image, image2], ab"),),
+        (("{memory: pred, ab", "{memory: pred, encoder: {cameras: [image, image2]}, ab"),),
         WRIST | E2,
     ),
     "a default camera that the only arms with a memory do not have": (
         (
             ("image_size: 64}", "image_size: 64, cameras: [image2]}"),
-            ("{memory: zero}", "{memory: zero, cameras: [image]}"),
-            ("{memory: pred, ab", "{memory: pred, cameras: [image], ab"),
+            ("{memory: zero}", "{memory: zero, encoder: {cameras: [image]}}"),
+            ("{memory: pred, ab", "{memory: pred, encoder: {cameras: [image]}, ab"),
         ),
-        set(),
+        REPORT,  # which knows what arms have otherwise than the study
     ),
     "training steps": ((("steps: 10\n", "steps: 20\n"),), ARMS),
     "processes of a training": ((("batch_size: 2", "batch_size: 2\n  processes: 2"),), ARMS),
@@ -196,24 +200,21 @@ def test_rollouts_read_the_encoder_only_for_history(tmp_path: Path) -> None:
         assert roles(request) == (["checkpoint", "encoder"] if column == "E2" else ["checkpoint"])
 
 
-def test_what_planning_knows_of_the_modes_is_what_their_registry_says() -> None:
-    from world_modality.memory.modes import MODES
+def test_rows_of_modes_are_what_the_code_says() -> None:
+    from world_modality.memory.modes import MODES as CODE
 
-    assert {name for name, mode in MODES.items() if mode.needs_history} == NEEDS_HISTORY
-    assert {name for name, mode in MODES.items() if not mode.rollable} == NEEDS_FUTURE
-    assert {name for name, mode in MODES.items() if mode.needs_learned} == NEEDS_LEARNED
-    assert {name for name, mode in MODES.items() if mode.needs_prophet} == NEEDS_PROPHET
+    facts = ("needs_history", "needs_future", "needs_learned", "needs_prophet", "rollable")
+    assert {name: [getattr(mode, fact) for fact in facts] for name, mode in CODE.items()} == {
+        row.name: [getattr(row, fact) for fact in facts] for row in MODES
+    }
 
 
-def test_names_of_embedded_parts_are_those_of_their_rooms() -> None:
-    from world_modality.encoders.embedded import ARCHITECTURES as ENCODERS
-    from world_modality.study.study import EmbeddedEncoder, EmbeddedPolicy, ScratchPolicy
-    from world_modality.training.architectures import ARCHITECTURES as POLICIES
+def test_names_of_small_parts_are_those_of_their_rooms() -> None:
+    from world_modality.encoders.embedded import ARCHITECTURES as SMALL_ENCODERS
+    from world_modality.training.architectures import ARCHITECTURES as SMALL_POLICIES
 
-    literal, _ = get_args(EmbeddedEncoder.model_fields["name"].annotation)
-    assert get_args(literal) == tuple(ENCODERS)
-    for model in (EmbeddedPolicy, ScratchPolicy):
-        assert get_args(model.model_fields["name"].annotation) == tuple(POLICIES)
+    assert {name: family.name for name, family in small_encoders().items()} == SMALL_ENCODERS
+    assert list(small_policies()) == list(SMALL_POLICIES)
 
 
 def test_no_encoder_stage_without_a_memory(tmp_path: Path) -> None:
@@ -249,9 +250,7 @@ def test_another_arithmetic_makes_anew_what_is_computed_and_nothing_that_is_take
 
 
 def test_equal_files_share_results_wherever_they_lie(tmp_path: Path) -> None:
-    first, second = (
-        graph_of(tmp_path, sources=replace(FIXED_SOURCES, assets=place)) for place in ("/here/assets", "/there/assets")
-    )
+    first, second = (graph_of(tmp_path, assets=Assets(place, "a" * 16)) for place in ("/here/assets", "/there/assets"))
     assert list(first.stages) == list(second.stages)
     demos = first.stages[first.names["demos/task0"]]
     assert demos.spec.model_dump()["sim"]["assets"] == "/here/assets"

@@ -8,8 +8,8 @@ import pytest
 from support.small_study import SMALL_STUDY, edited
 
 from world_modality.errors import UserError
+from world_modality.facts.policies import POLICIES, PolicyShape
 from world_modality.study.load import load_study
-from world_modality.study.shapes import PolicyShape
 
 MODES = "disabled, zero, learned, pred, oracle, persistence, stale, shuffle, time_shuffle, random, aux_only"
 
@@ -32,7 +32,8 @@ CASES = {
     ),
     "key of another source": (
         ("demonstrations: {per_task: 2, init_states: 0-9}", "repo_id: lerobot/libero"),
-        "study.yaml:7: data.repo_id: unknown key; allowed here: source, demonstrations, relabel, held_out",
+        "study.yaml:7: data.repo_id: unknown key; allowed here: source, suites, tasks, demonstrations, relabel, "
+        "held_out",
     ),
     "missing memory mode": (
         ("memory: pred,", "memory: predicted,"),
@@ -149,13 +150,13 @@ CASES = {
     ),
     "unknown suite": (
         ("suite: libero_spatial", "suite: libero_spacial"),
-        "study.yaml:2: suite: 'libero_spacial' is not allowed; choose one of libero_spatial, libero_object, "
+        "study.yaml:2: suite: 'libero_spacial' is not a benchmark suite; choose one of libero_spatial, libero_object, "
         "libero_goal, libero_10, libero_90",
     ),
     "unknown suite among several": (
         ("suite: libero_spatial", "suite: [libero_spatial, libero]"),
-        "study.yaml:2: suite: 'libero' is not allowed; choose one of libero_spatial, libero_object, libero_goal, "
-        "libero_10, libero_90",
+        "study.yaml:2: suite: 'libero' is not a benchmark suite; choose one of libero_spatial, libero_object, "
+        "libero_goal, libero_10, libero_90",
     ),
     "demonstrations of a suite that the expert does not know": (
         (
@@ -189,8 +190,8 @@ CASES = {
     ),
     "episodes inside an arm": (
         ("{memory: zero}", "{memory: zero, episodes: 2}"),
-        "study.yaml:18: arms.E1.episodes: arms differ only in their memory; set episodes once for all of them, "
-        "under rollouts",
+        "study.yaml:18: arms.E1.episodes: arms share how they are trained and evaluated; set episodes once for "
+        "all of them, under rollouts",
     ),
     "unequal episode counts per initial state": (
         ("episodes: 4", "episodes: 6"),
@@ -204,7 +205,7 @@ CASES = {
     ),
     "initial state out of range": (
         ("init_states: 30-33", "init_states: 48-52"),
-        "study.yaml:21: rollouts.init_states: 50 is not an initial state; choose from 0-49",
+        "study.yaml:21: rollouts.init_states: 50 is not an initial state of libero_spatial; choose from 0-49",
     ),
     "backward range": (
         ("init_states: 30-33", "init_states: 33-30"),
@@ -221,7 +222,7 @@ CASES = {
     ),
     "an unknown camera": (
         ("image_size: 64}", "image_size: 64, cameras: [image, wrist]}"),
-        "study.yaml:9: encoder.cameras[1]: 'wrist' is not allowed; choose one of image, image2",
+        "study.yaml:9: encoder.cameras[1]: 'wrist' is not a camera of libero_spatial; choose one of image, image2",
     ),
     "a camera that is no list": (
         ("image_size: 64}", "image_size: 64, cameras: image}"),
@@ -236,24 +237,25 @@ CASES = {
         "study.yaml:9: encoder.cameras[1]: camera image2 is given twice",
     ),
     "an arm's camera twice": (
-        ("{memory: zero}", "{memory: zero, cameras: [image, image2, image]}"),
-        "study.yaml:18: arms.E1.cameras[2]: camera image is given twice",
+        ("{memory: zero}", "{memory: zero, encoder: {cameras: [image, image2, image]}}"),
+        "study.yaml:18: arms.E1.encoder.cameras[2]: camera image is given twice",
     ),
     "an arm's unknown camera": (
-        ("{memory: zero}", "{memory: zero, cameras: [top]}"),
-        "study.yaml:18: arms.E1.cameras[0]: 'top' is not allowed; choose one of image, image2",
+        ("{memory: zero}", "{memory: zero, encoder: {cameras: [top]}}"),
+        "study.yaml:18: arms.E1.encoder.cameras[0]: 'top' is not a camera of libero_spatial; choose one of image, "
+        "image2",
     ),
     "an arm's old key for a camera": (
         ("{memory: zero}", "{memory: zero, camera: image}"),
-        "study.yaml:18: arms.E1.camera: unknown key; did you mean cameras? allowed here: memory, fusion, cameras, "
-        "lambda_world, detach, rollout, ablations",
+        "study.yaml:18: arms.E1.camera: unknown key; allowed here: memory, policy, encoder, world, against, rollout, "
+        "ablations",
     ),
     "cameras without a memory": (
-        ("{memory: disabled}", "{memory: disabled, cameras: [image]}"),
-        "study.yaml:17: arms.E0.cameras: an arm whose memory is disabled has no world memory; remove this key",
+        ("{memory: disabled}", "{memory: disabled, encoder: {cameras: [image]}}"),
+        "study.yaml:17: arms.E0.encoder: an arm whose memory is disabled has no world memory; remove this key",
     ),
     "two arms of one memory and the same cameras": (
-        ("{memory: zero}", "{memory: pred, cameras: [image]}"),
+        ("{memory: zero}", "{memory: pred, encoder: {cameras: [image]}}"),
         "study.yaml:19: arms.E2.memory: 'pred' is what arms.E1 trains too; they would be equal",
     ),
     "no seeds": (
@@ -313,20 +315,16 @@ CASES = {
         "choose another mode",
     ),
     "a fusion without memory": (
-        ("{memory: disabled}", "{memory: disabled, fusion: late}"),
-        "study.yaml:17: arms.E0.fusion: an arm whose memory is disabled has no world memory; remove this key",
+        ("{memory: disabled}", "{memory: disabled, world: {fusion: late}}"),
+        "study.yaml:17: arms.E0.world: an arm whose memory is disabled has no world memory; remove this key",
     ),
-    "a weight without memory": (
-        ("{memory: disabled}", "{memory: disabled, lambda_world: 0}"),
-        "study.yaml:17: arms.E0.lambda_world: an arm whose memory is disabled has no world memory; remove this key",
-    ),
-    "nothing to detach from": (
-        ("{memory: disabled}", "{memory: disabled, detach: false}"),
-        "study.yaml:17: arms.E0.detach: an arm whose memory is disabled has no world memory; remove this key",
+    "a rollout without memory": (
+        ("{memory: disabled}", "{memory: disabled, rollout: zero}"),
+        "study.yaml:17: arms.E0.rollout: an arm whose memory is disabled has no world memory; remove this key",
     ),
     "a negative weight": (
-        ("{memory: zero}", "{memory: zero, lambda_world: -1}"),
-        "study.yaml:18: arms.E1.lambda_world: must be at least 0, not -1",
+        ("{memory: zero}", "{memory: zero, world: {lambda_world: -1}}"),
+        "study.yaml:18: arms.E1.world.lambda_world: must be at least 0, not -1",
     ),
     "a Prophet that learns from nothing": (
         ("horizon: 8}", "horizon: 8, lambda_world: 0, detach: true}"),
@@ -334,25 +332,133 @@ CASES = {
         "lambda_world 0 it has no loss of its own and with detach true not the policy's either; change one of them",
     ),
     "an arm's Prophet that learns from nothing": (
-        ("memory: pred,", "memory: pred, lambda_world: 0.0, detach: true,"),
-        "study.yaml:19: arms.E2.lambda_world: the Prophet that makes memory pred would learn from nothing: with "
+        ("memory: pred,", "memory: pred, world: {lambda_world: 0.0, detach: true},"),
+        "study.yaml:19: arms.E2.world.lambda_world: the Prophet that makes memory pred would learn from nothing: with "
         "lambda_world 0 it has no loss of its own and with detach true not the policy's either; change one of them",
     ),
     "two arms that a weight would not tell apart": (
-        ("{memory: zero}", "{memory: pred, lambda_world: 0.2, detach: false}"),
+        ("{memory: zero}", "{memory: pred, world: {lambda_world: 0.2, detach: false}}"),
         "study.yaml:19: arms.E2.memory: 'pred' is what arms.E1 trains too; they would be equal",
     ),
     "two arms with one fusion": (
-        ("{memory: zero}", "{memory: pred, fusion: late}"),
+        ("{memory: zero}", "{memory: pred, world: {fusion: late}}"),
         "study.yaml:19: arms.E2.memory: 'pred' is what arms.E1 trains too; they would be equal",
     ),
     "two equal arms": (
         ("{memory: zero}", "{memory: disabled}"),
         "study.yaml:18: arms.E1.memory: 'disabled' is what arms.E0 trains too; they would be equal",
     ),
-    "no arm to compare with": (
-        ("  E0: {memory: disabled}\n", ""),
-        "study.yaml:16: arms: no arm has memory disabled, which every difference is measured against",
+    "a setting of the memory beside the arm's other keys": (
+        ("{memory: zero}", "{memory: zero, fusion: late}"),
+        "study.yaml:18: arms.E1.fusion: unknown key; it is one of world: write world: {fusion: ...}",
+    ),
+    "a setting that the memory does not have": (
+        ("{memory: zero}", "{memory: zero, world: {fusions: late}}"),
+        "study.yaml:18: arms.E1.world.fusions: unknown key; did you mean fusion? allowed here: context, horizon, "
+        "heads, prophet_layers, prophet_width, hypotheses, fusion, attention_width, delta, lambda_world, detach, "
+        "gate_init, actions",
+    ),
+    "a fusion that there is not": (
+        ("{memory: zero}", "{memory: zero, world: {fusion: middle}}"),
+        "study.yaml:18: arms.E1.world.fusion: 'middle' is not a fusion; choose one of late, suffix, layers, "
+        "prefix_cross, prefix_tokens",
+    ),
+    "an encoder family that there is not": (
+        ("kind: vjepa2", "kind: vjepa"),
+        "study.yaml:9: encoder.kind: 'vjepa' is not an encoder family; choose one of vjepa2, dinov2",
+    ),
+    "an arm's encoder without a source and none to take over": (
+        (
+            "encoder: {kind: vjepa2, source: embedded, frames: 4, image_size: 64}\n",
+            "",
+        ),
+        "study.yaml:1: 'encoder' is missing, and arms.E1 has a world memory",
+    ),
+    "an arm's wrong heads": (
+        ("{memory: zero}", "{memory: zero, world: {heads: 5}}"),
+        "study.yaml:18: arms.E1.world.heads: world.prophet_width, 128 is not a multiple of world.heads (5)",
+    ),
+    "an arm's pictures that the patches do not tile": (
+        ("{memory: zero}", "{memory: zero, encoder: {image_size: 65}}"),
+        "study.yaml:18: arms.E1.encoder.image_size: 65 is not a multiple of the encoder's patch of 16; choose 64 or 80",
+    ),
+    "an arm's policy of an unknown source": (
+        ("{memory: zero}", "{memory: zero, policy: {source: web}}"),
+        "study.yaml:18: arms.E1.policy.source: 'web' is not a source; choose one of embedded, hub, folder, scratch",
+    ),
+    "an arm's policy with a key of another source": (
+        ("{memory: zero}", "{memory: zero, policy: {revision: main}}"),
+        "study.yaml:18: arms.E1.policy.revision: unknown key; allowed here: source, name, seed",
+    ),
+    "a small policy that there is not": (
+        ("policy: {source: scratch}", "policy: {source: scratch, name: smolvla}"),
+        "study.yaml:11: policy.name: 'smolvla' is not a small policy; choose one of smolvla-tiny",
+    ),
+    "a policy family that there is not": (
+        ("policy: {source: scratch}", "policy: {source: folder, path: p, type: rt2}"),
+        f"study.yaml:11: policy.type: 'rt2' is not a policy family; choose one of {', '.join(POLICIES.names)}",
+    ),
+    "an arm's scratch policy beside the rounds of the study's": (
+        (
+            "arms:\n  E0: {memory: disabled}\n",
+            "pretrain: [{demonstrations: 1, steps: 5}]\narms:\n  E0: {memory: disabled, policy: {seed: 1}}\n",
+        ),
+        "study.yaml:18: arms.E0.policy: the rounds of pretrain train the study's policy alone; let the arm start from "
+        "a trained policy",
+    ),
+    "an arm that is its own control": (
+        ("{memory: zero}", "{memory: zero, against: E1}"),
+        "study.yaml:18: arms.E1.against: an arm cannot be its own control; name another arm, or remove this key",
+    ),
+    "a control that is no arm": (
+        ("{memory: zero}", "{memory: zero, against: E3}"),
+        "study.yaml:18: arms.E1.against: 'E3' is not an arm of this study; choose one of E0, E2",
+    ),
+    "controls that go in a circle": (
+        (
+            "  E1: {memory: zero}\n  E2: {memory: pred, ",
+            "  E1: {memory: zero, against: E2}\n  E2: {memory: pred, against: E1, ",
+        ),
+        "study.yaml:18: arms.E1.against: E1 against E2 against E1 goes in a circle; one arm needs another control",
+    ),
+    "a device that there is not": (
+        ("batch_size: 2", "batch_size: 2\n  device: gpu"),
+        "study.yaml:15: training.device: 'gpu' is not allowed; choose one of auto, cpu, cuda, mps",
+    ),
+    "a number format that there is not": (
+        ("  num_steps: 5", "  dtype: float16"),
+        "study.yaml:23: rollouts.dtype: 'float16' is not allowed; choose one of float32, bfloat16",
+    ),
+    "no suite for the rollouts": (
+        ("suite: libero_spatial\ntasks: [0, 1]\n", "tasks: [0, 1]\n"),
+        "study.yaml:1: 'suite' is missing; give it, or data.suites and rollouts.suites",
+    ),
+    "no tasks": (
+        ("tasks: [0, 1]\n", ""),
+        "study.yaml:1: 'tasks' is missing; give it, or data.tasks and rollouts.tasks",
+    ),
+    "a rollout suite that there is not": (
+        ("  num_steps: 5", "  suites: [libero_spatial, libero]"),
+        "study.yaml:23: rollouts.suites: 'libero' is not a benchmark suite; choose one of libero_spatial, "
+        "libero_object, libero_goal, libero_10, libero_90",
+    ),
+    "a task that the suite of the rollouts does not have": (
+        ("  num_steps: 5", "  tasks: [3, 10]"),
+        "study.yaml:23: rollouts.tasks[1]: libero_spatial has no task 10; choose from 0-9",
+    ),
+    "a task that the suite of the data does not have": (
+        ("  source: scripted\n", "  source: scripted\n  tasks: [12]\n"),
+        "study.yaml:7: data.tasks[0]: libero_spatial has no task 12; choose from 0-9",
+    ),
+    "the old key for several suites": (
+        ("  num_steps: 5", "  suite: libero_spatial"),
+        "study.yaml:23: rollouts.suite: unknown key; did you mean suites? allowed here: suites, tasks, init_states, "
+        "episodes, num_steps, n_action_steps, device, dtype, batch, block, films",
+    ),
+    "assets that there are not for the rollouts' suite": (
+        ("  num_steps: 5", "  suites: libero_goal"),
+        "study.yaml:4: simulator.assets: no assets are embedded for libero_goal, only for libero_spatial; "
+        "choose hub or a folder",
     ),
     "no arms": (
         (SMALL_STUDY[SMALL_STUDY.index("arms:") : SMALL_STUDY.index("rollouts:")], "arms: {}\n"),
@@ -372,7 +478,7 @@ CASES = {
     ),
     "an encoder that does not exist": (
         ("source: embedded, frames", "source: embedded, name: tiny, frames"),
-        "study.yaml:9: encoder.name: 'tiny' is not allowed; choose one of vjepa2-small, dinov2-small",
+        "study.yaml:9: encoder.name: 'tiny' is not a small encoder; choose one of vjepa2-small, dinov2-small",
     ),
     "heads that do not divide the width": (
         ("prophet_width: 128", "prophet_width: 100"),
@@ -429,7 +535,7 @@ CASES = {
     ),
     "a range without end": (
         ("init_states: 30-33", "init_states: 30-999999999"),
-        "study.yaml:21: rollouts.init_states: 50 is not an initial state; choose from 0-49",
+        "study.yaml:21: rollouts.init_states: 50 is not an initial state of libero_spatial; choose from 0-49",
     ),
     "pretraining of a finished policy": (
         ("policy: {source: scratch}\n", "policy: {source: embedded}\npretrain: [{demonstrations: 5, steps: 9}]\n"),
@@ -576,13 +682,14 @@ def test_what_a_folders_policy_cannot_do(
     path.write_text(edited(FOLDER_POLICY, edit))
     file = load_study(path)
     with pytest.raises(UserError, match=expected):
-        file.check_policy(shape)
+        file.check_policy(file.study.policy, POLICIES["smolvla"], shape)
 
 
 def test_heads_are_free_without_a_world_memory_or_a_known_width(tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
     path.write_text(edited(FOLDER_POLICY, ("horizon: 8", "heads: 64")))
-    load_study(path).check_policy(PolicyShape(50, None))
+    file = load_study(path)
+    file.check_policy(file.study.policy, POLICIES["smolvla"], PolicyShape(50, None))
     arms = SMALL_STUDY[SMALL_STUDY.index("arms:") : SMALL_STUDY.index("rollouts:")]
     path.write_text(edited(("horizon: 8", "heads: 64"), (arms, "arms: {E0: {memory: disabled}}\n")))
     load_study(path)

@@ -27,9 +27,7 @@ def test_another_study_is_another_file(tmp_path: Path) -> None:
 
 def test_keys_follow_from_the_plan_alone(tmp_path: Path) -> None:
     for request in read_plan(write_plan(tmp_path, graph_of(tmp_path))).stages.values():
-        upstream: dict[str, list[str]] = {}
-        for each in request.inputs:
-            upstream.setdefault(each.role, []).append(each.key)
+        upstream = [(each.role, each.key) for each in request.inputs]
         key = stage_key(request.stage, request.version, request.software, request.address, upstream)
         assert key == request.key
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.small_study import FIXED_SOURCES, SMALL_STUDY, edited
+from support.small_study import SMALL_STUDY, edited, fixed_sources
 
 from world_modality.study.load import load_study
 from world_modality.study.slices import blocks, dataset_spec, optim_spec, round_optim_spec
@@ -83,4 +83,4 @@ def test_horizon_is_the_suites_unless_given(tmp_path: Path) -> None:
 def test_only_data_made_here_is_given_a_rate(tmp_path: Path, data: str, fps: int | None) -> None:
     start, end = SMALL_STUDY.index("  source: scripted"), SMALL_STUDY.index("encoder:")
     study = study_of(tmp_path, SMALL_STUDY[:start] + f"  {data}\n" + SMALL_STUDY[end:])
-    assert dataset_spec(study, FIXED_SOURCES).fps == fps
+    assert dataset_spec(study, fixed_sources(study)).fps == fps

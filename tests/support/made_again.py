@@ -40,10 +40,7 @@ def draw(_: DemosSpec, context: StageContext) -> Facts:
 
 
 def _request(stage: str, spec: Spec, *inputs: Input) -> StageRequest:
-    upstream: dict[str, list[str]] = {}
-    for each in inputs:
-        upstream.setdefault(each.role, []).append(each.key)
-    key = stage_key(stage, 1, {}, spec.address(), upstream)
+    key = stage_key(stage, 1, {}, spec.address(), [(each.role, each.key) for each in inputs])
     return StageRequest(stage, key, 1, stage, spec, spec.address(), {}, inputs)
 
 

@@ -239,7 +239,7 @@ DATA: Table = {
 }
 
 SIMULATOR: Table = {
-    "world_modality/study/suites.py": {
+    "world_modality/facts/benchmarks.py": {
         "lerobot.envs.libero:TASK_SUITE_MAX_STEPS.libero_spatial": "280",
         "lerobot.envs.libero:TASK_SUITE_MAX_STEPS.libero_object": "280",
         "lerobot.envs.libero:TASK_SUITE_MAX_STEPS.libero_goal": "300",

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from world_modality.facts.benchmarks import SUITES
 from world_modality.study.graph import Graph, build_graph
 from world_modality.study.load import load_study
-from world_modality.study.sources import Sources
+from world_modality.study.parts import (
+    AnyEncoderModel,
+    AnyPolicy,
+    FolderEncoder,
+    FolderPolicy,
+    HubEncoder,
+    HubPolicy,
+)
+from world_modality.study.sources import Assets, PolicySource, Source, Sources
+from world_modality.study.study import Study
 
 SMALL_STUDY = """\
 study: small
@@ -34,14 +44,35 @@ rollouts:
   num_steps: 5
 """
 
-FIXED_SOURCES = Sources(
-    assets="embedded",
-    assets_digest="a" * 16,
-    policy_name="smolvla-tiny",
-    policy_revision="",
-    dataset_name="local/libero_spatial",
-    encoder_name="vjepa2-small",
-)
+EMBEDDED = Assets("embedded", "a" * 16)
+
+
+def fixed_sources(study: Study, assets: Assets = EMBEDDED) -> Sources:
+    """Content addresses of everything that a study takes from outside, which need not be there."""
+    return Sources(
+        assets={suite: assets if SUITES[suite].assets else Assets() for suite in study.suites},
+        policies={policy: _policy(policy) for policy in study.policies},
+        dataset=Source(f"local/{'_'.join(study.data_suites)}"),
+        encoders={encoder: _encoder(encoder) for encoder in study.encoders},
+    )
+
+
+def _policy(policy: AnyPolicy) -> PolicySource:
+    match policy:
+        case HubPolicy():
+            return PolicySource(policy.type or "smolvla", policy.repo_id, policy.revision)
+        case FolderPolicy():
+            return PolicySource(policy.type or "smolvla", policy.path, "b" * 16)
+    return PolicySource("smolvla", policy.name)
+
+
+def _encoder(encoder: AnyEncoderModel) -> Source:
+    match encoder:
+        case HubEncoder():
+            return Source(encoder.repo_id, encoder.revision)
+        case FolderEncoder():
+            return Source(encoder.path, "c" * 16)
+    return Source(encoder.name or f"{encoder.kind}-small")
 
 
 def edited(*replacements: tuple[str, str], text: str = SMALL_STUDY) -> str:
@@ -52,8 +83,9 @@ def edited(*replacements: tuple[str, str], text: str = SMALL_STUDY) -> str:
     return text
 
 
-def graph_of(folder: Path, text: str = SMALL_STUDY, sources: Sources = FIXED_SOURCES) -> Graph:
+def graph_of(folder: Path, text: str = SMALL_STUDY, assets: Assets = EMBEDDED) -> Graph:
     """The graph of a study given as text."""
     path = folder / "study.yaml"
     path.write_text(text)
-    return build_graph(load_study(path).study, sources)
+    study = load_study(path).study
+    return build_graph(study, fixed_sources(study, assets))

@@ -22,11 +22,8 @@ UNITS = 20
 
 def request(seed: int = 0, inputs: tuple[Input, ...] = ()) -> StageRequest:
     """A small stage, told apart by its seed."""
-    spec = PolicySpec(source="scratch", name="tiny", revision="", seed=seed)
-    upstream: dict[str, list[str]] = {}
-    for each in inputs:
-        upstream.setdefault(each.role, []).append(each.key)
-    key = stage_key("policy", 1, {}, spec.address(), upstream)
+    spec = PolicySpec(family="smolvla", source="scratch", name="tiny", revision="", seed=seed)
+    key = stage_key("policy", 1, {}, spec.address(), [(each.role, each.key) for each in inputs])
     return StageRequest("policy", key, 1, f"policy {seed}", spec, spec.address(), {}, inputs)
 
 

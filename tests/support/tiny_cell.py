@@ -71,7 +71,7 @@ def train_spec(
         train_vision=True,
     )
     world = None if memory == "disabled" else WORLD.model_copy(update={"cameras": cameras})
-    return TrainSpec(memory=memory, world=world, optim=optim, seed=seed, threads=1, n_action_steps=5)
+    return TrainSpec(family="smolvla", memory=memory, world=world, optim=optim, seed=seed, threads=1, n_action_steps=5)
 
 
 def build_inputs(root: Path, *, size: int = 32) -> dict[str, tuple[Path, ...]]:

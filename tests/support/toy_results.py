@@ -12,7 +12,7 @@ from world_modality.store.files import write_json
 from world_modality.store.layout import StageFolder, sealed_plans_folder
 from world_modality.store.record import Record as Sealed
 from world_modality.store.record import Run, Source
-from world_modality.study.specs import EvidenceSpec, ReportCell, ReportColumn, ReportSpec
+from world_modality.study.specs import EvidenceSpec, ReportArm, ReportCell, ReportColumn, ReportSpec
 
 LANGUAGES = (
     "pick up the black bowl between the plate and the ramekin and place it on the plate",
@@ -25,6 +25,7 @@ COLUMNS = {  # column -> arm, memory it was trained with, memory it is rolled ou
     "E2-zero": ("E2", "pred", "zero"),
     "E2-random": ("E2", "pred", "random"),
 }
+CONTROLS = {"E0": "", "E1": "E0", "E2": "E0"}  # arm -> what it is compared with
 TRAINED = {arm: trained for arm, trained, _ in COLUMNS.values()}
 OUTCOMES = {  # column -> per task, one digit per initial state 10..13: 1 is a success
     "E0": ("1101", "0010"),
@@ -49,6 +50,19 @@ EVIDENCE = EvidenceSpec(
 )
 SEALED_AT = "2025-12-31T00:00:00+00:00"  # before the rollouts, which were sealed a day later
 VERSIONS = {"lerobot": "0.6.1", "torch": "2.11.0"}
+
+
+def arms(seeds) -> tuple[ReportArm, ...]:
+    """The toy's arms, each trained with these seeds."""
+    return tuple(
+        ReportArm(
+            name=arm,
+            against=CONTROLS[arm],
+            declared=("memory",),
+            trainings=tuple(f"train{arm}{seed}" for seed in seeds),
+        )
+        for arm in CONTROLS
+    )
 
 
 @dataclass
@@ -91,9 +105,16 @@ class ToyResults:
             label="libero_spatial (embedded assets)",
             sources=(("simulator assets", "embedded primitives"), ("policy", "embedded base, <1M parameters>")),
             columns=tuple(
-                ReportColumn(name=name, arm=arm, trained=trained, rolled=rolled)
+                ReportColumn(
+                    name=name,
+                    arm=arm,
+                    trained=trained,
+                    rolled=rolled,
+                    against=arm if name != arm else CONTROLS[arm],
+                )
                 for name, (arm, trained, rolled) in COLUMNS.items()
             ),
+            arms=arms(self.seeds),
             suites=self.suites,
             init_states=(10, 11, 12, 13),
             repeats=self.repeats,

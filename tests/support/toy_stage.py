@@ -27,7 +27,7 @@ from world_modality.study.specs import RolloutSpec
 def request(changes: dict[str, Any]) -> StageRequest:
     """The toy's cell as a stage."""
     spec = spec_from(json.dumps(changes))
-    key = stage_key("rollout", 1, {}, spec.address(), {})
+    key = stage_key("rollout", 1, {}, spec.address(), [])
     return StageRequest("rollout", key, 1, "rollout toy", spec, spec.address(), {}, ())
 
 

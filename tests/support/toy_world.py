@@ -37,6 +37,7 @@ SIM = SimSpec(
 
 def toy_spec(**changes) -> RolloutSpec:
     spec = RolloutSpec(
+        family="smolvla",
         sim=SIM,
         task=1,
         memory="disabled",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import torch
@@ -13,10 +13,11 @@ from support.small_study import SMALL_STUDY
 from support.tiny_policy import save_backbone_with_weights, tiny_config
 
 from world_modality.errors import UserError
+from world_modality.facts.memory import MODES
 from world_modality.study.load import load_study
 from world_modality.study.slices import world_spec
-from world_modality.study.specs import EncoderSpec, Fusion, TrainMode, WorldSpec
-from world_modality.study.study import Arm
+from world_modality.study.specs import EncoderSpec, WorldSpec
+from world_modality.study.study import Arm, World
 from world_modality.training.compare_arms import memory_keys
 from world_modality.training.real_size import LATENT_WIDTHS, build_real_size, main, real_config, real_size
 
@@ -34,14 +35,14 @@ FUSIONS = {  # of the injectors alone: (as wide as the tokens that read, 256 wid
 HIDDEN, PREFIX, LAYERS, KEYS, SLOTS = 720, 960, 16, 320, 8
 
 
-def world_of(fusion: Fusion = "late", width: int = 0) -> WorldSpec:
-    world = world_spec(load_study(STUDY).study, Arm(memory="pred", fusion=fusion))
+def world_of(fusion: str = "late", width: int = 0) -> WorldSpec:
+    world = world_spec(load_study(STUDY).study, Arm(memory="pred", world=World(fusion=fusion)))
     assert world is not None
     return world.model_copy(update={"attention_width": width})
 
 
 @cache
-def policy_of(memory: TrainMode, fusion: Fusion = "late", width: int = 0) -> Any:
+def policy_of(memory: str, fusion: str = "late", width: int = 0) -> Any:
     world = None if memory == "disabled" else world_of(fusion, width)
     return build_real_size(real_config(memory, world, LATENTS), bfloat16=False)
 
@@ -66,8 +67,8 @@ def test_smolvla_is_the_published_one() -> None:
 
 
 @pytest.mark.parametrize("width", [0, 256])
-@pytest.mark.parametrize("fusion", get_args(Fusion))
-def test_the_world_memory_has_so_many_parameters(fusion: Fusion, width: int) -> None:
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_the_world_memory_has_so_many_parameters(fusion: str, width: int) -> None:
     world = policy_of("pred", fusion, width).world
     inner = width or HIDDEN
     formula = {
@@ -83,14 +84,14 @@ def test_the_world_memory_has_so_many_parameters(fusion: Fusion, width: int) -> 
     assert count(policy_of("pred", fusion, width)) == 450_046_176 + PROPHET + formula
 
 
-@pytest.mark.parametrize("memory", [mode for mode in get_args(TrainMode) if mode != "disabled"])
-def test_the_mode_adds_nothing_but_the_learned_constants(memory: TrainMode) -> None:
+@pytest.mark.parametrize("memory", [mode for mode in MODES.names if mode != "disabled"])
+def test_the_mode_adds_nothing_but_the_learned_constants(memory: str) -> None:
     constants = SLOTS * LATENTS if memory == "learned" else 0
     assert count(policy_of(memory).world) == PROPHET + FUSIONS["late"][0] + constants
 
 
-@pytest.mark.parametrize("fusion", get_args(Fusion))
-def test_every_hook_fits_the_real_shapes(fusion: Fusion, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_every_hook_fits_the_real_shapes(fusion: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """One training pass and one denoised chunk, in shapes: each gate is reached and has a gradient."""
     policy = policy_of("pred", fusion)
     images = [torch.empty(2, 3, 512, 512, device="meta")] * 2

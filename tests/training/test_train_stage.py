@@ -201,7 +201,7 @@ def test_training_goes_on_after_a_move_to_another_machine(
         stage.run(train_spec("pred", steps=14), replace(context, progress=CrashingProgress("train")))
     assert [path.name for path in complete_checkpoints(context.work / "run" / "checkpoints")] == ["000004", "000005"]
     here.rename(there)
-    monkeypatch.setattr(stage, "device_name", lambda: "cuda")  # which a training that was begun on a CPU leaves alone
+    monkeypatch.setattr(stage, "device_name", lambda _: "cuda")  # which a training that was begun on a CPU leaves alone
     context = cell_context(there / "cell", {role: (there / role,) for role in inputs}, memory="pred")
     facts = stage.run(train_spec("pred", steps=14), replace(context, cores=2))
     assert (facts["threads"], facts["device"]) == (1, "cpu")

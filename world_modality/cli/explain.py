@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from world_modality.cli.planning import Planned, done_keys
-from world_modality.data.schema import CAMERAS
+from world_modality.facts.stages import STAGES
 from world_modality.store.index import Unfinished, sealed_stages, unfinished
 from world_modality.store.layout import stage_folder
 from world_modality.store.links import linked_key
@@ -19,11 +19,9 @@ from world_modality.store.record import Record, read_run
 from world_modality.store.request import StageRequest
 from world_modality.study.graph import Graph
 from world_modality.study.specs import latents_role
-from world_modality.study.stages import KINDS
 
 EXPLAINED = 20  # missing stages per kind that get a reason of their own
 DIFFERENCES = 3  # a sealed stage that differs in more is no relative
-ALL_CORES = ("latents", "train")  # kinds whose job takes every core
 
 Leaves = Mapping[str, Any]
 
@@ -78,7 +76,7 @@ def explain(root: Path, outlook: Outlook, cores: int | None) -> list[str]:
     lines = [f"study        {outlook.planned.headline}", *unresolved_lines(outlook.planned)]
     count = f"{len(graph.stages)} stages: {len(outlook.done)} done, {len(missing)} to run"
     lines.append(f"plan         {count}{_estimate(outlook, cores)}")
-    for kind in KINDS:
+    for kind in STAGES.names:
         stages = list(graph.of(kind))
         lacking = [request for request in stages if request.key not in outlook.done]
         if lacking:
@@ -152,7 +150,7 @@ def differences(before: Leaves, after: Leaves) -> list[str]:
     found = []
     for name in sorted(before.keys() | after.keys()):
         old, new = before.get(name), after.get(name)
-        if name in _ROLES and old != new:
+        if _is_role(name) and old != new:
             found.append(f"other {name.replace('_', ' ')}")
         elif name not in before or name not in after:  # sealed before there was such a setting, or while there was
             found.append(f"{name} is {'no setting any more' if name in before else 'a new setting'}")
@@ -161,17 +159,12 @@ def differences(before: Leaves, after: Leaves) -> list[str]:
     return found
 
 
-_ROLES = (
-    "policy",
-    "encoder",
-    "demos",
-    "relabel",
-    "dataset",
-    *map(latents_role, CAMERAS),
-    "train",
-    "checkpoint",
-    "rollout",
-)
+def _is_role(name: str) -> bool:
+    """Whether a leaf is what a stage reads in some role rather than a setting, whose value would mean something."""
+    return name in _ROLES or name.startswith(latents_role(""))
+
+
+_ROLES = frozenset({*STAGES.names, "checkpoint"})
 
 
 def _leaves_of_request(request: StageRequest) -> Leaves:
@@ -226,14 +219,14 @@ def _estimate(outlook: Outlook, cores: int | None) -> str:
     seconds = 0.0
     for request in missing:
         typical = statistics.median(outlook.seconds[request.stage])
-        seconds += typical if request.stage in ALL_CORES else typical / cores
+        seconds += typical if STAGES[request.stage].needs.all_cores else typical / cores
     return f", about {format_seconds(seconds)} on {cores} cores"
 
 
 def status_lines(root: Path, graph: Graph, done: frozenset[str]) -> list[str]:
     """Done and missing stages by kind, and how far unfinished ones got."""
     lines = []
-    for kind in KINDS:
+    for kind in STAGES.names:
         stages = list(graph.of(kind))
         if stages:
             lines.append(f"{kind:<10} {sum(request.key in done for request in stages)} of {len(stages)} sealed")

@@ -10,8 +10,10 @@ from typing import Annotated, Literal, TextIO
 import typer
 
 from world_modality.errors import UserError
+from world_modality.facts.benchmarks import SUITES
+from world_modality.facts.memory import MODES
 from world_modality.store.layout import PLAN_VARIABLE
-from world_modality.study.specs import Camera, Render, TrainMode
+from world_modality.study.specs import Render
 
 app = typer.Typer(
     add_completion=False,
@@ -160,7 +162,24 @@ def convert(
 DatasetOption = Annotated[Path, typer.Option(help="Root folder of the LeRobotDataset v3.")]
 OutputOption = Annotated[Path, typer.Option(help="New folder.")]
 EncoderOption = Annotated[str, typer.Option(help="Folder, hub id or hub id@revision of a V-JEPA 2 or DINOv2.")]
-CameraOption = Annotated[Camera, typer.Option(help="Whose frames: image (scene) or image2 (wrist).")]
+
+
+def _camera(name: str) -> str:
+    known = dict.fromkeys(camera for suite in SUITES for camera in suite.cameras)
+    if name not in known:
+        raise typer.BadParameter(f"'{name}' is not one of {', '.join(known)}.")
+    return name
+
+
+def _mode(name: str | None) -> str | None:
+    if name is not None and name not in MODES:
+        raise typer.BadParameter(f"'{name}' is not one of {', '.join(MODES.names)}.")
+    return name
+
+
+CameraOption = Annotated[
+    str, typer.Option(callback=_camera, help="Whose frames, such as image (LIBERO's scene) or image2 (its wrist).")
+]
 FramesOption = Annotated[int, typer.Option(min=1, help="Frames of a clip, which ends at the frame that it stands for.")]
 SizeOption = Annotated[int | None, typer.Option(min=1, help="Pixels of the encoder's input; by default its own.")]
 DtypeOption = Annotated[Literal["float32", "float16", "bfloat16"], typer.Option(help="In which the encoder computes.")]
@@ -223,7 +242,8 @@ def rollout(
         Path | None, typer.Option(help="Folder; below outputs/rollouts by default. Several machines may share it.")
     ] = None,
     memory: Annotated[
-        TrainMode | None, typer.Option(help="What the world memory holds; as the checkpoint says by default.")
+        str | None,
+        typer.Option(callback=_mode, help="What the world memory holds; as the checkpoint says by default."),
     ] = None,
     encoder: Annotated[
         str | None, typer.Option(help="Folder or hub id; the one that the checkpoint names by default.")

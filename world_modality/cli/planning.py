@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from world_modality.cli.sources import resolve_sources
+from world_modality.facts.stages import STAGES
 from world_modality.store.index import sealed_record
 from world_modality.store.layout import stage_folder
 from world_modality.store.links import link_all, link_stage
@@ -40,7 +41,7 @@ def plan_study(path: Path, root: Path, *, lenient: bool = False) -> Planned:
 
 def headline(study: Study, label: str) -> str:
     """The study in one line."""
-    tasks, seeds = len(study.places), study.training.seeds
+    tasks, seeds = len(study.rollout_places), study.training.seeds
     return (
         f"{study.study}: {tasks} task{'s' * (tasks > 1)} of {label}, arms {' '.join(study.arms)}, "
         f"seed{'s' * (len(seeds) > 1)} {' '.join(map(str, seeds))}, "
@@ -56,7 +57,8 @@ def link_names(root: Path, graph: Graph, only: str | None = None) -> None:
         if only in (None, key) and sealed_record(stage_folder(root, graph.stages[key].stage, key)) is not None
     }
     if only is None:
-        link_all(root, graph.study, sealed, unfold="report")
+        (unfolded,) = (kind.name for kind in STAGES if kind.unfold)
+        link_all(root, graph.study, sealed, unfold=unfolded)
     else:
         for name, (stage, key) in sealed.items():
             link_stage(root, graph.study, name, stage, key)

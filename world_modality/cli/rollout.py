@@ -10,13 +10,14 @@ import typer
 
 from world_modality.errors import UserError
 from world_modality.evidence.proportions import wilson
+from world_modality.facts.benchmarks import SUITES
 from world_modality.imports import importing
 from world_modality.rollout.choice import FILMS_FOLDER, Choice
 from world_modality.rollout.evaluation import Filming, How, Scenes
 from world_modality.rollout.records import Record, read_records, to_line
 from world_modality.rollout.simulators import expect_simulators
 from world_modality.store.files import write_atomically, writing_for
-from world_modality.study.suites import INIT_STATES, SUITES, SuiteName
+from world_modality.study.values import MOST_STATES
 
 OUTPUTS = Path("outputs") / "rollouts"
 IMPORTING = ("eval_info", "output", "policy")  # what `--import` is typed with
@@ -39,7 +40,8 @@ def evaluate_policy(how: How, wanted: Wanted, output: Path, cores: int) -> tuple
     suites = parse_suites(wanted.suite)
     most = max(SUITES[suite].tasks for suite in suites)
     tasks = None if wanted.tasks is None else parse_numbers(wanted.tasks, "--tasks", most)
-    states = parse_numbers(wanted.init_states, "--init-states", INIT_STATES)
+    counts = [SUITES[suite].init_states or MOST_STATES for suite in suites]
+    states = parse_numbers(wanted.init_states, "--init-states", min(counts))
     choice = parse_films(wanted.films)
     if choice.discordant and wanted.against is None:
         raise UserError("--films discordant=N needs --against: the records that units are compared with")
@@ -52,15 +54,17 @@ def evaluate_policy(how: How, wanted: Wanted, output: Path, cores: int) -> tuple
     return evaluate(how, scenes, output, cores, Filming(choice, others))
 
 
-def parse_suites(text: str) -> tuple[SuiteName, ...]:
+def parse_suites(text: str) -> tuple[str, ...]:
     """``libero_spatial,libero_10`` as suites; UserError names one that does not exist or comes twice."""
     names = [name.strip() for name in text.split(",")]
     for name in names:
         if name not in SUITES:
-            raise UserError(f"--suite: there is no {name or 'suite without a name'}; choose from {', '.join(SUITES)}")
+            raise UserError(
+                f"--suite: there is no {name or 'suite without a name'}; choose from {', '.join(SUITES.names)}"
+            )
         if names.count(name) > 1:
             raise UserError(f"--suite: {name} comes twice")
-    return tuple(suite for suite in SUITES if suite in names)
+    return tuple(suite for suite in SUITES.names if suite in names)
 
 
 def parse_numbers(text: str, option: str, below: int) -> tuple[int, ...]:

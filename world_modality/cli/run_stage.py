@@ -14,6 +14,7 @@ from typing import Any, TextIO, cast
 from world_modality.cli.planning import link_names
 from world_modality.cli.register import register
 from world_modality.errors import UserError
+from world_modality.facts.stages import STAGES
 from world_modality.imports import importing
 from world_modality.store.arithmetic import settle
 from world_modality.store.execute import execute
@@ -21,7 +22,6 @@ from world_modality.store.layout import stage_folder
 from world_modality.store.orphans import watch
 from world_modality.store.stage import StageRunner
 from world_modality.study.plan import read_plan
-from world_modality.study.stages import KINDS
 
 RUNNERS_VARIABLE = "WORLD_MODALITY_RUNNERS"
 """``module:mapping`` of stage -> runner that takes precedence over the table of kinds: for extensions and tests."""
@@ -52,7 +52,7 @@ def run_stage(root: Path, plan: Path, stage: str, key: str, cores: int) -> int:
         try:
             if stage == "rollout" and not stage_folder(root, stage, key).done.exists():
                 register(root, graph)  # however the stage was started, the study's plan comes before it
-            execute(root, request, _lazily(stage), cores=cores, stream=terminal, together=KINDS[stage].together)
+            execute(root, request, _lazily(stage), cores=cores, stream=terminal, together=STAGES[stage].shared)
         except KeyboardInterrupt:
             return INTERRUPTED
         except UserError as error:
@@ -87,8 +87,7 @@ def find_runner(stage: str) -> StageRunner:
         runners = getattr(importlib.import_module(module), attribute)
         if stage in runners:
             return cast(StageRunner, runners[stage])
-    module, _, function = KINDS[stage].runner.partition(":")
-    return cast(StageRunner, getattr(importlib.import_module(module), function))
+    return cast(StageRunner, STAGES[stage].runner.load())
 
 
 @contextmanager

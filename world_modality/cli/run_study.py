@@ -16,8 +16,8 @@ from world_modality.cli.last_study import remember_study
 from world_modality.cli.planning import Planned, link_names, plan_study, settle_records
 from world_modality.cli.snakefile import TERSE_VARIABLE
 from world_modality.cli.table import table_lines
-from world_modality.cli.workflow import TARGETS
 from world_modality.errors import UserError
+from world_modality.facts.stages import targets as known_targets
 from world_modality.store.layout import RESULTS
 from world_modality.store.run_lock import HANDLE_VARIABLE, run_lock
 
@@ -33,8 +33,10 @@ def run_study(study: Path, cores: int | None, targets: Sequence[str], *, tell_pr
     for target in targets:
         if target.endswith((".yaml", ".yml")):
             raise UserError(f"{target} is a study, not a target; run `wm run --study {target}`")
-        if "/" not in target and target not in ("all", *TARGETS, "embedded_base"):
-            raise UserError(f"there is no target {target}; choose from all, {', '.join(TARGETS)}, embedded_base")
+        if "/" not in target and target not in ("all", *known_targets(), "embedded_base"):
+            raise UserError(
+                f"there is no target {target}; choose from all, {', '.join(known_targets())}, embedded_base"
+            )
     planned = plan_study(study, RESULTS)
     with run_lock(RESULTS) as handle:
         remember_study(RESULTS, study)

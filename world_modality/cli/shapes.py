@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from world_modality.study.shapes import PolicyShape
+from world_modality.facts.policies import PolicyShape
 
 EXPERT_TENSOR = "model.action_in_proj.weight"
 """[width of the action expert, padded action size] in every SmolVLA checkpoint."""

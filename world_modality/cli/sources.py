@@ -16,13 +16,18 @@ from world_modality.data.hub import DATASET, ENCODER, POLICY
 from world_modality.data.schema import CAMERAS, camera_column, picture_sizes
 from world_modality.embedded import BACKBONE_PREFIX, BASE_POLICY
 from world_modality.errors import UserError
+from world_modality.facts.benchmarks import SUITES
+from world_modality.facts.encoders import ENCODERS
+from world_modality.facts.policies import POLICIES, family_of_type, small_policies
 from world_modality.sim.assets import HUB_REPOSITORY, assets_digest, hub_revision
 from world_modality.store.hub import RepoType, fetch_file, pinned_name, resolve_commit, split_pinned
 from world_modality.store.layout import digests_file
+from world_modality.study.checks import encoder_at, policy_at
 from world_modality.study.document import Location
 from world_modality.study.load import StudyFile
-from world_modality.study.sources import UNRESOLVED, Sources
-from world_modality.study.study import (
+from world_modality.study.parts import (
+    AnyEncoderModel,
+    AnyPolicy,
     EmbeddedEncoder,
     EmbeddedPolicy,
     FolderData,
@@ -33,6 +38,7 @@ from world_modality.study.study import (
     HubPolicy,
     ScratchPolicy,
 )
+from world_modality.study.sources import UNRESOLVED, Assets, PolicySource, Source, Sources
 
 BASE_STUDY = "workflow/studies/embedded_base.yaml"
 
@@ -50,20 +56,12 @@ def resolve_sources(file: StudyFile, root: Path, *, lenient: bool = False) -> So
             data or the encoder.
     """
     finder = _Finder(file, digests_file(root), lenient)
-    assets, digest = finder.assets()
-    policy_name, policy_revision, backbone = finder.policy()
-    dataset_name, dataset_revision = finder.dataset()
-    encoder_name, encoder_revision = finder.encoder()
+    study = file.study
     return Sources(
-        assets=assets,
-        assets_digest=digest,
-        policy_name=policy_name,
-        policy_revision=policy_revision,
-        policy_backbone=backbone,
-        dataset_name=dataset_name,
-        dataset_revision=dataset_revision,
-        encoder_name=encoder_name,
-        encoder_revision=encoder_revision,
+        assets={suite: finder.assets(suite) for suite in study.suites},
+        policies={policy: finder.policy(policy) for policy in study.policies},
+        dataset=finder.dataset(),
+        encoders={encoder: finder.encoder(encoder) for encoder in study.encoders},
     )
 
 
@@ -75,44 +73,47 @@ class _Finder:
     digests: Path  # remembered digests
     lenient: bool
 
-    def assets(self) -> tuple[str, str]:
-        """Source and digest, as in SimSpec."""
-        source, location = self.file.study.simulator.assets, ("simulator", "assets")
+    def assets(self, suite: str) -> Assets:
+        """Source and digest of a suite's object models, as in SimSpec."""
+        known, location = SUITES[suite].assets, ("simulator", "assets")
+        if not known:
+            return Assets()
+        source = self.file.study.simulator.assets or known[0]
         revision = hub_revision(source)
         if revision is not None:
             commit = self._commit(location, HUB_REPOSITORY, revision, "dataset")
             source = f"hub@{commit}"
-            return source, UNRESOLVED if commit == UNRESOLVED else assets_digest(source)
-        if source != "embedded":
+            return Assets(source, UNRESOLVED if commit == UNRESOLVED else assets_digest(source))
+        if source.partition("@")[0] not in known:
             source = str(self._folder(location, source))
-        return source, assets_digest(source, self.digests)
+        return Assets(source, assets_digest(source, self.digests))
 
-    def policy(self) -> tuple[str, str, str]:
-        """Name, revision and backbone, as in PolicySpec."""
-        policy = self.file.study.policy
+    def policy(self, policy: AnyPolicy) -> PolicySource:
+        """Family, name, revision and backbone, as in PolicySpec."""
+        at = policy_at(self.file.study, policy)
         match policy:
             case ScratchPolicy():
-                return policy.name, "", ""
+                return PolicySource(small_policies()[policy.name][0].name, policy.name)
             case EmbeddedPolicy():
-                folder = self._base_policy()
-                self._fit_policy(("policy", "source"), folder)
-                return policy.name, POLICY.digest(folder), ""
+                folder = self._base_policy(at)
+                family, _ = self._fit_policy(policy, (*at, "source"), folder)
+                return PolicySource(family, policy.name, POLICY.digest(folder))
             case FolderPolicy():
-                location = ("policy", "path")
-                folder = self._folder(location, policy.path)
-                config = self._fit_policy(location, folder)
-                backbone = self._backbone(config, policy.backbone_revision)
-                return str(folder), POLICY.digest(folder, self.digests), backbone
+                folder = self._folder((*at, "path"), policy.path)
+                family, config = self._fit_policy(policy, (*at, "path"), folder)
+                backbone = self._backbone(at, config, policy.backbone_revision)
+                return PolicySource(family, str(folder), POLICY.digest(folder, self.digests), backbone)
             case HubPolicy():
-                location = ("policy", "revision")
-                commit = self._commit(location, policy.repo_id, policy.revision)
-                fetched = self._hub_folder(location, policy.repo_id, commit)
+                commit = self._commit((*at, "revision"), policy.repo_id, policy.revision)
+                fetched = self._hub_folder((*at, "revision"), policy.repo_id, commit)
                 if fetched is None:
-                    return policy.repo_id, commit, UNRESOLVED
-                config = self._fit_policy(("policy", "repo_id"), fetched)
-                return policy.repo_id, commit, self._backbone(config, policy.backbone_revision)
+                    family = policy.type or POLICIES.names[0]  # the key is not final anyway
+                    return PolicySource(family, policy.repo_id, commit, UNRESOLVED)
+                family, config = self._fit_policy(policy, (*at, "repo_id"), fetched)
+                backbone = self._backbone(at, config, policy.backbone_revision)
+                return PolicySource(family, policy.repo_id, commit, backbone)
 
-    def dataset(self) -> tuple[str, str]:
+    def dataset(self) -> Source:
         """Id or path, and revision, as in DatasetSpec."""
         data = self.file.study.data
         match data:
@@ -121,28 +122,26 @@ class _Finder:
                 info = self._dataset_info(data.repo_id, commit)
                 if info is not None:
                     self._fit_pictures(data.repo_id, info)
-                return data.repo_id, commit
+                return Source(data.repo_id, commit)
             case FolderData():
                 folder = self._folder(("data", "path"), data.path)
                 self._fit_pictures(str(folder), folder / "meta" / "info.json")
-                return str(folder), DATASET.digest(folder, self.digests)
+                return Source(str(folder), DATASET.digest(folder, self.digests))
             case _:
-                return f"local/{'_'.join(self.file.study.suite)}", ""
+                return Source(f"local/{'_'.join(self.file.study.data_suites)}")
 
-    def encoder(self) -> tuple[str, str]:
+    def encoder(self, encoder: AnyEncoderModel) -> Source:
         """Name and revision, as in EncoderSpec."""
-        encoder = self.file.study.encoder
+        at = encoder_at(self.file.study, encoder)
         match encoder:
-            case None:
-                return "", ""
             case EmbeddedEncoder():
-                return encoder.name or f"{encoder.kind}-small", ""
+                return Source(encoder.name or ENCODERS[encoder.kind].small[0])
             case HubEncoder():
-                return encoder.repo_id, self._commit(("encoder", "revision"), encoder.repo_id, encoder.revision)
+                return Source(encoder.repo_id, self._commit((*at, "revision"), encoder.repo_id, encoder.revision))
             case FolderEncoder():
-                folder = self._folder(("encoder", "path"), encoder.path)
-                self.file.check_encoder(encoder_patch(folder) or 1)
-                return str(folder), ENCODER.digest(folder, self.digests)
+                folder = self._folder((*at, "path"), encoder.path)
+                self.file.check_encoder(encoder, encoder_patch(folder) or 1)
+                return Source(str(folder), ENCODER.digest(folder, self.digests))
 
     def _commit(self, location: Location, repo_id: str, revision: str, repo_type: RepoType = "model") -> str:
         try:
@@ -150,7 +149,7 @@ class _Finder:
         except UserError as error:
             if self.lenient:
                 return UNRESOLVED
-            raise self.file.document.error(location, str(error)) from error
+            raise self.file.error(location, str(error)) from error
 
     def _hub_folder(self, location: Location, repo_id: str, commit: str) -> Path | None:
         """The folder with a hub policy's config.json, which is fetched if it has to be; None if it is unresolved."""
@@ -161,7 +160,7 @@ class _Finder:
         except UserError as error:
             if self.lenient:
                 return None
-            raise self.file.document.error(location, str(error)) from error
+            raise self.file.error(location, str(error)) from error
 
     def _dataset_info(self, repo_id: str, commit: str) -> Path | None:
         """A hub data set's info.json; None if it cannot be had now. Rollouts compare picture sizes once more."""
@@ -172,25 +171,32 @@ class _Finder:
         except UserError:
             return None
 
-    def _backbone(self, config: dict[str, Any], revision: str) -> str:
+    def _backbone(self, at: Location, config: dict[str, Any], revision: str) -> str:
         """The policy's vision-language model as NAME@COMMIT; "" if it is packaged or lies in a folder."""
         name = str(config.get("vlm_model_name") or "")
         if not name or name.startswith(BACKBONE_PREFIX) or Path(name).expanduser().is_dir():
             return ""
         if split_pinned(name):
             return name
-        commit = self._commit(("policy", "backbone_revision"), name, revision)
+        commit = self._commit((*at, "backbone_revision"), name, revision)
         return commit if commit == UNRESOLVED else pinned_name(name, commit)
 
-    def _fit_policy(self, location: Location, folder: Path) -> dict[str, Any]:
-        """The policy's config.json, after the study was compared with it."""
+    def _fit_policy(self, policy: AnyPolicy, location: Location, folder: Path) -> tuple[str, dict[str, Any]]:
+        """The policy's family and its config.json, after the study was compared with it."""
         try:
             config: dict[str, Any] = json.loads((folder / "config.json").read_text())
-            shape = policy_shape(folder)
+            policy_type, shape = str(config["type"]), policy_shape(folder)
         except (OSError, ValueError, KeyError, TypeError):
-            raise self.file.document.error(location, f"{folder} is not a LeRobot pretrained_model folder") from None
-        self.file.check_policy(shape)
-        return config
+            raise self.file.error(location, f"{folder} is not a LeRobot pretrained_model folder") from None
+        family = family_of_type(policy_type)
+        if family is None:
+            known = ", ".join(POLICIES.names)
+            raise self.file.error(location, f"a policy of type {policy_type} is not known here; choose one of {known}")
+        asked = getattr(policy, "type", None)
+        if asked not in (None, family.name):
+            raise self.file.error((*location[:-1], "type"), f"'{asked}' is not what the policy is, {family.name}")
+        self.file.check_policy(policy, family, shape)
+        return family.name, config
 
     def _fit_pictures(self, shown: str, info: Path) -> None:
         """Rollouts must show a policy pictures of the size that it was trained on."""
@@ -198,12 +204,12 @@ class _Finder:
             sizes = picture_sizes(json.loads(info.read_text())["features"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             message = f"{shown} is no LeRobotDataset v3: it has no meta/info.json that describes one"
-            raise self.file.document.error(("data",), message) from None
+            raise self.file.error(("data",), message) from None
         size = self.file.study.simulator.camera_size
         for camera in map(camera_column, CAMERAS):
             height, width = sizes.get(camera, (size, size))
             if (height, width) != (size, size):
-                raise self.file.document.error(
+                raise self.file.error(
                     ("simulator", "camera_size"),
                     f"is {size}, but the pictures of {camera} in {shown} are {height}x{width} pixels: a rollout must "
                     "show the policy pictures of the size that it was trained on",
@@ -212,13 +218,13 @@ class _Finder:
     def _folder(self, location: Location, path: str) -> Path:
         folder = Path(path).expanduser().resolve()
         if not folder.is_dir():
-            raise self.file.document.error(location, f"{path} is not a folder")
+            raise self.file.error(location, f"{path} is not a folder")
         return folder
 
-    def _base_policy(self) -> Path:
+    def _base_policy(self, at: Location) -> Path:
         if not (BASE_POLICY / "config.json").is_file():
-            raise self.file.document.error(
-                ("policy", "source"),
+            raise self.file.error(
+                (*at, "source"),
                 f"the embedded base policy is missing; make it with `snakemake --configfile {BASE_STUDY} "
                 "--cores all embedded_base`",
             )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from world_modality.errors import UserError
+from world_modality.facts.stages import STAGES
 from world_modality.store.verify import verify
-from world_modality.study.stages import KINDS
 
 
 def report_damage(root: Path) -> int:
@@ -14,7 +14,7 @@ def report_damage(root: Path) -> int:
     if not root.is_dir():
         raise UserError(f"there is no folder {root} here: call `wm verify` where the study was run")
     checked, damaged, drifted = 0, set[Path](), 0
-    for folder, findings in verify(root, KINDS):
+    for folder, findings in verify(root, STAGES.names):
         checked += 1
         for finding in findings:
             if finding.damage:

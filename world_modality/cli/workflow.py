@@ -14,6 +14,7 @@ from world_modality.cli.planning import link_names, plan_study, settle_records
 from world_modality.cli.register import register
 from world_modality.cli.table import table_lines
 from world_modality.errors import UserError
+from world_modality.facts.stages import STAGES
 from world_modality.rollout.units import units_of
 from world_modality.store.layout import PLAN_VARIABLE, RESULTS, stage_folder
 from world_modality.store.orphans import announce
@@ -24,15 +25,6 @@ from world_modality.study.plan import read_plan
 from world_modality.study.specs import RolloutSpec
 
 UNITS_PER_CORE = 5  # of a rollout: fewer take less time than a further simulator process needs to start
-
-TARGETS = {
-    "data": ("demos", "relabel", "dataset"),
-    "latents": ("latents",),
-    "train": ("train",),
-    "rollouts": ("rollout",),
-    "films": ("films",),
-    "report": ("report",),
-}
 
 
 @dataclass(frozen=True)
@@ -64,7 +56,7 @@ class Workflow:
 
     def target(self, name: str) -> list[str]:
         """All stages that a target builds."""
-        wanted = [request for kind in TARGETS[name] for request in self.graph.of(kind)]
+        wanted = [request for kind in STAGES if kind.target == name for request in self.graph.of(kind.name)]
         return [self.done(each.stage, each.key) for each in (*wanted, *self._hidden(wanted))]
 
     def shown_by_snakemake(self) -> str:

@@ -98,12 +98,13 @@ def run(spec: RelabelSpec, context: StageContext) -> Facts:
     import torch
 
     from world_modality.policies.chunk_policy import load_policy
+    from world_modality.policies.precision import device_named
     from world_modality.sim.assets import open_assets
     from world_modality.sim.environment import Environment
     from world_modality.sim.expert import Expert
 
     torch.set_num_threads(1)  # how many cores a job was given must not decide how its sums are rounded
-    policy = load_policy(context.one("policy"), "cuda" if torch.cuda.is_available() else "cpu")
+    policy = load_policy(context.one("policy"), device_named(spec.device, "training.device"))
     if policy.chunk_size < spec.block_steps:
         raise UserError(
             f"data.relabel.block_steps: the policy gives chunks of {policy.chunk_size} actions, so it cannot drive "

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from world_modality.errors import UserError
-from world_modality.study.shapes import EMBEDDED_PATCH
+from world_modality.facts.encoders import ENCODERS
 from world_modality.study.specs import EncoderSpec
 
 ARCHITECTURES = {"vjepa2-small": "vjepa2", "dinov2-small": "dinov2"}
@@ -23,7 +23,7 @@ SIZES = {
     "num_attention_heads": 4,
     "num_hidden_layers": 2,
     "mlp_ratio": 2,
-    "patch_size": EMBEDDED_PATCH,
+    "patch_size": ENCODERS["vjepa2"].small_patch,
 }
 WEIGHT_DEVIATION = 0.1
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from world_modality.data.hub import ENCODER
 from world_modality.errors import UserError
+from world_modality.facts.encoders import ENCODERS
 from world_modality.store.hub import find_folder
 from world_modality.study.specs import EncoderSpec
 
-KINDS: tuple[str, ...] = get_args(EncoderSpec.model_fields["kind"].annotation)
 DINOV2_PIXELS = 224  # what its processor gives it by default
 
 
@@ -38,9 +38,11 @@ def given_encoder(name: str, *, frames: int, image_size: int | None, dtype: str)
     """
     folder, commit = find_folder(name, patterns=ENCODER.patterns)
     config = read_model_config(folder)
-    kind = next((kind for kind in KINDS if str(config.get("model_type")).startswith(kind)), None)
+    kind = next((kind for kind in ENCODERS.names if str(config.get("model_type")).startswith(kind)), None)
     if kind is None:
-        raise UserError(f"the model in {folder} is a {config.get('model_type')}: give one of {', '.join(KINDS)}")
+        raise UserError(
+            f"the model in {folder} is a {config.get('model_type')}: give one of {', '.join(ENCODERS.names)}"
+        )
     fields = {
         "kind": kind,
         "source": "folder" if commit is None else "hub",

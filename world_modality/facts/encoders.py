@@ -44,3 +44,8 @@ ENCODERS: Table[EncoderFamily] = Table(
         ),
     ),
 )
+
+
+def small_encoders() -> dict[str, EncoderFamily]:
+    """The family of every small architecture, by the architecture's name."""
+    return {name: family for family in ENCODERS for name in family.small}

@@ -14,6 +14,7 @@ import lerobot_policy_world_modality  # noqa: F401 - importing registers the pol
 from lerobot_policy_world_modality.backbone import resolved_backbone
 from world_modality.errors import UserError
 from world_modality.policies.config_file import read_config_file
+from world_modality.policies.precision import number_settings
 
 FAMILY = ("smolvla", "smolvla_world")  # flow-matching policies that take their noise as an argument
 MEMORY = "smolvla_world"
@@ -22,7 +23,12 @@ WITHOUT_CHUNKS = ("vqbet", "tdmpc", "multi_task_dit", "gaussian_actor")
 
 
 def load_config(
-    folder: Path, device: str, memory_mode: str | None, num_steps: int | None, n_action_steps: int | None
+    folder: Path,
+    device: str,
+    memory_mode: str | None,
+    num_steps: int | None,
+    n_action_steps: int | None,
+    dtype: str | None = None,
 ) -> Any:
     """The checkpoint's LeRobot config with the given overrides; None keeps what the checkpoint says.
 
@@ -41,10 +47,11 @@ def load_config(
         "num_steps": num_steps if kind in FAMILY else None,
         "n_action_steps": n_action_steps,
         "world_memory_mode_rollout": memory_mode if kind == MEMORY else None,
+        **({} if dtype is None else number_settings(kind, dtype)),
     }
     if kind != MEMORY and memory_mode not in (None, "disabled"):
         raise UserError(f"{folder} has no world memory to fill with '{memory_mode}'; roll it out with 'disabled'.")
-    flags = [f"--{name}={value}" for name, value in overrides.items() if value is not None]
+    flags = [f"--{name}={_flag(value)}" for name, value in overrides.items() if value is not None]
     try:
         config = PreTrainedConfig.from_pretrained(folder, cli_overrides=flags)
     except (ParsingError, ValueError) as error:
@@ -56,6 +63,10 @@ def load_config(
             "set it to null in config.json to roll its chunks out, or evaluate it with lerobot-eval"
         )
     return config
+
+
+def _flag(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def load_model(folder: Path, config: Any) -> Any:

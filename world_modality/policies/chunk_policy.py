@@ -27,9 +27,18 @@ from world_modality.study.specs import EncoderSpec
 class ChunkPolicy:
     """A loaded checkpoint. ``predict`` depends on its arguments alone, never on what was predicted before."""
 
-    def __init__(self, config: Any, policy: Any, preprocessor: Any, postprocessor: Any, batch: int = 1) -> None:
+    def __init__(
+        self,
+        config: Any,
+        policy: Any,
+        preprocessor: Any,
+        postprocessor: Any,
+        batch: int = 1,
+        dtype: str | None = None,
+    ) -> None:
         self.config = config
         self.batch = batch
+        self._dtype = None if dtype is None else getattr(torch, dtype)
         self._policy = policy
         self._preprocessor = preprocessor
         self._postprocessor = postprocessor
@@ -158,7 +167,8 @@ class ChunkPolicy:
         return cast(dict[str, Any], batch)
 
     def _precision(self) -> Any:
-        return torch.autocast(torch.device(self.config.device).type) if self.config.use_amp else nullcontext()
+        device = torch.device(self.config.device).type
+        return torch.autocast(device, self._dtype) if self.config.use_amp else nullcontext()
 
 
 def _stacked(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -180,12 +190,14 @@ def load_policy(
     num_steps: int | None = None,
     n_action_steps: int | None = None,
     batch: int = 1,
+    dtype: str | None = None,
 ) -> ChunkPolicy:
     """Load a checkpoint folder (LeRobot's ``pretrained_model``) of any policy that predicts chunks of actions.
 
     ``memory_mode`` is what the world memory holds in this rollout (as trained if None), ``num_steps`` the flow
-    integration steps, ``batch`` the rows computed at once. UserError when the folder cannot be used that way.
+    integration steps, ``batch`` the rows computed at once, ``dtype`` the numbers they
+    are computed in (as the checkpoint says if None). UserError when the folder cannot be used that way.
     """
-    config = load_config(folder, device, memory_mode, num_steps, n_action_steps)
+    config = load_config(folder, device, memory_mode, num_steps, n_action_steps, dtype)
     model = load_model(folder, config)
-    return ChunkPolicy(config, model, *load_processors(folder, config), batch=batch)
+    return ChunkPolicy(config, model, *load_processors(folder, config), batch=batch, dtype=dtype)

@@ -29,10 +29,10 @@ from world_modality.store.machine import machine, version_of, versions
 from world_modality.store.record import Record as Sealed
 from world_modality.study.load import load_study
 from world_modality.study.slices import evidence_spec
-from world_modality.study.specs import EvidenceSpec, ReportCell, ReportColumn, ReportSpec, TrainMode
+from world_modality.study.specs import EvidenceSpec, ReportCell, ReportColumn, ReportSpec
 
 SUITE = "libero_spatial"
-COLUMNS: tuple[tuple[str, str, TrainMode, TrainMode, float], ...] = (  # name, arm, trained, rolled out, success rate
+COLUMNS: tuple[tuple[str, str, str, str, float], ...] = (  # name, arm, trained, rolled out, success rate
     ("E0", "E0", "disabled", "disabled", 0.80),
     ("E1", "E1", "zero", "zero", 0.80),
     ("E2", "E2", "pred", "pred", 0.83),
@@ -75,7 +75,11 @@ def invent(root: Path, size: Size, evidence: EvidenceSpec) -> tuple[ReportSpec, 
         study="bench",
         label=f"{SUITE} (invented outcomes)",
         sources=(("everything", "invented"),),
-        columns=tuple(ReportColumn(name=n, arm=a, trained=t, rolled=r) for n, a, t, r, _ in COLUMNS),
+        columns=tuple(
+            ReportColumn(name=n, arm=a, trained=t, rolled=r, against=a if n != a else "" if a == "E0" else "E0")
+            for n, a, t, r, _ in COLUMNS
+        ),
+        arms=(),
         suites=(SUITE,),
         init_states=STATES,
         repeats=size.repeats,
@@ -85,9 +89,7 @@ def invent(root: Path, size: Size, evidence: EvidenceSpec) -> tuple[ReportSpec, 
     return spec, folders
 
 
-def _records(
-    arm: str, seed: int, task: int, modes: tuple[TrainMode, TrainMode], rate: float, repeats: int
-) -> Iterator[Record]:
+def _records(arm: str, seed: int, task: int, modes: tuple[str, str], rate: float, repeats: int) -> Iterator[Record]:
     # E1 repeats E0, as zero memory must; the others are independent of it.
     successes = keyed_generator("bench", str(rate), seed, task).random(len(STATES) * repeats) < rate
     units = [Unit(task, state, repeat) for state in STATES for repeat in range(repeats)]
@@ -146,7 +148,7 @@ def measure(root: str, spec: ReportSpec, folders: list[Path]) -> None:
     results = load_results(spec, folders)
     loaded = time.perf_counter()
     gate = same_scenes(results)
-    material = Material(spec, results, arms_gate([]), folders, [], [])
+    material = Material(spec, results, arms_gate([], []), folders, [], [])
     table, pages = build_report(Path(root), material)
     built = time.perf_counter()
     output = Path(root) / "report"

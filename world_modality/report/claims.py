@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from world_modality.evidence.plan import BETTER, CONTENT, HARMLESS, RANDOM_MEMORY, ZERO_MEMORY, Claim
-from world_modality.study.specs import ReportColumn, TrainMode
+from world_modality.facts.memory import MODES
+from world_modality.study.specs import ReportColumn
 
-PLACEBOS: tuple[TrainMode, ...] = ("zero", "random")
+PLACEBOS: tuple[str, ...] = ("zero", "random")
 """Memories without content: that the memory beats them is part of the decision rule, and comes first."""
 ANY_BETTER = "the memory helps"
-WORDS: dict[TrainMode, str] = {
+WORDS: dict[str, str] = {
     "disabled": "without memory",
     "zero": ZERO_MEMORY,
     "learned": "with learned constants as memory",
@@ -30,20 +31,28 @@ def claims_of(columns: Sequence[ReportColumn], margin: float) -> tuple[Claim, ..
     """The study's claims in the order of testing; none for a study of one arm.
 
     The first arm that is trained and rolled out on predicted memory (without one, the first that holds any memory but
-    zero) carries the decision rule: it beats its own placebos, then the arm without memory; an arm trained and rolled
-    out on zero memory equals the latter. Its other ablations follow in the rule's sequence, beside the rule. Every
-    further arm with a memory is a family of its own with the same order, at an equal share of a further alpha.
+    zero) carries the decision rule: it beats its own placebos, then its control; an arm trained and rolled out on zero
+    memory equals the latter. Its other ablations follow in the rule's sequence, beside the rule. Every further arm with
+    a memory or a control is a family of its own with the same order, at an equal share of a further alpha. An arm
+    without control is compared with its ablations alone.
     """
-    baseline = next(column for column in columns if column.trained == "disabled")
-    own = [column for column in columns if column.name == column.arm and column.trained not in ("disabled", "zero")]
-    first = next((each for each in own if each.trained == each.rolled == "pred"), own[0] if own else None)
+    by_name = {column.name: column for column in columns}
+    arms = [column for column in columns if column.name == column.arm]
+    plain = {column.name for column in columns if column.trained == "disabled"}
+    idle = [each for each in arms if each.trained == each.rolled == "zero" and each.against in plain]
+    own = [
+        each
+        for each in arms
+        if each.trained not in ("disabled", "zero")
+        or (each.against and each not in idle and each.trained == each.rolled)
+    ]
+    first = min(own, key=_rank, default=None)
     claims: list[Claim] = []
     if first is not None:
-        claims += _rule(first, baseline, columns, margin)
+        claims += _rule(first, columns, margin)
     claims += [
-        _claim(column, baseline, margin, f"{column.name} = {baseline.name}", HARMLESS, kind="equal")
-        for column in columns
-        if column.name == column.arm and column.trained == column.rolled == "zero"
+        _claim(column, by_name[column.against], margin, f"{column.name} = {column.against}", HARMLESS, kind="equal")
+        for column in idle
     ]
     further = [column for column in own if column is not first]
     for column in further:
@@ -55,20 +64,26 @@ def claims_of(columns: Sequence[ReportColumn], margin: float) -> tuple[Claim, ..
                 family=column.name,
                 share=1 / len(further),
             )
-            for claim in _rule(column, baseline, columns, margin)
+            for claim in _rule(column, columns, margin)
         ]
     return tuple(claims)
 
 
-def _rule(arm: ReportColumn, baseline: ReportColumn, columns: Sequence[ReportColumn], margin: float) -> list[Claim]:
-    """One arm's claims of gain in their order: over its placebos, over the baseline, over its other ablations."""
+def _rank(column: ReportColumn) -> int:
+    """The smaller, the better an arm's column can carry the decision rule."""
+    return 0 if column.trained == column.rolled == "pred" else 2 if column.trained == "disabled" else 1
+
+
+def _rule(arm: ReportColumn, columns: Sequence[ReportColumn], margin: float) -> list[Claim]:
+    """One arm's claims of gain in their order: over its placebos, over its control, over its other ablations."""
     ablations = [column for column in columns if column.arm == arm.name and column.name != arm.name]
     placebos = [column for mode in PLACEBOS for column in ablations if column.rolled == mode]
     others = [column for column in ablations if column not in placebos]
-    part = BETTER if arm.rolled == "pred" else ANY_BETTER
+    part = BETTER if arm.rolled == "pred" else "" if arm.trained == "disabled" else ANY_BETTER
+    controls = [column for column in columns if column.name == arm.against]
     return [
         *(_claim(arm, each, margin, _name(arm, each, columns), CONTENT) for each in placebos),
-        _claim(arm, baseline, margin, f"{arm.name} > {baseline.name}", part),
+        *(_claim(arm, each, margin, f"{arm.name} > {each.name}", part) for each in controls),
         *(_claim(arm, each, margin, _name(arm, each, columns), "") for each in others),
     ]
 
@@ -92,7 +107,7 @@ def _claim(
         treated=treated.name,
         control=control.name,
         treated_words="with an idle memory" if kind == "equal" else _words(treated),
-        control_words=WORDS[control.rolled] if same else _words(control),
+        control_words=_memory(control.rolled) if same else _words(control),
         kind="equal" if kind == "equal" else "better",
         scope="checkpoint" if same else "recipe",
         same_checkpoints=same,
@@ -102,5 +117,9 @@ def _claim(
 
 def _words(column: ReportColumn) -> str:
     """How a sentence speaks of a column: its memory, and what it was trained on where that differs."""
-    trained = "" if column.trained == column.rolled else f" after training {WORDS[column.trained]}"
-    return f"{WORDS[column.rolled]}{trained}"
+    trained = "" if column.trained == column.rolled else f" after training {_memory(column.trained)}"
+    return f"{_memory(column.rolled)}{trained}"
+
+
+def _memory(mode: str) -> str:
+    return WORDS.get(mode) or f"with {MODES[mode].holds} as memory"

@@ -32,7 +32,7 @@ def plan_of(spec: ReportSpec) -> Plan | None:
         tasks=tuple(sorted(tasks)),
         init_states=spec.init_states,
         repeats=spec.repeats,
-        baseline=next(column.name for column in spec.columns if column.trained == "disabled"),
+        baseline=next((column for column in spec.columns if column.trained == "disabled"), spec.columns[0]).name,
         looks=settings.looks,
         spending=settings.spending,
         effect=settings.effect,

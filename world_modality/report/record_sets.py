@@ -10,10 +10,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from world_modality.errors import UserError
+from world_modality.facts.benchmarks import SUITES
 from world_modality.report.results import Trial
 from world_modality.rollout.imported import import_eval_info
 from world_modality.rollout.records import Record, read_records
-from world_modality.study.suites import SUITES
 
 OWNERS = "records-*.jsonl"  # what each process of an evaluation writes until all is published
 SEED = re.compile(r"seed(\d+)")
@@ -96,5 +96,7 @@ def _name(path: Path) -> str:
     """What the set is called: the last part of its path that is a name rather than a kind of file."""
     full = _full(path)
     plain = full.with_suffix("") if full.is_file() else full
-    own = [part for part in plain.parts if part not in ("records", "artifact", "eval_info", "rollouts", "/", *SUITES)]
+    own = [
+        part for part in plain.parts if part not in ("records", "artifact", "eval_info", "rollouts", "/", *SUITES.names)
+    ]
     return own[-1] if own else str(path)

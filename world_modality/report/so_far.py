@@ -50,7 +50,7 @@ def collect(root: Path, graph: Graph) -> Material:
     return Material(
         spec=spec,
         results=results,
-        arms=arms_gate([folder.artifact for folder in trainings if folder.path.name in comparable]),
+        arms=arms_gate(spec.arms, [folder.artifact for folder in trainings if folder.path.name in comparable]),
         rollouts=[folder.artifact for folder in _sealed(root, graph, "rollout")],
         trainings=[folder.artifact for folder in trainings],
         films=[folder.artifact for folder in _sealed(root, graph, "films")],

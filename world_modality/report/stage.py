@@ -21,7 +21,7 @@ def run(spec: ReportSpec, context: StageContext) -> Facts:
     made of what has to be made again. `wm report` shows such a study as it is.
     """
     rollouts, trainings, films = (context.inputs.get(role, ()) for role in ("rollout", "train", "films"))
-    results, arms = load_results(spec, rollouts), arms_gate(trainings)
+    results, arms = load_results(spec, rollouts), arms_gate(spec.arms, trainings)
     for gate in (same_scenes(results), arms):
         if gate.passed is False:
             raise UserError(f"{gate.detail}.")

@@ -13,6 +13,7 @@ import torch
 from world_modality.data.hub import ENCODER, POLICY
 from world_modality.encoders.embedded import build_embedded_encoder
 from world_modality.errors import UserError
+from world_modality.facts.benchmarks import SUITES
 from world_modality.memory.modes import find_mode
 from world_modality.policies.checkpoint import FAMILY
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
@@ -37,7 +38,6 @@ from world_modality.store.hub import fetch, find_folder
 from world_modality.store.lock import exclusive
 from world_modality.store.progress import Progress
 from world_modality.study.specs import SimSpec, TrainMode
-from world_modality.study.suites import SUITES, SuiteName
 
 NOTE = "evaluation.json"
 
@@ -71,7 +71,7 @@ def evaluate(how: How, scenes: Scenes, output: Path, cores: int, filming: Filmin
     with writing_for("--output", output):
         for cell in cells.values():
             _settle(output, cell, how.batch, loaded)
-    found: dict[SuiteName, list[Record]] = {}
+    found: dict[str, list[Record]] = {}
     for suite, cell in cells.items():
         with closing(Ledger(output / suite, units[suite])) as ledger:
             account = roll_out(cell, ledger, loaded.policy, loaded.new_history, cores, Progress(suite))
@@ -97,12 +97,12 @@ def _film(chosen: Sequence[Record], cell: Cell, loaded: Loaded, folder: Path) ->
         progress.update(len(chosen), len(chosen), "films", "")
 
 
-def _find_assets(source: str, suites: Sequence[SuiteName]) -> tuple[str, str]:
+def _find_assets(source: str, suites: Sequence[str]) -> tuple[str, str]:
     """The pinned source and the digest of the assets; UserError if they cannot be had, or lack a suite."""
     option = "--assets"
-    lacking = [suite for suite in suites if source == "embedded" and not SUITES[suite].embedded]
+    lacking = [suite for suite in suites if source == "embedded" and "embedded" not in SUITES[suite].assets]
     if lacking:
-        have = ", ".join(suite for suite, facts in SUITES.items() if facts.embedded)
+        have = ", ".join(suite.name for suite in SUITES if "embedded" in suite.assets)
         raise UserError(f"{option}: none are embedded for {lacking[0]}, only for {have}: choose hub or a folder")
     try:
         pinned = pin_assets(source)
@@ -134,7 +134,7 @@ def _load(how: How, output: Path) -> Loaded:
     return Loaded(policy, POLICY.digest(folder), memory, digest, new_history, told)
 
 
-def _cell(how: How, loaded: Loaded, suite: SuiteName, assets: tuple[str, str]) -> Cell:
+def _cell(how: How, loaded: Loaded, suite: str, assets: tuple[str, str]) -> Cell:
     config = loaded.policy.config
     sizes = {feature.shape[-1] for name, feature in config.image_features.items() if "empty_camera" not in name}
     if not sizes:

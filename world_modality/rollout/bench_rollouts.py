@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from world_modality.errors import UserError
+from world_modality.facts.benchmarks import SUITES
 from world_modality.rollout.evaluation import SPENT
 from world_modality.sim.libero_config import ASSETS_VARIABLE
 from world_modality.store.layout import RESULTS, names_folder
 from world_modality.store.machine import machine, versions
 from world_modality.study.load import load_study
 from world_modality.study.study import Study
-from world_modality.study.suites import SuiteName
 
 STOCK = "lerobot-eval"
 OURS = {"ours, same pixels": "stock", "ours, fast render": "fast"}
@@ -45,9 +45,9 @@ class Work:
     cores: int
 
     @property
-    def suite(self) -> SuiteName:
+    def suite(self) -> str:
         """The study's first."""
-        return self.study.suite[0]
+        return self.study.rollout_suites[0]
 
     @property
     def count(self) -> int:
@@ -180,7 +180,7 @@ def main() -> None:
     checkpoint = names_folder(RESULTS, study.study) / "train" / f"{arm}-seed{seed}" / "pretrained_model"
     if not checkpoint.is_dir():
         raise UserError(f"{checkpoint} is missing: make it first, with `snakemake --cores N train`")
-    assets = given.assets or study.simulator.assets
+    assets = given.assets or study.simulator.assets or SUITES[study.rollout_suites[0]].assets[0]
     batch = given.stock_batch or min(given.cores, given.episodes)
     work = Work(checkpoint.resolve(), study, tuple(given.tasks), given.episodes, assets, batch, given.cores)
     about = machine()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from world_modality.errors import UserError
+from world_modality.facts.benchmarks import SUITES
 from world_modality.rollout.choice import Choice
 from world_modality.rollout.records import Record
 from world_modality.rollout.units import Unit
 from world_modality.study.specs import Render, TrainMode
-from world_modality.study.suites import SUITES, SuiteName
 
 SPENT = "spent.json"  # in a suite's folder: what took how long, of whoever finished last
 
@@ -18,12 +18,12 @@ SPENT = "spent.json"  # in a suite's folder: what took how long, of whoever fini
 class Scenes:
     """What is rolled out: more of it can be asked for later, and nothing is rolled out twice."""
 
-    suites: tuple[SuiteName, ...]
+    suites: tuple[str, ...]
     tasks: tuple[int, ...] | None  # of every suite; None for all
     episodes: int  # per task
     init_states: tuple[int, ...]
 
-    def tasks_of(self, suite: SuiteName) -> tuple[int, ...]:
+    def tasks_of(self, suite: str) -> tuple[int, ...]:
         """The tasks of one suite; UserError if one of them does not exist."""
         count = SUITES[suite].tasks
         wrong = [task for task in self.tasks or () if not 0 <= task < count]
@@ -31,7 +31,7 @@ class Scenes:
             raise UserError(f"--tasks: {suite} has no task {wrong[0]}; choose from 0 to {count - 1}")
         return tuple(range(count)) if self.tasks is None else self.tasks
 
-    def units_of(self, suite: SuiteName) -> tuple[Unit, ...]:
+    def units_of(self, suite: str) -> tuple[Unit, ...]:
         """Episode e of a task starts from initial state ``e`` modulo their number; then states are repeated."""
         states = self.init_states
         return tuple(

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from world_modality.errors import UserError
+from world_modality.facts.benchmarks import SUITES
 from world_modality.rollout.records import Record
 from world_modality.sim.tasks import Task, load_task
-from world_modality.study.suites import INIT_STATES, SUITES
 
 NOTE = "imported from lerobot-eval: initial states by its order of episodes"
 ASSETS = "libero_assets"
@@ -54,7 +54,7 @@ def import_eval_info(path: Path, checkpoint: str) -> tuple[Record, ...]:
 
 def _records(path: Path, suite: str, index: int, successes: list[Any], about: Mapping[str, Any]) -> Iterator[Record]:
     if suite not in SUITES:
-        raise UserError(f"{path}: per_task names the suite {suite}, which is none of {', '.join(SUITES)}")
+        raise UserError(f"{path}: per_task names the suite {suite}, which is none of {', '.join(SUITES.names)}")
     task = load_task(suite, index)
     if not successes:
         raise UserError(f"{path}: {suite} task {index} has no episodes: take it out of per_task, or evaluate it anew")
@@ -67,14 +67,14 @@ def _records(path: Path, suite: str, index: int, successes: list[Any], about: Ma
 
 
 def _fields(task: Task, episode: int, success: bool) -> Mapping[str, Any]:
-    state = episode % INIT_STATES
+    states = SUITES[task.suite].init_states or 1
     return {
         "suite": task.suite,
         "task": task.index,
         "language": task.language,
-        "init_state": state,
+        "init_state": episode % states,
         "init_state_digest": "",
-        "repeat": episode // INIT_STATES,
+        "repeat": episode // states,
         "environment_seed": None,
         "flow_seed": None,
         "trained_memory": "",

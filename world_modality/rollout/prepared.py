@@ -20,10 +20,10 @@ def prepare(spec: RolloutSpec, context: StageContext) -> tuple[ChunkPolicy, Cell
     """The policy, what its records have in common, and what makes a unit's window of the encoder, if it reads one."""
     # One thread: how many cores a job was given must not decide how its sums are rounded.
     torch.set_num_threads(1)
-    device, told = described_device()
+    device, told = described_device(spec.device)
     training = context.one("checkpoint")
     policy = load_policy(
-        training / "pretrained_model", device, spec.memory, spec.num_steps, spec.n_action_steps, spec.batch
+        training / "pretrained_model", device, spec.memory, spec.num_steps, spec.n_action_steps, spec.batch, spec.dtype
     )
     require_picture_size(policy.config, spec.sim.camera_size)
     cell = Cell(

@@ -15,6 +15,7 @@ from world_modality.encoders.online import HistoryEncoder
 from world_modality.errors import UserError
 from world_modality.memory.modes import find_mode
 from world_modality.policies.chunk_policy import ChunkPolicy
+from world_modality.policies.precision import device_named
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.history import LatentHistory
 from world_modality.rollout.records import Ledger
@@ -30,11 +31,13 @@ from world_modality.study.specs import EncoderSpec, TrainMode
 NewHistory = Callable[[], LatentHistory]
 
 
-def described_device() -> tuple[str, str]:
-    """Where the policy computes, for torch and for records: ("cuda", "cuda NVIDIA H100") or ("cpu", "cpu")."""
-    if torch.cuda.is_available():
-        return "cuda", f"cuda {torch.cuda.get_device_name()}"
-    return "cpu", "cpu"
+def described_device(asked: str = "auto") -> tuple[str, str]:
+    """Where the policy computes, for torch and for records: ("cuda", "cuda NVIDIA H100") or ("cpu", "cpu").
+
+    UserError if the machine does not have what is asked for.
+    """
+    device = device_named(asked, "rollouts.device")
+    return device, f"cuda {torch.cuda.get_device_name()}" if device == "cuda" else device
 
 
 def software() -> dict[str, str]:

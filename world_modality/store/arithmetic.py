@@ -50,8 +50,8 @@ def capability() -> dict[str, Any]:
     if "torch" in sys.modules:
         found["torch"] = sys.modules["torch"].backends.cpu.get_cpu_capability()
     if "numpy" in sys.modules:
-        from numpy._core._multiarray_umath import __cpu_features__ as features
-        from threadpoolctl import threadpool_info
+        from numpy._core._multiarray_umath import __cpu_features__ as features  # type: ignore[import-not-found]
+        from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
 
         found["numpy"] = sorted(name for name, there in features.items() if there)
         found["blas"] = sorted(f"{each['internal_api']} {each.get('architecture')}" for each in threadpool_info())

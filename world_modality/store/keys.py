@@ -25,7 +25,7 @@ def stage_key(
     version: int,
     software: Mapping[str, str],
     address: Mapping[str, Any],
-    upstream: Mapping[str, Sequence[str]],
+    upstream: Sequence[tuple[str, str]],
 ) -> str:
     """The key of a stage's result.
 
@@ -34,8 +34,7 @@ def stage_key(
         version: of the stage's meaning, bumped by hand.
         software: versions of the packages whose numbers the result depends on.
         address: the stage's slice of the study.
-        upstream: keys of the results it reads, by role; the order within a role counts, because a
-            stage may read its inputs in that order (the episodes of a dataset).
+        upstream: (role, key) of the results it reads, in the order in which it reads them.
     """
     return digest_of(
         {
@@ -43,6 +42,6 @@ def stage_key(
             "version": version,
             "software": dict(software),
             "spec": dict(address),
-            "upstream": {role: list(keys) for role, keys in upstream.items()},
+            "upstream": [list(each) for each in upstream],
         }
     )

@@ -56,9 +56,7 @@ class Record(Closed):
 
     def expected_key(self) -> str:
         """The key that this record's own contents give."""
-        upstream: dict[str, list[str]] = {}
-        for source in self.upstream:
-            upstream.setdefault(source.role, []).append(source.key)
+        upstream = [(source.role, source.key) for source in self.upstream]
         return stage_key(self.stage, self.version, self.software, self.address, upstream)
 
 

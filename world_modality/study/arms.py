@@ -6,19 +6,22 @@ configurations that LeRobot resolved for them when a table is made (training/com
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, get_args
+from typing import Any
 
 from world_modality.errors import UserError
 from world_modality.store.request import StageRequest
-from world_modality.study.specs import Camera, latents_role
+from world_modality.study.specs import ReportArm, latents_role
+from world_modality.study.study import World
 
 Description = Mapping[str, Any]
 """A training's settings: nested mappings of JSON values. A setting's key is dotted, ``optim.lr``."""
 
 ABSENT = "(absent)"
+LATENTS = f"inputs.{latents_role('')}"
+"""What the keys of cameras' latents begin with, in a training's description."""
 
 
 @dataclass(frozen=True)
@@ -31,78 +34,107 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class Trained:
+    """A training that is compared, and whose it is."""
+
+    arm: str
+    settings: Description
+
+
+@dataclass(frozen=True)
 class Declared:
     """The settings in which two trainings of a study may differ; each covers what is below it."""
 
     mode: str
-    """What the memory holds while training, ``disabled`` for none."""
-    treatments: frozenset[str]
-    """``mode`` and what else tells arms apart."""
+    """What the memory holds while training, ``disabled`` for none,"""
+    follows: frozenset[str]
+    """and what follows it."""
+    words: Mapping[str, frozenset[str]]
+    """What an arm declares (``world.fusion``, see :class:`ReportArm`) -> the settings that say so."""
     memory: frozenset[str]
-    """Of the memory: besides ``treatments``, between an arm that has one and one that has none."""
+    """Between an arm that has a memory and one that has none, besides the cameras' latents."""
     cameras: str
-    """Whose latents the memory is made of, one of ``treatments``."""
-    latents: frozenset[str]
-    """One per camera: what an arm lacks that does without the camera, and what is equal in all others."""
-    camera_settings: frozenset[str]
-    """What follows ``cameras``, between two arms that have others."""
+    """Whose latents the memory is made of."""
     seed: str
     seeds: frozenset[str]
     """``seed`` and what follows it, between trainings with different seeds."""
 
-    def between(self, a: Description, b: Description) -> frozenset[str]:
-        """What may differ between two trainings."""
-        allowed = self.treatments
+    def between(self, a: Description, b: Description, words: Collection[str]) -> frozenset[str]:
+        """What may differ between two trainings whose arms declare ``words``."""
+        allowed = frozenset[str]().union(*(self.words[word] for word in words))
+        latents = {key for each in (a, b) for key, _ in _flatten(each) if key.startswith(LATENTS)}
+        if "encoder" in words:
+            allowed |= latents
+        if _differ(a, b, self.mode):
+            allowed |= self.follows
         if "disabled" in (_setting(a, self.mode), _setting(b, self.mode)) and _differ(a, b, self.mode):
-            allowed |= self.memory
-        if _differ(a, b, self.cameras):
-            lacking = {key for key in self.latents if ABSENT in (_setting(a, key), _setting(b, key))}
-            allowed |= self.camera_settings | lacking
+            allowed |= self.memory | latents
+        if "cameras" in words and _differ(a, b, self.cameras):
+            allowed |= {key for key in latents if ABSENT in (_setting(a, key), _setting(b, key))}
         return allowed | self.seeds if _differ(a, b, self.seed) else allowed
 
 
-LATENTS = frozenset(f"inputs.{latents_role(camera)}" for camera in get_args(Camera))
-"""Each camera's latents, in a training's description."""
-
 SPECS = Declared(
     mode="memory",
-    treatments=frozenset({"memory", "world.fusion", "world.cameras", "world.lambda_world", "world.detach"}),
-    memory=frozenset({"world", "optim.world_lr", "inputs.encoder"}) | LATENTS,
+    follows=frozenset({"world.detach"}),  # of a memory that is not the Prophet's there is nothing to detach
+    words={
+        "memory": frozenset({"memory"}),
+        "policy": frozenset({"family", "inputs.policy"}),
+        "encoder": frozenset({"inputs.encoder"}),
+        "cameras": frozenset({"world.cameras"}),
+        **{f"world.{key}": frozenset({f"world.{key}"}) for key in World.model_fields},
+    },
+    memory=frozenset({"world", "optim.world_lr", "inputs.encoder"}),
     cameras="world.cameras",
-    latents=LATENTS,
-    camera_settings=frozenset(),
     seed="seed",
     seeds=frozenset({"seed"}),
 )
 """For trainings as they are planned. Without memory, the world modules' learning rate is not used."""
 
 
-def require_comparable_plan(trainings: Mapping[str, StageRequest]) -> None:
-    """UserError unless the planned trainings of a study, by name, differ in nothing but their treatment and seed."""
-    described = {name: _describe(request) for name, request in trainings.items()}
-    require_comparable(described, SPECS, "arms share every setting but their memory")
+def require_comparable_plan(arms: Sequence[ReportArm], trainings: Mapping[tuple[str, int], StageRequest]) -> None:
+    """UserError unless planned trainings, by arm and seed, differ in nothing but the seed and what arms declare."""
+    described = {f"train {arm}/{seed}": Trained(arm, _describe(request)) for (arm, seed), request in trainings.items()}
+    require_comparable(described, arms, SPECS, "arms share every setting that they do not declare")
 
 
-def require_comparable(trainings: Mapping[str, Description], declared: Declared, advice: str) -> None:
-    """Compare all trainings of a study, name -> settings, pair by pair; ``advice`` ends the error's sentence.
+def require_comparable(
+    trainings: Mapping[str, Trained], arms: Sequence[ReportArm], declared: Declared, advice: str
+) -> None:
+    """Compare trainings, by name, pair by pair: those of an arm with its control's and its siblings'.
+
+    Arms of other policies that no one compares with each other may differ in anything. ``advice`` ends the error's
+    sentence.
 
     Raises:
-        UserError: two differ in more than ``declared`` allows, or an arm lacks a seed that another one has.
+        UserError: two differ in more than their arms declare, or an arm lacks a seed that another one has.
     """
+    by_name = {arm.name: arm for arm in arms}
     for (name_a, a), (name_b, b) in combinations(trainings.items(), 2):
-        require_equal(name_a, a, name_b, b, declared.between(a, b), advice)
-    seeds: dict[tuple[Any, ...], set[Any]] = {}
+        one, other = by_name[a.arm], by_name[b.arm]
+        if are_compared(one, other):
+            allowed = declared.between(a.settings, b.settings, {*one.declared, *other.declared})
+            require_equal(name_a, a.settings, name_b, b.settings, allowed, advice)
+    seeds: dict[str, set[Any]] = {}
     for training in trainings.values():
-        arm = tuple(str(_setting(training, key)) for key in (declared.mode, *sorted(declared.treatments)))
-        seeds.setdefault(arm, set()).add(_setting(training, declared.seed))
+        seeds.setdefault(training.arm, set()).add(_setting(training.settings, declared.seed))
     every = set().union(*seeds.values())
-    for (mode, *_), own in seeds.items():
+    for arm, own in seeds.items():
         if own != every:
             lacking = ", ".join(map(str, sorted(every - own)))
             raise UserError(
-                f"the arm with memory {mode} has no training with seed {lacking}, as others have: "
-                "train every arm with the same seeds"
+                f"arm {arm} has no training with seed {lacking}, as others have: train every arm with the same seeds"
             )
+
+
+def are_compared(one: ReportArm, other: ReportArm) -> bool:
+    """Whether a study compares two arms: one is the other's control, or they have the same.
+
+    Without any control, the arms of the study's policy belong together.
+    """
+    if one.name in (other.name, other.against) or one.against == other.name:
+        return True
+    return one.against == other.against and bool(one.against or "policy" not in {*one.declared, *other.declared})
 
 
 def require_equal(

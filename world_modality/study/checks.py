@@ -6,86 +6,179 @@ import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+from world_modality.facts.benchmarks import SUITES
+from world_modality.facts.encoders import small_encoders
+from world_modality.facts.memory import FUSIONS, MODES
+from world_modality.facts.policies import PolicyFamily, PolicyShape, small_policies
 from world_modality.study.document import Location
-from world_modality.study.modes import BEFORE_ACTIONS, NEEDS_FUTURE, NEEDS_LEARNED, NEEDS_PROPHET
-from world_modality.study.shapes import EMBEDDED_PATCH, SCRATCH_SHAPES, PolicyShape
-from world_modality.study.specs import TrainMode
-from world_modality.study.study import Arm, EmbeddedEncoder, ScratchPolicy, ScriptedData, Study
-from world_modality.study.suites import SUITES
+from world_modality.study.parts import (
+    AnyEncoderModel,
+    AnyPolicy,
+    EmbeddedEncoder,
+    ScratchPolicy,
+    ScriptedData,
+    without_cameras,
+)
+from world_modality.study.study import Arm, Study, World
 
 Problem = tuple[Location, str]
 
 
 def problems(study: Study) -> Iterator[Problem]:
     """Everything that is wrong with a study whose keys are fine one by one, in the order of the file's sections."""
-    yield from _suite(study)
+    missing = list(_places(study))
+    if missing:  # nothing else can be judged without them
+        yield from missing
+        return
+    yield from _suites(study)
     yield from _pretrain(study)
-    yield from _held_out(study)
-    yield from _world(study)
-    if isinstance(study.encoder, EmbeddedEncoder):
-        yield from encoder_problems(study, EMBEDDED_PATCH)
-    if isinstance(study.policy, ScratchPolicy):
-        yield from policy_problems(study, SCRATCH_SHAPES[study.policy.name])
+    yield from _init_states(study)
+    yield from _memories(study)
+    for policy in study.policies:
+        if isinstance(policy, ScratchPolicy):
+            family, small = small_policies()[policy.name]
+            yield from policy_problems(study, policy, family, small.shape)
     yield from _training(study)
     yield from _arms(study)
+    yield from _controls(study)
     yield from _rollouts(study)
     yield from _looks(study)
 
 
-def policy_problems(study: Study, shape: PolicyShape) -> Iterator[Problem]:
-    """What does not fit the start policy; ``shape`` is known once files are read."""
+def policy_problems(study: Study, policy: AnyPolicy, family: PolicyFamily, shape: PolicyShape) -> Iterator[Problem]:
+    """What does not fit one of the start policies; ``family`` and ``shape`` are known once files are read."""
     chunk = shape.chunk_size
     for section, executed in (("training", study.training.n_action_steps), ("rollouts", study.rollouts.n_action_steps)):
         if executed > chunk:
             yield (section, "n_action_steps"), f"{executed} exceeds the policy's chunk of {chunk} actions"
-    relabel = study.data.relabel if isinstance(study.data, ScriptedData) else None
+    relabel = study.data.relabel if isinstance(study.data, ScriptedData) and policy == study.policy else None
     if relabel and relabel.block_steps > chunk:
         yield (
             ("data", "relabel", "block_steps"),
             f"{relabel.block_steps} exceeds the policy's chunk of {chunk} actions",
         )
-    if study.needs_encoder and study.world.actions and study.world.horizon > chunk:
+    for name, arm in study.arms.items():
+        if arm.memory != "disabled" and study.policy_of(arm) == policy:
+            yield from _memory_problems(study, name, arm, family, shape)
+
+
+def _memory_problems(study: Study, name: str, arm: Arm, family: PolicyFamily, shape: PolicyShape) -> Iterator[Problem]:
+    """What does not fit in the world memory of one arm that starts from a policy of ``family``."""
+    world, chunk, width = study.world_of(arm), shape.chunk_size, shape.expert_width
+    if family.world_type is None:
         yield (
-            ("world", "horizon"),
-            f"{study.world.horizon} exceeds the policy's chunk of {chunk} actions, which world.actions tells the "
+            ("arms", name, "memory"),
+            f"no world memory can be attached to {family.label}; write memory: disabled, or choose another policy",
+        )
+        return
+    if world.fusion not in family.fusions:
+        yield (
+            _world(name, arm, "fusion"),
+            f"a memory cannot enter {family.label} at '{world.fusion}'; choose one of {', '.join(family.fusions)}",
+        )
+    if world.actions and world.horizon > chunk:
+        yield (
+            _world(name, arm, "horizon"),
+            f"{world.horizon} exceeds the policy's chunk of {chunk} actions, which world.actions tells the "
             f"Prophet; choose at most {chunk}, or set world.actions to false",
         )
-    heads, width = study.world.heads, shape.expert_width
-    if study.needs_encoder and width and width % heads:
-        common = math.gcd(width, study.world.prophet_width)
+    if width and width % world.heads:
+        common = math.gcd(width, world.prophet_width)
         fitting = ", ".join(str(number) for number in range(1, common + 1) if common % number == 0)
         yield (
-            ("world", "heads"),
-            f"{heads} does not divide the width of the policy's action expert ({width}); choose one of {fitting}",
+            _world(name, arm, "heads"),
+            f"{world.heads} does not divide the width of the policy's action expert ({width}); choose one of {fitting}",
         )
 
 
-def encoder_problems(study: Study, patch: int) -> Iterator[Problem]:
+def encoder_problems(study: Study, encoder: AnyEncoderModel, patch: int) -> Iterator[Problem]:
     """A picture that the encoder's patches, ``patch`` pixels wide, do not tile."""
-    size = study.encoder.image_size if study.encoder else 0
+    for message in _untiled(encoder, patch):
+        yield (*encoder_at(study, encoder), "image_size"), message
+
+
+def _untiled(encoder: AnyEncoderModel, patch: int) -> Iterator[str]:
+    size = encoder.image_size
     if size % patch:
         nearest = f"{size - size % patch} or {size - size % patch + patch}" if size > patch else f"{patch}"
-        yield ("encoder", "image_size"), f"{size} is not a multiple of the encoder's patch of {patch}; choose {nearest}"
+        yield f"{size} is not a multiple of the encoder's patch of {patch}; choose {nearest}"
 
 
-def _suite(study: Study) -> Iterator[Problem]:
-    twice = next((suite for suite in study.suite if study.suite.count(suite) > 1), None)
-    if twice is not None:
-        yield ("suite",), f"names {twice} twice"
-    for name in dict.fromkeys(study.suite):
-        suite = SUITES[name]
-        for position, task in enumerate(() if study.tasks == "all" else study.tasks):
-            if task >= suite.tasks:
-                yield ("tasks", position), f"{name} has no task {task}; choose from 0-{suite.tasks - 1}"
-        with_assets = ", ".join(other for other, facts in SUITES.items() if facts.embedded)
-        if study.simulator.assets == "embedded" and not suite.embedded:
-            yield (
-                ("simulator", "assets"),
-                f"no assets are embedded for {name}, only for {with_assets}; choose hub or a folder",
-            )
-        if isinstance(study.data, ScriptedData) and not suite.scripted:
-            known = ", ".join(other for other, facts in SUITES.items() if facts.scripted)
+def encoder_at(study: Study, encoder: AnyEncoderModel) -> Location:
+    """Where a study says what an encoder is: in its own section, or in that of the first arm that has it."""
+    found: dict[Location, AnyEncoderModel | None] = {("encoder",): study.encoder}
+    found |= {("arms", name, "encoder"): arm.encoder for name, arm in study.arms.items()}
+    return next(at for at, each in found.items() if each is not None and without_cameras(each) == encoder)
+
+
+def policy_at(study: Study, policy: AnyPolicy) -> Location:
+    """The same for a policy."""
+    arms = (name for name, arm in study.arms.items() if arm.policy == policy)
+    return ("policy",) if policy == study.policy else ("arms", next(arms), "policy")
+
+
+def _world(name: str, arm: Arm, key: str) -> Location:
+    """Where a setting of an arm's world memory stands."""
+    return ("world", key) if arm.world is None else ("arms", name, "world", key)
+
+
+def _places(study: Study) -> Iterator[Problem]:
+    """Suites and tasks that nothing names."""
+    scripted = study.data if isinstance(study.data, ScriptedData) else None
+    for key, others in (("suite", "suites"), ("tasks", "tasks")):
+        lacking = [
+            f"{section}.{others}"
+            for section, part in (("data", scripted), ("rollouts", study.rollouts))
+            if part is not None and getattr(part, others) is None
+        ]
+        if getattr(study, key) is None and lacking:
+            yield (), f"'{key}' is missing; give it, or {' and '.join(lacking)}"
+
+
+def _suites(study: Study) -> Iterator[Problem]:
+    parts: list[tuple[Location, Location, tuple[str, ...], object]] = []  # where suites, where tasks, which
+    if isinstance(study.data, ScriptedData):
+        parts.append((("data", "suites"), ("data", "tasks"), study.data_suites, study.data.tasks))
+    parts.append((("rollouts", "suites"), ("rollouts", "tasks"), study.rollout_suites, study.rollouts.tasks))
+    for at_suites, at_tasks, suites, own_tasks in parts:
+        own = getattr(getattr(study, str(at_suites[0])), "suites") is not None  # noqa: B009
+        twice = next((suite for suite in suites if suites.count(suite) > 1), None)
+        if twice is not None:
+            yield at_suites if own else ("suite",), f"names {twice} twice"
+        tasks = study.tasks if own_tasks is None else own_tasks
+        at = ("tasks",) if own_tasks is None else at_tasks
+        for name in dict.fromkeys(suites):
+            number = SUITES[name].tasks
+            for position, task in enumerate(tasks if isinstance(tasks, tuple) else ()):
+                if task >= number:
+                    yield (*at, position), f"{name} has no task {task}; choose from 0-{number - 1}"
+    yield from _assets(study)
+    for name in study.data_suites:
+        if SUITES[name].expert is None:
+            known = ", ".join(suite.name for suite in SUITES if suite.expert is not None)
             yield ("data", "source"), f"the scripted expert knows {known} alone, not {name}; choose hub or folder"
+
+
+def _assets(study: Study) -> Iterator[Problem]:
+    """A source of object models that a suite does not know. Anything but a known word is a folder's path."""
+    words = {word for suite in SUITES for word in suite.assets} - {"folder"}
+    given = study.simulator.assets
+    if given is None:
+        return
+    kind = given.partition("@")[0] if given.partition("@")[0] in words else "folder"
+    needy = [SUITES[name] for name in study.suites if SUITES[name].assets]
+    if not needy:
+        yield ("simulator", "assets"), f"{', '.join(study.suites)} needs none; remove this key"
+    for suite in needy:
+        if kind not in suite.assets:
+            others = ", ".join(each.name for each in SUITES if kind in each.assets)
+            fitting = " or ".join("a folder" if word == "folder" else word for word in suite.assets)
+            message = (
+                f"no assets are embedded for {suite.name}, only for {others}"
+                if kind == "embedded"
+                else f"{suite.name} has no assets from {kind}"
+            )
+            yield ("simulator", "assets"), f"{message}; choose {fitting}"
 
 
 def _pretrain(study: Study) -> Iterator[Problem]:
@@ -102,33 +195,69 @@ def _pretrain(study: Study) -> Iterator[Problem]:
             yield ("pretrain", number, "warmup_steps"), f"must be at most steps ({round_.steps})"
 
 
-def _held_out(study: Study) -> Iterator[Problem]:
-    if not isinstance(study.data, ScriptedData):
-        return
-    for key in ("demonstrations", "relabel"):
-        part = getattr(study.data, key)
-        shared = sorted(set(study.rollouts.init_states) & set(part.init_states if part else ()))
-        if shared:
-            yield (
-                ("rollouts", "init_states"),
-                f"initial state {shared[0]} is also in data.{key}.init_states; evaluate on held-out ones",
-            )
+def _init_states(study: Study) -> Iterator[Problem]:
+    """Initial states that a suite does not have, and such as are both demonstrated and evaluated."""
+    parts: list[tuple[Location, tuple[int, ...], tuple[str, ...]]] = []
+    if isinstance(study.data, ScriptedData):
+        for key in ("demonstrations", "relabel"):
+            part = getattr(study.data, key)
+            parts.append((("data", key, "init_states"), part.init_states if part else (), study.data_suites))
+    evaluated = study.rollouts.init_states
+    for at, states, suites in (*parts, (("rollouts", "init_states"), evaluated, study.rollout_suites)):
+        for name in suites:
+            number = SUITES[name].init_states
+            beyond = next((state for state in states if number is not None and state >= number), None)
+            if beyond is not None and number is not None:
+                yield at, f"{beyond} is not an initial state of {name}; choose from 0-{number - 1}"
+                break
+    if set(study.data_places) & set(study.rollout_places):
+        for at, states, _ in parts:
+            shared = sorted(set(evaluated) & set(states))
+            if shared:
+                yield (
+                    ("rollouts", "init_states"),
+                    f"initial state {shared[0]} is also in {'.'.join(map(str, at))}; evaluate on held-out ones",
+                )
 
 
-def _world(study: Study) -> Iterator[Problem]:
-    if study.world.prophet_width % study.world.heads:
-        yield (
-            ("world", "prophet_width"),
-            f"{study.world.prophet_width} is not a multiple of world.heads ({study.world.heads})",
-        )
-    name = getattr(study.encoder, "name", None)
-    if study.encoder is not None and name and not name.startswith(study.encoder.kind):
-        yield ("encoder", "name"), f"'{name}' is no {study.encoder.kind} encoder; choose {study.encoder.kind}-small"
-    if study.encoder is not None:
-        yield from _twice("camera", ("encoder", "cameras"), study.encoder.cameras)
-    if study.needs_encoder and study.encoder is None:
-        arm = next(name for name, arm in study.arms.items() if arm.memory != "disabled")
-        yield (), f"'encoder' is missing, and arms.{arm} has a world memory"
+def _memories(study: Study) -> Iterator[Problem]:
+    """What does not fit together in the sections of the world memory, the study's and the arms' own."""
+    worlds: dict[Location, World] = {("world",): study.world}
+    worlds |= {("arms", name, "world"): arm.world for name, arm in study.arms.items() if arm.world is not None}
+    for at, world in worlds.items():
+        if world.prophet_width % world.heads:
+            key = "heads" if world.prophet_width == study.world.prophet_width and len(at) > 1 else "prophet_width"
+            message = f"{world.prophet_width} is not a multiple of world.heads ({world.heads})"
+            yield (*at, key), message if key == "prophet_width" else f"world.prophet_width, {message}"
+    encoders: dict[Location, AnyEncoderModel] = {("encoder",): study.encoder} if study.encoder is not None else {}
+    encoders |= {("arms", name, "encoder"): arm.encoder for name, arm in study.arms.items() if arm.encoder is not None}
+    for at, encoder in encoders.items():
+        yield from _encoder(study, at, encoder)
+    for name, arm in study.arms.items():
+        if arm.memory != "disabled" and study.encoder_of(arm) is None:
+            yield (), f"'encoder' is missing, and arms.{name} has a world memory"
+            break
+
+
+def _encoder(study: Study, at: Location, encoder: AnyEncoderModel) -> Iterator[Problem]:
+    if isinstance(encoder, EmbeddedEncoder):
+        names = [name for name, family in small_encoders().items() if family.name == encoder.kind]
+        if not names:
+            yield (*at, "kind"), f"there is no small encoder of kind {encoder.kind}; choose source hub or folder"
+        elif encoder.name is not None and encoder.name not in names:
+            yield (*at, "name"), f"'{encoder.name}' is no {encoder.kind} encoder; choose {' or '.join(names)}"
+        else:
+            patch = small_encoders()[encoder.name or names[0]].small_patch
+            for message in _untiled(encoder, patch):
+                yield (*at, "image_size"), message
+    cameras = encoder.cameras or ()
+    yield from _twice("camera", (*at, "cameras"), cameras)
+    for position, camera in enumerate(cameras):
+        for suite in map(SUITES.__getitem__, study.suites):
+            if camera not in suite.cameras:
+                known = ", ".join(suite.cameras)
+                yield (*at, "cameras", position), f"'{camera}' is not a camera of {suite.name}; choose one of {known}"
+                break
 
 
 def _twice(what: str, at: Location, values: Sequence[object]) -> Iterator[Problem]:
@@ -155,41 +284,60 @@ def _training(study: Study) -> Iterator[Problem]:
 def _arms(study: Study) -> Iterator[Problem]:
     trained: dict[tuple[object, ...], str] = {}
     for name, arm in study.arms.items():
-        world = study.world_of(arm)
-        how = () if arm.memory == "disabled" else (world.fusion, world.lambda_world, world.detach)
-        treatment = arm.memory, how, study.cameras(arm)
+        how = () if arm.memory == "disabled" else (study.world_of(arm), study.encoder_of(arm))
+        treatment = arm.memory, study.policy_of(arm), how, study.cameras(arm)
         if treatment in trained:
             yield (
                 ("arms", name, "memory"),
                 f"'{arm.memory}' is what arms.{trained[treatment]} trains too; they would be equal",
             )
         trained.setdefault(treatment, name)
-        yield from _twice("camera", ("arms", name, "cameras"), arm.cameras or ())
+        if study.pretrain and isinstance(arm.policy, ScratchPolicy):
+            message = "the rounds of pretrain train the study's policy alone; let the arm start from a trained policy"
+            yield ("arms", name, "policy"), message
         yield from _following(name, arm, study)
         yield from _taught(name, arm, study)
         yield from _rolled_out(name, arm)
-    if not any(memory == "disabled" for memory, *_ in trained):
-        yield ("arms",), "no arm has memory disabled, which every difference is measured against"
+
+
+def _controls(study: Study) -> Iterator[Problem]:
+    """Arms that are compared with what is no arm, or with themselves."""
+    for name, arm in study.arms.items():
+        if arm.against is None:
+            continue
+        at = ("arms", name, "against")
+        others = [other for other in study.arms if other != name]
+        if arm.against == name:
+            yield at, "an arm cannot be its own control; name another arm, or remove this key"
+        elif arm.against not in study.arms:
+            choice = f"choose one of {', '.join(others)}" if others else "there is no other arm"
+            yield at, f"'{arm.against}' is not an arm of this study; {choice}"
+        else:
+            seen = [name]
+            while (control := study.control_of(seen[-1])) is not None and control in study.arms:
+                if control in seen:
+                    yield at, f"{' against '.join([*seen, control])} goes in a circle; one arm needs another control"
+                    break
+                seen.append(control)
 
 
 def _following(name: str, arm: Arm, study: Study) -> Iterator[Problem]:
     """A fusion that comes too early for a memory made of the noisy actions."""
-    fusion = study.world_of(arm).fusion
-    if study.world.actions and arm.memory != "disabled" and fusion in BEFORE_ACTIONS:
+    world = study.world_of(arm)
+    if arm.memory != "disabled" and world.actions and FUSIONS[world.fusion].before_actions:
         yield (
-            ("arms", name, "fusion") if arm.fusion else ("world", "fusion"),
-            f"'{fusion}' reads the memory before the noisy actions that world.actions tells the Prophet are there; "
-            "choose another fusion, or set world.actions to false",
+            _world(name, arm, "fusion"),
+            f"'{world.fusion}' reads the memory before the noisy actions that world.actions tells the Prophet are "
+            "there; choose another fusion, or set world.actions to false",
         )
 
 
 def _taught(name: str, arm: Arm, study: Study) -> Iterator[Problem]:
     """A Prophet that makes the memory and would learn from nothing."""
     world = study.world_of(arm)
-    if arm.memory in NEEDS_PROPHET and world.detach and world.lambda_world == 0:
-        key = next((key for key in ("lambda_world", "detach") if getattr(arm, key) is not None), None)
+    if MODES[arm.memory].needs_prophet and world.detach and world.lambda_world == 0:
         yield (
-            ("arms", name, key) if key else ("world", "lambda_world"),
+            _world(name, arm, "lambda_world"),
             f"the Prophet that makes memory {arm.memory} would learn from nothing: with lambda_world 0 it has no loss "
             "of its own and with detach true not the policy's either; change one of them",
         )
@@ -198,16 +346,16 @@ def _taught(name: str, arm: Arm, study: Study) -> Iterator[Problem]:
 def _rolled_out(name: str, arm: Arm) -> Iterator[Problem]:
     """Problems with what an arm's checkpoint is rolled out with."""
     if arm.memory == "disabled":
-        for key in ("fusion", "cameras", "lambda_world", "detach", "rollout"):
+        for key in ("encoder", "world", "rollout"):
             if getattr(arm, key) is not None:
                 yield ("arms", name, key), "an arm whose memory is disabled has no world memory; remove this key"
         for position in range(len(arm.ablations)):
             yield ("arms", name, "ablations", position), "an arm whose memory is disabled has no world memory to ablate"
         return
     own = arm.rollout or arm.memory
-    if own in NEEDS_FUTURE and arm.rollout is None:
+    if MODES[own].needs_future and arm.rollout is None:
         yield ("arms", name, "memory"), f"no rollout knows {own}'s future; say what to roll out with, as rollout: pred"
-    modes: list[tuple[Location, TrainMode]] = [
+    modes: list[tuple[Location, str]] = [
         (("arms", name, "ablations", position), mode) for position, mode in enumerate(arm.ablations)
     ]
     if arm.rollout is not None:
@@ -216,9 +364,9 @@ def _rolled_out(name: str, arm: Arm) -> Iterator[Problem]:
         if mode == "disabled":
             kind = "the arm's own rollout" if at[2] == "rollout" else "an ablation"
             yield at, f"'disabled' cannot be {kind}; an arm with memory disabled is that comparison"
-        elif mode in NEEDS_FUTURE:
+        elif MODES[mode].needs_future:
             yield at, f"no rollout knows {mode}'s future; choose another mode"
-        elif mode in NEEDS_LEARNED and arm.memory not in NEEDS_LEARNED:
+        elif MODES[mode].needs_learned and not MODES[arm.memory].needs_learned:
             yield at, f"'{mode}' needs constants that only an arm with memory {mode} trains; choose another mode"
     for position, mode in enumerate(arm.ablations):
         if mode == own:

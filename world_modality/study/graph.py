@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from world_modality.facts.benchmarks import SUITES
+from world_modality.facts.memory import MODES
+from world_modality.facts.stages import STAGES
 from world_modality.store.keys import stage_key
 from world_modality.store.request import Input, StageRequest
 from world_modality.study.arms import require_comparable_plan
-from world_modality.study.modes import NEEDS_HISTORY
+from world_modality.study.parts import AnyPolicy, ScriptedData, without_cameras
+from world_modality.study.rows import software_of
 from world_modality.study.slices import (
     blocks,
     dataset_spec,
+    declared,
     demos_spec,
     encoder_spec,
     evidence_spec,
@@ -28,22 +33,21 @@ from world_modality.study.slices import (
 from world_modality.study.sources import Sources
 from world_modality.study.specs import (
     Arithmetic,
-    Camera,
     FilmsSpec,
+    ReportArm,
     ReportCell,
     ReportColumn,
     ReportSpec,
     Spec,
-    TrainMode,
     TrainSpec,
     latents_role,
 )
-from world_modality.study.stages import KINDS
-from world_modality.study.study import ScriptedData, Study
-from world_modality.study.suites import SuiteName
+from world_modality.study.study import Arm, Study
 
-Cell = tuple[str, int, SuiteName, int]
+Cell = tuple[str, int, str, int]
 """Column, training seed, suite, task: what is rolled out in blocks and counted together."""
+Trainings = dict[tuple[str, int], StageRequest]
+"""By arm and seed."""
 
 
 @dataclass
@@ -66,14 +70,15 @@ class Graph:
         return next(self.of("report"))
 
     def add(self, stage: str, spec: Spec, inputs: tuple[Input, ...], label: str, name: str) -> StageRequest:
-        """Add a stage, or find the equal one that is there under another name."""
-        kind = KINDS[stage]
+        """Add a stage, or find the equal one that is there under another name.
+
+        ``inputs`` in the order in which the stage reads them; ``label`` for progress, ``name`` for links.
+        """
+        kind = STAGES[stage]
         address = spec.address() | ({"arithmetic": self.arithmetic} if spec.is_computed() else {})
-        upstream: dict[str, list[str]] = {}
-        for each in inputs:
-            upstream.setdefault(each.role, []).append(each.key)
-        key = stage_key(stage, kind.version, kind.software, address, upstream)
-        request = StageRequest(stage, key, kind.version, label, spec, address, kind.software, inputs)
+        software = software_of(kind, spec)
+        key = stage_key(stage, kind.version, software, address, [(each.role, each.key) for each in inputs])
+        request = StageRequest(stage, key, kind.version, label, spec, address, software, inputs)
         self.names[name] = key
         return self.stages.setdefault(key, request)
 
@@ -105,49 +110,60 @@ class _Builder:
         self.study = study
         self.sources = sources
         self.graph = Graph(study.study, arithmetic=study.arithmetic)
-        self.sims = {suite: sim_spec(study, sources, suite) for suite in study.suite}
+        self.sims = {suite: sim_spec(study, sources, suite) for suite in study.suites}
 
     def build(self) -> Graph:
         """See :func:`build_graph`."""
-        start = self._pretrained(
-            self.graph.add("policy", policy_spec(self.study, self.sources), (), "policy", "policy")
-        )
+        start = self._pretrained(self._policy(self.study.policy, "policy"))
         dataset = self._dataset(start)
-        trainings: dict[tuple[str, int], StageRequest] = {}
+        trainings: Trainings = {}
         for name, arm in self.study.arms.items():
+            own = self.study.policy_of(arm)
+            policy = start if own == self.study.policy else self._policy(own, f"policy-{name}")
+            inputs = (_read("policy", policy), _read("dataset", dataset), *self._memory_inputs(name, arm, dataset))
             for seed in self.study.training.seeds:
-                spec = TrainSpec(
-                    memory=arm.memory,
-                    world=world_spec(self.study, arm),
-                    optim=optim_spec(self.study, arm.memory),
-                    seed=seed,
-                    threads=self.study.training.threads,
-                    n_action_steps=self.study.training.n_action_steps,
-                    processes=self.study.training.processes,
-                    held_out=self.study.data.held_out,
-                )
-                inputs: tuple[Input, ...] = (_read("policy", start), _read("dataset", dataset))
-                if arm.memory != "disabled":
-                    inputs = (*inputs, *self._memory_inputs(dataset, self.study.cameras(arm)))
-                label, link = f"train {name}/{seed}", f"train/{name}-seed{seed}"
+                spec = self._training(self.sources.policies[own].family, arm, seed)
+                label, link = f"train {name}/{seed}", f"{STAGES['train'].links}/{name}-seed{seed}"
                 trainings[name, seed] = self.graph.add("train", spec, inputs, label, link)
-        require_comparable_plan({f"train {name}/{seed}": each for (name, seed), each in trainings.items()})
-        self._report(trainings)
+        arms = self._arms(trainings)
+        require_comparable_plan(arms, trainings)
+        for kind in STAGES:
+            if kind.plan is not None:
+                kind.plan.load()(self.study, self.sources, self.graph)
+        self._report(arms, trainings)
         return self.graph
+
+    def _policy(self, policy: AnyPolicy, name: str) -> StageRequest:
+        return self.graph.add("policy", policy_spec(policy, self.sources), (), name.replace("-", " "), name)
+
+    def _training(self, family: str, arm: Arm, seed: int) -> TrainSpec:
+        settings = self.study.training
+        return TrainSpec(
+            family=family,
+            memory=arm.memory,
+            world=world_spec(self.study, arm),
+            optim=optim_spec(self.study, arm.memory),
+            seed=seed,
+            threads=settings.threads,
+            n_action_steps=settings.n_action_steps,
+            processes=settings.processes,
+            held_out=self.study.data.held_out,
+            device=settings.device,
+            dtype=settings.dtype,
+        )
 
     def _pretrained(self, policy: StageRequest) -> StageRequest:
         """The policy that every arm starts from: the given one, or the last round's."""
         gathered: tuple[Input, ...] = ()
-        data = self.study.data
         for number, round_ in enumerate(self.study.pretrain):
-            assert isinstance(data, ScriptedData)  # checked when the study was read
             where = f"pretrain/round{number}/"
-            gathered += self._demos(data, round_.demonstrations, number, where)
-            gathered += self._relabel(data, round_.relabel, number, policy, where)
+            gathered += self._demos(round_.demonstrations, number, where)
+            gathered += self._relabel(round_.relabel, number, policy, where)
             dataset = self.graph.add(
                 "dataset", dataset_spec(self.study, self.sources), gathered, f"dataset {number}", where + "dataset"
             )
             spec = TrainSpec(  # of all episodes: there is no Prophet to judge
+                family=self.sources.policies[self.study.policy].family,
                 memory="disabled",
                 world=None,
                 optim=round_optim_spec(self.study, round_),
@@ -155,6 +171,8 @@ class _Builder:
                 threads=self.study.training.threads,
                 n_action_steps=self.study.training.n_action_steps,
                 processes=self.study.training.processes,
+                device=self.study.training.device,
+                dtype=self.study.training.dtype,
             )
             inputs = (_read("policy", policy), _read("dataset", dataset))
             policy = self.graph.add("train", spec, inputs, f"pretrain {number}", where + "train")
@@ -166,103 +184,113 @@ class _Builder:
         inputs: tuple[Input, ...] = ()
         data = self.study.data
         if isinstance(data, ScriptedData):
-            inputs = self._demos(data, data.demonstrations.per_task, 0, "")
+            inputs = self._demos(data.demonstrations.per_task, 0, "")
             if data.relabel:
-                inputs += self._relabel(data, data.relabel.per_task, 0, start, "")
+                inputs += self._relabel(data.relabel.per_task, 0, start, "")
         return self.graph.add("dataset", dataset_spec(self.study, self.sources), inputs, "dataset", "dataset")
 
-    def _demos(self, data: ScriptedData, episodes: int, number: int, where: str) -> tuple[Input, ...]:
+    def _demos(self, episodes: int, number: int, where: str) -> tuple[Input, ...]:
+        several = len(self.study.data_suites) > 1
         return tuple(
             _read(
                 "demos",
                 self.graph.add(
                     "demos",
-                    demos_spec(data, self.sims[suite], task, episodes, number, self.study.horizon(suite)),
+                    demos_spec(self.study, self.sims[suite], task, episodes, number),
                     (),
-                    f"demos {self._told(suite)}task {task}{_round(where)}",
-                    f"{where}demos/{self._below(suite)}task{task}",
+                    f"demos {_told(suite, several)}task {task}{_round(where)}",
+                    f"{where}{STAGES['demos'].links}/{_below(suite, several)}task{task}",
                 ),
             )
-            for suite, task in (self.study.places if episodes else ())
+            for suite, task in (self.study.data_places if episodes else ())
         )
 
-    def _relabel(
-        self, data: ScriptedData, episodes: int, number: int, policy: StageRequest, where: str
-    ) -> tuple[Input, ...]:
+    def _relabel(self, episodes: int, number: int, policy: StageRequest, where: str) -> tuple[Input, ...]:
+        several = len(self.study.data_suites) > 1
         return tuple(
             _read(
                 "relabel",
                 self.graph.add(
                     "relabel",
-                    relabel_spec(data, self.sims[suite], task, episodes, number, self.study.horizon(suite)),
+                    relabel_spec(self.study, self.sources, self.sims[suite], task, episodes, number),
                     (_read("policy", policy),),
-                    f"relabel {self._told(suite)}task {task}{_round(where)}",
-                    f"{where}relabel/{self._below(suite)}task{task}",
+                    f"relabel {_told(suite, several)}task {task}{_round(where)}",
+                    f"{where}{STAGES['relabel'].links}/{_below(suite, several)}task{task}",
                 ),
             )
-            for suite, task in (self.study.places if episodes else ())
+            for suite, task in (self.study.data_places if episodes else ())
         )
 
-    def _told(self, suite: SuiteName) -> str:
-        """How labels name a suite where there are several."""
-        return f"{suite} " if len(self.study.suite) > 1 else ""
-
-    def _below(self, suite: SuiteName) -> str:
-        """The same for links."""
-        return f"{suite}/" if len(self.study.suite) > 1 else ""
-
-    def _memory_inputs(self, dataset: StageRequest, cameras: tuple[Camera, ...]) -> tuple[Input, ...]:
-        """What a training with a world memory reads besides policy and data: latents, one stage per camera."""
-        encoder = self.graph.add("encoder", encoder_spec(self.study, self.sources), (), "encoder", "encoder")
-        latents = {
-            camera: self.graph.add(
-                "latents",
-                latents_spec(self.study, self.sources, camera),
-                (_read("dataset", dataset), _read("encoder", encoder)),
-                f"latents {camera}",
-                f"latents/{camera}",
+    def _memory_inputs(self, name: str, arm: Arm, dataset: StageRequest) -> tuple[Input, ...]:
+        """What an arm with a world memory reads besides policy and data: latents, one stage per camera."""
+        encoder = self.study.encoder_of(arm)
+        if encoder is None:
+            return ()
+        spec = encoder_spec(encoder, self.sources)
+        shared = self.study.encoder is not None and encoder == without_cameras(self.study.encoder)
+        told = "" if shared else f"-{name}"
+        made = self.graph.add("encoder", spec, (), f"encoder{told.replace('-', ' ')}", f"encoder{told}")
+        reads = tuple(
+            _read(
+                latents_role(camera),
+                self.graph.add(
+                    "latents",
+                    latents_spec(spec, camera),
+                    (_read("dataset", dataset), _read("encoder", made)),
+                    f"latents{told.replace('-', ' ')} {camera}",
+                    f"{STAGES['latents'].links}{told}/{camera}",
+                ),
             )
-            for camera in cameras
-        }
-        reads = tuple(_read(latents_role(camera), request) for camera, request in latents.items())
-        return *reads, _read("encoder", encoder)
+            for camera in self.study.cameras(arm)
+        )
+        return *reads, _read("encoder", made)
 
-    def _report(self, trainings: dict[tuple[str, int], StageRequest]) -> None:
-        cells: list[ReportCell] = []
+    def _arms(self, trainings: Trainings) -> tuple[ReportArm, ...]:
+        return tuple(
+            ReportArm(
+                name=name,
+                against=self.study.control_of(name) or "",
+                declared=declared(self.study, name),
+                trainings=tuple(trainings[name, seed].key for seed in self.study.training.seeds),
+            )
+            for name in self.study.arms
+        )
+
+    def _report(self, arms: tuple[ReportArm, ...], trainings: Trainings) -> None:
+        study, cells = self.study, list[ReportCell]()
         rollouts: dict[Cell, list[StageRequest]] = {}
-        columns: list[ReportColumn] = []
-        for name, arm in self.study.arms.items():
-            modes = {name: arm.rollout or arm.memory} | {f"{name}-{mode}": mode for mode in arm.ablations}
-            for column, mode in modes.items():
-                columns.append(ReportColumn(name=column, arm=name, trained=arm.memory, rolled=mode))
-                for seed in self.study.training.seeds:
-                    for (suite, task), request in self._cell(column, mode, trainings[name, seed], seed):
-                        cells.append(ReportCell(column=column, seed=seed, suite=suite, task=task, rollout=request.key))
-                        rollouts.setdefault((column, seed, suite, task), []).append(request)
+        columns = _columns(study)
+        for column in columns:
+            for seed in study.training.seeds:
+                for (suite, task), request in self._cell(column, trainings[column.arm, seed], seed):
+                    key = request.key
+                    cells.append(ReportCell(column=column.name, seed=seed, suite=suite, task=task, rollout=key))
+                    rollouts.setdefault((column.name, seed, suite, task), []).append(request)
         inputs = [_read("rollout", request) for requests in rollouts.values() for request in requests]
         inputs += [_read("train", training) for training in trainings.values()]
-        inputs += self._films(rollouts, _differences(self.study))
+        inputs += self._films(rollouts, columns)
         spec = ReportSpec(
-            study=self.study.study,
-            label=suite_label(self.study, self.sources),
-            sources=_parts(self.study, self.sources),
-            columns=tuple(columns),
-            suites=self.study.suite,
-            init_states=self.study.rollouts.init_states[: self.study.rollouts.episodes],
-            repeats=max(1, self.study.rollouts.episodes // len(self.study.rollouts.init_states)),
-            evidence=evidence_spec(self.study),
+            study=study.study,
+            label=suite_label(study, self.sources),
+            sources=_parts(study, self.sources),
+            columns=columns,
+            arms=arms,
+            suites=study.rollout_suites,
+            init_states=study.rollouts.init_states[: study.rollouts.episodes],
+            repeats=max(1, study.rollouts.episodes // len(study.rollouts.init_states)),
+            evidence=evidence_spec(study),
             cells=tuple(cells),
             labels=tuple((request.key, request.label) for request in self.graph.stages.values()),
         )
         self.graph.add("report", spec, tuple(inputs), "report", "report")
 
     def _films(
-        self, rollouts: Mapping[Cell, Sequence[StageRequest]], differences: Sequence[tuple[str, str]]
+        self, rollouts: Mapping[Cell, Sequence[StageRequest]], columns: Sequence[ReportColumn]
     ) -> Iterator[Input]:
         """The films of every cell, if the study wants any."""
-        wanted = self.study.rollouts.films
+        wanted, several = self.study.rollouts.films, len(self.study.rollout_suites) > 1
         for (column, seed, suite, task), requests in rollouts.items() if any(wanted.model_dump().values()) else ():
-            compared = _compared_with(column, differences) if wanted.discordant else ()
+            compared = _compared_with(column, columns) if wanted.discordant else ()
             others = [request for other in compared for request in rollouts[other, seed, suite, task]]
             first = requests[0]
             spec = FilmsSpec(rollout=first.spec, **wanted.model_dump())
@@ -271,62 +299,78 @@ class _Builder:
                 *(_read("records", request) for request in requests),
                 *(_read("others", request) for request in others),
             )
-            label = f"films {column}/{seed} {self._told(suite)}task {task}"
-            link = f"films/{column}/seed{seed}/{self._below(suite)}task{task}"
+            label = f"films {column}/{seed} {_told(suite, several)}task {task}"
+            link = f"{STAGES['films'].links}/{column}/seed{seed}/{_below(suite, several)}task{task}"
             yield _read("films", self.graph.add("films", spec, inputs, label, link))
 
     def _cell(
-        self, column: str, mode: TrainMode, training: StageRequest, seed: int
-    ) -> Iterator[tuple[tuple[SuiteName, int], StageRequest]]:
+        self, column: ReportColumn, training: StageRequest, seed: int
+    ) -> Iterator[tuple[tuple[str, int], StageRequest]]:
         """The rollout stages of one checkpoint in one memory mode: each task's blocks of units."""
         inputs = [_read("checkpoint", training)]
-        if mode in NEEDS_HISTORY:
+        if MODES[column.rolled].needs_history:
             inputs += [each for each in training.inputs if each.role == "encoder"]
-        cut = blocks(self.study.rollouts)
-        for suite, task in self.study.places:
-            horizon = self.study.horizon(suite)
-            for number, (states, repeat) in enumerate(cut):
-                spec = rollout_spec(self.study, self.sims[suite], task, horizon, mode, states, repeat)
+        cut, several = blocks(self.study.rollouts), len(self.study.rollout_suites) > 1
+        for suite, task in self.study.rollout_places:
+            for number, block in enumerate(cut):
+                family = training.address["family"]
+                spec = rollout_spec(self.study, self.sims[suite], task, family, column.rolled, block)
                 suffix = f" block {number}" if len(cut) > 1 else ""
-                yield (
-                    (suite, task),
-                    self.graph.add(
-                        "rollout",
-                        spec,
-                        tuple(inputs),
-                        f"rollout {column}/{seed} {self._told(suite)}task {task}{suffix}",
-                        f"rollouts/{column}/seed{seed}/{self._below(suite)}task{task}{suffix.replace(' ', '-')}",
-                    ),
-                )
+                label = f"rollout {column.name}/{seed} {_told(suite, several)}task {task}{suffix}"
+                below = f"seed{seed}/{_below(suite, several)}task{task}{suffix.replace(' ', '-')}"
+                link = f"{STAGES['rollout'].links}/{column.name}/{below}"
+                yield (suite, task), self.graph.add("rollout", spec, tuple(inputs), label, link)
 
 
-def _differences(study: Study) -> tuple[tuple[str, str], ...]:
-    """(treated, control) columns: every arm against the one without memory, every ablation against its own arm."""
-    baseline = next(name for name, arm in study.arms.items() if arm.memory == "disabled")
-    arms = [(name, baseline) for name in study.arms if name != baseline]
-    ablations = [(name, f"{name}-{mode}") for name, arm in study.arms.items() for mode in arm.ablations]
-    return (*arms, *ablations)
+def _told(suite: str, several: bool) -> str:
+    """How labels name a suite where there are several."""
+    return f"{suite} " if several else ""
 
 
-def _compared_with(column: str, differences: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+def _below(suite: str, several: bool) -> str:
+    """The same for links."""
+    return f"{suite}/" if several else ""
+
+
+def _columns(study: Study) -> tuple[ReportColumn, ...]:
+    """Every arm and its ablations. An arm is compared with its control, an ablation with its own arm."""
+    return tuple(
+        ReportColumn(name=column, arm=name, trained=arm.memory, rolled=mode, against=against)
+        for name, arm in study.arms.items()
+        for column, mode, against in (
+            (name, arm.rollout or arm.memory, study.control_of(name) or ""),
+            *((f"{name}-{mode}", mode, name) for mode in arm.ablations),
+        )
+    )
+
+
+def _compared_with(column: str, columns: Sequence[ReportColumn]) -> tuple[str, ...]:
     """The columns that a column is compared with, from either side, so that both film the units they disagree on."""
-    pairs = [(treated, control) for treated, control in differences if column in (treated, control)]
-    return tuple(control if treated == column else treated for treated, control in pairs)
+    return tuple(
+        each.against if each.name == column else each.name
+        for each in columns
+        if each.against and column in (each.name, each.against)
+    )
 
 
 def _parts(study: Study, sources: Sources) -> tuple[tuple[str, str], ...]:
     """What was embedded and what was real; folders by their content, wherever they lie."""
-    assets = sources.assets.split("@")[0]
-    parts = [
-        ("simulator assets", _part(assets if assets in ("embedded", "hub") else "folder", "", sources.assets_digest)),
-        ("data", _part(study.data.source, sources.dataset_name, sources.dataset_revision)),
-        ("policy", _part(study.policy.source, sources.policy_name, sources.policy_revision)),
-    ]
-    if sources.policy_backbone:
-        parts.append(("policy's backbone", f"hub {sources.policy_backbone}"))
-    if study.encoder is not None and study.needs_encoder:
-        parts.append(("encoder", _part(study.encoder.source, sources.encoder_name, sources.encoder_revision)))
-    return tuple(parts)
+    parts: list[tuple[str, str]] = []
+    for suite, assets in sources.assets.items():
+        if assets.source:
+            word = assets.source.partition("@")[0]
+            source = word if word in SUITES[suite].assets else "folder"
+            parts.append(("simulator assets", _part(source, "", assets.digest)))
+    parts.append(("data", _part(study.data.source, sources.dataset.name, sources.dataset.revision)))
+    for policy in study.policies:
+        found = sources.policies[policy]
+        parts.append(("policy", _part(policy.source, found.name, found.revision)))
+        if found.backbone:
+            parts.append(("policy's backbone", f"hub {found.backbone}"))
+    for encoder in study.encoders:
+        made = sources.encoders[encoder]
+        parts.append(("encoder", _part(encoder.source, made.name, made.revision)))
+    return tuple(dict.fromkeys(parts))
 
 
 def _part(source: str, name: str, revision: str) -> str:

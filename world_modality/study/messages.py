@@ -12,11 +12,12 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
+from world_modality.facts.memory import MODES
 from world_modality.study.document import Location
-from world_modality.study.specs import TrainMode
+from world_modality.study.inherit import SECTIONS
+from world_modality.study.rows import UNKNOWN_NAME, Choice, choice_of, hints_of
 from world_modality.study.study import Rollouts, Study, Training
 
-MODES = typing.get_args(TrainMode)
 OFF_WORDS = ("off", "none", "no", "false")
 
 
@@ -57,8 +58,13 @@ def sentence(error: ErrorDetails, location: Location, values: Mapping[str, Any])
         return location, f"'{context['tag']}' is not a source; choose one of {_tags(type_at(location[:-1], values))}"
     if kind == "extra_forbidden":
         return location, _unknown_key(location, values)
+    if kind == UNKNOWN_NAME:
+        return location, _unknown_name(context.get("given", given), context["choice"])
     if kind == "literal_error":
-        return location, _not_a_choice(given, type_at(location, values))
+        return (
+            location,
+            f"{_shown(given)} is not allowed; choose one of {choices(_literals(type_at(location, values)))}",
+        )
     if location == ("rollouts", "episodes") and isinstance(given, Mapping | list):
         return location, "must be one whole number, because every arm and task gets the same episodes"
     if kind in _SIMPLE:
@@ -92,12 +98,11 @@ _SIMPLE: dict[str, Callable[[object, Mapping[str, Any]], str]] = {
 }
 
 
-def _not_a_choice(given: object, annotation: object) -> str:
-    allowed = _literals(annotation)
-    if allowed != MODES:
-        return f"{_shown(given)} is not allowed; choose one of {choices(allowed)}"
-    hint = " (no memory is written disabled)" if str(given).lower() in OFF_WORDS else ""
-    return f"{_shown(given)} is not a memory mode; choose one of {choices(MODES)}{hint}"
+def _unknown_name(given: object, choice: Choice) -> str:
+    off = choice.table is MODES and str(given).lower() in OFF_WORDS
+    hint = " (no memory is written disabled)" if off else ""
+    article = "an" if choice.kind[0] in "aeiou" else "a"
+    return f"{_shown(given)} is not {article} {choice.kind}; choose one of {choices(choice.names())}{hint}"
 
 
 def _literals(annotation: object) -> tuple[object, ...]:
@@ -108,9 +113,9 @@ def _literals(annotation: object) -> tuple[object, ...]:
 
 
 def _allowed(annotation: object) -> str:
-    if typing.get_origin(annotation) is typing.Literal:
-        return f"; choose one of {choices(typing.get_args(annotation))}"
-    return ""
+    choice = choice_of(annotation)
+    names = _literals(annotation) if choice is None else tuple(choice.names())
+    return f"; choose one of {choices(names)}" if names else ""
 
 
 def _tags(annotation: object) -> str:
@@ -122,10 +127,14 @@ def _unknown_key(location: Location, values: Mapping[str, Any]) -> str:
     key = str(location[-1])
     parent = type_at(location[:-1], values)
     known = list(parent.model_fields) if isinstance(parent, type) and issubclass(parent, BaseModel) else []
-    if location[0] == "arms":
+    if location[0] == "arms" and len(location) == 3:
         for section, model in (("rollouts", Rollouts), ("training", Training)):
             if key in model.model_fields:
-                return f"arms differ only in their memory; set {key} once for all of them, under {section}"
+                return f"arms share how they are trained and evaluated; set {key} once for all of them, under {section}"
+        for section in SECTIONS:
+            fields = {name for member in _members(hints_of(Study)[section]) for name in member.model_fields}
+            if key in fields:
+                return f"unknown key; it is one of {section}: write {section}: {{{key}: ...}}"
     near = difflib.get_close_matches(key, known, n=1)
     hint = f"did you mean {near[0]}? " if near else ""
     return f"unknown key; {hint}allowed here: {choices(known)}"
@@ -145,17 +154,22 @@ def type_at(location: Location, values: Mapping[str, Any]) -> object:
     annotation: object = Study
     here: Any = values
     for part in location:
-        members = _members(annotation)
-        if members:
-            model = _chosen(members, here)
-            field = model.model_fields.get(str(part)) if model else None
-            annotation = field.annotation if field else None
-        else:
-            arguments = typing.get_args(annotation)
-            annotation = arguments[1] if typing.get_origin(annotation) is dict else (arguments or (None,))[0]
+        annotation = _inside(annotation, part, here)
         here = here.get(part) if isinstance(here, Mapping) else None
     members = _members(annotation)
     return _chosen(members, here) or annotation if members else annotation
+
+
+def _inside(annotation: object, part: str | int, here: Any) -> object:
+    """The type of what stands under ``part`` in a value ``here`` of a type."""
+    while typing.get_origin(annotation) is typing.Annotated:
+        annotation = typing.get_args(annotation)[0]
+    members = _members(annotation)
+    if members:
+        model = _chosen(members, here)
+        return hints_of(model).get(str(part)) if model else None
+    arguments = typing.get_args(annotation)
+    return arguments[1] if typing.get_origin(annotation) is dict else (arguments or (None,))[0]
 
 
 def _chosen(members: list[type[BaseModel]], here: Any) -> type[BaseModel] | None:

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from world_modality.errors import UserError
+from world_modality.facts.stages import STAGES
 from world_modality.store.files import write_atomically
 from world_modality.store.keys import canonical_json, digest_of
 from world_modality.store.layout import plans_folder
 from world_modality.store.request import Input, StageRequest
 from world_modality.study.graph import Graph
-from world_modality.study.stages import KINDS
 
 
 def write_plan(root: Path, graph: Graph) -> Path:
@@ -64,7 +64,7 @@ def _encode_stage(request: StageRequest) -> dict[str, Any]:
 def _decode(value: dict[str, Any]) -> Graph:
     graph = Graph(value["study"], names=value["names"], pretrained=value["pretrained"], arithmetic=value["arithmetic"])
     for stage in value["stages"]:
-        spec = KINDS[stage["stage"]].spec.model_validate(stage["spec"])
+        spec = STAGES[stage["stage"]].spec.load().model_validate(stage["spec"])
         graph.stages[stage["key"]] = StageRequest(
             stage=stage["stage"],
             key=stage["key"],

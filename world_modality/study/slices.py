@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from world_modality.facts.benchmarks import SUITES
+from world_modality.study.parts import AnyEncoderModel, AnyPolicy, Relabel, ScriptedData, without_cameras
 from world_modality.study.sources import Sources
 from world_modality.study.specs import (
-    Camera,
     DatasetSpec,
     DemosSpec,
     EncoderSpec,
@@ -17,13 +18,10 @@ from world_modality.study.specs import (
     RelabelSpec,
     RolloutSpec,
     SimSpec,
-    TrainMode,
     WorldSpec,
 )
-from world_modality.study.study import Arm, Relabel, Rollouts, Round, ScriptedData, Study, Training
-from world_modality.study.suites import SuiteName
+from world_modality.study.study import Arm, Rollouts, Round, Study, Training
 
-FPS = 10  # nominal rate of data made here, as of the public LIBERO data sets; one frame is one control step
 LR_DECAY = 40  # lr / decay_lr by default, SmolVLA's own ratio
 
 _WITHOUT_MEMORY = {"world_lr": Training.model_fields["world_lr"].default}
@@ -33,21 +31,23 @@ Block = tuple[tuple[int, ...], int]
 """(initial states, repeat): the units of one rollout stage."""
 
 
-def sim_spec(study: Study, sources: Sources, suite: SuiteName) -> SimSpec:
+def sim_spec(study: Study, sources: Sources, suite: str) -> SimSpec:
     """A suite's simulator, the same for data and rollouts."""
+    assets = sources.assets[suite]
     return SimSpec(
         suite=suite,
-        assets=sources.assets,
-        assets_digest=sources.assets_digest,
+        assets=assets.source,
+        assets_digest=assets.digest,
         camera_size=study.simulator.camera_size,
-        render=study.simulator.render or ("fast" if sources.assets == "embedded" else "stock"),
+        render=study.simulator.render or ("fast" if assets.source == "embedded" else "stock"),
         settle_steps=study.simulator.settle_steps,
     )
 
 
-def demos_spec(data: ScriptedData, sim: SimSpec, task: int, episodes: int, number: int, horizon: int) -> DemosSpec:
+def demos_spec(study: Study, sim: SimSpec, task: int, episodes: int, number: int) -> DemosSpec:
     """Demonstrations of one task; ``number``, the round of pretraining, gives each round scenes of its own."""
-    settings = data.demonstrations
+    assert isinstance(study.data, ScriptedData)  # checked when the study was read
+    settings = study.data.demonstrations
     return DemosSpec(
         sim=sim,
         task=task,
@@ -55,22 +55,25 @@ def demos_spec(data: ScriptedData, sim: SimSpec, task: int, episodes: int, numbe
         init_states=settings.init_states,
         seed=settings.seed + number,
         noise=settings.noise,
-        max_steps=settings.max_steps or horizon,
+        max_steps=settings.max_steps or study.horizon(sim.suite),
     )
 
 
-def relabel_spec(data: ScriptedData, sim: SimSpec, task: int, episodes: int, number: int, horizon: int) -> RelabelSpec:
+def relabel_spec(study: Study, sources: Sources, sim: SimSpec, task: int, episodes: int, number: int) -> RelabelSpec:
     """On-policy episodes of one task; ``number`` as for demonstrations."""
-    settings = data.relabel or Relabel(per_task=episodes, init_states=data.demonstrations.init_states)
+    assert isinstance(study.data, ScriptedData)  # checked when the study was read
+    settings = study.data.relabel or Relabel(per_task=episodes, init_states=study.data.demonstrations.init_states)
     return RelabelSpec(
         sim=sim,
         task=task,
+        family=sources.policies[study.policy].family,
         episodes=episodes,
         init_states=settings.init_states,
         seed=settings.seed + number,
         policy_share=settings.policy_share,
         block_steps=settings.block_steps,
-        max_steps=settings.max_steps or horizon,
+        max_steps=settings.max_steps or study.horizon(sim.suite),
+        device=study.training.device,
     )
 
 
@@ -78,21 +81,20 @@ def dataset_spec(study: Study, sources: Sources) -> DatasetSpec:
     """The data set; its episodes, if made here, are upstream."""
     return DatasetSpec(
         source=study.data.source,
-        repo_id=sources.dataset_name,
-        revision=sources.dataset_revision,
-        fps=FPS if isinstance(study.data, ScriptedData) else None,
+        repo_id=sources.dataset.name,
+        revision=sources.dataset.revision,
+        fps=SUITES[study.data_suites[0]].fps if isinstance(study.data, ScriptedData) else None,
     )
 
 
-def encoder_spec(study: Study, sources: Sources) -> EncoderSpec:
-    """The encoder; only for studies that have one."""
-    encoder = study.encoder
-    assert encoder is not None  # checked when the study was read
+def encoder_spec(encoder: AnyEncoderModel, sources: Sources) -> EncoderSpec:
+    """An encoder."""
+    source = sources.encoders[encoder]
     return EncoderSpec(
         kind=encoder.kind,
         source=encoder.source,
-        name=sources.encoder_name,
-        revision=sources.encoder_revision,
+        name=source.name,
+        revision=source.revision,
         seed=getattr(encoder, "seed", 0),
         frames=encoder.frames,
         image_size=encoder.image_size,
@@ -101,19 +103,21 @@ def encoder_spec(study: Study, sources: Sources) -> EncoderSpec:
     )
 
 
-def latents_spec(study: Study, sources: Sources, camera: Camera) -> LatentsSpec:
+def latents_spec(encoder: EncoderSpec, camera: str) -> LatentsSpec:
     """The latent cache of one camera."""
-    return LatentsSpec(encoder=encoder_spec(study, sources), camera=camera, dtype="float16")
+    return LatentsSpec(encoder=encoder, camera=camera, dtype="float16")
 
 
-def policy_spec(study: Study, sources: Sources) -> PolicySpec:
-    """The policy before any training."""
+def policy_spec(policy: AnyPolicy, sources: Sources) -> PolicySpec:
+    """A policy before any training."""
+    source = sources.policies[policy]
     return PolicySpec(
-        source=study.policy.source,
-        name=sources.policy_name,
-        revision=sources.policy_revision,
-        seed=getattr(study.policy, "seed", 0),
-        backbone=sources.policy_backbone,
+        family=source.family,
+        source=policy.source,
+        name=source.name,
+        revision=source.revision,
+        seed=getattr(policy, "seed", 0),
+        backbone=source.backbone,
     )
 
 
@@ -126,7 +130,27 @@ def world_spec(study: Study, arm: Arm) -> WorldSpec | None:
     return WorldSpec(**settings | own)
 
 
-def optim_spec(study: Study, memory: TrainMode) -> OptimSpec:
+def declared(study: Study, name: str) -> tuple[str, ...]:
+    """What an arm has otherwise than the study says: ``memory``, ``policy``, ``encoder``, ``cameras``, ``world.heads``.
+
+    Arms that are compared may differ in these settings of theirs and in no others.
+    """
+    arm = study.arms[name]
+    found = ["memory"]
+    if study.policy_of(arm) != study.policy:
+        found.append("policy")
+    if arm.encoder is not None and study.encoder is not None:
+        found += ["encoder"] * (without_cameras(arm.encoder) != without_cameras(study.encoder))
+        found += ["cameras"] * (arm.encoder.cameras != study.encoder.cameras)
+    elif arm.encoder is not None:
+        found += ["encoder", "cameras"]
+    if arm.world is not None:
+        settings, ours = arm.world.model_dump(), study.world.model_dump()
+        found += [f"world.{key}" for key in settings if settings[key] != ours[key]]
+    return tuple(found)
+
+
+def optim_spec(study: Study, memory: str) -> OptimSpec:
     """An arm's optimisation."""
     settings = study.training.model_dump(include=set(OptimSpec.model_fields))
     return _optim(settings | (_WITHOUT_MEMORY if memory == "disabled" else {}))
@@ -162,13 +186,13 @@ def blocks(rollouts: Rollouts) -> tuple[Block, ...]:
     return tuple((states[start : start + rollouts.block], repeat) for repeat in range(repeats) for start in starts)
 
 
-def rollout_spec(
-    study: Study, sim: SimSpec, task: int, horizon: int, memory: TrainMode, states: tuple[int, ...], repeat: int
-) -> RolloutSpec:
-    """One block of one rollout cell."""
+def rollout_spec(study: Study, sim: SimSpec, task: int, family: str, memory: str, block: Block) -> RolloutSpec:
+    """One block of one rollout cell, of a policy of ``family``."""
+    states, repeat = block
     return RolloutSpec(
         sim=sim,
         task=task,
+        family=family,
         memory=memory,
         init_states=states,
         repeats=1,
@@ -176,7 +200,9 @@ def rollout_spec(
         n_action_steps=study.rollouts.n_action_steps,
         num_steps=study.rollouts.num_steps,
         batch=study.rollouts.batch,
-        horizon=horizon,
+        horizon=study.horizon(sim.suite),
+        device=study.rollouts.device,
+        dtype=study.rollouts.dtype,
     )
 
 
@@ -193,6 +219,14 @@ def evidence_spec(study: Study) -> EvidenceSpec:
 
 
 def suite_label(study: Study, sources: Sources) -> str:
-    """The suites as tables name them; numbers on anything but LIBERO's own assets are marked."""
-    kind = {"embedded": " (embedded assets)"}.get(sources.assets, f" (assets {sources.assets_digest})")
-    return " ".join(study.suite) + ("" if sources.assets.split("@")[0] == "hub" else kind)
+    """The suites as tables name them; numbers on anything but a suite's own assets are marked."""
+    marks = {suite: _mark(sources.assets[suite].source, sources.assets[suite].digest) for suite in study.rollout_suites}
+    if len(set(marks.values())) == 1:
+        return f"{' '.join(marks)}{next(iter(marks.values()))}"
+    return ", ".join(f"{suite}{mark}" for suite, mark in marks.items())
+
+
+def _mark(source: str, digest: str) -> str:
+    if source.partition("@")[0] in ("", "hub"):
+        return ""
+    return " (embedded assets)" if source == "embedded" else f" (assets {digest})"

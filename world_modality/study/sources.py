@@ -2,34 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+
+from world_modality.study.parts import AnyEncoderModel, AnyPolicy
 
 UNRESOLVED = "unresolved"
 """In the place of what only the hub could have told; the keys of such a study are not final."""
 
 
 @dataclass(frozen=True)
-class Sources:
-    """Content addresses of a study's sources; "" where the study has no such part."""
+class Assets:
+    """Where a suite's object models come from, as in SimSpec; "" for a suite that needs none."""
 
-    assets: str  # as in SimSpec
-    assets_digest: str
-    policy_name: str  # as in PolicySpec
-    policy_revision: str
-    policy_backbone: str = ""
-    dataset_name: str = ""  # as in DatasetSpec
-    dataset_revision: str = ""
-    encoder_name: str = ""  # as in EncoderSpec
-    encoder_revision: str = ""
+    source: str = ""
+    digest: str = ""
+
+
+@dataclass(frozen=True)
+class PolicySource:
+    """A start policy, as in PolicySpec."""
+
+    family: str
+    name: str
+    revision: str = ""
+    backbone: str = ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Name and content address of a data set or an encoder, as in their specs."""
+
+    name: str
+    revision: str = ""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Content addresses of everything that a study takes from outside."""
+
+    assets: Mapping[str, Assets]
+    """By suite."""
+    policies: Mapping[AnyPolicy, PolicySource]
+    dataset: Source
+    encoders: Mapping[AnyEncoderModel, Source]
 
     @property
     def unresolved(self) -> tuple[str, ...]:
-        """The parts whose commit only the hub could have told."""
-        found = {
-            "simulator.assets": self.assets_digest,
-            "data": self.dataset_revision,
-            "policy": self.policy_revision,
-            "the policy's backbone": self.policy_backbone,
-            "encoder": self.encoder_revision,
-        }
-        return tuple(part for part, address in found.items() if address == UNRESOLVED)
+        """The parts whose commit only the hub could have told, each once."""
+        return tuple(dict.fromkeys(part for part, address in self._addresses() if address == UNRESOLVED))
+
+    def _addresses(self) -> Iterator[tuple[str, str]]:
+        for assets in self.assets.values():
+            yield "simulator.assets", assets.digest
+        yield "data", self.dataset.revision
+        for policy in self.policies.values():
+            yield "policy", policy.revision
+            yield "the policy's backbone", policy.backbone
+        for encoder in self.encoders.values():
+            yield "encoder", encoder.revision

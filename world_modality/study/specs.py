@@ -10,21 +10,12 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, SerializationInfo, SerializerFunctionWrapHandler, model_serializer
 
-Camera = Literal["image", "image2"]  # agentview and wrist, by their names in the dataset
-TrainMode = Literal[
-    "disabled",
-    "zero",
-    "learned",
-    "pred",
-    "oracle",
-    "persistence",
-    "stale",
-    "shuffle",
-    "time_shuffle",
-    "random",
-    "aux_only",
-]
-Fusion = Literal["late", "suffix", "layers", "prefix_cross", "prefix_tokens"]
+from world_modality.facts.benchmarks import SUITES
+from world_modality.study.rows import EncoderFamilyName, FusionName, ModeName, PolicyFamilyName, SuiteName
+
+Camera = str
+TrainMode = ModeName
+Fusion = FusionName
 
 
 Arithmetic = Literal["native", "portable"]
@@ -60,6 +51,8 @@ class Spec(BaseModel):
 
 
 Render = Literal["stock", "fast", "coarse"]
+Device = Literal["auto", "cpu", "cuda", "mps"]  # where a policy computes; auto: a GPU where there is one
+Dtype = Literal["float32", "bfloat16"]  # in which it computes
 
 
 class SimSpec(Spec):
@@ -67,8 +60,8 @@ class SimSpec(Spec):
 
     place = "assets"
 
-    suite: str  # e.g. "libero_spatial"
-    assets: str  # "embedded", "hub@COMMIT", or a folder's path
+    suite: SuiteName
+    assets: str  # a source that the suite knows ("embedded", "hub@COMMIT"), a folder's path, or "" if it needs none
     assets_digest: str  # content address of the asset tree, so equal files share results wherever they lie
     camera_size: int  # pixels; both cameras are square
     render: Render  # fast: no MSAA, shadows or reflections; coarse: meshes simplified too
@@ -76,7 +69,7 @@ class SimSpec(Spec):
 
     def is_place(self) -> bool:
         """Whether ``assets`` is a folder's path."""
-        return self.assets != "embedded" and self.assets.split("@")[0] != "hub"
+        return self.assets.partition("@")[0] not in ("", *SUITES[self.suite].assets)
 
 
 class DemosSpec(Spec):
@@ -96,12 +89,14 @@ class RelabelSpec(Spec):
 
     sim: SimSpec
     task: int
+    family: PolicyFamilyName  # of the policy that drives
     episodes: int
     init_states: tuple[int, ...]
     seed: int
     policy_share: float  # probability that a block of block_steps is driven by the policy
     block_steps: int
     max_steps: int
+    device: Device = "auto"  # where the policy computes
 
 
 class DatasetSpec(Spec):
@@ -122,7 +117,7 @@ class EncoderSpec(Spec):
     computed = frozenset({"embedded"})
     place = "name"
 
-    kind: Literal["vjepa2", "dinov2"]
+    kind: EncoderFamilyName
     source: Literal["embedded", "hub", "folder"]
     name: str  # embedded architecture name, hub id, or a folder's path
     revision: str  # hub commit, or digest of a folder's files
@@ -137,7 +132,7 @@ class LatentsSpec(Spec):
     """One latent per dataset frame and camera. Upstream: dataset, encoder."""
 
     encoder: EncoderSpec
-    camera: Camera
+    camera: str
     dtype: Literal["float16"]
 
 
@@ -152,6 +147,7 @@ class PolicySpec(Spec):
     computed = frozenset({"scratch"})
     place = "name"
 
+    family: PolicyFamilyName
     source: Literal["embedded", "hub", "folder", "scratch"]
     name: str  # hub id, a folder's path, or architecture name when embedded or scratch
     revision: str  # hub commit, or digest of the files
@@ -162,14 +158,14 @@ class PolicySpec(Spec):
 class WorldSpec(Spec):
     """The world memory's modules: shared by Prophet, injector and rollout."""
 
-    cameras: tuple[Camera, ...]  # whose latents stand for a frame, side by side in this order
+    cameras: tuple[str, ...]  # whose latents stand for a frame, side by side in this order
     context: int  # T: latents of history, ending at t
     horizon: int  # K: latents predicted, t+1..t+K
     heads: int
     prophet_layers: int
     prophet_width: int
     hypotheses: int  # N: predictions per history
-    fusion: Fusion  # where the memory enters the policy
+    fusion: FusionName  # where the memory enters the policy
     attention_width: int  # inner width of the injector's attention; 0: that of the tokens it feeds
     delta: bool  # predict z_{t+k} - z_t rather than z_{t+k}
     lambda_world: float
@@ -196,13 +192,16 @@ class OptimSpec(Spec):
 class TrainSpec(Spec):
     """One training. Upstream: policy, dataset and, with a memory, each of its cameras' latents and the encoder."""
 
-    memory: TrainMode
+    family: PolicyFamilyName
+    memory: ModeName
     world: WorldSpec | None  # None exactly when memory is "disabled"
     optim: OptimSpec
     seed: int
     threads: int  # of the CPU, in each process: sums are rounded in an order that depends on it
     n_action_steps: int
     processes: int = 1  # that share each batch: so are sums over the batch
+    device: Device = "auto"
+    dtype: Dtype = "float32"
     held_out: float = 0.0  # share of every task's episodes that are not trained on
 
 
@@ -215,7 +214,8 @@ class RolloutSpec(Spec):
 
     sim: SimSpec
     task: int
-    memory: TrainMode
+    family: PolicyFamilyName
+    memory: ModeName
     init_states: tuple[int, ...]
     repeats: int
     n_action_steps: int  # actions executed per replan
@@ -223,6 +223,8 @@ class RolloutSpec(Spec):
     horizon: int  # control steps before a unit counts as failed
     batch: int  # rows that the policy always computes: sums over rows of another number are rounded otherwise
     first_repeat: int = 0
+    device: Device = "auto"
+    dtype: Dtype = "float32"
 
 
 class FilmsSpec(Spec):
@@ -252,8 +254,18 @@ class ReportColumn(Spec):
 
     name: str  # "E0", "E2-zero", ...
     arm: str
-    trained: TrainMode
-    rolled: TrainMode
+    trained: ModeName
+    rolled: ModeName
+    against: str = ""  # the column that it is compared with, of the arm's control; an ablation's: its arm's own
+
+
+class ReportArm(Spec):
+    """An arm of the table."""
+
+    name: str
+    against: str  # its control; "" if it has none
+    declared: tuple[str, ...]  # what it has otherwise than the study: "memory", "world.fusion", "encoder", "policy"
+    trainings: tuple[str, ...]  # keys, in the order of the seeds
 
 
 class EvidenceSpec(Spec):
@@ -280,6 +292,7 @@ class ReportSpec(Spec):
     label: str  # e.g. "libero_spatial (embedded assets)"
     sources: tuple[tuple[str, str], ...]  # part -> what was embedded and what was real
     columns: tuple[ReportColumn, ...]
+    arms: tuple[ReportArm, ...]
     suites: tuple[str, ...]
     init_states: tuple[int, ...]  # of every cell
     repeats: int

@@ -13,140 +13,34 @@ from pydantic import (
     PositiveInt,
 )
 
-from world_modality.study.modes import NEEDS_PROPHET
+from world_modality.facts.benchmarks import SUITES
+from world_modality.facts.memory import MODES
 from world_modality.study.part import Part
+from world_modality.study.parts import (
+    AnyEncoder,
+    AnyEncoderModel,
+    AnyPolicy,
+    Data,
+    Policy,
+    ScriptedData,
+    Simulator,
+    without_cameras,
+)
 from world_modality.study.question import Evidence
-from world_modality.study.specs import Arithmetic, Camera, Fusion, Render, TrainMode
-from world_modality.study.suites import SUITES, SuiteName
+from world_modality.study.rows import (
+    FusionName,
+    ModeName,
+)
+from world_modality.study.specs import Arithmetic, Device, Dtype
 from world_modality.study.values import (
-    Cameras,
-    HeldOut,
     InitStates,
     Modes,
     Name,
-    Seed,
     Seeds,
     Suites,
     Tasks,
-    Text,
     as_tuple,
 )
-
-
-class Simulator(Part):
-    """LIBERO, as far as it decides physics and pictures."""
-
-    assets: Text = "embedded"
-    """Where the object models come from: embedded (this package's stand-ins), hub, hub@REVISION, or a folder's path."""
-    camera_size: Annotated[int, Field(ge=64, le=1024)] = 256
-    """Pixels; both cameras are square."""
-    render: Render | None = None
-    """fast renders without multisampling, shadows and reflections; coarse also with fewer triangles; stock as LIBERO
-    does. By default fast with the embedded assets, and stock with any others."""
-    settle_steps: NonNegativeInt = 10
-    """No-op control steps after an initial state is set."""
-    horizon: PositiveInt | None = None
-    """Control steps (20 per second) before an episode counts as failed; the suite's official number by default."""
-
-
-class Demonstrations(Part):
-    """Episodes of the scripted expert."""
-
-    per_task: PositiveInt
-    """Successful episodes per task; failed attempts are counted and discarded."""
-    init_states: InitStates
-    """Initial states they start from; must not meet those of the rollouts."""
-    seed: Seed = 0
-    noise: NonNegativeFloat = 1.0
-    """Scale of the action noise injected while executing; the labels stay clean."""
-    max_steps: PositiveInt | None = None
-    """Control steps per attempt; the simulator's horizon by default."""
-
-
-class Relabel(Part):
-    """Episodes driven by a policy and labelled by the expert."""
-
-    per_task: NonNegativeInt
-    init_states: InitStates
-    seed: Seed = 0
-    policy_share: Annotated[float, Field(ge=0, le=1)] = 0.75
-    """Share of blocks that the policy drives; the expert drives the others."""
-    block_steps: PositiveInt = 5
-    max_steps: PositiveInt | None = None
-
-
-class ScriptedData(Part):
-    """Demonstrations made here."""
-
-    source: Literal["scripted"]
-    demonstrations: Demonstrations
-    relabel: Relabel | None = None
-    """On-policy episodes, driven by the policy that every arm starts from."""
-    held_out: HeldOut = 0.1
-
-
-class HubData(Part):
-    """A LeRobotDataset of the Hugging Face hub."""
-
-    source: Literal["hub"]
-    repo_id: Text
-    revision: Text
-    """Commit, tag or branch. A branch or tag is looked up when the study is planned, and results know the commit."""
-    held_out: HeldOut = 0.1
-
-
-class FolderData(Part):
-    """A LeRobotDataset v3 on this machine."""
-
-    source: Literal["folder"]
-    path: Text
-    held_out: HeldOut = 0.1
-
-
-Data = Annotated[ScriptedData | HubData | FolderData, Field(discriminator="source")]
-
-
-class Encoder(Part):
-    """What turns frames into latents."""
-
-    kind: Literal["vjepa2", "dinov2"]
-    frames: PositiveInt
-    """m: frames per clip; the clip ends at the frame it stands for."""
-    image_size: PositiveInt
-    """Pixels the frames are resized to."""
-    cameras: Cameras = ("image",)
-    """Whose frames are encoded: image is the scene camera, image2 the wrist camera. With both, each camera's latent
-    stands beside the other's, in this order. An arm may have cameras of its own."""
-    pooling: Literal["mean"] = "mean"
-    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
-
-
-class EmbeddedEncoder(Encoder):
-    """A small encoder with random weights, built here."""
-
-    source: Literal["embedded"]
-    name: Literal["vjepa2-small", "dinov2-small"] | None = None
-    """Architecture; the small one of the kind by default."""
-    seed: Seed = 0
-
-
-class HubEncoder(Encoder):
-    """An encoder of the Hugging Face hub."""
-
-    source: Literal["hub"]
-    repo_id: Text
-    revision: Text
-    """As in data."""
-
-
-class FolderEncoder(Encoder):
-    """A Hugging Face model folder on this machine."""
-
-    source: Literal["folder"]
-    path: Text
-
-
-AnyEncoder = Annotated[EmbeddedEncoder | HubEncoder | FolderEncoder, Field(discriminator="source")]
 
 
 class World(Part):
@@ -161,7 +55,7 @@ class World(Part):
     prophet_width: PositiveInt = 512
     hypotheses: PositiveInt = 1
     """N: predictions per history, of which each sample's best one learns; the memory has N times as many slots."""
-    fusion: Fusion = "late"
+    fusion: FusionName = "late"
     """Where the memory enters the policy: late (the expert's last hidden states), suffix (the noisy actions), layers
     (every layer of the expert), prefix_cross (the prefix tokens read it) or prefix_tokens (it stands beside them)."""
     attention_width: PositiveInt | None = None
@@ -169,51 +63,14 @@ class World(Part):
     delta: bool = True
     """Predict the change from the present latent rather than the future latent itself."""
     lambda_world: NonNegativeFloat = 0.2
-    """Weight of the Prophet's loss. An arm may have a weight of its own."""
+    """Weight of the Prophet's loss. With 0 the Prophet is never asked to foresee."""
     detach: bool = False
-    """Make the memory of the prediction without its gradient, so that the Prophet learns from its own loss alone. An
-    arm may say otherwise; where the memory is not the Prophet's it changes nothing."""
+    """Make the memory of the prediction without its gradient, so that the Prophet learns from its own loss alone. Where
+    the memory is not the Prophet's it changes nothing."""
     gate_init: float = 0.0
+    """Gate of the injector before training; at 0 it adds nothing before it has learned something."""
     actions: bool = False
     """Tell the Prophet what the action expert is given at every step of the flow: the noisy actions and the time."""
-
-
-class EmbeddedPolicy(Part):
-    """The small base policy that comes with this package."""
-
-    source: Literal["embedded"]
-    name: Literal["smolvla-tiny"] = "smolvla-tiny"
-
-
-class HubPolicy(Part):
-    """A SmolVLA of the Hugging Face hub."""
-
-    source: Literal["hub"]
-    repo_id: Text
-    revision: Text
-    """As in data."""
-    backbone_revision: Text = "main"
-    """The same for the vision-language model that the policy's config names, which also gives the tokenizer."""
-
-
-class FolderPolicy(Part):
-    """A pretrained_model folder on this machine."""
-
-    source: Literal["folder"]
-    path: Text
-    backbone_revision: Text = "main"
-    """Commit, tag or branch of the vision-language model that the policy's config names, if that is on the hub."""
-
-
-class ScratchPolicy(Part):
-    """Random weights of a small architecture, trained by the rounds of ``pretrain``."""
-
-    source: Literal["scratch"]
-    name: Literal["smolvla-tiny"] = "smolvla-tiny"
-    seed: Seed = 0
-
-
-Policy = Annotated[EmbeddedPolicy | HubPolicy | FolderPolicy | ScratchPolicy, Field(discriminator="source")]
 
 
 class Training(Part):
@@ -240,6 +97,10 @@ class Training(Part):
     threads: PositiveInt = 2
     """Of the CPU in each process, whatever --cores says: sums are rounded in an order that depends on it, so it is part
     of the result. On a GPU it hardly matters."""
+    device: Device = "auto"
+    """Where it is computed: cpu, cuda, mps, or auto for a GPU where there is one."""
+    dtype: Dtype = "float32"
+    """In which the policy computes; with bfloat16, what needs more keeps float32."""
     processes: PositiveInt = 1
     """That share each batch, as torchrun's on one machine: one per GPU, or on a CPU. Sums over the batch are rounded in
     an order that depends on it, so it is part of the result."""
@@ -266,18 +127,19 @@ class Round(Part):
 
 
 class Arm(Part):
-    """One treatment: what the world memory holds while training, and in extra rollouts of the same checkpoint."""
+    """One treatment: a policy, what its world memory holds while training, and extra rollouts of the same checkpoint.
 
-    memory: TrainMode
-    fusion: Fusion | None = None
-    """Where the memory enters the policy; ``world.fusion`` by default."""
-    cameras: Cameras | None = None
-    """Whose latents the memory is made of; ``encoder.cameras`` by default."""
-    lambda_world: NonNegativeFloat | None = None
-    """Weight of the Prophet's loss; ``world.lambda_world`` by default. With 0 the Prophet is never asked to foresee."""
-    detach: bool | None = None
-    """Whether the Prophet learns from its own loss alone; ``world.detach`` by default."""
-    rollout: TrainMode | None = None
+    In ``policy``, ``encoder`` and ``world`` an arm says what it has otherwise than the study's sections of these names,
+    key by key. A policy or an encoder that names a source is one of its own.
+    """
+
+    memory: ModeName
+    policy: Policy | None = None
+    encoder: AnyEncoder | None = None
+    world: World | None = None
+    against: Name | None = None
+    """The arm that it is compared with, its control; by default the arm of the same policy that has no memory."""
+    rollout: ModeName | None = None
     """What the memory holds in the arm's own column; as trained by default. No rollout knows oracle's future."""
     ablations: Modes = ()
     """Memory modes the checkpoint is rolled out with besides its own: columns such as E2-zero."""
@@ -297,6 +159,10 @@ class Films(Part):
 class Rollouts(Part):
     """How every checkpoint is evaluated; the same units in every arm."""
 
+    suites: Suites | None = None
+    """Suites that every arm is evaluated on; ``suite`` by default."""
+    tasks: Tasks | None = None
+    """Their tasks; ``tasks`` by default."""
     init_states: InitStates
     episodes: PositiveInt
     """Per task: the first so many initial states, or a multiple of them, each repeated equally often."""
@@ -304,6 +170,10 @@ class Rollouts(Part):
     """Flow-matching integration steps."""
     n_action_steps: PositiveInt = 10
     """Actions executed before the policy looks again."""
+    device: Device = "auto"
+    """As in training,"""
+    dtype: Dtype = "float32"
+    """and this too."""
     batch: PositiveInt = 4
     """Rows that the policy computes at once. Part of the results, since sums are rounded in another order for another
     number; how many simulators run beside it is not."""
@@ -318,10 +188,10 @@ class Study(Part):
 
     study: Name
     """Names the folder of links results/by-name/<study>."""
-    suite: Suites
-    """LIBERO's suite, or a list of several."""
-    tasks: Tasks
-    """Task numbers, the same of every suite, or all."""
+    suite: Suites | None = None
+    """A benchmark suite, or a list of several: of the data and of the rollouts, unless these name their own."""
+    tasks: Tasks | None = None
+    """Task numbers, the same of every suite, or all; also of both."""
     arithmetic: Arithmetic = "native"
     """Rounding as this processor does it, or portable: slower, and equal on all x86-64 processors."""
     simulator: Simulator = Simulator()
@@ -338,32 +208,78 @@ class Study(Part):
     evidence: Evidence = Evidence()
 
     @property
-    def places(self) -> tuple[tuple[SuiteName, int], ...]:
-        """Every suite's tasks: suites in their order, tasks ascending."""
-        return tuple(
-            (suite, task)
-            for suite in self.suite
-            for task in (range(SUITES[suite].tasks) if self.tasks == "all" else sorted(self.tasks))
-        )
+    def data_suites(self) -> tuple[str, ...]:
+        """Suites that are demonstrated here; none if the data come from elsewhere."""
+        return self.data.suites or self.suite or () if isinstance(self.data, ScriptedData) else ()
 
-    def horizon(self, suite: SuiteName) -> int:
+    @property
+    def rollout_suites(self) -> tuple[str, ...]:
+        """Suites that every arm is evaluated on."""
+        return self.rollouts.suites or self.suite or ()
+
+    @property
+    def suites(self) -> tuple[str, ...]:
+        """All of them, each once."""
+        return tuple(dict.fromkeys((*self.data_suites, *self.rollout_suites)))
+
+    @property
+    def data_places(self) -> tuple[tuple[str, int], ...]:
+        """What is demonstrated: suites in their order, tasks ascending."""
+        tasks = self.data.tasks if isinstance(self.data, ScriptedData) else None
+        return _places(self.data_suites, tasks or self.tasks or ())
+
+    @property
+    def rollout_places(self) -> tuple[tuple[str, int], ...]:
+        """What every arm is evaluated on, in the same order."""
+        return _places(self.rollout_suites, self.rollouts.tasks or self.tasks or ())
+
+    def horizon(self, suite: str) -> int:
         """Control steps before an episode of a suite counts as failed."""
         return self.simulator.horizon or SUITES[suite].horizon
 
-    def cameras(self, arm: Arm) -> tuple[Camera, ...]:
-        """The cameras whose latents an arm's memory is made of; none without memory."""
-        if arm.memory == "disabled" or self.encoder is None:
-            return ()
-        return arm.cameras or self.encoder.cameras
-
-    def world_of(self, arm: Arm) -> World:
-        """The settings of an arm's world memory: the study's, or the arm's own where it has some."""
-        own = {name: getattr(arm, name) for name in ("fusion", "lambda_world", "detach")}
-        settings = self.world.model_copy(update={name: value for name, value in own.items() if value is not None})
-        # Nothing to detach: else arms that are trained alike would look different.
-        return settings if arm.memory in NEEDS_PROPHET else settings.model_copy(update={"detach": False})
+    def policy_of(self, arm: Arm) -> AnyPolicy:
+        """What an arm starts from."""
+        return arm.policy or self.policy
 
     @property
-    def needs_encoder(self) -> bool:
-        """Whether any arm has a world memory."""
-        return any(arm.memory != "disabled" for arm in self.arms.values())
+    def policies(self) -> tuple[AnyPolicy, ...]:
+        """The study's start policy and those that arms have of their own, each once."""
+        return tuple(dict.fromkeys((self.policy, *map(self.policy_of, self.arms.values()))))
+
+    def encoder_of(self, arm: Arm) -> AnyEncoderModel | None:
+        """What makes an arm's latents, whichever cameras' they are; None without memory."""
+        encoder = None if arm.memory == "disabled" else arm.encoder or self.encoder
+        return None if encoder is None else without_cameras(encoder)
+
+    @property
+    def encoders(self) -> tuple[AnyEncoderModel, ...]:
+        """Those that arms read latents of, each once."""
+        found = (self.encoder_of(arm) for arm in self.arms.values())
+        return tuple(dict.fromkeys(encoder for encoder in found if encoder is not None))
+
+    def cameras(self, arm: Arm) -> tuple[str, ...]:
+        """The cameras whose latents an arm's memory is made of; none without memory."""
+        encoder = arm.encoder or self.encoder
+        if arm.memory == "disabled" or encoder is None:
+            return ()
+        return encoder.cameras or tuple(SUITES[self.rollout_suites[0]].cameras)[:1]
+
+    def world_of(self, arm: Arm) -> World:
+        """The settings of an arm's world memory."""
+        settings = arm.world or self.world
+        # Nothing to detach: else arms that are trained alike would look different.
+        return settings if MODES[arm.memory].needs_prophet else settings.model_copy(update={"detach": False})
+
+    def control_of(self, name: str) -> str | None:
+        """The arm that an arm is compared with; None if there is none."""
+        arm = self.arms[name]
+        if arm.against is not None or arm.memory == "disabled":
+            return arm.against
+        plain = (other for other, each in self.arms.items() if each.memory == "disabled")
+        return next((other for other in plain if self.policy_of(self.arms[other]) == self.policy_of(arm)), None)
+
+
+def _places(suites: tuple[str, ...], tasks: tuple[int, ...] | Literal["all"]) -> tuple[tuple[str, int], ...]:
+    return tuple(
+        (suite, task) for suite in suites for task in (range(SUITES[suite].tasks) if tasks == "all" else sorted(tasks))
+    )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, PlainValidator, WithJsonSchema
+from pydantic_core import CoreSchema, PydanticCustomError
 
-from world_modality.study.specs import Camera, TrainMode
-from world_modality.study.suites import INIT_STATES, SUITES, SuiteName
+from world_modality.facts.benchmarks import SUITES
+from world_modality.study.rows import UNKNOWN_NAME, ModeName, SuiteName, choice_of
+
+MOST_STATES = 10_000  # of one study; "0-999999999" must not fill the memory
 
 
 def _numbers(value: Any) -> Any:
@@ -18,17 +20,12 @@ def _numbers(value: Any) -> Any:
     for item in value if isinstance(value, list | tuple) else [value]:
         span = re.fullmatch(r"(\d{1,9})-(\d{1,9})", item) if isinstance(item, str) else None
         if span and int(span[1]) <= int(span[2]):
-            numbers.extend(range(int(span[1]), min(int(span[2]), int(span[1]) + INIT_STATES) + 1))
-        elif isinstance(item, int) and not isinstance(item, bool):
+            numbers.extend(range(int(span[1]), min(int(span[2]), int(span[1]) + MOST_STATES) + 1))
+        elif isinstance(item, int) and not isinstance(item, bool) and item >= 0:
             numbers.append(item)
         else:
             raise PydanticCustomError(
                 "init_states", "{given} is not a range such as 0-29 or a list of numbers", {"given": repr(item)}
-            )
-    for number in numbers:
-        if not 0 <= number < INIT_STATES:
-            raise PydanticCustomError(
-                "init_states", "{given} is not an initial state; choose from 0-49", {"given": number}
             )
     if not numbers or len(set(numbers)) < len(numbers):
         raise PydanticCustomError("init_states", "must name at least one initial state, and each only once")
@@ -56,8 +53,7 @@ def _suites(value: Any) -> Any:
         raise PydanticCustomError("suites", "{given} is no suite and no list of suites", {"given": repr(value)})
     for name in names:
         if name not in SUITES:
-            choice = {"given": repr(name), "suites": ", ".join(SUITES)}
-            raise PydanticCustomError("suites", "{given} is not allowed; choose one of {suites}", choice)
+            raise PydanticCustomError(UNKNOWN_NAME, "unknown name", {"choice": choice_of(SuiteName), "given": name})
     return names
 
 
@@ -73,7 +69,7 @@ InitStates = Annotated[
         {
             "anyOf": [
                 {"type": "string", "pattern": r"^\d+-\d+$"},
-                {"type": "integer", "minimum": 0, "maximum": INIT_STATES - 1},
+                {"type": "integer", "minimum": 0},
                 {"type": "array", "minItems": 1, "items": {"type": ["integer", "string"]}},
             ]
         }
@@ -104,21 +100,21 @@ HeldOut = Annotated[
         "or more: the Prophet is judged on them. With 0 it is judged on what it was trained on.",
     ),
 ]
-Suites = Annotated[
-    tuple[SuiteName, ...],
-    BeforeValidator(_suites),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"enum": list(SUITES)},
-                {"type": "array", "minItems": 1, "uniqueItems": True, "items": {"enum": list(SUITES)}},
-            ]
-        }
-    ),
-]
-Modes = Annotated[tuple[TrainMode, ...], BeforeValidator(as_tuple)]
+
+
+class _OneOrMore:
+    """In the schema, one item may stand without its list."""
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        several = handler(schema) | {"minItems": 1, "uniqueItems": True}
+        return {"anyOf": [several["items"], several]}
+
+
+Suites = Annotated[tuple[SuiteName, ...], BeforeValidator(_suites), _OneOrMore()]
+Modes = Annotated[tuple[ModeName, ...], BeforeValidator(as_tuple)]
 Cameras = Annotated[
-    tuple[Camera, ...],
+    tuple[Text, ...],
     BeforeValidator(as_tuple),
     Field(min_length=1, json_schema_extra={"minItems": 1, "uniqueItems": True}),
 ]
+"""Names as in the data; which there are is a fact of the suites."""

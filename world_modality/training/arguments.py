@@ -12,6 +12,7 @@ from typing import Any
 
 from world_modality.data.episodes import read_episode_table
 from world_modality.data.held_out import held_out_episodes
+from world_modality.policies.config_file import read_config_file
 from world_modality.study.specs import TrainSpec
 from world_modality.training.metrics import log_interval
 
@@ -28,16 +29,16 @@ class Places:
     """Each camera's, in the memory's order; none without memory."""
 
 
-def device_name() -> str:
-    """The device that trainings use here."""
-    import torch
+def device_name(asked: str = "auto") -> str:
+    """The device that trainings use here; UserError if there is none as the study asks for."""
+    from world_modality.policies.precision import device_named
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return device_named(asked, "training.device")
 
 
 def fresh_arguments(spec: TrainSpec, places: Places, cores: int) -> list[str]:
     """LeRobot's command line for a training from the start; everything that decides the result is named."""
-    optim, device = spec.optim, device_name()
+    optim, device = spec.optim, device_name(spec.device)
     settings: dict[str, object] = {
         "policy.path": places.policy,
         "policy.device": device,
@@ -69,8 +70,17 @@ def fresh_arguments(spec: TrainSpec, places: Places, cores: int) -> list[str]:
         "wandb.enable": False,
         "job_name": "train",
     }
+    settings |= _numbers(spec, places.policy)
     settings |= _episodes(spec, places.dataset)
     return [f"--{name}={_text(value)}" for name, value in settings.items()] + place_arguments(places)
+
+
+def _numbers(spec: TrainSpec, policy: Path) -> dict[str, object]:
+    """In which numbers the start policy computes."""
+    from world_modality.policies.precision import number_settings
+
+    found = number_settings(read_config_file(policy)["type"], spec.dtype)
+    return {f"policy.{name}": value for name, value in found.items()}
 
 
 def _episodes(spec: TrainSpec, dataset: Path) -> dict[str, object]:

@@ -54,6 +54,7 @@ def study_task(study: Study, root: Path, steps: int, cores: int) -> Task:
     training = study.training
     specs = {
         memory: TrainSpec(
+            family="smolvla",
             memory=memory,
             world=world_spec(study, arm),
             optim=optim_spec(study, memory).model_copy(update={"steps": max(steps, training.steps)}),

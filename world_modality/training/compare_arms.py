@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from world_modality.store.files import file_digest
-from world_modality.study.arms import LATENTS, Declared
+from world_modality.study.arms import Declared
+from world_modality.study.study import World
 
 ARM_FILE = "arm.json"
 """A training's description of itself, in its artifact."""
@@ -21,7 +22,7 @@ PER_MACHINE = ("output_dir", "num_workers")
 
 
 def memory_keys() -> frozenset[str]:
-    """What may differ between an arm with a world memory and one without: the memory's mode, modules and latents.
+    """What may differ between an arm with a world memory and one without: the memory's mode and modules.
 
     The learning rate of the world modules is among them, since an arm without memory has nothing to train at it; the
     seed of all keyed draws and the episodes held out are not.
@@ -31,22 +32,26 @@ def memory_keys() -> frozenset[str]:
     from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
 
     own = {field.name for field in fields(SmolVLAWorldConfig)} - {field.name for field in fields(SmolVLAConfig)}
-    return frozenset({f"policy.{name}" for name in own - {"world_seed", "world_held_out"}}) | LATENTS
+    return frozenset({f"policy.{name}" for name in own - {"world_seed", "world_held_out"}})
 
 
 def resolved_settings() -> Declared:
     """What two trainings' descriptions of themselves may differ in."""
+    encoder = {name for name in memory_keys() if name.startswith("policy.world_encoder_")}
+    of_cameras = {f"policy.world_{name}" for name in ("trained_cameras", "latents", "latent_dim", "frame_sizes")}
+    renamed = {"lambda_world": "lambda"}
     return Declared(
         mode="policy.world_memory_mode_train",
-        treatments=frozenset(
-            f"policy.world_{name}" for name in ("memory_mode_train", "fusion", "cameras", "lambda", "detach")
-        ),
-        memory=memory_keys(),
+        follows=frozenset({"policy.world_detach"}),
+        words={
+            "memory": frozenset({"policy.world_memory_mode_train"}),
+            "policy": frozenset({"policy", "inputs.policy"}),
+            "encoder": frozenset({*encoder, *of_cameras, "inputs.encoder"}),
+            "cameras": frozenset({*of_cameras, "policy.world_cameras"}),
+            **{f"world.{key}": frozenset({f"policy.world_{renamed.get(key, key)}"}) for key in World.model_fields},
+        },
+        memory=memory_keys() | {"inputs.encoder"},
         cameras="policy.world_cameras",
-        latents=LATENTS,
-        camera_settings=frozenset(
-            f"policy.world_{name}" for name in ("trained_cameras", "latents", "latent_dim", "frame_sizes")
-        ),
         seed="seed",
         seeds=frozenset({"seed", "policy.world_seed"}),
     )

@@ -41,6 +41,8 @@ class Job(BaseModel):
     decoders: int
     """Of pictures, at a time, in each process."""
     saving: Saving
+    dtype: str = "float32"
+    """In which the policy computes."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,10 @@ def run_here(job: Job, on_line: Callable[[Line], None]) -> None:
     LeRobot logs metrics and saves checkpoints in the first one; there ``on_line`` is called with each line of metrics.
     """
     hooks = Hooks(MetricsLog(job.metrics, job.timings, on_line), job.saving, start_statistics(job.policy), job.decoders)
-    train(job.arguments, hooks, job.threads)
+    from world_modality.policies.precision import casting_to
+
+    with casting_to(job.dtype):
+        train(job.arguments, hooks, job.threads)
 
 
 @contextlib.contextmanager

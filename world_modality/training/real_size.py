@@ -14,13 +14,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, get_args
+from typing import Any
 
 from world_modality.embedded import BACKBONE_PREFIX
 from world_modality.errors import UserError
+from world_modality.facts.memory import FUSIONS
 from world_modality.study.load import load_study
 from world_modality.study.slices import world_spec
-from world_modality.study.specs import Fusion, TrainMode, WorldSpec
+from world_modality.study.specs import WorldSpec
 from world_modality.study.study import Arm, Study
 from world_modality.training.architectures import ACTION_SIZE, CAMERA_PIXELS, CAMERAS, STATE_SIZE
 from world_modality.training.footprint import Footprint, footprint, numbers_of
@@ -80,7 +81,7 @@ def real_backbone(*, bfloat16: bool) -> Iterator[Path]:
         yield folder
 
 
-def real_config(memory: TrainMode, world: WorldSpec | None, latent_dim: int) -> Any:
+def real_config(memory: str, world: WorldSpec | None, latent_dim: int) -> Any:
     """SmolVLA's default configuration, with LIBERO's features and an arm's world memory (None: without)."""
     from lerobot.configs.types import FeatureType, PolicyFeature
 
@@ -133,7 +134,7 @@ class RealSize:
     float32: Footprint
 
 
-def real_size(memory: TrainMode, world: WorldSpec | None, latent_dim: int) -> RealSize:
+def real_size(memory: str, world: WorldSpec | None, latent_dim: int) -> RealSize:
     """The size of an arm in the memory mode ``memory``; ``world`` as in :func:`real_config`.
 
     Raises:
@@ -153,15 +154,15 @@ def real_size(memory: TrainMode, world: WorldSpec | None, latent_dim: int) -> Re
 
 def size_table(study: Study, latent_dim: int) -> str:
     """A Markdown table: SmolVLA alone, each fusion with its own and with a narrow attention, trained constants."""
-    arms: list[tuple[str, TrainMode, WorldSpec | None]] = [("`disabled`", "disabled", None)]
-    for fusion in get_args(Fusion):
-        world = world_spec(study, Arm(memory="pred", fusion=fusion))
+    arms: list[tuple[str, str, WorldSpec | None]] = [("`disabled`", "disabled", None)]
+    for fusion in FUSIONS.names:
+        world = world_spec(study, _arm(study, "pred", fusion))
         assert world is not None
         widths = (0,) if fusion == "prefix_tokens" else (0, NARROW)  # its attention is as wide as the expert's own
         for width in widths:
             label = f"`{fusion}`" + (f", attention_width {width}" if width else "")
             arms.append((label, "pred", world.model_copy(update={"attention_width": width})))
-    arms.append(("mode `learned`, `late`", "learned", world_spec(study, Arm(memory="learned", fusion="late"))))
+    arms.append(("mode `learned`, `late`", "learned", world_spec(study, _arm(study, "learned", "late"))))
     lines = [
         "| arm | parameters | trained | of the world memory | GiB, bfloat16 | GiB, float32 |",
         "|---|---|---|---|---|---|",
@@ -171,6 +172,10 @@ def size_table(study: Study, latent_dim: int) -> str:
         gib = " | ".join(f"{each.total / GIB:.2f}" for each in (size.bfloat16, size.float32))
         lines.append(f"| {label} | {size.parameters:,} | {size.trained:,} | {size.world:,} | {gib} |")
     return "\n".join(lines)
+
+
+def _arm(study: Study, memory: str, fusion: str) -> Arm:
+    return Arm(memory=memory, world=study.world.model_copy(update={"fusion": fusion}))
 
 
 def main() -> None:

@@ -69,7 +69,7 @@ def _settle_arm(spec: TrainSpec, context: StageContext, places: Places, *, begun
     if not begun or not file.is_file():
         write_json(file, _checked_arm(spec, context, places))
     device: str = json.loads(file.read_text())["policy"]["device"]
-    if device not in ("cpu", device_name()):
+    if device not in ("cpu", device_name(spec.device)):
         raise UserError(
             f"training: it was begun on {device}, which is not here: go on where it is, or remove {context.work} to "
             "train from the start"
@@ -87,6 +87,7 @@ def _job(spec: TrainSpec, context: StageContext, arguments: list[str]) -> Job:
         threads=spec.threads,
         decoders=max(1, context.cores // spec.processes),
         saving=Saving(seconds=SAVE_SECONDS, work_per_save=checkpoints.WORK_PER_SAVE, keep=kept_checkpoints(os.environ)),
+        dtype=spec.dtype,
     )
 
 
@@ -160,7 +161,8 @@ def _checked_arm(spec: TrainSpec, context: StageContext, places: Places) -> dict
         without = Places(reference, places.dataset, places.output, ())
         named = f"the arm with memory {spec.memory}", "the same arm without memory"
         plain_arm = _describe(plain, context, without)
-        require_equal(named[0], arm, named[1], plain_arm, memory_keys(), "make them equal")
+        declared = memory_keys() | {f"inputs.{role}" for role in _latents(spec, context)}
+        require_equal(named[0], arm, named[1], plain_arm, declared, "make them equal")
         shutil.rmtree(reference)
     return arm
 

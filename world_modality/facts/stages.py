@@ -1,0 +1,155 @@
+"""Kinds of stages: what each is called, what it is asked with, who runs it, and what its job needs of a machine.
+
+The one place to bump a version. A kind is one row here and one code file that runs it. Rules, targets, links for
+people, `wm plan` and `wm verify` read the row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from world_modality.facts.table import Reference, Table
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a stage's job asks of a machine, unless a profile or the command line says otherwise."""
+
+    cores: int = 1
+    """CPU cores, which a job in a queue asks for."""
+    all_cores: bool = False
+    """Whether it takes every core of a machine that it does not share with a queue, so that nothing runs beside it."""
+    gpu: bool = False
+    """Whether a GPU makes it faster where there is one. No stage needs one."""
+    memory_mb: int = 4_000
+    """Main memory in megabytes,"""
+    minutes: int = 60
+    """and wall time, for queues that must be told. A stage that is stopped goes on where it was."""
+
+
+@dataclass(frozen=True)
+class StageKind:
+    """What all stages of a kind share."""
+
+    name: str
+    """Also its folder: ``results/<name>/<key>``. Letters, digits and _."""
+    version: int
+    """Bumped by hand when the meaning of the result changes; every result of the kind is then made anew."""
+    spec: Reference
+    """The :class:`~world_modality.study.specs.Spec` of what it depends on."""
+    runner: Reference
+    """``(spec, StageContext) -> facts``; imported only by the process that runs the stage."""
+    packages: tuple[str, ...] = ()
+    """Whose versions change the numbers of every such stage. Those of the rows that a stage uses (suite, policy family,
+    encoder family) are added to them by whoever plans it."""
+    target: str = ""
+    """The word after ``snakemake`` that makes all such stages of a study; several kinds may share one. "" for none."""
+    folder: str = ""
+    """Where links for people lie below ``results/by-name/<study>``; the kind's name by default."""
+    unfold: bool = False
+    """Whether the artifact's files are linked directly below ``results/by-name/<study>`` too."""
+    shared: bool = False
+    """Whether several processes may work on one stage at once, each on a part of it."""
+    needs: Needs = Needs()
+    plan: Reference | None = None
+    """``(study, sources, graph) -> None``: adds such stages to a study's graph, by ``graph.add``, after all kinds that
+    come before it. None for the kinds that every study has, which study/graph.py adds."""
+
+    @property
+    def links(self) -> str:
+        """First part of the names of links to such stages."""
+        return self.folder or self.name
+
+
+def targets() -> tuple[str, ...]:
+    """The words after ``snakemake`` that make stages of a kind, in the order of the table."""
+    return tuple(dict.fromkeys(kind.target for kind in STAGES if kind.target))
+
+
+_SPECS = "world_modality.study.specs"
+
+STAGES: Table[StageKind] = Table(
+    "stage",
+    "stages",
+    (
+        StageKind(
+            name="policy",
+            version=1,
+            spec=Reference(f"{_SPECS}:PolicySpec"),
+            runner=Reference("world_modality.training.start:run"),
+        ),
+        StageKind(
+            name="encoder",
+            version=1,
+            spec=Reference(f"{_SPECS}:EncoderSpec"),
+            runner=Reference("world_modality.encoders.source:run"),
+        ),
+        StageKind(
+            name="demos",
+            version=2,
+            spec=Reference(f"{_SPECS}:DemosSpec"),
+            runner=Reference("world_modality.data.demonstrations:run"),
+            target="data",
+        ),
+        StageKind(
+            name="relabel",
+            version=2,
+            spec=Reference(f"{_SPECS}:RelabelSpec"),
+            runner=Reference("world_modality.data.relabel:run"),
+            target="data",
+            needs=Needs(gpu=True, memory_mb=8_000, minutes=240),
+        ),
+        StageKind(
+            name="dataset",
+            version=2,
+            spec=Reference(f"{_SPECS}:DatasetSpec"),
+            runner=Reference("world_modality.data.dataset:run"),
+            packages=("lerobot",),
+            target="data",
+            needs=Needs(minutes=240),
+        ),
+        StageKind(
+            name="latents",
+            version=1,
+            spec=Reference(f"{_SPECS}:LatentsSpec"),
+            runner=Reference("world_modality.latents.stage:run"),
+            target="latents",
+            needs=Needs(cores=8, all_cores=True, gpu=True, memory_mb=16_000, minutes=720),
+        ),
+        StageKind(
+            name="train",
+            version=4,
+            spec=Reference(f"{_SPECS}:TrainSpec"),
+            runner=Reference("world_modality.training.stage:run"),
+            target="train",
+            # Never beside a simulation: on two cores that made it 15 times slower.
+            needs=Needs(cores=8, all_cores=True, gpu=True, memory_mb=32_000, minutes=1440),
+        ),
+        StageKind(
+            name="rollout",
+            version=5,
+            spec=Reference(f"{_SPECS}:RolloutSpec"),
+            runner=Reference("world_modality.rollout.stage:run"),
+            target="rollouts",
+            folder="rollouts",
+            shared=True,
+            needs=Needs(cores=8, gpu=True, memory_mb=16_000, minutes=240),
+        ),
+        StageKind(
+            name="films",
+            version=3,
+            spec=Reference(f"{_SPECS}:FilmsSpec"),
+            runner=Reference("world_modality.rollout.films_stage:run"),
+            target="films",
+            needs=Needs(gpu=True, memory_mb=8_000),
+        ),
+        StageKind(
+            name="report",
+            version=7,
+            spec=Reference(f"{_SPECS}:ReportSpec"),
+            runner=Reference("world_modality.report.stage:run"),
+            target="report",
+            unfold=True,
+        ),
+    ),
+)

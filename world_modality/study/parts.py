@@ -1,0 +1,190 @@
+"""What a study takes from somewhere: simulator, data, encoder and start policy, each with its sources."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+
+from world_modality.facts.policies import small_policies
+from world_modality.study.part import Part
+from world_modality.study.rows import (
+    EmbeddedPolicyName,
+    EncoderFamilyName,
+    PolicyFamilyName,
+    SmallEncoderName,
+    SmallPolicyName,
+)
+from world_modality.study.specs import Render
+from world_modality.study.values import Cameras, HeldOut, InitStates, Seed, Suites, Tasks, Text
+
+
+class Simulator(Part):
+    """What decides physics and pictures, in every suite of the study."""
+
+    assets: Text | None = None
+    """Where the object models come from, for suites that need some: embedded (this package's stand-ins), hub,
+    hub@REVISION, or a folder's path; by default the first source that a suite knows."""
+    camera_size: Annotated[int, Field(ge=64, le=1024)] = 256
+    """Pixels; all cameras are square."""
+    render: Render | None = None
+    """fast renders without multisampling, shadows and reflections; coarse also with fewer triangles; stock as LIBERO
+    does. By default fast with the embedded assets, and stock with any others."""
+    settle_steps: NonNegativeInt = 10
+    """No-op control steps after an initial state is set."""
+    horizon: PositiveInt | None = None
+    """Control steps before an episode counts as failed; the suite's official number by default."""
+
+
+class Demonstrations(Part):
+    """Episodes of the scripted expert."""
+
+    per_task: PositiveInt
+    """Successful episodes per task; failed attempts are counted and discarded."""
+    init_states: InitStates
+    """Initial states they start from; must not meet those of the rollouts."""
+    seed: Seed = 0
+    noise: NonNegativeFloat = 1.0
+    """Scale of the action noise injected while executing; the labels stay clean."""
+    max_steps: PositiveInt | None = None
+    """Control steps per attempt; the simulator's horizon by default."""
+
+
+class Relabel(Part):
+    """Episodes driven by a policy and labelled by the expert."""
+
+    per_task: NonNegativeInt
+    init_states: InitStates
+    seed: Seed = 0
+    policy_share: Annotated[float, Field(ge=0, le=1)] = 0.75
+    """Share of blocks that the policy drives; the expert drives the others."""
+    block_steps: PositiveInt = 5
+    max_steps: PositiveInt | None = None
+
+
+class ScriptedData(Part):
+    """Demonstrations made here."""
+
+    source: Literal["scripted"]
+    suites: Suites | None = None
+    """Suites that are demonstrated; ``suite`` by default."""
+    tasks: Tasks | None = None
+    """Their tasks; ``tasks`` by default."""
+    demonstrations: Demonstrations
+    relabel: Relabel | None = None
+    """On-policy episodes, driven by the study's start policy, whatever an arm starts from."""
+    held_out: HeldOut = 0.1
+
+
+class HubData(Part):
+    """A LeRobotDataset of the Hugging Face hub."""
+
+    source: Literal["hub"]
+    repo_id: Text
+    revision: Text
+    """Commit, tag or branch. A branch or tag is looked up when the study is planned, and results know the commit."""
+    held_out: HeldOut = 0.1
+
+
+class FolderData(Part):
+    """A LeRobotDataset v3 on this machine."""
+
+    source: Literal["folder"]
+    path: Text
+    held_out: HeldOut = 0.1
+
+
+Data = Annotated[ScriptedData | HubData | FolderData, Field(discriminator="source")]
+
+
+class Encoder(Part):
+    """What turns frames into latents."""
+
+    kind: EncoderFamilyName
+    frames: PositiveInt
+    """m: frames per clip; the clip ends at the frame it stands for."""
+    image_size: PositiveInt
+    """Pixels the frames are resized to."""
+    cameras: Cameras | None = None
+    """Whose frames are encoded, such as image, the scene camera of LIBERO, and image2, its wrist camera; the suite's
+    first by default. Of several, each camera's latent stands beside the others', in this order."""
+    pooling: Literal["mean"] = "mean"
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    """In which it computes."""
+
+
+class EmbeddedEncoder(Encoder):
+    """A small encoder with random weights, built here."""
+
+    source: Literal["embedded"]
+    name: SmallEncoderName | None = None
+    """Architecture; the small one of the kind by default."""
+    seed: Seed = 0
+
+
+class HubEncoder(Encoder):
+    """An encoder of the Hugging Face hub."""
+
+    source: Literal["hub"]
+    repo_id: Text
+    revision: Text
+    """As in data."""
+
+
+class FolderEncoder(Encoder):
+    """A Hugging Face model folder on this machine."""
+
+    source: Literal["folder"]
+    path: Text
+
+
+AnyEncoderModel = EmbeddedEncoder | HubEncoder | FolderEncoder
+AnyEncoder = Annotated[AnyEncoderModel, Field(discriminator="source")]
+
+
+def without_cameras(encoder: AnyEncoderModel) -> AnyEncoderModel:
+    """What an encoder is, whatever it looks through."""
+    return encoder.model_copy(update={"cameras": None})
+
+
+class EmbeddedPolicy(Part):
+    """A small base policy that comes with this package."""
+
+    source: Literal["embedded"]
+    name: EmbeddedPolicyName = Field(default_factory=lambda: next(iter(small_policies(embedded=True))))
+
+
+class HubPolicy(Part):
+    """A LeRobot policy of the Hugging Face hub."""
+
+    source: Literal["hub"]
+    type: PolicyFamilyName | None = None
+    """Its family; what its config.json says by default."""
+    repo_id: Text
+    revision: Text
+    """As in data."""
+    backbone_revision: Text = "main"
+    """The same for the vision-language model that the policy's config names, which also gives the tokenizer."""
+
+
+class FolderPolicy(Part):
+    """A pretrained_model folder on this machine."""
+
+    source: Literal["folder"]
+    type: PolicyFamilyName | None = None
+    """As of the hub."""
+    path: Text
+    backbone_revision: Text = "main"
+    """Commit, tag or branch of the vision-language model that the policy's config names, if that is on the hub."""
+
+
+class ScratchPolicy(Part):
+    """Random weights of a small architecture, trained by the rounds of ``pretrain``."""
+
+    source: Literal["scratch"]
+    name: SmallPolicyName = Field(default_factory=lambda: next(iter(small_policies())))
+    seed: Seed = 0
+
+
+AnyPolicy = EmbeddedPolicy | HubPolicy | FolderPolicy | ScratchPolicy
+Policy = Annotated[AnyPolicy, Field(discriminator="source")]

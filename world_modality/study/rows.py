@@ -1,0 +1,103 @@
+"""Names of rows as types: checked against their table where a study or a plan is read, and found again in any spec."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any
+
+from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from world_modality.facts.benchmarks import SUITES
+from world_modality.facts.encoders import ENCODERS, small_encoders
+from world_modality.facts.memory import FUSIONS, MODES
+from world_modality.facts.policies import POLICIES, small_policies
+from world_modality.facts.stages import STAGES, StageKind
+from world_modality.facts.table import Table
+from world_modality.store.machine import versions
+
+UNKNOWN_NAME = "unknown_name"
+"""pydantic's type of the error that a word is none of a choice's; its context holds the ``choice``."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Marks a string that must be one of some names, which are read when they are needed."""
+
+    kind: str
+    """What such a name is called in messages: "memory mode"."""
+    names: Callable[[], Iterable[str]]
+    table: Table[Any] | None = None
+    """Whose rows they are, if they are a table's."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._checked)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "string", "enum": list(self.names())}
+
+    def _checked(self, value: Any) -> str:
+        if not isinstance(value, str) or value not in self.names():
+            raise PydanticCustomError(UNKNOWN_NAME, "unknown name", {"choice": self})
+        return value
+
+
+def row_of(table: Table[Any]) -> Choice:
+    """The choice among a table's rows."""
+    return Choice(table.kind, lambda: table.names, table)
+
+
+SuiteName = Annotated[str, row_of(SUITES)]
+PolicyFamilyName = Annotated[str, row_of(POLICIES)]
+EncoderFamilyName = Annotated[str, row_of(ENCODERS)]
+ModeName = Annotated[str, row_of(MODES)]
+FusionName = Annotated[str, row_of(FUSIONS)]
+SmallPolicyName = Annotated[str, Choice("small policy", small_policies)]
+EmbeddedPolicyName = Annotated[str, Choice("policy of this package", lambda: small_policies(embedded=True))]
+SmallEncoderName = Annotated[str, Choice("small encoder", small_encoders)]
+
+
+def choice_of(annotation: Any) -> Choice | None:
+    """What a type names one of, be it optional or several; None for any other type."""
+    for part in (*getattr(annotation, "__metadata__", ()), *typing.get_args(annotation)):
+        found = part if isinstance(part, Choice) else choice_of(part)
+        if found is not None:
+            return found
+    return None
+
+
+def rows_named_in(model: BaseModel) -> Iterator[tuple[Table[Any], str]]:
+    """Table and name of every row that a model, or a model inside it, names; some more than once."""
+    for field, hint in hints_of(type(model)).items():
+        value = getattr(model, field)
+        choice = choice_of(hint)
+        for each in value if isinstance(value, tuple) else (value,):
+            if isinstance(each, BaseModel):
+                yield from rows_named_in(each)
+            elif choice is not None and choice.table is not None and each is not None:
+                yield choice.table, each
+
+
+@cache
+def hints_of(model: type[BaseModel]) -> Mapping[str, Any]:
+    """The types of a model's fields as they are written, with their marks."""
+    hints = typing.get_type_hints(model, include_extras=True)
+    return {field: hints[field] for field in model.model_fields}
+
+
+def software_of(kind: StageKind, spec: BaseModel) -> dict[str, str]:
+    """Versions that enter a stage's key: of the packages of its kind and of the rows that its spec names.
+
+    Rows of other distributions, a kind of stage among them, add their distribution's version. What a stage reads has
+    its own in its own key.
+    """
+    rows = dict.fromkeys(((STAGES, kind.name), *rows_named_in(spec)))
+    named: set[str] = set()
+    added: dict[str, str] = {}
+    for table, name in rows:
+        named.update(getattr(table[name], "packages", ()))
+        added |= table.distribution(name)
+    return versions(sorted(named)) | added

@@ -4,7 +4,7 @@ SHELL := bash
 PY := .venv/bin/python
 WM := .venv/bin/wm
 
-.PHONY: demo test lint setup lock format bench-training bench-rollouts bench-evidence bench-report
+.PHONY: demo test lint setup lock format bench-training bench-rollouts bench-evidence bench-report bench-arithmetic
 setup:
 	@envs/bootstrap.sh
 
@@ -23,6 +23,10 @@ bench-training: setup
 bench-rollouts: setup
 	@.venv/bin/snakemake --cores $(CORES) train
 	@$(PY) -m world_modality.rollout.bench_rollouts
+
+# What portable arithmetic costs, in a training step and in a rollout.
+bench-arithmetic: setup
+	@PYTHONPATH=tests $(PY) tests/bench/bench_arithmetic.py
 
 lint: setup
 	@.venv/bin/ruff check .

@@ -18,7 +18,8 @@ from world_modality.cli.inspect_checkpoint import TOLD, inspect_lines, read_head
 from world_modality.cli.main import app
 from world_modality.errors import UserError
 from world_modality.facts.memory import FUSIONS
-from world_modality.store.record import Record, Source
+from world_modality.store.files import write_json
+from world_modality.store.record import Record, Run, Source
 
 
 @pytest.fixture(scope="module")
@@ -100,14 +101,14 @@ def test_a_studys_checkpoint_tells_arm_and_training(tiny: TinyWorld, tmp_path: P
         ),
         software={},
         files={},
-        facts={"device": "cpu", "seconds_per_step": 0.2},
+        content_digest="",
+        facts={"device": "cpu"},
         versions={"lerobot": "0.6.1", "torch": "2.11.0"},
         source_digest="",
-        machine={},
-        wall_seconds=1.0,
-        attempts=1,
-        sealed_at="2026-11-21T00:00:00Z",
     )
+    run = Run(sealed_at="2026-11-21T00:00:00Z", wall_seconds=1.0, attempts=1, machine={})
+    write_json(tmp_path / "volatile" / "run.json", run.model_dump(mode="json"))
+    write_json(tmp_path / "volatile" / "timing.json", {"seconds_per_step": 0.2})
     (tmp_path / "DONE.json").write_text(record.model_dump_json())
     assert inspect_lines(tmp_path / "artifact")[-4:] == [
         f"stage        train E2/3 (train/{'a' * 16}), sealed 2026-11-21T00:00:00Z",

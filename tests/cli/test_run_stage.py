@@ -10,11 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.small_study import graph_of
+from support.small_study import SMALL_STUDY, graph_of
 
 from world_modality.facts.stages import STAGES
+from world_modality.store.arithmetic import SETTINGS
 from world_modality.store.layout import RESULTS, StageFolder, stage_folder
-from world_modality.store.record import read_record
+from world_modality.store.record import read_record, read_run
 from world_modality.study.graph import Graph
 from world_modality.study.plan import write_plan
 
@@ -63,6 +64,21 @@ def test_threads_sleep_where_they_wait_unless_a_user_says_otherwise(
         monkeypatch.setenv("OMP_WAIT_POLICY", asked)
     assert run_stage(tmp_path, graph, "policy", "TELLING").returncode == 0
     assert f"{told} False" in folder_of(tmp_path, graph, "policy").log.read_text().splitlines()
+
+
+def test_a_stage_computes_as_its_study_says_from_before_anything_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = graph_of(tmp_path, SMALL_STUDY + "arithmetic: portable\n")
+    write_plan(tmp_path / RESULTS, graph)
+    for name in SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+    assert run_stage(tmp_path, graph, "policy", "TELLING").returncode == 0
+    folder = folder_of(tmp_path, graph, "policy")
+    assert "PASSIVE False" in folder.log.read_text().splitlines()
+    run = read_run(folder.run)
+    assert run is not None
+    assert run.machine["capability"] == dict(SETTINGS)
 
 
 def test_progress_on_the_terminal_everything_else_in_the_log(tmp_path: Path, graph: Graph) -> None:

@@ -132,6 +132,6 @@ def test_every_name_of_lerobots_script_that_is_replaced_is_in_the_table() -> Non
     from lerobot.scripts import lerobot_train
 
     saving = Saving(seconds=1)
-    hooks = Hooks(MetricsLog(Path(), lambda _: None), saving, {}, 1)
+    hooks = Hooks(MetricsLog(Path(), Path(), lambda _: None), saving, {}, 1)
     named = {entry.split(":")[1].split(".")[0] for entry in RELIED_ON["world_modality/training/launch.py"]}
     assert {*hooks.replacements(lerobot_train), *durable(lerobot_train)} <= named

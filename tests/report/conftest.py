@@ -20,6 +20,7 @@ def report(tmp_path):
         context = StageContext(
             key="r" * 16,
             artifact=tmp_path / "report" / "artifact",
+            volatile=tmp_path / "report" / "volatile",
             work=tmp_path / "report" / "work",
             inputs={"rollout": tuple(rollouts), "train": tuple(trainings)},
             progress=Progress("report"),

@@ -67,7 +67,12 @@ def test_the_page_holds_them_with_their_columns(two: ToyResults, tmp_path: Path)
     films = (films_stage(two, "E2", TWO[0], 0), films_stage(two, "E0", TWO[1], 1, "another course"))
     inputs: Any = {"rollout": tuple(rollouts), "train": tuple(trainings), "films": films}
     folder = tmp_path / "report"
-    run(spec, StageContext("r" * 16, folder / "artifact", folder / "work", inputs, Progress("report"), 1))
+    run(
+        spec,
+        StageContext(
+            "r" * 16, folder / "artifact", folder / "volatile", folder / "work", inputs, Progress("report"), 1
+        ),
+    )
     page = (folder / "artifact" / "report.html").read_text()
     assert 'aria-label="E2, seed 0, libero_spatial task 0, init state 10, repeat 0: success after 110 steps"' in page
     assert "<h3>seed 0, libero_10 task 1, init state 10, repeat 0</h3>" in page

@@ -79,11 +79,9 @@ def test_every_line_of_the_csv_says_which_assets_were_used(toy, report):
         assert {(row["study"], row["label"]) for row in rows} == {("toy", "libero_spatial (embedded assets)")}
 
 
-def test_cost_and_keys_reach_back_to_the_data(toy, report):
+def test_keys_reach_back_to_the_data(toy, report):
     folder, _ = report(toy)
     table = json.loads((folder / "table.json").read_text())
-    cost = {entry["stage"]: (entry["runs"], entry["seconds"]) for entry in table["wall_time"]}
-    assert cost == {"dataset": (1, 600.0), "rollout": (10, 300.0), "train": (3, 360.0)}
     assert len(table["stages"]) == 14
     assert table["versions"]["torch"] == "2.11.0"
 

@@ -11,7 +11,9 @@ from world_modality.report.gates import DEVICES, arms_gate
 from world_modality.report.results import gather, load_results
 from world_modality.report.stage import build_report
 from world_modality.report.table import short_names
+from world_modality.report.timing import timing_of
 from world_modality.rollout.records import read_records
+from world_modality.store.layout import StageFolder
 
 
 def table_of(toy):
@@ -178,13 +180,20 @@ def test_short_names_drop_what_all_share():
     assert len(short_names({0: "word " * 30})[0]) <= 40
 
 
-def test_the_date_is_that_of_the_newest_rollout(toy):
+def test_times_and_costs_are_told_beside_the_report(toy):
     spec, rollouts, trainings = toy.write()
     for folder, when in ((rollouts[3], "2026-02-01T00:00:00+00:00"), (trainings[0], "2026-03-01T00:00:00+00:00")):
-        file = folder.parent / "DONE.json"
+        file = StageFolder(folder.parent).run
         file.write_text(json.dumps({**json.loads(file.read_text()), "sealed_at": when}))
     material = Material(spec, load_results(spec, rollouts), arms_gate(spec.arms, trainings), rollouts, trainings, ())
-    assert build_report(toy.root, material)[0]["date"] == "2026-02-01T00:00:00+00:00"
+    told = timing_of(toy.root, material)
+    assert told["newest_outcome"] == "2026-02-01T00:00:00+00:00"
+    assert told["first_rollout_started"] == "2026-01-01T00:00:00+00:00"
+    assert [(plan["sealed_at"], plan["own"]) for plan in told["plans"]] == [("2025-12-31T00:00:00+00:00", True)]
+    cost = {entry["stage"]: (entry["runs"], entry["seconds"], entry["hours"]) for entry in told["wall_time"]}
+    assert cost == {"dataset": (1, 600.0, 0.17), "rollout": (10, 300.0, 0.08), "train": (3, 360.0, 0.1)}
+    _, pages = build_report(toy.root, material)
+    assert not any("2026-0" in text or "2025-12-31" in text for text in pages.values())
 
 
 def test_a_plan_sealed_too_late_or_never_withholds_the_verdict(toy):
@@ -192,4 +201,4 @@ def test_a_plan_sealed_too_late_or_never_withholds_the_verdict(toy):
     assert "after the first rollout started" in table_of(toy)["judgement"]["withheld"]
     never = table_of(type(toy)(toy.root / "never", sealed_at=""))
     assert "was never sealed" in never["headline"]
-    assert never["plan"]["sealed_at"] is None
+    assert never["plan"]["sealed"] is False

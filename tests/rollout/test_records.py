@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import os
 import threading
 
@@ -6,7 +7,7 @@ import pytest
 from support.toy_world import InlinePool, ToyPlanner, roll, toy_spec
 
 from world_modality.errors import UserError
-from world_modality.rollout.records import Ledger, from_line, read_records, to_line
+from world_modality.rollout.records import Ledger, Timing, from_line, read_records, to_line
 from world_modality.rollout.units import units_of
 from world_modality.store.leases import Leases
 
@@ -28,12 +29,14 @@ def only_file(folder):
 def test_a_line_reads_back_as_the_same_record(folder):
     for record in Ledger(folder, UNITS).done.values():
         assert from_line(to_line(record)) == record
+        again = from_line(to_line(record, with_timing=True))
+        assert (again, again.timing) == (record, record.timing)
 
 
 def test_a_torn_line_does_not_count_and_its_unit_runs_again(folder, tmp_path):
     path = only_file(folder)
     whole = path.read_bytes()
-    expected = without_time(Ledger(folder, UNITS))
+    expected = all_of(Ledger(folder, UNITS))
     end_of_fourth = [i for i, byte in enumerate(whole) if byte == ord("\n")][3] + 1
     for cut in (end_of_fourth, end_of_fourth + 1, end_of_fourth + 200, len(whole) - 1):
         for other in folder.glob("records-*.jsonl"):
@@ -42,11 +45,11 @@ def test_a_torn_line_does_not_count_and_its_unit_runs_again(folder, tmp_path):
         assert len(Ledger(folder, UNITS).done) == (5 if cut == len(whole) - 1 else 4)
         roll(tmp_path, toy_spec())
         assert path.read_bytes() == whole[:cut]  # nobody touches what another has written
-        assert without_time(Ledger(folder, UNITS)) == expected
+        assert all_of(Ledger(folder, UNITS)) == expected
 
 
-def without_time(ledger):
-    return [dataclasses.replace(ledger.done[unit], wall_s=0.0) for unit in ledger.units]
+def all_of(ledger):
+    return [ledger.done[unit] for unit in ledger.units]
 
 
 def test_a_line_that_is_being_written_is_read_when_it_is_whole(folder, tmp_path):
@@ -64,13 +67,26 @@ def test_publishing_sorts_by_unit_and_can_be_repeated(folder, tmp_path):
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(reversed(lines)))
     for _ in range(2):
-        Ledger(folder, UNITS).publish(tmp_path / "artifact" / "records.jsonl")
-    assert (tmp_path / "artifact" / "records.jsonl").read_text() == "".join(sorted(lines, key=unit_of_line))
+        Ledger(folder, UNITS).publish(tmp_path / "artifact" / "records.jsonl", tmp_path / "timing.jsonl")
     assert [p.name for p in (tmp_path / "artifact").iterdir()] == ["records.jsonl"]
+    recorded = sorted(map(from_line, lines), key=lambda record: record.unit)
+    assert read_records(tmp_path / "artifact" / "records.jsonl") == tuple(recorded)
+    timings = [json.loads(line) for line in (tmp_path / "timing.jsonl").read_text().splitlines()]
+    assert timings == [dataclasses.asdict(record.unit) | dataclasses.asdict(record.timing) for record in recorded]
 
 
-def unit_of_line(line):
-    return from_line(line).unit
+def test_no_time_is_published_among_the_results(folder, tmp_path):
+    """Units that took longer, or were tried again, give the same file."""
+    path = only_file(folder)
+    slower = [
+        dataclasses.replace(from_line(line), timing=Timing(2, "the simulator died", 99.0))
+        for line in path.read_text().splitlines()
+    ]
+    Ledger(folder, UNITS).publish(tmp_path / "one.jsonl", tmp_path / "timing.jsonl")
+    path.write_text("".join(to_line(record, with_timing=True) for record in slower))
+    Ledger(folder, UNITS).publish(tmp_path / "two.jsonl", tmp_path / "timing.jsonl")
+    assert (tmp_path / "one.jsonl").read_bytes() == (tmp_path / "two.jsonl").read_bytes()
+    assert "99.0" in (tmp_path / "timing.jsonl").read_text()
 
 
 def test_a_unit_has_one_record(folder, tmp_path):
@@ -98,20 +114,21 @@ def test_all_owners_publish_the_same_even_if_a_unit_was_recorded_twice(folder, t
     text = only_file(folder).read_text()
     lines = text.splitlines(keepends=True)
     late = Ledger(folder, UNITS)  # has read the first file
-    slower = dataclasses.replace(from_line(lines[0]), wall_s=99.0)
-    (folder / "records-0.jsonl").write_text(to_line(slower))
+    slower = dataclasses.replace(from_line(lines[0]), timing=Timing(1, "", 99.0))
+    (folder / "records-0.jsonl").write_text(to_line(slower, with_timing=True))
     for number, ledger in enumerate((late, Ledger(folder, UNITS))):
-        ledger.publish(tmp_path / f"{number}.jsonl")
+        ledger.publish(tmp_path / f"{number}.jsonl", tmp_path / f"{number}-timing.jsonl")
         records = read_records(tmp_path / f"{number}.jsonl")
         assert [record.unit for record in records] == list(UNITS)
         assert records[UNITS.index(slower.unit)] == slower
+        assert (tmp_path / f"{number}-timing.jsonl").read_text().count("99.0") == 1
 
 
 def test_records_that_were_taken_away_are_not_published_as_none(folder, tmp_path):
     ledger = Ledger(folder, UNITS)
     only_file(folder).unlink()
     with pytest.raises(FileNotFoundError, match="lacks records"):
-        ledger.publish(tmp_path / "records.jsonl")
+        ledger.publish(tmp_path / "records.jsonl", tmp_path / "timing.jsonl")
     assert not (tmp_path / "records.jsonl").exists()
 
 
@@ -156,7 +173,7 @@ def test_two_owners_share_the_units_and_each_is_done_once(folder, tmp_path):
 
 def test_a_unit_that_somebody_else_finished_meanwhile_counts_once(tmp_path):
     """As after a machine slept: its lease was taken over and the unit recorded, and then it finishes the unit too."""
-    theirs = without_time_of(roll(tmp_path / "calm", toy_spec()))
+    theirs = roll(tmp_path / "calm", toy_spec())
 
     class Overtaken(ToyPlanner):
         def answer(self, questions):
@@ -166,7 +183,7 @@ def test_a_unit_that_somebody_else_finished_meanwhile_counts_once(tmp_path):
             return super().answer(questions)
 
     ours = roll(tmp_path / "ours", toy_spec(), planner=Overtaken())
-    assert without_time_of(ours) == theirs
+    assert ours == theirs
     assert len(read_records(tmp_path / "ours" / "artifact" / "records.jsonl")) == len(theirs)
 
 
@@ -183,8 +200,4 @@ def test_units_that_others_finish_are_waited_for_and_need_no_simulator_of_ours(t
     timer = threading.Timer(0.3, finish)
     timer.start()
     pool = InlinePool(lambda _task: pytest.fail("a simulator was opened"))
-    assert without_time_of(roll(tmp_path / "ours", toy_spec(), pool)) == without_time_of(theirs)
-
-
-def without_time_of(records):
-    return [dataclasses.replace(record, wall_s=0.0) for record in records]
+    assert roll(tmp_path / "ours", toy_spec(), pool) == theirs

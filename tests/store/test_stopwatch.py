@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -23,7 +24,7 @@ with timed(Path(sys.argv[1]), every=0.05):
 
 
 def test_attempts_add_up_however_they_end(tmp_path: Path) -> None:
-    path = tmp_path / "seconds.txt"
+    path = tmp_path / "seconds"
 
     def fail() -> None:
         with timed(path):
@@ -41,7 +42,7 @@ def test_attempts_add_up_however_they_end(tmp_path: Path) -> None:
 
 
 def test_a_killed_attempt_counts(tmp_path: Path) -> None:
-    path = tmp_path / "seconds.txt"
+    path = tmp_path / "seconds"
     process = subprocess.Popen([sys.executable, "-c", PROCESS, str(path)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     process.stdout.readline()
@@ -55,8 +56,23 @@ def test_a_killed_attempt_counts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "soon"])
 def test_an_illegible_file_counts_nothing(text: str, tmp_path: Path) -> None:
-    (tmp_path / "seconds.txt").write_text(text)
-    assert read_seconds(tmp_path / "seconds.txt") == 0
+    (tmp_path / "one.txt").write_text(text)
+    (tmp_path / "two.txt").write_text("2.5")
+    assert read_seconds(tmp_path) == 2.5
+
+
+def test_those_who_work_at_the_same_time_are_all_counted(tmp_path: Path) -> None:
+    with timed(tmp_path / "seconds", every=0.02), timed(tmp_path / "seconds", every=0.02) as elapsed:
+        time.sleep(0.3)
+        assert elapsed() > 0.5
+    assert 0.6 <= read_seconds(tmp_path / "seconds") < 5
+
+
+def test_the_folder_of_a_stage_that_another_sealed_stays_away(tmp_path: Path) -> None:
+    with timed(tmp_path / "seconds", every=0.01):
+        shutil.rmtree(tmp_path / "seconds")
+        time.sleep(0.05)
+    assert not (tmp_path / "seconds").exists()
 
 
 def test_a_full_disk_stops_no_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,6 +80,6 @@ def test_a_full_disk_stops_no_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(stopwatch, "write_atomically", full_disk)
-    with timed(tmp_path / "seconds.txt", every=0.01) as elapsed:
+    with timed(tmp_path / "seconds", every=0.01) as elapsed:
         time.sleep(0.05)
         assert elapsed() > 0.04

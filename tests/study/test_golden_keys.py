@@ -26,6 +26,8 @@ from world_modality.study.load import load_study
 CHANGES: tuple[tuple[str, str], ...] = (
     # kinds of stages, and why their keys changed
     ("all", "first pinned: names come from the tables of facts, inputs in the order in which they are read"),
+    ("all", "the study's arithmetic is in the key of everything that is computed"),
+    ("dataset train rollout report", "files hold no times and no order of a set: new versions; a report knows labels"),
 )
 
 REPOSITORY = Path(__file__).parents[2]

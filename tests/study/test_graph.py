@@ -230,6 +230,15 @@ def test_report_names_columns_differences_and_every_cell(tmp_path: Path) -> None
     assert roles(graph.report).count("train") == 6
 
 
+def test_another_arithmetic_makes_anew_what_is_computed_and_nothing_that_is_taken(tmp_path: Path) -> None:
+    embedded = edited(("policy: {source: scratch}", "policy: {source: embedded, name: smolvla-tiny}"))
+    native, portable = (graph_of(tmp_path, f"{embedded}{line}") for line in ("", "arithmetic: portable\n"))
+    assert graph_of(tmp_path, embedded + "arithmetic: native\n").names == native.names
+    kept = {name for name, key in native.names.items() if portable.names[name] == key}
+    assert kept == {"policy"}
+    assert {request.address.get("arithmetic") for request in portable.stages.values()} == {None, "portable"}
+
+
 def test_equal_files_share_results_wherever_they_lie(tmp_path: Path) -> None:
     first, second = (graph_of(tmp_path, assets=Assets(place, "a" * 16)) for place in ("/here/assets", "/there/assets"))
     assert list(first.stages) == list(second.stages)

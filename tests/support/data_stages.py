@@ -71,4 +71,4 @@ def stage_context(folder: Path, **inputs: Path | tuple[Path, ...]) -> StageConte
     for name in ("artifact", "work"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     progress = Progress("test", stream=io.StringIO())
-    return StageContext("0" * 16, folder / "artifact", folder / "work", roles, progress, cores=2)
+    return StageContext("0" * 16, folder / "artifact", folder / "volatile", folder / "work", roles, progress, 2)

@@ -34,11 +34,9 @@ def record_of(task: int, state: int, success: bool, **values) -> Record:
         "episode_return": float(success),
         "replans": 10,
         "course_digest": "d" * 16,
-        "attempts": 1,
         "note": "",
         "device": "cpu",
         "versions": {"torch": "2.11.0"},
-        "wall_s": 1.0,
     }
     return Record(**{**plain, **values})
 

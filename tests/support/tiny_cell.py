@@ -110,6 +110,7 @@ def stage_context(
     return StageContext(
         key="0" * 16,
         artifact=root / "artifact",
+        volatile=root / "volatile",
         work=root / "work",
         inputs=inputs or {},
         progress=Progress(label, stream=stream),

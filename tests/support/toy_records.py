@@ -25,10 +25,8 @@ def record(init_state: int, success: bool, task: int = 0, repeat: int = 0, **cha
         "episode_return": float(success),
         "replans": 2,
         "course_digest": "d" * 16,
-        "attempts": 1,
         "note": "",
         "device": "cpu",
         "versions": {},
-        "wall_s": 0.0,
     }
     return Record(**fields | changes)

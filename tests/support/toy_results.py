@@ -9,9 +9,9 @@ from world_modality.report.claims import plan_of
 from world_modality.rollout.records import Record, to_line
 from world_modality.rollout.units import Unit, environment_seed, flow_seed
 from world_modality.store.files import write_json
-from world_modality.store.layout import sealed_plans_folder
+from world_modality.store.layout import StageFolder, sealed_plans_folder
 from world_modality.store.record import Record as Sealed
-from world_modality.store.record import Source
+from world_modality.store.record import Run, Source
 from world_modality.study.specs import EvidenceSpec, ReportArm, ReportCell, ReportColumn, ReportSpec
 
 LANGUAGES = (
@@ -196,11 +196,9 @@ class ToyResults:
             "episode_return": float(success),
             "replans": -(-steps // 10),
             "course_digest": "d" * 16,
-            "attempts": 1,
             "note": "",
             "device": "cpu",
             "versions": VERSIONS,
-            "wall_s": 2.5,
         }
         if self.edit is not None:
             self.edit(column, values)
@@ -219,13 +217,12 @@ class ToyResults:
             upstream=tuple(Source(role=role, stage=kind, key=source) for role, kind, source in upstream),
             software={},
             files={},
+            content_digest="",
             facts={},
             versions=VERSIONS,
             source_digest="0" * 16,
-            machine={"python": "3.12.0"},
-            wall_seconds=seconds,
-            attempts=1,
-            sealed_at="2026-01-01T00:00:00+00:00",
         )
+        run = Run(sealed_at="2026-01-01T00:00:00+00:00", wall_seconds=seconds, attempts=1, machine={})
+        write_json(StageFolder(folder).run, run.model_dump(mode="json"))
         (folder / "DONE.json").write_text(sealed.model_dump_json())
         return folder / "artifact"

@@ -41,7 +41,7 @@ def toy(spec: RolloutSpec, context: StageContext) -> dict[str, int]:
     with closing(Ledger(context.work / "records", units_of(spec))) as ledger, closing(pool()) as simulators:
         Scheduler(toy_cell(spec), ledger, ToyPlanner(batch=3), None, context.progress, 4).run(simulators)
         context.settle()
-        ledger.publish(context.artifact / "records.jsonl")
+        ledger.publish(context.artifact / "records.jsonl", context.volatile / "timing.jsonl")
     return {"units": len(ledger.done)}
 
 

@@ -3,7 +3,6 @@
 Run as a program it rolls a cell out, slowly enough to be killed in the middle.
 """
 
-import dataclasses
 import io
 import json
 import sys
@@ -181,14 +180,14 @@ def open_slow(task):
 
 
 def roll(folder, spec, pool=None, planner=None, new_history=None, slots=1, progress=None, leases=None, **facts):
-    """The records of a cell, without their wall times, in order; the ledger lies in ``folder``."""
+    """The records of a cell, in order; the ledger lies in ``folder``."""
     ledger = Ledger(folder / "ledger", units_of(spec), leases)
     progress = progress or Progress("toy", stream=io.StringIO())
     scheduler = Scheduler(toy_cell(spec, **facts), ledger, planner or ToyPlanner(), new_history, progress, slots)
     with closing(ledger), closing(pool or InlinePool(lambda _task: ToyWorld())) as simulators:
         scheduler.run(simulators)
-    ledger.publish(folder / "artifact" / "records.jsonl")
-    return [dataclasses.replace(ledger.done[unit], wall_s=0.0) for unit in units_of(spec)]
+    ledger.publish(folder / "artifact" / "records.jsonl", folder / "timing.jsonl")
+    return [ledger.done[unit] for unit in units_of(spec)]
 
 
 def spec_from(text) -> RolloutSpec:

@@ -39,7 +39,7 @@ CALLS = {  # in a training of 3 steps with a log line at each and no time to sav
 
 
 def hooks() -> Hooks:
-    log = MetricsLog(Path(os.devnull), lambda _: None)
+    log = MetricsLog(Path(os.devnull), Path(os.devnull), lambda _: None)
     return Hooks(log=log, saving=Saving(seconds=1e9), statistics={}, decoders=1)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lerobot.utils.logging_utils import AverageMeter, MetricsTracker
 
 from world_modality.errors import UserError
-from world_modality.training.metrics import Line, MetricsLog, log_interval, read_metrics, rewind, summarise
+from world_modality.training.metrics import TIMED, Line, MetricsLog, log_interval, read_metrics, rewind, summarise
 
 
 def tracker(step: int, loss: float, **extra: float) -> MetricsTracker:
@@ -22,7 +22,7 @@ def tracker(step: int, loss: float, **extra: float) -> MetricsTracker:
 
 def logger(path: Path, seen: list[Line]) -> logging.Logger:
     log = logging.Logger("test")
-    log.addHandler(MetricsLog(path, seen.append))
+    log.addHandler(MetricsLog(path, path.with_name("timings.jsonl"), seen.append))
     return log
 
 
@@ -38,9 +38,18 @@ def test_every_tracker_becomes_a_line_and_nothing_else_does(tmp_path: Path) -> N
     assert "losses_after_forward" not in seen[0]
 
 
+def test_what_tells_of_the_machine_goes_into_a_file_of_its_own(tmp_path: Path) -> None:
+    log = logger(tmp_path / "metrics.jsonl", [])
+    log.info(tracker(5, 0.5, update_s=0.3, dataloading_s=0.1))
+    (line,), (times,) = (read_metrics(tmp_path / name) for name in ("metrics.jsonl", "timings.jsonl"))
+    assert line["loss"] == 0.5
+    assert not line.keys() & set(TIMED)
+    assert {"step": 5, "update_s": 0.3, "dataloading_s": 0.1}.items() <= times.items()
+
+
 def test_a_figure_is_in_the_lines_whose_window_measured_it(tmp_path: Path) -> None:
     seen: list[Line] = []
-    handler = MetricsLog(tmp_path / "metrics.jsonl", seen.append)
+    handler = MetricsLog(tmp_path / "metrics.jsonl", tmp_path / "timings.jsonl", seen.append)
     own = tracker(5, 0.5, rare=3.0)
     handler.emit(logging.makeLogRecord({"msg": own}))
     own.reset_averages()

@@ -58,8 +58,8 @@ def finish(folder: Path) -> float:
 
 
 def sealed(folder: Path) -> dict[str, bytes]:
-    """Every sealed stage's record, which holds when and how it was made."""
-    found = sorted((folder / "results").glob("*/*/DONE.json"))
+    """Every sealed stage's note of when and how it was made."""
+    found = [path.parent / "volatile" / "run.json" for path in sorted((folder / "results").glob("*/*/DONE.json"))]
     return {f"{path.parent.parent.name}/{path.parent.name}": path.read_bytes() for path in found}
 
 
@@ -68,14 +68,15 @@ def finished_units(folder: Path) -> dict[tuple[str, int, int, int], float]:
     units: dict[tuple[str, int, int, int], float] = {}
     cells = folder / "results" / "rollout"
     unfinished = [path for cell in cells.glob("*") for path in (cell / "work" / "records").glob("*.jsonl")]
-    for path in sorted([*unfinished, *cells.glob("*/artifact/records.jsonl")]):
+    for path in sorted([*unfinished, *cells.glob("*/volatile/timing.jsonl")]):
         for line in path.read_bytes().splitlines(keepends=True):
             if not line.endswith(b"\n"):
                 continue
             record = json.loads(line)
             key = (path.relative_to(cells).parts[0], record["task"], record["init_state"], record["repeat"])
-            assert units.get(key, record["wall_s"]) == record["wall_s"], f"unit {key} ran twice"
-            units[key] = record["wall_s"]
+            seconds = record.get("timing", record)["wall_s"]
+            assert units.get(key, seconds) == seconds, f"unit {key} ran twice"
+            units[key] = seconds
     return units
 
 

@@ -15,7 +15,7 @@ from world_modality.store.index import Unfinished, sealed_stages, unfinished
 from world_modality.store.layout import stage_folder
 from world_modality.store.links import linked_key
 from world_modality.store.progress import format_seconds
-from world_modality.store.record import Record
+from world_modality.store.record import Record, read_run
 from world_modality.store.request import StageRequest
 from world_modality.study.graph import Graph
 from world_modality.study.specs import latents_role
@@ -33,6 +33,7 @@ class Outlook:
     planned: Planned
     done: frozenset[str]
     sealed: Mapping[str, Sequence[Record]]  # by kind, of kinds with something missing
+    seconds: Mapping[str, Sequence[float]]  # that each of these took, as far as is known
     linked: Mapping[str, frozenset[str]]  # by key of the graph: what its names for people lead to, be it there or not
     proven: frozenset[str]  # keys that results of the study which are there were made from
 
@@ -47,9 +48,12 @@ def survey(root: Path, planned: Planned) -> Outlook:
     done = done_keys(root, planned.graph)
     kinds = {request.stage for key, request in planned.graph.stages.items() if key not in done}
     sealed: dict[str, list[Record]] = defaultdict(list)
-    for _, record in sealed_stages(root, sorted(kinds)):
+    seconds: dict[str, list[float]] = defaultdict(list)
+    for folder, record in sealed_stages(root, sorted(kinds)):
         sealed[record.stage].append(record)
-    return Outlook(planned, done, sealed, _linked(root, planned.graph), _proven(planned.graph, done))
+        if run := read_run(folder.run):
+            seconds[record.stage].append(run.wall_seconds)
+    return Outlook(planned, done, sealed, seconds, _linked(root, planned.graph), _proven(planned.graph, done))
 
 
 def _linked(root: Path, graph: Graph) -> dict[str, frozenset[str]]:
@@ -210,11 +214,11 @@ def _some(names: Sequence[str]) -> str:
 def _estimate(outlook: Outlook, cores: int | None) -> str:
     """About how long the missing stages take, if results of every such kind are there to tell."""
     missing = outlook.missing
-    if not missing or not cores or any(not outlook.sealed.get(request.stage) for request in missing):
+    if not missing or not cores or any(not outlook.seconds.get(request.stage) for request in missing):
         return ""
     seconds = 0.0
     for request in missing:
-        typical = statistics.median(record.wall_seconds for record in outlook.sealed[request.stage])
+        typical = statistics.median(outlook.seconds[request.stage])
         seconds += typical if STAGES[request.stage].needs.all_cores else typical / cores
     return f", about {format_seconds(seconds)} on {cores} cores"
 

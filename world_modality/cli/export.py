@@ -6,7 +6,7 @@ from pathlib import Path
 
 from world_modality.errors import UserError
 from world_modality.store.layout import stage_folder
-from world_modality.store.record import read_record
+from world_modality.store.record import read_record, read_run
 from world_modality.store.request import StageRequest
 from world_modality.study.graph import Graph
 from world_modality.study.plan import read_plan
@@ -23,13 +23,14 @@ def export_base(root: Path, plan: Path) -> None:
     record = read_record(folder.done)
     if record is None:
         raise UserError(f"{folder.path} is not sealed; run `snakemake embedded_base` with this study")
+    run = read_run(folder.run)
     provenance = {
         "study": graph.study,
         "rounds": sum(name.startswith("pretrain/") and name.endswith("/train") for name in graph.names),
-        "sealed_at": record.sealed_at,
+        "sealed_at": run.sealed_at if run else "",
         "source_digest": record.source_digest,
         "versions": record.versions,
-        "machine": {name: value for name, value in record.machine.items() if name != "host"},
+        "machine": {name: value for name, value in run.machine.items() if name != "host"} if run else {},
         "stages": [
             {"stage": request.stage, "key": request.key, "label": request.label, "spec": dict(request.address)}
             for request in _made_from(graph, graph.pretrained)

@@ -13,7 +13,8 @@ from world_modality.cli.knobs import KNOWN
 from world_modality.errors import UserError
 from world_modality.policies.config_file import read_config_file, unknown_settings
 from world_modality.store.layout import StageFolder
-from world_modality.store.record import Record, read_record
+from world_modality.store.record import Record, read_record, read_run
+from world_modality.store.stage import TIMING
 
 PROVENANCE = "provenance.json"  # this package's note on a checkpoint that no stage made
 WORLD = "world."  # how the names of the world modules' tensors begin
@@ -148,11 +149,13 @@ def _scalars(path: Path, names: list[str]) -> list[float]:
 def _origin(checkpoint: Path) -> list[str]:
     """How it was made, as far as the files around it tell: a sealed stage, LeRobot's notes, this package's."""
     for folder in (checkpoint, *checkpoint.resolve().parents[:3]):
-        record = read_record(StageFolder(folder).done)
+        stage = StageFolder(folder)
+        record, run = read_record(stage.done), read_run(stage.run)
         if record is not None:
+            sealed = f", sealed {run.sealed_at}" if run else ""
             return [
-                f"stage        {record.label} ({record.stage}/{record.key}), sealed {record.sealed_at}",
-                *_stage_training(record),
+                f"stage        {record.label} ({record.stage}/{record.key}){sealed}",
+                *_stage_training(record, _json(stage.volatile / TIMING)),
                 f"made with    {_versions(record.versions)}",
             ]
     notes = _json(checkpoint / PROVENANCE)
@@ -163,12 +166,12 @@ def _origin(checkpoint: Path) -> list[str]:
     return [*lines, f"made with    {_versions(notes['versions'])}"] if "versions" in notes else lines
 
 
-def _stage_training(record: Record) -> list[str]:
-    """What a sealed training says of itself."""
+def _stage_training(record: Record, timing: Mapping[str, Any]) -> list[str]:
+    """What a sealed training says of itself, and how fast it went."""
     optim = record.spec.get("optim")
     if not optim:
         return []
-    seconds = f", {record.facts['seconds_per_step']} s a step" if "seconds_per_step" in record.facts else ""
+    seconds = f", {timing['seconds_per_step']} s a step" if "seconds_per_step" in timing else ""
     return [
         f"training     {optim['steps']} steps of {optim['batch_size']}, learning rate {optim['lr']:g}, seed "
         f"{record.spec['seed']}, on {record.facts.get('device', 'an unknown device')}{seconds}",

@@ -51,7 +51,7 @@ def encode_latents(dataset: Path, output: Path, clips: Clips, cores: int) -> lis
     _settle(work, {**spec.address(), "dataset": dataset_fingerprint(dataset)})
     inputs = {"dataset": (dataset,), "encoder": (given.folder,)}
     with new_folder(output) as draft:
-        facts = run(spec, StageContext("", draft, work, inputs, Progress("encode"), cores))
+        facts = run(spec, StageContext("", draft, work, work, inputs, Progress("encode"), cores))
     shutil.rmtree(work)
     return [f"latents      {output}: {facts['frames']} frames, {facts['dim']} numbers each", _next(output)]
 

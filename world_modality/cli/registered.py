@@ -20,6 +20,8 @@ from world_modality.rollout.units import units_of
 from world_modality.store.files import write_atomically, write_json
 from world_modality.store.index import sealed_record
 from world_modality.store.layout import names_folder, stage_folder
+from world_modality.store.record import Run, read_run
+from world_modality.store.request import StageRequest
 from world_modality.study.graph import Graph
 from world_modality.study.load import load_study
 from world_modality.study.specs import RolloutSpec
@@ -75,14 +77,19 @@ def _hours(stated: float | None, measured: list[float], assumed: float) -> tuple
 
 
 def _seconds_per_training(root: Path, graph: Graph) -> list[float]:
-    records = (sealed_record(stage_folder(root, "train", request.key)) for request in graph.of("train"))
-    return [record.wall_seconds for record in records if record]
+    runs = (_sealed_run(root, request) for request in graph.of("train"))
+    return [run.wall_seconds for run in runs if run]
 
 
 def _seconds_per_unit(root: Path, graph: Graph) -> list[float]:
     found = []
     for request in graph.of("rollout"):
-        record = sealed_record(stage_folder(root, "rollout", request.key))
-        if record and isinstance(request.spec, RolloutSpec):
-            found.append(record.wall_seconds / len(units_of(request.spec)))
+        run = _sealed_run(root, request)
+        if run and isinstance(request.spec, RolloutSpec):
+            found.append(run.wall_seconds / len(units_of(request.spec)))
     return found
+
+
+def _sealed_run(root: Path, request: StageRequest) -> Run | None:
+    folder = stage_folder(root, request.stage, request.key)
+    return read_run(folder.run) if sealed_record(folder) else None

@@ -10,8 +10,10 @@ from world_modality.cli.table import table_lines
 from world_modality.report.collect import collect
 from world_modality.report.console import console_lines
 from world_modality.report.stage import build_report, write_report
-from world_modality.store.files import writing_for
+from world_modality.report.timing import timing_of
+from world_modality.store.files import write_json, writing_for
 from world_modality.store.layout import so_far_folder
+from world_modality.store.stage import TIMING
 
 
 def report_so_far(study: Path, root: Path, output: Path | None) -> list[str]:
@@ -27,6 +29,7 @@ def report_so_far(study: Path, root: Path, output: Path | None) -> list[str]:
     table, pages = build_report(root, material)
     with writing_for("--output", folder):
         write_report(folder, pages, material.results)
+        write_json(folder / TIMING, timing_of(root, material))
     lacking = sum(cell["planned"] - cell["units"] for cell in material.missing)
     cells = f"{len(material.missing)} cell{'s' if len(material.missing) != 1 else ''}"
     gap = [f"missing      {lacking} episodes in {cells}"] if lacking else []

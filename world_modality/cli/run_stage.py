@@ -16,6 +16,7 @@ from world_modality.cli.register import register
 from world_modality.errors import UserError
 from world_modality.facts.stages import STAGES
 from world_modality.imports import importing
+from world_modality.store.arithmetic import settle
 from world_modality.store.execute import execute
 from world_modality.store.layout import stage_folder
 from world_modality.store.orphans import watch
@@ -41,6 +42,7 @@ def run_stage(root: Path, plan: Path, stage: str, key: str, cores: int) -> int:
     request = graph.stages.get(key)
     if request is None or request.stage != stage:
         raise UserError(f"{plan} has no stage {stage} with key {key}; run snakemake again to plan the study anew")
+    settle(graph.arithmetic)
     for variable in THREADS_VARIABLES:
         os.environ[variable] = str(cores)
     os.environ.setdefault(*PATIENCE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -16,12 +17,14 @@ from world_modality.data.files import empty_folder, link_or_copy
 from world_modality.data.hub import DATASET, copy_folder, fetch_snapshot
 from world_modality.data.writer import EpisodeWriter, copy_without_fingerprint
 from world_modality.errors import UserError
+from world_modality.store.files import write_json
 from world_modality.store.stage import Facts, StageContext
 from world_modality.study.specs import DatasetSpec
 
 PROVENANCE = (
     "provenance.parquet"  # where each episode of a scripted dataset came from; not a feature, so no policy sees it
 )
+STATISTICS = Path("meta", "stats.json")
 ORIGINS = ("demos", "relabel")  # input roles, in the order of their episodes
 
 
@@ -72,6 +75,8 @@ def _assemble(spec: DatasetSpec, context: StageContext) -> None:
         target = context.artifact / file.relative_to(root)
         if file.relative_to(root).parts[0] == "data":
             copy_without_fingerprint(file, target)
+        elif file.relative_to(root) == STATISTICS:
+            write_json(target, json.loads(file.read_text()), sort_keys=True)  # LeRobot's order is that of a set
         else:
             link_or_copy(file, target)
     write_provenance(context.artifact / PROVENANCE, sources)

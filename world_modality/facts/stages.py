@@ -16,9 +16,9 @@ class Needs:
     """What a stage's job asks of a machine, unless a profile or the command line says otherwise."""
 
     cores: int = 1
-    """CPU cores,"""
+    """CPU cores, which a job in a queue asks for."""
     all_cores: bool = False
-    """or every core that the machine it runs on may use, so that nothing runs beside it."""
+    """Whether it takes every core of a machine that it does not share with a queue, so that nothing runs beside it."""
     gpu: bool = False
     """Whether a GPU makes it faster where there is one. No stage needs one."""
     memory_mb: int = 4_000
@@ -101,7 +101,7 @@ STAGES: Table[StageKind] = Table(
         ),
         StageKind(
             name="dataset",
-            version=1,
+            version=2,
             spec=Reference(f"{_SPECS}:DatasetSpec"),
             runner=Reference("world_modality.data.dataset:run"),
             packages=("lerobot",),
@@ -114,26 +114,26 @@ STAGES: Table[StageKind] = Table(
             spec=Reference(f"{_SPECS}:LatentsSpec"),
             runner=Reference("world_modality.latents.stage:run"),
             target="latents",
-            needs=Needs(all_cores=True, gpu=True, memory_mb=16_000, minutes=720),
+            needs=Needs(cores=8, all_cores=True, gpu=True, memory_mb=16_000, minutes=720),
         ),
         StageKind(
             name="train",
-            version=3,
+            version=4,
             spec=Reference(f"{_SPECS}:TrainSpec"),
             runner=Reference("world_modality.training.stage:run"),
             target="train",
             # Never beside a simulation: on two cores that made it 15 times slower.
-            needs=Needs(all_cores=True, gpu=True, memory_mb=32_000, minutes=1440),
+            needs=Needs(cores=8, all_cores=True, gpu=True, memory_mb=32_000, minutes=1440),
         ),
         StageKind(
             name="rollout",
-            version=4,
+            version=5,
             spec=Reference(f"{_SPECS}:RolloutSpec"),
             runner=Reference("world_modality.rollout.stage:run"),
             target="rollouts",
             folder="rollouts",
             shared=True,
-            needs=Needs(gpu=True, memory_mb=16_000, minutes=240),
+            needs=Needs(cores=8, gpu=True, memory_mb=16_000, minutes=240),
         ),
         StageKind(
             name="films",

@@ -15,7 +15,8 @@ from world_modality.encoders.encoder import load_encoder
 from world_modality.latents.cache import write_cache
 from world_modality.latents.encoding import EpisodeEncoder
 from world_modality.latents.shards import Shards
-from world_modality.store.stage import Facts, StageContext
+from world_modality.store.files import write_json
+from world_modality.store.stage import TIMING, Facts, StageContext
 from world_modality.study.specs import LatentsSpec
 
 
@@ -43,12 +44,8 @@ def run(spec: LatentsSpec, context: StageContext) -> Facts:
             encoder=spec.encoder,
             dataset_fingerprint=dataset_fingerprint(dataset),
         )
-    return {
-        "frames": reader.table.frames,
-        "tokens": encoder.tokens,
-        "dim": encoder.dim,
-        "frames_per_second": round(rate, 1),
-    }
+    write_json(context.volatile / TIMING, {"frames_per_second": round(rate, 1)})
+    return {"frames": reader.table.frames, "tokens": encoder.tokens, "dim": encoder.dim}
 
 
 def _encode_missing(job: EpisodeEncoder, device: str, context: StageContext) -> float:

@@ -25,7 +25,7 @@ from world_modality.report.stage import build_report, write_report
 from world_modality.rollout.records import Record, to_line
 from world_modality.rollout.units import Unit, environment_seed, flow_seed
 from world_modality.store.layout import stage_folder
-from world_modality.store.machine import machine
+from world_modality.store.machine import machine, version_of, versions
 from world_modality.store.record import Record as Sealed
 from world_modality.study.load import load_study
 from world_modality.study.slices import evidence_spec
@@ -115,11 +115,9 @@ def _records(arm: str, seed: int, task: int, modes: tuple[str, str], rate: float
             episode_return=float(success),
             replans=28,
             course_digest=_course(unit, success),
-            attempts=1,
             note="",
             device="cuda",
             versions={"lerobot": "0.6.1", "mujoco": "3.8.1", "torch": "2.11.0", "transformers": "5.5.4"},
-            wall_s=12.5 + unit.repeat,
         )
 
 
@@ -138,13 +136,10 @@ def _sealed(key: str, label: str) -> Sealed:
         upstream=(),
         software={},
         files={},
+        content_digest="",
         facts={},
-        versions={},
+        versions=versions(("python",)),
         source_digest="0" * 16,
-        machine={"python": machine()["python"]},
-        wall_seconds=3600.0,
-        attempts=1,
-        sealed_at="2026-01-01T00:00:00+00:00",
     )
 
 
@@ -176,7 +171,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=20, help="of each of 50 initial states on each of 10 tasks")
     options = parser.parse_args()
     facts, size = machine(), Size(options.seeds, options.repeats)
-    print(f"{facts['processor']}, {facts['cpus']} cores, python {facts['python']}", flush=True)
+    print(f"{facts['processor']}, {facts['cpus']} cores, python {version_of('python')}", flush=True)
     with tempfile.TemporaryDirectory(prefix="bench-report-") as folder:
         spec, folders = invent(Path(folder), size, evidence_spec(load_study(options.study).study))
         plan = plan_of(spec)

@@ -17,6 +17,7 @@ from world_modality.rollout.records import Record, read_records, read_unfinished
 from world_modality.rollout.units import units_of
 from world_modality.store.index import sealed_record
 from world_modality.store.layout import StageFolder, stage_folder
+from world_modality.store.record import read_run
 from world_modality.store.request import StageRequest
 from world_modality.store.verify import require_as_sealed
 from world_modality.study.graph import Graph
@@ -36,7 +37,12 @@ class Material:
     trainings: Sequence[Path]
     films: Sequence[Path]
     missing: Sequence[Mapping[str, Any]] = ()  # cells that lack units, as ``collect`` finds them
-    date: str = ""  # UTC, ISO 8601, of the newest outcome; by default when the newest rollout was sealed
+    newest: str = ""  # when the newest outcome was recorded, UTC, ISO 8601; "" when all rollouts are sealed
+
+    @property
+    def artifacts(self) -> tuple[Path, ...]:
+        """Of every stage that the report reads."""
+        return (*self.rollouts, *self.trainings, *self.films)
 
 
 @dataclass
@@ -73,7 +79,7 @@ def collect(root: Path, graph: Graph) -> Material:
         rollouts=[folder.artifact for folder in _sealed(root, graph, "rollout")],
         trainings=[folder.artifact for folder in trainings],
         films=[folder.artifact for folder in _sealed(root, graph, "films")],
-        date=datetime.fromtimestamp(found.newest, UTC).isoformat(timespec="seconds") if found.newest else "",
+        newest=datetime.fromtimestamp(found.newest, UTC).isoformat(timespec="seconds") if found.newest else "",
         missing=_missing(spec, results, found),
     )
 
@@ -82,9 +88,10 @@ def _records(root: Path, request: StageRequest, found: _Found) -> Sequence[Recor
     """A rollout's records, sealed or not."""
     folder = stage_folder(root, "rollout", request.key)
     unfinished = () if sealed_record(folder) else read_unfinished(folder.work / "records")
-    if sealed := sealed_record(folder):  # also if it was sealed, and its work removed, while that was read
+    if sealed_record(folder):  # also if it was sealed, and its work removed, while that was read
         found.states[request.key] = SEALED
-        found.newest = max(found.newest, datetime.fromisoformat(sealed.sealed_at).timestamp())
+        run = read_run(folder.run)
+        found.newest = max(found.newest, datetime.fromisoformat(run.sealed_at).timestamp() if run else 0.0)
         return read_records(require_as_sealed(folder, "records.jsonl"))
     found.states[request.key] = UNDER_WAY if folder.attempts.exists() else NOT_STARTED
     own = set(units_of(cast(RolloutSpec, request.spec)))

@@ -15,7 +15,6 @@ from world_modality.report.text import (
     answer,
     basis,
     condition_title,
-    cost_rows,
     could_find_line,
     detectable_text,
     deviations,
@@ -148,9 +147,8 @@ def to_markdown(table: Mapping[str, Any]) -> str:
         *_offline(table["offline"]),
         "## What was real",
         _grid(["part", "source"], table["sources"]),
-        "## Cost and versions",
+        "## Versions",
         f"{table['episodes']} episodes; training seeds {', '.join(map(str, table['seeds']))}.",
-        _grid(["stage", "runs", "hours"], cost_rows(table)),
         _grid(["software", "version"], sorted(table["versions"].items())),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -209,7 +207,7 @@ def _missing(cells: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _plan(plan: Mapping[str, Any] | None) -> list[str]:
-    """Which plan was sealed when, and the study's other ones."""
+    """Which plan was sealed, and the study's other ones."""
     if plan is None:
         return []
     return ["## Plan", f"{plan_line(plan)}.", _bullets(deviations(plan))]
@@ -260,14 +258,13 @@ def summary_of(table: Mapping[str, Any]) -> dict[str, Any]:
         "form": FORM,
         "study": table["study"],
         "label": table["label"],
-        "date": table["date"],
         "complete": table["complete"],
         "headline": table["headline"],
         "withheld": judgement["withheld"] if judgement else "",
         "accepted": judgement["accepted"] if judgement else None,
         "seeds": table["seeds"],
         "plan": plan["digest"] if plan else None,
-        "plan_sealed_at": plan["sealed_at"] if plan else None,
+        "plan_sealed": plan["sealed"] if plan else None,
         "claims": [
             {name: verdict[name] for name in CLAIM_FIELDS} for verdict in (judgement["verdicts"] if judgement else ())
         ],
@@ -290,7 +287,7 @@ def to_latex(table: Mapping[str, Any]) -> str:
     caption = f"{answer(table).removesuffix('.')}. Successes/episodes with {percent}% intervals in percent."
     caption = " ".join(filter(None, [caption, table["seeds_note"]]))
     rates = _tabular(["task", *columns], [*tasks, overall], rule_before=len(tasks))
-    parts = [f"% study {table['study']}, made {table['date']}", _floating(rates, caption, f"tab:{table['study']}")]
+    parts = [f"% study {table['study']}", _floating(rates, caption, f"tab:{table['study']}")]
     decided = [each for each in verdicts(table) if each["primary"]]
     if decided:
         rows = [_claim_cells(each) for each in decided]

@@ -1,21 +1,19 @@
-"""Where a table's numbers come from: every sealed stage behind it, what it cost and with which software."""
+"""Where a table's numbers come from: every sealed stage behind it, and with which software it was made."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from world_modality.errors import UserError
 from world_modality.store.index import sealed_record
-from world_modality.store.keys import KEY_LENGTH
 from world_modality.store.layout import StageFolder, stage_folder
 from world_modality.store.record import Record
 
 
 def lineage(artifacts: Iterable[Path]) -> tuple[Record, ...]:
-    """The sealed records of these artifacts and of all they were made from, each once, by stage and label.
+    """The sealed records of these artifacts and of all they were made from, each once, by stage and key.
 
     An artifact is ``results/<stage>/<key>/artifact``. UserError names a stage whose record is missing.
     """
@@ -31,42 +29,29 @@ def lineage(artifacts: Iterable[Path]) -> tuple[Record, ...]:
         found[folder.path] = record
         root = folder.path.parents[1]
         waiting += [stage_folder(root, source.stage, source.key) for source in record.upstream]
-    return tuple(sorted(found.values(), key=lambda record: (record.stage, record.label, record.key)))
+    return tuple(sorted(found.values(), key=lambda record: (record.stage, record.key)))
 
 
-def describe(records: Sequence[Record]) -> dict[str, Any]:
-    """Cost per kind of stage, software versions, and every stage with its key, version and digests, as
-    JSON-serialisable data."""
-    seconds: dict[str, list[float]] = {}
+def describe(records: Sequence[Record], labels: Mapping[str, str]) -> dict[str, Any]:
+    """Software versions, and every stage with its key, version and digests, as JSON-serialisable data.
+
+    ``labels`` are the study's own, by key: another study that made the stage first may have named it otherwise.
+    """
     software: dict[str, set[str]] = {}
     for record in records:
-        seconds.setdefault(record.stage, []).append(record.wall_seconds)
-        for package, version in {**record.versions, "python": str(record.machine.get("python", "unknown"))}.items():
+        for package, version in record.versions.items():
             software.setdefault(package, set()).add(version)
     return {
-        "wall_time": [
-            {"stage": stage, "runs": len(spent), "seconds": round(sum(spent), 1)} for stage, spent in seconds.items()
-        ],
         "versions": {package: ", ".join(sorted(versions)) for package, versions in sorted(software.items())},
         "stages": [
             {
                 "stage": record.stage,
-                "label": record.label,
+                "label": labels.get(record.key, ""),
                 "key": record.key,
                 "version": record.version,
-                "seconds": record.wall_seconds,
-                "sealed_at": record.sealed_at,
                 "source_digest": record.source_digest,
-                "artifact_digest": artifact_digest(record),
+                "artifact_digest": record.content_digest,
             }
             for record in records
         ],
     }
-
-
-def artifact_digest(record: Record) -> str:
-    """16 hex digits over all files that were sealed, as ``store.files.folder_digest`` gives of them; "" for none."""
-    if not record.files:
-        return ""
-    lines = (f"{name}\0{entry.sha256}\n" for name, entry in sorted(record.files.items()))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()[:KEY_LENGTH]

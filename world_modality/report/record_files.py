@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import fields
 from itertools import batched
 from pathlib import Path
 
@@ -14,23 +13,22 @@ import pyarrow.csv as csv
 import pyarrow.parquet as parquet
 
 from world_modality.report.results import Results, Trial
-from world_modality.rollout.records import Record
+from world_modality.rollout.records import CONTENT, Record
 
 ROWS = 50_000  # that are held as a table at a time
 
-INTEGERS = ("task", "init_state", "repeat", "environment_seed", "flow_seed", "steps", "replans", "attempts")
+INTEGERS = ("task", "init_state", "repeat", "environment_seed", "flow_seed", "steps", "replans")
 TYPES: dict[str, pa.DataType] = {
     **dict.fromkeys(INTEGERS, pa.int64()),
     "success": pa.bool_(),
     "progress": pa.float64(),
     "episode_return": pa.float64(),
-    "wall_s": pa.float64(),
 }
 SCHEMA = pa.schema(
     [
         ("column", pa.string()),
         ("seed", pa.int64()),
-        *((field.name, TYPES.get(field.name, pa.string())) for field in fields(Record)),
+        *((name, TYPES.get(name, pa.string())) for name in CONTENT),
     ]
 )
 
@@ -65,7 +63,7 @@ def _rows(results: Results) -> Iterator[tuple[str, Trial, Record]]:
 def _table(rows: tuple[tuple[str, Trial, Record], ...]) -> pa.Table:
     records = [record for _, _, record in rows]
     columns = [[column for column, _, _ in rows], [trial.seed for _, trial, _ in rows]]
-    for field in fields(Record):
-        name = "software" if field.name == "versions" else field.name
+    for content in CONTENT:
+        name = "software" if content == "versions" else content
         columns.append([getattr(record, name) for record in records])
     return pa.table([pa.array(values, type=own.type) for values, own in zip(columns, SCHEMA, strict=True)], SCHEMA)

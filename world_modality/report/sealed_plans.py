@@ -16,7 +16,7 @@ from world_modality.store.files import write_json
 from world_modality.store.layout import StageFolder, sealed_plans_folder
 from world_modality.store.lock import exclusive
 from world_modality.store.machine import source_digest
-from world_modality.store.record import read_record
+from world_modality.store.record import read_run
 
 
 @dataclass(frozen=True)
@@ -92,37 +92,43 @@ def _started(folder: StageFolder) -> str:
     try:
         return folder.attempts.read_text().split("\n", 1)[0]
     except OSError:
-        record = read_record(folder.done)
-        return record.sealed_at if record else ""
+        run = read_run(folder.run)
+        return run.sealed_at if run else ""
 
 
 def sealing_gate(plan: Plan, seals: Sequence[Seal], started: str) -> Gate:
-    """Whether the plan was there before the first rollout; ``started`` as ``first_start`` gives it."""
+    """Whether the plan was there before the first rollout; ``started`` as ``first_start`` gives it.
+
+    No time is told: a rollout that is made again changes no report. ``report/timing.py`` tells them.
+    """
     seal = _of(seals, plan.digest)
     if seal is None and not started:
         return Gate(SEALED, None, f"plan {plan.digest} is not sealed yet; the run seals it before its first rollout")
     if seal is None:
         return Gate(SEALED, False, f"plan {plan.digest} was never sealed")
-    when = f"plan {plan.digest} sealed {seal.sealed_at}"
     if not started:
-        return Gate(SEALED, True, f"{when}, no rollout started yet")
+        return Gate(SEALED, True, f"plan {plan.digest} is sealed, no rollout started yet")
     if seal.sealed_at <= started:
-        return Gate(SEALED, True, f"{when}, first rollout started {started}")
+        return Gate(SEALED, True, f"plan {plan.digest} was sealed before the first rollout started")
     earlier = [each.digest for each in seals if each.sealed_at <= started]
     known = f"; the plan that was: {earlier[-1]}" if earlier else ""
-    return Gate(SEALED, False, f"{when}, after the first rollout started {started}{known}")
+    return Gate(SEALED, False, f"plan {plan.digest} was sealed after the first rollout started{known}")
 
 
 def describe_seals(plan: Plan, seals: Sequence[Seal]) -> dict[str, Any]:
-    """For table.json: the plan, when it was sealed, and every other plan of the study with what differs."""
+    """For table.json: the plan, whether it was sealed, and every other plan of the study with what differs."""
     seal = _of(seals, plan.digest)
     others = [each for each in seals if each.digest != plan.digest]
     return {
         "digest": plan.digest,
-        "sealed_at": seal.sealed_at if seal else None,
+        "sealed": seal is not None,
         "plan": asdict(plan),
         "others": [
-            {"digest": each.digest, "sealed_at": each.sealed_at, "changed": _changed(each.plan, plan)}
+            {
+                "digest": each.digest,
+                "sealed": "earlier" if seal is None or each.sealed_at <= seal.sealed_at else "later",
+                "changed": _changed(each.plan, plan),
+            }
             for each in others
         ],
     }

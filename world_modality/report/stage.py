@@ -20,11 +20,12 @@ from world_modality.report.record_files import write_records
 from world_modality.report.results import Results, load_results
 from world_modality.report.sealed_plans import describe_seals, first_start, read_seals, sealing_gate
 from world_modality.report.table import build_table, task_names
+from world_modality.report.timing import timing_of
 from world_modality.report.trainings import curve_panels
-from world_modality.store.files import write_atomically
+from world_modality.store.files import write_atomically, write_json
 from world_modality.store.layout import stage_folder
 from world_modality.store.record import Record
-from world_modality.store.stage import Facts, StageContext
+from world_modality.store.stage import TIMING, Facts, StageContext
 from world_modality.study.specs import ReportSpec
 
 
@@ -41,15 +42,17 @@ def run(spec: ReportSpec, context: StageContext) -> Facts:
         if gate.passed is False:
             raise UserError(f"{gate.detail}.")
     root = rollouts[0].parents[2]
-    table, pages = build_report(root, Material(spec, results, arms, rollouts, trainings, films))
+    material = Material(spec, results, arms, rollouts, trainings, films)
+    table, pages = build_report(root, material)
     write_report(context.artifact, pages, results)
+    write_json(context.volatile / TIMING, timing_of(root, material))
     return {"episodes": table["episodes"], "failed_gates": [g["name"] for g in table["gates"] if g["passed"] is False]}
 
 
 def build_report(root: Path, material: Material) -> tuple[dict[str, Any], dict[str, str]]:
     """The table, and the text of every file by its name. ``root`` is the results tree with the study's sealed plans."""
     spec, results = material.spec, material.results
-    sealed = lineage([*material.rollouts, *material.trainings, *material.films])
+    sealed = lineage(material.artifacts)
     plan, gates = plan_of(spec), [material.arms, *record_gates(results)]
     seals = read_seals(root, spec.study)
     if plan is not None:
@@ -65,10 +68,9 @@ def build_report(root: Path, material: Material) -> tuple[dict[str, Any], dict[s
         "discordant": discordant_rows(plan.claims, results) if plan else [],
         "missing": [dict(cell) for cell in material.missing],
         "plan": describe_seals(plan, seals) if plan else None,
-        "date": material.date or max((each.sealed_at for each in sealed if each.stage == "rollout"), default=""),
         "prophet": prophet_table(judgements),
         "offline": offline_table(results, material.trainings),
-        **describe(sealed),
+        **describe(sealed, dict(spec.labels)),
     }
     figures = {
         **all_figures(table, plan, conditions, names),

@@ -226,15 +226,14 @@ def missing_row(cell: Table) -> list[str]:
 
 
 def plan_line(plan: Table) -> str:
-    """The plan's digest and when it was sealed."""
-    sealed = f"sealed {plan['sealed_at']}" if plan["sealed_at"] else "never sealed"
-    return f"Plan {plan['digest']}, {sealed}"
+    """The plan's digest and whether it was sealed."""
+    return f"Plan {plan['digest']}, {'sealed' if plan['sealed'] else 'never sealed'}"
 
 
 def deviations(plan: Table) -> list[str]:
     """One sentence per other plan that the study registered."""
     return [
-        f"Another plan of this study, {other['digest']}, was sealed {other['sealed_at']}; from it to this one: "
+        f"Another plan of this study, {other['digest']}, was sealed {other['sealed']}; from it to this one: "
         f"{'; '.join(other['changed'])}."
         for other in plan["others"]
     ]
@@ -243,11 +242,6 @@ def deviations(plan: Table) -> list[str]:
 def mark_word(passed: bool | None) -> str:
     """How a gate ended, in a word."""
     return {True: "passed", False: "FAILED", None: "does not apply"}[passed]
-
-
-def cost_rows(table: Table) -> list[list[str]]:
-    """A row per stage: its name, how many ran, their summed wall time in hours."""
-    return [[cost["stage"], str(cost["runs"]), f"{cost['seconds'] / 3600:.2f}"] for cost in table["wall_time"]]
 
 
 def offline_rows(found: Table) -> list[list[str]]:

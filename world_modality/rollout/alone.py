@@ -23,7 +23,7 @@ from world_modality.rollout.choice import FILMS_FOLDER
 from world_modality.rollout.evaluation import SPENT, Filming, How, Scenes
 from world_modality.rollout.film import film
 from world_modality.rollout.made_with import disagreement
-from world_modality.rollout.records import Ledger, Record
+from world_modality.rollout.records import TIMINGS, Ledger, Record
 from world_modality.rollout.setup import (
     NewHistory,
     described_device,
@@ -78,7 +78,7 @@ def evaluate(how: How, scenes: Scenes, output: Path, cores: int, filming: Filmin
             account = roll_out(cell, ledger, loaded.policy, loaded.new_history, cores, Progress(suite))
             if account is not None:
                 write_json(output / suite / SPENT, account.told(cores))
-            ledger.publish(output / f"{suite}.jsonl")
+            ledger.publish(output / f"{suite}.jsonl", output / suite / TIMINGS)
             found[suite] = [ledger.done[unit] for unit in ledger.units]
     for suite, own in found.items():
         _film(filming.choice.of(own, filming.others), cells[suite], loaded, output / FILMS_FOLDER / suite)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from world_modality.facts.benchmarks import Suite
 from world_modality.rollout.course import Course
-from world_modality.rollout.records import Record
+from world_modality.rollout.records import Record, Timing
 from world_modality.rollout.units import Unit, environment_seed, flow_seed
 from world_modality.study.specs import SimSpec, TrainMode
 
@@ -37,7 +37,7 @@ class Cell:
         suite, unit = self.suite.name, course.unit
         return Record(
             suite=suite,
-            assets=self.sim.assets,
+            assets=self.sim.address()["assets"],
             assets_digest=self.sim.assets_digest,
             task=unit.task,
             language=course.scene.language,
@@ -55,9 +55,8 @@ class Cell:
             episode_return=course.episode_return,
             replans=course.replans,
             course_digest=course.digest.hexdigest()[:16],
-            attempts=len(crashes) + 1,
-            note="; ".join(crashes),
+            note="",
             device=self.device,
             versions=self.versions,
-            wall_s=round(time.monotonic() - course.started, 3),
+            timing=Timing(len(crashes) + 1, "; ".join(crashes), round(time.monotonic() - course.started, 3)),
         )

@@ -85,9 +85,7 @@ def _fields(task: Task, episode: int, success: bool) -> Mapping[str, Any]:
         "episode_return": None,
         "replans": None,
         "course_digest": "",
-        "attempts": 1,
         "note": NOTE,
         "device": "",
         "versions": {},
-        "wall_s": None,
     }

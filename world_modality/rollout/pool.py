@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import multiprocessing.forkserver as forkserver
-import os
 import queue
 import signal
 import threading
@@ -18,6 +17,7 @@ from typing import Any
 
 from world_modality.rollout.messages import Answer, Begin, Command, Outcome, Ready
 from world_modality.rollout.worker import OpenSimulator, serve
+from world_modality.store.orphans import this_process
 
 SPARE = 2  # simulators of other tasks that a process keeps open, for a task that comes back
 START_SECONDS = 300.0  # that a process is given to import what it needs
@@ -48,7 +48,7 @@ class _Process:
     def __init__(self, number: int, open_simulator: OpenSimulator, spare: int, heard: queue.SimpleQueue[Any]) -> None:
         context = multiprocessing.get_context("forkserver")
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=serve, args=(theirs, open_simulator, spare, os.getpid()), daemon=True)
+        self.process = context.Process(target=serve, args=(theirs, open_simulator, spare, this_process()), daemon=True)
         self.process.start()
         theirs.close()
         self.commands: deque[int] = deque()  # slots of the commands not answered yet, oldest first

@@ -6,7 +6,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,28 @@ from world_modality.rollout.units import Unit
 from world_modality.store.files import sync_folder, write_atomically
 from world_modality.store.leases import Leases
 
+TIMINGS = "timing.jsonl"
+"""Beside published records: the timing of each, in the same order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What another rollout of the same unit need not share with this one."""
+
+    attempts: int  # 1 unless the simulator crashed on the way
+    crashes: str  # why earlier attempts did; empty otherwise
+    wall_s: float  # seconds of the attempt that counted
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The outcome of one unit; all but ``attempts``, ``note`` and ``wall_s`` follows from cell, unit and software.
+    """The outcome of one unit; all but ``timing`` follows from cell, unit and software.
 
     None and empty texts stand for what an imported record's source does not say.
     """
 
     suite: str
-    assets: str  # where the simulator's assets came from: "embedded", "hub@COMMIT" or a folder's path
+    assets: str  # where the simulator's assets came from: "embedded", "hub@COMMIT" or "folder"
     assets_digest: str
     task: int
     language: str  # the instruction the policy was given
@@ -44,11 +56,10 @@ class Record:
     course_digest: (
         str  # 16 hex digits over every view at a look and every action executed: equal digests, equal courses
     )
-    attempts: int  # 1 unless the simulator crashed on the way
-    note: str  # why earlier attempts crashed; empty otherwise
+    note: str  # how an imported record was read; empty otherwise
     device: str
     versions: Mapping[str, str]
-    wall_s: float | None  # seconds of the attempt that counted
+    timing: Timing | None = field(default=None, compare=False)  # while the cell is in the making
 
     @property
     def unit(self) -> Unit:
@@ -67,9 +78,20 @@ SHARED_TEXTS = (  # that many records of a file have in common
 )
 
 
-def to_line(record: Record) -> str:
-    """The record as one line of canonical JSON, with its newline."""
-    return json.dumps(asdict(record), sort_keys=True, separators=(",", ":")) + "\n"
+CONTENT = tuple(each.name for each in fields(Record) if each.name != "timing")
+"""A record's fields that are published."""
+
+
+def to_line(record: Record, *, with_timing: bool = False) -> str:
+    """The record as one line of canonical JSON, with its newline; equal records give equal lines without timing."""
+    values = asdict(record)
+    if not with_timing or record.timing is None:
+        del values["timing"]
+    return _line(values)
+
+
+def _line(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, sort_keys=True, separators=(",", ":")) + "\n"
 
 
 def from_line(line: str, shared: dict[object, Any] | None = None) -> Record:
@@ -79,14 +101,14 @@ def from_line(line: str, shared: dict[object, Any] | None = None) -> Record:
     then fit into memory.
     """
     values = json.loads(line)
-    names = {field.name for field in fields(Record)}
-    if not isinstance(values, dict) or set(values) != names or not isinstance(values["versions"], dict):
+    timing = values.pop("timing", None) if isinstance(values, dict) else None
+    if not isinstance(values, dict) or set(values) != set(CONTENT) or not isinstance(values["versions"], dict):
         raise ValueError("not a rollout record")
     if shared is not None:
         for name in SHARED_TEXTS:
             values[name] = shared.setdefault(values[name], values[name])
         values["versions"] = shared.setdefault(tuple(values["versions"].items()), values["versions"])
-    return Record(**values)
+    return Record(**values, timing=None if timing is None else Timing(**timing))
 
 
 def read_records(path: Path) -> tuple[Record, ...]:
@@ -190,9 +212,10 @@ class Ledger:
         """Let go of every unit."""
         self._leases.close()
 
-    def publish(self, target: Path) -> None:
-        """Write all records of the folder, sorted by unit, to ``target``; atomic, repeatable, the same by any owner.
+    def publish(self, target: Path, timings: Path) -> None:
+        """Write all records of the folder, sorted by unit, to ``target``, and how long each took to ``timings``.
 
+        Atomic, repeatable, the same by any owner; ``target`` is the same by whomever the units are rolled out, too.
         Also those of units that are not asked for now. Of two records of a unit, which can only be when its owner was
         stopped between its last look at its lease and the next line of this program, the first file's by name counts.
         """
@@ -203,7 +226,9 @@ class Ledger:
                 found.setdefault(record.unit, record)
         if not found.keys() >= set(self._units):  # taken away while this owner slept: never publish a part
             raise FileNotFoundError(f"{self._folder} lacks records that it had")
-        write_atomically(target, "".join(to_line(found[unit]) for unit in sorted(found)).encode())
+        ordered = [found[unit] for unit in sorted(found)]
+        write_atomically(timings, "".join(map(_timing_line, ordered)).encode())
+        write_atomically(target, "".join(map(to_line, ordered)).encode())
 
     def _files(self) -> list[Path]:
         return sorted(self._folder.glob("records-*.jsonl"))
@@ -221,7 +246,7 @@ class Ledger:
 
     def _write_if_held(self, record: Record, lease: str) -> bool:
         """All is ready before the look at the lease, so that hardly anything can come between it and the line."""
-        line = to_line(record).encode()
+        line = to_line(record, with_timing=True).encode()
         with self._own.open("ab") as file:
             new = not file.tell()
             if not self._leases.keeps(lease):
@@ -234,6 +259,11 @@ class Ledger:
         self._read_up_to[self._own] = self._own.stat().st_size, self._read_up_to.get(self._own, (0, 0))[1] + 1
         self._done[record.unit] = record
         return True
+
+
+def _timing_line(record: Record) -> str:
+    timing = {} if record.timing is None else asdict(record.timing)
+    return _line({**asdict(record.unit), **timing})
 
 
 def _lease(unit: Unit) -> str:

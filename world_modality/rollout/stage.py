@@ -9,10 +9,11 @@ from world_modality.errors import UserError
 from world_modality.imports import importing
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.made_with import disagreement
-from world_modality.rollout.records import Ledger
+from world_modality.rollout.records import TIMINGS, Ledger
 from world_modality.rollout.simulators import expect_simulators
 from world_modality.rollout.units import units_of
-from world_modality.store.stage import Facts, StageContext
+from world_modality.store.files import write_json
+from world_modality.store.stage import TIMING, Facts, StageContext
 from world_modality.study.specs import RolloutSpec
 
 MADE_WITH = "made_with.json"
@@ -36,10 +37,11 @@ def run(spec: RolloutSpec, context: StageContext) -> Facts:
     with closing(Ledger(context.work / "records", units_of(spec))) as ledger:
         account = roll_out(cell, ledger, policy, new_history, context.cores, context.progress)
         context.settle()
-        ledger.publish(context.artifact / "records.jsonl")
+        ledger.publish(context.artifact / "records.jsonl", context.volatile / TIMINGS)
+    if account is not None:
+        write_json(context.volatile / TIMING, {"last_attempt": account.told(context.cores)})
     successes = sum(record.success for record in ledger.done.values())
-    facts = {"units": len(ledger.done), "successes": successes, "device": cell.device}
-    return facts if account is None else {**facts, "last_attempt": account.told(context.cores)}
+    return {"units": len(ledger.done), "successes": successes, "device": cell.device}
 
 
 def _require_same_machinery(work: Path, cell: Cell) -> None:

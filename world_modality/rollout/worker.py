@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -24,9 +23,7 @@ from world_modality.rollout.messages import (
     Scene,
     Spent,
 )
-
-PARENT_LOOK = 0.5  # seconds between looks whether the rollout still lives
-
+from world_modality.store.orphans import Identity, end_with
 
 OpenSimulator = Callable[[int], Simulator]
 """Opens the simulator of a task; must be picklable."""
@@ -131,23 +128,13 @@ def answer(simulators: Simulators, command: Command) -> Outcome:
         return Broke(command.slot, f"{type(error).__name__}: {error}")
 
 
-def serve(connection: Connection, open_simulator: OpenSimulator, spare: int, parent: int) -> None:
+def serve(connection: Connection, open_simulator: OpenSimulator, spare: int, parent: Identity) -> None:
     """Answer commands until the other end is closed. A process's main function."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the rollout's affair
-    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    end_with(parent)  # even in the middle of a command
     simulators = Simulators(open_simulator, spare)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         connection.send(Ready())
         while True:
             connection.send(answer(simulators, connection.recv()))
     os._exit(0)  # OpenGL contexts that are torn down in a random order print complaints
-
-
-def _follow(parent: int) -> None:
-    """End this process when ``parent`` is gone, even in the middle of a command."""
-    while True:
-        time.sleep(PARENT_LOOK)
-        try:
-            os.kill(parent, 0)
-        except ProcessLookupError:
-            os._exit(1)

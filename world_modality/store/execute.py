@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 from typing import TextIO
 
@@ -23,6 +25,7 @@ from world_modality.store.stage import Facts, StageContext, StageRunner
 from world_modality.store.stopwatch import timed
 
 TURN = "turn"  # the lease of whoever begins or seals a stage that several work on
+WORKERS = "workers"  # folder of the leases of those who work on such a stage now
 TURN_SECONDS = 0.2  # between looks whether it is free
 
 
@@ -67,6 +70,7 @@ class _Attempt:
             if is_sealed(self._folder):
                 return None
             context = self._prepare()
+            self._note_start()
             with timed(self._folder.seconds) as elapsed:
                 facts = runner(self._request.spec, context)
                 seconds = elapsed()
@@ -79,11 +83,16 @@ class _Attempt:
         Whoever begins or seals holds a lease meanwhile. When one seals, what the others work in is removed: all that
         they could still do is done, so whatever they run into then is no failure.
         """
-        with shared(self._folder.lock), closing(Leases(self._folder.path)) as leases:
+        with ExitStack() as stack:
+            stack.enter_context(shared(self._folder.lock))
+            leases = stack.enter_context(closing(Leases(self._folder.path)))
             with self._turn(leases):
                 if is_sealed(self._folder):
                     return None
                 context = self._prepare(lambda: self._settle(leases))
+                workers = stack.enter_context(closing(Leases(self._folder.work / WORKERS, stall_s=inf)))
+                self._note_start(joins=workers.others())
+                workers.claim(uuid.uuid4().hex)
             with timed(self._folder.seconds) as elapsed:
                 facts = self._run_unless_sealed(runner, context, leases)
                 seconds = elapsed()
@@ -138,20 +147,27 @@ class _Attempt:
             inputs[each.role] = (*inputs.get(each.role, ()), path.resolve())
         folder = self._folder
         folder.artifact.mkdir(exist_ok=True)
+        folder.volatile.mkdir(exist_ok=True)
         folder.work.mkdir(exist_ok=True)
         if settle is None:  # else another process may be writing one of them; sealing removes what is left
             remove_leftovers(folder.path)
-        with folder.attempts.open("a") as file:
-            file.write(datetime.now(UTC).isoformat(timespec="seconds") + "\n")
         context = StageContext(
             key=self._request.key,
             artifact=folder.artifact.resolve(),
+            volatile=folder.volatile.resolve(),
             work=folder.work.resolve(),
             inputs=inputs,
             progress=self._progress,
             cores=self._cores,
         )
         return context if settle is None else replace(context, settle=settle)
+
+    def _note_start(self, *, joins: bool = False) -> None:
+        """Count an attempt, unless this process lends others a hand; the first line also tells when all began."""
+        if joins and self._folder.attempts.exists():
+            return
+        with self._folder.attempts.open("a") as file:
+            file.write(datetime.now(UTC).isoformat(timespec="seconds") + "\n")
 
     def _tell(self, text: str) -> None:
         self._progress.say(f"{self._request.label:<{LABEL_WIDTH}}  {text}")

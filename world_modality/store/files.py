@@ -45,9 +45,10 @@ def writing_for(option: str, path: Path) -> Iterator[None]:
         raise UserError(f"{option}: {path} cannot be written ({error.strerror}): name another place") from error
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, *, sort_keys: bool = False) -> None:
     """``write_atomically`` for JSON that people may read."""
-    write_atomically(path, (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False, sort_keys=sort_keys)
+    write_atomically(path, (text + "\n").encode())
 
 
 def remove_leftovers(folder: Path) -> None:

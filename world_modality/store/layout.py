@@ -33,6 +33,17 @@ class StageFolder:
         return self.path / "artifact"
 
     @property
+    def volatile(self) -> Path:
+        """What is true of this making of the result alone: times, machine, attempts. No digest of content covers it,
+        and no later stage computes anything from it."""
+        return self.path / "volatile"
+
+    @property
+    def run(self) -> Path:
+        """When, where and how long the result was made: a ``store.record.Run``."""
+        return self.volatile / "run.json"
+
+    @property
     def work(self) -> Path:
         """Checkpoints, shards and partial records; gone once the stage is sealed."""
         return self.path / "work"
@@ -49,13 +60,13 @@ class StageFolder:
 
     @property
     def attempts(self) -> Path:
-        """One line per start of the stage."""
+        """One line per start of the stage, but for those who joined others at work."""
         return self.path / "attempts.txt"
 
     @property
     def seconds(self) -> Path:
-        """Wall time of all attempts so far; gone once the stage is sealed, whose record holds it then."""
-        return self.path / "seconds.txt"
+        """Wall time so far, a file per process that worked here; gone once the stage is sealed."""
+        return self.path / "seconds"
 
     @property
     def log(self) -> Path:

@@ -93,6 +93,11 @@ class Leases:
         """Say that the owner gets on: leases of one that says nothing for ``stall_s`` seconds are not renewed."""
         self._signed = time.monotonic()
 
+    def others(self) -> bool:
+        """Whether another owner holds any lease of this folder now."""
+        paths = (path for path in self._folder.glob("*.lease") if path not in self._held)
+        return any(not self._abandoned(path, _read(path)) for path in paths)
+
     def release(self, name: str) -> None:
         """Let go of what is finished, or what somebody else may do."""
         self._drop(self._path(name))
@@ -150,7 +155,9 @@ class Leases:
             if time.monotonic() - self._signed > self._stall:
                 continue
             for path in list(self._held):
-                with contextlib.suppress(OSError):
+                # Whatever goes wrong once, such as a note that another machine damaged: the next beat may succeed, and
+                # an owner whose heart stops loses its work to others without knowing why.
+                with contextlib.suppress(Exception):
                     self._renew(path)
 
     def _renew(self, path: Path) -> bool:
@@ -169,8 +176,8 @@ class Leases:
 
 
 def _read(path: Path) -> str | None:
-    """The note, None if there is none."""
+    """The note, None if there is none. One that is damaged is nobody's we know."""
     try:
-        return path.read_text()
+        return path.read_text(errors="replace")
     except FileNotFoundError:
         return None

@@ -12,9 +12,10 @@ from pathlib import Path
 from world_modality.store.keys import KEY_LENGTH
 from world_modality.store.layout import names_folder, stage_folder
 from world_modality.store.lock import exclusive
+from world_modality.store.stage import TIMING
 
-OURS = re.compile(rf"[a-z]+/[0-9a-f]{{{KEY_LENGTH}}}/artifact(/[^/]+)?")
-"""What a name leads to, seen from the results tree: an artifact, or a file of the report's."""
+OURS = re.compile(rf"[^/]+/[0-9a-f]{{{KEY_LENGTH}}}/(artifact|(artifact|volatile)/[^/]+)")
+"""What a name leads to, seen from the results tree: an artifact, or a file of the report's or of what is told of it."""
 
 
 def link_all(root: Path, study: str, names: Mapping[str, tuple[str, str]], unfold: str) -> None:
@@ -33,7 +34,9 @@ def link_all(root: Path, study: str, names: Mapping[str, tuple[str, str]], unfol
     wanted = {folder / name: stage_folder(root, *result).artifact for name, result in names.items()}
     for stage, key in names.values():
         if stage == unfold:
-            wanted |= {folder / path.name: path for path in stage_folder(root, stage, key).artifact.glob("*")}
+            made = stage_folder(root, stage, key)
+            files = (*made.artifact.glob("*"), *made.volatile.glob(TIMING))
+            wanted |= {folder / path.name: path for path in files}
     with _changing(root):
         _prune(root, folder, wanted)
         for link, target in wanted.items():

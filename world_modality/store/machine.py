@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import world_modality
+from world_modality.store.arithmetic import capability
 
 COMPUTING = (
     "lerobot_policy_world_modality",
@@ -21,12 +22,15 @@ COMPUTING = (
     "numpy",
 )
 """What a policy's numbers depend on; what a simulator's depend on is in its suite's row."""
-REPORTED = (*COMPUTING, "mujoco", "robosuite", "hf-libero", "datasets", "snakemake")
+PYTHON = "python"
+REPORTED = (*COMPUTING, "mujoco", "robosuite", "hf-libero", "datasets", "snakemake", PYTHON)
 
 
 @cache
 def version_of(package: str) -> str:
-    """A package's public version ("2.11.0" for "2.11.0+cpu"), or "absent"."""
+    """A package's public version ("2.11.0" for "2.11.0+cpu"), Python's own for "python", or "absent"."""
+    if package == PYTHON:
+        return platform.python_version()
     try:
         return importlib.metadata.version(package).split("+")[0]
     except importlib.metadata.PackageNotFoundError:
@@ -57,7 +61,7 @@ def machine() -> dict[str, Any]:
         "system": platform.platform(),
         "processor": _processor(),
         "cpus": os.cpu_count(),
-        "python": platform.python_version(),
+        "capability": capability(),
     }
 
 

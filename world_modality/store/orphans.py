@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import psutil
 
@@ -22,11 +23,31 @@ PARENT_VARIABLE = "WORLD_MODALITY_SNAKEMAKE"
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
+class Identity(NamedTuple):
+    """A process of this machine. Its number alone may by and by be another's."""
+
+    pid: int
+    created: float  # seconds since 1970
+
+    def is_alive(self) -> bool:
+        """Whether it still runs."""
+        try:
+            process = psutil.Process(self.pid)
+            return abs(process.create_time() - self.created) <= 1 and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+
+def this_process() -> Identity:
+    """The process that asks."""
+    return Identity(os.getpid(), psutil.Process().create_time())
+
+
 def announce() -> None:
     """Called by the process that starts stages: leaves its identity in the environment for them."""
-    process = psutil.Process()
+    me = this_process()
     os.environ[PARENT_VARIABLE] = "/".join(
-        (platform.node(), os.environ.get("SLURM_JOB_ID", ""), str(process.pid), str(process.create_time()))
+        (platform.node(), os.environ.get("SLURM_JOB_ID", ""), str(me.pid), str(me.created))
     )
 
 
@@ -34,9 +55,7 @@ def is_gone(identity: str) -> bool:
     """Whether the announced process is dead; False for anything that cannot be told from here."""
     try:
         _, _, pid, created = identity.split("/")
-        return abs(psutil.Process(int(pid)).create_time() - float(created)) > 1
-    except psutil.NoSuchProcess:
-        return True
+        return not Identity(int(pid), float(created)).is_alive()
     except (ValueError, psutil.Error):
         return False
 
@@ -77,6 +96,17 @@ def end_with_parent(parent: int) -> None:
         threading.Thread(target=_follow, args=(parent,), daemon=True).start()
     if os.getppid() != parent:  # it ended before
         os._exit(137)
+
+
+def end_with(other: Identity, every: float = 0.5) -> None:
+    """Start a thread that ends this process once ``other`` is gone, be it this one's parent or not."""
+    threading.Thread(target=_end_after, args=(other, every), daemon=True).start()
+
+
+def _end_after(other: Identity, every: float) -> None:
+    while other.is_alive():
+        time.sleep(every)
+    os._exit(1)
 
 
 def _follow(parent: int) -> None:

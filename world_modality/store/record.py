@@ -1,13 +1,19 @@
-"""DONE.json: what a sealed stage is, what it was made from, and the digest of every file it holds."""
+"""DONE.json: what a sealed stage is, what it was made from, and the digest of every file it holds.
+
+Made again on the same kind of machine with the same software it is the same file. What is not, such as times, is a
+:class:`Run` in a file of its own.
+"""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from world_modality.store.keys import stage_key
+from world_modality.store.keys import KEY_LENGTH, stage_key
 
 
 class Closed(BaseModel):
@@ -43,18 +49,40 @@ class Record(Closed):
     upstream: tuple[Source, ...]
     software: dict[str, str]  # versions that entered the key
     files: dict[str, FileEntry]  # by path relative to the artifact
+    content_digest: str  # over ``files``: equal digests, equal results
     facts: dict[str, Any]
     versions: dict[str, str]
     source_digest: str
-    machine: dict[str, Any]
-    wall_seconds: float  # of all attempts; one that was killed counts up to its last few seconds
-    attempts: int
-    sealed_at: str  # UTC, ISO 8601
 
     def expected_key(self) -> str:
         """The key that this record's own contents give."""
         upstream = [(source.role, source.key) for source in self.upstream]
         return stage_key(self.stage, self.version, self.software, self.address, upstream)
+
+
+class Run(Closed):
+    """How a sealed result came to be here, which another making of it need not share."""
+
+    sealed_at: str  # UTC, ISO 8601
+    wall_seconds: float  # of all attempts and all who worked on it; one that was killed counts up to its last seconds
+    attempts: int
+    machine: dict[str, Any]  # that sealed it
+
+
+def content_digest(files: Mapping[str, FileEntry]) -> str:
+    """16 hex digits over all files that were sealed, as ``store.files.folder_digest`` gives of them; "" for none."""
+    if not files:
+        return ""
+    lines = (f"{name}\0{entry.sha256}\n" for name, entry in sorted(files.items()))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()[:KEY_LENGTH]
+
+
+def read_run(path: Path) -> Run | None:
+    """The run at ``path``, or None if it is missing or not whole: a tree may be copied without it."""
+    try:
+        return Run.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
 
 
 def read_record(path: Path) -> Record | None:

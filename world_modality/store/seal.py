@@ -10,10 +10,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from world_modality.store.files import file_digest, files_below, remove_leftovers, sync_folder, write_atomically
+from world_modality.store.files import (
+    file_digest,
+    files_below,
+    remove_leftovers,
+    sync_folder,
+    sync_tree,
+    write_atomically,
+)
 from world_modality.store.layout import StageFolder
 from world_modality.store.machine import machine, source_digest, versions
-from world_modality.store.record import FileEntry, Record, read_record
+from world_modality.store.record import FileEntry, Record, Run, content_digest, read_record
 from world_modality.store.request import StageRequest
 
 
@@ -59,6 +66,14 @@ def seal(
         raise RuntimeError(f"{request.label} wrote nothing below {folder.artifact}")
     for parent, _, _ in os.walk(folder.artifact):
         sync_folder(Path(parent))
+    run = Run(
+        sealed_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        wall_seconds=round(wall_seconds, 3),
+        attempts=attempts,
+        machine=machine(),
+    )
+    write_atomically(folder.run, (run.model_dump_json(indent=1) + "\n").encode())
+    sync_tree(folder.volatile)
     sync_folder(folder.path)
     record = Record(
         stage=request.stage,
@@ -70,13 +85,10 @@ def seal(
         upstream=tuple(each.source for each in request.inputs),
         software=dict(request.software),
         files=files,
+        content_digest=content_digest(files),
         facts=json.loads(json.dumps(dict(facts), default=_plain)),
         versions=versions(),
         source_digest=source_digest(),
-        machine=machine(),
-        wall_seconds=round(wall_seconds, 3),
-        attempts=attempts,
-        sealed_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     data = (record.model_dump_json(indent=1) + "\n").encode()
     write_atomically(folder.seal, data)
@@ -88,8 +100,8 @@ def seal(
 def clean(folder: StageFolder) -> None:
     """Remove what only an unfinished stage needs."""
     shutil.rmtree(folder.work, ignore_errors=True)
+    shutil.rmtree(folder.seconds, ignore_errors=True)
     folder.progress.unlink(missing_ok=True)
-    folder.seconds.unlink(missing_ok=True)
 
 
 def is_whole(folder: StageFolder, record: Record) -> bool:
@@ -100,8 +112,8 @@ def is_whole(folder: StageFolder, record: Record) -> bool:
 
 def _discard(folder: StageFolder) -> None:
     """Forget a result of which someone removed DONE.json and a part: it must be made again from nothing."""
-    shutil.rmtree(folder.artifact, ignore_errors=True)
-    shutil.rmtree(folder.work, ignore_errors=True)
+    for part in (folder.artifact, folder.volatile, folder.work):
+        shutil.rmtree(part, ignore_errors=True)
     folder.seal.unlink()
 
 

@@ -10,14 +10,19 @@ from typing import Any
 from world_modality.store.progress import Progress
 
 Facts = Mapping[str, Any]
-"""Small JSON-serialisable summary that a stage puts into its DONE.json (counts, rates), never a result."""
+"""Small JSON-serialisable summary that a stage puts into its DONE.json (counts), never a result or a time."""
+
+TIMING = "timing.json"
+"""Where a stage may note in its ``volatile`` folder how fast it went."""
 
 
 @dataclass(frozen=True)
 class StageContext:
     """A stage's place on disk while it runs, under its lock.
 
-    ``artifact`` is sealed when the stage returns: every file below it is digested into DONE.json.
+    ``artifact`` is sealed when the stage returns: every file below it is digested into DONE.json, and is the same
+    whenever, wherever and in however many attempts the stage is run.
+    ``volatile`` takes what is not, such as times. It survives a crash, too.
     ``work`` survives a crash (checkpoints, shards, partial records) and is removed after sealing.
     ``settle`` is called before the artifact is written, by stages that several processes may work on at once.
     ``inputs`` maps a role ("dataset", "policy", ...) to the sealed artifact folders of that role, in the graph's order.
@@ -25,6 +30,7 @@ class StageContext:
 
     key: str
     artifact: Path
+    volatile: Path
     work: Path
     inputs: Mapping[str, tuple[Path, ...]]
     progress: Progress

@@ -1,10 +1,11 @@
-"""How long a stage has taken, over all its attempts."""
+"""How long a stage has taken, over all its attempts and all who work on it."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,21 +16,25 @@ EVERY_S = 5.0
 
 
 @contextmanager
-def timed(path: Path, every: float = EVERY_S) -> Iterator[Callable[[], float]]:
-    """Add the seconds that the block takes to those in ``path``; yields what tells the sum so far.
+def timed(folder: Path, every: float = EVERY_S) -> Iterator[Callable[[], float]]:
+    """Keep the seconds that the block takes in a file of its own in ``folder``; yields what tells the sum of all files.
 
     Written every ``every`` seconds and at the block's end, so that an attempt that is killed counts up to its last
-    few seconds. A disk that is full stops no stage: its time is then known less well.
+    few seconds. A disk that is full stops no stage: its time is then known less well. A folder that somebody removed
+    meanwhile, because the stage is sealed, stays away.
     """
-    earlier, start = read_seconds(path), time.monotonic()
+    own, start = folder / f"{uuid.uuid4().hex}.txt", time.monotonic()
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
     ended = threading.Event()
 
     def total() -> float:
-        return earlier + time.monotonic() - start
+        return read_seconds(folder, but=own) + time.monotonic() - start
 
     def keep() -> None:
         with contextlib.suppress(OSError):
-            write_atomically(path, f"{total():.3f}\n".encode())
+            if folder.is_dir():
+                write_atomically(own, f"{time.monotonic() - start:.3f}\n".encode())
 
     def keep_often() -> None:
         while not ended.wait(every):
@@ -45,8 +50,12 @@ def timed(path: Path, every: float = EVERY_S) -> Iterator[Callable[[], float]]:
         keep()
 
 
-def read_seconds(path: Path) -> float:
-    """Seconds of the attempts so far; 0 if nothing legible is there."""
+def read_seconds(folder: Path, but: Path | None = None) -> float:
+    """Seconds of everybody's attempts so far, save those in the file ``but``; what is not legible counts nothing."""
+    return sum(_read(path) for path in folder.glob("*.txt") if path != but)
+
+
+def _read(path: Path) -> float:
     try:
         return float(path.read_text())
     except (OSError, ValueError):

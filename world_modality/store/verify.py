@@ -10,7 +10,7 @@ from world_modality.errors import UserError
 from world_modality.store.files import file_digest, files_below
 from world_modality.store.layout import StageFolder
 from world_modality.store.machine import source_digest
-from world_modality.store.record import Record, read_record
+from world_modality.store.record import Record, content_digest, read_record
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,8 @@ def _check(folder: StageFolder) -> Iterator[Finding]:
         yield finding("DONE.json is missing or torn; the next run restores it", damage=folder.done.exists())
     if record.expected_key() != folder.path.name or record.key != folder.path.name:
         yield finding(f"DONE.json does not belong here: its contents give key {record.expected_key()}")
+    if record.content_digest != content_digest(record.files):
+        yield finding("DONE.json contradicts itself: its content_digest is not that of its files")
     yield from (finding(text) for text in _compare(folder, record))
     if record.source_digest != source_digest():
         yield finding("made by another version of the library's source", damage=False)

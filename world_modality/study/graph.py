@@ -32,6 +32,7 @@ from world_modality.study.slices import (
 )
 from world_modality.study.sources import Sources
 from world_modality.study.specs import (
+    Arithmetic,
     FilmsSpec,
     ReportArm,
     ReportCell,
@@ -57,6 +58,7 @@ class Graph:
     stages: dict[str, StageRequest] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)  # name for people ("train/E2-seed0") -> key
     pretrained: str = ""  # key of the last pretraining round
+    arithmetic: Arithmetic = "native"
 
     def of(self, stage: str) -> Iterator[StageRequest]:
         """All stages of a kind."""
@@ -73,7 +75,8 @@ class Graph:
         ``inputs`` in the order in which the stage reads them; ``label`` for progress, ``name`` for links.
         """
         kind = STAGES[stage]
-        address, software = spec.address(), software_of(kind, spec)
+        address = spec.address() | ({"arithmetic": self.arithmetic} if spec.is_computed() else {})
+        software = software_of(kind, spec)
         key = stage_key(stage, kind.version, software, address, [(each.role, each.key) for each in inputs])
         request = StageRequest(stage, key, kind.version, label, spec, address, software, inputs)
         self.names[name] = key
@@ -106,7 +109,7 @@ class _Builder:
     def __init__(self, study: Study, sources: Sources) -> None:
         self.study = study
         self.sources = sources
-        self.graph = Graph(study.study)
+        self.graph = Graph(study.study, arithmetic=study.arithmetic)
         self.sims = {suite: sim_spec(study, sources, suite) for suite in study.suites}
 
     def build(self) -> Graph:
@@ -263,6 +266,9 @@ class _Builder:
                     key = request.key
                     cells.append(ReportCell(column=column.name, seed=seed, suite=suite, task=task, rollout=key))
                     rollouts.setdefault((column.name, seed, suite, task), []).append(request)
+        inputs = [_read("rollout", request) for requests in rollouts.values() for request in requests]
+        inputs += [_read("train", training) for training in trainings.values()]
+        inputs += self._films(rollouts, columns)
         spec = ReportSpec(
             study=study.study,
             label=suite_label(study, self.sources),
@@ -274,10 +280,8 @@ class _Builder:
             repeats=max(1, study.rollouts.episodes // len(study.rollouts.init_states)),
             evidence=evidence_spec(study),
             cells=tuple(cells),
+            labels=tuple((request.key, request.label) for request in self.graph.stages.values()),
         )
-        inputs = [_read("rollout", request) for requests in rollouts.values() for request in requests]
-        inputs += [_read("train", training) for training in trainings.values()]
-        inputs += self._films(rollouts, columns)
         self.graph.add("report", spec, tuple(inputs), "report", "report")
 
     def _films(

@@ -41,6 +41,7 @@ def _encode(graph: Graph) -> dict[str, Any]:
     return {
         "study": graph.study,
         "pretrained": graph.pretrained,
+        "arithmetic": graph.arithmetic,
         "names": graph.names,
         "stages": [_encode_stage(request) for request in graph.stages.values()],
     }
@@ -61,7 +62,7 @@ def _encode_stage(request: StageRequest) -> dict[str, Any]:
 
 
 def _decode(value: dict[str, Any]) -> Graph:
-    graph = Graph(value["study"], names=value["names"], pretrained=value["pretrained"])
+    graph = Graph(value["study"], names=value["names"], pretrained=value["pretrained"], arithmetic=value["arithmetic"])
     for stage in value["stages"]:
         spec = STAGES[stage["stage"]].spec.load().model_validate(stage["spec"])
         graph.stages[stage["key"]] = StageRequest(

@@ -27,16 +27,25 @@ TrainMode = ModeName
 Fusion = FusionName
 
 
+Arithmetic = Literal["native", "portable"]
+"""Rounding as this processor does it, or as all do it: in the key of everything that is computed."""
+
+
 class Spec(BaseModel):
     """Base of all specs: immutable, and closed to unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    computed: ClassVar[frozenset[str] | None] = None  # sources that are made here; None: whatever the source
     place: ClassVar[str | None] = None  # the field that may hold a folder's path rather than a name
 
     def address(self) -> dict[str, Any]:
         """The spec as it enters the key: a folder's digest counts, where the folder lies does not."""
         return self.model_dump(mode="json", context="address")
+
+    def is_computed(self) -> bool:
+        """Whether the result is made here, in the study's arithmetic, rather than taken from where it lies."""
+        return self.computed is None or getattr(self, "source", "") in self.computed
 
     def is_place(self) -> bool:
         """Whether the field named by ``place`` holds a path."""
@@ -102,6 +111,7 @@ class RelabelSpec(Spec):
 class DatasetSpec(Spec):
     """A LeRobotDataset v3. Upstream: demos and relabel stages, or nothing when it is fetched."""
 
+    computed = frozenset({"scripted"})
     place = "repo_id"
 
     source: Literal["scripted", "hub", "folder"]
@@ -113,6 +123,7 @@ class DatasetSpec(Spec):
 class EncoderSpec(Spec):
     """Everything that decides the number a frame is encoded to, except the weights (their key is upstream)."""
 
+    computed = frozenset({"embedded"})
     place = "name"
 
     kind: EncoderFamilyName
@@ -143,6 +154,7 @@ def latents_role(camera: str) -> str:
 class PolicySpec(Spec):
     """The policy every arm starts from, before training."""
 
+    computed = frozenset({"scratch"})
     place = "name"
 
     family: PolicyFamilyName
@@ -296,3 +308,4 @@ class ReportSpec(Spec):
     repeats: int
     evidence: EvidenceSpec
     cells: tuple[ReportCell, ...]
+    labels: tuple[tuple[str, str], ...] = ()  # key of a stage -> what this study calls it

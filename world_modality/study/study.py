@@ -31,7 +31,7 @@ from world_modality.study.rows import (
     FusionName,
     ModeName,
 )
-from world_modality.study.specs import Device, Dtype
+from world_modality.study.specs import Arithmetic, Device, Dtype
 from world_modality.study.values import (
     InitStates,
     Modes,
@@ -192,6 +192,8 @@ class Study(Part):
     """A benchmark suite, or a list of several: of the data and of the rollouts, unless these name their own."""
     tasks: Tasks | None = None
     """Task numbers, the same of every suite, or all; also of both."""
+    arithmetic: Arithmetic = "native"
+    """Rounding as this processor does it, or portable: slower, and equal on all x86-64 processors."""
     simulator: Simulator = Simulator()
     data: Data
     encoder: AnyEncoder | None = None

@@ -108,6 +108,7 @@ def _ours(memory: TrainMode) -> Callable[[Task, Path], None]:
         context = StageContext(
             key="bench",
             artifact=folder / "artifact",
+            volatile=folder / "volatile",
             work=folder / "work",
             inputs={role: (path,) for role, path in task.inputs.items()},
             progress=Progress(memory),
@@ -141,7 +142,7 @@ def _stock(task: Task, folder: Path, *, frames: bool = False) -> None:
     with contextlib.ExitStack() as stack:
         if frames:
             arguments.append("--num_workers=0")
-            hooks = Hooks(MetricsLog(folder / "none", print), Saving(seconds=1e9), {}, task.cores)
+            hooks = Hooks(MetricsLog(folder / "none", folder / "times", print), Saving(seconds=1e9), {}, task.cores)
             name = "make_train_eval_datasets"
             stack.enter_context(replaced(lerobot_train, name, hooks.replacements(lerobot_train)[name]))
         stack.enter_context(command_line([*arguments, f"--output_dir={places.output}"]))

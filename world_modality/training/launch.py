@@ -30,6 +30,8 @@ class Job(BaseModel):
     """LeRobot's command line."""
     metrics: Path
     """The file that metrics are appended to."""
+    timings: Path
+    """The file that the times of the same steps are appended to."""
     policy: Path
     """The policy that the training starts from, for its statistics."""
     processes: int
@@ -134,7 +136,7 @@ def run_here(job: Job, on_line: Callable[[Line], None]) -> None:
 
     LeRobot logs metrics and saves checkpoints in the first one; there ``on_line`` is called with each line of metrics.
     """
-    hooks = Hooks(MetricsLog(job.metrics, on_line), job.saving, start_statistics(job.policy), job.decoders)
+    hooks = Hooks(MetricsLog(job.metrics, job.timings, on_line), job.saving, start_statistics(job.policy), job.decoders)
     from world_modality.policies.precision import casting_to
 
     with casting_to(job.dtype):

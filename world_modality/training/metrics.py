@@ -15,6 +15,8 @@ from world_modality.store.files import write_atomically
 
 Line = dict[str, float]
 
+TIMED = ("update_s", "dataloading_s", "samples_per_s")
+"""Figures that tell of the machine, not of the training."""
 INTERNAL = "losses_after_"  # SmolVLA's intermediate sums: all equal to the loss but for padding
 
 
@@ -54,7 +56,7 @@ def rewind(path: Path, step: int) -> None:
 
 
 class MetricsLog(logging.Handler):
-    """Writes every ``MetricsTracker`` that LeRobot's training logs as a line of ``path``.
+    """Writes every ``MetricsTracker`` that LeRobot's training logs as a line of ``path``, and its times to ``timings``.
 
     ``on_line`` is called with each line, ``more`` for further figures of the step. What was not measured since the last
     line is left out. Raises UserError when the loss is not finite.
@@ -62,9 +64,9 @@ class MetricsLog(logging.Handler):
 
     more: Callable[[], Line] = dict
 
-    def __init__(self, path: Path, on_line: Callable[[Line], None]) -> None:
+    def __init__(self, path: Path, timings: Path, on_line: Callable[[Line], None]) -> None:
         super().__init__(logging.INFO)
-        self._path, self._on_line = path, on_line
+        self._path, self._timings, self._on_line = path, timings, on_line
 
     def emit(self, record: logging.LogRecord) -> None:
         """Called by the logging module; an error raised here stops the training."""
@@ -77,8 +79,14 @@ class MetricsLog(logging.Handler):
         line = {"step": shown.pop("steps"), **shown, **self.more()}
         if not math.isfinite(line["loss"]):
             raise UserError(f"training: the loss is {line['loss']} at step {line['step']}: lower training.lr")
-        with self._path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        times = {name: line.pop(name) for name in TIMED if name in line}
+        _append(self._timings, {"step": line["step"], **times})
+        _append(self._path, line)
         self._on_line(line)
+
+
+def _append(path: Path, line: Line) -> None:
+    with path.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+        file.flush()
+        os.fsync(file.fileno())

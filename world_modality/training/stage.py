@@ -11,7 +11,7 @@ from typing import Any
 from world_modality.errors import UserError
 from world_modality.facts.targets import TARGETS
 from world_modality.store.files import sync_tree, write_json
-from world_modality.store.stage import Facts, StageContext
+from world_modality.store.stage import TIMING, Facts, StageContext
 from world_modality.study.arms import require_equal
 from world_modality.study.specs import TrainSpec, latents_role
 from world_modality.training import checkpoints, offline, prophet
@@ -42,7 +42,8 @@ def run(spec: TrainSpec, context: StageContext) -> Facts:
     checkpoint = recover(places.output / "checkpoints")
     device = _settle_arm(spec, context, places, begun=checkpoint is not None)
     done = 0 if checkpoint is None else int(checkpoint.name)
-    rewind(context.artifact / METRICS, done)
+    for lines in (context.artifact / METRICS, context.volatile / METRICS):
+        rewind(lines, done)
     if checkpoint is None:
         shutil.rmtree(places.output, ignore_errors=True)
     if done < spec.optim.steps:
@@ -56,6 +57,7 @@ def run(spec: TrainSpec, context: StageContext) -> Facts:
     require_finite(checkpoint / "pretrained_model" / "model.safetensors")
     _export(checkpoint / "pretrained_model", context.artifact / "pretrained_model")
     _judge(spec, context, device)
+    _note_speed(context)
     return _facts(spec, read_metrics(context.artifact / METRICS), device)
 
 
@@ -80,6 +82,7 @@ def _job(spec: TrainSpec, context: StageContext, arguments: list[str]) -> Job:
     return Job(
         arguments=tuple(arguments),
         metrics=context.artifact / METRICS,
+        timings=context.volatile / METRICS,
         policy=context.one("policy"),
         processes=spec.processes,
         threads=spec.threads,
@@ -193,15 +196,20 @@ def _judge(spec: TrainSpec, context: StageContext, device: str) -> None:
         write_json(context.artifact / name, result)
 
 
+def _note_speed(context: StageContext) -> None:
+    """Keep the median duration of a step."""
+    lines = read_metrics(context.volatile / METRICS)
+    seconds = sorted(line["update_s"] + line["dataloading_s"] for line in lines)
+    write_json(context.volatile / TIMING, {"seconds_per_step": round(seconds[len(seconds) // 2], 4)})
+
+
 def _facts(spec: TrainSpec, lines: list[Line], device: str) -> dict[str, Any]:
     last = lines[-1]
     predicted = (f"{target.logged}{ending}" for target in TARGETS for ending in ("", target.logged_baseline))
     keys = ("loss", "world_loss", *predicted, "world_gate")
-    seconds = sorted(line["update_s"] + line["dataloading_s"] for line in lines)
     return {
         "steps": spec.optim.steps,
         **{f"last_{key}": round(last[key], 6) for key in keys if key in last},
-        "seconds_per_step": round(seconds[len(seconds) // 2], 4),
         "threads": spec.threads,
         "processes": spec.processes,
         "device": device,

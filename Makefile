@@ -41,7 +41,7 @@ bench-evidence: setup
 
 # Time and memory of the report of a million records, invented into a temporary folder.
 bench-report: setup
-	@$(PY) -m world_modality.report.bench_report
+	@$(PY) tests/bench/bench_report.py
 
 format: setup
 	@.venv/bin/ruff check --fix .

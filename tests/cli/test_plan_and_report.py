@@ -64,7 +64,7 @@ def test_one_arm_has_nothing_to_plan(study: Path) -> None:
     study.write_text(FOUR_SEEDS[: FOUR_SEEDS.index("  E1:")] + FOUR_SEEDS[FOUR_SEEDS.index("rollouts:") :])
     with pytest.raises(UserError, match="one arm makes no comparison"):
         plan_lines(study, Path("results"))
-    assert "one arm, nothing is compared" in "\n".join(report_so_far(study, Path("results"), None))
+    assert "ONE ARM  nothing is compared" in "\n".join(report_so_far(study, Path("results"), None))
 
 
 def test_the_report_of_two_suites_prints_both_as_the_end_of_a_run_does(study: Path) -> None:

@@ -188,7 +188,7 @@ def test_a_baseline_that_never_succeeds_decides_nothing():
     columns["E0"] = replace(columns["E0"], success=np.zeros(len(columns["E0"]), dtype=bool))
     columns["E1"] = columns["E0"]
     found = judge(plan_for(3), columns, PASSED)
-    assert found.withheld == f"{gates.ALIVE}: 0 of 1500 units of E0 succeed"
+    assert found.withheld == f"{gates.ALIVE}: 0 of 1500 episodes of E0 succeed"
 
 
 def test_a_partial_study_shows_effects_without_a_verdict():

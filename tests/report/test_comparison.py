@@ -60,7 +60,7 @@ def test_what_a_record_does_not_say_is_no_other_scene(tmp_path):
 def test_only_common_units_count_and_the_rest_is_told(tmp_path):
     found = compared(tmp_path, {0: "1111"}, {0: "00"})
     assert len(found.columns[0]) == len(found.columns[1]) == 2
-    assert "2 of one's 4 units have no counterpart and are left out" in found.warnings
+    assert "2 of one's 4 episodes have no counterpart and are left out" in found.warnings
 
 
 def test_other_software_and_devices_are_told(tmp_path):
@@ -94,7 +94,7 @@ def test_the_command_prints_rates_and_writes_json(tmp_path):
     one = write_records(tmp_path / "E2.jsonl", BETTER)
     two = write_records(tmp_path / "E0.jsonl", WORSE)
     text = compare_sets(one, two, 0.05, tmp_path / "out.json")
-    assert "E2 - E0 = +75.0 points" in text
+    assert "success by +75.0 points against E0 (E2 - E0" in text
     assert "19/20 [76-99]" in text
     data = json.loads((tmp_path / "out.json").read_text())
     assert data["verdicts"][0]["word"] == "helps"
@@ -179,7 +179,7 @@ def test_nothing_is_left_out_where_every_unit_is_used_unpaired(tmp_path):
 
 def test_units_of_tasks_that_one_set_alone_holds_are_left_out(tmp_path):
     found = compared(tmp_path, {0: "11", 1: "111"}, {0: "00"}, {"init_state_digest": "other"})
-    assert "3 of one's 5 units have no counterpart and are left out" in found.warnings
+    assert "3 of one's 5 episodes have no counterpart and are left out" in found.warnings
 
 
 def later(records, by):
@@ -199,7 +199,7 @@ def test_sets_that_share_few_units_are_not_compared_on_those_alone(tmp_path, sha
     assert bool(found.verdicts) is paired
     if not paired:
         assert found.unpaired.units == (26, 25)
-        assert any(f"of 26 and 25 units on the same tasks only {shared} are in both" in w for w in found.warnings)
+        assert any(f"of 26 and 25 episodes on the same tasks only {shared} are in both" in w for w in found.warnings)
 
 
 def test_tasks_in_other_shares_are_compared_one_by_one(tmp_path):

@@ -30,8 +30,9 @@ def test_a_sentence_says_what_its_row_says(estimate, half):
     effect = effect_of(estimate, half)
     text = sentence(Verdict(CLAIM, effect, *word_for(effect, CLAIM, identical=False), "secondary", identical=False))
     row = {**effect_limits(effect), "detectable": rounded(effect.detectable)}
-    told, low, high = re.search(r"success by (\S+) points .*95% interval (\S+) to (\S+),", text).groups()
-    assert f"{told} [{low}, {high}]" == points_text(row)
+    told = re.search(r"success by (\S+) points|E2 - E0 = (\S+),", text)
+    low, high = re.search(r"95% interval (\S+) to (\S+),", text).groups()
+    assert f"{told[1] or told[2]} [{low}, {high}]" == points_text(row)
     assert f"could find {detectable_text(row)} points)" in text
 
 

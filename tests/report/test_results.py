@@ -55,7 +55,7 @@ def test_records_that_are_not_as_they_were_sealed_are_refused(toy):
 def test_a_missing_unit_is_refused(toy):
     toy.outcomes["E2-zero"] = ("110", "0110")
     with pytest.raises(
-        UserError, match=r"E2-zero lacks 1 of 8 units \(first: seed 0, libero_spatial task 0, init state 13"
+        UserError, match=r"E2-zero lacks 1 of 8 episodes \(first: seed 0, libero_spatial task 0, init state 13"
     ):
         load(toy)
 

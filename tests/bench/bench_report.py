@@ -1,4 +1,4 @@
-"""How long a large study's report takes: ``python -m world_modality.report.bench_report``.
+"""How long a large study's report takes: ``make bench-report``.
 
 Writes a results tree of invented outcomes into a temporary folder, then makes its report in a process of its own.
 Figures, not a test: however long it took, it ends with status 0. There are no trainings, curves or films in it.

@@ -15,7 +15,7 @@ class PolicyShape:
     chunk_size: int | None
     """Actions per prediction,"""
     expert_width: int | None
-    """and width of the action expert, which the injector's heads share out; None where there is none, or it is not known."""
+    """and width of the action expert, which the injector's heads share out; None without one, or if it is not known."""
 
 
 @dataclass(frozen=True)

@@ -697,6 +697,7 @@ def test_heads_are_free_without_a_world_memory_or_a_known_width(tmp_path: Path) 
     path.write_text(edited(FOLDER_POLICY, ("horizon: 8", "heads: 64")))
     file = load_study(path)
     file.check_policy(file.study.policy, POLICIES["smolvla"], PolicyShape(50, None))
+    file.check_policy(file.study.policy, POLICIES["smolvla"], PolicyShape(None, None))
     arms = SMALL_STUDY[SMALL_STUDY.index("arms:") : SMALL_STUDY.index("rollouts:")]
     path.write_text(edited(("horizon: 8", "heads: 64"), (arms, "arms: {E0: {memory: disabled}}\n")))
     load_study(path)

@@ -35,8 +35,8 @@ def problems(study: Study) -> Iterator[Problem]:
     yield from _memories(study)
     for policy in study.policies:
         if isinstance(policy, ScratchPolicy):
-            family, small = small_policies()[policy.name]
-            yield from policy_problems(study, policy, family, small.shape)
+            family = small_policies()[policy.name]
+            yield from policy_problems(study, policy, family, family.small[policy.name])
     yield from _training(study)
     yield from _devices(study)
     yield from arm_problems(study)
@@ -49,10 +49,10 @@ def policy_problems(study: Study, policy: AnyPolicy, family: PolicyFamily, shape
     """What does not fit one of the start policies; ``family`` and ``shape`` are known once files are read."""
     chunk = shape.chunk_size
     for section, executed in (("training", study.training.n_action_steps), ("rollouts", study.rollouts.n_action_steps)):
-        if executed > chunk:
+        if chunk is not None and executed > chunk:
             yield (section, "n_action_steps"), f"{executed} exceeds the policy's chunk of {chunk} actions"
     relabel = study.data.relabel if isinstance(study.data, ScriptedData) and policy == study.policy else None
-    if relabel and relabel.block_steps > chunk:
+    if relabel and chunk is not None and relabel.block_steps > chunk:
         yield (
             ("data", "relabel", "block_steps"),
             f"{relabel.block_steps} exceeds the policy's chunk of {chunk} actions",
@@ -76,7 +76,7 @@ def _memory_problems(study: Study, name: str, arm: Arm, family: PolicyFamily, sh
             world_at(name, arm, "fusion"),
             f"a memory cannot enter {family.label} at '{world.fusion}'; choose one of {', '.join(family.fusions)}",
         )
-    if world.actions and world.horizon > chunk:
+    if world.actions and chunk is not None and world.horizon > chunk:
         yield (
             world_at(name, arm, "horizon"),
             f"{world.horizon} exceeds the policy's chunk of {chunk} actions, which world.actions tells the "

@@ -26,7 +26,7 @@ from world_modality.store.progress import Progress
 from world_modality.study.specs import RolloutSpec, SimSpec
 
 SIM = SimSpec(
-    suite="toy_suite",
+    suite="libero_object",
     assets="embedded",
     assets_digest="0" * 16,
     camera_size=8,

@@ -4,66 +4,33 @@ min_version("9.27")
 
 
 include: "rules/common.smk"
-include: "rules/data.smk"
-include: "rules/latents.smk"
-include: "rules/training.smk"
-include: "rules/rollout.smk"
+include: "rules/stages.smk"
 include: "rules/report.smk"
-
-
-localrules:
-    all,
-    data,
-    latents,
-    train,
-    rollouts,
-    films,
-    report,
-    figures,
-    figures_for_snakemake,
-    embedded_base,
 
 
 rule all:
     default_target: True
     input:
         study.target("report"),
+    localrule: True
 
 
-rule data:
-    input:
-        study.target("data"),
+# data, latents, train, rollouts, films, report: all stages of some kinds.
+for target in targets():
 
-
-rule latents:
-    input:
-        study.target("latents"),
-
-
-rule train:
-    input:
-        study.target("train"),
-
-
-rule rollouts:
-    input:
-        study.target("rollouts"),
-
-
-rule films:
-    input:
-        study.target("films"),
-
-
-rule report:
-    input:
-        study.target("report"),
+    rule:
+        name:
+            target
+        input:
+            study.target(target),
+        localrule: True
 
 
 # For `snakemake figures --report own.zip`, after `snakemake figures --cores 1`.
 rule figures:
     input:
         study.shown_by_snakemake(),
+    localrule: True
 
 
 rule embedded_base:
@@ -71,6 +38,7 @@ rule embedded_base:
         pretrained,
     log:
         "results/embedded_base.log",
+    localrule: True
     conda:
         ENVIRONMENT
     shell:

@@ -3,10 +3,10 @@ from pathlib import Path
 from snakemake.logging import logger
 
 from world_modality.cli import snakefile
+from world_modality.facts.stages import STAGES, targets
 from world_modality.store.layout import PLAN_VARIABLE
 
 ENVIRONMENT = str(Path(workflow.basedir) / "envs" / "world_modality.yaml")
-ALL_CORES = workflow.resource_settings.cores or 1
 
 snakefile.speak_rarely(logger.handlers)
 study = snakefile.open_study(workflow)
@@ -20,11 +20,6 @@ envvars:
 
 wildcard_constraints:
     key="[0-9a-f]{16}",
-
-
-def upstream(stage):
-    """The inputs of one kind of stage."""
-    return snakefile.inputs_of(study, stage)
 
 
 onstart:

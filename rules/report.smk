@@ -1,16 +1,3 @@
-rule report_stage:
-    input:
-        upstream("report"),
-    output:
-        "results/report/{key}/DONE.json",
-    log:
-        "results/report/{key}/log.txt",
-    conda:
-        ENVIRONMENT
-    shell:
-        "python -m world_modality.cli.main stage report {wildcards.key} --cores {threads}"
-
-
 # What Snakemake's own report shows. Copies: Snakemake marks folders that it was told of, and sealed ones stay as they are.
 rule figures_for_snakemake:
     input:
@@ -32,6 +19,7 @@ rule figures_for_snakemake:
         ),
     log:
         "results/report/{key}/for-snakemake.log",
+    localrule: True
     conda:
         ENVIRONMENT
     shell:

@@ -10,13 +10,16 @@ from types import SimpleNamespace
 import pytest
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.enums import Quietness
-from support.small_study import graph_of
+from support.small_study import edited, graph_of
 
 import world_modality
 from world_modality.cli import snakefile
 from world_modality.cli.run_study import profile_arguments
 from world_modality.cli.workflow import Workflow
+from world_modality.facts.stages import STAGES, StageKind
+from world_modality.study.study import Study
 
+MANY_UNITS = "  init_states: 10-49\n  episodes: 40"
 LIBRARY = Path(world_modality.__file__).parent
 
 
@@ -65,12 +68,55 @@ def test_input_functions_ask_the_study(tmp_path: Path) -> None:
     graph = graph_of(tmp_path)
     study = Workflow(graph, tmp_path / "plan.json")
     (dataset,) = graph.of("dataset")
-    found = snakefile.inputs_of(study, "dataset")(SimpleNamespace(key=dataset.key))
+    workflow = SimpleNamespace(touch=False)
+    found = snakefile.inputs_of(study, "dataset", workflow)(SimpleNamespace(key=dataset.key))
     assert found == [f"results/{each.stage}/{each.key}/DONE.json" for each in dataset.inputs]
     with pytest.raises(WorkflowError, match=r"^small has no stage train with key 0+; ask for a target"):
-        snakefile.inputs_of(study, "train")(SimpleNamespace(key="0" * 16))
+        snakefile.inputs_of(study, "train", workflow)(SimpleNamespace(key="0" * 16))
     with pytest.raises(WorkflowError, match=r"^small has no pretraining rounds to export; "):
         snakefile.input_of_export(study)(SimpleNamespace())
+
+
+@pytest.mark.parametrize("key", [*Study.model_fields, "nonsense"])
+def test_a_setting_beside_the_study_is_refused(key: str) -> None:
+    """It would be in no file, and in no key."""
+    given = SimpleNamespace(is_main_process=True, config_settings=SimpleNamespace(config={key: 1}))
+    with pytest.raises(SystemExit, match=f"^--config {key}: a study is one file; set it there, and name the file with"):
+        snakefile.open_study(given)
+
+
+def test_touch_is_refused_as_results_have_no_age(tmp_path: Path) -> None:
+    study = Workflow(graph_of(tmp_path), tmp_path / "plan.json")
+    ask = snakefile.inputs_of(study, "report", SimpleNamespace(touch=True))
+    with pytest.raises(WorkflowError, match=r"^--touch makes no result, and none counts by its age: leave it out"):
+        ask(SimpleNamespace(key=study.graph.report.key))
+
+
+@pytest.mark.parametrize("kind", STAGES, ids=lambda kind: kind.name)
+def test_a_job_in_a_queue_asks_for_the_cores_of_its_row_wherever_it_is_submitted(
+    kind: StageKind, tmp_path: Path
+) -> None:
+    """And the queue's own machine, which asks once more, gives it as many."""
+    study = Workflow(graph_of(tmp_path, edited(("  init_states: 30-33\n  episodes: 4", MANY_UNITS))), tmp_path / "plan")
+    request = next(iter(study.graph.of(kind.name)), None)
+    wildcards = SimpleNamespace(key=request.key if request else "0" * 16)
+
+    def cores(submitting: int | None, *, queued: bool = False, there: bool = False) -> int:
+        workflow = SimpleNamespace(
+            remote_exec=there, non_local_exec=queued, resource_settings=SimpleNamespace(cores=submitting)
+        )
+        return snakefile.cores_of(study, kind.name, workflow)(wildcards)
+
+    asked = {cores(64, queued=True), cores(None, queued=True), cores(2, queued=True), cores(96, there=True)}
+    assert asked == {kind.needs.cores}
+    here = {own: cores(own) for own in (1, 2)}
+    assert here == ({1: 1, 2: 2} if kind.needs.all_cores or kind.shared else {1: 1, 2: 1})
+
+
+def test_a_rollout_is_given_no_more_cores_than_its_units_are_worth(tmp_path: Path) -> None:
+    study = Workflow(graph_of(tmp_path), tmp_path / "plan.json")
+    rollout = next(study.graph.of("rollout"))
+    assert study.cores("rollout", rollout.key, 64) == study.cores("rollout", rollout.key, None) == 1
 
 
 def test_a_profile_as_arguments(tmp_path: Path) -> None:

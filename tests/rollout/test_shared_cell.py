@@ -22,7 +22,7 @@ from world_modality.rollout.records import from_line, read_records
 from world_modality.rollout.units import units_of
 from world_modality.store.layout import StageFolder, stage_folder
 from world_modality.store.lock import is_locked
-from world_modality.store.record import read_record
+from world_modality.store.record import read_record, read_run
 
 TESTS = Path(__file__).parents[1]
 CHANGES: dict[str, Any] = {"init_states": list(range(10)), "repeats": 2}
@@ -88,6 +88,9 @@ def test_two_share_a_cell_and_one_of_them_is_killed(tmp_path: Path, runner: str)
     three = start(tmp_path, CHANGES, runner)
     assert sorted([ended(two), ended(three)]) == ["found it sealed", "sealed it"]
     assert_whole(folder, CHANGES, tmp_path / "calm")
+    run = read_run(folder.run)
+    assert run is not None
+    assert run.attempts == 1  # the others joined
     assert ended(start(tmp_path, CHANGES, runner)) == "found it sealed"
 
 

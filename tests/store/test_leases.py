@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from world_modality.store.leases import Leases
 
@@ -123,3 +126,41 @@ def test_a_lease_that_was_let_go_of_is_not_taken_from_whoever_was_first(tmp_path
     assert holder.claim(NAME)
     assert not Unlucky(tmp_path, holder, third).claim(NAME)
     assert third.keeps(NAME)
+
+
+def test_a_heart_goes_on_after_any_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever one beat runs into, the next is taken: here a set that changed while it was looked through."""
+    leases, renew, failed = Leases(tmp_path, beat_s=0.01), Leases._renew, threading.Event()
+
+    def fail_once(self: Leases, path: Path) -> bool:
+        if not failed.is_set():
+            failed.set()
+            raise RuntimeError("Set changed size during iteration")
+        return renew(self, path)
+
+    monkeypatch.setattr(Leases, "_renew", fail_once)
+    assert leases.claim(NAME)
+    assert failed.wait(30)
+    os.utime(note_in(tmp_path), (0, 0))
+    wait_for(lambda: note_in(tmp_path).stat().st_mtime > 0)
+
+
+def test_a_damaged_note_is_nobody_s_and_stops_nobody(tmp_path: Path) -> None:
+    holder = Leases(tmp_path)
+    assert holder.claim(NAME)
+    note_in(tmp_path).write_bytes(b"\xff\xfe{")
+    assert not holder.keeps(NAME)
+    assert not Leases(tmp_path).claim(NAME)  # until it is silent for long
+    os.utime(note_in(tmp_path), (0, 0))
+    assert Leases(tmp_path).claim(NAME)
+
+
+def test_who_else_is_there_counts_the_living_only(tmp_path: Path) -> None:
+    one, other = Leases(tmp_path), Leases(tmp_path)
+    assert one.claim("one")
+    assert not one.others()
+    assert other.others()
+    one.close()
+    assert not other.others()
+    claim_and_die(tmp_path)
+    assert not other.others()

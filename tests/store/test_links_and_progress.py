@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 
 from world_modality.store.layout import stage_folder
-from world_modality.store.links import link_all, link_stage
+from world_modality.store.links import link_all, link_stage, linked_key
 from world_modality.store.progress import Progress, format_seconds
 
 
@@ -29,6 +29,28 @@ def test_report_files_lie_beside_the_links(tmp_path: Path) -> None:
     link_all(tmp_path, "study", {"report": ("report", "a" * 16)}, unfold="report")
     assert (tmp_path / "by-name" / "study" / "table.md").read_text() == "table"
     assert (tmp_path / "by-name" / "study" / "report" / "table.md").read_text() == "table"
+
+
+def test_stages_of_any_name_are_linked_and_their_links_removed(tmp_path: Path) -> None:
+    for stage in ("prophet_v2", "encoder2", "score-sheet"):
+        stage_folder(tmp_path, stage, "a" * 16).artifact.mkdir(parents=True)
+        link_all(tmp_path, "study", {"some/name": (stage, "a" * 16)}, unfold="report")
+        assert linked_key(tmp_path, "study", "some/name") == "a" * 16
+        link_all(tmp_path, "study", {}, unfold="report")
+        assert not (tmp_path / "by-name" / "study" / "some").exists()
+
+
+def test_the_report_s_times_are_linked_beside_its_files(tmp_path: Path) -> None:
+    report = stage_folder(tmp_path, "report", "a" * 16)
+    for folder in (report.artifact, report.volatile):
+        folder.mkdir(parents=True)
+    (report.volatile / "timing.json").write_text("{}")
+    (report.volatile / "run.json").write_text("{}")
+    for _ in range(2):
+        link_all(tmp_path, "study", {"report": ("report", "a" * 16)}, unfold="report")
+        assert {path.name for path in (tmp_path / "by-name" / "study").iterdir()} == {"report", "timing.json"}
+    link_all(tmp_path, "study", {}, unfold="report")
+    assert list((tmp_path / "by-name" / "study").iterdir()) == []
 
 
 def test_names_that_no_longer_hold_are_removed_and_nothing_else(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from world_modality.store import orphans
+from world_modality.store.orphans import this_process
 
 PARENT = """
 import os, subprocess, sys, time
@@ -94,3 +95,34 @@ def test_a_helper_ends_with_its_parent_although_its_group_is_another() -> None:
 def test_a_helper_whose_parent_is_gone_already_does_nothing() -> None:
     run = subprocess.run([sys.executable, "-c", HELPER, "1"], capture_output=True, text=True, timeout=30)
     assert (run.returncode, run.stdout) == (137, "")
+
+
+WATCHER = """
+import sys, time
+from world_modality.store.orphans import Identity, end_with
+end_with(Identity(int(sys.argv[1]), float(sys.argv[2])), every=0.05)
+print("watching", flush=True)
+time.sleep(60)
+"""
+
+
+def watcher(pid: int, created: float) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", WATCHER, str(pid), str(created)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
+def test_one_that_is_watched_ends_its_watcher_and_another_of_its_number_does_not_stand_in() -> None:
+    """Simulators are forked by a server, so the rollout that they follow is not their parent."""
+    watched = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    created = psutil.Process(watched.pid).create_time()
+    follower, late = watcher(watched.pid, created), watcher(watched.pid, created - 100)
+    assert late.wait(20) == 1  # whom it should follow is gone: the number is another's by now
+    assert follower.poll() is None
+    watched.kill()  # and nobody has asked how it ended: a zombie keeps its number
+    assert follower.wait(20) == 1
+    watched.wait()
+    assert this_process().is_alive()

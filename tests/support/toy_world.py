@@ -43,7 +43,7 @@ SUITE = Suite(
     simulator=Reference("support.toy_world:ToyWorld"),
 )
 SIM = SimSpec(
-    suite="toy_suite",
+    suite="libero_object",
     assets="embedded",
     assets_digest="0" * 16,
     camera_size=8,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 from support.fake_stages import UNITS, finished_units
 from support.results_tree import REPOSITORY, SHORT_STAGES, SHORT_STUDY, Tree
 from support.small_study import edited
+
+from world_modality.facts.stages import STAGES
 
 
 def plan_line(output: str) -> str:
@@ -174,6 +177,52 @@ def test_errors_are_one_sentence(tree: Tree) -> None:
     assert result.returncode == 1
     assert result.stderr.strip().startswith("study.yaml:12: training.stepps: unknown key; did you mean steps?")
     assert "\n" not in result.stderr.strip()
+
+
+def test_a_setting_beside_the_study_is_refused(tree: Tree) -> None:
+    result = tree.snakemake("-n", "--config", "suite=libero_goal", "nonsense=1", check=False)
+    assert result.returncode == 1
+    said = "--config suite nonsense: a study is one file; set it there, and name the file with --configfile"
+    assert result.stderr.strip() == said
+
+
+def test_touch_claims_nothing(tree: Tree) -> None:
+    result = tree.snakemake("--cores", "1", "--touch", check=False)
+    assert result.returncode == 1
+    assert "--touch makes no result" in result.stdout + result.stderr
+    assert "100%" not in result.stdout + result.stderr
+    assert tree.done() == set()
+
+
+SBATCH = """#!/bin/sh
+echo "$@" >> "$SUBMITTED"
+echo "no queue here" >&2
+exit 1
+"""
+
+
+def test_a_job_asks_slurm_for_what_its_row_says(complete: Tree, tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    tree = complete.copy(tmp_path / "tree")
+    for path in [*tree.results.glob("latents/*"), *tree.results.glob("report/*")]:
+        path.rename(tmp_path / path.name)
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("sbatch", "squeue", "sacct", "sinfo", "scontrol", "scancel"):
+        (tools / name).write_text(SBATCH if name == "sbatch" else "#!/bin/sh\nexit 0\n")
+        (tools / name).chmod(0o755)
+    submitted = tmp_path / "submitted.txt"
+    tree.environment |= {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}", "SUBMITTED": str(submitted)}
+    queue = ("--executor", "slurm", "--jobs", "4", "--slurm-no-account", "--default-resources", "slurm_partition=main")
+    tree.snakemake(*queue, "latents", check=False)
+    (asked,) = submitted.read_text().splitlines()
+    needs = STAGES["latents"].needs
+    for each in (f"--cpus-per-task={needs.cores}", f"--mem {needs.memory_mb}", f"-t {needs.minutes}", "--gpus=1"):
+        assert each in asked, asked
+    tree.snakemake(*queue, "--set-threads", "latents_stage=3", "--set-resources", "latents_stage:gpu=0", check=False)
+    last = submitted.read_text().splitlines()[-1]
+    assert "--cpus-per-task=3" in last
+    assert "--gpus" not in last
 
 
 def test_only_a_study_with_pretraining_exports_a_base(tree: Tree) -> None:

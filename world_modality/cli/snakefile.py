@@ -23,10 +23,14 @@ def open_study(workflow: Any) -> Workflow:
     """The study of a ``snakemake.workflow.Workflow``: planned in the main process, read in its jobs' processes.
 
     There is no ``configfile:`` in the rules on purpose: it would merge the default study's keys into the one that
-    --configfile names. A mistake in the study ends the process with one sentence.
+    --configfile names. A mistake in the study, or ``--config``, ends the process with one sentence: a setting that is
+    in no file would be in no key.
     """
     if not workflow.is_main_process:
         return reopen_workflow()
+    given = dict(workflow.config_settings.config)
+    if given:
+        sys.exit(f"--config {' '.join(given)}: a study is one file; set it there, and name the file with --configfile")
     default = Path(workflow.basedir) / "config.yaml"
     cores, dry_run = workflow.resource_settings.cores, workflow.output_settings.dryrun
     try:
@@ -57,14 +61,27 @@ def hide_jobs_of_dry_run(output_settings: Any) -> None:
         output_settings.quiet = {Quietness.RULES, Quietness.PROGRESS}
 
 
-def inputs_of(study: Workflow, stage: str) -> Callable[[Any], list[str]]:
-    """The input function of one kind of stage."""
-    return lambda wildcards: _asked(lambda: study.upstream(stage, wildcards.key))
+def inputs_of(study: Workflow, stage: str, workflow: Any) -> Callable[[Any], list[str]]:
+    """The input function of one kind of stage; Snakemake's own error for ``--touch``."""
+
+    def inputs(wildcards: Any) -> list[str]:
+        if workflow.touch:
+            raise UserError(
+                "--touch makes no result, and none counts by its age: leave it out, and what is there stays as it is"
+            )
+        return study.upstream(stage, wildcards.key)
+
+    return lambda wildcards: _asked(lambda: inputs(wildcards))
 
 
-def rollout_cores(study: Workflow, most: int) -> Callable[[Any], int]:
-    """How many cores a rollout is given; its result does not depend on it."""
-    return lambda wildcards: _asked(lambda: study.rollout_cores(wildcards.key, most))
+def cores_of(study: Workflow, stage: str, workflow: Any) -> Callable[[Any], int]:
+    """How many cores a job of one kind of stage is given, here or in a queue."""
+
+    def cores(wildcards: Any) -> int:
+        queued = workflow.remote_exec or workflow.non_local_exec
+        return study.cores(stage, wildcards.key, None if queued else workflow.resource_settings.cores or 1)
+
+    return lambda wildcards: _asked(lambda: cores(wildcards))
 
 
 def input_of_export(study: Workflow) -> Callable[[Any], list[str]]:

@@ -48,11 +48,19 @@ class Workflow:
             raise UserError(f"{self.graph.study} has no stage {stage} with key {key}; ask for a target such as `all`")
         return [self.done(each.stage, each.key) for each in request.inputs]
 
-    def rollout_cores(self, key: str, most: int) -> int:
-        """Enough that starting up is worth it: a core per ``UNITS_PER_CORE`` units, at most ``most``."""
-        request = self.graph.stages.get(key)
-        units = len(units_of(request.spec)) if request is not None and isinstance(request.spec, RolloutSpec) else 1
-        return max(1, min(most, units // UNITS_PER_CORE))
+    def cores(self, stage: str, key: str, here: int | None) -> int:
+        """How many cores a stage's job is given, on which its result does not depend.
+
+        In a queue, where ``here`` is None, as many as its row says. On this machine, of which the run may use ``here``
+        cores, one, or all of them. A rollout no more than its units are worth: a core per ``UNITS_PER_CORE``.
+        """
+        kind, request = STAGES[stage], self.graph.stages.get(key)
+        most = kind.needs.cores
+        if here is not None:
+            most = here if kind.needs.all_cores or kind.shared else 1
+        if request is not None and isinstance(request.spec, RolloutSpec):
+            most = min(most, len(units_of(request.spec)) // UNITS_PER_CORE)
+        return max(1, most)
 
     def target(self, name: str) -> list[str]:
         """All stages that a target builds."""

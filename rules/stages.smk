@@ -1,0 +1,25 @@
+# One rule per kind of stage, read off the table of kinds (world_modality/facts/stages.py): what its job asks of a machine is in
+# the row, and `--set-threads`, `--set-resources` or a profile say otherwise. Its one output is the record that the stage is
+# sealed. The stage itself resumes and locks.
+for kind in STAGES:
+
+    rule:
+        name:
+            f"{kind.name}_stage"
+        input:
+            snakefile.inputs_of(study, kind.name, workflow),
+        output:
+            f"results/{kind.name}/{{key}}/DONE.json",
+        log:
+            f"results/{kind.name}/{{key}}/log.txt",
+        conda:
+            ENVIRONMENT
+        threads: snakefile.cores_of(study, kind.name, workflow)
+        resources:
+            mem_mb=kind.needs.memory_mb,
+            runtime=kind.needs.minutes,
+            gpu=int(kind.needs.gpu),
+        params:
+            kind=kind.name,
+        shell:
+            "python -m world_modality.cli.main stage {params.kind} {wildcards.key} --cores {threads}"

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from support.results_tree import Tree
 
-
 IGNORED = "whatever --config says is ignored without a word"
 
 

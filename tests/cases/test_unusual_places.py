@@ -15,6 +15,7 @@ from support.begun_rollout import BegunRollout
 from support.command_line import (
     ENCODE,
     STATUS,
+    VERIFY,
     Outcome,
     assert_done_or_refused,
     assert_refused,
@@ -59,9 +60,10 @@ def test_encoding_without_locks(place: Path, data: Path, encoders: Encoders, no_
     assert_done_or_refused(encode(place / "data", encoders("dinov2"), place / "latents"))
 
 
-def test_status_without_locks(place: Path, whole: Path, no_locks: None) -> None:
+def test_looking_around_without_locks(place: Path, whole: Path, no_locks: None) -> None:
     shutil.copytree(whole, place / "data")
     assert wm(STATUS, "--study", study_of(place / "data")).accepted
+    assert wm(VERIFY).accepted
 
 
 def test_a_rollout_without_locks(place: Path, rollout: BegunRollout, no_locks: None) -> None:

@@ -17,10 +17,8 @@ from world_modality.errors import UserError
 from world_modality.store.layout import PLAN_VARIABLE
 from world_modality.store.orphans import PARENT_VARIABLE
 
-ROLLOUT, ENCODE, EXPLAIN, INSPECT, STATUS, VERIFY = (
-    *("rollout", "encode-latents", "explain"),
-    *("inspect", "status", "verify"),
-)
+ROLLOUT, ENCODE, EXPLAIN, INSPECT = "rollout", "encode-latents", "explain", "inspect"
+STATUS, VERIFY = "status", "verify"
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from world_modality.data.episode_file import EpisodeFile, EpisodeInfo
+from world_modality.data.dataset import run as run_dataset
+from world_modality.data.episode_file import EpisodeFile, EpisodeInfo, write_episode
 from world_modality.data.pictures import encode_png
 from world_modality.encoders.encoder import Encoder
 from world_modality.store.progress import Progress
 from world_modality.store.stage import StageContext
-from world_modality.study.specs import EncoderSpec
+from world_modality.study.specs import DatasetSpec, EncoderSpec
 
 
 def encoder_spec(kind: str = "vjepa2", frames: int = 4, image_size: int = 32, **changes: object) -> EncoderSpec:
@@ -72,3 +73,13 @@ def stage_context(folder: Path, **inputs: Path | tuple[Path, ...]) -> StageConte
         (folder / name).mkdir(parents=True, exist_ok=True)
     progress = Progress("test", stream=io.StringIO())
     return StageContext("0" * 16, folder / "artifact", folder / "volatile", folder / "work", roles, progress, 2)
+
+
+def assembled_dataset(root: Path) -> Path:
+    """The artifact of a dataset stage below ``root`` that was made of two drawn demonstrations."""
+    for number in range(2):
+        episode = drawn_episode(5 + number, number=number, size=32)
+        write_episode(root / "demos" / "episodes" / f"episode_{number:05d}.parquet", episode)
+    context = stage_context(root, demos=root / "demos")
+    run_dataset(DatasetSpec(source="scripted", repo_id="local/libero_spatial", revision="", fps=10), context)
+    return context.artifact

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,30 +36,50 @@ def build_tiny_dataset(
     root: Path, *, episodes: int = 3, frames: int = 14, size: int = 32, seed: int = 0, noise: int = 4
 ) -> Path:
     """Write a LeRobotDataset v3 of ``episodes`` x (``frames`` + episode number) frames at ``root`` and return it."""
+    rng = np.random.default_rng(seed)
+    return write_dataset(
+        root,
+        libero_features(size),
+        (_frames(rng, episode, frames + episode, size, noise) for episode in range(episodes)),
+    )
+
+
+def write_dataset(
+    root: Path,
+    features: dict[str, dict[str, Any]],
+    episodes: Iterable[Iterable[dict[str, Any]]],
+    *,
+    videos: bool = False,
+) -> Path:
+    """Let LeRobot write a dataset of ``episodes``, whose frames hold a value per feature and their "task"."""
     from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
-    rng = np.random.default_rng(seed)
+    threads = 0 if videos else 2
     dataset = LeRobotDataset.create(
-        "local/tiny", fps=10, features=libero_features(size), root=root, use_videos=False, image_writer_threads=2
+        "local/tiny", fps=10, features=features, root=root, use_videos=videos, image_writer_threads=threads
     )
-    for episode in range(episodes):
-        goal = rng.uniform(0.2, 0.8, 2)
-        place = rng.uniform(0.2, 0.8, 2)
-        for _ in range(frames + episode):
-            action = np.zeros(7, np.float32)
-            action[:2] = np.clip(goal - place, -0.2, 0.2) * 5
-            action[6] = np.sign(goal[0] - place[0])
-            state = np.concatenate([place, goal, rng.normal(size=4)]).astype(np.float32)
-            dataset.add_frame(
-                {
-                    "observation.images.image": picture(rng, size, place, noise),
-                    "observation.images.image2": picture(rng, size, goal, noise),
-                    "observation.state": state,
-                    "action": action,
-                    "task": TASKS[episode % len(TASKS)],
-                }
-            )
-            place = place + 0.04 * action[:2] + rng.normal(scale=0.01, size=2)
+    for frames in episodes:
+        for frame in frames:
+            dataset.add_frame(frame)
         dataset.save_episode()
     dataset.finalize()
     return root
+
+
+def _frames(rng: np.random.Generator, episode: int, count: int, size: int, noise: int) -> Iterator[dict[str, Any]]:
+    """A hand that moves to a goal."""
+    goal = rng.uniform(0.2, 0.8, 2)
+    place = rng.uniform(0.2, 0.8, 2)
+    for _ in range(count):
+        action = np.zeros(7, np.float32)
+        action[:2] = np.clip(goal - place, -0.2, 0.2) * 5
+        action[6] = np.sign(goal[0] - place[0])
+        state = np.concatenate([place, goal, rng.normal(size=4)]).astype(np.float32)
+        yield {
+            "observation.images.image": picture(rng, size, place, noise),
+            "observation.images.image2": picture(rng, size, goal, noise),
+            "observation.state": state,
+            "action": action,
+            "task": TASKS[episode % len(TASKS)],
+        }
+        place = place + 0.04 * action[:2] + rng.normal(scale=0.01, size=2)

@@ -1,0 +1,166 @@
+"""Checkpoints that cannot be rolled out: the user is told the real cause and its remedy, before anything simulates."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from support.begun_rollout import BegunRollout
+from support.command_line import INSPECT, assert_refused, assert_told, wm
+from support.given_inputs import (
+    POSTPROCESSOR,
+    PREPROCESSOR,
+    Tensors,
+    checkpoint_copy,
+    edit_json,
+    edit_statistics,
+    edit_tensors,
+)
+
+VLM = "HuggingFaceTB/SmolVLM2-500M-Video-Instruct"
+OLD_BUFFERS = {
+    "normalize_inputs.buffer_observation_state": 8,
+    "normalize_targets.buffer_action": 7,
+    "unnormalize_outputs.buffer_action": 7,
+}
+WRONG_REMEDY = "train it again"
+Spoil = Callable[[Path], None]
+
+
+def no_processors(checkpoint: Path) -> None:
+    for file in checkpoint.glob("policy_p*"):
+        file.unlink()
+
+
+def old_buffers(checkpoint: Path) -> None:
+    """As before LeRobot had processors: statistics are tensors of the model."""
+
+    def with_buffers(tensors: Tensors) -> Tensors:
+        for name, size in OLD_BUFFERS.items():
+            tensors |= {f"{name}.mean": torch.zeros(size), f"{name}.std": torch.ones(size)}
+        return tensors
+
+    no_processors(checkpoint)
+    edit_tensors(checkpoint / "model.safetensors", with_buffers)
+
+
+def backbone_not_in_the_cache(checkpoint: Path) -> None:
+    edit_json(checkpoint / "config.json", lambda config: config.update(vlm_model_name=VLM))
+
+
+def adapter_alone(checkpoint: Path) -> None:
+    """What a LoRA training leaves."""
+    (checkpoint / "model.safetensors").rename(checkpoint / "adapter_model.safetensors")
+    settings = {"peft_type": "LORA", "base_model_name_or_path": "lerobot/smolvla_base", "r": 8}
+    (checkpoint / "adapter_config.json").write_text(json.dumps({**settings, "target_modules": ["q_proj"]}))
+    edit_json(checkpoint / "config.json", lambda config: config.update(use_peft=True))
+
+
+def state_of_7(checkpoint: Path) -> None:
+    resize(checkpoint, "input_features", "observation.state", 7)
+
+
+def action_of_6(checkpoint: Path) -> None:
+    resize(checkpoint, "output_features", "action", 6)
+
+
+def resize(checkpoint: Path, group: str, feature: str, size: int) -> None:
+    def in_config(config: dict[str, Any]) -> None:
+        config[group][feature]["shape"] = [size]
+
+    def in_steps(pipeline: dict[str, Any]) -> None:
+        for step in pipeline["steps"]:
+            if feature in step["config"].get("features", {}):
+                step["config"]["features"][feature]["shape"] = [size]
+
+    def cut(statistics: Tensors) -> Tensors:
+        own = {name: value[:size].clone() for name, value in statistics.items() if name.startswith(f"{feature}.")}
+        return {**statistics, **own}
+
+    edit_json(checkpoint / "config.json", in_config)
+    for name in (PREPROCESSOR, POSTPROCESSOR):
+        edit_json(checkpoint / name, in_steps)
+    edit_statistics(checkpoint, cut)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "named"),
+    [
+        pytest.param(
+            no_processors,
+            (PREPROCESSOR, "migrate_policy_normalization"),
+            marks=pytest.mark.xfail(
+                strict=True, raises=AssertionError, reason="a checkpoint without processors ends in a traceback"
+            ),
+        ),
+        pytest.param(
+            old_buffers,
+            ("normalize_inputs.buffer_observation_state", "migrate_policy_normalization"),
+            marks=pytest.mark.xfail(
+                strict=True, raises=AssertionError, reason="statistics in the weights: 'train it again' in many lines"
+            ),
+        ),
+        pytest.param(
+            backbone_not_in_the_cache,
+            (VLM,),
+            marks=pytest.mark.xfail(
+                strict=True,
+                raises=AssertionError,
+                reason="a backbone out of reach: 'the weights do not fit, train again'",
+            ),
+        ),
+        pytest.param(
+            adapter_alone,
+            ("adapter_model.safetensors", "lerobot/smolvla_base"),
+            marks=pytest.mark.xfail(
+                strict=True,
+                raises=AssertionError,
+                reason="an adapter without its base is told as weights that do not fit",
+            ),
+        ),
+        pytest.param(
+            state_of_7,
+            ("observation.state", "7", "8"),
+            marks=pytest.mark.xfail(
+                strict=True,
+                raises=AssertionError,
+                reason="a state of another size ends in torch's traceback, once simulating",
+            ),
+        ),
+        pytest.param(
+            action_of_6,
+            ("action", "6", "7"),
+            marks=pytest.mark.xfail(
+                strict=True,
+                raises=AssertionError,
+                reason="actions of another size are told as three crashes of the simulator",
+            ),
+        ),
+    ],
+)
+def test_the_real_cause_is_told(place: Path, rollout: BegunRollout, spoil: Spoil, named: tuple[str, ...]) -> None:
+    checkpoint = checkpoint_copy(place / "checkpoint")
+    spoil(checkpoint)
+    outcome = rollout(checkpoint)
+    assert not rollout.began
+    assert_refused(outcome, *named)
+    assert WRONG_REMEDY not in str(outcome.error)
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="inspecting a checkpoint does not say what it lacks")
+@pytest.mark.parametrize(
+    ("spoil", "named"),
+    [
+        (no_processors, PREPROCESSOR),
+        (old_buffers, "normalize_inputs.buffer_observation_state"),
+        (adapter_alone, "adapter_model.safetensors"),
+    ],
+)
+def test_inspecting_it_tells_too(place: Path, spoil: Spoil, named: str) -> None:
+    checkpoint = checkpoint_copy(place / "checkpoint")
+    spoil(checkpoint)
+    assert_told(wm(INSPECT, checkpoint), named)

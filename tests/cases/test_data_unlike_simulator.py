@@ -1,0 +1,73 @@
+"""Datasets that differ from what the simulator will show and take: told before anything is trained, with evidence."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.command_line import Outcome, assert_told, before_the_first_job
+from support.given_inputs import Episodes, Moment, dataset_of, study_of
+
+NEVER_COMPARED = "nothing compares the data with the simulator before training"
+never_compared = pytest.mark.xfail(strict=True, raises=AssertionError, reason=NEVER_COMPARED)
+OTHER_TEXT = "fold the towel"
+
+
+def empty_text(moment: Moment) -> Moment:
+    return replace(moment, task="")
+
+
+def other_text(moment: Moment) -> Moment:
+    return replace(moment, task=OTHER_TEXT)
+
+
+def gripper_from_0_to_1(moment: Moment) -> Moment:
+    action = moment.action.copy()
+    action[6] = (action[6] + 1) / 2
+    return replace(moment, action=action)
+
+
+def upside_down(moment: Moment) -> Moment:
+    images = {camera: np.ascontiguousarray(shown[::-1]) for camera, shown in moment.seen.images.items()}
+    return replace(moment, seen=replace(moment.seen, images=images))
+
+
+def started(data: Path, monkeypatch: pytest.MonkeyPatch) -> Outcome:
+    return before_the_first_job(study_of(data), monkeypatch)
+
+
+def test_the_recorded_data_are_found_fit(place: Path, episodes: Episodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert started(dataset_of(place / "data", episodes), monkeypatch).accepted
+
+
+@never_compared
+def test_empty_texts_are_found(place: Path, episodes: Episodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = dataset_of(place / "data", episodes, change=empty_text)
+    assert_told(started(data, monkeypatch), "empty", "meta/tasks.parquet")
+
+
+@never_compared
+def test_data_without_any_of_the_suites_instructions_are_told_with_both_lists(
+    place: Path, episodes: Episodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = dataset_of(place / "data", episodes, change=other_text)
+    assert_told(started(data, monkeypatch), OTHER_TEXT, episodes[0][0].task)
+
+
+@never_compared
+def test_another_range_of_the_gripper_is_found(
+    place: Path, episodes: Episodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcome = started(dataset_of(place / "data", episodes, change=gripper_from_0_to_1), monkeypatch)
+    assert_told(outcome, "gripper")
+    assert re.search(r"\b0(\.0)?\b.*\b1(\.0)?\b.*-1(\.0)?\b", outcome.said), "both ranges are the evidence"
+
+
+@never_compared
+def test_pictures_upside_down_are_found(place: Path, episodes: Episodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    outcome = started(dataset_of(place / "data", episodes, change=upside_down), monkeypatch)
+    assert_told(outcome, "observation.images.image")
+    assert re.search("upside down|flipped|turned", outcome.said)

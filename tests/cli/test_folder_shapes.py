@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from support.data_stages import encoder_spec
 from support.small_study import edited
+from world_modality.training.architectures import ARCHITECTURES
 
 from world_modality.cli.shapes import encoder_patch, policy_shape
 from world_modality.cli.sources import BASE_POLICY, resolve_sources
@@ -15,7 +16,6 @@ from world_modality.encoders.embedded import build_embedded_encoder
 from world_modality.errors import UserError
 from world_modality.study.load import load_study
 from world_modality.study.shapes import EMBEDDED_PATCH, SCRATCH_SHAPES, PolicyShape
-from world_modality.training.architectures import ARCHITECTURES
 from world_modality.training.start import build_random_policy
 
 SCRATCH = "policy: {source: scratch}"

@@ -10,7 +10,7 @@ from support.pictures import see_pictures_of
 from support.tiny_checkpoints import WIDTH, plain_checkpoint, world_checkpoint
 
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
-from world_modality.policies.question import Question
+from world_modality.policies.contract import PolicyRequest
 from world_modality.sim.environment import Observation
 
 SIZE, BATCH = 64, 4
@@ -27,23 +27,23 @@ def policy_of(plain: Path, folder: Path, memory: str) -> ChunkPolicy:
     return load_policy(checkpoint, memory_mode=None if memory == "smolvla" else memory, num_steps=3, batch=BATCH)
 
 
-def question(number: int, *, history: bool) -> Question:
+def request(number: int, *, history: bool) -> PolicyRequest:
     rng = np.random.default_rng(number)
     images = {name: rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8) for name in ("image", "image2")}
     view = Observation(images, rng.normal(size=8).astype(np.float32))
     latents = rng.normal(size=(2, WIDTH)).astype(np.float32) if history else None
-    return Question(view, "put the bowl on the plate", 100 + number, history=latents)
+    return PolicyRequest(view, "put the bowl on the plate", 100 + number, latents=latents)
 
 
 @pytest.mark.parametrize("memory", ["smolvla", "zero", "pred", "persistence", "time_shuffle", "random"])
 def test_a_row_depends_neither_on_its_neighbours_nor_on_its_place(plain: Path, tmp_path: Path, memory: str) -> None:
     policy = policy_of(plain, tmp_path, memory)
     history = memory in ("pred", "persistence", "time_shuffle")
-    questions = [question(number, history=history) for number in range(6)]
-    alone = [policy.answer([each])[0] for each in questions]
-    assert len({chunk.tobytes() for chunk in alone}) == len(questions)
+    requests = [request(number, history=history) for number in range(6)]
+    alone = [policy.infer([each])[0] for each in requests]
+    assert len({chunk.tobytes() for chunk in alone}) == len(requests)
     rng = np.random.default_rng(7)
     for _ in range(12):
         chosen = rng.permutation(6)[: rng.integers(1, BATCH + 1)]
-        for number, chunk in zip(chosen, policy.answer([questions[each] for each in chosen]), strict=True):
+        for number, chunk in zip(chosen, policy.infer([requests[each] for each in chosen]), strict=True):
             np.testing.assert_array_equal(chunk, alone[number])

@@ -60,9 +60,9 @@ class FilmedEnvironment(Environment):
 
 
 class WatchedPolicy(ChunkPolicy):
-    def answer(self, questions):
-        HISTORIES.extend(question.history for question in questions)
-        return super().answer(questions)
+    def infer(self, requests):
+        HISTORIES.extend(request.latents for request in requests)
+        return super().infer(requests)
 
 
 @pytest.fixture(scope="module")

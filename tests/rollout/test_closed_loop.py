@@ -20,7 +20,7 @@ from support.pictures import see_pictures_of
 from support.tiny_checkpoints import ENCODER, plain_checkpoint, world_checkpoint
 from support.toy_world import InlinePool
 
-from lerobot_policy_world_modality.modeling_smolvla_world import WORLD_HISTORY
+from lerobot_policy_world_modality.world_policy import WORLD_HISTORY
 from world_modality.embedded import BASE_POLICY
 from world_modality.encoders.embedded import build_embedded_encoder
 from world_modality.encoders.encoder import load_encoder

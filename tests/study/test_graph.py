@@ -206,9 +206,10 @@ def test_what_planning_knows_of_the_modes_is_what_their_registry_says() -> None:
 
 
 def test_names_of_embedded_parts_are_those_of_their_rooms() -> None:
+    from world_modality.training.architectures import ARCHITECTURES as POLICIES
+
     from world_modality.encoders.embedded import ARCHITECTURES as ENCODERS
     from world_modality.study.study import EmbeddedEncoder, EmbeddedPolicy, ScratchPolicy
-    from world_modality.training.architectures import ARCHITECTURES as POLICIES
 
     literal, _ = get_args(EmbeddedEncoder.model_fields["name"].annotation)
     assert get_args(literal) == tuple(ENCODERS)

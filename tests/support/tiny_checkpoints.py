@@ -6,12 +6,12 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 from support.toy_results import ToyResults
+from world_modality.training.architectures import small_smolvla_config
 
-from lerobot_policy_world_modality.configuration_smolvla_world import encoder_fields
 from lerobot_policy_world_modality.convert import convert
 from lerobot_policy_world_modality.processor_smolvla_world import make_smolvla_world_pre_post_processors
+from lerobot_policy_world_modality.world_config import encoder_fields
 from world_modality.study.specs import EncoderSpec
-from world_modality.training.architectures import small_smolvla_config
 from world_modality.training.start import build_random_policy
 
 WIDTH = 128  # of the embedded encoder's latents

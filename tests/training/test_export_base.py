@@ -8,13 +8,13 @@ import pytest
 import torch
 from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
 from safetensors.torch import load_file
+from world_modality.training.architectures import small_smolvla_config
 
 from lerobot_policy_world_modality.backbone import resolved_backbone
 from lerobot_policy_world_modality.convert import convert
 from world_modality.errors import UserError
 from world_modality.study.specs import TrainMode
 from world_modality.training import export_base
-from world_modality.training.architectures import small_smolvla_config
 from world_modality.training.export_base import export
 from world_modality.training.statistics import start_statistics
 

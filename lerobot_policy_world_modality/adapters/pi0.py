@@ -29,7 +29,10 @@ class PI0Adapter(Adapter):
         tokenizer = lambda **settings: BackboneTokenizerStep(  # noqa: E731
             **{**settings, "tokenizer_name": config.tokenizer_name}
         )
-        with replaced(processor_pi0, "TokenizerProcessorStep", tokenizer), _sizes(small) if small else nullcontext():
+        with (
+            replaced(processor_pi0, "TokenizerProcessorStep", tokenizer),
+            small_sizes(small) if small else nullcontext(),
+        ):
             yield
 
     def sockets(self, flow: Any) -> Sockets:
@@ -66,8 +69,11 @@ class PI0Adapter(Adapter):
 
     def own_names(self, policy: Any, stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Those of openpi's conversions are mended by LeRobot itself."""
+        own = policy.state_dict().keys()
+        if stored.keys() <= own:
+            return dict(stored)
         mended = policy._fix_pytorch_state_dict_keys(dict(stored), policy.config)
-        return {name if name.startswith("model.") else f"model.{name}": value for name, value in mended.items()}
+        return {name if name in own else f"model.{name.removeprefix('model.')}": mended[name] for name in mended}
 
 
 @contextmanager
@@ -90,7 +96,7 @@ WORDS = 512  # at least as many as the packaged small tokenizer has
 
 
 @contextmanager
-def _sizes(architecture: str) -> Iterator[None]:
+def small_sizes(architecture: str) -> Iterator[None]:
     """Meanwhile LeRobot builds pi0 at the sizes of a small architecture, which no config can ask for."""
     if architecture not in SMALL:
         raise UserError(f"small_architecture: '{architecture}' is none; choose one of {', '.join(SMALL)}")

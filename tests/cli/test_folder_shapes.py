@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from support.data_stages import encoder_spec
 from support.small_study import edited
-from world_modality.training.architectures import ARCHITECTURES
 
 from world_modality.cli.shapes import encoder_patch, policy_shape
 from world_modality.cli.sources import BASE_POLICY, resolve_sources
 from world_modality.encoders.embedded import build_embedded_encoder
 from world_modality.errors import UserError
+from world_modality.facts.policies import POLICIES
+from world_modality.policies.host import small_host
 from world_modality.study.load import load_study
 from world_modality.study.shapes import EMBEDDED_PATCH, SCRATCH_SHAPES, PolicyShape
-from world_modality.training.start import build_random_policy
 
 SCRATCH = "policy: {source: scratch}"
 
@@ -28,9 +28,9 @@ def plan(folder: Path, *edits: tuple[str, str]) -> None:
 
 
 def test_a_scratch_policy_has_the_shape_that_studies_are_checked_against(tmp_path: Path) -> None:
-    assert SCRATCH_SHAPES.keys() == ARCHITECTURES.keys()
+    assert set(SCRATCH_SHAPES) == {name for family in POLICIES for name in family.small}
     for name, shape in SCRATCH_SHAPES.items():
-        build_random_policy(name, 0, tmp_path / name)
+        small_host(name).build_small(name, 0, tmp_path / name)
         assert policy_shape(tmp_path / name) == shape
 
 

@@ -96,9 +96,9 @@ def spec(**changes: Any) -> RelabelSpec:
 
 @pytest.mark.slow
 def test_a_real_policy_in_the_real_simulator(tmp_path: Path) -> None:
-    from world_modality.training.start import build_random_policy
+    from world_modality.policies.host import small_host
 
-    build_random_policy("smolvla-tiny", 0, tmp_path / "policy")
+    small_host("smolvla-tiny").build_small("smolvla-tiny", 0, tmp_path / "policy")
     contexts = [stage_context(tmp_path / name, policy=tmp_path / "policy") for name in ("a", "b")]
     facts = [run(spec(), context) for context in contexts]
     assert facts[0] == facts[1]

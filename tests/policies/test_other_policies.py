@@ -16,7 +16,7 @@ from support.other_policies import CONFIGS, SIZE, other_checkpoint
 from support.tiny_pi0 import tiny_pi0, with_words
 
 from world_modality.errors import UserError
-from world_modality.policies.checkpoint import WITHOUT_CHUNKS
+from world_modality.facts.policies import POLICIES
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
 from world_modality.policies.contract import PolicyRequest
 from world_modality.sim.environment import Observation
@@ -121,9 +121,9 @@ def test_diffusion_s_noise_follows_the_seed_at_every_step(folders: dict[str, Pat
     assert "step" not in vars(policy._policy.diffusion.noise_scheduler)
 
 
-def test_pi0_computes_its_rows_together_and_each_with_its_own_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pi0_computes_its_rows_together_and_each_with_its_own_noise() -> None:
     """LeRobot's loop draws the same noise from torch's global generator, for one row at a time."""
-    model = tiny_pi0(monkeypatch, SIZE)
+    model = tiny_pi0(SIZE)
     together, single = (ChunkPolicy(model.config, model, with_words, Untouched(), n) for n in (3, 1))
     requests = [PolicyRequest(observation(seed), "put it down", seed) for seed in range(3)]
     before = torch.get_rng_state()
@@ -186,10 +186,12 @@ def test_a_policy_that_draws_by_itself_is_asked_row_by_row() -> None:
     for one, together in zip(alone, policy.infer(requests[::-1])[::-1], strict=True):
         np.testing.assert_array_equal(together, one)
     assert torch.equal(torch.get_rng_state(), before)
-    assert not np.array_equal(alone[0] - requests[0].view.state[:7], alone[1] - requests[1].view.state[:7])
+    assert not np.array_equal(
+        alone[0] - requests[0].observation.state[:7], alone[1] - requests[1].observation.state[:7]
+    )
 
 
-@pytest.mark.parametrize("kind", WITHOUT_CHUNKS)
+@pytest.mark.parametrize("kind", [family.name for family in POLICIES if not family.plans_chunks])
 def test_policies_that_plan_from_queues_of_their_own_are_refused(tmp_path: Path, kind: str) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"type": kind}))
     (tmp_path / "model.safetensors").touch()

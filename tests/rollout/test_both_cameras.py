@@ -15,6 +15,7 @@ from world_modality.encoders.embedded import build_embedded_encoder
 from world_modality.encoders.encoder import load_encoder
 from world_modality.latents import stage as latents_stage
 from world_modality.policies.chunk_policy import ChunkPolicy
+from world_modality.policies.host import small_host
 from world_modality.rollout import setup, simulators
 from world_modality.rollout import stage as rollout_stage
 from world_modality.rollout.records import read_records
@@ -22,7 +23,6 @@ from world_modality.sim.assets import assets_digest
 from world_modality.sim.environment import Environment
 from world_modality.study.specs import LatentsSpec, RolloutSpec, SimSpec, latents_role
 from world_modality.training import stage as train_stage
-from world_modality.training.start import build_random_policy
 
 CAMERAS = ("image2", "image")
 SIZE = 64
@@ -72,7 +72,7 @@ def trained(tmp_path_factory):
     encoder = seal_encoder(ToyResults(root), ENCODER)
     build_embedded_encoder(ENCODER, encoder)
     dataset = build_tiny_dataset(root / "dataset", episodes=2, frames=6, size=SIZE)
-    build_random_policy("smolvla-tiny", 0, root / "policy")
+    small_host("smolvla-tiny").build_small("smolvla-tiny", 0, root / "policy")
     inputs = {"policy": (root / "policy",), "dataset": (dataset,), "encoder": (encoder,)}
     for camera in CAMERAS:
         context = stage_context(root / camera, {"dataset": (dataset,), "encoder": (encoder,)})

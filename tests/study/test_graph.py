@@ -206,15 +206,15 @@ def test_what_planning_knows_of_the_modes_is_what_their_registry_says() -> None:
 
 
 def test_names_of_embedded_parts_are_those_of_their_rooms() -> None:
-    from world_modality.training.architectures import ARCHITECTURES as POLICIES
-
     from world_modality.encoders.embedded import ARCHITECTURES as ENCODERS
+    from world_modality.facts.policies import POLICIES
     from world_modality.study.study import EmbeddedEncoder, EmbeddedPolicy, ScratchPolicy
 
     literal, _ = get_args(EmbeddedEncoder.model_fields["name"].annotation)
     assert get_args(literal) == tuple(ENCODERS)
-    for model in (EmbeddedPolicy, ScratchPolicy):
-        assert get_args(model.model_fields["name"].annotation) == tuple(POLICIES)
+    small = tuple(name for family in POLICIES for name in family.small)
+    assert get_args(ScratchPolicy.model_fields["name"].annotation) == small
+    assert set(get_args(EmbeddedPolicy.model_fields["name"].annotation)) < set(small)
 
 
 def test_no_encoder_stage_without_a_memory(tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ from support.tiny_dataset import build_tiny_dataset
 from world_modality.data.episodes import dataset_fingerprint
 from world_modality.data.schema import CAMERAS
 from world_modality.latents.cache import write_cache
+from world_modality.policies.host import small_host
 from world_modality.store.progress import Progress
 from world_modality.store.stage import StageContext
 from world_modality.study.specs import Camera, EncoderSpec, OptimSpec, TrainMode, TrainSpec, WorldSpec, latents_role
-from world_modality.training.start import build_random_policy
 
 WORLD = WorldSpec(
     cameras=("image",),
@@ -77,7 +77,7 @@ def train_spec(
 def build_inputs(root: Path, *, size: int = 32) -> dict[str, tuple[Path, ...]]:
     """Policy, dataset (45 frames), both cameras' latents and an encoder folder below ``root``, by role."""
     dataset = build_tiny_dataset(root / "dataset", size=size)
-    build_random_policy("smolvla-tiny", 0, root / "policy")
+    small_host("smolvla-tiny").build_small("smolvla-tiny", 0, root / "policy")
     rng = np.random.default_rng(5)
     for camera in CAMERAS:
         folder = root / latents_role(camera)

@@ -6,13 +6,12 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 from support.toy_results import ToyResults
-from world_modality.training.architectures import small_smolvla_config
 
 from lerobot_policy_world_modality.convert import convert
 from lerobot_policy_world_modality.processor_smolvla_world import make_smolvla_world_pre_post_processors
 from lerobot_policy_world_modality.world_config import encoder_fields
+from world_modality.policies.host import small_host
 from world_modality.study.specs import EncoderSpec
-from world_modality.training.start import build_random_policy
 
 WIDTH = 128  # of the embedded encoder's latents
 ENCODER = EncoderSpec(
@@ -38,8 +37,10 @@ def statistics() -> dict[str, dict[str, torch.Tensor]]:
 
 def plain_checkpoint(folder: Path, seed: int = 0) -> Path:
     """A checkpoint of type smolvla."""
-    build_random_policy("smolvla-tiny", seed, folder)
-    for processor in make_smolvla_world_pre_post_processors(small_smolvla_config("smolvla-tiny"), statistics()):
+    small_host("smolvla-tiny").build_small("smolvla-tiny", seed, folder)
+    for processor in make_smolvla_world_pre_post_processors(
+        small_host("smolvla-tiny").small_config("smolvla-tiny"), statistics()
+    ):
         processor.save_pretrained(folder)
     return folder
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
 from safetensors.torch import load_file
-from world_modality.training.architectures import small_smolvla_config
 
 from lerobot_policy_world_modality.backbone import resolved_backbone
 from lerobot_policy_world_modality.convert import convert
 from world_modality.errors import UserError
+from world_modality.policies.host import small_host
 from world_modality.study.specs import TrainMode
 from world_modality.training import export_base
 from world_modality.training.export_base import export
@@ -34,7 +34,7 @@ def test_export_is_a_plain_smolvla_with_the_trained_weights(trained: Trained, tm
     assert all(torch.equal(exported[name], source[name]) for name in exported)
     assert start_statistics(target).keys() == {"observation.state", "action"}
 
-    config = small_smolvla_config("smolvla-tiny")
+    config = small_host("smolvla-tiny").small_config("smolvla-tiny")
     with resolved_backbone(config):
         policy = SmolVLAPolicy.from_pretrained(target, config=config, strict=True)
     assert torch.equal(policy.state_dict()["model.state_proj.bias"], exported["model.state_proj.bias"])

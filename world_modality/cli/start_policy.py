@@ -45,7 +45,7 @@ def without_policy_flag(arguments: Sequence[str], name: str) -> list[str]:
 
 
 def start_from(source: str, arguments: Sequence[str], root: Path = STARTS) -> tuple[list[str], Path]:
-    """A training's command line that starts from the plain policy ``source``, and the converted checkpoint that it names.
+    """A training's command line that starts from the plain policy ``source``, and the checkpoint that it names.
 
     Args:
         source: folder, hub id or hub id@revision.

@@ -20,8 +20,8 @@ def load_config(
 ) -> Any:
     """The checkpoint's LeRobot config with the given overrides; None keeps what the checkpoint says.
 
-    ``num_steps`` is for families alone that make a chunk in steps. UserError when the folder is no LeRobot checkpoint, or one that cannot
-    be rolled out in ``memory_mode``.
+    ``num_steps`` is for families alone that make a chunk in steps. UserError when the folder is no LeRobot checkpoint,
+    or one that cannot be rolled out in ``memory_mode``.
     """
     kind = read_config_file(folder)["type"]
     if kind not in PreTrainedConfig.get_known_choices():

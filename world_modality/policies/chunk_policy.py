@@ -135,7 +135,7 @@ class ChunkPolicy:
         return cast(NDArray[np.float32], actions.float().cpu().numpy())
 
     def _row(self, request: PolicyRequest) -> dict[str, Any]:
-        """A batch of one; where the policy looks back, its observations stand behind each other in a second dimension."""
+        """A batch of one; where the policy looks back, those observations stand in a second dimension."""
         row = self._prepared(request.observation, request.language)
         if self.looks_back:
             past = [self._prepared(observation, request.language) for observation in request.past]

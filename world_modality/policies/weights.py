@@ -29,8 +29,9 @@ def require_loaded(
 ) -> None:
     """UserError that names tensors unless the policy has all of the file's, no others, and equal values.
 
-    ``added`` says of a name whether the policy may have it of its own. Of tensors that share their memory one is enough. A float may be stored wider or narrower than the policy has it, as
-    its config decides; values are compared after that rounding.
+    ``added`` says of a name whether the policy may have it of its own. Of tensors that share their memory one is
+    enough. A float may be stored wider or narrower than the policy has it, as its config decides; values are compared
+    after that rounding.
     """
     held = {name: tensor for name, tensor in policy.state_dict().items() if added is None or not added(name)}
     try:

@@ -13,8 +13,11 @@ class PolicyShape:
     expert_width: int | None  # of the action expert, which the injector's heads share out; None if unknown
 
 
-SCRATCH_SHAPES = {"smolvla-tiny": PolicyShape(chunk_size=10, expert_width=96)}
-"""Of the architectures that training/architectures.py builds; a test compares them."""
+SCRATCH_SHAPES = {
+    "smolvla-tiny": PolicyShape(chunk_size=10, expert_width=96),
+    "pi0-tiny": PolicyShape(chunk_size=10, expert_width=64),
+}
+"""Of the small architectures of the policy families; a test compares them."""
 
 EMBEDDED_PATCH = 16
 """Pixels along a patch's side, in every embedded encoder."""

@@ -209,7 +209,7 @@ class ScratchPolicy(Part):
     """Random weights of a small architecture, trained by the rounds of ``pretrain``."""
 
     source: Literal["scratch"]
-    name: Literal["smolvla-tiny"] = "smolvla-tiny"
+    name: Literal["smolvla-tiny", "pi0-tiny"] = "smolvla-tiny"
     seed: Seed = 0
 
 

@@ -74,10 +74,10 @@ def train_spec(
     return TrainSpec(memory=memory, world=world, optim=optim, seed=seed, threads=1, n_action_steps=5)
 
 
-def build_inputs(root: Path, *, size: int = 32) -> dict[str, tuple[Path, ...]]:
+def build_inputs(root: Path, *, size: int = 32, architecture: str = "smolvla-tiny") -> dict[str, tuple[Path, ...]]:
     """Policy, dataset (45 frames), both cameras' latents and an encoder folder below ``root``, by role."""
     dataset = build_tiny_dataset(root / "dataset", size=size)
-    small_host("smolvla-tiny").build_small("smolvla-tiny", 0, root / "policy")
+    small_host(architecture).build_small(architecture, 0, root / "policy")
     rng = np.random.default_rng(5)
     for camera in CAMERAS:
         folder = root / latents_role(camera)

@@ -40,7 +40,7 @@ WORLD_FUTURE = "observation.world_future"  # latents float32 [B, K, W] of t+1..t
 
 
 if TYPE_CHECKING:
-    Plain = PreTrainedPolicy
+    from lerobot.policies.pretrained import PreTrainedPolicy as Plain
 else:
     Plain = object
 

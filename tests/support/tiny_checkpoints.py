@@ -8,7 +8,6 @@ from safetensors.torch import load_file, save_file
 from support.toy_results import ToyResults
 
 from lerobot_policy_world_modality.convert import convert
-from lerobot_policy_world_modality.processor_smolvla_world import make_smolvla_world_pre_post_processors
 from lerobot_policy_world_modality.world_config import encoder_fields
 from world_modality.policies.host import small_host
 from world_modality.study.specs import EncoderSpec
@@ -35,12 +34,11 @@ def statistics() -> dict[str, dict[str, torch.Tensor]]:
     }
 
 
-def plain_checkpoint(folder: Path, seed: int = 0) -> Path:
-    """A checkpoint of type smolvla."""
-    small_host("smolvla-tiny").build_small("smolvla-tiny", seed, folder)
-    for processor in make_smolvla_world_pre_post_processors(
-        small_host("smolvla-tiny").small_config("smolvla-tiny"), statistics()
-    ):
+def plain_checkpoint(folder: Path, seed: int = 0, architecture: str = "smolvla-tiny") -> Path:
+    """A checkpoint of a small architecture without memory."""
+    host = small_host(architecture)
+    host.build_small(architecture, seed, folder)
+    for processor in host.new_processors(host.small_config(architecture), statistics()):
         processor.save_pretrained(folder)
     return folder
 
@@ -48,7 +46,7 @@ def plain_checkpoint(folder: Path, seed: int = 0) -> Path:
 def world_checkpoint(
     folder: Path, plain: Path, memory: str, gate: float = 0.5, cameras: tuple[str, ...] = ("image",)
 ) -> Path:
-    """The same weights as smolvla_world; with world modules, the gate is open and nothing in them is zero."""
+    """The same weights with a world memory; with world modules, the gate is open and nothing in them is zero."""
     if memory == "disabled":
         convert(plain, folder, world_memory_mode_train=memory)
         return folder

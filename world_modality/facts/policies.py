@@ -26,10 +26,10 @@ class PolicyFamily:
     """Where a memory can enter it."""
     small: tuple[str, ...] = ()
     """Small architectures of random weights that can be built here."""
-    backbone: str | None = None
-    """The setting that names the pretrained model that it is built around, or that model's tokenizer; None if none."""
-    denoising_steps: str | None = None
-    """The setting of its checkpoints that says how many steps make a chunk out of noise; None if there is none."""
+    backbone: str = ""
+    """The setting that names the pretrained model that it is built around, or that model's tokenizer; "" if none."""
+    denoising_steps: str = ""
+    """The setting of its checkpoints that says how many steps make a chunk out of noise; "" if there is none."""
     plans_chunks: bool = True
     """Whether it plans a chunk of actions from what it sees at one control step, and no more than it says it looks
     back to."""

@@ -36,7 +36,7 @@ def load_config(
         "n_action_steps": n_action_steps,
         "world_memory_mode_rollout": memory_mode if has_memory(kind) else None,
     }
-    if family.denoising_steps is not None:
+    if family.denoising_steps:
         overrides[family.denoising_steps] = num_steps
     if not has_memory(kind) and memory_mode not in (None, "disabled"):
         raise UserError(f"{folder} has no world memory to fill with '{memory_mode}'; roll it out with 'disabled'.")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lerobot.policies.factory import get_policy_class, make_pre_post_processors
+from safetensors import SafetensorError
 from torch import Tensor
 
 from world_modality.data.schema import ACTION_SIZE, CAMERAS, STATE_SIZE, camera_column
@@ -77,7 +78,7 @@ class PolicyHost:
 
     def backbone(self, config: Mapping[str, Any]) -> str:
         """The name of the pretrained model that a config.json is built around; "" if there is none."""
-        return "" if self.family.backbone is None else str(config.get(self.family.backbone, ""))
+        return str(config.get(self.family.backbone, ""))
 
     # Training
 
@@ -140,7 +141,7 @@ class PolicyHost:
         try:
             with self.building(config):
                 policy = get_policy_class(config.type).from_pretrained(folder, config=config, strict=True)
-        except (RuntimeError, OSError) as error:
+        except (RuntimeError, OSError, SafetensorError) as error:
             raise UserError(f"the weights in {folder} do not fit its config.json ({error}); train it again.") from error
         require_loaded(policy, weights, self.own_names)
         return policy

@@ -120,7 +120,7 @@ def _load(how: How, output: Path) -> Loaded:
     policy = load_policy(folder, device, how.memory, how.num_steps, how.n_action_steps, how.batch)
     mode = getattr(policy.config, "rollout_mode", None)
     memory: TrainMode = "disabled" if mode is None else mode.name
-    if how.num_steps is not None and family_of(policy.config.type).denoising_steps is None:
+    if how.num_steps is not None and not family_of(policy.config.type).denoising_steps:
         raise UserError(f"--num-steps: a '{policy.config.type}' policy makes no chunk in steps; leave it out")
     if not find_mode(memory).needs_history:
         if how.encoder is not None:

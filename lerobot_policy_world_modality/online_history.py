@@ -49,11 +49,11 @@ def open_encoder(config: WorldConfig, device: str) -> HistoryEncoder:
             f"(content {config.world_encoder_digest}); give that encoder's folder"
         )
     encoder = load_encoder(spec, folder, device)
-    expected = config.world_latent_dim // len(config.cameras)
-    if encoder.dim != expected:
+    expected = config.world_latent_tokens, config.world_latent_dim // len(config.cameras)
+    if (encoder.tokens, encoder.dim) != expected:
         raise UserError(
-            f"world_encoder_path: {folder} gives latents of {encoder.dim} numbers but the checkpoint was trained on "
-            f"{expected} per camera; give the encoder it was trained with"
+            f"world_encoder_path: {folder} gives latents of {encoder.tokens} x {encoder.dim} numbers but the "
+            f"checkpoint was trained on {expected[0]} x {expected[1]} per camera; give the encoder it was trained with"
         )
     return HistoryEncoder(encoder, config.world_context)
 
@@ -91,7 +91,7 @@ class OnlineHistory:
         self._frames.append(frames)
 
     def latents(self) -> Tensor:
-        """The episodes' history latents, float32 [B, T, W] in their own units, on the CPU.
+        """The episodes' history latents, float32 [B, T, P, W] in their own units, on the CPU.
 
         They end at the newest frame, or as much earlier as the memory mode wants, at the earliest at the first.
         """

@@ -126,9 +126,18 @@ class WorldConfig(WorldMemoryConfig):
                 f"world_latent_dim is {self.world_latent_dim} but the latents have {latents.dim} numbers: "
                 "use the latents the policy was made for"
             )
+        if self.world_latent_dim and self.world_latent_tokens != latents.tokens:
+            raise UserError(
+                f"world_latent_tokens is {self.world_latent_tokens} but the latents have {latents.tokens} tokens per "
+                "frame: use the latents the policy was made for"
+            )
         if self.encoder_spec is not None:
             self.require_encoder(latents.encoder)
-        known = {"world_latent_dim": latents.dim, "world_trained_cameras": given}
+        known = {
+            "world_latent_dim": latents.dim,
+            "world_latent_tokens": latents.tokens,
+            "world_trained_cameras": given,
+        }
         for field, value in {**encoder_fields(latents.encoder), **known}.items():
             setattr(self, field, value)
 

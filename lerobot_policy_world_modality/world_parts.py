@@ -29,12 +29,6 @@ def build_world(config: WorldConfig, sockets: Sockets) -> WorldMemory:
             "build the policy with the dataset's metadata"
         )
     sizes = _sizes(config, sockets)
-    width = sizes.attention_width or (sizes.prefix if sizes.fusion == "prefix_cross" else sizes.hidden)
-    if width % sizes.heads:
-        raise UserError(
-            f"world_heads is {sizes.heads} (world.heads in a study): choose a divisor of the width that attention has, "
-            f"{width}"
-        )
     world = WorldMemory(sizes, config.world_seed, learned=config.train_mode.needs_learned)
     world.attach(sockets)
     return world
@@ -54,6 +48,7 @@ def _sizes(config: Any, sockets: Sockets) -> WorldSizes:
         prophet_width=config.world_prophet_width,
         delta=config.world_delta,
         gate_init=config.world_gate_init,
+        tokens=config.world_latent_tokens,
         cameras=len(config.cameras),
         hypotheses=config.world_hypotheses,
         fusion=config.world_fusion,

@@ -24,10 +24,9 @@ from world_modality.facts.memory import MemoryMode
 from world_modality.memory.following import NoisyActions
 from world_modality.memory.fusion import observing
 from world_modality.memory.lookup import LatentLookup, LatentWindow
-from world_modality.memory.modes import find_mode
+from world_modality.memory.modes import make_memory
 from world_modality.memory.processes import mean_over_processes, shares_batches
 from world_modality.memory.randomness import borrowed_generator
-from world_modality.memory.score import score
 from world_modality.memory.world import WorldMemory, memory_inputs
 from world_modality.policies.weights import WEIGHTS, require_loaded
 from world_modality.study.seeds import keyed_seed
@@ -35,8 +34,8 @@ from world_modality.study.seeds import keyed_seed
 INDEX = "index"  # the dataset's global frame index in a LeRobot batch
 STEP = "keyed_step"  # the buffer that counts optimiser steps, the only tensor that memory mode "disabled" adds
 PADDING = "action_is_pad"  # bool [B, chunk_size] in a LeRobot batch: actions past the episode's end
-WORLD_HISTORY = "observation.world_history"  # latents float32 [B, T, W] in their own units, given by an evaluator
-WORLD_FUTURE = "observation.world_future"  # latents float32 [B, K, W] of t+1..t+K, for offline evaluation alone
+WORLD_HISTORY = "observation.world_history"  # latents float32 [B, T, P, W] in their own units, given by an evaluator
+WORLD_FUTURE = "observation.world_future"  # latents float32 [B, K, P, W] of t+1..t+K, for offline evaluation alone
 
 
 if TYPE_CHECKING:
@@ -144,9 +143,10 @@ class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
         with self.world.reading(make), observing(self.world.fusion) as observer, velocities(self.model) as seen:
             flow, info = self._flow(batch, noise, time, reduction)
         ((prediction, memory),) = made
-        result = score(prediction, window.history[:, -1], window.future, window.valid, delta=self.config.world_delta)
+        now, delta = window.history[:, -1], self.config.world_delta
+        result = self.world.target.score(prediction, now, window.future, window.valid, delta=delta)
         if self.training:
-            result = replace(result, counts=mean_over_processes(result.counts))
+            result = result.over_processes()
         world_loss = result.loss_per_sample() if reduction == "none" else result.loss()
         loss = flow + self.config.world_lambda * world_loss
         total, gate = loss.detach().mean().item(), self.world.fusion.gates().mean().item()
@@ -225,7 +225,7 @@ class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
     def _reading(self, batch: dict[str, Tensor], noise: Tensor | None) -> Iterator[None]:
         """Inside, one chunk is made, in any number of denoising steps; it reads the memory of the rollout's mode.
 
-        ``observation.world_history`` [B, T, W] in the batch takes the place of the frames that the policy was shown.
+        ``observation.world_history`` [B, T, P, W] in the batch takes the place of the frames that the policy was shown.
         """
         if self.world is None:
             yield
@@ -251,7 +251,7 @@ class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
             future = self._standardised(world, batch[WORLD_FUTURE])
         if mode.needs_history and self._online is not None:
             latents = batch[WORLD_HISTORY] if WORLD_HISTORY in batch else self._online.latents()
-            expected = (count, self.config.world_context, self.config.world_latent_dim)
+            expected = (count, world.sizes.context, world.sizes.tokens, world.sizes.dim)
             if latents.shape != expected:  # a history of one latent would be broadcast without complaint
                 raise ValueError(f"{WORLD_HISTORY} must be {list(expected)}, not {list(latents.shape)}")
             history = world.standardiser(latents.to(self.keyed_step.device))
@@ -259,7 +259,7 @@ class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
 
         def make(noisy: NoisyActions | None) -> Tensor | None:
             inputs = memory_inputs(world, seeds, history=history, donors=donors, noisy=noisy)
-            return find_mode(mode.name).memory(replace(inputs, future=future))
+            return make_memory(mode, replace(inputs, future=future))
 
         return make
 
@@ -283,7 +283,7 @@ class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
             donors = self._standardised(world, self._latents.donors(batch[INDEX], seeds, self.config.world_context))
         inputs = memory_inputs(world, seeds, history=history, donors=donors, noisy=noisy)
         known = replace(inputs, prediction=None if mode.delay else prediction, future=window.future)
-        return find_mode(mode.name).memory(known.detached() if self.config.world_detach else known)
+        return make_memory(mode, known.detached() if self.config.world_detach else known)
 
     def _standardised(self, world: WorldMemory, latents: Tensor) -> Tensor:
         standardised: Tensor = world.standardiser(latents.to(self.keyed_step.device))

@@ -17,7 +17,7 @@ from lerobot_policy_world_modality.modeling_smolvla_world import SmolVLAWorldPol
 from world_modality.cli.inspect_checkpoint import TOLD, inspect_lines, read_header
 from world_modality.cli.main import app
 from world_modality.errors import UserError
-from world_modality.memory.fusion import FUSIONS
+from world_modality.facts.memory import FUSIONS
 from world_modality.store.record import Record, Source
 
 
@@ -58,7 +58,7 @@ def test_a_base_policy_has_no_memory(tiny: TinyWorld) -> None:
     assert f"parameters   {total:,} of the base, 0 of the world memory (F32)" in lines
 
 
-@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize("fusion", FUSIONS.names)
 def test_parameters_are_counted_apart_from_buffers(tiny: TinyWorld, fusion: str) -> None:
     folder = tiny.checkpoint("pred", world_fusion=fusion)
     policy = SmolVLAWorldPolicy.from_pretrained(folder)

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
 from world_modality.cli.knobs import KNOWN, translate
 from world_modality.errors import UserError
-from world_modality.memory.fusion import FUSIONS
-from world_modality.memory.modes import MODES
+from world_modality.facts.memory import FUSIONS, MODES
 
 TRANSLATED = {
     "context_frames=5": {"world_context=5"},
@@ -136,8 +135,8 @@ def test_what_they_become_exists_here() -> None:
     targets = {new.split("=")[0] for news in TRANSLATED.values() for new in news} | {"world_encoder_path"}
     assert targets <= HERE
     values = {new.split("=")[1] for news in TRANSLATED.values() for new in news if new.startswith("world_fusion")}
-    assert values <= set(FUSIONS)
-    assert "aux_only" in MODES
+    assert values <= set(FUSIONS.names)
+    assert "aux_only" in MODES.names
 
 
 @pytest.mark.defect("B15")

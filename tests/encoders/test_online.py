@@ -32,8 +32,8 @@ def test_two_cameras_are_two_caches_side_by_side(make_encoder: Callable[..., Enc
     for now in range(9):
         seen = [video[max(0, now + 1 - history.required_frames) : now + 1] for video in videos]
         ends = np.maximum(np.arange(now - context + 1, now + 1), 0)
-        assert np.array_equal(history.encode(*seen), np.concatenate([cache[ends] for cache in caches], axis=1))
-        assert np.array_equal(history.encode(*seen[::-1]), np.concatenate([cache[ends] for cache in caches[::-1]], 1))
+        assert np.array_equal(history.encode(*seen), np.concatenate([cache[ends] for cache in caches], axis=-1))
+        assert np.array_equal(history.encode(*seen[::-1]), np.concatenate([cache[ends] for cache in caches[::-1]], -1))
 
 
 @pytest.mark.parametrize("kind", ["vjepa2", "dinov2"])

@@ -16,7 +16,7 @@ def write(folder: Path, rows: np.ndarray, cuts: tuple[int, ...] = ()) -> Path:
     write_cache(
         folder,
         np.split(rows, cuts),
-        (len(rows), rows.shape[1]),
+        rows.shape,
         camera="image2",
         encoder=encoder_spec(),
         dataset_fingerprint="abc",
@@ -24,51 +24,55 @@ def write(folder: Path, rows: np.ndarray, cuts: tuple[int, ...] = ()) -> Path:
     return folder
 
 
-def random_rows(frames: int = 40, dim: int = 6, seed: int = 0) -> np.ndarray:
+def random_rows(frames: int = 40, dim: int = 6, seed: int = 0, tokens: int = 1) -> np.ndarray:
+    """Each token varies alike around a mean of its own."""
     rng = np.random.default_rng(seed)
-    return (3 + rng.normal(size=(frames, dim)) @ rng.normal(size=(dim, dim))).astype(np.float16)
+    noise = rng.normal(size=(frames, tokens, dim)) @ rng.normal(size=(dim, dim))
+    return (3 + np.arange(tokens)[:, None] + noise).astype(np.float16)
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
-    rows = random_rows()
+    rows = random_rows(tokens=3)
     cache = open_latents(write(tmp_path, rows, (7, 20)), frames=40)
     assert np.array_equal(cache.latents, rows)
     assert isinstance(cache.latents, np.memmap)
     assert not cache.latents.flags.writeable
-    assert (cache.camera, cache.encoder, cache.dataset_fingerprint, cache.dim) == ("image2", encoder_spec(), "abc", 6)
+    assert (cache.camera, cache.encoder, cache.dataset_fingerprint) == ("image2", encoder_spec(), "abc")
+    assert (cache.tokens, cache.dim) == (3, 6)
     picked = cache.rows(np.array([[3, 3], [39, 0]]))
     assert picked.dtype == np.float32
     assert np.array_equal(picked, rows[[[3, 3], [39, 0]]].astype(np.float32))
 
 
-@given(st.integers(1, 12), st.integers(2, 60), st.integers(0, 5))
+@given(st.integers(1, 12), st.integers(2, 60), st.integers(0, 5), st.integers(1, 3))
 @settings(deadline=None)
-def test_statistics_match_numpy_whatever_the_parts(dim: int, frames: int, seed: int) -> None:
-    rows = random_rows(frames, dim, seed)
-    moments = Moments(dim)
+def test_statistics_match_numpy_whatever_the_parts(dim: int, frames: int, seed: int, tokens: int) -> None:
+    rows = random_rows(frames, dim, seed, tokens)
+    moments = Moments(tokens, dim)
     for part in np.array_split(rows, min(frames, 4)):
         moments.add(part)
     statistics = moments.statistics()
     exact = rows.astype(np.float64)
     scale = np.abs(exact).max()
     np.testing.assert_allclose(statistics.mean, exact.mean(0), atol=1e-5 * scale)
-    covariance = np.cov(exact.T, bias=True).reshape(dim, dim)
+    covariance = np.mean([np.cov(exact[:, p].T, bias=True).reshape(dim, dim) for p in range(tokens)], axis=0)
     factor = statistics.factor.astype(np.float64)
     np.testing.assert_allclose(factor @ factor.T, covariance, atol=1e-5 * scale**2)
 
 
 def test_noise_made_from_the_statistics_has_their_mean_and_covariance(tmp_path: Path) -> None:
-    rows = random_rows(400)
+    rows = random_rows(400, tokens=3)
     statistics = open_latents(write(tmp_path, rows), frames=400).statistics
-    noise = statistics.mean + np.random.default_rng(0).normal(size=(50_000, 6)) @ statistics.factor.T
+    noise = statistics.mean + np.random.default_rng(0).normal(size=(50_000, 3, 6)) @ statistics.factor.T
     exact = rows.astype(np.float64)
     np.testing.assert_allclose(noise.mean(0), exact.mean(0), atol=0.1)
-    np.testing.assert_allclose(np.cov(noise.T), np.cov(exact.T), atol=0.05 * np.cov(exact.T).max())
+    centred, drawn = ((x - x.mean(0)).reshape(-1, 6) for x in (exact, noise))
+    np.testing.assert_allclose(np.cov(drawn.T), np.cov(centred.T), atol=0.05 * np.cov(centred.T).max())
 
 
 def test_a_folder_source_leaves_no_path_in_the_cache(tmp_path: Path) -> None:
     spec = encoder_spec(source="folder", name="/home/somebody/encoder", revision="0123")
-    write_cache(tmp_path, [random_rows()], (40, 6), camera="image", encoder=spec, dataset_fingerprint="abc")
+    write_cache(tmp_path, [random_rows()], (40, 1, 6), camera="image", encoder=spec, dataset_fingerprint="abc")
     assert "somebody" not in (tmp_path / "latents.json").read_text()
     assert open_latents(tmp_path, frames=40).encoder.address() == spec.address()
 
@@ -77,20 +81,20 @@ def test_a_folder_source_leaves_no_path_in_the_cache(tmp_path: Path) -> None:
 def test_rows_that_do_not_fill_the_cache_or_are_not_finite_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="39 latents for 40 frames"):
         write_cache(
-            tmp_path, [random_rows(39)], (40, 6), camera="image", encoder=encoder_spec(), dataset_fingerprint=""
+            tmp_path, [random_rows(39)], (40, 1, 6), camera="image", encoder=encoder_spec(), dataset_fingerprint=""
         )
     broken = random_rows()
-    broken[5, 2] = np.inf
+    broken[5, 0, 2] = np.inf
     with pytest.raises(ValueError, match="not finite"):
         write(tmp_path, broken)
 
 
 def test_a_damaged_or_foreign_cache_is_told(tmp_path: Path) -> None:
     folder = write(tmp_path, random_rows())
-    with pytest.raises(UserError, match=r"needs float16 \[41, 6\]"):
+    with pytest.raises(UserError, match=r"needs float16 \[41, 1, 6\]"):
         open_latents(folder, frames=41)
     latents = np.load(folder / "latents.npy")
-    latents[39, 5] = np.nan
+    latents[39, 0, 5] = np.nan
     np.save(folder / "latents.npy", latents)
     with pytest.raises(UserError, match="not finite"):
         open_latents(folder, frames=40)

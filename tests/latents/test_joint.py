@@ -21,18 +21,22 @@ from world_modality.study.specs import Camera
 CAMERAS: tuple[Camera, ...] = ("image", "image2")
 
 
+TOKENS = 2
+
+
 def correlated(frames: int, dims: tuple[int, ...], seed: int = 0) -> list[np.ndarray]:
-    """Latents [frames, D] of each camera, far from 0, that share what they are made of."""
+    """Latents [frames, TOKENS, D] of each camera, far from 0, that share what they are made of."""
     rng = np.random.default_rng(seed)
-    scene = rng.normal(size=(frames, 3))
+    scene = rng.normal(size=(frames, TOKENS, 3))
+    places = 20 + np.arange(TOKENS)[:, None]
     return [
-        (20 + scene @ rng.normal(size=(3, dim)) + 0.3 * rng.normal(size=(frames, dim))).astype(np.float16)
+        (places + scene @ rng.normal(size=(3, dim)) + 0.3 * rng.normal(size=(frames, TOKENS, dim))).astype(np.float16)
         for dim in dims
     ]
 
 
 def cache_of(rows: np.ndarray, camera: Camera, **changes: Any) -> LatentCache:
-    moments = Moments(rows.shape[1])
+    moments = Moments(*rows.shape[1:])
     moments.add(rows)
     fields = {"encoder": encoder_spec(), "dataset_fingerprint": "abc", **changes}
     return LatentCache(rows, moments.statistics(), camera, **fields)
@@ -41,7 +45,7 @@ def cache_of(rows: np.ndarray, camera: Camera, **changes: Any) -> LatentCache:
 def both(frames: int, dims: tuple[int, int], seed: int = 0) -> tuple[JointLatents, np.ndarray]:
     rows = correlated(frames, dims, seed)
     caches = tuple(cache_of(each, camera) for each, camera in zip(rows, CAMERAS, strict=True))
-    return JointLatents(caches), np.concatenate(rows, axis=1).astype(np.float64)
+    return JointLatents(caches), np.concatenate(rows, axis=-1).astype(np.float64)
 
 
 @given(st.integers(1, 7), st.integers(1, 7), st.integers(2, 90), st.integers(0, 5))
@@ -53,7 +57,7 @@ def test_mean_and_covariance_are_those_of_the_rows_side_by_side(one: int, other:
         patch.setattr(joint, "ROWS_AT_ONCE", 17)
         statistics = latents.statistics()
         cross = cross_covariance(*latents.caches)
-    covariance = np.cov(exact.T, bias=True)
+    covariance = np.mean([np.cov(exact[:, place].T, bias=True) for place in range(TOKENS)], axis=0)
     scale = np.abs(covariance).max()
     assert (statistics.mean.dtype, statistics.factor.dtype) == (np.float32, np.float32)
     np.testing.assert_allclose(statistics.mean, exact.mean(0), rtol=1e-6)
@@ -66,8 +70,8 @@ def test_two_cameras_that_see_the_same_are_drawn_alike() -> None:
     """The block between them is what tells this: without it, the two halves of a draw would know nothing of another."""
     (rows,) = correlated(200, (4,))
     statistics = JointLatents(tuple(cache_of(rows, camera) for camera in CAMERAS)).statistics()
-    noise = statistics.mean + np.random.default_rng(0).normal(size=(50, 8)) @ statistics.factor.T
-    np.testing.assert_allclose(noise[:, :4], noise[:, 4:], atol=5e-3)
+    noise = statistics.mean + np.random.default_rng(0).normal(size=(50, TOKENS, 8)) @ statistics.factor.T
+    np.testing.assert_allclose(noise[..., :4], noise[..., 4:], atol=5e-3)
 
 
 def test_one_camera_keeps_its_caches_own_statistics_and_reads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +79,7 @@ def test_one_camera_keeps_its_caches_own_statistics_and_reads_nothing(monkeypatc
     cache = cache_of(correlated(30, (5,))[0], "image2")
     single = JointLatents((cache,))
     assert single.statistics() is cache.statistics
-    assert (single.cameras, single.dim) == (("image2",), 5)
+    assert (single.cameras, single.tokens, single.dim) == (("image2",), TOKENS, 5)
 
 
 def test_rows_are_the_cameras_rows_side_by_side_in_order() -> None:

@@ -28,10 +28,19 @@ def test_good_rows_are_opened_and_not_read(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(published, "ROWS_AT_ONCE", at_once)
     good = rows()
     good[4, 3] = 0  # a single zero is a number like others
-    opened = open_published(save(tmp_path, good), frames=FRAMES, dim=DIM)
+    opened = open_published(save(tmp_path, good), frames=FRAMES, tokens=1, dim=DIM)
     assert isinstance(opened, np.memmap)
     assert not opened.flags.writeable
-    assert np.array_equal(opened, good)
+    assert np.array_equal(opened, good[:, None])
+
+
+def test_tokens_have_an_axis_of_their_own(tmp_path: Path) -> None:
+    file = save(tmp_path, rows().reshape(FRAMES, 2, DIM // 2))
+    assert np.array_equal(open_published(file, frames=FRAMES, tokens=2, dim=DIM // 2), np.load(file))
+    with pytest.raises(UserError, match="latents 4 numbers"):
+        open_published(file, frames=FRAMES, tokens=1, dim=DIM // 2)
+    with pytest.raises(UserError, match="latents 2 tokens of 4 numbers"):
+        open_published(save(tmp_path, rows()), frames=FRAMES, tokens=2, dim=DIM // 2)
 
 
 def broken(kind: str) -> np.ndarray:
@@ -78,22 +87,22 @@ def test_each_defect_has_its_own_sentence(
 ) -> None:
     monkeypatch.setattr(published, "ROWS_AT_ONCE", at_once)
     with pytest.raises(UserError, match=told) as error:
-        open_published(save(tmp_path, broken(kind)), frames=FRAMES, dim=DIM)
+        open_published(save(tmp_path, broken(kind)), frames=FRAMES, tokens=1, dim=DIM)
     assert "\n" not in str(error.value)
 
 
 def test_what_is_no_array_is_told(tmp_path: Path) -> None:
     file = tmp_path / "latents.npy"
     with pytest.raises(UserError, match=r"is not a \.npy file that can be read"):
-        open_published(file, frames=FRAMES, dim=DIM)
+        open_published(file, frames=FRAMES, tokens=1, dim=DIM)
     for content in (b"", b"version https://git-lfs.github.com/spec/v1\n"):
         file.write_bytes(content)
         with pytest.raises(UserError, match=r"is not a \.npy file that can be read"):
-            open_published(file, frames=FRAMES, dim=DIM)
+            open_published(file, frames=FRAMES, tokens=1, dim=DIM)
     np.save(file, np.array([{}], dtype=object))
     with pytest.raises(UserError, match=r"is not a \.npy file that can be read"):
-        open_published(file, frames=FRAMES, dim=DIM)
+        open_published(file, frames=FRAMES, tokens=1, dim=DIM)
     save(tmp_path, rows())
     file.write_bytes(file.read_bytes()[:-10])
     with pytest.raises(UserError, match=r"is not a \.npy file that can be read"):
-        open_published(file, frames=FRAMES, dim=DIM)
+        open_published(file, frames=FRAMES, tokens=1, dim=DIM)

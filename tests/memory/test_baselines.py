@@ -9,10 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from world_modality.facts.targets import TARGETS
 from world_modality.latents.windows import EpisodeBounds, future_rows, past_rows
-from world_modality.memory.baselines import BASELINES, PENALTIES, USUAL_PENALTY, Baselines, fit_baselines
-from world_modality.memory.foresight import Foresight
+from world_modality.memory.baselines import PENALTIES, USUAL_PENALTY, LatentBaselines, fit_baselines
 from world_modality.memory.lookup import LatentWindow
+from world_modality.memory.target import LATENTS
 
 DIM = 3
 
@@ -30,8 +31,12 @@ class World:
         start, end = self.bounds.around(frames)
         future, valid = future_rows(frames, end, self.horizon)
         history = past_rows(frames, start, self.context)
-        parts = (torch.tensor(self.latents[rows], dtype=torch.float32) for rows in (history, future))
+        parts = (self.tokens(rows) for rows in (history, future))
         return LatentWindow(*parts, torch.from_numpy(valid))
+
+    def tokens(self, rows: np.ndarray) -> torch.Tensor:
+        """Latents of ``rows`` [...] as three tokens of one number each: [..., 3, 1]."""
+        return torch.tensor(self.latents[rows], dtype=torch.float32).unflatten(-1, (DIM, 1))
 
     @property
     def frames(self) -> np.ndarray:
@@ -42,15 +47,15 @@ class World:
     def ahead(self) -> np.ndarray:
         return np.minimum(self.bounds.around(self.frames)[1] - 1 - self.frames, self.horizon)
 
-    def fit(self, choosing: Callable[[np.ndarray], np.ndarray] = lambda frames: frames % 3 == 0) -> Baselines:
+    def fit(self, choosing: Callable[[np.ndarray], np.ndarray] = lambda frames: frames % 3 == 0) -> LatentBaselines:
         return fit_baselines(self.windows, self.frames, self.ahead(), choosing(self.frames))
 
-    def skills(self, fitted: Baselines) -> dict[str, list[float | None]]:
+    def skills(self, fitted: LatentBaselines) -> dict[str, list[float | None]]:
         window = self.windows(self.frames)
-        foresight = Foresight(self.horizon)
+        metrics = LATENTS.metrics(self.horizon)
         predictions = {name: each[:, None] for name, each in fitted.predict(window.history).items()}
-        foresight.add(predictions, window.history[:, -1], window.future, window.valid)
-        return {name: figures["skill"] for name, figures in foresight.figures().items()}
+        metrics.add(predictions, window.history[:, -1], window.future, window.valid)
+        return {name: figures["skill"] for name, figures in metrics.figures().items()}
 
 
 def world_of(
@@ -156,7 +161,7 @@ def test_persistence_has_no_skill_and_least_squares_never_less_than_it(lengths: 
     world = world_of(noise, lengths, 2, horizon)
     fitted = world.fit()
     skills = world.skills(fitted)
-    assert tuple(skills) == BASELINES
+    assert tuple(skills) == TARGETS["latents"].baselines
     for k in range(horizon):
         values = {name: each[k] for name, each in skills.items()}
         if values["persistence"] is None:
@@ -186,6 +191,6 @@ def test_the_penalty_is_the_one_that_serves_the_other_episodes_best() -> None:
 def test_no_frames_make_baselines_that_expect_no_change() -> None:
     world = world_of(noise, [1, 1], 2, 3)
     fitted = world.fit()
-    history = torch.randn(4, 2, DIM)
+    history = torch.randn(4, 2, DIM, 1)
     for prediction in fitted.predict(history).values():
-        assert torch.equal(prediction, history[:, -1:].expand(-1, 3, -1))
+        assert torch.equal(prediction, history[:, -1:].expand(-1, 3, -1, -1))

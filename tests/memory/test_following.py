@@ -6,18 +6,16 @@ from typing import Any
 
 import pytest
 import torch
-from support.world_sizes import world_sizes
+from support.world_sizes import sockets_of, world_sizes
 from torch import Tensor, nn
 
 from world_modality.memory.following import TIME_WIDTH, ActionCondition, NoisyActions, time_waves
-from world_modality.memory.fusion import FUSIONS
 from world_modality.memory.prophet import Prophet
-from world_modality.memory.score import score
 from world_modality.memory.sizes import WorldSizes
+from world_modality.memory.target import LATENTS
 from world_modality.memory.world import WorldMemory
-from world_modality.study.modes import BEFORE_ACTIONS
 
-PLAIN = world_sizes(hypotheses=2, cameras=2, gate_init=0.5)
+PLAIN = world_sizes(hypotheses=2, tokens=2, cameras=2, gate_init=0.5)
 TOLD = replace(PLAIN, actions=5)
 CHUNK = 6
 
@@ -37,17 +35,13 @@ def awake(module: nn.Module, seed: int = 1) -> Any:
     return module
 
 
-def test_only_fusions_that_come_after_the_noisy_actions_can_follow_them() -> None:
-    assert {name for name, fusion in FUSIONS.items() if fusion.before_actions} == BEFORE_ACTIONS
-
-
 @pytest.mark.parametrize("learned", [False, True])
 def test_being_told_starts_without_effect_and_moves_no_other_weight(learned: bool) -> None:
     plain, told = (WorldMemory(sizes, seed=4, learned=learned) for sizes in (PLAIN, TOLD))
     own = {name: value for name, value in told.state_dict().items() if "condition" not in name}
     assert own.keys() == plain.state_dict().keys() < told.state_dict().keys()
     assert all(torch.equal(own[name], value) for name, value in plain.state_dict().items())
-    history = torch.randn(3, PLAIN.context, PLAIN.dim)
+    history = torch.randn(3, PLAIN.context, PLAIN.tokens, PLAIN.dim)
     assert torch.equal(told.prophet(history, noisy()), plain.prophet(history))
     assert not torch.allclose(awake(told).prophet(history, noisy()), plain.prophet(history), atol=1e-3)
     other = WorldMemory(TOLD, seed=5).prophet.condition.read.weight
@@ -57,23 +51,23 @@ def test_being_told_starts_without_effect_and_moves_no_other_weight(learned: boo
 
 def test_without_the_noisy_actions_it_says_so() -> None:
     with pytest.raises(ValueError, match="predicts nothing without them"):
-        Prophet(TOLD)(torch.randn(3, TOLD.context, TOLD.dim))
+        Prophet(TOLD)(torch.randn(3, TOLD.context, TOLD.tokens, TOLD.dim))
 
 
 def test_each_frame_ahead_is_told_the_action_that_leads_there() -> None:
     """Without attention each slot is by itself, so what it was told shows."""
     prophet = awake(Prophet(replace(TOLD, prophet_layers=0)))
-    history, first = torch.randn(3, TOLD.context, TOLD.dim), noisy()
+    history, first = torch.randn(3, TOLD.context, TOLD.tokens, TOLD.dim), noisy()
     before = prophet(history, first)
     for place in range(CHUNK):
         changed = first.actions.clone()
         changed[:, place] += 1
-        moved = (prophet(history, NoisyActions(changed, first.time)) - before).abs().amax((0, 3)) > 1e-5
+        moved = (prophet(history, NoisyActions(changed, first.time)) - before).abs().amax((0, 3, 4)) > 1e-5
         expected = torch.zeros(TOLD.hypotheses, TOLD.horizon, dtype=torch.bool)
         expected[:, place : place + 1] = place < TOLD.horizon
         assert torch.equal(moved, expected)
     later = prophet(history, NoisyActions(first.actions, first.time / 2))
-    assert ((later - before).abs().amax((0, 3)) > 1e-5).all()
+    assert ((later - before).abs().amax((0, 3, 4)) > 1e-5).all()
 
 
 def test_every_hypothesis_and_camera_of_a_frame_is_told_the_same() -> None:
@@ -110,10 +104,10 @@ def followed(world: WorldMemory, history: Tensor) -> Any:
 
 
 def test_the_memory_follows_every_velocity_while_it_is_read() -> None:
-    world, flow, history = awake(WorldMemory(TOLD, seed=0)), Flow(), torch.randn(3, TOLD.context, TOLD.dim)
+    world, flow, history = awake(WorldMemory(TOLD, seed=0)), Flow(), torch.randn(3, TOLD.context, TOLD.tokens, TOLD.dim)
     asked = [noisy(seed=1), noisy(seed=2)]
     plain = [flow.velocity(each) for each in asked]
-    world.attach(flow)
+    world.attach(sockets_of(flow, world.sizes))
     assert all(torch.equal(flow.velocity(each), before) for each, before in zip(asked, plain, strict=True))
     with world.reading(followed(world, history)):
         found = [flow.velocity(each) for each in asked]
@@ -127,8 +121,8 @@ def test_the_memory_follows_every_velocity_while_it_is_read() -> None:
 
 
 def test_a_prophet_that_is_told_nothing_is_asked_once() -> None:
-    world, flow, history = WorldMemory(PLAIN, seed=0), Flow(), torch.randn(3, PLAIN.context, PLAIN.dim)
-    world.attach(flow)
+    world, flow, history = WorldMemory(PLAIN, seed=0), Flow(), torch.randn(3, PLAIN.context, PLAIN.tokens, PLAIN.dim)
+    world.attach(sockets_of(flow, world.sizes))
     calls: list[NoisyActions | None] = []
     with world.reading(lambda asked: calls.append(asked) or world.prophet(history)):
         flow.velocity(noisy())
@@ -138,8 +132,8 @@ def test_a_prophet_that_is_told_nothing_is_asked_once() -> None:
 
 
 def test_a_copy_follows_its_own_velocities() -> None:
-    world, flow, history = awake(WorldMemory(TOLD, seed=0)), Flow(), torch.randn(3, TOLD.context, TOLD.dim)
-    world.attach(flow)
+    world, flow, history = awake(WorldMemory(TOLD, seed=0)), Flow(), torch.randn(3, TOLD.context, TOLD.tokens, TOLD.dim)
+    world.attach(sockets_of(flow, world.sizes))
     pair = copy.deepcopy(nn.ModuleList([world, flow]))
     plain = flow.velocity(noisy())
     with pair[0].reading(followed(pair[0], history)):
@@ -163,9 +157,11 @@ def trained_loss(told: bool, steps: int = 250) -> dict[float, float]:
         start = torch.randn(batch, 1, 6, generator=generator)
         future = start + (actions[:, :3] @ push).cumsum(1)
         noise, share = torch.randn(actions.shape, generator=generator), time[:, None, None]
-        x_t, history = share * noise + (1 - share) * actions, start.expand(-1, 2, -1)
+        x_t, history = share * noise + (1 - share) * actions, start[:, None].expand(-1, 2, -1, -1)
         prediction = prophet(history, NoisyActions(x_t, time) if told else None)
-        return score(prediction, history[:, -1], future, torch.ones(batch, 3, dtype=torch.bool), delta=True).loss()
+        return LATENTS.score(
+            prediction, history[:, -1], future[:, :, None], torch.ones(batch, 3, dtype=torch.bool), delta=True
+        ).loss()
 
     for _ in range(steps):
         optimiser.zero_grad()

@@ -36,7 +36,7 @@ def test_windows_are_the_caches_rows(folder: Path) -> None:
     history = [[0, 0, 0], [0, 1, 2], [4, 4, 4], [5, 5, 5], [9, 10, 11]]
     future = [[1, 2], [3, 3], [4, 4], [6, 7], [11, 11]]
     assert window.history.dtype == torch.float32
-    assert window.history.shape == (5, 3, LATENT_DIM)
+    assert window.history.shape == (5, 3, 1, LATENT_DIM)
     assert np.array_equal(window.history, rows[np.array(history)])
     assert np.array_equal(window.future, rows[np.array(future)])
     assert window.valid.tolist() == [[True, True], [True, False], [False, False], [True, True], [False, False]]
@@ -114,9 +114,11 @@ def test_donors_are_trained_episodes(shared_folder: Path, asked: list[tuple[int,
     rows = np.load(shared_folder / "latents.npy").astype(np.float32)
     own = [next(e for e in range(3) if frame < ENDS[e]) for frame, _ in asked]
     for donors in (lookup.donors(frames, seeds, 3).numpy(), lookup.any_histories(seeds, 3).numpy()):
-        ends = [int(np.flatnonzero((rows == donor[-1]).all(1))[0]) for donor in donors]
+        ends = [int(np.flatnonzero((rows == donor[-1]).all((1, 2)))[0]) for donor in donors]
         assert max(ends) < BOUNDS.starts[2]
-    donated = [int(np.flatnonzero((rows == donor[-1]).all(1))[0]) for donor in lookup.donors(frames, seeds, 3).numpy()]
+    donated = [
+        int(np.flatnonzero((rows == donor[-1]).all((1, 2)))[0]) for donor in lookup.donors(frames, seeds, 3).numpy()
+    ]
     assert all(BOUNDS.around(np.array([end]))[0] != BOUNDS.starts[e] for end, e in zip(donated, own, strict=True))
     assert lookup.window(frames, 3, 2).history.equal(whole.window(frames, 3, 2).history)
 
@@ -125,7 +127,7 @@ def test_statistics_are_those_of_the_trained_rows(folder: Path) -> None:
     rows = np.load(folder / "latents.npy").astype(np.float64)
     found = LatentLookup.open([folder], BOUNDS, (1, 2)).statistics()
     np.testing.assert_allclose(found.mean, rows[:4].mean(0), rtol=1e-6)
-    covariance = np.cov(rows[:4].T, bias=True)
+    covariance = np.cov(rows[:4, 0].T, bias=True)
     np.testing.assert_allclose(found.factor @ found.factor.T, covariance, atol=1e-5 * covariance.max())
     whole = LatentLookup.open([folder], BOUNDS)
     assert whole.statistics() is whole.latents.caches[0].statistics

@@ -6,10 +6,10 @@ from world_modality.memory.standardiser import SMALLEST_SCALE, Standardiser
 
 
 def fitted(latents: np.ndarray) -> Standardiser:
-    standardiser = Standardiser(latents.shape[1])
+    standardiser = Standardiser(latents.shape[1])  # one token per frame
     values, vectors = np.linalg.eigh(np.cov(latents.T, bias=True))
     factor = vectors * np.sqrt(values.clip(min=0))
-    standardiser.fit(latents.mean(0).astype(np.float32), factor.astype(np.float32))
+    standardiser.fit(latents.mean(0, keepdims=True).astype(np.float32), factor.astype(np.float32))
     return standardiser
 
 
@@ -35,7 +35,7 @@ def test_constant_latents_and_an_unfitted_standardiser_are_harmless() -> None:
 
 def test_statistics_of_another_width_are_refused() -> None:
     with pytest.raises(ValueError, match="3 dimensions"):
-        Standardiser(3).fit(np.zeros(4, np.float32), np.eye(4, dtype=np.float32))
+        Standardiser(3).fit(np.zeros((1, 4), np.float32), np.eye(4, dtype=np.float32))
 
 
 def test_its_buffers_are_saved() -> None:
@@ -43,3 +43,13 @@ def test_its_buffers_are_saved() -> None:
     other = Standardiser(3)
     other.load_state_dict(standardiser.state_dict())
     assert torch.equal(other.draw((4,), 2), standardiser.draw((4,), 2))
+
+
+def test_each_token_of_a_frame_has_a_mean_of_its_own_and_all_share_a_scale() -> None:
+    standardiser = Standardiser(2, tokens=3)
+    means = np.array([[0, 1], [10, 11], [20, 21]], np.float32)
+    standardiser.fit(means, np.diag([2.0, 5.0]).astype(np.float32))
+    latents = torch.from_numpy(means) + torch.tensor([2.0, -5.0])
+    assert torch.equal(standardiser(latents.expand(4, 3, 2)), torch.tensor([1.0, -1.0]).expand(4, 3, 2))
+    with pytest.raises(ValueError, match="3 tokens of 2 dimensions"):
+        standardiser.fit(means[:2], np.eye(2, dtype=np.float32))

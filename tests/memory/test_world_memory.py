@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from support.world_sizes import world_sizes
+from support.world_sizes import sockets_of, world_sizes
 from torch import nn
 
 from world_modality.errors import UserError
@@ -40,9 +40,9 @@ def test_building_is_a_function_of_the_seed_and_leaves_the_global_generator_alon
 
 def test_the_memory_reaches_the_layer_only_while_it_is_held() -> None:
     world, layer = WorldMemory(SIZES, seed=0), Flow()
-    hidden, memory = torch.randn(2, 6, 12), torch.randn(2, 1, 4, DIM)
+    hidden, memory = torch.randn(2, 6, 12), torch.randn(2, 1, 4, 1, DIM)
     plain = layer(hidden)
-    world.attach(layer)
+    world.attach(sockets_of(layer, SIZES))
     assert torch.equal(layer(hidden), plain)
     with world.held(memory):
         projection, read = layer.action_out_proj, world.fusion.injector(hidden, memory)
@@ -57,9 +57,9 @@ def test_the_memory_reaches_the_layer_only_while_it_is_held() -> None:
 
 def test_a_copy_reads_its_own_memory() -> None:
     world, layer = WorldMemory(SIZES, seed=0), Flow()
-    world.attach(layer)
+    world.attach(sockets_of(layer, SIZES))
     pair = copy.deepcopy(nn.ModuleList([world, layer]))
-    hidden, memory = torch.randn(1, 6, 12), torch.randn(1, 1, 4, DIM)
+    hidden, memory = torch.randn(1, 6, 12), torch.randn(1, 1, 4, 1, DIM)
     plain = layer(hidden)
     with pair[0].held(memory):
         assert torch.equal(layer(hidden), plain)
@@ -90,7 +90,7 @@ def test_borrowed_and_keyed_draws() -> None:
 def test_trained_constants_exist_only_where_they_are_trained() -> None:
     assert WorldMemory(SIZES, seed=0).learned is None
     learned = WorldMemory(replace(SIZES, hypotheses=2), seed=0, learned=True)
-    assert learned.learned.values.shape == (2, 4, DIM)
+    assert learned.learned.values.shape == (2, 4, 1, DIM)
     assert learned.learned.values.requires_grad
 
 

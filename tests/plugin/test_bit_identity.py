@@ -11,14 +11,13 @@ import torch
 from lerobot.policies.rtc.configuration_rtc import RTCConfig
 from support.tiny_policy import CONTEXT, LATENT_DIM, TinyWorld, build_tiny_world, save_backbone_with_weights
 
-from world_modality.memory.fusion import FUSIONS
+from world_modality.facts.memory import FUSIONS, MODES
 from world_modality.memory.injector import Observer
-from world_modality.memory.modes import MODES
 
 FRAMES = (0, 5, 13, 14, 44)
-WORLD_MODES = sorted(set(MODES) - {"disabled"})
+WORLD_MODES = sorted(set(MODES.names) - {"disabled"})
 UNREAD = {"disabled", "zero", "aux_only"}  # modes whose memory the policy does not see
-ARMS = [(mode, "late") for mode in sorted(MODES)] + [("pred", fusion) for fusion in FUSIONS if fusion != "late"]
+ARMS = [(mode, "late") for mode in sorted(MODES.names)] + [("pred", name) for name in FUSIONS.names if name != "late"]
 
 
 AUTOCAST = pytest.param("bfloat16 autocast", marks=pytest.mark.slow)  # the longest of the three, and the least used
@@ -104,7 +103,7 @@ def chunk(policy: Any, world: TinyWorld, context: Any) -> torch.Tensor:
     generator = torch.Generator().manual_seed(1)
     noise = torch.randn(len(FRAMES), policy.config.chunk_size, policy.config.max_action_dim, generator=generator)
     width = len(world.folders) * LATENT_DIM
-    history = 5 + 4 * torch.randn(len(FRAMES), CONTEXT, width, generator=generator)
+    history = 5 + 4 * torch.randn(len(FRAMES), CONTEXT, 1, width, generator=generator)
     observation = {**world.observation(*FRAMES), "observation.world_history": history}
     if getattr(policy.config, "world_memory_mode_train", "") == "oracle":
         policy.config.world_memory_mode_rollout = "pred"
@@ -113,7 +112,7 @@ def chunk(policy: Any, world: TinyWorld, context: Any) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("mode", WORLD_MODES)
-@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize("fusion", FUSIONS.names)
 def test_at_init_every_mode_in_every_fusion_is_smolvla_with_a_gradient_at_every_gate(
     reference: Reference, mode: str, fusion: str
 ) -> None:
@@ -161,7 +160,7 @@ def set_gates(policy: Any, value: float) -> None:
             gate.fill_(value)
 
 
-@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize("fusion", FUSIONS.names)
 def test_the_reference_is_sensitive(precision: tuple[TinyWorld, Any], fusion: str) -> None:
     """An open gate does change loss, gradients and actions: the comparison above can fail."""
     world, context = precision
@@ -186,7 +185,9 @@ def test_every_closed_gate_has_a_gradient(precision: tuple[TinyWorld, Any], mode
 
 
 @pytest.mark.defect("W5")
-@pytest.mark.parametrize(("gate", "fusion"), [(-3.0, "late"), (0.01, "late"), *((2.0, fusion) for fusion in FUSIONS)])
+@pytest.mark.parametrize(
+    ("gate", "fusion"), [(-3.0, "late"), (0.01, "late"), *((2.0, fusion) for fusion in FUSIONS.names)]
+)
 def test_zero_memory_with_any_world_weights_gives_smolvlas_actions(
     precision: tuple[TinyWorld, Any], gate: float, fusion: str
 ) -> None:
@@ -212,7 +213,7 @@ def test_zero_memory_with_any_world_weights_gives_smolvlas_actions(
 
 
 @pytest.mark.defect("W5")
-@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize("fusion", FUSIONS.names)
 def test_zero_memory_with_any_world_weights_gives_smolvlas_loss_and_gradients(
     reference: Reference, fusion: str
 ) -> None:
@@ -237,7 +238,7 @@ def test_zero_memory_with_any_world_weights_gives_smolvlas_loss_and_gradients(
     assert not all(torch.equal(gradients[name], gradient) for name, gradient in reference.gradients.items())
 
 
-@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize("fusion", FUSIONS.names)
 def test_with_two_cameras_too(either: TinyWorld, fusion: str) -> None:
     """SmolVLA at the start, though every gate has a gradient; with zero memory whatever the weights; else not."""
     world = either.with_wrist()
@@ -272,7 +273,7 @@ def test_real_time_chunking_is_smolvlas(either: TinyWorld, mode: str) -> None:
         generator = torch.Generator().manual_seed(1)
         noise = torch.randn(1, policy.config.chunk_size, policy.config.max_action_dim, generator=generator)
         rest = torch.randn(1, 4, policy.config.max_action_dim, generator=generator)
-        history = torch.randn(1, CONTEXT, LATENT_DIM, generator=generator)
+        history = torch.randn(1, CONTEXT, 1, LATENT_DIM, generator=generator)
         observation = {**either.observation(20), "observation.world_history": history}
         chunks.append(
             policy.predict_action_chunk(observation, noise=noise, inference_delay=1, prev_chunk_left_over=rest)
@@ -280,7 +281,7 @@ def test_real_time_chunking_is_smolvlas(either: TinyWorld, mode: str) -> None:
     assert torch.equal(*chunks)
 
 
-@pytest.mark.parametrize("shape", [(1, 1, LATENT_DIM), (2, CONTEXT, LATENT_DIM), (1, CONTEXT, LATENT_DIM - 1)])
+@pytest.mark.parametrize("shape", [(1, 1, 1, LATENT_DIM), (2, CONTEXT, 1, LATENT_DIM), (1, CONTEXT, 1, LATENT_DIM - 1)])
 def test_a_history_of_another_shape_is_refused(either: TinyWorld, shape: tuple[int, ...]) -> None:
     policy = either.policy("pred")
     batch = {**either.observation(3), "observation.world_history": torch.zeros(shape)}
@@ -289,7 +290,7 @@ def test_a_history_of_another_shape_is_refused(either: TinyWorld, shape: tuple[i
 
 
 @pytest.mark.defect("W9")
-@pytest.mark.parametrize("mode", sorted(MODES))
+@pytest.mark.parametrize("mode", sorted(MODES.names))
 def test_the_global_generator_is_left_as_smolvla_leaves_it(either: TinyWorld, mode: str) -> None:
     checkpoint, batch = either.checkpoint(mode, world_latents=str(either.latents)), either.batch(*FRAMES)
     states = []

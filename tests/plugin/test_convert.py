@@ -12,12 +12,12 @@ from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWor
 from lerobot_policy_world_modality.convert import convert
 from lerobot_policy_world_modality.modeling_smolvla_world import SmolVLAWorldPolicy
 from world_modality.errors import UserError
+from world_modality.facts.memory import MODES
 from world_modality.latents.reader import open_latents
-from world_modality.memory.modes import MODES
 
 
 @pytest.mark.defect("B9")
-@pytest.mark.parametrize("mode", sorted(MODES))
+@pytest.mark.parametrize("mode", sorted(MODES.names))
 def test_weights_processors_and_settings_are_the_sources(tiny: TinyWorld, tmp_path: Path, mode: str) -> None:
     latents = () if mode == "disabled" else tiny.latents
     before = torch.get_rng_state()
@@ -45,10 +45,10 @@ def test_the_latents_width_encoder_and_statistics_are_taken_over(tiny: TinyWorld
     assert policy.config.encoder_spec == ENCODER
     cache = open_latents(tiny.latents, frames=tiny.metadata.total_frames)
     latents = torch.from_numpy(cache.latents.astype("float32"))
-    standardised = policy.world.standardiser(latents)
+    standardised = policy.world.standardiser(latents).flatten(0, -2)
     torch.testing.assert_close(standardised.mean(0), torch.zeros(LATENT_DIM), atol=1e-3, rtol=0)
     torch.testing.assert_close(standardised.std(0, correction=0), torch.ones(LATENT_DIM), atol=1e-3, rtol=0)
-    drawn = policy.world.standardiser.draw(tuple(range(4000)), 4).flatten(0, 1)
+    drawn = policy.world.standardiser.draw(tuple(range(4000)), 4).flatten(0, -2)
     torch.testing.assert_close(torch.cov(drawn.T), torch.cov(standardised.T), atol=0.06, rtol=0)
 
 

@@ -6,13 +6,12 @@ import pytest
 import torch
 from support.tiny_policy import CONTEXT, LATENT_DIM, TinyWorld
 
-from world_modality.memory.fusion import FUSIONS
-from world_modality.memory.modes import MODES
+from world_modality.facts.memory import FUSIONS, MODES
 
 FRAMES = (0, 5, 13, 14, 44)
-MADE = sorted(name for name, mode in MODES.items() if mode.needs_prophet)
-OTHERS = sorted(set(MODES) - set(MADE) - {"disabled"})
-ARMS = [(mode, "late") for mode in MADE] + [("pred", fusion) for fusion in FUSIONS if fusion != "late"]
+MADE = sorted(mode.name for mode in MODES if mode.needs_prophet)
+OTHERS = sorted(set(MODES.names) - set(MADE) - {"disabled"})
+ARMS = [(mode, "late") for mode in MADE] + [("pred", fusion) for fusion in FUSIONS.names if fusion != "late"]
 FOLLOWING = [(mode, "late", True) for mode in MADE]  # told the noisy actions, so predicted within the policy's pass
 OPEN = {"world_gate_init": 0.8}
 
@@ -58,7 +57,7 @@ def test_at_init_it_is_smolvla_and_every_gate_has_a_gradient(tiny: TinyWorld, mo
     assert same(gradients(stock, tiny), own)
     assert all(gradient.abs() > 1e-7 for name, gradient in own.items() if name.endswith("gate"))
     noise = torch.randn(len(FRAMES), policy.config.chunk_size, policy.config.max_action_dim)
-    seen = {"observation.world_history": torch.randn(len(FRAMES), CONTEXT, LATENT_DIM)}
+    seen = {"observation.world_history": torch.randn(len(FRAMES), CONTEXT, 1, LATENT_DIM)}
     batch = tiny.observation(*FRAMES)
     chunk = policy.predict_action_chunk({**batch, **seen}, noise=noise)
     assert torch.equal(chunk, stock.predict_action_chunk(dict(batch), noise=noise))
@@ -74,7 +73,7 @@ def test_a_memory_that_is_not_the_prophets_is_as_it_was(tiny: TinyWorld, mode: s
         assert detached["world.learned.values"].abs().max() > 1e-7
 
 
-@pytest.mark.parametrize("mode", sorted(set(MODES) - {"disabled"}))
+@pytest.mark.parametrize("mode", sorted(set(MODES.names) - {"disabled"}))
 def test_without_a_loss_of_its_own_the_prophet_learns_where_it_makes_the_memory(tiny: TinyWorld, mode: str) -> None:
     own = of_the_prophet(gradients(tiny.policy(mode, world_lambda=0.0, **OPEN), tiny))
     assert any(gradient.abs().max() > 1e-7 for gradient in own.values()) == (mode in MADE)

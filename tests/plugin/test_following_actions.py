@@ -11,15 +11,14 @@ from support.tiny_policy import CONTEXT, LATENT_DIM, TinyWorld
 
 from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
 from world_modality.errors import UserError
+from world_modality.facts.memory import FUSIONS, MODES
 from world_modality.memory.following import NoisyActions
-from world_modality.memory.fusion import FUSIONS
-from world_modality.memory.modes import MODES
 
 FRAMES = (0, 5, 13, 14, 44)
 FOLLOWING = {"world_actions": True}
 FOLLOWERS = {"pred", "time_shuffle", "stale", "shuffle"}  # modes whose memory the Prophet makes
-LATER = [name for name, fusion in FUSIONS.items() if not fusion.before_actions]
-ARMS = [(mode, "late") for mode in MODES if mode != "disabled"] + [("pred", f) for f in LATER if f != "late"]
+LATER = [fusion.name for fusion in FUSIONS if not fusion.before_actions]
+ARMS = [(mode, "late") for mode in MODES.names if mode != "disabled"] + [("pred", f) for f in LATER if f != "late"]
 
 
 def loss_and_gradients(policy: Any, batch: dict[str, Any]) -> tuple[float, dict[str, torch.Tensor]]:
@@ -35,7 +34,7 @@ def loss_and_gradients(policy: Any, batch: dict[str, Any]) -> tuple[float, dict[
 def chunk(policy: Any, world: TinyWorld, **more: Any) -> torch.Tensor:
     generator = torch.Generator().manual_seed(1)
     noise = torch.randn(len(FRAMES), policy.config.chunk_size, policy.config.max_action_dim, generator=generator)
-    history = 5 + 4 * torch.randn(len(FRAMES), CONTEXT, LATENT_DIM, generator=generator)
+    history = 5 + 4 * torch.randn(len(FRAMES), CONTEXT, 1, LATENT_DIM, generator=generator)
     if getattr(policy.config, "world_memory_mode_train", "") == "oracle":
         policy.config.world_memory_mode_rollout = "pred"
     observation = {**world.observation(*FRAMES), "observation.world_history": history}
@@ -85,7 +84,7 @@ def test_at_init_everything_is_smolvlas_and_what_is_told_has_a_gradient(
     assert all(own_gradients[name].abs() > 1e-7 for name in gates)
 
 
-@pytest.mark.parametrize("mode", sorted(set(MODES) - {"disabled"}))
+@pytest.mark.parametrize("mode", sorted(set(MODES.names) - {"disabled"}))
 def test_only_what_the_prophet_makes_follows_the_denoising(tiny: TinyWorld, mode: str) -> None:
     policy = awake(tiny.policy(mode, **FOLLOWING))
     loss_and_gradients(policy, tiny.batch(*FRAMES))  # a training pass brings the donors
@@ -161,10 +160,10 @@ def test_the_loss_of_the_prophet_is_that_of_the_memory_it_made(tiny: TinyWorld) 
     memories = Memories(policy)
     info = policy.train()(dict(batch))[1]
     (memory,) = memories.seen
-    from world_modality.memory.score import score
+    from world_modality.memory.target import LATENTS
 
     window = policy._window(policy.world, batch)
-    expected = score(memory, window.history[:, -1], window.future, window.valid, delta=True).summary()
+    expected = LATENTS.score(memory, window.history[:, -1], window.future, window.valid, delta=True).summary()
     assert info["world_loss"] == pytest.approx(expected["world_loss"])
     assert info["world_cos_2"] == pytest.approx(expected["world_cos_2"])
 

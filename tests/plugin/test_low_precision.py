@@ -11,7 +11,7 @@ from lerobot.common.train_utils import load_training_state, save_checkpoint
 from support.lerobot_training import Training, assert_equal, base_weights
 from support.tiny_policy import TinyWorld, build_tiny_world, save_backbone_with_weights
 
-from world_modality.memory.fusion import FUSIONS
+from world_modality.facts.memory import FUSIONS
 
 STEPS = 4
 RATES = {"optimizer_lr": 1e-4, "world_lr": 1e-4, "scheduler_warmup_steps": 0}
@@ -35,7 +35,7 @@ def rounded(policy: Any) -> dict[str, torch.nn.Parameter]:
     return {name: p for name, p in policy.named_parameters() if p.dtype == torch.bfloat16 and p.requires_grad}
 
 
-@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize("fusion", FUSIONS.names)
 def test_the_world_modules_are_of_32_bits_beside_a_base_of_16(world: TinyWorld, fusion: str) -> None:
     policy = world.policy("learned", world_fusion=fusion)
     assert {p.dtype for p in policy.world.parameters()} == {torch.float32}

@@ -51,7 +51,7 @@ def encode(tiny: TinyWorld, root: Path, camera: Camera) -> Path:
     write_cache(
         folder,
         episodes,
-        (tiny.metadata.total_frames, encoder.dim),
+        (tiny.metadata.total_frames, 1, encoder.dim),
         camera=camera,
         encoder=ENCODER,
         dataset_fingerprint=dataset_fingerprint(tiny.dataset.root),
@@ -89,7 +89,7 @@ def test_every_chunks_history_is_the_caches(views: str, memory: str, request: py
     delay = HORIZON if memory == "stale" else 0
     frames = world.metadata.total_frames
     caches = [open_latents(folder, frames=frames).latents.astype(np.float32) for folder in world.folders]
-    rows = np.concatenate(caches, axis=1)
+    rows = np.concatenate(caches, axis=-1)
     seen = record_histories(policy)
     for _ in range(2):  # a second episode must not remember the first
         policy.reset()
@@ -206,7 +206,7 @@ def test_another_encoder_is_refused(encoded: tuple[TinyWorld, Path], tmp_path: P
             policy_of(encoded, world_encoder_path=path).select_action(dict(observation))
     policy = policy_of(encoded)
     policy.config.world_encoder_digest, policy.config.world_latent_dim = "", 64
-    with pytest.raises(UserError, match="latents of 128 numbers"):
+    with pytest.raises(UserError, match="latents of 1 x 128 numbers"):
         policy.select_action(dict(observation))
     policy = policy_of(encoded)
     policy.config.world_encoder_kind = ""

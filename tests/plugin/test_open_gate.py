@@ -12,14 +12,14 @@ from lerobot.scripts.lerobot_train import update_policy
 from lerobot.utils.logging_utils import AverageMeter, MetricsTracker
 from support.tiny_policy import TinyWorld, build_tiny_world, save_backbone_with_weights
 
-from world_modality.memory.fusion import FUSIONS
+from world_modality.facts.memory import FUSIONS
 
 SMALL_RATE, STEPS = 3e-5, 2000
 
 
 @pytest.mark.defect("B3")
 @pytest.mark.defect("B4")
-@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize("fusion", FUSIONS.names)
 def test_a_gate_opens_in_training_and_its_figures_reach_the_tracker(tiny: TinyWorld, fusion: str) -> None:
     policy = tiny.policy("pred", world_fusion=fusion, world_lr=1e-2)
     optimizer = policy.config.get_optimizer_preset().build(policy.get_optim_params())

@@ -16,7 +16,7 @@ def observation(tiny: TinyWorld) -> dict[str, Any]:
     batch["observation.language.attention_mask"] = batch["observation.language.attention_mask"].clone()
     batch["observation.language.attention_mask"][0, 3:] = False
     assert batch["observation.language.attention_mask"].sum(1).tolist() != [3, 3]
-    history = torch.randn(2, CONTEXT, LATENT_DIM, generator=torch.Generator().manual_seed(0))
+    history = torch.randn(2, CONTEXT, 1, LATENT_DIM, generator=torch.Generator().manual_seed(0))
     return {**batch, "observation.world_history": history}
 
 

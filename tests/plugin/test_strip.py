@@ -20,12 +20,12 @@ from lerobot_policy_world_modality.modeling_smolvla_world import SmolVLAWorldPol
 from lerobot_policy_world_modality.processor_smolvla_world import make_smolvla_world_pre_post_processors
 from lerobot_policy_world_modality.strip import strip
 from world_modality.errors import UserError
-from world_modality.memory.fusion import FUSIONS
+from world_modality.facts.memory import FUSIONS
 from world_modality.policies.host import host_of
 from world_modality.store.files import write_json
 
 
-@pytest.mark.parametrize("fusion", sorted(FUSIONS))
+@pytest.mark.parametrize("fusion", sorted(FUSIONS.names))
 def test_what_is_left_acts_as_the_checkpoint_with_zero_memory(tiny: TinyWorld, tmp_path: Path, fusion: str) -> None:
     source = tiny.checkpoint("pred", world_fusion=fusion, world_gate_init=0.7, world_memory_mode_rollout="zero")
     (tmp_path / "plain").mkdir()
@@ -93,7 +93,7 @@ def test_what_cannot_be_stripped_is_told(tiny: TinyWorld, tmp_path: Path) -> Non
         target.mkdir()
         strip(source, target)
 
-    with pytest.raises(UserError, match="is a 'smolvla': only a smolvla_world"):
+    with pytest.raises(UserError, match="is a 'smolvla': it has no world modules to strip"):
         attempt(tiny.base)
     with pytest.raises(UserError, match="is not a LeRobot checkpoint"):
         attempt(tmp_path)

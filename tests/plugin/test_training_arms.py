@@ -9,11 +9,12 @@ from lerobot.common.train_utils import load_training_state, save_checkpoint
 from support.lerobot_training import BATCHES, Training, assert_equal, base_weights
 from support.tiny_policy import TinyWorld
 
-from world_modality.memory.fusion import FUSIONS
-from world_modality.memory.modes import MODES
+from world_modality.facts.memory import FUSIONS, MODES
 
 STEPS = 4
-ARMS = [(mode, "late") for mode in sorted(MODES)] + [("pred", fusion) for fusion in FUSIONS if fusion != "late"]
+ARMS = [(mode, "late") for mode in sorted(MODES.names)] + [
+    ("pred", fusion) for fusion in FUSIONS.names if fusion != "late"
+]
 # A clip that bites at every step, a rate at which weights move visibly, a world loss that dwarfs the flow loss.
 SETTINGS = {"optimizer_grad_clip_norm": 0.05, "optimizer_lr": 1e-2, "world_lr": 3e-2, "world_lambda": 50.0}
 
@@ -24,7 +25,7 @@ def e0(either: TinyWorld) -> tuple[Any, list[dict[str, float]]]:
     return policy, Training(policy).run(either, 0, STEPS)
 
 
-@pytest.mark.parametrize(("mode", "fusion"), [*(("zero", fusion) for fusion in FUSIONS), ("aux_only", "late")])
+@pytest.mark.parametrize(("mode", "fusion"), [*(("zero", fusion) for fusion in FUSIONS.names), ("aux_only", "late")])
 def test_zero_memory_trains_the_base_to_the_weights_of_no_memory(
     either: TinyWorld, e0: Any, mode: str, fusion: str
 ) -> None:
@@ -73,7 +74,7 @@ def test_what_the_memory_does_to_the_actions_is_measured_and_changes_nothing(eit
         assert changes[1::2] == ([0, 0] if mode == "zero" else [None, None])
 
 
-@pytest.mark.parametrize("mode", sorted(MODES))
+@pytest.mark.parametrize("mode", sorted(MODES.names))
 def test_a_resumed_training_ends_with_the_same_weights(either: TinyWorld, tmp_path: Path, mode: str) -> None:
     policy = either.policy(mode, **SETTINGS)
     straight = Training(policy)

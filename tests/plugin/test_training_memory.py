@@ -15,7 +15,7 @@ EPISODES = ((0, 14), (14, 29), (29, 45))
 
 def rows(tiny: TinyWorld) -> np.ndarray:
     latents = np.load(tiny.latents / "latents.npy").astype(np.float32)
-    assert latents.shape == (45, 12)
+    assert latents.shape == (45, 1, 12)
     return latents
 
 

@@ -121,7 +121,7 @@ def test_a_shuffle_without_donors_is_refused(tiny: TinyWorld, tmp_path: Path) ->
     generator = torch.Generator().manual_seed(0)
     batch = {
         **tiny.observation(0, 20),
-        "observation.world_history": torch.randn(2, CONTEXT, LATENT_DIM, generator=generator),
+        "observation.world_history": torch.randn(2, CONTEXT, 1, LATENT_DIM, generator=generator),
     }
     settings = {"world_memory_mode_rollout": "shuffle"}
     untrained = SmolVLAWorldPolicy.from_pretrained(tiny.checkpoint("pred", **settings))

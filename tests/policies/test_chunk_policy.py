@@ -64,7 +64,7 @@ def lerobots_actions(folder, raw, noise, history=None):
 def test_actions_are_those_of_lerobots_own_evaluation(checkpoints, memory):
     """Parity from the raw observation to the unnormalised action, bit for bit."""
     raw = raw_observation()
-    history = np.random.default_rng(1).normal(size=(2, WIDTH)).astype(np.float32) if memory == "pred" else None
+    history = np.random.default_rng(1).normal(size=(2, 1, WIDTH)).astype(np.float32) if memory == "pred" else None
     policy = load_policy(checkpoints[memory])
     ours = policy.predict(observation(raw), TASK, 99, history)
     noise = torch.randn((1, 10, 7), generator=torch.Generator().manual_seed(99))

@@ -12,13 +12,14 @@ from support.lerobot_training import Training
 from support.tiny_policy import BACKBONES, LATENT_DIM, PICTURE, WORLD, TinyWorld, build_tiny_world
 
 from world_modality.errors import UserError
-from world_modality.memory.fusion import FUSIONS
-from world_modality.memory.modes import MODES
+from world_modality.facts.memory import FUSIONS, MODES
 from world_modality.policies.chunk_policy import load_policy
 from world_modality.sim.environment import Observation
 
-ARMS = [(mode, "late") for mode in sorted(MODES)] + [("pred", fusion) for fusion in FUSIONS if fusion != "late"]
-OTHERS = [(mode, fusion) for mode in sorted(MODES) for fusion in FUSIONS if (mode, fusion) not in ARMS]
+ARMS = [(mode, "late") for mode in sorted(MODES.names)] + [
+    ("pred", fusion) for fusion in FUSIONS.names if fusion != "late"
+]
+OTHERS = [(mode, fusion) for mode in sorted(MODES.names) for fusion in FUSIONS.names if (mode, fusion) not in ARMS]
 SILENT = ("disabled", "zero", "aux_only")  # nothing reaches the actions
 FAST = {"optimizer_lr": 1e-2, "world_lr": 3e-1}  # gates open visibly in few steps
 
@@ -53,7 +54,7 @@ def test_an_arm_is_trained_and_rolled_out(tiny: TinyWorld, tmp_path: Path, mode:
     if rollout != mode:
         with pytest.raises(UserError, match="needs the future"):
             load_policy(checkpoint, memory_mode=mode)
-    history = np.random.default_rng(1).normal(size=(WORLD["world_context"], LATENT_DIM)).astype(np.float32)
+    history = np.random.default_rng(1).normal(size=(WORLD["world_context"], 1, LATENT_DIM)).astype(np.float32)
     given = history if MODES[rollout].needs_history else None
     policy = load_policy(checkpoint, memory_mode=rollout, num_steps=2)
     chunk = policy.predict(view(), "move", 7, given)

@@ -33,7 +33,7 @@ def request(number: int, *, history: bool) -> PolicyRequest:
     rng = np.random.default_rng(number)
     images = {name: rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8) for name in ("image", "image2")}
     view = Observation(images, rng.normal(size=8).astype(np.float32))
-    latents = rng.normal(size=(2, WIDTH)).astype(np.float32) if history else None
+    latents = rng.normal(size=(2, 1, WIDTH)).astype(np.float32) if history else None
     return PolicyRequest(view, "put the bowl on the plate", 100 + number, latents=latents)
 
 
@@ -52,7 +52,7 @@ def test_a_row_depends_neither_on_its_neighbours_nor_on_its_place(plain: Path, t
 
 
 def test_a_future_is_refused_where_the_memory_does_not_need_it(plain: Path, tmp_path: Path) -> None:
-    asked = replace(request(0, history=False), future=np.zeros((3, WIDTH), np.float32))
+    asked = replace(request(0, history=False), future=np.zeros((3, 1, WIDTH), np.float32))
     with pytest.raises(ValueError, match="a future is for memory that needs it"):
         policy_of(plain, tmp_path, "zero").infer([asked])
 
@@ -60,7 +60,7 @@ def test_a_future_is_refused_where_the_memory_does_not_need_it(plain: Path, tmp_
 def test_oracle_reads_the_future_that_it_is_given(plain: Path, tmp_path: Path) -> None:
     policy = load_policy(world_checkpoint(tmp_path / "oracle", plain, "oracle"), num_steps=2)
     see_pictures_of(tmp_path / "oracle", SIZE)
-    futures = np.random.default_rng(1).normal(size=(2, 3, WIDTH)).astype(np.float32)
+    futures = np.random.default_rng(1).normal(size=(2, 3, 1, WIDTH)).astype(np.float32)
     one, other = (policy.infer([replace(request(0, history=False), future=future)])[0] for future in futures)
     assert not np.array_equal(one, other)
     with pytest.raises(ValueError, match="a future is for memory that needs it"):

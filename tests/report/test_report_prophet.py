@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from world_modality.memory import baselines
+from world_modality.facts.targets import TARGETS
 from world_modality.report.files import to_json
 from world_modality.report.prophet import BASELINES, CLASSES, prophet_panels, prophet_table, read_judgements
 from world_modality.report.results import load_results
@@ -22,7 +22,7 @@ def judged(toy, **changed):
 
 
 def test_names_are_those_of_the_evaluation() -> None:
-    assert BASELINES == baselines.BASELINES
+    assert TARGETS["latents"].baselines == BASELINES
     assert set(CLASSES) == {"prophet", "prophet_best", *BASELINES}
 
 

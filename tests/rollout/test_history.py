@@ -52,7 +52,7 @@ def test_a_rollouts_latents_are_those_the_cache_would_hold(encoder, tmp_path, n_
     """At every replan, from the padded first to the last, bit for bit, the cameras in their order; units never mix."""
     records, requests = run(tmp_path, FilmWorld(), encoder, n_action_steps, 17, cameras, delay=delay)
     caches = [encoder.encode_episode(FILMS[camera][:17]) for camera in cameras]
-    cache = np.concatenate(caches, axis=1).astype(np.float32)
+    cache = np.concatenate(caches, axis=-1).astype(np.float32)
     replans = [replan for record in records for replan in range(record.replans)]
     for replan, request in zip(replans, requests, strict=True):
         last = max(replan * n_action_steps - delay, 0)

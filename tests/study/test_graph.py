@@ -15,7 +15,6 @@ from support.small_study import FIXED_SOURCES, SMALL_STUDY, edited, graph_of
 
 from world_modality.store.request import StageRequest
 from world_modality.study.graph import Graph
-from world_modality.study.modes import NEEDS_FUTURE, NEEDS_HISTORY, NEEDS_LEARNED, NEEDS_PROPHET
 from world_modality.study.specs import ReportSpec
 
 TASKS, SEEDS = (0, 1), (0, 1)
@@ -194,15 +193,6 @@ def test_rollouts_read_the_encoder_only_for_history(tmp_path: Path) -> None:
     for column in COLUMNS:
         request = graph.stages[graph.names[f"rollouts/{column}/seed1/task1"]]
         assert roles(request) == (["checkpoint", "encoder"] if column == "E2" else ["checkpoint"])
-
-
-def test_what_planning_knows_of_the_modes_is_what_their_registry_says() -> None:
-    from world_modality.memory.modes import MODES
-
-    assert {name for name, mode in MODES.items() if mode.needs_history} == NEEDS_HISTORY
-    assert {name for name, mode in MODES.items() if not mode.rollable} == NEEDS_FUTURE
-    assert {name for name, mode in MODES.items() if mode.needs_learned} == NEEDS_LEARNED
-    assert {name for name, mode in MODES.items() if mode.needs_prophet} == NEEDS_PROPHET
 
 
 def test_names_of_embedded_parts_are_those_of_their_rooms() -> None:

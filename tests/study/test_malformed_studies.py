@@ -11,7 +11,10 @@ from world_modality.errors import UserError
 from world_modality.study.load import load_study
 from world_modality.study.shapes import PolicyShape
 
-MODES = "disabled, zero, learned, pred, oracle, persistence, stale, shuffle, time_shuffle, random, aux_only"
+MODES = (
+    "disabled, zero, learned, pred, oracle, persistence, stale, shuffle, time_shuffle, random, random_scaled, "
+    "signflip, aux_only"
+)
 
 LAUGHS = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
     f"{name}: &{name} [*{last}, *{last}, *{last}, *{last}, *{last}, *{last}, *{last}, *{last}, *{last}, *{last}]\n"

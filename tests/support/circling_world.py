@@ -80,8 +80,8 @@ def build_circling_world(root: Path, seed: int = 0) -> TinyWorld:
     (root / "latents").mkdir()
     write_cache(
         root / "latents",
-        list(latents(phase, rng)),
-        (EPISODES * FRAMES, LATENT_DIM),
+        list(latents(phase, rng)[:, :, None]),
+        (EPISODES * FRAMES, 1, LATENT_DIM),
         camera="image",
         encoder=ENCODER,
         dataset_fingerprint=dataset_fingerprint(root / "dataset"),

@@ -59,7 +59,7 @@ def drawn_episode(length: int, *, number: int = 0, size: int = 256, task: str = 
 
 
 def encode_clips(encoder: Encoder, clips: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Latents float32 [N, D] of clips uint8 [N, m, H, W, 3] that share no frame, oldest frame first."""
+    """Latents float32 [N, P, D] of clips uint8 [N, m, H, W, 3] that share no frame, oldest frame first."""
     count, frames = clips.shape[:2]
     prepared = encoder.prepare(clips.reshape(count * frames, *clips.shape[2:]))
     return encoder.encode_prepared(prepared, np.arange(count * frames).reshape(count, frames))

@@ -146,17 +146,20 @@ def save_backbone_with_weights(folder: Path) -> Path:
     return folder
 
 
-def save_tiny_latents(folder: Path, metadata: Any, seed: int = 0, camera: Camera = "image") -> Path:
+def save_tiny_latents(folder: Path, metadata: Any, seed: int = 0, camera: Camera = "image", tokens: int = 1) -> Path:
     """A latent cache for a dataset: random walks with unequal scales and a mean far from 0, so that a mix-up shows."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     scale = np.linspace(0.2, 3.0, LATENT_DIM)
     lengths = [int(length) for length in metadata.episodes["length"]]
-    walks = [(5 + scale * np.cumsum(rng.normal(size=(length, LATENT_DIM)), 0)).astype(np.float16) for length in lengths]
+    walks = [
+        (5 + scale * np.cumsum(rng.normal(size=(length, tokens, LATENT_DIM)), 0)).astype(np.float16)
+        for length in lengths
+    ]
     write_cache(
         folder,
         walks,
-        (sum(lengths), LATENT_DIM),
+        (sum(lengths), tokens, LATENT_DIM),
         camera=camera,
         encoder=ENCODER,
         dataset_fingerprint=dataset_fingerprint(Path(metadata.root)),
@@ -189,6 +192,11 @@ class TinyWorld:
         """The same with made-up latents of the wrist camera beside the others."""
         wrist = save_tiny_latents(self.root / "wrist", self.metadata, 1, "image2")
         return replace(self, root=self.root / "both", wrist=wrist)
+
+    def with_tokens(self, tokens: int) -> TinyWorld:
+        """The same with made-up latents of so many tokens per frame."""
+        latents = save_tiny_latents(self.root / f"tokens_{tokens}", self.metadata, 2, tokens=tokens)
+        return replace(self, root=self.root / f"with_{tokens}", latents=latents)
 
     def checkpoint(self, mode: str, **settings: Any) -> Path:
         """A converted checkpoint in that training memory mode, made once per mode and settings; not to be changed."""

@@ -11,9 +11,9 @@ import torch
 from support.tiny_policy import HORIZON, TinyWorld, build_tiny_world
 
 from world_modality.errors import UserError
+from world_modality.facts.targets import TARGETS
 from world_modality.latents.windows import EpisodeBounds
-from world_modality.memory.baselines import BASELINES
-from world_modality.memory.score import score
+from world_modality.memory.target import LATENTS
 from world_modality.training import prophet
 from world_modality.training.demonstrated import DemonstratedActions
 from world_modality.training.prophet import describe, evaluate_prophet
@@ -36,7 +36,7 @@ def test_the_cosines_are_those_of_the_training_metrics(tiny: TinyWorld, settings
     with torch.no_grad():
         window = policy._window(policy.world, {"index": torch.tensor(frames)})
         prediction = policy.world.prophet(window.history)
-    expected = score(prediction, window.history[:, -1], window.future, window.valid, delta=True)
+    expected = LATENTS.score(prediction, window.history[:, -1], window.future, window.valid, delta=True)
     summary = expected.summary()
     for name, known in (("prophet", "world_cos"), ("persistence", "world_cos_persistence")):
         per_step = [summary[f"{known}_{k}"] for k in range(1, HORIZON + 1)]
@@ -70,10 +70,13 @@ def test_more_frames_than_can_be_used_are_drawn_by_a_key(tiny: TinyWorld, monkey
 
 
 def test_the_message_names_the_first_and_the_last_step_and_the_best_rival() -> None:
-    figures = {name: {"change_cosine": [0.1, 0.2, 0.3], "skill": [0.0, 0.0, 0.0]} for name in BASELINES}
+    figures = {
+        name: {"change_cosine": [0.1, 0.2, 0.3], "skill": [0.0, 0.0, 0.0]} for name in TARGETS["latents"].baselines
+    }
     figures["velocity"] = {"change_cosine": [0.41, 0.2, 0.2], "skill": [-1.0, 0.2, 0.25]}
     figures["prophet"] = {"change_cosine": [0.44, 0.2, 0.1], "skill": [0.2, 0.2, 0.125]}
     result = {
+        "target": "latents",
         "held_out": True,
         "actions": "none",
         "episodes": [1, 4, 7],

@@ -33,10 +33,10 @@ def convert_checkpoint(
     from lerobot_policy_world_modality.convert import convert, world_type_of
     from lerobot_policy_world_modality.settings import read_settings
     from world_modality.data.hub import POLICY
+    from world_modality.facts.memory import MODES
     from world_modality.latents.reader import camera_of
-    from world_modality.memory.modes import find_mode
 
-    needs_world = find_mode(memory).needs_world
+    needs_world = MODES[memory].needs_world
     folder, commit = find_folder(source, patterns=POLICY.patterns)
     values = read_settings(_pairs(settings), world_type_of(folder))
     if "world_memory_mode_train" in values:

@@ -22,7 +22,7 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.
 
 
 class Encoder:
-    """Clips to latents: z = mean over the tokens of the last layer, float32 [D].
+    """Clips to latents: z = mean over the tokens of the last layer, float32 [P, D].
 
     V-JEPA 2 sees the whole clip at once; an odd clip is lengthened at its front by its first frame, because a
     tubelet spans two frames and the model would silently drop the newest one. DINOv2 sees single frames: its latent
@@ -31,6 +31,7 @@ class Encoder:
 
     def __init__(self, spec: EncoderSpec, model: Any, preprocessor: FramePreprocessor) -> None:
         self.spec = spec
+        self.tokens = 1
         self.dim: int = int(model.config.hidden_size)
         self.preprocessor = preprocessor
         self._model = model
@@ -48,7 +49,7 @@ class Encoder:
         return self.preprocessor(frames).to(self._model.device)
 
     def encode_prepared(self, prepared: torch.Tensor, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Latents float32 [N, D] of the clips ``prepared[rows]``.
+        """Latents float32 [N, P, D] of the clips ``prepared[rows]``.
 
         Args:
             prepared: result of ``prepare``, [F, 3, S, S].
@@ -61,23 +62,23 @@ class Encoder:
         return result
 
     def encode_episode(self, frames: NDArray[np.uint8]) -> NDArray[np.float16]:
-        """Latents float16 [L, D] of all frames uint8 [L, H, W, 3] of one episode; row t is the clip that ends at t."""
+        """Latents float16 [L, P, D] of an episode's frames uint8 [L, H, W, 3]; row t is the clip that ends at t."""
         rows = clip_rows(np.arange(len(frames)), self.spec.frames)
         return self.encode_prepared(self.prepare(frames), rows).astype(np.float16)
 
     @torch.inference_mode()
     def _forward(self, clips: torch.Tensor) -> torch.Tensor:
-        """[B, m, 3, S, S] -> [B, D]."""
+        """[B, m, 3, S, S] -> [B, P, D]."""
         clips = clips.to(self._model.dtype)
         if self.spec.kind == "vjepa2":
             missing = -clips.shape[1] % self._model.config.tubelet_size
             clips = torch.cat([clips[:, :1].expand(-1, missing, -1, -1, -1), clips], dim=1)
             tokens: torch.Tensor = self._model(pixel_values_videos=clips, skip_predictor=True).last_hidden_state
-            return tokens.float().mean(dim=1)
+            return tokens.float().mean(dim=1, keepdim=True)
         batch, frames = clips.shape[:2]
         tokens = self._model(pixel_values=clips.flatten(0, 1)).last_hidden_state
         first_patch = 1 + getattr(self._model.config, "num_register_tokens", 0)
-        return tokens[:, first_patch:].float().mean(dim=1).view(batch, frames, -1).mean(dim=1)
+        return tokens[:, first_patch:].float().mean(dim=1).view(batch, frames, -1).mean(dim=1, keepdim=True)
 
 
 def load_encoder(spec: EncoderSpec, folder: Path, device: str = "cpu") -> Encoder:

@@ -18,10 +18,11 @@ DINOV2_PIXELS = 224  # what its processor gives it by default
 
 @dataclass(frozen=True)
 class GivenEncoder:
-    """Where the model lies on this machine, what it is, and how many numbers a latent has."""
+    """Where the model lies on this machine, what it is, and its latents: P tokens of D numbers."""
 
     folder: Path
     spec: EncoderSpec
+    tokens: int
     dim: int
 
 
@@ -52,7 +53,7 @@ def given_encoder(name: str, *, frames: int, image_size: int | None, dtype: str)
         "pooling": "mean",
         "dtype": dtype,
     }
-    return GivenEncoder(folder, EncoderSpec.model_validate(fields), int(config["hidden_size"]))
+    return GivenEncoder(folder, EncoderSpec.model_validate(fields), 1, int(config["hidden_size"]))
 
 
 def read_model_config(folder: Path) -> dict[str, Any]:

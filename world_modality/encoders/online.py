@@ -26,7 +26,7 @@ class HistoryEncoder:
         return self.context + self.encoder.spec.frames - 1
 
     def encode(self, *cameras: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Latents z_{t-T+1..t} of an episode's last frames, float32 [T, C * D], rounded to float16 like the cache.
+        """Latents z_{t-T+1..t} of an episode's last frames, float32 [T, P, C * D], rounded to float16 like the cache.
 
         Args:
             cameras: of each of the C cameras, uint8 [F, height, width, 3], oldest first, the last one at t. F is
@@ -55,7 +55,7 @@ class HistoryEncoder:
                 before += len(frames)
         found = self.encoder.encode_prepared(torch.cat(prepared), np.concatenate(clips))
         latents = iter(np.split(found.astype(np.float16).astype(np.float32), len(clips)))
-        return [np.concatenate([next(latents) for _ in cameras], axis=1) for cameras in windows]
+        return [np.concatenate([next(latents) for _ in cameras], axis=-1) for cameras in windows]
 
     def _rows(self, cameras: Sequence[NDArray[np.uint8]]) -> NDArray[np.int64]:
         """The frames of each of the T clips, int64 [T, m]."""

@@ -18,6 +18,8 @@ class MemoryMode:
     """What a comparison with this mode tells, for tables."""
     make: Reference
     """``MemoryInputs -> Tensor | None``: the memory, or None if nothing is injected."""
+    words: str = ""
+    """The memory in a sentence, "predicted memory"; by default its name, "zero memory"."""
     needs_world: bool = True
     """The policy must have been built with world modules."""
     needs_history: bool = False
@@ -34,6 +36,11 @@ class MemoryMode:
     """How many prediction horizons before the present the history ends."""
 
     @property
+    def noun(self) -> str:
+        """How sentences call the memory."""
+        return self.words or f"{self.name.replace('_', ' ')} memory"
+
+    @property
     def rollable(self) -> bool:
         """Whether a rollout can be in this mode."""
         return not self.needs_future
@@ -46,6 +53,8 @@ class Fusion:
     name: str
     enters: str
     """Where, for tables."""
+    code: Reference
+    """``(WorldSizes, Held) -> Fusion``: the module that reads it, which hooks itself onto the policy."""
     before_actions: bool = False
     """It reads the memory before the noisy actions are there, so that the memory cannot be made of them."""
 
@@ -61,6 +70,7 @@ MODES: Table[MemoryMode] = Table(
             holds="nothing: there is no world memory",
             isolates="the plain policy",
             make=Reference(f"{_MODES}:nothing"),
+            words="no memory",
             needs_world=False,
         ),
         MemoryMode(
@@ -74,6 +84,7 @@ MODES: Table[MemoryMode] = Table(
             holds="constants trained with the policy",
             isolates="capacity: all the parameters, no information",
             make=Reference(f"{_MODES}:learned"),
+            words="learned constants as memory",
             needs_learned=True,
         ),
         MemoryMode(
@@ -81,6 +92,7 @@ MODES: Table[MemoryMode] = Table(
             holds="the Prophet's prediction",
             isolates="the hypothesis",
             make=Reference(f"{_MODES}:predicted"),
+            words="predicted memory",
             needs_history=True,
             needs_prophet=True,
         ),
@@ -89,6 +101,7 @@ MODES: Table[MemoryMode] = Table(
             holds="what really came",
             isolates="the bound: a perfect prediction",
             make=Reference(f"{_MODES}:oracle"),
+            words="the true future as memory",
             needs_future=True,
         ),
         MemoryMode(
@@ -96,6 +109,7 @@ MODES: Table[MemoryMode] = Table(
             holds="the present latent in every slot",
             isolates="history, a trained network and foresight together: the same encoder's view of the present",
             make=Reference(f"{_MODES}:persistence"),
+            words="the present as memory",
             needs_history=True,
         ),
         MemoryMode(
@@ -103,6 +117,7 @@ MODES: Table[MemoryMode] = Table(
             holds="the prediction made one prediction horizon ago",
             isolates="timeliness: a prediction of this episode that came too late",
             make=Reference(f"{_MODES}:stale"),
+            words="an outdated prediction as memory",
             needs_history=True,
             needs_prophet=True,
             delay=1,
@@ -112,6 +127,7 @@ MODES: Table[MemoryMode] = Table(
             holds="the prediction of another training episode",
             isolates="content: a true prediction, of another episode",
             make=Reference(f"{_MODES}:shuffle"),
+            words="another episode's prediction as memory",
             needs_donors=True,
             needs_prophet=True,
         ),
@@ -120,6 +136,7 @@ MODES: Table[MemoryMode] = Table(
             holds="the prediction with its steps in another order",
             isolates="order: what comes, but not when",
             make=Reference(f"{_MODES}:time_shuffle"),
+            words="a reordered prediction as memory",
             needs_history=True,
             needs_prophet=True,
         ),
@@ -130,22 +147,42 @@ MODES: Table[MemoryMode] = Table(
             make=Reference(f"{_MODES}:random"),
         ),
         MemoryMode(
+            name="random_scaled",
+            holds="random directions, each as long as the prediction that it stands for",
+            isolates="content: the prediction's magnitudes without its directions",
+            make=Reference(f"{_MODES}:random_scaled"),
+            words="random memory of the prediction's norms",
+            needs_history=True,
+        ),
+        MemoryMode(
+            name="signflip",
+            holds="the negative of the Prophet's prediction",
+            isolates="content: the same numbers and norms, pointing the other way",
+            make=Reference(f"{_MODES}:signflip"),
+            words="the negated prediction as memory",
+            needs_history=True,
+            needs_prophet=True,
+        ),
+        MemoryMode(
             name="aux_only",
             holds="nothing, while the Prophet learns beside the policy",
             isolates="the auxiliary loss: the Prophet reads cached latents alone, so it too equals disabled",
             make=Reference(f"{_MODES}:nothing"),
+            words="a prediction that is trained and not read",
         ),
     ),
 )
+
+_FUSION = "world_modality.memory.fusion"
 
 FUSIONS: Table[Fusion] = Table(
     "fusion",
     "fusions",
     (
-        Fusion("late", "the action expert's last hidden states read it"),
-        Fusion("suffix", "the embedded noisy actions read it"),
-        Fusion("layers", "every layer of the action expert reads it"),
-        Fusion("prefix_cross", "the prefix tokens read it", before_actions=True),
-        Fusion("prefix_tokens", "it stands beside the prefix tokens"),
+        Fusion("late", "the action expert's last hidden states read it", Reference(f"{_FUSION}:Late")),
+        Fusion("suffix", "the embedded noisy actions read it", Reference(f"{_FUSION}:Suffix")),
+        Fusion("layers", "every layer of the action expert reads it", Reference(f"{_FUSION}:Layers")),
+        Fusion("prefix_cross", "the prefix tokens read it", Reference(f"{_FUSION}:PrefixCross"), before_actions=True),
+        Fusion("prefix_tokens", "it stands beside the prefix tokens", Reference(f"{_FUSION}:PrefixTokens")),
     ),
 )

@@ -31,6 +31,7 @@ class WorldMemoryConfig:
     world_lambda: float = 0.2  # weight of the world loss beside the flow loss
     world_detach: bool = False  # the flow loss does not train the Prophet through the memory
     world_latent_dim: int = 0  # W, of all cameras together; 0: taken from the latents when training starts
+    world_latent_tokens: int = 1  # P tokens of W numbers stand for a frame; 1: the encoder's tokens are pooled
 
     # Training. The seed keys flow noise and time (in every memory mode) and the world modules' initial weights.
     world_lr: float = 1e-3
@@ -74,7 +75,7 @@ class WorldMemoryConfig:
     def check_world(self, chunk_size: int) -> None:
         """UserError for a value that makes no sense, beside others or in a policy of chunks of ``chunk_size``."""
         self._check_modes()
-        for name in ("context", "horizon", "hypotheses", "heads", "prophet_layers", "prophet_width"):
+        for name in ("context", "horizon", "hypotheses", "heads", "prophet_layers", "prophet_width", "latent_tokens"):
             if getattr(self, f"world_{name}") < 1:
                 raise UserError(f"world_{name} must be at least 1, not {getattr(self, f'world_{name}')}")
         if self.world_prophet_width % self.world_heads:

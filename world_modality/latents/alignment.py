@@ -171,7 +171,8 @@ def _enough(matched: NDArray[np.bool_]) -> bool:
 def compare(
     encoded: NDArray[np.float16], rows: NDArray[np.float16], sample: Sample, *, minimum_cosine: float
 ) -> Alignment:
-    """Compare latents ``encoded`` [n, D] of the sample's frames with all ``rows`` [N, D] of a file."""
+    """Compare latents ``encoded`` [n, P, D] of the sample's frames with all ``rows`` [N, P, D] of a file."""
+    encoded, rows = encoded.reshape(len(encoded), -1), rows.reshape(len(rows), -1)
     centre = encoded.astype(np.float32).mean(axis=0)
     wanted = _directions(encoded, centre)
     own = np.einsum("nd,nd->n", wanted, _directions(rows[sample.frames], centre)).astype(np.float64)

@@ -1,8 +1,10 @@
 """The latent cache on disk: one row per frame of the dataset, with what is needed to know and to imitate it.
 
-``latents.npy``      float16 [N, D], memory-mappable, row = the frame's global ``index``
+``latents.npy``      float16 [N, P, D], memory-mappable, row = the frame's global ``index``
 ``latents.json``     shape, camera, encoder specification, dataset fingerprint
-``statistics.npz``   ``mean`` float32 [D] and ``factor`` float32 [D, D], where factor @ factor.T is the covariance
+``statistics.npz``   ``mean`` float32 [P, D] and ``factor`` float32 [D, D], where factor @ factor.T is the covariance
+
+P tokens of D numbers stand for a frame; P is 1 where the encoder's tokens are pooled.
 """
 
 from __future__ import annotations
@@ -25,9 +27,10 @@ STATISTICS = "statistics.npz"
 
 @dataclass(frozen=True)
 class LatentStatistics:
-    """Mean float32 [D] and covariance factor float32 [D, D] of all rows.
+    """Mean float32 [P, D] of every token of a frame, and a factor float32 [D, D] of the covariance around these means.
 
-    ``mean + factor @ e`` with standard normal e matches the rows in mean and covariance.
+    ``mean[p] + factor @ e`` with standard normal e matches token p of all rows in mean, and all tokens together in
+    covariance: it is one for all of them, the average of theirs.
     """
 
     mean: NDArray[np.float32]
@@ -37,15 +40,15 @@ class LatentStatistics:
 def write_cache(
     folder: Path,
     episodes: Iterable[NDArray[np.float16]],
-    shape: tuple[int, int],
+    shape: tuple[int, int, int],
     *,
     camera: Camera,
     encoder: EncoderSpec,
     dataset_fingerprint: str,
 ) -> None:
-    """Assemble the cache in an empty folder from the episodes' latents [L, D] in order.
+    """Assemble the cache in an empty folder from the episodes' latents [L, P, D] in order.
 
-    Together they must fill ``shape`` = (N, D).
+    Together they must fill ``shape`` = (N, P, D).
 
     Raises:
         ValueError: a latent is not finite, or the rows are not N.
@@ -54,7 +57,8 @@ def write_cache(
     np.savez(folder / STATISTICS, mean=statistics.mean, factor=statistics.factor)
     description = {
         "frames": shape[0],
-        "dim": shape[1],
+        "tokens": shape[1],
+        "dim": shape[2],
         "camera": camera,
         "encoder": encoder.address(),
         "dataset_fingerprint": dataset_fingerprint,
@@ -62,10 +66,10 @@ def write_cache(
     write_json(folder / DESCRIPTION, description)
 
 
-def _fill(path: Path, episodes: Iterable[NDArray[np.float16]], shape: tuple[int, int]) -> LatentStatistics:
+def _fill(path: Path, episodes: Iterable[NDArray[np.float16]], shape: tuple[int, int, int]) -> LatentStatistics:
     """Write the rows and gather their moments on the way."""
     rows = open_memmap(path, mode="w+", dtype=np.float16, shape=shape)  # type: ignore[no-untyped-call]
-    moments = Moments(shape[1])
+    moments = Moments(*shape[1:])
     filled = 0
     for latents in episodes:
         if not np.isfinite(latents).all():
@@ -84,27 +88,28 @@ def _fill(path: Path, episodes: Iterable[NDArray[np.float16]], shape: tuple[int,
 class Moments:
     """First and second moments of rows that arrive in parts, in float64 around the first part's mean."""
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, tokens: int, dim: int) -> None:
         self._shift: NDArray[np.float64] | None = None
-        self._sum = np.zeros(dim)
+        self._sum = np.zeros((tokens, dim))
         self._products = np.zeros((dim, dim))
         self._count = 0
 
     def add(self, rows: NDArray[np.float16]) -> None:
-        """Take in rows [L, D]."""
+        """Take in rows [L, P, D]."""
         values = rows.astype(np.float64)
         if self._shift is None:
             self._shift = values.mean(axis=0)
         values -= self._shift
         self._sum += values.sum(axis=0)
-        self._products += values.T @ values
+        flat = values.reshape(-1, values.shape[-1])
+        self._products += flat.T @ flat
         self._count += len(values)
 
     def statistics(self) -> LatentStatistics:
-        """Mean and factor of the population covariance."""
+        """Means and factor of the population covariance around them."""
         assert self._shift is not None
         offset = self._sum / self._count
-        covariance = self._products / self._count - np.outer(offset, offset)
+        covariance = self._products / (self._count * len(offset)) - offset.T @ offset / len(offset)
         return LatentStatistics((self._shift + offset).astype(np.float32), factor_of(covariance))
 
 

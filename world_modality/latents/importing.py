@@ -48,7 +48,9 @@ class Import:
         """
         self.source = source
         self.reader = FrameReader(source.dataset, source.camera)
-        self.rows = open_published(source.file, frames=self.reader.table.frames, dim=source.given.dim)
+        self.rows = open_published(
+            source.file, frames=self.reader.table.frames, tokens=source.given.tokens, dim=source.given.dim
+        )
         self._encoder: Encoder = load_encoder(source.given.spec, source.given.folder, device)
 
     @property
@@ -71,7 +73,7 @@ class Import:
             write_cache(
                 folder,
                 self._episodes(repair_starts),
-                (self.table.frames, self.source.given.dim),
+                self.rows.shape,
                 camera=self.source.camera,
                 encoder=self.source.given.spec,
                 dataset_fingerprint=dataset_fingerprint(self.source.dataset),
@@ -90,9 +92,9 @@ class Import:
         write_json(folder / PROVENANCE, provenance)
 
     def _encode(self, sample: Sample, progress: Progress) -> NDArray[np.float16]:
-        """New latents [n, D] of the sample's frames."""
+        """New latents [n, P, D] of the sample's frames."""
         episode_of = np.searchsorted(self.table.starts, sample.frames, side="right") - 1
-        encoded = np.empty((len(sample.frames), self.source.given.dim), np.float16)
+        encoded = np.empty((len(sample.frames), *self.rows.shape[1:]), np.float16)
         done = 0
         progress.update(0, len(encoded), "frames encoded again")
         for episode in np.unique(episode_of):
@@ -104,7 +106,7 @@ class Import:
         return encoded
 
     def _latents(self, video: NDArray[np.uint8], times: NDArray[np.int64]) -> NDArray[np.float16]:
-        """Latents [n, D] of an episode's clips that end at ``times``; only the frames that these need are prepared."""
+        """Latents [n, P, D] of an episode's clips that end at ``times``; only the frames they need are prepared."""
         rows = clip_rows(times, self.source.given.spec.frames)
         needed, where = np.unique(rows, return_inverse=True)
         prepared = self._encoder.prepare(video[needed])

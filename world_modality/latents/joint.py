@@ -22,7 +22,7 @@ ROWS_AT_ONCE = 16384  # bounds memory, and fixes the order of summation
 
 @dataclass(frozen=True)
 class JointLatents:
-    """One cache per camera. W numbers stand for a frame: the cameras' latents side by side, in the caches' order.
+    """One cache per camera. P tokens of W numbers stand for a frame: the cameras' side by side, in the caches' order.
 
     Raises:
         UserError: two caches are of one camera, or they were not made of one dataset by one encoder.
@@ -40,6 +40,11 @@ class JointLatents:
         return tuple(cache.camera for cache in self.caches)
 
     @property
+    def tokens(self) -> int:
+        """P."""
+        return self.caches[0].tokens
+
+    @property
     def dim(self) -> int:
         """W."""
         return sum(cache.dim for cache in self.caches)
@@ -55,11 +60,11 @@ class JointLatents:
         return self.caches[0].dataset_fingerprint
 
     def rows(self, index: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Latents of frames ``index`` [...] as float32 [..., W]."""
+        """Latents of frames ``index`` [...] as float32 [..., P, W]."""
         return np.concatenate([cache.rows(index) for cache in self.caches], axis=-1)
 
     def statistics(self, episodes: EpisodeBounds | None = None) -> LatentStatistics:
-        """Mean [W] and covariance factor [W, W] of all rows, or of those of ``episodes`` alone, which are then read.
+        """Means [P, W] and covariance factor [W, W] of all rows, or of those of ``episodes``, which are then read.
 
         Of all rows, a single cache's are its own, and several caches are read once as a whole.
 
@@ -72,13 +77,13 @@ class JointLatents:
             return self.caches[0].statistics
         with threadpool_limits(1, user_api="blas"):
             factor = factor_of(self._covariance())
-        return LatentStatistics(np.concatenate([cache.statistics.mean for cache in self.caches]), factor)
+        return LatentStatistics(np.concatenate([cache.statistics.mean for cache in self.caches], axis=-1), factor)
 
     def _statistics_of(self, episodes: EpisodeBounds) -> LatentStatistics:
-        moments = Moments(self.dim)
+        moments = Moments(self.tokens, self.dim)
         with threadpool_limits(1, user_api="blas"):
             for start, end in zip(episodes.starts, episodes.ends, strict=True):
-                moments.add(np.concatenate([cache.latents[start:end] for cache in self.caches], axis=1))
+                moments.add(np.concatenate([cache.latents[start:end] for cache in self.caches], axis=-1))
             return moments.statistics()
 
     def _covariance(self) -> NDArray[np.float64]:
@@ -100,19 +105,20 @@ def open_joint(folders: Sequence[Path], *, frames: int) -> JointLatents:
 
 
 def cross_covariance(one: LatentCache, other: LatentCache) -> NDArray[np.float64]:
-    """Population covariance [D, E] between two caches' latents of the same frames, read part by part."""
-    products, sum_one, sum_other = np.zeros((one.dim, other.dim)), np.zeros(one.dim), np.zeros(other.dim)
-    count = len(one.latents)
-    for start in range(0, count, ROWS_AT_ONCE):
+    """Population covariance [D, E] between two caches' tokens of the same frames and places, read part by part."""
+    products = np.zeros((one.dim, other.dim))
+    sum_one, sum_other = np.zeros((one.tokens, one.dim)), np.zeros((other.tokens, other.dim))
+    frames, tokens = len(one.latents), one.tokens
+    for start in range(0, frames, ROWS_AT_ONCE):
         # Around the stored means, so that no digits are lost to latents far from 0.
         a, b = (
             cache.latents[start : start + ROWS_AT_ONCE].astype(np.float64) - cache.statistics.mean
             for cache in (one, other)
         )
-        products += a.T @ b
+        products += a.reshape(-1, one.dim).T @ b.reshape(-1, other.dim)
         sum_one += a.sum(axis=0)
         sum_other += b.sum(axis=0)
-    return products / count - np.outer(sum_one / count, sum_other / count)
+    return products / (frames * tokens) - (sum_one / frames).T @ (sum_other / frames) / tokens
 
 
 def _require_pair(one: LatentCache, other: LatentCache) -> None:

@@ -12,13 +12,14 @@ from world_modality.errors import UserError
 ROWS_AT_ONCE = 16384  # bounds memory
 
 
-def open_published(file: Path, *, frames: int, dim: int) -> NDArray[np.float16]:
-    """The file's rows, float16 [frames, dim], memory-mapped and read-only, after every row was looked at.
+def open_published(file: Path, *, frames: int, tokens: int, dim: int) -> NDArray[np.float16]:
+    """The file's rows, float16 [frames, tokens, dim], memory-mapped and read-only, after every row was looked at.
 
     Args:
-        file: a ``.npy`` file.
+        file: a ``.npy`` file of that shape; of pooled latents, whose one token has no axis, [frames, dim].
         frames: of the dataset.
-        dim: numbers of a latent of the encoder that is said to have made it.
+        tokens: that stand for a frame,
+        dim: and numbers of each, by the encoder that is said to have made it.
 
     Raises:
         UserError: it has another type or shape, or rows that no encoder gives: not finite, all zero, constant.
@@ -29,13 +30,16 @@ def open_published(file: Path, *, frames: int, dim: int) -> NDArray[np.float16]:
         raise UserError(f"{file} is not a .npy file that can be read ({error}): download it again") from error
     if rows.dtype != np.float16:
         raise UserError(f"{file} holds {rows.dtype}, not float16: convert it only if you know what made it")
-    if rows.shape != (frames, dim):
+    known = [(frames, tokens, dim), *([(frames, dim)] if tokens == 1 else [])]
+    if rows.shape not in known:
         raise UserError(
-            f"{file} is {list(rows.shape)}, but the dataset has {frames} frames and the encoder's latents {dim} "
+            f"{file} is {list(rows.shape)}, but the dataset has {frames} frames and the encoder's latents "
+            f"{f'{tokens} tokens of ' if tokens > 1 else ''}{dim} "
             "numbers: give the dataset and the encoder that it was made from"
         )
-    _require_latents(file, rows)
-    return rows
+    flat = rows.reshape(frames, -1)
+    _require_latents(file, flat)
+    return flat.reshape(frames, tokens, dim)
 
 
 def _require_latents(file: Path, rows: NDArray[np.float16]) -> None:

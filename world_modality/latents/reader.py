@@ -19,7 +19,7 @@ ROWS_AT_ONCE = 65536  # bounds memory while checking
 
 @dataclass(frozen=True)
 class LatentCache:
-    """An open cache: ``latents`` float16 [N, D] (memory-mapped, read-only), row = the frame's global ``index``."""
+    """An open cache: ``latents`` float16 [N, P, D] (memory-mapped, read-only), row = the frame's global ``index``."""
 
     latents: NDArray[np.float16]
     statistics: LatentStatistics
@@ -28,17 +28,22 @@ class LatentCache:
     dataset_fingerprint: str
 
     @property
-    def dim(self) -> int:
-        """D, the encoder's hidden size."""
+    def tokens(self) -> int:
+        """P, the tokens of a frame."""
         return int(self.latents.shape[1])
 
+    @property
+    def dim(self) -> int:
+        """D, the encoder's hidden size."""
+        return int(self.latents.shape[2])
+
     def rows(self, index: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Latents of frames ``index`` [...] as float32 [..., D]."""
+        """Latents of frames ``index`` [...] as float32 [..., P, D]."""
         return self.latents[index].astype(np.float32)
 
 
 def read_description(folder: Path) -> dict[str, Any]:
-    """What a cache says of itself: "frames", "dim", "camera", "encoder", "dataset_fingerprint".
+    """What a cache says of itself: "frames", "tokens", "dim", "camera", "encoder", "dataset_fingerprint".
 
     Raises:
         UserError: the cache is incomplete or its description damaged.
@@ -49,7 +54,7 @@ def read_description(folder: Path) -> dict[str, Any]:
     try:
         description: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text())
         EncoderSpec.model_validate(description["encoder"])
-        _ = int(description["frames"]), int(description["dim"]), description["camera"]
+        _ = [int(description[name]) for name in ("frames", "tokens", "dim")], description["camera"]
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{folder / DESCRIPTION} is damaged ({error}): run the latents stage again") from error
     return description
@@ -72,7 +77,7 @@ def open_latents(folder: Path, *, frames: int) -> LatentCache:
     """
     description = read_description(folder)
     latents = np.load(folder / LATENTS, mmap_mode="r")
-    shape = (frames, description["dim"])
+    shape = (frames, description["tokens"], description["dim"])
     if latents.dtype != np.float16 or latents.shape != shape:
         raise UserError(
             f"the latent cache in {folder} is {latents.dtype} {list(latents.shape)}, but the dataset needs "

@@ -27,12 +27,12 @@ class Shards:
         return self.path(episode).is_file()
 
     def save(self, episode: int, latents: NDArray[np.float16]) -> None:
-        """Keep an episode's latents [L, D]."""
+        """Keep an episode's latents [L, P, D]."""
         buffer = io.BytesIO()
         np.save(buffer, latents)
         write_atomically(self.path(episode), buffer.getvalue())
 
     def load(self, episode: int) -> NDArray[np.float16]:
-        """An episode's latents [L, D]."""
+        """An episode's latents [L, P, D]."""
         latents: NDArray[np.float16] = np.load(self.path(episode))
         return latents

@@ -38,12 +38,17 @@ def run(spec: LatentsSpec, context: StageContext) -> Facts:
         write_cache(
             context.artifact,
             (shards.load(episode) for episode in range(len(reader.table))),
-            (reader.table.frames, encoder.dim),
+            (reader.table.frames, encoder.tokens, encoder.dim),
             camera=spec.camera,
             encoder=spec.encoder,
             dataset_fingerprint=dataset_fingerprint(dataset),
         )
-    return {"frames": reader.table.frames, "dim": encoder.dim, "frames_per_second": round(rate, 1)}
+    return {
+        "frames": reader.table.frames,
+        "tokens": encoder.tokens,
+        "dim": encoder.dim,
+        "frames_per_second": round(rate, 1),
+    }
 
 
 def _encode_missing(job: EpisodeEncoder, device: str, context: StageContext) -> float:

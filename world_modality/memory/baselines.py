@@ -1,6 +1,7 @@
 """What a Prophet must beat: predictions that take no learning but least squares, one set per step ahead.
 
-With z_t standardised, so that the training episodes' mean is 0, z_{t+k} is predicted as
+With z_t all tokens of a frame side by side, F = P * W numbers, standardised so that the training episodes' mean is 0,
+z_{t+k} is predicted as
 
     persistence      z_t
     mean reversion   z_t - a_k z_t
@@ -8,13 +9,15 @@ With z_t standardised, so that the training episodes' mean is 0, z_{t+k} is pred
     ridge            z_t + W_k [z_{t-T+1}; ..; z_t; 1]
 
 where a_k, b_k and W_k are the least squares ones on the training episodes' frames whose t+k exists. W_k is penalised
-by its squared entries but for the constant's; some training episodes choose the penalty, then all are fitted.
+by its squared entries but for the constant's; some training episodes choose the penalty, then all are fitted. It reads
+every token of T frames, so time and memory grow with T * P * W to the third and second power.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,38 +27,49 @@ from torch import Tensor
 from world_modality.memory.lookup import LatentWindow
 
 Frames = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 Windows = Callable[[Frames], LatentWindow]
 """The standardised latents around some frames."""
 
-BASELINES = ("persistence", "mean_reversion", "velocity", "ridge")
 PENALTIES = tuple(10.0**power for power in range(-4, 4))  # per frame; 1 is as much as a standardised number's variance
 USUAL_PENALTY = 1.0  # where no episode is left to choose by
 CHUNK = 1024  # frames at a time: bounds the memory of their float64 histories and futures
 
 
 @dataclass(frozen=True)
-class Baselines:
+class LatentBaselines:
     """Fitted baselines, float32."""
 
     reversion: Tensor  # [K]: a_k
     velocity: Tensor  # [K]: b_k
-    ridge: Tensor  # [K, T * W + 1, W]
+    ridge: Tensor  # [K, T * F + 1, F]
     penalties: tuple[float, ...]  # of the ridge, per k
 
     def predict(self, history: Tensor) -> dict[str, Tensor]:
-        """Standardised history [B, T, W] ending at t -> by name z_{t+1..t+K} as predicted, each [B, K, W]."""
+        """Standardised history [B, T, P, W] ending at t -> by name z_{t+1..t+K} as predicted, each [B, K, P, W]."""
+        tokens = history.shape[2:]
+        history = history.flatten(2)
         now = history[:, -1, None]
         step = _velocity(history)[:, None]
         change = torch.einsum("bf,kfw->bkw", _features(history), self.ridge)
-        return {
+        predicted = {
             "persistence": now.expand_as(change),
             "mean_reversion": now - self.reversion[:, None] * now,
             "velocity": now + self.velocity[:, None] * step,
             "ridge": now + change,
         }
+        return {name: each.unflatten(-1, tokens) for name, each in predicted.items()}
+
+    def facts(self) -> dict[str, Any]:
+        """The coefficients per k, as JSON values."""
+        return {
+            "mean_reversion": [round(value, 4) for value in self.reversion.tolist()],
+            "velocity": [round(value, 4) for value in self.velocity.tolist()],
+            "ridge_penalty": list(self.penalties),
+        }
 
 
-def fit_baselines(windows: Windows, frames: Frames, ahead: Frames, choosing: npt.NDArray[np.bool_]) -> Baselines:
+def fit_baselines(windows: Windows, frames: Frames, ahead: Frames, choosing: Mask) -> LatentBaselines:
     """Fit on ``frames`` [n], of which ``ahead`` [n] future frames exist, 1 to K; ``choosing`` [n] choose the penalty.
 
     Normal equations in float64, summed over chunks of frames. Frames with a longer future serve the shorter steps
@@ -73,7 +87,7 @@ def fit_baselines(windows: Windows, frames: Frames, ahead: Frames, choosing: npt
         penalties.insert(0, _best_penalty(*parts, k))
         ridge.insert(0, _ridge(parts, k, penalties[0]).float())
     one, other = parts
-    return Baselines(
+    return LatentBaselines(
         _ratio(one.reverting + other.reverting, one.lengths + other.lengths).float(),
         _ratio(one.following + other.following, one.steps + other.steps).float(),
         torch.stack(ridge),
@@ -83,11 +97,11 @@ def fit_baselines(windows: Windows, frames: Frames, ahead: Frames, choosing: npt
 
 @dataclass
 class _Sums:
-    """Sums over frames, float64, from which every baseline follows. F = T * W + 1."""
+    """Sums over frames, float64, from which every baseline follows. R = T * F + 1."""
 
     count: int
-    squares: Tensor  # [F, F], of the frames that were added so far
-    products: Tensor  # [K, F, W]: features times change; complete for k once its frames are in
+    squares: Tensor  # [R, R], of the frames that were added so far
+    products: Tensor  # [K, R, F]: features times change; complete for k once its frames are in
     reverting: Tensor  # [K]: <change, -z_t>
     lengths: Tensor  # [K]: <z_t, z_t>
     following: Tensor  # [K]: <change, velocity>
@@ -96,7 +110,7 @@ class _Sums:
     @classmethod
     def empty(cls, window: LatentWindow) -> _Sums:
         """Of no frames, in the shape of ``window``."""
-        horizon, width = window.future.shape[1:]
+        horizon, width = window.future.flatten(2).shape[1:]
         features = window.history.shape[1] * width + 1
 
         def zeros(*shape: int) -> Tensor:
@@ -106,8 +120,9 @@ class _Sums:
 
     def add(self, window: LatentWindow, ahead: int) -> None:
         """Take in frames whose next ``ahead`` frames exist, and no more."""
-        history, now = window.history.double(), window.history[:, -1].double()
-        change = window.future[:, :ahead].double() - now[:, None]
+        history = window.history.flatten(2).double()
+        now = history[:, -1]
+        change = window.future[:, :ahead].flatten(2).double() - now[:, None]
         features, step = _features(history), _velocity(history)
         self.count += len(now)
         self.squares += features.T @ features
@@ -119,12 +134,12 @@ class _Sums:
         self.steps[:ahead] += step.square().sum()
 
     def excess(self, k: int, weights: Tensor) -> float:
-        """The squared error of ``weights`` [F, W] minus that of persistence, over the frames."""
+        """The squared error of ``weights`` [R, F] minus that of persistence, over the frames."""
         return float((weights * (self.squares @ weights - 2 * self.products[k - 1])).sum())
 
 
 def _ridge(parts: Sequence[_Sums], k: int, penalty: float) -> Tensor:
-    """W_k [F, W] of all ``parts`` together; zeros if they hold no frames."""
+    """W_k [R, F] of all ``parts`` together; zeros if they hold no frames."""
     count = sum(part.count for part in parts)
     products = torch.stack([part.products[k - 1] for part in parts]).sum(0)
     if not count:
@@ -143,12 +158,12 @@ def _best_penalty(fitting: _Sums, choosing: _Sums, k: int) -> float:
 
 
 def _features(history: Tensor) -> Tensor:
-    """[B, T, W] -> [B, T * W + 1]."""
+    """[B, T, F] -> [B, T * F + 1]."""
     return torch.cat([history.flatten(1), history.new_ones(len(history), 1)], dim=1)
 
 
 def _velocity(history: Tensor) -> Tensor:
-    """z_t - z_{t-1} [B, W]; 0 where the history is but one frame long."""
+    """z_t - z_{t-1} [B, F]; 0 where the history is but one frame long."""
     return history[:, -1] - history[:, -min(2, history.shape[1])]
 
 

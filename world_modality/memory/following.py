@@ -29,7 +29,7 @@ class NoisyActions:
 
 
 Following = Callable[[NoisyActions], Tensor | None]
-"""Makes the memory [B, N, K, W] for one velocity."""
+"""Makes the memory [B, N, K, P, W] for one velocity."""
 
 
 class ActionCondition(nn.Module):
@@ -64,7 +64,7 @@ def time_waves(time: Tensor) -> Tensor:
 
 @dataclass
 class Held:
-    """The memory [B, N, K, W] of the forward pass that is under way, if any, and what makes it anew per velocity."""
+    """The memory [B, N, K, P, W] of the forward pass that is under way, if any, and what makes it anew per velocity."""
 
     memory: Tensor | None = None
     follow: Following | None = None

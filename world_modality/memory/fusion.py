@@ -5,13 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from world_modality.errors import UserError
+from world_modality.facts.memory import FUSIONS
 from world_modality.memory.embedding import GridEmbedding
 from world_modality.memory.following import Held
 from world_modality.memory.injector import Injector, Observer, add_exactly, memory_tokens, slot_axes
@@ -21,9 +21,6 @@ from world_modality.memory.sockets import Sockets
 
 class Fusion(nn.Module, ABC):
     """One way from the memory into a flow matching model of LeRobot's, by hooks alone."""
-
-    name: ClassVar[str]
-    before_actions: ClassVar[bool] = False  # reads the memory before the noisy actions are there to make it of
 
     def __init__(self, sizes: WorldSizes, held: Held) -> None:
         super().__init__()
@@ -56,30 +53,17 @@ def observing(fusion: Fusion) -> Iterator[Observer]:
         fusion.observe(None)
 
 
-FUSIONS: dict[str, type[Fusion]] = {}
-
-
-def register[F: type[Fusion]](fusion: F) -> F:
-    """Class decorator: make the fusion known by its name."""
-    FUSIONS[fusion.name] = fusion
-    return fusion
-
-
 def build_fusion(sizes: WorldSizes, held: Held) -> Fusion:
     """The fusion that ``sizes`` names; UserError if there is none."""
-    if sizes.fusion not in FUSIONS:
-        raise UserError(f"'{sizes.fusion}' is not a fusion; choose one of {', '.join(FUSIONS)}")
-    return FUSIONS[sizes.fusion](sizes, held)
+    fusion: Fusion = FUSIONS[sizes.fusion].code.load()(sizes, held)
+    return fusion
 
 
 # Hooks below are bound methods, not closures: deepcopy then hangs the copy's own modules onto the copy's layers.
 
 
-@register
 class Late(Fusion):
     """The expert's last hidden states read the memory, just before the action projection."""
-
-    name = "late"
 
     def __init__(self, sizes: WorldSizes, held: Held) -> None:
         super().__init__(sizes, held)
@@ -95,11 +79,8 @@ class Late(Fusion):
         return (self.injector(arguments[0], self.held.memory), *arguments[1:])
 
 
-@register
 class Suffix(Fusion):
     """The embedded noisy actions read the memory before they enter the expert."""
-
-    name = "suffix"
 
     def __init__(self, sizes: WorldSizes, held: Held) -> None:
         super().__init__(sizes, held)
@@ -128,11 +109,8 @@ class LayerInjection(nn.Module):
         return add_exactly(output, self.injector.residual(arguments[0], self.held.memory))
 
 
-@register
 class Layers(Fusion):
     """Every layer of the action expert reads the memory beside its MLP, each through its own gate."""
-
-    name = "layers"
 
     def __init__(self, sizes: WorldSizes, held: Held) -> None:
         super().__init__(sizes, held)
@@ -144,12 +122,8 @@ class Layers(Fusion):
             layer.mlp.register_forward_hook(injection.after)
 
 
-@register
 class PrefixCross(Fusion):
     """The prefix tokens (pictures, words, state) read the memory before the language model."""
-
-    name = "prefix_cross"
-    before_actions = True
 
     def __init__(self, sizes: WorldSizes, held: Held) -> None:
         super().__init__(sizes, held)
@@ -227,11 +201,8 @@ class MemoryAttention(nn.Module):
         return tokens.view(batch, length, heads, width // heads).transpose(1, 2)
 
 
-@register
 class PrefixTokens(Fusion):
     """The memory's slots stand beside the prefix's tokens: every expert layer's own queries attend to them."""
-
-    name = "prefix_tokens"
 
     def __init__(self, sizes: WorldSizes, held: Held) -> None:
         super().__init__(sizes, held)

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from world_modality.errors import UserError
 from world_modality.memory.embedding import GridEmbedding
 from world_modality.memory.sizes import WorldSizes
 
@@ -36,13 +37,14 @@ def add_exactly(hidden: Tensor, residual: Tensor) -> Tensor:
 
 
 def memory_tokens(memory: Tensor, sizes: WorldSizes) -> Tensor:
-    """Memory [B, N, K, W] -> tokens [B, M, W / cameras], M = N * K * cameras."""
+    """Memory [B, N, K, P, W] -> tokens [B, M, W / cameras], M = N * K * P * cameras."""
     return memory.reshape(len(memory), -1, sizes.latent)
 
 
 def slot_axes(sizes: WorldSizes) -> dict[str, int]:
     """The coordinates of the memory's tokens, in the order in which :func:`memory_tokens` lays them out."""
-    return {"hypothesis": sizes.hypotheses, "time": sizes.horizon, "camera": sizes.cameras}
+    hypotheses, horizon, tokens, _ = sizes.memory
+    return {"hypothesis": hypotheses, "time": horizon, "token": tokens, "camera": sizes.cameras}
 
 
 class Injector(nn.Module):
@@ -57,6 +59,11 @@ class Injector(nn.Module):
         super().__init__()
         self.sizes = sizes
         inner = sizes.attention_width or hidden
+        if inner % sizes.heads:
+            raise UserError(
+                f"world_heads is {sizes.heads} (world.heads in a study): choose a divisor of the width that attention "
+                f"has, {inner}"
+            )
         self.hidden_norm = nn.LayerNorm(hidden, bias=False)
         self.memory_norm = nn.LayerNorm(sizes.latent, bias=False)
         self.query = nn.Linear(hidden, inner, bias=False)
@@ -68,7 +75,7 @@ class Injector(nn.Module):
         self.observer: Observer | None = None
 
     def residual(self, hidden: Tensor, memory: Tensor) -> Tensor:
-        """Hidden states [B, L, H] and memory [B, N, K, W] -> what to add to the hidden states [B, L, H]."""
+        """Hidden states [B, L, H] and memory [B, N, K, P, W] -> what to add to the hidden states [B, L, H]."""
         dtype = self.query.weight.dtype
         tokens = self.memory_norm(memory_tokens(memory, self.sizes).to(dtype))
         query = self._split(self.query(self.hidden_norm(hidden.to(dtype))))
@@ -81,7 +88,7 @@ class Injector(nn.Module):
         return residual
 
     def forward(self, hidden: Tensor, memory: Tensor) -> Tensor:
-        """Hidden states [B, L, H] and memory [B, N, K, W] -> hidden states [B, L, H] of the same dtype."""
+        """Hidden states [B, L, H] and memory [B, N, K, P, W] -> hidden states [B, L, H] of the same dtype."""
         return add_exactly(hidden, self.residual(hidden, memory))
 
     def _split(self, tokens: Tensor) -> Tensor:

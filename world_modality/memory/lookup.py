@@ -23,8 +23,8 @@ from world_modality.latents.windows import EpisodeBounds, future_rows, past_rows
 class LatentWindow:
     """The latents around each frame t of a batch, float32."""
 
-    history: Tensor  # [B, T, W]: t-T+1..t, the episode's first frame repeated
-    future: Tensor  # [B, K, W]: t+1..t+K, the episode's last frame repeated
+    history: Tensor  # [B, T, P, W]: t-T+1..t, the episode's first frame repeated
+    future: Tensor  # [B, K, P, W]: t+1..t+K, the episode's last frame repeated
     valid: Tensor  # bool [B, K]: whether that future frame exists
 
     def to(self, device: torch.device) -> LatentWindow:
@@ -34,7 +34,7 @@ class LatentWindow:
 
 @dataclass(frozen=True)
 class LatentLookup:
-    """Cached latents, W numbers per frame, and the bounds of the episodes they cover. Read-only: copies share it.
+    """Cached latents, P tokens of W numbers per frame, and the episodes' bounds. Read-only: copies share it.
 
     Donors and statistics come from the episodes that are not ``held_out``.
     """
@@ -81,13 +81,13 @@ class LatentLookup:
         return LatentWindow(self._gather(history), self._gather(future), torch.from_numpy(valid))
 
     def history(self, index: Tensor, context: int, delay: int = 0) -> Tensor:
-        """Latents [B, T, W] that end ``delay`` frames before the frames ``index``, or at their episode's first."""
+        """Latents [B, T, P, W] that end ``delay`` frames before the frames ``index``, or at their episode's first."""
         frames = index.cpu().numpy().astype(np.int64)
         start, _ = self.bounds.around(frames)
         return self._gather(past_rows(np.maximum(frames - delay, start), start, context))
 
     def donors(self, index: Tensor, seeds: Sequence[int], context: int) -> Tensor:
-        """Histories [B, T, W] of other episodes than those of the frames ``index``, each keyed by its seed.
+        """Histories [B, T, P, W] of other episodes than those of the frames ``index``, each keyed by its seed.
 
         UserError if there is only one episode.
         """
@@ -99,12 +99,12 @@ class LatentLookup:
         return self._histories((own + steps) % len(starts), seeds, context)
 
     def any_histories(self, seeds: Sequence[int], context: int) -> Tensor:
-        """Histories [len(seeds), T, W] of episodes and frames keyed by the seeds."""
+        """Histories [len(seeds), T, P, W] of episodes and frames keyed by the seeds."""
         episodes = np.array([seed % len(self.trained.starts) for seed in seeds], np.int64)
         return self._histories(episodes, seeds, context)
 
     def _histories(self, episodes: npt.NDArray[np.int64], seeds: Sequence[int], context: int) -> Tensor:
-        """Histories [B, T, W] that end at a keyed frame of each of ``episodes`` [B], counted among the trained ones."""
+        """Histories [B, T, P, W] that end at a keyed frame of each of ``episodes`` [B], counted among the trained."""
         bounds = self.trained
         start, end = bounds.starts[episodes], bounds.ends[episodes]
         within = np.array([seed // 2**32 for seed in seeds], np.int64) % (end - start)

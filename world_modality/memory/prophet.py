@@ -15,9 +15,9 @@ from world_modality.study.seeds import keyed_seed
 class Prophet(nn.Module):
     """Pre-norm transformer over the history's latents and learned slots, which are read out as the latents to come.
 
-    Tokens are (frame, camera) for the history and (hypothesis, frame ahead, camera) for the slots; embeddings tell
-    each coordinate apart, so the prediction depends on the order of what was seen. Everything is in standardised
-    latents.
+    Its sequence has one place per (frame, token, camera) of the history and per (frame ahead, hypothesis, token,
+    camera) of the slots; embeddings tell each coordinate apart, so the prediction depends on the order of what was
+    seen. Everything is in standardised latents.
     """
 
     def __init__(self, sizes: WorldSizes) -> None:
@@ -25,9 +25,9 @@ class Prophet(nn.Module):
         self.sizes = sizes
         width = sizes.prophet_width
         self.read = nn.Linear(sizes.latent, width)
-        self.history = GridEmbedding({"time": sizes.context, "camera": sizes.cameras}, width)
-        axes = {"time": sizes.horizon, "hypothesis": sizes.hypotheses, "camera": sizes.cameras}
-        self.slots = GridEmbedding(axes, width)
+        frame = {"token": sizes.tokens, "camera": sizes.cameras}
+        self.history = GridEmbedding({"time": sizes.context, **frame}, width)
+        self.slots = GridEmbedding({"time": sizes.horizon, "hypothesis": sizes.hypotheses, **frame}, width)
         self.blocks = nn.ModuleList(
             nn.TransformerEncoderLayer(
                 width, sizes.heads, 4 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
@@ -43,7 +43,7 @@ class Prophet(nn.Module):
                 self.condition = ActionCondition(sizes.actions, sizes.horizon, width)
 
     def forward(self, history: Tensor, noisy: NoisyActions | None = None) -> Tensor:
-        """History [B, T, W] ending at t -> predicted latents [B, N, K, W] at t+1..t+K, by each hypothesis.
+        """History [B, T, P, W] ending at t -> predicted latents [B, N, K, P, W] at t+1..t+K, by each hypothesis.
 
         A Prophet with ``sizes.actions`` must be told the noisy actions of the velocity that it predicts for.
         """
@@ -53,10 +53,10 @@ class Prophet(nn.Module):
         if self.condition is not None:
             if noisy is None:
                 raise ValueError("this Prophet follows the noisy actions, so it predicts nothing without them")
-            slots = slots + self.condition(noisy).repeat_interleave(sizes.hypotheses * sizes.cameras, 1)
+            slots = slots + self.condition(noisy).repeat_interleave(sizes.hypotheses * sizes.tokens * sizes.cameras, 1)
         tokens = torch.cat([seen, slots], dim=1)
         for block in self.blocks:
             tokens = block(tokens)
         read: Tensor = self.write(self.norm(tokens[:, -slots.shape[1] :]))
-        ahead = read.view(count, sizes.horizon, sizes.hypotheses, sizes.dim).transpose(1, 2)
+        ahead = read.view(count, sizes.horizon, sizes.hypotheses, sizes.tokens, sizes.dim).transpose(1, 2)
         return history[:, -1, None, None] + ahead if sizes.delta else ahead

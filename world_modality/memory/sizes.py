@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class WorldSizes:
-    """Sizes and switches. W = ``dim`` numbers stand for a frame: ``cameras`` latents of W / cameras, side by side."""
+    """Sizes and switches. P = ``tokens`` of W = ``dim`` numbers stand for a frame, the cameras' side by side."""
 
-    dim: int  # W, of all cameras together
+    dim: int  # W, numbers per token, of all cameras together
     hidden: int  # width of the action expert
     prefix: int  # width of the tokens that the expert attends to
     layers: int  # of the action expert
@@ -21,18 +21,20 @@ class WorldSizes:
     prophet_width: int
     delta: bool
     gate_init: float
+    tokens: int = 1  # P per frame; 1: the encoder's tokens are pooled
     cameras: int = 1
     hypotheses: int = 1  # N: predictions per history
     fusion: str = "late"
+    target: str = "latents"  # what the Prophet predicts
     actions: int = 0  # A: width of the flow's noisy actions, if the Prophet is told them; else 0
     attention_width: int = 0  # inner width of the injector's attention; 0: that of the tokens it feeds
 
     @property
-    def slots(self) -> tuple[int, int, int]:
-        """(hypotheses, horizon, cameras): the memory's tokens, in the order in which they lie."""
-        return self.hypotheses, self.horizon, self.cameras
+    def memory(self) -> tuple[int, int, int, int]:
+        """(N, K, P, W): the shape of one sample's memory."""
+        return self.hypotheses, self.horizon, self.tokens, self.dim
 
     @property
     def latent(self) -> int:
-        """Width of one camera's latent."""
+        """Width of one camera's token."""
         return self.dim // self.cameras

@@ -17,6 +17,7 @@ from world_modality.memory.randomness import borrowed_generator
 from world_modality.memory.sizes import WorldSizes
 from world_modality.memory.sockets import Sockets
 from world_modality.memory.standardiser import Standardiser
+from world_modality.memory.target import target_of
 
 DONORS = 64  # histories of training episodes that a checkpoint carries for the mode "shuffle"
 
@@ -40,16 +41,16 @@ class WorldMemory(nn.Module):
     def __init__(self, sizes: WorldSizes, seed: int, *, learned: bool = False) -> None:
         super().__init__()
         self.sizes = sizes
+        self.target = target_of(sizes.target)
         self._held = Held()
-        self.standardiser = Standardiser(sizes.dim)
-        # Histories [64, T, W] from the training set, standardised: the donors of rollouts.
-        self.register_buffer("donors", torch.zeros(DONORS, sizes.context, sizes.dim))
+        self.standardiser = Standardiser(sizes.dim, sizes.tokens)
+        # Histories [64, T, P, W] from the training set, standardised: the donors of rollouts.
+        self.register_buffer("donors", torch.zeros(DONORS, sizes.context, sizes.tokens, sizes.dim))
         with borrowed_generator() as generator:  # or every draw after this would differ from the plain policy's
             generator.manual_seed(seed)
             self.prophet = Prophet(sizes)
             self.fusion = build_fusion(sizes, self._held)
-            shape = (sizes.hypotheses, sizes.horizon, sizes.dim)
-            self.learned = Constants(shape) if learned else None
+            self.learned = Constants(sizes.memory) if learned else None
 
     def attach(self, sockets: Sockets) -> None:
         """Hook onto a policy's model: from now on it reads the memory whenever one is held."""
@@ -63,7 +64,7 @@ class WorldMemory(nn.Module):
 
     @contextmanager
     def held(self, memory: Tensor | None) -> Iterator[None]:
-        """Hold memory [B, N, K, W], or nothing, for the forward passes inside the ``with`` block."""
+        """Hold memory [B, N, K, P, W], or nothing, for the forward passes inside the ``with`` block."""
         self._held.memory = memory
         try:
             yield
@@ -93,7 +94,7 @@ class WorldMemory(nn.Module):
         return bool(self.donors.any())
 
     def donors_for(self, seeds: tuple[int, ...]) -> Tensor:
-        """One of the donor histories per seed, [B, T, W]; UserError if there are none."""
+        """One of the donor histories per seed, [B, T, P, W]; UserError if there are none."""
         if not self.has_donors:
             raise UserError(
                 "world_memory_mode_rollout: this checkpoint has no donors, the histories of training episodes that "
@@ -110,10 +111,9 @@ def memory_inputs(
     donors: Tensor | None = None,
     noisy: NoisyActions | None = None,
 ) -> MemoryInputs:
-    """What a memory mode may draw on; ``history`` and ``donors`` [B, T, W] standardised, ``noisy`` if it follows."""
+    """What a memory mode may draw on; ``history`` and ``donors`` [B, T, P, W] standardised, ``noisy`` if it follows."""
     return MemoryInputs(
-        hypotheses=world.sizes.hypotheses,
-        horizon=world.sizes.horizon,
+        sizes=world.sizes,
         seeds=seeds,
         standardiser=world.standardiser,
         predict=lambda seen: world.prophet(seen, noisy),

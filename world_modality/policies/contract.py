@@ -39,9 +39,9 @@ class PolicyRequest:
     past: tuple[Observation, ...] = ()
     """Those of the control steps just before, oldest first, if the policy looks back."""
     latents: NDArray[np.float32] | None = None
-    """Latents [T, W] of the frames that end at this observation, if the memory mode reads them."""
+    """Latents [T, P, W] of the frames that end at this observation, if the memory mode reads them."""
     future: NDArray[np.float32] | None = None
-    """Latents [K, W] of what really comes, for mode "oracle" in offline evaluation alone."""
+    """Latents [K, P, W] of what really comes, for mode "oracle" in offline evaluation alone."""
 
 
 class Policy(Protocol):

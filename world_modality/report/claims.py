@@ -5,25 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from world_modality.evidence.plan import BETTER, CONTENT, HARMLESS, RANDOM_MEMORY, ZERO_MEMORY, Claim
-from world_modality.study.specs import ReportColumn, TrainMode
+from world_modality.evidence.plan import BETTER, CONTENT, HARMLESS, Claim
+from world_modality.facts.memory import MODES
+from world_modality.study.specs import ReportColumn
 
-PLACEBOS: tuple[TrainMode, ...] = ("zero", "random")
+PLACEBOS = ("zero", "random")
 """Memories without content: that the memory beats them is part of the decision rule, and comes first."""
 ANY_BETTER = "the memory helps"
-WORDS: dict[TrainMode, str] = {
-    "disabled": "without memory",
-    "zero": ZERO_MEMORY,
-    "learned": "with learned constants as memory",
-    "pred": "with predicted memory",
-    "oracle": "with the true future as memory",
-    "persistence": "with the present latent as memory",
-    "stale": "with an outdated prediction as memory",
-    "shuffle": "with another episode's prediction as memory",
-    "time_shuffle": "with a prediction in the wrong order as memory",
-    "random": RANDOM_MEMORY,
-    "aux_only": "with a prediction that is trained and not read",
-}
 
 
 def claims_of(columns: Sequence[ReportColumn], margin: float) -> tuple[Claim, ...]:
@@ -92,7 +80,7 @@ def _claim(
         treated=treated.name,
         control=control.name,
         treated_words="with an idle memory" if kind == "equal" else _words(treated),
-        control_words=WORDS[control.rolled] if same else _words(control),
+        control_words=with_memory(control.rolled) if same else _words(control),
         kind="equal" if kind == "equal" else "better",
         scope="checkpoint" if same else "recipe",
         same_checkpoints=same,
@@ -102,5 +90,10 @@ def _claim(
 
 def _words(column: ReportColumn) -> str:
     """How a sentence speaks of a column: its memory, and what it was trained on where that differs."""
-    trained = "" if column.trained == column.rolled else f" after training {WORDS[column.trained]}"
-    return f"{WORDS[column.rolled]}{trained}"
+    trained = "" if column.trained == column.rolled else f" after training {with_memory(column.trained)}"
+    return f"{with_memory(column.rolled)}{trained}"
+
+
+def with_memory(mode: str) -> str:
+    """How a sentence names policies in a memory mode: "with predicted memory"."""
+    return "without memory" if mode == "disabled" else f"with {MODES[mode].noun}"

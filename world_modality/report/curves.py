@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from world_modality.facts.targets import TARGETS
 from world_modality.report.forest import LETTER, Panel
 from world_modality.report.results import Results
 from world_modality.report.svg import WIDTH, axis_label, figure, nice_ticks, polyline, series, tag, text
 
 METRICS = "metrics.jsonl"
 POINTS = 150  # per curve: more than a phone has pixels for
+TARGET = TARGETS["latents"]
 LEFT, RIGHT, TOP, BOTTOM, HEIGHT = 58, 12, 26, 42, 236
 LEGEND_ROW = 16
 CHARTS = {  # title -> what the upright axis measures, metrics
@@ -22,7 +24,7 @@ CHARTS = {  # title -> what the upright axis measures, metrics
     "Action loss (flow matching)": ("loss", ("flow_loss",)),
     "Total loss": ("loss", ("loss_total",)),
     "Loss of the Prophet": ("loss", ("world_loss",)),
-    "Cosine of predicted and true future latents": ("cosine", ("world_cos", "world_cos_persistence")),
+    TARGET.logged_words: (TARGET.logged_unit, (TARGET.logged, f"{TARGET.logged}{TARGET.logged_baseline}")),
     "What the memory does to the actions": ("standard deviations", ("world_action_change",)),
     "Opening of the gates": ("tanh of the gate, mean", ("world_gate",)),
     "What the memory adds, relative to what it is added to": ("ratio of norms", ("world_residual_ratio",)),
@@ -31,8 +33,8 @@ CHARTS = {  # title -> what the upright axis measures, metrics
     "Norm of the base policy's gradients": ("norm", ("grad_norm_base",)),
     "Norm of the world modules' gradients": ("norm", ("grad_norm_world",)),
 }
-STEP_AHEAD = "Cosine of predicted and true latents, k = {}"  # drawn for the first and the last frame ahead
-PERSISTENCE = "_persistence"  # in the name of what a prediction that nothing moves would score: data's, not an arm's
+STEP_AHEAD = TARGET.logged_words + ", k = {}"  # drawn for the first and the last frame ahead
+PERSISTENCE = TARGET.logged_baseline  # of what a prediction that nothing moves would score: data's, not an arm's
 BASELINE = "s6"
 
 
@@ -61,10 +63,10 @@ def curve_panels(results: Results, trainings: Sequence[Path]) -> list[Panel]:
 
 def _steps_ahead(logs: Iterable[Sequence[Mapping[str, Any]]]) -> dict[str, tuple[str, tuple[str, ...]]]:
     """Charts of the first and the last frame ahead, as far as any training predicts."""
-    names = {name.removeprefix("world_cos_") for rows in logs for row in rows for name in row}
+    names = {name.removeprefix(f"{TARGET.logged}_") for rows in logs for row in rows for name in row}
     ahead = sorted(int(name) for name in names if name.isdecimal())
     return {
-        STEP_AHEAD.format(k): ("cosine", (f"world_cos_{k}", f"world_cos{PERSISTENCE}_{k}"))
+        STEP_AHEAD.format(k): (TARGET.logged_unit, (f"{TARGET.logged}_{k}", f"{TARGET.logged}{PERSISTENCE}_{k}"))
         for k in (ahead[:1] + ahead[1:][-1:])
     }
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from world_modality.facts.targets import TARGETS
 from world_modality.report.curves import Curve, chart, owners
 from world_modality.report.forest import Panel
 from world_modality.report.numbers import read_finite
 from world_modality.report.results import Results
 
-BASELINES = ("persistence", "mean_reversion", "velocity", "ridge")
+TARGET = TARGETS["latents"]
+BASELINES = TARGET.baselines
 CLASSES = {
     "prophet": "s5",
     "prophet_best": "s7",
@@ -21,7 +23,8 @@ CLASSES = {
     "velocity": "s3",
     "ridge": "s4",
 }
-TITLES = {"skill": "skill", "change_cosine": "cosine of the change"}
+TITLES = {figure.name: figure.words for figure in TARGET.figures[:2]}
+MERIT = TARGET.figures[0]  # what sentences and the table speak of
 
 Steps = Sequence[float | None]
 
@@ -41,7 +44,7 @@ class Judgement:
     @property
     def skill(self) -> Steps:
         """The Prophet's."""
-        return self.figures["prophet"]["skill"]
+        return self.figures["prophet"][MERIT.name]
 
     @property
     def judged_on(self) -> str:
@@ -83,7 +86,7 @@ def prophet_table(judgements: Sequence[Judgement]) -> dict[str, Any] | None:
         "sentences": [_sentence(group) for group in _by_arm(judgements)],
         "rows": [
             *({"name": f"{each.arm}, seed {each.seed}", "skill": list(each.skill)} for each in judgements),
-            *({"name": _words(name), "skill": list(first.figures[name]["skill"])} for name in BASELINES),
+            *({"name": _words(name), "skill": list(first.figures[name][MERIT.name])} for name in BASELINES),
         ],
     }
 
@@ -101,7 +104,7 @@ def _sentence(group: Sequence[Judgement]) -> str:
     rivals: list[str] = []
     for k in range(len(first.skill)):
         own = [each.skill[k] for each in group]
-        others = {name: first.figures[name]["skill"][k] for name in BASELINES}
+        others = {name: first.figures[name][MERIT.name][k] for name in BASELINES}
         if None in own or None in others.values():
             continue
         rival = max(others, key=lambda name: others[name] or 0.0)
@@ -114,7 +117,7 @@ def _sentence(group: Sequence[Judgement]) -> str:
         verdict = "beats the best baseline at every k" if won else "does not beat the best baseline at any k"
     seeds = f"; mean of {len(group)} seeds" if len(group) > 1 else ""
     rival_names = " or ".join(dict.fromkeys(rivals)) or "none could be measured"
-    return f"{first.arm}'s Prophet {verdict} ({rival_names}), by skill on {first.judged_on}{seeds}."
+    return f"{first.arm}'s Prophet {verdict} ({rival_names}), by {MERIT.words} on {first.judged_on}{seeds}."
 
 
 def _spans(numbers: Sequence[int]) -> str:

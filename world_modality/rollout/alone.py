@@ -13,8 +13,8 @@ import torch
 from world_modality.data.hub import ENCODER, POLICY
 from world_modality.encoders.embedded import build_embedded_encoder
 from world_modality.errors import UserError
+from world_modality.facts.memory import MODES
 from world_modality.facts.policies import family_of
-from world_modality.memory.modes import find_mode
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.choice import FILMS_FOLDER
@@ -122,7 +122,7 @@ def _load(how: How, output: Path) -> Loaded:
     memory: TrainMode = "disabled" if mode is None else mode.name
     if how.num_steps is not None and not family_of(policy.config.type).denoising_steps:
         raise UserError(f"--num-steps: a '{policy.config.type}' policy makes no chunk in steps; leave it out")
-    if not find_mode(memory).needs_history:
+    if not MODES[memory].needs_history:
         if how.encoder is not None:
             raise UserError(f"--encoder: memory '{memory}' encodes nothing in a rollout; leave it out")
         return Loaded(policy, POLICY.digest(folder), memory, "", None, told)

@@ -6,7 +6,7 @@ import torch
 
 from world_modality.data.hub import ENCODER
 from world_modality.errors import UserError
-from world_modality.memory.modes import find_mode
+from world_modality.facts.memory import MODES
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.setup import NewHistory, described_device, history_maker, require_picture_size, software
@@ -41,7 +41,7 @@ def prepare(spec: RolloutSpec, context: StageContext) -> tuple[ChunkPolicy, Cell
 
 def _new_history(spec: RolloutSpec, context: StageContext, policy: ChunkPolicy, device: str) -> NewHistory | None:
     """What makes a unit's window of the sealed encoder; None for memory modes that never encode a frame."""
-    if not find_mode(spec.memory).needs_history:
+    if not MODES[spec.memory].needs_history:
         return None
     folder = context.one("encoder")
     record = read_record(StageFolder(folder.parent).done)

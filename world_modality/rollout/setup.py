@@ -13,7 +13,7 @@ import torch
 from world_modality.encoders.encoder import load_encoder
 from world_modality.encoders.online import HistoryEncoder
 from world_modality.errors import UserError
-from world_modality.memory.modes import find_mode
+from world_modality.facts.memory import MODES
 from world_modality.policies.chunk_policy import ChunkPolicy
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.history import LatentHistory
@@ -80,4 +80,4 @@ def history_maker(config: Any, memory: TrainMode, spec: EncoderSpec, folder: Pat
     """What makes a unit's window of the encoder in ``folder``; UserError if the checkpoint was trained with another."""
     config.require_encoder(spec)
     encoder = HistoryEncoder(load_encoder(spec, folder, device), config.world_context)
-    return partial(LatentHistory, encoder, config.cameras, find_mode(memory).delay * config.world_horizon)
+    return partial(LatentHistory, encoder, config.cameras, MODES[memory].delay * config.world_horizon)

@@ -22,6 +22,8 @@ TrainMode = Literal[
     "shuffle",
     "time_shuffle",
     "random",
+    "random_scaled",
+    "signflip",
     "aux_only",
 ]
 Fusion = Literal["late", "suffix", "layers", "prefix_cross", "prefix_tokens"]

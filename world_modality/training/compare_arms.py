@@ -42,7 +42,8 @@ def resolved_settings() -> Declared:
         cameras="policy.world_cameras",
         latents=LATENTS,
         camera_settings=frozenset(
-            f"policy.world_{name}" for name in ("trained_cameras", "latents", "latent_dim", "frame_sizes")
+            f"policy.world_{name}"
+            for name in ("trained_cameras", "latents", "latent_dim", "latent_tokens", "frame_sizes")
         ),
         seed="seed",
         seeds=frozenset({"seed", "policy.world_seed"}),

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from world_modality.errors import UserError
+from world_modality.facts.targets import TARGETS
 from world_modality.store.files import write_atomically
 
 Line = dict[str, float]
@@ -29,8 +30,10 @@ def log_interval(steps: int) -> int:
 def summarise(line: Line) -> str:
     """What a progress line shows, e.g. ``loss 0.082  world_cos 0.41 (persistence 0.38)  gate 0.006``."""
     parts = [f"loss {line['loss']:.3g}"]
-    if "world_cos" in line:
-        parts.append(f"world_cos {line['world_cos']:.2f} (persistence {line['world_cos_persistence']:.2f})")
+    for target in TARGETS:
+        name, baseline = target.logged, target.baselines[0]
+        if name in line:
+            parts.append(f"{name} {line[name]:.2f} ({baseline} {line[name + target.logged_baseline]:.2f})")
     if "world_gate" in line:
         parts.append(f"gate {line['world_gate']:.2g}")
     return "  ".join(parts)

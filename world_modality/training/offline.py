@@ -15,8 +15,8 @@ from torch import Tensor
 
 from lerobot_policy_world_modality.world_policy import PADDING, WORLD_FUTURE, WORLD_HISTORY
 from world_modality.data.episodes import EpisodeTable, load_metadata, read_episode_table
+from world_modality.facts.memory import MODES, MemoryMode
 from world_modality.memory.lookup import LatentLookup
-from world_modality.memory.modes import MODES, MemoryMode
 from world_modality.memory.randomness import borrowed_generator, keyed_normal
 from world_modality.study.seeds import keyed_seed
 from world_modality.training.frames import keep_frames_in_memory
@@ -79,7 +79,7 @@ def _modes(judged: _Judged) -> tuple[MemoryMode, ...]:
     donors = len(judged.lookup.trained.starts) > 1 and judged.policy.world.has_donors
     return tuple(
         mode
-        for mode in MODES.values()
+        for mode in MODES
         if mode.needs_world and (trained.needs_learned or not mode.needs_learned) and (donors or not mode.needs_donors)
     )
 

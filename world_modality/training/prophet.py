@@ -14,9 +14,8 @@ import torch
 from world_modality.data.episodes import load_metadata
 from world_modality.data.held_out import held_out_episodes
 from world_modality.errors import UserError
+from world_modality.facts.targets import TARGETS
 from world_modality.latents.windows import EpisodeBounds
-from world_modality.memory.baselines import BASELINES, fit_baselines
-from world_modality.memory.foresight import Foresight, best_hypothesis
 from world_modality.memory.lookup import LatentLookup, LatentWindow
 from world_modality.memory.randomness import borrowed_generator
 from world_modality.memory.world import WorldMemory
@@ -36,7 +35,7 @@ Frames = npt.NDArray[np.int64]
 def evaluate_prophet(
     checkpoint: Path, dataset: Path, latents: Sequence[Path], *, device: str = "cpu"
 ) -> dict[str, Any]:
-    """The figures of :class:`Foresight` for a checkpoint's Prophet and the baselines, as JSON values.
+    """The target's figures of merit for a checkpoint's Prophet and the baselines, as JSON values.
 
     Judged on the episodes that the checkpoint says were held out, baselines fitted on the others; a checkpoint that
     held none out is judged on what it was trained on, and ``held_out`` is false. A Prophet that follows the noisy
@@ -61,46 +60,47 @@ def evaluate_prophet(
     judged = lookup.held_out or tuple(range(len(lookup.bounds.starts)))
     trained = _frames_with_future(lookup.trained, "fitted")
     start, end = lookup.trained.around(trained)
-    baselines = fit_baselines(
+    target = world.target
+    baselines = target.fit_baselines(
         windows, trained, np.minimum(end - 1 - trained, horizon), np.isin(start, _choosing(lookup.trained))
     )
-    foresight = Foresight(horizon)
+    metrics = target.metrics(horizon)
     frames = _frames_with_future(lookup.bounds.only(judged), "judged")
     for batch in _batches(frames):
         window = windows(batch)
         noisy = None if told is None else told.of(batch, horizon)
         predictions = {"prophet": world.prophet(window.history, noisy)}
         if world.sizes.hypotheses > 1:
-            predictions["prophet_best"] = best_hypothesis(predictions["prophet"], window.future, window.valid)
+            predictions["prophet_best"] = target.best_hypothesis(predictions["prophet"], window.future, window.valid)
         predictions |= {name: each[:, None] for name, each in baselines.predict(window.history).items()}
-        foresight.add(predictions, window.history[:, -1], window.future, window.valid)
+        metrics.add(predictions, window.history[:, -1], window.future, window.valid)
     return {
+        "target": world.sizes.target,
         "held_out": bool(lookup.held_out),
         "episodes": list(judged),
         "frames": len(frames),
-        "frames_per_step": foresight.frames,
+        "frames_per_step": metrics.frames,
         "fitted_frames": len(trained),
         "hypotheses": world.sizes.hypotheses,
         "actions": "none" if told is None else "demonstrated",
-        "mean_reversion": [round(value, 4) for value in baselines.reversion.tolist()],
-        "velocity": [round(value, 4) for value in baselines.velocity.tolist()],
-        "ridge_penalty": list(baselines.penalties),
-        "predictors": foresight.figures(),
+        **baselines.facts(),
+        "predictors": metrics.figures(),
     }
 
 
 def describe(result: dict[str, Any]) -> str:
     """``prophet on 3 held-out episodes: change cosine k=1 0.44 (ridge 0.41), ...``: the first and the last step."""
     count, predictors = len(result["episodes"]), result["predictors"]
+    target = TARGETS[result["target"]]
     kind = "held-out" if result["held_out"] else "training"
     given = " given the demonstrated actions" if result["actions"] == "demonstrated" else ""
     told = []
-    for figure in ("change_cosine", "skill"):
+    for figure in (each.name for each in reversed(target.figures[:2])):
         values = []
         for k in sorted({1, len(result["frames_per_step"])}):
-            known = {name: predictors[name][figure][k - 1] for name in ("prophet", *BASELINES)}
+            known = {name: predictors[name][figure][k - 1] for name in ("prophet", *target.baselines)}
             if None not in known.values():
-                best = max(BASELINES, key=lambda name: known[name])
+                best = max(target.baselines, key=lambda name: known[name])
                 values.append(f"k={k} {known['prophet']:.2f} ({best.replace('_', ' ')} {known[best]:.2f})")
         told += [f"{figure.replace('_', ' ')} {', '.join(values)}"] if values else []
     figures = "; ".join(told) or "no frame has a future"

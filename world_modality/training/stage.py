@@ -11,6 +11,7 @@ from typing import Any
 from lerobot_policy_world_modality.world_config import world_fields
 from world_modality.errors import UserError
 from world_modality.facts.policies import has_memory
+from world_modality.facts.targets import TARGETS
 from world_modality.policies.config_file import read_config_file
 from world_modality.policies.host import LatentInputs, host_of
 from world_modality.store.files import sync_tree, write_json
@@ -197,7 +198,8 @@ def _judge(spec: TrainSpec, context: StageContext, device: str) -> None:
 
 def _facts(spec: TrainSpec, lines: list[Line], device: str) -> dict[str, Any]:
     last = lines[-1]
-    keys = ("loss", "world_loss", "world_cos", "world_cos_persistence", "world_gate")
+    predicted = (f"{target.logged}{ending}" for target in TARGETS for ending in ("", target.logged_baseline))
+    keys = ("loss", "world_loss", *predicted, "world_gate")
     seconds = sorted(line["update_s"] + line["dataloading_s"] for line in lines)
     return {
         "steps": spec.optim.steps,

@@ -1,0 +1,78 @@
+"""A target's row says what its code gives, and nothing but the target knows how predictions are compared."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from support.world_sizes import world_sizes
+
+from world_modality.errors import UserError
+from world_modality.facts import table
+from world_modality.facts.table import Reference, Table
+from world_modality.facts.targets import TARGETS
+from world_modality.latents.windows import EpisodeBounds, future_rows, past_rows
+from world_modality.memory import target
+from world_modality.memory.lookup import LatentWindow
+from world_modality.memory.world import WorldMemory
+
+FRAMES, BOUNDS = np.array([0, 1, 2, 5, 6]), EpisodeBounds.of([0, 4], [4, 9])
+
+
+def window(frames: np.ndarray, context: int = 2, horizon: int = 3, tokens: int = 2) -> LatentWindow:
+    latents = torch.randn(9, tokens, 4, generator=torch.Generator().manual_seed(0))
+    start, end = BOUNDS.around(frames)
+    future, valid = future_rows(frames, end, horizon)
+    return LatentWindow(latents[past_rows(frames, start, context)], latents[future], torch.from_numpy(valid))
+
+
+@pytest.mark.parametrize("name", TARGETS.names)
+@pytest.mark.parametrize("hypotheses", [1, 3])
+def test_the_row_names_what_the_code_gives(name: str, hypotheses: int) -> None:
+    row, code = TARGETS[name], target.target_of(name)
+    ahead = np.minimum(BOUNDS.around(FRAMES)[1] - 1 - FRAMES, 3)
+    baselines = code.fit_baselines(window, FRAMES, ahead, np.zeros(len(FRAMES), bool))
+    seen = window(FRAMES)
+    predicted = baselines.predict(seen.history)
+    assert tuple(predicted) == row.baselines
+    assert all(each.shape == seen.future.shape for each in predicted.values())
+    metrics = code.metrics(3)
+    guess = torch.randn(len(FRAMES), hypotheses, 3, 2, 4)
+    best = code.best_hypothesis(guess, seen.future, seen.valid)
+    assert best.shape == (len(FRAMES), 1, 3, 2, 4)
+    metrics.add({"prophet": guess, row.baselines[0]: predicted[row.baselines[0]][:, None]}, seen.history[:, -1],
+                seen.future, seen.valid)  # fmt: skip
+    figures = metrics.figures()
+    assert set(figures["prophet"]) == {figure.name for figure in row.figures}
+    assert all(len(values) == 3 for values in figures["prophet"].values())
+    assert figures[row.baselines[0]][row.figures[0].name] == [0, 0, 0]
+    assert metrics.frames == seen.valid.sum(0).tolist()
+    summary = code.score(guess, seen.history[:, -1], seen.future, seen.valid, delta=True).summary()
+    logged = [f"{row.logged}{ending}{k}" for ending in ("", row.logged_baseline) for k in ("", "_1", "_2", "_3")]
+    assert {"world_loss", *logged} <= summary.keys()
+
+
+class Counted:
+    """A target of another package: its loss is the number of frames that are predicted."""
+
+    def score(self, prediction: Any, current: Any, future: Any, valid: Any, *, delta: bool) -> Any:
+        return float(valid.sum())
+
+
+OTHER = Counted()
+
+
+def test_a_target_of_another_package_is_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Point:
+        dist = None
+
+        def load(self) -> Any:
+            row = TARGETS["latents"]
+            return type(row)(**{**vars(row), "name": "counted", "code": Reference(f"{__name__}:OTHER")})
+
+    monkeypatch.setattr(table, "entry_points", lambda group: [Point()] if group.endswith("targets") else [])
+    monkeypatch.setattr(target, "TARGETS", Table("target", "targets", tuple(TARGETS)))
+    world = WorldMemory(world_sizes(target="counted"), seed=0)
+    assert world.target.score(None, None, None, torch.ones(2, 3), delta=True) == 6
+    with pytest.raises(UserError, match="'pixels' is not a target; choose one of latents, counted"):
+        WorldMemory(world_sizes(target="pixels"), seed=0)

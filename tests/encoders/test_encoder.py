@@ -8,12 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.data_stages import encode_clips, encoder_spec, moving_dots
 
-from world_modality.encoders.encoder import Encoder, load_encoder
+from world_modality.encoders.encoder import Encoder, load_encoder, pool
 from world_modality.errors import UserError
+from world_modality.facts.encoders import ENCODERS, POOLINGS
 from world_modality.study.specs import EncoderSpec
 
 Make = Callable[..., Encoder]
-KINDS = ["vjepa2", "dinov2"]
+KINDS = ENCODERS.names
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -24,9 +25,9 @@ def test_equals_the_model_called_by_hand(make_encoder: Make, kind: str) -> None:
     pixels = torch.from_numpy(((clip / 255 - mean) / deviation).astype(np.float32)).permute(0, 3, 1, 2)
     with torch.no_grad():
         if kind == "vjepa2":
-            expected = encoder._model.get_vision_features(pixels[None]).mean(1)[0]
+            expected = encoder.network.model.get_vision_features(pixels[None]).mean(1)[0]
         else:
-            expected = encoder._model(pixel_values=pixels).last_hidden_state[:, 1:].mean((0, 1))
+            expected = encoder.network.model(pixel_values=pixels).last_hidden_state[:, 1:].mean((0, 1))
     np.testing.assert_allclose(encode_clips(encoder, clip[None])[0, 0], expected.numpy(), atol=2e-5)
 
 
@@ -95,12 +96,16 @@ def test_one_frame_is_encoded_like_a_still_clip(make_encoder: Make) -> None:
 
 def test_position_grid_follows_the_image_size(make_encoder: Make) -> None:
     encoder = make_encoder("vjepa2", 2, image_size=64)  # weights were built for 32
-    assert encoder._model.encoder.layer[0].attention.grid_size == 4
+    assert encoder.network.model.encoder.layer[0].attention.grid_size == 4
     assert encode_clips(encoder, moving_dots(2)[None]).shape == (1, 1, encoder.dim)
 
 
-def test_no_clip_sees_the_future(make_encoder: Make) -> None:
-    encoder = make_encoder()
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("frames", [1, 3, 4])
+def test_no_clip_sees_the_future(make_encoder: Make, kind: str, pooling: str, frames: int) -> None:
+    """Changing only later frames leaves a latent unchanged bit for bit."""
+    encoder = make_encoder(kind, frames, pooling=pooling)
     video = moving_dots(9)
     changed = video.copy()
     changed[6:] = 255 - changed[6:]
@@ -109,9 +114,41 @@ def test_no_clip_sees_the_future(make_encoder: Make) -> None:
     assert (before[6:] != after[6:]).any(axis=(1, 2)).all()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_quarters_are_means_of_their_patches(make_encoder: Make, kind: str) -> None:
+    """All four have as many patches, so their mean is the pooled latent; each knows its quarter best."""
+    clips = moving_dots(4, size=32)[None]
+    tokens, mean = (encode_clips(make_encoder(kind, 4, pooling=name), clips)[0] for name in ("grid2", "mean"))
+    assert (tokens.shape, mean.shape) == ((POOLINGS["grid2"], 128), (1, 128))
+    np.testing.assert_allclose(tokens.mean(0), mean[0], atol=1e-5)
+    changed = clips.copy()
+    changed[:, :, :16, 16:] = 255 - changed[:, :, :16, 16:]  # the upper right quarter
+    moved = np.abs(encode_clips(make_encoder(kind, 4, pooling="grid2"), changed)[0] - tokens).sum(1)
+    assert moved.argmax() == 1
+
+
+@pytest.mark.parametrize("side", [2, 3, 4])
+def test_a_grid_is_pooled_as_a_plain_loop_does(side: int) -> None:
+    patches = torch.randn(2, side * side, 5, generator=torch.Generator().manual_seed(side))
+    grid, half = patches.view(2, side, side, 5), -(-side // 2)
+    ends = (slice(0, half), slice(side - half, side))
+    expected = torch.stack([grid[:, rows, columns].mean((1, 2)) for rows in ends for columns in ends], dim=1)
+    torch.testing.assert_close(pool(patches, "grid2"), expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("batch", [1, 3])
+def test_the_batch_of_clips_is_the_specs(make_encoder: Make, kind: str, batch: int) -> None:
+    encoder = make_encoder(kind, 2, batch=batch)
+    assert encoder.spec.batch == batch
+    clips = np.stack([moving_dots(2, size=32, seed=seed) for seed in range(4)])
+    np.testing.assert_allclose(encode_clips(encoder, clips), encode_clips(make_encoder(kind, 2), clips), atol=1e-5)
+    assert encoder.spec.address()["batch"] == batch
+
+
 def test_half_precision_computes_in_half_precision(make_encoder: Make) -> None:
     encoder = make_encoder(dtype="bfloat16")
-    assert encoder._model.dtype == torch.bfloat16
+    assert encoder.network.model.dtype == torch.bfloat16
     latents = encode_clips(encoder, moving_dots(4)[None])
     assert latents.dtype == np.float32
     reference = encode_clips(make_encoder(), moving_dots(4)[None])
@@ -124,3 +161,5 @@ def test_wrong_kind_and_wrong_size_are_told(encoder_folder: Callable[[EncoderSpe
         load_encoder(encoder_spec("dinov2"), folder)
     with pytest.raises(UserError, match="multiple of 16"):
         load_encoder(encoder_spec("vjepa2", image_size=40), folder)
+    with pytest.raises(UserError, match="too few for pooling grid2"):
+        load_encoder(encoder_spec("vjepa2", image_size=16, pooling="grid2"), folder)

@@ -4,15 +4,17 @@ import numpy as np
 import pytest
 from support.data_stages import moving_dots
 
-from world_modality.encoders.encoder import CLIPS_PER_BATCH, Encoder
+from world_modality.encoders.encoder import Encoder
 from world_modality.encoders.online import HistoryEncoder
+from world_modality.facts.encoders import ENCODERS
 
 
-@pytest.mark.parametrize(("kind", "frames", "context"), [("vjepa2", 4, 4), ("vjepa2", 1, 3), ("dinov2", 3, 2)])
+@pytest.mark.parametrize("kind", ENCODERS.names)
+@pytest.mark.parametrize(("frames", "context", "pooling"), [(4, 4, "mean"), (1, 3, "mean"), (3, 2, "grid2")])
 def test_every_step_of_an_episode_equals_the_cache_bit_for_bit(
-    make_encoder: Callable[..., Encoder], kind: str, frames: int, context: int
+    make_encoder: Callable[..., Encoder], kind: str, frames: int, context: int, pooling: str
 ) -> None:
-    encoder = make_encoder(kind, frames)
+    encoder = make_encoder(kind, frames, pooling=pooling)
     history = HistoryEncoder(encoder, context)
     video = moving_dots(11)
     cache = encoder.encode_episode(video).astype(np.float32)
@@ -36,7 +38,7 @@ def test_two_cameras_are_two_caches_side_by_side(make_encoder: Callable[..., Enc
         assert np.array_equal(history.encode(*seen[::-1]), np.concatenate([cache[ends] for cache in caches[::-1]], -1))
 
 
-@pytest.mark.parametrize("kind", ["vjepa2", "dinov2"])
+@pytest.mark.parametrize("kind", ENCODERS.names)
 def test_histories_of_several_episodes_are_encoded_together_and_each_as_if_alone(
     make_encoder: Callable[..., Encoder], kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -46,15 +48,15 @@ def test_histories_of_several_episodes_are_encoded_together_and_each_as_if_alone
     videos = [(moving_dots(length, 48, length), moving_dots(length, 32, length + 9)) for length in (1, 5, 2, 4, 5)]
     alone = [history.encode(*video) for video in videos]
     batches: list[int] = []
-    forward = encoder._forward
-    monkeypatch.setattr(encoder, "_forward", lambda clips: batches.append(len(clips)) or forward(clips))
+    forward, size = encoder._encode, encoder.spec.batch
+    monkeypatch.setattr(encoder, "_encode", lambda clips: batches.append(len(clips)) or forward(clips))
     rng = np.random.default_rng(2)
     for count in (5, 4, 3, 1):
         chosen = rng.permutation(5)[:count]
         batches.clear()
         for number, found in zip(chosen, history.encode_many([videos[each] for each in chosen]), strict=True):
             assert np.array_equal(found, alone[number])
-        assert batches == [CLIPS_PER_BATCH] * -(-count * 2 * 3 // CLIPS_PER_BATCH)
+        assert batches == [size] * -(-count * 2 * 3 // size)
 
 
 def test_cameras_show_equally_many_frames(make_encoder: Callable[..., Encoder]) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from support.data_stages import encoder_spec
 from transformers import VJEPA2VideoProcessor
 
-from world_modality.encoders.preprocess import FramePreprocessor
+from world_modality.encoders.encoder import resizing
 
 SIZE = 64
 GREY_LEVEL = 1 / 255 / 0.224  # after normalisation, with the smallest of the three deviations
@@ -27,7 +28,10 @@ def difference(size: int) -> np.ndarray:
     pixels = torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 255
     resized = torch.nn.functional.interpolate(pixels, (SIZE, SIZE), mode="bilinear", align_corners=False)
     mean, deviation = (torch.tensor(values)[:, None, None] for values in (processor.image_mean, processor.image_std))
-    ours = FramePreprocessor(processor, "vjepa2", SIZE)(frames)
+    prepared = processor(
+        videos=[torch.from_numpy(frames).permute(0, 3, 1, 2)], **resizing(encoder_spec(image_size=SIZE))
+    )
+    ours = prepared["pixel_values_videos"][0]
     return np.array([float(one.abs().max()) for one in ours - (resized - mean) / deviation])
 
 

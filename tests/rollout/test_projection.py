@@ -11,7 +11,7 @@ from support.tiny_checkpoints import ENCODER, plain_checkpoint
 from torch.utils.flop_counter import FlopCounterMode
 
 from world_modality.encoders.embedded import build_embedded_encoder
-from world_modality.encoders.encoder import CLIPS_PER_BATCH, load_encoder
+from world_modality.encoders.encoder import load_encoder
 from world_modality.policies.chunk_policy import load_policy
 from world_modality.policies.contract import PolicyRequest
 from world_modality.rollout.projection import Episode, Gpu, SmolVLA, Tower, VideoEncoder, lines, planned
@@ -63,7 +63,7 @@ def test_a_smolvlas_operations_are_those_that_torch_counts(tmp_path: Path) -> No
 def test_an_encoders_operations_are_those_that_torch_counts(tmp_path: Path) -> None:
     build_embedded_encoder(ENCODER, tmp_path)
     encoder = load_encoder(ENCODER, tmp_path)
-    config = encoder._model.config
+    config = encoder.network.model.config
     config._attn_implementation = "eager"  # torch does not count its fused attention on a CPU
     width, mlp = config.hidden_size, int(config.hidden_size * config.mlp_ratio)
     sizes = VideoEncoder(
@@ -75,7 +75,7 @@ def test_an_encoders_operations_are_those_that_torch_counts(tmp_path: Path) -> N
     )
     prepared = encoder.prepare(np.zeros((4, 64, 64, 3), np.uint8))
     found = counted(lambda: encoder.encode_prepared(prepared, np.arange(4)[None]))
-    assert CLIPS_PER_BATCH * sizes.flops() == pytest.approx(found, rel=0.02)
+    assert encoder.spec.batch * sizes.flops() == pytest.approx(found, rel=0.02)
 
 
 def test_the_published_sizes() -> None:

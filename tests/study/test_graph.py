@@ -196,12 +196,12 @@ def test_rollouts_read_the_encoder_only_for_history(tmp_path: Path) -> None:
 
 
 def test_names_of_embedded_parts_are_those_of_their_rooms() -> None:
-    from world_modality.encoders.embedded import ARCHITECTURES as ENCODERS
+    from world_modality.facts.encoders import small_encoders
     from world_modality.facts.policies import POLICIES
     from world_modality.study.study import EmbeddedEncoder, EmbeddedPolicy, ScratchPolicy
 
     literal, _ = get_args(EmbeddedEncoder.model_fields["name"].annotation)
-    assert get_args(literal) == tuple(ENCODERS)
+    assert get_args(literal) == tuple(small_encoders())
     small = tuple(name for family in POLICIES for name in family.small)
     assert get_args(ScratchPolicy.model_fields["name"].annotation) == small
     assert set(get_args(EmbeddedPolicy.model_fields["name"].annotation)) < set(small)

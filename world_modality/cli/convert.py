@@ -96,6 +96,7 @@ def _fitting_encoder(name: str, latents: Sequence[Path], values: dict[str, Any])
     """The encoder's folder; UserError if it cannot have made the latents."""
     from world_modality.data.hub import ENCODER
     from world_modality.encoders.given import read_model_config
+    from world_modality.facts.encoders import ENCODERS
     from world_modality.latents.reader import read_description
 
     folder, commit = find_folder(name, patterns=ENCODER.patterns)
@@ -108,7 +109,7 @@ def _fitting_encoder(name: str, latents: Sequence[Path], values: dict[str, Any])
     made_by, dim = description["encoder"], int(description["dim"])
     content = commit if made_by["source"] == "hub" and commit else ENCODER.digest(folder)
     pinned = {"hub": commit is not None, "folder": True, "embedded": False}[made_by["source"]]
-    fits = str(config["model_type"]).startswith(made_by["kind"]) and int(config["hidden_size"]) == dim
+    fits = ENCODERS[made_by["kind"]].fits(config["model_type"]) and int(config["hidden_size"]) == dim
     if not fits or (pinned and made_by["revision"] != content):
         raise UserError(
             f"--encoder: {folder} is a {config['model_type']} of width {config['hidden_size']} with content {content}, "

@@ -28,6 +28,7 @@ TOLD: dict[str, type | tuple[type, ...]] = {
     **{f"world_{name}": int for name in ("context", "horizon", "hypotheses", "prophet_layers", "prophet_width")},
     "world_latent_dim": int,
     "world_latent_tokens": int,
+    "world_encoder_batch": int,
     "world_delta": bool,
     "world_lambda": (int, float),
     "world_cameras": str,

@@ -1,63 +1,83 @@
-"""A frozen vision encoder that turns clips of frames into latents, the same way wherever it is called."""
+"""A frozen encoder whose latents are the same however it is called. What differs between families is a Network."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from world_modality.encoders.clips import clip_rows
-from world_modality.encoders.preprocess import FramePreprocessor
 from world_modality.errors import UserError
+from world_modality.facts.encoders import ENCODERS, POOLINGS
 from world_modality.study.specs import EncoderSpec
 
-# The model always sees this many clips at once; a shorter rest is filled up. A kernel may choose its order of
-# summation by the batch's shape, so only a constant shape makes a clip's latent independent of its batch mates.
-CLIPS_PER_BATCH = 4
-
+FRAMES_AT_ONCE = 64  # bounds memory; preprocessing is per frame, so it changes no number
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
-class Encoder:
-    """Clips to latents: z = mean over the tokens of the last layer, float32 [P, D].
+class Network(Protocol):
+    """A loaded model of one family with its processor. Each row of a family's module says how it is built."""
 
-    V-JEPA 2 sees the whole clip at once; an odd clip is lengthened at its front by its first frame, because a
-    tubelet spans two frames and the model would silently drop the newest one. DINOv2 sees single frames: its latent
-    is the mean over the clip's frames of the mean patch token (the class token is left out).
+    model: Any
+    """The model of the family's own class: its device, dtype and parameters are asked for."""
+    dim: int
+    """D, numbers per token."""
+
+    def process(self, pixels: Tensor) -> Tensor:
+        """Pictures uint8 [F, 3, H, W] -> the model's input float32 [F, 3, S, S], picture by picture."""
+
+    def latents(self, clips: Tensor) -> Tensor:
+        """Clips [B, m, 3, S, S], the newest frame last -> float32 [B, P, D], each a function of that clip alone."""
+
+
+class Encoder:
+    """Clips to latents z, float32 [P, D], by a family's network.
+
+    The model always sees ``spec.batch`` clips at once; a shorter rest is filled up. A kernel may choose its order of
+    summation by the batch's shape, so only a constant shape makes a clip's latent independent of its batch mates.
     """
 
-    def __init__(self, spec: EncoderSpec, model: Any, preprocessor: FramePreprocessor) -> None:
+    def __init__(self, spec: EncoderSpec, network: Network) -> None:
         self.spec = spec
-        self.tokens = 1
-        self.dim: int = int(model.config.hidden_size)
-        self.preprocessor = preprocessor
-        self._model = model
+        self.tokens = POOLINGS[spec.pooling]
+        self.dim = network.dim
+        self.network = network
 
     @property
     def parameter_count(self) -> int:
-        """Number of weights, the unused JEPA predictor included."""
-        return sum(parameter.numel() for parameter in self._model.parameters())
+        """Number of weights, those that are never run included."""
+        return sum(parameter.numel() for parameter in self.network.model.parameters())
 
-    def prepare(self, frames: NDArray[np.uint8]) -> torch.Tensor:
+    def prepare(self, frames: NDArray[np.uint8]) -> Tensor:
         """Resize and normalise frames uint8 [F, H, W, 3] to float32 [F, 3, S, S] on the encoder's device.
 
-        A frame's result depends on that frame alone, so a frame that lies in several clips is prepared once.
-        """
-        return self.preprocessor(frames).to(self._model.device)
+        A frame's result depends on that frame alone, so a frame that lies in several clips is prepared once. Only uint8
+        is accepted: a processor divides by 255, and frames that were floats in [0, 1] already would reach the model
+        nearly black.
 
-    def encode_prepared(self, prepared: torch.Tensor, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        Raises:
+            TypeError: the frames are not uint8 [F, H, W, 3].
+        """
+        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
+            raise TypeError(f"frames must be uint8 [F, H, W, 3], not {frames.dtype} {list(frames.shape)}")
+        pixels = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)
+        parts = [self.network.process(part).to(torch.float32) for part in torch.split(pixels, FRAMES_AT_ONCE)]
+        return torch.cat(parts).to(self.network.model.device)
+
+    def encode_prepared(self, prepared: Tensor, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Latents float32 [N, P, D] of the clips ``prepared[rows]``.
 
         Args:
             prepared: result of ``prepare``, [F, 3, S, S].
             rows: frame of each clip's m places, int64 [N, m], oldest first.
         """
-        padding = np.repeat(rows[-1:], -len(rows) % CLIPS_PER_BATCH, axis=0)
-        batches = torch.split(torch.from_numpy(np.concatenate([rows, padding])), CLIPS_PER_BATCH)
-        latents = [self._forward(prepared[batch]).float().cpu() for batch in batches]
+        padding = np.repeat(rows[-1:], -len(rows) % self.spec.batch, axis=0)
+        batches = torch.split(torch.from_numpy(np.concatenate([rows, padding])), self.spec.batch)
+        latents = [self._encode(prepared[batch]).float().cpu() for batch in batches]
         result: NDArray[np.float32] = torch.cat(latents)[: len(rows)].numpy()
         return result
 
@@ -67,18 +87,9 @@ class Encoder:
         return self.encode_prepared(self.prepare(frames), rows).astype(np.float16)
 
     @torch.inference_mode()
-    def _forward(self, clips: torch.Tensor) -> torch.Tensor:
+    def _encode(self, clips: Tensor) -> Tensor:
         """[B, m, 3, S, S] -> [B, P, D]."""
-        clips = clips.to(self._model.dtype)
-        if self.spec.kind == "vjepa2":
-            missing = -clips.shape[1] % self._model.config.tubelet_size
-            clips = torch.cat([clips[:, :1].expand(-1, missing, -1, -1, -1), clips], dim=1)
-            tokens: torch.Tensor = self._model(pixel_values_videos=clips, skip_predictor=True).last_hidden_state
-            return tokens.float().mean(dim=1, keepdim=True)
-        batch, frames = clips.shape[:2]
-        tokens = self._model(pixel_values=clips.flatten(0, 1)).last_hidden_state
-        first_patch = 1 + getattr(self._model.config, "num_register_tokens", 0)
-        return tokens[:, first_patch:].float().mean(dim=1).view(batch, frames, -1).mean(dim=1, keepdim=True)
+        return self.network.latents(clips.to(self.network.model.dtype))
 
 
 def load_encoder(spec: EncoderSpec, folder: Path, device: str = "cpu") -> Encoder:
@@ -87,20 +98,54 @@ def load_encoder(spec: EncoderSpec, folder: Path, device: str = "cpu") -> Encode
     Raises:
         UserError: the folder holds another kind of model, or ``spec.image_size`` does not fit its patches.
     """
-    from transformers import AutoConfig, AutoModel
+    from transformers import AutoConfig
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # stages report by themselves
     config = AutoConfig.from_pretrained(folder, local_files_only=True)
-    if not str(config.model_type).startswith(spec.kind):
+    family = ENCODERS[spec.kind]
+    if not family.fits(config.model_type):
         raise UserError(f"the encoder in {folder} is a {config.model_type}, not a {spec.kind}: name one of that kind")
-    if spec.image_size % config.patch_size:
+    network: Network = family.network.load()(spec, folder, config)
+    network.model.requires_grad_(False).eval().to(device)
+    return Encoder(spec, network)
+
+
+def load_model(spec: EncoderSpec, folder: Path, config: Any) -> Any:
+    """The model in ``folder`` as transformers builds it of ``config``, in ``spec.dtype``.
+
+    Raises:
+        UserError: ``spec.image_size`` is no multiple of the patches' size, or there are too few patches to pool.
+    """
+    from transformers import AutoModel
+
+    patch = int(config.patch_size)
+    if spec.image_size % patch or spec.image_size < patch * POOLINGS[spec.pooling] ** 0.5:
         raise UserError(
-            f"an image size of {spec.image_size} is asked of {spec.name}, whose patches of {config.patch_size} pixels "
-            f"do not divide it: use a multiple of {config.patch_size}"
+            f"an image size of {spec.image_size} is asked of {spec.name}, whose patches of {patch} pixels do not "
+            f"divide it or are too few for pooling {spec.pooling}: use a larger multiple of {patch}"
         )
-    if spec.kind == "vjepa2":
-        config.crop_size = spec.image_size  # the rotary positions are laid out on this grid
-    model = AutoModel.from_pretrained(folder, config=config, dtype=DTYPES[spec.dtype], local_files_only=True)
-    model.requires_grad_(False).eval().to(device)
-    return Encoder(spec, model, FramePreprocessor.load(folder, spec))
+    return AutoModel.from_pretrained(folder, config=config, dtype=DTYPES[spec.dtype], local_files_only=True)
+
+
+def resizing(spec: EncoderSpec) -> dict[str, Any]:
+    """Arguments of a Hugging Face processor: resize straight to ``image_size``, rescale and normalise, crop nothing.
+
+    The processor's own interpolation, mean and deviation hold. Its default would enlarge and then cut off the outer
+    eighth of the picture, where a robot's workspace has objects.
+    """
+    size = {"height": spec.image_size, "width": spec.image_size}
+    return {"size": size, "do_resize": True, "do_center_crop": False, "return_tensors": "pt"}
+
+
+def pool(patches: Tensor, pooling: str) -> Tensor:
+    """The patches [B, G * G, D] of a square picture, row by row -> a frame's tokens [B, P, D].
+
+    ``mean``: of all patches, of any number. ``grid2``: of each quarter, from left to right and then from top to
+    bottom; of an odd grid the middle row and column count in both halves.
+    """
+    if pooling == "mean":
+        return patches.mean(dim=1, keepdim=True)
+    side = round(patches.shape[1] ** 0.5)
+    grid = patches.unflatten(1, (side, side)).permute(0, 3, 1, 2)
+    return torch.nn.functional.adaptive_avg_pool2d(grid, 2).flatten(2).transpose(1, 2)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from world_modality.data.hub import ENCODER
 from world_modality.errors import UserError
+from world_modality.facts.encoders import ENCODERS, POOLINGS
 from world_modality.store.hub import find_folder
 from world_modality.study.specs import EncoderSpec
-
-KINDS: tuple[str, ...] = get_args(EncoderSpec.model_fields["kind"].annotation)
-DINOV2_PIXELS = 224  # what its processor gives it by default
 
 
 @dataclass(frozen=True)
@@ -26,34 +24,37 @@ class GivenEncoder:
     dim: int
 
 
-def given_encoder(name: str, *, frames: int, image_size: int | None, dtype: str) -> GivenEncoder:
+def given_encoder(name: str, *, frames: int, image_size: int | None, dtype: str, pooling: str = "mean") -> GivenEncoder:
     """Look up ``name``: a folder, ``<hub id>`` or ``<hub id>@<revision>``, and complete the specification.
 
     Args:
         frames: m, the clip's length.
         image_size: pixels of the model's input; None for what the model was trained on.
         dtype: in which it computes.
+        pooling: how its patches become a frame's tokens.
 
     Raises:
         UserError: there is no such encoder, or it is of a kind that is not known here.
     """
     folder, commit = find_folder(name, patterns=ENCODER.patterns)
     config = read_model_config(folder)
-    kind = next((kind for kind in KINDS if str(config.get("model_type")).startswith(kind)), None)
-    if kind is None:
-        raise UserError(f"the model in {folder} is a {config.get('model_type')}: give one of {', '.join(KINDS)}")
+    family = next((family for family in ENCODERS if family.fits(config.get("model_type"))), None)
+    if family is None:
+        raise UserError(
+            f"the model in {folder} is a {config.get('model_type')}: give one of {', '.join(ENCODERS.names)}"
+        )
     fields = {
-        "kind": kind,
+        "kind": family.name,
         "source": "folder" if commit is None else "hub",
         "name": str(folder.resolve()) if commit is None else name.partition("@")[0],
         "revision": ENCODER.digest(folder) if commit is None else commit,
         "seed": 0,
         "frames": frames,
-        "image_size": image_size or (int(config["crop_size"]) if kind == "vjepa2" else DINOV2_PIXELS),
-        "pooling": "mean",
+        "image_size": image_size or family.image_size.load()(config),
+        "pooling": pooling,
         "dtype": dtype,
     }
-    return GivenEncoder(folder, EncoderSpec.model_validate(fields), 1, int(config["hidden_size"]))
+    return GivenEncoder(folder, EncoderSpec.model_validate(fields), POOLINGS[pooling], int(config["hidden_size"]))
 
 
 def read_model_config(folder: Path) -> dict[str, Any]:

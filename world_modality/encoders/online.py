@@ -42,7 +42,7 @@ class HistoryEncoder:
         """``encode`` of several episodes' last frames at once: the same latents, in fewer of the encoder's batches.
 
         A batch of the encoder always has the same number of clips, whoever's they are, so that no latent depends on
-        which episodes are asked for together (``encoders.encoder.CLIPS_PER_BATCH``).
+        which episodes are asked for together (see :class:`Encoder`).
         """
         prepared: list[torch.Tensor] = []
         clips: list[NDArray[np.int64]] = []

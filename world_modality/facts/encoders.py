@@ -6,22 +6,34 @@ from dataclasses import dataclass
 
 from world_modality.facts.table import Reference, Table
 
+POOLINGS = {"mean": 1, "grid2": 4}
+"""How an encoder's patches become a frame's tokens, and P, how many that are: the mean of all patches, or the mean of
+each quarter of the picture."""
+
 
 @dataclass(frozen=True)
 class EncoderFamily:
     """Encoders that one piece of code loads and runs."""
 
     name: str
+    model_type: str
+    """What the model type in a folder's config.json begins with."""
     packages: tuple[str, ...]
     """Whose versions decide the latents, so that they enter the keys of what is encoded."""
     network: Reference
-    """The class that loads a model folder and encodes clips with it."""
+    """``(spec, folder, config) -> Network``: loads a model folder; see encoders/encoder.py."""
+    image_size: Reference
+    """``config -> int``: pixels along the side of the pictures that a model was trained on, by its config.json."""
     small: tuple[str, ...] = ()
     """Small architectures of random weights that this package builds, the default first,"""
     build: Reference | None = None
-    """and what builds one."""
+    """``image_size -> (model, processor)``, and what builds one, of the global generator's draws."""
     small_patch: int = 16
     """Pixels along the side of their patches."""
+
+    def fits(self, model_type: object) -> bool:
+        """Whether a model folder of that type is of this family."""
+        return str(model_type).startswith(self.model_type)
 
 
 ENCODERS: Table[EncoderFamily] = Table(
@@ -30,17 +42,26 @@ ENCODERS: Table[EncoderFamily] = Table(
     (
         EncoderFamily(
             name="vjepa2",
+            model_type="vjepa2",
             packages=("torch", "transformers"),
             network=Reference("world_modality.encoders.vjepa2:VJEPA2"),
+            image_size=Reference("world_modality.encoders.vjepa2:image_size"),
             small=("vjepa2-small",),
             build=Reference("world_modality.encoders.vjepa2:build_small"),
         ),
         EncoderFamily(
             name="dinov2",
+            model_type="dinov2",
             packages=("torch", "transformers"),
             network=Reference("world_modality.encoders.dinov2:DINOv2"),
+            image_size=Reference("world_modality.encoders.dinov2:image_size"),
             small=("dinov2-small",),
             build=Reference("world_modality.encoders.dinov2:build_small"),
         ),
     ),
 )
+
+
+def small_encoders() -> dict[str, EncoderFamily]:
+    """The family of every small architecture, by the architecture's name."""
+    return {name: family for family in ENCODERS for name in family.small}

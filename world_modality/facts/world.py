@@ -55,6 +55,7 @@ class WorldMemoryConfig:
     world_encoder_image_size: int = 0
     world_encoder_pooling: str = "mean"
     world_encoder_dtype: str = "float32"
+    world_encoder_batch: int = 4
     world_encoder_digest: str = ""  # content address of the encoder's folder; "": not checked
 
     # Where the encoder lies on this machine, and under which key, one per camera, the batch has the cameras if frames

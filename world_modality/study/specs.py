@@ -120,8 +120,9 @@ class EncoderSpec(Spec):
     seed: int  # of the random weights; embedded only
     frames: int  # m: clip length, the clip ends at t
     image_size: int  # pixels the clip is resized to
-    pooling: Literal["mean"]
+    pooling: Literal["mean", "grid2"]  # of the patches: one token per frame, or one per quarter of the picture
     dtype: Literal["float32", "float16", "bfloat16"]  # compute dtype of the encoder
+    batch: int = 4  # clips that it always computes at once: sums over another number are rounded otherwise
 
 
 class LatentsSpec(Spec):

@@ -117,7 +117,8 @@ class Encoder(Part):
     cameras: Cameras = ("image",)
     """Whose frames are encoded: image is the scene camera, image2 the wrist camera. With both, each camera's latent
     stands beside the other's, in this order. An arm may have cameras of its own."""
-    pooling: Literal["mean"] = "mean"
+    pooling: Literal["mean", "grid2"] = "mean"
+    """Of the patches: mean makes one token per frame, grid2 one per quarter of the picture."""
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
 
 

@@ -1,190 +1,23 @@
-"""SmolVLA with world memory, by hooks and overrides: no method of LeRobot's is copied."""
+"""SmolVLA with world memory: where its chunks are made, and where it is shown frames."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import nullcontext
-from dataclasses import replace
 from typing import Any
 
-import torch
 from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
-from lerobot.utils.constants import ACTION, OBS_STATE
 from torch import Tensor
 
-from lerobot_policy_world_modality.backbone import resolved_backbone
+from lerobot_policy_world_modality.adapters.smolvla import SmolVLAAdapter
 from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
-from lerobot_policy_world_modality.keyed_draws import draw_noise_and_time, seeds_of_frames, seeds_of_noise
-from lerobot_policy_world_modality.online_history import OnlineHistory
-from lerobot_policy_world_modality.probe import action_change, plain_pass_due, velocities
-from lerobot_policy_world_modality.world_parts import HeldOut, adopt_pictures, build_world, open_training_latents
-from world_modality.errors import UserError
-from world_modality.facts.memory import MemoryMode
-from world_modality.memory.following import NoisyActions
-from world_modality.memory.fusion import observing
-from world_modality.memory.lookup import LatentLookup, LatentWindow
-from world_modality.memory.modes import make_memory
-from world_modality.memory.processes import mean_over_processes, shares_batches
-from world_modality.memory.randomness import borrowed_generator
-from world_modality.memory.world import WorldMemory, memory_inputs
-from world_modality.study.seeds import keyed_seed
-
-INDEX = "index"  # the dataset's global frame index in a LeRobot batch
-STEP = "keyed_step"  # the buffer that counts optimiser steps, the only tensor that memory mode "disabled" adds
-PADDING = "action_is_pad"  # bool [B, chunk_size] in a LeRobot batch: actions past the episode's end
-WORLD_HISTORY = "observation.world_history"  # latents float32 [B, T, P, W] in their own units, given by an evaluator
-WORLD_FUTURE = "observation.world_future"  # latents float32 [B, K, P, W] of t+1..t+K, for offline evaluation alone
+from lerobot_policy_world_modality.world_policy import WorldPolicy
 
 
-class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not typed
-    """SmolVLA whose action expert can read a memory of the predicted world.
-
-    With memory mode ``disabled`` there is no world module, and the buffer ``keyed_step`` is all that is added.
-    """
+class SmolVLAWorldPolicy(WorldPolicy, SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not typed
+    """SmolVLA whose action expert can read a memory of the predicted world."""
 
     config_class = SmolVLAWorldConfig
     name = "smolvla_world"
-
-    world: WorldMemory | None
-    keyed_step: Tensor
-    # Plain attributes with a default in the class, because SmolVLA's constructor already calls reset().
-    _latents: LatentLookup | None = None
-    _held_out: HeldOut | None = None
-    _online: OnlineHistory | None = None
-    _unkeyed_chunks = 0
-
-    def __init__(
-        self, config: SmolVLAWorldConfig, dataset_meta: Any = None, *, fit_statistics: bool = True, **kwargs: Any
-    ) -> None:
-        """Build from a config. ``dataset_meta`` is LeRobot's metadata of the training set, None for a rollout.
-
-        ``fit_statistics`` is False where a checkpoint's weights, statistics among them, are about to be loaded.
-        """
-        if not isinstance(config, SmolVLAWorldConfig):
-            raise UserError(f"a policy of type '{config.type}' has no world memory: convert the checkpoint first")
-        if dataset_meta is not None:
-            adopt_pictures(config, dataset_meta)
-        with resolved_backbone(config):
-            super().__init__(config, **kwargs)
-        # Optimiser steps done; saved, so that a resumed run goes on with the draws of an uninterrupted one.
-        self.register_buffer(STEP, torch.zeros((), dtype=torch.int64))
-        self.world = None
-        self._held_out = None if dataset_meta is None else HeldOut.of(config, dataset_meta)
-        if not config.train_mode.needs_world:
-            return
-        if dataset_meta is not None:
-            self._latents = open_training_latents(config, dataset_meta)
-        self.world = build_world(config, self.model)
-        self._online = OnlineHistory(config)
-        # Equal in all processes of a training: nothing for DistributedDataParallel to send before every step.
-        self._ddp_params_and_buffers_to_ignore = [f"world.{name}" for name, _ in self.world.named_buffers()]
-        if fit_statistics:
-            self._fit_statistics()
-
-    @classmethod
-    def from_pretrained(cls, pretrained_name_or_path: Any, **kwargs: Any) -> SmolVLAWorldPolicy:
-        """LeRobot's, with the training set's statistics of latents if the checkpoint brings none."""
-        policy: SmolVLAWorldPolicy = super().from_pretrained(pretrained_name_or_path, fit_statistics=False, **kwargs)
-        policy._fit_statistics()
-        return policy
-
-    def _fit_statistics(self) -> None:
-        if self.world is not None and self._latents is not None and not self.world.standardiser.fitted:
-            statistics = self._latents.statistics()
-            self.world.standardiser.fit(statistics.mean, statistics.factor)
-
-    # Training
-
-    def forward(
-        self, batch: dict[str, Any], noise: Tensor | None = None, time: Tensor | None = None, reduction: str = "mean"
-    ) -> tuple[Tensor, dict[str, float]]:
-        """Flow loss + world_lambda * world loss, a scalar or [B] (``reduction="none"``), and metrics.
-
-        Noise and time are keyed by (seed, step, frame index); in evaluation mode the step is left out, so that losses
-        at different steps see the same draws. A batch without ``index`` gets SmolVLA's own draws; with world modules
-        it is a UserError, since the latents are found by the index. So is training on a frame that is held out.
-        """
-        if self.training and self._held_out is not None and INDEX in batch:
-            self._held_out.refuse(batch[INDEX])
-        if INDEX in batch and (noise is None or time is None):
-            drawn = draw_noise_and_time(self.model, self._frame_seeds("training-flow", batch), batch[ACTION].device)
-            noise, time = drawn[0] if noise is None else noise, drawn[1] if time is None else time
-        if self.world is None:
-            loss, info = self._flow(batch, noise, time, reduction)
-            return loss, {**info, "flow_loss": info["loss"], "loss_total": info["loss"]}
-        if self.training:
-            self._settle_training_set(self.world)
-        window = self._window(self.world, batch)
-        made: list[tuple[Tensor, Tensor | None]] = []  # prediction and memory of the pass, made before or within it
-
-        def make(noisy: NoisyActions | None) -> Tensor | None:
-            assert self.world is not None
-            prediction = self.world.prophet(window.history, noisy)
-            made.append((prediction, self._training_memory(self.world, batch, window, prediction, noisy)))
-            return made[-1][1]
-
-        with self.world.reading(make), observing(self.world.fusion) as observer, velocities(self.model) as seen:
-            flow, info = self._flow(batch, noise, time, reduction)
-        ((prediction, memory),) = made
-        now, delta = window.history[:, -1], self.config.world_delta
-        result = self.world.target.score(prediction, now, window.future, window.valid, delta=delta)
-        if self.training:
-            result = result.over_processes()
-        world_loss = result.loss_per_sample() if reduction == "none" else result.loss()
-        loss = flow + self.config.world_lambda * world_loss
-        total, gate = loss.detach().mean().item(), self.world.fusion.gates().mean().item()
-        own = {"loss": total, "loss_total": total, "flow_loss": info["loss"], "world_gate": gate}
-        if memory is not None and self.training and plain_pass_due(int(self.keyed_step), self.config.world_probe_every):
-            own["world_action_change"] = self._action_change(batch, noise, time, seen[0])
-        return loss, {**info, **own, **result.summary(), **observer.figures()}
-
-    def _flow(
-        self, batch: dict[str, Any], noise: Tensor | None, time: Tensor | None, reduction: str
-    ) -> tuple[Tensor, dict[str, float]]:
-        """SmolVLA's loss and metrics, which several training processes can average: see ``mean_over_processes``."""
-        loss, info = super().forward(batch, noise, time, reduction)
-        if self.training and reduction == "mean" and PADDING in batch and shares_batches():
-            count = (~batch[PADDING]).sum()
-            loss = loss * (count / mean_over_processes(count))
-            info = {**info, "loss": loss.item()}
-        return loss, info
-
-    @torch.no_grad()
-    def _action_change(
-        self, batch: dict[str, Any], noise: Tensor | None, time: Tensor | None, velocity: Tensor
-    ) -> float:
-        """How far the memory moved the actions of a batch whose velocity with it was ``velocity``."""
-        assert time is not None  # keyed by the batch's index, without which there is no memory
-        # Dropout, if any, must not take draws that a policy without memory does not take.
-        with borrowed_generator(), velocities(self.model) as seen:
-            super().forward(batch, noise, time)
-        return action_change(velocity, seen[0], time, self.config.action_feature.shape[0]).item()
-
-    def update(self) -> None:
-        """Called by LeRobot's trainer after every optimiser step."""
-        self.keyed_step += 1
-
-    def get_optim_params(self) -> list[dict[str, Any]]:
-        """The trainable parameters in the groups ``base`` and, if there are world modules, ``world``."""
-        world = [] if self.world is None else [p for p in self.world.parameters() if p.requires_grad]
-        known = {id(parameter) for parameter in world}
-        base = [p for p in self.parameters() if p.requires_grad and id(p) not in known]
-        groups: list[dict[str, Any]] = [{"name": "base", "params": base}]
-        return [*groups, {"name": "world", "params": world, "lr": self.config.world_lr}] if world else groups
-
-    def _get_default_peft_targets(self) -> dict[str, Any]:
-        targets: dict[str, Any] = super()._get_default_peft_targets()
-        # Else PEFT would freeze them; the standardiser has nothing to train.
-        own = [] if self.world is None else [name for name, _ in self.world.named_children() if name != "standardiser"]
-        return {**targets, "modules_to_save": [*targets["modules_to_save"], *own]}
-
-    # Rollout
-
-    def reset(self) -> None:
-        """New episodes start: forget queued actions and seen frames."""
-        super().reset()
-        if self._online is not None:
-            self._online.reset()
+    adapter = SmolVLAAdapter()
 
     def select_action(self, batch: dict[str, Tensor], noise: Tensor | None = None, **kwargs: Any) -> Tensor:
         """SmolVLA's action [B, A]. Every call shows the policy a frame, whether or not a new chunk is due."""
@@ -193,119 +26,13 @@ class SmolVLAWorldPolicy(SmolVLAPolicy):  # type: ignore[misc]  # LeRobot is not
         return action
 
     def predict_action_chunk(self, batch: dict[str, Tensor], noise: Tensor | None = None, **kwargs: Any) -> Tensor:
-        """SmolVLA's chunk [B, chunk_size, A].
-
-        ``observation.world_history`` [B, T, P, W] in the batch takes the place of the frames that the policy was shown.
-        """
+        """SmolVLA's chunk [B, chunk_size, A]."""
         self._see(batch)
         chunk: Tensor = super().predict_action_chunk(batch, noise, **kwargs)
         return chunk
 
     def _get_action_chunk(self, batch: dict[str, Tensor], noise: Tensor | None = None, **kwargs: Any) -> Tensor:
-        # Both ways to an action pass here once per chunk; the injector's layer is passed at every denoising step.
-        world = self.world
-        with nullcontext() if world is None else world.reading(self._rollout_memory(world, batch, noise)):
+        # Both ways to an action pass here once per chunk; the memory is read at every denoising step.
+        with self._reading(batch, noise):
             chunk: Tensor = super()._get_action_chunk(batch, noise, **kwargs)
         return chunk
-
-    # World memory
-
-    def _rollout_memory(
-        self, world: WorldMemory, batch: dict[str, Tensor], noise: Tensor | None
-    ) -> Callable[[NoisyActions | None], Tensor | None]:
-        """What makes the memory of a chunk; whatever does not depend on the noisy actions is settled here."""
-        mode: MemoryMode = self.config.rollout_mode
-        count = len(batch[OBS_STATE])
-        seeds, history, future = self._chunk_seeds(count, noise), None, None
-        if mode.needs_future:
-            if WORLD_FUTURE not in batch:
-                raise UserError(
-                    f"memory '{mode.name}' needs the future, which no rollout knows: choose another with "
-                    f"world_memory_mode_rollout, or evaluate on demonstrated frames, with {WORLD_FUTURE} in the batch"
-                )
-            future = self._standardised(world, batch[WORLD_FUTURE])
-        if mode.needs_history and self._online is not None:
-            latents = batch[WORLD_HISTORY] if WORLD_HISTORY in batch else self._online.latents()
-            expected = (count, world.sizes.context, world.sizes.tokens, world.sizes.dim)
-            if latents.shape != expected:  # a history of one latent would be broadcast without complaint
-                raise ValueError(f"{WORLD_HISTORY} must be {list(expected)}, not {list(latents.shape)}")
-            history = world.standardiser(latents.to(self.keyed_step.device))
-        donors = world.donors_for(seeds) if mode.needs_donors else None
-
-        def make(noisy: NoisyActions | None) -> Tensor | None:
-            inputs = memory_inputs(world, seeds, history=history, donors=donors, noisy=noisy)
-            return make_memory(mode, replace(inputs, future=future))
-
-        return make
-
-    def _training_memory(
-        self,
-        world: WorldMemory,
-        batch: dict[str, Any],
-        window: LatentWindow,
-        prediction: Tensor,
-        noisy: NoisyActions | None,
-    ) -> Tensor | None:
-        """The memory of a training batch; ``window`` is standardised, ``prediction`` the Prophet's answer to it."""
-        mode: MemoryMode = self.config.train_mode
-        seeds = self._frame_seeds("training-memory", batch)
-        history, donors = window.history, None
-        assert self._latents is not None
-        if mode.delay:
-            delay = mode.delay * self.config.world_horizon
-            history = self._standardised(world, self._latents.history(batch[INDEX], self.config.world_context, delay))
-        if mode.needs_donors:
-            donors = self._standardised(world, self._latents.donors(batch[INDEX], seeds, self.config.world_context))
-        inputs = memory_inputs(world, seeds, history=history, donors=donors, noisy=noisy)
-        known = replace(inputs, prediction=None if mode.delay else prediction, future=window.future)
-        return make_memory(mode, known.detached() if self.config.world_detach else known)
-
-    def _standardised(self, world: WorldMemory, latents: Tensor) -> Tensor:
-        standardised: Tensor = world.standardiser(latents.to(self.keyed_step.device))
-        return standardised
-
-    def _settle_training_set(self, world: WorldMemory) -> None:
-        """At step 0, take over what the training set alone decides; later, UserError if it is another set.
-
-        That is its latents' statistics, whatever the start policy was converted with, and histories for "shuffle".
-        """
-        assert self._latents is not None
-        config, found = self.config, self._latents.training_set
-        if int(self.keyed_step) > 0:
-            if config.world_trained_on not in ("", found):
-                raise UserError(
-                    f"world_latents: the checkpoint was trained on another set ({config.world_trained_on}) than this "
-                    f"dataset without the episodes of world_held_out ({found}), and its memory keeps that one's "
-                    "statistics: go on with the dataset and held-out episodes it was trained on, or start anew from "
-                    "the SmolVLA it was converted from"
-                )
-            return
-        statistics = self._latents.statistics()
-        world.standardiser.fit(statistics.mean, statistics.factor)
-        seeds = [keyed_seed("donors", config.world_seed, row) for row in range(len(world.donors))]
-        world.donors.copy_(self._standardised(world, self._latents.any_histories(seeds, config.world_context)))
-        config.world_trained_on = found
-
-    def _see(self, batch: dict[str, Tensor]) -> None:
-        if self._online is not None and WORLD_HISTORY not in batch and self.config.rollout_mode.needs_history:
-            self._online.see(batch)
-
-    def _window(self, world: WorldMemory, batch: dict[str, Any]) -> LatentWindow:
-        if self._latents is None or INDEX not in batch:
-            raise UserError(
-                "the world loss needs the latents of a dataset: build the policy with the dataset's metadata, set "
-                "world_latents, and give batches with 'index'"
-            )
-        window = self._latents.window(batch[INDEX], self.config.world_context, self.config.world_horizon)
-        history, future = self._standardised(world, window.history), self._standardised(world, window.future)
-        return LatentWindow(history, future, window.valid.to(self.keyed_step.device))
-
-    def _frame_seeds(self, purpose: str, batch: dict[str, Any]) -> tuple[int, ...]:
-        step = int(self.keyed_step) if self.training else "eval"
-        return seeds_of_frames(purpose, self.config.world_seed, step, batch[INDEX])
-
-    def _chunk_seeds(self, count: int, noise: Tensor | None) -> tuple[int, ...]:
-        if noise is not None:
-            return seeds_of_noise("rollout-memory", noise)
-        self._unkeyed_chunks += 1
-        return tuple(keyed_seed("rollout-memory", self._unkeyed_chunks, row) for row in range(count))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
+from lerobot_policy_world_modality.world_config import WorldConfig
 from world_modality.data.hub import ENCODER
 from world_modality.encoders.online import HistoryEncoder
 from world_modality.errors import UserError
@@ -30,7 +31,7 @@ def to_pixels(images: Tensor) -> Frames:
     return images.permute(0, 2, 3, 1).cpu().numpy()
 
 
-def open_encoder(config: SmolVLAWorldConfig, device: str) -> HistoryEncoder:
+def open_encoder(config: WorldConfig, device: str) -> HistoryEncoder:
     """The encoder that the checkpoint was trained with; UserError if it is not where the config says."""
     from world_modality.encoders.encoder import load_encoder
 
@@ -63,8 +64,8 @@ class OnlineHistory:
     Not a module, and so no part of the checkpoint. To be shown a frame at every step, also between replans.
     """
 
-    def __init__(self, config: SmolVLAWorldConfig) -> None:
-        self._config = config
+    def __init__(self, config: Any) -> None:
+        self._config = config  # a WorldConfig and LeRobot's
         self._encoder: HistoryEncoder | None = None
         self._delay = config.rollout_mode.delay * config.world_horizon
         self._window = config.world_context + max(config.world_encoder_frames, 1) - 1  # T overlapping clips of m frames

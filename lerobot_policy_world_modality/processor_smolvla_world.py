@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from lerobot.policies.smolvla.processor_smolvla import make_smolvla_pre_post_processors
-from lerobot.processor import PolicyProcessorPipeline, ProcessorStepRegistry, TokenizerProcessorStep
+from lerobot.processor import PolicyProcessorPipeline, TokenizerProcessorStep
 
-from lerobot_policy_world_modality.backbone import resolve_backbone, resolved_backbone
+from lerobot_policy_world_modality.backbone import resolved_backbone
 from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
-
-TOKENIZER_STEP = "backbone_tokenizer_processor"
-
-
-@ProcessorStepRegistry.register(name=TOKENIZER_STEP)
-@dataclass
-class BackboneTokenizerStep(TokenizerProcessorStep):  # type: ignore[misc]  # LeRobot is not typed
-    """LeRobot's tokenizer step for every name that ``resolve_backbone`` knows; it is saved with the name as given."""
-
-    def __post_init__(self) -> None:
-        name = self.tokenizer_name  # type: ignore[has-type]
-        if name is not None:
-            self.tokenizer_name = resolve_backbone(name)
-        super().__post_init__()
-        self.tokenizer_name = name
+from lerobot_policy_world_modality.tokenizer_step import BackboneTokenizerStep
 
 
 def make_smolvla_world_pre_post_processors(

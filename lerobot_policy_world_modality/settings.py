@@ -9,28 +9,32 @@ from typing import Any, get_type_hints
 import draccus
 import yaml
 from draccus.utils import ParsingError
+from lerobot.configs import PreTrainedConfig
 
-from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
 from world_modality.errors import UserError
 
 
-def require_settings(names: Iterable[str]) -> None:
-    """UserError that names those of ``names`` that are no fields of :class:`SmolVLAWorldConfig` to be set."""
-    unknown = sorted(set(names) - {field.name for field in fields(SmolVLAWorldConfig) if field.init})
+def config_class(policy_type: str) -> Any:
+    """LeRobot's config class of a policy type of this plugin."""
+    return PreTrainedConfig.get_choice_class(policy_type)
+
+
+def require_settings(names: Iterable[str], policy_type: str) -> None:
+    """UserError that names those of ``names`` that are no fields of the policy type's config to be set."""
+    own = config_class(policy_type)
+    unknown = sorted(set(names) - {field.name for field in fields(own) if field.init})
     if unknown:
-        raise UserError(
-            f"smolvla_world has no setting {', '.join(unknown)}; see SmolVLAWorldConfig for those there are"
-        )
+        raise UserError(f"{policy_type} has no setting {', '.join(unknown)}; see {own.__name__} for those there are")
 
 
-def read_settings(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+def read_settings(pairs: Iterable[tuple[str, str]], policy_type: str) -> dict[str, Any]:
     """Field -> value of (field, text) pairs, decoded as LeRobot decodes flags.
 
-    UserError for a field that the policy does not have, or a text that is no value of it.
+    UserError for a field that the policy type does not have, or a text that is no value of it.
     """
     pairs = list(pairs)
-    require_settings(name for name, _ in pairs)
-    hints = get_type_hints(SmolVLAWorldConfig)
+    require_settings((name for name, _ in pairs), policy_type)
+    hints = get_type_hints(config_class(policy_type))
     return {name: _decode(name, hints[name], text) for name, text in pairs}
 
 

@@ -1,25 +1,28 @@
-"""Turn a ``smolvla_world`` checkpoint into a plain SmolVLA one: the same base weights, without world modules."""
+"""Turn a checkpoint with world memory into LeRobot's own type: the same base weights, without world modules."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
-from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
+from lerobot.configs import PreTrainedConfig
+from lerobot.policies.factory import get_policy_class
 from safetensors import SafetensorError
 from safetensors.torch import load_file, load_model, save_file
 
 from lerobot_policy_world_modality.backbone import resolved_backbone
 from lerobot_policy_world_modality.convert import copy_processors, read_config
-from lerobot_policy_world_modality.modeling_smolvla_world import STEP
-from lerobot_policy_world_modality.processor_smolvla_world import TOKENIZER_STEP
+from lerobot_policy_world_modality.tokenizer_step import TOKENIZER_STEP
+from lerobot_policy_world_modality.world_policy import STEP
 from world_modality.embedded import BACKBONE_PREFIX
 from world_modality.errors import UserError
+from world_modality.facts.policies import PolicyFamily, family_of, has_memory
 from world_modality.memory.randomness import borrowed_generator
+from world_modality.policies.weights import WEIGHTS
 from world_modality.store.files import write_json
 from world_modality.store.hub import split_pinned
 
@@ -31,37 +34,47 @@ PREPROCESSOR = "policy_preprocessor.json"
 class Stripped:
     """What became of a checkpoint's tensors."""
 
+    label: str  # of the family, as people write it
     kept: int
     removed: tuple[str, ...]  # names of the world modules' and of the step counter
     needs_plugin: bool  # its backbone is packaged here, so that LeRobot alone cannot load it
 
 
 def strip(source: Path, target: Path) -> Stripped:
-    """Write the plain SmolVLA in ``source`` into the folder ``target``.
+    """Write the plain policy in ``source`` into the folder ``target``.
 
     It acts as ``source`` does with ``world_memory_mode_rollout=zero``, bit for bit: a memory of zeros adds exactly zero
     in every fusion. A backbone that is pinned to a hub's commit gets its plain name, which LeRobot knows.
 
     Raises:
-        UserError: ``source`` is no ``smolvla_world`` checkpoint, or holds tensors that a SmolVLA does not.
+        UserError: ``source`` is no checkpoint with world memory, its networks have sizes that LeRobot's own type
+            cannot have, or it holds tensors that type does not.
     """
     config = read_config(source)
-    if config.get("type") != "smolvla_world":
-        raise UserError(f"{source} is a '{config.get('type')}': only a smolvla_world has world modules to strip")
+    if not has_memory(config["type"]):
+        raise UserError(f"{source} is a '{config['type']}': it has no world modules to strip")
+    family = family_of(config["type"])
+    if config.get("small_architecture"):
+        raise UserError(
+            f"{source} is a {config['small_architecture']}: LeRobot's own '{family.name}' cannot have its sizes"
+        )
     if config.get("use_peft"):
         raise UserError(f"{source} holds PEFT adapters: merge them into the policy first")
-    removed = write_plain_weights(source / "model.safetensors", target / "model.safetensors")
-    backbone = plain_name(config["vlm_model_name"])
-    write_json(target / "config.json", {**plain_config(config), "vlm_model_name": backbone})
+    removed = write_plain_weights(source / WEIGHTS, target / WEIGHTS)
+    backbone = plain_name(str(config[family.backbone]))
+    plain = plain_config(config)
+    write_json(target / "config.json", plain | ({family.backbone: backbone} if family.backbone in plain else {}))
     copy_processors(source, target)
     _plain_tokenizer(target / PREPROCESSOR)
-    kept = _require_smolvla(target)
-    return Stripped(kept, removed, backbone.startswith(BACKBONE_PREFIX))
+    kept = _require_plain(target, family)
+    return Stripped(family.label, kept, removed, backbone.startswith(BACKBONE_PREFIX))
 
 
 def plain_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A ``smolvla`` config.json: the same without the world memory's settings."""
-    return {**{key: value for key, value in config.items() if not key.startswith("world_")}, "type": "smolvla"}
+    """The config.json of LeRobot's own type: the same without the plugin's settings."""
+    family = family_of(config["type"])
+    known = {field.name for field in fields(PreTrainedConfig.get_choice_class(family.name))}
+    return {**{key: value for key, value in config.items() if key in known}, "type": family.name}
 
 
 def plain_name(backbone: str) -> str:
@@ -92,16 +105,21 @@ def _plain_tokenizer(file: Path) -> None:
     write_json(file, pipeline)
 
 
-def _require_smolvla(target: Path) -> int:
-    """How many tensors the SmolVLA in ``target`` has; UserError if they are not exactly those of its config."""
-    config = SmolVLAConfig.from_pretrained(target)
+def _require_plain(target: Path, family: PolicyFamily) -> int:
+    """How many tensors the policy in ``target`` has; UserError if they are not exactly those of its config."""
+    config = PreTrainedConfig.from_pretrained(target)
     config.device = "cpu"
-    with resolved_backbone(config), borrowed_generator():
-        policy = SmolVLAPolicy(config)
-    missing, stray = load_model(policy, target / "model.safetensors", strict=False)
+    with _building(family, config), borrowed_generator():
+        policy = get_policy_class(family.name)(config)
+    missing, stray = load_model(policy, target / WEIGHTS, strict=False)
     if stray or missing:
         raise UserError(
-            f"stripped of its world modules, this is no SmolVLA: it lacks {sorted(missing)[:3] or 'nothing'}, "
+            f"stripped of its world modules, this is no {family.label}: it lacks {sorted(missing)[:3] or 'nothing'}, "
             f"and has {sorted(stray)[:3] or 'nothing'} beside its own"
         )
     return len(policy.state_dict())
+
+
+def _building(family: PolicyFamily, config: Any) -> AbstractContextManager[None]:
+    """A packaged backbone, of which LeRobot knows nothing, may stand in a plain config too."""
+    return resolved_backbone(config) if family.backbone == "vlm_model_name" else nullcontext()

@@ -10,37 +10,37 @@ from lerobot.configs import FeatureType
 from lerobot.utils.feature_utils import dataset_to_policy_features
 from torch import Tensor
 
-from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
+from lerobot_policy_world_modality.world_config import WorldConfig
 from world_modality.data.episodes import dataset_fingerprint
 from world_modality.data.schema import camera_column
 from world_modality.errors import UserError
 from world_modality.latents.windows import EpisodeBounds
 from world_modality.memory.lookup import LatentLookup, require_held_out
 from world_modality.memory.sizes import WorldSizes
+from world_modality.memory.sockets import Sockets
 from world_modality.memory.world import WorldMemory
 
 
-def build_world(config: SmolVLAWorldConfig, flow: Any) -> WorldMemory:
-    """World modules for LeRobot's ``VLAFlowMatching``, hung onto it; UserError if the sizes do not fit together."""
+def build_world(config: WorldConfig, sockets: Sockets) -> WorldMemory:
+    """World modules, hung onto a policy's model; UserError if the sizes do not fit together."""
     if config.world_latent_dim < 1:
         raise UserError(
             "world_latent_dim is not set and there are no latents to take it from: set it, or set world_latents and "
             "build the policy with the dataset's metadata"
         )
-    sizes = _sizes(config, flow)
+    sizes = _sizes(config, sockets)
     world = WorldMemory(sizes, config.world_seed, learned=config.train_mode.needs_learned)
-    world.attach(flow)
+    world.attach(sockets)
     return world
 
 
-def _sizes(config: SmolVLAWorldConfig, flow: Any) -> WorldSizes:
-    expert = flow.vlm_with_expert
+def _sizes(config: Any, sockets: Sockets) -> WorldSizes:
     return WorldSizes(
         dim=config.world_latent_dim,
-        hidden=expert.expert_hidden_size,
-        prefix=expert.config.text_config.hidden_size,
-        layers=len(expert.lm_expert.layers),
-        attention=(expert.num_attention_heads, expert.num_key_value_heads, expert.config.text_config.head_dim),
+        hidden=sockets.hidden,
+        prefix=sockets.prefix,
+        layers=len(sockets.layers),
+        attention=sockets.attention,
         context=config.world_context,
         horizon=config.world_horizon,
         heads=config.world_heads,
@@ -57,7 +57,7 @@ def _sizes(config: SmolVLAWorldConfig, flow: Any) -> WorldSizes:
     )
 
 
-def adopt_pictures(config: SmolVLAWorldConfig, dataset_meta: Any) -> None:
+def adopt_pictures(config: Any, dataset_meta: Any) -> None:
     """Write into the config how large the training set's pictures are.
 
     The start policy's config says how large those were that it was trained on, and LeRobot leaves that as it is.
@@ -72,7 +72,7 @@ def adopt_pictures(config: SmolVLAWorldConfig, dataset_meta: Any) -> None:
     }
 
 
-def open_training_latents(config: SmolVLAWorldConfig, dataset_meta: Any) -> LatentLookup:
+def open_training_latents(config: WorldConfig, dataset_meta: Any) -> LatentLookup:
     """The latents of the training set that ``dataset_meta`` (LeRobot's) describes.
 
     What the config leaves open about them is written into it: their width, and the sizes of the encoded frames.
@@ -107,7 +107,7 @@ class HeldOut:
     bounds: EpisodeBounds  # theirs, in that order
 
     @classmethod
-    def of(cls, config: SmolVLAWorldConfig, dataset_meta: Any) -> HeldOut | None:
+    def of(cls, config: WorldConfig, dataset_meta: Any) -> HeldOut | None:
         """Those that the config names, None if it names none; UserError if the dataset does not have them."""
         if not config.world_held_out:
             return None

@@ -1,10 +1,11 @@
-"""Imports that take seconds."""
+"""Imports that take seconds, and names of other packages that stand for something else for a while."""
 
 from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 @contextmanager
@@ -22,3 +23,14 @@ def importing() -> Iterator[None]:
         gc.freeze()
         if wanted:
             gc.enable()
+
+
+@contextmanager
+def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """Meanwhile ``owner.name`` is ``value``; AttributeError if there is no such name to replace."""
+    original = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, original)

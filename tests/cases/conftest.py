@@ -11,12 +11,12 @@ from support.begun_rollout import BegunRollout
 from support.data_stages import encoder_spec
 from support.given_inputs import PICTURE, Episodes, Moment, dataset_of
 from support.sim_specs import sim_spec
+from world_modality.sim.assets import EMBEDDED
+from world_modality.sim.environment import Environment
 
 from world_modality.cli import rollout as command
 from world_modality.encoders.embedded import build_embedded_encoder
 from world_modality.rollout import alone
-from world_modality.sim.assets import EMBEDDED
-from world_modality.sim.environment import Environment
 
 STEPS = 6  # of each of two episodes
 

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from support.command_line import ROLLOUT, wm
 from support.given_inputs import checkpoint_copy
-
-from world_modality.cli.lerobot_scripts import eval_main
 from world_modality.sim.libero_config import (
     ASSETS_VARIABLE,
     CONFIG_VARIABLE,
     import_configured_libero,
     write_missing_config,
 )
+
+from world_modality.cli.lerobot_scripts import eval_main
 
 TRUE_STATES = [0, 1, 6, 3, 12, 5]
 """Of six episodes in two synchronous environments, the first of which succeeds long before the second ends."""

@@ -11,7 +11,7 @@ from world_modality.data.episode_file import read_episode
 from world_modality.data.recording import Recording
 from world_modality.data.relabel import BlockDriver, run, worth_learning
 from world_modality.errors import UserError
-from world_modality.facts.benchmarks import LIBERO_ACTION
+from world_modality.facts.benchmarks import LIBERO_ACTION, SUITES
 from world_modality.study.specs import RelabelSpec, SimSpec
 
 GRIPPER = 6
@@ -103,9 +103,9 @@ def spec(**changes: Any) -> RelabelSpec:
 
 @pytest.mark.slow
 def test_a_real_policy_in_the_real_simulator(tmp_path: Path) -> None:
-    from world_modality.training.start import build_random_policy
+    from world_modality.policies.host import small_host
 
-    build_random_policy("smolvla-tiny", 0, tmp_path / "policy")
+    small_host("smolvla-tiny").build_small("smolvla-tiny", 0, tmp_path / "policy", SUITES["libero_spatial"])
     contexts = [stage_context(tmp_path / name, policy=tmp_path / "policy") for name in ("a", "b")]
     facts = [run(spec(), context) for context in contexts]
     assert facts[0] == facts[1]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from support.world_sizes import world_sizes
+from support.world_sizes import sockets_of, world_sizes
 from torch import Tensor, nn
 
 from world_modality.memory.following import TIME_WIDTH, ActionCondition, NoisyActions, time_waves
@@ -107,7 +107,7 @@ def test_the_memory_follows_every_velocity_while_it_is_read() -> None:
     world, flow, history = awake(WorldMemory(TOLD, seed=0)), Flow(), torch.randn(3, TOLD.context, TOLD.tokens, TOLD.dim)
     asked = [noisy(seed=1), noisy(seed=2)]
     plain = [flow.velocity(each) for each in asked]
-    world.attach(flow)
+    world.attach(sockets_of(flow, world.sizes))
     assert all(torch.equal(flow.velocity(each), before) for each, before in zip(asked, plain, strict=True))
     with world.reading(followed(world, history)):
         found = [flow.velocity(each) for each in asked]
@@ -122,7 +122,7 @@ def test_the_memory_follows_every_velocity_while_it_is_read() -> None:
 
 def test_a_prophet_that_is_told_nothing_is_asked_once() -> None:
     world, flow, history = WorldMemory(PLAIN, seed=0), Flow(), torch.randn(3, PLAIN.context, PLAIN.tokens, PLAIN.dim)
-    world.attach(flow)
+    world.attach(sockets_of(flow, world.sizes))
     calls: list[NoisyActions | None] = []
     with world.reading(lambda asked: calls.append(asked) or world.prophet(history)):
         flow.velocity(noisy())
@@ -133,7 +133,7 @@ def test_a_prophet_that_is_told_nothing_is_asked_once() -> None:
 
 def test_a_copy_follows_its_own_velocities() -> None:
     world, flow, history = awake(WorldMemory(TOLD, seed=0)), Flow(), torch.randn(3, TOLD.context, TOLD.tokens, TOLD.dim)
-    world.attach(flow)
+    world.attach(sockets_of(flow, world.sizes))
     pair = copy.deepcopy(nn.ModuleList([world, flow]))
     plain = flow.velocity(noisy())
     with pair[0].reading(followed(pair[0], history)):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from support.world_sizes import world_sizes
+from support.world_sizes import sockets_of, world_sizes
 from torch import nn
 
 from world_modality.errors import UserError
@@ -42,7 +42,7 @@ def test_the_memory_reaches_the_layer_only_while_it_is_held() -> None:
     world, layer = WorldMemory(SIZES, seed=0), Flow()
     hidden, memory = torch.randn(2, 6, 12), torch.randn(2, 1, 4, 1, DIM)
     plain = layer(hidden)
-    world.attach(layer)
+    world.attach(sockets_of(layer, SIZES))
     assert torch.equal(layer(hidden), plain)
     with world.held(memory):
         projection, read = layer.action_out_proj, world.fusion.injector(hidden, memory)
@@ -57,7 +57,7 @@ def test_the_memory_reaches_the_layer_only_while_it_is_held() -> None:
 
 def test_a_copy_reads_its_own_memory() -> None:
     world, layer = WorldMemory(SIZES, seed=0), Flow()
-    world.attach(layer)
+    world.attach(sockets_of(layer, SIZES))
     pair = copy.deepcopy(nn.ModuleList([world, layer]))
     hidden, memory = torch.randn(1, 6, 12), torch.randn(1, 1, 4, 1, DIM)
     plain = layer(hidden)

@@ -8,7 +8,8 @@ from lerobot.configs import PreTrainedConfig
 from lerobot.configs.train import TrainPipelineConfig
 from support.tiny_policy import ENCODER, TinyWorld, tiny_config
 
-from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig, encoder_fields, world_fields
+from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
+from lerobot_policy_world_modality.world_config import encoder_fields, world_fields
 from world_modality.errors import UserError
 from world_modality.study.specs import EncoderSpec, WorldSpec
 

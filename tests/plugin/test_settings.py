@@ -24,7 +24,7 @@ TEXTS = {
 
 
 def test_they_are_read_as_lerobot_reads_flags() -> None:
-    read = read_settings(TEXTS.items())
+    read = read_settings(TEXTS.items(), "smolvla_world")
     theirs = draccus.parse(SmolVLAWorldConfig, args=[f"--{name}={text}" for name, text in TEXTS.items()])
     assert read == {name: getattr(theirs, name) for name in TEXTS}
     assert read["world_context"] == 3
@@ -44,5 +44,5 @@ def test_they_are_read_as_lerobot_reads_flags() -> None:
 )
 def test_what_is_no_setting_is_one_sentence(name: str, text: str, told: str) -> None:
     with pytest.raises(UserError, match=told) as error:
-        read_settings([(name, text)])
+        read_settings([(name, text)], "smolvla_world")
     assert "\n" not in str(error.value)

@@ -21,8 +21,8 @@ from lerobot_policy_world_modality.processor_smolvla_world import make_smolvla_w
 from lerobot_policy_world_modality.strip import strip
 from world_modality.errors import UserError
 from world_modality.facts.memory import FUSIONS
+from world_modality.policies.host import host_of
 from world_modality.store.files import write_json
-from world_modality.training.start import pin_backbone
 
 
 @pytest.mark.parametrize("fusion", sorted(FUSIONS.names))
@@ -78,7 +78,7 @@ def test_a_pinned_backbone_gets_the_name_that_lerobot_knows(tiny: TinyWorld, tmp
 
     pinned = f"some/backbone@{'a' * 40}"
     shutil.copytree(tiny.checkpoint("pred"), tmp_path / "pinned")
-    pin_backbone(tmp_path / "pinned", pinned)
+    host_of("smolvla").pin_backbone(tmp_path / "pinned", pinned)
     assert plain_name(pinned) == "some/backbone"
     file = tmp_path / "pinned" / "policy_preprocessor.json"
     _plain_tokenizer(file)
@@ -93,7 +93,7 @@ def test_what_cannot_be_stripped_is_told(tiny: TinyWorld, tmp_path: Path) -> Non
         target.mkdir()
         strip(source, target)
 
-    with pytest.raises(UserError, match="is a 'smolvla': only a smolvla_world"):
+    with pytest.raises(UserError, match="is a 'smolvla': it has no world modules to strip"):
         attempt(tiny.base)
     with pytest.raises(UserError, match="is not a LeRobot checkpoint"):
         attempt(tmp_path)

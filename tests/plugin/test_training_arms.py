@@ -20,19 +20,19 @@ SETTINGS = {"optimizer_grad_clip_norm": 0.05, "optimizer_lr": 1e-2, "world_lr": 
 
 
 @pytest.fixture(scope="module")
-def e0(tiny: TinyWorld) -> tuple[Any, list[dict[str, float]]]:
-    policy = tiny.policy("disabled", **SETTINGS)
-    return policy, Training(policy).run(tiny, 0, STEPS)
+def e0(either: TinyWorld) -> tuple[Any, list[dict[str, float]]]:
+    policy = either.policy("disabled", **SETTINGS)
+    return policy, Training(policy).run(either, 0, STEPS)
 
 
 @pytest.mark.parametrize(("mode", "fusion"), [*(("zero", fusion) for fusion in FUSIONS.names), ("aux_only", "late")])
 def test_zero_memory_trains_the_base_to_the_weights_of_no_memory(
-    tiny: TinyWorld, e0: Any, mode: str, fusion: str
+    either: TinyWorld, e0: Any, mode: str, fusion: str
 ) -> None:
     """So does a memory that nothing reads."""
-    policy = tiny.policy(mode, world_fusion=fusion, **SETTINGS)
+    policy = either.policy(mode, world_fusion=fusion, **SETTINGS)
     before = {name: value.clone() for name, value in policy.state_dict().items()}
-    reports = Training(policy).run(tiny, 0, STEPS)
+    reports = Training(policy).run(either, 0, STEPS)
     assert_equal(base_weights(policy), base_weights(e0[0]))
     assert [report["flow_loss"] for report in reports] == [report["flow_loss"] for report in e0[1]]
     # The comparison means something: base and Prophet moved.
@@ -41,18 +41,18 @@ def test_zero_memory_trains_the_base_to_the_weights_of_no_memory(
     assert policy.keyed_step == STEPS
 
 
-def test_one_clip_over_all_groups_would_have_shown(tiny: TinyWorld, e0: Any) -> None:
-    policy = tiny.policy("zero", **SETTINGS)
+def test_one_clip_over_all_groups_would_have_shown(either: TinyWorld, e0: Any) -> None:
+    policy = either.policy("zero", **SETTINGS)
     training = Training(policy)
     training.config.optimizer.grad_clip_norm = SETTINGS["optimizer_grad_clip_norm"]
-    training.run(tiny, 0, STEPS)
+    training.run(either, 0, STEPS)
     own, other = base_weights(policy), base_weights(e0[0])
     assert not all(torch.equal(own[name], other[name]) for name in own)
 
 
 @pytest.mark.parametrize("mode", ["pred", "random"])
-def test_with_memory_the_first_step_is_the_same_and_later_ones_are_not(tiny: TinyWorld, e0: Any, mode: str) -> None:
-    reports = Training(tiny.policy(mode, **SETTINGS)).run(tiny, 0, STEPS)
+def test_with_memory_the_first_step_is_the_same_and_later_ones_are_not(either: TinyWorld, e0: Any, mode: str) -> None:
+    reports = Training(either.policy(mode, **SETTINGS)).run(either, 0, STEPS)
     assert reports[0]["flow_loss"] == e0[1][0]["flow_loss"]
     assert reports[-1]["flow_loss"] != e0[1][-1]["flow_loss"]
     assert reports[0]["world_gate"] == 0
@@ -60,10 +60,10 @@ def test_with_memory_the_first_step_is_the_same_and_later_ones_are_not(tiny: Tin
 
 
 @pytest.mark.parametrize("mode", ["zero", "pred", "aux_only"])
-def test_what_the_memory_does_to_the_actions_is_measured_and_changes_nothing(tiny: TinyWorld, mode: str) -> None:
-    probed, plain = (tiny.policy(mode, **SETTINGS, world_probe_every=every) for every in (2, 0))
-    reports = Training(probed).run(tiny, 0, STEPS)
-    without = Training(plain).run(tiny, 0, STEPS)
+def test_what_the_memory_does_to_the_actions_is_measured_and_changes_nothing(either: TinyWorld, mode: str) -> None:
+    probed, plain = (either.policy(mode, **SETTINGS, world_probe_every=every) for every in (2, 0))
+    reports = Training(probed).run(either, 0, STEPS)
+    without = Training(plain).run(either, 0, STEPS)
     changes = [report.pop("world_action_change", None) for report in reports]
     assert reports == without
     assert_equal(probed.state_dict(), plain.state_dict())
@@ -75,18 +75,18 @@ def test_what_the_memory_does_to_the_actions_is_measured_and_changes_nothing(tin
 
 
 @pytest.mark.parametrize("mode", sorted(MODES.names))
-def test_a_resumed_training_ends_with_the_same_weights(tiny: TinyWorld, tmp_path: Path, mode: str) -> None:
-    policy = tiny.policy(mode, **SETTINGS)
+def test_a_resumed_training_ends_with_the_same_weights(either: TinyWorld, tmp_path: Path, mode: str) -> None:
+    policy = either.policy(mode, **SETTINGS)
     straight = Training(policy)
-    straight.run(tiny, 0, 2)
+    straight.run(either, 0, 2)
     save_checkpoint(tmp_path, 2, straight.config, policy, straight.optimizer, straight.scheduler)
-    expected = straight.run(tiny, 2, STEPS)
+    expected = straight.run(either, 2, STEPS)
 
-    resumed = Training(tiny.load(tmp_path / "pretrained_model"))
+    resumed = Training(either.load(tmp_path / "pretrained_model"))
     step, resumed.optimizer, resumed.scheduler = load_training_state(tmp_path, resumed.optimizer, resumed.scheduler)
     assert step == resumed.policy.keyed_step == 2
     torch.rand(17)  # a resumed run's global generator is not where the first one's was
-    assert resumed.run(tiny, 2, STEPS) == expected
+    assert resumed.run(either, 2, STEPS) == expected
     assert_equal(resumed.policy.state_dict(), policy.state_dict())
     for own, other in zip(resumed.optimizer.param_groups, straight.optimizer.param_groups, strict=True):
         assert {k: v for k, v in own.items() if k != "params"} == {k: v for k, v in other.items() if k != "params"}
@@ -96,17 +96,17 @@ def test_a_resumed_training_ends_with_the_same_weights(tiny: TinyWorld, tmp_path
 @pytest.mark.parametrize("vision", [True, False], ids=["all", "expert only"])
 @pytest.mark.parametrize(("mode", "fusion"), ARMS)
 def test_every_trainable_parameter_is_in_exactly_one_group(
-    tiny: TinyWorld, mode: str, fusion: str, vision: bool
+    either: TinyWorld, mode: str, fusion: str, vision: bool
 ) -> None:
     settings = {"freeze_vision_encoder": not vision, "train_expert_only": not vision}
-    policy = tiny.policy(mode, world_fusion=fusion, **settings)
+    policy = either.policy(mode, world_fusion=fusion, **settings)
     groups = policy.get_optim_params()
     assert [group["name"] for group in groups] == (["base"] if mode == "disabled" else ["base", "world"])
     members = [id(parameter) for group in groups for parameter in group["params"]]
     trainable = {id(p): name for name, p in policy.named_parameters() if p.requires_grad}
     assert sorted(members) == sorted(trainable)
     assert any(".vision_model." in name for name in trainable.values()) == vision
-    assert any(".lm_expert." in name for name in trainable.values())
+    assert any(".lm_expert." in name or ".gemma_expert." in name for name in trainable.values())
     if mode != "disabled":
         assert {id(p) for p in policy.world.parameters()} == {id(p) for p in groups[1]["params"]}
     training = Training(policy)
@@ -115,8 +115,8 @@ def test_every_trainable_parameter_is_in_exactly_one_group(
     ]
 
 
-def test_the_schedule_scales_each_groups_own_rate(tiny: TinyWorld) -> None:
-    training = Training(tiny.policy("pred", **SETTINGS))
+def test_the_schedule_scales_each_groups_own_rate(either: TinyWorld) -> None:
+    training = Training(either.policy("pred", **SETTINGS))
     for _ in range(3):
         base, world = (group["lr"] for group in training.optimizer.param_groups)
         assert world / base == pytest.approx(3)
@@ -124,14 +124,14 @@ def test_the_schedule_scales_each_groups_own_rate(tiny: TinyWorld) -> None:
         training.scheduler.step()
 
 
-def test_the_loss_is_flow_plus_weighted_world_loss(tiny: TinyWorld) -> None:
-    policy, batch = tiny.policy("pred").train(), tiny.batch(*BATCHES[0])
+def test_the_loss_is_flow_plus_weighted_world_loss(either: TinyWorld) -> None:
+    policy, batch = either.policy("pred").train(), either.batch(*BATCHES[0])
     loss, report = policy(dict(batch))
     assert report["loss"] == loss.item()
     assert loss.item() == pytest.approx(report["flow_loss"] + 0.2 * report["world_loss"])
     each, report_each = policy(dict(batch), reduction="none")
     assert each.shape == (4,)
     assert report_each["loss"] == pytest.approx(each.mean().item())
-    flow = tiny.policy("disabled").train()(dict(batch), reduction="none")[0]
+    flow = either.policy("disabled").train()(dict(batch), reduction="none")[0]
     assert (each > flow).tolist() == [True, True, False, True]  # frame 13 ends its episode: nothing to predict
     assert each[2] == flow[2]

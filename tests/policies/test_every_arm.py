@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.lerobot_training import Training
-from support.tiny_policy import LATENT_DIM, PICTURE, WORLD, TinyWorld, build_tiny_world
+from support.tiny_policy import BACKBONES, LATENT_DIM, PICTURE, WORLD, TinyWorld, build_tiny_world
 
 from world_modality.benchmarks.contract import Observation
 from world_modality.errors import UserError
@@ -24,9 +24,9 @@ SILENT = ("disabled", "zero", "aux_only")  # nothing reaches the actions
 FAST = {"optimizer_lr": 1e-2, "world_lr": 3e-1}  # gates open visibly in few steps
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyWorld:
-    return build_tiny_world(tmp_path_factory.mktemp("tiny_world"))
+@pytest.fixture(scope="module", params=BACKBONES)
+def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> TinyWorld:
+    return build_tiny_world(tmp_path_factory.mktemp("tiny_world"), request.param)
 
 
 def view() -> Observation:

@@ -17,9 +17,9 @@ from support.tiny_pi0 import tiny_pi0, with_words
 
 from world_modality.benchmarks.contract import Observation
 from world_modality.errors import UserError
-from world_modality.policies.checkpoint import WITHOUT_CHUNKS
+from world_modality.facts.policies import POLICIES
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
-from world_modality.policies.question import Question
+from world_modality.policies.contract import PolicyRequest
 
 
 def observation(seed: int) -> Observation:
@@ -65,7 +65,7 @@ def lerobots_actions(folder: Path, policy: ChunkPolicy, views: list[Observation]
 def test_a_chunk_is_what_lerobots_loop_would_execute(folders: dict[str, Path], name: str) -> None:
     policy = load_policy(folders[name], batch=1)
     views = [observation(seed) for seed in range(policy.looks_back + 1)]
-    chunk = policy.answer([Question(views[-1], "a task", 11, past=tuple(views[:-1]))])[0]
+    chunk = policy.infer([PolicyRequest(views[-1], "a task", 11, past=tuple(views[:-1]))])[0]
     expected = lerobots_actions(folders[name], policy, views, 11)
     np.testing.assert_array_equal(chunk[: len(expected)], expected)
 
@@ -75,18 +75,20 @@ def test_an_answer_depends_on_its_question_alone(folders: dict[str, Path], name:
     """Neither on those that are asked with it, nor on its place among them, nor on what torch drew before."""
     policy = load_policy(folders[name], batch=4)
     past = policy.looks_back
-    questions = [
-        Question(observation(seed), "a task", seed, past=tuple(observation(50 + seed * past + n) for n in range(past)))
+    requests = [
+        PolicyRequest(
+            observation(seed), "a task", seed, past=tuple(observation(50 + seed * past + n) for n in range(past))
+        )
         for seed in range(6)
     ]
-    alone = [policy.answer([question])[0] for question in questions]
-    assert len({chunk.tobytes() for chunk in alone}) == len(questions)
+    alone = [policy.infer([request])[0] for request in requests]
+    assert len({chunk.tobytes() for chunk in alone}) == len(requests)
     rng = np.random.default_rng(3)
     for count in (4, 4, 3, 2):
         torch.manual_seed(int(rng.integers(1000)))
         before = torch.get_rng_state()
         chosen = rng.permutation(6)[:count]
-        for number, chunk in zip(chosen, policy.answer([questions[each] for each in chosen]), strict=True):
+        for number, chunk in zip(chosen, policy.infer([requests[each] for each in chosen]), strict=True):
             np.testing.assert_array_equal(chunk, alone[number])
         assert torch.equal(torch.get_rng_state(), before)
 
@@ -103,7 +105,7 @@ def test_all_rows_are_computed_at_once(folders: dict[str, Path], name: str, monk
 
     monkeypatch.setattr(policy._policy, "predict_action_chunk", counted)
     past = policy.looks_back
-    policy.answer([Question(observation(n), "a task", n, past=(observation(n),) * past) for n in range(3)])
+    policy.infer([PolicyRequest(observation(n), "a task", n, past=(observation(n),) * past) for n in range(3)])
     assert rows == [4]
 
 
@@ -112,29 +114,29 @@ def test_diffusion_s_noise_follows_the_seed_at_every_step(folders: dict[str, Pat
     policy = load_policy(folders["diffusion"], batch=2)
     assert policy.config.noise_scheduler_type == "DDPM"
     view = observation(0)
-    one, two = (Question(view, "a task", seed, past=(view,) * policy.looks_back) for seed in (1, 2))
-    first = policy.answer([one, two])
+    one, two = (PolicyRequest(view, "a task", seed, past=(view,) * policy.looks_back) for seed in (1, 2))
+    first = policy.infer([one, two])
     assert not np.array_equal(*first)
-    np.testing.assert_array_equal(policy.answer([two, one])[1], first[0])
+    np.testing.assert_array_equal(policy.infer([two, one])[1], first[0])
     assert "step" not in vars(policy._policy.diffusion.noise_scheduler)
 
 
-def test_pi0_computes_its_rows_together_and_each_with_its_own_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pi0_computes_its_rows_together_and_each_with_its_own_noise() -> None:
     """LeRobot's loop draws the same noise from torch's global generator, for one row at a time."""
-    model = tiny_pi0(monkeypatch, SIZE)
+    model = tiny_pi0(SIZE)
     together, single = (ChunkPolicy(model.config, model, with_words, Untouched(), n) for n in (3, 1))
-    questions = [Question(observation(seed), "put it down", seed) for seed in range(3)]
+    requests = [PolicyRequest(observation(seed), "put it down", seed) for seed in range(3)]
     before = torch.get_rng_state()
-    for question, chunk in zip(questions, together.answer(questions), strict=True):
-        np.testing.assert_array_equal(together.answer([question])[0], chunk)
-        np.testing.assert_allclose(single.answer([question])[0], chunk, atol=1e-5)
+    for request, chunk in zip(requests, together.infer(requests), strict=True):
+        np.testing.assert_array_equal(together.infer([request])[0], chunk)
+        np.testing.assert_allclose(single.infer([request])[0], chunk, atol=1e-5)
     assert torch.equal(torch.get_rng_state(), before)
-    batch = single._row(questions[1])
+    batch = single._row(requests[1])
     model.reset()
     torch.manual_seed(1)
     with torch.inference_mode():
         expected = [model.select_action(dict(batch))[0].numpy() for _ in range(model.config.n_action_steps)]
-    np.testing.assert_array_equal(single.answer([questions[1]])[0][: len(expected)], expected)
+    np.testing.assert_array_equal(single.infer([requests[1]])[0][: len(expected)], expected)
 
 
 def test_other_policies_have_no_world_memory(folders: dict[str, Path]) -> None:
@@ -152,13 +154,13 @@ def test_relative_actions_start_from_each_rows_own_state(folders: dict[str, Path
         *policy._postprocessor.steps,
         AbsoluteActionsProcessorStep(enabled=True, relative_step=relative),
     ]
-    questions = [Question(observation(seed), "a task", seed) for seed in range(3)]
-    alone = [policy.answer([question])[0] for question in questions]
+    requests = [PolicyRequest(observation(seed), "a task", seed) for seed in range(3)]
+    alone = [policy.infer([request])[0] for request in requests]
     plain = load_policy(folders["act"], batch=1)
-    for question, one, together in zip(questions, alone, policy.answer(questions), strict=True):
+    for request, one, together in zip(requests, alone, policy.infer(requests), strict=True):
         np.testing.assert_array_equal(together, one)
-        gained = one - plain.answer([question])[0]
-        np.testing.assert_allclose(gained, np.tile(question.view.state[:7], (len(one), 1)), atol=1e-5)
+        gained = one - plain.infer([request])[0]
+        np.testing.assert_allclose(gained, np.tile(request.observation.state[:7], (len(one), 1)), atol=1e-5)
 
 
 class Drawing(torch.nn.Module):
@@ -177,17 +179,19 @@ def test_a_policy_that_draws_by_itself_is_asked_row_by_row() -> None:
         type="drawing", chunk_size=4, n_obs_steps=1, device="cpu", use_amp=False, image_features={}
     )
     policy = ChunkPolicy(config, Drawing(), lambda batch: batch, Untouched(), batch=3)
-    questions = [Question(observation(seed), "a task", 10 + seed) for seed in range(3)]
-    alone = [policy.answer([question])[0] for question in questions]
+    requests = [PolicyRequest(observation(seed), "a task", 10 + seed) for seed in range(3)]
+    alone = [policy.infer([request])[0] for request in requests]
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    for one, together in zip(alone, policy.answer(questions[::-1])[::-1], strict=True):
+    for one, together in zip(alone, policy.infer(requests[::-1])[::-1], strict=True):
         np.testing.assert_array_equal(together, one)
     assert torch.equal(torch.get_rng_state(), before)
-    assert not np.array_equal(alone[0] - questions[0].view.state[:7], alone[1] - questions[1].view.state[:7])
+    assert not np.array_equal(
+        alone[0] - requests[0].observation.state[:7], alone[1] - requests[1].observation.state[:7]
+    )
 
 
-@pytest.mark.parametrize("kind", WITHOUT_CHUNKS)
+@pytest.mark.parametrize("kind", [family.name for family in POLICIES if not family.plans_chunks])
 def test_policies_that_plan_from_queues_of_their_own_are_refused(tmp_path: Path, kind: str) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"type": kind}))
     (tmp_path / "model.safetensors").touch()

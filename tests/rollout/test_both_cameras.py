@@ -16,14 +16,15 @@ from world_modality.benchmarks.libero.simulator import LiberoSimulator
 from world_modality.cli.inspect_checkpoint import inspect_lines
 from world_modality.encoders.embedded import build_embedded_encoder
 from world_modality.encoders.encoder import load_encoder
+from world_modality.facts.benchmarks import SUITES
 from world_modality.latents import stage as latents_stage
 from world_modality.policies.chunk_policy import ChunkPolicy
+from world_modality.policies.host import small_host
 from world_modality.rollout import setup
 from world_modality.rollout import stage as rollout_stage
 from world_modality.rollout.records import read_records
 from world_modality.study.specs import LatentsSpec, RolloutSpec, SimSpec, latents_role
 from world_modality.training import stage as train_stage
-from world_modality.training.start import build_random_policy
 
 CAMERAS = ("image2", "image")
 SIZE = 64
@@ -62,9 +63,9 @@ class FilmedEnvironment(LiberoSimulator):
 
 
 class WatchedPolicy(ChunkPolicy):
-    def answer(self, questions):
-        HISTORIES.extend(question.history for question in questions)
-        return super().answer(questions)
+    def infer(self, requests):
+        HISTORIES.extend(request.latents for request in requests)
+        return super().infer(requests)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def trained(tmp_path_factory):
     encoder = seal_encoder(ToyResults(root), ENCODER)
     build_embedded_encoder(ENCODER, encoder)
     dataset = build_tiny_dataset(root / "dataset", episodes=2, frames=6, size=SIZE)
-    build_random_policy("smolvla-tiny", 0, root / "policy")
+    small_host("smolvla-tiny").build_small("smolvla-tiny", 0, root / "policy", SUITES["libero_spatial"])
     inputs = {"policy": (root / "policy",), "dataset": (dataset,), "encoder": (encoder,)}
     for camera in CAMERAS:
         context = stage_context(root / camera, {"dataset": (dataset,), "encoder": (encoder,)})

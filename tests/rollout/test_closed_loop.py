@@ -20,7 +20,7 @@ from support.pictures import see_pictures_of
 from support.tiny_checkpoints import ENCODER, plain_checkpoint, world_checkpoint
 from support.toy_world import InlinePool
 
-from lerobot_policy_world_modality.modeling_smolvla_world import WORLD_HISTORY
+from lerobot_policy_world_modality.world_policy import WORLD_HISTORY
 from world_modality.benchmarks.contract import Observation, Step
 from world_modality.benchmarks.libero.assets import ASSETS
 from world_modality.benchmarks.libero.simulator import LiberoSimulator

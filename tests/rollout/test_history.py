@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from support.tiny_checkpoints import ENCODER
-from support.toy_world import InlinePool, ToyPlanner, ToyWorld, roll, toy_spec
+from support.toy_world import InlinePool, ToyPolicy, ToyWorld, roll, toy_spec
 
 from world_modality.encoders.embedded import build_embedded_encoder
 from world_modality.encoders.encoder import load_encoder
@@ -39,10 +39,10 @@ class FilmWorld(ToyWorld):
 def run(folder, world, encoder, n_action_steps, horizon, cameras=("image",), chunk_size=5, delay=0):
     """Two units on ``world``; their records and what the planner was asked."""
     spec = toy_spec(init_states=(3, 5), repeats=1, n_action_steps=n_action_steps, horizon=horizon)
-    planner = ToyPlanner(chunk_size)
+    planner = ToyPolicy(chunk_size)
     new_history = None if encoder is None else lambda: LatentHistory(HistoryEncoder(encoder, CONTEXT), cameras, delay)
     records = roll(folder, spec, InlinePool(lambda _task: world), planner, new_history)
-    return records, planner.questions
+    return records, planner.requests
 
 
 @pytest.mark.defect("B18")
@@ -51,14 +51,14 @@ def run(folder, world, encoder, n_action_steps, horizon, cameras=("image",), chu
 @pytest.mark.parametrize("cameras", [("image",), ("image2", "image")])
 def test_a_rollouts_latents_are_those_the_cache_would_hold(encoder, tmp_path, n_action_steps, cameras, delay):
     """At every replan, from the padded first to the last, bit for bit, the cameras in their order; units never mix."""
-    records, questions = run(tmp_path, FilmWorld(), encoder, n_action_steps, 17, cameras, delay=delay)
+    records, requests = run(tmp_path, FilmWorld(), encoder, n_action_steps, 17, cameras, delay=delay)
     caches = [encoder.encode_episode(FILMS[camera][:17]) for camera in cameras]
     cache = np.concatenate(caches, axis=-1).astype(np.float32)
     replans = [replan for record in records for replan in range(record.replans)]
-    for replan, question in zip(replans, questions, strict=True):
+    for replan, request in zip(replans, requests, strict=True):
         last = max(replan * n_action_steps - delay, 0)
         ends = np.maximum(np.arange(last - CONTEXT + 1, last + 1), 0)
-        np.testing.assert_array_equal(question.history, cache[ends])
+        np.testing.assert_array_equal(request.latents, cache[ends])
 
 
 def test_only_the_windows_frames_are_rendered(encoder, tmp_path):

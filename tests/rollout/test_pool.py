@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support.toy_world import ToyPlanner, ToyWorld, roll, toy_spec
+from support.toy_world import ToyPolicy, ToyWorld, roll, toy_spec
 
 from world_modality.errors import UserError
 from world_modality.rollout.pool import Pool
@@ -48,7 +48,7 @@ class Misbehaving(ToyWorld):
 @pytest.mark.parametrize("how", ["aborts", "hangs"])
 def test_a_unit_whose_simulator_dies_or_hangs_runs_again(tmp_path, how):
     pool = Pool(Once(tmp_path / "marker", how), 2, 2.0, PRELOAD)
-    records = roll(tmp_path / "many", toy_spec(), pool, ToyPlanner(batch=2), slots=4)
+    records = roll(tmp_path / "many", toy_spec(), pool, ToyPolicy(batch=2), slots=4)
     assert sorted(record.timing.attempts for record in records) == [1, 1, 1, 1, 1, 2]
     (note,) = (record.timing.crashes for record in records if record.timing.crashes)
     assert ("exit code -6" if how == "aborts" else "no sign for") in note
@@ -59,7 +59,7 @@ def test_a_unit_whose_simulator_dies_or_hangs_runs_again(tmp_path, how):
 def test_a_unit_that_always_aborts_is_named_and_its_neighbours_are_not_blamed(tmp_path):
     pool = Pool(Once(tmp_path / "marker", "always aborts"), 1, 60.0, PRELOAD)
     with pytest.raises(UserError, match="crashed 3 times on libero_object task 1, init state 3, repeat 0"):
-        roll(tmp_path, toy_spec(), pool, ToyPlanner(batch=3), slots=3)
+        roll(tmp_path, toy_spec(), pool, ToyPolicy(batch=3), slots=3)
 
 
 def test_no_simulator_process_outlives_the_pool(tmp_path):
@@ -111,16 +111,16 @@ class Fragiles:
         return Fragile(self.marker, self.how)
 
 
-class SlowPlanner(ToyPlanner):
-    def answer(self, questions):
+class SlowPolicy(ToyPolicy):
+    def infer(self, requests):
         time.sleep(0.25)  # meanwhile the process answers and dies
-        return super().answer(questions)
+        return super().infer(requests)
 
 
 @pytest.mark.parametrize("how", ["raises", "reaches"])
 def test_a_process_that_answers_and_then_dies_before_anybody_listens(tmp_path, how):
     pool = Pool(Fragiles(tmp_path / "marker", how), 1, 60.0, PRELOAD)
-    records = roll(tmp_path / "fragile", toy_spec(), pool, SlowPlanner(batch=2), slots=6)
+    records = roll(tmp_path / "fragile", toy_spec(), pool, SlowPolicy(batch=2), slots=6)
     assert max(record.timing.attempts for record in records) > 1
     clean = roll(tmp_path / "clean", toy_spec())
     assert records == clean

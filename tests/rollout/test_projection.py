@@ -14,7 +14,7 @@ from world_modality.benchmarks.contract import Observation
 from world_modality.encoders.embedded import build_embedded_encoder
 from world_modality.encoders.encoder import load_encoder
 from world_modality.policies.chunk_policy import load_policy
-from world_modality.policies.question import Question
+from world_modality.policies.contract import PolicyRequest
 from world_modality.rollout.projection import Episode, Gpu, SmolVLA, Tower, VideoEncoder, lines, planned
 
 
@@ -35,8 +35,8 @@ def test_a_smolvlas_operations_are_those_that_torch_counts(tmp_path: Path) -> No
     )
     rng = np.random.default_rng(0)
     pixels = {name: rng.integers(0, 256, (256, 256, 3), dtype=np.uint8) for name in ("image", "image2")}
-    question = Question(Observation(pixels, np.zeros(8, np.float32)), "put the bowl on the plate", 1)  # type: ignore[arg-type]
-    found = counted(lambda: policy.answer([question]))
+    request = PolicyRequest(Observation(pixels, np.zeros(8, np.float32)), "put the bowl on the plate", 1)  # type: ignore[arg-type]
+    found = counted(lambda: policy.infer([request]))
     sizes = SmolVLA(
         picture=config.resize_imgs_with_padding[0],
         patch=vision.patch_size,

@@ -4,7 +4,7 @@ import os
 import threading
 
 import pytest
-from support.toy_world import InlinePool, ToyPlanner, roll, toy_spec
+from support.toy_world import InlinePool, ToyPolicy, roll, toy_spec
 
 from world_modality.errors import UserError
 from world_modality.rollout.records import Ledger, Timing, from_line, read_records, to_line
@@ -175,12 +175,12 @@ def test_a_unit_that_somebody_else_finished_meanwhile_counts_once(tmp_path):
     """As after a machine slept: its lease was taken over and the unit recorded, and then it finishes the unit too."""
     theirs = roll(tmp_path / "calm", toy_spec())
 
-    class Overtaken(ToyPlanner):
-        def answer(self, questions):
+    class Overtaken(ToyPolicy):
+        def infer(self, requests):
             if not self.asked:
                 ledger = tmp_path / "ours" / "ledger"
                 (ledger / "records-other.jsonl").write_text("".join(to_line(record) for record in theirs))
-            return super().answer(questions)
+            return super().infer(requests)
 
     ours = roll(tmp_path / "ours", toy_spec(), planner=Overtaken())
     assert ours == theirs

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.toy_world import InlinePool, ToyPlanner, ToyWorld, roll, toy_spec
+from support.toy_world import InlinePool, ToyPolicy, ToyWorld, roll, toy_spec
 
 from world_modality.errors import UserError
 from world_modality.rollout.pool import Pool
@@ -36,13 +36,13 @@ def watched(log):
 
 @pytest.mark.defect("B22")
 def test_every_unit_gets_its_seeds_and_an_outcome(tmp_path):
-    log, planner, spec = [], ToyPlanner(), toy_spec()
+    log, planner, spec = [], ToyPolicy(), toy_spec()
     records = roll(tmp_path, spec, InlinePool(watched(log)), planner)
     assert {record.success for record in records} == {True, False}
     assert [entry for entry in log if entry[0] == "reset"] == [
         ("reset", unit.init_state, environment_seed("libero_object", unit)) for unit in units_of(spec)
     ]
-    assert [question.seed for question in planner.questions] == [
+    assert [request.noise_seed for request in planner.requests] == [
         flow_seed("libero_object", record.unit, replan) for record in records for replan in range(record.replans)
     ]
     for record in records:
@@ -64,7 +64,7 @@ def test_actions_are_clipped_and_pictures_taken_at_replans_alone(tmp_path):
 
 
 def test_two_arms_meet_the_same_scenes_and_noise(tmp_path):
-    planners = [ToyPlanner(), ToyPlanner()]
+    planners = [ToyPolicy(), ToyPolicy()]
     one = roll(tmp_path / "a", toy_spec(), planner=planners[0])
     two = roll(tmp_path / "b", toy_spec(memory="zero"), planner=planners[1], trained_memory="zero", checkpoint="d" * 16)
     for a, b in zip(one, two, strict=True):
@@ -74,20 +74,20 @@ def test_two_arms_meet_the_same_scenes_and_noise(tmp_path):
             b.init_state_digest,
         )
         assert (a.success, a.steps) == (b.success, b.steps)
-    assert [q.seed for q in planners[0].questions] == [q.seed for q in planners[1].questions]
+    assert [q.noise_seed for q in planners[0].requests] == [q.noise_seed for q in planners[1].requests]
 
 
 @pytest.mark.parametrize(("workers", "slots_each", "batch"), [(1, 1, 1), (1, 4, 3), (4, 1, 2), (2, 3, 8)])
 def test_outcomes_do_not_depend_on_who_works_and_who_waits_together(tmp_path, workers, slots_each, batch):
-    spec, planner = toy_spec(), ToyPlanner(batch=batch)
+    spec, planner = toy_spec(), ToyPolicy(batch=batch)
     pool = Pool(ToyWorld.opened, workers, 60.0, "world_modality.rollout.scheduler")
     records = roll(tmp_path / "many", spec, pool, planner, slots=workers * slots_each)
     assert records == roll(tmp_path / "one", spec)
-    assert len(planner.questions) == sum(record.replans for record in records)
+    assert len(planner.requests) == sum(record.replans for record in records)
 
 
 def test_full_batches_are_waited_for_as_long_as_every_simulator_is_busy(tmp_path):
-    planner = ToyPlanner(batch=3)
+    planner = ToyPolicy(batch=3)
     roll(tmp_path, toy_spec(), planner=planner, slots=6)
     sizes = [len(batch) for batch in planner.asked]
     assert sizes[0] == 3  # six wait, three at a time
@@ -139,8 +139,8 @@ def test_a_finished_cell_opens_no_simulator(tmp_path):
 
 @pytest.mark.parametrize(("bad", "message"), [(np.nan, "not finite"), (np.zeros((2, 7)), "chunk of 2 actions")])
 def test_a_policy_without_usable_actions_is_not_a_failed_unit(tmp_path, bad, message):
-    class Broken(ToyPlanner):
-        def chunk(self, question):
+    class Broken(ToyPolicy):
+        def chunk(self, request):
             return bad if isinstance(bad, np.ndarray) else np.full((5, 7), bad, np.float32)
 
     with pytest.raises(UserError, match=message):

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from support.small_study import SMALL_STUDY, edited, graph_of
 
+from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.encoders import small_encoders
 from world_modality.facts.policies import small_policies
 from world_modality.store.request import StageRequest
@@ -207,11 +208,12 @@ def test_rollouts_read_the_encoder_only_for_history(tmp_path: Path) -> None:
 
 
 def test_names_of_small_parts_are_those_of_their_rooms() -> None:
-    from world_modality.training.architectures import ARCHITECTURES as SMALL_POLICIES
+    from world_modality.policies.host import small_host
 
     for name, family in small_encoders().items():
         assert name in family.small
-    assert list(small_policies()) == list(SMALL_POLICIES)
+    for name in small_policies():
+        assert small_host(name).small_config(name, SUITES["libero_spatial"]).type == small_policies()[name].name
 
 
 def test_no_encoder_stage_without_a_memory(tmp_path: Path) -> None:

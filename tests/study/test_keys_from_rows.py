@@ -46,7 +46,7 @@ STAGE = StageKind(
 def plan(study, sources, graph):
     from world_modality.study.slices import policy_spec
 
-    graph.add("toy_stage", policy_spec(study.policy, sources), (), "toy", "toy_stage")
+    graph.add("toy_stage", policy_spec(study, study.policy, sources), (), "toy", "toy_stage")
 """
 POINTS = {"benchmarks": "SUITE", "encoders": "ENCODER", "memory_modes": "MODE"}
 

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from support.command_line import ROLLOUT, Outcome, wm
 from support.given_inputs import PICTURE
-
 from world_modality.policies.question import Question
 from world_modality.sim.environment import Observation
 

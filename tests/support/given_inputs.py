@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from support.small_study import edited
 from support.tiny_dataset import libero_features, write_dataset
+from world_modality.sim.environment import Observation
 
 from world_modality.embedded import BASE_POLICY
-from world_modality.sim.environment import Observation
 
 PICTURE = 256  # pixels of the embedded policy's pictures
 CAMERAS = ("image", "image2")  # in the order of a view's

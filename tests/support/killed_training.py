@@ -1,9 +1,9 @@
 """Trainings that are killed: ``python -m support.killed_training ROOT STEPS SEED KILLS CELL...``, as `run_cells` does.
 
 A CELL is ``memory:fusion:processes``, such as pred:late:2, and ends in ``:torchrun`` where its processes are to be
-started by that and not by a quick fork. Every training is a forked process. The killed one, or one of the processes
-that share it, gets SIGKILL at KILLS random moments, and the training is started again each time. Prints per cell what
-was killed.
+started by that and not by a quick fork, or in ``:pi0`` where its policy is a small pi0 rather than a SmolVLA. Every
+training is a forked process. The killed one, or one of the processes that share it, gets SIGKILL at KILLS random
+moments, and the training is started again each time. Prints per cell what was killed.
 """
 
 from __future__ import annotations
@@ -24,12 +24,15 @@ import psutil
 from support.tiny_cell import ROLES, WORLD, build_inputs, cell_context, train_spec
 
 from world_modality.errors import UserError
+from world_modality.facts.benchmarks import SUITES
+from world_modality.policies.host import small_host
 from world_modality.store.orphans import end_with_parent
 from world_modality.training import checkpoints, stage
 from world_modality.training.launch import Job, run_here
 from world_modality.training.metrics import Line
 
 REPOSITORY = Path(__file__).parents[2]
+PI0 = "pi0"
 
 
 def run_cells(root: Path, *cells: str, steps: int, kills: int) -> None:
@@ -40,6 +43,7 @@ def run_cells(root: Path, *cells: str, steps: int, kills: int) -> None:
     seed = os.environ.get("KILL_SEED", str(random.randrange(10**6)))
     print(f"KILL_SEED={seed}")  # pytest shows it when a test fails
     build_inputs(root)
+    small_host("pi0-tiny").build_small("pi0-tiny", 0, root / PI0, SUITES["libero_spatial"])
     command = [sys.executable, "-m", "support.killed_training", str(root), str(steps), seed, str(kills), *cells]
     search = os.pathsep.join((str(REPOSITORY), str(REPOSITORY / "tests")))
     # One thread, because OpenMP's do not survive a fork: the next parallel loop would wait for them for ever.
@@ -57,7 +61,7 @@ class Cell:
 
     @property
     def parts(self) -> list[str]:
-        """Memory, fusion, number of processes and, maybe, "torchrun"."""
+        """Memory, fusion, number of processes and, maybe, "torchrun" or "pi0"."""
         return self.name.split(":")
 
     @property
@@ -75,6 +79,8 @@ class Cell:
         if memory != "disabled":
             spec = spec.model_copy(update={"world": WORLD.model_copy(update={"fusion": fusion})})
         inputs = {role: (root / role,) for role in ROLES}
+        if PI0 in self.parts:
+            inputs["policy"] = (root / PI0,)
         stage.run(spec, cell_context(out, inputs, memory=memory))
 
 
@@ -156,7 +162,7 @@ def train_with_kills(cell: Cell, root: Path, steps: int, kills: int, rng: random
 def main() -> None:
     """See the module's docstring."""
     root, steps, seed, kills = Path(sys.argv[1]), *map(int, sys.argv[2:5])
-    for module in ("lerobot.scripts.lerobot_train", "lerobot_policy_world_modality.convert"):
+    for module in ("lerobot.scripts.lerobot_train", "lerobot_policy_world_modality.modeling_pi0_world"):
         importlib.import_module(module)  # before the first fork, so that a start costs little
     for name in sys.argv[5:]:
         print(name, train_with_kills(Cell(name), root, steps, kills, random.Random(f"{seed} {name}")), flush=True)

@@ -11,10 +11,10 @@ from support.tiny_dataset import build_tiny_dataset
 from world_modality.data.episodes import dataset_fingerprint
 from world_modality.facts.benchmarks import SUITES
 from world_modality.latents.cache import write_cache
+from world_modality.policies.host import small_host
 from world_modality.store.progress import Progress
 from world_modality.store.stage import StageContext
 from world_modality.study.specs import EncoderSpec, OptimSpec, TrainMode, TrainSpec, WorldSpec, latents_role
-from world_modality.training.start import build_random_policy
 
 CAMERAS = tuple(SUITES["libero_spatial"].cameras)
 WORLD = WorldSpec(
@@ -75,10 +75,10 @@ def train_spec(
     return TrainSpec(family="smolvla", memory=memory, world=world, optim=optim, seed=seed, threads=1, n_action_steps=5)
 
 
-def build_inputs(root: Path, *, size: int = 32) -> dict[str, tuple[Path, ...]]:
+def build_inputs(root: Path, *, size: int = 32, architecture: str = "smolvla-tiny") -> dict[str, tuple[Path, ...]]:
     """Policy, dataset (45 frames), both cameras' latents and an encoder folder below ``root``, by role."""
     dataset = build_tiny_dataset(root / "dataset", size=size)
-    build_random_policy("smolvla-tiny", 0, root / "policy")
+    small_host(architecture).build_small(architecture, 0, root / "policy", SUITES["libero_spatial"])
     rng = np.random.default_rng(5)
     for camera in CAMERAS:
         folder = root / latents_role(camera)

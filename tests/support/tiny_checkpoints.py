@@ -7,12 +7,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from support.toy_results import ToyResults
 
-from lerobot_policy_world_modality.configuration_smolvla_world import encoder_fields
 from lerobot_policy_world_modality.convert import convert
-from lerobot_policy_world_modality.processor_smolvla_world import make_smolvla_world_pre_post_processors
+from lerobot_policy_world_modality.world_config import encoder_fields
+from world_modality.facts.benchmarks import SUITES
+from world_modality.policies.host import small_host
 from world_modality.study.specs import EncoderSpec
-from world_modality.training.architectures import small_smolvla_config
-from world_modality.training.start import build_random_policy
 
 WIDTH = 128  # of the embedded encoder's latents
 ENCODER = EncoderSpec(
@@ -36,10 +35,11 @@ def statistics() -> dict[str, dict[str, torch.Tensor]]:
     }
 
 
-def plain_checkpoint(folder: Path, seed: int = 0) -> Path:
-    """A checkpoint of type smolvla."""
-    build_random_policy("smolvla-tiny", seed, folder)
-    for processor in make_smolvla_world_pre_post_processors(small_smolvla_config("smolvla-tiny"), statistics()):
+def plain_checkpoint(folder: Path, seed: int = 0, architecture: str = "smolvla-tiny") -> Path:
+    """A checkpoint of a small architecture without memory."""
+    host = small_host(architecture)
+    host.build_small(architecture, seed, folder, SUITES["libero_spatial"])
+    for processor in host.new_processors(host.small_config(architecture, SUITES["libero_spatial"]), statistics()):
         processor.save_pretrained(folder)
     return folder
 
@@ -47,7 +47,7 @@ def plain_checkpoint(folder: Path, seed: int = 0) -> Path:
 def world_checkpoint(
     folder: Path, plain: Path, memory: str, gate: float = 0.5, cameras: tuple[str, ...] = ("image",)
 ) -> Path:
-    """The same weights as smolvla_world; with world modules, the gate is open and nothing in them is zero."""
+    """The same weights with a world memory; with world modules, the gate is open and nothing in them is zero."""
     if memory == "disabled":
         convert(plain, folder, world_memory_mode_train=memory)
         return folder

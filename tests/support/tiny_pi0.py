@@ -1,35 +1,28 @@
-"""LeRobot's own pi0 with random weights and a PaliGemma of a few thousand, which its config alone cannot ask for."""
+"""LeRobot's own pi0 with random weights and networks of a few thousand, which its config alone cannot ask for."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import pytest
 import torch
 from lerobot.configs import FeatureType, PolicyFeature
-from lerobot.policies.pi0 import modeling_pi0
 from lerobot.policies.pi0.configuration_pi0 import PI0Config
+from lerobot.policies.pi0.modeling_pi0 import PI0Policy
 from lerobot.utils.constants import OBS_LANGUAGE_ATTENTION_MASK, OBS_LANGUAGE_TOKENS
 
-WORDS, LENGTH, WIDTH = 300, 6, 32
+from lerobot_policy_world_modality.adapters.pi0 import WORDS, small_sizes
+
+LENGTH = 6
 
 
-def tiny_pi0(monkeypatch: pytest.MonkeyPatch, size: int) -> Any:
+def build_stock(config: PI0Config) -> PI0Policy:
+    """Stock pi0 at the small architecture's sizes."""
+    with small_sizes("pi0-tiny"):
+        return PI0Policy(config)
+
+
+def tiny_pi0(size: int) -> Any:
     """A policy that looks at one camera of ``size`` x ``size`` pixels."""
-    original: Any = modeling_pi0.PaliGemmaForConditionalGenerationWithPiGemma
-
-    def shrunk(config: Any) -> Any:
-        vision, text = config.vision_config, config.text_config
-        vision.hidden_size, vision.num_hidden_layers, vision.num_attention_heads = WIDTH, 1, 2
-        vision.intermediate_size, vision.projection_dim = WIDTH, text.hidden_size
-        text.vocab_size, config.image_token_index = WORDS + 1, WORDS
-        return original(config=config)
-
-    def sizes(_variant: str) -> Any:
-        return modeling_pi0.GemmaConfig(width=WIDTH, depth=2, mlp_dim=32, num_heads=2, num_kv_heads=1, head_dim=16)
-
-    monkeypatch.setattr(modeling_pi0, "get_gemma_config", sizes)
-    monkeypatch.setattr(modeling_pi0, "PaliGemmaForConditionalGenerationWithPiGemma", shrunk)
     config = PI0Config(
         device="cpu",
         chunk_size=5,
@@ -43,7 +36,7 @@ def tiny_pi0(monkeypatch: pytest.MonkeyPatch, size: int) -> Any:
         output_features={"action": PolicyFeature(FeatureType.ACTION, (7,))},
     )
     torch.manual_seed(0)
-    return modeling_pi0.PI0Policy(config).eval()
+    return build_stock(config).eval()
 
 
 def with_words(batch: dict[str, Any]) -> dict[str, Any]:

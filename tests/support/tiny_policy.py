@@ -1,10 +1,10 @@
-"""A small real policy, its dataset and latents on disk, for tests that need a SmolVLA with or without world memory."""
+"""A small real policy, its dataset and latents on disk, for tests of a SmolVLA or pi0 with or without world memory."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,20 @@ from lerobot.configs import FeatureType, PolicyFeature
 from lerobot.datasets.factory import resolve_delta_timestamps
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from lerobot.policies.factory import make_pre_post_processors
+from lerobot.policies.pi0.configuration_pi0 import PI0Config
+from lerobot.policies.pi0.modeling_pi0 import PI0Policy
 from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
 from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
+from safetensors.torch import load_file
 from support.tiny_dataset import build_tiny_dataset
+from support.tiny_pi0 import build_stock
 
+from lerobot_policy_world_modality.adapters.pi0 import PI0Adapter
 from lerobot_policy_world_modality.backbone import resolved_backbone
 from lerobot_policy_world_modality.backbones.build import SIZES, build_backbone, build_tokenizer, model_config
+from lerobot_policy_world_modality.configuration_pi0_world import PI0WorldConfig
 from lerobot_policy_world_modality.convert import convert
+from lerobot_policy_world_modality.modeling_pi0_world import PI0WorldPolicy
 from lerobot_policy_world_modality.modeling_smolvla_world import SmolVLAWorldPolicy
 from lerobot_policy_world_modality.processor_smolvla_world import make_smolvla_world_pre_post_processors
 from world_modality.data.episodes import dataset_fingerprint
@@ -51,10 +58,13 @@ ENCODER = EncoderSpec(
 )
 
 
-def tiny_config(**settings: Any) -> SmolVLAConfig:
-    """Stock SmolVLA's config around the packaged small backbone: 1M parameters, chunks of 6 actions."""
+BACKBONES = ("smolvla", "pi0")
+
+
+def features() -> dict[str, Any]:
+    """What a config says of the dataset, and of where it is."""
     picture = PolicyFeature(FeatureType.VISUAL, (3, PICTURE, PICTURE))
-    small = {
+    return {
         "input_features": {
             "observation.images.image": picture,
             "observation.images.image2": picture,
@@ -63,6 +73,13 @@ def tiny_config(**settings: Any) -> SmolVLAConfig:
         "output_features": {"action": PolicyFeature(FeatureType.ACTION, (7,))},
         "device": "cpu",
         "push_to_hub": False,
+    }
+
+
+def tiny_config(**settings: Any) -> SmolVLAConfig:
+    """Stock SmolVLA's config around the packaged small backbone: 1M parameters, chunks of 6 actions."""
+    small = {
+        **features(),
         "vlm_model_name": "embedded:smolvlm-tiny",
         "load_vlm_weights": False,
         "num_vlm_layers": 2,
@@ -74,6 +91,33 @@ def tiny_config(**settings: Any) -> SmolVLAConfig:
         "train_expert_only": False,
     }
     return SmolVLAConfig(**{**small, **settings})
+
+
+def tiny_pi0_config(**settings: Any) -> PI0WorldConfig:
+    """pi0 without memory at the small architecture's sizes: 0.4M parameters, chunks of 6 actions."""
+    small = {
+        **features(),
+        "tokenizer_name": "embedded:smolvlm-tiny",
+        "small_architecture": "pi0-tiny",
+        "image_resolution": (28, 28),
+        "chunk_size": 6,
+        "n_action_steps": 3,
+        "num_inference_steps": 3,
+        "world_memory_mode_train": "disabled",
+    }
+    return PI0WorldConfig(**{**small, **settings})
+
+
+def save_pi0_base(folder: Path, stats: Any = None, **settings: Any) -> Path:
+    """Write a pi0 of random weights with its processors: the policy every arm starts from."""
+    config = tiny_pi0_config(**settings)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        policy = PI0WorldPolicy(config)
+    policy.save_pretrained(folder)
+    for processor in make_pre_post_processors(config, dataset_stats=stats):
+        processor.save_pretrained(folder)
+    return folder
 
 
 def save_tiny_base(folder: Path, stats: Any = None, seed: int = 0, **settings: Any) -> Path:
@@ -132,6 +176,7 @@ class TinyWorld:
     latents: Path
     dataset: LeRobotDataset
     wrist: Path | None = None
+    backbone: str = "smolvla"
 
     @property
     def metadata(self) -> Any:
@@ -163,27 +208,47 @@ class TinyWorld:
             convert(self.base, target, latents=latents, **{**WORLD, **own, **settings})
         return target
 
-    def policy(self, mode: str, **settings: Any) -> SmolVLAWorldPolicy:
+    def policy(self, mode: str, **settings: Any) -> Any:
         """The policy of such a checkpoint, ready to train on the dataset."""
         latents = os.pathsep.join(map(str, self.folders))
         return self.load(self.checkpoint(mode, world_latents=latents, **settings))
 
-    def load(self, checkpoint: Path) -> SmolVLAWorldPolicy:
+    def load(self, checkpoint: Path) -> Any:
         """A checkpoint as LeRobot's trainer loads it."""
-        return SmolVLAWorldPolicy.from_pretrained(
-            checkpoint, dataset_meta=self.metadata, dataset_stats=self.metadata.stats
-        )
+        policy = SmolVLAWorldPolicy if self.backbone == "smolvla" else PI0WorldPolicy
+        return policy.from_pretrained(checkpoint, dataset_meta=self.metadata, dataset_stats=self.metadata.stats)
 
-    def stock(self) -> SmolVLAPolicy:
-        """The base as LeRobot's own policy class loads it."""
+    def stock(self) -> Any:
+        """The base as LeRobot's own policy class has it."""
+        if self.backbone == "pi0":
+            return self._stock_pi0()
         config = SmolVLAConfig.from_pretrained(self.base)
         with resolved_backbone(config):
             return SmolVLAPolicy.from_pretrained(self.base, config=config)
 
+    def _stock_pi0(self) -> Any:
+        config = PI0WorldConfig.from_pretrained(self.base)
+        policy = build_stock(PI0Config(**{each.name: getattr(config, each.name) for each in fields(PI0Config)}))
+        weights = load_file(self.base / "model.safetensors")
+        policy.load_state_dict({name: each for name, each in weights.items() if name != "keyed_step"}, strict=False)
+        return policy.eval()
+
+    @property
+    def denoising_steps(self) -> int:
+        """How often a chunk asks for a velocity."""
+        return 3
+
+    def loss(self, policy: Any, batch: dict[str, Any], noise: torch.Tensor, time: torch.Tensor) -> Any:
+        """A policy's loss and info for given draws, which stock pi0 takes from its own samplers alone."""
+        if type(policy) is PI0Policy:
+            return PI0Adapter().loss(policy.forward, policy.model, batch, noise, time, "mean")
+        return policy(batch, noise=noise, time=time)
+
     def batch(self, *index: int) -> dict[str, Any]:
         """The frames ``index`` as a preprocessed training batch."""
         collated = torch.utils.data.default_collate([self.dataset[frame] for frame in index])
-        preprocessor, _ = make_pre_post_processors(tiny_config(), pretrained_path=str(self.base))
+        config = tiny_config() if self.backbone == "smolvla" else tiny_pi0_config()
+        preprocessor, _ = make_pre_post_processors(config, pretrained_path=str(self.base))
         return dict(preprocessor(collated))
 
     def observation(self, *index: int) -> dict[str, Any]:
@@ -191,13 +256,14 @@ class TinyWorld:
         return {key: value for key, value in self.batch(*index).items() if key.startswith("observation.")}
 
 
-def build_tiny_world(root: Path, **settings: Any) -> TinyWorld:
-    """Dataset (3 episodes, 45 frames), latents and base policy; ``settings`` are SmolVLA's."""
+def build_tiny_world(root: Path, backbone: str = "smolvla", **settings: Any) -> TinyWorld:
+    """Dataset (3 episodes, 45 frames), latents and base policy; ``settings`` are the policy's."""
     build_tiny_dataset(root / "dataset", size=PICTURE)
-    config = tiny_config(**settings)
+    config = tiny_config(**settings) if backbone == "smolvla" else tiny_pi0_config(**settings)
     plain = LeRobotDataset("local/tiny", root=root / "dataset")
     dataset = LeRobotDataset(
         "local/tiny", root=root / "dataset", delta_timestamps=resolve_delta_timestamps(config, plain.meta)
     )
-    base = save_tiny_base(root / "base", plain.meta.stats, **settings)
-    return TinyWorld(root, base, save_tiny_latents(root / "latents", plain.meta), dataset)
+    save = save_tiny_base if backbone == "smolvla" else save_pi0_base
+    base = save(root / "base", plain.meta.stats, **settings)
+    return TinyWorld(root, base, save_tiny_latents(root / "latents", plain.meta), dataset, backbone=backbone)

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from support.toy_world import ToyPlanner, open_slow, spec_from, toy_cell
+from support.toy_world import ToyPolicy, open_slow, spec_from, toy_cell
 
 from world_modality.rollout.pool import Pool
 from world_modality.rollout.records import Ledger
@@ -39,7 +39,7 @@ def pool(*_: Any) -> Pool:
 def toy(spec: RolloutSpec, context: StageContext) -> dict[str, int]:
     """What the real stage does, without importing a policy's libraries."""
     with closing(Ledger(context.work / "records", units_of(spec))) as ledger, closing(pool()) as simulators:
-        Scheduler(toy_cell(spec), ledger, ToyPlanner(batch=3), None, context.progress, 4).run(simulators)
+        Scheduler(toy_cell(spec), ledger, ToyPolicy(batch=3), None, context.progress, 4).run(simulators)
         context.settle()
         ledger.publish(context.artifact / "records.jsonl", context.volatile / "timing.jsonl")
     return {"units": len(ledger.done)}
@@ -59,7 +59,7 @@ def real(spec: RolloutSpec, context: StageContext) -> Any:
     replaced = stage
     replaced.expect_simulators = lambda _suites: None
     replaced = prepared
-    replaced.prepare = lambda spec, _context: (ToyPlanner(batch=3), toy_cell(spec), None)
+    replaced.prepare = lambda spec, _context: (ToyPolicy(batch=3), toy_cell(spec), None)
     return stage.run(spec, context)
 
 

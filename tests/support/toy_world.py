@@ -121,27 +121,27 @@ class ToyWorld:
         self.log.append(("close",))
 
 
-class ToyPlanner:
-    """Steers towards the goal with noise from the seed; keeps the questions it was asked, batch by batch."""
+class ToyPolicy:
+    """Steers towards the goal with noise from the seed; keeps the requests it was asked, batch by batch."""
 
     def __init__(self, chunk_size: int = 5, batch: int = 1) -> None:
         self.chunk_size, self.batch, self.looks_back, self.asked = chunk_size, batch, 0, []
 
     @property
-    def questions(self):
-        return [question for batch in self.asked for question in batch]
+    def requests(self):
+        return [request for batch in self.asked for request in batch]
 
-    def answer(self, questions):
-        assert 1 <= len(questions) <= self.batch
-        self.asked.append(list(questions))
-        return [self.chunk(question) for question in questions]
+    def infer(self, requests):
+        assert 1 <= len(requests) <= self.batch
+        self.asked.append(list(requests))
+        return [self.chunk(request) for request in requests]
 
-    def trial(self, question, rows):
+    def trial(self, request, rows):
         return 0.01
 
-    def chunk(self, question):
-        noise = np.random.default_rng(question.seed).normal(0, 2.0, (self.chunk_size, SIZE))
-        return (4 * question.view.state[:SIZE] + noise).astype(np.float32)
+    def chunk(self, request):
+        noise = np.random.default_rng(request.noise_seed).normal(0, 2.0, (self.chunk_size, SIZE))
+        return (4 * request.observation.state[:SIZE] + noise).astype(np.float32)
 
 
 class InlinePool:
@@ -183,7 +183,7 @@ def roll(folder, spec, pool=None, planner=None, new_history=None, slots=1, progr
     """The records of a cell, in order; the ledger lies in ``folder``."""
     ledger = Ledger(folder / "ledger", units_of(spec), leases)
     progress = progress or Progress("toy", stream=io.StringIO())
-    scheduler = Scheduler(toy_cell(spec, **facts), ledger, planner or ToyPlanner(), new_history, progress, slots)
+    scheduler = Scheduler(toy_cell(spec, **facts), ledger, planner or ToyPolicy(), new_history, progress, slots)
     with closing(ledger), closing(pool or InlinePool(lambda _task: ToyWorld())) as simulators:
         scheduler.run(simulators)
     ledger.publish(folder / "artifact" / "records.jsonl", folder / "timing.jsonl")
@@ -202,7 +202,7 @@ if __name__ == "__main__":
         folder,
         spec_from(sys.argv[2]),
         Pool(open_slow, 2, 60.0, ["support.toy_world"]),
-        ToyPlanner(batch=3),
+        ToyPolicy(batch=3),
         slots=4,
         leases=Leases(folder / "ledger" / "leases", beat_s=silence / 10, silence_s=silence),
     )

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from world_modality.memory.sizes import WorldSizes
+from world_modality.memory.sockets import Sockets
 
 SMALL = WorldSizes(
     dim=6,
@@ -26,3 +27,8 @@ SMALL = WorldSizes(
 def world_sizes(**changes: Any) -> WorldSizes:
     """``SMALL`` with some sizes changed."""
     return replace(SMALL, **changes)
+
+
+def sockets_of(flow: Any, sizes: WorldSizes) -> Sockets:
+    """Those of a model in a test that has no more than a readout."""
+    return Sockets(flow, flow.action_out_proj, flow.action_out_proj, (), sizes.hidden, sizes.prefix, sizes.attention)

@@ -36,7 +36,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, inputs: Inputs) -> Callabl
     return train
 
 
-ALONE, SHARED = "pred:late:1", "pred:late:2"
+ALONE, SHARED, PI0 = "pred:late:1", "pred:late:2", "pred:late:1:pi0"
 KILLED_STEPS = 12
 
 
@@ -44,5 +44,5 @@ KILLED_STEPS = 12
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Below it, by name: a training of one process and one that two share, each in peace and with a kill."""
     root = tmp_path_factory.mktemp("killed")
-    run_cells(root, ALONE, SHARED, steps=KILLED_STEPS, kills=1)
+    run_cells(root, ALONE, SHARED, PI0, steps=KILLED_STEPS, kills=1)
     return root

@@ -12,9 +12,10 @@ from safetensors.torch import load_file
 from lerobot_policy_world_modality.backbone import resolved_backbone
 from lerobot_policy_world_modality.convert import convert
 from world_modality.errors import UserError
+from world_modality.facts.benchmarks import SUITES
+from world_modality.policies.host import small_host
 from world_modality.study.specs import TrainMode
 from world_modality.training import export_base
-from world_modality.training.architectures import small_smolvla_config
 from world_modality.training.export_base import export
 from world_modality.training.statistics import start_statistics
 
@@ -34,7 +35,7 @@ def test_export_is_a_plain_smolvla_with_the_trained_weights(trained: Trained, tm
     assert all(torch.equal(exported[name], source[name]) for name in exported)
     assert start_statistics(target).keys() == {"observation.state", "action"}
 
-    config = small_smolvla_config("smolvla-tiny")
+    config = small_host("smolvla-tiny").small_config("smolvla-tiny", SUITES["libero_spatial"])
     with resolved_backbone(config):
         policy = SmolVLAPolicy.from_pretrained(target, config=config, strict=True)
     assert torch.equal(policy.state_dict()["model.state_proj.bias"], exported["model.state_proj.bias"])

@@ -16,8 +16,9 @@ import torch
 from lerobot.scripts import lerobot_train
 from support.tiny_cell import cell_context, train_spec
 
+from world_modality.imports import replaced
 from world_modality.training import stage
-from world_modality.training.arguments import Places, fresh_arguments, replaced, resolve
+from world_modality.training.arguments import Places, fresh_arguments, resolve
 from world_modality.training.checkpoints import Saving
 from world_modality.training.launch import Hooks
 from world_modality.training.metrics import MetricsLog

@@ -11,7 +11,7 @@ import torch
 from lerobot.utils.constants import ACTION
 from support.tiny_policy import CONTEXT, HORIZON, TinyWorld, build_tiny_world
 
-from lerobot_policy_world_modality.modeling_smolvla_world import WORLD_FUTURE, WORLD_HISTORY
+from lerobot_policy_world_modality.world_policy import WORLD_FUTURE, WORLD_HISTORY
 from world_modality.memory.lookup import LatentLookup
 from world_modality.study.seeds import keyed_seed
 from world_modality.training import offline

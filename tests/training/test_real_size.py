@@ -125,7 +125,7 @@ def test_the_configuration_differs_from_e0s_in_the_memory_alone(tmp_path: Path) 
         pooling="mean",
         dtype="bfloat16",
     )
-    from lerobot_policy_world_modality.configuration_smolvla_world import encoder_fields
+    from lerobot_policy_world_modality.world_config import encoder_fields
 
     e0, e2 = (policy_of(mode, "layers" if mode == "pred" else "late").config for mode in ("disabled", "pred"))
     for field, value in encoder_fields(encoder).items():

@@ -26,7 +26,7 @@ def assert_equal_results(place: Path) -> None:
     assert different == []
 
 
-@pytest.mark.parametrize("cell", ["pred:late:1", "pred:late:2"])
+@pytest.mark.parametrize("cell", ["pred:late:1", "pred:late:2", "pred:late:1:pi0"])
 def test_killed_training_equals_uninterrupted(killed: Path, cell: str) -> None:
     assert_equal_results(killed / cell)
 

@@ -18,7 +18,9 @@ from lerobot_policy_world_modality.convert import convert
 from world_modality.benchmarks.contract import Observation
 from world_modality.data.hub import POLICY
 from world_modality.errors import UserError
+from world_modality.facts.benchmarks import SUITES
 from world_modality.policies.chunk_policy import load_policy
+from world_modality.policies.host import host_of, small_host
 from world_modality.study.specs import PolicySpec
 from world_modality.training import start
 
@@ -30,7 +32,15 @@ def policy_spec(source: str, name: str, revision: str = "", backbone: str = "") 
     folder = {"folder": Path(name), "embedded": start.BASE_POLICY}.get(source)
     if folder and folder.is_dir():
         revision = POLICY.digest(folder)
-    fields = {"source": source, "name": name, "revision": revision, "seed": 0, "backbone": backbone}
+    fields = {
+        "source": source,
+        "name": name,
+        "revision": revision,
+        "seed": 0,
+        "backbone": backbone,
+        "family": "smolvla",
+    }
+    fields["suite"] = "libero_spatial" if source == "scratch" else ""
     return PolicySpec.model_validate(fields)
 
 
@@ -65,7 +75,7 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_random_policy_is_a_function_of_its_seed(scratch: Path, tmp_path: Path) -> None:
     state = torch.random.get_rng_state()
     for seed in (0, 1):
-        start.build_random_policy("smolvla-tiny", seed, tmp_path / str(seed))
+        small_host("smolvla-tiny").build_small("smolvla-tiny", seed, tmp_path / str(seed), SUITES["libero_spatial"])
     assert torch.equal(state, torch.random.get_rng_state())
     first, same, other = (load_file(f / "model.safetensors") for f in (scratch, tmp_path / "0", tmp_path / "1"))
     assert all(torch.equal(first[name], same[name]) for name in first)
@@ -130,7 +140,7 @@ def test_a_tokenizer_of_another_name_is_left_alone_and_told(scratch: Path, tmp_p
     folder = around(scratch, VLM, tmp_path / "stock")
     preprocessor = folder / start.PREPROCESSOR
     preprocessor.write_text(preprocessor.read_text().replace(VLM, "other/tokenizer"))
-    start.pin_backbone(folder, f"{VLM}@{COMMITS[0]}")
+    host_of("smolvla").pin_backbone(folder, f"{VLM}@{COMMITS[0]}")
     facts = start.describe_policy(folder)
     assert (facts["backbone"], facts["tokenizer"]) == (f"{VLM}@{COMMITS[0]}", "other/tokenizer")
 

@@ -1,4 +1,4 @@
-"""`wm convert`: a SmolVLA checkpoint with a world memory beside it, or one without it again."""
+"""`wm convert`: a policy's checkpoint with a world memory beside it, or one without it again."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from world_modality.store.hub import find_folder
 def convert_checkpoint(
     source: str, output: Path, memory: str, latents: Sequence[Path], encoder: str | None, settings: Sequence[str]
 ) -> list[str]:
-    """Write the ``smolvla_world`` checkpoint ``output``, whole or not at all; lines that say what it is.
+    """Write the checkpoint with world memory ``output``, whole or not at all; lines that say what it is.
 
     Args:
-        source: folder, hub id or hub id@revision of a SmolVLA.
+        source: folder, hub id or hub id@revision of a policy that takes memory.
         output: new folder.
         memory: what the memory holds in training.
         latents: folders of the training set's latents, one per camera that the memory is to know, in that order.
@@ -30,14 +30,15 @@ def convert_checkpoint(
     Raises:
         UserError: something is missing, does not fit, or is there already.
     """
-    from lerobot_policy_world_modality.convert import convert
+    from lerobot_policy_world_modality.convert import convert, world_type_of
     from lerobot_policy_world_modality.settings import read_settings
     from world_modality.data.hub import POLICY
     from world_modality.facts.memory import MODES
     from world_modality.latents.reader import camera_of
 
     needs_world = MODES[memory].needs_world
-    values = read_settings(_pairs(settings))
+    folder, commit = find_folder(source, patterns=POLICY.patterns)
+    values = read_settings(_pairs(settings), world_type_of(folder))
     if "world_memory_mode_train" in values:
         raise UserError("--set world_memory_mode_train: give it as --memory")
     if not needs_world and (latents or encoder):
@@ -51,7 +52,6 @@ def convert_checkpoint(
         )
     if latents and "world_cameras" not in values:
         values["world_cameras"] = ",".join(camera_of(each) for each in latents)
-    folder, commit = find_folder(source, patterns=POLICY.patterns)
     encoder_folder = None if encoder is None else _fitting_encoder(encoder, latents, values)
     with new_folder(output) as draft:
         with redirect_stdout(io.StringIO()):  # LeRobot prints how many layers it takes
@@ -65,7 +65,7 @@ def convert_checkpoint(
 
 
 def strip_checkpoint(source: str, output: Path) -> list[str]:
-    """Write the plain SmolVLA that is in a ``smolvla_world`` checkpoint; lines that say what was left out.
+    """Write the plain policy that is in a checkpoint with world memory; lines that say what was left out.
 
     UserError as :func:`lerobot_policy_world_modality.strip.strip`, or if ``output`` is there already.
     """
@@ -76,9 +76,9 @@ def strip_checkpoint(source: str, output: Path) -> list[str]:
     with new_folder(output) as draft:
         with redirect_stdout(io.StringIO()):
             made = strip(folder, draft)
-        _note(draft, "wm convert --to smolvla", {"from_digest": POLICY.digest(folder)})
+        _note(draft, "wm convert --to plain", {"from_digest": POLICY.digest(folder)})
     lines = [
-        f"checkpoint   {output}: {made.kept} tensors of SmolVLA, {len(made.removed)} left out",
+        f"checkpoint   {output}: {made.kept} tensors of {made.label}, {len(made.removed)} left out",
         "acts as      the checkpoint with --policy.world_memory_mode_rollout=zero",
     ]
     return [*lines, "needs        this package, whose backbone it is built around"] if made.needs_plugin else lines

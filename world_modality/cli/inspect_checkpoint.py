@@ -11,6 +11,7 @@ from typing import Any
 
 from world_modality.cli.knobs import KNOWN
 from world_modality.errors import UserError
+from world_modality.facts.policies import family_of, has_memory
 from world_modality.policies.config_file import read_config_file, unknown_settings
 from world_modality.store.layout import StageFolder
 from world_modality.store.record import Record, read_record, read_run
@@ -78,7 +79,7 @@ def _require_own(config: Mapping[str, Any], checkpoint: Path) -> None:
     As ``read_config`` of the plugin, but by what a line is made of and by names of earlier policies: the plugin's own
     list of its settings would cost importing LeRobot.
     """
-    if config["type"] != "smolvla_world":
+    if not has_memory(config["type"]):
         return
     strange = config.keys() & KNOWN
     if strange:
@@ -98,13 +99,14 @@ def _policy(checkpoint: Path, config: Mapping[str, Any], tensors: Mapping[str, M
     parameters = {name: count for name, count in counts.items() if not BUFFERS.fullmatch(name)}
     world = sum(count for name, count in parameters.items() if name.startswith(WORLD))
     base, beside = sum(parameters.values()) - world, f", and {buffers:,} numbers in buffers" if buffers else ""
+    family = family_of(config["type"])
     dtypes = ", ".join(sorted({str(each["dtype"]) for each in tensors.values()}))
     return [
         f"checkpoint   {checkpoint}",
-        f"policy       {config.get('type', 'unknown')} on {config.get('vlm_model_name', 'no backbone')}",
+        f"policy       {config['type']} on {config.get(family.backbone, 'no backbone')}",
         f"parameters   {base:,} of the base, {world:,} of the world memory ({dtypes}){beside}",
         f"actions      chunks of {config.get('chunk_size')}, {config.get('n_action_steps')} executed, "
-        f"{config.get('num_steps')} integration steps",
+        f"{config.get(family.denoising_steps)} integration steps",
     ]
 
 

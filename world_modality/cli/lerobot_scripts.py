@@ -19,9 +19,10 @@ import yaml
 from world_modality.cli.knobs import translate
 from world_modality.cli.start_policy import policy_flags, start_from
 from world_modality.errors import UserError
+from world_modality.facts.policies import has_memory
 
 HELP = """\
-{program}: LeRobot's {script} with the policy type smolvla_world present and LIBERO configured.
+{program}: LeRobot's {script} with the policy types smolvla_world and pi0_world present and LIBERO configured.
 All flags are LeRobot's, below. Those of the world memory are shown with --policy.type=smolvla_world; older names of
 theirs are translated. LEROBOT_WM_SKIP_LIBERO_CONFIG=1 leaves LIBERO's configuration alone;
 LEROBOT_WM_LIBERO_ASSETS=embedded simulates on this package's stand-in assets.
@@ -52,7 +53,8 @@ def _train(arguments: list[str]) -> None:
     arguments = _prepared(arguments, "lerobot-wm-train", "lerobot-train")
     from lerobot.scripts import lerobot_train
 
-    from world_modality.training.arguments import command_line, replaced
+    from world_modality.imports import replaced
+    from world_modality.training.arguments import command_line
     from world_modality.training.launch import durable
 
     with contextlib.ExitStack() as stack:
@@ -81,7 +83,8 @@ def _evaluate(arguments: list[str]) -> None:
     arguments = _prepared(arguments, "lerobot-wm-eval", "lerobot-eval")
     from lerobot.scripts import lerobot_eval
 
-    from world_modality.training.arguments import command_line, replaced
+    from world_modality.imports import replaced
+    from world_modality.training.arguments import command_line
 
     with contextlib.ExitStack() as stack:
         if simulated(arguments) == "libero":
@@ -150,18 +153,18 @@ def _require_readable(arguments: Sequence[str]) -> None:
     """UserError for what LeRobot would tell in more than a sentence, or by a traceback."""
     import draccus
 
-    from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
     from lerobot_policy_world_modality.convert import read_config
+    from lerobot_policy_world_modality.settings import config_class
 
     flags = policy_flags(arguments)
     own = sorted(name for name in flags if name.startswith("world_"))
     start = Path(flags["path"]) if "path" in flags else None
-    if start is not None and start.is_dir() and read_config(start)["type"] == "smolvla" and own:
+    if start is not None and start.is_dir() and own and not has_memory(kind := read_config(start)["type"]):
         raise UserError(
-            f"--policy.{own[0]}: {flags['path']} is a SmolVLA without world memory: start from it with "
+            f"--policy.{own[0]}: {flags['path']} is a '{kind}' without world memory: start from it with "
             "--policy.init_from_policy_path, or give it one with `wm convert`"
         )
-    if flags.get("type") == "smolvla_world":
+    if has_memory(flags.get("type", "")):
         if "pretrained_path" in flags:  # LeRobot would take its processors without asking the plugin
             raise UserError("--policy.pretrained_path: start from it with --policy.init_from_policy_path instead")
         given = [f"--{name}={value}" for name, value in flags.items() if name != "type"]
@@ -169,7 +172,7 @@ def _require_readable(arguments: Sequence[str]) -> None:
         logging.disable(logging.WARNING)
         try:
             with contextlib.redirect_stderr(silent), contextlib.redirect_stdout(silent):
-                draccus.parse(SmolVLAWorldConfig, args=given)
+                draccus.parse(config_class(flags["type"]), args=given)
         except (SystemExit, draccus.utils.ParsingError):
             pass  # not the plugin's to tell: LeRobot names the flag that it cannot parse
         finally:

@@ -144,15 +144,15 @@ def convert(
     encoder: Annotated[str | None, typer.Option(help="Folder or hub id of the encoder that made them.")] = None,
     setting: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE, a field of the policy.")] = None,
     to: Annotated[
-        Literal["smolvla_world", "smolvla"], typer.Option(help="The type of policy to make.")
-    ] = "smolvla_world",
+        Literal["world", "plain"], typer.Option(help="The policy with world memory, or LeRobot's own without.")
+    ] = "world",
 ) -> None:
-    """Give a SmolVLA checkpoint a world memory, or (--to smolvla) take it away again."""
+    """Give a policy's checkpoint a world memory, or (--to plain) take it away again."""
     from world_modality.cli.convert import convert_checkpoint, strip_checkpoint
 
-    if to == "smolvla":
+    if to == "plain":
         if latents or encoder or setting:
-            raise UserError("--to smolvla takes the world memory away: drop --latents, --encoder and --set")
+            raise UserError("--to plain takes the world memory away: drop --latents, --encoder and --set")
         lines = strip_checkpoint(checkpoint, output)
     else:
         lines = convert_checkpoint(checkpoint, output, memory, latents or [], encoder, setting or [])

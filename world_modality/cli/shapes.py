@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from world_modality.facts.policies import PolicyShape, family_of_type
+from world_modality.facts.policies import PolicyShape, known_family
 
 LARGEST_HEADER = 100_000_000  # bytes; safetensors' own limit
 
@@ -18,7 +18,7 @@ def policy_shape(folder: Path) -> PolicyShape:
         OSError, ValueError, KeyError, TypeError: the folder is not one.
     """
     config: dict[str, Any] = json.loads((folder / "config.json").read_text())
-    family = family_of_type(config["type"])
+    family = known_family(config["type"])
     width = _first_size(folder / "model.safetensors", family.width_tensor if family else "")
     return PolicyShape(int(config["chunk_size"]) if "chunk_size" in config else None, width)
 

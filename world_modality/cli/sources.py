@@ -19,7 +19,7 @@ from world_modality.embedded import BACKBONE_PREFIX, BASE_POLICY
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.encoders import ENCODERS
-from world_modality.facts.policies import POLICIES, family_of_type, small_policies
+from world_modality.facts.policies import POLICIES, known_family, small_policies
 from world_modality.store.hub import RepoType, fetch_file, pinned_name, resolve_commit, split_pinned
 from world_modality.store.layout import digests_file
 from world_modality.study.checks import encoder_at, policy_at
@@ -188,7 +188,7 @@ class _Finder:
             policy_type, shape = str(config["type"]), policy_shape(folder)
         except (OSError, ValueError, KeyError, TypeError):
             raise self.file.error(location, f"{folder} is not a LeRobot pretrained_model folder") from None
-        family = family_of_type(policy_type)
+        family = known_family(policy_type)
         if family is None:
             known = ", ".join(POLICIES.names)
             raise self.file.error(location, f"a policy of type {policy_type} is not known here; choose one of {known}")
@@ -206,7 +206,7 @@ class _Finder:
             message = f"{shown} is no LeRobotDataset v3: it has no meta/info.json that describes one"
             raise self.file.error(("data",), message) from None
         size = self.file.study.simulator.camera_size
-        cameras = dict.fromkeys(name for suite in self.file.study.data_suites for name in SUITES[suite].cameras)
+        cameras = dict.fromkeys(name for suite in self.file.study.rollout_suites for name in SUITES[suite].cameras)
         for camera in map(camera_column, cameras):
             height, width = sizes.get(camera, (size, size))
             if (height, width) != (size, size):

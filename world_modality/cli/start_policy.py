@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from world_modality.errors import UserError
+from world_modality.facts.policies import POLICIES, has_memory
 from world_modality.store.files import file_digest, new_folder
 from world_modality.store.hub import find_folder
 from world_modality.store.machine import source_digest
@@ -44,7 +45,7 @@ def without_policy_flag(arguments: Sequence[str], name: str) -> list[str]:
 
 
 def start_from(source: str, arguments: Sequence[str], root: Path = STARTS) -> tuple[list[str], Path]:
-    """A training's command line that starts from the SmolVLA ``source``, and the converted checkpoint that it names.
+    """A training's command line that starts from the plain policy ``source``, and the checkpoint that it names.
 
     Args:
         source: folder, hub id or hub id@revision.
@@ -57,20 +58,21 @@ def start_from(source: str, arguments: Sequence[str], root: Path = STARTS) -> tu
     flags = policy_flags(arguments)
     if "path" in flags:
         raise UserError(f"--policy.init_from_policy_path={source} and --policy.path={flags['path']}: give one start")
-    if flags.get("type", "smolvla_world") != "smolvla_world":
-        raise UserError(f"--policy.init_from_policy_path is for --policy.type=smolvla_world, not '{flags['type']}'")
+    if "type" in flags and not has_memory(flags["type"]):
+        able = ", ".join(family.world_type for family in POLICIES if family.world_type)
+        raise UserError(f"--policy.init_from_policy_path is for --policy.type={able}, not '{flags['type']}'")
     checkpoint = _converted(source, {name: text for name, text in flags.items() if name.startswith(OWN)}, root)
     rest = without_policy_flag(arguments, "type")
     return [*rest, f"{POLICY_FLAG}path={checkpoint}"], checkpoint
 
 
 def _converted(source: str, flags: Mapping[str, str], root: Path) -> Path:
-    from lerobot_policy_world_modality.convert import convert
+    from lerobot_policy_world_modality.convert import convert, world_type_of
     from lerobot_policy_world_modality.settings import read_settings
     from world_modality.data.hub import ENCODER, POLICY
 
     folder, _ = find_folder(source, patterns=POLICY.patterns)
-    settings = {"world_memory_mode_train": "pred", **read_settings(flags.items())}
+    settings = {"world_memory_mode_train": "pred", **read_settings(flags.items(), world_type_of(folder))}
     # Places on this machine stay on the command line, and out of the checkpoint.
     latents = [Path(each).expanduser() for each in settings.pop("world_latents", "").split(os.pathsep) if each]
     encoder = settings.pop("world_encoder_path", "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from world_modality.errors import UserError
 from world_modality.facts.table import Reference, Table
 
 
@@ -40,9 +41,23 @@ class PolicyFamily:
     """Those of which trained weights come with this package."""
     width_tensor: str = ""
     """Tensor of its checkpoints whose first size is the width of the action expert; "" if there is none."""
+    backbone: str = ""
+    """The setting that names the pretrained model that it is built around, or that model's tokenizer; "" if none."""
+    denoising_steps: str = ""
+    """The setting of its checkpoints that says how many steps make a chunk out of noise; "" if there is none."""
+    plans_chunks: bool = True
+    """Whether it plans a chunk of actions from what it sees at one control step, and no more than it says it looks
+    back to."""
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """LeRobot's policy types of the family."""
+        return (self.name,) if self.world_type is None else (self.name, self.world_type)
 
 
 LEROBOT = ("lerobot", "torch", "transformers")
+FUSIONS_OF_FLOWS = ("late", "suffix", "layers", "prefix_cross", "prefix_tokens")
+PLAIN = Reference("world_modality.policies.host:PolicyHost")
 
 POLICIES: Table[PolicyFamily] = Table(
     "policy family",
@@ -52,13 +67,51 @@ POLICIES: Table[PolicyFamily] = Table(
             name="smolvla",
             label="SmolVLA",
             packages=LEROBOT,
-            host=Reference("world_modality.policies.smolvla:HOST"),
+            host=Reference("world_modality.policies.smolvla:SmolVLAHost"),
             world_type="smolvla_world",
-            fusions=("late", "suffix", "layers", "prefix_cross", "prefix_tokens"),
+            fusions=FUSIONS_OF_FLOWS,
             small={"smolvla-tiny": PolicyShape(chunk_size=10, expert_width=96)},
             embedded=("smolvla-tiny",),
             width_tensor="model.action_in_proj.weight",
+            backbone="vlm_model_name",
+            denoising_steps="num_steps",
         ),
+        PolicyFamily(
+            name="pi0",
+            label="pi0",
+            packages=LEROBOT,
+            host=Reference("world_modality.policies.pi0:PI0Host"),
+            world_type="pi0_world",
+            fusions=FUSIONS_OF_FLOWS,
+            small={"pi0-tiny": PolicyShape(chunk_size=10, expert_width=64)},
+            width_tensor="model.action_in_proj.weight",
+            backbone="tokenizer_name",
+            denoising_steps="num_inference_steps",
+        ),
+        PolicyFamily(
+            name="pi05",
+            label="pi0.5",
+            packages=LEROBOT,
+            host=Reference("world_modality.policies.pi0:PI05Host"),
+            denoising_steps="num_inference_steps",
+        ),
+        PolicyFamily(
+            name="act",
+            label="ACT",
+            packages=("lerobot", "torch", "torchvision"),
+            host=Reference("world_modality.policies.others:ACTHost"),
+        ),
+        PolicyFamily(
+            name="diffusion",
+            label="Diffusion Policy",
+            packages=("diffusers", "lerobot", "torch", "torchvision"),
+            host=Reference("world_modality.policies.others:DiffusionHost"),
+            denoising_steps="num_inference_steps",
+        ),
+        PolicyFamily("vqbet", "VQ-BeT", LEROBOT, PLAIN, plans_chunks=False),
+        PolicyFamily("tdmpc", "TD-MPC", LEROBOT, PLAIN, plans_chunks=False),
+        PolicyFamily("multi_task_dit", "multi-task DiT", LEROBOT, PLAIN, plans_chunks=False),
+        PolicyFamily("gaussian_actor", "Gaussian actor", LEROBOT, PLAIN, plans_chunks=False),
     ),
 )
 
@@ -68,6 +121,24 @@ def small_policies(*, embedded: bool = False) -> dict[str, PolicyFamily]:
     return {name: family for family in POLICIES for name in (family.embedded if embedded else family.small)}
 
 
-def family_of_type(policy_type: str) -> PolicyFamily | None:
+def known_family(policy_type: str) -> PolicyFamily | None:
     """The family of a LeRobot policy type, be it with or without a world memory; None if there is no row for it."""
-    return next((family for family in POLICIES if policy_type in (family.name, family.world_type)), None)
+    return next((family for family in POLICIES if policy_type in family.types), None)
+
+
+def family_of(policy_type: str) -> PolicyFamily:
+    """The family of a LeRobot policy type; one that no row names is loaded and drawn as LeRobot does it by itself."""
+    return known_family(policy_type) or PolicyFamily(policy_type, policy_type, LEROBOT, PLAIN)
+
+
+def small_family(architecture: str) -> PolicyFamily:
+    """The family of a small architecture; UserError that lists all architectures if there is no such."""
+    known = small_policies()
+    if architecture not in known:
+        raise UserError(f"policy.name: there is no architecture '{architecture}'; choose one of {', '.join(known)}")
+    return known[architecture]
+
+
+def has_memory(policy_type: str) -> bool:
+    """Whether policies of that LeRobot type can hold a world memory."""
+    return any(policy_type == family.world_type for family in POLICIES)

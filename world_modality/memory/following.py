@@ -69,6 +69,10 @@ class Held:
     memory: Tensor | None = None
     follow: Following | None = None
 
+    def __deepcopy__(self, _memo: Any) -> Held:
+        """Empty: a copied policy is in no pass, and a memory with a gradient cannot be copied."""
+        return Held()
+
 
 class SuffixEmbedding:
     """``embed_suffix`` of a flow matching model, which first makes the memory for the velocity that is asked for.
@@ -80,9 +84,8 @@ class SuffixEmbedding:
         self._flow = flow
         self._held = held
 
-    def __call__(self, noisy_actions: Tensor, timestep: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """LeRobot's tokens, padding mask and attention mask, unchanged."""
+    def __call__(self, *arguments: Any) -> Any:
+        """What LeRobot's own gives, unchanged; the noisy actions and the time are its last two arguments."""
         if self._held.follow is not None:
-            self._held.memory = self._held.follow(NoisyActions(noisy_actions, timestep))
-        embedded: tuple[Tensor, Tensor, Tensor] = type(self._flow).embed_suffix(self._flow, noisy_actions, timestep)
-        return embedded
+            self._held.memory = self._held.follow(NoisyActions(*arguments[-2:]))
+        return type(self._flow).embed_suffix(self._flow, *arguments)

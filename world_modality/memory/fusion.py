@@ -16,10 +16,11 @@ from world_modality.memory.embedding import GridEmbedding
 from world_modality.memory.following import Held
 from world_modality.memory.injector import Injector, Observer, add_exactly, memory_tokens, slot_axes
 from world_modality.memory.sizes import WorldSizes
+from world_modality.memory.sockets import Sockets
 
 
 class Fusion(nn.Module, ABC):
-    """One way from the memory into SmolVLA's flow matching model, by hooks alone."""
+    """One way from the memory into a flow matching model of LeRobot's, by hooks alone."""
 
     def __init__(self, sizes: WorldSizes, held: Held) -> None:
         super().__init__()
@@ -27,8 +28,8 @@ class Fusion(nn.Module, ABC):
         self.held = held
 
     @abstractmethod
-    def attach(self, flow: nn.Module) -> None:
-        """Hook onto LeRobot's ``VLAFlowMatching``; to be called once."""
+    def attach(self, sockets: Sockets) -> None:
+        """Hook onto a policy's model; to be called once."""
 
     def gates(self) -> Tensor:
         """tanh of every gate, detached, [number of gates]."""
@@ -68,9 +69,9 @@ class Late(Fusion):
         super().__init__(sizes, held)
         self.injector = Injector(sizes, sizes.hidden)
 
-    def attach(self, flow: Any) -> None:
-        """Before ``action_out_proj``, which sees the suffix once per velocity."""
-        flow.action_out_proj.register_forward_pre_hook(self._before)
+    def attach(self, sockets: Sockets) -> None:
+        """Before the readout."""
+        sockets.readout.register_forward_pre_hook(self._before)
 
     def _before(self, _layer: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
         if self.held.memory is None:
@@ -85,9 +86,9 @@ class Suffix(Fusion):
         super().__init__(sizes, held)
         self.injector = Injector(sizes, sizes.hidden)
 
-    def attach(self, flow: Any) -> None:
-        """After ``action_time_mlp_out``, whose output is the suffix."""
-        flow.action_time_mlp_out.register_forward_hook(self._after)
+    def attach(self, sockets: Sockets) -> None:
+        """After the layer whose output is the suffix."""
+        sockets.suffix.register_forward_hook(self._after)
 
     def _after(self, _layer: nn.Module, _arguments: tuple[Any, ...], output: Tensor) -> Tensor | None:
         return None if self.held.memory is None else self.injector(output, self.held.memory)
@@ -115,9 +116,9 @@ class Layers(Fusion):
         super().__init__(sizes, held)
         self.layers = nn.ModuleList(LayerInjection(sizes, held) for _ in range(sizes.layers))
 
-    def attach(self, flow: Any) -> None:
+    def attach(self, sockets: Sockets) -> None:
         """After each ``mlp``: LeRobot calls a layer's parts by hand, so hooks on the layer itself never fire."""
-        for layer, injection in zip(flow.vlm_with_expert.lm_expert.layers, self.layers, strict=True):
+        for layer, injection in zip(sockets.layers, self.layers, strict=True):
             layer.mlp.register_forward_hook(injection.after)
 
 
@@ -128,9 +129,9 @@ class PrefixCross(Fusion):
         super().__init__(sizes, held)
         self.injector = Injector(sizes, sizes.prefix)
 
-    def attach(self, flow: Any) -> None:
+    def attach(self, sockets: Sockets) -> None:
         """Around ``embed_prefix``, which LeRobot looks up on the instance."""
-        flow.embed_prefix = PrefixEmbedding(flow, self)
+        sockets.flow.embed_prefix = PrefixEmbedding(sockets.flow, self)
 
 
 class PrefixEmbedding:
@@ -207,8 +208,8 @@ class PrefixTokens(Fusion):
         super().__init__(sizes, held)
         self.layers = nn.ModuleList(MemoryAttention(sizes, held) for _ in range(sizes.layers))
 
-    def attach(self, flow: Any) -> None:
+    def attach(self, sockets: Sockets) -> None:
         """Between each layer's ``q_proj`` and ``o_proj``."""
-        for layer, attention in zip(flow.vlm_with_expert.lm_expert.layers, self.layers, strict=True):
+        for layer, attention in zip(sockets.layers, self.layers, strict=True):
             layer.self_attn.q_proj.register_forward_hook(attention.catch)
             layer.self_attn.o_proj.register_forward_pre_hook(attention.before)

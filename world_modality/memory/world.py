@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +15,7 @@ from world_modality.memory.modes import MemoryInputs
 from world_modality.memory.prophet import Prophet
 from world_modality.memory.randomness import borrowed_generator
 from world_modality.memory.sizes import WorldSizes
+from world_modality.memory.sockets import Sockets
 from world_modality.memory.standardiser import Standardiser
 from world_modality.memory.target import target_of
 
@@ -52,11 +52,15 @@ class WorldMemory(nn.Module):
             self.fusion = build_fusion(sizes, self._held)
             self.learned = Constants(sizes.memory) if learned else None
 
-    def attach(self, flow: Any) -> None:
-        """Hook onto LeRobot's ``VLAFlowMatching``: from now on it reads the memory whenever one is held."""
-        self.fusion.attach(flow)
+    def attach(self, sockets: Sockets) -> None:
+        """Hook onto a policy's model: from now on it reads the memory whenever one is held."""
+        self.fusion.attach(sockets)
         if self.sizes.actions:  # around ``embed_suffix``, which LeRobot looks up on the instance
-            flow.embed_suffix = SuffixEmbedding(flow, self._held)
+            sockets.flow.embed_suffix = SuffixEmbedding(sockets.flow, self._held)
+
+    def linger(self, memory: Tensor | None) -> None:
+        """Hold a memory until the next pass holds its own: the backward pass may run the hooks again."""
+        self._held.memory = memory
 
     @contextmanager
     def held(self, memory: Tensor | None) -> Iterator[None]:

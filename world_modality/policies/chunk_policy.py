@@ -15,12 +15,13 @@ from lerobot.processor import AbsoluteActionsProcessorStep
 from lerobot.utils.constants import OBS_IMAGES
 from numpy.typing import NDArray
 
-from lerobot_policy_world_modality.modeling_smolvla_world import WORLD_HISTORY
+from lerobot_policy_world_modality.world_policy import WORLD_FUTURE, WORLD_HISTORY
 from world_modality.errors import UserError
 from world_modality.memory.fusion import observing
-from world_modality.policies.checkpoint import load_config, load_model, load_processors
-from world_modality.policies.noise import NOISE, Noise
-from world_modality.policies.question import Question, View
+from world_modality.policies.checkpoint import load_config, load_processors
+from world_modality.policies.contract import ActionChunk, Observation, PolicyRequest
+from world_modality.policies.host import host_of
+from world_modality.policies.noise import Noise
 from world_modality.study.specs import EncoderSpec
 
 
@@ -50,12 +51,12 @@ class ChunkPolicy:
 
     @property
     def looks_back(self) -> int:
-        """Views before the present one that the policy wants, of the control steps just before."""
+        """Observations before the present one that the policy wants, of the control steps just before."""
         return int(self.config.n_obs_steps) - 1
 
     @property
     def trained_memory(self) -> str:
-        """The memory mode the checkpoint was trained with; "disabled" for plain SmolVLA."""
+        """The memory mode the checkpoint was trained with; "disabled" without."""
         return str(getattr(self.config, "world_memory_mode_train", "disabled"))
 
     @property
@@ -64,49 +65,54 @@ class ChunkPolicy:
         return getattr(self.config, "encoder_spec", None)
 
     def predict(
-        self, observation: View, task: str, seed: int, world_history: NDArray[np.float32] | None = None
-    ) -> NDArray[np.float32]:
-        """Actions in the dataset's units, float32 [chunk_size, 7]; see :class:`Question` for the arguments."""
-        return self.answer([Question(observation, task, seed, history=world_history)])[0]
+        self, observation: Observation, language: str, noise_seed: int, latents: NDArray[np.float32] | None = None
+    ) -> ActionChunk:
+        """The chunk for one observation; see :class:`PolicyRequest` for the arguments."""
+        return self.infer([PolicyRequest(observation, language, noise_seed, latents=latents)])[0]
 
-    def answer(self, questions: Sequence[Question]) -> list[NDArray[np.float32]]:
-        """Actions in the dataset's units, float32 [chunk_size, 7], for each of at most ``batch`` questions of one task.
+    def infer(self, requests: Sequence[PolicyRequest]) -> list[ActionChunk]:
+        """A chunk for each of at most ``batch`` requests of one instruction.
 
         The policy always computes ``batch`` rows: sums over rows of another number would be rounded otherwise, and
-        contacts in the simulator make another outcome of the last bit. Rows do not depend on each other.
+        contacts in the simulator make another outcome of the last bit. Rows do not depend on each other. A policy that
+        draws from the global generator computes them one by one.
 
         Raises:
-            ValueError: more questions than that, different tasks, or no history although the memory mode reads it.
+            ValueError: more requests than that, different instructions, no latents although the memory mode reads them,
+                or a future that it does not.
         """
-        if not 1 <= len(questions) <= self.batch or len({question.task for question in questions}) > 1:
-            raise ValueError(f"a policy answers 1 to {self.batch} questions about one task at once")
-        if self._reads_history and any(question.history is None for question in questions):
-            raise ValueError(f"memory mode '{self.config.rollout_mode.name}' needs the world's history")
-        noise = NOISE.get(str(self.config.type))
+        if not 1 <= len(requests) <= self.batch or len({request.language for request in requests}) > 1:
+            raise ValueError(f"a policy is asked for 1 to {self.batch} chunks under one instruction at once")
+        mode = getattr(self.config, "rollout_mode", None)
+        if mode is not None and mode.needs_history and any(request.latents is None for request in requests):
+            raise ValueError(f"memory mode '{mode.name}' needs the world's history")
+        if any((request.future is not None) != (mode is not None and mode.needs_future) for request in requests):
+            raise ValueError("a future is for memory that needs it, in offline evaluation, and only for that")
+        noise = host_of(str(self.config.type)).noise
         if noise is None:
-            return [self._answer_alone(question) for question in questions]
+            return [self._infer_alone(request) for request in requests]
         if self._answers_relatively:
-            return [self._answer_together([question], noise, rows=1)[0] for question in questions]
-        return self._answer_together(questions, noise, self.batch)
+            return [self._infer_together([request], noise, rows=1)[0] for request in requests]
+        return self._infer_together(requests, noise, self.batch)
 
-    def trial(self, question: Question, rows: int) -> float:
-        """CPU seconds of this thread that ``rows`` copies of a question take; twice, of which the second counts."""
+    def trial(self, request: PolicyRequest, rows: int) -> float:
+        """CPU seconds of this thread that ``rows`` copies of a request take; twice, of which the second counts."""
         seconds = 0.0
         for _ in range(2):
             start = time.thread_time()
-            ChunkPolicy(self.config, self._policy, self._preprocessor, self._postprocessor, rows).answer(
-                [question] * rows
+            ChunkPolicy(self.config, self._policy, self._preprocessor, self._postprocessor, rows).infer(
+                [request] * rows
             )
             seconds = time.thread_time() - start
         return seconds
 
-    def answer_watched(self, question: Question) -> tuple[NDArray[np.float32], dict[str, float]]:
-        """The chunk that ``answer`` gives, and how the memory was read for it; no figures if there is none."""
+    def infer_watched(self, request: PolicyRequest) -> tuple[ActionChunk, dict[str, float]]:
+        """The chunk that ``infer`` gives, and how the memory was read for it; no figures if there is none."""
         world = getattr(self._policy, "world", None)
         if world is None:
-            return self.answer([question])[0], {}
+            return self.infer([request])[0], {}
         with observing(world.fusion) as observer:
-            chunk = self.answer([question])[0]
+            chunk = self.infer([request])[0]
         return chunk, {"world_gate": world.fusion.gates().mean().item(), **observer.figures()}
 
     @property
@@ -115,20 +121,20 @@ class ChunkPolicy:
         steps = self._postprocessor.steps
         return any(isinstance(step, AbsoluteActionsProcessorStep) and step.enabled for step in steps)
 
-    def _answer_together(self, questions: Sequence[Question], noise: Noise, rows: int) -> list[NDArray[np.float32]]:
-        missing = rows - len(questions)
-        asked = [self._row(question) for question in questions]
-        seeds = [question.seed for question in questions]
+    def _infer_together(self, requests: Sequence[PolicyRequest], noise: Noise, rows: int) -> list[ActionChunk]:
+        missing = rows - len(requests)
+        asked = [self._row(request) for request in requests]
+        seeds = [request.noise_seed for request in requests]
         seeds += seeds[-1:] * missing
         with noise(self._policy, seeds) as arguments:
-            return list(self._chunks(_stacked([*asked, *asked[-1:] * missing]), **arguments))[: len(questions)]
+            return list(self._chunks(_stacked([*asked, *asked[-1:] * missing]), **arguments))[: len(requests)]
 
-    def _answer_alone(self, question: Question) -> NDArray[np.float32]:
+    def _infer_alone(self, request: PolicyRequest) -> ActionChunk:
         """For policies that draw from the global generator."""
         device = torch.device(self.config.device)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(question.seed)
-            chunk: NDArray[np.float32] = self._chunks(self._row(question))[0]
+            torch.manual_seed(request.noise_seed)
+            chunk: ActionChunk = self._chunks(self._row(request))[0]
             return chunk
 
     def _chunks(self, batch: dict[str, Any], **noise: torch.Tensor) -> NDArray[np.float32]:
@@ -137,27 +143,23 @@ class ChunkPolicy:
             actions = self._postprocessor(self._policy.predict_action_chunk(batch, **noise))
         return cast(NDArray[np.float32], actions.float().cpu().numpy())
 
-    @property
-    def _reads_history(self) -> bool:
-        mode = getattr(self.config, "rollout_mode", None)
-        return mode is not None and bool(mode.needs_history)
-
-    def _row(self, question: Question) -> dict[str, Any]:
-        """A batch of one; where the policy looks back, its views stand behind each other in a second dimension."""
-        row = self._view(question.view, question.task)
+    def _row(self, request: PolicyRequest) -> dict[str, Any]:
+        """A batch of one; where the policy looks back, those observations stand in a second dimension."""
+        row = self._prepared(request.observation, request.language)
         if self.looks_back:
-            views = [self._view(view, question.task) for view in question.past]
+            past = [self._prepared(observation, request.language) for observation in request.past]
             for name in self.config.input_features:
-                row[name] = torch.stack([*(view[name] for view in views), row[name]], dim=1)
-        if question.history is not None:
-            row[WORLD_HISTORY] = torch.from_numpy(question.history)[None].to(self.config.device)
+                row[name] = torch.stack([*(each[name] for each in past), row[name]], dim=1)
+        for name, latents in ((WORLD_HISTORY, request.latents), (WORLD_FUTURE, request.future)):
+            if latents is not None:
+                row[name] = torch.from_numpy(latents)[None].to(self.config.device)
         return row
 
-    def _view(self, view: View, task: str) -> dict[str, Any]:
+    def _prepared(self, observation: Observation, language: str) -> dict[str, Any]:
         """LeRobot's path: its own observation preprocessing, then the checkpoint's saved processor."""
-        images: dict[str, Any] = {name: np.ascontiguousarray(image) for name, image in view.images.items()}
-        batch = preprocess_observation({"pixels": images, "agent_pos": view.state[None]})
-        batch = self._preprocessor({**batch, "task": [task]})
+        images: dict[str, Any] = {name: np.ascontiguousarray(image) for name, image in observation.images.items()}
+        batch = preprocess_observation({"pixels": images, "agent_pos": observation.state[None]})
+        batch = self._preprocessor({**batch, "task": [language]})
         missing = [name for name in self.config.image_features if name not in batch and "empty_camera" not in name]
         if missing:
             raise UserError(
@@ -199,5 +201,5 @@ def load_policy(
     are computed in (as the checkpoint says if None). UserError when the folder cannot be used that way.
     """
     config = load_config(folder, device, memory_mode, num_steps, n_action_steps, dtype)
-    model = load_model(folder, config)
+    model = host_of(config.type).load(folder, config)
     return ChunkPolicy(config, model, *load_processors(folder, config), batch=batch, dtype=dtype)

@@ -1,4 +1,4 @@
-"""How each type of LeRobot policy is given its noise, row by row, so that many rows can be computed together."""
+"""Ways in which a LeRobot policy is given its noise row by row, so that many rows can be computed together."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Noise = Callable[[Any, Sequence[int]], AbstractContextManager[Mapping[str, torch
 
 
 @contextmanager
-def _given(policy: Any, seeds: Sequence[int]) -> Iterator[Mapping[str, torch.Tensor]]:
+def given_noise(policy: Any, seeds: Sequence[int]) -> Iterator[Mapping[str, torch.Tensor]]:
     """Flow matching draws once, at the start, and takes that noise as an argument: [B, chunk_size, max_action_dim]."""
     config = policy.config
     yield {"noise": _drawn(_generators(seeds), (config.chunk_size, config.max_action_dim), config.device)}
 
 
 @contextmanager
-def _at_every_step(policy: Any, seeds: Sequence[int]) -> Iterator[Mapping[str, torch.Tensor]]:
+def noise_at_every_step(policy: Any, seeds: Sequence[int]) -> Iterator[Mapping[str, torch.Tensor]]:
     """Diffusion starts from noise that it takes as an argument; DDPM adds more at every denoising step.
 
     diffusers takes a generator per row, which LeRobot does not pass on: so the step is given them.
@@ -38,20 +38,9 @@ def _at_every_step(policy: Any, seeds: Sequence[int]) -> Iterator[Mapping[str, t
 
 
 @contextmanager
-def _none(_policy: Any, _seeds: Sequence[int]) -> Iterator[Mapping[str, torch.Tensor]]:
+def no_noise(_policy: Any, _seeds: Sequence[int]) -> Iterator[Mapping[str, torch.Tensor]]:
     """ACT draws while it is trained alone."""
     yield {}
-
-
-NOISE: Mapping[str, Noise] = {
-    "smolvla": _given,
-    "smolvla_world": _given,
-    "pi0": _given,
-    "pi05": _given,
-    "diffusion": _at_every_step,
-    "act": _none,
-}
-"""By type of policy. Others draw from torch's global generator, where a row's draws depend on those before it."""
 
 
 def _generators(seeds: Sequence[int]) -> list[torch.Generator]:

@@ -16,7 +16,7 @@ from world_modality.encoders.embedded import build_embedded_encoder
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.memory import MODES
-from world_modality.policies.checkpoint import FAMILY
+from world_modality.facts.policies import family_of
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.choice import FILMS_FOLDER
@@ -123,8 +123,8 @@ def _load(how: How, output: Path) -> Loaded:
     policy = load_policy(folder, device, how.memory, how.num_steps, how.n_action_steps, how.batch)
     mode = getattr(policy.config, "rollout_mode", None)
     memory: TrainMode = "disabled" if mode is None else mode.name
-    if how.num_steps is not None and policy.config.type not in FAMILY:
-        raise UserError(f"--num-steps: a '{policy.config.type}' policy has no flow to integrate; leave it out")
+    if how.num_steps is not None and not family_of(policy.config.type).denoising_steps:
+        raise UserError(f"--num-steps: a '{policy.config.type}' policy makes no chunk in steps; leave it out")
     if not MODES[memory].needs_history:
         if how.encoder is not None:
             raise UserError(f"--encoder: memory '{memory}' encodes nothing in a rollout; leave it out")

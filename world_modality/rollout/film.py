@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from world_modality.benchmarks.contract import Picture, Simulator, Step, open_assets, open_simulator
 from world_modality.errors import UserError
-from world_modality.policies.question import Question
+from world_modality.policies.contract import ActionChunk, Policy, PolicyRequest
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.course import Course, History
 from world_modality.rollout.records import Record
-from world_modality.rollout.scheduler import Planner
 from world_modality.rollout.worker import Clock, act, begin
 from world_modality.store.files import write_atomically
 
@@ -27,11 +26,11 @@ CAPTION_HEIGHT = 44  # pixels, even
 CODEC = "libx264"
 
 
-class Watched(Planner, Protocol):
-    """A planner that can say how its memory was read."""
+class Watched(Policy, Protocol):
+    """A policy that can say how its memory was read."""
 
-    def answer_watched(self, question: Question) -> tuple[NDArray[np.float32], Mapping[str, float]]:
-        """The chunk that ``answer`` gives, and gate and attention by name; empty without a memory."""
+    def infer_watched(self, request: PolicyRequest) -> tuple[ActionChunk, Mapping[str, float]]:
+        """The chunk that ``infer`` gives, and gate and attention by name; empty without a memory."""
 
 
 def film_name(record: Record) -> str:
@@ -39,7 +38,7 @@ def film_name(record: Record) -> str:
     return f"task{record.task}_init{record.init_state}_repeat{record.repeat}.mp4"
 
 
-def film(record: Record, cell: Cell, planner: Watched, new_history: Callable[[], History] | None, folder: Path) -> Path:
+def film(record: Record, cell: Cell, policy: Watched, new_history: Callable[[], History] | None, folder: Path) -> Path:
     """Film the unit of ``record`` into ``folder`` unless that was done before; the path of the film, H.264.
 
     All cameras side by side, a caption below. The unit is rolled out again, to the last bit.
@@ -56,7 +55,7 @@ def film(record: Record, cell: Cell, planner: Watched, new_history: Callable[[],
         suite=cell.suite,
         n_action_steps=cell.n_action_steps,
         horizon=cell.horizon,
-        looks_back=planner.looks_back,
+        looks_back=policy.looks_back,
         history=new_history() if new_history else None,
         started=time.monotonic(),
     )
@@ -64,7 +63,7 @@ def film(record: Record, cell: Cell, planner: Watched, new_history: Callable[[],
         about = f"{record.suite} task {record.task}  init {record.init_state}  repeat {record.repeat}"
         outcome = "success" if record.success else "failure"
         title = f"{about}  memory {record.memory}  {outcome}"
-        video = _encoded(_frames(course, simulator, planner, title), cell.suite.control_rate)
+        video = _encoded(_frames(course, simulator, policy, title), cell.suite.control_rate)
     _require_same_course(record, course)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(path, video)
@@ -80,16 +79,16 @@ def _require_same_course(record: Record, course: Course) -> None:
         )
 
 
-def _frames(course: Course, simulator: Simulator, planner: Watched, title: str) -> Iterator[Picture]:
+def _frames(course: Course, simulator: Simulator, policy: Watched, title: str) -> Iterator[Picture]:
     """What there is to see, control step by control step; below, how the memory was read for the chunk."""
     course.advance(begin(simulator, course.begin(), Clock()))
     while not course.over:
-        *past, view = course.views()
+        *past, observation = course.views()
         assert course.scene is not None
         history = course.history
         latents = None if history is None else history.encode([history.window(course.step)])[0]
-        question = Question(view, course.scene.language, course.flow_seed, tuple(past), latents)
-        chunk, figures = planner.answer_watched(question)
+        request = PolicyRequest(observation, course.scene.language, course.flow_seed, tuple(past), latents)
+        chunk, figures = policy.infer_watched(request)
         command = course.act(chunk)
         watching = _Filmed(simulator, [])
         start = course.step

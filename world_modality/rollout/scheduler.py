@@ -6,14 +6,13 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from world_modality.errors import UserError
 from world_modality.evidence.proportions import wilson
-from world_modality.policies.question import Question
+from world_modality.policies.contract import Policy, PolicyRequest
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.course import Course, History
 from world_modality.rollout.messages import Act, Broke, Did, Refused
@@ -30,31 +29,13 @@ CALIBRATION = 8  # chunks that are measured before the number of units at once i
 SHARE_SECONDS = 2.0  # between looks whether others have finished what they hold
 
 
-class Planner(Protocol):
-    """The part of a policy that a rollout needs; ``world_modality.policies.chunk_policy.ChunkPolicy`` is one."""
-
-    @property
-    def batch(self) -> int:
-        """Questions answered at once."""
-
-    @property
-    def looks_back(self) -> int:
-        """Views before the present one that the policy wants."""
-
-    def answer(self, questions: Sequence[Question]) -> list[NDArray[np.float32]]:
-        """A chunk [chunk_size, A] per question, each a function of its question alone; at most ``batch``, one task."""
-
-    def trial(self, question: Question, rows: int) -> float:
-        """CPU seconds that an answer of ``rows`` rows takes, which is thrown away."""
-
-
 @dataclass(frozen=True)
 class Scheduler:
     """Rolls out a ledger's units, ``slots`` at a time; a slot gets the next free unit as soon as its last is over."""
 
     cell: Cell
     ledger: Ledger
-    planner: Planner
+    policy: Policy
     new_history: Callable[[], History] | None  # a fresh one per unit; None if the memory reads no history
     progress: Progress
     slots: int | None = None  # units at once; by default two per simulator process, tuned after the first chunks
@@ -125,7 +106,7 @@ class _Run:
             plan.cell.suite,
             plan.cell.n_action_steps,
             plan.cell.horizon,
-            plan.planner.looks_back,
+            plan.policy.looks_back,
             history,
             time.monotonic(),
         )
@@ -174,38 +155,38 @@ class _Run:
 
     def _due(self) -> bool:
         """Whether to answer now: a full batch waits, or a simulator has nothing to do until it is answered."""
-        return len(self._waiting) >= self._plan.planner.batch or (bool(self._waiting) and self._pool.idle())
+        return len(self._waiting) >= self._plan.policy.batch or (bool(self._waiting) and self._pool.idle())
 
     def _answer(self) -> None:
         """Plan for those that wait longest and have one task, as many as a batch takes."""
         task = _language(self._waiting[0])
-        asking = [course for course in self._waiting if _language(course) == task][: self._plan.planner.batch]
+        asking = [course for course in self._waiting if _language(course) == task][: self._plan.policy.batch]
         chosen = {course.slot for course in asking}
         self._waiting = [course for course in self._waiting if course.slot not in chosen]
-        questions = self._questions(asking)
+        requests = self._requests(asking)
         with self._account.charged("policy"):
-            chunks = self._plan.planner.answer(questions)
-        self._account.answered(len(questions))
+            chunks = self._plan.policy.infer(requests)
+        self._account.answered(len(requests))
         for course, chunk in zip(asking, chunks, strict=True):
             self._pool.send(self._command(course, chunk))
         if not self._tuned and self._account.chunks >= CALIBRATION and self._account.batches > 1:
-            self._tune(questions[0])
+            self._tune(requests[0])
 
-    def _tune(self, question: Question) -> None:
+    def _tune(self, request: PolicyRequest) -> None:
         """Fit the number of units at once to what the first chunks cost; no result depends on it.
 
         The number of rows does decide results, so a better one is only told.
         """
-        planner = self._plan.planner
-        measured = self._account.measured(planner.batch, self._plan.cell.n_action_steps)
-        rows = 1 if planner.batch > 1 else 2
+        policy = self._plan.policy
+        measured = self._account.measured(policy.batch, self._plan.cell.n_action_steps)
+        rows = 1 if policy.batch > 1 else 2
         with self._account.charged("policy"):
-            trial = Trial(rows, planner.trial(question, rows))
+            trial = Trial(rows, policy.trial(request, rows))
         tuning = tune(measured, trial, self._pool.workers)
         self._plan.progress.say(f"{self._plan.progress.label}  {tuning.sentence()}")
         self._slots, self._tuned = tuning.slots, True
 
-    def _questions(self, asking: Sequence[Course]) -> list[Question]:
+    def _requests(self, asking: Sequence[Course]) -> list[PolicyRequest]:
         """What the policy is asked; all windows are encoded at once."""
         latents: dict[int, NDArray[np.float32]] = {}
         histories = {course.slot: (course.history, course.step) for course in asking if course.history is not None}
@@ -214,12 +195,12 @@ class _Run:
                 windows = [history.window(step) for history, step in histories.values()]
                 (encoder, _), *_ = histories.values()
                 latents = dict(zip(histories, encoder.encode(windows), strict=True))
-        questions = []
+        requests = []
         for course in asking:
-            *past, view = course.views()
+            *past, observation = course.views()
             held = latents.get(course.slot)
-            questions.append(Question(view, _language(course), course.flow_seed, tuple(past), held))
-        return questions
+            requests.append(PolicyRequest(observation, _language(course), course.flow_seed, tuple(past), held))
+        return requests
 
     def _command(self, course: Course, chunk: NDArray[np.float32]) -> Act:
         try:

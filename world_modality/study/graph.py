@@ -134,7 +134,7 @@ class _Builder:
         return self.graph
 
     def _policy(self, policy: AnyPolicy, name: str) -> StageRequest:
-        return self.graph.add("policy", policy_spec(policy, self.sources), (), name.replace("-", " "), name)
+        return self.graph.add("policy", policy_spec(self.study, policy, self.sources), (), name.replace("-", " "), name)
 
     def _training(self, family: str, arm: Arm, seed: int) -> TrainSpec:
         settings = self.study.training

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from world_modality.facts.benchmarks import SUITES
-from world_modality.study.parts import AnyEncoderModel, AnyPolicy, Relabel, ScriptedData, without_cameras
+from world_modality.study.parts import (
+    AnyEncoderModel,
+    AnyPolicy,
+    Relabel,
+    ScratchPolicy,
+    ScriptedData,
+    without_cameras,
+)
 from world_modality.study.sources import Sources
 from world_modality.study.specs import (
     DatasetSpec,
@@ -108,7 +115,7 @@ def latents_spec(encoder: EncoderSpec, camera: str) -> LatentsSpec:
     return LatentsSpec(encoder=encoder, camera=camera, dtype="float16")
 
 
-def policy_spec(policy: AnyPolicy, sources: Sources) -> PolicySpec:
+def policy_spec(study: Study, policy: AnyPolicy, sources: Sources) -> PolicySpec:
     """A policy before any training."""
     source = sources.policies[policy]
     return PolicySpec(
@@ -117,6 +124,7 @@ def policy_spec(policy: AnyPolicy, sources: Sources) -> PolicySpec:
         name=source.name,
         revision=source.revision,
         seed=getattr(policy, "seed", 0),
+        suite=study.suites[0] if isinstance(policy, ScratchPolicy) else "",
         backbone=source.backbone,
     )
 

@@ -162,6 +162,7 @@ class PolicySpec(Spec):
     name: str  # hub id, a folder's path, or architecture name when embedded or scratch
     revision: str  # hub commit, or digest of the files
     seed: int  # scratch only
+    suite: str = ""  # scratch only: whose cameras, state and action it is built for
     backbone: str = ""  # NAME@COMMIT of the VLM on the hub that it is built around; "" if it is not from there
 
 

@@ -12,7 +12,9 @@ from typing import Any
 
 from world_modality.data.episodes import read_episode_table
 from world_modality.data.held_out import held_out_episodes
+from world_modality.imports import replaced
 from world_modality.policies.config_file import read_config_file
+from world_modality.policies.host import PolicyHost, host_of
 from world_modality.study.specs import TrainSpec
 from world_modality.training.metrics import log_interval
 
@@ -22,7 +24,7 @@ class Places:
     """Where a training finds its inputs and leaves its output on this machine."""
 
     policy: Path
-    """The converted start policy."""
+    """The start policy as the arm trains it."""
     dataset: Path
     output: Path
     latents: tuple[Path, ...]
@@ -39,21 +41,12 @@ def device_name(asked: str = "auto") -> str:
 def fresh_arguments(spec: TrainSpec, places: Places, cores: int) -> list[str]:
     """LeRobot's command line for a training from the start; everything that decides the result is named."""
     optim, device = spec.optim, device_name(spec.device)
+    host = host_of(read_config_file(places.policy)["type"])
     settings: dict[str, object] = {
         "policy.path": places.policy,
         "policy.device": device,
         "policy.push_to_hub": False,
         "policy.n_action_steps": spec.n_action_steps,
-        "policy.optimizer_lr": optim.lr,
-        "policy.optimizer_weight_decay": optim.weight_decay,
-        "policy.optimizer_grad_clip_norm": optim.grad_clip,
-        "policy.scheduler_warmup_steps": optim.warmup_steps,
-        "policy.scheduler_decay_steps": optim.decay_steps,
-        "policy.scheduler_decay_lr": optim.decay_lr,
-        "policy.freeze_vision_encoder": not optim.train_vision,
-        "policy.train_expert_only": not optim.train_vision,
-        "policy.world_lr": optim.world_lr,
-        "policy.world_seed": spec.seed,
         "dataset.repo_id": "local/study",
         "dataset.video_backend": "pyav",
         "dataset.use_imagenet_stats": False,
@@ -71,7 +64,7 @@ def fresh_arguments(spec: TrainSpec, places: Places, cores: int) -> list[str]:
         "job_name": "train",
     }
     settings |= _numbers(spec, places.policy)
-    settings |= _episodes(spec, places.dataset)
+    settings |= host.training_settings(optim, spec.seed) | _episodes(spec, places.dataset, host)
     return [f"--{name}={_text(value)}" for name, value in settings.items()] + place_arguments(places)
 
 
@@ -83,14 +76,16 @@ def _numbers(spec: TrainSpec, policy: Path) -> dict[str, object]:
     return {f"policy.{name}": value for name, value in found.items()}
 
 
-def _episodes(spec: TrainSpec, dataset: Path) -> dict[str, object]:
+def _episodes(spec: TrainSpec, dataset: Path, host: PolicyHost) -> dict[str, object]:
     """The episodes that are trained on, and for the checkpoint those that are not; nothing if all are."""
     if not spec.held_out:
         return {}
     tasks = read_episode_table(dataset).tasks
     held_out = held_out_episodes(tasks, spec.held_out)
     trained = [episode for episode in range(len(tasks)) if episode not in set(held_out)]
-    return {"dataset.episodes": trained, "policy.world_held_out": list(held_out)} if held_out else {}
+    if not held_out:
+        return {}
+    return {"dataset.episodes": trained, **host.held_out_settings(held_out)}
 
 
 def place_arguments(places: Places) -> list[str]:
@@ -107,17 +102,6 @@ def resume_arguments(checkpoint: Path, places: Places) -> list[str]:
 
 def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-@contextlib.contextmanager
-def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """Meanwhile ``owner.name`` is ``value``; AttributeError if there is no such name to replace."""
-    original = getattr(owner, name)
-    setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        setattr(owner, name, original)
 
 
 @contextlib.contextmanager

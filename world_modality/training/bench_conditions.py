@@ -15,13 +15,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from world_modality.imports import replaced
 from world_modality.store.files import write_json
 from world_modality.store.orphans import end_with_parent
 from world_modality.store.progress import Progress
 from world_modality.store.stage import StageContext
 from world_modality.study.specs import TrainMode, TrainSpec
 from world_modality.study.study import Arm
-from world_modality.training.arguments import Places, command_line, fresh_arguments, replaced
+from world_modality.training.arguments import Places, command_line, fresh_arguments
 
 
 @dataclass(frozen=True)

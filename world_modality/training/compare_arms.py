@@ -10,6 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from world_modality.facts.world import WorldMemoryConfig
 from world_modality.store.files import file_digest
 from world_modality.study.arms import Declared
 from world_modality.study.study import World
@@ -27,11 +28,7 @@ def memory_keys() -> frozenset[str]:
     The learning rate of the world modules is among them, since an arm without memory has nothing to train at it; the
     seed of all keyed draws and the episodes held out are not.
     """
-    from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
-
-    from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
-
-    own = {field.name for field in fields(SmolVLAWorldConfig)} - {field.name for field in fields(SmolVLAConfig)}
+    own = {field.name for field in fields(WorldMemoryConfig)}
     return frozenset({f"policy.{name}" for name in own - {"world_seed", "world_held_out"}})
 
 

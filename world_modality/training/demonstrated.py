@@ -48,7 +48,7 @@ def _read(dataset: Path, frames: int) -> Tensor:
 
 
 def _in_units_of(policy: Any, checkpoint: Path, actions: Tensor) -> Tensor:
-    """As SmolVLA's ``forward`` hands actions to its flow model: [N, max_action_dim], on the policy's device."""
+    """As LeRobot's ``forward`` hands actions to its flow model: [N, max_action_dim], on the policy's device."""
     from lerobot.policies.factory import make_pre_post_processors
     from lerobot.processor import NormalizerProcessorStep, TransitionKey
     from lerobot.processor.converters import create_transition
@@ -60,7 +60,7 @@ def _in_units_of(policy: Any, checkpoint: Path, actions: Tensor) -> Tensor:
     )
     normalise = next(step for step in preprocessor.steps if isinstance(step, NormalizerProcessorStep))
     normal = normalise(create_transition(action=actions.to(device)))[TransitionKey.ACTION]
-    if policy.config.adapt_to_pi_aloha:
+    if getattr(policy.config, "adapt_to_pi_aloha", False):  # a setting of SmolVLA alone
         normal = policy._pi_aloha_encode_actions_inv(normal[None])[0]
     padded: Tensor = policy.prepare_action({ACTION: normal})
     return padded.to(device)

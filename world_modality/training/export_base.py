@@ -62,5 +62,7 @@ def _require_exportable(source: Path, config: Mapping[str, Any]) -> None:
     mode = config.get("world_memory_mode_train", "disabled")
     if mode != "disabled":
         raise UserError(f"{source} was trained with memory {mode}: export a policy trained with memory disabled")
-    if not str(config["vlm_model_name"]).startswith(BACKBONE_PREFIX):
-        raise UserError(f"{source} needs the backbone {config['vlm_model_name']}: export one with a packaged backbone")
+    if not str(config.get("vlm_model_name", "")).startswith(BACKBONE_PREFIX):
+        raise UserError(
+            f"{source} needs the backbone {config.get('vlm_model_name')}: export one with a packaged backbone"
+        )

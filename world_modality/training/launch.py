@@ -12,7 +12,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from world_modality.training.arguments import command_line, replaced
+from world_modality.imports import replaced
+from world_modality.training.arguments import command_line
 from world_modality.training.checkpoints import KEEP, SaveClock, Saving, pointing_atomically, saving_atomically
 from world_modality.training.frames import MEMORY_SHARE, Shrink, keep_frames_in_memory
 from world_modality.training.memory_budget import available_memory
@@ -60,6 +61,9 @@ class Hooks:
         ``init_logging`` would clear all handlers; ``inside_slurm`` switches the progress bar off;
         ``should_save_checkpoint`` counts steps, where a crash costs time.
         """
+        from lerobot_policy_world_modality.optimizer import GroupClippedAdamW
+        from world_modality.policies.host import host_of
+
         clock = SaveClock(self.saving)
         make_datasets, make_optimizer = script.make_train_eval_datasets, script.make_optimizer_and_scheduler
 
@@ -76,7 +80,7 @@ class Hooks:
             dataset, held_out = make_datasets(cfg)
             measure_trained(dataset)
             keep_statistics(dataset.meta, self.statistics)
-            size = cfg.policy.resize_imgs_with_padding
+            size = host_of(cfg.policy.type).picture_size(cfg.policy)
             shrink = Shrink(*size) if size else None
             if cfg.num_workers == 0:
                 budget = int(available_memory() * MEMORY_SHARE / process_count())
@@ -87,7 +91,8 @@ class Hooks:
 
         def make_optimizer_and_scheduler(cfg: Any, policy: Any) -> tuple[Any, Any]:
             optimizer, scheduler = make_optimizer(cfg, policy)
-            self.log.more = optimizer.gradient_norms
+            if isinstance(optimizer, GroupClippedAdamW):
+                self.log.more = optimizer.gradient_norms
             return optimizer, scheduler
 
         lasting = durable(script, self.saving.keep)

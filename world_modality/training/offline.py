@@ -13,12 +13,7 @@ import torch
 from lerobot.utils.constants import ACTION
 from torch import Tensor
 
-from lerobot_policy_world_modality.modeling_smolvla_world import (
-    PADDING,
-    WORLD_FUTURE,
-    WORLD_HISTORY,
-    SmolVLAWorldPolicy,
-)
+from lerobot_policy_world_modality.world_policy import PADDING, WORLD_FUTURE, WORLD_HISTORY
 from world_modality.data.episodes import EpisodeTable, load_metadata, read_episode_table
 from world_modality.facts.memory import MODES, MemoryMode
 from world_modality.memory.lookup import LatentLookup
@@ -49,7 +44,7 @@ def evaluate_offline(
     """Loss and error of a checkpoint's actions with every memory it can be given, as JSON values.
 
     Judged on the episodes that the checkpoint says were held out; one that held none out is judged on all.
-    All memories meet the same frames, flow noise and times. ``flow_loss`` is SmolVLA's loss, ``action_rmse``
+    All memories meet the same frames, flow noise and times. ``flow_loss`` is the policy's own loss, ``action_rmse``
     the root mean squared error of denoised chunks, in the policy's normalised units, over actions inside the episode.
 
     Args:
@@ -102,7 +97,7 @@ def _figures(judged: _Judged, mode: MemoryMode) -> dict[str, float]:
 
 
 def _flow_loss(policy: Any, mode: MemoryMode, batch: dict[str, Any]) -> float:
-    """SmolVLA's loss of a batch; noise and times are keyed by the frames."""
+    """The policy's own loss of a batch; noise and times are keyed by the frames."""
     policy.config.world_memory_mode_train = mode.name
     return float(policy.forward(dict(batch))[1]["flow_loss"])
 
@@ -131,11 +126,12 @@ def _shown(judged: _Judged, mode: MemoryMode, index: Tensor) -> dict[str, Tensor
 
 def _load(checkpoint: Path, dataset: Path, latents: Sequence[Path], device: str) -> _Judged:
     from lerobot.configs import PreTrainedConfig
+    from lerobot.policies.factory import get_policy_class
 
     config, metadata = PreTrainedConfig.from_pretrained(checkpoint), load_metadata(dataset)
     config.device, config.world_latents = device, os.pathsep.join(map(str, latents))
     with borrowed_generator():
-        policy = SmolVLAWorldPolicy.from_pretrained(checkpoint, config=config, dataset_meta=metadata)
+        policy = get_policy_class(config.type).from_pretrained(checkpoint, config=config, dataset_meta=metadata)
     held_out = tuple(config.world_held_out)
     frames = _sample(read_episode_table(dataset), held_out)
     batches = _batches(policy.eval(), checkpoint, metadata, frames)

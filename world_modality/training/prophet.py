@@ -112,8 +112,8 @@ def _load(
 ) -> tuple[WorldMemory, LatentLookup, DemonstratedActions | None]:
     """The world modules, the latents, and the actions if the Prophet follows them."""
     from lerobot.configs import PreTrainedConfig
+    from lerobot.policies.factory import get_policy_class
 
-    from lerobot_policy_world_modality.modeling_smolvla_world import SmolVLAWorldPolicy
     from lerobot_policy_world_modality.world_parts import open_training_latents
 
     config = PreTrainedConfig.from_pretrained(checkpoint)
@@ -122,7 +122,7 @@ def _load(
     config.world_latents, config.device = os.pathsep.join(map(str, latents)), device
     lookup = open_training_latents(config, load_metadata(dataset))
     with borrowed_generator():
-        policy = SmolVLAWorldPolicy.from_pretrained(checkpoint, config=config)
+        policy = get_policy_class(config.type).from_pretrained(checkpoint, config=config)
     assert policy.world is not None
     world = policy.world.eval().requires_grad_(False)
     told = DemonstratedActions(policy, checkpoint, dataset, lookup.bounds) if world.sizes.actions else None

@@ -23,7 +23,6 @@ from world_modality.study.load import load_study
 from world_modality.study.slices import world_spec
 from world_modality.study.specs import WorldSpec
 from world_modality.study.study import Arm, Study
-from world_modality.training.architectures import ACTION_SIZE, CAMERA_PIXELS, CAMERAS, STATE_SIZE
 from world_modality.training.footprint import Footprint, footprint, numbers_of
 
 SMALL_BACKBONE = f"{BACKBONE_PREFIX}smolvlm-tiny"
@@ -83,18 +82,14 @@ def real_backbone(*, bfloat16: bool) -> Iterator[Path]:
 
 def real_config(memory: str, world: WorldSpec | None, latent_dim: int) -> Any:
     """SmolVLA's default configuration, with LIBERO's features and an arm's world memory (None: without)."""
-    from lerobot.configs.types import FeatureType, PolicyFeature
+    from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
+    from lerobot_policy_world_modality.world_config import world_fields
+    from world_modality.facts.benchmarks import SUITES
+    from world_modality.policies.host import features_of
 
-    from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig, world_fields
-
-    picture = PolicyFeature(FeatureType.VISUAL, (3, CAMERA_PIXELS, CAMERA_PIXELS))
-    state = PolicyFeature(FeatureType.STATE, (STATE_SIZE,))
     own = {} if world is None else {**world_fields(world), "world_latent_dim": latent_dim}
     return SmolVLAWorldConfig(
-        input_features={**dict.fromkeys(CAMERAS, picture), "observation.state": state},
-        output_features={"action": PolicyFeature(FeatureType.ACTION, (ACTION_SIZE,))},
-        device="cpu",
-        push_to_hub=False,
+        **features_of(SUITES["libero_spatial"]),
         world_memory_mode_train=memory,
         **own,
     )

@@ -8,8 +8,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from lerobot_policy_world_modality.world_config import world_fields
 from world_modality.errors import UserError
+from world_modality.facts.policies import has_memory
 from world_modality.facts.targets import TARGETS
+from world_modality.policies.config_file import read_config_file
+from world_modality.policies.host import LatentInputs, host_of
 from world_modality.store.files import sync_tree, write_json
 from world_modality.store.stage import TIMING, Facts, StageContext
 from world_modality.study.arms import require_equal
@@ -103,7 +107,7 @@ def _train(job: Job, context: StageContext, steps: int, device: str) -> None:
 
 
 def _convert_once(spec: TrainSpec, context: StageContext) -> Path:
-    """The start policy as type ``smolvla_world`` in the arm's memory mode, below ``context.work``."""
+    """The start policy as it is trained in the arm's memory mode, below ``context.work``."""
     target = context.work / "start"
     if not target.is_dir():
         draft = context.work / "start.part"
@@ -115,19 +119,18 @@ def _convert_once(spec: TrainSpec, context: StageContext) -> Path:
 
 
 def _convert(spec: TrainSpec, context: StageContext, target: Path) -> None:
-    from lerobot_policy_world_modality.configuration_smolvla_world import world_fields
-    from lerobot_policy_world_modality.convert import convert
-
     source = context.one("policy")
-    settings: dict[str, Any] = {"world_seed": spec.seed}  # also where the world modules' first weights come from
+    # The seed is also where the world modules' first weights come from.
+    settings: dict[str, Any] = {"world_seed": spec.seed, "world_memory_mode_train": spec.memory}
+    memory = None
     if spec.memory != "disabled":
         if spec.world is None:
             raise UserError(f"training: memory mode '{spec.memory}' needs the settings of the world memory: set world")
         settings |= world_fields(spec.world)
-        settings |= {"latents": tuple(_latents(spec, context).values()), "encoder": context.one("encoder")}
-    if not _cameras(source) <= _dataset_features(context.one("dataset")):
-        settings["input_features"] = {}  # LeRobot then takes the dataset's cameras and state, in the dataset's order
-    convert(source, target, world_memory_mode_train=spec.memory, **settings)
+        memory = LatentInputs(tuple(_latents(spec, context).values()), context.one("encoder"))
+    # Where the pictures are others, LeRobot takes the dataset's cameras and state, in the dataset's order.
+    renew = not _cameras(source) <= _dataset_features(context.one("dataset"))
+    host_of(read_config_file(source)["type"]).prepare(source, target, settings, memory, renew=renew)
 
 
 def _latents(spec: TrainSpec, context: StageContext) -> dict[str, Path]:
@@ -186,7 +189,9 @@ def _export(checkpoint: Path, target: Path) -> None:
 def _judge(spec: TrainSpec, context: StageContext, device: str) -> None:
     """Judge the trained policy, and its Prophet beside the baselines, on held-out frames; tell it and keep it."""
     checkpoint, latents = context.artifact / "pretrained_model", tuple(_latents(spec, context).values())
-    judges: list[tuple[str, Any, Any]] = [(OFFLINE, offline.evaluate_offline, offline.describe)]
+    judges: list[tuple[str, Any, Any]] = []
+    if has_memory(read_config_file(checkpoint)["type"]):  # even disabled: it knows the frames' own noise
+        judges.append((OFFLINE, offline.evaluate_offline, offline.describe))
     if spec.world is not None:
         judges.append((PROPHET, prophet.evaluate_prophet, prophet.describe))
     for name, evaluate, describe in judges:

@@ -15,18 +15,16 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any
 
 from world_modality.data.hub import POLICY, copy_folder, fetch_snapshot
 from world_modality.embedded import BASE_POLICY
 from world_modality.errors import UserError
-from world_modality.store.files import write_json
+from world_modality.facts.benchmarks import SUITES
+from world_modality.facts.policies import POLICIES
+from world_modality.policies.config_file import read_config_file
+from world_modality.policies.host import PREPROCESSOR, host_of, small_host
 from world_modality.store.stage import Facts, StageContext
 from world_modality.study.specs import PolicySpec
-from world_modality.training.architectures import small_smolvla_config
-
-POLICY_TYPES = ("smolvla", "smolvla_world")
-PREPROCESSOR = "policy_preprocessor.json"
 
 
 def run(spec: PolicySpec, context: StageContext) -> Facts:
@@ -34,10 +32,10 @@ def run(spec: PolicySpec, context: StageContext) -> Facts:
 
     Raises:
         UserError: unknown architecture, unreachable hub, a folder that is missing or has changed since the study was
-            planned, or a policy of another type than SmolVLA.
+            planned, or a policy of a family that cannot be trained here.
     """
     if spec.source == "scratch":
-        build_random_policy(spec.name, spec.seed, context.artifact)
+        small_host(spec.name).build_small(spec.name, spec.seed, context.artifact, SUITES[spec.suite])
     elif spec.source == "hub":
         fetch_snapshot(spec.name, spec.revision, context.artifact, section="policy", content=POLICY)
     elif spec.source == "folder":
@@ -50,53 +48,8 @@ def run(spec: PolicySpec, context: StageContext) -> Facts:
             )
         copy_folder(BASE_POLICY, context.artifact, setting="policy.source", content=POLICY, digest=spec.revision)
     if spec.backbone:
-        pin_backbone(context.artifact, spec.backbone)
+        host_of(read_config_file(context.artifact)["type"]).pin_backbone(context.artifact, spec.backbone)
     return describe_policy(context.artifact)
-
-
-def build_random_policy(architecture: str, seed: int, target: Path) -> None:
-    """Write a SmolVLA of random weights, a function of ``architecture`` and ``seed``, and its processors.
-
-    The processors hold no statistics: training takes the dataset's.
-    """
-    import torch
-    from lerobot.policies.smolvla.modeling_smolvla import SmolVLAPolicy
-
-    from lerobot_policy_world_modality.backbone import resolved_backbone
-    from lerobot_policy_world_modality.processor_smolvla_world import make_smolvla_world_pre_post_processors
-
-    config = small_smolvla_config(architecture)
-    with torch.random.fork_rng(devices=[]), resolved_backbone(config):
-        torch.default_generator.manual_seed(seed)
-        policy = SmolVLAPolicy(config)
-    policy.save_pretrained(target)
-    for processor in make_smolvla_world_pre_post_processors(config):
-        processor.save_pretrained(target)
-
-
-def pin_backbone(folder: Path, pinned: str) -> None:
-    """Let the ``pretrained_model`` in ``folder`` load its backbone and tokenizer as ``pinned``, ``<hub id>@<commit>``.
-
-    A tokenizer of another name than the backbone's stays as it is.
-    """
-    config = json.loads((folder / "config.json").read_text())
-    name = config["vlm_model_name"]
-    write_json(folder / "config.json", config | {"vlm_model_name": pinned})
-    preprocessor = folder / PREPROCESSOR
-    if preprocessor.is_file():
-        pipeline = json.loads(preprocessor.read_text())
-        steps = [_pinned_step(step, name, pinned) for step in pipeline["steps"]]
-        write_json(preprocessor, pipeline | {"steps": steps})
-
-
-def _pinned_step(step: dict[str, Any], name: str, pinned: str) -> dict[str, Any]:
-    from lerobot_policy_world_modality.processor_smolvla_world import TOKENIZER_STEP
-
-    settings = step.get("config", {})
-    if settings.get("tokenizer_name") != name:
-        return step
-    kept = {key: value for key, value in step.items() if key != "class"}
-    return kept | {"registry_name": TOKENIZER_STEP, "config": settings | {"tokenizer_name": pinned}}
 
 
 def _tokenizers(folder: Path) -> list[str]:
@@ -110,21 +63,24 @@ def describe_policy(folder: Path) -> dict[str, object]:
     """Type, backbone, tokenizer and parameter count of a ``pretrained_model`` folder.
 
     Raises:
-        UserError: the folder is not one, or its policy is no SmolVLA.
+        UserError: the folder is not one, or its policy is of a family that cannot be trained here.
     """
     import safetensors
 
     missing = [name for name in ("config.json", "model.safetensors") if not (folder / name).is_file()]
     if missing:
         raise UserError(f"policy: {folder} has no {' and no '.join(missing)}: give LeRobot's pretrained_model folder")
-    config = json.loads((folder / "config.json").read_text())
-    if config.get("type") not in POLICY_TYPES:
-        raise UserError(f"policy: {folder} holds a policy of type '{config.get('type')}': only SmolVLA can be compared")
+    config = read_config_file(folder)
+    known = {kind: family for family in POLICIES if family.plans_chunks for kind in family.types}
+    if config["type"] not in known:
+        raise UserError(
+            f"policy: {folder} holds a policy of type '{config['type']}': only {', '.join(known)} can be trained here"
+        )
     with safetensors.safe_open(folder / "model.safetensors", framework="np") as weights:
         parameters = sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
     return {
         "type": config["type"],
-        "backbone": config["vlm_model_name"],
+        "backbone": host_of(config["type"]).backbone(config),
         "tokenizer": ", ".join(_tokenizers(folder)),
         "parameters": parameters,
     }

@@ -1,0 +1,118 @@
+"""The settings of a world memory, declared once: LeRobot's configs mix them in, and a study's are derived from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from world_modality.errors import UserError
+from world_modality.facts.memory import FUSIONS, MODES, MemoryMode
+
+
+@dataclass
+class WorldMemoryConfig:
+    """All settings of the world memory. They are flat and named ``world_*``, so each is a command-line flag."""
+
+    # What the memory holds. Rollout: "" means the same as in training.
+    world_memory_mode_train: str = "pred"
+    world_memory_mode_rollout: str = ""
+
+    # Prophet and injector. T latents of history, K predicted.
+    world_context: int = 4
+    world_horizon: int = 8
+    world_heads: int = 8
+    world_prophet_layers: int = 2
+    world_prophet_width: int = 512
+    world_hypotheses: int = 1  # N predictions per history; the best of each sample learns
+    world_fusion: str = "late"  # where the memory enters the policy
+    world_attention_width: int = 0  # inner width of the injector's attention; 0: that of the tokens it feeds
+    world_actions: bool = False  # tell the Prophet the noisy actions and the time of the flow
+    world_delta: bool = True  # predict z_{t+k} - z_t rather than z_{t+k}
+    world_gate_init: float = 0.0  # the residual is multiplied by tanh(gate)
+    world_lambda: float = 0.2  # weight of the world loss beside the flow loss
+    world_detach: bool = False  # the flow loss does not train the Prophet through the memory
+    world_latent_dim: int = 0  # W, of all cameras together; 0: taken from the latents when training starts
+    world_latent_tokens: int = 1  # P tokens of W numbers stand for a frame; 1: the encoder's tokens are pooled
+
+    # Training. The seed keys flow noise and time (in every memory mode) and the world modules' initial weights.
+    world_lr: float = 1e-3
+    world_seed: int = 0
+    world_latents: str = ""  # folder of latents.npy and latents.json, one per camera in order, separated as in PATH
+    # Episodes that are not trained on, as dataset.episodes says: neither statistics nor donors are taken from them.
+    world_held_out: list[int] = field(default_factory=list)
+    world_trained_on: str = ""  # fingerprint of the set that it was trained on; "" until it is, or if that is not known
+    world_probe_every: int = 50  # steps between measurements of what the memory does to the actions; 0: none
+
+    # How a frame became a latent. A rollout that would encode differently is refused.
+    world_cameras: str = "image"  # separated by commas; their latents stand side by side in this order
+    world_trained_cameras: str = ""  # of the latents it was made for; "" until they are known
+    world_frame_sizes: str = ""  # HEIGHTxWIDTH in pixels of each camera's encoded frames; "": not checked
+    world_encoder_kind: str = ""  # "" until an encoder is known
+    world_encoder_source: str = ""
+    world_encoder_name: str = ""
+    world_encoder_revision: str = ""
+    world_encoder_seed: int = 0
+    world_encoder_frames: int = 0
+    world_encoder_image_size: int = 0
+    world_encoder_pooling: str = "mean"
+    world_encoder_dtype: str = "float32"
+    world_encoder_batch: int = 4
+    world_encoder_digest: str = ""  # content address of the encoder's folder; "": not checked
+
+    # Where the encoder lies on this machine, and under which key, one per camera, the batch has the cameras if frames
+    # were renamed. Only used when the policy encodes by itself.
+    world_encoder_path: str = ""
+    world_image_key: str = ""
+
+    @property
+    def train_mode(self) -> MemoryMode:
+        """What the memory holds in training."""
+        return MODES[self.world_memory_mode_train]
+
+    @property
+    def rollout_mode(self) -> MemoryMode:
+        """What the memory holds in a rollout."""
+        return MODES[self.world_memory_mode_rollout or self.world_memory_mode_train]
+
+    def check_world(self, chunk_size: int) -> None:
+        """UserError for a value that makes no sense, beside others or in a policy of chunks of ``chunk_size``."""
+        self._check_modes()
+        for name in ("context", "horizon", "hypotheses", "heads", "prophet_layers", "prophet_width", "latent_tokens"):
+            if getattr(self, f"world_{name}") < 1:
+                raise UserError(f"world_{name} must be at least 1, not {getattr(self, f'world_{name}')}")
+        if self.world_prophet_width % self.world_heads:
+            raise UserError(
+                f"world_prophet_width is {self.world_prophet_width}: use a multiple of world_heads, {self.world_heads}"
+            )
+        fusion = FUSIONS[self.world_fusion]
+        if self.train_mode.needs_prophet and self.world_detach and self.world_lambda == 0:
+            raise UserError(
+                f"world_lambda is 0 and world_detach true: the Prophet that makes memory '{self.train_mode.name}' "
+                "would learn from nothing, so change one of them"
+            )
+        if self.world_actions and fusion.before_actions:
+            raise UserError(
+                f"world_fusion: '{self.world_fusion}' reads the memory before the noisy actions are there, of which "
+                "world_actions makes it: choose another fusion, or set world_actions to false"
+            )
+        if self.world_actions and self.world_horizon > chunk_size:
+            raise UserError(
+                f"world_horizon is {self.world_horizon} but chunk_size {chunk_size}: with world_actions a frame "
+                "ahead needs an action that leads there, so choose a horizon of at most the chunk"
+            )
+
+    def _check_modes(self) -> None:
+        train, rollout = self.train_mode, self.rollout_mode
+        if not rollout.rollable and self.world_memory_mode_rollout:
+            raise UserError(
+                f"world_memory_mode_rollout: '{rollout.name}' needs the future, which no rollout knows; choose another"
+            )
+        if rollout.needs_learned and not train.needs_learned:
+            raise UserError(
+                f"world_memory_mode_rollout is '{rollout.name}' but the policy is trained with '{train.name}', which "
+                "has no trained constants: train with it, or roll out with another mode"
+            )
+        if rollout.needs_world and not train.needs_world:
+            raise UserError(
+                f"world_memory_mode_rollout is '{rollout.name}' but the policy is trained with '{train.name}', "
+                f"that is without world modules: train with another mode or roll out with '{train.name}'"
+            )

@@ -1,0 +1,181 @@
+"""How one family of LeRobot policies starts, trains and loads, how it is given its noise, and whether it takes memory.
+
+What holds for any of LeRobot's policies is in :class:`PolicyHost`; a family overrides what it does otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lerobot.policies.factory import get_policy_class, make_pre_post_processors
+from safetensors import SafetensorError
+from torch import Tensor
+
+from world_modality.data.schema import ACTION, STATE, camera_column
+from world_modality.errors import UserError
+from world_modality.facts.benchmarks import Suite
+from world_modality.facts.policies import PolicyFamily, family_of, small_family
+from world_modality.memory.randomness import borrowed_generator
+from world_modality.policies.noise import Noise
+from world_modality.policies.weights import WEIGHTS, require_loaded
+from world_modality.store.files import write_json
+from world_modality.study.specs import OptimSpec
+
+CAMERA_PIXELS = 256
+PREPROCESSOR = "policy_preprocessor.json"
+
+
+@dataclass(frozen=True)
+class LatentInputs:
+    """What a start policy is given a memory of: each camera's latents in the memory's order, and their encoder."""
+
+    latents: tuple[Path, ...]
+    encoder: Path
+
+
+class PolicyHost:
+    """A family without memory, of which nothing is known beside LeRobot's interface."""
+
+    noise: Noise | None = None
+    """How each row of a batch gets its own noise; None: it draws from torch's global generator, one row at a time."""
+
+    def __init__(self, family: PolicyFamily) -> None:
+        self.family = family
+
+    # Start
+
+    def small_config(self, architecture: str, _suite: Suite) -> Any:
+        """LeRobot's config of a small architecture, with the features of a suite's data; UserError if there is none."""
+        raise UserError(f"policy.name: {self.family.label} has no small architecture '{architecture}'")
+
+    def build_small(self, architecture: str, seed: int, target: Path, suite: Suite) -> None:
+        """Write a policy of random weights for a suite, a function of the other arguments, and its processors.
+
+        The processors hold no statistics: training takes the dataset's.
+        """
+        config = self.small_config(architecture, suite)
+        with borrowed_generator() as generator, self.building(config):
+            generator.manual_seed(seed)
+            policy = get_policy_class(config.type)(config)
+        policy.save_pretrained(target)
+        for processor in self.new_processors(config):
+            processor.save_pretrained(target)
+
+    def new_processors(self, config: Any, statistics: Any = None) -> tuple[Any, Any]:
+        """Pre- and postprocessor of a policy that has none yet."""
+        with self.building(config):
+            processors: tuple[Any, Any] = make_pre_post_processors(config, dataset_stats=statistics)
+        return processors
+
+    def pin_backbone(self, folder: Path, pinned: str) -> None:
+        """Let the ``pretrained_model`` in ``folder`` load its backbone and tokenizer as ``<hub id>@<commit>``."""
+        raise UserError(f"policy: {self.family.label} in {folder} is built around no backbone of the hub: {pinned}")
+
+    def backbone(self, config: Mapping[str, Any]) -> str:
+        """The name of the pretrained model that a config.json is built around; "" if there is none."""
+        return str(config.get(self.family.backbone, ""))
+
+    # Training
+
+    def prepare(
+        self, source: Path, target: Path, settings: Mapping[str, Any], memory: LatentInputs | None, *, renew: bool
+    ) -> None:
+        """Write the checkpoint that LeRobot's training script starts an arm from.
+
+        ``settings`` are the world memory's, flat. ``renew``: its pictures are not the dataset's, so LeRobot is to take
+        the dataset's. UserError if the family takes no memory.
+        """
+        mode = settings.get("world_memory_mode_train", "disabled")
+        if memory is not None or mode != "disabled":
+            raise UserError(
+                f"{source} holds {self.family.label}, which takes no world memory: train it with 'disabled'"
+            )
+        shutil.copytree(source, target)
+        if renew:
+            config = json.loads((target / "config.json").read_text())
+            write_json(target / "config.json", {**config, "input_features": {}})
+
+    def training_settings(self, optim: OptimSpec, _seed: int) -> dict[str, object]:
+        """LeRobot's flags that say how this family is optimised."""
+        return {
+            "use_policy_training_preset": False,
+            "optimizer.type": "adamw",
+            "optimizer.lr": optim.lr,
+            "optimizer.weight_decay": optim.weight_decay,
+            "optimizer.grad_clip_norm": optim.grad_clip,
+            "scheduler.type": "cosine_decay_with_warmup",
+            "scheduler.peak_lr": optim.lr,
+            "scheduler.decay_lr": optim.decay_lr,
+            "scheduler.num_warmup_steps": optim.warmup_steps,
+            "scheduler.num_decay_steps": optim.decay_steps,
+        }
+
+    def held_out_settings(self, _episodes: Sequence[int]) -> dict[str, object]:
+        """LeRobot's flags by which a policy is told of episodes that are not trained on."""
+        return {}
+
+    def picture_size(self, _config: Any) -> tuple[int, int] | None:
+        """Width and height to which the policy itself would pad and resize pictures as SmolVLA does; None if not so."""
+        return None
+
+    # Loading
+
+    def building(self, _config: Any) -> AbstractContextManager[None]:
+        """Meanwhile LeRobot can build model and processors from ``config``."""
+        return nullcontext()
+
+    def own_names(self, _policy: Any, stored: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Tensors of a file by the names that the policy has for them."""
+        return stored
+
+    def load(self, folder: Path, config: Any) -> Any:
+        """The policy with the folder's weights, in evaluation mode; UserError unless every tensor is found and used."""
+        weights = folder / WEIGHTS
+        if not weights.is_file():
+            raise UserError(f"{folder} has no {WEIGHTS}: copy the checkpoint anew, or train it again")
+        try:
+            with self.building(config):
+                policy = get_policy_class(config.type).from_pretrained(folder, config=config, strict=True)
+        except (RuntimeError, OSError, SafetensorError) as error:
+            raise UserError(f"the weights in {folder} do not fit its config.json ({error}); train it again.") from error
+        require_loaded(policy, weights, self.own_names)
+        return policy
+
+
+def host_of(policy_type: str) -> PolicyHost:
+    """The host of a LeRobot policy type, with or without memory."""
+    family = family_of(policy_type)
+    host: PolicyHost = family.host.load()(family)
+    return host
+
+
+def small_host(architecture: str) -> PolicyHost:
+    """The host that builds a small architecture; UserError if none does."""
+    family = small_family(architecture)
+    host: PolicyHost = family.host.load()(family)
+    return host
+
+
+def features_of(suite: Suite) -> dict[str, Any]:
+    """The arguments of a LeRobot config that say what a suite's data hold."""
+    from lerobot.configs.types import FeatureType, PolicyFeature
+
+    picture = PolicyFeature(FeatureType.VISUAL, (3, CAMERA_PIXELS, CAMERA_PIXELS))
+    state = PolicyFeature(FeatureType.STATE, (len(suite.state),))
+    return {
+        "input_features": {**{camera_column(camera): picture for camera in suite.cameras}, STATE: state},
+        "output_features": {ACTION: PolicyFeature(FeatureType.ACTION, (suite.action.size,))},
+        "device": "cpu",
+        "push_to_hub": False,
+    }
+
+
+def padded_sizes(suite: Suite) -> dict[str, int]:
+    """The arguments of a LeRobot config to which SmolVLA and pi0 pad state and action: no more than there is."""
+    return {"max_state_dim": len(suite.state), "max_action_dim": suite.action.size}

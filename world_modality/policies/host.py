@@ -176,6 +176,6 @@ def features_of(suite: Suite) -> dict[str, Any]:
     }
 
 
-def padded_sizes(suite: Suite) -> dict[str, int]:
+def padded_sizes(suite: Suite) -> dict[str, Any]:
     """The arguments of a LeRobot config to which SmolVLA and pi0 pad state and action: no more than there is."""
     return {"max_state_dim": len(suite.state), "max_action_dim": suite.action.size}

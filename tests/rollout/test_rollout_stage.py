@@ -156,7 +156,7 @@ def test_another_encoder_is_refused(roll, tree):
 
 
 def test_an_initial_state_that_does_not_exist_is_named(roll):
-    with pytest.raises(UserError, match=r"task 0 has no initial state 77; choose from 0 to 49"):
+    with pytest.raises(UserError, match=r"libero_spatial has no initial state 77; choose from 0 to 49"):
         roll("disabled", "disabled", states=(77,))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from support.contract import ROOT, complaint, missing_from, reach, sentence
-from support.relied_on import DATASET_PARTS, EPISODE_COLUMNS, POLICY, POLICY_PARTS, RELIED_ON
+from support.relied_on import DATASET_PARTS, EPISODE_COLUMNS, PI0_PARTS, POLICY, POLICY_PARTS, RELIED_ON
 from support.tiny_policy import TinyWorld
 
 from world_modality.benchmarks.libero.quiet import import_libero
@@ -15,7 +15,7 @@ from world_modality.training.checkpoints import Saving
 from world_modality.training.launch import Hooks, durable
 from world_modality.training.metrics import MetricsLog
 
-MODEL_FILE = "lerobot_policy_world_modality/modeling_smolvla_world.py"
+MODEL_FILE = "lerobot_policy_world_modality/adapters/smolvla.py"
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -40,10 +40,14 @@ def test_everything_that_is_used_is_in_its_files_table() -> None:
 
 @pytest.mark.parametrize("path", POLICY_PARTS)
 def test_the_policys_parts_are_where_they_are_hooked(tiny: TinyWorld, path: str) -> None:
-    found = type(reach(tiny.stock(), path)).__name__
-    assert (
-        sentence(f"SmolVLA's {path}", POLICY_PARTS[path], found, "world_modality/memory/fusion.py", "lerobot") is None
-    )
+    found, file = type(reach(tiny.stock(), path)).__name__, "lerobot_policy_world_modality/adapters/smolvla.py"
+    assert sentence(f"SmolVLA's {path}", POLICY_PARTS[path], found, file, "lerobot") is None
+
+
+@pytest.mark.parametrize("path", PI0_PARTS)
+def test_pi0s_parts_are_where_they_are_hooked(tiny_pi0_world: TinyWorld, path: str) -> None:
+    found, file = type(reach(tiny_pi0_world.stock(), path)).__name__, "lerobot_policy_world_modality/adapters/pi0.py"
+    assert sentence(f"pi0's {path}", PI0_PARTS[path], found, file, "lerobot") is None
 
 
 @pytest.mark.parametrize("path", DATASET_PARTS)

@@ -8,6 +8,10 @@ POLICY = "lerobot.policies.smolvla.modeling_smolvla:SmolVLAPolicy"
 FLOW = "lerobot.policies.smolvla.modeling_smolvla:VLAFlowMatching"
 CONFIG = "lerobot.policies.smolvla.configuration_smolvla:SmolVLAConfig"
 SCRIPT = "lerobot.scripts.lerobot_train"
+PI0 = "lerobot.policies.pi0.modeling_pi0"
+PI0_POLICY = f"{PI0}:PI0Policy"
+PI0_FLOW = f"{PI0}:PI0Pytorch"
+PI0_CONFIG = "lerobot.policies.pi0.configuration_pi0:PI0Config"
 PRETRAINED = (
     "(pretrained_name_or_path, *, config=None, force_download=False, resume_download=None, proxies=None, token=None, "
     "cache_dir=None, local_files_only=False, revision=None, strict=False, **kwargs)"
@@ -30,20 +34,79 @@ FLOW_WITHOUT_STATE = "(self, images, img_masks, tokens, masks, noise=None, num_s
 VISUAL, STATE, ACTION = (f"<FeatureType.{name}: '{name}'>" for name in ("VISUAL", "STATE", "ACTION"))
 
 PLUGIN: Table = {
-    "lerobot_policy_world_modality/modeling_smolvla_world.py": {
+    "lerobot_policy_world_modality/world_policy.py": {
+        "lerobot.policies.pretrained:PreTrainedPolicy.__init__": "(self, config, *inputs, **kwargs)",
+        "lerobot.policies.pretrained:PreTrainedPolicy._get_default_peft_targets": "(self)",
+        "lerobot.policies.pretrained:PreTrainedPolicy.forward": "(self, batch)",
+        "lerobot.policies.pretrained:PreTrainedPolicy.from_pretrained": PRETRAINED,
+        "lerobot.policies.pretrained:PreTrainedPolicy.get_optim_params": "(self)",
+        "lerobot.policies.pretrained:PreTrainedPolicy.reset": "(self)",
         f"{POLICY}.__init__": "(self, config, **kwargs)",
-        f"{POLICY}.config_class": "class",
-        f"{POLICY}.name": "'smolvla'",
-        f"{POLICY}.forward": "(self, batch, noise=None, time=None, reduction='mean')",
         f"{POLICY}.reset": "(self)",
         f"{POLICY}.get_optim_params": "(self)",
+        f"{POLICY}._get_default_peft_targets": "(self)",
+        f"{PI0_POLICY}.__init__": "(self, config, **kwargs)",
+        f"{PI0_POLICY}.reset": "(self)",
+        f"{PI0_POLICY}.get_optim_params": "(self)",
+        f"{PI0_POLICY}._get_default_peft_targets": "(self)",
+        "lerobot.utils.constants:ACTION": "'action'",
+        "lerobot.utils.constants:OBS_STATE": "'observation.state'",
+    },
+    "lerobot_policy_world_modality/modeling_smolvla_world.py": {
+        f"{POLICY}.config_class": "class",
+        f"{POLICY}.name": "'smolvla'",
         f"{POLICY}.select_action": "(self, batch, noise=None, **kwargs)",
         f"{POLICY}.predict_action_chunk": "(self, batch, noise=None, **kwargs)",
         f"{POLICY}._get_action_chunk": "(self, batch, noise=None, **kwargs)",
-        f"{POLICY}._get_default_peft_targets": "(self)",
-        "lerobot.policies.pretrained:PreTrainedPolicy.from_pretrained": PRETRAINED,
-        "lerobot.utils.constants:ACTION": "'action'",
-        "lerobot.utils.constants:OBS_STATE": "'observation.state'",
+    },
+    "lerobot_policy_world_modality/adapters/smolvla.py": {
+        f"{POLICY}.forward": "(self, batch, noise=None, time=None, reduction='mean')",
+    },
+    "lerobot_policy_world_modality/modeling_pi0_world.py": {
+        f"{PI0_POLICY}.config_class": "class",
+        f"{PI0_POLICY}.name": "'pi0'",
+        f"{PI0_POLICY}.select_action": "(self, batch)",
+        f"{PI0_POLICY}.predict_action_chunk": "(self, batch, **kwargs)",
+    },
+    "lerobot_policy_world_modality/adapters/pi0.py": {
+        "lerobot.policies.pi0:modeling_pi0": "module",
+        "lerobot.policies.pi0:processor_pi0": "module",
+        "lerobot.policies.pi0.processor_pi0:TokenizerProcessorStep": "class",
+        f"{PI0}:get_gemma_config": "(variant)",
+        f"{PI0}:GemmaConfig.__init__": "(self, width, depth, mlp_dim, num_heads, num_kv_heads, head_dim)",
+        f"{PI0}:PaliGemmaForConditionalGenerationWithPiGemma": "class",
+        f"{PI0}:PiGemmaForCausalLM": "class",
+        f"{PI0_POLICY}.forward": "(self, batch, reduction='mean')",
+        f"{PI0_POLICY}._fix_pytorch_state_dict_keys": "(self, state_dict, model_config)",
+        f"{PI0_FLOW}.sample_noise": "(self, shape, device)",
+        f"{PI0_FLOW}.sample_time": "(self, bsize, device)",
+        f"{PI0_FLOW}.forward": "(self, images, img_masks, lang_tokens, lang_masks, state, actions, noise, time)",
+        f"{PI0_FLOW}.embed_prefix": "(self, images, img_masks, lang_tokens, lang_masks)",
+        f"{PI0_FLOW}.embed_suffix": "(self, state, noisy_actions, timestep)",
+        f"{PI0_FLOW}.denoise_step": "(self, state, prefix_pad_masks, past_key_values, x_t, timestep)",
+        f"{PI0_FLOW}.gradient_checkpointing_enable": "(self)",
+    },
+    "lerobot_policy_world_modality/configuration_pi0_world.py": {
+        f"{PI0_CONFIG}.__post_init__": "(self)",
+        f"{PI0_CONFIG}.get_optimizer_preset": "(self)",
+        f"{PI0_CONFIG}.get_scheduler_preset": "(self)",
+        f"{PI0_CONFIG}.compile_model": "False",
+        "lerobot.configs:PreTrainedConfig.register_subclass": "(name, choice_type=None)",
+    },
+    "lerobot_policy_world_modality/processor_pi0_world.py": {
+        "lerobot.policies.pi0.processor_pi0:make_pi0_pre_post_processors": "(config, dataset_stats=None)",
+        "lerobot.processor:PolicyProcessorPipeline": ANY,
+    },
+    "lerobot_policy_world_modality/world_config.py": {"lerobot.optim:OptimizerConfig": "class"},
+    "lerobot_policy_world_modality/settings.py": {"lerobot.configs:PreTrainedConfig.get_choice_class": "(name)"},
+    "lerobot_policy_world_modality/tokenizer_step.py": {
+        "lerobot.processor:ProcessorStepRegistry.register": "(name=None)",
+        "lerobot.processor:TokenizerProcessorStep.__init__": (
+            "(self, tokenizer_name=None, tokenizer=None, max_length=512, task_key='task', padding_side='right', "
+            "padding='max_length', truncation=True)"
+        ),
+        "lerobot.processor:TokenizerProcessorStep.__post_init__": "(self)",
+        "lerobot.processor:TokenizerProcessorStep.get_config": "(self)",
     },
     "lerobot_policy_world_modality/keyed_draws.py": {
         f"{FLOW}.sample_noise": "(self, shape, device)",
@@ -63,7 +126,6 @@ PLUGIN: Table = {
         f"{CONFIG}.optimizer_grad_clip_norm": "10",
         f"{CONFIG}.push_to_hub": "True",
         "lerobot.configs:PreTrainedConfig.register_subclass": "(name, choice_type=None)",
-        "lerobot.optim:OptimizerConfig": "class",
     },
     "lerobot_policy_world_modality/optimizer.py": {
         "lerobot.optim:OptimizerConfig.register_subclass": "(name, choice_type=None)",
@@ -75,13 +137,7 @@ PLUGIN: Table = {
             "(self, save_directory=None, *, repo_id=None, push_to_hub=False, card_kwargs=None, config_filename=None, "
             "**push_to_hub_kwargs)"
         ),
-        "lerobot.processor:ProcessorStepRegistry.register": "(name=None)",
-        "lerobot.processor:TokenizerProcessorStep.__init__": (
-            "(self, tokenizer_name=None, tokenizer=None, max_length=512, task_key='task', padding_side='right', "
-            "padding='max_length', truncation=True)"
-        ),
-        "lerobot.processor:TokenizerProcessorStep.__post_init__": "(self)",
-        "lerobot.processor:TokenizerProcessorStep.get_config": "(self)",
+        "lerobot.processor:TokenizerProcessorStep": "class",
     },
     "lerobot_policy_world_modality/world_parts.py": {
         "lerobot.configs:FeatureType.VISUAL": VISUAL,
@@ -93,7 +149,7 @@ PLUGIN: Table = {
             "(self, save_directory, *, state_dict=None, repo_id=None, push_to_hub=False, card_kwargs=None, "
             "**push_to_hub_kwargs)"
         ),
-        CONFIG: "class",
+        "lerobot.policies.factory:get_policy_class": "(name)",
     },
     "lerobot_policy_world_modality/backbone.py": {
         f"{CONFIG}.vlm_model_name": "'HuggingFaceTB/SmolVLM2-500M-Video-Instruct'",
@@ -105,9 +161,29 @@ POLICIES: Table = {
     "world_modality/policies/checkpoint.py": {
         "lerobot.configs:PreTrainedConfig.from_pretrained": PRETRAINED_CONFIG,
         "lerobot.configs:PreTrainedConfig.get_known_choices": "()",
+        "lerobot.policies.factory:make_pre_post_processors": (
+            "(policy_cfg, pretrained_path=None, pretrained_revision=None, **kwargs)"
+        ),
+    },
+    "world_modality/policies/host.py": {
+        "lerobot.configs.types:FeatureType.VISUAL": VISUAL,
+        "lerobot.configs.types:FeatureType.STATE": STATE,
+        "lerobot.configs.types:FeatureType.ACTION": ACTION,
+        "lerobot.configs.types:PolicyFeature.__init__": "(self, type, shape)",
         "lerobot.policies.factory:get_policy_class": "(name)",
         "lerobot.policies.factory:make_pre_post_processors": (
             "(policy_cfg, pretrained_path=None, pretrained_revision=None, **kwargs)"
+        ),
+        "lerobot.policies.pretrained:PreTrainedPolicy.from_pretrained": PRETRAINED,
+    },
+    "world_modality/policies/smolvla.py": {
+        f"{CONFIG}.max_action_dim": "32",
+        f"{CONFIG}.max_state_dim": "32",
+        f"{CONFIG}.resize_imgs_with_padding": "(512, 512)",
+    },
+    "world_modality/policies/pi0.py": {
+        "lerobot.policies.pi05.modeling_pi05:PI05Policy._fix_pytorch_state_dict_keys": (
+            "(self, state_dict, model_config)"
         ),
     },
     "world_modality/policies/noise.py": {
@@ -153,7 +229,6 @@ TRAINING: Table = {
         f"{SCRIPT}:make_optimizer_and_scheduler": "(cfg, policy)",
         f"{SCRIPT}:update_last_checkpoint": "(checkpoint_dir)",
         "lerobot.scripts:lerobot_train": "module",
-        f"{CONFIG}.resize_imgs_with_padding": "(512, 512)",
     },
     "world_modality/training/sampling.py": {
         f"{SCRIPT}:EpisodeAwareSampler.__iter__": "(self)",
@@ -180,24 +255,7 @@ TRAINING: Table = {
         "lerobot.datasets.dataset_reader:DatasetReader.get_item": "(self, idx)",
         "lerobot.datasets.dataset_reader:DatasetReader._query_hf_dataset": "(self, query_indices)",
     },
-    "world_modality/training/compare_arms.py": {CONFIG: "class"},
-    "world_modality/training/start.py": {
-        f"{POLICY}.__init__": "(self, config, **kwargs)",
-        "lerobot.policies.pretrained:PreTrainedPolicy.from_pretrained": PRETRAINED,
-    },
-    "world_modality/training/architectures.py": {
-        "lerobot.configs.types:FeatureType.VISUAL": VISUAL,
-        "lerobot.configs.types:FeatureType.STATE": STATE,
-        "lerobot.configs.types:FeatureType.ACTION": ACTION,
-        "lerobot.configs.types:PolicyFeature.__init__": "(self, type, shape)",
-        f"{CONFIG}.max_action_dim": "32",
-        f"{CONFIG}.max_state_dim": "32",
-    },
     "world_modality/training/real_size.py": {
-        "lerobot.configs.types:FeatureType.STATE": STATE,
-        "lerobot.configs.types:FeatureType.ACTION": ACTION,
-        "lerobot.configs.types:FeatureType.VISUAL": VISUAL,
-        "lerobot.configs.types:PolicyFeature.__init__": "(self, type, shape)",
         f"{CONFIG}.chunk_size": "50",
         f"{CONFIG}.num_vlm_layers": "16",
         f"{CONFIG}.num_expert_layers": "-1",
@@ -268,8 +326,9 @@ SIMULATOR: Table = {
 
 ALONE: Table = {
     "lerobot_policy_world_modality/strip.py": {
-        f"{CONFIG}.from_pretrained": PRETRAINED_CONFIG,
-        POLICY: "class",
+        "lerobot.configs:PreTrainedConfig.from_pretrained": PRETRAINED_CONFIG,
+        "lerobot.configs:PreTrainedConfig.get_choice_class": "(name)",
+        "lerobot.policies.factory:get_policy_class": "(name)",
     },
     "world_modality/cli/lerobot_scripts.py": {
         "lerobot.configs.parser:parse_arg": "(arg_name, args=None)",
@@ -309,6 +368,7 @@ JUDGED: Table = {
     },
     "world_modality/training/offline.py": {
         "lerobot.configs:PreTrainedConfig.from_pretrained": PRETRAINED_CONFIG,
+        "lerobot.policies.factory:get_policy_class": "(name)",
         "lerobot.datasets.factory:resolve_delta_timestamps": "(cfg, ds_meta)",
         "lerobot.datasets.lerobot_dataset:LeRobotDataset.__init__": (
             "(self, repo_id, root=None, episodes=None, episode_filter=None, image_transforms=None, "
@@ -322,7 +382,10 @@ JUDGED: Table = {
         ),
         "lerobot.utils.constants:ACTION": "'action'",
     },
-    "world_modality/training/prophet.py": {"lerobot.configs:PreTrainedConfig.from_pretrained": PRETRAINED_CONFIG},
+    "world_modality/training/prophet.py": {
+        "lerobot.configs:PreTrainedConfig.from_pretrained": PRETRAINED_CONFIG,
+        "lerobot.policies.factory:get_policy_class": "(name)",
+    },
     "world_modality/training/statistics.py": {
         "lerobot.datasets.compute_stats:get_feature_stats": "(array, axis, keepdims, quantile_list=None)",
     },
@@ -349,6 +412,24 @@ POLICY_PARTS = {  # at their path below a policy of LeRobot's: their type
     "model.vlm_with_expert.lm_expert.layers.0.mlp": "LlamaMLP",
     "model.vlm_with_expert.lm_expert.layers.0.self_attn.q_proj": "Linear",
     "model.vlm_with_expert.lm_expert.layers.1.self_attn.o_proj": "Linear",
+}
+PI0_PARTS = {
+    "config.action_feature": "PolicyFeature",
+    "config.image_features": "dict",
+    "model.config.chunk_size": "int",
+    "model.config.max_action_dim": "int",
+    "model.action_out_proj": "Linear",
+    "model.action_time_mlp_out": "Linear",
+    "model.gradient_checkpointing_enabled": "bool",
+    "model.paligemma_with_expert.paligemma.config.text_config.hidden_size": "int",
+    "model.paligemma_with_expert.gemma_expert.config.hidden_size": "int",
+    "model.paligemma_with_expert.gemma_expert.config.num_attention_heads": "int",
+    "model.paligemma_with_expert.gemma_expert.config.num_key_value_heads": "int",
+    "model.paligemma_with_expert.gemma_expert.config.head_dim": "int",
+    "model.paligemma_with_expert.gemma_expert.model.layers": "ModuleList",
+    "model.paligemma_with_expert.gemma_expert.model.layers.0.mlp": "GemmaMLP",
+    "model.paligemma_with_expert.gemma_expert.model.layers.0.self_attn.q_proj": "Linear",
+    "model.paligemma_with_expert.gemma_expert.model.layers.1.self_attn.o_proj": "Linear",
 }
 DATASET_PARTS = {  # below a LeRobotDataset of pictures
     "hf_dataset": "Dataset",

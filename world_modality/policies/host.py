@@ -141,7 +141,7 @@ class PolicyHost:
             raise UserError(f"{folder} has no {WEIGHTS}: copy the checkpoint anew, or train it again")
         try:
             with self.building(config):
-                policy = get_policy_class(config.type).from_pretrained(folder, config=config, strict=True)
+                policy = get_policy_class(config.type).from_pretrained(folder, config=config)
         except (RuntimeError, OSError, SafetensorError) as error:
             raise UserError(f"the weights in {folder} do not fit its config.json ({error}); train it again.") from error
         require_loaded(policy, weights, self.own_names)

@@ -26,7 +26,7 @@ from world_modality.data.recording import record
 from world_modality.data.relabel import BlockDriver
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
-from world_modality.policies.question import Question
+from world_modality.policies.contract import PolicyRequest
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.evaluation import Scenes
 from world_modality.rollout.film import film
@@ -131,14 +131,14 @@ class Guided:
     def __init__(self, push: float) -> None:
         self.push, self.seen = push, []
 
-    def answer(self, questions: list[Question]) -> list[np.ndarray]:
-        self.seen += questions
-        return [np.tile(np.float32([0.0, self.push, -9.0]), (8, 1)) for _ in questions]
+    def infer(self, requests: list[PolicyRequest]) -> list[np.ndarray]:
+        self.seen += requests
+        return [np.tile(np.float32([0.0, self.push, -9.0]), (8, 1)) for _ in requests]
 
-    def answer_watched(self, question: Question) -> tuple[np.ndarray, dict[str, float]]:
-        return self.answer([question])[0], {}
+    def infer_watched(self, request: PolicyRequest) -> tuple[np.ndarray, dict[str, float]]:
+        return self.infer([request])[0], {}
 
-    def trial(self, question: Question, rows: int) -> float:
+    def trial(self, request: PolicyRequest, rows: int) -> float:
         return 0.01
 
 
@@ -160,9 +160,9 @@ def test_rollouts_draw_their_scenes_from_the_seed(tmp_path: Path) -> None:
     assert first.init_state_digest != second.init_state_digest
     assert (first.steps, first.success, first.progress, first.episode_return) == (12, False, 0.0, 0.0)
     assert roll(tmp_path / "b", Guided(0.0), horizon=12) == [first, second]
-    question = planner.seen[0]
-    assert (list(question.view.images), question.view.state.shape) == (["top", "side"], (3,))
-    assert question.task == "push the red and the blue puck over the line"
+    request = planner.seen[0]
+    assert (list(request.observation.images), request.observation.state.shape) == (["top", "side"], (3,))
+    assert request.language == "push the red and the blue puck over the line"
 
 
 def test_an_episode_ends_where_the_simulator_ends_it_and_is_no_success(

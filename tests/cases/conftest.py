@@ -11,9 +11,9 @@ from support.begun_rollout import BegunRollout
 from support.data_stages import encoder_spec
 from support.given_inputs import PICTURE, Episodes, Moment, dataset_of
 from support.sim_specs import sim_spec
-from world_modality.sim.assets import EMBEDDED
-from world_modality.sim.environment import Environment
 
+from world_modality.benchmarks.libero.assets import EMBEDDED
+from world_modality.benchmarks.libero.simulator import LiberoSimulator
 from world_modality.cli import rollout as command
 from world_modality.encoders.embedded import build_embedded_encoder
 from world_modality.rollout import alone
@@ -31,7 +31,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def episodes() -> Episodes:
     """Two short stretches of the suite's first task, recorded in the simulator: a hand that trembles and grips."""
-    env = Environment(sim_spec(camera_size=PICTURE), 0, EMBEDDED)
+    env = LiberoSimulator(sim_spec(camera_size=PICTURE), 0, EMBEDDED)
     rng = np.random.default_rng(0)
 
     def moment(step: int) -> Moment:

@@ -10,15 +10,16 @@ from typing import Any
 
 import pytest
 from support.command_line import ROLLOUT, wm
-from support.given_inputs import checkpoint_copy
-from world_modality.sim.libero_config import (
+
+from lerobot_policy_world_modality.convert import convert
+from world_modality.benchmarks.libero.libero_config import (
     ASSETS_VARIABLE,
     CONFIG_VARIABLE,
     import_configured_libero,
     write_missing_config,
 )
-
 from world_modality.cli.lerobot_scripts import eval_main
+from world_modality.embedded import BASE_POLICY
 
 TRUE_STATES = [0, 1, 6, 3, 12, 5]
 """Of six episodes in two synchronous environments, the first of which succeeds long before the second ends."""
@@ -79,8 +80,9 @@ def test_states_of_synchronous_environments_are_theirs_or_unknown(place: Path, m
 
     monkeypatch.setattr(libero.LiberoEnv, "reset", watched)
     monkeypatch.setattr(libero.LiberoEnv, "step", early)
+    convert(BASE_POLICY, place / "policy", world_memory_mode_train="disabled")
     settings = {
-        "policy.path": checkpoint_copy(place / "policy"),
+        "policy.path": place / "policy",
         "policy.device": "cpu",
         "env.type": "libero",
         "env.task": "libero_spatial",

@@ -55,13 +55,14 @@ def test_another_hash_seed_makes_the_same_files(place: Path) -> None:
         "import pathlib, sys\nfrom support import data_stages\ndata_stages.assembled_dataset(pathlib.Path(sys.argv[1]))"
     )
     paths = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
-    for seed in ("0", "1", "2"):
+    for seed in ("0", "1"):
         environment = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": paths}
         subprocess.run([sys.executable, "-c", script, seed], cwd=place, env=environment, check=True)
-    assert len({dataset_fingerprint(place / seed / "artifact") for seed in ("0", "1", "2")}) == 1
+    assert dataset_fingerprint(place / "0" / "artifact") == dataset_fingerprint(place / "1" / "artifact")
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason=ORDER)
 def test_a_study_whose_dataset_was_removed_goes_on(place: Path) -> None:
     (place / "study.yaml").write_text(STUDY)

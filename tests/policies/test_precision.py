@@ -14,8 +14,8 @@ from support.tiny_checkpoints import plain_checkpoint
 from world_modality.benchmarks.contract import Observation
 from world_modality.errors import UserError
 from world_modality.policies.chunk_policy import load_policy
+from world_modality.policies.contract import PolicyRequest
 from world_modality.policies.precision import casting_to, device_named, number_settings
-from world_modality.policies.question import Question
 from world_modality.training.arguments import Places, fresh_arguments
 
 SIZE = 64
@@ -50,9 +50,9 @@ def test_a_policy_computes_in_the_numbers_that_it_is_told(tmp_path: Path) -> Non
     see_pictures_of(checkpoint, SIZE)
     rng = np.random.default_rng(0)
     images = {name: rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8) for name in ("image", "image2")}
-    asked = Question(Observation(images, rng.normal(size=8).astype(np.float32)), "put it down", 1)
+    asked = PolicyRequest(Observation(images, rng.normal(size=8).astype(np.float32)), "put it down", 1)
     exact, rounded, as_saved = (
-        load_policy(checkpoint, dtype=dtype).answer([asked])[0] for dtype in ("float32", "bfloat16", None)
+        load_policy(checkpoint, dtype=dtype).infer([asked])[0] for dtype in ("float32", "bfloat16", None)
     )
     np.testing.assert_array_equal(exact, as_saved)
     assert not np.array_equal(exact, rounded)

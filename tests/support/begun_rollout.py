@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from support.command_line import ROLLOUT, Outcome, wm
 from support.given_inputs import PICTURE
-from world_modality.policies.question import Question
-from world_modality.sim.environment import Observation
+
+from world_modality.benchmarks.contract import Observation
+from world_modality.policies.contract import PolicyRequest
 
 
 class SimulationBeginsError(Exception):
@@ -39,7 +40,7 @@ class BegunRollout:
         images: Any = {name: rng.integers(0, 256, (PICTURE, PICTURE, 3), np.uint8) for name in ("image", "image2")}
         view = Observation(images, np.linspace(-0.1, 0.1, 8, dtype=np.float32))
         try:
-            (self.chunk,) = policy.answer([Question(view, "put it down", 0)])
+            (self.chunk,) = policy.infer([PolicyRequest(view, "put it down", 0)])
         except Exception as error:
             raise SimulationBeginsError from error
         raise SimulationBeginsError

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from support.small_study import edited
 from support.tiny_dataset import libero_features, write_dataset
-from world_modality.sim.environment import Observation
 
+from world_modality.benchmarks.contract import Observation
 from world_modality.embedded import BASE_POLICY
 
 PICTURE = 256  # pixels of the embedded policy's pictures

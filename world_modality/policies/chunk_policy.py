@@ -16,10 +16,11 @@ from lerobot.utils.constants import OBS_IMAGES
 from numpy.typing import NDArray
 
 from lerobot_policy_world_modality.world_policy import WORLD_FUTURE, WORLD_HISTORY
+from world_modality.benchmarks.contract import Observation
 from world_modality.errors import UserError
 from world_modality.memory.fusion import observing
 from world_modality.policies.checkpoint import load_config, load_processors
-from world_modality.policies.contract import ActionChunk, Observation, PolicyRequest
+from world_modality.policies.contract import ActionChunk, PolicyRequest
 from world_modality.policies.host import host_of
 from world_modality.policies.noise import Noise
 from world_modality.study.specs import EncoderSpec

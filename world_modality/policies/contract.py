@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from world_modality.study.specs import Camera
+from world_modality.benchmarks.contract import Observation
 
 ActionChunk = NDArray[np.float32]
 """Actions in the dataset's units, float32 [chunk_size, A]."""
-
-
-class Observation(Protocol):
-    """What a policy sees at one control step; ``world_modality.sim.environment.Observation`` is one."""
-
-    @property
-    def images(self) -> Mapping[Camera, NDArray[np.uint8]]:
-        """Camera name -> picture uint8 [H, W, 3] as in the dataset."""
-
-    @property
-    def state(self) -> NDArray[np.float32]:
-        """Proprioception, float32 [S]."""
 
 
 @dataclass(frozen=True, slots=True)

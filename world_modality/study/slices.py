@@ -34,12 +34,13 @@ Block = tuple[tuple[int, ...], int]
 
 def sim_spec(study: Study, sources: Sources, suite: SuiteName) -> SimSpec:
     """A suite's simulator, the same for data and rollouts."""
+    assets, digest = (sources.assets, sources.assets_digest) if SUITES[suite].assets else ("", "")
     return SimSpec(
         suite=suite,
-        assets=sources.assets if SUITES[suite].assets else "",
-        assets_digest=sources.assets_digest if SUITES[suite].assets else "",
+        assets=assets,
+        assets_digest=digest,
         camera_size=study.simulator.camera_size,
-        render=study.simulator.render or ("fast" if sources.assets == "embedded" else "stock"),
+        render=study.simulator.render or ("fast" if assets == "embedded" else "stock"),
         settle_steps=study.simulator.settle_steps,
     )
 

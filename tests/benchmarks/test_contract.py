@@ -34,7 +34,7 @@ def spec_of(suite: Suite, settle_steps: int = 3) -> SimSpec:
         assets=source,
         assets_digest=tree.digest(source) if tree else "",
         camera_size=64,
-        render="fast",
+        render="fast" if "fast" in suite.renders else "stock",
         settle_steps=settle_steps,
     )
 
@@ -243,6 +243,12 @@ def test_the_expert_demonstrates_within_the_actions_range(case: Case, noise: flo
 def test_a_task_that_is_not_there_is_refused(case: Case) -> None:
     with pytest.raises(UserError, match=f"{case.suite.name} has no task {case.suite.tasks}"):
         open_simulator(case.spec, case.suite.tasks, open_assets(case.spec))
+
+
+def test_a_style_of_pictures_that_a_suite_does_not_have_is_refused(case: Case) -> None:
+    wrong = case.spec.model_copy(update={"render": "sketched"})
+    with pytest.raises(UserError, match=f"{case.suite.name} cannot be drawn 'sketched': set render to stock"):
+        open_simulator(wrong, 0, open_assets(case.spec))
 
 
 def test_a_suite_without_an_expert_says_who_has_one(case: Case) -> None:

@@ -96,15 +96,15 @@ def main() -> None:
         digest = tree.digest(assets) if tree else ""
     except UserError as error:
         raise SystemExit(str(error)) from error
+    suite = SUITES[options.suite]
     spec = SimSpec(
         suite=options.suite,
         assets=assets,
         assets_digest=digest,
         camera_size=256,
-        render="fast",
+        render="fast" if "fast" in suite.renders else "stock",
         settle_steps=10,
     )
-    suite = SUITES[options.suite]
     tasks = range(suite.tasks) if options.tasks is None else options.tasks
     jobs = [Job(spec, task, options.init_states, options.horizon or suite.horizon, options.noise) for task in tasks]
     trials: list[Trial] = []

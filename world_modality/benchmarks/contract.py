@@ -132,11 +132,13 @@ def open_simulator(spec: SimSpec, task: int, assets: Path | None) -> Simulator:
     """The simulator of a task, with the ``assets`` that :func:`open_assets` has checked.
 
     Raises:
-        UserError: no such suite or task, or the assets lack what the task needs.
+        UserError: no such suite, task or style of pictures, or the assets lack what the task needs.
     """
     suite = SUITES[spec.suite]
     if not 0 <= task < suite.tasks:
         raise UserError(f"{suite.name} has no task {task}: its tasks are 0 to {suite.tasks - 1}")
+    if spec.render not in suite.renders:
+        raise UserError(f"{suite.name} cannot be drawn '{spec.render}': set render to {' or '.join(suite.renders)}")
     simulator: Simulator = suite.simulator.load()(spec, task, assets)
     return simulator
 

@@ -79,6 +79,8 @@ class Suite:
     """``(spec, task, assets) -> Simulator``: opens one task; see ``world_modality.benchmarks.contract``."""
     robot: str = "robot"
     """Type of the robot, as datasets name it."""
+    renders: tuple[str, ...] = ("stock",)
+    """Styles in which its pictures can be drawn; stock is the benchmark's own."""
     assets: tuple[str, ...] = ()
     """Sources that the suite's object models can come from; empty where its packages hold all it needs."""
     asset_tree: Reference | None = None
@@ -126,6 +128,7 @@ def _libero(name: str, tasks: int, horizon: int, *, stand_ins: bool = False) -> 
         packages=("hf-libero", "mujoco", "robosuite"),
         simulator=Reference("world_modality.benchmarks.libero.simulator:LiberoSimulator"),
         robot="panda",
+        renders=("stock", "fast", "coarse"),
         assets=("embedded", "hub", "folder") if stand_ins else ("hub", "folder"),
         asset_tree=Reference("world_modality.benchmarks.libero.assets:ASSETS"),
         expert=Reference("world_modality.benchmarks.libero.expert:Expert") if stand_ins else None,

@@ -73,6 +73,6 @@ def test_after_the_first_step_every_donor_is_a_trained_episodes_history(tiny: Ti
     policy.forward(tiny.batch(0, 44))
     trained = [history_ending_at(tiny, last) for start, end in (EPISODES[0], EPISODES[2]) for last in range(start, end)]
     known = policy.world.standardiser(torch.from_numpy(np.stack(trained)))
-    distance = (policy.world.donors[:, None] - known[None]).abs().amax((-1, -2)).amin(1)
+    distance = (policy.world.donors[:, None] - known[None]).abs().amax((-1, -2, -3)).amin(1)
     assert distance.max() < 1e-5
     assert len(torch.unique(policy.world.donors, dim=0)) > 8

@@ -97,7 +97,7 @@ def test_a_rollout_reads_what_training_would_have_read(trained, tmp_path, monkey
     loaded = load_encoder(ENCODER, encoder)
     caches = [loaded.encode_episode(np.stack(film)) for film in zip(*FILM, strict=True)]
     rows = np.concatenate(caches, axis=-1).astype(np.float32)
-    assert [history.shape for history in HISTORIES] == [(2, 2 * loaded.dim)] * 3
+    assert [history.shape for history in HISTORIES] == [(2, 1, 2 * loaded.dim)] * 3
     for replan, history in enumerate(HISTORIES):
         assert np.array_equal(history, rows[[max(0, 3 * replan - 1), 3 * replan]])
 

@@ -37,7 +37,7 @@ class DINOv2:
         first_patch = 1 + getattr(self.model.config, "num_register_tokens", 0)
         tokens: Tensor = self.model(pixel_values=clips.flatten(0, 1)).last_hidden_state
         pooled = pool(tokens[:, first_patch:].float(), self._spec.pooling)
-        return pooled.unflatten(0, clips.shape[:2]).mean(dim=1)
+        return pooled.reshape(*clips.shape[:2], -1, self.dim).mean(dim=1)
 
 
 def image_size(_config: Mapping[str, Any]) -> int:

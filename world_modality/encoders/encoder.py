@@ -147,5 +147,5 @@ def pool(patches: Tensor, pooling: str) -> Tensor:
     if pooling == "mean":
         return patches.mean(dim=1, keepdim=True)
     side = round(patches.shape[1] ** 0.5)
-    grid = patches.unflatten(1, (side, side)).permute(0, 3, 1, 2)
+    grid = patches.reshape(len(patches), side, side, -1).permute(0, 3, 1, 2)
     return torch.nn.functional.adaptive_avg_pool2d(grid, 2).flatten(2).transpose(1, 2)

@@ -42,7 +42,8 @@ class VJEPA2:
         clips = torch.cat([clips[:, :1].expand(-1, missing, -1, -1, -1), clips], dim=1)
         tokens: Tensor = self.model(pixel_values_videos=clips, skip_predictor=True).last_hidden_state.float()
         if self._spec.pooling != "mean":
-            tokens = tokens.unflatten(1, (clips.shape[1] // self.model.config.tubelet_size, -1)).mean(dim=1)
+            times = clips.shape[1] // self.model.config.tubelet_size
+            tokens = tokens.reshape(len(clips), times, -1, self.dim).mean(dim=1)
         return pool(tokens, self._spec.pooling)
 
 

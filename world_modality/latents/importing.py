@@ -73,7 +73,7 @@ class Import:
             write_cache(
                 folder,
                 self._episodes(repair_starts),
-                self.rows.shape,
+                (self.table.frames, self.source.given.tokens, self.source.given.dim),
                 camera=self.source.camera,
                 encoder=self.source.given.spec,
                 dataset_fingerprint=dataset_fingerprint(self.source.dataset),

@@ -58,7 +58,7 @@ class LatentBaselines:
             "velocity": now + self.velocity[:, None] * step,
             "ridge": now + change,
         }
-        return {name: each.unflatten(-1, tokens) for name, each in predicted.items()}
+        return {name: each.reshape(*each.shape[:2], *tokens) for name, each in predicted.items()}
 
     def facts(self) -> dict[str, Any]:
         """The coefficients per k, as JSON values."""

@@ -128,10 +128,10 @@ def random_scaled(inputs: MemoryInputs) -> Tensor:
 
     The norms come without their gradient: else the policy's loss could teach the Prophet to say something by them.
     """
-    cameras = (inputs.sizes.cameras, inputs.sizes.latent)
-    prediction = inputs.predicted().detach().unflatten(-1, cameras)
+    prediction = inputs.predicted().detach()
+    prediction = prediction.reshape(*prediction.shape[:-1], inputs.sizes.cameras, inputs.sizes.latent)
     noise = keyed_normal(inputs.seeds, tuple(prediction.shape[1:])).to(prediction.device)
-    scaled = F.normalize(noise, dim=-1) * prediction.norm(dim=-1, keepdim=True)
+    scaled: Tensor = F.normalize(noise, dim=-1) * torch.linalg.vector_norm(prediction, dim=-1, keepdim=True)
     return scaled.flatten(-2)
 
 

@@ -118,7 +118,12 @@ def arms_gate(trainings: Sequence[Path]) -> Gate:
     """
     if not trainings:
         return Gate(ARMS, None, "no seed is trained in every arm yet")
-    arms = {_name(folder): json.loads((folder / ARM_FILE).read_text()) for folder in trainings}
+    arms = {}
+    for folder in trainings:
+        try:
+            arms[_name(folder)] = json.loads((folder / ARM_FILE).read_text())
+        except (OSError, ValueError):
+            return Gate(ARMS, False, f"{folder / ARM_FILE} is missing or damaged; make {_name(folder)} again")
     try:
         require_comparable(arms, resolved_settings(), "remove the wrong one's folder and run the study again")
     except UserError as error:

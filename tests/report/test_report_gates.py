@@ -84,3 +84,9 @@ def test_a_record_is_found_in_its_second_copy(toy):
     for folder in trainings:
         (folder.parent / "DONE.json").rename(folder.parent / "seal.json")
     assert re.search(r"^train E0/0 \(train/trainE00\) and train E2/0 ", failed(trainings))
+
+
+def test_a_damaged_training_fails_the_gate_and_is_named(toy):
+    trainings = trainings_of(toy)
+    (trainings[1] / "arm.json").write_text("{")
+    assert "arm.json is missing or damaged; make train E1/0 (train/trainE10) again" in failed(trainings)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
 from world_modality.evidence.judge import Judgement
-from world_modality.evidence.points import points
+from world_modality.evidence.points import found_text, points
 from world_modality.evidence.verdict import Verdict
 
 
@@ -58,21 +56,15 @@ def _numbers(verdict: Verdict) -> str:
     return f"{', '.join([*parts, _counts(verdict)])}{f'; could find {found}' if found else ''}"
 
 
-def found_text(detectable: float | None) -> str:
-    """The smallest effect that would have been found, as a fraction, in words; empty where that is not known."""
-    if detectable is None or math.isnan(detectable):
-        return ""
-    return "no difference, however large" if detectable > 1 else f"{points(detectable)} points"
-
-
 def _counts(verdict: Verdict) -> str:
     seeds = verdict.effect.seeds
-    return f"{seeds} seed{'s' if seeds != 1 else ''}, {_episodes(verdict)}"
+    return f"{seeds} seed{'' if seeds == 1 else 's'}, {_episodes(verdict)}"
 
 
 def _episodes(verdict: Verdict) -> str:
     effect = verdict.effect
-    return f"{effect.units:,} episodes per condition on {effect.clusters:,} scenes"
+    episodes, scenes = ("" if count == 1 else "s" for count in (effect.units, effect.clusters))
+    return f"{effect.units:,} episode{episodes} per condition on {effect.clusters:,} scene{scenes}"
 
 
 def headline(judgement: Judgement) -> str:

@@ -119,7 +119,12 @@ def arms_gate(planned: Sequence[ReportArm], trainings: Sequence[Path]) -> Gate:
     """
     if not trainings:
         return Gate(ARMS, None, "no seed is trained in every arm yet")
-    arms = {_name(folder): json.loads((folder / ARM_FILE).read_text()) for folder in trainings}
+    arms = {}
+    for folder in trainings:
+        try:
+            arms[_name(folder)] = json.loads((folder / ARM_FILE).read_text())
+        except (OSError, ValueError):
+            return Gate(ARMS, False, f"{folder / ARM_FILE} is missing or damaged; make {_name(folder)} again")
     owners = {key: arm.name for arm in planned for key in arm.trainings}
     trained = {
         name: Trained(owners[folder.parent.name], settings)

@@ -79,6 +79,14 @@ def linked(text: str) -> Markup:
 _ANY = re.compile(rf"\b(?:{'|'.join(written for written, _ in TERMS.values())})\b(?![-=])")
 
 
+def memory_link(mode: str) -> Markup:
+    """The name of a memory mode, leading to its entry if it is one that this version knows."""
+    name = escape(mode)
+    if mode not in MODES:
+        return Markup(name)
+    return Markup(f'<a class="term" href="#{anchor(f"memory {mode}")}">{name}</a>')
+
+
 def entries(table: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """(anchor, term, meaning) of every term, then of every memory that this study uses."""
     used = dict.fromkeys(mode for column in table["columns"] for mode in (column["trained_memory"], column["memory"]))

@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from world_modality.report import text
 from world_modality.report.charts import Panel
-from world_modality.report.glossary import entries, linked
+from world_modality.report.glossary import entries, linked, memory_link
 from world_modality.rollout.choice import FILMS
 
 Sections = Mapping[str, Sequence[Panel]]
@@ -82,6 +82,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     found.filters["linked"] = linked
+    found.filters["memory"] = memory_link
     found.filters["breakable"] = breakable
     return found
 

@@ -13,6 +13,7 @@ from world_modality.evidence.outcomes import Outcomes, clusters_of, common_units
 from world_modality.evidence.paired import difference_of_clusters
 from world_modality.evidence.plan import Plan
 from world_modality.evidence.rates import success_rate
+from world_modality.facts.benchmarks import SUITES
 from world_modality.report.claims import task_number
 from world_modality.report.judgement import columns_of, gate_row, judged, limits
 from world_modality.report.results import Place, Results
@@ -129,8 +130,10 @@ def _notes(table: Mapping[str, Any]) -> list[str]:
     checkpoints = "this checkpoint" if seeds == 1 else f"these {seeds} checkpoints"
     notes = []
     if any(part == "simulator assets" and source.startswith("embedded") for part, source in table["sources"]):
+        suites = dict.fromkeys(task["suite"] for task in table["tasks"] if task["suite"] in SUITES)
+        scores = " or ".join(dict.fromkeys(SUITES[suite].benchmark for suite in suites)) or "published"
         notes.append(
-            "The simulator's assets are stand-ins that come with this package: no rate here is a LIBERO score."
+            f"The simulator's assets are stand-ins that come with this package: no rate here is a {scores} score."
         )
     if not table["complete"]:
         notes.append("The study is not complete: rates and differences are those of the episodes that are there.")

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from world_modality.evidence.points import points
-from world_modality.evidence.wording import found_text
+from world_modality.evidence.points import found_text, points
 
 Table = Mapping[str, Any]
 

@@ -4,7 +4,7 @@ SHELL := bash
 PY := .venv/bin/python
 WM := .venv/bin/wm
 
-.PHONY: demo test lint setup lock format bench-training bench-rollouts bench-evidence bench-report bench-arithmetic
+.PHONY: demo test lint setup lock format fingerprint bench-training bench-rollouts bench-evidence bench-report bench-arithmetic
 setup:
 	@envs/bootstrap.sh
 
@@ -42,6 +42,11 @@ bench-evidence: setup
 # Time and memory of the report of a million records, invented into a temporary folder.
 bench-report: setup
 	@$(PY) tests/bench/bench_report.py
+
+# Proves that a refactoring changes no number: OUTPUT=FILE.json here and on the parent, then COMPARE="PARENT.json FILE.json".
+# QUICK=1 takes three arms instead of every memory mode in every fusion.
+fingerprint: setup
+	@PYTHONPATH=tests $(PY) -m fingerprint $(if $(COMPARE),--compare $(COMPARE),--output $(or $(OUTPUT),outputs/fingerprint.json) $(if $(QUICK),--quick))
 
 format: setup
 	@.venv/bin/ruff check --fix .

@@ -233,9 +233,9 @@ def tensor_files(training: Path) -> tuple[Path, tuple[Path, ...]]:
 
 
 def metrics_of(training: Path) -> dict[str, list[float]]:
-    """What was measured at every step, without times."""
+    """What was measured at every step."""
     lines = [json.loads(line) for line in (training / "metrics.jsonl").read_text().splitlines()]
-        return {name: [line.get(name) for line in lines] for name in sorted(lines[0])}
+    return {name: [line.get(name) for line in lines] for name in sorted(lines[0])}
 
 
 def judgements_of(training: Path) -> dict[str, Any]:

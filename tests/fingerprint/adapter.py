@@ -16,9 +16,9 @@ from typing import Any
 
 from world_modality.cli.planning import Planned, plan_study
 from world_modality.cli.run_stage import run_stage
+from world_modality.facts.memory import FUSIONS, MODES
 from world_modality.rollout.records import read_records
 from world_modality.store.layout import stage_folder
-from world_modality.facts.memory import FUSIONS, MODES
 
 SHARED = """\
 suite: libero_spatial

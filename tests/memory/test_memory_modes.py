@@ -1,5 +1,6 @@
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from world_modality.errors import UserError
 from world_modality.facts import table
-from world_modality.facts.memory import MODES, MemoryMode
+from world_modality.facts.memory import FUSIONS, MODES, Fusion, MemoryMode
 from world_modality.facts.table import Reference, Table
 from world_modality.memory.modes import MemoryInputs, make_memory, permutation
 from world_modality.memory.standardiser import Standardiser
@@ -209,3 +210,9 @@ def test_random_scaled_keeps_every_norm_and_nothing_else() -> None:
     again = replace(given, seeds=given.seeds[::-1], history=given.history.flip(0))
     assert torch.equal(memory("random_scaled", again).flip(0), drawn.flatten(-2))
     assert not memory("random_scaled", replace(given, prediction=torch.zeros(2000, *SHAPE[1:]))).any()
+
+
+@pytest.mark.parametrize("row", [*MODES, *FUSIONS], ids=lambda row: row.name)
+def test_the_documents_tables_have_every_row(row: MemoryMode | Fusion) -> None:
+    document = Path(__file__).parents[2] / "docs" / "memory.md"
+    assert any(line.startswith(f"| `{row.name}` ") for line in document.read_text().split("\n"))

@@ -1,6 +1,7 @@
 import copy
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -8,7 +9,15 @@ from support.world_sizes import sockets_of, world_sizes
 from torch import nn
 
 from world_modality.errors import UserError
+from world_modality.facts import table
+from world_modality.facts.memory import FUSIONS
+from world_modality.facts.memory import Fusion as FusionRow
+from world_modality.facts.table import Reference, Table
+from world_modality.memory import fusion
+from world_modality.memory.following import Held
+from world_modality.memory.fusion import Fusion
 from world_modality.memory.randomness import borrowed_generator, draw_each, keyed_normal
+from world_modality.memory.sizes import WorldSizes
 from world_modality.memory.world import WorldMemory
 
 SIZES = world_sizes(gate_init=0.7)
@@ -102,3 +111,35 @@ def test_the_gates_are_told_as_they_act() -> None:
 def test_an_unknown_fusion_is_named_with_the_choices() -> None:
     with pytest.raises(UserError, match="'early' is not a fusion; choose one of late, suffix, "):
         WorldMemory(replace(SIZES, fusion="early"), seed=0)
+
+
+class Doubling(Fusion):
+    """Another package's way into the policy: adds the memory's mean to what is projected."""
+
+    def __init__(self, sizes: WorldSizes, held: Held) -> None:
+        super().__init__(sizes, held)
+        self.gate = nn.Parameter(torch.tensor(float(sizes.gate_init)))
+
+    def attach(self, flow: Flow) -> None:
+        flow.action_out_proj.register_forward_pre_hook(self._before)
+
+    def _before(self, _layer: nn.Module, arguments: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...] | None:
+        if self.held.memory is None:
+            return None
+        return (arguments[0] + self.gate.tanh() * self.held.memory.mean(),)
+
+
+def test_a_fusion_of_another_package_is_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = FusionRow("doubling", "what is projected is moved by it", Reference(f"{__name__}:Doubling"))
+    point = SimpleNamespace(dist=SimpleNamespace(name="other_package", version="3"), load=lambda: row)
+    monkeypatch.setattr(table, "entry_points", lambda group: [point] if group == "world_modality.fusions" else [])
+    rows = Table("fusion", "fusions", tuple(FUSIONS))
+    monkeypatch.setattr(fusion, "FUSIONS", rows)
+    assert rows.distribution("doubling") == {"other_package": "3"}
+    world, layer = WorldMemory(replace(SIZES, fusion="doubling"), seed=0), Flow()
+    world.attach(layer)
+    hidden, memory = torch.randn(2, 6, 12), torch.ones(2, 1, 4, 1, DIM)
+    plain = layer(hidden)
+    with world.held(memory):
+        assert not torch.allclose(layer(hidden), plain)
+    assert world.fusion.gates().tolist() == pytest.approx([math.tanh(0.7)])

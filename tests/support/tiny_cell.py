@@ -84,8 +84,8 @@ def build_inputs(root: Path, *, size: int = 32, architecture: str = "smolvla-tin
         folder.mkdir()
         write_cache(
             folder,
-            [rng.normal(size=(length, 6)).astype(np.float16) for length in (14, 15, 16)],
-            (45, 6),
+            [rng.normal(size=(length, 1, 6)).astype(np.float16) for length in (14, 15, 16)],
+            (45, 1, 6),
             camera=camera,
             encoder=ENCODER,
             dataset_fingerprint=dataset_fingerprint(dataset),

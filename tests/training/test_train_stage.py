@@ -82,6 +82,12 @@ def test_arms_of_other_cameras_are_comparable_but_for_other_latents(
         require_comparable(arms, resolved_settings(), "")
 
 
+def test_a_prophet_to_start_from_is_a_role_that_is_kept_for_later(inputs: Inputs, tmp_path: Path) -> None:
+    context = cell_context(tmp_path, {**inputs, "prophet": inputs["encoder"]}, memory="pred")
+    with pytest.raises(UserError, match="cannot start from a Prophet of its own yet, leave out input 'prophet'"):
+        stage.run(train_spec("pred", steps=1), context)
+
+
 def test_latents_of_the_wrong_camera_are_refused(inputs: Inputs, tmp_path: Path) -> None:
     swapped = {**inputs, "latents_image": inputs["latents_image2"], "latents_image2": inputs["latents_image"]}
     for cameras, given in ((("image",), "image2"), (("image", "image2"), "image2,image")):

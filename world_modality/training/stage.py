@@ -34,6 +34,10 @@ MACHINE_FIELDS = {"pretrained_path": None, "world_latents": "", "world_encoder_p
 """Fields of a policy's config.json that name places on a machine, and what they hold in an artifact."""
 
 
+RESERVED_ROLE = "prophet"
+"""Role of an optional input, a Prophet trained beforehand, from which the world modules are to start one day."""
+
+
 def run(spec: TrainSpec, context: StageContext) -> Facts:
     """Train the cell to its last step, from the newest complete checkpoint if there is one.
 
@@ -41,6 +45,10 @@ def run(spec: TrainSpec, context: StageContext) -> Facts:
         UserError: the arm differs from one without memory in more than the memory, inputs do not fit together, the
             training diverges, or it was begun on a device that is not here.
     """
+    if RESERVED_ROLE in context.inputs:
+        raise UserError(
+            f"training: it cannot start from a Prophet of its own yet, so leave out input '{RESERVED_ROLE}'"
+        )
     start = _convert_once(spec, context)
     places = Places(start, context.one("dataset"), context.work / "run", tuple(_latents(spec, context).values()))
     checkpoint = recover(places.output / "checkpoints")

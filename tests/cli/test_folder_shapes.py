@@ -30,22 +30,24 @@ def plan(folder: Path, *edits: tuple[str, str]) -> None:
 
 def test_a_scratch_policy_has_the_shape_that_studies_are_checked_against(tmp_path: Path) -> None:
     assert small_policies().keys() == ARCHITECTURES.keys()
-    for name, (_, small) in small_policies().items():
+    for name, family in small_policies().items():
         build_random_policy(name, 0, tmp_path / name)
-        assert policy_shape(tmp_path / name) == small.shape
+        assert policy_shape(tmp_path / name) == family.small[name]
 
 
 def test_the_embedded_base_is_one_of_them(tmp_path: Path) -> None:
-    assert policy_shape(BASE_POLICY) == small_policies(embedded=True)["smolvla-tiny"][1].shape
+    assert policy_shape(BASE_POLICY) == small_policies(embedded=True)["smolvla-tiny"].small["smolvla-tiny"]
     with pytest.raises(UserError, match=r"study.yaml:10: world.heads: 64 does not divide .* \(96\)"):
         plan(tmp_path, (SCRATCH, "policy: {source: embedded}"), ("horizon: 8", "heads: 64"))
 
 
 @pytest.mark.parametrize("weights", [b"", b"weights", b"\xff" * 20, (2).to_bytes(8, "little") + b"{}"])
 def test_weights_that_cannot_be_read_leave_the_width_unknown(weights: bytes, tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps({"chunk_size": 7}))
+    (tmp_path / "config.json").write_text(json.dumps({"type": "smolvla", "chunk_size": 7}))
     (tmp_path / "model.safetensors").write_bytes(weights)
     assert policy_shape(tmp_path) == PolicyShape(7, None)
+    (tmp_path / "config.json").write_text(json.dumps({"type": "a type without chunks"}))
+    assert policy_shape(tmp_path) == PolicyShape(None, None)
 
 
 @pytest.mark.parametrize("kind", ["vjepa2", "dinov2"])

@@ -72,7 +72,7 @@ def test_trainings_with_one_label_are_still_several(toy):
 def test_every_arm_needs_the_same_seeds(toy):
     toy.seeds = (0, 1)
     trainings = [folder for folder in trainings_of(toy) if folder.parent.name != "trainE11"]
-    assert re.search(r"the arm with memory zero has no training with seed 1", failed(trainings))
+    assert re.search(r"arm E1 has no training with seed 1", failed(trainings))
 
 
 def test_one_training_must_not_draw_with_the_seed_of_another(toy):

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.compared import compare as compare_as
 from support.small_study import edited, fixed_sources, graph_of
 
 from world_modality.errors import UserError
@@ -81,17 +82,9 @@ def of_cameras(cameras: list[str] | None = None, **latents: str) -> dict[str, An
     return training("pred", world={"heads": 8, "cameras": cameras or list(latents)}, inputs=inputs)
 
 
-def compare(trainings: dict[str, dict[str, Any]], *declared: str, against: str = "") -> None:
-    """Compare trainings that are each an arm's, whose arms declare so much besides their memory."""
-    names = list(trainings)
-    arms = [
-        ReportArm(
-            name=name, against="" if name == against else against, declared=("memory", *declared), trainings=(name,)
-        )
-        for name in names
-    ]
-    trained = {name: Trained(name, settings) for name, settings in trainings.items()}
-    require_comparable(trained, arms, SPECS, "mend it")
+def compare(trainings: dict[str, dict[str, Any]], *words: str, against: str = "") -> None:
+    """Compare trainings as they are planned, each of an arm that declares so much besides its memory."""
+    compare_as(trainings, SPECS, *words, against=against, advice="mend it")
 
 
 def test_arms_may_differ_in_their_memory() -> None:

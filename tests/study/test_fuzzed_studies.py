@@ -12,7 +12,30 @@ from world_modality.errors import UserError
 from world_modality.study.load import load_study
 
 CONFIG = (Path(__file__).parents[2] / "config.yaml").read_text()
-LINES = CONFIG.splitlines(keepends=True)
+ARMS = """\
+  E3: {memory: pred, against: E2, world: {horizon: 2, fusion: suffix}}
+  wrist:
+    memory: pred
+    encoder: {cameras: [image2], image_size: 32}
+    rollout: zero
+  other:
+    memory: zero
+    policy: {source: scratch, seed: 3}
+    encoder:
+      source: hub
+      repo_id: a/b
+      revision: main
+      kind: dinov2
+      frames: 1
+      image_size: 224
+"""
+OWN = """\
+  suites: [libero_spatial]
+  tasks: all
+  device: cpu
+"""
+RICH = CONFIG.replace("\nrollouts:", f"{ARMS}\nrollouts:").replace("  episodes: 4", f"{OWN}  episodes: 4")
+LINES = RICH.splitlines(keepends=True)
 
 FRAGMENTS = st.sampled_from(
     [
@@ -49,7 +72,7 @@ FRAGMENTS = st.sampled_from(
 
 @st.composite
 def mutated(draw: st.DrawFn) -> bytes:
-    """config.yaml after one to six accidents."""
+    """config.yaml, with arms that have much of their own, after one to six accidents."""
     lines = list(LINES)
     for _ in range(draw(st.integers(1, 6))):
         at = draw(st.integers(0, len(lines) - 1))
@@ -81,6 +104,11 @@ def told(content: bytes) -> str:
         except UserError as error:
             return str(error).removeprefix(str(path))
     return ""
+
+
+def test_the_study_without_accidents_is_valid() -> None:
+    assert told(RICH.encode()) == ""
+    assert all(part in RICH for part in (ARMS, OWN))
 
 
 @given(mutated())

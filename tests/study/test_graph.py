@@ -89,6 +89,13 @@ CHANGES = {
     "training steps": ((("steps: 10\n", "steps: 20\n"),), ARMS),
     "processes of a training": ((("batch_size: 2", "batch_size: 2\n  processes: 2"),), ARMS),
     "CPU threads of the trainings": ((("batch_size: 2", "batch_size: 2\n  threads: 3"),), ARMS),
+    "numbers of the trainings": ((("batch_size: 2", "batch_size: 2\n  dtype: bfloat16"),), ARMS),
+    "device of the trainings, and of the policy that drives": (
+        (("batch_size: 2", "batch_size: 2\n  device: cpu"),),
+        RELABEL | FROM_DATA,
+    ),
+    "numbers of the rollouts": ((("num_steps: 5", "num_steps: 5\n  dtype: bfloat16"),), ROLLOUTS),
+    "device of the rollouts": ((("num_steps: 5", "num_steps: 5\n  device: cpu"),), ROLLOUTS),
     "learning rate of the world modules": ((("batch_size: 2", "batch_size: 2\n  world_lr: 5e-4"),), WORLD_ARMS),
     "another share held out": ((("  source: scripted\n", "  source: scripted\n  held_out: 0\n"),), ARMS),
     "more demonstrations": ((("{per_task: 2,", "{per_task: 3,"),), DEMOS | FROM_DATA),

@@ -425,6 +425,10 @@ CASES = {
         ("batch_size: 2", "batch_size: 2\n  device: gpu"),
         "study.yaml:15: training.device: 'gpu' is not allowed; choose one of auto, cpu, cuda, mps",
     ),
+    "numbers that LeRobot does not have there": (
+        ("batch_size: 2", "batch_size: 2\n  device: mps\n  dtype: bfloat16"),
+        "study.yaml:16: training.dtype: LeRobot computes in float32 alone on mps; write float32, or another device",
+    ),
     "a number format that there is not": (
         ("  num_steps: 5", "  dtype: float16"),
         "study.yaml:23: rollouts.dtype: 'float16' is not allowed; choose one of float32, bfloat16",
@@ -690,6 +694,7 @@ def test_heads_are_free_without_a_world_memory_or_a_known_width(tmp_path: Path) 
     path.write_text(edited(FOLDER_POLICY, ("horizon: 8", "heads: 64")))
     file = load_study(path)
     file.check_policy(file.study.policy, POLICIES["smolvla"], PolicyShape(50, None))
+    file.check_policy(file.study.policy, POLICIES["smolvla"], PolicyShape(None, None))
     arms = SMALL_STUDY[SMALL_STUDY.index("arms:") : SMALL_STUDY.index("rollouts:")]
     path.write_text(edited(("horizon: 8", "heads: 64"), (arms, "arms: {E0: {memory: disabled}}\n")))
     load_study(path)

@@ -102,6 +102,10 @@ PLUGIN: Table = {
 }
 
 POLICIES: Table = {
+    "world_modality/policies/precision.py": {
+        "lerobot.configs:PreTrainedConfig": "class",
+        "lerobot.configs:PreTrainedConfig.get_choice_class": "(name)",
+    },
     "world_modality/policies/checkpoint.py": {
         "lerobot.configs:PreTrainedConfig.from_pretrained": PRETRAINED_CONFIG,
         "lerobot.configs:PreTrainedConfig.get_known_choices": "()",

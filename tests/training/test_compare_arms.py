@@ -9,7 +9,6 @@ from world_modality.training.compare_arms import describe_arm, memory_keys
 def test_memory_may_differ_but_not_the_seed_of_the_draws_or_the_policys_learning_rate() -> None:
     declared = memory_keys()
     assert {"policy.world_memory_mode_train", "policy.world_lr", "policy.world_latents"} <= declared
-    assert {"inputs.latents_image", "inputs.latents_image2"} <= declared
     assert not {"policy.world_seed", "policy.optimizer_lr"} & declared
 
 

@@ -14,12 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file
+from support.compared import compare
 from support.tiny_cell import cell_context, train_spec
 
 from lerobot_policy_world_modality.modeling_smolvla_world import SmolVLAWorldPolicy
 from world_modality.errors import UserError
 from world_modality.store.progress import Progress
-from world_modality.study.arms import require_comparable
 from world_modality.study.specs import TrainMode, TrainSpec
 from world_modality.training import checkpoints, stage
 from world_modality.training.compare_arms import resolved_settings
@@ -68,10 +68,10 @@ def test_every_arm_leaves_the_same_episodes_out(cells: dict[str, dict[str, Any]]
     arms = {memory: json.loads((cell["artifact"] / "arm.json").read_text()) for memory, cell in cells.items()}
     assert {tuple(arm["dataset"]["episodes"]) for arm in arms.values()} == {(0, 1)}
     assert {tuple(arm["policy"]["world_held_out"]) for arm in arms.values()} == {(HELD_OUT,)}
-    require_comparable(arms, resolved_settings(), "")
+    compare(arms, resolved_settings())
     arms["zero"]["policy"]["world_held_out"] = [1]
     with pytest.raises(UserError, match=r"policy\.world_held_out is \[2\] against \[1\]"):
-        require_comparable(arms, resolved_settings(), "")
+        compare(arms, resolved_settings())
     plain, zero = (weights(cells[memory]["artifact"]) for memory in ("disabled", "zero"))
     assert all(torch.equal(plain[name], zero[name]) for name in plain)
 

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from support.compared import compare
 from support.tiny_cell import cell_context, train_spec
 
 from world_modality.errors import UserError
 from world_modality.store.progress import Progress
-from world_modality.study.arms import require_comparable, undeclared_differences
+from world_modality.study.arms import undeclared_differences
 from world_modality.study.specs import TrainMode
 from world_modality.training import checkpoints, stage
 from world_modality.training.checkpoints import complete_checkpoints, require_finite
@@ -64,7 +65,7 @@ def test_arms_differ_in_the_memory_alone(trained: Trained) -> None:
     """Although the world modules of E1 and E2 learn at another rate than the one that E0 has no use for."""
     arms = {memory: arm(trained(memory)) for memory in ("disabled", "zero", "pred")}
     assert arms["disabled"]["policy"]["world_lr"] != arms["zero"]["policy"]["world_lr"]
-    require_comparable(arms, resolved_settings(), "")
+    compare(arms, resolved_settings())
     found = undeclared_differences(arms["zero"], arms["pred"], ())
     assert [each.key for each in found] == ["policy.world_memory_mode_train"]
 
@@ -76,10 +77,10 @@ def test_arms_of_other_cameras_are_comparable_but_for_other_latents(
     stage.run(train_spec("pred", steps=14, cameras=("image", "image2")), context)
     assert weights(context.artifact)["world.standardiser.mean"].shape == (12,)
     arms = {memory: arm(trained(memory)) for memory in ("disabled", "pred")} | {"both": arm(context.artifact)}
-    require_comparable(arms, resolved_settings(), "")
+    compare(arms, resolved_settings(), "cameras")
     arms["both"]["inputs"]["latents_image"] = "0" * 16
     with pytest.raises(UserError, match=r"pred and both differ .*: inputs\.latents_image is"):
-        require_comparable(arms, resolved_settings(), "")
+        compare(arms, resolved_settings(), "cameras")
 
 
 def test_latents_of_the_wrong_camera_are_refused(inputs: Inputs, tmp_path: Path) -> None:
@@ -102,7 +103,7 @@ def test_two_memories_must_be_alike_and_trained_alike(trained: Trained, settings
     arms = {memory: arm(trained(memory)) for memory in ("disabled", "zero", "pred")}
     arms["pred"]["policy"] |= settings
     with pytest.raises(UserError, match=named):
-        require_comparable(arms, resolved_settings(), "")
+        compare(arms, resolved_settings())
 
 
 def test_the_study_decides_the_threads_and_not_the_cores(inputs: Inputs, tmp_path: Path) -> None:
@@ -118,7 +119,7 @@ def test_the_study_decides_the_threads_and_not_the_cores(inputs: Inputs, tmp_pat
     assert not all(torch.equal(one[name], other[name]) for name in one)
     assert arm(found[1, 1]) == arm(found[1, 2])
     with pytest.raises(UserError, match="threads is 1 against 2"):
-        require_comparable({str(name): arm(each) for name, each in found.items()}, resolved_settings(), "")
+        compare({str(name): arm(each) for name, each in found.items()}, resolved_settings())
 
 
 def test_weights_that_are_not_finite_are_not_exported(inputs: Inputs, tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def run_stage(root: Path, plan: Path, stage: str, key: str, cores: int) -> int:
             reason = f"{type(error).__name__}{': ' if text else ''}{text}"
             print(f"{request.label} failed: {reason} (full account in {log})", file=terminal, flush=True)
             return 1
-    link_names(root, graph, None if stage == "report" else key)
+    link_names(root, graph, None if STAGES[stage].unfold else key)
     return 0
 
 

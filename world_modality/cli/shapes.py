@@ -6,21 +6,21 @@ import json
 from pathlib import Path
 from typing import Any
 
-from world_modality.facts.policies import PolicyShape
+from world_modality.facts.policies import PolicyShape, family_of_type
 
-EXPERT_TENSOR = "model.action_in_proj.weight"
-"""[width of the action expert, padded action size] in every SmolVLA checkpoint."""
 LARGEST_HEADER = 100_000_000  # bytes; safetensors' own limit
 
 
 def policy_shape(folder: Path) -> PolicyShape:
-    """The shape of a LeRobot ``pretrained_model`` folder.
+    """The shape of a LeRobot ``pretrained_model`` folder, as far as it can be told.
 
     Raises:
         OSError, ValueError, KeyError, TypeError: the folder is not one.
     """
     config: dict[str, Any] = json.loads((folder / "config.json").read_text())
-    return PolicyShape(int(config["chunk_size"]), _expert_width(folder / "model.safetensors"))
+    family = family_of_type(config["type"])
+    width = _first_size(folder / "model.safetensors", family.width_tensor if family else "")
+    return PolicyShape(int(config["chunk_size"]) if "chunk_size" in config else None, width)
 
 
 def encoder_patch(folder: Path) -> int | None:
@@ -31,12 +31,12 @@ def encoder_patch(folder: Path) -> int | None:
         return None
 
 
-def _expert_width(weights: Path) -> int | None:
-    """From the JSON header, whose length in bytes is the file's first eight bytes; None if it cannot be told."""
+def _first_size(weights: Path, tensor: str) -> int | None:
+    """A tensor's, from the JSON header, whose length is the file's first eight bytes; None if it cannot be told."""
     try:
         with weights.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(min(length, LARGEST_HEADER)))
-        return int(header[EXPERT_TENSOR]["shape"][0])
+        return int(header[tensor]["shape"][0])
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None

@@ -93,7 +93,7 @@ class _Finder:
         at = policy_at(self.file.study, policy)
         match policy:
             case ScratchPolicy():
-                return PolicySource(small_policies()[policy.name][0].name, policy.name)
+                return PolicySource(small_policies()[policy.name].name, policy.name)
             case EmbeddedPolicy():
                 folder = self._base_policy(at)
                 family, _ = self._fit_policy(policy, (*at, "source"), folder)

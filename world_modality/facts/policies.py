@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from world_modality.facts.table import Reference, Table
 
@@ -11,20 +12,10 @@ from world_modality.facts.table import Reference, Table
 class PolicyShape:
     """A policy's sizes, as far as a study's values must fit them."""
 
-    chunk_size: int
-    """Actions per prediction."""
+    chunk_size: int | None
+    """Actions per prediction,"""
     expert_width: int | None
-    """Of the action expert, which the injector's heads share out; None if it is not known, or there is none."""
-
-
-@dataclass(frozen=True)
-class SmallPolicy:
-    """A small architecture that can be built here with random weights."""
-
-    name: str
-    shape: PolicyShape
-    embedded: bool = False
-    """Whether trained weights of it come with this package."""
+    """and width of the action expert, which the injector's heads share out; None without one, or if it is not known."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +34,12 @@ class PolicyFamily:
     """LeRobot's policy type with a world memory; None if none can be attached."""
     fusions: tuple[str, ...] = ()
     """Where a memory can enter it."""
-    small: tuple[SmallPolicy, ...] = ()
+    small: Mapping[str, PolicyShape] = field(default_factory=dict)
+    """Small architectures of random weights that can be built here, by name."""
+    embedded: tuple[str, ...] = ()
+    """Those of which trained weights come with this package."""
+    width_tensor: str = ""
+    """Tensor of its checkpoints whose first size is the width of the action expert; "" if there is none."""
 
 
 LEROBOT = ("lerobot", "torch", "transformers")
@@ -59,17 +55,17 @@ POLICIES: Table[PolicyFamily] = Table(
             host=Reference("world_modality.policies.smolvla:HOST"),
             world_type="smolvla_world",
             fusions=("late", "suffix", "layers", "prefix_cross", "prefix_tokens"),
-            small=(SmallPolicy("smolvla-tiny", PolicyShape(chunk_size=10, expert_width=96), embedded=True),),
+            small={"smolvla-tiny": PolicyShape(chunk_size=10, expert_width=96)},
+            embedded=("smolvla-tiny",),
+            width_tensor="model.action_in_proj.weight",
         ),
     ),
 )
 
 
-def small_policies(*, embedded: bool = False) -> dict[str, tuple[PolicyFamily, SmallPolicy]]:
-    """Every small architecture with its family, by name; or those with trained weights in this package alone."""
-    return {
-        small.name: (family, small) for family in POLICIES for small in family.small if small.embedded or not embedded
-    }
+def small_policies(*, embedded: bool = False) -> dict[str, PolicyFamily]:
+    """The family of every small architecture, by that name; or of those with trained weights in this package alone."""
+    return {name: family for family in POLICIES for name in (family.embedded if embedded else family.small)}
 
 
 def family_of_type(policy_type: str) -> PolicyFamily | None:

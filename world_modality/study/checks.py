@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Literal
 
 from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.encoders import small_encoders
-from world_modality.facts.memory import FUSIONS, MODES
 from world_modality.facts.policies import PolicyFamily, PolicyShape, small_policies
+from world_modality.study.arm_checks import Problem, arm_problems, control_problems, world_at
 from world_modality.study.document import Location
 from world_modality.study.parts import (
     AnyEncoderModel,
@@ -20,8 +21,6 @@ from world_modality.study.parts import (
     without_cameras,
 )
 from world_modality.study.study import Arm, Study, World
-
-Problem = tuple[Location, str]
 
 
 def problems(study: Study) -> Iterator[Problem]:
@@ -36,11 +35,12 @@ def problems(study: Study) -> Iterator[Problem]:
     yield from _memories(study)
     for policy in study.policies:
         if isinstance(policy, ScratchPolicy):
-            family, small = small_policies()[policy.name]
-            yield from policy_problems(study, policy, family, small.shape)
+            family = small_policies()[policy.name]
+            yield from policy_problems(study, policy, family, family.small[policy.name])
     yield from _training(study)
-    yield from _arms(study)
-    yield from _controls(study)
+    yield from _devices(study)
+    yield from arm_problems(study)
+    yield from control_problems(study)
     yield from _rollouts(study)
     yield from _looks(study)
 
@@ -49,10 +49,10 @@ def policy_problems(study: Study, policy: AnyPolicy, family: PolicyFamily, shape
     """What does not fit one of the start policies; ``family`` and ``shape`` are known once files are read."""
     chunk = shape.chunk_size
     for section, executed in (("training", study.training.n_action_steps), ("rollouts", study.rollouts.n_action_steps)):
-        if executed > chunk:
+        if chunk is not None and executed > chunk:
             yield (section, "n_action_steps"), f"{executed} exceeds the policy's chunk of {chunk} actions"
     relabel = study.data.relabel if isinstance(study.data, ScriptedData) and policy == study.policy else None
-    if relabel and relabel.block_steps > chunk:
+    if relabel and chunk is not None and relabel.block_steps > chunk:
         yield (
             ("data", "relabel", "block_steps"),
             f"{relabel.block_steps} exceeds the policy's chunk of {chunk} actions",
@@ -73,12 +73,12 @@ def _memory_problems(study: Study, name: str, arm: Arm, family: PolicyFamily, sh
         return
     if world.fusion not in family.fusions:
         yield (
-            _world(name, arm, "fusion"),
+            world_at(name, arm, "fusion"),
             f"a memory cannot enter {family.label} at '{world.fusion}'; choose one of {', '.join(family.fusions)}",
         )
-    if world.actions and world.horizon > chunk:
+    if world.actions and chunk is not None and world.horizon > chunk:
         yield (
-            _world(name, arm, "horizon"),
+            world_at(name, arm, "horizon"),
             f"{world.horizon} exceeds the policy's chunk of {chunk} actions, which world.actions tells the "
             f"Prophet; choose at most {chunk}, or set world.actions to false",
         )
@@ -86,7 +86,7 @@ def _memory_problems(study: Study, name: str, arm: Arm, family: PolicyFamily, sh
         common = math.gcd(width, world.prophet_width)
         fitting = ", ".join(str(number) for number in range(1, common + 1) if common % number == 0)
         yield (
-            _world(name, arm, "heads"),
+            world_at(name, arm, "heads"),
             f"{world.heads} does not divide the width of the policy's action expert ({width}); choose one of {fitting}",
         )
 
@@ -117,11 +117,6 @@ def policy_at(study: Study, policy: AnyPolicy) -> Location:
     return ("policy",) if policy == study.policy else ("arms", next(arms), "policy")
 
 
-def _world(name: str, arm: Arm, key: str) -> Location:
-    """Where a setting of an arm's world memory stands."""
-    return ("world", key) if arm.world is None else ("arms", name, "world", key)
-
-
 def _places(study: Study) -> Iterator[Problem]:
     """Suites and tasks that nothing names."""
     scripted = study.data if isinstance(study.data, ScriptedData) else None
@@ -136,27 +131,40 @@ def _places(study: Study) -> Iterator[Problem]:
 
 
 def _suites(study: Study) -> Iterator[Problem]:
-    parts: list[tuple[Location, Location, tuple[str, ...], object]] = []  # where suites, where tasks, which
     if isinstance(study.data, ScriptedData):
-        parts.append((("data", "suites"), ("data", "tasks"), study.data_suites, study.data.tasks))
-    parts.append((("rollouts", "suites"), ("rollouts", "tasks"), study.rollout_suites, study.rollouts.tasks))
-    for at_suites, at_tasks, suites, own_tasks in parts:
-        own = getattr(getattr(study, str(at_suites[0])), "suites") is not None  # noqa: B009
-        twice = next((suite for suite in suites if suites.count(suite) > 1), None)
-        if twice is not None:
-            yield at_suites if own else ("suite",), f"names {twice} twice"
-        tasks = study.tasks if own_tasks is None else own_tasks
-        at = ("tasks",) if own_tasks is None else at_tasks
-        for name in dict.fromkeys(suites):
-            number = SUITES[name].tasks
-            for position, task in enumerate(tasks if isinstance(tasks, tuple) else ()):
-                if task >= number:
-                    yield (*at, position), f"{name} has no task {task}; choose from 0-{number - 1}"
+        yield from _named(study, "data", study.data.suites, study.data.tasks)
+        yield from _demonstrated(study, ("suite",) if study.data.suites is None else ("data", "suites"))
+    yield from _named(study, "rollouts", study.rollouts.suites, study.rollouts.tasks)
     yield from _assets(study)
+
+
+def _named(
+    study: Study, section: str, suites: tuple[str, ...] | None, tasks: tuple[int, ...] | Literal["all"] | None
+) -> Iterator[Problem]:
+    """What is wrong with the suites and tasks of a section, be they its own or the study's."""
+    at, names = (("suite",), study.suite or ()) if suites is None else ((section, "suites"), suites)
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        yield at, f"names {twice} twice"
+    at_tasks, numbers = (("tasks",), study.tasks) if tasks is None else ((section, "tasks"), tasks)
+    for name in dict.fromkeys(names):
+        count = SUITES[name].tasks
+        for position, task in enumerate(numbers if isinstance(numbers, tuple) else ()):
+            if task >= count:
+                yield (*at_tasks, position), f"{name} has no task {task}; choose from 0-{count - 1}"
+
+
+def _demonstrated(study: Study, at: Location) -> Iterator[Problem]:
+    """Suites, named at ``at``, whose demonstrations cannot be made or do not fit into one dataset."""
     for name in study.data_suites:
         if SUITES[name].expert is None:
             known = ", ".join(suite.name for suite in SUITES if suite.expert is not None)
             yield ("data", "source"), f"the scripted expert knows {known} alone, not {name}; choose hub or folder"
+        first, suite = SUITES[study.data_suites[0]], SUITES[name]
+        other = [what for what in ("fps", "cameras", "state", "action") if getattr(first, what) != getattr(suite, what)]
+        if other:
+            message = f"{first.name} and {name} differ in {', '.join(other)}, and one dataset has the same throughout"
+            yield at, f"{message}; choose one of them"
 
 
 def _assets(study: Study) -> Iterator[Problem]:
@@ -267,6 +275,12 @@ def _twice(what: str, at: Location, values: Sequence[object]) -> Iterator[Proble
             yield (*at, position), f"{what} {value} is given twice"
 
 
+def _devices(study: Study) -> Iterator[Problem]:
+    for section, part in (("training", study.training), ("rollouts", study.rollouts)):
+        if part.device == "mps" and part.dtype == "bfloat16":
+            yield (section, "dtype"), "LeRobot computes in float32 alone on mps; write float32, or another device"
+
+
 def _training(study: Study) -> Iterator[Problem]:
     yield from _twice("seed", ("training", "seeds"), study.training.seeds)
     processes = study.training.processes
@@ -279,103 +293,6 @@ def _training(study: Study) -> Iterator[Problem]:
             yield at, f"{size} cannot be shared equally by training.processes ({processes}); choose a multiple of it"
     if study.training.warmup_steps > study.training.steps:
         yield ("training", "warmup_steps"), f"must be at most training.steps ({study.training.steps})"
-
-
-def _arms(study: Study) -> Iterator[Problem]:
-    trained: dict[tuple[object, ...], str] = {}
-    for name, arm in study.arms.items():
-        how = () if arm.memory == "disabled" else (study.world_of(arm), study.encoder_of(arm))
-        treatment = arm.memory, study.policy_of(arm), how, study.cameras(arm)
-        if treatment in trained:
-            yield (
-                ("arms", name, "memory"),
-                f"'{arm.memory}' is what arms.{trained[treatment]} trains too; they would be equal",
-            )
-        trained.setdefault(treatment, name)
-        if study.pretrain and isinstance(arm.policy, ScratchPolicy):
-            message = "the rounds of pretrain train the study's policy alone; let the arm start from a trained policy"
-            yield ("arms", name, "policy"), message
-        yield from _following(name, arm, study)
-        yield from _taught(name, arm, study)
-        yield from _rolled_out(name, arm)
-
-
-def _controls(study: Study) -> Iterator[Problem]:
-    """Arms that are compared with what is no arm, or with themselves."""
-    for name, arm in study.arms.items():
-        if arm.against is None:
-            continue
-        at = ("arms", name, "against")
-        others = [other for other in study.arms if other != name]
-        if arm.against == name:
-            yield at, "an arm cannot be its own control; name another arm, or remove this key"
-        elif arm.against not in study.arms:
-            choice = f"choose one of {', '.join(others)}" if others else "there is no other arm"
-            yield at, f"'{arm.against}' is not an arm of this study; {choice}"
-        else:
-            seen = [name]
-            while (control := study.control_of(seen[-1])) is not None and control in study.arms:
-                if control in seen:
-                    yield at, f"{' against '.join([*seen, control])} goes in a circle; one arm needs another control"
-                    break
-                seen.append(control)
-
-
-def _following(name: str, arm: Arm, study: Study) -> Iterator[Problem]:
-    """A fusion that comes too early for a memory made of the noisy actions."""
-    world = study.world_of(arm)
-    if arm.memory != "disabled" and world.actions and FUSIONS[world.fusion].before_actions:
-        yield (
-            _world(name, arm, "fusion"),
-            f"'{world.fusion}' reads the memory before the noisy actions that world.actions tells the Prophet are "
-            "there; choose another fusion, or set world.actions to false",
-        )
-
-
-def _taught(name: str, arm: Arm, study: Study) -> Iterator[Problem]:
-    """A Prophet that makes the memory and would learn from nothing."""
-    world = study.world_of(arm)
-    if MODES[arm.memory].needs_prophet and world.detach and world.lambda_world == 0:
-        yield (
-            _world(name, arm, "lambda_world"),
-            f"the Prophet that makes memory {arm.memory} would learn from nothing: with lambda_world 0 it has no loss "
-            "of its own and with detach true not the policy's either; change one of them",
-        )
-
-
-def _rolled_out(name: str, arm: Arm) -> Iterator[Problem]:
-    """Problems with what an arm's checkpoint is rolled out with."""
-    if arm.memory == "disabled":
-        for key in ("encoder", "world", "rollout"):
-            if getattr(arm, key) is not None:
-                yield ("arms", name, key), "an arm whose memory is disabled has no world memory; remove this key"
-        for position in range(len(arm.ablations)):
-            yield ("arms", name, "ablations", position), "an arm whose memory is disabled has no world memory to ablate"
-        return
-    own = arm.rollout or arm.memory
-    if MODES[own].needs_future and arm.rollout is None:
-        yield ("arms", name, "memory"), f"no rollout knows {own}'s future; say what to roll out with, as rollout: pred"
-    modes: list[tuple[Location, str]] = [
-        (("arms", name, "ablations", position), mode) for position, mode in enumerate(arm.ablations)
-    ]
-    if arm.rollout is not None:
-        modes.append((("arms", name, "rollout"), arm.rollout))
-    for at, mode in modes:
-        if mode == "disabled":
-            kind = "the arm's own rollout" if at[2] == "rollout" else "an ablation"
-            yield at, f"'disabled' cannot be {kind}; an arm with memory disabled is that comparison"
-        elif MODES[mode].needs_future:
-            yield at, f"no rollout knows {mode}'s future; choose another mode"
-        elif MODES[mode].needs_learned and not MODES[arm.memory].needs_learned:
-            yield at, f"'{mode}' needs constants that only an arm with memory {mode} trains; choose another mode"
-    for position, mode in enumerate(arm.ablations):
-        if mode == own:
-            yield (
-                ("arms", name, "ablations", position),
-                f"'{mode}' is what the arm is rolled out with anyway; an ablation must be another mode",
-            )
-        elif mode in arm.ablations[:position]:
-            yield ("arms", name, "ablations", position), f"'{mode}' is given twice"
 
 
 def _rollouts(study: Study) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""Names of rows as types: checked against their table where a study or a plan is read, and found again in any spec."""
+"""Names of rows: checked against their table where a study is read, and found again in the specs that make keys."""
 
 from __future__ import annotations
 
@@ -70,15 +70,15 @@ def choice_of(annotation: Any) -> Choice | None:
 
 
 def rows_named_in(model: BaseModel) -> Iterator[tuple[Table[Any], str]]:
-    """Table and name of every row that a model, or a model inside it, names; some more than once."""
+    """Table and name of every row that a spec, or a spec inside it, names; some more than once."""
     for field, hint in hints_of(type(model)).items():
         value = getattr(model, field)
-        choice = choice_of(hint)
+        table = next((mark for mark in getattr(hint, "__metadata__", ()) if isinstance(mark, Table)), None)
         for each in value if isinstance(value, tuple) else (value,):
             if isinstance(each, BaseModel):
                 yield from rows_named_in(each)
-            elif choice is not None and choice.table is not None and each is not None:
-                yield choice.table, each
+            elif table is not None:
+                yield table, each
 
 
 @cache

@@ -6,12 +6,21 @@ exactly if it can change the stage's result. Names of arms, progress intervals a
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, SerializationInfo, SerializerFunctionWrapHandler, model_serializer
 
 from world_modality.facts.benchmarks import SUITES
-from world_modality.study.rows import EncoderFamilyName, FusionName, ModeName, PolicyFamilyName, SuiteName
+from world_modality.facts.encoders import ENCODERS
+from world_modality.facts.memory import FUSIONS, MODES
+from world_modality.facts.policies import POLICIES
+
+SuiteName = Annotated[str, SUITES]
+"""A row's name, marked by its table: its packages are in the key. A study's names were checked when it was read."""
+PolicyFamilyName = Annotated[str, POLICIES]
+EncoderFamilyName = Annotated[str, ENCODERS]
+ModeName = Annotated[str, MODES]
+FusionName = Annotated[str, FUSIONS]
 
 Camera = str
 TrainMode = ModeName

@@ -1,0 +1,116 @@
+"""Rules for a study's arms, one by one and beside each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from world_modality.facts.memory import FUSIONS, MODES
+from world_modality.study.document import Location
+from world_modality.study.parts import ScratchPolicy
+from world_modality.study.study import Arm, Study
+
+Problem = tuple[Location, str]
+"""The place to point at, and what is wrong there."""
+
+
+def arm_problems(study: Study) -> Iterator[Problem]:
+    """What is wrong with arms, and arms that would be trained alike."""
+    trained: dict[tuple[object, ...], str] = {}
+    for name, arm in study.arms.items():
+        how = () if arm.memory == "disabled" else (study.world_of(arm), study.encoder_of(arm))
+        treatment = arm.memory, study.policy_of(arm), how, study.cameras(arm)
+        if treatment in trained:
+            yield (
+                ("arms", name, "memory"),
+                f"'{arm.memory}' is what arms.{trained[treatment]} trains too; they would be equal",
+            )
+        trained.setdefault(treatment, name)
+        if study.pretrain and isinstance(arm.policy, ScratchPolicy):
+            message = "the rounds of pretrain train the study's policy alone; let the arm start from a trained policy"
+            yield ("arms", name, "policy"), message
+        yield from _following(name, arm, study)
+        yield from _taught(name, arm, study)
+        yield from _rolled_out(name, arm)
+
+
+def control_problems(study: Study) -> Iterator[Problem]:
+    """Arms that are compared with what is no arm, or with themselves."""
+    for name, arm in study.arms.items():
+        if arm.against is None:
+            continue
+        at = ("arms", name, "against")
+        others = [other for other in study.arms if other != name]
+        if arm.against == name:
+            yield at, "an arm cannot be its own control; name another arm, or remove this key"
+        elif arm.against not in study.arms:
+            choice = f"choose one of {', '.join(others)}" if others else "there is no other arm"
+            yield at, f"'{arm.against}' is not an arm of this study; {choice}"
+        else:
+            seen = [name]
+            while (control := study.control_of(seen[-1])) is not None and control in study.arms:
+                if control in seen:
+                    yield at, f"{' against '.join([*seen, control])} goes in a circle; one arm needs another control"
+                    break
+                seen.append(control)
+
+
+def _following(name: str, arm: Arm, study: Study) -> Iterator[Problem]:
+    """A fusion that comes too early for a memory made of the noisy actions."""
+    world = study.world_of(arm)
+    if arm.memory != "disabled" and world.actions and FUSIONS[world.fusion].before_actions:
+        yield (
+            world_at(name, arm, "fusion"),
+            f"'{world.fusion}' reads the memory before the noisy actions that world.actions tells the Prophet are "
+            "there; choose another fusion, or set world.actions to false",
+        )
+
+
+def _taught(name: str, arm: Arm, study: Study) -> Iterator[Problem]:
+    """A Prophet that makes the memory and would learn from nothing."""
+    world = study.world_of(arm)
+    if MODES[arm.memory].needs_prophet and world.detach and world.lambda_world == 0:
+        yield (
+            world_at(name, arm, "lambda_world"),
+            f"the Prophet that makes memory {arm.memory} would learn from nothing: with lambda_world 0 it has no loss "
+            "of its own and with detach true not the policy's either; change one of them",
+        )
+
+
+def _rolled_out(name: str, arm: Arm) -> Iterator[Problem]:
+    """Problems with what an arm's checkpoint is rolled out with."""
+    if arm.memory == "disabled":
+        for key in ("encoder", "world", "rollout"):
+            if getattr(arm, key) is not None:
+                yield ("arms", name, key), "an arm whose memory is disabled has no world memory; remove this key"
+        for position in range(len(arm.ablations)):
+            yield ("arms", name, "ablations", position), "an arm whose memory is disabled has no world memory to ablate"
+        return
+    own = arm.rollout or arm.memory
+    if MODES[own].needs_future and arm.rollout is None:
+        yield ("arms", name, "memory"), f"no rollout knows {own}'s future; say what to roll out with, as rollout: pred"
+    modes: list[tuple[Location, str]] = [
+        (("arms", name, "ablations", position), mode) for position, mode in enumerate(arm.ablations)
+    ]
+    if arm.rollout is not None:
+        modes.append((("arms", name, "rollout"), arm.rollout))
+    for at, mode in modes:
+        if mode == "disabled":
+            kind = "the arm's own rollout" if at[2] == "rollout" else "an ablation"
+            yield at, f"'disabled' cannot be {kind}; an arm with memory disabled is that comparison"
+        elif MODES[mode].needs_future:
+            yield at, f"no rollout knows {mode}'s future; choose another mode"
+        elif MODES[mode].needs_learned and not MODES[arm.memory].needs_learned:
+            yield at, f"'{mode}' needs constants that only an arm with memory {mode} trains; choose another mode"
+    for position, mode in enumerate(arm.ablations):
+        if mode == own:
+            yield (
+                ("arms", name, "ablations", position),
+                f"'{mode}' is what the arm is rolled out with anyway; an ablation must be another mode",
+            )
+        elif mode in arm.ablations[:position]:
+            yield ("arms", name, "ablations", position), f"'{mode}' is given twice"
+
+
+def world_at(name: str, arm: Arm, key: str) -> Location:
+    """Where a setting of an arm's world memory stands."""
+    return ("world", key) if arm.world is None else ("arms", name, "world", key)

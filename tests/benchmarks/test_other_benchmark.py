@@ -148,7 +148,7 @@ def roll(folder: Path, planner: Any, cell: Cell = CELL, task: int = 1, **changes
     with closing(Ledger(folder, units)) as ledger, closing(InlinePool(opened)) as pool:
         plan = Scheduler(replace(cell, **changes), ledger, planner, None, Progress("", stream=io.StringIO()), slots=2)
         plan.run(pool)  # type: ignore[arg-type]
-        return [replace(ledger.done[unit], wall_s=0.0) for unit in units]
+        return [replace(ledger.done[unit], timing=None) for unit in units]
 
 
 def test_rollouts_draw_their_scenes_from_the_seed(tmp_path: Path) -> None:

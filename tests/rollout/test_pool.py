@@ -58,7 +58,7 @@ def test_a_unit_whose_simulator_dies_or_hangs_runs_again(tmp_path, how):
 
 def test_a_unit_that_always_aborts_is_named_and_its_neighbours_are_not_blamed(tmp_path):
     pool = Pool(Once(tmp_path / "marker", "always aborts"), 1, 60.0, PRELOAD)
-    with pytest.raises(UserError, match="crashed 3 times on libero_object task 1, init state 3, repeat 0"):
+    with pytest.raises(UserError, match="crashed 3 times on toy_suite task 1, init state 3, repeat 0"):
         roll(tmp_path, toy_spec(), pool, ToyPolicy(batch=3), slots=3)
 
 

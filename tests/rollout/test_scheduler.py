@@ -40,10 +40,10 @@ def test_every_unit_gets_its_seeds_and_an_outcome(tmp_path):
     records = roll(tmp_path, spec, InlinePool(watched(log)), planner)
     assert {record.success for record in records} == {True, False}
     assert [entry for entry in log if entry[0] == "reset"] == [
-        ("reset", unit.init_state, environment_seed("libero_object", unit)) for unit in units_of(spec)
+        ("reset", unit.init_state, environment_seed("toy_suite", unit)) for unit in units_of(spec)
     ]
     assert [request.noise_seed for request in planner.requests] == [
-        flow_seed("libero_object", record.unit, replan) for record in records for replan in range(record.replans)
+        flow_seed("toy_suite", record.unit, replan) for record in records for replan in range(record.replans)
     ]
     for record in records:
         assert record.steps <= spec.horizon
@@ -111,7 +111,7 @@ def test_a_crashed_unit_runs_again_in_a_new_simulator(tmp_path):
 
 def test_three_crashes_of_one_unit_stop_the_cell_and_name_it(tmp_path):
     crashes = [-1, 1, 1, 1]
-    with pytest.raises(UserError, match="crashed 3 times on libero_object task 1, init state 3, repeat 1"):
+    with pytest.raises(UserError, match="crashed 3 times on toy_suite task 1, init state 3, repeat 1"):
         roll(tmp_path, toy_spec(), InlinePool(lambda _task: ToyWorld(crashes=crashes)))
     assert list(Ledger(tmp_path / "ledger", units_of(toy_spec())).done) == [Unit(1, 3, 0)]
 

@@ -16,7 +16,7 @@ from world_modality.memory.following import NoisyActions
 
 FRAMES = (0, 5, 13, 14, 44)
 FOLLOWING = {"world_actions": True}
-FOLLOWERS = {"pred", "time_shuffle", "stale", "shuffle"}  # modes whose memory the Prophet makes
+FOLLOWERS = {"pred", "stale", "shuffle", "time_shuffle", "signflip", "random_scaled"}  # made of a prediction
 LATER = [fusion.name for fusion in FUSIONS if not fusion.before_actions]
 ARMS = [(mode, "late") for mode in MODES.names if mode != "disabled"] + [("pred", f) for f in LATER if f != "late"]
 

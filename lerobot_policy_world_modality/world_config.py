@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any
 
 from lerobot.optim import OptimizerConfig
 from pydantic import ValidationError
@@ -13,9 +13,10 @@ from pydantic import ValidationError
 from lerobot_policy_world_modality.optimizer import GroupClippedAdamWConfig
 from world_modality.data.schema import camera_column
 from world_modality.errors import UserError
+from world_modality.facts.benchmarks import camera_names
 from world_modality.facts.world import WorldMemoryConfig
 from world_modality.latents.joint import JointLatents
-from world_modality.study.specs import Camera, EncoderSpec, WorldSpec
+from world_modality.study.specs import EncoderSpec, WorldSpec
 
 
 @dataclass
@@ -33,9 +34,9 @@ class WorldConfig(WorldMemoryConfig):
     def _check_cameras(self) -> None:
         self.world_cameras = ",".join(name.strip() for name in self.world_cameras.split(","))
         for position, camera in enumerate(self.cameras):
-            if camera not in get_args(Camera):
+            if camera not in camera_names():
                 raise UserError(
-                    f"world_cameras: '{camera}' is no camera; choose one of {', '.join(get_args(Camera))}, or several "
+                    f"world_cameras: '{camera}' is no camera; choose one of {', '.join(camera_names())}, or several "
                     "separated by commas"
                 )
             if camera in self.cameras[:position]:
@@ -55,9 +56,9 @@ class WorldConfig(WorldMemoryConfig):
                 raise UserError(f"{name} has {len(values)} entries for the cameras {self.world_cameras}: give one each")
 
     @property
-    def cameras(self) -> tuple[Camera, ...]:
+    def cameras(self) -> tuple[str, ...]:
         """The cameras whose latents stand for a frame, in their order."""
-        return cast(tuple[Camera, ...], tuple(self.world_cameras.split(",")))
+        return tuple(self.world_cameras.split(","))
 
     @property
     def image_keys(self) -> tuple[str, ...]:

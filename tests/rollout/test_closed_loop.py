@@ -35,7 +35,7 @@ from world_modality.rollout.scheduler import Scheduler
 from world_modality.rollout.setup import history_maker
 from world_modality.rollout.units import Unit, environment_seed, flow_seed
 from world_modality.store.progress import Progress
-from world_modality.study.specs import SimSpec, TrainMode
+from world_modality.study.specs import SimSpec
 
 SUITE, SETTLE = "libero_spatial", 10
 
@@ -84,7 +84,7 @@ class Play:
     """How both loops play."""
 
     policy: ChunkPolicy
-    memory: TrainMode
+    memory: str
     size: int
     horizon: int
     n_action_steps: int
@@ -211,7 +211,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "memory"), [("smolvla", "disabled"), ("pred", "pred")])
-def test_units_of_random_weights(checkpoints: dict[str, Path], tmp_path: Path, name: str, memory: TrainMode) -> None:
+def test_units_of_random_weights(checkpoints: dict[str, Path], tmp_path: Path, name: str, memory: str) -> None:
     policy = load_policy(checkpoints[name], num_steps=2, n_action_steps=5)
     encoder = checkpoints["encoder"] if memory == "pred" else None
     play = Play(policy, memory, 64, 13, 5, encoder)

@@ -14,7 +14,7 @@ from world_modality.latents.cache import write_cache
 from world_modality.policies.host import small_host
 from world_modality.store.progress import Progress
 from world_modality.store.stage import StageContext
-from world_modality.study.specs import EncoderSpec, OptimSpec, TrainMode, TrainSpec, WorldSpec, latents_role
+from world_modality.study.specs import EncoderSpec, OptimSpec, TrainSpec, WorldSpec, latents_role
 
 CAMERAS = tuple(SUITES["libero_spatial"].cameras)
 WORLD = WorldSpec(
@@ -48,7 +48,7 @@ ROLES = ("policy", "dataset", *map(latents_role, CAMERAS), "encoder")
 
 
 def train_spec(
-    memory: TrainMode,
+    memory: str,
     *,
     steps: int = 12,
     batch_size: int = 4,

@@ -8,7 +8,6 @@ import pytest
 from support.killed_training import run_cells
 from support.tiny_cell import build_inputs, cell_context, train_spec
 
-from world_modality.study.specs import TrainMode
 from world_modality.training import stage
 
 Inputs = dict[str, tuple[Path, ...]]
@@ -20,11 +19,11 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory, inputs: Inputs) -> Callable[[TrainMode], Path]:
+def trained(tmp_path_factory: pytest.TempPathFactory, inputs: Inputs) -> Callable[[str], Path]:
     """The artifact of a cell of 14 steps in a memory mode, trained once per session."""
     done: dict[str, Path] = {}
 
-    def train(memory: TrainMode) -> Path:
+    def train(memory: str) -> Path:
         if memory not in done:
             root = tmp_path_factory.mktemp(memory)
             stream = io.StringIO()

@@ -14,12 +14,11 @@ from lerobot_policy_world_modality.convert import convert
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
 from world_modality.policies.host import small_host
-from world_modality.study.specs import TrainMode
 from world_modality.training import export_base
 from world_modality.training.export_base import export
 from world_modality.training.statistics import start_statistics
 
-Trained = Callable[[TrainMode], Path]
+Trained = Callable[[str], Path]
 
 
 def test_export_is_a_plain_smolvla_with_the_trained_weights(trained: Trained, tmp_path: Path) -> None:

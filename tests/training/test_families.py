@@ -15,7 +15,6 @@ from world_modality.errors import UserError
 from world_modality.policies.chunk_policy import load_policy
 from world_modality.policies.config_file import read_config_file
 from world_modality.study.arms import require_comparable, undeclared_differences
-from world_modality.study.specs import TrainMode
 from world_modality.training import stage
 from world_modality.training.compare_arms import resolved_settings
 from world_modality.training.metrics import read_metrics
@@ -30,10 +29,10 @@ def pi0_inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
 
 
 @pytest.fixture(scope="module")
-def pi0(tmp_path_factory: pytest.TempPathFactory, pi0_inputs: Inputs) -> Callable[[TrainMode], Path]:
+def pi0(tmp_path_factory: pytest.TempPathFactory, pi0_inputs: Inputs) -> Callable[[str], Path]:
     done: dict[str, Path] = {}
 
-    def train(memory: TrainMode) -> Path:
+    def train(memory: str) -> Path:
         if memory not in done:
             context = cell_context(tmp_path_factory.mktemp(memory), pi0_inputs, memory=memory)
             stage.run(train_spec(memory, steps=8), context)
@@ -53,7 +52,7 @@ def arm(artifact: Path) -> dict[str, object]:
     return json.loads((artifact / "arm.json").read_text())
 
 
-def test_pi0_with_zero_memory_trains_to_the_very_weights_of_no_memory(pi0: Callable[[TrainMode], Path]) -> None:
+def test_pi0_with_zero_memory_trains_to_the_very_weights_of_no_memory(pi0: Callable[[str], Path]) -> None:
     plain, zero, predicted = (weights(pi0(memory)) for memory in ("disabled", "zero", "pred"))
     assert all(torch.equal(plain[name], zero[name]) for name in plain)
     assert not all(torch.equal(plain[name], predicted[name]) for name in plain)
@@ -61,7 +60,7 @@ def test_pi0_with_zero_memory_trains_to_the_very_weights_of_no_memory(pi0: Calla
     assert read_config_file(pi0("zero") / "pretrained_model")["type"] == "pi0_world"
 
 
-def test_pi0_s_training_tells_what_smolvlas_does(pi0: Callable[[TrainMode], Path]) -> None:
+def test_pi0_s_training_tells_what_smolvlas_does(pi0: Callable[[str], Path]) -> None:
     lines = read_metrics(pi0("pred") / "metrics.jsonl")
     assert [line["step"] for line in lines] == list(range(1, 9))
     assert {"loss", "flow_loss", "world_loss", "world_gate", "grad_norm_base", "grad_norm_world"} <= lines[0].keys()
@@ -69,14 +68,14 @@ def test_pi0_s_training_tells_what_smolvlas_does(pi0: Callable[[TrainMode], Path
     assert {path.name for path in pi0("pred").iterdir()} >= {"offline.json", "prophet.json"}
 
 
-def test_arms_of_pi0_differ_in_the_memory_alone(pi0: Callable[[TrainMode], Path]) -> None:
+def test_arms_of_pi0_differ_in_the_memory_alone(pi0: Callable[[str], Path]) -> None:
     arms = {memory: arm(pi0(memory)) for memory in ("disabled", "zero", "pred")}
     require_comparable(arms, resolved_settings(), "")
     found = undeclared_differences(arms["zero"], arms["pred"], ())
     assert [each.key for each in found] == ["policy.world_memory_mode_train"]
 
 
-def test_a_trained_pi0_is_loaded_whole_for_rollouts(pi0: Callable[[TrainMode], Path]) -> None:
+def test_a_trained_pi0_is_loaded_whole_for_rollouts(pi0: Callable[[str], Path]) -> None:
     policy = load_policy(pi0("pred") / "pretrained_model", memory_mode="pred", num_steps=2, batch=3)
     stored = weights(pi0("pred"))
     held = policy._policy.state_dict()

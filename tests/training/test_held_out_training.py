@@ -20,7 +20,7 @@ from support.tiny_cell import cell_context, train_spec
 from lerobot_policy_world_modality.modeling_smolvla_world import SmolVLAWorldPolicy
 from world_modality.errors import UserError
 from world_modality.store.progress import Progress
-from world_modality.study.specs import TrainMode, TrainSpec
+from world_modality.study.specs import TrainSpec
 from world_modality.training import checkpoints, stage
 from world_modality.training.compare_arms import resolved_settings
 from world_modality.training.prophet import PROPHET
@@ -31,7 +31,7 @@ Inputs = dict[str, tuple[Path, ...]]
 HELD_OUT, TRAINED = 2, range(29)  # of episodes of 14, 15 and 16 frames; the first and the last are of one task
 
 
-def spec_of(memory: TrainMode, steps: int = 10) -> TrainSpec:
+def spec_of(memory: str, steps: int = 10) -> TrainSpec:
     return train_spec(memory, steps=steps).model_copy(update={"held_out": 0.1})
 
 
@@ -136,7 +136,7 @@ def test_the_stage_judges_every_prophet_and_says_so(cells: dict[str, dict[str, A
         assert f"train {memory}/0: prophet on 1 held-out episode: change cosine k=1 " in cells[memory]["progress"]
 
 
-def told(memory: TrainMode) -> TrainSpec:
+def told(memory: str) -> TrainSpec:
     spec = spec_of(memory)
     assert spec.world is not None
     return spec.model_copy(update={"world": spec.world.model_copy(update={"actions": True})})

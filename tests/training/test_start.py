@@ -149,7 +149,7 @@ def test_errors_say_what_to_do(scratch: Path, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(start, "BASE_POLICY", tmp_path / "none")
     other = tmp_path / "other"
     other.mkdir()
-    (other / "config.json").write_text(json.dumps({"type": "act"}))
+    (other / "config.json").write_text(json.dumps({"type": "vqbet"}))
     cases = {
         policy_spec("embedded", "smolvla-tiny"): "snakemake embedded_base",
         policy_spec("scratch", "smolvla-giant"): "choose one of smolvla-tiny",
@@ -160,5 +160,5 @@ def test_errors_say_what_to_do(scratch: Path, tmp_path: Path, monkeypatch: pytes
         with pytest.raises(UserError, match=message):
             start.run(spec, stage_context(tmp_path / str(number), stream=io.StringIO()))
     (other / "model.safetensors").write_bytes((scratch / "model.safetensors").read_bytes())
-    with pytest.raises(UserError, match="type 'act'"):
+    with pytest.raises(UserError, match="type 'vqbet'"):
         start.describe_policy(other)

@@ -16,7 +16,6 @@ from support.tiny_cell import cell_context, train_spec
 from world_modality.errors import UserError
 from world_modality.store.progress import Progress
 from world_modality.study.arms import undeclared_differences
-from world_modality.study.specs import TrainMode
 from world_modality.training import checkpoints, stage
 from world_modality.training.checkpoints import complete_checkpoints, require_finite
 from world_modality.training.compare_arms import resolved_settings
@@ -25,7 +24,7 @@ from world_modality.training.stage import METRICS
 from world_modality.training.statistics import start_statistics
 
 Inputs = dict[str, tuple[Path, ...]]
-Trained = Callable[[TrainMode], Path]
+Trained = Callable[[str], Path]
 
 
 def weights(artifact: Path) -> dict[str, torch.Tensor]:

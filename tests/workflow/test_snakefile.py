@@ -214,12 +214,13 @@ def test_a_job_asks_slurm_for_what_its_row_says(complete: Tree, tmp_path: Path) 
     submitted = tmp_path / "submitted.txt"
     tree.environment |= {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}", "SUBMITTED": str(submitted)}
     queue = ("--executor", "slurm", "--jobs", "4", "--slurm-no-account", "--default-resources", "slurm_partition=main")
-    tree.snakemake(*queue, "latents", check=False)
+    tree.snakemake(*queue, "--", "latents", check=False)
     (asked,) = submitted.read_text().splitlines()
     needs = STAGES["latents"].needs
     for each in (f"--cpus-per-task={needs.cores}", f"--mem {needs.memory_mb}", f"-t {needs.minutes}", "--gpus=1"):
         assert each in asked, asked
-    tree.snakemake(*queue, "--set-threads", "latents_stage=3", "--set-resources", "latents_stage:gpu=0", check=False)
+    otherwise = ("--set-threads", "latents_stage=3", "--set-resources", "latents_stage:gpu=0")
+    tree.snakemake(*queue, *otherwise, "--", "latents", check=False)
     last = submitted.read_text().splitlines()[-1]
     assert "--cpus-per-task=3" in last
     assert "--gpus" not in last

@@ -37,7 +37,7 @@ from world_modality.store.files import new_folder, write_json, writing_for
 from world_modality.store.hub import fetch, find_folder
 from world_modality.store.lock import exclusive
 from world_modality.store.progress import Progress
-from world_modality.study.specs import SimSpec, TrainMode
+from world_modality.study.specs import SimSpec
 
 NOTE = "evaluation.json"
 
@@ -48,7 +48,7 @@ class Loaded:
 
     policy: ChunkPolicy
     digest: str
-    memory: TrainMode
+    memory: str
     encoder: str  # content address of the encoder's folder; empty where none is read
     new_history: NewHistory | None
     device: str
@@ -122,7 +122,7 @@ def _load(how: How, output: Path) -> Loaded:
     device, told = described_device()
     policy = load_policy(folder, device, how.memory, how.num_steps, how.n_action_steps, how.batch)
     mode = getattr(policy.config, "rollout_mode", None)
-    memory: TrainMode = "disabled" if mode is None else mode.name
+    memory: str = "disabled" if mode is None else mode.name
     if how.num_steps is not None and not family_of(policy.config.type).denoising_steps:
         raise UserError(f"--num-steps: a '{policy.config.type}' policy makes no chunk in steps; leave it out")
     if not MODES[memory].needs_history:

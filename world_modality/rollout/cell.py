@@ -10,7 +10,7 @@ from world_modality.facts.benchmarks import Suite
 from world_modality.rollout.course import Course
 from world_modality.rollout.records import Record, Timing
 from world_modality.rollout.units import Unit, environment_seed, flow_seed
-from world_modality.study.specs import SimSpec, TrainMode
+from world_modality.study.specs import SimSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Cell:
 
     suite: Suite
     sim: SimSpec
-    memory: TrainMode
+    memory: str
     n_action_steps: int
     horizon: int  # control steps before a unit counts as failed
     checkpoint: str

@@ -9,7 +9,7 @@ from world_modality.facts.benchmarks import SUITES
 from world_modality.rollout.choice import Choice
 from world_modality.rollout.records import Record
 from world_modality.rollout.units import Unit
-from world_modality.study.specs import Render, TrainMode
+from world_modality.study.specs import Render
 
 SPENT = "spent.json"  # in a suite's folder: what took how long, of whoever finished last
 
@@ -46,7 +46,7 @@ class How:
     """How units are rolled out: an evaluation of other settings is another evaluation."""
 
     policy: str  # folder, hub id or hub id@revision
-    memory: TrainMode | None  # None: what the checkpoint says
+    memory: str | None  # None: what the checkpoint says
     encoder: str | None  # folder or hub id; None: the one that the checkpoint names
     n_action_steps: int | None  # None: the checkpoint's
     num_steps: int | None  # None: the checkpoint's

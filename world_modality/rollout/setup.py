@@ -27,7 +27,7 @@ from world_modality.rollout.simulators import simulator_pool
 from world_modality.rollout.spent import Account
 from world_modality.store.machine import COMPUTING, versions
 from world_modality.store.progress import Progress
-from world_modality.study.specs import EncoderSpec, TrainMode
+from world_modality.study.specs import EncoderSpec
 
 NewHistory = Callable[[], LatentHistory]
 
@@ -82,7 +82,7 @@ def require_picture_size(config: Any, size: int) -> None:
             )
 
 
-def history_maker(config: Any, memory: TrainMode, spec: EncoderSpec, folder: Path, device: str) -> NewHistory:
+def history_maker(config: Any, memory: str, spec: EncoderSpec, folder: Path, device: str) -> NewHistory:
     """What makes a unit's window of the encoder in ``folder``; UserError if the checkpoint was trained with another."""
     config.require_encoder(spec)
     encoder = HistoryEncoder(load_encoder(spec, folder, device), config.world_context)

@@ -22,10 +22,6 @@ EncoderFamilyName = Annotated[str, ENCODERS]
 ModeName = Annotated[str, MODES]
 FusionName = Annotated[str, FUSIONS]
 
-Camera = str
-TrainMode = ModeName
-Fusion = FusionName
-
 
 Arithmetic = Literal["native", "portable"]
 """Rounding as this processor does it, or as all do it: in the key of everything that is computed."""

@@ -20,7 +20,7 @@ from world_modality.store.files import write_json
 from world_modality.store.orphans import end_with_parent
 from world_modality.store.progress import Progress
 from world_modality.store.stage import StageContext
-from world_modality.study.specs import TrainMode, TrainSpec
+from world_modality.study.specs import TrainSpec
 from world_modality.study.study import Arm
 from world_modality.training.arguments import Places, command_line, fresh_arguments
 
@@ -29,7 +29,7 @@ from world_modality.training.arguments import Places, command_line, fresh_argume
 class Task:
     """What is trained, the same in every condition."""
 
-    specs: dict[TrainMode, TrainSpec]
+    specs: dict[str, TrainSpec]
     inputs: dict[str, Path]
     """Role -> folder: policy, dataset, latents, encoder."""
     cores: int
@@ -100,7 +100,7 @@ def run_condition(name: str, task: Task, folder: Path, parent: int, connection: 
         CONDITIONS[name](task, folder)
 
 
-def _ours(memory: TrainMode) -> Callable[[Task, Path], None]:
+def _ours(memory: str) -> Callable[[Task, Path], None]:
     """The stage itself."""
 
     def train(task: Task, folder: Path) -> None:
@@ -177,7 +177,7 @@ CONDITIONS: dict[str, Callable[[Task, Path], None]] = {
 }
 
 
-def needed_arms() -> dict[TrainMode, Arm]:
+def needed_arms() -> dict[str, Arm]:
     """The arms that the conditions train, by memory."""
-    modes: tuple[TrainMode, ...] = ("disabled", "zero", "pred")
+    modes: tuple[str, ...] = ("disabled", "zero", "pred")
     return {mode: Arm(memory=mode) for mode in modes}

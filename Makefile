@@ -35,7 +35,7 @@ lint: setup
 	@.venv/bin/snakefmt --check Snakefile rules
 	@.venv/bin/snakemake --lint
 
-# Error rates of every test and interval on simulated studies (docs/evidence.md); writes nothing.
+# Error rates of every test and interval on simulated studies (docs/calibration.md); writes nothing.
 bench-evidence: setup
 	@OMP_NUM_THREADS=1 $(PY) -m world_modality.evidence.bench_calibration
 

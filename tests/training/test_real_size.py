@@ -22,7 +22,7 @@ from world_modality.training.compare_arms import memory_keys
 from world_modality.training.real_size import LATENT_WIDTHS, build_real_size, main, real_config, real_size
 
 STUDY = Path(__file__).parents[2] / "workflow" / "studies" / "libero_spatial.yaml"
-DOCUMENT = Path(__file__).parents[2] / "docs" / "memory.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "memory_measured.md"
 LATENTS = LATENT_WIDTHS["facebook/vjepa2-vitg-fpc64-256"]
 PROPHET = 7_755_648
 FUSIONS = {  # of the injectors alone: (as wide as the tokens that read, 256 wide)

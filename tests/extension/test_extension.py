@@ -94,5 +94,7 @@ def test_a_study_of_what_the_package_adds_goes_from_demonstrations_to_its_report
     report = (results / "report.html").read_text()
     for word in ("pucks", "reflex", "half the prediction"):
         assert word in report
+    # A mode that happens to be installed is in no training's key.
+    assert "halved" not in json.loads((results / "train" / "E2-seed0" / "offline.json").read_text())["memories"]
     for link in results.rglob("*"):
         assert link.exists()

@@ -30,7 +30,7 @@ def plan(folder: Path, *edits: tuple[str, str]) -> None:
 
 def test_a_scratch_policy_has_the_shape_that_studies_are_checked_against(tmp_path: Path) -> None:
     for name, family in small_policies().items():
-        small_host(name).build_small(name, 0, tmp_path / name, SUITES["libero_spatial"])
+        small_host(name).build_small(name, 0, tmp_path / name, SUITES["libero_spatial"], 256)
         assert policy_shape(tmp_path / name) == family.small[name]
 
 

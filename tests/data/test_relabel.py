@@ -105,7 +105,7 @@ def spec(**changes: Any) -> RelabelSpec:
 def test_a_real_policy_in_the_real_simulator(tmp_path: Path) -> None:
     from world_modality.policies.host import small_host
 
-    small_host("smolvla-tiny").build_small("smolvla-tiny", 0, tmp_path / "policy", SUITES["libero_spatial"])
+    small_host("smolvla-tiny").build_small("smolvla-tiny", 0, tmp_path / "policy", SUITES["libero_spatial"], 256)
     contexts = [stage_context(tmp_path / name, policy=tmp_path / "policy") for name in ("a", "b")]
     facts = [run(spec(), context) for context in contexts]
     assert facts[0] == facts[1]

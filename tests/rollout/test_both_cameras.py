@@ -75,7 +75,7 @@ def trained(tmp_path_factory):
     encoder = seal_encoder(ToyResults(root), ENCODER)
     build_embedded_encoder(ENCODER, encoder)
     dataset = build_tiny_dataset(root / "dataset", episodes=2, frames=6, size=SIZE)
-    small_host("smolvla-tiny").build_small("smolvla-tiny", 0, root / "policy", SUITES["libero_spatial"])
+    small_host("smolvla-tiny").build_small("smolvla-tiny", 0, root / "policy", SUITES["libero_spatial"], 256)
     inputs = {"policy": (root / "policy",), "dataset": (dataset,), "encoder": (encoder,)}
     for camera in CAMERAS:
         context = stage_context(root / camera, {"dataset": (dataset,), "encoder": (encoder,)})

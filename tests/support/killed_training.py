@@ -43,7 +43,7 @@ def run_cells(root: Path, *cells: str, steps: int, kills: int) -> None:
     seed = os.environ.get("KILL_SEED", str(random.randrange(10**6)))
     print(f"KILL_SEED={seed}")  # pytest shows it when a test fails
     build_inputs(root)
-    small_host("pi0-tiny").build_small("pi0-tiny", 0, root / PI0, SUITES["libero_spatial"])
+    small_host("pi0-tiny").build_small("pi0-tiny", 0, root / PI0, SUITES["libero_spatial"], 256)
     command = [sys.executable, "-m", "support.killed_training", str(root), str(steps), seed, str(kills), *cells]
     search = os.pathsep.join((str(REPOSITORY), str(REPOSITORY / "tests")))
     # One thread, because OpenMP's do not survive a fork: the next parallel loop would wait for them for ever.

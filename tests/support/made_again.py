@@ -53,7 +53,18 @@ def requests(root: Path) -> dict[str, StageRequest]:
         made[stage] = _request(stage, spec, *inputs)
 
     encoder = encoder_spec(frames=2)
-    add("policy", PolicySpec(source="scratch", name="smolvla-tiny", revision="", seed=0))
+    add(
+        "policy",
+        PolicySpec(
+            family="smolvla",
+            source="scratch",
+            name="smolvla-tiny",
+            revision="",
+            seed=0,
+            suite="libero_spatial",
+            pixels=256,
+        ),
+    )
     add("encoder", encoder)
     add(
         "demos",

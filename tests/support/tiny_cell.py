@@ -78,7 +78,7 @@ def train_spec(
 def build_inputs(root: Path, *, size: int = 32, architecture: str = "smolvla-tiny") -> dict[str, tuple[Path, ...]]:
     """Policy, dataset (45 frames), both cameras' latents and an encoder folder below ``root``, by role."""
     dataset = build_tiny_dataset(root / "dataset", size=size)
-    small_host(architecture).build_small(architecture, 0, root / "policy", SUITES["libero_spatial"])
+    small_host(architecture).build_small(architecture, 0, root / "policy", SUITES["libero_spatial"], 256)
     rng = np.random.default_rng(5)
     for camera in CAMERAS:
         folder = root / latents_role(camera)

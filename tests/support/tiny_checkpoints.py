@@ -38,8 +38,8 @@ def statistics() -> dict[str, dict[str, torch.Tensor]]:
 def plain_checkpoint(folder: Path, seed: int = 0, architecture: str = "smolvla-tiny") -> Path:
     """A checkpoint of a small architecture without memory."""
     host = small_host(architecture)
-    host.build_small(architecture, seed, folder, SUITES["libero_spatial"])
-    for processor in host.new_processors(host.small_config(architecture, SUITES["libero_spatial"]), statistics()):
+    host.build_small(architecture, seed, folder, SUITES["libero_spatial"], 256)
+    for processor in host.new_processors(host.small_config(architecture, SUITES["libero_spatial"], 256), statistics()):
         processor.save_pretrained(folder)
     return folder
 

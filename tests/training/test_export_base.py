@@ -34,7 +34,7 @@ def test_export_is_a_plain_smolvla_with_the_trained_weights(trained: Trained, tm
     assert all(torch.equal(exported[name], source[name]) for name in exported)
     assert start_statistics(target).keys() == {"observation.state", "action"}
 
-    config = small_host("smolvla-tiny").small_config("smolvla-tiny", SUITES["libero_spatial"])
+    config = small_host("smolvla-tiny").small_config("smolvla-tiny", SUITES["libero_spatial"], 256)
     with resolved_backbone(config):
         policy = SmolVLAPolicy.from_pretrained(target, config=config, strict=True)
     assert torch.equal(policy.state_dict()["model.state_proj.bias"], exported["model.state_proj.bias"])

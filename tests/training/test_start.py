@@ -75,7 +75,9 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_random_policy_is_a_function_of_its_seed(scratch: Path, tmp_path: Path) -> None:
     state = torch.random.get_rng_state()
     for seed in (0, 1):
-        small_host("smolvla-tiny").build_small("smolvla-tiny", seed, tmp_path / str(seed), SUITES["libero_spatial"])
+        small_host("smolvla-tiny").build_small(
+            "smolvla-tiny", seed, tmp_path / str(seed), SUITES["libero_spatial"], 256
+        )
     assert torch.equal(state, torch.random.get_rng_state())
     first, same, other = (load_file(f / "model.safetensors") for f in (scratch, tmp_path / "0", tmp_path / "1"))
     assert all(torch.equal(first[name], same[name]) for name in first)

@@ -19,11 +19,11 @@ PIXELS = 224  # what its processor gives it by default
 class DINOv2:
     """z = the mean over the clip's frames of their pooled patches; class token and registers are left out."""
 
-    def __init__(self, spec: EncoderSpec, folder: Path, config: Any) -> None:
+    def __init__(self, spec: EncoderSpec, folder: Path) -> None:
         from transformers import AutoImageProcessor
 
-        self.model = load_model(spec, folder, config)
-        self.dim = int(config.hidden_size)
+        self.model = load_model(spec, folder)
+        self.dim = int(self.model.config.hidden_size)
         self._spec = spec
         self._processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
 

@@ -36,6 +36,6 @@ def build_embedded_encoder(spec: EncoderSpec, folder: Path) -> None:
     build = family.build.load()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)
-        model, processor = build(spec.image_size)
-    model.save_pretrained(folder)
-    processor.save_pretrained(folder)
+        parts = build(spec.image_size)
+    for part in parts:
+        part.save_pretrained(folder)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from world_modality.encoders.clips import clip_rows
+from world_modality.encoders.given import read_model_config
 from world_modality.errors import UserError
 from world_modality.facts.encoders import ENCODERS, POOLINGS
 from world_modality.study.specs import EncoderSpec
@@ -93,32 +94,32 @@ class Encoder:
 
 
 def load_encoder(spec: EncoderSpec, folder: Path, device: str = "cpu") -> Encoder:
-    """Load an encoder and its processor from a Hugging Face model folder, frozen and in ``spec.dtype``.
+    """Load an encoder and its processor from a model folder, frozen and in ``spec.dtype``.
 
     Raises:
         UserError: the folder holds another kind of model, or ``spec.image_size`` does not fit its patches.
     """
-    from transformers import AutoConfig
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # stages report by themselves
-    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    model_type = read_model_config(folder).get("model_type")
     family = ENCODERS[spec.kind]
-    if not family.fits(config.model_type):
-        raise UserError(f"the encoder in {folder} is a {config.model_type}, not a {spec.kind}: name one of that kind")
-    network: Network = family.network.load()(spec, folder, config)
+    if not family.fits(model_type):
+        raise UserError(f"the encoder in {folder} is a {model_type}, not a {spec.kind}: name one of that kind")
+    network: Network = family.network.load()(spec, folder)
     network.model.requires_grad_(False).eval().to(device)
     return Encoder(spec, network)
 
 
-def load_model(spec: EncoderSpec, folder: Path, config: Any) -> Any:
-    """The model in ``folder`` as transformers builds it of ``config``, in ``spec.dtype``.
+def load_model(spec: EncoderSpec, folder: Path, **settings: Any) -> Any:
+    """The model in ``folder`` as transformers builds it of its configuration with ``settings``, in ``spec.dtype``.
 
     Raises:
         UserError: ``spec.image_size`` is no multiple of the patches' size, or there are too few patches to pool.
     """
-    from transformers import AutoModel
+    from transformers import AutoConfig, AutoModel
 
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, **settings)
     patch = int(config.patch_size)
     if spec.image_size % patch or spec.image_size < patch * POOLINGS[spec.pooling] ** 0.5:
         raise UserError(

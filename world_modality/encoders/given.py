@@ -58,7 +58,7 @@ def given_encoder(name: str, *, frames: int, image_size: int | None, dtype: str,
 
 
 def read_model_config(folder: Path) -> dict[str, Any]:
-    """The config.json of a Hugging Face model folder; UserError if it is none."""
+    """The config.json of a model folder, with D as ``hidden_size``; UserError if it is none."""
     try:
         config: dict[str, Any] = json.loads((folder / "config.json").read_text())
         _ = int(config["hidden_size"])

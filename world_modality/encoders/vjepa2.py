@@ -18,12 +18,12 @@ from world_modality.study.specs import EncoderSpec
 class VJEPA2:
     """z = the mean over the tokens of the last layer, of all of them or of each quarter of the picture."""
 
-    def __init__(self, spec: EncoderSpec, folder: Path, config: Any) -> None:
+    def __init__(self, spec: EncoderSpec, folder: Path) -> None:
         from transformers import AutoVideoProcessor
 
-        config.crop_size = spec.image_size  # the rotary positions are laid out on this grid
-        self.model = load_model(spec, folder, config)
-        self.dim = int(config.hidden_size)
+        # The rotary positions are laid out on the grid of the crop.
+        self.model = load_model(spec, folder, crop_size=spec.image_size)
+        self.dim = int(self.model.config.hidden_size)
         self._spec = spec
         self._processor = AutoVideoProcessor.from_pretrained(folder, local_files_only=True)
 

@@ -21,13 +21,14 @@ class EncoderFamily:
     packages: tuple[str, ...]
     """Whose versions decide the latents, so that they enter the keys of what is encoded."""
     network: Reference
-    """``(spec, folder, config) -> Network``: loads a model folder; see encoders/encoder.py."""
+    """``(spec, folder) -> Network``: loads a model folder; see encoders/encoder.py."""
     image_size: Reference
     """``config -> int``: pixels along the side of the pictures that a model was trained on, by its config.json."""
     small: tuple[str, ...] = ()
     """Small architectures of random weights that this package builds, the default first,"""
     build: Reference | None = None
-    """``image_size -> (model, processor)``, and what builds one, of the global generator's draws."""
+    """and what builds one of the global generator's draws, ``image_size -> parts``: what makes its folder, each part by
+    its ``save_pretrained(folder)``, such as model and processor."""
     small_patch: int = 16
     """Pixels along the side of their patches."""
 

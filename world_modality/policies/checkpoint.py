@@ -11,8 +11,9 @@ from lerobot.policies.factory import make_pre_post_processors
 
 import lerobot_policy_world_modality  # noqa: F401 - importing registers policy types and processor step
 from world_modality.errors import UserError
-from world_modality.facts.policies import family_of, has_memory
+from world_modality.facts.policies import has_memory
 from world_modality.policies.config_file import read_config_file
+from world_modality.policies.host import host_of
 from world_modality.policies.precision import number_settings
 
 
@@ -30,11 +31,11 @@ def load_config(
     or one that cannot be rolled out in ``memory_mode``.
     """
     kind = read_config_file(folder)["type"]
+    family = host_of(kind).family
     if kind not in PreTrainedConfig.get_known_choices():
         raise UserError(
             f"{folder} holds a '{kind}' policy, which neither LeRobot nor a plugin that is installed knows."
         )
-    family = family_of(kind)
     if not family.plans_chunks:
         raise UserError(f"{folder} holds a '{kind}' policy, which plans no chunk from a view: use lerobot-eval")
     overrides = {

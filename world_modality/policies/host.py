@@ -27,7 +27,6 @@ from world_modality.policies.weights import WEIGHTS, require_loaded
 from world_modality.store.files import write_json
 from world_modality.study.specs import OptimSpec
 
-CAMERA_PIXELS = 256
 PREPROCESSOR = "policy_preprocessor.json"
 
 
@@ -50,16 +49,18 @@ class PolicyHost:
 
     # Start
 
-    def small_config(self, architecture: str, _suite: Suite) -> Any:
-        """LeRobot's config of a small architecture, with the features of a suite's data; UserError if there is none."""
+    def small_config(self, architecture: str, _suite: Suite, _pixels: int) -> Any:
+        """LeRobot's config of a small architecture, with the features of a suite's data, whose square pictures are
+        ``pixels`` wide; UserError if there is none.
+        """
         raise UserError(f"policy.name: {self.family.label} has no small architecture '{architecture}'")
 
-    def build_small(self, architecture: str, seed: int, target: Path, suite: Suite) -> None:
+    def build_small(self, architecture: str, seed: int, target: Path, suite: Suite, pixels: int) -> None:
         """Write a policy of random weights for a suite, a function of the other arguments, and its processors.
 
         The processors hold no statistics: training takes the dataset's.
         """
-        config = self.small_config(architecture, suite)
+        config = self.small_config(architecture, suite, pixels)
         with borrowed_generator() as generator, self.building(config):
             generator.manual_seed(seed)
             policy = get_policy_class(config.type)(config)
@@ -149,7 +150,7 @@ class PolicyHost:
 
 
 def host_of(policy_type: str) -> PolicyHost:
-    """The host of a LeRobot policy type, with or without memory."""
+    """The host of a LeRobot policy type, with or without memory; its module makes the type known to LeRobot."""
     family = family_of(policy_type)
     host: PolicyHost = family.host.load()(family)
     return host
@@ -162,11 +163,11 @@ def small_host(architecture: str) -> PolicyHost:
     return host
 
 
-def features_of(suite: Suite) -> dict[str, Any]:
-    """The arguments of a LeRobot config that say what a suite's data hold."""
+def features_of(suite: Suite, pixels: int) -> dict[str, Any]:
+    """The arguments of a LeRobot config that say what a suite's data hold, with square pictures ``pixels`` wide."""
     from lerobot.configs.types import FeatureType, PolicyFeature
 
-    picture = PolicyFeature(FeatureType.VISUAL, (3, CAMERA_PIXELS, CAMERA_PIXELS))
+    picture = PolicyFeature(FeatureType.VISUAL, (3, pixels, pixels))
     state = PolicyFeature(FeatureType.STATE, (len(suite.state),))
     return {
         "input_features": {**{camera_column(camera): picture for camera in suite.cameras}, STATE: state},

@@ -35,10 +35,10 @@ class PI0Host(WorldHost):
 
     adapter = PI0Adapter()
 
-    def small_config(self, architecture: str, suite: Suite) -> PI0WorldConfig:
+    def small_config(self, architecture: str, suite: Suite, pixels: int) -> PI0WorldConfig:
         """Of type ``pi0_world``."""
         return PI0WorldConfig(
-            **features_of(suite),
+            **features_of(suite, pixels),
             **padded_sizes(suite),
             **ARCHITECTURES[architecture],
             world_memory_mode_train="disabled",

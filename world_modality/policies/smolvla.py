@@ -36,9 +36,9 @@ class SmolVLAHost(WorldHost):
 
     adapter = SmolVLAAdapter()
 
-    def small_config(self, architecture: str, suite: Suite) -> SmolVLAConfig:
+    def small_config(self, architecture: str, suite: Suite, pixels: int) -> SmolVLAConfig:
         """Of type ``smolvla``."""
-        return SmolVLAConfig(**features_of(suite), **padded_sizes(suite), **ARCHITECTURES[architecture])
+        return SmolVLAConfig(**features_of(suite, pixels), **padded_sizes(suite), **ARCHITECTURES[architecture])
 
     def new_processors(self, config: Any, statistics: Any = None) -> tuple[Any, Any]:
         """With the tokenizer step that knows packaged and pinned backbones."""

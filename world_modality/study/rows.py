@@ -70,14 +70,14 @@ def choice_of(annotation: Any) -> Choice | None:
 
 
 def rows_named_in(model: BaseModel) -> Iterator[tuple[Table[Any], str]]:
-    """Table and name of every row that a spec, or a spec inside it, names; some more than once."""
+    """Table and name of every row that a spec, or a spec inside it, names; some more than once, none for ""."""
     for field, hint in hints_of(type(model)).items():
         value = getattr(model, field)
         table = next((mark for mark in getattr(hint, "__metadata__", ()) if isinstance(mark, Table)), None)
         for each in value if isinstance(value, tuple) else (value,):
             if isinstance(each, BaseModel):
                 yield from rows_named_in(each)
-            elif table is not None:
+            elif table is not None and each:
                 yield table, each
 
 

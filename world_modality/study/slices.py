@@ -117,14 +117,15 @@ def latents_spec(encoder: EncoderSpec, camera: str) -> LatentsSpec:
 
 def policy_spec(study: Study, policy: AnyPolicy, sources: Sources) -> PolicySpec:
     """A policy before any training."""
-    source = sources.policies[policy]
+    source, scratch = sources.policies[policy], isinstance(policy, ScratchPolicy)
     return PolicySpec(
         family=source.family,
         source=policy.source,
         name=source.name,
         revision=source.revision,
         seed=getattr(policy, "seed", 0),
-        suite=study.suites[0] if isinstance(policy, ScratchPolicy) else "",
+        suite=study.suites[0] if scratch else "",
+        pixels=study.simulator.camera_size if scratch else 0,
         backbone=source.backbone,
     )
 

@@ -158,7 +158,8 @@ class PolicySpec(Spec):
     name: str  # hub id, a folder's path, or architecture name when embedded or scratch
     revision: str  # hub commit, or digest of the files
     seed: int  # scratch only
-    suite: str = ""  # scratch only: whose cameras, state and action it is built for
+    suite: SuiteName = ""  # scratch only: whose cameras, state and action it is built for,
+    pixels: int = 0  # and how wide the pictures are
     backbone: str = ""  # NAME@COMMIT of the VLM on the hub that it is built around; "" if it is not from there
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from world_modality.imports import replaced
+from world_modality.policies.config_file import read_config_file
 from world_modality.training.arguments import command_line
 from world_modality.training.checkpoints import KEEP, SaveClock, Saving, pointing_atomically, saving_atomically
 from world_modality.training.frames import MEMORY_SHARE, Shrink, keep_frames_in_memory
@@ -142,8 +143,10 @@ def run_here(job: Job, on_line: Callable[[Line], None]) -> None:
     LeRobot logs metrics and saves checkpoints in the first one; there ``on_line`` is called with each line of metrics.
     """
     hooks = Hooks(MetricsLog(job.metrics, job.timings, on_line), job.saving, start_statistics(job.policy), job.decoders)
+    from world_modality.policies.host import host_of
     from world_modality.policies.precision import casting_to
 
+    host_of(read_config_file(job.policy)["type"])  # LeRobot knows its own plugins alone, and here is another package's
     with casting_to(job.dtype):
         train(job.arguments, hooks, job.threads)
 

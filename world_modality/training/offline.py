@@ -72,7 +72,10 @@ def describe(result: Mapping[str, Any]) -> str:
 
 
 def _modes(judged: _Judged) -> tuple[MemoryMode, ...]:
-    """The memories that the checkpoint can be given, as the registry orders them."""
+    """The memories that the checkpoint can be given, as their table orders them.
+
+    Of other packages' only the one that it was trained with: what is installed beside us is not in a training's key.
+    """
     trained = judged.policy.config.train_mode
     if judged.lookup is None:
         return (trained,)
@@ -80,7 +83,10 @@ def _modes(judged: _Judged) -> tuple[MemoryMode, ...]:
     return tuple(
         mode
         for mode in MODES
-        if mode.needs_world and (trained.needs_learned or not mode.needs_learned) and (donors or not mode.needs_donors)
+        if mode.needs_world
+        and (mode == trained or not MODES.distribution(mode.name))
+        and (trained.needs_learned or not mode.needs_learned)
+        and (donors or not mode.needs_donors)
     )
 
 

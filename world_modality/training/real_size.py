@@ -89,7 +89,7 @@ def real_config(memory: str, world: WorldSpec | None, latent_dim: int) -> Any:
 
     own = {} if world is None else {**world_fields(world), "world_latent_dim": latent_dim}
     return SmolVLAWorldConfig(
-        **features_of(SUITES["libero_spatial"]),
+        **features_of(SUITES["libero_spatial"], 256),
         world_memory_mode_train=memory,
         **own,
     )

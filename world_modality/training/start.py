@@ -35,7 +35,8 @@ def run(spec: PolicySpec, context: StageContext) -> Facts:
             planned, or a policy of a family that cannot be trained here.
     """
     if spec.source == "scratch":
-        small_host(spec.name).build_small(spec.name, spec.seed, context.artifact, SUITES[spec.suite])
+        host, suite = small_host(spec.name), SUITES[spec.suite]
+        host.build_small(spec.name, spec.seed, context.artifact, suite, spec.pixels)
     elif spec.source == "hub":
         fetch_snapshot(spec.name, spec.revision, context.artifact, section="policy", content=POLICY)
     elif spec.source == "folder":

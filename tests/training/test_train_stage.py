@@ -188,7 +188,7 @@ class Crash(Exception):
 
 
 class CrashingProgress(Progress):
-    def update(self, done: float, total: float, unit: str, facts: str = "") -> None:
+    def update(self, done: float, total: float, episode: str, facts: str = "") -> None:
         if done == 6:
             raise Crash
 

@@ -12,7 +12,7 @@ from support.tiny_policy import CONTEXT, LATENT_DIM, TinyWorld
 from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
 from world_modality.errors import UserError
 from world_modality.facts.memory import FUSIONS, MODES
-from world_modality.memory.following import NoisyActions
+from world_modality.memory.action_conditioning import NoisyActions
 
 FRAMES = (0, 5, 13, 14, 44)
 FOLLOWING = {"world_actions": True}

@@ -73,7 +73,9 @@ def false_positives(bench: Bench) -> None:
         # E1 is truly MARGIN better: the least that a claim of equality must not survive.
         study = partial(claims_study, Design(seeds, repeats=repeats), five_arms(capacity=MARGIN), MARGIN)
         rows[f"{seeds} x {repeats}"] = bench.mean(study, f"null {seeds} {repeats}")
-    print(f"\nFalse positives at alpha 0.05, {bench.studies} null studies each; columns: seeds x repeats of 500 scenes")
+    print(
+        f"\nFalse positives at alpha 0.05, {bench.studies} null studies each; conditions: seeds x repeats of 500 scenes"
+    )
     _print(rows)
     print("\nLooked at after 3, 5 and 8 seeds, 1 repeat: share of null studies ever stopped")
     _print({"": bench.mean(partial(looks_study, LOOKS), "looks")})
@@ -134,7 +136,7 @@ def _plan(design: Design, noise: Assumptions, effect: float) -> Plan:
 def coverage(bench: Bench) -> None:
     """Print how often each 95% interval (90% for bounds) holds the truth."""
     print("\nCoverage of intervals about checkpoints; 95%, bounds 90%;")
-    print("columns: seeds x repeats, content effect in points")
+    print("conditions: seeds x repeats, content effect in points")
     rows = {}
     for seeds, repeats, effect in ((1, 1, 0.0), (1, 1, 0.05), (5, 4, 0.0), (5, 4, 0.03)):
         study = partial(checkpoint_coverage, Design(seeds, repeats=repeats), effect)
@@ -143,7 +145,7 @@ def coverage(bench: Bench) -> None:
     print("\nOther episodes in each arm; one checkpoint watched scene by scene (holds at every moment, so it is wider)")
     _print({"": bench.mean(separate_coverage, "separate")})
     _print({"": bench.mean(partial(sequence_coverage, 0.03), "sequence")})
-    print("\nCoverage of intervals about the recipe; columns: seeds, and whether a run's tasks vary on their own")
+    print("\nCoverage of intervals about the recipe; conditions: seeds, and whether a run's tasks vary on their own")
     rows = {}
     for seeds in (5, 8):
         for name, noise in (("coupled", Noise()), ("on their own", INDEPENDENT)):
@@ -156,21 +158,23 @@ def coverage(bench: Bench) -> None:
 
 
 def million(seed: int) -> None:
-    """Print time and memory for everything that is computed from a million records in five columns."""
-    columns = simulate(Design(8, repeats=50), five_arms(0.03, 0.02), Noise(), keyed_generator("million", seed)).columns
+    """Print time and memory for everything that is computed from a million records in five conditions."""
+    conditions = simulate(
+        Design(8, repeats=50), five_arms(0.03, 0.02), Noise(), keyed_generator("million", seed)
+    ).conditions
     plan = _plan(Design(8, repeats=50), Assumptions(), 0.05)
     begin = time.perf_counter()
-    judgement = judge(plan, columns, [Gate(name, True, "") for name in GIVEN])
-    rates = [success_rate(outcomes.of_task(task)) for outcomes in columns.values() for task in plan.tasks]
+    judgement = judge(plan, conditions, [Gate(name, True, "") for name in GIVEN])
+    rates = [success_rate(outcomes.of_task(task)) for outcomes in conditions.values() for task in plan.tasks]
     effects = [
         row
         for claim in plan.claims
         for row in task_effects(
-            columns[claim.treated], columns[claim.control], claim.same_checkpoints, plan.levels, claim.name
+            conditions[claim.treated], conditions[claim.control], claim.same_checkpoints, plan.levels, claim.name
         )
     ]
     wall = time.perf_counter() - begin
-    records = sum(map(len, columns.values()))
+    records = sum(map(len, conditions.values()))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(
         f"\n{records:,} records, {len(judgement.verdicts)} verdicts and {len(rates) + len(effects)} rows per task: ",
@@ -184,7 +188,7 @@ def _turned(rows: dict[str, Numbers]) -> dict[str, Numbers]:
 
 
 def _print(rows: dict[str, Numbers]) -> None:
-    """A table with one column per entry of ``rows``."""
+    """A table with one condition per entry of ``rows``."""
     names = list(next(iter(rows.values())))
     wide = max(map(len, names))
     print(f"{'':<{wide}}  " + "  ".join(f"{name:>15}" for name in rows))

@@ -29,10 +29,10 @@ from world_modality.store.layout import stage_folder
 from world_modality.store.machine import machine, version_of, versions
 from world_modality.study.load import load_study
 from world_modality.study.slices import evidence_spec
-from world_modality.study.specs import EvidenceSpec, ReportCell, ReportColumn, ReportSpec
+from world_modality.study.specs import EvidenceSpec, ReportCell, ReportCondition, ReportSpec
 
 SUITE = "libero_spatial"
-COLUMNS: tuple[tuple[str, str, str, str, float], ...] = (  # name, arm, trained, rolled out, success rate
+CONDITIONS: tuple[tuple[str, str, str, str, float], ...] = (  # name, arm, trained, rolled out, success rate
     ("E0", "E0", "disabled", "disabled", 0.80),
     ("E1", "E1", "zero", "zero", 0.80),
     ("E2", "E2", "pred", "pred", 0.83),
@@ -46,21 +46,21 @@ GIBIBYTE = 2**30
 
 @dataclass(frozen=True)
 class Size:
-    """How many of what: columns times all of these are the records."""
+    """How many of what: conditions times all of these are the records."""
 
     seeds: int
     repeats: int
 
     @property
     def records(self) -> int:
-        """Of all columns."""
-        return len(COLUMNS) * self.seeds * TASKS * len(STATES) * self.repeats
+        """Of all conditions."""
+        return len(CONDITIONS) * self.seeds * TASKS * len(STATES) * self.repeats
 
 
 def invent(root: Path, size: Size, evidence: EvidenceSpec) -> tuple[ReportSpec, list[Path]]:
     """Write sealed rollouts of invented outcomes below ``root``; the report's spec and the rollouts' artifacts."""
     cells, folders = [], []
-    for name, arm, trained, rolled, rate in COLUMNS:
+    for name, arm, trained, rolled, rate in CONDITIONS:
         for seed in range(size.seeds):
             for task in range(TASKS):
                 key = f"{name}-{seed}-{task}".lower()
@@ -69,15 +69,15 @@ def invent(root: Path, size: Size, evidence: EvidenceSpec) -> tuple[ReportSpec, 
                 lines = (to_line(each) for each in _records(arm, seed, task, (trained, rolled), rate, size.repeats))
                 (folder.artifact / "records.jsonl").write_text("".join(lines))
                 folder.done.write_text(_sealed(key, f"rollout {name}/{seed} task {task}").model_dump_json())
-                cells.append(ReportCell(column=name, seed=seed, suite=SUITE, task=task, rollout=key))
+                cells.append(ReportCell(condition=name, seed=seed, suite=SUITE, task=task, rollout=key))
                 folders.append(folder.artifact)
     spec = ReportSpec(
         study="bench",
         label=f"{SUITE} (invented outcomes)",
         sources=(("everything", "invented"),),
-        columns=tuple(
-            ReportColumn(name=n, arm=a, trained=t, rolled=r, against=a if n != a else "" if a == "E0" else "E0")
-            for n, a, t, r, _ in COLUMNS
+        conditions=tuple(
+            ReportCondition(name=n, arm=a, trained=t, rolled=r, against=a if n != a else "" if a == "E0" else "E0")
+            for n, a, t, r, _ in CONDITIONS
         ),
         arms=(),
         suites=(SUITE,),

@@ -34,10 +34,10 @@ LEVELS = Levels(alpha=ALPHA)
 Numbers = dict[str, float]
 
 
-def decisions(columns: Mapping[str, Outcomes], margin: float) -> Numbers:
+def decisions(conditions: Mapping[str, Outcomes], margin: float) -> Numbers:
     """Whether each primary claim is confirmed at ALPHA, and what a naive test would have said; 1.0 or 0.0 each."""
-    means = {name: cell_rates(outcomes).means for name, outcomes in columns.items()}
-    pairs = {name: clusters_of(columns["E2"], columns[name]) for name in ("E2-zero", "E2-random")}
+    means = {name: cell_rates(outcomes).means for name, outcomes in conditions.items()}
+    pairs = {name: clusters_of(conditions["E2"], conditions[name]) for name in ("E2-zero", "E2-random")}
     rng = keyed_generator("not drawn from: whole episodes are enumerated")
     zero, noise = (sign_flip(each.total, each.episodes, rng).p_greater <= ALPHA for each in pairs.values())
     better = welch(means["E2"], means["E0"], LEVELS, 0, 0).p_greater <= ALPHA
@@ -48,7 +48,7 @@ def decisions(columns: Mapping[str, Outcomes], margin: float) -> Numbers:
         "E1 = E0": equivalence_p(means["E1"], means["E0"], margin) <= ALPHA,
         "pred > zero, recipe": paired_runs(means["E2"] - means["E2-zero"], LEVELS, 0, 0).p_greater <= ALPHA,
         "any of the sequence": zero,  # nothing later is tested unless this is confirmed
-        "naive pooled E2 > E0": _pooled(columns["E2"], columns["E0"]) <= ALPHA,
+        "naive pooled E2 > E0": _pooled(conditions["E2"], conditions["E0"]) <= ALPHA,
     }
 
 
@@ -60,21 +60,21 @@ def _pooled(treated: Outcomes, control: Outcomes) -> float:
 
 def claims_study(design: Design, arms: Mapping[str, SimulatedArm], margin: float, *key: int | str) -> Numbers:
     """``decisions`` on one simulated study."""
-    return decisions(simulate(design, arms, Noise(), keyed_generator(*key)).columns, margin)
+    return decisions(simulate(design, arms, Noise(), keyed_generator(*key)).conditions, margin)
 
 
 def pilot_study(design: Design, arms: Mapping[str, SimulatedArm], *key: int | str) -> Numbers:
     """The numbers of the plan's assumptions, as 100 other seeds of the same arms tell them."""
-    columns = simulate(replace(design, seeds=100), arms, Noise(), keyed_generator(*key)).columns
+    conditions = simulate(replace(design, seeds=100), arms, Noise(), keyed_generator(*key)).conditions
     # The pilot is large, so its estimate is taken rather than the cautious upper limit.
-    found = asdict(assume(Assumptions(), columns["E0"], (columns["E2"], columns["E2-zero"]), cautious=False))
+    found = asdict(assume(Assumptions(), conditions["E0"], (conditions["E2"], conditions["E2-zero"]), cautious=False))
     return {name: value for name, value in found.items() if name != "source"}
 
 
 def looks_study(seeds: tuple[int, ...], *key: int | str) -> Numbers:
     """Whether a study without any effect, looked at after each of ``seeds``, is ever stopped."""
-    columns = simulate(Design(seeds[-1]), five_arms(), Noise(), keyed_generator(*key)).columns
-    means = {name: cell_rates(columns[name]).means for name in ("E2", "E0")}
+    conditions = simulate(Design(seeds[-1]), five_arms(), Noise(), keyed_generator(*key)).conditions
+    means = {name: cell_rates(conditions[name]).means for name in ("E2", "E0")}
     found = {}
     for spending in _SPENDING:
         levels = plan_looks([each / seeds[-1] for each in seeds], ALPHA, spending).level
@@ -82,15 +82,15 @@ def looks_study(seeds: tuple[int, ...], *key: int | str) -> Numbers:
         found[f"E2 > E0, {spending}"] = any(p <= level for p, level in zip(tests, levels, strict=True))
     found["E2 > E0, no correction"] = any(p <= ALPHA for p in tests)
     # The p-value is that of the largest capital so far, so the last look tells whether any of them stopped the study.
-    gaps = watched_gaps(columns["E2"], columns["E2-zero"], range(seeds[-1]), "/".join(map(str, key)))
+    gaps = watched_gaps(conditions["E2"], conditions["E2-zero"], range(seeds[-1]), "/".join(map(str, key)))
     return {**found, "pred > zero, betting": betting_p(gaps, ALPHA) <= ALPHA}
 
 
 def judged_study(plan: Plan, arms: Mapping[str, SimulatedArm], *key: int | str) -> Numbers:
     """What ``judge`` makes of one simulated study of the plan's size: each claim's gain or equality, and the rule."""
     design = Design(len(plan.seeds), len(plan.init_states), plan.repeats)
-    columns = simulate(design, arms, Noise(), keyed_generator(*key)).columns
-    found = judge(plan, columns, [Gate(name, True, "") for name in GIVEN])
+    conditions = simulate(design, arms, Noise(), keyed_generator(*key)).conditions
+    found = judge(plan, conditions, [Gate(name, True, "") for name in GIVEN])
     met = {"better": "helps", "equal": "equivalent"}
     told = {each.claim.name: float(each.word == met[each.claim.kind]) for each in found.verdicts if each.primary}
     return {**told, "accepted": float(found.accepted is True), "refuted": float(found.accepted is False)}
@@ -101,8 +101,8 @@ _SPENDING: tuple[Spending, ...] = ("obrien_fleming", "pocock")
 
 def recipe_coverage(design: Design, noise: Noise, effect: float, with_model: bool, *key: int | str) -> Numbers:
     """Whether the intervals about the recipe hold the true effect."""
-    columns = simulate(design, five_arms(effect, effect), noise, keyed_generator(*key)).columns
-    cells = {name: cell_rates(columns[name]) for name in ("E2", "E0", "E2-zero")}
+    conditions = simulate(design, five_arms(effect, effect), noise, keyed_generator(*key)).conditions
+    cells = {name: cell_rates(conditions[name]) for name in ("E2", "E0", "E2-zero")}
     difference = welch(cells["E2"].means, cells["E0"].means, LEVELS, 0, 0)
     intervals = {
         "Welch": difference.interval,
@@ -119,25 +119,27 @@ def checkpoint_coverage(design: Design, effect: float, *key: int | str) -> Numbe
     """Whether the intervals about checkpoints hold the checkpoints' true rates and differences."""
     rng = keyed_generator(*key)
     study = simulate(design, five_arms(0.0, effect), Noise(), rng)
-    clusters = clusters_of(study.columns["E2"], study.columns["E2-zero"])
+    clusters = clusters_of(study.conditions["E2"], study.conditions["E2-zero"])
     truth = float((study.truth["E2"] - study.truth["E2-zero"]).mean())
     resampled = cluster_bootstrap(clusters, rng)
     held = {
         "cluster bootstrap-t, all tasks": _holds(resampled.interval(0.95), truth),
         "its bounds": _holds(resampled.interval(1 - 2 * ALPHA), truth),
         "Tango, all tasks": _holds(difference_of_clusters(clusters).interval, truth),
-        "Wilson, all tasks": _holds(success_rate(study.columns["E0"]), float(study.truth["E0"].mean())),
+        "Wilson, all tasks": _holds(success_rate(study.conditions["E0"]), float(study.truth["E0"].mean())),
     }
-    return held | _task_coverage(study.columns, study.truth, rng)
+    return held | _task_coverage(study.conditions, study.truth, rng)
 
 
-def _task_coverage(columns: Mapping[str, Outcomes], truth: Mapping[str, Floats], rng: np.random.Generator) -> Numbers:
+def _task_coverage(
+    conditions: Mapping[str, Outcomes], truth: Mapping[str, Floats], rng: np.random.Generator
+) -> Numbers:
     """Per task the intervals of a rate and of two checkpoints' difference; shares of the tasks."""
     rates, gaps = [], []
-    for column, task in enumerate(columns["E0"].tasks):
-        one, two = columns["E2"].of_task(task), columns["E0"].of_task(task)
-        rates.append(_holds(success_rate(two), float(truth["E0"][:, column].mean())))
-        gap = float((truth["E2"] - truth["E0"])[:, column].mean())
+    for condition, task in enumerate(conditions["E0"].tasks):
+        one, two = conditions["E2"].of_task(task), conditions["E0"].of_task(task)
+        rates.append(_holds(success_rate(two), float(truth["E0"][:, condition].mean())))
+        gap = float((truth["E2"] - truth["E0"])[:, condition].mean())
         gaps.append(_holds(checkpoint_effect(clusters_of(one, two), len(one.seeds), LEVELS, rng).interval, gap))
     return {"Wilson, one task": float(np.mean(rates)), "E2 - E0, one task": float(np.mean(gaps))}
 
@@ -147,10 +149,10 @@ def separate_coverage(*key: int | str) -> Numbers:
     design, rng = Design(1), keyed_generator(*key)
     first, second = (simulate(design, {"E0": SimulatedArm("E0")}, Noise(), rng) for _ in range(2))
     held = []
-    for column, task in enumerate(first.columns["E0"].tasks):
-        one, two = (study.columns["E0"].of_task(task) for study in (first, second))
+    for condition, task in enumerate(first.conditions["E0"].tasks):
+        one, two = (study.conditions["E0"].of_task(task) for study in (first, second))
         interval = newcombe((int(one.success.sum()), len(one)), (int(two.success.sum()), len(two)))
-        held.append(_holds(interval, float((first.truth["E0"] - second.truth["E0"])[0, column])))
+        held.append(_holds(interval, float((first.truth["E0"] - second.truth["E0"])[0, condition])))
     return {"Newcombe, one task": float(np.mean(held))}
 
 
@@ -159,7 +161,7 @@ def sequence_coverage(effect: float, *key: int | str) -> Numbers:
     rng = keyed_generator(*key)
     study = simulate(Design(1), five_arms(0.0, effect), Noise(), rng)
     truth = float((study.truth["E2"] - study.truth["E2-zero"]).mean())
-    gaps = in_random_order(clusters_of(study.columns["E2"], study.columns["E2-zero"]), rng)
+    gaps = in_random_order(clusters_of(study.conditions["E2"], study.conditions["E2-zero"]), rng)
     sequence = betting_sequence(gaps)
     held = (sequence.low <= truth) & (truth <= sequence.high)
     return {"betting, at every scene at once": float(held.all())}

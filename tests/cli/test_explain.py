@@ -36,7 +36,7 @@ def lines(folder: Path, text: str, cores: int | None = 2) -> list[str]:
 
 def test_nothing_done(tmp_path: Path) -> None:
     assert lines(tmp_path, ONE_SEED) == [
-        "study        small: 1 task of libero_spatial, arms E0 E1 E2, seed 0, 4 episodes per task and column",
+        "study        small: 1 task of libero_spatial, arms E0 E1 E2, seed 0, 4 episodes per task and condition",
         "plan         15 stages: 0 done, 15 to run",
         "  policy     0 of 1 done; 1 new",
         "  encoder    0 of 1 done; 1 new",

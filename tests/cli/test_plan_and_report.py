@@ -41,7 +41,7 @@ def test_before_anything_ran(study: Path) -> None:
     assert told["sealed_at"] is None
     assert told["estimated"] is None
     assert told["costs"]["trainings"] == 3
-    assert told["costs"]["columns"] == 5
+    assert told["costs"]["conditions"] == 5
     assert "assumed; say it in evidence.hours" in "\n".join(lines)
     assert {each["init_states"] for each in told["allocations"]} <= {4}, "the study offers four initial states"
     assert [claim["claim"] for claim in told["assumed"]["claims"]] == [claim.name for claim in plan.claims]

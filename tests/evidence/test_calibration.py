@@ -56,8 +56,8 @@ def test_the_recipes_interval_covers():
 
 
 def test_real_effects_are_found():
-    columns = simulate(Design(8), five_arms(0.1, 0.1), Noise(), np.random.default_rng(0)).columns
-    found = decisions(columns, 0.05)
+    conditions = simulate(Design(8), five_arms(0.1, 0.1), Noise(), np.random.default_rng(0)).conditions
+    found = decisions(conditions, 0.05)
     assert found["pred > zero"]
     assert found["pred > random"]
     assert found["E2 > E0"]

@@ -36,15 +36,15 @@ def plan_for(seeds, looks=(), margin=0.05, repeats=1):
 
 def study(seeds, recipe=0.0, content=0.0, capacity=0.0, key=0, repeats=1):
     arms = five_arms(recipe, content, capacity)
-    columns = dict(simulate(Design(seeds, repeats=repeats), arms, Noise(), np.random.default_rng(key)).columns)
+    conditions = dict(simulate(Design(seeds, repeats=repeats), arms, Noise(), np.random.default_rng(key)).conditions)
     if not capacity:
-        columns["E1"] = columns["E0"]  # zero memory trains to the same weights
-    return columns
+        conditions["E1"] = conditions["E0"]  # zero memory trains to the same weights
+    return conditions
 
 
-def judge(plan, columns, gates, alike=frozenset({("E1", "E0")})):
+def judge(plan, conditions, gates, alike=frozenset({("E1", "E0")})):
     """Zero memory is proven to have taken E0's trajectory, unless said otherwise."""
-    return judge_study(plan, columns, gates, alike)
+    return judge_study(plan, conditions, gates, alike)
 
 
 def words(judgement):
@@ -69,12 +69,12 @@ def test_a_study_in_which_it_helps():
 
 
 def test_equal_outcomes_are_no_identity_unless_the_trajectories_are_proven_alike():
-    columns = study(1)
-    alike, other = judge(plan_for(1), columns, PASSED), judge_study(plan_for(1), columns, PASSED)
+    conditions = study(1)
+    alike, other = judge(plan_for(1), conditions, PASSED), judge_study(plan_for(1), conditions, PASSED)
     assert words(alike)["E1 = E0"] == "equivalent"
     assert words(other)["E1 = E0"] == "cannot tell"
     assert not other.of("E1 = E0", "recipe").identical
-    swapped = judge(plan_for(1), columns, PASSED, frozenset({("E0", "E1")}))
+    swapped = judge(plan_for(1), conditions, PASSED, frozenset({("E0", "E1")}))
     assert not swapped.of("E1 = E0", "recipe").identical
 
 
@@ -119,7 +119,7 @@ def test_that_there_is_no_gain_is_not_claimed_before_its_gate():
 
 
 def test_a_rule_that_was_asked_in_part_is_not_accepted():
-    plan, columns = plan_for(8), study(8, recipe=0.08, content=0.06)
+    plan, conditions = plan_for(8), study(8, recipe=0.08, content=0.06)
     for names, asked in (
         (["E1 = E0"], {HARMLESS: True, BETTER: None, CONTENT: None}),
         (["pred > zero", "E2 > E0", "E1 = E0"], {HARMLESS: True, BETTER: True, CONTENT: None}),
@@ -127,7 +127,7 @@ def test_a_rule_that_was_asked_in_part_is_not_accepted():
         (["pred > zero", "pred > random", "E2 > E0"], {HARMLESS: None, BETTER: True, CONTENT: True}),
     ):
         own = replace(plan, claims=tuple(claim for claim in plan.claims if claim.name in names))
-        found = judge(own, columns, PASSED)
+        found = judge(own, conditions, PASSED)
         assert {item.part: item.passed for item in found.items} == asked
         assert found.accepted is None
         for item in found.items:
@@ -184,38 +184,42 @@ def test_further_gates_count_too():
 
 
 def test_a_baseline_that_never_succeeds_decides_nothing():
-    columns = study(3)
-    columns["E0"] = replace(columns["E0"], success=np.zeros(len(columns["E0"]), dtype=bool))
-    columns["E1"] = columns["E0"]
-    found = judge(plan_for(3), columns, PASSED)
+    conditions = study(3)
+    conditions["E0"] = replace(conditions["E0"], success=np.zeros(len(conditions["E0"]), dtype=bool))
+    conditions["E1"] = conditions["E0"]
+    found = judge(plan_for(3), conditions, PASSED)
     assert found.withheld == f"{gates.ALIVE}: 0 of 1500 episodes of E0 succeed"
 
 
 def test_a_partial_study_shows_effects_without_a_verdict():
-    columns = study(3, content=0.2)
-    columns["E2-zero"] = columns["E2-zero"].where(columns["E2-zero"].task < 4)
-    del columns["E2-random"]
-    found = judge(plan_for(3), columns, PASSED)
+    conditions = study(3, content=0.2)
+    conditions["E2-zero"] = conditions["E2-zero"].where(conditions["E2-zero"].task < 4)
+    del conditions["E2-random"]
+    found = judge(plan_for(3), conditions, PASSED)
     assert found.withheld == f"{gates.EPISODES}: no outcomes of E2-random"
     verdict = found.of("pred > zero", "checkpoint")
     assert verdict.effect.episodes == 3 * 4 * 50
     assert verdict.word == "cannot tell"
     with pytest.raises(KeyError, match="pred > random"):
         found.of("pred > random", "checkpoint")
-    none = judge(plan_for(3), {name: outcomes.where(outcomes.task > 90) for name, outcomes in columns.items()}, PASSED)
+    none = judge(
+        plan_for(3), {name: outcomes.where(outcomes.task > 90) for name, outcomes in conditions.items()}, PASSED
+    )
     assert none.verdicts == ()
     assert none.accepted is None
 
 
 def test_episodes_beyond_the_plan_do_not_count():
-    small, columns = plan_for(3), study(5, repeats=2)
-    only = {name: outcomes.where((outcomes.seed < 3) & (outcomes.repeat < 1)) for name, outcomes in columns.items()}
-    assert judge(small, columns, PASSED).verdicts == judge(small, only, PASSED).verdicts
+    small, conditions = plan_for(3), study(5, repeats=2)
+    only = {name: outcomes.where((outcomes.seed < 3) & (outcomes.repeat < 1)) for name, outcomes in conditions.items()}
+    assert judge(small, conditions, PASSED).verdicts == judge(small, only, PASSED).verdicts
 
 
 def test_an_unfinished_look_waits():
-    columns = study(5)
-    short = {name: outcomes.where(~((outcomes.seed == 4) & (outcomes.task == 9))) for name, outcomes in columns.items()}
+    conditions = study(5)
+    short = {
+        name: outcomes.where(~((outcomes.seed == 4) & (outcomes.task == 9))) for name, outcomes in conditions.items()
+    }
     looked = judge(plan_for(5, looks=(3, 5)), short, PASSED)
     assert looked.withheld == ""
     assert looked.seeds == 3
@@ -224,10 +228,10 @@ def test_an_unfinished_look_waits():
 
 
 def test_an_early_look_decides_and_later_ones_do_not_take_it_back():
-    plan, columns = plan_for(8, looks=(3, 5, 8)), study(8, recipe=0.16, content=0.12)
-    first = judge(plan, {name: outcomes.of_seeds(range(3)) for name, outcomes in columns.items()}, PASSED)
+    plan, conditions = plan_for(8, looks=(3, 5, 8)), study(8, recipe=0.16, content=0.12)
+    first = judge(plan, {name: outcomes.of_seeds(range(3)) for name, outcomes in conditions.items()}, PASSED)
     assert first.seeds == 3
-    last = judge(plan, columns, PASSED)
+    last = judge(plan, conditions, PASSED)
     for name in ("pred > zero", "pred > random"):
         assert first.of(name, "checkpoint").word == "helps"
         assert last.of(name, "checkpoint") == first.of(name, "checkpoint")
@@ -241,10 +245,10 @@ def test_an_early_look_decides_and_later_ones_do_not_take_it_back():
 @pytest.mark.parametrize(("looks", "share"), [((3, 20), 1.0), ((3, 8, 16), 1.0), ((3, 5, 8), 0.1)])
 def test_a_first_look_that_spends_next_to_nothing_is_judged(looks, share):
     arms, design = five_arms(0.05, 0.05), Design(looks[-1], 4, task_rates=(0.7, 0.9))
-    columns = simulate(design, arms, Noise(0.04, 0.05), np.random.default_rng(0)).columns
+    conditions = simulate(design, arms, Noise(0.04, 0.05), np.random.default_rng(0)).conditions
     claims = tuple(replace(claim, share=share) for claim in standard_claims())
     plan = Plan("demo", "small", claims, tuple(range(looks[-1])), (0, 1), (0, 1, 2, 3), 1, looks=looks)
-    first = judge(plan, {name: outcomes.of_seeds(range(3)) for name, outcomes in columns.items()}, PASSED)
+    first = judge(plan, {name: outcomes.of_seeds(range(3)) for name, outcomes in conditions.items()}, PASSED)
     effect = first.of("E2 > E0", "recipe").effect
     assert (first.withheld, effect.seeds, effect.problem) == ("", 3, "")
     assert effect.detectable > 1
@@ -252,36 +256,36 @@ def test_a_first_look_that_spends_next_to_nothing_is_judged(looks, share):
 
 
 def test_an_early_equivalence_stands_for_a_claim_of_equality_alone():
-    plan, columns = plan_for(8, looks=(3, 5, 8), margin=0.1), study(8, content=0.035, key=2)
-    columns["E1"] = replace(columns["E0"], success=columns["E0"].success & (columns["E0"].seed < 3))
-    early = judge(plan, {name: outcomes.of_seeds(range(3)) for name, outcomes in columns.items()}, PASSED)
-    late = judge(plan, columns, PASSED)
+    plan, conditions = plan_for(8, looks=(3, 5, 8), margin=0.1), study(8, content=0.035, key=2)
+    conditions["E1"] = replace(conditions["E0"], success=conditions["E0"].success & (conditions["E0"].seed < 3))
+    early = judge(plan, {name: outcomes.of_seeds(range(3)) for name, outcomes in conditions.items()}, PASSED)
+    late = judge(plan, conditions, PASSED)
     assert words(early)["pred > zero"] == words(early)["E1 = E0"] == "equivalent"
     assert (words(late)["pred > zero"], words(late)["E1 = E0"]) == ("helps", "equivalent")
 
 
 def test_a_later_look_continues_the_earlier_ones_bets():
     """Seeds enter as they were trained: one with a lower number that came later must not be bet on first."""
-    columns, levels = study(3, content=0.01, key=4), Levels()
-    first = [watched_contrast(*arms, seeds, levels, "key") for arms, seeds in nested(columns)]
+    conditions, levels = study(3, content=0.01, key=4), Levels()
+    first = [watched_contrast(*arms, seeds, levels, "key") for arms, seeds in nested(conditions)]
     assert all(later.p_greater <= earlier.p_greater for earlier, later in pairwise(first))
     assert all(later.interval.low >= earlier.interval.low for earlier, later in pairwise(first))
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_memories_that_never_disagreed_may_still_differ(seeds):
-    columns = study(seeds)
-    effect = watched_contrast(columns["E2"], columns["E2"], range(seeds), Levels(), "key")
+    conditions = study(seeds)
+    effect = watched_contrast(conditions["E2"], conditions["E2"], range(seeds), Levels(), "key")
     assert effect.estimate == 0
     half = (effect.interval.high - effect.interval.low) / 2
     assert 0.001 < half < effect.detectable < 2 * half
 
 
-def nested(columns):
+def nested(conditions):
     """E2 and E2-zero after each of the seeds 2, 1, 0."""
     for n in (1, 2, 3):
         seeds = (2, 1, 0)[:n]
-        yield (columns["E2"].of_seeds(seeds), columns["E2-zero"].of_seeds(seeds)), seeds
+        yield (conditions["E2"].of_seeds(seeds), conditions["E2-zero"].of_seeds(seeds)), seeds
 
 
 def test_equal_outcomes_prove_nothing_about_a_gain():
@@ -295,8 +299,8 @@ def test_equal_outcomes_prove_nothing_about_a_gain():
 
 
 def test_the_judgement_is_reproducible():
-    plan, columns = plan_for(3), study(3, content=0.02)
-    assert judge(plan, columns, PASSED).verdicts == judge(plan, columns, PASSED).verdicts
+    plan, conditions = plan_for(3), study(3, content=0.02)
+    assert judge(plan, conditions, PASSED).verdicts == judge(plan, conditions, PASSED).verdicts
 
 
 def test_sentences_say_what_how_sure_and_about_what():

@@ -25,8 +25,8 @@ def arms(sizes, repeats, seeds, generator, chances=(0.8, 0.6)):
         for state in range(size)
         for repeat in range(repeats[state % len(repeats)])
     ]
-    columns = [np.array(column) for column in zip(*episodes, strict=True)]
-    return tuple(Outcomes(*columns, generator.random(len(episodes)) < chance) for chance in chances)
+    conditions = [np.array(condition) for condition in zip(*episodes, strict=True)]
+    return tuple(Outcomes(*conditions, generator.random(len(episodes)) < chance) for chance in chances)
 
 
 def mean_over_scenes(treated, control):

@@ -7,22 +7,24 @@ from world_modality.evidence.multiplicity import holm
 from world_modality.evidence.per_task import task_effects
 from world_modality.evidence.simulate import Design, Noise, five_arms, simulate
 
-COLUMNS = simulate(Design(5, init_states=20, repeats=2), five_arms(0.0, 0.1), Noise(), np.random.default_rng(0)).columns
+CONDITIONS = simulate(
+    Design(5, init_states=20, repeats=2), five_arms(0.0, 0.1), Noise(), np.random.default_rng(0)
+).conditions
 
 
 def test_p_values_are_holms_and_estimates_are_drawn_together():
-    rows = task_effects(COLUMNS["E2"], COLUMNS["E2-zero"], True, Levels(), "test")
+    rows = task_effects(CONDITIONS["E2"], CONDITIONS["E2-zero"], True, Levels(), "test")
     assert [row.task for row in rows] == list(range(10))
     assert [row.checkpoint_p for row in rows] == list(holm([row.checkpoint.p_two_sided for row in rows]))
     assert [row.recipe_p for row in rows] == list(holm([row.recipe.p_two_sided for row in rows]))
     raw = np.array([row.checkpoint.estimate for row in rows])
-    assert raw.mean() == pytest.approx(COLUMNS["E2"].rate - COLUMNS["E2-zero"].rate)
+    assert raw.mean() == pytest.approx(CONDITIONS["E2"].rate - CONDITIONS["E2-zero"].rate)
     assert np.std([row.shrunk for row in rows]) < raw.std()
 
 
 def test_bounds_and_detectable_effects_hold_for_all_tasks_at_once():
-    rows = task_effects(COLUMNS["E2"], COLUMNS["E2-zero"], True, Levels(), "test")
-    single = task_effects(COLUMNS["E2"].of_task(0), COLUMNS["E2-zero"].of_task(0), True, Levels(), "test")
+    rows = task_effects(CONDITIONS["E2"], CONDITIONS["E2-zero"], True, Levels(), "test")
+    single = task_effects(CONDITIONS["E2"].of_task(0), CONDITIONS["E2-zero"].of_task(0), True, Levels(), "test")
     assert rows[0].checkpoint.levels.alpha == pytest.approx(0.0025)
     assert single[0].checkpoint.levels.alpha == pytest.approx(0.025)
     assert rows[0].checkpoint.detectable > single[0].checkpoint.detectable
@@ -31,9 +33,9 @@ def test_bounds_and_detectable_effects_hold_for_all_tasks_at_once():
 
 
 def test_two_arms_of_other_runs_use_welch():
-    (row, *_) = task_effects(COLUMNS["E2"], COLUMNS["E0"], False, Levels(), "test")
+    (row, *_) = task_effects(CONDITIONS["E2"], CONDITIONS["E0"], False, Levels(), "test")
     assert row.recipe.method == "Welch on seed means"
-    (same, *_) = task_effects(COLUMNS["E2"], COLUMNS["E2-zero"], True, Levels(), "test")
+    (same, *_) = task_effects(CONDITIONS["E2"], CONDITIONS["E2-zero"], True, Levels(), "test")
     assert same.recipe.method == "t-test of per-seed differences"
 
 

@@ -8,15 +8,15 @@ from world_modality.evidence.simulate import Design, Noise, five_arms, simulate
 
 
 def many_seeds(noise=Noise(), seeds=150):  # noqa: B008 - frozen
-    return simulate(Design(seeds, init_states=50), five_arms(), noise, np.random.default_rng(0)).columns
+    return simulate(Design(seeds, init_states=50), five_arms(), noise, np.random.default_rng(0)).conditions
 
 
 def test_it_recovers_what_was_put_in():
-    columns = many_seeds()
-    found = run_noise(columns["E0"])
+    conditions = many_seeds()
+    found = run_noise(conditions["E0"])
     assert found.run_sd == pytest.approx(0.02, rel=0.15)
     assert found.task_sd == pytest.approx(0.05, rel=0.1)
-    one, two = columns["E0"].of_seeds([0]), columns["E0"].of_seeds([1])
+    one, two = conditions["E0"].of_seeds([0]), conditions["E0"].of_seeds([1])
     assert found.disagree == pytest.approx(np.mean(one.success != two.success), abs=0.04)
 
 
@@ -27,27 +27,27 @@ def test_without_run_noise_there_is_hardly_any():
 
 
 def test_the_limit_lies_above_and_nears_the_estimate():
-    columns = many_seeds()["E0"]
-    few, many = run_noise(columns.of_seeds(range(5))), run_noise(columns)
+    conditions = many_seeds()["E0"]
+    few, many = run_noise(conditions.of_seeds(range(5))), run_noise(conditions)
     assert few.run_sd_high > 1.3 * few.run_sd
     assert many.run_sd < many.run_sd_high < 1.1 * many.run_sd
 
 
 def test_the_limit_is_too_low_in_a_fifth_of_the_pilots():
-    columns = many_seeds(seeds=300)["E0"]
-    limits = [run_noise(columns.of_seeds(range(start, start + 5))).run_sd_high for start in range(0, 300, 5)]
+    conditions = many_seeds(seeds=300)["E0"]
+    limits = [run_noise(conditions.of_seeds(range(start, start + 5))).run_sd_high for start in range(0, 300, 5)]
     assert np.mean(np.array(limits) < 0.02) == pytest.approx(0.2, abs=0.13)
 
 
 def test_assumptions_take_what_is_known():
-    columns = many_seeds(seeds=6)
+    conditions = many_seeds(seeds=6)
     prior = Assumptions()
-    found = assume(prior, columns["E0"])
+    found = assume(prior, conditions["E0"])
     assert found.disagree_memories == prior.disagree_memories
     assert found.source == "estimated from 6 seeds"
-    assert found.rate == columns["E0"].rate
-    both = assume(prior, columns["E0"], (columns["E2"], columns["E2-zero"]), cautious=False)
-    assert both.disagree_memories == np.mean(columns["E2"].success != columns["E2-zero"].success)
+    assert found.rate == conditions["E0"].rate
+    both = assume(prior, conditions["E0"], (conditions["E2"], conditions["E2-zero"]), cautious=False)
+    assert both.disagree_memories == np.mean(conditions["E2"].success != conditions["E2-zero"].success)
     assert both.run_sd < found.run_sd
 
 

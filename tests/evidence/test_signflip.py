@@ -14,7 +14,7 @@ scenes = st.lists(
 )
 
 
-def columns(rows):
+def conditions(rows):
     total, episodes = np.array(rows, dtype=np.int64).T
     return total, episodes
 
@@ -28,7 +28,7 @@ def by_enumeration(total, episodes):
 @settings(deadline=None)
 @given(scenes)
 def test_exact_p_values_are_those_of_all_signs(rows):
-    total, episodes = columns(rows)
+    total, episodes = conditions(rows)
     found = sign_flip(total, episodes, np.random.default_rng(0))
     greater, less = by_enumeration(total, episodes)
     assert found.exact
@@ -48,7 +48,7 @@ def test_it_agrees_with_scipy():
 
 @given(scenes)
 def test_the_arms_are_interchangeable(rows):
-    total, episodes = columns(rows)
+    total, episodes = conditions(rows)
     rng = np.random.default_rng(0)
     one, two = sign_flip(total, episodes, rng), sign_flip(-total, episodes, rng)
     assert one.p_greater == pytest.approx(two.p_less, abs=1e-12)

@@ -33,7 +33,7 @@ def test_effects_move_the_mean_by_what_they_say():
 
 def test_outcomes_follow_the_truth():
     study = simulate(Design(3, init_states=400, repeats=4), five_arms(0.03, 0.02), Noise(), np.random.default_rng(2))
-    for name, outcomes in study.columns.items():
+    for name, outcomes in study.conditions.items():
         assert cell_rates(outcomes).rate == pytest.approx(study.truth[name], abs=0.07)
         assert outcomes.rate == pytest.approx(study.truth[name].mean(), abs=0.01)
 
@@ -48,15 +48,15 @@ def test_arms_of_one_run_share_its_luck():
 def test_shared_luck_makes_arms_agree():
     def disagree(shared):
         noise = Noise(shared=shared)
-        columns = simulate(Design(1, repeats=20), five_arms(), noise, np.random.default_rng(4)).columns
-        return np.mean(columns["E2"].success != columns["E2-zero"].success)
+        conditions = simulate(Design(1, repeats=20), five_arms(), noise, np.random.default_rng(4)).conditions
+        return np.mean(conditions["E2"].success != conditions["E2-zero"].success)
 
     assert disagree(1.0) == 0.0
     assert 0.0 < disagree(0.8) < disagree(0.0)
 
 
 def test_the_same_generator_gives_the_same_study():
-    one, two = (simulate(Design(2), five_arms(), Noise(), np.random.default_rng(5)).columns for _ in range(2))
+    one, two = (simulate(Design(2), five_arms(), Noise(), np.random.default_rng(5)).conditions for _ in range(2))
     assert all(one[name].success.tolist() == two[name].success.tolist() for name in one)
 
 

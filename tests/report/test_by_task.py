@@ -34,7 +34,7 @@ def test_estimates_are_shrunk_towards_each_other_never_past(table):
         assert all(low - 1e-6 <= row["shrunk"] <= high + 1e-6 for row in rows)
 
 
-def test_discordant_episodes_are_named_under_the_column_that_succeeded(table):
+def test_discordant_episodes_are_named_under_the_condition_that_succeeded(table):
     rows = {(row["claim"], row["only"]): row for row in table["discordant"]}
     content = next(claim for claim, _ in rows if "random" in claim)
     assert rows[content, "E2"]["episodes"] == 3  # states 11 and 12 of task 0, state 11 of task 1

@@ -59,7 +59,7 @@ def test_what_a_record_does_not_say_is_no_other_scene(tmp_path):
 
 def test_only_common_episodes_count_and_the_rest_is_told(tmp_path):
     found = compared(tmp_path, {0: "1111"}, {0: "00"})
-    assert len(found.columns[0]) == len(found.columns[1]) == 2
+    assert len(found.conditions[0]) == len(found.conditions[1]) == 2
     assert "2 of one's 4 episodes have no counterpart and are left out" in found.warnings
 
 

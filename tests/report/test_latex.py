@@ -28,12 +28,12 @@ def test_every_claim_says_how_sure_its_own_interval_is(table):
     assert "points [interval]" in to_latex(table)
 
 
-def test_rows_have_as_many_cells_as_the_tabular_has_columns(table):
+def test_rows_have_as_many_cells_as_the_tabular_has_conditions(table):
     for body in re.findall(r"\\begin{tabular}(.*?)\\end{tabular}", to_latex(table), re.S):
-        columns = re.match(r"{@{}(l+)@{}}", body)[1]
+        conditions = re.match(r"{@{}(l+)@{}}", body)[1]
         for line in body.splitlines():
             if line.endswith(r"\\"):
-                assert len(re.split(r"(?<!\\)&", line)) == len(columns)
+                assert len(re.split(r"(?<!\\)&", line)) == len(conditions)
 
 
 def test_braces_and_environments_are_balanced(table):

@@ -13,11 +13,13 @@ def test_parquet_and_csv_hold_every_field_of_every_record(toy, tmp_path):
     write_records(results, tmp_path)
     rows = parquet.read_table(tmp_path / "records.parquet").to_pylist()
     expected = [
-        (column, trial.seed, record) for column in results.columns for trial, record in results.records[column].items()
+        (condition, trial.seed, record)
+        for condition in results.conditions
+        for trial, record in results.records[condition].items()
     ]
     assert len(rows) == len(expected) == 40
-    for row, (column, seed, record) in zip(rows, expected, strict=True):
-        assert (row["column"], row["seed"]) == (column, seed)
+    for row, (condition, seed, record) in zip(rows, expected, strict=True):
+        assert (row["condition"], row["seed"]) == (condition, seed)
         own = {name: getattr(record, name) for name in CONTENT}
         assert row["versions"] == ", ".join(
             f"{name} {version}" for name, version in sorted(own.pop("versions").items())
@@ -30,7 +32,7 @@ def test_parquet_and_csv_hold_every_field_of_every_record(toy, tmp_path):
 
 
 def test_what_a_source_did_not_say_is_null(toy, tmp_path):
-    toy.edit = lambda column, values: values.update(steps=None, environment_seed=None, versions={})
+    toy.edit = lambda condition, values: values.update(steps=None, environment_seed=None, versions={})
     spec, rollouts, _ = toy.write()
     write_records(load_results(spec, rollouts), tmp_path)
     row = parquet.read_table(tmp_path / "records.parquet").to_pylist()[0]

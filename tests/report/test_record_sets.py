@@ -9,7 +9,7 @@ from world_modality.report.record_sets import read_set
 from world_modality.report.results import Trial
 
 
-def test_a_studys_column_is_read_through_its_links_with_the_seeds_of_its_folders(tmp_path):
+def test_a_studys_condition_is_read_through_its_links_with_the_seeds_of_its_folders(tmp_path):
     for seed in (3, 1):
         sealed = write_records(tmp_path / f"sealed{seed}" / "records.jsonl", {0: "10"}, checkpoint=f"c{seed}")
         link = tmp_path / "by-name" / "E2" / f"seed{seed}" / "task0"

@@ -1,4 +1,4 @@
-"""Claims follow from the columns' memory modes, and the plan from the study alone."""
+"""Claims follow from the conditions' memory modes, and the plan from the study alone."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from world_modality.facts.memory import MODES
 from world_modality.report.claims import claims_of, plan_of
 from world_modality.study.graph import build_graph
 from world_modality.study.load import load_study
-from world_modality.study.specs import ReportColumn
+from world_modality.study.specs import ReportCondition
 
 STUDIES = Path(__file__).parents[2] / "workflow" / "studies"
 
@@ -31,9 +31,9 @@ def names(claims):
     return [claim.name for claim in claims]
 
 
-def column(name, trained, rolled=None, arm=None):
+def condition(name, trained, rolled=None, arm=None):
     against = "" if trained == "disabled" else "a"
-    return ReportColumn(name=name, arm=arm or name, trained=trained, rolled=rolled or trained, against=against)
+    return ReportCondition(name=name, arm=arm or name, trained=trained, rolled=rolled or trained, against=against)
 
 
 def test_the_matrix_makes_the_standard_claims_whatever_its_arms_are_called(tmp_path):
@@ -89,17 +89,17 @@ def test_other_ablations_follow_the_rule_and_leave_it_alone():
 
 
 def test_without_prediction_any_memory_carries_the_rule():
-    columns = [column("a", "disabled"), column("b", "zero"), column("c", "persistence")]
-    assert next((claim.name, claim.part) for claim in claims_of(columns, 0.05)) == ("c > a", OTHER_BETTER)
-    trained = [*columns, column("d", "oracle", "pred"), column("e", "pred")]
+    conditions = [condition("a", "disabled"), condition("b", "zero"), condition("c", "persistence")]
+    assert next((claim.name, claim.part) for claim in claims_of(conditions, 0.05)) == ("c > a", OTHER_BETTER)
+    trained = [*conditions, condition("d", "oracle", "pred"), condition("e", "pred")]
     first, *_, last = claims_of(trained, 0.05)
     assert first.name == "e > a"
     assert last.treated_words == "predicted memory after training with the true future as memory (d)"
 
 
 def test_an_arm_that_is_rolled_out_on_a_memory_is_not_idle():
-    columns = [column("a", "disabled"), column("b", "zero", "pred"), column("c", "zero")]
-    assert [(claim.name, claim.treated_words) for claim in claims_of(columns, 0.05)] == [("c = a", "zero memory")]
+    conditions = [condition("a", "disabled"), condition("b", "zero", "pred"), condition("c", "zero")]
+    assert [(claim.name, claim.treated_words) for claim in claims_of(conditions, 0.05)] == [("c = a", "zero memory")]
 
 
 def test_a_study_of_one_arm_has_no_plan():
@@ -125,11 +125,11 @@ def test_a_share_of_alpha_is_a_share(tmp_path, share):
 
 
 def test_a_study_without_prediction_can_be_accepted():
-    columns = [
-        *(column("a", "disabled"), column("b", "zero"), column("c", "persistence")),
-        *(column("c-zero", "persistence", "zero", "c"), column("c-random", "persistence", "random", "c")),
+    conditions = [
+        *(condition("a", "disabled"), condition("b", "zero"), condition("c", "persistence")),
+        *(condition("c-zero", "persistence", "zero", "c"), condition("c-random", "persistence", "random", "c")),
     ]
-    claims = claims_of(columns, 0.05)
+    claims = claims_of(conditions, 0.05)
     verdicts = [_confirmed(claim) for claim in claims]
     items = checklist(claims, verdicts)
     assert [(item.part, item.passed) for item in items] == [(CONTENT, True), (OTHER_BETTER, True), (HARMLESS, True)]
@@ -143,8 +143,12 @@ def _confirmed(claim):
 
 @pytest.mark.parametrize("mode", [mode for mode in MODES if mode.name != "disabled"], ids=lambda mode: mode.name)
 def test_every_memory_mode_has_words_of_its_row(mode):
-    columns = [column("a", "disabled"), column("b", "pred"), column(f"b-{mode.name}", "pred", mode.name, "b")]
-    told = {claim.control_words for claim in claims_of(columns, 0.05)} | {MODES["pred"].noun}
+    conditions = [
+        condition("a", "disabled"),
+        condition("b", "pred"),
+        condition(f"b-{mode.name}", "pred", mode.name, "b"),
+    ]
+    told = {claim.control_words for claim in claims_of(conditions, 0.05)} | {MODES["pred"].noun}
     assert mode.noun in told
 
 

@@ -51,7 +51,7 @@ def test_missing_cells_and_episodes_are_marked_and_the_verdict_withheld(tmp_path
     _, table, pages = report(root, graph)
     assert sorted(path for path in root.rglob("*")) == before, "looking changes nothing"
     told = {
-        (cell["column"], cell["seed"], cell["task"]): (cell["episodes"], cell["state"]) for cell in table["missing"]
+        (cell["condition"], cell["seed"], cell["task"]): (cell["episodes"], cell["state"]) for cell in table["missing"]
     }
     assert told == {
         ("E2-zero", 1, 1): (2, "under way"),
@@ -65,7 +65,7 @@ def test_missing_cells_and_episodes_are_marked_and_the_verdict_withheld(tmp_path
     )
     assert {verdict["word"] for verdict in table["judgement"]["verdicts"]} == {"cannot tell"}
     assert gate(table, ARMS)["passed"]
-    rates = {(rate["column"], rate["task"]): rate for rate in table["rates"]}
+    rates = {(rate["condition"], rate["task"]): rate for rate in table["rates"]}
     assert (rates["E2-random", 1]["episodes"], rates["E2-random", 1]["planned"]) == (4, 8)
     for name in ("table.md", "report.html"):
         assert "2 of 4" in pages[name]
@@ -118,8 +118,8 @@ def test_verdicts_of_several_looks_are_told_with_the_seeds_of_each(tmp_path):
     seeds = edited(("seeds: [0, 1]", "seeds: [0, 1, 2, 3]"), text=SMALL_STUDY)
     graph = graph_of(tmp_path, seeds + "evidence: {looks: [3, 4]}\n")
 
-    def any_memory_wins(column, seed, task, state):
-        return column in ("E2", "E2-random") or (seed, task, state) == (0, 0, 30)
+    def any_memory_wins(condition, seed, task, state):
+        return condition in ("E2", "E2-random") or (seed, task, state) == (0, 0, 30)
 
     write_results(tmp_path / "results", graph, success=any_memory_wins)
     _, table, _ = report(tmp_path / "results", graph)
@@ -212,12 +212,12 @@ def test_a_damaged_cell_is_shown_and_the_rest_reported(tmp_path, sealed):
     file.write_text("{}\n")
     _, table, pages = report(root, graph)
     damaged = [cell for cell in table["missing"] if cell["state"].startswith("damaged")]
-    assert [(cell["column"], cell["seed"], cell["task"], cell["episodes"]) for cell in damaged] == [
+    assert [(cell["condition"], cell["seed"], cell["task"], cell["episodes"]) for cell in damaged] == [
         ("E2-random", 1, 0, 0)
     ]
     assert file.name in damaged[0]["state"]
     assert table["judgement"]["withheld"].startswith(EPISODES)
-    rates = {(rate["column"], rate["task"]): rate["episodes"] for rate in table["rates"]}
+    rates = {(rate["condition"], rate["task"]): rate["episodes"] for rate in table["rates"]}
     assert (rates["E2", 0], rates["E2-random", 0]) == (8, 4)
     for name in ("table.md", "report.html"):
         assert file.name in pages[name]

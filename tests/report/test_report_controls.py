@@ -16,7 +16,7 @@ ARMS = SMALL_STUDY[SMALL_STUDY.index("arms:") : SMALL_STUDY.index("rollouts:")]
 def claims(folder: Path, arms: str) -> tuple[Claim, ...]:
     spec = graph_of(folder, edited((ARMS, "arms:\n" + arms))).report.spec
     assert isinstance(spec, ReportSpec)
-    return claims_of(spec.columns, 0.05)
+    return claims_of(spec.conditions, 0.05)
 
 
 def pairs(found: tuple[Claim, ...]) -> list[tuple[str, str]]:

@@ -44,7 +44,7 @@ def test_the_description_tells_the_whole_table_to_a_screen_reader():
     assert "both succeed 1, only E2 1, only E0 1, neither 1" in svg
 
 
-def test_columns_on_other_episodes_are_refused():
+def test_conditions_on_other_episodes_are_refused():
     with pytest.raises(ValueError, match="same episodes"):
         paired_counts(grid([[[[1], [0]]]]), grid([[[[1]]]]))
 

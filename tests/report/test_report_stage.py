@@ -39,8 +39,8 @@ def test_csv_and_json_tell_the_same(toy, report):
     table = json.loads((folder / "table.json").read_text())
     rows = list(csv.DictReader((folder / "table.csv").open()))
     rates = [row for row in rows if row["kind"] == "rate"]
-    assert [(r["column"], int(r["successes"]), float(r["low"])) for r in rates] == [
-        (r["column"], r["successes"], r["low"]) for r in table["rates"]
+    assert [(r["condition"], int(r["successes"]), float(r["low"])) for r in rates] == [
+        (r["condition"], r["successes"], r["low"]) for r in table["rates"]
     ]
     differences = [
         (r["claim"], r["scope"], r["word"], float(r["estimate"]))

@@ -14,7 +14,7 @@ from world_modality.evidence.paired import tango
 from world_modality.evidence.proportions import wilson
 from world_modality.report.charts import shortened
 from world_modality.report.console import console_lines
-from world_modality.report.judgement import columns_of
+from world_modality.report.judgement import conditions_of
 from world_modality.report.results import load_results
 from world_modality.report.table import suite_figures, task_names
 
@@ -30,13 +30,13 @@ def two(toy: ToyResults) -> ToyResults:
 
 def figures_of(toy: ToyResults) -> dict[str, dict[str, Any]]:
     spec, rollouts, _ = toy.write()
-    columns = columns_of(spec, load_results(spec, rollouts))
-    return {each["suite"]: each for each in suite_figures(spec, columns, PAIRS)}
+    conditions = conditions_of(spec, load_results(spec, rollouts))
+    return {each["suite"]: each for each in suite_figures(spec, conditions, PAIRS)}
 
 
 def test_rates_by_hand(two: ToyResults) -> None:
     found = {
-        (suite, rate["column"]): (rate["successes"], rate["episodes"])
+        (suite, rate["condition"]): (rate["successes"], rate["episodes"])
         for suite, figures in figures_of(two).items()
         for rate in figures["rates"]
     }
@@ -44,7 +44,7 @@ def test_rates_by_hand(two: ToyResults) -> None:
     assert found["libero_spatial", "E2"] == (4, 4)
     assert found["libero_10", "E0"] == (1, 4)
     assert found["libero_10", "E2"] == (2, 4)
-    rate = next(rate for rate in figures_of(two)["libero_10"]["rates"] if rate["column"] == "E2")
+    rate = next(rate for rate in figures_of(two)["libero_10"]["rates"] if rate["condition"] == "E2")
     assert (rate["low"], rate["high"]) == (round(wilson(2, 4).low, 6), round(wilson(2, 4).high, 6))
 
 
@@ -69,7 +69,7 @@ def test_every_file_has_them(two: ToyResults, report: Any) -> None:
         rows = list(csv.DictReader(file))
     own = [row for row in rows if row["suite"] and not row["task"]]
     assert {(row["kind"], row["suite"]) for row in own} == {(k, s) for k in ("rate", "difference") for s in TWO}
-    row = next(r for r in own if r["kind"] == "rate" and (r["suite"], r["column"]) == ("libero_10", "E2"))
+    row = next(r for r in own if r["kind"] == "rate" and (r["suite"], r["condition"]) == ("libero_10", "E2"))
     assert (row["successes"], row["episodes"], float(row["estimate"])) == ("2", "4", 0.5)
     for name in ("table.md", "report.html"):
         text = (folder / name).read_text()

@@ -19,14 +19,14 @@ from world_modality.store.stage import StageContext
 TWO = ("libero_spatial", "libero_10")
 
 
-def videos_stage(toy: ToyResults, column: str, suite: str, task: int, why_not: str = "") -> Path:
+def videos_stage(toy: ToyResults, condition: str, suite: str, task: int, why_not: str = "") -> Path:
     """A sealed videos stage with one video of the suite's task ``task``."""
     number = TWO.index(suite)  # the toy's task of that suite
-    upstream = [("records", "rollout", f"key{column}0{number}".lower())]
-    folder = toy._seal("videos", f"videos{column}{suite}".lower(), f"videos {column}/0 {suite}", 1.0, upstream)
+    upstream = [("records", "rollout", f"key{condition}0{number}".lower())]
+    folder = toy._seal("videos", f"videos{condition}{suite}".lower(), f"videos {condition}/0 {suite}", 1.0, upstream)
     file = "" if why_not else f"task{task}_init10_repeat0.mp4"
     if file:
-        (folder / file).write_bytes(f"{column} {suite}".encode())
+        (folder / file).write_bytes(f"{condition} {suite}".encode())
     entry = {"file": file, "why_not": why_not, "suite": suite, "task": task, "init_state": 10, "repeat": 0}
     (folder / VIDEOS).write_text(json.dumps([{**entry, "success": True, "steps": 110, "discordant": True}]))
     return folder
@@ -39,9 +39,9 @@ def two(toy: ToyResults) -> ToyResults:
 
 
 def test_files_of_one_name_in_two_suites_are_two_videos(two: ToyResults) -> None:
-    stages = [(column, suite) for suite in TWO for column in ("E2", "E0")]
-    folders = [videos_stage(two, column, suite, 0) for column, suite in stages]
-    labels = {folder.parent.name: (column, 0) for folder, (column, _) in zip(folders, stages, strict=True)}
+    stages = [(condition, suite) for suite in TWO for condition in ("E2", "E0")]
+    folders = [videos_stage(two, condition, suite, 0) for condition, suite in stages]
+    labels = {folder.parent.name: (condition, 0) for folder, (condition, _) in zip(folders, stages, strict=True)}
     episodes = read_videos(folders, labels)
     suites = ("libero_10", "libero_spatial")
     assert [episode.title for episode in episodes] == [
@@ -50,23 +50,23 @@ def test_files_of_one_name_in_two_suites_are_two_videos(two: ToyResults) -> None
     for episode, suite in zip(episodes, suites, strict=True):
         assert [video.condition for video in episode.videos] == ["E0", "E2"]
         assert [base64.b64decode(video.source.partition(",")[2]).decode() for video in episode.videos] == [
-            f"{column} {suite}" for column in ("E0", "E2")
+            f"{condition} {suite}" for condition in ("E0", "E2")
         ]
 
 
 def test_seeds_are_not_mixed_and_episodes_with_several_videos_come_first(two: ToyResults) -> None:
     folders = [
-        videos_stage(two, column, suite, 0) for column, suite in (("E0", TWO[1]), ("E0", TWO[0]), ("E2", TWO[0]))
+        videos_stage(two, condition, suite, 0) for condition, suite in (("E0", TWO[1]), ("E0", TWO[0]), ("E2", TWO[0]))
     ]
     seeds = {folder.parent.name: (folder.parent.name[5:7].upper(), 3) for folder in folders}
     alone, *pair = read_videos(folders, seeds)[::-1]
     assert (alone.title.split(",")[1], len(alone.videos)) == (" libero_10 task 0", 1)
     assert [len(episode.videos) for episode in pair] == [2]
-    apart = {name: (column, number) for number, (name, (column, _)) in enumerate(seeds.items())}
+    apart = {name: (condition, number) for number, (name, (condition, _)) in enumerate(seeds.items())}
     assert [len(episode.videos) for episode in read_videos(folders, apart)] == [1, 1, 1]
 
 
-def test_the_page_holds_them_with_their_columns(two: ToyResults, tmp_path: Path) -> None:
+def test_the_page_holds_them_with_their_conditions(two: ToyResults, tmp_path: Path) -> None:
     spec, rollouts, trainings = two.write()
     videos = (videos_stage(two, "E2", TWO[0], 0), videos_stage(two, "E0", TWO[1], 1, "another trajectory"))
     inputs: Any = {"rollout": tuple(rollouts), "train": tuple(trainings), "videos": videos}

@@ -15,7 +15,7 @@ def load(toy):
 
 def test_cells_are_found_by_key_whatever_their_order(toy):
     results = load(toy)
-    assert results.columns == ("E0", "E1", "E2", "E2-zero", "E2-random")
+    assert results.conditions == ("E0", "E1", "E2", "E2-zero", "E2-random")
     assert results.trials == tuple(
         Trial(0, "libero_spatial", task, state, 0) for task in (0, 1) for state in range(10, 14)
     )
@@ -80,7 +80,7 @@ def test_a_missing_cell_is_refused(toy):
 )
 def test_other_scenes_or_noise_are_found(toy, name, value):
     assert same_scenes(load(toy)).passed
-    toy.edit = lambda column, values: values.update({name: value}) if column == "E2" else None
+    toy.edit = lambda condition, values: values.update({name: value}) if condition == "E2" else None
     gate = same_scenes(load(toy))
     assert gate.passed is False
     assert gate.detail.startswith(
@@ -89,12 +89,12 @@ def test_other_scenes_or_noise_are_found(toy, name, value):
 
 
 def test_a_record_of_another_task_is_refused(toy):
-    toy.edit = lambda column, values: values.update(task=1) if column == "E2" else None
+    toy.edit = lambda condition, values: values.update(task=1) if condition == "E2" else None
     with pytest.raises(UserError, match="holds a record of libero_spatial task 1"):
         load(toy)
 
 
 def test_a_task_of_another_suite_is_another_task(toy):
-    toy.edit = lambda column, values: values.update(suite="libero_10") if column == "E2" else None
+    toy.edit = lambda condition, values: values.update(suite="libero_10") if condition == "E2" else None
     with pytest.raises(UserError, match=r"E2, seed 0, libero_spatial task 0: .* holds a record of libero_10 task 0"):
         load(toy)

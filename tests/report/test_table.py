@@ -22,8 +22,8 @@ def table_of(toy):
     return build_report(toy.root, material)[0]
 
 
-def rate(table, column, task):
-    return next(rate for rate in table["rates"] if (rate["column"], rate["task"]) == (column, task))
+def rate(table, condition, task):
+    return next(rate for rate in table["rates"] if (rate["condition"], rate["task"]) == (condition, task))
 
 
 def gate(table, name):
@@ -41,7 +41,7 @@ def test_rates_by_hand(toy):
     assert (overall["successes"], overall["episodes"], overall["planned"]) == (6, 8, 8)
     assert overall["low"] == pytest.approx(wilson(6, 8).low, abs=1e-6)
     assert table["episodes"] == 40
-    assert table["trials_per_column"] == 8
+    assert table["trials_per_condition"] == 8
     assert table["episodes_per_task"] == 4
 
 
@@ -100,7 +100,7 @@ def test_zero_memory_must_repeat_the_plain_arm(toy):
 
 
 def test_an_equal_outcome_after_other_steps_is_a_difference_too(toy):
-    toy.edit = lambda column, values: values.update(steps=values["steps"] - 1) if column == "E1" else None
+    toy.edit = lambda condition, values: values.update(steps=values["steps"] - 1) if condition == "E1" else None
     assert gate(table_of(toy), "E1 equals E0")["detail"].startswith("8 of 8 episodes differ")
 
 
@@ -111,23 +111,23 @@ def test_records_that_do_not_tell_their_trajectory_prove_no_equality(toy):
     assert (row["passed"], row["detail"]) == (None, "0 of 8 episodes differ; 4 do not tell their trajectory")
     equal = verdict(table, "E1 = E0", "recipe")
     assert (equal["word"], equal["identical"]) == ("cannot tell", False)
-    toy.edit = lambda column, values: values.update(
-        trajectory_digest=f"{len(column):016x}" if column != "E1" else "e" * 16
+    toy.edit = lambda condition, values: values.update(
+        trajectory_digest=f"{len(condition):016x}" if condition != "E1" else "e" * 16
     )
     assert gate(table_of(toy), "E1 equals E0")["passed"] is False
 
 
 def test_off_cpu_a_difference_is_shown_and_not_judged(toy):
     toy.outcomes["E1"] = ("1100", "0010")
-    toy.edit = lambda column, values: values.update(device="cuda")
+    toy.edit = lambda condition, values: values.update(device="cuda")
     table = table_of(toy)
     assert gate(table, "E1 equals E0")["passed"] is None
     assert table["judgement"]["withheld"] == ""
 
 
 def test_off_cpu_equal_outcomes_after_other_episodes_are_not_called_equal(toy):
-    def edit(column, values):
-        values.update(device="cuda", steps=values["steps"] - (column == "E1"))
+    def edit(condition, values):
+        values.update(device="cuda", steps=values["steps"] - (condition == "E1"))
 
     toy.edit = edit
     rows = [each for each in table_of(toy)["judgement"]["verdicts"] if each["claim"] == "E1 = E0"]
@@ -147,7 +147,7 @@ def test_a_dead_baseline_withholds_the_verdict(toy):
 
 def test_mixed_versions_devices_and_prompts_withhold_the_verdict(toy):
     changed = {"versions": {"torch": "9"}, "device": "cuda", "language": " "}
-    toy.edit = lambda column, values: values.update(changed) if column == "E2" else None
+    toy.edit = lambda condition, values: values.update(changed) if condition == "E2" else None
     table = table_of(toy)
     assert gate(table, VERSIONS)["passed"] is False
     assert gate(table, DEVICES)["detail"] == "2 differ: cpu / cuda"
@@ -161,7 +161,7 @@ def test_missing_episodes_are_marked_and_withhold_the_verdict(toy):
     held["keye2-random00"] = held["keye2-random00"][:1]
     del held["keye2-random01"]
     results = gather(spec, lambda cell: held.get(cell.rollout, ()))
-    assert [len(results.missing(column)) for column in results.columns] == [0, 0, 0, 0, 7]
+    assert [len(results.missing(condition)) for condition in results.conditions] == [0, 0, 0, 0, 7]
     table = build_report(toy.root, Material(spec, results, arms_gate(spec.arms, trainings), rollouts, trainings, ()))[0]
     assert not table["complete"]
     assert (rate(table, "E2-random", 0)["episodes"], rate(table, "E2-random", 0)["planned"]) == (1, 4)

@@ -16,7 +16,7 @@ def runs(toy):
     return tracked_runs(trainings, load_results(spec, rollouts), labels)
 
 
-def test_every_training_is_a_run_with_its_own_columns(runs):
+def test_every_training_is_a_run_with_its_own_conditions(runs):
     assert [run.name for run in runs] == [f"{arm}-seed{seed}" for arm in ("E0", "E1", "E2") for seed in (0, 1)]
     assert set(runs[0].success) == {"E0"}
     assert set(runs[-1].success) == {"E2", "E2-zero", "E2-random"}

@@ -27,7 +27,7 @@ def test_episodes_of_another_suite_are_other_episodes():
     assert states(Choice(discordant=5), others) == []
 
 
-def test_each_pair_of_columns_chooses_the_same_episodes_from_either_side():
+def test_each_pair_of_conditions_chooses_the_same_episodes_from_either_side():
     plain, treated, placebo = (
         [record(state, digit == "1", checkpoint=checkpoint, memory=memory) for state, digit in enumerate(digits)]
         for checkpoint, memory, digits in (("a", "disabled", "0110"), ("b", "pred", "1011"), ("b", "zero", "1001"))

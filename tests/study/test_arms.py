@@ -259,7 +259,7 @@ def test_an_arm_may_name_its_control(tmp_path: Path) -> None:
     )
     spec = graph_of(tmp_path, text).report.spec
     assert isinstance(spec, ReportSpec)
-    assert {column.name: column.against for column in spec.columns} == {
+    assert {condition.name: condition.against for condition in spec.conditions} == {
         "E0": "",
         "E1": "E0",
         "other": "E0",

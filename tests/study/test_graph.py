@@ -20,7 +20,7 @@ from world_modality.study.sources import Assets
 from world_modality.study.specs import ReportSpec
 
 TASKS, SEEDS = (0, 1), (0, 1)
-COLUMNS = ("E0", "E1", "E2", "E2-zero", "E2-random")
+CONDITIONS = ("E0", "E1", "E2", "E2-zero", "E2-random")
 REPORT = {"report"}
 ENCODER = {"encoder"}
 LATENTS, WRIST = {"latents/image"}, {"latents/image2"}
@@ -33,15 +33,20 @@ def train(*arms: str, seeds: Iterable[int] = SEEDS) -> set[str]:
     return {f"train/{arm}-seed{seed}" for arm in arms for seed in seeds}
 
 
-def rollouts(*columns: str, seeds: Iterable[int] = SEEDS, tasks: Iterable[int] = TASKS, block: str = "") -> set[str]:
-    return {f"rollouts/{column}/seed{seed}/task{task}{block}" for column in columns for seed in seeds for task in tasks}
+def rollouts(*conditions: str, seeds: Iterable[int] = SEEDS, tasks: Iterable[int] = TASKS, block: str = "") -> set[str]:
+    return {
+        f"rollouts/{condition}/seed{seed}/task{task}{block}"
+        for condition in conditions
+        for seed in seeds
+        for task in tasks
+    }
 
 
 E2 = train("E2") | rollouts("E2", "E2-zero", "E2-random") | REPORT
 WORLD_ARMS = train("E1") | rollouts("E1") | E2
 ARMS = train("E0") | rollouts("E0") | WORLD_ARMS
 FROM_DATA = DATASET | LATENTS | ARMS
-ROLLOUTS = rollouts(*COLUMNS) | REPORT
+ROLLOUTS = rollouts(*CONDITIONS) | REPORT
 
 CHANGES = {
     "prophet depth": ((("prophet_layers: 2", "prophet_layers: 3"),), WORLD_ARMS),
@@ -62,7 +67,7 @@ CHANGES = {
     "what it may cost": ((("  num_steps: 5\n", "  num_steps: 5\nevidence: {hours: {training: 2.0}}\n"),), set()),
     "another seed": (
         (("seeds: [0, 1]", "seeds: [0, 1, 2]"),),
-        train("E0", "E1", "E2", seeds=[2]) | rollouts(*COLUMNS, seeds=[2]) | REPORT,
+        train("E0", "E1", "E2", seeds=[2]) | rollouts(*CONDITIONS, seeds=[2]) | REPORT,
     ),
     "one seed less": ((("seeds: [0, 1]", "seeds: [1]"),), REPORT),
     "encoder m": ((("frames: 4", "frames: 2"),), ENCODER | LATENTS | WORLD_ARMS),
@@ -107,14 +112,14 @@ CHANGES = {
     "executed actions": ((("num_steps: 5", "num_steps: 5\n  n_action_steps: 5"),), ROLLOUTS),
     "episodes doubled by repeats": (
         (("episodes: 4", "episodes: 8"),),
-        rollouts(*COLUMNS, block="-block-1") | REPORT,
+        rollouts(*CONDITIONS, block="-block-1") | REPORT,
     ),
     "other initial states": ((("init_states: 30-33", "init_states: 34-37"),), ROLLOUTS),
     "an ablation less": ((("[zero, random]", "[zero]"),), REPORT),
     "an arm less": ((("  E1: {memory: zero}\n", ""),), REPORT),
     "another task": (
         (("tasks: [0, 1]", "tasks: [0, 1, 2]"),),
-        {"demos/task2", "relabel/task2"} | FROM_DATA | rollouts(*COLUMNS, tasks=[2]),
+        {"demos/task2", "relabel/task2"} | FROM_DATA | rollouts(*CONDITIONS, tasks=[2]),
     ),
     "another start policy": ((("{source: scratch}", "{source: scratch, seed: 1}"),), {"policy"} | RELABEL | FROM_DATA),
     "settle steps": (
@@ -159,9 +164,9 @@ def ancestors(graph: Graph, key: str) -> set[str]:
 
 def test_only_arms_with_a_memory_depend_on_the_encoder(tmp_path: Path) -> None:
     graph = graph_of(tmp_path)
-    for column in COLUMNS:
-        kinds = ancestors(graph, graph.names[f"rollouts/{column}/seed0/task0"])
-        assert ("encoder" in kinds) == ("latents" in kinds) == (column != "E0")
+    for condition in CONDITIONS:
+        kinds = ancestors(graph, graph.names[f"rollouts/{condition}/seed0/task0"])
+        assert ("encoder" in kinds) == ("latents" in kinds) == (condition != "E0")
 
 
 def test_the_order_of_cameras_is_in_the_key_of_a_training_and_of_nothing_before_it(tmp_path: Path) -> None:
@@ -202,9 +207,9 @@ def roles(request: StageRequest) -> list[str]:
 
 def test_rollouts_read_the_encoder_only_for_history(tmp_path: Path) -> None:
     graph = graph_of(tmp_path)
-    for column in COLUMNS:
-        request = graph.stages[graph.names[f"rollouts/{column}/seed1/task1"]]
-        assert roles(request) == (["checkpoint", "encoder"] if column == "E2" else ["checkpoint"])
+    for condition in CONDITIONS:
+        request = graph.stages[graph.names[f"rollouts/{condition}/seed1/task1"]]
+        assert roles(request) == (["checkpoint", "encoder"] if condition == "E2" else ["checkpoint"])
 
 
 def test_names_of_small_parts_are_those_of_their_rooms() -> None:
@@ -221,18 +226,18 @@ def test_no_encoder_stage_without_a_memory(tmp_path: Path) -> None:
     assert not {"encoder", "latents"} & {request.stage for request in graph_of(tmp_path, text).stages.values()}
 
 
-def test_report_names_columns_differences_and_every_cell(tmp_path: Path) -> None:
+def test_report_names_conditions_differences_and_every_cell(tmp_path: Path) -> None:
     graph = graph_of(tmp_path)
     spec = graph.report.spec
     assert isinstance(spec, ReportSpec)
-    assert tuple(column.name for column in spec.columns) == COLUMNS
-    assert [(column.arm, column.trained, column.rolled) for column in spec.columns][2:4] == [
+    assert tuple(condition.name for condition in spec.conditions) == CONDITIONS
+    assert [(condition.arm, condition.trained, condition.rolled) for condition in spec.conditions][2:4] == [
         ("E2", "pred", "pred"),
         ("E2", "pred", "zero"),
     ]
     assert (spec.suites, spec.init_states, spec.repeats) == (("libero_spatial",), (30, 31, 32, 33), 1)
-    assert {(cell.column, cell.seed, cell.task) for cell in spec.cells} == {
-        (column, seed, task) for column in COLUMNS for seed in SEEDS for task in TASKS
+    assert {(cell.condition, cell.seed, cell.task) for cell in spec.cells} == {
+        (condition, seed, task) for condition in CONDITIONS for seed in SEEDS for task in TASKS
     }
     assert all(graph.stages[cell.rollout].stage == "rollout" for cell in spec.cells)
     assert spec.label == "libero_spatial (embedded assets)"
@@ -377,14 +382,14 @@ def test_every_suite_has_its_own_cells_and_shares_the_trainings(tmp_path: Path) 
     assert {request.spec.sim.render for request in graph.of("rollout")} == {"fast"}  # the given sources are embedded
 
 
-def test_videos_are_made_of_every_cell_and_compared_with_what_its_column_is(tmp_path: Path) -> None:
+def test_videos_are_made_of_every_cell_and_compared_with_what_its_condition_is(tmp_path: Path) -> None:
     plain = graph_of(tmp_path, SMALL_STUDY)
     assert not list(plain.of("videos"))
     graph = graph_of(tmp_path, SMALL_STUDY + "  videos: {failures: 2, discordant: 1}\n")
     videos = {request.label: request for request in graph.of("videos")}
-    assert len(videos) == len(COLUMNS) * len(SEEDS) * len(TASKS)
+    assert len(videos) == len(CONDITIONS) * len(SEEDS) * len(TASKS)
     assert made_anew(plain, graph) == REPORT | {
-        f"videos/{c}/seed{s}/task{t}" for c in COLUMNS for s in SEEDS for t in TASKS
+        f"videos/{c}/seed{s}/task{t}" for c in CONDITIONS for s in SEEDS for t in TASKS
     }
 
     def read(label: str, role: str) -> list[str]:

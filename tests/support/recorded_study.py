@@ -18,12 +18,12 @@ from world_modality.store.seal import seal
 from world_modality.study.graph import Graph
 
 Success = Callable[[str, int, int, int], bool]
-"""Column, seed, task, initial state -> outcome."""
+"""Condition, seed, task, initial state -> outcome."""
 
 
-def later_columns_win(column: str, seed: int, task: int, state: int) -> bool:
+def later_conditions_win(condition: str, seed: int, task: int, state: int) -> bool:
     """Deterministic outcomes in which E0 and E1 agree."""
-    strength = {"E0": 2, "E1": 2, "E2": 3, "E2-zero": 2, "E2-random": 1}[column]
+    strength = {"E0": 2, "E1": 2, "E2": 3, "E2-zero": 2, "E2-random": 1}[condition]
     return (state * 7 + task * 3 + seed * 5) % 4 < strength
 
 
@@ -31,7 +31,7 @@ def write_results(
     root: Path,
     graph: Graph,
     *,
-    success: Success = later_columns_win,
+    success: Success = later_conditions_win,
     episodes: Callable[[str], int | None] | None = None,
 ) -> None:
     """Seal the plan, then every stage before the report.
@@ -47,7 +47,7 @@ def write_results(
         if request.stage == "rollout":
             cell = cells[request.key]
             count = episodes(request.label) if episodes else None
-            _write_rollout(folder, request, lambda state, c=cell: success(c.column, c.seed, c.task, state), count)
+            _write_rollout(folder, request, lambda state, c=cell: success(c.condition, c.seed, c.task, state), count)
         elif request.stage != "report":
             _write(folder, request)
 

@@ -12,13 +12,13 @@ from world_modality.store.done import DoneFile as Sealed
 from world_modality.store.done import Run, Source
 from world_modality.store.files import write_json
 from world_modality.store.layout import StageFolder, sealed_plans_folder
-from world_modality.study.specs import EvidenceSpec, ReportArm, ReportCell, ReportColumn, ReportSpec
+from world_modality.study.specs import EvidenceSpec, ReportArm, ReportCell, ReportCondition, ReportSpec
 
 LANGUAGES = (
     "pick up the black bowl between the plate and the ramekin and place it on the plate",
     "pick up the black bowl next to the ramekin and place it on the plate",
 )
-COLUMNS = {  # column -> arm, memory it was trained with, memory it is rolled out with
+CONDITIONS = {  # condition -> arm, memory it was trained with, memory it is rolled out with
     "E0": ("E0", "disabled", "disabled"),
     "E1": ("E1", "zero", "zero"),
     "E2": ("E2", "pred", "pred"),
@@ -26,8 +26,8 @@ COLUMNS = {  # column -> arm, memory it was trained with, memory it is rolled ou
     "E2-random": ("E2", "pred", "random"),
 }
 CONTROLS = {"E0": "", "E1": "E0", "E2": "E0"}  # arm -> what it is compared with
-TRAINED = {arm: trained for arm, trained, _ in COLUMNS.values()}
-OUTCOMES = {  # column -> per task, one digit per initial state 10..13: 1 is a success
+TRAINED = {arm: trained for arm, trained, _ in CONDITIONS.values()}
+OUTCOMES = {  # condition -> per task, one digit per initial state 10..13: 1 is a success
     "E0": ("1101", "0010"),
     "E1": ("1101", "0010"),
     "E2": ("1111", "0110"),
@@ -83,36 +83,38 @@ class ToyResults:
         cells, rollouts = [], []
         trainings = {
             (arm, seed): self._training(arm, seed)
-            for arm in dict.fromkeys(arm for arm, _, _ in COLUMNS.values())
+            for arm in dict.fromkeys(arm for arm, _, _ in CONDITIONS.values())
             for seed in self.seeds
         }
-        for column, (arm, trained, memory) in COLUMNS.items():
+        for condition, (arm, trained, memory) in CONDITIONS.items():
             for seed in self.seeds:
                 for task in range(len(LANGUAGES)):
                     records = [
-                        self._record(column, seed, task, state, repeat, f"train{arm}{seed}", trained, memory)
-                        for state in range(10, 10 + len(self.outcomes[column][task]))
+                        self._record(condition, seed, task, state, repeat, f"train{arm}{seed}", trained, memory)
+                        for state in range(10, 10 + len(self.outcomes[condition][task]))
                         for repeat in range(self.repeats)
                     ]
-                    label = f"rollout {column}/{seed} task {task}"
-                    key = f"key{column}{seed}{task}".lower()
+                    label = f"rollout {condition}/{seed} task {task}"
+                    key = f"key{condition}{seed}{task}".lower()
                     folder = self._seal("rollout", key, label, 30.0, [("checkpoint", "train", f"train{arm}{seed}")])
                     (folder / "records.jsonl").write_text("".join(to_line(record) for record in records))
-                    cells.append(ReportCell(column=column, seed=seed, suite=self._suite(task), task=task, rollout=key))
+                    cells.append(
+                        ReportCell(condition=condition, seed=seed, suite=self._suite(task), task=task, rollout=key)
+                    )
                     rollouts.append(folder)
         spec = ReportSpec(
             study="toy",
             label="libero_spatial (embedded assets)",
             sources=(("simulator assets", "embedded primitives"), ("policy", "embedded base, <1M parameters>")),
-            columns=tuple(
-                ReportColumn(
+            conditions=tuple(
+                ReportCondition(
                     name=name,
                     arm=arm,
                     trained=trained,
                     rolled=rolled,
                     against=arm if name != arm else CONTROLS[arm],
                 )
-                for name, (arm, trained, rolled) in COLUMNS.items()
+                for name, (arm, trained, rolled) in CONDITIONS.items()
             ),
             arms=arms(self.seeds),
             suites=self.suites,
@@ -172,9 +174,9 @@ class ToyResults:
         figures = {name: {"skill": skill, "change_cosine": skill, "cosine": skill} for name, skill in skills.items()}
         return {"held_out": True, "episodes": [1, 4, 7], "frames": 412, "predictors": figures}
 
-    def _record(self, column, seed, task, state, repeat, checkpoint, trained, memory) -> Record:
+    def _record(self, condition, seed, task, state, repeat, checkpoint, trained, memory) -> Record:
         episode = Episode(task, state, repeat)
-        success = self.outcomes[column][task][state - 10] == "1"
+        success = self.outcomes[condition][task][state - 10] == "1"
         steps = 100 + state if success else 280
         values = {
             "suite": self._suite(task),
@@ -201,7 +203,7 @@ class ToyResults:
             "versions": VERSIONS,
         }
         if self.edit is not None:
-            self.edit(column, values)
+            self.edit(condition, values)
         return Record(**values)
 
     def _seal(self, stage, key, label, seconds, upstream) -> Path:

@@ -46,7 +46,7 @@ def headline(study: Study, label: str) -> str:
     return (
         f"{study.study}: {tasks} task{'s' * (tasks > 1)} of {label}, arms {' '.join(study.arms)}, "
         f"seed{'s' * (len(seeds) > 1)} {' '.join(map(str, seeds))}, "
-        f"{study.rollouts.episodes} episodes per task and column"
+        f"{study.rollouts.episodes} episodes per task and condition"
     )
 
 

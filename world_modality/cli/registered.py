@@ -13,7 +13,7 @@ from world_modality.evidence.plan import Plan
 from world_modality.evidence.planning import Costs
 from world_modality.report.claims import plan_of
 from world_modality.report.collect import collect
-from world_modality.report.judgement import columns_of
+from world_modality.report.judgement import conditions_of
 from world_modality.report.plan_power import Priced, outlook, outlook_lines
 from world_modality.report.sealed_plans import read_seals
 from world_modality.rollout.episodes import episodes_of
@@ -44,8 +44,8 @@ def plan_lines(study_file: Path, root: Path) -> list[str]:
         raise UserError(
             f"{study_file}: arms: one arm makes no comparison, so there is nothing to plan; add a second arm"
         )
-    columns = columns_of(material.spec, material.results)
-    data = outlook(plan, columns, _priced(study, root, graph), len(study.rollouts.init_states))
+    conditions = conditions_of(material.spec, material.results)
+    data = outlook(plan, conditions, _priced(study, root, graph), len(study.rollouts.init_states))
     seal = next((each for each in read_seals(root, plan.study) if each.digest == plan.digest), None)
     sealed = f"sealed {seal.sealed_at}" if seal else "not sealed yet, the run seals it before its first rollout"
     lines = outlook_lines(data, sealed)
@@ -62,10 +62,10 @@ def _markdown(plan: Plan, lines: Iterable[str]) -> str:
 def _priced(study: Study, root: Path, graph: Graph) -> Priced:
     """Hours as the study says, or else as the results tree knows, or else as assumed."""
     hours, arms = study.evidence.hours, len(study.arms)
-    columns = arms + sum(len(arm.ablations) for arm in study.arms.values())
+    conditions = arms + sum(len(arm.ablations) for arm in study.arms.values())
     training, training_source = _hours(hours.training, _seconds_per_training(root, graph), ASSUMED_TRAINING)
     rollout, rollout_source = _hours(hours.rollout, _seconds_per_episode(root, graph), ASSUMED_ROLLOUT)
-    return Priced(Costs(training, rollout, arms, columns), training_source, rollout_source)
+    return Priced(Costs(training, rollout, arms, conditions), training_source, rollout_source)
 
 
 def _hours(stated: float | None, measured: list[float], assumed: float) -> tuple[float, str]:

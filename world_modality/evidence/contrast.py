@@ -22,7 +22,8 @@ def contrast(
 ) -> Effect:
     """``treated - control`` on the same episodes, in one scope.
 
-    checkpoint: sign flips and bootstrap over scenes. recipe: the t-test of per-seed differences where both columns are
+    checkpoint: sign flips and bootstrap over scenes. recipe: the t-test of per-seed differences where both conditions
+    are
     rollouts of the same checkpoints, Welch on seed means otherwise; seeds that lack a task are left out there.
     ``key`` names the random draws. ValueError unless both arms hold the same episodes, and at least one.
     """

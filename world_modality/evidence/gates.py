@@ -30,13 +30,13 @@ class Gate:
     detail: str
 
 
-def all_gates(plan: Plan, columns: Mapping[str, Outcomes], given: Sequence[Gate]) -> tuple[Gate, ...]:
+def all_gates(plan: Plan, conditions: Mapping[str, Outcomes], given: Sequence[Gate]) -> tuple[Gate, ...]:
     """The given gates in their order, one that fails for each that was not answered, and those that outcomes decide."""
     answers = {gate.name: gate for gate in given}
     if len(answers) < len(given):
         raise ValueError("a gate is answered twice")
     asked = tuple(answers.pop(name, Gate(name, False, "not checked")) for name in GIVEN)
-    return (*asked, *answers.values(), _planned_episodes(plan, columns), _alive(plan, columns))
+    return (*asked, *answers.values(), _planned_episodes(plan, conditions), _alive(plan, conditions))
 
 
 def withheld(gates: Sequence[Gate]) -> str:
@@ -44,15 +44,15 @@ def withheld(gates: Sequence[Gate]) -> str:
     return "; ".join(f"{gate.name}: {gate.detail}" for gate in gates if gate.passed is False)
 
 
-def _planned_episodes(plan: Plan, columns: Mapping[str, Outcomes]) -> Gate:
-    """Every column named by a claim holds the whole grid of the plan, for the seeds of the look that is due."""
+def _planned_episodes(plan: Plan, conditions: Mapping[str, Outcomes]) -> Gate:
+    """Every condition named by a claim holds the whole grid of the plan, for the seeds of the look that is due."""
     wanted = sorted({name for claim in plan.claims for name in (claim.treated, claim.control)})
-    if missing := [name for name in wanted if name not in columns]:
+    if missing := [name for name in wanted if name not in conditions]:
         return Gate(EPISODES, False, f"no outcomes of {', '.join(missing)}")
-    seeds = plan.seeds[: due(plan, columns)]
+    seeds = plan.seeds[: due(plan, conditions)]
     if not seeds:
         which = "the first look" if plan.looks else "the verdict"
-        need, complete = plan.sizes[0], complete_seeds(plan, columns)
+        need, complete = plan.sizes[0], complete_seeds(plan, conditions)
         seeds_needed = f"{need} complete seed{'s' if need != 1 else ''}"
         return Gate(
             EPISODES, False, f"{which} needs {seeds_needed} in every condition, and {complete or 'none'} so far"
@@ -60,17 +60,17 @@ def _planned_episodes(plan: Plan, columns: Mapping[str, Outcomes]) -> Gate:
     return Gate(EPISODES, True, f"{len(seeds) * plan.episodes_per_seed} in each of {len(wanted)} conditions")
 
 
-def due(plan: Plan, columns: Mapping[str, Outcomes]) -> int:
-    """The number of seeds of the latest look whose seeds are complete in every column; 0 when none is."""
-    complete = complete_seeds(plan, columns)
+def due(plan: Plan, conditions: Mapping[str, Outcomes]) -> int:
+    """The number of seeds of the latest look whose seeds are complete in every condition; 0 when none is."""
+    complete = complete_seeds(plan, conditions)
     return max((size for size in plan.sizes if size <= complete), default=0)
 
 
-def complete_seeds(plan: Plan, columns: Mapping[str, Outcomes]) -> int:
-    """How many of the plan's first seeds hold every planned episode in every column that a claim names."""
+def complete_seeds(plan: Plan, conditions: Mapping[str, Outcomes]) -> int:
+    """How many of the plan's first seeds hold every planned episode in every condition that a claim names."""
     names = {name for claim in plan.claims for name in (claim.treated, claim.control)}
     complete = 0
-    counts = [_complete_episodes(plan, columns[name]) for name in names if name in columns]
+    counts = [_complete_episodes(plan, conditions[name]) for name in names if name in conditions]
     for seed in plan.seeds:
         if any(count.get(seed, 0) < plan.episodes_per_seed for count in counts):
             break
@@ -92,9 +92,9 @@ def planned_episodes(plan: Plan, outcomes: Outcomes) -> Outcomes:
     return outcomes if within.all() else outcomes.where(within)
 
 
-def _alive(plan: Plan, columns: Mapping[str, Outcomes]) -> Gate:
-    if plan.baseline not in columns:
+def _alive(plan: Plan, conditions: Mapping[str, Outcomes]) -> Gate:
+    if plan.baseline not in conditions:
         return Gate(ALIVE, False, f"no outcomes of {plan.baseline}")
-    outcomes = columns[plan.baseline]
+    outcomes = conditions[plan.baseline]
     wins = int(outcomes.success.sum())
     return Gate(ALIVE, wins > 0, f"{wins} of {len(outcomes)} episodes of {plan.baseline} succeed")

@@ -35,7 +35,7 @@ class Judgement:
         return False if False in states else (True if all(states) else None)
 
     def of(self, claim: str, scope: Scope) -> Verdict:
-        """One verdict; KeyError when there is none (a column is missing)."""
+        """One verdict; KeyError when there is none (a condition is missing)."""
         for verdict in self.verdicts:
             if (verdict.claim.name, verdict.effect.scope) == (claim, scope):
                 return verdict
@@ -44,24 +44,25 @@ class Judgement:
 
 def judge(
     plan: Plan,
-    columns: Mapping[str, Outcomes],
+    conditions: Mapping[str, Outcomes],
     gates: Sequence[Gate],
     alike: frozenset[tuple[str, str]] = frozenset(),
 ) -> Judgement:
     """Judge a study by its plan.
 
     The planned episodes of the latest complete look count. With several looks a gain or harm found at an earlier one
-    stands; that two columns are equivalent is said early of a claim of equality alone. Where a gate failed, effects are
-    reported on whatever episodes both columns of a claim hold, and no verdict is given.
+    stands; that two conditions are equivalent is said early of a claim of equality alone. Where a gate failed, effects
+    are
+    reported on whatever episodes both conditions of a claim hold, and no verdict is given.
 
     Args:
         plan: sealed before the first rollout.
-        columns: outcomes by column of the table, e.g. "E0", "E2-zero".
+        conditions: outcomes by condition of the table, e.g. "E0", "E2-zero".
         gates: answers to ``gates.GIVEN``, and any further condition; one that is not answered counts as failed.
         alike: pairs (treated, control) whose episodes are proven to have gone alike, step by step; equal outcomes alone
             may be chance, so they are no proof of equality.
     """
-    planned = {name: planned_episodes(plan, outcomes) for name, outcomes in columns.items()}
+    planned = {name: planned_episodes(plan, outcomes) for name, outcomes in conditions.items()}
     answered = all_gates(plan, planned, gates)
     why = withheld(answered)
     size = due(plan, planned)
@@ -73,14 +74,14 @@ def judge(
     return Judgement(plan, answered, "", size, verdicts, checklist(plan.claims, verdicts))
 
 
-def _asked(plan: Plan, columns: Mapping[str, Outcomes]) -> list[tuple[Claim, Scope]]:
-    there = [claim for claim in plan.claims if claim.treated in columns and claim.control in columns]
+def _asked(plan: Plan, conditions: Mapping[str, Outcomes]) -> list[tuple[Claim, Scope]]:
+    there = [claim for claim in plan.claims if claim.treated in conditions and claim.control in conditions]
     return [(claim, scope) for claim in there for scope in SCOPES]
 
 
-def _undecided(plan: Plan, claim: Claim, scope: Scope, columns: Mapping[str, Outcomes], why: str) -> Verdict | None:
-    """An effect without a verdict, on the episodes that both columns hold; None when they share none."""
-    treated, control = common_episodes(columns[claim.treated], columns[claim.control])
+def _undecided(plan: Plan, claim: Claim, scope: Scope, conditions: Mapping[str, Outcomes], why: str) -> Verdict | None:
+    """An effect without a verdict, on the episodes that both conditions hold; None when they share none."""
+    treated, control = common_episodes(conditions[claim.treated], conditions[claim.control])
     if not len(treated):
         return None
     effect = contrast(treated, control, scope, claim.same_checkpoints, plan.levels, f"{plan.digest} {claim.name}")
@@ -89,13 +90,13 @@ def _undecided(plan: Plan, claim: Claim, scope: Scope, columns: Mapping[str, Out
 
 
 def _through_looks(
-    plan: Plan, columns: Mapping[str, Outcomes], size: int, alike: frozenset[tuple[str, str]]
+    plan: Plan, conditions: Mapping[str, Outcomes], size: int, alike: frozenset[tuple[str, str]]
 ) -> tuple[Verdict, ...]:
     decided: dict[tuple[str, Scope], Verdict] = {}
     for look, seeds in enumerate(plan.sizes):
         if seeds > size:
             break
-        chosen = {name: outcomes.of_seeds(plan.seeds[:seeds]) for name, outcomes in columns.items()}
+        chosen = {name: outcomes.of_seeds(plan.seeds[:seeds]) for name, outcomes in conditions.items()}
         for claim, scope in _asked(plan, chosen):
             earlier = decided.get((claim.name, scope))
             if earlier is None or not _final(earlier):
@@ -112,11 +113,11 @@ def _verdict(
     plan: Plan,
     claim: Claim,
     scope: Scope,
-    columns: Mapping[str, Outcomes],
+    conditions: Mapping[str, Outcomes],
     look: int,
     alike: frozenset[tuple[str, str]],
 ) -> Verdict:
-    treated, control = columns[claim.treated], columns[claim.control]
+    treated, control = conditions[claim.treated], conditions[claim.control]
     effect = _effect(plan, claim, scope, treated, control, look)
     proven = claim.kind == "equal" and (claim.treated, claim.control) in alike
     identical = proven and bool((treated.success == control.success).all())

@@ -17,17 +17,17 @@ Kind = Literal["better", "equal"]
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One statement about two columns of the study's table."""
+    """One statement about two conditions of the study's table."""
 
     name: str  # e.g. "pred > zero"
     part: str  # of the decision rule that it belongs to; "" for a claim beside it
-    treated: str  # column, e.g. "E2"
+    treated: str  # condition, e.g. "E2"
     control: str
     treated_words: str  # what a sentence calls it, e.g. "predicted memory"
     control_words: str
     kind: Kind  # better: treated > control; equal: they differ by less than the margin
     scope: Scope  # in which the claim is decided
-    same_checkpoints: bool  # whether the two columns are rollouts of the same checkpoints
+    same_checkpoints: bool  # whether the two conditions are rollouts of the same checkpoints
     margin: float  # smallest difference that would matter, as a fraction
     family: str = ""  # claims of a family are tested one after the other; "" is the decision rule's
     share: float = 1.0  # of alpha, at which the claim is tested
@@ -56,7 +56,7 @@ class Plan:
     tasks: tuple[int, ...]
     init_states: tuple[int, ...]
     repeats: int
-    baseline: str = "E0"  # column that must succeed at least once
+    baseline: str = "E0"  # condition that must succeed at least once
     looks: tuple[int, ...] = ()  # numbers of seeds at which the data are looked at; empty: once, with all
     spending: Spending = "obrien_fleming"
     effect: float = 0.05  # difference the study should be able to find
@@ -82,7 +82,7 @@ class Plan:
 
     @property
     def episodes_per_seed(self) -> int:
-        """Episodes of one checkpoint in one column."""
+        """Episodes of one checkpoint in one condition."""
         return len(self.tasks) * len(self.init_states) * self.repeats
 
     @property

@@ -130,7 +130,7 @@ class Costs:
     training: float  # hours per training
     rollout: float  # hours per episode
     trainings: int = 3  # per seed: E0, E1, E2
-    columns: int = 5  # per seed: the same, and E2 with zero and with random memory
+    conditions: int = 5  # per seed: the same, and E2 with zero and with random memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ class Allocation:
     seeds: int
     init_states: int
     repeats: int
-    rollouts: int  # in all columns
+    rollouts: int  # in all conditions
     hours: float
     power: tuple[tuple[str, float], ...]  # claim and its power
 
@@ -165,7 +165,7 @@ def allocate(plan: Plan, costs: Costs, episodes: Sequence[tuple[int, int]] = EPI
             )
             power = tuple((claim.name, _power(sized, claim)) for claim in sized.claims)
             if all(reached >= plan.levels.power for _, reached in power):
-                rollouts = seeds * sized.episodes_per_seed * costs.columns
+                rollouts = seeds * sized.episodes_per_seed * costs.conditions
                 hours = seeds * costs.trainings * costs.training + rollouts * costs.rollout
                 found.append(Allocation(seeds, states, repeats, rollouts, hours, power))
                 break

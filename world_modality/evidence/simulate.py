@@ -54,7 +54,7 @@ class SimulatedArm:
 class Simulated:
     """A study and its truth."""
 
-    columns: Mapping[str, Outcomes]
+    conditions: Mapping[str, Outcomes]
     truth: Mapping[str, Floats]  # success of every checkpoint on every task, over all scenes; [seeds, tasks]
 
 

@@ -28,7 +28,7 @@ class Verdict:
     word: Word
     reason: str  # why nothing can be told, or what else the reader must know; may be empty
     step: Place
-    identical: bool  # a claim of equality whose two columns took the same trajectory in every episode
+    identical: bool  # a claim of equality whose two conditions took the same trajectory in every episode
 
     @property
     def primary(self) -> bool:

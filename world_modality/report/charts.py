@@ -206,8 +206,8 @@ def curves(lines: Sequence[Curve], described: str, episode: str, axis: str, at: 
     from matplotlib.ticker import MaxNLocator
 
     names = dict.fromkeys((line.name, line.series) for line in lines)
-    columns = max(1, int((WIDTH - 20) // (46 + max(text_width(name, 8.5) for name, _ in names))))
-    legend_rows = -(-len(names) // columns)
+    conditions = max(1, int((WIDTH - 20) // (46 + max(text_width(name, 8.5) for name, _ in names))))
+    legend_rows = -(-len(names) // conditions)
     figure, axes = _axes(WIDTH, 160, 58, 14, below=44 + 15 * legend_rows, above=8)
     drawn = {}
     for line in lines:
@@ -221,7 +221,7 @@ def curves(lines: Sequence[Curve], described: str, episode: str, axis: str, at: 
     axes.set_ylabel(episode)
     figure.legend(
         *zip(*((handle, name) for (name, _), handle in drawn.items()), strict=True),
-        loc="lower center", ncols=columns, frameon=False, fontsize=8.5, handlelength=2.4, borderaxespad=0.1,
+        loc="lower center", ncols=conditions, frameon=False, fontsize=8.5, handlelength=2.4, borderaxespad=0.1,
         columnspacing=1.2, labelspacing=0.25,
     )  # fmt: skip
     told = "; ".join(_told(line, at) for line in lines)

@@ -9,7 +9,7 @@ from world_modality.evidence.effect import Levels
 from world_modality.evidence.keyed import digest_of
 from world_modality.evidence.plan import BETTER, CONTENT, HARMLESS, OTHER_BETTER, Assumptions, Claim, Plan
 from world_modality.facts.memory import MODES
-from world_modality.study.specs import ReportColumn, ReportSpec
+from world_modality.study.specs import ReportCondition, ReportSpec
 
 PLACEBOS = ("zero", "random")
 """Memories without content: that the memory beats them is part of the decision rule, and comes first."""
@@ -18,7 +18,7 @@ SUITE_STEP = 100
 """Tasks are numbered through all suites of a study: 100 times the suite's place, plus the task. No suite has more."""
 
 
-def claims_of(columns: Sequence[ReportColumn], margin: float) -> tuple[Claim, ...]:
+def claims_of(conditions: Sequence[ReportCondition], margin: float) -> tuple[Claim, ...]:
     """The study's claims in the order of testing; none for a study of one arm.
 
     The first arm that is trained and rolled out on predicted memory (without one, the first that holds any memory but
@@ -27,9 +27,9 @@ def claims_of(columns: Sequence[ReportColumn], margin: float) -> tuple[Claim, ..
     a memory or a control is a family of its own with the same order, at an equal share of a further alpha. An arm
     without control is compared with its ablations alone.
     """
-    by_name = {column.name: column for column in columns}
-    arms = [column for column in columns if column.name == column.arm]
-    plain = {column.name for column in columns if column.trained == "disabled"}
+    by_name = {condition.name: condition for condition in conditions}
+    arms = [condition for condition in conditions if condition.name == condition.arm]
+    plain = {condition.name for condition in conditions if condition.trained == "disabled"}
     idle = [each for each in arms if each.trained == each.rolled == "zero" and each.against in plain]
     own = [
         each
@@ -40,56 +40,65 @@ def claims_of(columns: Sequence[ReportColumn], margin: float) -> tuple[Claim, ..
     first = min(own, key=_rank, default=None)
     claims: list[Claim] = []
     if first is not None:
-        claims += _rule(first, columns, margin)
+        claims += _rule(first, conditions, margin)
     claims += [
-        _claim(column, by_name[column.against], margin, f"{column.name} = {column.against}", HARMLESS, kind="equal")
-        for column in idle
+        _claim(
+            condition,
+            by_name[condition.against],
+            margin,
+            f"{condition.name} = {condition.against}",
+            HARMLESS,
+            kind="equal",
+        )
+        for condition in idle
     ]
-    further = [column for column in own if column is not first]
-    for column in further:
+    further = [condition for condition in own if condition is not first]
+    for condition in further:
         claims += [
             replace(
                 claim,
                 part="",
-                treated_words=f"{claim.treated_words} ({column.name})",
-                family=column.name,
+                treated_words=f"{claim.treated_words} ({condition.name})",
+                family=condition.name,
                 share=1 / len(further),
             )
-            for claim in _rule(column, columns, margin)
+            for claim in _rule(condition, conditions, margin)
         ]
     return tuple(claims)
 
 
-def _rank(column: ReportColumn) -> int:
-    """The smaller, the better an arm's column can carry the decision rule."""
-    return 0 if column.trained == column.rolled == "pred" else 2 if column.trained == "disabled" else 1
+def _rank(condition: ReportCondition) -> int:
+    """The smaller, the better an arm's condition can carry the decision rule."""
+    return 0 if condition.trained == condition.rolled == "pred" else 2 if condition.trained == "disabled" else 1
 
 
-def _rule(arm: ReportColumn, columns: Sequence[ReportColumn], margin: float) -> list[Claim]:
+def _rule(arm: ReportCondition, conditions: Sequence[ReportCondition], margin: float) -> list[Claim]:
     """One arm's claims of gain in their order: over its placebos, over its control, over its other ablations."""
-    ablations = [column for column in columns if column.arm == arm.name and column.name != arm.name]
-    placebos = [column for mode in PLACEBOS for column in ablations if column.rolled == mode]
-    others = [column for column in ablations if column not in placebos]
+    ablations = [condition for condition in conditions if condition.arm == arm.name and condition.name != arm.name]
+    placebos = [condition for mode in PLACEBOS for condition in ablations if condition.rolled == mode]
+    others = [condition for condition in ablations if condition not in placebos]
     part = BETTER if arm.rolled == "pred" else "" if arm.trained == "disabled" else OTHER_BETTER
-    controls = [column for column in columns if column.name == arm.against]
+    controls = [condition for condition in conditions if condition.name == arm.against]
     return [
-        *(_claim(arm, each, margin, _name(arm, each, columns), CONTENT) for each in placebos),
+        *(_claim(arm, each, margin, _name(arm, each, conditions), CONTENT) for each in placebos),
         *(_claim(arm, each, margin, f"{arm.name} > {each.name}", part) for each in controls),
-        *(_claim(arm, each, margin, _name(arm, each, columns), "") for each in others),
+        *(_claim(arm, each, margin, _name(arm, each, conditions), "") for each in others),
     ]
 
 
-def _name(arm: ReportColumn, ablation: ReportColumn, columns: Sequence[ReportColumn]) -> str:
-    """``pred > zero`` where no other column could be meant, else the columns' names."""
-    alike = [column for column in columns if column.name == column.arm and column.rolled == arm.rolled]
-    taken = {column.arm for column in columns} & {arm.rolled, ablation.rolled}
+def _name(arm: ReportCondition, ablation: ReportCondition, conditions: Sequence[ReportCondition]) -> str:
+    """``pred > zero`` where no other condition could be meant, else the conditions' names."""
+    alike = [
+        condition for condition in conditions if condition.name == condition.arm and condition.rolled == arm.rolled
+    ]
+    taken = {condition.arm for condition in conditions} & {arm.rolled, ablation.rolled}
     if len(alike) == 1 and not taken:
         return f"{arm.rolled} > {ablation.rolled}"
     return f"{arm.name} > {ablation.name}"
 
 
 def _claim(
-    treated: ReportColumn, control: ReportColumn, margin: float, name: str, part: str, kind: str = "better"
+    treated: ReportCondition, control: ReportCondition, margin: float, name: str, part: str, kind: str = "better"
 ) -> Claim:
     same = treated.arm == control.arm
     return Claim(
@@ -106,10 +115,10 @@ def _claim(
     )
 
 
-def _words(column: ReportColumn) -> str:
-    """How a sentence speaks of a column: its memory, and what it was trained on where that differs."""
-    trained = "" if column.trained == column.rolled else f" after training with {MODES[column.trained].noun}"
-    return f"{MODES[column.rolled].noun}{trained}"
+def _words(condition: ReportCondition) -> str:
+    """How a sentence speaks of a condition: its memory, and what it was trained on where that differs."""
+    trained = "" if condition.trained == condition.rolled else f" after training with {MODES[condition.trained].noun}"
+    return f"{MODES[condition.rolled].noun}{trained}"
 
 
 def task_number(spec: ReportSpec, suite: str, task: int) -> int:
@@ -120,7 +129,7 @@ def task_number(spec: ReportSpec, suite: str, task: int) -> int:
 def plan_of(spec: ReportSpec) -> Plan | None:
     """The study's plan; None where nothing is compared (one arm, no ablations)."""
     settings = spec.evidence
-    claims = claims_of(spec.columns, settings.margin)
+    claims = claims_of(spec.conditions, settings.margin)
     if not claims:
         return None
     tasks = dict.fromkeys(task_number(spec, cell.suite, cell.task) for cell in spec.cells)
@@ -132,11 +141,13 @@ def plan_of(spec: ReportSpec) -> Plan | None:
         tasks=tuple(sorted(tasks)),
         init_states=spec.init_states,
         repeats=spec.repeats,
-        baseline=next((column for column in spec.columns if column.trained == "disabled"), spec.columns[0]).name,
+        baseline=next(
+            (condition for condition in spec.conditions if condition.trained == "disabled"), spec.conditions[0]
+        ).name,
         looks=settings.looks,
         spending=settings.spending,
         effect=settings.effect,
-        design=digest_of([[cell.column, cell.seed, cell.suite, cell.task, cell.rollout] for cell in spec.cells]),
+        design=digest_of([[cell.condition, cell.seed, cell.suite, cell.task, cell.rollout] for cell in spec.cells]),
         levels=Levels(settings.alpha, settings.confidence, settings.power),
         assumptions=Assumptions(
             settings.rate, settings.run_sd, settings.task_sd, settings.disagree_runs, settings.disagree_memories

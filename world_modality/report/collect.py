@@ -124,18 +124,19 @@ def _whole_seeds(graph: Graph, sealed: Sequence[StageFolder]) -> list[StageFolde
 
 
 def _missing(spec: ReportSpec, results: Results, found: _Found) -> tuple[dict[str, Any], ...]:
-    """One entry per cell that lacks episodes: column, seed, suite, task, episodes, planned, and how far it is."""
+    """One entry per cell that lacks episodes: condition, seed, suite, task, episodes, planned, and how far it is."""
     planned = len(spec.init_states) * spec.repeats
     lacking = {
-        column: Counter((trial.seed, *trial.place) for trial in results.missing(column)) for column in results.columns
+        condition: Counter((trial.seed, *trial.place) for trial in results.missing(condition))
+        for condition in results.conditions
     }
     rollouts: dict[tuple[str, int, str, int], list[str]] = {}
     for cell in spec.cells:
-        rollouts.setdefault((cell.column, cell.seed, cell.suite, cell.task), []).append(cell.rollout)
+        rollouts.setdefault((cell.condition, cell.seed, cell.suite, cell.task), []).append(cell.rollout)
     entries = []
-    for (column, seed, suite, task), keys in rollouts.items():
-        if gap := lacking[column][seed, suite, task]:
-            entry = {"column": column, "seed": seed, "suite": suite, "task": task}
+    for (condition, seed, suite, task), keys in rollouts.items():
+        if gap := lacking[condition][seed, suite, task]:
+            entry = {"condition": condition, "seed": seed, "suite": suite, "task": task}
             state = _state(found, keys, begun=planned > gap)
             entries.append({**entry, "episodes": planned - gap, "planned": planned, "state": state})
     return tuple(entries)

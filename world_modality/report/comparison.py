@@ -49,7 +49,7 @@ class Comparison:
     names: tuple[str, str]
     suites: tuple[str, ...]
     places: Mapping[int, tuple[Place, str]]  # number of a task in the outcomes -> where and what it is
-    columns: tuple[Outcomes, Outcomes]
+    conditions: tuple[Outcomes, Outcomes]
     verdicts: tuple[Verdict, ...]  # one per scope; empty where nothing is paired
     tasks: tuple[TaskEffect, ...]
     unpaired: Unpaired | None
@@ -76,21 +76,21 @@ def compare(one: RecordSet, two: RecordSet, margin: float, levels: Levels | None
     warnings = [*_leftovers((one, two), names, chosen), *_kinds(one, two)]
     places = {number: (place, _language(one, place)) for number, place in enumerate(shared)}
     suites = tuple(dict.fromkeys(suite for suite, _ in shared))
-    columns = (_outcomes(one, chosen[0], shared), _outcomes(two, chosen[1], shared))
+    conditions = (_outcomes(one, chosen[0], shared), _outcomes(two, chosen[1], shared))
     if not why:
         pairs = [(one.records[trial], two.records[trial]) for trial in common]
         same = all(first.checkpoint == second.checkpoint for first, second in pairs)
         alike = all(_same_trajectory(*pair) for pair in pairs)
         verdicts = tuple(
-            _verdict(names, columns, scope, (same, alike), margin, levels) for scope in ("checkpoint", "recipe")
+            _verdict(names, conditions, scope, (same, alike), margin, levels) for scope in ("checkpoint", "recipe")
         )
-        tasks = task_effects(*columns, same, levels, f"compare {names[0]} {names[1]}") if len(shared) > 1 else ()
-        return Comparison(names, suites, places, columns, verdicts, tasks, None, tuple(warnings))
+        tasks = task_effects(*conditions, same, levels, f"compare {names[0]} {names[1]}") if len(shared) > 1 else ()
+        return Comparison(names, suites, places, conditions, verdicts, tasks, None, tuple(warnings))
     warnings.append(f"not paired: {why}; the rates are compared as independent ones, which finds less")
-    unpaired = _unpaired(columns, levels)
+    unpaired = _unpaired(conditions, levels)
     if unpaired.stratified:
         warnings.append(NOT_MIXED_ALIKE)
-    return Comparison(names, suites, places, columns, (), (), unpaired, tuple(warnings))
+    return Comparison(names, suites, places, conditions, (), (), unpaired, tuple(warnings))
 
 
 def _names(one: RecordSet, two: RecordSet) -> tuple[str, str]:
@@ -173,7 +173,7 @@ def _outcomes(own: RecordSet, trials: Sequence[Trial], shared: Sequence[Place]) 
 
 def _verdict(
     names: tuple[str, str],
-    columns: tuple[Outcomes, Outcomes],
+    conditions: tuple[Outcomes, Outcomes],
     scope: Scope,
     like: tuple[bool, bool],
     margin: float,
@@ -185,18 +185,18 @@ def _verdict(
     """
     (one, two), (same_checkpoints, identical) = names, like
     claim = Claim(f"{one} - {two}", "", one, two, one, two, "better", scope, same_checkpoints, margin)
-    effect: Effect = contrast(*columns, scope, same_checkpoints, levels, f"compare {one} {two}")
+    effect: Effect = contrast(*conditions, scope, same_checkpoints, levels, f"compare {one} {two}")
     word, reason = word_for(effect, claim, identical)
     return Verdict(claim, effect, word, reason, "on its own", identical)
 
 
-def _unpaired(columns: tuple[Outcomes, Outcomes], levels: Levels) -> Unpaired:
-    one, two = ((int(each.success.sum()), len(each)) for each in columns)
+def _unpaired(conditions: tuple[Outcomes, Outcomes], levels: Levels) -> Unpaired:
+    one, two = ((int(each.success.sum()), len(each)) for each in conditions)
     episodes = one[1], two[1]
-    if not mixed_alike(*columns):
-        return Unpaired(stratified_difference(*columns, levels.confidence), None, episodes, stratified=True)
-    interval = hybrid(*(success_rate(each, levels.confidence) for each in columns))
-    repeated = any(len(scenes(each)[0]) < len(each) for each in columns)
+    if not mixed_alike(*conditions):
+        return Unpaired(stratified_difference(*conditions, levels.confidence), None, episodes, stratified=True)
+    interval = hybrid(*(success_rate(each, levels.confidence) for each in conditions))
+    repeated = any(len(scenes(each)[0]) < len(each) for each in conditions)
     return Unpaired(interval, None if repeated else fisher_p(one, two), episodes, stratified=False)
 
 
@@ -222,9 +222,9 @@ def as_data(comparison: Comparison) -> dict[str, Any]:
             "planned": len(own),
             **limits(success_rate(own)),
         }
-        for name, column in zip(comparison.names, comparison.columns, strict=True)
-        for task in (*column.tasks, None)
-        for own in [column if task is None else column.of_task(task)]
+        for name, condition in zip(comparison.names, comparison.conditions, strict=True)
+        for task in (*condition.tasks, None)
+        for own in [condition if task is None else condition.of_task(task)]
     ]
     unpaired = comparison.unpaired
     return {

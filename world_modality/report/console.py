@@ -29,7 +29,7 @@ WIDTH = 140  # characters that a sentence is wrapped at
 
 def console_lines(table: Mapping[str, Any]) -> list[str]:
     """Verdict, rates, every decided claim with what could be found, failed gates, suites: a line each."""
-    titles = [condition_title(column) for column in table["columns"]]
+    titles = [condition_title(condition) for condition in table["conditions"]]
     told = f"{verdict_word(table).upper()}  {answer_text(table)}"
     lines = [f"{table['study']}: {table['label']}, {basis(table)}", *textwrap.wrap(told, WIDTH), ""]
     lines += [*grid([["", *titles], *rate_rows(table, intervals=False)]), *filter(None, [table["seeds_note"]])]
@@ -67,5 +67,5 @@ def _suites(table: Mapping[str, Any]) -> list[str]:
     rates, differences = suite_rate_rows(table), suite_difference_rows(table)
     if not rates:
         return []
-    header = [SUITE_HEADER, *(condition_title(column) for column in table["columns"])]
+    header = [SUITE_HEADER, *(condition_title(condition) for condition in table["conditions"])]
     return ["", *grid([header, *rates]), *(["", *grid(differences)] if differences else [])]

@@ -47,7 +47,7 @@ def _told(verdict: Table) -> str:
 
 def _order(table: Table) -> dict[str, int]:
     """Condition -> its place, which decides its colour."""
-    return {column["name"]: index for index, column in enumerate(table["columns"])}
+    return {condition["name"]: index for index, condition in enumerate(table["conditions"])}
 
 
 def rate_panels(table: Table) -> list[Panel]:
@@ -57,7 +57,7 @@ def rate_panels(table: Table) -> list[Panel]:
     panels = []
     for title, suite, task in places:
         rates = [rate for rate in table["rates"] if (rate["suite"], rate["task"]) == (suite, task) and rate["episodes"]]
-        lines = [_line(rate["column"], rate, order[rate["column"]], rate_text(rate)) for rate in rates]
+        lines = [_line(rate["condition"], rate, order[rate["condition"]], rate_text(rate)) for rate in rates]
         if lines:
             described = f"Success rate in percent, {title}"
             panels.append(Panel(title, forest(lines, described, "success rate (%)", ends=(0, 100))))

@@ -36,7 +36,7 @@ CSV_FIELDS = (
     "study",
     "label",  # in every line, so that a line on its own says that its assets were embedded
     "kind",
-    "column",
+    "condition",
     "control",
     "claim",
     "scope",
@@ -50,7 +50,7 @@ CSV_FIELDS = (
     "estimate",
     "low",
     "high",
-    "only_column",
+    "only_condition",
     "only_control",
     "confidence",  # of the interval
     "p_greater",  # one-sided, of the whole claim
@@ -92,13 +92,13 @@ def to_csv(table: Mapping[str, Any]) -> str:
     for rate in table["rates"]:
         writer.writerow({**origin, **sure, "kind": "rate", **rate})
     for verdict in verdicts(table):
-        columns = {"column": verdict["treated"], "only_column": verdict["only_treated"]}
-        writer.writerow({**origin, **verdict, **columns, "kind": "difference"})
+        conditions = {"condition": verdict["treated"], "only_condition": verdict["only_treated"]}
+        writer.writerow({**origin, **verdict, **conditions, "kind": "difference"})
     for row in table["task_differences"]:
         where = {"claim": row["claim"], "suite": row["suite"], "task": row["index"], "control": row["control"]}
         for numbers in (row, row["recipe"]):
             writer.writerow(
-                {**numbers, **origin, **where, "kind": "difference", "column": row["treated"], "primary": False}
+                {**numbers, **origin, **where, "kind": "difference", "condition": row["treated"], "primary": False}
             )
     for row in _suite_csv_rows(table):
         writer.writerow({**origin, **sure, **row})
@@ -117,8 +117,8 @@ def _suite_csv_rows(table: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             own = {
                 "scope": "checkpoint",
                 "primary": False,
-                "column": d["treated"],
-                "only_column": d["only_treated"],
+                "condition": d["treated"],
+                "only_condition": d["only_treated"],
                 "episodes": d["pairs"],
             }
             yield {"kind": "difference", "suite": figures["suite"], **own, **numbers}
@@ -131,10 +131,12 @@ def to_markdown(table: Mapping[str, Any]) -> str:
         f"**{answer(table)}**",
         f"{basis(table)}; {could_find_line(table)}" if table["judgement"] else basis(table),
         _bullets(sentences(table)),
-        _grid(["task", *(condition_title(column) for column in table["columns"])], rate_rows(table)),
+        _grid(["task", *(condition_title(condition) for condition in table["conditions"])], rate_rows(table)),
         f"Successes/episodes with {100 * table['confidence']:.4g}% Wilson intervals in percent.",
         table["seeds_note"],
-        _grid([SUITE_HEADER, *(condition_title(column) for column in table["columns"])], suite_rate_rows(table)),
+        _grid(
+            [SUITE_HEADER, *(condition_title(condition) for condition in table["conditions"])], suite_rate_rows(table)
+        ),
         _grid(["difference within a suite", "points [interval]", "paired episodes"], suite_difference_rows(table)),
         table["seeds_note"] if table["suites"] else "",
         *_missing(table["missing"]),
@@ -234,7 +236,7 @@ def _offline(found: dict[str, Any] | None) -> list[str]:
     kind = "held-out" if found["held_out"] else "training"
     return [
         f"## Memories offline, {found['frames']} {kind} frames",
-        _grid(["memory: action loss / RMSE of chunks", *found["columns"]], offline_rows(found)),
+        _grid(["memory: action loss / RMSE of chunks", *found["conditions"]], offline_rows(found)),
         _bullets(found["closed"]),
     ]
 
@@ -252,7 +254,8 @@ def _bullets(lines: Iterable[str]) -> str:
 
 
 def summary_of(table: Mapping[str, Any]) -> dict[str, Any]:
-    """The verdicts, every column's rate over all tasks, and what they rest on. Fractions; None for what is unknown."""
+    """The verdicts, every condition's rate over all tasks, and what they rest on. Fractions; None for what is
+    unknown."""
     judgement, plan = table["judgement"], table["plan"]
     return {
         "form": FORM,
@@ -268,8 +271,8 @@ def summary_of(table: Mapping[str, Any]) -> dict[str, Any]:
         "claims": [
             {name: verdict[name] for name in CLAIM_FIELDS} for verdict in (judgement["verdicts"] if judgement else ())
         ],
-        "columns": [
-            {name: rate[name] for name in ("column", "successes", "episodes", "planned", "estimate", "low", "high")}
+        "conditions": [
+            {name: rate[name] for name in ("condition", "successes", "episodes", "planned", "estimate", "low", "high")}
             for rate in table["rates"]
             if rate["task"] is None
         ],
@@ -277,16 +280,16 @@ def summary_of(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def to_latex(table: Mapping[str, Any]) -> str:
-    """Two tables: rates by task and column, and every claim in the scope it is decided in. Needs booktabs alone.
+    """Two tables: rates by task and condition, and every claim in the scope it is decided in. Needs booktabs alone.
 
     The caption says what the rates are of: the label names embedded assets, and the answer may be that there is none.
     """
     percent = f"{100 * table['confidence']:.4g}"
-    columns = [condition_title(column) for column in table["columns"]]
+    conditions = [condition_title(condition) for condition in table["conditions"]]
     *tasks, overall = rate_rows(table)
     caption = f"{answer(table).removesuffix('.')}. Successes/episodes with {percent}% intervals in percent."
     caption = " ".join(filter(None, [caption, table["seeds_note"]]))
-    rates = _tabular(["task", *columns], [*tasks, overall], rule_before=len(tasks))
+    rates = _tabular(["task", *conditions], [*tasks, overall], rule_before=len(tasks))
     parts = [f"% study {table['study']}", _floating(rates, caption, f"tab:{table['study']}")]
     decided = [each for each in verdicts(table) if each["primary"]]
     if decided:

@@ -49,13 +49,14 @@ class Judgement:
 
 
 def read_judgements(results: Results, trainings: Sequence[Path]) -> list[Judgement]:
-    """The judgements there are, in the columns' order; a training without world memory, or an older one, has none."""
+    """The judgements there are, in the conditions' order; a training without world memory, or an older one, has
+    none."""
     folders = {path.parent.name: path for path in trainings}
     found = []
-    for key, (column, seed, _) in owners(results).items():
+    for key, (condition, seed, _) in owners(results).items():
         file = folders[key] / "prophet.json" if key in folders else None
         if file is not None and file.is_file():
-            found += _judgement(column, seed, read_finite(file))
+            found += _judgement(condition, seed, read_finite(file))
     return found
 
 
@@ -151,15 +152,16 @@ def _words(predictor: str) -> str:
 
 
 def offline_table(results: Results, trainings: Sequence[Path]) -> dict[str, Any] | None:
-    """For table.json: one row per memory, one column per training that was judged; None if none was.
+    """For table.json: one row per memory, one condition per training that was judged; None if none was.
 
-    A memory that a checkpoint cannot be given has None there. ``closed`` has a sentence for every column in which all
+    A memory that a checkpoint cannot be given has None there. ``closed`` has a sentence for every condition in which
+    all
     memories are equal because nothing passes the gates.
     """
     folders = {path.parent.name: path for path in trainings}
     keys = {
-        f"{column}, seed {seed}": key
-        for key, (column, seed, _) in owners(results).items()
+        f"{condition}, seed {seed}": key
+        for key, (condition, seed, _) in owners(results).items()
         if key in folders and (folders[key] / "offline.json").is_file()
     }
     judged = {name: read_finite(folders[key] / "offline.json") for name, key in keys.items()}
@@ -171,7 +173,7 @@ def offline_table(results: Results, trainings: Sequence[Path]) -> dict[str, Any]
     return {
         "held_out": first["held_out"],
         "frames": first["frames"],
-        "columns": list(judged),
+        "conditions": list(judged),
         "rows": [
             {"memory": memory}
             | {

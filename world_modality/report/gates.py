@@ -42,13 +42,13 @@ def _prompts(results: Results) -> Gate:
 
 
 def same_scenes(results: Results) -> Gate:
-    """Whether every trial met the same scene and noise in all columns that hold it."""
+    """Whether every trial met the same scene and noise in all conditions that hold it."""
     first: dict[Trial, tuple[str, tuple[object, ...]]] = {}
-    for column in results.columns:
-        for trial, record in results.records[column].items():
-            holder, scene = first.setdefault(trial, (column, _scene(record)))
+    for condition in results.conditions:
+        for trial, record in results.records[condition].items():
+            holder, scene = first.setdefault(trial, (condition, _scene(record)))
             if scene != _scene(record):
-                detail = f"{column} and {holder} met different scenes or noise at {trial}"
+                detail = f"{condition} and {holder} met different scenes or noise at {trial}"
                 return Gate(SCENES, False, f"{detail}; roll both out with the same simulator settings")
     if not first:
         return Gate(SCENES, None, NOTHING)
@@ -70,8 +70,8 @@ def _scene(record: Record) -> tuple[object, ...]:
 def _zero_memory(results: Results) -> list[Gate]:
     """Zero memory adds exactly nothing, so the arm trained on it must repeat the arm without memory, episode by
     episode."""
-    plain = [column for column in results.columns if results.modes(column) == ("disabled", "disabled")]
-    zero = [column for column in results.columns if results.modes(column) == ("zero", "zero")]
+    plain = [condition for condition in results.conditions if results.modes(condition) == ("disabled", "disabled")]
+    zero = [condition for condition in results.conditions if results.modes(condition) == ("zero", "zero")]
     return [_equal(results, treated, control) for control in plain for treated in zero]
 
 
@@ -92,7 +92,7 @@ def _equal(results: Results, treated: str, control: str) -> Gate:
 
 
 def equality(treated: str, control: str) -> str:
-    """The name of the gate that one column repeats another, trajectory by trajectory."""
+    """The name of the gate that one condition repeats another, trajectory by trajectory."""
     return f"{treated} equals {control}, episode by episode"
 
 

@@ -95,7 +95,9 @@ def memory_link(mode: str) -> Markup:
 
 def entries(table: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """(anchor, term, meaning) of every term, then of every memory that this study uses."""
-    used = dict.fromkeys(mode for column in table["columns"] for mode in (column["trained_memory"], column["memory"]))
+    used = dict.fromkeys(
+        mode for condition in table["conditions"] for mode in (condition["trained_memory"], condition["memory"])
+    )
     memories = [
         (
             anchor(f"memory {MODES[mode].name}"),

@@ -32,14 +32,14 @@ Limits = dict[str, float | None]
 NAMED = 40  # discordant episodes per claim that are listed; records.parquet has all
 
 
-def columns_of(spec: ReportSpec, results: Results) -> dict[str, Outcomes]:
-    """The columns that hold any record, as outcomes; tasks as the plan numbers them."""
+def conditions_of(spec: ReportSpec, results: Results) -> dict[str, Outcomes]:
+    """The conditions that hold any record, as outcomes; tasks as the plan numbers them."""
     numbers = {place: task_number(spec, *place) for place in results.places}
     found = {}
-    for column in results.columns:
-        held = results.records[column]
+    for condition in results.conditions:
+        held = results.records[condition]
         if held:
-            found[column] = outcomes_of(
+            found[condition] = outcomes_of(
                 [trial.seed for trial in held],
                 [numbers[trial.place] for trial in held],
                 [trial.init_state for trial in held],
@@ -49,9 +49,9 @@ def columns_of(spec: ReportSpec, results: Results) -> dict[str, Outcomes]:
     return found
 
 
-def judged(plan: Plan, columns: Mapping[str, Outcomes], gates: Sequence[Gate]) -> dict[str, Any]:
+def judged(plan: Plan, conditions: Mapping[str, Outcomes], gates: Sequence[Gate]) -> dict[str, Any]:
     """The judgement for table.json: headline, gates, verdicts per claim and scope, and the decision rule."""
-    found = judge(plan, columns, gates, _alike(plan, gates))
+    found = judge(plan, conditions, gates, _alike(plan, gates))
     return {
         "headline": headline(found),
         "sentences": [sentence(each) for each in primary_first(found) if each.primary and each.claim.part],
@@ -60,7 +60,7 @@ def judged(plan: Plan, columns: Mapping[str, Outcomes], gates: Sequence[Gate]) -
         "seeds": found.seeds,
         "power": plan.levels.power,
         "gates": [gate_row(gate) for gate in found.gates],
-        "verdicts": [_row(verdict, *_judged_episodes(found, verdict, columns)) for verdict in primary_first(found)],
+        "verdicts": [_row(verdict, *_judged_episodes(found, verdict, conditions)) for verdict in primary_first(found)],
         "rule": [
             {
                 "part": item.part,
@@ -87,10 +87,10 @@ def gate_row(gate: Gate) -> dict[str, Any]:
 
 
 def _judged_episodes(
-    judgement: Judgement, verdict: Verdict, columns: Mapping[str, Outcomes]
+    judgement: Judgement, verdict: Verdict, conditions: Mapping[str, Outcomes]
 ) -> tuple[Outcomes, Outcomes]:
-    """The episodes of both columns that a verdict rests on: those of its look, or all, where none is given."""
-    pair = common_episodes(columns[verdict.claim.treated], columns[verdict.claim.control])
+    """The episodes of both conditions that a verdict rests on: those of its look, or all, where none is given."""
+    pair = common_episodes(conditions[verdict.claim.treated], conditions[verdict.claim.control])
     if judgement.withheld:
         return pair
     treated, control = (each.of_seeds(judgement.plan.seeds[: verdict.effect.seeds]) for each in pair)
@@ -135,7 +135,7 @@ def _row(verdict: Verdict, treated: Outcomes, control: Outcomes) -> dict[str, An
 
 
 def task_rows(
-    plan: Plan, columns: Mapping[str, Outcomes], names: Mapping[int, str], places: Mapping[int, Place]
+    plan: Plan, conditions: Mapping[str, Outcomes], names: Mapping[int, str], places: Mapping[int, Place]
 ) -> list[dict[str, Any]]:
     """Per claim and task the difference in both scopes: estimate, interval, Holm's p over the tasks, and the smallest
     difference that would be found; of the checkpoints' also the shrunk estimate.
@@ -145,7 +145,7 @@ def task_rows(
     """
     rows: list[dict[str, Any]] = []
     for claim in plan.claims:
-        pair = _pair(claim, columns)
+        pair = _pair(claim, conditions)
         if pair is None or len(pair[0].tasks) < 2:
             continue
         for each in task_effects(*pair, claim.same_checkpoints, plan.levels, f"{plan.digest} {claim.name}"):
@@ -181,7 +181,7 @@ def _task_numbers(effect: Effect, p_holm: float) -> dict[str, Any]:
 
 
 def discordant_rows(claims: Sequence[Claim], results: Results) -> list[dict[str, Any]]:
-    """Per claim the episodes in which one column alone succeeded: how many, and the first of them by name."""
+    """Per claim the episodes in which one condition alone succeeded: how many, and the first of them by name."""
     rows = []
     for claim in claims:
         held = [results.records.get(name, {}) for name in (claim.treated, claim.control)]
@@ -193,10 +193,10 @@ def discordant_rows(claims: Sequence[Claim], results: Results) -> list[dict[str,
     return rows
 
 
-def _pair(claim: Claim, columns: Mapping[str, Outcomes]) -> tuple[Outcomes, Outcomes] | None:
-    if claim.treated not in columns or claim.control not in columns:
+def _pair(claim: Claim, conditions: Mapping[str, Outcomes]) -> tuple[Outcomes, Outcomes] | None:
+    if claim.treated not in conditions or claim.control not in conditions:
         return None
-    treated, control = common_episodes(columns[claim.treated], columns[claim.control])
+    treated, control = common_episodes(conditions[claim.treated], conditions[claim.control])
     return (treated, control) if len(treated) else None
 
 
@@ -204,18 +204,18 @@ def _named(trial: Trial, steps: int | None) -> str:
     return str(trial) if steps is None else f"{trial} ({steps} steps)"
 
 
-def other_analyses(plan: Plan, columns: Mapping[str, Outcomes]) -> list[dict[str, Any]]:
+def other_analyses(plan: Plan, conditions: Mapping[str, Outcomes]) -> list[dict[str, Any]]:
     """Per claim the seed x task blocks and the mixed model: estimate and interval as fractions, and a note.
 
-    They lean on more than seed means, so they need two seeds and two tasks, complete in both columns, and as many
+    They lean on more than seed means, so they need two seeds and two tasks, complete in both conditions, and as many
     scenes of every task; other claims have no rows. Two memories of the same checkpoints share their runs, so they have
     no mixed model. No verdict hangs on them.
     """
     rows: list[dict[str, Any]] = []
     for claim in plan.claims:
-        if claim.treated not in columns or claim.control not in columns:
+        if claim.treated not in conditions or claim.control not in conditions:
             continue
-        treated, control = common_episodes(columns[claim.treated], columns[claim.control])
+        treated, control = common_episodes(conditions[claim.treated], conditions[claim.control])
         one, two = cell_rates(treated), cell_rates(control)
         if min(one.rate.shape, default=0) < 2 or np.unique(one.scenes).size > 1:
             continue

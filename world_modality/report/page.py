@@ -104,7 +104,7 @@ def to_html(table: Mapping[str, Any], figures: Sections, videos: Sequence[Episod
             text=text,
             word=word,
             colour=COLOUR[word],
-            titles=[text.condition_title(column) for column in table["columns"]],
+            titles=[text.condition_title(condition) for condition in table["conditions"]],
             verdicts=text.verdicts(table),
             tasks=text.task_table(table["task_differences"]),
             figures={name: _drawn(panels) for name, panels in figures.items()},

@@ -26,16 +26,16 @@ class Priced:
     rollout_source: str
 
 
-def outlook(plan: Plan, columns: Mapping[str, Outcomes], priced: Priced, states: int) -> dict[str, Any]:
+def outlook(plan: Plan, conditions: Mapping[str, Outcomes], priced: Priced, states: int) -> dict[str, Any]:
     """The plan, its prospects under the noise assumed and under that of the study's own seeds, and what to run.
 
     Args:
         plan: of the study.
-        columns: outcomes at hand, if any; the noise is estimated from them as far as they suffice.
+        conditions: outcomes at hand, if any; the noise is estimated from them as far as they suffice.
         priced: what trainings and rollouts take.
         states: initial states that each task offers.
     """
-    found = estimated(plan, columns)
+    found = estimated(plan, conditions)
     best = plan if found is None else with_noise(plan, found)
     episodes = [(many, 1) for many in sorted({*range(10, states, 10), states})] + [(states, n) for n in (2, 3, 4)]
     return {
@@ -55,9 +55,9 @@ def with_noise(plan: Plan, noise: Assumptions) -> Plan:
     return Plan(**{**{name: getattr(plan, name) for name in Plan.__slots__}, "assumptions": noise})
 
 
-def estimated(plan: Plan, columns: Mapping[str, Outcomes]) -> Assumptions | None:
+def estimated(plan: Plan, conditions: Mapping[str, Outcomes]) -> Assumptions | None:
     """The noise of the study's own seeds: the baseline's, and two memories' of one checkpoint. None with too few."""
-    baseline = columns.get(plan.baseline)
+    baseline = conditions.get(plan.baseline)
     if baseline is None:
         return None
     try:
@@ -65,7 +65,7 @@ def estimated(plan: Plan, columns: Mapping[str, Outcomes]) -> Assumptions | None
     except ValueError:  # one seed, or seeds that are not complete
         return None
     for claim in plan.claims:
-        pair = columns.get(claim.treated), columns.get(claim.control)
+        pair = conditions.get(claim.treated), conditions.get(claim.control)
         if claim.same_checkpoints and pair[0] and pair[1] and pair[0].same_episodes(pair[1]):
             return assume(plan.assumptions, baseline, (pair[0], pair[1]))
     return found

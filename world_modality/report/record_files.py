@@ -26,7 +26,7 @@ TYPES: dict[str, pa.DataType] = {
 }
 SCHEMA = pa.schema(
     [
-        ("column", pa.string()),
+        ("condition", pa.string()),
         ("seed", pa.int64()),
         *((name, TYPES.get(name, pa.string())) for name in CONTENT),
     ]
@@ -36,7 +36,7 @@ SCHEMA = pa.schema(
 def write_records(results: Results, folder: Path) -> None:
     """Write ``records.parquet`` and ``records.csv`` into ``folder``, a row per record; each complete or as it was.
 
-    ``column`` and ``seed`` are the study's; ``versions`` is a text such as ``lerobot 0.6.1, torch 2.11.0``.
+    ``condition`` and ``seed`` are the study's; ``versions`` is a text such as ``lerobot 0.6.1, torch 2.11.0``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch, ExitStack() as open_files:
@@ -55,15 +55,15 @@ def write_records(results: Results, folder: Path) -> None:
 
 
 def _rows(results: Results) -> Iterator[tuple[str, Trial, Record]]:
-    for column in results.columns:
-        for trial, record in results.records[column].items():
-            yield column, trial, record
+    for condition in results.conditions:
+        for trial, record in results.records[condition].items():
+            yield condition, trial, record
 
 
 def _table(rows: tuple[tuple[str, Trial, Record], ...]) -> pa.Table:
     records = [record for _, _, record in rows]
-    columns = [[column for column, _, _ in rows], [trial.seed for _, trial, _ in rows]]
+    conditions = [[condition for condition, _, _ in rows], [trial.seed for _, trial, _ in rows]]
     for content in CONTENT:
         name = "software" if content == "versions" else content
-        columns.append([getattr(record, name) for record in records])
-    return pa.table([pa.array(values, type=own.type) for values, own in zip(columns, SCHEMA, strict=True)], SCHEMA)
+        conditions.append([getattr(record, name) for record in records])
+    return pa.table([pa.array(values, type=own.type) for values, own in zip(conditions, SCHEMA, strict=True)], SCHEMA)

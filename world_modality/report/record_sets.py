@@ -1,4 +1,4 @@
-"""Sets of records from wherever they lie: a study's column, an evaluation, one file, LeRobot's own results."""
+"""Sets of records from wherever they lie: a study's condition, an evaluation, one file, LeRobot's own results."""
 
 from __future__ import annotations
 

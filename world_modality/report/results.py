@@ -11,14 +11,14 @@ from world_modality.errors import UserError
 from world_modality.rollout.records import Record, read_records
 from world_modality.store.layout import StageFolder
 from world_modality.store.verify import require_as_sealed
-from world_modality.study.specs import ReportCell, ReportColumn, ReportSpec
+from world_modality.study.specs import ReportCell, ReportCondition, ReportSpec
 
 Place = tuple[str, int]
 """Suite and task."""
 
 
 class Trial(NamedTuple):
-    """An episode rolled out by the checkpoint of one training seed: what two columns are paired on."""
+    """An episode rolled out by the checkpoint of one training seed: what two conditions are paired on."""
 
     seed: int
     suite: str
@@ -43,12 +43,12 @@ class Trial(NamedTuple):
 
 @dataclass(frozen=True)
 class Results:
-    """Every column's records, by trial and sorted; a column may lack some of the planned ones, or all."""
+    """Every condition's records, by trial and sorted; a condition may lack some of the planned ones, or all."""
 
-    columns: tuple[str, ...]
+    conditions: tuple[str, ...]
     records: Mapping[str, Mapping[Trial, Record]]
-    trials: tuple[Trial, ...]  # that every column should hold, sorted
-    described: Mapping[str, ReportColumn]
+    trials: tuple[Trial, ...]  # that every condition should hold, sorted
+    described: Mapping[str, ReportCondition]
 
     @property
     def places(self) -> tuple[Place, ...]:
@@ -61,24 +61,24 @@ class Results:
         return tuple(sorted({trial.seed for trial in self.trials}))
 
     def every(self) -> Iterator[Record]:
-        """All records of all columns."""
-        return (record for column in self.columns for record in self.records[column].values())
+        """All records of all conditions."""
+        return (record for condition in self.conditions for record in self.records[condition].values())
 
-    def missing(self, column: str) -> tuple[Trial, ...]:
-        """The planned trials that a column lacks, sorted."""
-        held = self.records[column]
+    def missing(self, condition: str) -> tuple[Trial, ...]:
+        """The planned trials that a condition lacks, sorted."""
+        held = self.records[condition]
         return () if len(held) == len(self.trials) else tuple(trial for trial in self.trials if trial not in held)
 
-    def modes(self, column: str) -> tuple[str, str]:
-        """The memory modes (trained, rolled out) of a column."""
-        described = self.described[column]
+    def modes(self, condition: str) -> tuple[str, str]:
+        """The memory modes (trained, rolled out) of a condition."""
+        described = self.described[condition]
         return described.trained, described.rolled
 
 
 def load_results(spec: ReportSpec, rollouts: Sequence[Path]) -> Results:
     """Read the cells of ``spec`` from the sealed rollout folders, matched by stage key.
 
-    A folder is ``results/rollout/<key>/artifact``. UserError when a cell is missing, or a column lacks episodes.
+    A folder is ``results/rollout/<key>/artifact``. UserError when a cell is missing, or a condition lacks episodes.
     """
     folders = {path.parent.name: path for path in rollouts}
 
@@ -88,17 +88,17 @@ def load_results(spec: ReportSpec, rollouts: Sequence[Path]) -> Results:
         return read_records(require_as_sealed(StageFolder(folders[cell.rollout].parent), "records.jsonl"))
 
     results = gather(spec, read)
-    for column in results.columns:
-        if lacking := results.missing(column):
+    for condition in results.conditions:
+        if lacking := results.missing(condition):
             raise UserError(
-                f"{column} lacks {len(lacking)} of {len(results.trials)} episodes (first: {lacking[0]}); "
+                f"{condition} lacks {len(lacking)} of {len(results.trials)} episodes (first: {lacking[0]}); "
                 "run its rollouts again."
             )
     return results
 
 
 def gather(spec: ReportSpec, read: Callable[[ReportCell], Iterable[Record]]) -> Results:
-    """The records that ``read`` finds for every cell, in the cells' columns.
+    """The records that ``read`` finds for every cell, in the cells' conditions.
 
     UserError for a record that has no place in its cell, or comes twice.
     """
@@ -110,27 +110,27 @@ def gather(spec: ReportSpec, read: Callable[[ReportCell], Iterable[Record]]) -> 
             for repeat in range(spec.repeats)
         )
     )
-    names = tuple(column.name for column in spec.columns)
+    names = tuple(condition.name for condition in spec.conditions)
     records: dict[str, dict[Trial, Record]] = {name: {} for name in names}
-    wanted = {trial: trial for trial in planned}  # so that all columns hold the same objects
+    wanted = {trial: trial for trial in planned}  # so that all conditions hold the same objects
     for cell in spec.cells:
         for record in read(cell):
-            _add(records[cell.column], cell, record, wanted)
+            _add(records[cell.condition], cell, record, wanted)
     ordered = {name: dict(sorted(records[name].items())) for name in names}
-    return Results(names, ordered, planned, {column.name: column for column in spec.columns})
+    return Results(names, ordered, planned, {condition.name: condition for condition in spec.conditions})
 
 
 def _name(cell: ReportCell) -> str:
-    return f"{cell.column}, seed {cell.seed}, {cell.suite} task {cell.task}"
+    return f"{cell.condition}, seed {cell.seed}, {cell.suite} task {cell.task}"
 
 
-def _add(column: dict[Trial, Record], cell: ReportCell, record: Record, wanted: Mapping[Trial, Trial]) -> None:
+def _add(condition: dict[Trial, Record], cell: ReportCell, record: Record, wanted: Mapping[Trial, Trial]) -> None:
     if (record.suite, record.task) != (cell.suite, cell.task):
         place = f"{record.suite} task {record.task}"
         raise UserError(f"{_name(cell)}: rollout {cell.rollout} holds a record of {place}; run it again.")
     trial = Trial(cell.seed, record.suite, record.task, record.init_state, record.repeat)
-    if trial in column:
-        raise UserError(f"{cell.column} holds two records of {trial}; name each rollout once in the study.")
+    if trial in condition:
+        raise UserError(f"{cell.condition} holds two records of {trial}; name each rollout once in the study.")
     if trial not in wanted:
-        raise UserError(f"{cell.column} holds a record that the study does not plan, of {trial}; run it again.")
-    column[wanted[trial]] = record
+        raise UserError(f"{cell.condition} holds a record that the study does not plan, of {trial}; run it again.")
+    condition[wanted[trial]] = record

@@ -13,7 +13,7 @@ from world_modality.report.figures import all_figures
 from world_modality.report.files import summary_of, to_csv, to_json, to_latex, to_markdown
 from world_modality.report.forecast import offline_table, prophet_panels, prophet_table, read_judgements
 from world_modality.report.gates import arms_gate, record_gates, same_scenes
-from world_modality.report.judgement import columns_of, discordant_rows, other_analyses, task_rows
+from world_modality.report.judgement import conditions_of, discordant_rows, other_analyses, task_rows
 from world_modality.report.page import figure_files, read_videos, to_html
 from world_modality.report.provenance import describe, lineage
 from world_modality.report.record_files import write_records
@@ -59,7 +59,7 @@ def build_report(root: Path, material: Material) -> tuple[dict[str, Any], dict[s
         started = first_start(stage_folder(root, "rollout", cell.rollout) for cell in spec.cells)
         gates.append(sealing_gate(plan, seals, started))
     judgements = read_judgements(results, material.trainings)
-    conditions, names = columns_of(spec, results), task_names(spec, results)
+    conditions, names = conditions_of(spec, results), task_names(spec, results)
     places = {task_number(spec, *place): place for place in results.places}
     table = {
         **build_table(spec, results, plan, gates),
@@ -97,7 +97,7 @@ def write_report(folder: Path, pages: Mapping[str, str], results: Results) -> No
 
 def _labels(spec: ReportSpec, sealed: Sequence[DoneFile]) -> dict[str, tuple[str, int]]:
     """Condition and seed of every stage of videos by its key, through the records that it was made from."""
-    conditions = {cell.rollout: (cell.column, cell.seed) for cell in spec.cells}
+    conditions = {cell.rollout: (cell.condition, cell.seed) for cell in spec.cells}
     sources = {record.key: record.upstream for record in sealed if record.stage == "videos"}
     return {
         key: next(conditions[source.key] for source in upstream if source.role == "records")

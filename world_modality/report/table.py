@@ -15,9 +15,9 @@ from world_modality.evidence.plan import Plan
 from world_modality.evidence.rates import success_rate
 from world_modality.facts.benchmarks import SUITES
 from world_modality.report.claims import task_number
-from world_modality.report.judgement import columns_of, gate_row, judged, limits
+from world_modality.report.judgement import conditions_of, gate_row, judged, limits
 from world_modality.report.results import Place, Results
-from world_modality.study.specs import ReportColumn, ReportSpec
+from world_modality.study.specs import ReportCondition, ReportSpec
 
 Table = dict[str, Any]
 
@@ -27,22 +27,26 @@ def build_table(spec: ReportSpec, results: Results, plan: Plan | None, gates: Se
 
     ``judgement`` is None for a study that compares nothing. A cell without episodes has no estimate.
     """
-    outcomes = columns_of(spec, results)
+    outcomes = conditions_of(spec, results)
     judgement = judged(plan, outcomes, gates) if plan else None
     table: Table = {
         "study": spec.study,
         "label": spec.label,
         "sources": [list(pair) for pair in spec.sources],
-        "columns": [_column(column) for column in spec.columns],
+        "conditions": [_condition(condition) for condition in spec.conditions],
         "seeds": list(results.seeds),
         "tasks": _tasks(results),
         "episodes_per_task": len(spec.init_states) * spec.repeats,
         "scenes": len({trial.scene for trial in results.trials}),
-        "trials_per_column": len(results.trials),
+        "trials_per_condition": len(results.trials),
         "episodes": sum(len(records) for records in results.records.values()),
-        "complete": not any(results.missing(column) for column in results.columns),
+        "complete": not any(results.missing(condition) for condition in results.conditions),
         "confidence": spec.evidence.confidence,
-        "rates": [rate for column in results.columns for rate in _rates(spec, column, outcomes.get(column), results)],
+        "rates": [
+            rate
+            for condition in results.conditions
+            for rate in _rates(spec, condition, outcomes.get(condition), results)
+        ],
         "suites": suite_figures(spec, outcomes, _compared(plan)),
         "judgement": judgement,
         "gates": judgement["gates"] if judgement else [gate_row(gate) for gate in gates],
@@ -53,14 +57,14 @@ def build_table(spec: ReportSpec, results: Results, plan: Plan | None, gates: Se
     return table
 
 
-def _seeds_note(plan: Plan | None, judgement: Mapping[str, Any] | None, columns: Mapping[str, Outcomes]) -> str:
+def _seeds_note(plan: Plan | None, judgement: Mapping[str, Any] | None, conditions: Mapping[str, Outcomes]) -> str:
     """Which seeds everything but the verdicts rests on, where the verdicts rest on fewer; else empty.
 
     At a look the verdicts are those of complete seeds, and one that an earlier look decided is that look's.
     """
     if plan is None or judgement is None or judgement["withheld"]:
         return ""
-    held = tuple(sorted({seed for outcomes in columns.values() for seed in outcomes.seeds}))
+    held = tuple(sorted({seed for outcomes in conditions.values() for seed in outcomes.seeds}))
     looks = [plan.seeds[:count] for count in sorted({verdict["seeds"] for verdict in judgement["verdicts"]})]
     if all(set(seeds) == set(held) for seeds in looks):
         return ""
@@ -70,16 +74,16 @@ def _seeds_note(plan: Plan | None, judgement: Mapping[str, Any] | None, columns:
 
 
 def _compared(plan: Plan | None) -> list[tuple[str, str]]:
-    """The columns that claims are about, also where the verdict is withheld."""
+    """The conditions that claims are about, also where the verdict is withheld."""
     return [(claim.treated, claim.control) for claim in plan.claims] if plan else []
 
 
-def _column(column: ReportColumn) -> dict[str, str]:
+def _condition(condition: ReportCondition) -> dict[str, str]:
     return {
-        "name": column.name,
-        "arm": column.arm,
-        "trained_memory": column.trained,
-        "memory": column.rolled,
+        "name": condition.name,
+        "arm": condition.arm,
+        "trained_memory": condition.trained,
+        "memory": condition.rolled,
     }
 
 
@@ -104,20 +108,20 @@ def _tasks(results: Results) -> list[dict[str, Any]]:
     ]
 
 
-def _rates(spec: ReportSpec, column: str, outcomes: Outcomes | None, results: Results) -> list[dict[str, Any]]:
+def _rates(spec: ReportSpec, condition: str, outcomes: Outcomes | None, results: Results) -> list[dict[str, Any]]:
     """One row per task and, with task None, one over all tasks."""
     own = {place: outcomes.of_task(task_number(spec, *place)) if outcomes else None for place in results.places}
     planned = len(results.trials) // len(results.places)
-    rows = [_rate(spec, column, place, own[place], planned) for place in results.places]
-    return [*rows, _rate(spec, column, (None, None), outcomes, len(results.trials))]
+    rows = [_rate(spec, condition, place, own[place], planned) for place in results.places]
+    return [*rows, _rate(spec, condition, (None, None), outcomes, len(results.trials))]
 
 
 def _rate(
-    spec: ReportSpec, column: str, place: Place | tuple[None, None], outcomes: Outcomes | None, planned: int
+    spec: ReportSpec, condition: str, place: Place | tuple[None, None], outcomes: Outcomes | None, planned: int
 ) -> dict[str, Any]:
     suite, task = place
     episodes = len(outcomes) if outcomes else 0
-    found = {"column": column, "suite": suite, "task": task, "episodes": episodes, "planned": planned}
+    found = {"condition": condition, "suite": suite, "task": task, "episodes": episodes, "planned": planned}
     if outcomes is None or not episodes:
         return {**found, "successes": 0, "estimate": None, "low": None, "high": None}
     rate = success_rate(outcomes, spec.evidence.confidence)
@@ -151,23 +155,23 @@ def _notes(table: Mapping[str, Any]) -> list[str]:
 
 
 def suite_figures(
-    spec: ReportSpec, columns: Mapping[str, Outcomes], pairs: Iterable[tuple[str, str]]
+    spec: ReportSpec, conditions: Mapping[str, Outcomes], pairs: Iterable[tuple[str, str]]
 ) -> list[dict[str, Any]]:
     """Per suite ``{"suite", "rates", "differences"}``; empty for a study of one suite.
 
-    ``columns`` are as ``columns_of`` gives them. A rate is as over all tasks; a difference of (treated, control)
+    ``conditions`` are as ``conditions_of`` gives them. A rate is as over all tasks; a difference of (treated, control)
     is of the episodes that both hold, with its interval at the effective number of scenes, and decides nothing: claims
-    are about all tasks. A column or pair without an episode in the suite has no row.
+    are about all tasks. A condition or pair without an episode in the suite has no row.
     """
     pairs = list(dict.fromkeys(pairs))
-    return [_suite(spec, suite, columns, pairs) for suite in spec.suites] if len(spec.suites) > 1 else []
+    return [_suite(spec, suite, conditions, pairs) for suite in spec.suites] if len(spec.suites) > 1 else []
 
 
 def _suite(
-    spec: ReportSpec, suite: str, columns: Mapping[str, Outcomes], pairs: Iterable[tuple[str, str]]
+    spec: ReportSpec, suite: str, conditions: Mapping[str, Outcomes], pairs: Iterable[tuple[str, str]]
 ) -> dict[str, Any]:
     tasks = {task_number(spec, cell.suite, cell.task) for cell in spec.cells if cell.suite == suite}
-    own = {name: held.where(np.isin(held.task, list(tasks))) for name, held in columns.items()}
+    own = {name: held.where(np.isin(held.task, list(tasks))) for name, held in conditions.items()}
     own = {name: held for name, held in own.items() if len(held)}
     cells = {(cell.seed, cell.task) for cell in spec.cells if cell.suite == suite}
     planned = len(cells) * len(spec.init_states) * spec.repeats
@@ -179,10 +183,10 @@ def _suite(
     }
 
 
-def _suite_rate(spec: ReportSpec, column: str, held: Outcomes, planned: int) -> dict[str, Any]:
+def _suite_rate(spec: ReportSpec, condition: str, held: Outcomes, planned: int) -> dict[str, Any]:
     interval = success_rate(held, spec.evidence.confidence)
     counts = {"successes": int(held.success.sum()), "episodes": len(held), "planned": planned}
-    return {"column": column, **counts, **limits(interval)}
+    return {"condition": condition, **counts, **limits(interval)}
 
 
 def _suite_difference(spec: ReportSpec, treated: str, control: str, own: Mapping[str, Outcomes]) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def p_told(p: float) -> str:
 
 def basis(table: Table) -> str:
     """``3 seeds, 24 episodes per condition``: what the study's answer can rest on."""
-    seeds, episodes = len(table["seeds"]), table["trials_per_column"]
+    seeds, episodes = len(table["seeds"]), table["trials_per_condition"]
     return f"{_several(seeds, 'seed')}, {_several(episodes, 'episode')} per condition"
 
 
@@ -175,8 +175,8 @@ def part_lines(table: Table, item: Table) -> list[str]:
 
 def rate_rows(table: Table, *, intervals: bool = True) -> list[list[str]]:
     """A row per task, then all tasks: its name and one cell per condition; all tasks always with intervals."""
-    found = {(rate["column"], rate["suite"], rate["task"]): rate for rate in table["rates"]}
-    names = [column["name"] for column in table["columns"]]
+    found = {(rate["condition"], rate["suite"], rate["task"]): rate for rate in table["rates"]}
+    names = [condition["name"] for condition in table["conditions"]]
     told = rate_text if intervals else count_text
     rows = [
         [task["name"], *(told(found[name, task["suite"], task["task"]]) for name in names)] for task in table["tasks"]
@@ -188,8 +188,8 @@ def suite_rate_rows(table: Table) -> list[list[str]]:
     """A row per suite, empty for one: its name and a cell per condition."""
     rows = []
     for figures in table["suites"]:
-        cells = {rate["column"]: rate_text(rate) for rate in figures["rates"]}
-        rows.append([figures["suite"], *(cells.get(column["name"], "missing") for column in table["columns"])])
+        cells = {rate["condition"]: rate_text(rate) for rate in figures["rates"]}
+        rows.append([figures["suite"], *(cells.get(condition["name"], "missing") for condition in table["conditions"])])
     return rows
 
 
@@ -220,7 +220,7 @@ def _told(numbers: Table) -> list[str]:
 
 def missing_row(cell: Table) -> list[str]:
     """A cell that lacks episodes: its place, how many it has, how far it is."""
-    place = [str(cell[name]) for name in ("column", "seed", "suite", "task")]
+    place = [str(cell[name]) for name in ("condition", "seed", "suite", "task")]
     return [*place, f"{cell['episodes']} of {cell['planned']}", cell["state"]]
 
 
@@ -259,6 +259,6 @@ def offline_rows(found: Table) -> list[list[str]]:
 
 
 def grid(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Columns of plain text, padded to their widest cell, two spaces apart."""
+    """Conditions of plain text, padded to their widest cell, two spaces apart."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

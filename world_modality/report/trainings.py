@@ -66,21 +66,21 @@ def _curves(
 ) -> Iterator[Curve]:
     """The metric's curve of every training that logged it; a baseline of the data once."""
     for key, rows in logs.items():
-        column, seed, index = owned[key]
+        condition, seed, index = owned[key]
         points = _thin([(row["step"], row[metric]) for row in rows if _is_number(row.get(metric))])
         if len(points) > 1 and PERSISTENCE in metric:
             yield Curve("persistence", seed, BASELINE, points)
             return
         if len(points) > 1:
-            yield Curve(column, seed, index, points)
+            yield Curve(condition, seed, index, points)
 
 
 def owners(results: Results) -> dict[str, tuple[str, int, int]]:
-    """Key of each checkpoint -> the first column that rolled it out, its seed, and that column's place."""
+    """Key of each checkpoint -> the first condition that rolled it out, its seed, and that condition's place."""
     found: dict[str, tuple[str, int, int]] = {}
-    for index, column in enumerate(results.columns):
-        for trial, record in results.records[column].items():
-            found.setdefault(record.checkpoint, (column, trial.seed, index))
+    for index, condition in enumerate(results.conditions):
+        for trial, record in results.records[condition].items():
+            found.setdefault(record.checkpoint, (condition, trial.seed, index))
     return found
 
 
@@ -110,7 +110,7 @@ class Run:
     name: str  # e.g. "E2-seed0"
     key: str  # of the train stage: a second export finds the run again
     lines: Sequence[Line]  # of metrics.jsonl, each with its "step"
-    success: Mapping[str, float]  # column -> share of successful episodes of this checkpoint, so far
+    success: Mapping[str, float]  # condition -> share of successful episodes of this checkpoint, so far
 
 
 def tracked_runs(trainings: Sequence[Path], results: Results, labels: Mapping[str, str]) -> list[Run]:
@@ -127,20 +127,20 @@ def tracked_runs(trainings: Sequence[Path], results: Results, labels: Mapping[st
 
 
 def _success(checkpoint: str, results: Results) -> Iterator[tuple[str, float]]:
-    for column, records in results.records.items():
+    for condition, records in results.records.items():
         own = [record.success for record in records.values() if record.checkpoint == checkpoint]
         if own:
-            yield column, sum(own) / len(own)
+            yield condition, sum(own) / len(own)
 
 
 def scalars(run: Run) -> Iterator[tuple[int, dict[str, float]]]:
-    """Step -> figures: ``train/<metric>`` per line, and at the last step ``rollouts/success/<column>``."""
+    """Step -> figures: ``train/<metric>`` per line, and at the last step ``rollouts/success/<condition>``."""
     last = 0
     for line in run.lines:
         last = int(line["step"])
         yield last, {f"train/{name}": value for name, value in line.items() if name != "step"}
     if run.success:
-        yield last, {f"rollouts/success/{column}": rate for column, rate in run.success.items()}
+        yield last, {f"rollouts/success/{condition}": rate for condition, rate in run.success.items()}
 
 
 def to_tensorboard(runs: Sequence[Run], folder: Path) -> None:

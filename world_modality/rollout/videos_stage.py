@@ -56,7 +56,7 @@ def _records(folders: Sequence[Path]) -> list[Record]:
 
 
 def _entry(record: Record, file: str, why_not: str, others: Set[tuple[Episode, bool]]) -> dict[str, Any]:
-    """What a report says of a video; ``discordant`` is whether the episode ended otherwise in a column of
+    """What a report says of a video; ``discordant`` is whether the episode ended otherwise in a condition of
     ``others``."""
     return {
         "file": file,

@@ -35,7 +35,7 @@ from world_modality.study.specs import (
     Arithmetic,
     ReportArm,
     ReportCell,
-    ReportColumn,
+    ReportCondition,
     ReportSpec,
     Spec,
     TrainSpec,
@@ -45,7 +45,7 @@ from world_modality.study.specs import (
 from world_modality.study.study import Arm, Study
 
 Cell = tuple[str, int, str, int]
-"""Column, training seed, suite, task: what is rolled out in blocks and counted together."""
+"""Condition, training seed, suite, task: what is rolled out in blocks and counted together."""
 Trainings = dict[tuple[str, int], StageRequest]
 """By arm and seed."""
 
@@ -259,21 +259,21 @@ class _Builder:
     def _report(self, arms: tuple[ReportArm, ...], trainings: Trainings) -> None:
         study, cells = self.study, list[ReportCell]()
         rollouts: dict[Cell, list[StageRequest]] = {}
-        columns = _columns(study)
-        for column in columns:
+        conditions = _conditions(study)
+        for condition in conditions:
             for seed in study.training.seeds:
-                for (suite, task), request in self._cell(column, trainings[column.arm, seed], seed):
+                for (suite, task), request in self._cell(condition, trainings[condition.arm, seed], seed):
                     key = request.key
-                    cells.append(ReportCell(column=column.name, seed=seed, suite=suite, task=task, rollout=key))
-                    rollouts.setdefault((column.name, seed, suite, task), []).append(request)
+                    cells.append(ReportCell(condition=condition.name, seed=seed, suite=suite, task=task, rollout=key))
+                    rollouts.setdefault((condition.name, seed, suite, task), []).append(request)
         inputs = [_read("rollout", request) for requests in rollouts.values() for request in requests]
         inputs += [_read("train", training) for training in trainings.values()]
-        inputs += self._videos(rollouts, columns)
+        inputs += self._videos(rollouts, conditions)
         spec = ReportSpec(
             study=study.study,
             label=suite_label(study, self.sources),
             sources=_parts(study, self.sources),
-            columns=columns,
+            conditions=conditions,
             arms=arms,
             suites=study.rollout_suites,
             init_states=study.rollouts.init_states[: study.rollouts.episodes],
@@ -285,12 +285,12 @@ class _Builder:
         self.graph.add("report", spec, tuple(inputs), "report", "report")
 
     def _videos(
-        self, rollouts: Mapping[Cell, Sequence[StageRequest]], columns: Sequence[ReportColumn]
+        self, rollouts: Mapping[Cell, Sequence[StageRequest]], conditions: Sequence[ReportCondition]
     ) -> Iterator[Input]:
         """The videos of every cell, if the study wants any."""
         wanted, several = self.study.rollouts.videos, len(self.study.rollout_suites) > 1
-        for (column, seed, suite, task), requests in rollouts.items() if any(wanted.model_dump().values()) else ():
-            compared = _compared_with(column, columns) if wanted.discordant else ()
+        for (condition, seed, suite, task), requests in rollouts.items() if any(wanted.model_dump().values()) else ():
+            compared = _compared_with(condition, conditions) if wanted.discordant else ()
             others = [request for other in compared for request in rollouts[other, seed, suite, task]]
             first = requests[0]
             spec = VideosSpec(rollout=first.spec, **wanted.model_dump())
@@ -299,26 +299,26 @@ class _Builder:
                 *(_read("records", request) for request in requests),
                 *(_read("others", request) for request in others),
             )
-            label = f"videos {column}/{seed} {_told(suite, several)}task {task}"
-            link = f"{STAGES['videos'].links}/{column}/seed{seed}/{_below(suite, several)}task{task}"
+            label = f"videos {condition}/{seed} {_told(suite, several)}task {task}"
+            link = f"{STAGES['videos'].links}/{condition}/seed{seed}/{_below(suite, several)}task{task}"
             yield _read("videos", self.graph.add("videos", spec, inputs, label, link))
 
     def _cell(
-        self, column: ReportColumn, training: StageRequest, seed: int
+        self, condition: ReportCondition, training: StageRequest, seed: int
     ) -> Iterator[tuple[tuple[str, int], StageRequest]]:
         """The rollout stages of one checkpoint in one memory mode: each task's blocks of episodes."""
         inputs = [_read("checkpoint", training)]
-        if MODES[column.rolled].needs_history:
+        if MODES[condition.rolled].needs_history:
             inputs += [each for each in training.inputs if each.role == "encoder"]
         cut, several = blocks(self.study.rollouts), len(self.study.rollout_suites) > 1
         for suite, task in self.study.rollout_places:
             for number, block in enumerate(cut):
                 family = training.address["family"]
-                spec = rollout_spec(self.study, self.sims[suite], task, family, column.rolled, block)
+                spec = rollout_spec(self.study, self.sims[suite], task, family, condition.rolled, block)
                 suffix = f" block {number}" if len(cut) > 1 else ""
-                label = f"rollout {column.name}/{seed} {_told(suite, several)}task {task}{suffix}"
+                label = f"rollout {condition.name}/{seed} {_told(suite, several)}task {task}{suffix}"
                 below = f"seed{seed}/{_below(suite, several)}task{task}{suffix.replace(' ', '-')}"
-                link = f"{STAGES['rollout'].links}/{column.name}/{below}"
+                link = f"{STAGES['rollout'].links}/{condition.name}/{below}"
                 yield (suite, task), self.graph.add("rollout", spec, tuple(inputs), label, link)
 
 
@@ -332,24 +332,25 @@ def _below(suite: str, several: bool) -> str:
     return f"{suite}/" if several else ""
 
 
-def _columns(study: Study) -> tuple[ReportColumn, ...]:
+def _conditions(study: Study) -> tuple[ReportCondition, ...]:
     """Every arm and its ablations. An arm is compared with its control, an ablation with its own arm."""
     return tuple(
-        ReportColumn(name=column, arm=name, trained=arm.memory, rolled=mode, against=against)
+        ReportCondition(name=condition, arm=name, trained=arm.memory, rolled=mode, against=against)
         for name, arm in study.arms.items()
-        for column, mode, against in (
+        for condition, mode, against in (
             (name, arm.rollout or arm.memory, study.control_of(name) or ""),
             *((f"{name}-{mode}", mode, name) for mode in arm.ablations),
         )
     )
 
 
-def _compared_with(column: str, columns: Sequence[ReportColumn]) -> tuple[str, ...]:
-    """The columns that a column is compared with, from either side, so that both show the episodes they disagree on."""
+def _compared_with(condition: str, conditions: Sequence[ReportCondition]) -> tuple[str, ...]:
+    """The conditions that a condition is compared with, from either side, so that both show the episodes they disagree
+    on."""
     return tuple(
-        each.against if each.name == column else each.name
-        for each in columns
-        if each.against and column in (each.name, each.against)
+        each.against if each.name == condition else each.name
+        for each in conditions
+        if each.against and condition in (each.name, each.against)
     )
 
 

@@ -251,21 +251,21 @@ class VideosSpec(Spec):
 class ReportCell(Spec):
     """A rollout stage's place in the table; several blocks may share one place."""
 
-    column: str  # "E0", "E2-zero", ...
+    condition: str  # "E0", "E2-zero", ...
     seed: int
     suite: str
     task: int
     rollout: str  # key of the rollout stage
 
 
-class ReportColumn(Spec):
-    """A column of the table: the checkpoints of an arm in one memory mode."""
+class ReportCondition(Spec):
+    """A condition of the table: the checkpoints of an arm in one memory mode."""
 
     name: str  # "E0", "E2-zero", ...
     arm: str
     trained: ModeName
     rolled: ModeName
-    against: str = ""  # the column that it is compared with, of the arm's control; an ablation's: its arm's own
+    against: str = ""  # the condition that it is compared with, of the arm's control; an ablation's: its arm's own
 
 
 class ReportArm(Spec):
@@ -300,7 +300,7 @@ class ReportSpec(Spec):
     study: str
     label: str  # e.g. "libero_spatial (embedded assets)"
     sources: tuple[tuple[str, str], ...]  # part -> what was embedded and what was real
-    columns: tuple[ReportColumn, ...]
+    conditions: tuple[ReportCondition, ...]
     arms: tuple[ReportArm, ...]
     suites: tuple[str, ...]
     init_states: tuple[int, ...]  # of every cell

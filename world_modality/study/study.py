@@ -140,20 +140,21 @@ class Arm(Part):
     against: Name | None = None
     """The arm that it is compared with, its control; by default the arm of the same policy that has no memory."""
     rollout: ModeName | None = None
-    """What the memory holds in the arm's own column; as trained by default. No rollout knows oracle's future."""
+    """What the memory holds in the arm's own condition; as trained by default. No rollout knows oracle's future."""
     ablations: Modes = ()
-    """Memory modes the checkpoint is rolled out with besides its own: columns such as E2-zero."""
+    """Memory modes the checkpoint is rolled out with besides its own: conditions such as E2-zero."""
 
 
 class Videos(Part):
-    """Episodes of every column, seed and task that are rolled out once more, to the last bit, and recorded on video."""
+    """Episodes of every condition, seed and task that are rolled out once more, to the last bit, and recorded on
+    video."""
 
     first: NonNegativeInt = 0
     """So many of the first episodes,"""
     failures: NonNegativeInt = 0
     """of the first that failed,"""
     discordant: NonNegativeInt = 0
-    """and of the first that ended otherwise, for each column that this one is compared with: both are recorded on
+    """and of the first that ended otherwise, for each condition that this one is compared with: both are recorded on
     video."""
 
 

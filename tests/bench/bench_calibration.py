@@ -31,11 +31,11 @@ from bench.bench_studies import (
 
 from world_modality.evidence.gates import GIVEN, Gate
 from world_modality.evidence.judge import judge
-from world_modality.evidence.keyed import keyed_generator
 from world_modality.evidence.per_task import task_effects
 from world_modality.evidence.plan import Assumptions, Plan, standard_claims
 from world_modality.evidence.planning import expect
 from world_modality.evidence.rates import success_rate
+from world_modality.evidence.resampling import keyed_generator
 from world_modality.evidence.simulate import Design, Noise, SimulatedArm, five_arms, run_correlation, simulate
 
 MARGIN = 0.05

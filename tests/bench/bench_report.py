@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from world_modality.evidence.keyed import keyed_generator
+from world_modality.evidence.resampling import keyed_generator
 from world_modality.report.claims import plan_of
 from world_modality.report.collect import Material
 from world_modality.report.gates import arms_gate, same_scenes

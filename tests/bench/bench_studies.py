@@ -9,14 +9,11 @@ import numpy as np
 from statsmodels.stats.proportion import proportions_ztest
 
 from world_modality.evidence.betting import betting_p, betting_sequence, in_random_order
-from world_modality.evidence.bootstrap import cluster_bootstrap
 from world_modality.evidence.checkpoint import checkpoint_effect
 from world_modality.evidence.contrast import watched_gaps
-from world_modality.evidence.effect import Levels
-from world_modality.evidence.equivalence import equivalence_p
+from world_modality.evidence.effect import Levels, equivalence_p
 from world_modality.evidence.gates import GIVEN, Gate
 from world_modality.evidence.judge import judge
-from world_modality.evidence.keyed import keyed_generator
 from world_modality.evidence.noise import assume
 from world_modality.evidence.outcomes import Floats, Outcomes, cell_rates, clusters_of
 from world_modality.evidence.paired import difference_of_clusters
@@ -24,8 +21,8 @@ from world_modality.evidence.plan import Assumptions, Plan
 from world_modality.evidence.proportions import Interval
 from world_modality.evidence.rates import newcombe, success_rate
 from world_modality.evidence.recipe import paired_runs, welch
+from world_modality.evidence.resampling import cluster_bootstrap, keyed_generator, sign_flip
 from world_modality.evidence.sensitivity import mixed_model, seed_task_blocks
-from world_modality.evidence.signflip import sign_flip
 from world_modality.evidence.simulate import Design, Noise, SimulatedArm, five_arms, simulate
 from world_modality.evidence.spending import Spending, plan_looks
 

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from support.outcome_grids import grid
 
-from world_modality.evidence.bootstrap import cluster_bootstrap
 from world_modality.evidence.checkpoint import checkpoint_effect
 from world_modality.evidence.effect import Levels
 from world_modality.evidence.outcomes import Clusters, clusters_of
+from world_modality.evidence.resampling import cluster_bootstrap
 
 
 def two_tasks(seed=0, states=30, repeats=3):

@@ -5,8 +5,7 @@ from hypothesis import strategies as st
 from scipy.stats import ttest_1samp, ttest_ind
 
 from world_modality.evidence.contrast import contrast
-from world_modality.evidence.effect import Levels
-from world_modality.evidence.equivalence import equivalence_p, is_equivalent
+from world_modality.evidence.effect import Levels, equivalence_p, is_equivalent
 from world_modality.evidence.outcomes import CellRates, outcomes_of
 from world_modality.evidence.recipe import paired_runs, welch
 from world_modality.evidence.sensitivity import mixed_model, seed_task_blocks

@@ -4,8 +4,8 @@ from dataclasses import replace
 import pytest
 
 from world_modality.evidence.effect import Levels
-from world_modality.evidence.keyed import canonical_json, digest_of, keyed_generator
 from world_modality.evidence.plan import Assumptions, Plan, changes, standard_claims
+from world_modality.evidence.resampling import canonical_json, digest_of, keyed_generator
 from world_modality.store import keys
 
 PLAN = Plan("demo", "libero_spatial", standard_claims(), (0, 1, 2, 3, 4), (0, 1), tuple(range(50)), 2)

@@ -8,7 +8,7 @@ from support.record_files import write_records
 from world_modality.cli.compare import compare_sets
 from world_modality.errors import UserError
 from world_modality.evidence.outcomes import outcomes_of
-from world_modality.evidence.signflip import sign_flip
+from world_modality.evidence.resampling import sign_flip
 from world_modality.report.comparison import as_data, compare, render_comparison
 from world_modality.report.record_sets import RecordSet, read_set
 from world_modality.report.results import Trial

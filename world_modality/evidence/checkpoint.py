@@ -7,13 +7,12 @@ import math
 import numpy as np
 from scipy.stats import norm
 
-from world_modality.evidence.bootstrap import cluster_bootstrap
 from world_modality.evidence.effect import Effect, Levels, unknown
 from world_modality.evidence.outcomes import Clusters
 from world_modality.evidence.paired import difference_of_clusters
 from world_modality.evidence.power import detectable_effect
 from world_modality.evidence.proportions import Interval
-from world_modality.evidence.signflip import sign_flip
+from world_modality.evidence.resampling import cluster_bootstrap, sign_flip
 
 ENOUGH_SCENES = 30
 """Scenes that must be other than most of their task before they are resampled: with fewer the bootstrap's intervals are

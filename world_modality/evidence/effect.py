@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from statsmodels.stats.weightstats import ttost_ind
+
+from world_modality.evidence.outcomes import Floats
 from world_modality.evidence.proportions import Interval
 
 Scope = Literal["checkpoint", "recipe"]
@@ -63,3 +66,19 @@ def unknown(
     """An effect about which the data say nothing beyond the estimate; ``counts`` are episodes, clusters and seeds."""
     everything = Interval(estimate, -1.0, 1.0)
     return Effect(scope, method, levels, everything, everything, 1.0, 1.0, *counts, float("nan"), problem=why)
+
+
+def equivalence_p(treated: Floats, control: Floats, margin: float) -> float:
+    """P-value of two one-sided Welch tests (TOST, Schuirmann 1987) on seed means, float [runs] per arm.
+
+    The null hypothesis is that the recipes differ by ``margin`` or more; ValueError unless that is positive, and
+    unless each arm has two runs.
+    """
+    if margin <= 0 or min(treated.size, control.size) < 2:
+        raise ValueError("need a positive margin and two runs per arm")
+    return float(ttost_ind(treated, control, -margin, margin, usevar="unequal")[0])
+
+
+def is_equivalent(bounds: Interval, margin: float) -> bool:
+    """Whether both one-sided bounds at alpha lie within ``+-margin``: the same decision as TOST at alpha."""
+    return -margin < bounds.low and bounds.high < margin

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from world_modality.evidence.effect import Levels, Scope
-from world_modality.evidence.keyed import canonical_json, digest_of
+from world_modality.evidence.resampling import canonical_json, digest_of
 from world_modality.evidence.spending import Spending
 
 Kind = Literal["better", "equal"]

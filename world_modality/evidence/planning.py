@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from scipy.optimize import brentq
 
 from world_modality.evidence.betting import betting_power
-from world_modality.evidence.keyed import keyed_generator
 from world_modality.evidence.plan import Claim, Plan
 from world_modality.evidence.power import detectable_effect, detectable_margin, equivalence_power, power_of
 from world_modality.evidence.recipe import FEWEST_SEEDS
+from world_modality.evidence.resampling import keyed_generator
 from world_modality.evidence.spending import plan_looks
 
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from world_modality.evidence.effect import Effect
-from world_modality.evidence.equivalence import is_equivalent
+from world_modality.evidence.effect import Effect, is_equivalent
 from world_modality.evidence.multiplicity import Step
 from world_modality.evidence.plan import Claim, not_asked, rule_parts
 from world_modality.evidence.points import points

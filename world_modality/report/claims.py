@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from world_modality.evidence.effect import Levels
-from world_modality.evidence.keyed import digest_of
 from world_modality.evidence.plan import BETTER, CONTENT, HARMLESS, OTHER_BETTER, Assumptions, Claim, Plan
+from world_modality.evidence.resampling import digest_of
 from world_modality.facts.memory import MODES
 from world_modality.study.specs import ReportCondition, ReportSpec
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from world_modality.evidence.gates import SEALED, Gate
-from world_modality.evidence.keyed import digest_of
 from world_modality.evidence.plan import Plan, changes
+from world_modality.evidence.resampling import digest_of
 from world_modality.store.done import read_run
 from world_modality.store.files import write_json
 from world_modality.store.layout import StageFolder, sealed_plans_folder

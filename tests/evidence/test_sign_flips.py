@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import permutation_test
 
-from world_modality.evidence import signflip
-from world_modality.evidence.signflip import sign_flip
+from world_modality.evidence import resampling
+from world_modality.evidence.resampling import sign_flip
 
 scenes = st.lists(
     st.integers(1, 6).flatmap(lambda n: st.tuples(st.integers(-n, n), st.just(n))), min_size=1, max_size=9

@@ -66,7 +66,7 @@ def test_drawn_signs_come_close_to_the_exact_test(monkeypatch):
     rng = np.random.default_rng(2)
     total, episodes = rng.integers(-3, 5, 60), np.full(60, 4)
     exact = sign_flip(total, episodes, rng)
-    monkeypatch.setattr(signflip, "LATTICE", 1)
+    monkeypatch.setattr(resampling, "LATTICE", 1)
     drawn = sign_flip(total, episodes, np.random.default_rng(3), draws=20_000)
     assert not drawn.exact
     assert drawn.p_greater == pytest.approx(exact.p_greater, abs=4 * 0.5 / np.sqrt(20_000))
@@ -74,7 +74,7 @@ def test_drawn_signs_come_close_to_the_exact_test(monkeypatch):
 
 
 def test_drawn_p_values_are_never_zero(monkeypatch):
-    monkeypatch.setattr(signflip, "LATTICE", 1)
+    monkeypatch.setattr(resampling, "LATTICE", 1)
     found = sign_flip(np.ones(80, dtype=np.int64), np.ones(80, dtype=np.int64), np.random.default_rng(0), draws=99)
     assert found.p_greater == 0.01
 

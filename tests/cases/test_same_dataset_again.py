@@ -31,10 +31,8 @@ arms:
   E2: {memory: pred}
 rollouts: {init_states: 30-31, episodes: 1, num_steps: 1, n_action_steps: 8}
 """
-ORDER = "meta/stats.json has its features in the order of a set, so the fingerprint changes with the hash seed"
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason=ORDER)
 def test_the_order_of_lerobots_statistics_does_not_matter(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     aggregate = dataset_metadata.aggregate_stats
     found = {}
@@ -49,7 +47,6 @@ def test_the_order_of_lerobots_statistics_does_not_matter(place: Path, monkeypat
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason=ORDER)
 def test_another_hash_seed_makes_the_same_files(place: Path) -> None:
     script = (
         "import pathlib, sys\nfrom support import data_stages\ndata_stages.assembled_dataset(pathlib.Path(sys.argv[1]))"
@@ -63,7 +60,6 @@ def test_another_hash_seed_makes_the_same_files(place: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason=ORDER)
 def test_a_study_whose_dataset_was_removed_goes_on(place: Path) -> None:
     (place / "study.yaml").write_text(STUDY)
 

@@ -274,6 +274,7 @@ class ReportArm(Spec):
     against: str  # its control; "" if it has none
     declared: tuple[str, ...]  # what it has otherwise than the study: "memory", "world.fusion", "encoder", "policy"
     trainings: tuple[str, ...]  # keys, in the order of the seeds
+    policy: str = ""  # key of what they start from
 
 
 class EvidenceSpec(Spec):

@@ -17,12 +17,12 @@ test: lint
 # Step time and peak memory of E0, E1, E2 and plain lerobot-train on the embedded data, which it makes if it is not there.
 bench-training: setup
 	@.venv/bin/snakemake --cores $(CORES) latents
-	@$(PY) -m world_modality.training.bench_overhead
+	@PYTHONPATH=tests $(PY) -m bench.bench_overhead
 
 # Episodes per hour of lerobot-eval and of ours on the demo study's first checkpoint, which it makes if it is not there.
 bench-rollouts: setup
 	@.venv/bin/snakemake --cores $(CORES) train
-	@$(PY) -m world_modality.rollout.bench_rollouts
+	@PYTHONPATH=tests $(PY) -m bench.bench_rollouts
 
 # What portable arithmetic costs, in a training step and in a rollout.
 bench-arithmetic: setup
@@ -35,9 +35,9 @@ lint: setup
 	@.venv/bin/snakefmt --check Snakefile rules
 	@.venv/bin/snakemake --lint
 
-# Error rates of every test and interval on simulated studies (docs/evidence.md); writes nothing.
+# Error rates of every test and interval on simulated studies (docs/calibration.md); writes nothing.
 bench-evidence: setup
-	@OMP_NUM_THREADS=1 $(PY) -m world_modality.evidence.bench_calibration
+	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(PY) -m bench.bench_calibration
 
 # Time and memory of the report of a million records, invented into a temporary folder.
 bench-report: setup

@@ -15,7 +15,7 @@ rule all:
     localrule: True
 
 
-# data, latents, train, rollouts, films, report: all stages of some kinds.
+# data, latents, train, rollouts, videos, report: all stages of some kinds.
 for target in targets():
 
     rule:

@@ -1,7 +1,7 @@
 """Random draws of a training or a rollout that depend on what they are for alone.
 
 Training: on (seed, step, frame), so a resumed run, another rank and another arm meet the same noise for the same frame
-at the same step. Rollout: on the flow noise, which the caller keys by unit and replan.
+at the same step. Rollout: on the flow noise, which the caller keys by episode and replan.
 """
 
 from __future__ import annotations

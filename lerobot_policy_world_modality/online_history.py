@@ -16,10 +16,10 @@ from world_modality.data.hub import ENCODER
 from world_modality.encoders.online import HistoryEncoder
 from world_modality.errors import UserError
 
-Frames = npt.NDArray[np.uint8]
+Pixels = npt.NDArray[np.uint8]
 
 
-def to_pixels(images: Tensor) -> Frames:
+def to_pixels(images: Tensor) -> Pixels:
     """Images [B, 3, H, W] as a policy gets them, uint8 or float in [0, 1], to the frames uint8 [B, H, W, 3] they were.
 
     Dividing by 255 and back is exact for each of the 256 values. ValueError for floats outside [0, 1].
@@ -70,7 +70,7 @@ class OnlineHistory:
         self._delay = config.rollout_mode.delay * config.world_horizon
         self._window = config.world_context + max(config.world_encoder_frames, 1) - 1  # T overlapping clips of m frames
         # Per step, the frames of each camera.
-        self._frames: deque[tuple[Frames, ...]] = deque(maxlen=self._window + self._delay)
+        self._frames: deque[tuple[Pixels, ...]] = deque(maxlen=self._window + self._delay)
 
     def reset(self) -> None:
         """Forget the episodes."""
@@ -100,10 +100,10 @@ class OnlineHistory:
         last = max(1, len(self._frames) - self._delay)
         window = tuple(self._frames)[max(0, last - self._window) : last]
         cameras = [np.stack(steps, axis=1) for steps in zip(*window, strict=True)]  # each [B, F, height, width, 3]
-        return torch.from_numpy(np.stack([self._encoder.encode(*films) for films in zip(*cameras, strict=True)]))
+        return torch.from_numpy(np.stack([self._encoder.encode(*videos) for videos in zip(*cameras, strict=True)]))
 
 
-def _newest(batch: dict[str, Tensor], key: str, trained: tuple[int, int] | None) -> Frames:
+def _newest(batch: dict[str, Tensor], key: str, trained: tuple[int, int] | None) -> Pixels:
     """The frames uint8 [B, height, width, 3] under ``key``; UserError if there are none or not of the trained size."""
     if key not in batch:
         raise UserError(f"world_image_key: the batch has no '{key}'; name the key under which it has this camera")

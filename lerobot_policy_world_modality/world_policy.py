@@ -21,7 +21,7 @@ from lerobot_policy_world_modality.world_config import WorldConfig
 from lerobot_policy_world_modality.world_parts import HeldOut, adopt_pictures, build_world, open_training_latents
 from world_modality.errors import UserError
 from world_modality.facts.memory import MemoryMode
-from world_modality.memory.following import NoisyActions
+from world_modality.memory.action_conditioning import NoisyActions
 from world_modality.memory.fusion import observing
 from world_modality.memory.lookup import LatentLookup, LatentWindow
 from world_modality.memory.modes import make_memory
@@ -130,7 +130,7 @@ class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
             loss, info = self._flow(batch, noise, time, reduction)
             return loss, {**info, "flow_loss": info["loss"], "loss_total": info["loss"]}
         if self.training:
-            self._settle_training_set(self.world)
+            self._adopt_training_set(self.world)
         window = self._window(self.world, batch)
         made: list[tuple[Tensor, Tensor | None]] = []  # prediction and memory of the pass, made before or within it
 
@@ -289,7 +289,7 @@ class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
         standardised: Tensor = world.standardiser(latents.to(self.keyed_step.device))
         return standardised
 
-    def _settle_training_set(self, world: WorldMemory) -> None:
+    def _adopt_training_set(self, world: WorldMemory) -> None:
         """At step 0, take over what the training set alone decides; later, UserError if it is another set.
 
         That is its latents' statistics, whatever the start policy was converted with, and histories for "shuffle".

@@ -4,7 +4,7 @@ from snakemake.logging import logger
 
 from world_modality.cli import snakefile
 from world_modality.facts.stages import STAGES, targets
-from world_modality.store.layout import PLAN_VARIABLE
+from world_modality.store.layout import SNAPSHOT_VARIABLE
 
 ENVIRONMENT = str(Path(workflow.basedir) / "envs" / "world_modality.yaml")
 
@@ -15,7 +15,7 @@ pretrained = snakefile.input_of_export(study)
 
 
 envvars:
-    PLAN_VARIABLE,
+    SNAPSHOT_VARIABLE,
 
 
 wildcard_constraints:

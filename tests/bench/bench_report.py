@@ -1,7 +1,7 @@
 """How long a large study's report takes: ``make bench-report``.
 
 Writes a results tree of invented outcomes into a temporary folder, then makes its report in a process of its own.
-Figures, not a test: however long it took, it ends with status 0. There are no trainings, curves or films in it.
+Figures, not a test: however long it took, it ends with status 0. There are no trainings, curves or videos in it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from world_modality.report.gates import arms_gate, same_scenes
 from world_modality.report.results import load_results
 from world_modality.report.sealed_plans import seal_plan
 from world_modality.report.stage import build_report, write_report
+from world_modality.rollout.episodes import Episode, environment_seed, flow_seed
 from world_modality.rollout.records import Record, to_line
-from world_modality.rollout.units import Unit, environment_seed, flow_seed
+from world_modality.store.done import DoneFile as Sealed
 from world_modality.store.layout import stage_folder
 from world_modality.store.machine import machine, version_of, versions
-from world_modality.store.record import Record as Sealed
 from world_modality.study.load import load_study
 from world_modality.study.slices import evidence_spec
 from world_modality.study.specs import EvidenceSpec, ReportCell, ReportColumn, ReportSpec
@@ -92,8 +92,8 @@ def invent(root: Path, size: Size, evidence: EvidenceSpec) -> tuple[ReportSpec, 
 def _records(arm: str, seed: int, task: int, modes: tuple[str, str], rate: float, repeats: int) -> Iterator[Record]:
     # E1 repeats E0, as zero memory must; the others are independent of it.
     successes = keyed_generator("bench", str(rate), seed, task).random(len(STATES) * repeats) < rate
-    units = [Unit(task, state, repeat) for state in STATES for repeat in range(repeats)]
-    for unit, drawn in zip(units, successes, strict=True):
+    episodes = [Episode(task, state, repeat) for state in STATES for repeat in range(repeats)]
+    for episode, drawn in zip(episodes, successes, strict=True):
         success = bool(drawn)
         yield Record(
             suite=SUITE,
@@ -101,28 +101,28 @@ def _records(arm: str, seed: int, task: int, modes: tuple[str, str], rate: float
             assets_digest="a" * 16,
             task=task,
             language=f"pick up the black bowl in place {task} and place it on the plate",
-            init_state=unit.init_state,
-            init_state_digest=f"{task:08x}{unit.init_state:08x}",
-            repeat=unit.repeat,
-            environment_seed=environment_seed(SUITE, unit),
-            flow_seed=flow_seed(SUITE, unit, 0),
+            init_state=episode.init_state,
+            init_state_digest=f"{task:08x}{episode.init_state:08x}",
+            repeat=episode.repeat,
+            environment_seed=environment_seed(SUITE, episode),
+            flow_seed=flow_seed(SUITE, episode, 0),
             checkpoint=f"{arm}{seed}",
             trained_memory=modes[0],
             memory=modes[1],
             success=success,
-            steps=100 + unit.init_state if success else 280,
+            steps=100 + episode.init_state if success else 280,
             progress=float(success),
             episode_return=float(success),
             replans=28,
-            course_digest=_course(unit, success),
+            trajectory_digest=_trajectory(episode, success),
             note="",
             device="cuda",
             versions={"lerobot": "0.6.1", "mujoco": "3.8.1", "torch": "2.11.0", "transformers": "5.5.4"},
         )
 
 
-def _course(unit: Unit, success: bool) -> str:
-    return f"{unit.task:04x}{unit.init_state:04x}{unit.repeat:04x}{success:04x}"
+def _trajectory(episode: Episode, success: bool) -> str:
+    return f"{episode.task:04x}{episode.init_state:04x}{episode.repeat:04x}{success:04x}"
 
 
 def _sealed(key: str, label: str) -> Sealed:

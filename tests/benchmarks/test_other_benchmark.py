@@ -1,4 +1,5 @@
-"""A benchmark of another package goes the whole way: demonstrated, relabelled, made a dataset, rolled out, filmed."""
+"""A benchmark of another package goes the whole way: demonstrated, relabelled, made a dataset, rolled out, recorded on
+video."""
 
 from __future__ import annotations
 
@@ -28,12 +29,12 @@ from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
 from world_modality.policies.contract import PolicyRequest
 from world_modality.rollout.cell import Cell
+from world_modality.rollout.episodes import Episode, environment_seed
 from world_modality.rollout.evaluation import Scenes
-from world_modality.rollout.film import film
 from world_modality.rollout.records import Ledger, Record
 from world_modality.rollout.scheduler import Scheduler
 from world_modality.rollout.simulators import preloaded
-from world_modality.rollout.units import Unit, environment_seed
+from world_modality.rollout.video import record_video
 from world_modality.store.progress import Progress
 from world_modality.study.specs import DatasetSpec, DemosSpec, SimSpec
 
@@ -126,7 +127,7 @@ def test_a_policy_drives_with_the_experts_labels() -> None:
 class Guided:
     """A planner that pushes as the expert of a simulator of its own would, told by the seed's scene."""
 
-    batch, looks_back = 2, 0
+    batch, past_steps = 2, 0
 
     def __init__(self, push: float) -> None:
         self.push, self.seen = push, []
@@ -143,19 +144,19 @@ class Guided:
 
 
 def roll(folder: Path, planner: Any, cell: Cell = CELL, task: int = 1, **changes: int) -> list[Record]:
-    units = [Unit(task, 1000, repeat) for repeat in range(2)]
+    episodes = [Episode(task, 1000, repeat) for repeat in range(2)]
     opened = partial(open_simulator, SIM, assets=None)
-    with closing(Ledger(folder, units)) as ledger, closing(InlinePool(opened)) as pool:
+    with closing(Ledger(folder, episodes)) as ledger, closing(InlinePool(opened)) as pool:
         plan = Scheduler(replace(cell, **changes), ledger, planner, None, Progress("", stream=io.StringIO()), slots=2)
         plan.run(pool)  # type: ignore[arg-type]
-        return [replace(ledger.done[unit], wall_s=0.0) for unit in units]
+        return [replace(ledger.done[episode], timing=None) for episode in episodes]
 
 
 def test_rollouts_draw_their_scenes_from_the_seed(tmp_path: Path) -> None:
     planner = Guided(0.0)
     first, second = roll(tmp_path / "a", planner, horizon=12)
     assert [record.environment_seed for record in (first, second)] == [
-        environment_seed("pucks", Unit(1, 1000, repeat)) for repeat in range(2)
+        environment_seed("pucks", Episode(1, 1000, repeat)) for repeat in range(2)
     ]
     assert first.init_state_digest != second.init_state_digest
     assert (first.steps, first.success, first.progress, first.episode_return) == (12, False, 0.0, 0.0)
@@ -179,18 +180,18 @@ def test_actions_are_clipped_to_the_rows_range_or_not_at_all(tmp_path: Path) -> 
     free = replace(CELL, suite=replace(PUCKS, action=replace(PUCKS.action, clip=False)))
     digests = set()
     for number, cell in enumerate((CELL, free)):
-        digests |= {each.course_digest for each in roll(tmp_path / str(number), Guided(0.0), cell, horizon=6)}
+        digests |= {each.trajectory_digest for each in roll(tmp_path / str(number), Guided(0.0), cell, horizon=6)}
     assert len(digests) == 4
     actions = np.float32([[0.01, 9.0, -9.0]])
     assert np.array_equal(PUCKS.action.executed(actions), np.float32([[0.01, 0.03, -0.03]]))
     assert np.array_equal(free.suite.action.executed(actions), actions)
 
 
-def test_a_film_shows_the_suites_cameras_at_its_rate(tmp_path: Path) -> None:
+def test_a_video_shows_the_suites_cameras_at_its_rate(tmp_path: Path) -> None:
     import av
 
     record_ = roll(tmp_path / "a", Guided(0.0), horizon=10)[0]
-    path = film(record_, replace(CELL, horizon=10), Guided(0.0), None, tmp_path / "films")
+    path = record_video(record_, replace(CELL, horizon=10), Guided(0.0), None, tmp_path / "videos")
     with av.open(str(path)) as video:
         stream = video.streams.video[0]
         assert (stream.width, float(stream.average_rate)) == (2 * 48, 20.0)
@@ -204,4 +205,4 @@ def test_what_its_simulator_processes_import_is_its_own_affair() -> None:
 
 def test_an_evaluation_takes_it_by_name() -> None:
     scenes = Scenes(("pucks",), None, 3, (5, 9))
-    assert scenes.units_of("pucks")[:3] == (Unit(0, 5, 0), Unit(0, 9, 0), Unit(0, 5, 1))
+    assert scenes.episodes_of("pucks")[:3] == (Episode(0, 5, 0), Episode(0, 9, 0), Episode(0, 5, 1))

@@ -16,7 +16,7 @@ from world_modality.benchmarks.libero.assets import EMBEDDED
 from world_modality.benchmarks.libero.simulator import LiberoSimulator
 from world_modality.cli import rollout as command
 from world_modality.encoders.embedded import build_embedded_encoder
-from world_modality.rollout import alone
+from world_modality.rollout import evaluate
 
 STEPS = 6  # of each of two episodes
 
@@ -76,7 +76,7 @@ def encoders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 def rollout(place: Path, monkeypatch: pytest.MonkeyPatch) -> BegunRollout:
     """`wm rollout` up to its simulators."""
     made = BegunRollout(place)
-    monkeypatch.setattr(alone, alone.roll_out.__name__, made.simulate)
-    for module in (command, alone):
+    monkeypatch.setattr(evaluate, evaluate.roll_out.__name__, made.simulate)
+    for module in (command, evaluate):
         monkeypatch.setattr(module, module.expect_simulators.__name__, lambda: None)
     return made

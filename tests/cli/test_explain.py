@@ -10,7 +10,7 @@ from support import fake_stages
 from support.small_study import SMALL_STUDY, edited, graph_of
 
 from world_modality.cli.explain import explain, status_lines, survey
-from world_modality.cli.planning import Planned, done_keys, headline, link_names, settle_records
+from world_modality.cli.planning import Planned, done_keys, headline, link_names, restore_done_files
 from world_modality.store.execute import execute
 from world_modality.store.layout import stage_folder
 from world_modality.study.graph import Graph
@@ -36,7 +36,7 @@ def lines(folder: Path, text: str, cores: int | None = 2) -> list[str]:
 
 def test_nothing_done(tmp_path: Path) -> None:
     assert lines(tmp_path, ONE_SEED) == [
-        "study        small: 1 task of libero_spatial, arms E0 E1 E2, seed 0, 4 units per task and column",
+        "study        small: 1 task of libero_spatial, arms E0 E1 E2, seed 0, 4 episodes per task and column",
         "plan         15 stages: 0 done, 15 to run",
         "  policy     0 of 1 done; 1 new",
         "  encoder    0 of 1 done; 1 new",
@@ -133,12 +133,12 @@ def test_a_damaged_result_without_its_record_is_not_done(tmp_path: Path) -> None
     assert graph.stages.keys() - done_keys(root, graph) == {one.path.name}
     assert lines(tmp_path, ONE_SEED, None)[2] == "  rollout    4 of 5 done; E0/0 task 0: damaged, to be made again"
     assert "  rollout E0/0 task 0  (damaged)" in status_lines(root, graph, done_keys(root, graph))
-    settle_records(root, graph)
+    restore_done_files(root, graph)
     assert not one.done.exists()
     assert other.done.exists()
 
 
-def test_records_are_settled_for_snakemake(tmp_path: Path) -> None:
+def test_done_files_are_restored_for_snakemake(tmp_path: Path) -> None:
     graph = graph_of(tmp_path, ONE_SEED)
     root = tmp_path / "results"
     seal_all(root, graph)
@@ -149,7 +149,7 @@ def test_records_are_settled_for_snakemake(tmp_path: Path) -> None:
     report.done.write_text("{")
     report.seal.unlink()
     assert len(done_keys(root, graph)) == 14
-    settle_records(root, graph)
+    restore_done_files(root, graph)
     assert dataset.done.exists()
     assert not report.done.exists()
     for request in graph.stages.values():

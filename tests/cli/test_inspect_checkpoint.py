@@ -18,8 +18,8 @@ from world_modality.cli.inspect_checkpoint import TOLD, inspect_lines, read_head
 from world_modality.cli.main import app
 from world_modality.errors import UserError
 from world_modality.facts.memory import FUSIONS
+from world_modality.store.done import DoneFile, Run, Source
 from world_modality.store.files import write_json
-from world_modality.store.record import Record, Run, Source
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_a_hub_id_is_inspected(tiny: TinyWorld, tmp_path: Path, monkeypatch: pyt
 
 def test_a_studys_checkpoint_tells_arm_and_training(tiny: TinyWorld, tmp_path: Path) -> None:
     shutil.copytree(tiny.checkpoint("pred"), tmp_path / "artifact" / "pretrained_model")
-    record = Record(
+    record = DoneFile(
         stage="train",
         key="a" * 16,
         version=1,

@@ -13,9 +13,9 @@ from support.small_study import edited
 from world_modality.cli.join import join, ready_rollouts
 from world_modality.cli.planning import Planned, done_keys, plan_study
 from world_modality.cli.run_stage import RUNNERS_VARIABLE, run_stage
+from world_modality.store.done import read_done
 from world_modality.store.layout import RESULTS, stage_folder
 from world_modality.store.lock import shared
-from world_modality.store.record import read_record
 
 TESTS = Path(__file__).parents[1]
 STUDY = edited(
@@ -83,7 +83,7 @@ def test_two_helpers_finish_a_study_s_rollouts(planned: Planned, tmp_path: Path)
         assert process.returncode == 0, errors
         assert output.endswith("no rollout is left\n")
     for request in planned.graph.of("rollout"):
-        assert read_record(stage_folder(RESULTS, "rollout", request.key).done) is not None
+        assert read_done(stage_folder(RESULTS, "rollout", request.key).done) is not None
 
 
 def test_one_that_fails_ends_the_help(planned: Planned, monkeypatch: pytest.MonkeyPatch) -> None:

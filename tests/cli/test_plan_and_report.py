@@ -84,7 +84,7 @@ def test_the_report_of_two_suites_prints_both_as_the_end_of_a_run_does(study: Pa
 
 def test_a_report_so_far_has_a_folder_of_its_own(study: Path, tmp_path: Path) -> None:
     root = Path("results")
-    write_results(root, plan_study(study, root).graph, units=HALF.get)
+    write_results(root, plan_study(study, root).graph, episodes=HALF.get)
     lines = report_so_far(study, root, None)
     assert lines[-2:] == [
         "missing      2 episodes in 1 cell",

@@ -10,8 +10,8 @@ from world_modality.cli import rollout as command
 from world_modality.cli.main import app
 from world_modality.errors import UserError
 from world_modality.rollout.choice import Choice
+from world_modality.rollout.episodes import Episode
 from world_modality.rollout.imported import import_eval_info
-from world_modality.rollout.units import Unit
 
 
 def eval_info(folder, tasks):
@@ -65,12 +65,12 @@ def test_a_number_twice_is_refused():
         command.parse_numbers("0-3,2", "--tasks", 10)
 
 
-def test_films():
-    assert command.parse_films("") == Choice()
-    assert command.parse_films("first=2, discordant=1") == Choice(first=2, discordant=1)
+def test_videos():
+    assert command.parse_videos("") == Choice()
+    assert command.parse_videos("first=2, discordant=1") == Choice(first=2, discordant=1)
     for text in ("first", "last=2", "first=-1", "first=1,first=2", "first=1,"):
-        with pytest.raises(UserError, match="--films"):
-            command.parse_films(text)
+        with pytest.raises(UserError, match="--videos"):
+            command.parse_videos(text)
 
 
 @pytest.mark.parametrize(
@@ -86,18 +86,18 @@ def test_an_evaluation_that_names_no_folder_goes_by_the_policy(policy, name):
     assert command.default_output(policy).name == name
 
 
-def test_lerobots_episodes_become_units(tmp_path):
+def test_lerobots_episodes_become_episodes(tmp_path):
     successes = [True] * 50 + [False] * 2
     path = eval_info(tmp_path, [("libero_spatial", 3, successes), ("libero_10", 0, [True])])
     records = import_eval_info(path, "act")
     assert [record.suite for record in records] == ["libero_10", *["libero_spatial"] * 52]
-    spatial = {record.unit: record for record in records[1:]}
-    assert not spatial[Unit(3, 0, 1)].success
-    assert not spatial[Unit(3, 1, 1)].success
-    assert spatial[Unit(3, 49, 0)].success
+    spatial = {record.episode: record for record in records[1:]}
+    assert not spatial[Episode(3, 0, 1)].success
+    assert not spatial[Episode(3, 1, 1)].success
+    assert spatial[Episode(3, 49, 0)].success
     task = load_task("libero_spatial", 3)
-    assert spatial[Unit(3, 7, 0)].language == task.language
-    assert spatial[Unit(3, 7, 0)].steps is None
+    assert spatial[Episode(3, 7, 0)].language == task.language
+    assert spatial[Episode(3, 7, 0)].steps is None
 
 
 def test_the_command_writes_them_once(tmp_path):
@@ -114,7 +114,7 @@ def test_the_command_writes_them_once(tmp_path):
     assert "exists already" in str(again.exception)
 
 
-@pytest.mark.parametrize(("option", "value"), [("--memory", "zero"), ("--tasks", "0"), ("--films", "first=1")])
+@pytest.mark.parametrize(("option", "value"), [("--memory", "zero"), ("--tasks", "0"), ("--videos", "first=1")])
 def test_what_does_nothing_beside_an_import_is_refused(tmp_path, option, value):
     path = eval_info(tmp_path, [("libero_spatial", 0, [True])])
     output = tmp_path / "out"
@@ -153,13 +153,13 @@ def test_assets_that_lerobot_wm_eval_noted_are_known(tmp_path, noted, told):
     assert (records[0].assets, records[0].assets_digest) == (noted.get("source", ""), noted.get("digest", ""))
 
 
-def test_films_are_told_where_there_are_some(tmp_path):
+def test_videos_are_told_where_there_are_some(tmp_path):
     records = import_eval_info(eval_info(tmp_path, [("libero_spatial", 0, [True])]), "act")
-    assert not any(line.startswith("films") for line in command.result_lines(records, tmp_path))
+    assert not any(line.startswith("videos") for line in command.result_lines(records, tmp_path))
     for name in ("task0_init0_repeat0.mp4", "task0_init1_repeat0.mp4"):
-        (tmp_path / "films" / "libero_spatial").mkdir(parents=True, exist_ok=True)
-        (tmp_path / "films" / "libero_spatial" / name).touch()
-    assert command.result_lines(records, tmp_path)[-1] == f"films        {tmp_path}/films (2)"
+        (tmp_path / "videos" / "libero_spatial").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "videos" / "libero_spatial" / name).touch()
+    assert command.result_lines(records, tmp_path)[-1] == f"videos        {tmp_path}/videos (2)"
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_another_file_is_refused(tmp_path):
 def test_nothing_to_roll_out_is_said(tmp_path):
     result = CliRunner().invoke(app, ["rollout"])
     assert "--policy.path" in str(result.exception)
-    arguments = ["rollout", "--policy.path", "x", "--films", "discordant=1", "--output", str(tmp_path / "out")]
+    arguments = ["rollout", "--policy.path", "x", "--videos", "discordant=1", "--output", str(tmp_path / "out")]
     assert "needs --against" in str(CliRunner().invoke(app, arguments).exception)
     assert not (tmp_path / "out").exists()
 

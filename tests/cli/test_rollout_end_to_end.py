@@ -12,8 +12,8 @@ from support.other_policies import SIZE, other_checkpoint
 from support.pictures import see_pictures_of
 from support.tiny_checkpoints import plain_checkpoint
 
+from world_modality.rollout.episodes import Episode
 from world_modality.rollout.records import read_records
-from world_modality.rollout.units import Unit
 
 ORIGINAL = Path(__file__).resolve().parents[2].parent / "shared" / "libero_assets"
 SMALLEST = {
@@ -48,7 +48,7 @@ def checkpoint_of(kind: str, folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("kind", "own"), [("act", {}), ("smolvla", {"num_steps": 1, "films": "first=1"})])
+@pytest.mark.parametrize(("kind", "own"), [("act", {}), ("smolvla", {"num_steps": 1, "videos": "first=1"})])
 def test_a_checkpoint_is_rolled_out(tmp_path: Path, kind: str, own: dict[str, object]) -> None:
     checkpoint = checkpoint_of(kind, tmp_path / kind)
     done = wm_rollout(tmp_path, checkpoint, tasks="0", assets="embedded", **own)
@@ -60,29 +60,29 @@ def test_a_checkpoint_is_rolled_out(tmp_path: Path, kind: str, own: dict[str, ob
     assert overall.endswith("(embedded assets)")
     assert where == "records      out/libero_spatial.jsonl"
     (record,) = read_records(tmp_path / "out" / "libero_spatial.jsonl")
-    assert (record.unit, record.steps, record.replans) == (Unit(0, 30, 0), 12, 3)
+    assert (record.episode, record.steps, record.replans) == (Episode(0, 30, 0), 12, 3)
     assert (record.memory, record.trained_memory) == ("disabled", "disabled")
     note = json.loads((tmp_path / "out" / "libero_spatial" / "evaluation.json").read_text())
     assert (note["horizon"], note["batch"], note["render"]) == (12, 2, "fast")
-    films = [path.name for path in (tmp_path / "out").rglob("*.mp4")]
-    assert films == (["task0_init30_repeat0.mp4"] if "films" in own else [])
-    assert "1/1 units" in done.stderr
+    videos = [path.name for path in (tmp_path / "out").rglob("*.mp4")]
+    assert videos == (["task0_init30_repeat0.mp4"] if "videos" in own else [])
+    assert "1/1 episodes" in done.stderr
     assert "idle" in done.stderr
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not ORIGINAL.is_dir(), reason="assets of several suites are not on this machine")
-def test_two_suites_each_with_records_and_films_of_its_own(tmp_path: Path) -> None:
+def test_two_suites_each_with_records_and_videos_of_its_own(tmp_path: Path) -> None:
     checkpoint = checkpoint_of("act", tmp_path / "act")
     suites = ("libero_spatial", "libero_object")
     done = wm_rollout(
-        tmp_path, checkpoint, suite=",".join(suites), tasks="0-1", assets=ORIGINAL, films="failures=1", cores=2
+        tmp_path, checkpoint, suite=",".join(suites), tasks="0-1", assets=ORIGINAL, videos="failures=1", cores=2
     )
     assert done.returncode == 0, done.stderr
     for suite in suites:
         records = read_records(tmp_path / "out" / f"{suite}.jsonl")
-        assert [(record.suite, record.unit) for record in records] == [(suite, Unit(t, 30, 0)) for t in (0, 1)]
-        assert [p.name for p in (tmp_path / "out" / "films" / suite).iterdir()] == ["task0_init30_repeat0.mp4"]
+        assert [(record.suite, record.episode) for record in records] == [(suite, Episode(t, 30, 0)) for t in (0, 1)]
+        assert [p.name for p in (tmp_path / "out" / "videos" / suite).iterdir()] == ["task0_init30_repeat0.mp4"]
         assert sum(line.startswith(f"{suite} all ") and " 0/2 " in line for line in done.stdout.splitlines()) == 1
     again = wm_rollout(tmp_path, checkpoint, suite=",".join(suites), tasks="0-1", assets=ORIGINAL, cores=2)
     assert (again.returncode, again.stdout) == (0, done.stdout)

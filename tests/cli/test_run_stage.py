@@ -14,10 +14,10 @@ from support.small_study import SMALL_STUDY, graph_of
 
 from world_modality.facts.stages import STAGES
 from world_modality.store.arithmetic import SETTINGS
+from world_modality.store.done import read_done, read_run
 from world_modality.store.layout import RESULTS, StageFolder, stage_folder
-from world_modality.store.record import read_record, read_run
 from world_modality.study.graph import Graph
-from world_modality.study.plan import write_plan
+from world_modality.study.snapshot import write_snapshot
 
 TESTS = Path(__file__).parents[1]
 
@@ -25,7 +25,7 @@ TESTS = Path(__file__).parents[1]
 @pytest.fixture
 def graph(tmp_path: Path) -> Graph:
     graph = graph_of(tmp_path)
-    write_plan(tmp_path / RESULTS, graph)
+    write_snapshot(tmp_path / RESULTS, graph)
     return graph
 
 
@@ -38,7 +38,7 @@ def run_stage(
     environment = {
         "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path]),
         "WORLD_MODALITY_RUNNERS": f"support.fake_stages:{runners}",
-        "WORLD_MODALITY_PLAN": str(plan.relative_to(tmp_path)),
+        "WORLD_MODALITY_SNAPSHOT": str(plan.relative_to(tmp_path)),
     }
     return subprocess.run(
         [sys.executable, *command],
@@ -70,7 +70,7 @@ def test_a_stage_computes_as_its_study_says_from_before_anything_is_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     graph = graph_of(tmp_path, SMALL_STUDY + "arithmetic: portable\n")
-    write_plan(tmp_path / RESULTS, graph)
+    write_snapshot(tmp_path / RESULTS, graph)
     for name in SETTINGS:
         monkeypatch.delenv(name, raising=False)
     assert run_stage(tmp_path, graph, "policy", "TELLING").returncode == 0
@@ -92,9 +92,9 @@ def test_progress_on_the_terminal_everything_else_in_the_log(tmp_path: Path, gra
     assert folder.log.read_text() == "a library prints this\nand warns about that\n"
     link = tmp_path / RESULTS / "by-name" / "small" / "demos" / "task1"
     assert link.resolve() == folder.artifact
-    record = read_record(folder.done)
+    record = read_done(folder.done)
     assert record is not None
-    assert (record.key, record.label, record.facts) == (folder.path.name, "demos task 1", {"units": 3})
+    assert (record.key, record.label, record.facts) == (folder.path.name, "demos task 1", {"episodes": 3})
     again = run_stage(tmp_path, graph, "demos/task1")
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
 

@@ -19,7 +19,7 @@ from world_modality.cli.workflow import Workflow
 from world_modality.facts.stages import STAGES, StageKind
 from world_modality.study.study import Study
 
-MANY_UNITS = "  init_states: 10-49\n  episodes: 40"
+MANY_EPISODES = "  init_states: 10-49\n  episodes: 40"
 LIBRARY = Path(world_modality.__file__).parent
 
 
@@ -97,7 +97,9 @@ def test_a_job_in_a_queue_asks_for_the_cores_of_its_row_wherever_it_is_submitted
     kind: StageKind, tmp_path: Path
 ) -> None:
     """And the queue's own machine, which asks once more, gives it as many."""
-    study = Workflow(graph_of(tmp_path, edited(("  init_states: 30-33\n  episodes: 4", MANY_UNITS))), tmp_path / "plan")
+    study = Workflow(
+        graph_of(tmp_path, edited(("  init_states: 30-33\n  episodes: 4", MANY_EPISODES))), tmp_path / "plan"
+    )
     request = next(iter(study.graph.of(kind.name)), None)
     wildcards = SimpleNamespace(key=request.key if request else "0" * 16)
 
@@ -113,7 +115,7 @@ def test_a_job_in_a_queue_asks_for_the_cores_of_its_row_wherever_it_is_submitted
     assert here == ({1: 1, 2: 2} if kind.needs.all_cores or kind.shared else {1: 1, 2: 1})
 
 
-def test_a_rollout_is_given_no_more_cores_than_its_units_are_worth(tmp_path: Path) -> None:
+def test_a_rollout_is_given_no_more_cores_than_its_episodes_are_worth(tmp_path: Path) -> None:
     study = Workflow(graph_of(tmp_path), tmp_path / "plan.json")
     rollout = next(study.graph.of("rollout"))
     assert study.cores("rollout", rollout.key, 64) == study.cores("rollout", rollout.key, None) == 1

@@ -2,9 +2,9 @@ from functools import partial
 
 import numpy as np
 import pytest
+from bench import bench_calibration
+from bench.bench_studies import claims_study, decisions, judged_study, looks_study, recipe_coverage
 
-from world_modality.evidence import bench_calibration
-from world_modality.evidence.bench_studies import claims_study, decisions, judged_study, looks_study, recipe_coverage
 from world_modality.evidence.plan import Assumptions, Plan, standard_claims
 from world_modality.evidence.planning import expect
 from world_modality.evidence.simulate import Design, Noise, five_arms, simulate

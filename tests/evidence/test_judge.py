@@ -43,7 +43,7 @@ def study(seeds, recipe=0.0, content=0.0, capacity=0.0, key=0, repeats=1):
 
 
 def judge(plan, columns, gates, alike=frozenset({("E1", "E0")})):
-    """Zero memory is proven to have taken E0's course, unless said otherwise."""
+    """Zero memory is proven to have taken E0's trajectory, unless said otherwise."""
     return judge_study(plan, columns, gates, alike)
 
 
@@ -68,7 +68,7 @@ def test_a_study_in_which_it_helps():
     assert found.of("E1 = E0", "recipe").identical
 
 
-def test_equal_outcomes_are_no_identity_unless_the_courses_are_proven_alike():
+def test_equal_outcomes_are_no_identity_unless_the_trajectories_are_proven_alike():
     columns = study(1)
     alike, other = judge(plan_for(1), columns, PASSED), judge_study(plan_for(1), columns, PASSED)
     assert words(alike)["E1 = E0"] == "equivalent"
@@ -196,9 +196,9 @@ def test_a_partial_study_shows_effects_without_a_verdict():
     columns["E2-zero"] = columns["E2-zero"].where(columns["E2-zero"].task < 4)
     del columns["E2-random"]
     found = judge(plan_for(3), columns, PASSED)
-    assert found.withheld == f"{gates.UNITS}: no outcomes of E2-random"
+    assert found.withheld == f"{gates.EPISODES}: no outcomes of E2-random"
     verdict = found.of("pred > zero", "checkpoint")
-    assert verdict.effect.units == 3 * 4 * 50
+    assert verdict.effect.episodes == 3 * 4 * 50
     assert verdict.word == "cannot tell"
     with pytest.raises(KeyError, match="pred > random"):
         found.of("pred > random", "checkpoint")
@@ -207,7 +207,7 @@ def test_a_partial_study_shows_effects_without_a_verdict():
     assert none.accepted is None
 
 
-def test_units_beyond_the_plan_do_not_count():
+def test_episodes_beyond_the_plan_do_not_count():
     small, columns = plan_for(3), study(5, repeats=2)
     only = {name: outcomes.where((outcomes.seed < 3) & (outcomes.repeat < 1)) for name, outcomes in columns.items()}
     assert judge(small, columns, PASSED).verdicts == judge(small, only, PASSED).verdicts
@@ -285,7 +285,7 @@ def nested(columns):
 
 
 def test_equal_outcomes_prove_nothing_about_a_gain():
-    """In a small study two memories may agree in every unit by luck; only a claim of equality is met by that."""
+    """In a small study two memories may agree in every episode by luck; only a claim of equality is met by that."""
     success = np.tile(np.arange(12).reshape(1, 3, 4, 1) % 2 == 0, (1, 1, 1, 1))
     plan = Plan("demo", "small", standard_claims(), (0,), (0, 1, 2), (0, 1, 2, 3), 1)
     found = judge(plan, {name: grid(success) for name in ("E0", "E1", "E2", "E2-zero", "E2-random")}, PASSED)

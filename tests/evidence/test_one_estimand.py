@@ -18,15 +18,15 @@ SIGNS = {"helps": 1, "hurts": -1}
 
 def arms(sizes, repeats, seeds, generator, chances=(0.8, 0.6)):
     """Two arms on tasks of these many scenes; scene i of a task is repeated ``repeats[i % len(repeats)]`` times."""
-    units = [
+    episodes = [
         (seed, task, state, repeat)
         for seed in range(seeds)
         for task, size in enumerate(sizes)
         for state in range(size)
         for repeat in range(repeats[state % len(repeats)])
     ]
-    columns = [np.array(column) for column in zip(*units, strict=True)]
-    return tuple(Outcomes(*columns, generator.random(len(units)) < chance) for chance in chances)
+    columns = [np.array(column) for column in zip(*episodes, strict=True)]
+    return tuple(Outcomes(*columns, generator.random(len(episodes)) < chance) for chance in chances)
 
 
 def mean_over_scenes(treated, control):

@@ -8,13 +8,13 @@ from world_modality.evidence.outcomes import (
     Outcomes,
     cell_rates,
     clusters_of,
-    common_units,
+    common_episodes,
     outcomes_of,
     ranks,
     scenes,
 )
 
-units = st.lists(
+episodes = st.lists(
     st.tuples(st.sampled_from([0, 7, 2**31]), st.integers(0, 3), st.integers(0, 49), st.integers(0, 3)),
     unique=True,
     min_size=1,
@@ -26,12 +26,12 @@ def of(keys, success) -> Outcomes:
     return outcomes_of(*zip(*keys, strict=True), success)
 
 
-@given(units, st.data())
+@given(episodes, st.data())
 def test_any_order_gives_the_same_columns(keys, data):
     success = data.draw(st.lists(st.booleans(), min_size=len(keys), max_size=len(keys)))
     order = data.draw(st.permutations(range(len(keys))))
     one, two = of(keys, success), of([keys[i] for i in order], [success[i] for i in order])
-    assert one.same_units(two)
+    assert one.same_episodes(two)
     assert one.success.tolist() == two.success.tolist()
     rows = list(zip(one.seed, one.task, one.init_state, one.repeat, strict=True))
     assert rows == sorted(keys)
@@ -47,7 +47,7 @@ def test_columns_are_read_only_and_their_own():
         outcomes.success[0] = False
 
 
-def test_a_unit_comes_once():
+def test_an_episode_comes_once():
     with pytest.raises(ValueError, match=r"\[3, 1, 4, 0\] comes twice"):
         outcomes_of([3, 3], [1, 1], [4, 4], [0, 0], [True, True])
 
@@ -66,7 +66,7 @@ def test_ranks_are_numpys(values):
     assert rank.tolist() == inverse.tolist()
 
 
-@given(units, st.data())
+@given(episodes, st.data())
 def test_clusters_count_by_scene(keys, data):
     flips = st.lists(st.booleans(), min_size=len(keys), max_size=len(keys))
     treated, control = of(keys, data.draw(flips)), of(keys, data.draw(flips))
@@ -74,7 +74,7 @@ def test_clusters_count_by_scene(keys, data):
     expected: dict[tuple[int, int], list[int]] = {}
     for task, state, one, two in zip(treated.task, treated.init_state, treated.success, control.success, strict=True):
         expected.setdefault((task, state), []).append(int(one) - int(two))
-    rows = zip(clusters.task, clusters.init_state, clusters.total, clusters.units, clusters.means, strict=True)
+    rows = zip(clusters.task, clusters.init_state, clusters.total, clusters.episodes, clusters.means, strict=True)
     wanted = [(*scene, sum(gaps), len(gaps), np.mean(gaps)) for scene, gaps in sorted(expected.items())]
     np.testing.assert_allclose(list(rows), wanted)
     assert clusters.only_treated.sum() == sum(gap > 0 for gaps in expected.values() for gap in gaps)
@@ -83,18 +83,18 @@ def test_clusters_count_by_scene(keys, data):
     assert len(clusters.of_task(task)) == sum(scene[0] == task for scene in expected)
 
 
-def test_clusters_need_the_same_units():
+def test_clusters_need_the_same_episodes():
     one = grid(np.ones((1, 1, 3, 1)))
-    with pytest.raises(ValueError, match="same units"):
+    with pytest.raises(ValueError, match="same episodes"):
         clusters_of(one, one.where(one.init_state > 0))
     with pytest.raises(ValueError, match="at least one"):
         clusters_of(one.where(one.task > 5), one.where(one.task > 5))
 
 
-def test_common_units_are_the_intersection():
+def test_common_episodes_are_the_intersection():
     one = grid(np.ones((2, 2, 3, 1)))
-    left, right = common_units(one.where(one.init_state != 0), one.where(one.seed == 1))
-    assert left.same_units(right)
+    left, right = common_episodes(one.where(one.init_state != 0), one.where(one.seed == 1))
+    assert left.same_episodes(right)
     assert set(zip(left.seed, left.init_state, strict=True)) == {(1, 1), (1, 2)}
     assert len(left) == 4
 
@@ -110,7 +110,7 @@ def test_cell_rates_mark_what_is_missing():
     assert np.isnan(cells.means[1])
 
 
-@given(units, st.data())
+@given(episodes, st.data())
 def test_cell_rates_weigh_scenes_equally(keys, data):
     outcomes = of(keys, data.draw(st.lists(st.booleans(), min_size=len(keys), max_size=len(keys))))
     cells = cell_rates(outcomes)

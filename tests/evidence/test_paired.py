@@ -62,7 +62,7 @@ def test_tango_refuses_impossible_counts():
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40))
-def test_one_unit_per_scene_is_tango(pairs):
+def test_one_episode_per_scene_is_tango(pairs):
     treated, control = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     result = difference(treated, control, list(range(len(pairs))))
     assert result.interval == tango(result.only_treated, result.only_control, len(pairs))

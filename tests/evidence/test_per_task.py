@@ -37,7 +37,7 @@ def test_two_arms_of_other_runs_use_welch():
     assert same.recipe.method == "t-test of per-seed differences"
 
 
-def test_a_demo_of_a_few_units_has_rows_too():
+def test_a_demo_of_a_few_episodes_has_rows_too():
     one, two = (grid(success) for success in ([[[[1], [1]], [[0], [1]]]], [[[[1], [0]], [[0], [1]]]]))
     rows = task_effects(one, two, True, Levels(), "demo")
     assert [row.checkpoint.estimate for row in rows] == [0.5, 0.0]

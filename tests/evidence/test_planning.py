@@ -14,7 +14,7 @@ def by_claim(plan):
 
 
 def test_the_recipes_error_is_runs_and_luck():
-    """4,000 units per arm: sqrt(2 (2^2 + 1e4 * 0.255 / 2 / 500) / 8) points, 14 degrees of freedom, one-sided."""
+    """4,000 episodes per arm: sqrt(2 (2^2 + 1e4 * 0.255 / 2 / 500) / 8) points, 14 degrees of freedom, one-sided."""
     found = by_claim(PLAN)["E2 > E0"]
     error = math.sqrt(2 * (0.02**2 + 0.255 / 2 / 500) / 8)
     assert error == pytest.approx(0.012797, abs=1e-6)

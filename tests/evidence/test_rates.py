@@ -53,7 +53,7 @@ def test_tasks_that_differ_do_not_widen_the_interval():
     hard = np.repeat(np.arange(20) % 2, 2).reshape(1, 1, 20, 2)
     both = success_rate(grid(np.concatenate([easy, hard], axis=1)))
     assert both.estimate == 0.75
-    # 80 units of 40 scenes; residuals are +-1 in 20 scenes of the second task: 20/19 * 20 / 80^2.
+    # 80 episodes of 40 scenes; residuals are +-1 in 20 scenes of the second task: 20/19 * 20 / 80^2.
     effect = (20 / 19 * 20 / 80**2) / (0.75 * 0.25 / 80)
     effective = 80 / effect * (1.959964 / 2.024394) ** 2
     assert both.high - both.low == pytest.approx(2 * half_width(0.75, effective), abs=1e-5)
@@ -103,7 +103,7 @@ def test_the_ordinary_case_hardly_knows_how_the_freedom_is_counted():
         assert found.high - found.low == pytest.approx(2 * half_width(arm.rate, effective, norm.ppf(0.975)), abs=near)
 
 
-def test_an_arm_without_units_is_refused():
+def test_an_arm_without_episodes_is_refused():
     one = grid(np.ones((1, 1, 1, 1)))
-    with pytest.raises(ValueError, match="without units"):
+    with pytest.raises(ValueError, match="without episodes"):
         success_rate(one.where(~one.success))

@@ -141,5 +141,5 @@ def test_seeds_that_each_lack_a_task_say_nothing_about_the_recipe(same_checkpoin
     halves = ([0, 0, 1, 1], [0, 0, 1, 1], [0, 1, 0, 1], [0] * 4)  # seed 0 has task 0 alone, seed 1 task 1
     pair = (outcomes_of(*halves, [1, 1, 1, 0]), outcomes_of(*halves, [0, 1, 0, 0]))
     effect = contrast(*pair, "recipe", same_checkpoints, Levels(), "partial")
-    assert effect.problem == "no training seed has units of every task yet"
-    assert (effect.estimate, effect.seeds, effect.units) == (0.5, 0, 4)
+    assert effect.problem == "no training seed has episodes of every task yet"
+    assert (effect.estimate, effect.seeds, effect.episodes) == (0.5, 0, 4)

@@ -56,7 +56,7 @@ def test_sequence_and_sizes():
     assert [claim.name for claim in rule] == ["pred > zero", "pred > random", "E2 > E0"]
     assert PLAN.sizes == (5,)
     assert replace(PLAN, looks=(3, 5)).sizes == (3, 5)
-    assert PLAN.units_per_seed == 200
+    assert PLAN.episodes_per_seed == 200
 
 
 @pytest.mark.parametrize(

@@ -51,11 +51,11 @@ def test_assumptions_take_what_is_known():
     assert both.run_sd < found.run_sd
 
 
-def test_it_needs_two_seeds_on_the_same_units():
+def test_it_needs_two_seeds_on_the_same_episodes():
     full = grid(np.random.default_rng(0).random((2, 2, 5, 1)) < 0.5)
     with pytest.raises(ValueError, match="two seeds"):
         run_noise(full.of_seeds([0]))
-    with pytest.raises(ValueError, match="same units"):
+    with pytest.raises(ValueError, match="same episodes"):
         run_noise(full.where((full.init_state + full.seed) % 5 != 0))
-    with pytest.raises(ValueError, match="same units"):
+    with pytest.raises(ValueError, match="same episodes"):
         assume(Assumptions(), full, (full, full.of_seeds([0])))

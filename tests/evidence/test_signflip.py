@@ -15,12 +15,12 @@ scenes = st.lists(
 
 
 def columns(rows):
-    total, units = np.array(rows, dtype=np.int64).T
-    return total, units
+    total, episodes = np.array(rows, dtype=np.int64).T
+    return total, episodes
 
 
-def by_enumeration(total, units):
-    means = total / units
+def by_enumeration(total, episodes):
+    means = total / episodes
     sums = np.array([np.dot(signs, means) for signs in itertools.product([-1, 1], repeat=len(means))])
     return (sums >= means.sum() - 1e-9).mean(), (sums <= means.sum() + 1e-9).mean()
 
@@ -28,9 +28,9 @@ def by_enumeration(total, units):
 @settings(deadline=None)
 @given(scenes)
 def test_exact_p_values_are_those_of_all_signs(rows):
-    total, units = columns(rows)
-    found = sign_flip(total, units, np.random.default_rng(0))
-    greater, less = by_enumeration(total, units)
+    total, episodes = columns(rows)
+    found = sign_flip(total, episodes, np.random.default_rng(0))
+    greater, less = by_enumeration(total, episodes)
     assert found.exact
     assert found.p_greater == pytest.approx(greater, abs=1e-12)
     assert found.p_less == pytest.approx(less, abs=1e-12)
@@ -38,19 +38,19 @@ def test_exact_p_values_are_those_of_all_signs(rows):
 
 def test_it_agrees_with_scipy():
     rng = np.random.default_rng(1)
-    units = np.full(12, 4)
+    episodes = np.full(12, 4)
     total = rng.integers(-4, 5, 12)
     scipys = permutation_test(
         (total / 4,), np.sum, permutation_type="samples", alternative="greater", n_resamples=10**5
     )
-    assert sign_flip(total, units, rng).p_greater == pytest.approx(scipys.pvalue, abs=1e-9)
+    assert sign_flip(total, episodes, rng).p_greater == pytest.approx(scipys.pvalue, abs=1e-9)
 
 
 @given(scenes)
 def test_the_arms_are_interchangeable(rows):
-    total, units = columns(rows)
+    total, episodes = columns(rows)
     rng = np.random.default_rng(0)
-    one, two = sign_flip(total, units, rng), sign_flip(-total, units, rng)
+    one, two = sign_flip(total, episodes, rng), sign_flip(-total, episodes, rng)
     assert one.p_greater == pytest.approx(two.p_less, abs=1e-12)
 
 
@@ -64,10 +64,10 @@ def test_500_scenes_are_enumerated_exactly():
 
 def test_drawn_signs_come_close_to_the_exact_test(monkeypatch):
     rng = np.random.default_rng(2)
-    total, units = rng.integers(-3, 5, 60), np.full(60, 4)
-    exact = sign_flip(total, units, rng)
+    total, episodes = rng.integers(-3, 5, 60), np.full(60, 4)
+    exact = sign_flip(total, episodes, rng)
     monkeypatch.setattr(signflip, "LATTICE", 1)
-    drawn = sign_flip(total, units, np.random.default_rng(3), draws=20_000)
+    drawn = sign_flip(total, episodes, np.random.default_rng(3), draws=20_000)
     assert not drawn.exact
     assert drawn.p_greater == pytest.approx(exact.p_greater, abs=4 * 0.5 / np.sqrt(20_000))
     assert drawn.p_less == pytest.approx(exact.p_less, abs=4 * 0.5 / np.sqrt(20_000))

@@ -1,4 +1,4 @@
-"""Two arms on other units, task by task."""
+"""Two arms on other episodes, task by task."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ TASKS = st.lists(st.lists(st.booleans(), min_size=1, max_size=12), min_size=1, m
 
 
 def arm(tasks, first=0):
-    """Outcomes of one seed: per task its units, each a scene of its own."""
+    """Outcomes of one seed: per task its episodes, each a scene of its own."""
     task = [number for number, own in enumerate(tasks) for _ in own]
     state = [first + place for own in tasks for place in range(len(own))]
     return outcomes_of([0] * len(task), task, state, [0] * len(task), [each for own in tasks for each in own])

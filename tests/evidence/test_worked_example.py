@@ -27,7 +27,7 @@ ONE, TWO = grid(TREATED), grid(CONTROL)
 
 
 def test_by_scene():
-    """Differences per unit, seed 0 then seed 1:
+    """Differences per episode, seed 0 then seed 1:
 
     task 0, state 0: (1, 0), (1, 1): total +3      task 0, state 1: (0, 0), (0, 1): total +1
     task 1, state 0: (-1, 0), (0, 0): total -1     task 1, state 1: (0, 0), (0, 0): total 0
@@ -36,7 +36,7 @@ def test_by_scene():
     """
     clusters = clusters_of(ONE, TWO)
     assert clusters.total.tolist() == [3, 1, -1, 0]
-    assert clusters.units.tolist() == [4, 4, 4, 4]
+    assert clusters.episodes.tolist() == [4, 4, 4, 4]
     assert (clusters.only_treated.sum(), clusters.only_control.sum()) == (4, 1)
     assert (ONE.success.sum(), TWO.success.sum()) == (11, 8)
     assert clusters.means.mean() == 3 / 16

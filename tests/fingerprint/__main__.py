@@ -34,7 +34,7 @@ SETTINGS = {
 
 
 def main() -> int:
-    """The exit status: 0, 1 for differences, 2 for fingerprints that cannot be compared."""
+    """The exit status: 0, 1 for differences, 2 for what cannot be made or compared."""
     parser = argparse.ArgumentParser(prog="python -m fingerprint", description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--output", type=Path, metavar="FILE.json", help="fingerprint this revision")
@@ -45,11 +45,17 @@ def main() -> int:
     given = parser.parse_args()
     if given.compare:
         return compare(*given.compare, most=sys.maxsize if given.all else MOST_LINES)
+    if given.keep and given.keep.exists():
+        parser.error(f"--keep: {given.keep} is there already; results are only comparable if they start from nothing")
     os.environ.update(SETTINGS)  # before anything is imported that reads them
     with ExitStack() as stack:
         folder = given.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fingerprint-")))
         folder.mkdir(parents=True, exist_ok=not given.keep)
-        write(given.output, folder.resolve(), quick=given.quick)
+        try:
+            write(given.output, folder.resolve(), quick=given.quick)
+        except RuntimeError as error:
+            print(error, file=sys.stderr)
+            return 2
     return 0
 
 

@@ -253,7 +253,7 @@ def trajectories_of(rollout: Path) -> Iterator[dict[str, Any]]:
     """How every episode went."""
     for record in read_records(rollout / "records.jsonl"):
         yield {
-            "digest": record.course_digest,
+            "digest": record.trajectory_digest,
             "success": record.success,
             "steps": record.steps,
             "replans": record.replans,

@@ -17,7 +17,7 @@ from world_modality.data.frames import FrameReader
 from world_modality.data.writer import EpisodeWriter
 from world_modality.encoders.embedded import build_embedded_encoder
 from world_modality.encoders.encoder import load_encoder
-from world_modality.encoders.given import given_encoder
+from world_modality.encoders.resolve import resolve_encoder
 from world_modality.errors import UserError
 from world_modality.latents.importing import PROVENANCE, Import, Source
 from world_modality.latents.reader import open_latents
@@ -56,7 +56,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
         for number in range(EPISODES):
             writer.add(drawn_episode(LENGTH + number % 3, number=number, size=48))
     build_embedded_encoder(encoder_spec(frames=CLIP, image_size=PIXELS), root / "encoder")
-    given = given_encoder(str(root / "encoder"), frames=CLIP, image_size=PIXELS, dtype="float32")
+    given = resolve_encoder(str(root / "encoder"), frames=CLIP, image_size=PIXELS, dtype="float32")
     context = stage_context(root / "stage", dataset=root / "dataset", encoder=root / "encoder")
     run(LatentsSpec(encoder=given.spec, camera="image", dtype="float16"), context)
     return Made(root / "dataset", root / "encoder", context.artifact)
@@ -109,8 +109,8 @@ def crossing(made: Made) -> np.ndarray:
     before = reader.episode(0)
     for episode in range(1, EPISODES):
         video = reader.episode(episode)
-        film = np.concatenate([before[1 - CLIP :], video[: CLIP - 1]])
-        clips = np.stack([film[t : t + CLIP] for t in range(CLIP - 1)])
+        video = np.concatenate([before[1 - CLIP :], video[: CLIP - 1]])
+        clips = np.stack([video[t : t + CLIP] for t in range(CLIP - 1)])
         rows[reader.table.starts[episode] + np.arange(CLIP - 1)] = encode_clips(encoder, clips)[:, 0]
         before = video
     return rows

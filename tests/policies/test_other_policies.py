@@ -64,17 +64,17 @@ def lerobots_actions(folder: Path, policy: ChunkPolicy, views: list[Observation]
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_chunk_is_what_lerobots_loop_would_execute(folders: dict[str, Path], name: str) -> None:
     policy = load_policy(folders[name], batch=1)
-    views = [observation(seed) for seed in range(policy.looks_back + 1)]
+    views = [observation(seed) for seed in range(policy.past_steps + 1)]
     chunk = policy.infer([PolicyRequest(views[-1], "a task", 11, past=tuple(views[:-1]))])[0]
     expected = lerobots_actions(folders[name], policy, views, 11)
     np.testing.assert_array_equal(chunk[: len(expected)], expected)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_an_answer_depends_on_its_question_alone(folders: dict[str, Path], name: str) -> None:
+def test_an_answer_depends_on_its_request_alone(folders: dict[str, Path], name: str) -> None:
     """Neither on those that are asked with it, nor on its place among them, nor on what torch drew before."""
     policy = load_policy(folders[name], batch=4)
-    past = policy.looks_back
+    past = policy.past_steps
     requests = [
         PolicyRequest(
             observation(seed), "a task", seed, past=tuple(observation(50 + seed * past + n) for n in range(past))
@@ -104,7 +104,7 @@ def test_all_rows_are_computed_at_once(folders: dict[str, Path], name: str, monk
         return predict(batch, **arguments)
 
     monkeypatch.setattr(policy._policy, "predict_action_chunk", counted)
-    past = policy.looks_back
+    past = policy.past_steps
     policy.infer([PolicyRequest(observation(n), "a task", n, past=(observation(n),) * past) for n in range(3)])
     assert rows == [4]
 
@@ -114,7 +114,7 @@ def test_diffusion_s_noise_follows_the_seed_at_every_step(folders: dict[str, Pat
     policy = load_policy(folders["diffusion"], batch=2)
     assert policy.config.noise_scheduler_type == "DDPM"
     view = observation(0)
-    one, two = (PolicyRequest(view, "a task", seed, past=(view,) * policy.looks_back) for seed in (1, 2))
+    one, two = (PolicyRequest(view, "a task", seed, past=(view,) * policy.past_steps) for seed in (1, 2))
     first = policy.infer([one, two])
     assert not np.array_equal(*first)
     np.testing.assert_array_equal(policy.infer([two, one])[1], first[0])

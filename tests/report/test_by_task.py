@@ -34,11 +34,11 @@ def test_estimates_are_shrunk_towards_each_other_never_past(table):
         assert all(low - 1e-6 <= row["shrunk"] <= high + 1e-6 for row in rows)
 
 
-def test_discordant_units_are_named_under_the_column_that_succeeded(table):
+def test_discordant_episodes_are_named_under_the_column_that_succeeded(table):
     rows = {(row["claim"], row["only"]): row for row in table["discordant"]}
     content = next(claim for claim, _ in rows if "random" in claim)
-    assert rows[content, "E2"]["units"] == 3  # states 11 and 12 of task 0, state 11 of task 1
-    assert rows[content, "E2-random"]["units"] == 0
+    assert rows[content, "E2"]["episodes"] == 3  # states 11 and 12 of task 0, state 11 of task 1
+    assert rows[content, "E2-random"]["episodes"] == 0
     assert rows[content, "E2"]["named"][0].startswith("seed 0, libero_spatial task 0, init state 11, repeat 0")
 
 
@@ -66,7 +66,7 @@ def test_every_task_is_told_in_both_scopes(toy, report):
         (row["claim"], scope, row["suite"], row["index"]) for row in rows for scope in ("checkpoint", "recipe")
     ]
     for line, row in zip(told[::2], rows, strict=True):
-        assert (float(line["estimate"]), int(line["units"])) == (row["estimate"], row["units"])
+        assert (float(line["estimate"]), int(line["episodes"])) == (row["estimate"], row["episodes"])
     assert "## Task by task" in (artifact / "table.md").read_text()
 
 

@@ -23,7 +23,7 @@ def compared(tmp_path, one, two, two_values=None, **values):
     return compare(read_set(first), read_set(second), margin=0.05)
 
 
-def test_units_are_paired_and_the_sign_test_decides(tmp_path):
+def test_episodes_are_paired_and_the_sign_test_decides(tmp_path):
     found = compared(tmp_path, BETTER, WORSE)
     here, anew = found.verdicts
     gaps = np.array([int(a) - int(b) for task in (0, 1) for a, b in zip(BETTER[task], WORSE[task], strict=True)])
@@ -46,7 +46,7 @@ def test_exchanging_the_sets_exchanges_the_verdict(tmp_path):
 def test_other_scenes_are_not_paired(tmp_path):
     found = compared(tmp_path, BETTER, WORSE, {"init_state_digest": "other"})
     assert found.verdicts == ()
-    assert found.unpaired.units == (20, 20)
+    assert found.unpaired.episodes == (20, 20)
     assert found.unpaired.interval.estimate == pytest.approx(19 / 20 - 4 / 20)
     assert any("different scenes" in each for each in found.warnings)
     assert "not paired" in render_comparison(found)
@@ -57,7 +57,7 @@ def test_what_a_record_does_not_say_is_no_other_scene(tmp_path):
     assert found.unpaired is None
 
 
-def test_only_common_units_count_and_the_rest_is_told(tmp_path):
+def test_only_common_episodes_count_and_the_rest_is_told(tmp_path):
     found = compared(tmp_path, {0: "1111"}, {0: "00"})
     assert len(found.columns[0]) == len(found.columns[1]) == 2
     assert "2 of one's 4 episodes have no counterpart and are left out" in found.warnings
@@ -131,13 +131,13 @@ def test_data_agree_with_the_outcomes(tmp_path):
     assert len(data["tasks"]) == 2
 
 
-def test_equal_outcomes_of_other_courses_are_not_equivalent(tmp_path):
-    found = compared(tmp_path, {0: "1111"}, {0: "1111"}, {"course_digest": "e" * 16}, course_digest="d" * 16)
+def test_equal_outcomes_of_other_trajectories_are_not_equivalent(tmp_path):
+    found = compared(tmp_path, {0: "1111"}, {0: "1111"}, {"trajectory_digest": "e" * 16}, trajectory_digest="d" * 16)
     assert [(each.word, each.identical) for each in found.verdicts] == [("cannot tell", False)] * 2
 
 
-def test_equal_courses_are(tmp_path):
-    found = compared(tmp_path, {0: "1101"}, {0: "1101"}, course_digest="d" * 16)
+def test_equal_trajectories_are(tmp_path):
+    found = compared(tmp_path, {0: "1101"}, {0: "1101"}, trajectory_digest="d" * 16)
     assert [(each.word, each.identical) for each in found.verdicts] == [("equivalent", True)] * 2
     assert render_comparison(found).count("equals") == 1
 
@@ -155,7 +155,7 @@ def test_repeats_of_a_scene_do_not_count_as_independent_where_nothing_is_paired(
     ]
     found = compare(*sets, margin=0.05)
     once = compared(tmp_path, BETTER, WORSE, {"init_state_digest": "other"})
-    assert (found.unpaired.p, found.unpaired.units) == (None, (180, 180))
+    assert (found.unpaired.p, found.unpaired.episodes) == (None, (180, 180))
     width, single = (each.unpaired.interval.high - each.unpaired.interval.low for each in (found, once))
     assert width > 0.9 * single  # nine repeats that all end alike tell no more than one
     assert "not paired" in render_comparison(found)
@@ -171,13 +171,13 @@ def test_the_same_checkpoints_are_known_by_what_is_compared(tmp_path):
     assert all(each.claim.same_checkpoints for each in found.verdicts)
 
 
-def test_nothing_is_left_out_where_every_unit_is_used_unpaired(tmp_path):
+def test_nothing_is_left_out_where_every_episode_is_used_unpaired(tmp_path):
     found = compared(tmp_path, {0: "1" * 55}, {0: "0" * 10}, {"init_state_digest": "other"})
-    assert found.unpaired.units == (55, 10)
+    assert found.unpaired.episodes == (55, 10)
     assert not any("left out" in each for each in found.warnings)
 
 
-def test_units_of_tasks_that_one_set_alone_holds_are_left_out(tmp_path):
+def test_episodes_of_tasks_that_one_set_alone_holds_are_left_out(tmp_path):
     found = compared(tmp_path, {0: "11", 1: "111"}, {0: "00"}, {"init_state_digest": "other"})
     assert "3 of one's 5 episodes have no counterpart and are left out" in found.warnings
 
@@ -191,14 +191,14 @@ def later(records, by):
 
 
 @pytest.mark.parametrize(("shared", "paired"), [(1, False), (12, False), (13, True)])
-def test_sets_that_share_few_units_are_not_compared_on_those_alone(tmp_path, shared, paired):
+def test_sets_that_share_few_episodes_are_not_compared_on_those_alone(tmp_path, shared, paired):
     one = read_set(write_records(tmp_path / "one.jsonl", {0: "1" * 26}))
     untold = {"checkpoint": "two", "init_state_digest": "", "environment_seed": None}
     two = read_set(write_records(tmp_path / "two.jsonl", {0: "0" * 25}, **untold))
     found = compare(one, RecordSet("two", later(two.records, 26 - shared)), margin=0.05)
     assert bool(found.verdicts) is paired
     if not paired:
-        assert found.unpaired.units == (26, 25)
+        assert found.unpaired.episodes == (26, 25)
         assert any(f"of 26 and 25 episodes on the same tasks only {shared} are in both" in w for w in found.warnings)
 
 

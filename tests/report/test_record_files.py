@@ -25,7 +25,7 @@ def test_parquet_and_csv_hold_every_field_of_every_record(toy, tmp_path):
         assert {name: row[name] for name in own} == own
     with (tmp_path / "records.csv").open() as file:
         written = list(csv.DictReader(file))
-    assert [row["course_digest"] for row in written] == [row["course_digest"] for row in rows]
+    assert [row["trajectory_digest"] for row in written] == [row["trajectory_digest"] for row in rows]
     assert [row["success"] == "true" for row in written] == [row["success"] for row in rows]
 
 

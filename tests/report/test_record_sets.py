@@ -22,7 +22,7 @@ def test_a_studys_column_is_read_through_its_links_with_the_seeds_of_its_folders
     assert found.records[Trial(3, "libero_spatial", 0, 0, 0)].success
 
 
-def test_an_evaluations_folder_is_one_set_whose_units_count_once(tmp_path):
+def test_an_evaluations_folder_is_one_set_whose_episodes_count_once(tmp_path):
     """`wm rollout` leaves what each process wrote beside what it published."""
     folder = tmp_path / "mine"
     published = write_records(folder / "libero_spatial.jsonl", {0: "10"})
@@ -55,7 +55,7 @@ def test_checkpoints_stand_for_seeds_where_no_folder_names_one(tmp_path):
     assert [(trial.seed, record.checkpoint) for trial, record in found.records.items()] == [(0, "first"), (1, "second")]
 
 
-def test_two_records_of_a_unit_are_refused_with_the_file(tmp_path):
+def test_two_records_of_an_episode_are_refused_with_the_file(tmp_path):
     write_records(tmp_path / "runs" / "a.jsonl", {0: "1"}, memory="pred")
     write_records(tmp_path / "runs" / "b.jsonl", {0: "0"}, memory="zero")
     with pytest.raises(UserError, match=r"two records of seed 0, libero_spatial task 0.*b\.jsonl.*one memory mode"):

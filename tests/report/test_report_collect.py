@@ -8,13 +8,13 @@ import pytest
 from support.recorded_study import write_results
 from support.small_study import SMALL_STUDY, edited, graph_of
 
-from world_modality.evidence.gates import ARMS, UNITS
+from world_modality.evidence.gates import ARMS, EPISODES
 from world_modality.report.collect import collect
 from world_modality.report.console import console_lines
 from world_modality.report.stage import build_report
 from world_modality.report.text import verdicts
 from world_modality.store.files import folder_digest
-from world_modality.store.index import sealed_record
+from world_modality.store.index import sealed_done
 from world_modality.store.layout import stage_folder
 
 
@@ -28,7 +28,7 @@ def gate(table, name):
 
 
 def halfway(label):
-    """Seed 1's E2-random has one unit on task 0 and was not begun on task 1; seed 1's E2-zero has two of task 1."""
+    """Seed 1's E2-random has one episode on task 0 and was not begun on task 1; seed 1's E2-zero has two of task 1."""
     return {"rollout E2-random/1 task 0": 1, "rollout E2-random/1 task 1": 0, "rollout E2-zero/1 task 1": 2}.get(label)
 
 
@@ -43,28 +43,30 @@ def test_a_complete_study_has_nothing_missing(tmp_path):
     assert len(material.trainings) == 6
 
 
-def test_missing_cells_and_units_are_marked_and_the_verdict_withheld(tmp_path):
+def test_missing_cells_and_episodes_are_marked_and_the_verdict_withheld(tmp_path):
     graph = graph_of(tmp_path, SMALL_STUDY)
     root = tmp_path / "results"
-    write_results(root, graph, units=halfway)
+    write_results(root, graph, episodes=halfway)
     before = sorted(path for path in root.rglob("*"))
     _, table, pages = report(root, graph)
     assert sorted(path for path in root.rglob("*")) == before, "looking changes nothing"
-    told = {(cell["column"], cell["seed"], cell["task"]): (cell["units"], cell["state"]) for cell in table["missing"]}
+    told = {
+        (cell["column"], cell["seed"], cell["task"]): (cell["episodes"], cell["state"]) for cell in table["missing"]
+    }
     assert told == {
         ("E2-zero", 1, 1): (2, "under way"),
         ("E2-random", 1, 0): (1, "under way"),
         ("E2-random", 1, 1): (0, "not started"),
     }
-    assert not gate(table, UNITS)["passed"]
-    assert table["judgement"]["withheld"].startswith(UNITS)
+    assert not gate(table, EPISODES)["passed"]
+    assert table["judgement"]["withheld"].startswith(EPISODES)
     assert table["headline"].startswith(
         "libero_spatial (embedded assets): no verdict, since this does not hold: every condition holds"
     )
     assert {verdict["word"] for verdict in table["judgement"]["verdicts"]} == {"cannot tell"}
     assert gate(table, ARMS)["passed"]
     rates = {(rate["column"], rate["task"]): rate for rate in table["rates"]}
-    assert (rates["E2-random", 1]["units"], rates["E2-random", 1]["planned"]) == (4, 8)
+    assert (rates["E2-random", 1]["episodes"], rates["E2-random", 1]["planned"]) == (4, 8)
     for name in ("table.md", "report.html"):
         assert "2 of 4" in pages[name]
         assert "under way" in pages[name]
@@ -78,7 +80,7 @@ def test_missing_cells_and_units_are_marked_and_the_verdict_withheld(tmp_path):
 def test_a_look_at_complete_seeds_is_judged_while_others_run(tmp_path):
     seeds = edited(("seeds: [0, 1]", "seeds: [0, 1, 2, 3]"), text=SMALL_STUDY)
     graph = graph_of(tmp_path, seeds + "evidence: {looks: [3, 4]}\n")
-    write_results(tmp_path / "results", graph, units=lambda label: 2 if "/3 " in label else None)
+    write_results(tmp_path / "results", graph, episodes=lambda label: 2 if "/3 " in label else None)
     _, table, _ = report(tmp_path / "results", graph)
     assert not table["complete"]
     assert table["judgement"]["withheld"] == ""
@@ -86,15 +88,15 @@ def test_a_look_at_complete_seeds_is_judged_while_others_run(tmp_path):
     assert {verdict["seeds"] for verdict in table["judgement"]["verdicts"]} == {3}
     for verdict in table["judgement"]["verdicts"]:
         gap = verdict["only_treated"] - verdict["only_control"]
-        assert gap == pytest.approx(verdict["estimate"] * verdict["units"], abs=1e-4), (
-            "units of other looks do not count"
+        assert gap == pytest.approx(verdict["estimate"] * verdict["episodes"], abs=1e-4), (
+            "episodes of other looks do not count"
         )
 
 
 def test_at_a_look_everything_else_names_the_seeds_that_it_rests_on(tmp_path):
     seeds = edited(("seeds: [0, 1]", "seeds: [0, 1, 2, 3]"), text=SMALL_STUDY)
     graph = graph_of(tmp_path, seeds + "evidence: {looks: [3, 4]}\n")
-    write_results(tmp_path / "results", graph, units=lambda label: 2 if "/3 " in label else None)
+    write_results(tmp_path / "results", graph, episodes=lambda label: 2 if "/3 " in label else None)
     _, table, pages = report(tmp_path / "results", graph)
     note = "All episodes so far, of training seeds 0, 1, 2, 3; the verdicts rest on seeds 0, 1, 2."
     assert table["seeds_note"] == note
@@ -137,9 +139,9 @@ def test_where_verdicts_rest_on_all_seeds_none_is_named(tmp_path):
 def test_the_date_is_that_of_the_newest_outcome_however_files_were_copied(tmp_path):
     graph = graph_of(tmp_path, SMALL_STUDY)
     root = tmp_path / "results"
-    write_results(root, graph, units=halfway)
+    write_results(root, graph, episodes=halfway)
     sealed = [stage_folder(root, "rollout", each.key) for each in graph.of("rollout")]
-    for folder in filter(sealed_record, sealed):
+    for folder in filter(sealed_done, sealed):
         folder.run.write_text(
             json.dumps({**json.loads(folder.run.read_text()), "sealed_at": "2020-01-02T00:00:00+00:00"})
         )
@@ -157,7 +159,7 @@ def test_every_stage_is_told_with_its_version_and_digests(tmp_path):
     assert table["stages"]
     for each in table["stages"]:
         folder = stage_folder(tmp_path / "results", each["stage"], each["key"])
-        record = sealed_record(folder)
+        record = sealed_done(folder)
         assert each["artifact_digest"] == folder_digest(folder.artifact)
         assert (each["version"], each["source_digest"]) == (record.version, record.source_digest)
         assert each["label"] == graph.stages[each["key"]].label
@@ -179,7 +181,7 @@ def test_nothing_at_all_renders_too(tmp_path):
 def test_a_lost_training_takes_its_seed_out_of_the_comparison_of_arms(tmp_path):
     graph = graph_of(tmp_path, SMALL_STUDY)
     root = tmp_path / "results"
-    write_results(root, graph, units=lambda label: 0 if "E2" in label and "/1 " in label else None)
+    write_results(root, graph, episodes=lambda label: 0 if "E2" in label and "/1 " in label else None)
     lost = next(request for request in graph.of("train") if request.label == "train E2/1")
     shutil.rmtree(stage_folder(root, "train", lost.key).path)
     _, table, _ = report(root, graph)
@@ -204,16 +206,18 @@ def test_unequal_arms_withhold_the_verdict_and_are_named(tmp_path):
 def test_a_damaged_cell_is_shown_and_the_rest_reported(tmp_path, sealed):
     graph = graph_of(tmp_path, SMALL_STUDY)
     root = tmp_path / "results"
-    write_results(root, graph, units=None if sealed else halfway)
+    write_results(root, graph, episodes=None if sealed else halfway)
     rollout = next(each for each in graph.of("rollout") if each.label == "rollout E2-random/1 task 0")
     file = next(stage_folder(root, "rollout", rollout.key).path.rglob("records*.jsonl"))
     file.write_text("{}\n")
     _, table, pages = report(root, graph)
     damaged = [cell for cell in table["missing"] if cell["state"].startswith("damaged")]
-    assert [(cell["column"], cell["seed"], cell["task"], cell["units"]) for cell in damaged] == [("E2-random", 1, 0, 0)]
+    assert [(cell["column"], cell["seed"], cell["task"], cell["episodes"]) for cell in damaged] == [
+        ("E2-random", 1, 0, 0)
+    ]
     assert file.name in damaged[0]["state"]
-    assert table["judgement"]["withheld"].startswith(UNITS)
-    rates = {(rate["column"], rate["task"]): rate["units"] for rate in table["rates"]}
+    assert table["judgement"]["withheld"].startswith(EPISODES)
+    rates = {(rate["column"], rate["task"]): rate["episodes"] for rate in table["rates"]}
     assert (rates["E2", 0], rates["E2-random", 0]) == (8, 4)
     for name in ("table.md", "report.html"):
         assert file.name in pages[name]
@@ -222,7 +226,7 @@ def test_a_damaged_cell_is_shown_and_the_rest_reported(tmp_path, sealed):
 def test_seeds_that_each_lack_a_task_render(tmp_path):
     graph = graph_of(tmp_path, SMALL_STUDY)
     write_results(
-        tmp_path / "results", graph, units=lambda label: 0 if "/0 task 1" in label or "/1 task 0" in label else None
+        tmp_path / "results", graph, episodes=lambda label: 0 if "/0 task 1" in label or "/1 task 0" in label else None
     )
     _, table, pages = report(tmp_path / "results", graph)
     anew = [each for each in table["judgement"]["verdicts"] if each["scope"] == "recipe"]

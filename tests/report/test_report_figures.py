@@ -31,10 +31,10 @@ def test_episodes_of_a_scene_share_a_mark_as_strong_as_they_differ():
 
 
 @pytest.mark.parametrize(("wins", "kind"), [(1, "neither"), (2, "half"), (3, "both")])
-def test_scenes_on_which_both_do_alike_are_marked_by_what_most_of_their_units_did(wins, kind):
-    units = [place < wins for place in range(4)]
-    svg = matrix_panel(("E2", "E0"), *flat(units, units[::-1], [0, 0, 0, 0]), {0: "task"}).svg
-    assert scene_marks(*flat(units, units[::-1], [0, 0, 0, 0]))[0].kind == kind
+def test_scenes_on_which_both_do_alike_are_marked_by_what_most_of_their_episodes_did(wins, kind):
+    episodes = [place < wins for place in range(4)]
+    svg = matrix_panel(("E2", "E0"), *flat(episodes, episodes[::-1], [0, 0, 0, 0]), {0: "task"}).svg
+    assert scene_marks(*flat(episodes, episodes[::-1], [0, 0, 0, 0]))[0].kind == kind
     assert ("half of the time" in svg) is (kind == "half")
 
 
@@ -44,7 +44,7 @@ def test_the_description_tells_the_whole_table_to_a_screen_reader():
     assert "both succeed 1, only E2 1, only E0 1, neither 1" in svg
 
 
-def test_columns_on_other_units_are_refused():
+def test_columns_on_other_episodes_are_refused():
     with pytest.raises(ValueError, match="same episodes"):
         paired_counts(grid([[[[1], [0]]]]), grid([[[[1]]]]))
 

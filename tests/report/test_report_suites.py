@@ -36,7 +36,7 @@ def figures_of(toy: ToyResults) -> dict[str, dict[str, Any]]:
 
 def test_rates_by_hand(two: ToyResults) -> None:
     found = {
-        (suite, rate["column"]): (rate["successes"], rate["units"])
+        (suite, rate["column"]): (rate["successes"], rate["episodes"])
         for suite, figures in figures_of(two).items()
         for rate in figures["rates"]
     }
@@ -70,7 +70,7 @@ def test_every_file_has_them(two: ToyResults, report: Any) -> None:
     own = [row for row in rows if row["suite"] and not row["task"]]
     assert {(row["kind"], row["suite"]) for row in own} == {(k, s) for k in ("rate", "difference") for s in TWO}
     row = next(r for r in own if r["kind"] == "rate" and (r["suite"], r["column"]) == ("libero_10", "E2"))
-    assert (row["successes"], row["units"], float(row["estimate"])) == ("2", "4", 0.5)
+    assert (row["successes"], row["episodes"], float(row["estimate"])) == ("2", "4", 0.5)
     for name in ("table.md", "report.html"):
         text = (folder / name).read_text()
         assert "suite, all its tasks" in text

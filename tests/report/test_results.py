@@ -3,9 +3,9 @@ import pytest
 from world_modality.errors import UserError
 from world_modality.report.gates import same_scenes
 from world_modality.report.results import Trial, load_results
+from world_modality.store.done import FileEntry, read_done
 from world_modality.store.files import file_digest
 from world_modality.store.layout import StageFolder
-from world_modality.store.record import FileEntry, read_record
 
 
 def load(toy):
@@ -44,7 +44,7 @@ def test_records_that_are_not_as_they_were_sealed_are_refused(toy):
     folder = StageFolder(rollouts[0].parent)
     file = rollouts[0] / "records.jsonl"
     entry = FileEntry(size=file.stat().st_size, sha256=file_digest(file))
-    record = read_record(folder.done)
+    record = read_done(folder.done)
     folder.done.write_text(record.model_copy(update={"files": {"records.jsonl": entry}}).model_dump_json())
     load_results(spec, rollouts)
     file.write_text(file.read_text().replace('"success":true', '"success":false'))
@@ -52,7 +52,7 @@ def test_records_that_are_not_as_they_were_sealed_are_refused(toy):
         load_results(spec, rollouts)
 
 
-def test_a_missing_unit_is_refused(toy):
+def test_a_missing_episode_is_refused(toy):
     toy.outcomes["E2-zero"] = ("110", "0110")
     with pytest.raises(
         UserError, match=r"E2-zero lacks 1 of 8 episodes \(first: seed 0, libero_spatial task 0, init state 13"
@@ -60,7 +60,7 @@ def test_a_missing_unit_is_refused(toy):
         load(toy)
 
 
-def test_an_extra_unit_is_refused(toy):
+def test_an_extra_episode_is_refused(toy):
     toy.outcomes["E1"] = ("11011", "0010")
     with pytest.raises(
         UserError,

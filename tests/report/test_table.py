@@ -4,7 +4,7 @@ import math
 import pytest
 from support.toy_results import LANGUAGES
 
-from world_modality.evidence.gates import ALIVE, PROMPTS, UNITS, VERSIONS
+from world_modality.evidence.gates import ALIVE, EPISODES, PROMPTS, VERSIONS
 from world_modality.evidence.proportions import wilson
 from world_modality.report.collect import Material
 from world_modality.report.gates import DEVICES, arms_gate, record_gates
@@ -36,13 +36,13 @@ def verdict(table, claim, scope):
 
 def test_rates_by_hand(toy):
     table = table_of(toy)
-    assert (rate(table, "E2", 0)["successes"], rate(table, "E2", 0)["units"]) == (4, 4)
+    assert (rate(table, "E2", 0)["successes"], rate(table, "E2", 0)["episodes"]) == (4, 4)
     overall = rate(table, "E2", None)
-    assert (overall["successes"], overall["units"], overall["planned"]) == (6, 8, 8)
+    assert (overall["successes"], overall["episodes"], overall["planned"]) == (6, 8, 8)
     assert overall["low"] == pytest.approx(wilson(6, 8).low, abs=1e-6)
     assert table["episodes"] == 40
     assert table["trials_per_column"] == 8
-    assert table["units_per_task"] == 4
+    assert table["episodes_per_task"] == 4
 
 
 def test_a_tiny_study_cannot_tell_and_says_why(toy):
@@ -55,7 +55,7 @@ def test_a_tiny_study_cannot_tell_and_says_why(toy):
     assert "across trainings" in gain["sentence"]
     assert "1 seed, at least 3 needed" in gain["sentence"]
     here = verdict(table, "E2 > E0", "checkpoint")
-    assert (here["only_treated"], here["only_control"], here["units"], here["primary"]) == (2, 0, 8, False)
+    assert (here["only_treated"], here["only_control"], here["episodes"], here["primary"]) == (2, 0, 8, False)
     assert here["p_greater"] == pytest.approx(1 / 4, abs=1e-6)  # two scenes differ, both for E2
     assert verdict(table, "E1 = E0", "recipe")["word"] == "equivalent"
     assert [item["passed"] for item in judgement["rule"]] == [None, None, True]
@@ -66,7 +66,7 @@ def test_several_seeds_share_their_scenes(toy):
     toy.seeds = (0, 1, 2)
     table = table_of(toy)
     gain = verdict(table, "E2 > E0", "checkpoint")
-    assert (gain["units"], gain["scenes"], gain["seeds"]) == (24, 8, 3)
+    assert (gain["episodes"], gain["scenes"], gain["seeds"]) == (24, 8, 3)
     assert table["seeds"] == [0, 1, 2]
     assert rate(table, "E0", None)["low"] < wilson(12, 24).low, "copies of a scene are not new scenes"
 
@@ -93,8 +93,8 @@ def test_zero_memory_must_repeat_the_plain_arm(toy):
     broken = table_of(toy)
     assert gate(broken, "E1 equals E0")["passed"] is False
     detail = gate(broken, "E1 equals E0")["detail"]
-    unit = "seed 0, libero_spatial task 0, init state 13, repeat 0"
-    assert detail == f"1 of 8 episodes differ: {unit} (on CPU this is a bug)"
+    episode = "seed 0, libero_spatial task 0, init state 13, repeat 0"
+    assert detail == f"1 of 8 episodes differ: {episode} (on CPU this is a bug)"
     assert broken["judgement"]["withheld"] == f"E1 equals E0, episode by episode: {detail}"
     assert {each["word"] for each in broken["judgement"]["verdicts"]} == {"cannot tell"}
 
@@ -113,14 +113,16 @@ def test_an_equal_outcome_after_other_steps_is_a_difference_too(toy):
     assert gate(table_of(toy), "E1 equals E0")["detail"].startswith("8 of 8 episodes differ")
 
 
-def test_records_that_do_not_tell_their_course_prove_no_equality(toy):
-    toy.edit = lambda _, values: values.update(course_digest="" if values["task"] else values["course_digest"])
+def test_records_that_do_not_tell_their_trajectory_prove_no_equality(toy):
+    toy.edit = lambda _, values: values.update(trajectory_digest="" if values["task"] else values["trajectory_digest"])
     table = table_of(toy)
     row = gate(table, "E1 equals E0")
     assert (row["passed"], row["detail"]) == (None, "0 of 8 episodes differ; 4 do not tell their trajectory")
     equal = verdict(table, "E1 = E0", "recipe")
     assert (equal["word"], equal["identical"]) == ("cannot tell", False)
-    toy.edit = lambda column, values: values.update(course_digest=f"{len(column):016x}" if column != "E1" else "e" * 16)
+    toy.edit = lambda column, values: values.update(
+        trajectory_digest=f"{len(column):016x}" if column != "E1" else "e" * 16
+    )
     assert gate(table_of(toy), "E1 equals E0")["passed"] is False
 
 
@@ -174,7 +176,7 @@ def test_mixed_versions_devices_and_prompts_withhold_the_verdict(toy):
     assert VERSIONS in table["judgement"]["withheld"]
 
 
-def test_missing_units_are_marked_and_withhold_the_verdict(toy):
+def test_missing_episodes_are_marked_and_withhold_the_verdict(toy):
     spec, rollouts, trainings = toy.write()
     held = {path.parent.name: read_records(path / "records.jsonl") for path in rollouts}
     held["keye2-random00"] = held["keye2-random00"][:1]
@@ -183,11 +185,11 @@ def test_missing_units_are_marked_and_withhold_the_verdict(toy):
     assert [len(results.missing(column)) for column in results.columns] == [0, 0, 0, 0, 7]
     table = build_report(toy.root, Material(spec, results, arms_gate(spec.arms, trainings), rollouts, trainings, ()))[0]
     assert not table["complete"]
-    assert (rate(table, "E2-random", 0)["units"], rate(table, "E2-random", 0)["planned"]) == (1, 4)
+    assert (rate(table, "E2-random", 0)["episodes"], rate(table, "E2-random", 0)["planned"]) == (1, 4)
     assert rate(table, "E2-random", 1)["estimate"] is None
-    assert gate(table, UNITS)["passed"] is False
-    assert verdict(table, "pred > random", "checkpoint")["units"] == 1
-    assert verdict(table, "pred > zero", "checkpoint")["units"] == 8
+    assert gate(table, EPISODES)["passed"] is False
+    assert verdict(table, "pred > random", "checkpoint")["episodes"] == 1
+    assert verdict(table, "pred > zero", "checkpoint")["episodes"] == 8
 
 
 def test_short_names_drop_what_all_share():

@@ -4,7 +4,7 @@ import pytest
 
 from world_modality.report.results import load_results
 from world_modality.report.trainings import scalars, to_tensorboard, to_wandb, tracked_runs
-from world_modality.store.index import sealed_record
+from world_modality.store.index import sealed_done
 from world_modality.store.layout import StageFolder
 
 
@@ -12,7 +12,7 @@ from world_modality.store.layout import StageFolder
 def runs(toy):
     toy.seeds = (0, 1)
     spec, rollouts, trainings = toy.write()
-    labels = {artifact.parent.name: sealed_record(StageFolder(artifact.parent)).label for artifact in trainings}
+    labels = {artifact.parent.name: sealed_done(StageFolder(artifact.parent)).label for artifact in trainings}
     return tracked_runs(trainings, load_results(spec, rollouts), labels)
 
 

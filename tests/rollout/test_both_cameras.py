@@ -28,7 +28,7 @@ from world_modality.training import stage as train_stage
 
 CAMERAS = ("image2", "image")
 SIZE = 64
-FILM = []  # both cameras' pictures at every control step of the rollout
+VIDEO = []  # both cameras' pictures at every control step of the rollout
 HISTORIES = []  # what the policy was given at every replan
 ROLLOUT = RolloutSpec(
     family="smolvla",
@@ -54,11 +54,11 @@ ROLLOUT = RolloutSpec(
 class FilmedEnvironment(LiberoSimulator):
     def reset(self, init_state, seed):
         super().reset(init_state, seed)
-        FILM[:] = [[self.render(camera) for camera in CAMERAS]]
+        VIDEO[:] = [[self.render(camera) for camera in CAMERAS]]
 
     def step(self, action):
         step = super().step(action)
-        FILM.append([self.render(camera) for camera in CAMERAS])
+        VIDEO.append([self.render(camera) for camera in CAMERAS])
         return step
 
 
@@ -96,9 +96,9 @@ def test_a_rollout_reads_what_training_would_have_read(trained, tmp_path, monkey
     rollout_stage.run(ROLLOUT, context)
     (record,) = read_records(context.artifact / "records.jsonl")
     assert (record.steps, record.replans, record.trained_memory) == (8, 3, "pred")
-    assert len(FILM) == 9
+    assert len(VIDEO) == 9
     loaded = load_encoder(ENCODER, encoder)
-    caches = [loaded.encode_episode(np.stack(film)) for film in zip(*FILM, strict=True)]
+    caches = [loaded.encode_episode(np.stack(video)) for video in zip(*VIDEO, strict=True)]
     rows = np.concatenate(caches, axis=-1).astype(np.float32)
     assert [history.shape for history in HISTORIES] == [(2, 1, 2 * loaded.dim)] * 3
     for replan, history in enumerate(HISTORIES):

@@ -1,4 +1,5 @@
-"""Whole units: what our scheduler does beside a plain loop of LeRobot's parts, which share nothing with it but weights.
+"""Whole episodes: what our scheduler does beside a plain loop of LeRobot's parts, which share nothing with it but
+weights.
 
 The plain loop is what one writes down without thinking of speed: LeRobot's LiberoEnv, which renders at every step, its
 preprocessing, ``select_action`` with its queue, and for a memory every frame of the episode encoded as the cache does.
@@ -30,10 +31,10 @@ from world_modality.encoders.encoder import load_encoder
 from world_modality.facts.benchmarks import SUITES
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
 from world_modality.rollout.cell import Cell
+from world_modality.rollout.episodes import Episode, environment_seed, flow_seed
 from world_modality.rollout.records import Ledger, Record
 from world_modality.rollout.scheduler import Scheduler
 from world_modality.rollout.setup import history_maker
-from world_modality.rollout.units import Unit, environment_seed, flow_seed
 from world_modality.store.progress import Progress
 from world_modality.study.specs import SimSpec
 
@@ -41,11 +42,11 @@ SUITE, SETTLE = "libero_spatial", 10
 
 
 @dataclass
-class Course:
-    """What happened in a unit."""
+class Trajectory:
+    """What happened in an episode."""
 
-    pictures: list[bytes] = field(default_factory=list)  # at looks, both cameras
-    states: list[bytes] = field(default_factory=list)  # at looks
+    pictures: list[bytes] = field(default_factory=list)  # at queries, both cameras
+    states: list[bytes] = field(default_factory=list)  # at queries
     actions: list[bytes] = field(default_factory=list)
     positions: list[bytes] = field(default_factory=list)  # of all joints after every step
     success: bool = False
@@ -59,23 +60,23 @@ class Watched(LiberoSimulator):
     """Our simulator, which notes what is done with it."""
 
     def reset(self, init_state: int | None, seed: int) -> None:
-        self.course: Course | None = None
+        self.trajectory: Trajectory | None = None
         super().reset(init_state, seed)
-        self.course = Course()
+        self.trajectory = Trajectory()
 
     def step(self, action: Any) -> Step:
         step = super().step(action)
-        if self.course is not None:
-            self.course.actions.append(np.asarray(action, np.float32).tobytes())
-            self.course.positions.append(self.qpos().tobytes())
-            self.course.success = step.success
+        if self.trajectory is not None:
+            self.trajectory.actions.append(np.asarray(action, np.float32).tobytes())
+            self.trajectory.positions.append(self.qpos().tobytes())
+            self.trajectory.success = step.success
         return step
 
     def observe(self, cameras: Sequence[str] | None = None) -> Observation:
         seen = super().observe(cameras)
-        assert self.course is not None
-        self.course.pictures.append(b"".join(seen.images[name].tobytes() for name in ("image", "image2")))
-        self.course.states.append(seen.state.tobytes())
+        assert self.trajectory is not None
+        self.trajectory.pictures.append(b"".join(seen.images[name].tobytes() for name in ("image", "image2")))
+        self.trajectory.states.append(seen.state.tobytes())
         return seen
 
 
@@ -91,7 +92,7 @@ class Play:
     encoder: Path | None = None
 
 
-def ours(play: Play, units: list[Unit], folder: Path) -> tuple[list[Course], list[Record]]:
+def ours(play: Play, episodes: list[Episode], folder: Path) -> tuple[list[Trajectory], list[Record]]:
     spec = SimSpec(
         suite=SUITE,
         assets="embedded",
@@ -102,29 +103,29 @@ def ours(play: Play, units: list[Unit], folder: Path) -> tuple[list[Course], lis
     )
     cell = Cell(SUITES[SUITE], spec, play.memory, play.n_action_steps, play.horizon, "c", "", "cpu", {})
     new_history = play.encoder and history_maker(play.policy.config, play.memory, ENCODER, play.encoder, "cpu")
-    courses: list[Course] = []
+    trajectories: list[Trajectory] = []
 
     class Noted(Watched):
         def reset(self, init_state: int | None, seed: int) -> None:
             super().reset(init_state, seed)
-            assert self.course is not None
-            courses.append(self.course)
+            assert self.trajectory is not None
+            trajectories.append(self.trajectory)
 
     def opened(task: int) -> LiberoSimulator:
         return Noted(spec, task, ASSETS.folder("embedded"))
 
-    with closing(Ledger(folder, units)) as ledger, closing(InlinePool(opened)) as pool:
+    with closing(Ledger(folder, episodes)) as ledger, closing(InlinePool(opened)) as pool:
         plan = Scheduler(cell, ledger, play.policy, new_history, Progress("", stream=io.StringIO()), slots=1)
         plan.run(pool)  # type: ignore[arg-type]
-        return courses, [ledger.done[unit] for unit in units]
+        return trajectories, [ledger.done[episode] for episode in episodes]
 
 
 def batched(tree: dict[str, Any]) -> dict[str, Any]:
     return {key: batched(value) if isinstance(value, dict) else value[None] for key, value in tree.items()}
 
 
-def plainly(play: Play, unit: Unit) -> Course:
-    """The unit by LeRobot's parts."""
+def plainly(play: Play, episode: Episode) -> Trajectory:
+    """The episode by LeRobot's parts."""
     ASSETS.folder("embedded")
     from lerobot.envs.libero import LiberoEnv, _get_suite
     from lerobot.envs.utils import preprocess_observation
@@ -132,10 +133,10 @@ def plainly(play: Play, unit: Unit) -> Course:
 
     env = LiberoEnv(
         _get_suite(SUITE),
-        unit.task,
+        episode.task,
         SUITE,
         obs_type="pixels_agent_pos",
-        episode_index=unit.init_state,
+        episode_index=episode.init_state,
         observation_width=play.size,
         observation_height=play.size,
         num_steps_wait=SETTLE,
@@ -143,30 +144,30 @@ def plainly(play: Play, unit: Unit) -> Course:
     policy: Any = play.policy
     model, pre, post = policy._policy, policy._preprocessor, policy._postprocessor
     encode = play.encoder and frames_to_history(play)
-    course, frames = Course(), []
-    raw, _ = env.reset(seed=environment_seed(SUITE, unit))
+    trajectory, frames = Trajectory(), []
+    raw, _ = env.reset(seed=environment_seed(SUITE, episode))
     model.reset()
-    while course.steps < play.horizon and not course.success:
+    while trajectory.steps < play.horizon and not trajectory.success:
         seen = LiberoProcessorStep().observation(preprocess_observation(batched(raw)))
         images = [seen[f"observation.images.{name}"] for name in ("image", "image2")]
         pixels = [np.round(image[0].permute(1, 2, 0).numpy() * 255).astype(np.uint8) for image in images]
         frames.append(pixels[0])
-        replan, late = divmod(course.steps, play.n_action_steps)
+        replan, late = divmod(trajectory.steps, play.n_action_steps)
         if not late:
-            course.pictures.append(b"".join(picture.tobytes() for picture in pixels))
-            course.states.append(seen["observation.state"][0].numpy().tobytes())
+            trajectory.pictures.append(b"".join(picture.tobytes() for picture in pixels))
+            trajectory.states.append(seen["observation.state"][0].numpy().tobytes())
         batch = pre({**seen, "task": [env.task_description]})
         if encode:
             batch[WORLD_HISTORY] = encode(frames)
-        generator = torch.Generator().manual_seed(flow_seed(SUITE, unit, replan))
+        generator = torch.Generator().manual_seed(flow_seed(SUITE, episode, replan))
         noise = torch.randn((1, model.config.chunk_size, model.config.max_action_dim), generator=generator)
         with torch.inference_mode():
             action = post(model.select_action(batch, noise=noise))[0].numpy()
-        raw, _, course.success, _, _ = env.step(action)
-        course.actions.append(np.clip(action, -1, 1).astype(np.float32).tobytes())  # as robosuite's controller does
-        course.positions.append(np.array(env._env.sim.data.qpos).tobytes())
+        raw, _, trajectory.success, _, _ = env.step(action)
+        trajectory.actions.append(np.clip(action, -1, 1).astype(np.float32).tobytes())  # as robosuite's controller does
+        trajectory.positions.append(np.array(env._env.sim.data.qpos).tobytes())
     env.close()
-    return course
+    return trajectory
 
 
 def frames_to_history(play: Play) -> Callable[[list[Any]], torch.Tensor]:
@@ -183,14 +184,14 @@ def frames_to_history(play: Play) -> Callable[[list[Any]], torch.Tensor]:
     return encode
 
 
-def assert_equal_courses(play: Play, units: list[Unit], folder: Path) -> list[Record]:
-    courses, records = ours(play, units, folder)
-    for unit, course, record in zip(units, courses, records, strict=True):
-        expected = plainly(play, unit)
-        assert course.pictures == expected.pictures
-        assert course.states == expected.states
-        assert course.actions == expected.actions
-        assert course.positions == expected.positions
+def assert_equal_trajectories(play: Play, episodes: list[Episode], folder: Path) -> list[Record]:
+    trajectories, records = ours(play, episodes, folder)
+    for episode, trajectory, record in zip(episodes, trajectories, records, strict=True):
+        expected = plainly(play, episode)
+        assert trajectory.pictures == expected.pictures
+        assert trajectory.states == expected.states
+        assert trajectory.actions == expected.actions
+        assert trajectory.positions == expected.positions
         assert (record.success, record.steps) == (expected.success, expected.steps)
         assert record.replans == len(expected.pictures)
     return records
@@ -211,19 +212,19 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "memory"), [("smolvla", "disabled"), ("pred", "pred")])
-def test_units_of_random_weights(checkpoints: dict[str, Path], tmp_path: Path, name: str, memory: str) -> None:
+def test_episodes_of_random_weights(checkpoints: dict[str, Path], tmp_path: Path, name: str, memory: str) -> None:
     policy = load_policy(checkpoints[name], num_steps=2, n_action_steps=5)
     encoder = checkpoints["encoder"] if memory == "pred" else None
     play = Play(policy, memory, 64, 13, 5, encoder)
-    records = assert_equal_courses(play, [Unit(0, 30, 0), Unit(0, 31, 1)], tmp_path)
+    records = assert_equal_trajectories(play, [Episode(0, 30, 0), Episode(0, 31, 1)], tmp_path)
     assert [(record.success, record.steps, record.replans) for record in records] == [(False, 13, 3)] * 2
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_unit_that_ends_in_success(tmp_path: Path) -> None:
+def test_an_episode_that_ends_in_success(tmp_path: Path) -> None:
     """The packaged policy, which was trained: what ends an episode is equal too."""
     policy = load_policy(BASE_POLICY, num_steps=5, n_action_steps=10)
     size = next(iter(policy.config.image_features.values())).shape[-1]
-    (record,) = assert_equal_courses(Play(policy, "disabled", size, 220, 10), [Unit(0, 40, 0)], tmp_path)
+    (record,) = assert_equal_trajectories(Play(policy, "disabled", size, 220, 10), [Episode(0, 40, 0)], tmp_path)
     assert record.success

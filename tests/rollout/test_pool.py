@@ -46,7 +46,7 @@ class Misbehaving(ToyWorld):
 
 
 @pytest.mark.parametrize("how", ["aborts", "hangs"])
-def test_a_unit_whose_simulator_dies_or_hangs_runs_again(tmp_path, how):
+def test_an_episode_whose_simulator_dies_or_hangs_runs_again(tmp_path, how):
     pool = Pool(Once(tmp_path / "marker", how), 2, 2.0, PRELOAD)
     records = roll(tmp_path / "many", toy_spec(), pool, ToyPolicy(batch=2), slots=4)
     assert sorted(record.timing.attempts for record in records) == [1, 1, 1, 1, 1, 2]
@@ -56,9 +56,9 @@ def test_a_unit_whose_simulator_dies_or_hangs_runs_again(tmp_path, how):
     assert records == clean
 
 
-def test_a_unit_that_always_aborts_is_named_and_its_neighbours_are_not_blamed(tmp_path):
+def test_an_episode_that_always_aborts_is_named_and_its_neighbours_are_not_blamed(tmp_path):
     pool = Pool(Once(tmp_path / "marker", "always aborts"), 1, 60.0, PRELOAD)
-    with pytest.raises(UserError, match="crashed 3 times on libero_object task 1, init state 3, repeat 0"):
+    with pytest.raises(UserError, match="crashed 3 times on toy_suite task 1, init state 3, repeat 0"):
         roll(tmp_path, toy_spec(), pool, ToyPolicy(batch=3), slots=3)
 
 
@@ -76,7 +76,8 @@ def test_simulator_processes_import_nothing_that_only_the_policy_needs():
 
 
 class Fragile(ToyWorld):
-    """Once it ``raises`` in the middle of a unit, or reaches a goal, its process aborts in the next unit's steps."""
+    """Once it ``raises`` in the middle of an episode, or reaches a goal, its process aborts in the next episode's
+    steps."""
 
     doomed = False
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bench.projection import Episode, Gpu, SmolVLA, Tower, VideoEncoder, lines, planned
 from support.tiny_checkpoints import ENCODER, plain_checkpoint
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -15,7 +16,6 @@ from world_modality.encoders.embedded import build_embedded_encoder
 from world_modality.encoders.encoder import load_encoder
 from world_modality.policies.chunk_policy import load_policy
 from world_modality.policies.contract import PolicyRequest
-from world_modality.rollout.projection import Episode, Gpu, SmolVLA, Tower, VideoEncoder, lines, planned
 
 
 def counted(run: Any) -> float:

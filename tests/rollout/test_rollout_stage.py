@@ -65,7 +65,7 @@ def tree(tmp_path_factory):
 def roll(tree, tmp_path, monkeypatch):
     """Run the stage; gives its records without wall time, and what the simulator saw."""
     monkeypatch.setattr(simulator, "LiberoSimulator", WatchedEnvironment)
-    # In this process, one unit after the other, where it can be watched.
+    # In this process, one episode after the other, where it can be watched.
     monkeypatch.setattr(setup, "Scheduler", partial(Scheduler, slots=1))
     monkeypatch.setattr(setup, "simulator_pool", in_this_process)
 
@@ -102,7 +102,7 @@ def roll(tree, tmp_path, monkeypatch):
         )
         facts = stage.run(spec, context)
         records = read_records(folder / "artifact" / "records.jsonl")
-        assert facts["units"] == len(records) == len(states)
+        assert facts["episodes"] == len(records) == len(states)
         return list(records), list(WATCHED)
 
     return run
@@ -110,13 +110,13 @@ def roll(tree, tmp_path, monkeypatch):
 
 def test_e0_e1_and_zeroed_e2_do_the_same_to_the_last_bit(roll):
     """Same actions, positions and pictures; none of them renders an extra frame or needs the encoder."""
-    (plain,), course = roll("disabled", "disabled", name="E0")
+    (plain,), trajectory = roll("disabled", "disabled", name="E0")
     for trained in ("zero", "pred"):
         (record,), other = roll(trained, "zero", name=f"{trained}-zero")
-        assert other == course
+        assert other == trajectory
         same = {"checkpoint": trained, "trained_memory": trained, "memory": "zero"}
         assert record == dataclasses.replace(plain, **same)
-    kinds = [entry[0] for entry in course if entry[0] == "render"]
+    kinds = [entry[0] for entry in trajectory if entry[0] == "render"]
     assert len(kinds) == 2 * plain.replans == 6
     assert plain.steps == 14
     assert plain.language.startswith("pick up the black bowl between the plate")
@@ -124,25 +124,25 @@ def test_e0_e1_and_zeroed_e2_do_the_same_to_the_last_bit(roll):
 
 def test_predicted_memory_acts_and_renders_its_window_alone(roll):
     _, plain = roll("disabled", "disabled", name="E0")
-    (record,), course = roll("pred", "pred", name="E2")
-    renders = [entry[1] for entry in course if entry[0] == "render"]
+    (record,), trajectory = roll("pred", "pred", name="E2")
+    renders = [entry[1] for entry in trajectory if entry[0] == "render"]
     # T + m - 1 = 5 frames end at each replan: four before each but the first, one camera.
     assert renders.count("image2") == record.replans == 3
     assert renders.count("image") == 3 + 4 + 4
-    assert [e[1] for e in course if e[0] == "step"] != [e[1] for e in plain if e[0] == "step"]
+    assert [e[1] for e in trajectory if e[0] == "step"] != [e[1] for e in plain if e[0] == "step"]
     (again,), repeated = roll("pred", "pred", name="E2-again")
-    assert repeated == course
+    assert repeated == trajectory
     assert again == record
-    _, course = roll("both", "pred", name="both")
-    renders = [entry[1] for entry in course if entry[0] == "render"]
+    _, trajectory = roll("both", "pred", name="both")
+    renders = [entry[1] for entry in trajectory if entry[0] == "render"]
     assert renders.count("image") == renders.count("image2") == 3 + 4 + 4
 
 
-def test_a_unit_does_not_depend_on_those_before_it(roll):
+def test_an_episode_does_not_depend_on_those_before_it(roll):
     (_, second), both = roll("pred", "pred", states=(30, 31), name="both")
-    (alone,), course = roll("pred", "pred", states=(31,), name="alone")
+    (alone,), trajectory = roll("pred", "pred", states=(31,), name="alone")
     assert alone == second
-    assert both[both.index(("start", 31)) :] == course
+    assert both[both.index(("start", 31)) :] == trajectory
 
 
 def test_another_encoder_is_refused(roll, tree):

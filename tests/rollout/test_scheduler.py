@@ -1,4 +1,4 @@
-"""Units, seeds, batches and crashes, on a simulator and a policy of a few lines."""
+"""Episodes, seeds, batches and crashes, on a simulator and a policy of a few lines."""
 
 import io
 import json
@@ -15,9 +15,9 @@ import pytest
 from support.toy_world import InlinePool, ToyPolicy, ToyWorld, roll, toy_spec
 
 from world_modality.errors import UserError
+from world_modality.rollout.episodes import Episode, environment_seed, episodes_of, flow_seed
 from world_modality.rollout.pool import Pool
 from world_modality.rollout.records import Ledger, read_records
-from world_modality.rollout.units import Unit, environment_seed, flow_seed, units_of
 from world_modality.store.progress import Progress
 
 TESTS = Path(__file__).parents[1]
@@ -35,15 +35,15 @@ def watched(log):
 
 
 @pytest.mark.defect("B22")
-def test_every_unit_gets_its_seeds_and_an_outcome(tmp_path):
+def test_every_episode_gets_its_seeds_and_an_outcome(tmp_path):
     log, planner, spec = [], ToyPolicy(), toy_spec()
     records = roll(tmp_path, spec, InlinePool(watched(log)), planner)
     assert {record.success for record in records} == {True, False}
     assert [entry for entry in log if entry[0] == "reset"] == [
-        ("reset", unit.init_state, environment_seed("libero_object", unit)) for unit in units_of(spec)
+        ("reset", episode.init_state, environment_seed("toy_suite", episode)) for episode in episodes_of(spec)
     ]
     assert [request.noise_seed for request in planner.requests] == [
-        flow_seed("libero_object", record.unit, replan) for record in records for replan in range(record.replans)
+        flow_seed("toy_suite", record.episode, replan) for record in records for replan in range(record.replans)
     ]
     for record in records:
         assert record.steps <= spec.horizon
@@ -94,7 +94,7 @@ def test_full_batches_are_waited_for_as_long_as_every_simulator_is_busy(tmp_path
     assert max(sizes) == 3
 
 
-def test_a_crashed_unit_runs_again_in_a_new_simulator(tmp_path):
+def test_a_crashed_episode_runs_again_in_a_new_simulator(tmp_path):
     opened, crashes = [], [-1, 2, 0]
 
     def open_world(_task):
@@ -109,11 +109,11 @@ def test_a_crashed_unit_runs_again_in_a_new_simulator(tmp_path):
     assert len(opened) == 3
 
 
-def test_three_crashes_of_one_unit_stop_the_cell_and_name_it(tmp_path):
+def test_three_crashes_of_one_episode_stop_the_cell_and_name_it(tmp_path):
     crashes = [-1, 1, 1, 1]
-    with pytest.raises(UserError, match="crashed 3 times on libero_object task 1, init state 3, repeat 1"):
+    with pytest.raises(UserError, match="crashed 3 times on toy_suite task 1, init state 3, repeat 1"):
         roll(tmp_path, toy_spec(), InlinePool(lambda _task: ToyWorld(crashes=crashes)))
-    assert list(Ledger(tmp_path / "ledger", units_of(toy_spec())).done) == [Unit(1, 3, 0)]
+    assert list(Ledger(tmp_path / "ledger", episodes_of(toy_spec())).done) == [Episode(1, 3, 0)]
 
 
 def test_a_simulator_that_does_not_start_is_a_crash_too(tmp_path):
@@ -138,43 +138,44 @@ def test_a_finished_cell_opens_no_simulator(tmp_path):
 
 
 @pytest.mark.parametrize(("bad", "message"), [(np.nan, "not finite"), (np.zeros((2, 7)), "chunk of 2 actions")])
-def test_a_policy_without_usable_actions_is_not_a_failed_unit(tmp_path, bad, message):
+def test_a_policy_without_usable_actions_is_not_a_failed_episode(tmp_path, bad, message):
     class Broken(ToyPolicy):
         def chunk(self, request):
             return bad if isinstance(bad, np.ndarray) else np.full((5, 7), bad, np.float32)
 
     with pytest.raises(UserError, match=message):
         roll(tmp_path, toy_spec(), planner=Broken())
-    assert not Ledger(tmp_path / "ledger", units_of(toy_spec())).done
+    assert not Ledger(tmp_path / "ledger", episodes_of(toy_spec())).done
 
 
-def test_progress_tells_units_and_successes(tmp_path):
+def test_progress_tells_episodes_and_successes(tmp_path):
     stream = io.StringIO()
     roll(tmp_path, toy_spec(), progress=Progress("rollout E2/0 task 1", stream=stream))
     lines = stream.getvalue().splitlines()
     assert lines[0].startswith("rollout E2/0 task 1")
-    assert "0/6 units" in lines[0]
-    assert "6/6 units" in lines[-1]
-    assert "units/h" in lines[-1]
+    assert "0/6 episodes" in lines[0]
+    assert "6/6 episodes" in lines[-1]
+    assert "episodes/h" in lines[-1]
 
 
-def test_kill_9_loses_no_finished_unit_and_doubles_none(tmp_path):
+def test_kill_9_loses_no_finished_episode_and_doubles_none(tmp_path):
     """A real process with real simulator processes, killed at random moments until it is done."""
     assert kill_until_done(tmp_path, {}, most=60, owners=1) >= 2
 
 
-def test_an_owner_that_is_stopped_loses_its_units_and_does_no_harm_when_it_goes_on(tmp_path):
-    """SIGSTOP: alive, but nothing of it moves. Others finish its units; later it finds that out before it records."""
+def test_an_owner_that_is_stopped_loses_its_episodes_and_does_no_harm_when_it_goes_on(tmp_path):
+    """SIGSTOP: alive, but nothing of it moves. Others finish its episodes; later it finds that out before it
+    records."""
     changes, ledger = {"init_states": list(range(8))}, tmp_path / "ledger"
     spec = toy_spec(init_states=tuple(range(8)))
     stopped = start(tmp_path, changes, silence=1.0)
     wait_for(ledger, 2, [stopped])
     stopped.send_signal(signal.SIGSTOP)
-    assert len(written(ledger)) < len(units_of(spec))
+    assert len(written(ledger)) < len(episodes_of(spec))
     other = start(tmp_path, changes, silence=1.0)
     assert other.wait(60) == 0
     before = written(ledger)
-    assert sorted(before) == [(unit.task, unit.init_state, unit.repeat) for unit in units_of(spec)]
+    assert sorted(before) == [(episode.task, episode.init_state, episode.repeat) for episode in episodes_of(spec)]
     stopped.send_signal(signal.SIGCONT)
     assert stopped.wait(60) == 0
     assert sorted(written(ledger)) == sorted(before)
@@ -190,7 +191,7 @@ def test_a_hundred_kills_of_two_owners_that_share_a_cell(tmp_path):
 
 
 def kill_until_done(folder, changes, most, owners):
-    """Kills that it took; afterwards no unit is missing, doubled or other than in an undisturbed run."""
+    """Kills that it took; afterwards no episode is missing, doubled or other than in an undisturbed run."""
     rng, kills, ledger = random.Random(11), 0, folder / "ledger"
     spec = toy_spec(**{name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()})
     seen: dict[str, bytes] = {}
@@ -208,9 +209,9 @@ def kill_until_done(folder, changes, most, owners):
             assert now[name].startswith(content[: content.rfind(b"\n") + 1])
         seen = now
     assert ended
-    assert len(written(ledger)) == len(set(written(ledger))) == len(units_of(spec))
+    assert len(written(ledger)) == len(set(written(ledger))) == len(episodes_of(spec))
     records = read_records(folder / "artifact" / "records.jsonl")
-    assert [record.unit for record in records] == list(units_of(spec))
+    assert [record.episode for record in records] == list(episodes_of(spec))
     assert list(records) == roll(folder / "calm", spec)
     return kills
 
@@ -223,17 +224,17 @@ def start(folder, changes, silence=120.0):
     return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
 
 
-def wait_for(ledger, units, running):
-    """Until so many units are written, everybody has ended, or a minute has passed."""
+def wait_for(ledger, episodes, running):
+    """Until so many episodes are written, everybody has ended, or a minute has passed."""
     deadline = time.monotonic() + 60
-    while len(written(ledger)) < units and time.monotonic() < deadline:
+    while len(written(ledger)) < episodes and time.monotonic() < deadline:
         if all(process.poll() is not None for process in running):
             return
         time.sleep(0.005)
 
 
 def written(ledger):
-    """The units of all whole lines in the ledger."""
+    """The episodes of all whole lines in the ledger."""
     if not ledger.is_dir():
         return []
     lines = [line for path in ledger.glob("records-*.jsonl") for line in path.read_text().splitlines(keepends=True)]

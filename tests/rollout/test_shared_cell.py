@@ -18,11 +18,11 @@ from support.toy_world import roll, toy_cell
 
 from world_modality.errors import UserError
 from world_modality.rollout import stage
+from world_modality.rollout.episodes import episodes_of
 from world_modality.rollout.records import from_line, read_records
-from world_modality.rollout.units import units_of
+from world_modality.store.done import read_done, read_run
 from world_modality.store.layout import StageFolder, stage_folder
 from world_modality.store.lock import is_locked
-from world_modality.store.record import read_record, read_run
 
 TESTS = Path(__file__).parents[1]
 CHANGES: dict[str, Any] = {"init_states": list(range(10)), "repeats": 2}
@@ -46,7 +46,7 @@ def recorded(folder: StageFolder) -> dict[str, list[str]]:
     return {path.name: [line for line in path.read_text().splitlines(True) if line.endswith("\n")] for path in files}
 
 
-def wait_for_units(folder: StageFolder, count: int, owners: int = 1) -> None:
+def wait_for_episodes(folder: StageFolder, count: int, owners: int = 1) -> None:
     end = time.monotonic() + 60
     while not folder.done.exists() and time.monotonic() < end:
         files = recorded(folder)
@@ -62,12 +62,12 @@ def wait_until_begun(folder: StageFolder) -> None:
 
 
 def assert_whole(folder: StageFolder, changes: dict[str, Any], calm: Path) -> None:
-    """Sealed, every unit once, each as in a run that nobody disturbed; nothing is left of the work."""
+    """Sealed, every episode once, each as in a run that nobody disturbed; nothing is left of the work."""
     spec: Any = request(changes).spec
     records = read_records(folder.artifact / "records.jsonl")
-    assert [record.unit for record in records] == list(units_of(spec))
+    assert [record.episode for record in records] == list(episodes_of(spec))
     assert list(records) == roll(calm, spec)
-    done = read_record(folder.done)
+    done = read_done(folder.done)
     assert done is not None
     assert set(done.files) == {"records.jsonl"}
     assert not folder.work.exists()
@@ -79,11 +79,11 @@ def assert_whole(folder: StageFolder, changes: dict[str, Any], calm: Path) -> No
 def test_two_share_a_cell_and_one_of_them_is_killed(tmp_path: Path, runner: str) -> None:
     folder = stage_folder(tmp_path, "rollout", request(CHANGES).key)
     one, two = start(tmp_path, CHANGES, runner), start(tmp_path, CHANGES, runner)
-    wait_for_units(folder, 4, owners=2)
+    wait_for_episodes(folder, 4, owners=2)
     assert is_locked(folder.lock)
     one.send_signal(signal.SIGKILL)
     one.communicate()
-    before = [from_line(line).unit for lines in recorded(folder).values() for line in lines]
+    before = [from_line(line).episode for lines in recorded(folder).values() for line in lines]
     assert len(before) == len(set(before)) >= 4
     three = start(tmp_path, CHANGES, runner)
     assert sorted([ended(two), ended(three)]) == ["found it sealed", "sealed it"]
@@ -98,7 +98,7 @@ def test_one_that_is_stopped_keeps_nobody_from_sealing(tmp_path: Path) -> None:
     changes = {"init_states": [3, 5], "repeats": 1}
     folder = stage_folder(tmp_path, "rollout", request(changes).key)
     stopped = start(tmp_path, changes)
-    wait_for_units(folder, 1)
+    wait_for_episodes(folder, 1)
     stopped.send_signal(signal.SIGSTOP)
     for lease in folder.work.glob("records/leases/*.lease"):  # as if it had been silent for long
         os.utime(lease, (0, 0))
@@ -118,7 +118,7 @@ def test_a_cell_is_not_made_half_on_one_device_and_half_on_another(tmp_path: Pat
         stage._require_same_machinery(tmp_path, toy_cell(spec, device="cuda"))
     with pytest.raises(UserError, match="begun with toy 1, and here it is 2"):
         stage._require_same_machinery(tmp_path, toy_cell(spec, versions={"toy": "2"}))
-    assert [path.name for path in tmp_path.iterdir()] == ["made_with.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
 
 
 @pytest.mark.slow

@@ -11,13 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
-from support.store_process import UNITS, count, request
+from support.store_process import EPISODES, count, request
 
 from world_modality.errors import UserError
+from world_modality.store.done import read_done, read_run
 from world_modality.store.execute import execute
 from world_modality.store.layout import StageFolder, stage_folder
 from world_modality.store.lock import is_locked
-from world_modality.store.record import read_record, read_run
 from world_modality.store.request import Input
 from world_modality.store.stage import Facts, StageContext
 
@@ -52,37 +52,37 @@ def wait_for(condition: object, seconds: float = 30) -> None:
         time.sleep(0.005)
 
 
-def units(folder: StageFolder) -> list[str]:
-    return (folder.artifact / "units.txt").read_text().split()
+def episodes(folder: StageFolder) -> list[str]:
+    return (folder.artifact / "episodes.txt").read_text().split()
 
 
 def test_kill_at_any_moment_and_start_again(tmp_path: Path, folder: StageFolder) -> None:
     for reached in (3, 11):
-        process = start(tmp_path, UNIT_SECONDS="0.2")
+        process = start(tmp_path, EPISODE_SECONDS="0.2")
         wait_for(lambda reached=reached: folder.work.is_dir() and len(list(folder.work.iterdir())) >= reached)
         process.send_signal(signal.SIGKILL)
         process.communicate()
         assert not folder.done.exists()
         assert not is_locked(folder.lock)
     assert finish(start(tmp_path)) == "ran"
-    record = read_record(folder.done)
+    record = read_done(folder.done)
     run = read_run(folder.run)
     assert record is not None
     assert run is not None
     assert run.attempts == 3
-    assert set(units(folder)) == {str(unit) for unit in range(UNITS)}
-    assert UNITS <= len(units(folder)) <= UNITS + 2  # at most the unit in hand is done again, per kill
+    assert set(episodes(folder)) == {str(episode) for episode in range(EPISODES)}
+    assert EPISODES <= len(episodes(folder)) <= EPISODES + 2  # at most the episode in hand is done again, per kill
     assert not folder.work.exists()
 
 
 def test_duplicates_wait_and_then_find_it_done(tmp_path: Path, folder: StageFolder) -> None:
-    processes = [start(tmp_path, UNIT_SECONDS="0.1") for _ in range(3)]
+    processes = [start(tmp_path, EPISODE_SECONDS="0.1") for _ in range(3)]
     assert sorted(finish(process) for process in processes) == ["found it done", "found it done", "ran"]
-    assert units(folder) == [str(unit) for unit in range(UNITS)]
+    assert episodes(folder) == [str(episode) for episode in range(EPISODES)]
 
 
 def test_a_waiting_duplicate_takes_over_from_a_killed_one(tmp_path: Path, folder: StageFolder) -> None:
-    first = start(tmp_path, UNIT_SECONDS="2")
+    first = start(tmp_path, EPISODE_SECONDS="2")
     wait_for(lambda: folder.work.is_dir() and len(list(folder.work.iterdir())) >= 1)
     second = start(tmp_path)
     assert "waits: another process works on it" in (second.stderr.readline() if second.stderr else "")
@@ -98,7 +98,7 @@ def test_killed_while_sealing(write: str, tmp_path: Path, folder: StageFolder) -
     assert process.returncode == -signal.SIGKILL
     assert not folder.done.exists()
     assert finish(start(tmp_path)) == ("ran" if write != "3" else "found it done")
-    assert units(folder) == [str(unit) for unit in range(UNITS)]
+    assert episodes(folder) == [str(episode) for episode in range(EPISODES)]
     assert not folder.work.exists()
 
 
@@ -119,7 +119,7 @@ def test_torn_done_is_not_done(text: str, tmp_path: Path, folder: StageFolder) -
     run(tmp_path)
     folder.done.write_text(text)
     assert not run(tmp_path)
-    assert read_record(folder.done) is not None
+    assert read_done(folder.done) is not None
 
 
 def test_both_records_torn_means_run_again(tmp_path: Path, folder: StageFolder) -> None:
@@ -132,12 +132,12 @@ def test_both_records_torn_means_run_again(tmp_path: Path, folder: StageFolder) 
 def test_done_and_artifact_removed_means_run_again(tmp_path: Path, folder: StageFolder) -> None:
     run(tmp_path)
     folder.done.unlink()
-    (folder.artifact / "units.txt").unlink()
+    (folder.artifact / "episodes.txt").unlink()
     assert run(tmp_path)
-    assert len(units(folder)) == UNITS
+    assert len(episodes(folder)) == EPISODES
 
 
-LEFTOVERS = (".units.txt.7.0123abcd.tmp", "sub/.shard.npy.123.89abcdef.tmp")
+LEFTOVERS = (".episodes.txt.7.0123abcd.tmp", "sub/.shard.npy.123.89abcdef.tmp")
 
 
 def test_leftovers_of_a_killed_attempt_are_not_sealed(tmp_path: Path, folder: StageFolder) -> None:
@@ -153,9 +153,9 @@ def test_leftovers_of_a_killed_attempt_are_not_sealed(tmp_path: Path, folder: St
 
     execute(tmp_path, request(), look, cores=1, stream=io.StringIO())
     assert left_in_work == []
-    record = read_record(folder.done)
+    record = read_done(folder.done)
     assert record is not None
-    assert list(record.files) == ["units.txt"]
+    assert list(record.files) == ["episodes.txt"]
 
 
 def test_leftovers_of_a_killed_worker_are_not_sealed(tmp_path: Path, folder: StageFolder) -> None:
@@ -164,7 +164,7 @@ def test_leftovers_of_a_killed_worker_are_not_sealed(tmp_path: Path, folder: Sta
         return count(spec, context)
 
     execute(tmp_path, request(), litter, cores=1, stream=io.StringIO())
-    assert [path.name for path in folder.artifact.iterdir()] == ["units.txt"]
+    assert [path.name for path in folder.artifact.iterdir()] == ["episodes.txt"]
 
 
 def test_the_time_of_failed_attempts_counts(tmp_path: Path, folder: StageFolder) -> None:
@@ -220,6 +220,6 @@ def test_facts_of_numpy_are_sealed_as_numbers(tmp_path: Path, folder: StageFolde
         return {"rate": np.float32(0.5), "path": Path("somewhere")}
 
     execute(tmp_path, request(), facts, cores=1, stream=io.StringIO())
-    record = read_record(folder.done)
+    record = read_done(folder.done)
     assert record is not None
     assert record.facts == {"rate": 0.5, "path": "somewhere"}

@@ -67,11 +67,11 @@ def test_a_living_owners_lease_is_free_once_nobody_touches_it(tmp_path: Path) ->
     os.utime(note_in(tmp_path), (0, 0))
     assert other.claim(NAME)
     assert stopped.holds(NAME)  # for all it knows
-    assert not stopped.keeps(NAME)
+    assert not stopped.still_holds(NAME)
     assert not stopped.holds(NAME)
     stopped.release(NAME)
     stopped.close()
-    assert other.keeps(NAME)
+    assert other.still_holds(NAME)
 
 
 def test_a_held_lease_is_touched_and_another_s_is_not(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_an_owner_that_is_stuck_is_not_kept_alive_by_its_own_clock(tmp_path: Pat
     os.utime(note_in(tmp_path), (0, 0))
     time.sleep(0.1)
     assert note_in(tmp_path).stat().st_mtime == 0
-    stuck.sign()
+    stuck.renew()
     wait_for(lambda: note_in(tmp_path).stat().st_mtime > 0)
     stuck.close()
 
@@ -125,7 +125,7 @@ def test_a_lease_that_was_let_go_of_is_not_taken_from_whoever_was_first(tmp_path
     holder, third = Leases(tmp_path), Leases(tmp_path)
     assert holder.claim(NAME)
     assert not Unlucky(tmp_path, holder, third).claim(NAME)
-    assert third.keeps(NAME)
+    assert third.still_holds(NAME)
 
 
 def test_a_heart_goes_on_after_any_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

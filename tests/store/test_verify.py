@@ -35,7 +35,7 @@ def test_sound(tmp_path: Path, folder: StageFolder) -> None:
 
 
 def flip(folder: StageFolder) -> None:
-    path = folder.artifact / "units.txt"
+    path = folder.artifact / "episodes.txt"
     data = bytearray(path.read_bytes())
     data[0] ^= 1
     path.write_bytes(data)
@@ -48,12 +48,12 @@ def change_spec(folder: StageFolder) -> None:
 
 
 DAMAGE: dict[str, tuple[Callable[[StageFolder], object], str]] = {
-    "flipped bit": (flip, "artifact/units.txt changed: same size, other contents"),
+    "flipped bit": (flip, "artifact/episodes.txt changed: same size, other contents"),
     "cut": (
-        lambda folder: (folder.artifact / "units.txt").write_text("0\n"),
-        "artifact/units.txt changed: 2 bytes, sealed with 50",
+        lambda folder: (folder.artifact / "episodes.txt").write_text("0\n"),
+        "artifact/episodes.txt changed: 2 bytes, sealed with 50",
     ),
-    "removed": (lambda folder: (folder.artifact / "units.txt").unlink(), "artifact/units.txt is missing"),
+    "removed": (lambda folder: (folder.artifact / "episodes.txt").unlink(), "artifact/episodes.txt is missing"),
     "added": (lambda folder: (folder.artifact / "more").touch(), "artifact/more was added after sealing"),
     "torn record": (
         lambda folder: folder.done.write_text("{"),

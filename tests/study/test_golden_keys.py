@@ -28,6 +28,7 @@ CHANGES: tuple[tuple[str, str], ...] = (
     ("all", "first pinned: names come from the tables of facts, inputs in the order in which they are read"),
     ("all", "the study's arithmetic is in the key of everything that is computed"),
     ("dataset train rollout report", "files hold no times and no order of a set: new versions; a report knows labels"),
+    ("all", "a scratch policy says for which suite it is built, an encoder how many clips it computes at once"),
 )
 
 REPOSITORY = Path(__file__).parents[2]

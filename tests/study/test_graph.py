@@ -377,24 +377,24 @@ def test_every_suite_has_its_own_cells_and_shares_the_trainings(tmp_path: Path) 
     assert {request.spec.sim.render for request in graph.of("rollout")} == {"fast"}  # the given sources are embedded
 
 
-def test_films_are_made_of_every_cell_and_compared_with_what_its_column_is(tmp_path: Path) -> None:
+def test_videos_are_made_of_every_cell_and_compared_with_what_its_column_is(tmp_path: Path) -> None:
     plain = graph_of(tmp_path, SMALL_STUDY)
-    assert not list(plain.of("films"))
-    graph = graph_of(tmp_path, SMALL_STUDY + "  films: {failures: 2, discordant: 1}\n")
-    films = {request.label: request for request in graph.of("films")}
-    assert len(films) == len(COLUMNS) * len(SEEDS) * len(TASKS)
+    assert not list(plain.of("videos"))
+    graph = graph_of(tmp_path, SMALL_STUDY + "  videos: {failures: 2, discordant: 1}\n")
+    videos = {request.label: request for request in graph.of("videos")}
+    assert len(videos) == len(COLUMNS) * len(SEEDS) * len(TASKS)
     assert made_anew(plain, graph) == REPORT | {
-        f"films/{c}/seed{s}/task{t}" for c in COLUMNS for s in SEEDS for t in TASKS
+        f"videos/{c}/seed{s}/task{t}" for c in COLUMNS for s in SEEDS for t in TASKS
     }
 
     def read(label: str, role: str) -> list[str]:
-        return [graph.stages[each.key].label for each in films[label].inputs if each.role == role]
+        return [graph.stages[each.key].label for each in videos[label].inputs if each.role == role]
 
-    assert read("films E2/0 task 1", "records") == ["rollout E2/0 task 1"]
-    assert read("films E2/0 task 1", "others") == [
+    assert read("videos E2/0 task 1", "records") == ["rollout E2/0 task 1"]
+    assert read("videos E2/0 task 1", "others") == [
         f"rollout {other}/0 task 1" for other in ("E0", "E2-zero", "E2-random")
     ]
-    assert read("films E0/1 task 0", "others") == ["rollout E1/1 task 0", "rollout E2/1 task 0"]
-    assert read("films E2-zero/1 task 0", "others") == ["rollout E2/1 task 0"]
-    assert read("films E2/0 task 1", "encoder") == ["encoder"]
-    assert read("films E2-zero/0 task 1", "encoder") == []
+    assert read("videos E0/1 task 0", "others") == ["rollout E1/1 task 0", "rollout E2/1 task 0"]
+    assert read("videos E2-zero/1 task 0", "others") == ["rollout E2/1 task 0"]
+    assert read("videos E2/0 task 1", "encoder") == ["encoder"]
+    assert read("videos E2-zero/0 task 1", "encoder") == []

@@ -460,7 +460,7 @@ CASES = {
     "the old key for several suites": (
         ("  num_steps: 5", "  suite: libero_spatial"),
         "study.yaml:23: rollouts.suite: unknown key; did you mean suites? allowed here: suites, tasks, init_states, "
-        "episodes, num_steps, n_action_steps, device, dtype, batch, block, films",
+        "episodes, num_steps, n_action_steps, device, dtype, batch, block, videos",
     ),
     "assets that there are not for the rollouts' suite": (
         ("  num_steps: 5", "  suites: libero_goal"),

@@ -29,11 +29,11 @@ def rollouts(draw: st.DrawFn) -> Rollouts:
 
 
 @given(rollouts())
-def test_blocks_hold_every_unit_once_and_at_most_block_of_them(settings: Rollouts) -> None:
-    units = [(state, repeat) for states, repeat in blocks(settings) for state in states]
+def test_blocks_hold_every_episode_once_and_at_most_block_of_them(settings: Rollouts) -> None:
+    episodes = [(state, repeat) for states, repeat in blocks(settings) for state in states]
     used = settings.init_states[: settings.episodes]
-    assert sorted(units) == sorted(product(used, range(settings.episodes // len(used))))
-    assert len(units) == settings.episodes
+    assert sorted(episodes) == sorted(product(used, range(settings.episodes // len(used))))
+    assert len(episodes) == settings.episodes
     assert all(len(states) <= settings.block for states, _ in blocks(settings))
 
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from world_modality.cli.main import app
 from world_modality.cli.workflow import open_workflow
 from world_modality.errors import UserError
-from world_modality.store.layout import PLAN_VARIABLE
+from world_modality.store.layout import SNAPSHOT_VARIABLE
 from world_modality.store.orphans import PARENT_VARIABLE
 
 ROLLOUT, ENCODE, EXPLAIN, INSPECT = "rollout", "encode-latents", "explain", "inspect"
@@ -48,7 +48,7 @@ def wm(*arguments: object) -> Outcome:
 
 def before_the_first_job(study: Path, monkeypatch: pytest.MonkeyPatch) -> Outcome:
     """All that a run of a study does in the working folder until Snakemake starts the first job."""
-    for variable in (PLAN_VARIABLE, PARENT_VARIABLE, "PATH"):  # that it changes for its jobs
+    for variable in (SNAPSHOT_VARIABLE, PARENT_VARIABLE, "PATH"):  # that it changes for its jobs
         monkeypatch.setenv(variable, os.environ.get(variable, ""))
     printed = io.StringIO()
     error: Exception | None = None

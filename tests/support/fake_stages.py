@@ -1,6 +1,7 @@
 """Runners that stand in for every stage where only the order and number of runs matter.
 
-Each stage has three units of work, journalled like a rollout's: a line is fsynced before the unit counts, a restart
+Each stage has three episodes of work, journalled like a rollout's: a line is fsynced before the episode counts, a
+restart
 goes on with the next one, and the artifact is a function of the spec and of the inputs' artifacts alone.
 """
 
@@ -17,12 +18,12 @@ from typing import Any
 from world_modality.store.lock import exclusive
 from world_modality.store.stage import StageContext
 
-UNITS = 3
-SECONDS_VARIABLE = "FAKE_STAGE_SECONDS"  # per unit
+EPISODES = 3
+SECONDS_VARIABLE = "FAKE_STAGE_SECONDS"  # per episode
 
 
 def run(spec: Any, context: StageContext) -> dict[str, int]:
-    """Work through the units that the journal lacks, then write one file."""
+    """Work through the episodes that the journal lacks, then write one file."""
     with exclusive(context.work.parent / "fake.lock", lambda: None):  # as several may work on a rollout at once
         return _work(spec, context)
 
@@ -30,21 +31,21 @@ def run(spec: Any, context: StageContext) -> dict[str, int]:
 def _work(spec: Any, context: StageContext) -> dict[str, int]:
     journal = context.work / "journal.txt"
     done = journal.read_text().count("\n") if journal.exists() else 0
-    for unit in range(done, UNITS):
+    for episode in range(done, EPISODES):
         time.sleep(float(os.environ.get(SECONDS_VARIABLE, "0")))
         with journal.open("a") as file:
-            file.write(f"{unit}\n")
+            file.write(f"{episode}\n")
             file.flush()
             os.fsync(file.fileno())
-        _remember(context, unit)
-        context.progress.update(unit + 1, UNITS, "units")
+        _remember(context, episode)
+        context.progress.update(episode + 1, EPISODES, "episodes")
     print("a library prints this")
     print("and warns about that", file=sys.stderr)
     sources = [_result(folder) for paths in context.inputs.values() for folder in paths]
     text = spec.model_dump_json() + "".join(sources)
     result = {"digest": hashlib.sha256(text.encode()).hexdigest()}
     (context.artifact / "result.json").write_text(json.dumps(result))
-    return {"units": UNITS}
+    return {"episodes": EPISODES}
 
 
 def report(spec: Any, context: StageContext) -> dict[str, int]:
@@ -73,16 +74,16 @@ def _result(folder: Path) -> str:
     return (artifact / "result.json").read_text()
 
 
-def _remember(context: StageContext, unit: int) -> None:
-    """One file per unit ever finished; a unit that is finished twice makes the second attempt fail."""
-    folder = context.artifact.parents[2] / "finished-units"
+def _remember(context: StageContext, episode: int) -> None:
+    """One file per episode ever finished; an episode that is finished twice makes the second attempt fail."""
+    folder = context.artifact.parents[2] / "finished-episodes"
     folder.mkdir(exist_ok=True)
-    (folder / f"{context.key}-{unit}").touch(exist_ok=False)
+    (folder / f"{context.key}-{episode}").touch(exist_ok=False)
 
 
-def finished_units(root: Path) -> int:
-    """Units finished so far in a results tree."""
-    return len(list((root / "finished-units").iterdir()))
+def finished_episodes(root: Path) -> int:
+    """Episodes finished so far in a results tree."""
+    return len(list((root / "finished-episodes").iterdir()))
 
 
 STAGES = ("policy", "encoder", "demos", "relabel", "dataset", "latents", "train", "rollout", "report")

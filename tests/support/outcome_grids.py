@@ -15,7 +15,7 @@ def grid(success) -> Outcomes:
 
 
 def flat(treated: list[bool], control: list[bool], scenes: list[int]) -> tuple[Outcomes, Outcomes]:
-    """Two arms on one task, one seed: unit i lies in ``scenes[i]``, repeated as often as that comes up."""
+    """Two arms on one task, one seed: episode i lies in ``scenes[i]``, repeated as often as that comes up."""
     scenes = np.asarray(scenes)
     repeat = np.array([int((scenes[:i] == scene).sum()) for i, scene in enumerate(scenes)], dtype=int)
     zeros = np.zeros(len(scenes), dtype=int)

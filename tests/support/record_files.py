@@ -7,13 +7,13 @@ from pathlib import Path
 
 from support.toy_results import LANGUAGES
 
+from world_modality.rollout.episodes import Episode, environment_seed, flow_seed
 from world_modality.rollout.records import Record, to_line
-from world_modality.rollout.units import Unit, environment_seed, flow_seed
 
 
 def record_of(task: int, state: int, success: bool, **values) -> Record:
     """One record on libero_spatial; any field may be given another value."""
-    unit = Unit(task, state, values.get("repeat", 0))
+    episode = Episode(task, state, values.get("repeat", 0))
     plain = {
         "suite": "libero_spatial",
         "assets": "embedded",
@@ -22,9 +22,9 @@ def record_of(task: int, state: int, success: bool, **values) -> Record:
         "language": LANGUAGES[task % 2],
         "init_state": state,
         "init_state_digest": f"{state:016x}",
-        "repeat": unit.repeat,
-        "environment_seed": environment_seed("libero_spatial", unit),
-        "flow_seed": flow_seed("libero_spatial", unit, 0),
+        "repeat": episode.repeat,
+        "environment_seed": environment_seed("libero_spatial", episode),
+        "flow_seed": flow_seed("libero_spatial", episode, 0),
         "checkpoint": "one",
         "trained_memory": "disabled",
         "memory": "disabled",
@@ -33,7 +33,7 @@ def record_of(task: int, state: int, success: bool, **values) -> Record:
         "progress": float(success),
         "episode_return": float(success),
         "replans": 10,
-        "course_digest": "d" * 16,
+        "trajectory_digest": "d" * 16,
         "note": "",
         "device": "cpu",
         "versions": {"torch": "2.11.0"},

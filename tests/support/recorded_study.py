@@ -10,8 +10,8 @@ from support.toy_records import record
 
 from world_modality.report.claims import plan_of
 from world_modality.report.sealed_plans import seal_plan
+from world_modality.rollout.episodes import episodes_of
 from world_modality.rollout.records import to_line
-from world_modality.rollout.units import units_of
 from world_modality.store.layout import StageFolder, stage_folder
 from world_modality.store.request import StageRequest
 from world_modality.store.seal import seal
@@ -28,11 +28,16 @@ def later_columns_win(column: str, seed: int, task: int, state: int) -> bool:
 
 
 def write_results(
-    root: Path, graph: Graph, *, success: Success = later_columns_win, units: Callable[[str], int | None] | None = None
+    root: Path,
+    graph: Graph,
+    *,
+    success: Success = later_columns_win,
+    episodes: Callable[[str], int | None] | None = None,
 ) -> None:
     """Seal the plan, then every stage before the report.
 
-    ``units`` says of a rollout's label how many of its units are there: None for a sealed stage, 0 for one that was
+    ``episodes`` says of a rollout's label how many of its episodes are there: None for a sealed stage, 0 for one that
+    was
     never started.
     """
     seal_plan(root, plan_of(graph.report.spec))
@@ -41,7 +46,7 @@ def write_results(
         folder = stage_folder(root, request.stage, request.key)
         if request.stage == "rollout":
             cell = cells[request.key]
-            count = units(request.label) if units else None
+            count = episodes(request.label) if episodes else None
             _write_rollout(folder, request, lambda state, c=cell: success(c.column, c.seed, c.task, state), count)
         elif request.stage != "report":
             _write(folder, request)
@@ -66,14 +71,14 @@ def _write_rollout(
     lines = [
         to_line(
             record(
-                unit.init_state,
-                success(unit.init_state),
-                task=unit.task,
+                episode.init_state,
+                success(episode.init_state),
+                task=episode.task,
                 checkpoint=training,
-                language=f"do {unit.task}",
+                language=f"do {episode.task}",
             )
         )
-        for unit in units_of(request.spec)
+        for episode in episodes_of(request.spec)
     ]
     folder.path.mkdir(parents=True)
     folder.attempts.write_text("2100-01-01T00:00:00+00:00\n")

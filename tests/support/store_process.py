@@ -17,7 +17,7 @@ from world_modality.store.request import Input, StageRequest
 from world_modality.store.stage import StageContext
 from world_modality.study.specs import PolicySpec
 
-UNITS = 20
+EPISODES = 20
 
 
 def request(seed: int = 0, inputs: tuple[Input, ...] = ()) -> StageRequest:
@@ -28,15 +28,16 @@ def request(seed: int = 0, inputs: tuple[Input, ...] = ()) -> StageRequest:
 
 
 def count(spec: Any, context: StageContext) -> dict[str, int]:
-    """Write UNITS lines, one every UNIT_SECONDS, each once over all attempts but for the one in hand at a kill."""
-    for unit in range(UNITS):
-        done = context.work / f"{unit}"
+    """Write EPISODES lines, one every EPISODE_SECONDS, each once over all attempts but for the one in hand at a
+    kill."""
+    for episode in range(EPISODES):
+        done = context.work / f"{episode}"
         if not done.exists():
-            time.sleep(float(os.environ.get("UNIT_SECONDS", "0")))
-            with (context.artifact / "units.txt").open("a") as file:
-                file.write(f"{unit}\n")
+            time.sleep(float(os.environ.get("EPISODE_SECONDS", "0")))
+            with (context.artifact / "episodes.txt").open("a") as file:
+                file.write(f"{episode}\n")
             done.touch()
-    return {"units": UNITS}
+    return {"episodes": EPISODES}
 
 
 def die_while_sealing(spec: Any, context: StageContext) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Records of made-up units."""
+"""Records of made-up episodes."""
 
 from world_modality.rollout.records import Record
 
@@ -24,7 +24,7 @@ def record(init_state: int, success: bool, task: int = 0, repeat: int = 0, **cha
         "progress": float(success),
         "episode_return": float(success),
         "replans": 2,
-        "course_digest": "d" * 16,
+        "trajectory_digest": "d" * 16,
         "note": "",
         "device": "cpu",
         "versions": {},

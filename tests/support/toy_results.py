@@ -6,12 +6,12 @@ from pathlib import Path
 
 from world_modality.evidence.plan import Plan
 from world_modality.report.claims import plan_of
+from world_modality.rollout.episodes import Episode, environment_seed, flow_seed
 from world_modality.rollout.records import Record, to_line
-from world_modality.rollout.units import Unit, environment_seed, flow_seed
+from world_modality.store.done import DoneFile as Sealed
+from world_modality.store.done import Run, Source
 from world_modality.store.files import write_json
 from world_modality.store.layout import StageFolder, sealed_plans_folder
-from world_modality.store.record import Record as Sealed
-from world_modality.store.record import Run, Source
 from world_modality.study.specs import EvidenceSpec, ReportArm, ReportCell, ReportColumn, ReportSpec
 
 LANGUAGES = (
@@ -173,7 +173,7 @@ class ToyResults:
         return {"held_out": True, "episodes": [1, 4, 7], "frames": 412, "predictors": figures}
 
     def _record(self, column, seed, task, state, repeat, checkpoint, trained, memory) -> Record:
-        unit = Unit(task, state, repeat)
+        episode = Episode(task, state, repeat)
         success = self.outcomes[column][task][state - 10] == "1"
         steps = 100 + state if success else 280
         values = {
@@ -185,8 +185,8 @@ class ToyResults:
             "init_state": state,
             "init_state_digest": f"{state:016x}",
             "repeat": repeat,
-            "environment_seed": environment_seed(self._suite(task), unit),
-            "flow_seed": flow_seed(self._suite(task), unit, 0),
+            "environment_seed": environment_seed(self._suite(task), episode),
+            "flow_seed": flow_seed(self._suite(task), episode, 0),
             "checkpoint": checkpoint,
             "trained_memory": trained,
             "memory": memory,
@@ -195,7 +195,7 @@ class ToyResults:
             "progress": float(success),
             "episode_return": float(success),
             "replans": -(-steps // 10),
-            "course_digest": "d" * 16,
+            "trajectory_digest": "d" * 16,
             "note": "",
             "device": "cpu",
             "versions": VERSIONS,

@@ -13,10 +13,10 @@ from typing import Any
 
 from support.toy_world import ToyPolicy, open_slow, spec_from, toy_cell
 
+from world_modality.rollout.episodes import episodes_of
 from world_modality.rollout.pool import Pool
 from world_modality.rollout.records import Ledger
 from world_modality.rollout.scheduler import Scheduler
-from world_modality.rollout.units import units_of
 from world_modality.store.execute import execute
 from world_modality.store.keys import stage_key
 from world_modality.store.request import StageRequest
@@ -38,11 +38,11 @@ def pool(*_: Any) -> Pool:
 
 def toy(spec: RolloutSpec, context: StageContext) -> dict[str, int]:
     """What the real stage does, without importing a policy's libraries."""
-    with closing(Ledger(context.work / "records", units_of(spec))) as ledger, closing(pool()) as simulators:
+    with closing(Ledger(context.work / "records", episodes_of(spec))) as ledger, closing(pool()) as simulators:
         Scheduler(toy_cell(spec), ledger, ToyPolicy(batch=3), None, context.progress, 4).run(simulators)
-        context.settle()
+        context.begin_sealing()
         ledger.publish(context.artifact / "records.jsonl", context.volatile / "timing.jsonl")
-    return {"units": len(ledger.done)}
+    return {"episodes": len(ledger.done)}
 
 
 def real(spec: RolloutSpec, context: StageContext) -> Any:
@@ -66,6 +66,6 @@ def real(spec: RolloutSpec, context: StageContext) -> Any:
 if __name__ == "__main__":
     changes = json.loads(sys.argv[2])
     sealed = execute(
-        Path(sys.argv[1]), request(changes), globals()[sys.argv[3]], cores=2, stream=io.StringIO(), together=True
+        Path(sys.argv[1]), request(changes), globals()[sys.argv[3]], cores=2, stream=io.StringIO(), shared=True
     )
     print("sealed it" if sealed else "found it sealed")

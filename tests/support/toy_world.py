@@ -18,10 +18,10 @@ from world_modality.benchmarks.contract import Observation, Step, open_simulator
 from world_modality.facts.benchmarks import ActionLayout, Suite
 from world_modality.facts.table import Reference
 from world_modality.rollout.cell import Cell
+from world_modality.rollout.episodes import episodes_of
 from world_modality.rollout.pool import Heard, Pool
 from world_modality.rollout.records import Ledger
 from world_modality.rollout.scheduler import Scheduler
-from world_modality.rollout.units import units_of
 from world_modality.rollout.worker import Simulators, answer
 from world_modality.store.leases import Leases
 from world_modality.store.progress import Progress
@@ -125,7 +125,7 @@ class ToyPolicy:
     """Steers towards the goal with noise from the seed; keeps the requests it was asked, batch by batch."""
 
     def __init__(self, chunk_size: int = 5, batch: int = 1) -> None:
-        self.chunk_size, self.batch, self.looks_back, self.asked = chunk_size, batch, 0, []
+        self.chunk_size, self.batch, self.past_steps, self.asked = chunk_size, batch, 0, []
 
     @property
     def requests(self):
@@ -181,13 +181,13 @@ def open_slow(task):
 
 def roll(folder, spec, pool=None, planner=None, new_history=None, slots=1, progress=None, leases=None, **facts):
     """The records of a cell, in order; the ledger lies in ``folder``."""
-    ledger = Ledger(folder / "ledger", units_of(spec), leases)
+    ledger = Ledger(folder / "ledger", episodes_of(spec), leases)
     progress = progress or Progress("toy", stream=io.StringIO())
     scheduler = Scheduler(toy_cell(spec, **facts), ledger, planner or ToyPolicy(), new_history, progress, slots)
     with closing(ledger), closing(pool or InlinePool(lambda _task: ToyWorld())) as simulators:
         scheduler.run(simulators)
     ledger.publish(folder / "artifact" / "records.jsonl", folder / "timing.jsonl")
-    return [ledger.done[unit] for unit in units_of(spec)]
+    return [ledger.done[episode] for episode in episodes_of(spec)]
 
 
 def spec_from(text) -> RolloutSpec:

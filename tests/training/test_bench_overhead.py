@@ -11,14 +11,14 @@ from multiprocessing import Pipe
 from pathlib import Path
 
 import pytest
+from bench.bench_conditions import E0, E1, E2, STOCK, Block, Pace
+from bench.bench_overhead import format_table, median_step, ratios, study_task
 from support.killed_training import REPOSITORY
 from support.small_study import SMALL_STUDY
 from support.tiny_cell import build_inputs
 
 from world_modality.errors import UserError
 from world_modality.study.load import load_study
-from world_modality.training.bench_conditions import E0, E1, E2, STOCK, Block, Pace
-from world_modality.training.bench_overhead import format_table, median_step, ratios, study_task
 
 
 def block(*steps: float, gpu: int = 0) -> Block:
@@ -87,7 +87,7 @@ def test_it_measures_every_condition(tmp_path: Path) -> None:
         (names / role).symlink_to(tmp_path / role)
     (names / "latents").mkdir()
     (names / "latents" / "image").symlink_to(tmp_path / "latents_image")
-    command = [sys.executable, "-m", "world_modality.training.bench_overhead", "--rounds", "2", "--steps", "2"]
+    command = [sys.executable, "-m", "bench.bench_overhead", "--rounds", "2", "--steps", "2"]
     run = subprocess.run(
         [*command, "--study", str(tmp_path / "study.yaml"), "--results", str(tmp_path / "results")],
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},

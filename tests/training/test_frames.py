@@ -27,7 +27,7 @@ def opened(root: Path, **arguments: Any) -> LeRobotDataset:
     return LeRobotDataset("local/tiny", root=root, delta_timestamps=WINDOWS, return_uint8=True, **arguments)
 
 
-def as_unit(value: Any) -> Any:
+def as_episode(value: Any) -> Any:
     """LeRobot's training loop does this to a uint8 picture."""
     is_picture = isinstance(value, torch.Tensor) and value.dtype == torch.uint8
     return value.to(dtype=torch.float32) / 255.0 if is_picture else value
@@ -36,7 +36,7 @@ def as_unit(value: Any) -> Any:
 def assert_equal_items(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
     assert ours.keys() == theirs.keys()
     for name, value in theirs.items():
-        mine = as_unit(ours[name])
+        mine = as_episode(ours[name])
         if isinstance(value, torch.Tensor):
             assert mine.dtype == value.dtype, name
             assert torch.equal(mine, value), name
@@ -72,7 +72,7 @@ def test_resizing_early_gives_what_smolvla_would(root: Path) -> None:
     ours, theirs = opened(root), opened(root)
     keep_frames_in_memory(ours, Shrink(16, 16), threads=2)
     small = next(iter(DataLoader(ours, batch_size=13)))[PICTURES[0]][:, -1]
-    whole = as_unit(next(iter(DataLoader(theirs, batch_size=13)))[PICTURES[0]])[:, -1]
+    whole = as_episode(next(iter(DataLoader(theirs, batch_size=13)))[PICTURES[0]])[:, -1]
     assert small.dtype == torch.float32
     assert torch.equal(small, resize_with_pad(whole, 16, 16, pad_value=0))
     assert resize_with_pad(small, 16, 16, pad_value=0) is small

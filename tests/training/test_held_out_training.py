@@ -76,7 +76,9 @@ def test_every_arm_leaves_the_same_episodes_out(cells: dict[str, dict[str, Any]]
     assert all(torch.equal(plain[name], zero[name]) for name in plain)
 
 
-def test_units_are_those_of_the_episodes_that_are_trained_on(cells: dict[str, dict[str, Any]], inputs: Inputs) -> None:
+def test_episodes_are_those_of_the_episodes_that_are_trained_on(
+    cells: dict[str, dict[str, Any]], inputs: Inputs
+) -> None:
     artifact = cells["pred"]["artifact"]
     files = sorted((inputs["dataset"][0] / "data").rglob("*.parquet"))
     rows = [row for file in files for row in pq.read_table(file, columns=["index", "action"]).to_pylist()]
@@ -109,7 +111,7 @@ class Crash(Exception):
 
 
 class CrashingProgress(Progress):
-    def update(self, done: float, total: float, unit: str, facts: str = "") -> None:
+    def update(self, done: float, total: float, episode: str, facts: str = "") -> None:
         if done == 6:
             raise Crash
 

@@ -99,7 +99,7 @@ def test_persistence_is_the_zero_of_every_scale(tiny: TinyWorld) -> None:
 
 
 def test_demonstrated_actions_are_those_that_the_policy_is_trained_on(tiny: TinyWorld) -> None:
-    """In its units and padded, without noise; an episode's last action stands for those after its end."""
+    """In its episodes and padded, without noise; an episode's last action stands for those after its end."""
     checkpoint = tiny.checkpoint("pred", world_actions=True)
     policy = tiny.load(tiny.checkpoint("pred", world_actions=True, world_latents=str(tiny.latents)))
     episodes = tiny.metadata.episodes

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from bench.real_size import LATENT_WIDTHS, build_real_size, main, real_config, real_size
 from support.small_study import SMALL_STUDY
 from support.tiny_policy import save_backbone_with_weights, tiny_config
 
@@ -19,10 +20,9 @@ from world_modality.study.slices import world_spec
 from world_modality.study.specs import EncoderSpec, WorldSpec
 from world_modality.study.study import Arm, World
 from world_modality.training.compare_arms import memory_keys
-from world_modality.training.real_size import LATENT_WIDTHS, build_real_size, main, real_config, real_size
 
 STUDY = Path(__file__).parents[2] / "workflow" / "studies" / "libero_spatial.yaml"
-DOCUMENT = Path(__file__).parents[2] / "docs" / "memory.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "memory_measured.md"
 LATENTS = LATENT_WIDTHS["facebook/vjepa2-vitg-fpc64-256"]
 PROPHET = 7_755_648
 FUSIONS = {  # of the injectors alone: (as wide as the tokens that read, 256 wide)

@@ -11,17 +11,17 @@ import time
 
 import psutil
 import pytest
-from support.fake_stages import UNITS, finished_units
+from support.fake_stages import EPISODES, finished_episodes
 from support.results_tree import SHORT_STAGES, Tree
 
-SLOW = 0.5  # seconds per unit
+SLOW = 0.5  # seconds per episode
 
 
-def wait_until(tree: Tree, units: int, process: subprocess.Popen[bytes]) -> bool:
-    """Wait for so many finished units; False if the run ended before."""
+def wait_until(tree: Tree, episodes: int, process: subprocess.Popen[bytes]) -> bool:
+    """Wait for so many finished episodes; False if the run ended before."""
     end = time.monotonic() + 300
     while time.monotonic() < end:
-        if (tree.results / "finished-units").is_dir() and finished_units(tree.results) >= units:
+        if (tree.results / "finished-episodes").is_dir() and finished_episodes(tree.results) >= episodes:
             return True
         if process.poll() is not None:
             return False
@@ -40,18 +40,20 @@ def snakemake_of(process: subprocess.Popen[bytes]) -> psutil.Process:
 
 
 def survive(tree: Tree, kills: int, seed: int) -> None:
-    """Run to the end with ``kills`` kills of the whole process group, after a few more units each."""
+    """Run to the end with ``kills`` kills of the whole process group, after a few more episodes each."""
     random_ = random.Random(seed)
-    moments = sorted(random_.sample(range(1, SHORT_STAGES * UNITS - 1), kills))
-    for units in moments:
+    moments = sorted(random_.sample(range(1, SHORT_STAGES * EPISODES - 1), kills))
+    for episodes in moments:
         process = tree.start("resume", "--cores", "2", seconds=SLOW)
-        reached = wait_until(tree, units, process)
+        reached = wait_until(tree, episodes, process)
         time.sleep(random_.uniform(0, SLOW))
         if reached and process.poll() is None:
             kill_group(process)
     tree.wm("resume", "--cores", "2")
     assert len(tree.done()) == SHORT_STAGES
-    assert finished_units(tree.results) == SHORT_STAGES * UNITS  # the stand-ins fail if a unit is finished twice
+    assert (
+        finished_episodes(tree.results) == SHORT_STAGES * EPISODES
+    )  # the stand-ins fail if an episode is finished twice
     records = list(tree.results.glob("*/*/DONE.json"))
     assert len(records) == SHORT_STAGES
     assert "0 damaged" in tree.verify()

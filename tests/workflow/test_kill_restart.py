@@ -17,7 +17,7 @@ KILLS = 10
 SEED = 20
 LIMIT_S = 900.0  # a study that needs longer hangs
 
-# Real simulator, real training, real rollouts of the embedded base policy, which solves some units and fails others.
+# Real simulator, real training, real rollouts of the embedded base policy, which solves some episodes and fails others.
 STUDY = """
 study: reduced
 suite: libero_spatial
@@ -63,9 +63,9 @@ def sealed(folder: Path) -> dict[str, bytes]:
     return {f"{path.parent.parent.name}/{path.parent.name}": path.read_bytes() for path in found}
 
 
-def finished_units(folder: Path) -> dict[tuple[str, int, int, int], float]:
-    """Seconds that each whole record's unit took, by (cell, task, init state, repeat); no unit appears twice."""
-    units: dict[tuple[str, int, int, int], float] = {}
+def finished_episodes(folder: Path) -> dict[tuple[str, int, int, int], float]:
+    """Seconds that each whole record's episode took, by (cell, task, init state, repeat); no episode appears twice."""
+    episodes: dict[tuple[str, int, int, int], float] = {}
     cells = folder / "results" / "rollout"
     unfinished = [path for cell in cells.glob("*") for path in (cell / "work" / "records").glob("*.jsonl")]
     for path in sorted([*unfinished, *cells.glob("*/volatile/timing.jsonl")]):
@@ -75,13 +75,13 @@ def finished_units(folder: Path) -> dict[tuple[str, int, int, int], float]:
             record = json.loads(line)
             key = (path.relative_to(cells).parts[0], record["task"], record["init_state"], record["repeat"])
             seconds = record.get("timing", record)["wall_s"]
-            assert units.get(key, seconds) == seconds, f"unit {key} ran twice"
-            units[key] = seconds
-    return units
+            assert episodes.get(key, seconds) == seconds, f"episode {key} ran twice"
+            episodes[key] = seconds
+    return episodes
 
 
 def outcomes(folder: Path) -> dict[tuple[str, int, int, int], tuple[bool, int, float]]:
-    """What every unit came to, apart from the time it took."""
+    """What every episode came to, apart from the time it took."""
     result = {}
     for path in sorted((folder / "results" / "rollout").glob("*/artifact/records.jsonl")):
         for line in path.read_text().splitlines():
@@ -111,7 +111,7 @@ def test_ten_kills_change_nothing(tmp_path: Path) -> None:
 
     moments = random.Random(SEED)
     stages: dict[str, bytes] = {}
-    units: dict[tuple[str, int, int, int], float] = {}
+    episodes: dict[tuple[str, int, int, int], float] = {}
     for _ in range(KILLS):
         process = start(killed)
         time.sleep(moments.uniform(2.0, duration / 6))
@@ -121,14 +121,14 @@ def test_ten_kills_change_nothing(tmp_path: Path) -> None:
         time.sleep(2.0)  # stages that lost their Snakemake notice within a second
         now = sealed(killed)
         assert stages.items() <= now.items(), "a sealed stage ran again"
-        seen = finished_units(killed)
-        assert units.items() <= seen.items(), "a finished unit was lost or ran again"
-        stages, units = now, seen
+        seen = finished_episodes(killed)
+        assert episodes.items() <= seen.items(), "a finished episode was lost or ran again"
+        stages, episodes = now, seen
     finish(killed)
 
     assert stages.items() <= sealed(killed).items(), "a sealed stage ran again"
-    assert units.items() <= finished_units(killed).items(), "a finished unit ran again"
+    assert episodes.items() <= finished_episodes(killed).items(), "a finished episode ran again"
     assert set(sealed(killed)) == set(sealed(calm))
     assert outcomes(killed) == outcomes(calm)
     assert rates(killed) == rates(calm)
-    assert len({success for success, _, _ in outcomes(calm).values()}) == 2, "no unit could have come out otherwise"
+    assert len({success for success, _, _ in outcomes(calm).values()}) == 2, "no episode could have come out otherwise"

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from support.made_again import KINDS
 
+from world_modality.store.done import read_run
 from world_modality.store.files import files_below
 from world_modality.store.layout import StageFolder
-from world_modality.store.record import read_run
 
 TESTS = Path(__file__).parents[1]
 

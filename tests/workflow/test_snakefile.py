@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from support.fake_stages import UNITS, finished_units
+from support.fake_stages import EPISODES, finished_episodes
 from support.results_tree import REPOSITORY, SHORT_STAGES, SHORT_STUDY, Tree
 from support.small_study import edited
 
@@ -48,7 +48,7 @@ def test_a_dry_run_explains_and_touches_nothing(tree: Tree) -> None:
 
 def test_a_whole_study(complete: Tree) -> None:
     assert len(complete.done()) == SHORT_STAGES
-    assert finished_units(complete.results) == SHORT_STAGES * UNITS
+    assert finished_episodes(complete.results) == SHORT_STAGES * EPISODES
     output = complete.first_run.stdout + complete.first_run.stderr
     assert "demos task 0  " in output
     assert "a library prints this" not in output
@@ -94,7 +94,7 @@ def test_a_damaged_result_is_seen_and_made_again(complete: Tree, tmp_path: Path)
     for folder in (damaged, whole):
         (folder / "DONE.json").unlink()
     (damaged / "artifact" / "result.json").unlink()
-    for path in (tree.results / "finished-units").glob(f"{damaged.name}-*"):
+    for path in (tree.results / "finished-episodes").glob(f"{damaged.name}-*"):
         path.unlink()
     assert "rollout    1 of 2 sealed" in tree.wm("status").stdout
     assert f"{SHORT_STAGES - 1} done, 1 to run" in plan_line(tree.wm("run", "--cores", "2").stderr)
@@ -127,7 +127,7 @@ def test_the_last_study_is_resumed(complete: Tree, tmp_path: Path) -> None:
     assert tree.wm_without_study("status", check=False).stdout == "study file   config.yaml (none was run here yet)\n"
     (rollout, _) = sorted(path.parent for path in tree.results.glob("rollout/*/DONE.json"))
     rollout.rename(tmp_path / "away")
-    for path in (tree.results / "finished-units").glob(f"{rollout.name}-*"):
+    for path in (tree.results / "finished-episodes").glob(f"{rollout.name}-*"):
         path.unlink()
     tree.snakemake("--cores", "2")
     assert tree.wm_without_study("status").stdout.startswith("study file   study.yaml (run last)\n")
@@ -152,7 +152,7 @@ def test_what_follows_a_job_that_snakemake_thinks_incomplete(complete: Tree, tmp
     marker = tree.folder / ".snakemake" / "incomplete" / base64.b64encode(str(dataset).encode()).decode()
     marker.parent.mkdir(parents=True)
     marker.touch()
-    for path in (tree.results / "finished-units").iterdir():
+    for path in (tree.results / "finished-episodes").iterdir():
         if (tmp_path / path.name.rsplit("-", 1)[0]).is_dir():
             path.unlink()
     tree.wm("run", "--cores", "2")
@@ -255,7 +255,7 @@ def test_a_rollout_that_is_started_by_hand_seals_the_plan(complete: Tree, tmp_pa
     seal.unlink()
     rollout = min(tree.results.glob("rollout/*"))
     rollout.rename(tmp_path / "away")
-    for path in (tree.results / "finished-units").glob(f"{rollout.name}-*"):
+    for path in (tree.results / "finished-episodes").glob(f"{rollout.name}-*"):
         path.unlink()
     (plan,) = tree.results.glob("plans/*.json")
     tree.wm_without_study("stage", "rollout", rollout.name, "--plan", str(plan))

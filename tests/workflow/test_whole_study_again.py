@@ -34,7 +34,7 @@ training: {steps: 4, batch_size: 4, lr: 1e-4}
 arms:
   E0: {memory: disabled}
   E2: {memory: pred, ablations: [random]}
-rollouts: {init_states: 30-49, episodes: 2, num_steps: 2, n_action_steps: 8, films: {first: 1}}
+rollouts: {init_states: 30-49, episodes: 2, num_steps: 2, n_action_steps: 8, videos: {first: 1}}
 """
 
 
@@ -84,7 +84,7 @@ def test_another_hash_seed_other_cores_and_another_folder_make_the_same_study(fi
 
 def removals(finished: Path) -> Iterator[tuple[Path, ...]]:
     """One stage of every kind alone, and neighbours in the order of the data's way in pairs."""
-    kinds = ("policy", "encoder", "demos", "relabel", "dataset", "latents", "train", "rollout", "films", "report")
+    kinds = ("policy", "encoder", "demos", "relabel", "dataset", "latents", "train", "rollout", "videos", "report")
     first = [min((finished / "results" / kind).iterdir()) for kind in kinds]
     yield from ((stage,) for stage in first)
     yield from pairwise(first)

@@ -95,7 +95,7 @@ def _pairs(settings: Sequence[str]) -> list[tuple[str, str]]:
 def _fitting_encoder(name: str, latents: Sequence[Path], values: dict[str, Any]) -> Path:
     """The encoder's folder; UserError if it cannot have made the latents."""
     from world_modality.data.hub import ENCODER
-    from world_modality.encoders.given import read_model_config
+    from world_modality.encoders.resolve import read_model_config
     from world_modality.facts.encoders import ENCODERS
     from world_modality.latents.reader import read_description
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from world_modality.cli.planning import Planned, done_keys
 from world_modality.facts.stages import STAGES
+from world_modality.store.done import DoneFile, read_run
 from world_modality.store.index import Unfinished, sealed_stages, unfinished
 from world_modality.store.layout import stage_folder
 from world_modality.store.links import linked_key
 from world_modality.store.progress import format_seconds
-from world_modality.store.record import Record, read_run
 from world_modality.store.request import StageRequest
 from world_modality.study.graph import Graph
 from world_modality.study.specs import latents_role
@@ -32,7 +32,7 @@ class Outlook:
 
     planned: Planned
     done: frozenset[str]
-    sealed: Mapping[str, Sequence[Record]]  # by kind, of kinds with something missing
+    sealed: Mapping[str, Sequence[DoneFile]]  # by kind, of kinds with something missing
     seconds: Mapping[str, Sequence[float]]  # that each of these took, as far as is known
     linked: Mapping[str, frozenset[str]]  # by key of the graph: what its names for people lead to, be it there or not
     proven: frozenset[str]  # keys that results of the study which are there were made from
@@ -47,7 +47,7 @@ def survey(root: Path, planned: Planned) -> Outlook:
     """Look which stages of a study are sealed, and what else is, of the kinds that are not complete."""
     done = done_keys(root, planned.graph)
     kinds = {request.stage for key, request in planned.graph.stages.items() if key not in done}
-    sealed: dict[str, list[Record]] = defaultdict(list)
+    sealed: dict[str, list[DoneFile]] = defaultdict(list)
     seconds: dict[str, list[float]] = defaultdict(list)
     for folder, record in sealed_stages(root, sorted(kinds)):
         sealed[record.stage].append(record)
@@ -172,7 +172,7 @@ def _leaves_of_request(request: StageRequest) -> Leaves:
     return _leaves(request.version, request.software, request.address, inputs)
 
 
-def _leaves_of_record(record: Record) -> Leaves:
+def _leaves_of_record(record: DoneFile) -> Leaves:
     inputs = [(each.role, each.key) for each in record.upstream]
     return _leaves(record.version, record.software, record.address, inputs)
 

@@ -5,22 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 from world_modality.errors import UserError
+from world_modality.store.done import read_done, read_run
 from world_modality.store.layout import stage_folder
-from world_modality.store.record import read_record, read_run
 from world_modality.store.request import StageRequest
 from world_modality.study.graph import Graph
-from world_modality.study.plan import read_plan
+from world_modality.study.snapshot import read_snapshot
 
 
 def export_base(root: Path, plan: Path) -> None:
     """Export the last pretraining round of a plan, with its provenance; UserError when it is not sealed."""
     from world_modality.training.export_base import export
 
-    graph = read_plan(plan)
+    graph = read_snapshot(plan)
     if not graph.pretrained:
         raise UserError(f"{graph.study} has no pretraining rounds to export")
     folder = stage_folder(root, "train", graph.pretrained)
-    record = read_record(folder.done)
+    record = read_done(folder.done)
     if record is None:
         raise UserError(f"{folder.path} is not sealed; run `snakemake embedded_base` with this study")
     run = read_run(folder.run)

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from world_modality.cli.knobs import KNOWN
+from world_modality.cli.earlier_flags import KNOWN
 from world_modality.errors import UserError
 from world_modality.facts.policies import family_of, has_memory
 from world_modality.policies.config_file import read_config_file, unknown_settings
+from world_modality.store.done import DoneFile, read_done, read_run
 from world_modality.store.layout import StageFolder
-from world_modality.store.record import Record, read_record, read_run
 from world_modality.store.stage import TIMING
 
 PROVENANCE = "provenance.json"  # this package's note on a checkpoint that no stage made
@@ -152,7 +152,7 @@ def _origin(checkpoint: Path) -> list[str]:
     """How it was made, as far as the files around it tell: a sealed stage, LeRobot's notes, this package's."""
     for folder in (checkpoint, *checkpoint.resolve().parents[:3]):
         stage = StageFolder(folder)
-        record, run = read_record(stage.done), read_run(stage.run)
+        record, run = read_done(stage.done), read_run(stage.run)
         if record is not None:
             sealed = f", sealed {run.sealed_at}" if run else ""
             return [
@@ -168,7 +168,7 @@ def _origin(checkpoint: Path) -> list[str]:
     return [*lines, f"made with    {_versions(notes['versions'])}"] if "versions" in notes else lines
 
 
-def _stage_training(record: Record, timing: Mapping[str, Any]) -> list[str]:
+def _stage_training(record: DoneFile, timing: Mapping[str, Any]) -> list[str]:
     """What a sealed training says of itself, and how fast it went."""
     optim = record.spec.get("optim")
     if not optim:

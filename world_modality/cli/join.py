@@ -7,7 +7,7 @@ from pathlib import Path
 
 from world_modality.cli.planning import plan_study
 from world_modality.cli.run_stage import run_stage
-from world_modality.store.index import sealed_record, unfinished
+from world_modality.store.index import sealed_done, unfinished
 from world_modality.store.layout import stage_folder
 from world_modality.store.request import StageRequest
 from world_modality.study.graph import Graph
@@ -38,14 +38,14 @@ def ready_rollouts(root: Path, graph: Graph) -> Sequence[StageRequest]:
         request
         for request in graph.of("rollout")
         if not _sealed(root, request)
-        and all(sealed_record(stage_folder(root, each.stage, each.key)) is not None for each in request.inputs)
+        and all(sealed_done(stage_folder(root, each.stage, each.key)) is not None for each in request.inputs)
     ]
     ready.reverse()
     return sorted(ready, key=lambda request: _in_hands(root, request))
 
 
 def _sealed(root: Path, request: StageRequest) -> bool:
-    return sealed_record(stage_folder(root, request.stage, request.key)) is not None
+    return sealed_done(stage_folder(root, request.stage, request.key)) is not None
 
 
 def _in_hands(root: Path, request: StageRequest) -> bool:

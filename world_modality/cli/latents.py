@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from world_modality.encoders.given import GivenEncoder, given_encoder
+from world_modality.encoders.resolve import ResolvedEncoder, resolve_encoder
 from world_modality.errors import UserError
 from world_modality.store.files import new_folder, write_json
 from world_modality.store.progress import Progress
@@ -27,9 +27,9 @@ class Clips:
     image_size: int | None
     dtype: str
 
-    def given(self) -> GivenEncoder:
+    def given(self) -> ResolvedEncoder:
         """The encoder; UserError if there is none."""
-        return given_encoder(self.encoder, frames=self.frames, image_size=self.image_size, dtype=self.dtype)
+        return resolve_encoder(self.encoder, frames=self.frames, image_size=self.image_size, dtype=self.dtype)
 
 
 def encode_latents(dataset: Path, output: Path, clips: Clips, cores: int) -> list[str]:
@@ -48,7 +48,7 @@ def encode_latents(dataset: Path, output: Path, clips: Clips, cores: int) -> lis
     given = clips.given()
     spec = LatentsSpec(encoder=given.spec, camera=clips.camera, dtype="float16")
     work = output.with_name(f"{output.name}.work")
-    _settle(work, {**spec.address(), "dataset": dataset_fingerprint(dataset)})
+    _require_same_work(work, {**spec.address(), "dataset": dataset_fingerprint(dataset)})
     inputs = {"dataset": (dataset,), "encoder": (given.folder,)}
     with new_folder(output) as draft:
         facts = run(spec, StageContext("", draft, work, work, inputs, Progress("encode"), cores))
@@ -56,7 +56,7 @@ def encode_latents(dataset: Path, output: Path, clips: Clips, cores: int) -> lis
     return [f"latents      {output}: {facts['frames']} frames, {facts['dim']} numbers each", _next(output)]
 
 
-def _settle(work: Path, spec: dict[str, Any]) -> None:
+def _require_same_work(work: Path, spec: dict[str, Any]) -> None:
     """Note what the work in ``work`` is for; UserError if it was for something else."""
     file = work / SPEC
     if file.is_file() and json.loads(file.read_text()) != spec:

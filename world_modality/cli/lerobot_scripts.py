@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from world_modality.cli.knobs import translate
+from world_modality.cli.earlier_flags import translate
 from world_modality.cli.start_policy import policy_flags, start_from
 from world_modality.errors import UserError
 from world_modality.facts.policies import has_memory

@@ -12,7 +12,7 @@ import typer
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.memory import MODES
-from world_modality.store.layout import PLAN_VARIABLE
+from world_modality.store.layout import SNAPSHOT_VARIABLE
 from world_modality.study.specs import Render
 
 app = typer.Typer(
@@ -29,7 +29,7 @@ LastStudyOption = Annotated[
 ]
 CoresOption = Annotated[int | None, typer.Option("--cores", min=1, help="Cores to use; all by default.")]
 PlanOption = Annotated[
-    Path, typer.Option("--plan", envvar=PLAN_VARIABLE, help="Snapshot of the study, below results/plans.")
+    Path, typer.Option("--plan", envvar=SNAPSHOT_VARIABLE, help="Snapshot of the study, below results/snapshots.")
 ]
 DEFAULT_STUDY = Path("config.yaml")
 
@@ -248,10 +248,12 @@ def rollout(
     encoder: Annotated[
         str | None, typer.Option(help="Folder or hub id; the one that the checkpoint names by default.")
     ] = None,
-    n_action_steps: Annotated[int | None, typer.Option(min=1, help="Actions executed per look.")] = None,
+    n_action_steps: Annotated[int | None, typer.Option(min=1, help="Actions executed per query.")] = None,
     num_steps: Annotated[int | None, typer.Option(min=1, help="Flow integration steps.")] = None,
     horizon: Annotated[int | None, typer.Option(min=1, help="Control steps; the suite's official by default.")] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Units that the policy answers at once. Part of the result.")] = 4,
+    batch: Annotated[
+        int, typer.Option(min=1, help="Episodes that the policy answers at once. Part of the result.")
+    ] = 4,
     assets: Annotated[
         str, typer.Option(help="embedded (libero_spatial alone), hub, hub@REVISION or a folder.")
     ] = "hub",
@@ -259,8 +261,10 @@ def rollout(
         Render, typer.Option(help="fast leaves out shadows and the like; coarse simplifies meshes too.")
     ] = "stock",
     settle_steps: Annotated[int, typer.Option(min=0, help="No-op control steps at the start.")] = 10,
-    films: Annotated[str, typer.Option(help="Units to film, such as first=2,failures=3,discordant=3.")] = "",
-    against: Annotated[Path | None, typer.Option(help="Records that discordant units are found by.")] = None,
+    videos: Annotated[
+        str, typer.Option(help="Episodes to record as videos, such as first=2,failures=3,discordant=3.")
+    ] = "",
+    against: Annotated[Path | None, typer.Option(help="Records that discordant episodes are found by.")] = None,
     eval_info: Annotated[
         Path | None, typer.Option("--import", help="Take over lerobot-eval's eval_info.json instead of rolling out.")
     ] = None,
@@ -287,7 +291,7 @@ def rollout(
             render=render,
             settle_steps=settle_steps,
         )
-        wanted = command.Wanted(suite, tasks, episodes, init_states, films, against)
+        wanted = command.Wanted(suite, tasks, episodes, init_states, videos, against)
         records = command.evaluate_policy(how, wanted, target, cores or os.cpu_count() or 1)
     print("\n".join(command.result_lines(records, target)))
 

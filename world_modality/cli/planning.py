@@ -9,15 +9,15 @@ from pathlib import Path
 
 from world_modality.cli.sources import resolve_sources
 from world_modality.facts.stages import STAGES
-from world_modality.store.index import sealed_record
+from world_modality.store.done import read_done
+from world_modality.store.index import sealed_done
 from world_modality.store.layout import so_far_folder, stage_folder
 from world_modality.store.links import link_all, link_stage
-from world_modality.store.record import read_record
 from world_modality.store.seal import restore
 from world_modality.study.graph import Graph, build_graph
 from world_modality.study.load import load_study
-from world_modality.study.plan import write_plan
 from world_modality.study.slices import suite_label
+from world_modality.study.snapshot import write_snapshot
 from world_modality.study.study import Study
 
 
@@ -37,7 +37,7 @@ def plan_study(path: Path, root: Path, *, lenient: bool = False) -> Planned:
     sources = resolve_sources(file, root, lenient=lenient)
     graph = build_graph(file.study, sources)
     line = headline(file.study, suite_label(file.study, sources))
-    return Planned(graph, write_plan(root, graph), line, sources.unresolved)
+    return Planned(graph, write_snapshot(root, graph), line, sources.unresolved)
 
 
 def headline(study: Study, label: str) -> str:
@@ -46,7 +46,7 @@ def headline(study: Study, label: str) -> str:
     return (
         f"{study.study}: {tasks} task{'s' * (tasks > 1)} of {label}, arms {' '.join(study.arms)}, "
         f"seed{'s' * (len(seeds) > 1)} {' '.join(map(str, seeds))}, "
-        f"{study.rollouts.episodes} units per task and column"
+        f"{study.rollouts.episodes} episodes per task and column"
     )
 
 
@@ -58,7 +58,7 @@ def link_names(root: Path, graph: Graph, only: str | None = None) -> None:
     sealed = {
         name: (graph.stages[key].stage, key)
         for name, key in graph.names.items()
-        if only in (None, key) and sealed_record(stage_folder(root, graph.stages[key].stage, key)) is not None
+        if only in (None, key) and sealed_done(stage_folder(root, graph.stages[key].stage, key)) is not None
     }
     if only is None:
         (unfolded,) = (kind.name for kind in STAGES if kind.unfold)
@@ -73,13 +73,11 @@ def link_names(root: Path, graph: Graph, only: str | None = None) -> None:
 def done_keys(root: Path, graph: Graph) -> frozenset[str]:
     """Keys of the graph's sealed stages, those included whose DONE.json the next run restores."""
     return frozenset(
-        key
-        for key, request in graph.stages.items()
-        if sealed_record(stage_folder(root, request.stage, key)) is not None
+        key for key, request in graph.stages.items() if sealed_done(stage_folder(root, request.stage, key)) is not None
     )
 
 
-def settle_records(root: Path, graph: Graph) -> None:
+def restore_done_files(root: Path, graph: Graph) -> None:
     """Make DONE.json say to Snakemake what is true, by the only things it looks at: existence and age.
 
     A sealed stage gets its DONE.json back; a torn one, which a failing disk may leave, is removed. A stage never
@@ -89,7 +87,7 @@ def settle_records(root: Path, graph: Graph) -> None:
     times: dict[str, float] = {}
     for key, request in graph.stages.items():
         folder = stage_folder(root, request.stage, key)
-        if read_record(folder.done) is None and not restore(folder):
+        if read_done(folder.done) is None and not restore(folder):
             folder.done.unlink(missing_ok=True)
             continue
         newest = max((times.get(each.key, 0.0) for each in request.inputs), default=0.0)

@@ -16,11 +16,11 @@ from world_modality.report.collect import collect
 from world_modality.report.judgement import columns_of
 from world_modality.report.plan_power import Priced, outlook, outlook_lines
 from world_modality.report.sealed_plans import read_seals
-from world_modality.rollout.units import units_of
+from world_modality.rollout.episodes import episodes_of
+from world_modality.store.done import Run, read_run
 from world_modality.store.files import write_atomically, write_json
-from world_modality.store.index import sealed_record
+from world_modality.store.index import sealed_done
 from world_modality.store.layout import names_folder, stage_folder
-from world_modality.store.record import Run, read_run
 from world_modality.store.request import StageRequest
 from world_modality.study.graph import Graph
 from world_modality.study.load import load_study
@@ -64,7 +64,7 @@ def _priced(study: Study, root: Path, graph: Graph) -> Priced:
     hours, arms = study.evidence.hours, len(study.arms)
     columns = arms + sum(len(arm.ablations) for arm in study.arms.values())
     training, training_source = _hours(hours.training, _seconds_per_training(root, graph), ASSUMED_TRAINING)
-    rollout, rollout_source = _hours(hours.rollout, _seconds_per_unit(root, graph), ASSUMED_ROLLOUT)
+    rollout, rollout_source = _hours(hours.rollout, _seconds_per_episode(root, graph), ASSUMED_ROLLOUT)
     return Priced(Costs(training, rollout, arms, columns), training_source, rollout_source)
 
 
@@ -81,15 +81,15 @@ def _seconds_per_training(root: Path, graph: Graph) -> list[float]:
     return [run.wall_seconds for run in runs if run]
 
 
-def _seconds_per_unit(root: Path, graph: Graph) -> list[float]:
+def _seconds_per_episode(root: Path, graph: Graph) -> list[float]:
     found = []
     for request in graph.of("rollout"):
         run = _sealed_run(root, request)
         if run and isinstance(request.spec, RolloutSpec):
-            found.append(run.wall_seconds / len(units_of(request.spec)))
+            found.append(run.wall_seconds / len(episodes_of(request.spec)))
     return found
 
 
 def _sealed_run(root: Path, request: StageRequest) -> Run | None:
     folder = stage_folder(root, request.stage, request.key)
-    return read_run(folder.run) if sealed_record(folder) else None
+    return read_run(folder.run) if sealed_done(folder) else None

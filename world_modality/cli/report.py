@@ -30,7 +30,7 @@ def report_so_far(study: Path, root: Path, output: Path | None) -> list[str]:
     with writing_for("--output", folder):
         write_report(folder, pages, material.results)
         write_json(folder / TIMING, timing_of(root, material))
-    lacking = sum(cell["planned"] - cell["units"] for cell in material.missing)
+    lacking = sum(cell["planned"] - cell["episodes"] for cell in material.missing)
     cells = f"{len(material.missing)} cell{'s' if len(material.missing) != 1 else ''}"
     gap = [f"missing      {lacking} episodes in {cells}"] if lacking else []
     lines = console_lines(table)

@@ -12,8 +12,8 @@ from world_modality.errors import UserError
 from world_modality.evidence.proportions import wilson
 from world_modality.facts.benchmarks import SUITES
 from world_modality.imports import importing
-from world_modality.rollout.choice import FILMS_FOLDER, Choice
-from world_modality.rollout.evaluation import Filming, How, Scenes
+from world_modality.rollout.choice import VIDEOS_FOLDER, Choice
+from world_modality.rollout.evaluation import How, Scenes, VideoChoice
 from world_modality.rollout.records import Record, read_records, to_line
 from world_modality.rollout.simulators import expect_simulators
 from world_modality.store.files import write_atomically, writing_for
@@ -31,7 +31,7 @@ class Wanted:
     tasks: str | None
     episodes: int
     init_states: str
-    films: str
+    videos: str
     against: Path | None
 
 
@@ -42,16 +42,16 @@ def evaluate_policy(how: How, wanted: Wanted, output: Path, cores: int) -> tuple
     tasks = None if wanted.tasks is None else parse_numbers(wanted.tasks, "--tasks", most)
     counts = [SUITES[suite].init_states or MOST_STATES for suite in suites]
     states = parse_numbers(wanted.init_states, "--init-states", min(counts))
-    choice = parse_films(wanted.films)
+    choice = parse_videos(wanted.videos)
     if choice.discordant and wanted.against is None:
-        raise UserError("--films discordant=N needs --against: the records that units are compared with")
+        raise UserError("--videos discordant=N needs --against: the records that episodes are compared with")
     others = () if wanted.against is None else read_all(wanted.against)
     scenes = Scenes(suites, tasks, wanted.episodes, states)
     expect_simulators(suites)  # they import while this process imports torch: seconds, on a core of their own
     with importing():
-        from world_modality.rollout.alone import evaluate
+        from world_modality.rollout.evaluate import evaluate
 
-    return evaluate(how, scenes, output, cores, Filming(choice, others))
+    return evaluate(how, scenes, output, cores, VideoChoice(choice, others))
 
 
 def parse_suites(text: str) -> tuple[str, ...]:
@@ -86,14 +86,14 @@ def parse_numbers(text: str, option: str, below: int) -> tuple[int, ...]:
     return tuple(found)
 
 
-def parse_films(text: str) -> Choice:
+def parse_videos(text: str) -> Choice:
     """``first=2,failures=3`` as a choice; UserError if that is no such list."""
     names = [field.name for field in fields(Choice)]
     found: dict[str, int] = {}
     for part in text.split(",") if text else ():
         name, _, count = part.strip().partition("=")
         if name not in names or not count.isdecimal() or name in found:
-            raise UserError(f"--films: {part.strip() or 'an empty part'} is none of {'=N, '.join(names)}=N, each once")
+            raise UserError(f"--videos: {part.strip() or 'an empty part'} is none of {'=N, '.join(names)}=N, each once")
         found[name] = int(count)
     return Choice(**found)
 
@@ -150,18 +150,18 @@ def import_records(path: Path, output: Path, checkpoint: str) -> tuple[Record, .
 
 
 def result_lines(records: Sequence[Record], output: Path) -> list[str]:
-    """A line per task and suite: successes, units and Wilson's interval in percent; then records and films."""
+    """A line per task and suite: successes, episodes and Wilson's interval in percent; then records and videos."""
     lines: list[str] = []
     for suite in dict.fromkeys(record.suite for record in records):
         own = [record for record in records if record.suite == suite]
         for task in sorted({record.task for record in own}):
-            units = [record for record in own if record.task == task]
-            lines.append(f"{suite} task {task:<3} {_rate(units)}  {units[0].language}")
+            episodes = [record for record in own if record.task == task]
+            lines.append(f"{suite} task {task:<3} {_rate(episodes)}  {episodes[0].language}")
         lines.append(f"{suite} all      {_rate(own)}{_kind_of_assets(own[0])}")
     files = ", ".join(f"{suite}.jsonl" for suite in dict.fromkeys(record.suite for record in records))
     lines.append(f"records      {output}/{files}")
-    films = list((output / FILMS_FOLDER).glob("*/*.mp4"))
-    return [*lines, f"films        {output / FILMS_FOLDER} ({len(films)})"] if films else lines
+    videos = list((output / VIDEOS_FOLDER).glob("*/*.mp4"))
+    return [*lines, f"videos        {output / VIDEOS_FOLDER} ({len(videos)})"] if videos else lines
 
 
 def _kind_of_assets(record: Record) -> str:

@@ -21,7 +21,7 @@ from world_modality.store.execute import execute
 from world_modality.store.layout import stage_folder
 from world_modality.store.orphans import watch
 from world_modality.store.stage import StageRunner
-from world_modality.study.plan import read_plan
+from world_modality.study.snapshot import read_snapshot
 
 RUNNERS_VARIABLE = "WORLD_MODALITY_RUNNERS"
 """``module:mapping`` of stage -> runner that takes precedence over the table of kinds: for extensions and tests."""
@@ -38,7 +38,7 @@ def run_stage(root: Path, plan: Path, stage: str, key: str, cores: int) -> int:
     Only progress and one final sentence reach the terminal. What libraries print, and the traceback of a failure,
     is appended to the stage's log.txt.
     """
-    graph = read_plan(plan)
+    graph = read_snapshot(plan)
     request = graph.stages.get(key)
     if request is None or request.stage != stage:
         raise UserError(f"{plan} has no stage {stage} with key {key}; run snakemake again to plan the study anew")
@@ -52,7 +52,7 @@ def run_stage(root: Path, plan: Path, stage: str, key: str, cores: int) -> int:
         try:
             if stage == "rollout" and not stage_folder(root, stage, key).done.exists():
                 register(root, graph)  # however the stage was started, the study's plan comes before it
-            execute(root, request, _lazily(stage), cores=cores, stream=terminal, together=STAGES[stage].shared)
+            execute(root, request, _lazily(stage), cores=cores, stream=terminal, shared=STAGES[stage].shared)
         except KeyboardInterrupt:
             return INTERRUPTED
         except UserError as error:

@@ -13,7 +13,7 @@ import yaml
 import world_modality
 from world_modality.cli.explain import Outlook, explain, status_lines, survey
 from world_modality.cli.last_study import remember_study
-from world_modality.cli.planning import Planned, link_names, plan_study, settle_records
+from world_modality.cli.planning import Planned, link_names, plan_study, restore_done_files
 from world_modality.cli.snakefile import TERSE_VARIABLE
 from world_modality.cli.table import table_lines
 from world_modality.errors import UserError
@@ -40,7 +40,7 @@ def run_study(study: Path, cores: int | None, targets: Sequence[str], *, tell_pr
     planned = plan_study(study, RESULTS)
     with run_lock(RESULTS) as handle:
         remember_study(RESULTS, study)
-        settle_records(RESULTS, planned.graph)
+        restore_done_files(RESULTS, planned.graph)
         outlook = survey(RESULTS, planned)
         if tell_progress:
             print(_so_far(outlook), file=sys.stderr)

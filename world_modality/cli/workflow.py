@@ -10,21 +10,21 @@ from pathlib import Path
 
 from world_modality.cli.explain import explain, survey
 from world_modality.cli.last_study import remember_study
-from world_modality.cli.planning import link_names, plan_study, settle_records
+from world_modality.cli.planning import link_names, plan_study, restore_done_files
 from world_modality.cli.register import register
 from world_modality.cli.table import table_lines
 from world_modality.errors import UserError
 from world_modality.facts.stages import STAGES
-from world_modality.rollout.units import units_of
-from world_modality.store.layout import PLAN_VARIABLE, RESULTS, stage_folder
+from world_modality.rollout.episodes import episodes_of
+from world_modality.store.layout import RESULTS, SNAPSHOT_VARIABLE, stage_folder
 from world_modality.store.orphans import announce
 from world_modality.store.request import StageRequest
 from world_modality.store.run_lock import hold_until_exit
 from world_modality.study.graph import Graph
-from world_modality.study.plan import read_plan
+from world_modality.study.snapshot import read_snapshot
 from world_modality.study.specs import RolloutSpec
 
-UNITS_PER_CORE = 5  # of a rollout: fewer take less time than a further simulator process needs to start
+EPISODES_PER_CORE = 5  # of a rollout: fewer take less time than a further simulator process needs to start
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,14 @@ class Workflow:
         """How many cores a stage's job is given, on which its result does not depend.
 
         In a queue, where ``here`` is None, as many as its row says. On this machine, of which the run may use ``here``
-        cores, one, or all of them. A rollout no more than its units are worth: a core per ``UNITS_PER_CORE``.
+        cores, one, or all of them. A rollout no more than its episodes are worth: a core per ``EPISODES_PER_CORE``.
         """
         kind, request = STAGES[stage], self.graph.stages.get(key)
         most = kind.needs.cores
         if here is not None:
             most = here if kind.needs.all_cores or kind.shared else 1
         if request is not None and isinstance(request.spec, RolloutSpec):
-            most = min(most, len(units_of(request.spec)) // UNITS_PER_CORE)
+            most = min(most, len(episodes_of(request.spec)) // EPISODES_PER_CORE)
         return max(1, most)
 
     def target(self, name: str) -> list[str]:
@@ -132,20 +132,20 @@ def open_workflow(study_files: Iterable[Path | str], default: Path, cores: int |
     workflow = Workflow(planned.graph, planned.snapshot, file, outlook.done)
     if not dry_run:
         announce()
-        settle_records(RESULTS, planned.graph)
+        restore_done_files(RESULTS, planned.graph)
         link_names(RESULTS, planned.graph)
         if not outlook.missing:
             workflow.table()
-    os.environ[PLAN_VARIABLE] = str(planned.snapshot)
+    os.environ[SNAPSHOT_VARIABLE] = str(planned.snapshot)
     _use_this_python()
     return workflow
 
 
 def reopen_workflow() -> Workflow:
     """The workflow as the main process planned it, in a process that it started for one job."""
-    plan = Path(os.environ[PLAN_VARIABLE])
+    plan = Path(os.environ[SNAPSHOT_VARIABLE])
     _use_this_python()
-    return Workflow(read_plan(plan), plan)
+    return Workflow(read_snapshot(plan), plan)
 
 
 def _use_this_python() -> None:

@@ -21,7 +21,7 @@ def collect(
     *,
     wanted: int,
     attempt: Callable[[int], EpisodeFile | None],
-    unit: str,
+    counted: str,
     what: str,
     remedy: str,
 ) -> Facts:
@@ -34,7 +34,7 @@ def collect(
     Args:
         wanted: number of episodes.
         attempt: tries to make an episode.
-        unit: what progress counts, e.g. "demonstrations".
+        counted: what progress counts, e.g. "demonstrations".
         what: of which these are attempts, for the message.
         remedy: what to change in the study then.
 
@@ -46,7 +46,7 @@ def collect(
     number = done[-1].attempt + 1 if done else 0
     while True:
         failed = number - len(done)
-        context.progress.update(len(done), wanted, unit, f"{failed} failed attempts discarded")
+        context.progress.update(len(done), wanted, counted, f"{failed} failed attempts discarded")
         if len(done) >= wanted:
             break
         if number >= SPARE_ATTEMPTS + ATTEMPTS_PER_EPISODE * (len(done) + 1):

@@ -55,7 +55,7 @@ def run(spec: DemosSpec, context: StageContext) -> Facts:
             context,
             wanted=spec.episodes,
             attempt=attempt,
-            unit="demonstrations",
+            counted="demonstrations",
             what=f"demonstrating task {spec.task} of {suite.name}",
             remedy="raise data.demonstrations.max_steps or lower data.demonstrations.noise",
         )

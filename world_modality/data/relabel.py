@@ -129,7 +129,7 @@ def run(spec: RelabelSpec, context: StageContext) -> Facts:
             context,
             wanted=spec.episodes,
             attempt=attempt,
-            unit="relabelled episodes",
+            counted="relabelled episodes",
             what=f"relabelling task {spec.task} of {suite.name}",
             remedy="raise data.relabel.max_steps or lower data.relabel.policy_share",
         )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from world_modality.encoders.clips import clip_rows
-from world_modality.encoders.given import read_model_config
+from world_modality.encoders.resolve import read_model_config
 from world_modality.errors import UserError
 from world_modality.facts.encoders import ENCODERS, POOLINGS
 from world_modality.study.specs import EncoderSpec

@@ -29,7 +29,7 @@ def betting_sequence(differences: Floats, confidence: float = 0.95) -> Confidenc
     ever with probability at most alpha (Ville), so the means at which it never did are the interval (Waudby-Smith and
     Ramdas 2024, JRSS B 86:1). Bets are empirical-Bernstein ones that know the past alone.
     """
-    x, alpha = _unit(differences), 1 - confidence
+    x, alpha = _episode(differences), 1 - confidence
     means = np.linspace(0.0, 1.0, GRID + 1)
     bets = _bets(x, alpha / 2)
     low, high = np.empty(x.size), np.empty(x.size)
@@ -54,12 +54,12 @@ def betting_p(differences: Floats, alpha: float) -> float:
     It stays valid however often it is computed while scenes come in. ``alpha`` sets the size of the bets: the level at
     which a decision is wanted.
     """
-    x = _unit(differences)
+    x = _episode(differences)
     capital = np.cumsum(np.log1p(np.minimum(_bets(x, alpha), 2 * _TRUNCATION) * (x - 0.5)))
     return float(min(1.0, math.exp(-float(capital.max(initial=0.0)))))
 
 
-def _unit(differences: Floats) -> Floats:
+def _episode(differences: Floats) -> Floats:
     x = (np.asarray(differences, dtype=np.float64) + 1) / 2
     if x.ndim != 1 or not x.size or not np.all((x >= 0) & (x <= 1)):
         raise ValueError("need at least one difference, all within [-1, 1]")
@@ -88,7 +88,7 @@ def betting_power(
 ) -> float:
     """Probability that ``betting_p`` falls to alpha by the last scene, by simulation.
 
-    Each unit favours the treated arm with probability ``(disagree + effect) / 2`` and the control with
+    Each episode favours the treated arm with probability ``(disagree + effect) / 2`` and the control with
     ``(disagree - effect) / 2``; a scene's difference is the mean over its repeats.
     """
     shares = np.array([disagree + effect, disagree - effect, 2 - 2 * disagree]) / 2

@@ -31,7 +31,7 @@ def checkpoint_effect(clusters: Clusters, seeds: int, levels: Levels, generator:
         levels: of tests and intervals.
         generator: draws the resamples, and sign vectors where the test is not exact.
     """
-    test = sign_flip(clusters.total, clusters.units, generator)
+    test = sign_flip(clusters.total, clusters.episodes, generator)
     if len(clusters) < 2:
         return unknown(
             "checkpoint", "none", levels, clusters.estimate, (clusters.pairs, len(clusters), seeds), "only one scene"

@@ -20,11 +20,11 @@ from world_modality.evidence.recipe import paired_runs, welch
 def contrast(
     treated: Outcomes, control: Outcomes, scope: Scope, same_checkpoints: bool, levels: Levels, key: str
 ) -> Effect:
-    """``treated - control`` on the same units, in one scope.
+    """``treated - control`` on the same episodes, in one scope.
 
     checkpoint: sign flips and bootstrap over scenes. recipe: the t-test of per-seed differences where both columns are
     rollouts of the same checkpoints, Welch on seed means otherwise; seeds that lack a task are left out there.
-    ``key`` names the random draws. ValueError unless both arms hold the same units, and at least one.
+    ``key`` names the random draws. ValueError unless both arms hold the same episodes, and at least one.
     """
     clusters = clusters_of(treated, control)
     if scope == "checkpoint":

@@ -40,7 +40,7 @@ class Effect:
     bounds: Interval
     p_greater: float  # of the test whose null hypothesis is treated <= control
     p_less: float  # of the one whose null hypothesis is treated >= control
-    units: int  # per arm
+    episodes: int  # per arm
     clusters: int  # scenes
     seeds: int
     detectable: float  # smallest difference found with the levels' power; NaN where nothing is known about it
@@ -60,6 +60,6 @@ class Effect:
 def unknown(
     scope: Scope, method: str, levels: Levels, estimate: float, counts: tuple[int, int, int], why: str
 ) -> Effect:
-    """An effect about which the data say nothing beyond the estimate; ``counts`` are units, clusters and seeds."""
+    """An effect about which the data say nothing beyond the estimate; ``counts`` are episodes, clusters and seeds."""
     everything = Interval(estimate, -1.0, 1.0)
     return Effect(scope, method, levels, everything, everything, 1.0, 1.0, *counts, float("nan"), problem=why)

@@ -17,7 +17,7 @@ ARMS = "arms differ only in what they declare"
 SEALED = "the plan was sealed before the first rollout"
 GIVEN = (PROMPTS, VERSIONS, SCENES, ARMS, SEALED)
 """Gates that only the records and the study know; whoever asks for a verdict answers each."""
-UNITS = "every condition holds the planned episodes"
+EPISODES = "every condition holds the planned episodes"
 ALIVE = "the baseline succeeds at least once"
 
 
@@ -36,7 +36,7 @@ def all_gates(plan: Plan, columns: Mapping[str, Outcomes], given: Sequence[Gate]
     if len(answers) < len(given):
         raise ValueError("a gate is answered twice")
     asked = tuple(answers.pop(name, Gate(name, False, "not checked")) for name in GIVEN)
-    return (*asked, *answers.values(), _planned_units(plan, columns), _alive(plan, columns))
+    return (*asked, *answers.values(), _planned_episodes(plan, columns), _alive(plan, columns))
 
 
 def withheld(gates: Sequence[Gate]) -> str:
@@ -44,18 +44,20 @@ def withheld(gates: Sequence[Gate]) -> str:
     return "; ".join(f"{gate.name}: {gate.detail}" for gate in gates if gate.passed is False)
 
 
-def _planned_units(plan: Plan, columns: Mapping[str, Outcomes]) -> Gate:
+def _planned_episodes(plan: Plan, columns: Mapping[str, Outcomes]) -> Gate:
     """Every column named by a claim holds the whole grid of the plan, for the seeds of the look that is due."""
     wanted = sorted({name for claim in plan.claims for name in (claim.treated, claim.control)})
     if missing := [name for name in wanted if name not in columns]:
-        return Gate(UNITS, False, f"no outcomes of {', '.join(missing)}")
+        return Gate(EPISODES, False, f"no outcomes of {', '.join(missing)}")
     seeds = plan.seeds[: due(plan, columns)]
     if not seeds:
         which = "the first look" if plan.looks else "the verdict"
         need, complete = plan.sizes[0], complete_seeds(plan, columns)
         seeds_needed = f"{need} complete seed{'s' if need != 1 else ''}"
-        return Gate(UNITS, False, f"{which} needs {seeds_needed} in every condition, and {complete or 'none'} so far")
-    return Gate(UNITS, True, f"{len(seeds) * plan.units_per_seed} in each of {len(wanted)} conditions")
+        return Gate(
+            EPISODES, False, f"{which} needs {seeds_needed} in every condition, and {complete or 'none'} so far"
+        )
+    return Gate(EPISODES, True, f"{len(seeds) * plan.episodes_per_seed} in each of {len(wanted)} conditions")
 
 
 def due(plan: Plan, columns: Mapping[str, Outcomes]) -> int:
@@ -65,25 +67,25 @@ def due(plan: Plan, columns: Mapping[str, Outcomes]) -> int:
 
 
 def complete_seeds(plan: Plan, columns: Mapping[str, Outcomes]) -> int:
-    """How many of the plan's first seeds hold every planned unit in every column that a claim names."""
+    """How many of the plan's first seeds hold every planned episode in every column that a claim names."""
     names = {name for claim in plan.claims for name in (claim.treated, claim.control)}
     complete = 0
-    counts = [_complete_units(plan, columns[name]) for name in names if name in columns]
+    counts = [_complete_episodes(plan, columns[name]) for name in names if name in columns]
     for seed in plan.seeds:
-        if any(count.get(seed, 0) < plan.units_per_seed for count in counts):
+        if any(count.get(seed, 0) < plan.episodes_per_seed for count in counts):
             break
         complete += 1
     return complete
 
 
-def _complete_units(plan: Plan, outcomes: Outcomes) -> dict[int, int]:
-    """Seed -> how many of the planned units it holds; units come once, so a full count is the whole grid."""
-    planned = planned_units(plan, outcomes)
+def _complete_episodes(plan: Plan, outcomes: Outcomes) -> dict[int, int]:
+    """Seed -> how many of the planned episodes it holds; episodes come once, so a full count is the whole grid."""
+    planned = planned_episodes(plan, outcomes)
     return {seed: int((planned.seed == seed).sum()) for seed in planned.seeds}
 
 
-def planned_units(plan: Plan, outcomes: Outcomes) -> Outcomes:
-    """The units that the plan names."""
+def planned_episodes(plan: Plan, outcomes: Outcomes) -> Outcomes:
+    """The episodes that the plan names."""
     within = (outcomes.repeat >= 0) & (outcomes.repeat < plan.repeats)
     for name, values in (("seed", plan.seeds), ("task", plan.tasks), ("init_state", plan.init_states)):
         within = within & np.isin(getattr(outcomes, name), values)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from world_modality.evidence.contrast import at_level, contrast, watched_contrast
 from world_modality.evidence.effect import Effect, Levels, Scope
-from world_modality.evidence.gates import Gate, all_gates, due, planned_units, withheld
+from world_modality.evidence.gates import Gate, all_gates, due, planned_episodes, withheld
 from world_modality.evidence.multiplicity import fixed_sequence
-from world_modality.evidence.outcomes import Outcomes, common_units
+from world_modality.evidence.outcomes import Outcomes, common_episodes
 from world_modality.evidence.plan import Claim, Plan
 from world_modality.evidence.spending import plan_looks
 from world_modality.evidence.verdict import Item, Place, Verdict, checklist, word_for
@@ -50,9 +50,9 @@ def judge(
 ) -> Judgement:
     """Judge a study by its plan.
 
-    The planned units of the latest complete look count. With several looks a gain or harm found at an earlier one
+    The planned episodes of the latest complete look count. With several looks a gain or harm found at an earlier one
     stands; that two columns are equivalent is said early of a claim of equality alone. Where a gate failed, effects are
-    reported on whatever units both columns of a claim hold, and no verdict is given.
+    reported on whatever episodes both columns of a claim hold, and no verdict is given.
 
     Args:
         plan: sealed before the first rollout.
@@ -61,7 +61,7 @@ def judge(
         alike: pairs (treated, control) whose episodes are proven to have gone alike, step by step; equal outcomes alone
             may be chance, so they are no proof of equality.
     """
-    planned = {name: planned_units(plan, outcomes) for name, outcomes in columns.items()}
+    planned = {name: planned_episodes(plan, outcomes) for name, outcomes in columns.items()}
     answered = all_gates(plan, planned, gates)
     why = withheld(answered)
     size = due(plan, planned)
@@ -79,8 +79,8 @@ def _asked(plan: Plan, columns: Mapping[str, Outcomes]) -> list[tuple[Claim, Sco
 
 
 def _undecided(plan: Plan, claim: Claim, scope: Scope, columns: Mapping[str, Outcomes], why: str) -> Verdict | None:
-    """An effect without a verdict, on the units that both columns hold; None when they share none."""
-    treated, control = common_units(columns[claim.treated], columns[claim.control])
+    """An effect without a verdict, on the episodes that both columns hold; None when they share none."""
+    treated, control = common_episodes(columns[claim.treated], columns[claim.control])
     if not len(treated):
         return None
     effect = contrast(treated, control, scope, claim.same_checkpoints, plan.levels, f"{plan.digest} {claim.name}")

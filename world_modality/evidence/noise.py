@@ -19,24 +19,26 @@ class RunNoise:
     run_sd: float  # of the mean over scenes
     run_sd_high: float  # its upper limit, one-sided 80%: with few seeds the estimate is often too small
     task_sd: float  # of one task's rate, root mean square over tasks
-    disagree: float  # share of units on which two runs differ
+    disagree: float  # share of episodes on which two runs differ
 
 
 def run_noise(outcomes: Outcomes) -> RunNoise:
-    """Estimate the run-to-run noise of one arm. ValueError unless it holds two seeds, on the same units each.
+    """Estimate the run-to-run noise of one arm. ValueError unless it holds two seeds, on the same episodes each.
 
-    The variance of seed means (and of the seeds' rates on a task) less that of the units' luck, which is a unit's
-    variance over seeds divided by the number of units. The upper limit treats seed means as normal (Browne 1995, Stat.
+    The variance of seed means (and of the seeds' rates on a task) less that of the episodes' luck, which is an
+    episode's
+    variance over seeds divided by the number of episodes. The upper limit treats seed means as normal (Browne 1995,
+    Stat.
     Med. 14:1933: plan with a limit rather than with a small pilot's estimate).
     """
     cells = cell_rates(outcomes)
     seeds = len(cells.seeds)
     if seeds < 2 or len(outcomes) % seeds:
-        raise ValueError("the run-to-run noise needs two seeds on the same units")
+        raise ValueError("the run-to-run noise needs two seeds on the same episodes")
     shape = (seeds, len(outcomes) // seeds)
     for column in (outcomes.task, outcomes.init_state, outcomes.repeat):
         if np.any(column.reshape(shape) != column[: shape[1]]):
-            raise ValueError("the run-to-run noise needs the same units in every seed")
+            raise ValueError("the run-to-run noise needs the same episodes in every seed")
     luck = outcomes.success.reshape(shape).astype(np.float64).var(axis=0, ddof=1)
     between = float(cells.means.var(ddof=1))
     spare = float(luck.mean()) / shape[1]
@@ -72,6 +74,6 @@ def assume(
     )
     if memories is None:
         return found
-    if not memories[0].same_units(memories[1]):
-        raise ValueError("two memories are compared on the same units")
+    if not memories[0].same_episodes(memories[1]):
+        raise ValueError("two memories are compared on the same episodes")
     return replace(found, disagree_memories=float((memories[0].success != memories[1].success).mean()))

@@ -15,10 +15,10 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcomes:
-    """One arm's units: element i of every column belongs to unit i. All columns have shape [units].
+    """One arm's episodes: element i of every column belongs to episode i. All columns have shape [episodes].
 
     Made from any order; kept sorted by seed, task, initial state, repeat, and read-only. ValueError when the columns
-    differ in length or a unit comes twice.
+    differ in length or an episode comes twice.
     """
 
     seed: Ints  # training seed of the checkpoint
@@ -39,8 +39,8 @@ class Outcomes:
             columns, success, code = [column[order] for column in columns], success[order], code[order]
             twice = np.flatnonzero(np.diff(code) == 0)
             if twice.size:
-                unit = [int(column[twice[0]]) for column in columns]
-                raise ValueError(f"unit (seed, task, init state, repeat) = {unit} comes twice")
+                episode = [int(column[twice[0]]) for column in columns]
+                raise ValueError(f"episode (seed, task, init state, repeat) = {episode} comes twice")
         for name, column in zip(self.__slots__, (*columns, success), strict=True):
             own = column.copy()
             own.flags.writeable = False
@@ -61,30 +61,31 @@ class Outcomes:
 
     @property
     def rate(self) -> float:
-        """Share of successful units; NaN without units."""
+        """Share of successful episodes; NaN without episodes."""
         return float(self.success.mean()) if len(self) else float("nan")
 
     def where(self, chosen: Bools) -> Outcomes:
-        """The units that ``chosen`` (shape [units]) marks."""
+        """The episodes that ``chosen`` (shape [episodes]) marks."""
         return Outcomes(*(getattr(self, name)[chosen] for name in self.__slots__))
 
     def of_seeds(self, seeds: Iterable[int]) -> Outcomes:
-        """The units of these training seeds."""
+        """The episodes of these training seeds."""
         return self.where(np.isin(self.seed, list(seeds)))
 
     def of_task(self, task: int) -> Outcomes:
-        """The units of one task."""
+        """The episodes of one task."""
         return self.where(self.task == task)
 
-    def same_units(self, other: Outcomes) -> bool:
-        """Whether both hold exactly the same units."""
+    def same_episodes(self, other: Outcomes) -> bool:
+        """Whether both hold exactly the same episodes."""
         return len(self) == len(other) and all(
             np.array_equal(getattr(self, name), getattr(other, name)) for name in self.__slots__[:-1]
         )
 
 
 def ranks(column: Ints) -> tuple[Ints, Ints]:
-    """The distinct values of a column, ascending, and every element's place among them; int [values], int [units]."""
+    """The distinct values of a column, ascending, and every element's place among them; int [values], int
+    [episodes]."""
     if not column.size:
         return column, column
     low = int(column.min())
@@ -98,29 +99,29 @@ def ranks(column: Ints) -> tuple[Ints, Ints]:
 
 
 def _code(columns: Sequence[Ints]) -> Ints:
-    """One integer per unit that sorts as the columns do, first column first; shape [units]."""
+    """One integer per episode that sorts as the columns do, first column first; shape [episodes]."""
     code: Ints = np.zeros(columns[0].size, dtype=np.int64)
     size = 1
     for column in columns:
         values, rank = ranks(column)
         size *= max(1, values.size)
         if size >= 2**62:
-            raise ValueError("too many different seeds, tasks, init states and repeats to number the units")
+            raise ValueError("too many different seeds, tasks, init states and repeats to number the episodes")
         code = code * max(1, values.size) + rank
     return code
 
 
 def scenes(outcomes: Outcomes) -> tuple[Ints, Ints, Ints]:
-    """Task and initial state of every scene, sorted, and every unit's scene; int [scenes] twice, int [units]."""
+    """Task and initial state of every scene, sorted, and every episode's scene; int [scenes] twice, int [episodes]."""
     tasks, task = ranks(outcomes.task)
     states, state = ranks(outcomes.init_state)
     code, index = ranks(task * max(1, states.size) + state)
     return tasks[code // max(1, states.size)], states[code % max(1, states.size)], index
 
 
-def common_units(treated: Outcomes, control: Outcomes) -> tuple[Outcomes, Outcomes]:
-    """Both arms on the units that both hold."""
-    if treated.same_units(control):
+def common_episodes(treated: Outcomes, control: Outcomes) -> tuple[Outcomes, Outcomes]:
+    """Both arms on the episodes that both hold."""
+    if treated.same_episodes(control):
         return treated, control
     columns = [np.concatenate([getattr(treated, name), getattr(control, name)]) for name in Outcomes.__slots__[:-1]]
     code = _code(columns)
@@ -138,12 +139,12 @@ class Clusters:
 
     task: Ints
     init_state: Ints
-    units: Ints  # pairs in the scene
+    episodes: Ints  # pairs in the scene
     only_treated: Ints  # pairs in which the treated arm alone succeeded
     only_control: Ints
 
     def __len__(self) -> int:
-        return int(self.units.size)
+        return int(self.episodes.size)
 
     @property
     def total(self) -> Ints:
@@ -153,7 +154,7 @@ class Clusters:
     @property
     def means(self) -> Floats:
         """Mean difference per scene; float [clusters] within [-1, 1]."""
-        return self.total / self.units
+        return self.total / self.episodes
 
     @property
     def estimate(self) -> float:
@@ -162,8 +163,8 @@ class Clusters:
 
     @property
     def pairs(self) -> int:
-        """Pairs of units in all scenes."""
-        return int(self.units.sum())
+        """Pairs of episodes in all scenes."""
+        return int(self.episodes.sum())
 
     def of_task(self, task: int) -> Clusters:
         """The scenes of one task."""
@@ -172,9 +173,9 @@ class Clusters:
 
 
 def clusters_of(treated: Outcomes, control: Outcomes) -> Clusters:
-    """The paired differences by scene. ValueError unless both arms hold the same units, and at least one."""
-    if not len(treated) or not treated.same_units(control):
-        raise ValueError("treated and control must hold the same units, and at least one")
+    """The paired differences by scene. ValueError unless both arms hold the same episodes, and at least one."""
+    if not len(treated) or not treated.same_episodes(control):
+        raise ValueError("treated and control must hold the same episodes, and at least one")
     task, state, index = scenes(treated)
 
     def count(chosen: Bools) -> Ints:
@@ -183,7 +184,7 @@ def clusters_of(treated: Outcomes, control: Outcomes) -> Clusters:
     return Clusters(
         task=task,
         init_state=state,
-        units=np.bincount(index, minlength=task.size).astype(np.int64),
+        episodes=np.bincount(index, minlength=task.size).astype(np.int64),
         only_treated=count(treated.success & ~control.success),
         only_control=count(control.success & ~treated.success),
     )
@@ -195,7 +196,7 @@ class CellRates:
 
     seeds: tuple[int, ...]
     tasks: tuple[int, ...]
-    rate: Floats  # [seeds, tasks], each scene counting the same; NaN where a seed has no unit of a task
+    rate: Floats  # [seeds, tasks], each scene counting the same; NaN where a seed has no episode of a task
     scenes: Ints  # [seeds, tasks]
 
     @property
@@ -210,7 +211,7 @@ def cell_rates(outcomes: Outcomes) -> CellRates:
     tasks, columns = ranks(outcomes.task)
     shape, cells = (seeds.size, tasks.size), seeds.size * tasks.size
     cell, state = rows * tasks.size + columns, outcomes.init_state
-    # Units are sorted, so a scene's stand together.
+    # Episodes are sorted, so a scene's stand together.
     first = np.flatnonzero((np.diff(cell, prepend=-1) != 0) | (np.diff(state, prepend=0) != 0))
     repeats = np.diff(first, append=len(outcomes))
     mean = np.add.reduceat(outcomes.success.astype(np.int64), first) / repeats if first.size else np.zeros(0)
@@ -223,6 +224,6 @@ def cell_rates(outcomes: Outcomes) -> CellRates:
 def outcomes_of(
     seed: ArrayLike, task: ArrayLike, init_state: ArrayLike, repeat: ArrayLike, success: ArrayLike
 ) -> Outcomes:
-    """``Outcomes`` from sequences of any kind (lists, columns of a table); one value per unit each."""
+    """``Outcomes`` from sequences of any kind (lists, columns of a table); one value per episode each."""
     one, two, three, four = (np.asarray(column, dtype=np.int64) for column in (seed, task, init_state, repeat))
     return Outcomes(one, two, three, four, np.asarray(success, dtype=np.bool_))

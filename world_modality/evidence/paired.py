@@ -1,4 +1,4 @@
-"""Differences of two arms measured on the same units."""
+"""Differences of two arms measured on the same episodes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from world_modality.evidence.proportions import Interval, normal_quantile
 
 @dataclass(frozen=True, slots=True)
 class PairedDifference:
-    """``treated - control`` over paired units: the interval and the counts it rests on."""
+    """``treated - control`` over paired episodes: the interval and the counts it rests on."""
 
     interval: Interval
     pairs: int
     clusters: int  # distinct scenes; fewer than pairs when a scene is repeated or several seeds share it
-    only_treated: int  # units that succeeded in the treated arm alone
-    only_control: int  # units that succeeded in the control arm alone
+    only_treated: int  # episodes that succeeded in the treated arm alone
+    only_control: int  # episodes that succeeded in the control arm alone
 
 
 def tango(only_treated: float, only_control: float, pairs: float, confidence: float = 0.95) -> Interval:
@@ -61,7 +61,7 @@ def _score(b: float, c: float, n: float, difference: float) -> float:
 def difference_of_clusters(clusters: Clusters, confidence: float = 0.95) -> PairedDifference:
     """The paired difference of success rates, each scene counting the same, with an interval that respects repeats.
 
-    With one unit per scene this is Tango's interval. Where scenes repeat (several noise repeats or training seeds),
+    With one episode per scene this is Tango's interval. Where scenes repeat (several noise repeats or training seeds),
     outcomes of a scene hang together, so the interval is computed from the scenes' mean shares at the effective sample
     size ``n / deff * (z / t)^2`` with the cluster-robust design effect (Korn and Graubard 1998, Survey Methodology
     24:193).
@@ -69,7 +69,7 @@ def difference_of_clusters(clusters: Clusters, confidence: float = 0.95) -> Pair
     b, c, n = int(clusters.only_treated.sum()), int(clusters.only_control.sum()), clusters.pairs
     if len(clusters) == n:
         return PairedDifference(tango(b, c, n, confidence), n, n, b, c)
-    one, two = (float((each / clusters.units).mean()) for each in (clusters.only_treated, clusters.only_control))
+    one, two = (float((each / clusters.episodes).mean()) for each in (clusters.only_treated, clusters.only_control))
     effective = _effective_pairs(one + two, n, clusters.means, confidence)
     return PairedDifference(tango(one * effective, two * effective, effective, confidence), n, len(clusters), b, c)
 

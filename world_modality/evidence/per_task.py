@@ -32,7 +32,7 @@ class TaskEffect:
 def task_effects(
     treated: Outcomes, control: Outcomes, same_checkpoints: bool, levels: Levels, key: str
 ) -> tuple[TaskEffect, ...]:
-    """The difference of two columns on every task. ValueError unless both hold the same units, and at least one."""
+    """The difference of two columns on every task. ValueError unless both hold the same episodes, and at least one."""
     tasks = treated.tasks
     strict = replace(levels, alpha=levels.alpha / 2 / max(1, len(tasks)))
     pairs = [(treated.of_task(task), control.of_task(task)) for task in tasks]

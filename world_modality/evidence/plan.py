@@ -40,7 +40,7 @@ class Assumptions:
     rate: float = 0.85  # success of the control arm
     run_sd: float = 0.02  # of a suite's mean success from one training run to the next, published as about 2 points
     task_sd: float = 0.05  # the same of one task's success, published as 3.3 to 6.7 points
-    disagree_runs: float = 0.255  # share of units on which two runs differ; 2 p (1-p) as if they were independent
+    disagree_runs: float = 0.255  # share of episodes on which two runs differ; 2 p (1-p) as if they were independent
     disagree_memories: float = 0.255  # the same of two memories of one checkpoint
     source: str = "prior"  # where the numbers come from, for the reader
 
@@ -81,8 +81,8 @@ class Plan:
             raise ValueError("repeats, effect and margins must be positive")
 
     @property
-    def units_per_seed(self) -> int:
-        """Units of one checkpoint in one column."""
+    def episodes_per_seed(self) -> int:
+        """Episodes of one checkpoint in one column."""
         return len(self.tasks) * len(self.init_states) * self.repeats
 
     @property

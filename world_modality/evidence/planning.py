@@ -72,13 +72,13 @@ def last_level(plan: Plan, share: float = 1.0) -> float:
 def _recipe_error(plan: Plan, claim: Claim) -> float:
     """Standard error of a difference of seed means.
 
-    A seed mean varies by the training run and by the units' luck that no other run shares, which is half the
+    A seed mean varies by the training run and by the episodes' luck that no other run shares, which is half the
     disagreement of two runs. Two memories of the same checkpoints share the run.
     """
     noise, seeds = plan.assumptions, len(plan.seeds)
     if claim.same_checkpoints:
-        return math.sqrt(noise.disagree_memories / plan.units_per_seed / seeds)
-    return math.sqrt(2 * (noise.run_sd**2 + noise.disagree_runs / 2 / plan.units_per_seed) / seeds)
+        return math.sqrt(noise.disagree_memories / plan.episodes_per_seed / seeds)
+    return math.sqrt(2 * (noise.run_sd**2 + noise.disagree_runs / 2 / plan.episodes_per_seed) / seeds)
 
 
 def _freedom(plan: Plan, claim: Claim) -> float:
@@ -86,27 +86,27 @@ def _freedom(plan: Plan, claim: Claim) -> float:
 
 
 def _memory_error(plan: Plan) -> float:
-    return math.sqrt(plan.assumptions.disagree_memories / (plan.units_per_seed * len(plan.seeds)))
+    return math.sqrt(plan.assumptions.disagree_memories / (plan.episodes_per_seed * len(plan.seeds)))
 
 
 def _memory_power(plan: Plan, effect: float, alpha: float) -> float:
     """Power of a contrast of two memories in the checkpoints rolled out, decided over scenes.
 
-    Two memories that differ by the effect disagree on at least as large a share of the units.
+    Two memories that differ by the effect disagree on at least as large a share of the episodes.
     """
-    units = plan.units_per_seed * len(plan.seeds)
+    episodes = plan.episodes_per_seed * len(plan.seeds)
     disagree = max(plan.assumptions.disagree_memories, abs(effect))
     if plan.looks:
         scenes = len(plan.seeds) * len(plan.tasks) * len(plan.init_states)
         generator = keyed_generator("betting power", plan.study)
         return betting_power(effect, disagree, scenes, plan.repeats, alpha, generator)
-    # The test's statistic moves in steps of two units; the exact tail starts half a step early.
-    error = math.sqrt((disagree - effect**2) / units)
-    return power_of(effect - 1 / units, error, math.inf, alpha)
+    # The test's statistic moves in steps of two episodes; the exact tail starts half a step early.
+    error = math.sqrt((disagree - effect**2) / episodes)
+    return power_of(effect - 1 / episodes, error, math.inf, alpha)
 
 
 def _memory_detectable(plan: Plan, alpha: float) -> float:
-    """Disagreement bounds the difference: two memories that differ on a tenth of the units cannot differ by more."""
+    """Disagreement bounds the difference: two memories that differ on a tenth of the episodes cannot differ by more."""
     most = plan.assumptions.disagree_memories * (1 - 1e-9)
     if _memory_power(plan, most, alpha) < plan.levels.power:
         return math.nan
@@ -117,8 +117,8 @@ def detectable_on_a_task(plan: Plan) -> float:
     """The recipe's smallest detectable difference on one task: two-sided, and the strictest step of Holm over tasks."""
     if len(plan.seeds) < FEWEST_SEEDS:
         return math.nan
-    noise, seeds, units = plan.assumptions, len(plan.seeds), len(plan.init_states) * plan.repeats
-    error = math.sqrt(2 * (noise.task_sd**2 + noise.disagree_runs / 2 / units) / seeds)
+    noise, seeds, episodes = plan.assumptions, len(plan.seeds), len(plan.init_states) * plan.repeats
+    error = math.sqrt(2 * (noise.task_sd**2 + noise.disagree_runs / 2 / episodes) / seeds)
     alpha = plan.levels.alpha / 2 / len(plan.tasks)
     return detectable_effect(error, 2.0 * (seeds - 1), alpha, plan.levels.power)
 
@@ -128,7 +128,7 @@ class Costs:
     """What a study takes, in hours of one machine."""
 
     training: float  # hours per training
-    rollout: float  # hours per unit
+    rollout: float  # hours per episode
     trainings: int = 3  # per seed: E0, E1, E2
     columns: int = 5  # per seed: the same, and E2 with zero and with random memory
 
@@ -165,7 +165,7 @@ def allocate(plan: Plan, costs: Costs, episodes: Sequence[tuple[int, int]] = EPI
             )
             power = tuple((claim.name, _power(sized, claim)) for claim in sized.claims)
             if all(reached >= plan.levels.power for _, reached in power):
-                rollouts = seeds * sized.units_per_seed * costs.columns
+                rollouts = seeds * sized.episodes_per_seed * costs.columns
                 hours = seeds * costs.trainings * costs.training + rollouts * costs.rollout
                 found.append(Allocation(seeds, states, repeats, rollouts, hours, power))
                 break

@@ -1,4 +1,4 @@
-"""Success rates of arms whose units are not all independent, and two rates measured on different units."""
+"""Success rates of arms whose episodes are not all independent, and two rates measured on different episodes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def success_rate(outcomes: Outcomes, confidence: float = 0.95) -> Interval:
     """
     n, x = len(outcomes), int(outcomes.success.sum())
     if n == 0:
-        raise ValueError("an arm without units has no success rate")
+        raise ValueError("an arm without episodes has no success rate")
     task, _, index = scenes(outcomes)
     rate = x / n
     if task.size == n:
@@ -41,15 +41,15 @@ def success_rate(outcomes: Outcomes, confidence: float = 0.95) -> Interval:
     return _wilson(rate, n / shrink, normal_quantile(confidence))
 
 
-def _robust_variance(task: Ints, wins: Floats, units: Ints) -> float:
+def _robust_variance(task: Ints, wins: Floats, episodes: Ints) -> float:
     """Variance of the overall rate when scenes are drawn within their tasks, two at least; all columns [scenes]."""
     total = 0.0
     for each in np.unique(task):
         own = task == each
         scenes = int(own.sum())
-        residual = wins[own] - units[own] * wins[own].sum() / units[own].sum()
+        residual = wins[own] - episodes[own] * wins[own].sum() / episodes[own].sum()
         total += scenes / (scenes - 1) * float((residual**2).sum())
-    return total / float(units.sum()) ** 2
+    return total / float(episodes.sum()) ** 2
 
 
 def _wilson(rate: float, n: float, z: float) -> Interval:
@@ -62,8 +62,8 @@ def _wilson(rate: float, n: float, z: float) -> Interval:
 def newcombe(treated: tuple[int, int], control: tuple[int, int], confidence: float = 0.95) -> Interval:
     """Newcombe's hybrid score interval of ``treated - control`` for independent groups (1998, Stat. Med. 17:873).
 
-    It is number 10 there. Each group is (successes, trials). For two arms rolled out on different units; on the same
-    units the paired intervals are narrower. From the groups' Wilson limits l, u:
+    It is number 10 there. Each group is (successes, trials). For two arms rolled out on different episodes; on the same
+    episodes the paired intervals are narrower. From the groups' Wilson limits l, u:
     ``[d - sqrt((p1-l1)^2 + (u2-p2)^2), d + sqrt((u1-p1)^2 + (p2-l2)^2)]``.
     """
     return hybrid(wilson(*treated, confidence), wilson(*control, confidence))

@@ -14,7 +14,7 @@ FEWEST_SEEDS = 3
 """Below, nothing is said about the recipe: two runs per arm leave one degree of freedom for how much runs differ."""
 
 
-def welch(treated: Floats, control: Floats, levels: Levels, units: int, clusters: int) -> Effect:
+def welch(treated: Floats, control: Floats, levels: Levels, episodes: int, clusters: int) -> Effect:
     """Welch's t-test of two independent groups of training runs (Welch 1947, Biometrika 34:28).
 
     Standard error ``sqrt(v1/n1 + v2/n2)`` with Satterthwaite's degrees of freedom.
@@ -23,12 +23,12 @@ def welch(treated: Floats, control: Floats, levels: Levels, units: int, clusters
         treated: success rate per run of the treated arm, float [runs].
         control: the same of the control arm.
         levels: of tests and intervals.
-        units: per arm, for the record.
+        episodes: per arm, for the record.
         clusters: scenes, for the record.
     """
     gap = float(treated.mean() - control.mean())
     runs = min(treated.size, control.size)
-    counts = (units, clusters, runs)
+    counts = (episodes, clusters, runs)
     if few := _too_few(runs):
         return unknown("recipe", _WELCH, levels, gap, counts, few)
     parts = np.array([treated.var(ddof=1) / treated.size, control.var(ddof=1) / control.size])
@@ -39,9 +39,9 @@ def welch(treated: Floats, control: Floats, levels: Levels, units: int, clusters
     return t_effect(_WELCH, gap, error, freedom, levels, counts)
 
 
-def paired_runs(differences: Floats, levels: Levels, units: int, clusters: int) -> Effect:
+def paired_runs(differences: Floats, levels: Levels, episodes: int, clusters: int) -> Effect:
     """The one-sample t-test of per-seed differences between two memories of the same checkpoints; float [runs]."""
-    gap, counts = float(differences.mean()), (units, clusters, differences.size)
+    gap, counts = float(differences.mean()), (episodes, clusters, differences.size)
     if few := _too_few(differences.size):
         return unknown("recipe", _PAIRED, levels, gap, counts, few)
     error = float(np.sqrt(differences.var(ddof=1) / differences.size))
@@ -64,7 +64,8 @@ def _too_few(runs: int) -> str:
 def t_effect(
     method: str, gap: float, error: float, freedom: float, levels: Levels, counts: tuple[int, int, int]
 ) -> Effect:
-    """An effect whose estimate over its standard error is t distributed; ``counts`` are units, clusters and seeds."""
+    """An effect whose estimate over its standard error is t distributed; ``counts`` are episodes, clusters and
+    seeds."""
     wide = float(t.ppf(0.5 + levels.confidence / 2, freedom)) * error
     narrow = float(t.isf(levels.alpha, freedom)) * error
     return Effect(

@@ -23,21 +23,21 @@ class MixedModel:
     detail: str  # what the fitting said
 
 
-def seed_task_blocks(treated: CellRates, control: CellRates, levels: Levels, units: int, clusters: int) -> Effect:
+def seed_task_blocks(treated: CellRates, control: CellRates, levels: Levels, episodes: int, clusters: int) -> Effect:
     """The t-test of differences per (seed, task), each block one independent piece.
 
     Narrower than Welch on seed means, but right only if a training run that is lucky on one task is not on the others.
     ValueError unless both arms hold the same complete seeds and tasks, with as many scenes each: blocks count the same.
     """
     gaps = _complete(treated, control).ravel()
-    counts = (units, clusters, len(treated.seeds))
+    counts = (episodes, clusters, len(treated.seeds))
     error = float(gaps.std(ddof=1) / math.sqrt(gaps.size)) if gaps.size > 1 else 0.0
     if error <= 0:
         return unknown("recipe", "seed x task blocks", levels, float(gaps.mean()), counts, "the blocks do not vary")
     return t_effect("seed x task blocks", float(gaps.mean()), error, gaps.size - 1.0, levels, counts)
 
 
-def mixed_model(treated: CellRates, control: CellRates, levels: Levels, units: int, clusters: int) -> MixedModel:
+def mixed_model(treated: CellRates, control: CellRates, levels: Levels, episodes: int, clusters: int) -> MixedModel:
     """Rates per (arm, seed, task) with arm and task as fixed effects and the training run as a random one, by REML.
 
     For two arms that are trained apart: each seed of each arm is a run of its own. Two memories of the same checkpoints
@@ -55,12 +55,12 @@ def mixed_model(treated: CellRates, control: CellRates, levels: Levels, units: i
     task = np.tile(np.arange(tasks), 2 * seeds)
     design = np.column_stack([np.ones(rate.size), arm, *((task == each).astype(float) for each in range(1, tasks))])
     gap = float(treated.rate.mean() - control.rate.mean())
-    counts = (units, clusters, seeds)
+    counts = (episodes, clusters, seeds)
     name = "mixed model, runs random"
     with warnings.catch_warnings(record=True) as raised:
         warnings.simplefilter("always")
         try:
-            # Rates are scaled to unit variance: the optimiser's tolerances are absolute.
+            # Rates are scaled to episode variance: the optimiser's tolerances are absolute.
             scale = float(rate.std()) or 1.0
             model = MixedLM(rate / scale, design, groups=np.repeat(np.arange(2 * seeds), tasks))
             # Gradient methods stop on a singular matrix where the runs' variance is estimated at zero.

@@ -24,7 +24,7 @@ class SignFlip:
     exact: bool  # whether the null distribution was enumerated rather than drawn
 
 
-def sign_flip(total: Ints, units: Ints, generator: np.random.Generator, draws: int = DRAWS) -> SignFlip:
+def sign_flip(total: Ints, episodes: Ints, generator: np.random.Generator, draws: int = DRAWS) -> SignFlip:
     """The cluster sign-flip permutation test of mean difference 0.
 
     Under the null hypothesis that treatment and control are exchangeable within every scene, each scene's mean
@@ -36,21 +36,21 @@ def sign_flip(total: Ints, units: Ints, generator: np.random.Generator, draws: i
 
     Args:
         total: sum of the differences per scene, int [clusters].
-        units: pairs per scene, int [clusters].
+        episodes: pairs per scene, int [clusters].
         generator: used only when signs are drawn.
         draws: how many then.
     """
-    if total.size == 0 or total.shape != units.shape or np.any(units <= 0):
+    if total.size == 0 or total.shape != episodes.shape or np.any(episodes <= 0):
         raise ValueError("need a total and a positive number of pairs for every cluster")
     moving = total != 0
-    total, units = total[moving], units[moving]
-    scale = math.lcm(*np.unique(units).tolist()) if total.size else 1
-    values = [int(t) * (scale // int(u)) for t, u in zip(total, units, strict=True)]
+    total, episodes = total[moving], episodes[moving]
+    scale = math.lcm(*np.unique(episodes).tolist()) if total.size else 1
+    values = [int(t) * (scale // int(u)) for t, u in zip(total, episodes, strict=True)]
     shrink = math.gcd(*values) or 1
     values = [value // shrink for value in values]
     if sum(map(abs, values)) < LATTICE:
         return _exact(np.array(values, dtype=np.int64))
-    return _drawn(total / units, generator, draws)
+    return _drawn(total / episodes, generator, draws)
 
 
 def _exact(values: Ints) -> SignFlip:

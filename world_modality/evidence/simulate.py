@@ -22,13 +22,13 @@ class Noise:
 
     suite_sd: float = 0.02  # of a training run's mean over tasks
     task_sd: float = 0.05  # of a training run's rate on one task, root mean square over tasks
-    scene_sd: float = 1.0  # of the initial states' difficulty, on the probit scale, where a unit's own luck has 1
-    shared: float = 0.5  # chance that a unit's luck is the scene seed's and flow noise's, the same in every arm
+    scene_sd: float = 1.0  # of the initial states' difficulty, on the probit scale, where an episode's own luck has 1
+    shared: float = 0.5  # chance that an episode's luck is the scene seed's and flow noise's, the same in every arm
 
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """Which units every arm is rolled out on."""
+    """Which episodes every arm is rolled out on."""
 
     seeds: int
     init_states: int = 50
@@ -36,8 +36,8 @@ class Design:
     task_rates: tuple[float, ...] = TASK_RATES
 
     @property
-    def units(self) -> int:
-        """Units per arm."""
+    def episodes(self) -> int:
+        """Episodes per arm."""
         return self.seeds * len(self.task_rates) * self.init_states * self.repeats
 
 
@@ -99,7 +99,7 @@ def simulate(
     """One study's outcomes.
 
     A run's rate on a task is Beta distributed with exactly the task's mean and spread; tasks of a run are coupled by a
-    Gaussian copula. A scene's difficulty shifts all arms alike. In a unit, all arms that share its luck compare one
+    Gaussian copula. A scene's difficulty shifts all arms alike. In an episode, all arms that share its luck compare one
     uniform number with their success probability; the others draw their own.
     """
     tasks = len(design.task_rates)

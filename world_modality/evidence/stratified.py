@@ -1,4 +1,4 @@
-"""Two arms on different units whose tasks are not mixed alike: compared task by task, never pooled."""
+"""Two arms on different episodes whose tasks are not mixed alike: compared task by task, never pooled."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from world_modality.evidence.rates import hybrid, success_rate
 
 
 def mixed_alike(one: Outcomes, two: Outcomes) -> bool:
-    """Whether every task has the same share of the units in both arms, so that pooled rates may be compared."""
+    """Whether every task has the same share of the episodes in both arms, so that pooled rates may be compared."""
     shares = [(len(one.of_task(task)), len(two.of_task(task))) for task in {*one.tasks, *two.tasks}]
     return all(first * len(two) == second * len(one) for first, second in shares)
 
 
 def stratified_difference(one: Outcomes, two: Outcomes, confidence: float = 0.95) -> Interval:
-    """The mean over the common tasks of ``one - two``, each weighted by the smaller of its two numbers of units.
+    """The mean over the common tasks of ``one - two``, each weighted by the smaller of its two numbers of episodes.
 
     Pooled rates would compare the arms' tasks rather than the arms (Simpson's paradox). The limits are recovered from
     those of each arm's rate on each task (Zou, Huang and Zhang 2009, Comput. Stat. Data Anal. 53:1080). ValueError
@@ -26,7 +26,7 @@ def stratified_difference(one: Outcomes, two: Outcomes, confidence: float = 0.95
     smaller = {task: min(len(one.of_task(task)), len(two.of_task(task))) for task in one.tasks if task in two.tasks}
     if not smaller:
         raise ValueError("the arms share no task")
-    weights = {task: units / sum(smaller.values()) for task, units in smaller.items()}
+    weights = {task: episodes / sum(smaller.values()) for task, episodes in smaller.items()}
     return hybrid(_weighted(one, weights, confidence), _weighted(two, weights, confidence))
 
 

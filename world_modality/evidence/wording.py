@@ -63,8 +63,8 @@ def _counts(verdict: Verdict) -> str:
 
 def _episodes(verdict: Verdict) -> str:
     effect = verdict.effect
-    episodes, scenes = ("" if count == 1 else "s" for count in (effect.units, effect.clusters))
-    return f"{effect.units:,} episode{episodes} per condition on {effect.clusters:,} scene{scenes}"
+    episodes, scenes = ("" if count == 1 else "s" for count in (effect.episodes, effect.clusters))
+    return f"{effect.episodes:,} episode{episodes} per condition on {effect.clusters:,} scene{scenes}"
 
 
 def headline(judgement: Judgement) -> str:

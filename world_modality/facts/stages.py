@@ -136,11 +136,11 @@ STAGES: Table[StageKind] = Table(
             needs=Needs(cores=8, gpu=True, memory_mb=16_000, minutes=240),
         ),
         StageKind(
-            name="films",
+            name="videos",
             version=3,
-            spec=Reference(f"{_SPECS}:FilmsSpec"),
-            runner=Reference("world_modality.rollout.films_stage:run"),
-            target="films",
+            spec=Reference(f"{_SPECS}:VideosSpec"),
+            runner=Reference("world_modality.rollout.videos_stage:run"),
+            target="videos",
             needs=Needs(gpu=True, memory_mb=8_000),
         ),
         StageKind(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from world_modality.latents.published import ROWS_AT_ONCE
 from world_modality.study.seeds import keyed_seed
 
-Frames = NDArray[np.int64]
+FrameIndices = NDArray[np.int64]
 PLACES = ("episode start", "middle", "episode end")
 PER_EPISODE = 4  # two starts, one middle, one end
 NEIGHBOURS = 8  # rows this close may resemble each other
@@ -29,11 +29,11 @@ MINIMUM_SHARE = 0.98  # of the sampled frames have to match: all but one of 64
 class Sample:
     """Frames of a dataset int64 [n], ascending, and the place of each in its episode as an index into ``PLACES``."""
 
-    frames: Frames
+    frames: FrameIndices
     places: NDArray[np.int64]
 
 
-def choose_frames(starts: Frames, ends: Frames, *, clip: int, count: int, seed: int) -> Sample:
+def choose_frames(starts: FrameIndices, ends: FrameIndices, *, clip: int, count: int, seed: int) -> Sample:
     """A sample of about ``count`` frames, all if there are no more: a function of its arguments alone.
 
     Args:
@@ -84,8 +84,8 @@ class Alignment:
     sample: Sample
     own: NDArray[np.float64]  # cosine between the new latent and the frame's row
     best: NDArray[np.float64]  # the highest cosine with any row of the file
-    located: Frames  # the row that has it; the frame's own if that is as good
-    twins: Frames  # another row with the very content of the frame's own one, -1 if there is none
+    located: FrameIndices  # the row that has it; the frame's own if that is as good
+    twins: FrameIndices  # another row with the very content of the frame's own one, -1 if there is none
     minimum_cosine: float
 
     @property
@@ -134,7 +134,7 @@ class Alignment:
             "length or preprocessing made it"
         )
 
-    def _displacements(self) -> tuple[Frames, Frames]:
+    def _displacements(self) -> tuple[FrameIndices, FrameIndices]:
         """Sampled frames whose latents lie in other rows, and how many rows too late each was written."""
         found = (self.located != self.sample.frames) & (self.best >= self.minimum_cosine)
         copied = ~self.matched & ~found & (self.twins >= 0)
@@ -186,7 +186,7 @@ def compare(
     return Alignment(sample, own, best, located, _twins(rows, sample.frames), minimum_cosine)
 
 
-def _twins(rows: NDArray[np.float16], frames: Frames) -> Frames:
+def _twins(rows: NDArray[np.float16], frames: FrameIndices) -> FrameIndices:
     """For each of ``frames``, the first other row that equals its row bit for bit, or -1."""
     own = np.ascontiguousarray(rows[frames])
     heads = own[:, :4].copy().view(np.uint64)[:, 0]  # eight bytes tell nearly all rows apart
@@ -203,7 +203,7 @@ def _twins(rows: NDArray[np.float16], frames: Frames) -> Frames:
 
 
 def _directions(latents: NDArray[np.float16], centre: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Unit vectors float32 [n, D] from ``centre`` to the latents; zero for a latent that lies on it."""
+    """Episode vectors float32 [n, D] from ``centre`` to the latents; zero for a latent that lies on it."""
     away = latents.astype(np.float32) - centre
     length = np.linalg.norm(away, axis=1, keepdims=True)
     directions: NDArray[np.float32] = np.divide(away, length, out=np.zeros_like(away), where=length > 0)

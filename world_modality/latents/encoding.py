@@ -26,7 +26,7 @@ from world_modality.encoders.encoder import Encoder
 from world_modality.errors import UserError
 from world_modality.latents.shards import Shards
 
-PARENT_LOOK = 0.5  # seconds between a worker's looks whether the stage still lives
+PARENT_POLL_SECONDS = 0.5  # seconds between a worker's looks whether the stage still lives
 
 
 @dataclass(frozen=True)
@@ -126,5 +126,5 @@ def _encode(episode: int) -> int:
 def _follow(stage: int) -> None:
     """End this process when its parent is no longer ``stage``."""
     while os.getppid() == stage:
-        time.sleep(PARENT_LOOK)
+        time.sleep(PARENT_POLL_SECONDS)
     os._exit(1)

@@ -15,7 +15,7 @@ from world_modality.data.episodes import EpisodeTable, dataset_fingerprint
 from world_modality.data.frames import FrameReader
 from world_modality.encoders.clips import clip_rows
 from world_modality.encoders.encoder import Encoder, load_encoder
-from world_modality.encoders.given import GivenEncoder
+from world_modality.encoders.resolve import ResolvedEncoder
 from world_modality.latents.alignment import Alignment, Sample, choose_frames, compare
 from world_modality.latents.cache import write_cache
 from world_modality.latents.published import open_published
@@ -33,7 +33,7 @@ class Source:
     file: Path
     dataset: Path
     camera: str
-    given: GivenEncoder
+    given: ResolvedEncoder
 
 
 class Import:

@@ -26,9 +26,9 @@ from torch import Tensor
 
 from world_modality.memory.lookup import LatentWindow
 
-Frames = npt.NDArray[np.int64]
+FrameIndices = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
-Windows = Callable[[Frames], LatentWindow]
+Windows = Callable[[FrameIndices], LatentWindow]
 """The standardised latents around some frames."""
 
 PENALTIES = tuple(10.0**power for power in range(-4, 4))  # per frame; 1 is as much as a standardised number's variance
@@ -69,7 +69,7 @@ class LatentBaselines:
         }
 
 
-def fit_baselines(windows: Windows, frames: Frames, ahead: Frames, choosing: Mask) -> LatentBaselines:
+def fit_baselines(windows: Windows, frames: FrameIndices, ahead: FrameIndices, choosing: Mask) -> LatentBaselines:
     """Fit on ``frames`` [n], of which ``ahead`` [n] future frames exist, 1 to K; ``choosing`` [n] choose the penalty.
 
     Normal equations in float64, summed over chunks of frames. Frames with a longer future serve the shorter steps
@@ -172,5 +172,5 @@ def _ratio(above: Tensor, below: Tensor) -> Tensor:
     return torch.where(below > 0, above / below.clamp_min(torch.finfo(below.dtype).tiny), 0)
 
 
-def _chunks(frames: Frames) -> Iterator[Frames]:
+def _chunks(frames: FrameIndices) -> Iterator[FrameIndices]:
     return (frames[start : start + CHUNK] for start in range(0, len(frames), CHUNK))

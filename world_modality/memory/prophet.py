@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from world_modality.memory.action_conditioning import ActionCondition, NoisyActions
 from world_modality.memory.embedding import GridEmbedding
-from world_modality.memory.following import ActionCondition, NoisyActions
 from world_modality.memory.randomness import borrowed_generator
 from world_modality.memory.sizes import WorldSizes
 from world_modality.study.seeds import keyed_seed

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from world_modality.facts.targets import TARGETS
-from world_modality.memory.baselines import Frames, LatentBaselines, Mask, Windows, fit_baselines
+from world_modality.memory.baselines import FrameIndices, LatentBaselines, Mask, Windows, fit_baselines
 from world_modality.memory.processes import at_least_one, mean_over_processes
 
 SMALLEST_CHANGE = 1e-6  # norm below which a change of the latent has no direction worth learning
@@ -77,7 +77,7 @@ class PredictionTarget(Protocol):
     def best_hypothesis(self, prediction: Tensor, future: Tensor, valid: Tensor) -> Tensor:
         """Of [B, N, K, P, W] each sample's best hypothesis in hindsight: [B, 1, K, P, W]."""
 
-    def fit_baselines(self, windows: Windows, frames: Frames, ahead: Frames, choosing: Mask) -> Baselines:
+    def fit_baselines(self, windows: Windows, frames: FrameIndices, ahead: FrameIndices, choosing: Mask) -> Baselines:
         """Fit on ``frames`` [n], of which ``ahead`` [n] future frames exist, 1 to K; ``choosing`` [n] set penalties."""
 
     def metrics(self, horizon: int) -> ForecastMetrics:
@@ -265,7 +265,9 @@ class Latents:
         """The one of the least squared error: see :func:`best_hypothesis`."""
         return best_hypothesis(prediction, future, valid)
 
-    def fit_baselines(self, windows: Windows, frames: Frames, ahead: Frames, choosing: Mask) -> LatentBaselines:
+    def fit_baselines(
+        self, windows: Windows, frames: FrameIndices, ahead: FrameIndices, choosing: Mask
+    ) -> LatentBaselines:
         """Persistence, mean reversion, velocity and ridge: see ``memory/baselines.py``."""
         return fit_baselines(windows, frames, ahead, choosing)
 

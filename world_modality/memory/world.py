@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from world_modality.errors import UserError
-from world_modality.memory.following import Held, NoisyActions, SuffixEmbedding
+from world_modality.memory.action_conditioning import Held, NoisyActions, SuffixEmbedding
 from world_modality.memory.fusion import build_fusion
 from world_modality.memory.modes import MemoryInputs
 from world_modality.memory.prophet import Prophet

@@ -51,7 +51,7 @@ class ChunkPolicy:
         return int(self.config.chunk_size)
 
     @property
-    def looks_back(self) -> int:
+    def past_steps(self) -> int:
         """Observations before the present one that the policy wants, of the control steps just before."""
         return int(self.config.n_obs_steps) - 1
 
@@ -147,7 +147,7 @@ class ChunkPolicy:
     def _row(self, request: PolicyRequest) -> dict[str, Any]:
         """A batch of one; where the policy looks back, those observations stand in a second dimension."""
         row = self._prepared(request.observation, request.language)
-        if self.looks_back:
+        if self.past_steps:
             past = [self._prepared(observation, request.language) for observation in request.past]
             for name in self.config.input_features:
                 row[name] = torch.stack([*(each[name] for each in past), row[name]], dim=1)

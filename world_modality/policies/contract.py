@@ -40,7 +40,7 @@ class Policy(Protocol):
         """Rows that are always computed: the shape decides how sums are rounded."""
 
     @property
-    def looks_back(self) -> int:
+    def past_steps(self) -> int:
         """Observations before the present one that the policy wants."""
 
     def infer(self, requests: Sequence[PolicyRequest]) -> list[ActionChunk]:

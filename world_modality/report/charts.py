@@ -201,8 +201,8 @@ def dots(rows: Sequence[tuple[str, Sequence[float]]], joined: Sequence[Sequence[
 
 
 @_styled
-def curves(lines: Sequence[Curve], described: str, unit: str, axis: str, at: str) -> str:
-    """Lines of ``unit`` over ``axis``, each with dashes of its own, so that colours need not tell them apart."""
+def curves(lines: Sequence[Curve], described: str, episode: str, axis: str, at: str) -> str:
+    """Lines of ``episode`` over ``axis``, each with dashes of its own, so that colours need not tell them apart."""
     from matplotlib.ticker import MaxNLocator
 
     names = dict.fromkeys((line.name, line.series) for line in lines)
@@ -218,7 +218,7 @@ def curves(lines: Sequence[Curve], described: str, unit: str, axis: str, at: str
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.grid(color=RULE, linewidth=0.6)
     axes.set_xlabel(axis)
-    axes.set_ylabel(unit)
+    axes.set_ylabel(episode)
     figure.legend(
         *zip(*((handle, name) for (name, _), handle in drawn.items()), strict=True),
         loc="lower center", ncols=columns, frameon=False, fontsize=8.5, handlelength=2.4, borderaxespad=0.1,

@@ -13,11 +13,11 @@ from world_modality.errors import UserError
 from world_modality.evidence.gates import Gate
 from world_modality.report.gates import arms_gate
 from world_modality.report.results import Results, gather
+from world_modality.rollout.episodes import episodes_of
 from world_modality.rollout.records import Record, read_records, read_unfinished
-from world_modality.rollout.units import units_of
-from world_modality.store.index import sealed_record
+from world_modality.store.done import read_run
+from world_modality.store.index import sealed_done
 from world_modality.store.layout import StageFolder, stage_folder
-from world_modality.store.record import read_run
 from world_modality.store.request import StageRequest
 from world_modality.store.verify import require_as_sealed
 from world_modality.study.graph import Graph
@@ -35,14 +35,14 @@ class Material:
     arms: Gate  # whether the trainings may be compared
     rollouts: Sequence[Path]
     trainings: Sequence[Path]
-    films: Sequence[Path]
-    missing: Sequence[Mapping[str, Any]] = ()  # cells that lack units, as ``collect`` finds them
+    videos: Sequence[Path]
+    missing: Sequence[Mapping[str, Any]] = ()  # cells that lack episodes, as ``collect`` finds them
     newest: str = ""  # when the newest outcome was recorded, UTC, ISO 8601; "" when all rollouts are sealed
 
     @property
     def artifacts(self) -> tuple[Path, ...]:
         """Of every stage that the report reads."""
-        return (*self.rollouts, *self.trainings, *self.films)
+        return (*self.rollouts, *self.trainings, *self.videos)
 
 
 @dataclass
@@ -78,7 +78,7 @@ def collect(root: Path, graph: Graph) -> Material:
         arms=arms_gate(spec.arms, [folder.artifact for folder in trainings if folder.path.name in comparable]),
         rollouts=[folder.artifact for folder in _sealed(root, graph, "rollout")],
         trainings=[folder.artifact for folder in trainings],
-        films=[folder.artifact for folder in _sealed(root, graph, "films")],
+        videos=[folder.artifact for folder in _sealed(root, graph, "videos")],
         newest=datetime.fromtimestamp(found.newest, UTC).isoformat(timespec="seconds") if found.newest else "",
         missing=_missing(spec, results, found),
     )
@@ -87,17 +87,17 @@ def collect(root: Path, graph: Graph) -> Material:
 def _records(root: Path, request: StageRequest, found: _Found) -> Sequence[Record]:
     """A rollout's records, sealed or not."""
     folder = stage_folder(root, "rollout", request.key)
-    unfinished = () if sealed_record(folder) else read_unfinished(folder.work / "records")
-    if sealed_record(folder):  # also if it was sealed, and its work removed, while that was read
+    unfinished = () if sealed_done(folder) else read_unfinished(folder.work / "records")
+    if sealed_done(folder):  # also if it was sealed, and its work removed, while that was read
         found.states[request.key] = SEALED
         run = read_run(folder.run)
         found.newest = max(found.newest, datetime.fromisoformat(run.sealed_at).timestamp() if run else 0.0)
         return read_records(require_as_sealed(folder, "records.jsonl"))
     found.states[request.key] = UNDER_WAY if folder.attempts.exists() else NOT_STARTED
-    own = set(units_of(cast(RolloutSpec, request.spec)))
+    own = set(episodes_of(cast(RolloutSpec, request.spec)))
     files = (folder.work / "records").glob("records-*.jsonl") if unfinished else ()
     found.newest = max([found.newest, *map(_changed, files)])
-    return [record for record in unfinished if record.unit in own]
+    return [record for record in unfinished if record.episode in own]
 
 
 def _changed(file: Path) -> float:
@@ -111,7 +111,7 @@ def _changed(file: Path) -> float:
 def _sealed(root: Path, graph: Graph, role: str) -> list[StageFolder]:
     """The sealed ones of the report's inputs in a role, in the graph's order."""
     folders = [stage_folder(root, each.stage, each.key) for each in graph.report.inputs if each.role == role]
-    return [folder for folder in dict.fromkeys(folders) if sealed_record(folder)]
+    return [folder for folder in dict.fromkeys(folders) if sealed_done(folder)]
 
 
 def _whole_seeds(graph: Graph, sealed: Sequence[StageFolder]) -> list[StageFolder]:
@@ -124,7 +124,7 @@ def _whole_seeds(graph: Graph, sealed: Sequence[StageFolder]) -> list[StageFolde
 
 
 def _missing(spec: ReportSpec, results: Results, found: _Found) -> tuple[dict[str, Any], ...]:
-    """One entry per cell that lacks units: column, seed, suite, task, units, planned, and how far it is."""
+    """One entry per cell that lacks episodes: column, seed, suite, task, episodes, planned, and how far it is."""
     planned = len(spec.init_states) * spec.repeats
     lacking = {
         column: Counter((trial.seed, *trial.place) for trial in results.missing(column)) for column in results.columns
@@ -137,7 +137,7 @@ def _missing(spec: ReportSpec, results: Results, found: _Found) -> tuple[dict[st
         if gap := lacking[column][seed, suite, task]:
             entry = {"column": column, "seed": seed, "suite": suite, "task": task}
             state = _state(found, keys, begun=planned > gap)
-            entries.append({**entry, "units": planned - gap, "planned": planned, "state": state})
+            entries.append({**entry, "episodes": planned - gap, "planned": planned, "state": state})
     return tuple(entries)
 
 

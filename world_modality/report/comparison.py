@@ -37,14 +37,14 @@ class Unpaired:
     """A difference between arms that did not meet the same scenes."""
 
     interval: Interval  # Newcombe's; where ``stratified``, of the mean over tasks
-    p: float | None  # Fisher's, two-sided, of pooled units; None where scenes repeat or tasks are not mixed alike
-    units: tuple[int, int]
+    p: float | None  # Fisher's, two-sided, of pooled episodes; None where scenes repeat or tasks are not mixed alike
+    episodes: tuple[int, int]
     stratified: bool  # whether tasks were compared one by one, since the sets do not mix them alike
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two sets, on the units that both hold if there are any, else each on its own."""
+    """Two sets, on the episodes that both hold if there are any, else each on its own."""
 
     names: tuple[str, str]
     suites: tuple[str, ...]
@@ -59,7 +59,8 @@ class Comparison:
 def compare(one: RecordSet, two: RecordSet, margin: float, levels: Levels | None = None) -> Comparison:
     """``one - two``. UserError where the sets share no task.
 
-    Units are paired by training seed, scene and repeat, if at least half of the smaller set's are in both, and only if
+    Episodes are paired by training seed, scene and repeat, if at least half of the smaller set's are in both, and only
+    if
     both sets met the same scene there, as far as their records say. Else the two rates are compared as independent
     ones.
     """
@@ -79,7 +80,7 @@ def compare(one: RecordSet, two: RecordSet, margin: float, levels: Levels | None
     if not why:
         pairs = [(one.records[trial], two.records[trial]) for trial in common]
         same = all(first.checkpoint == second.checkpoint for first, second in pairs)
-        alike = all(_same_course(*pair) for pair in pairs)
+        alike = all(_same_trajectory(*pair) for pair in pairs)
         verdicts = tuple(
             _verdict(names, columns, scope, (same, alike), margin, levels) for scope in ("checkpoint", "recipe")
         )
@@ -97,7 +98,8 @@ def _names(one: RecordSet, two: RecordSet) -> tuple[str, str]:
 
 
 def _not_paired(one: RecordSet, two: RecordSet, common: Sequence[Trial], held: tuple[int, int]) -> str:
-    """Why units are not paired, as one clause; empty if they are. ``held`` is how many each has of the shared tasks."""
+    """Why episodes are not paired, as one clause; empty if they are. ``held`` is how many each has of the shared
+    tasks."""
     if not common:
         return "no episode is in both"
     if odd := _other_scene(one, two, common):
@@ -134,7 +136,8 @@ def _kinds(one: RecordSet, two: RecordSet) -> list[str]:
 
 
 def _other_scene(one: RecordSet, two: RecordSet, common: Sequence[Trial]) -> Trial | None:
-    """The first common unit at which the sets say that they met different scenes; what one does not say is not one."""
+    """The first common episode at which the sets say that they met different scenes; what one does not say is not
+    one."""
     for trial in common:
         pair = one.records[trial], two.records[trial]
         for name in SCENE:
@@ -144,9 +147,9 @@ def _other_scene(one: RecordSet, two: RecordSet, common: Sequence[Trial]) -> Tri
     return None
 
 
-def _same_course(one: Record, two: Record) -> bool:
-    """Whether two records say that they are of the same course; one that does not say what it took is not."""
-    return one.success == two.success and one.course_digest == two.course_digest != ""
+def _same_trajectory(one: Record, two: Record) -> bool:
+    """Whether two records say that they are of the same trajectory; one that does not say what it took is not."""
+    return one.success == two.success and one.trajectory_digest == two.trajectory_digest != ""
 
 
 def _within(own: RecordSet, shared: Sequence[Place]) -> list[Trial]:
@@ -176,7 +179,7 @@ def _verdict(
     margin: float,
     levels: Levels,
 ) -> Verdict:
-    """``like`` says whether the checkpoints are the same, and whether all courses are.
+    """``like`` says whether the checkpoints are the same, and whether all trajectories are.
 
     Equal outcomes alone are no equivalence: two arms that always succeed may still differ elsewhere.
     """
@@ -189,12 +192,12 @@ def _verdict(
 
 def _unpaired(columns: tuple[Outcomes, Outcomes], levels: Levels) -> Unpaired:
     one, two = ((int(each.success.sum()), len(each)) for each in columns)
-    units = one[1], two[1]
+    episodes = one[1], two[1]
     if not mixed_alike(*columns):
-        return Unpaired(stratified_difference(*columns, levels.confidence), None, units, stratified=True)
+        return Unpaired(stratified_difference(*columns, levels.confidence), None, episodes, stratified=True)
     interval = hybrid(*(success_rate(each, levels.confidence) for each in columns))
     repeated = any(len(scenes(each)[0]) < len(each) for each in columns)
-    return Unpaired(interval, None if repeated else fisher_p(one, two), units, stratified=False)
+    return Unpaired(interval, None if repeated else fisher_p(one, two), episodes, stratified=False)
 
 
 def task_names(comparison: Comparison) -> dict[int, str]:
@@ -215,7 +218,7 @@ def as_data(comparison: Comparison) -> dict[str, Any]:
             "set": name,
             "task": None if task is None else names[task],
             "successes": int(own.success.sum()),
-            "units": len(own),
+            "episodes": len(own),
             "planned": len(own),
             **limits(success_rate(own)),
         }
@@ -243,7 +246,7 @@ def as_data(comparison: Comparison) -> dict[str, Any]:
         else {
             **limits(unpaired.interval),
             "p": None if unpaired.p is None else probability(unpaired.p),
-            "units": unpaired.units,
+            "episodes": unpaired.episodes,
             "stratified": unpaired.stratified,
         },
         "warnings": list(comparison.warnings),
@@ -264,7 +267,7 @@ def _told(verdict: Verdict) -> dict[str, Any]:
         "p_less": probability(effect.p_less),
         "detectable": rounded(effect.detectable),
         "method": effect.method,
-        "units": effect.units,
+        "episodes": effect.episodes,
         "scenes": effect.clusters,
         "seeds": effect.seeds,
     }

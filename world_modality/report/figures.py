@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from world_modality.evidence.outcomes import Outcomes, cell_rates, clusters_of, common_units, scenes
+from world_modality.evidence.outcomes import Outcomes, cell_rates, clusters_of, common_episodes, scenes
 from world_modality.evidence.plan import Plan
 from world_modality.report.charts import Line, Mark, Panel, dots, forest, matrix
 from world_modality.report.text import OVERALL, SCOPES, p_told, points_text, primary, rate_text, verdicts
@@ -56,7 +56,7 @@ def rate_panels(table: Table) -> list[Panel]:
     places = [(OVERALL, None, None), *((task["name"], task["suite"], task["task"]) for task in table["tasks"])]
     panels = []
     for title, suite, task in places:
-        rates = [rate for rate in table["rates"] if (rate["suite"], rate["task"]) == (suite, task) and rate["units"]]
+        rates = [rate for rate in table["rates"] if (rate["suite"], rate["task"]) == (suite, task) and rate["episodes"]]
         lines = [_line(rate["column"], rate, order[rate["column"]], rate_text(rate)) for rate in rates]
         if lines:
             described = f"Success rate in percent, {title}"
@@ -136,7 +136,7 @@ class Counts:
 
 def paired_counts(treated: Outcomes, control: Outcomes) -> Counts:
     """The two-by-two table. ValueError unless both hold the same episodes."""
-    if not treated.same_units(control):
+    if not treated.same_episodes(control):
         raise ValueError("treated and control must hold the same episodes")
     one, two = treated.success, control.success
     cells = (one & two, one & ~two, ~one & two, ~one & ~two)
@@ -148,7 +148,7 @@ def matrix_panels(plan: Plan, conditions: Mapping[str, Outcomes], tasks: Mapping
     panels = []
     for claim in plan.claims:
         if claim.treated in conditions and claim.control in conditions:
-            pair = common_units(conditions[claim.treated], conditions[claim.control])
+            pair = common_episodes(conditions[claim.treated], conditions[claim.control])
             if len(pair[0]):
                 panels.append(matrix_panel((claim.treated, claim.control), *pair, tasks))
     return panels
@@ -187,7 +187,7 @@ def scene_marks(treated: Outcomes, control: Outcomes) -> list[Mark]:
     marks = []
     for row, number in enumerate(treated.tasks):
         for place, scene in enumerate(np.flatnonzero(clusters.task == number)):
-            gap, count = int(clusters.total[scene]), int(clusters.units[scene])
+            gap, count = int(clusters.total[scene]), int(clusters.episodes[scene])
             marks.append(Mark(row, place, _kind(gap, int(successes[scene]), count), abs(gap) / count or 1.0))
     return marks
 

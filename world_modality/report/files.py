@@ -45,7 +45,7 @@ CSV_FIELDS = (
     "suite",
     "task",
     "successes",
-    "units",
+    "episodes",
     "planned",
     "estimate",
     "low",
@@ -64,7 +64,7 @@ FORM = 1
 """Version of the file's form; larger once a field changes its meaning."""
 CLAIM_FIELDS = (
     *("claim", "part", "scope", "primary", "treated", "control", "word", "sentence", "estimate", "low", "high"),
-    *("confidence", "units", "scenes", "seeds", "detectable"),
+    *("confidence", "episodes", "scenes", "seeds", "detectable"),
 )
 SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -119,7 +119,7 @@ def _suite_csv_rows(table: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                 "primary": False,
                 "column": d["treated"],
                 "only_column": d["only_treated"],
-                "units": d["pairs"],
+                "episodes": d["pairs"],
             }
             yield {"kind": "difference", "suite": figures["suite"], **own, **numbers}
 
@@ -165,7 +165,7 @@ def _judgement(table: Mapping[str, Any]) -> list[str]:
             SCOPES[each["scope"]] + ("" if each["primary"] else " (secondary)"),
             points_text(each),
             each["word"],
-            str(each["units"]),
+            str(each["episodes"]),
             str(each["seeds"]),
             detectable_text(each),
         ]
@@ -269,7 +269,7 @@ def summary_of(table: Mapping[str, Any]) -> dict[str, Any]:
             {name: verdict[name] for name in CLAIM_FIELDS} for verdict in (judgement["verdicts"] if judgement else ())
         ],
         "columns": [
-            {name: rate[name] for name in ("column", "successes", "units", "planned", "estimate", "low", "high")}
+            {name: rate[name] for name in ("column", "successes", "episodes", "planned", "estimate", "low", "high")}
             for rate in table["rates"]
             if rate["task"] is None
         ],
@@ -301,7 +301,7 @@ def _claim_cells(verdict: Mapping[str, Any]) -> list[str]:
     """A verdict's row; each has a confidence of its own, as looks before the last one share what there is."""
     confidence = "" if verdict["low"] is None else f"{100 * verdict['confidence']:.4g}%"
     cells = [verdict["claim"], SCOPES[verdict["scope"]], points_text(verdict), confidence, verdict["word"]]
-    return [*cells, str(verdict["units"])]
+    return [*cells, str(verdict["episodes"])]
 
 
 def escape(text: str) -> str:

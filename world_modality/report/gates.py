@@ -10,13 +10,13 @@ from world_modality.errors import UserError
 from world_modality.evidence.gates import ARMS, PROMPTS, SCENES, VERSIONS, Gate
 from world_modality.report.results import Results, Trial
 from world_modality.rollout.records import Record
-from world_modality.store.index import sealed_record
+from world_modality.store.index import sealed_done
 from world_modality.store.layout import StageFolder
 from world_modality.study.arms import Trained, require_comparable
 from world_modality.study.specs import ReportArm
 from world_modality.training.compare_arms import ARM_FILE, resolved_settings
 
-NAMED_UNITS = 5  # how many offending units a line names
+NAMED_EPISODES = 5  # how many offending episodes a line names
 DEVICES = "one kind of device"
 NOTHING = "no record yet"
 
@@ -68,7 +68,7 @@ def _scene(record: Record) -> tuple[object, ...]:
 
 
 def _zero_memory(results: Results, arms: Sequence[ReportArm]) -> list[Gate]:
-    """Zero memory adds exactly nothing: an arm trained on it must repeat that policy without memory, unit by unit."""
+    """Zero memory adds exactly nothing: an arm trained on it must repeat that policy without memory, each episode."""
     start = {arm.name: arm.policy for arm in arms}
     policies = {column: start[results.described[column].arm] for column in results.columns}
     plain = [column for column in results.columns if results.modes(column) == ("disabled", "disabled")]
@@ -84,13 +84,13 @@ def _zero_memory(results: Results, arms: Sequence[ReportArm]) -> list[Gate]:
 def _equal(results: Results, treated: str, control: str) -> Gate:
     ours, theirs = results.records[treated], results.records[control]
     shared = [trial for trial in ours if trial in theirs]
-    odd = [trial for trial in shared if _other_course(ours[trial], theirs[trial])]
+    odd = [trial for trial in shared if _other_trajectory(ours[trial], theirs[trial])]
     name = equality(treated, control)
     if not odd:
-        silent = sum(not (ours[trial].course_digest and theirs[trial].course_digest) for trial in shared)
+        silent = sum(not (ours[trial].trajectory_digest and theirs[trial].trajectory_digest) for trial in shared)
         untold = f"; {silent} do not tell their trajectory" if silent else ""
         return Gate(name, True if shared and not silent else None, f"0 of {len(shared)} episodes differ{untold}")
-    named = "; ".join(str(trial) for trial in odd[:NAMED_UNITS]) + ("; ..." if len(odd) > NAMED_UNITS else "")
+    named = "; ".join(str(trial) for trial in odd[:NAMED_EPISODES]) + ("; ..." if len(odd) > NAMED_EPISODES else "")
     detail = f"{len(odd)} of {len(shared)} episodes differ: {named}"
     if any(record.device != "cpu" for record in results.every()):
         return Gate(name, None, f"{detail} (not on CPU alone, where rounding may differ)")
@@ -98,14 +98,15 @@ def _equal(results: Results, treated: str, control: str) -> Gate:
 
 
 def equality(treated: str, control: str) -> str:
-    """The name of the gate that one column repeats another, course by course."""
+    """The name of the gate that one column repeats another, trajectory by trajectory."""
     return f"{treated} equals {control}, episode by episode"
 
 
-def _other_course(one: Record, two: Record) -> bool:
-    """Whether two records say that they are of different courses; one that does not tell its course may be of any."""
-    told = "" not in (one.course_digest, two.course_digest)
-    return _counts(one) != _counts(two) or (told and one.course_digest != two.course_digest)
+def _other_trajectory(one: Record, two: Record) -> bool:
+    """Whether two records say that they are of different trajectories; one that does not tell its trajectory may be of
+    any."""
+    told = "" not in (one.trajectory_digest, two.trajectory_digest)
+    return _counts(one) != _counts(two) or (told and one.trajectory_digest != two.trajectory_digest)
 
 
 def _counts(record: Record) -> tuple[bool, int | None, int | None]:
@@ -169,6 +170,6 @@ def arms_gate(planned: Sequence[ReportArm], trainings: Sequence[Path]) -> Gate:
 def _name(artifact: Path) -> str:
     """By its folder: the label is whatever the study that sealed the training called it, so two may share one."""
     folder = StageFolder(artifact.parent)
-    record = sealed_record(folder)
+    record = sealed_done(folder)
     where = "/".join(folder.path.parts[-2:])
     return f"{record.label} ({where})" if record else where

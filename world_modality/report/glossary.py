@@ -13,7 +13,7 @@ from world_modality.facts.memory import MODES
 
 TERMS: Mapping[str, tuple[str, str]] = {  # term -> how texts write it (a regular expression), what it means
     "arm": (r"arms?", "a way to train a policy; arms differ only in what the study declares"),
-    "condition": (r"conditions?", "an arm's checkpoints, rolled out with one memory: a column of the table"),
+    "condition": (r"conditions?", "an arm's checkpoints, rolled out in one memory mode"),
     "memory": (r"memory modes?", "what the world memory holds while the policy acts; the modes are listed below"),
     "seed": (r"seeds?", "of a training: the same arm trained again with other random numbers"),
     "episode": (r"episodes?", "one rollout of a task from an initial state, with fixed random numbers"),
@@ -33,7 +33,7 @@ TERMS: Mapping[str, tuple[str, str]] = {  # term -> how texts write it (a regula
     ),
     "helps, hurts": (
         r"helps|hurts",
-        "the test of the claim, or of its opposite, rejects at the planned error probability",
+        "the one-sided test of the claim, or of its opposite, rejects at the planned error probability",
     ),
     "equivalent": (r"equivalent", "the difference lies within the margin, or every episode took the same trajectory"),
     "cannot tell": (r"[Cc]annot tell", "neither confirmed nor ruled out: more data would decide"),
@@ -42,18 +42,24 @@ TERMS: Mapping[str, tuple[str, str]] = {  # term -> how texts write it (a regula
         "the claims that together answer the study's question, tested in a fixed order",
     ),
     "secondary": (r"[Ss]econdary", "shown beside the claim; no verdict hangs on it"),
-    "gate": (r"[Gg]ates?", "a condition without which no verdict is given, whatever the numbers say"),
+    "gate": (r"[Gg]ates?", "a check that must pass before a verdict is given, whatever the numbers say"),
     "plan": (r"[Pp]lan", "claims, order, margins and sizes, written down and sealed before the first rollout"),
     "Holm": (r"Holm(?:'s)?", "a correction of p for the number of tasks that were looked at"),
-    "shrunk": (r"[Ss]hrunk", "drawn towards all tasks' mean: the largest of many noisy estimates is mostly luck"),
-    "Prophet": (r"Prophet(?:'s)?", "the network that predicts the latents of the next frames"),
+    "shrunk": (
+        r"[Ss]hrunk",
+        "drawn towards the mean of all tasks, since the largest of many noisy estimates is mostly luck",
+    ),
+    "Prophet": (
+        r"Prophet(?:'s)?",
+        "the network that predicts the latents of the next K frames from those of the last T",
+    ),
     "skill": (r"[Ss]kill", "1 - MSE / MSE of persistence: 1 is perfect, 0 no better than to expect no change"),
     "baselines": (
         r"baselines?",
         "what a Prophet must beat: persistence (no change), mean reversion, velocity (the last change), ridge",
     ),
-    "sealed": (r"sealed", "complete, checked and never changed again"),
-    "key": (r"keys?", "16 hex digits that name everything that a stage's result depends on"),
+    "sealed": (r"sealed", "complete, with a digest of every file, and never changed again"),
+    "key": (r"keys?", "16 hex digits, a digest of everything that a stage's result depends on"),
 }
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from world_modality.evidence.effect import Effect
 from world_modality.evidence.gates import Gate
 from world_modality.evidence.judge import Judgement, judge
-from world_modality.evidence.outcomes import Outcomes, cell_rates, clusters_of, common_units, outcomes_of
+from world_modality.evidence.outcomes import Outcomes, cell_rates, clusters_of, common_episodes, outcomes_of
 from world_modality.evidence.per_task import task_effects
 from world_modality.evidence.plan import Claim, Plan
 from world_modality.evidence.proportions import Interval
@@ -29,7 +29,7 @@ from world_modality.report.results import Place, Results, Trial
 from world_modality.study.specs import ReportSpec
 
 Limits = dict[str, float | None]
-NAMED = 40  # discordant units per claim that are listed; records.parquet has all
+NAMED = 40  # discordant episodes per claim that are listed; records.parquet has all
 
 
 def columns_of(spec: ReportSpec, results: Results) -> dict[str, Outcomes]:
@@ -60,7 +60,7 @@ def judged(plan: Plan, columns: Mapping[str, Outcomes], gates: Sequence[Gate]) -
         "seeds": found.seeds,
         "power": plan.levels.power,
         "gates": [gate_row(gate) for gate in found.gates],
-        "verdicts": [_row(verdict, *_judged_units(found, verdict, columns)) for verdict in primary_first(found)],
+        "verdicts": [_row(verdict, *_judged_episodes(found, verdict, columns)) for verdict in primary_first(found)],
         "rule": [
             {
                 "part": item.part,
@@ -75,7 +75,7 @@ def judged(plan: Plan, columns: Mapping[str, Outcomes], gates: Sequence[Gate]) -
 
 
 def _alike(plan: Plan, gates: Sequence[Gate]) -> frozenset[tuple[str, str]]:
-    """The pairs that the gates found to have gone alike in every unit, which may fail without fault on a GPU."""
+    """The pairs that the gates found to have gone alike in every episode, which may fail without fault on a GPU."""
     passed = {gate.name for gate in gates if gate.passed}
     pairs = [(claim.treated, claim.control) for claim in plan.claims]
     return frozenset(pair for pair in pairs if equality(*pair) in passed)
@@ -86,9 +86,11 @@ def gate_row(gate: Gate) -> dict[str, Any]:
     return {"name": gate.name, "passed": gate.passed, "detail": gate.detail}
 
 
-def _judged_units(judgement: Judgement, verdict: Verdict, columns: Mapping[str, Outcomes]) -> tuple[Outcomes, Outcomes]:
-    """The units of both columns that a verdict rests on: those of its look, or all, where none is given."""
-    pair = common_units(columns[verdict.claim.treated], columns[verdict.claim.control])
+def _judged_episodes(
+    judgement: Judgement, verdict: Verdict, columns: Mapping[str, Outcomes]
+) -> tuple[Outcomes, Outcomes]:
+    """The episodes of both columns that a verdict rests on: those of its look, or all, where none is given."""
+    pair = common_episodes(columns[verdict.claim.treated], columns[verdict.claim.control])
     if judgement.withheld:
         return pair
     treated, control = (each.of_seeds(judgement.plan.seeds[: verdict.effect.seeds]) for each in pair)
@@ -123,7 +125,7 @@ def _row(verdict: Verdict, treated: Outcomes, control: Outcomes) -> dict[str, An
         "margin": claim.margin,
         "p_greater": probability(effect.p_greater) if known else None,
         "p_less": probability(effect.p_less) if known else None,
-        "units": effect.units,
+        "episodes": effect.episodes,
         "scenes": effect.clusters,
         "seeds": effect.seeds,
         "detectable": rounded(effect.detectable),
@@ -171,7 +173,7 @@ def _task_numbers(effect: Effect, p_holm: float) -> dict[str, Any]:
         **effect_limits(effect),
         "p_holm": None if effect.problem else probability(p_holm),
         "detectable": rounded(effect.detectable),
-        "units": effect.units,
+        "episodes": effect.episodes,
         "scenes": effect.clusters,
         "seeds": effect.seeds,
         "confidence": rounded(effect.levels.confidence),
@@ -179,7 +181,7 @@ def _task_numbers(effect: Effect, p_holm: float) -> dict[str, Any]:
 
 
 def discordant_rows(claims: Sequence[Claim], results: Results) -> list[dict[str, Any]]:
-    """Per claim the units in which one column alone succeeded: how many, and the first of them by name."""
+    """Per claim the episodes in which one column alone succeeded: how many, and the first of them by name."""
     rows = []
     for claim in claims:
         held = [results.records.get(name, {}) for name in (claim.treated, claim.control)]
@@ -187,14 +189,14 @@ def discordant_rows(claims: Sequence[Claim], results: Results) -> list[dict[str,
         for winner, first in ((claim.treated, 0), (claim.control, 1)):
             own = [trial for trial in odd if held[first][trial].success]
             named = [_named(trial, held[first][trial].steps) for trial in own[:NAMED]]
-            rows.append({"claim": claim.name, "only": winner, "units": len(own), "named": named})
+            rows.append({"claim": claim.name, "only": winner, "episodes": len(own), "named": named})
     return rows
 
 
 def _pair(claim: Claim, columns: Mapping[str, Outcomes]) -> tuple[Outcomes, Outcomes] | None:
     if claim.treated not in columns or claim.control not in columns:
         return None
-    treated, control = common_units(columns[claim.treated], columns[claim.control])
+    treated, control = common_episodes(columns[claim.treated], columns[claim.control])
     return (treated, control) if len(treated) else None
 
 
@@ -213,7 +215,7 @@ def other_analyses(plan: Plan, columns: Mapping[str, Outcomes]) -> list[dict[str
     for claim in plan.claims:
         if claim.treated not in columns or claim.control not in columns:
             continue
-        treated, control = common_units(columns[claim.treated], columns[claim.control])
+        treated, control = common_episodes(columns[claim.treated], columns[claim.control])
         one, two = cell_rates(treated), cell_rates(control)
         if min(one.rate.shape, default=0) < 2 or np.unique(one.scenes).size > 1:
             continue

@@ -17,7 +17,7 @@ from markupsafe import Markup
 from world_modality.report import text
 from world_modality.report.charts import Panel
 from world_modality.report.glossary import entries, linked, memory_link
-from world_modality.rollout.choice import FILMS
+from world_modality.rollout.choice import VIDEOS
 
 Sections = Mapping[str, Sequence[Panel]]
 """Figures by the section of the page that shows them, each perhaps without any."""
@@ -52,7 +52,7 @@ def read_videos(folders: Sequence[Path], labels: Mapping[str, tuple[str, int]]) 
     found: dict[tuple[int, str, int, int, int], list[Video]] = {}
     for folder in folders:
         condition, seed = labels[folder.parent.name]
-        for entry in json.loads((folder / FILMS).read_text()):
+        for entry in json.loads((folder / VIDEOS).read_text()):
             episode = (seed, entry["suite"], entry["task"], entry["init_state"], entry["repeat"])
             source = _embedded(folder / entry["file"]) if entry["file"] else ""
             outcome = f"{'success' if entry['success'] else 'failure'} after {entry['steps']} steps"

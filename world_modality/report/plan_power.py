@@ -66,7 +66,7 @@ def estimated(plan: Plan, columns: Mapping[str, Outcomes]) -> Assumptions | None
         return None
     for claim in plan.claims:
         pair = columns.get(claim.treated), columns.get(claim.control)
-        if claim.same_checkpoints and pair[0] and pair[1] and pair[0].same_units(pair[1]):
+        if claim.same_checkpoints and pair[0] and pair[1] and pair[0].same_episodes(pair[1]):
             return assume(plan.assumptions, baseline, (pair[0], pair[1]))
     return found
 
@@ -90,11 +90,11 @@ def _known(value: float) -> float | None:
 def outlook_lines(data: Mapping[str, Any], sealed: str) -> list[str]:
     """For a terminal and, between code fences, for Markdown."""
     plan, levels = data["plan"], data["plan"]["levels"]
-    units = len(plan["tasks"]) * len(plan["init_states"]) * plan["repeats"]
+    episodes = len(plan["tasks"]) * len(plan["init_states"]) * plan["repeats"]
     seeds = len(plan["seeds"])
     lines = [
         f"plan         {data['digest']} of {data['study']}, {data['label']}: {sealed}",
-        f"size         {seeds} seed{'s' * (seeds != 1)}, {units} episodes per seed and condition"
+        f"size         {seeds} seed{'s' * (seeds != 1)}, {episodes} episodes per seed and condition"
         + (f", looked at after {', '.join(map(str, plan['looks']))} seeds" if plan["looks"] else ""),
         f"wanted       to find {_points(plan['effect'])} with {100 * levels['power']:g}% power; one-sided alpha "
         f"{levels['alpha']:g}, intervals {100 * levels['confidence']:g}%",

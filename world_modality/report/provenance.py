@@ -7,23 +7,23 @@ from pathlib import Path
 from typing import Any
 
 from world_modality.errors import UserError
-from world_modality.store.index import sealed_record
+from world_modality.store.done import DoneFile
+from world_modality.store.index import sealed_done
 from world_modality.store.layout import StageFolder, stage_folder
-from world_modality.store.record import Record
 
 
-def lineage(artifacts: Iterable[Path]) -> tuple[Record, ...]:
+def lineage(artifacts: Iterable[Path]) -> tuple[DoneFile, ...]:
     """The sealed records of these artifacts and of all they were made from, each once, by stage and key.
 
     An artifact is ``results/<stage>/<key>/artifact``. UserError names a stage whose record is missing.
     """
     waiting = [StageFolder(artifact.parent) for artifact in artifacts]
-    found: dict[Path, Record] = {}
+    found: dict[Path, DoneFile] = {}
     while waiting:
         folder = waiting.pop()
         if folder.path in found:
             continue
-        record = sealed_record(folder)
+        record = sealed_done(folder)
         if record is None:
             raise UserError(f"{folder.done} is missing or damaged; run the study again, which makes what is missing.")
         found[folder.path] = record
@@ -32,7 +32,7 @@ def lineage(artifacts: Iterable[Path]) -> tuple[Record, ...]:
     return tuple(sorted(found.values(), key=lambda record: (record.stage, record.key)))
 
 
-def describe(records: Sequence[Record], labels: Mapping[str, str]) -> dict[str, Any]:
+def describe(records: Sequence[DoneFile], labels: Mapping[str, str]) -> dict[str, Any]:
     """Software versions, and every stage with its key, version and digests, as JSON-serialisable data.
 
     ``labels`` are the study's own, by key: another study that made the stage first may have named it otherwise.

@@ -36,7 +36,7 @@ def read_set(path: Path) -> RecordSet:
     """All records at ``path``: a ``.jsonl`` file, lerobot-eval's ``eval_info.json``, or a folder with such files below.
 
     The training seed is that of the folder's name (``seed3``); records of a place without one are numbered by their
-    checkpoint, in the order of the files' paths. UserError if there are none, or a unit comes twice.
+    checkpoint, in the order of the files' paths. UserError if there are none, or an episode comes twice.
     """
     records: dict[Trial, Record] = {}
     numbers: dict[str, int] = {}

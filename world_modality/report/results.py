@@ -18,7 +18,7 @@ Place = tuple[str, int]
 
 
 class Trial(NamedTuple):
-    """A unit rolled out by the checkpoint of one training seed: what two columns are paired on."""
+    """An episode rolled out by the checkpoint of one training seed: what two columns are paired on."""
 
     seed: int
     suite: str
@@ -78,7 +78,7 @@ class Results:
 def load_results(spec: ReportSpec, rollouts: Sequence[Path]) -> Results:
     """Read the cells of ``spec`` from the sealed rollout folders, matched by stage key.
 
-    A folder is ``results/rollout/<key>/artifact``. UserError when a cell is missing, or a column lacks units.
+    A folder is ``results/rollout/<key>/artifact``. UserError when a cell is missing, or a column lacks episodes.
     """
     folders = {path.parent.name: path for path in rollouts}
 

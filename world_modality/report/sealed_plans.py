@@ -12,11 +12,11 @@ from typing import Any
 from world_modality.evidence.gates import SEALED, Gate
 from world_modality.evidence.keyed import digest_of
 from world_modality.evidence.plan import Plan, changes
+from world_modality.store.done import read_run
 from world_modality.store.files import write_json
 from world_modality.store.layout import StageFolder, sealed_plans_folder
 from world_modality.store.lock import exclusive
 from world_modality.store.machine import source_digest
-from world_modality.store.record import read_run
 
 
 @dataclass(frozen=True)

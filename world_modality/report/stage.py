@@ -22,9 +22,9 @@ from world_modality.report.sealed_plans import describe_seals, first_start, read
 from world_modality.report.table import build_table, task_names
 from world_modality.report.timing import timing_of
 from world_modality.report.trainings import curve_panels
+from world_modality.store.done import DoneFile
 from world_modality.store.files import write_atomically, write_json
 from world_modality.store.layout import stage_folder
-from world_modality.store.record import Record
 from world_modality.store.stage import TIMING, Facts, StageContext
 from world_modality.study.specs import ReportSpec
 
@@ -32,17 +32,17 @@ from world_modality.study.specs import ReportSpec
 def run(spec: ReportSpec, context: StageContext) -> Facts:
     """Write the report: table.md, .tex, .csv and .json, summary.json, report.html, records.parquet and records.csv.
 
-    Inputs: "rollout", every cell's rollout; "train", the trainings behind them; "films", if there are any. UserError
+    Inputs: "rollout", every cell's rollout; "train", the trainings behind them; "videos", if there are any. UserError
     when conditions lack episodes or met other scenes, or the trainings differ in more than their memory: no sealed
     report is made of what has to be made again. `wm report` shows such a study as it is.
     """
-    rollouts, trainings, films = (context.inputs.get(role, ()) for role in ("rollout", "train", "films"))
+    rollouts, trainings, videos = (context.inputs.get(role, ()) for role in ("rollout", "train", "videos"))
     results, arms = load_results(spec, rollouts), arms_gate(spec.arms, trainings)
     for gate in (same_scenes(results), arms):
         if gate.passed is False:
             raise UserError(f"{gate.detail}.")
     root = rollouts[0].parents[2]
-    material = Material(spec, results, arms, rollouts, trainings, films)
+    material = Material(spec, results, arms, rollouts, trainings, videos)
     table, pages = build_report(root, material)
     write_report(context.artifact, pages, results)
     write_json(context.volatile / TIMING, timing_of(root, material))
@@ -83,7 +83,7 @@ def build_report(root: Path, material: Material) -> tuple[dict[str, Any], dict[s
         "table.csv": to_csv(table),
         "table.json": to_json(table),
         "summary.json": to_json(summary_of(table)),
-        "report.html": to_html(table, figures, read_videos(material.films, _labels(spec, sealed))),
+        "report.html": to_html(table, figures, read_videos(material.videos, _labels(spec, sealed))),
         **figure_files(figures),
     }
 
@@ -95,10 +95,10 @@ def write_report(folder: Path, pages: Mapping[str, str], results: Results) -> No
         write_atomically(folder / name, content.encode())
 
 
-def _labels(spec: ReportSpec, sealed: Sequence[Record]) -> dict[str, tuple[str, int]]:
+def _labels(spec: ReportSpec, sealed: Sequence[DoneFile]) -> dict[str, tuple[str, int]]:
     """Condition and seed of every stage of videos by its key, through the records that it was made from."""
     conditions = {cell.rollout: (cell.column, cell.seed) for cell in spec.cells}
-    sources = {record.key: record.upstream for record in sealed if record.stage == "films"}
+    sources = {record.key: record.upstream for record in sealed if record.stage == "videos"}
     return {
         key: next(conditions[source.key] for source in upstream if source.role == "records")
         for key, upstream in sources.items()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from world_modality.evidence.gates import Gate
-from world_modality.evidence.outcomes import Outcomes, clusters_of, common_units
+from world_modality.evidence.outcomes import Outcomes, clusters_of, common_episodes
 from world_modality.evidence.paired import difference_of_clusters
 from world_modality.evidence.plan import Plan
 from world_modality.evidence.rates import success_rate
@@ -25,7 +25,7 @@ Table = dict[str, Any]
 def build_table(spec: ReportSpec, results: Results, plan: Plan | None, gates: Sequence[Gate]) -> Table:
     """The whole table: rates, judgement, gates and what they rest on. Fractions, never percent.
 
-    ``judgement`` is None for a study that compares nothing. A cell without units has no estimate.
+    ``judgement`` is None for a study that compares nothing. A cell without episodes has no estimate.
     """
     outcomes = columns_of(spec, results)
     judgement = judged(plan, outcomes, gates) if plan else None
@@ -36,7 +36,7 @@ def build_table(spec: ReportSpec, results: Results, plan: Plan | None, gates: Se
         "columns": [_column(column) for column in spec.columns],
         "seeds": list(results.seeds),
         "tasks": _tasks(results),
-        "units_per_task": len(spec.init_states) * spec.repeats,
+        "episodes_per_task": len(spec.init_states) * spec.repeats,
         "scenes": len({trial.scene for trial in results.trials}),
         "trials_per_column": len(results.trials),
         "episodes": sum(len(records) for records in results.records.values()),
@@ -116,9 +116,9 @@ def _rate(
     spec: ReportSpec, column: str, place: Place | tuple[None, None], outcomes: Outcomes | None, planned: int
 ) -> dict[str, Any]:
     suite, task = place
-    units = len(outcomes) if outcomes else 0
-    found = {"column": column, "suite": suite, "task": task, "units": units, "planned": planned}
-    if outcomes is None or not units:
+    episodes = len(outcomes) if outcomes else 0
+    found = {"column": column, "suite": suite, "task": task, "episodes": episodes, "planned": planned}
+    if outcomes is None or not episodes:
         return {**found, "successes": 0, "estimate": None, "low": None, "high": None}
     rate = success_rate(outcomes, spec.evidence.confidence)
     return {**found, "successes": int(outcomes.success.sum()), **limits(rate)}
@@ -156,8 +156,8 @@ def suite_figures(
     """Per suite ``{"suite", "rates", "differences"}``; empty for a study of one suite.
 
     ``columns`` are as ``columns_of`` gives them. A rate is as over all tasks; a difference of (treated, control)
-    is of the units that both hold, with its interval at the effective number of scenes, and decides nothing: claims
-    are about all tasks. A column or pair without a unit in the suite has no row.
+    is of the episodes that both hold, with its interval at the effective number of scenes, and decides nothing: claims
+    are about all tasks. A column or pair without an episode in the suite has no row.
     """
     pairs = list(dict.fromkeys(pairs))
     return [_suite(spec, suite, columns, pairs) for suite in spec.suites] if len(spec.suites) > 1 else []
@@ -181,12 +181,12 @@ def _suite(
 
 def _suite_rate(spec: ReportSpec, column: str, held: Outcomes, planned: int) -> dict[str, Any]:
     interval = success_rate(held, spec.evidence.confidence)
-    counts = {"successes": int(held.success.sum()), "units": len(held), "planned": planned}
+    counts = {"successes": int(held.success.sum()), "episodes": len(held), "planned": planned}
     return {"column": column, **counts, **limits(interval)}
 
 
 def _suite_difference(spec: ReportSpec, treated: str, control: str, own: Mapping[str, Outcomes]) -> dict[str, Any]:
-    one, other = common_units(own[treated], own[control])
+    one, other = common_episodes(own[treated], own[control])
     if not len(one):
         return {}
     found = difference_of_clusters(clusters_of(one, other), spec.evidence.confidence)

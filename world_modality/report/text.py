@@ -32,13 +32,13 @@ def condition_title(condition: Table) -> str:
 
 def count_text(rate: Table) -> str:
     """``3/4``: successes of episodes; ``2/3 of 4`` where episodes are missing."""
-    missing = f" of {rate['planned']}" if rate["units"] < rate["planned"] else ""
-    return f"{rate['successes']}/{rate['units']}{missing}" if rate["units"] else f"missing{missing}"
+    missing = f" of {rate['planned']}" if rate["episodes"] < rate["planned"] else ""
+    return f"{rate['successes']}/{rate['episodes']}{missing}" if rate["episodes"] else f"missing{missing}"
 
 
 def rate_text(rate: Table) -> str:
     """``3/4 [30-95]``: successes, episodes, the interval in percent; ``2/3 [21-94] of 4`` where some are missing."""
-    if not rate["units"]:
+    if not rate["episodes"]:
         return count_text(rate)
     counts, _, missing = count_text(rate).partition(" ")
     return f"{counts} [{100 * rate['low']:.0f}-{100 * rate['high']:.0f}]{f' {missing}' if missing else ''}"
@@ -221,7 +221,7 @@ def _told(numbers: Table) -> list[str]:
 def missing_row(cell: Table) -> list[str]:
     """A cell that lacks episodes: its place, how many it has, how far it is."""
     place = [str(cell[name]) for name in ("column", "seed", "suite", "task")]
-    return [*place, f"{cell['units']} of {cell['planned']}", cell["state"]]
+    return [*place, f"{cell['episodes']} of {cell['planned']}", cell["state"]]
 
 
 def plan_line(plan: Table) -> str:

@@ -9,14 +9,14 @@ from world_modality.report.claims import plan_of
 from world_modality.report.collect import Material
 from world_modality.report.provenance import lineage
 from world_modality.report.sealed_plans import first_start, read_seals
+from world_modality.store.done import read_run
 from world_modality.store.layout import stage_folder
-from world_modality.store.record import read_run
 
 
 def timing_of(root: Path, material: Material) -> dict[str, Any]:
     """Times in UTC, ISO 8601, and wall seconds, as JSON values; "" or null for what is not known.
 
-    ``newest_outcome`` is when the newest rollout was sealed, or for a study under way its newest unit was recorded.
+    ``newest_outcome`` is when the newest rollout was sealed, or for a study under way its newest episode was recorded.
     """
     spec = material.spec
     stages = [_stage(root, record.stage, record.key) for record in lineage(material.artifacts)]

@@ -1,4 +1,4 @@
-"""A rollout cell: what all its records have in common, and the record of a unit that is over."""
+"""A rollout cell: what all its records have in common, and the record of an episode that is over."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from world_modality.facts.benchmarks import Suite
-from world_modality.rollout.course import Course
+from world_modality.rollout.episodes import Episode, environment_seed, flow_seed
 from world_modality.rollout.records import Record, Timing
-from world_modality.rollout.units import Unit, environment_seed, flow_seed
+from world_modality.rollout.trajectory import Trajectory
 from world_modality.study.specs import SimSpec
 
 
@@ -21,42 +21,42 @@ class Cell:
     sim: SimSpec
     memory: str
     n_action_steps: int
-    horizon: int  # control steps before a unit counts as failed
+    horizon: int  # control steps before an episode counts as failed
     checkpoint: str
     trained_memory: str
     device: str
     versions: Mapping[str, str]
 
-    def name(self, unit: Unit) -> str:
-        """The unit, for people."""
-        return f"{self.suite.name} task {unit.task}, init state {unit.init_state}, repeat {unit.repeat}"
+    def name(self, episode: Episode) -> str:
+        """The episode, for people."""
+        return f"{self.suite.name} task {episode.task}, init state {episode.init_state}, repeat {episode.repeat}"
 
-    def record(self, course: Course, crashes: Sequence[str]) -> Record:
-        """The record of a course that is over, after ``crashes`` of the simulator."""
-        assert course.scene is not None
-        suite, unit = self.suite.name, course.unit
+    def record(self, trajectory: Trajectory, crashes: Sequence[str]) -> Record:
+        """The record of a trajectory that is over, after ``crashes`` of the simulator."""
+        assert trajectory.scene is not None
+        suite, episode = self.suite.name, trajectory.episode
         return Record(
             suite=suite,
             assets=self.sim.address()["assets"],
             assets_digest=self.sim.assets_digest,
-            task=unit.task,
-            language=course.scene.language,
-            init_state=unit.init_state,
-            init_state_digest=course.scene.init_state_digest,
-            repeat=unit.repeat,
-            environment_seed=environment_seed(suite, unit),
-            flow_seed=flow_seed(suite, unit, 0),
+            task=episode.task,
+            language=trajectory.scene.language,
+            init_state=episode.init_state,
+            init_state_digest=trajectory.scene.init_state_digest,
+            repeat=episode.repeat,
+            environment_seed=environment_seed(suite, episode),
+            flow_seed=flow_seed(suite, episode, 0),
             checkpoint=self.checkpoint,
             trained_memory=self.trained_memory,
             memory=self.memory,
-            success=course.success,
-            steps=course.step,
-            progress=course.progress,
-            episode_return=course.episode_return,
-            replans=course.replans,
-            course_digest=course.digest.hexdigest()[:16],
+            success=trajectory.success,
+            steps=trajectory.step,
+            progress=trajectory.progress,
+            episode_return=trajectory.episode_return,
+            replans=trajectory.replans,
+            trajectory_digest=trajectory.digest.hexdigest()[:16],
             note="",
             device=self.device,
             versions=self.versions,
-            timing=Timing(len(crashes) + 1, "; ".join(crashes), round(time.monotonic() - course.started, 3)),
+            timing=Timing(len(crashes) + 1, "; ".join(crashes), round(time.monotonic() - trajectory.started, 3)),
         )

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
 from world_modality.rollout.choice import Choice
+from world_modality.rollout.episodes import Episode
 from world_modality.rollout.records import Record
-from world_modality.rollout.units import Unit
 from world_modality.study.specs import Render
 
-SPENT = "spent.json"  # in a suite's folder: what took how long, of whoever finished last
+TIMING = "timing.json"  # in a suite's folder: what took how long, of whoever finished last
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class Scenes:
             raise UserError(f"--tasks: {suite} has no task {wrong[0]}; choose from 0 to {count - 1}")
         return tuple(range(count)) if self.tasks is None else self.tasks
 
-    def units_of(self, suite: str) -> tuple[Unit, ...]:
+    def episodes_of(self, suite: str) -> tuple[Episode, ...]:
         """Episode e of a task starts from initial state ``e`` modulo their number; then states are repeated."""
         states = self.init_states
         return tuple(
-            Unit(task, states[episode % len(states)], episode // len(states))
+            Episode(task, states[episode % len(states)], episode // len(states))
             for task in self.tasks_of(suite)
             for episode in range(self.episodes)
         )
@@ -43,7 +43,7 @@ class Scenes:
 
 @dataclass(frozen=True)
 class How:
-    """How units are rolled out: an evaluation of other settings is another evaluation."""
+    """How episodes are rolled out: an evaluation of other settings is another evaluation."""
 
     policy: str  # folder, hub id or hub id@revision
     memory: str | None  # None: what the checkpoint says
@@ -58,8 +58,8 @@ class How:
 
 
 @dataclass(frozen=True)
-class Filming:
-    """Which units are filmed, and the records that discordant ones are found by."""
+class VideoChoice:
+    """Which episodes are recorded on video, and the records that discordant ones are found by."""
 
     choice: Choice
     others: tuple[Record, ...]

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from world_modality.encoders.online import HistoryEncoder
-from world_modality.rollout.course import Window
+from world_modality.rollout.trajectory import Window
 
 
 class LatentHistory:
-    """The memory's cameras' frames that lie in a unit's next replan's window; nothing else is rendered or encoded.
+    """The memory's cameras' frames that lie in an episode's next replan's window; nothing else is rendered or encoded.
 
     The window ends ``delay`` steps before the replan, or at the episode's first frame.
     """
@@ -41,5 +41,5 @@ class LatentHistory:
         return tuple(np.stack([each[camera] for each in frames]) for camera in self.cameras)
 
     def encode(self, windows: Sequence[Window]) -> list[NDArray[np.float32]]:
-        """Latents [T, W] float32 of each window, its own or those of other units."""
+        """Latents [T, W] float32 of each window, its own or those of other episodes."""
         return self._encoder.encode_many(windows)

@@ -18,7 +18,7 @@ ASSETS = "libero_assets"
 
 
 def import_eval_info(path: Path, checkpoint: str) -> tuple[Record, ...]:
-    """The episodes of an ``eval_info.json`` that lerobot-eval wrote, sorted by suite and unit.
+    """The episodes of an ``eval_info.json`` that lerobot-eval wrote, sorted by suite and episode.
 
     LeRobot notes no initial states. Its vector environment i of n starts from state i and goes on by n at every reset,
     so episode e of a task started from state e modulo their number: true of LeRobot 0.6 with asynchronous environments,
@@ -45,11 +45,11 @@ def import_eval_info(path: Path, checkpoint: str) -> tuple[Record, ...]:
         ) from error
     about = {**assets, "checkpoint": checkpoint}
     records = [record for entry in entries for record in _records(path, *entry, about)]
-    twice = len(records) - len({(record.suite, record.unit) for record in records})
+    twice = len(records) - len({(record.suite, record.episode) for record in records})
     if not records or twice:
         what = f"the same task more than once ({twice} episodes)" if twice else "no episodes"
         raise UserError(f"{path} holds {what}, which makes no set of records")
-    return tuple(sorted(records, key=lambda record: (record.suite, record.unit)))
+    return tuple(sorted(records, key=lambda record: (record.suite, record.episode)))
 
 
 def _records(path: Path, suite: str, index: int, successes: list[Any], about: Mapping[str, Any]) -> Iterator[Record]:
@@ -84,7 +84,7 @@ def _fields(task: Task, episode: int, success: bool) -> Mapping[str, Any]:
         "progress": None,
         "episode_return": None,
         "replans": None,
-        "course_digest": "",
+        "trajectory_digest": "",
         "note": NOTE,
         "device": "",
         "versions": {},

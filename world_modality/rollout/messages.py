@@ -13,7 +13,7 @@ from world_modality.benchmarks.contract import Observation, Picture, Step
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """Put a slot's simulator at the start of a unit and look."""
+    """Put a slot's simulator at the start of an episode and look."""
 
     slot: int
     task: int
@@ -29,8 +29,8 @@ class Act:
     actions: NDArray[np.float32]  # [n, A]
     cameras: tuple[str, ...]  # to render on the way ...
     frames: tuple[int, ...]  # ... after so many of these actions
-    looks: tuple[int, ...]  # after so many of these actions, a whole view on the way
-    look: bool  # whether the policy is to see what comes after the last one
+    observations: tuple[int, ...]  # after so many of these actions, a whole view on the way
+    observe: bool  # whether the policy is to see what comes after the last one
 
 
 Command = Begin | Act
@@ -38,14 +38,14 @@ Command = Begin | Act
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """The unit's task and initial state as the simulator found them."""
+    """The episode's task and initial state as the simulator found them."""
 
     language: str
     init_state_digest: str
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class Timing:
     """CPU seconds of a simulator process on a command."""
 
     reset: float = 0.0
@@ -64,13 +64,13 @@ class Did:
     reward: float  # sum over them
     view: Observation | None  # None when nothing is to be planned: the episode is over, or the command said so
     frames: Mapping[int, Mapping[str, Picture]]  # by the number of actions before them
-    looks: Mapping[int, Observation]
-    spent: Spent
+    observations: Mapping[int, Observation]
+    timing: Timing
 
 
 @dataclass(frozen=True, slots=True)
 class Broke:
-    """The simulator raised in a command: its unit has no outcome."""
+    """The simulator raised in a command: its episode has no outcome."""
 
     slot: int
     reason: str

@@ -54,7 +54,7 @@ class _Process:
         self.commands: deque[int] = deque()  # slots of the commands not answered yet, oldest first
         self.sent, self.answered = 0, 0
         self.sent_at_end: int | None = None  # how many commands it can have known of, once it is gone
-        self.ready, self.last_sign = False, time.monotonic()
+        self.ready, self.last_heard = False, time.monotonic()
         threading.Thread(target=_listen, args=(number, self, self.connection, heard), daemon=True).start()
 
     def end(self) -> None:
@@ -95,7 +95,7 @@ class Pool:
             warm_up(preload)
         self._heard: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._processes = [self._start(number) for number in range(workers)]
-        self._begun: list[set[int]] = [set() for _ in range(workers)]  # slots that have a unit under way
+        self._begun: list[set[int]] = [set() for _ in range(workers)]  # slots that have an episode under way
 
     def send(self, command: Command) -> None:
         """Give a slot's process a command; whether it can carry it out shows in :meth:`receive`."""
@@ -104,7 +104,7 @@ class Pool:
         if isinstance(command, Begin):
             self._begun[number].add(command.slot)
         if not process.commands:
-            process.last_sign = time.monotonic()
+            process.last_heard = time.monotonic()
         process.commands.append(command.slot)
         process.sent += 1
         with suppress(OSError):  # it died: the listener says so
@@ -132,7 +132,7 @@ class Pool:
         return any(not process.commands for process in self._processes)
 
     def finished(self, slot: int) -> None:
-        """The slot's unit is over."""
+        """The slot's episode is over."""
         self._begun[slot % len(self._processes)].discard(slot)
 
     def close(self) -> None:
@@ -146,7 +146,7 @@ class Pool:
     def _event(self, number: int, process: _Process, answer: Answer | None) -> Sequence[Heard | Died]:
         if process is not self._processes[number]:
             return []  # the last words of a process that was replaced
-        process.last_sign = time.monotonic()
+        process.last_heard = time.monotonic()
         if isinstance(answer, Ready):
             process.ready = True
             return []
@@ -162,8 +162,8 @@ class Pool:
     def _replace_hung(self) -> Iterator[Died]:
         now = time.monotonic()
         for number, process in enumerate(list(self._processes)):
-            if process.commands and now - process.last_sign > (self._hang if process.ready else START_SECONDS):
-                yield self._replace(number, f"the simulator gave no sign for {now - process.last_sign:.0f} s")
+            if process.commands and now - process.last_heard > (self._hang if process.ready else START_SECONDS):
+                yield self._replace(number, f"the simulator gave no sign for {now - process.last_heard:.0f} s")
 
     def _replace(self, number: int, reason: str) -> Died:
         process = self._processes[number]

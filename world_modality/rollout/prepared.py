@@ -11,14 +11,15 @@ from world_modality.facts.memory import MODES
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.setup import NewHistory, described_device, history_maker, require_picture_size, software
+from world_modality.store.done import read_done
 from world_modality.store.layout import StageFolder
-from world_modality.store.record import read_record
 from world_modality.store.stage import StageContext
 from world_modality.study.specs import EncoderSpec, RolloutSpec
 
 
 def prepare(spec: RolloutSpec, context: StageContext) -> tuple[ChunkPolicy, Cell, NewHistory | None]:
-    """The policy, what its records have in common, and what makes a unit's window of the encoder, if it reads one."""
+    """The policy, what its records have in common, and what makes an episode's window of the encoder, if it reads
+    one."""
     # One thread: how many cores a job was given must not decide how its sums are rounded.
     torch.set_num_threads(1)
     device, told = described_device(spec.device)
@@ -43,11 +44,11 @@ def prepare(spec: RolloutSpec, context: StageContext) -> tuple[ChunkPolicy, Cell
 
 
 def _new_history(spec: RolloutSpec, context: StageContext, policy: ChunkPolicy, device: str) -> NewHistory | None:
-    """What makes a unit's window of the sealed encoder; None for memory modes that never encode a frame."""
+    """What makes an episode's window of the sealed encoder; None for memory modes that never encode a frame."""
     if not MODES[spec.memory].needs_history:
         return None
     folder = context.one("encoder")
-    record = read_record(StageFolder(folder.parent).done)
+    record = read_done(StageFolder(folder.parent).done)
     if record is None:
         raise UserError(f"{folder.parent} is not a sealed encoder; run the study again, which makes what is missing.")
     new_history = history_maker(policy.config, spec.memory, EncoderSpec.model_validate(record.spec), folder, device)

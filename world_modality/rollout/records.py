@@ -1,4 +1,4 @@
-"""One line per finished unit: written so that neither a kill nor a power cut loses or doubles one."""
+"""One line per finished episode: written so that neither a kill nor a power cut loses or doubles one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from world_modality.errors import UserError
-from world_modality.rollout.units import Unit
+from world_modality.rollout.episodes import Episode
 from world_modality.store.files import sync_folder, write_atomically
 from world_modality.store.leases import Leases
 
@@ -21,7 +21,7 @@ TIMINGS = "timing.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """What another rollout of the same unit need not share with this one."""
+    """What another rollout of the same episode need not share with this one."""
 
     attempts: int  # 1 unless the simulator crashed on the way
     crashes: str  # why earlier attempts did; empty otherwise
@@ -30,7 +30,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The outcome of one unit; all but ``timing`` follows from cell, unit and software.
+    """The outcome of one episode; all but ``timing`` follows from cell, episode and software.
 
     None and empty texts stand for what an imported record's source does not say.
     """
@@ -53,8 +53,8 @@ class Record:
     progress: float | None  # fraction of the goal's parts that held at the end, 0 to 1
     episode_return: float | None  # sum of the simulator's rewards
     replans: int | None
-    course_digest: (
-        str  # 16 hex digits over every view at a look and every action executed: equal digests, equal courses
+    trajectory_digest: (
+        str  # 16 hex digits over every view at a query and every action executed: equal digests, equal trajectories
     )
     note: str  # how an imported record was read; empty otherwise
     device: str
@@ -62,9 +62,9 @@ class Record:
     timing: Timing | None = field(default=None, compare=False)  # while the cell is in the making
 
     @property
-    def unit(self) -> Unit:
-        """Which unit this is the outcome of."""
-        return Unit(self.task, self.init_state, self.repeat)
+    def episode(self) -> Episode:
+        """Which episode this is the outcome of."""
+        return Episode(self.task, self.init_state, self.repeat)
 
     @property
     def software(self) -> str:
@@ -117,19 +117,19 @@ def read_records(path: Path) -> tuple[Record, ...]:
 
 
 def read_unfinished(folder: Path) -> tuple[Record, ...]:
-    """The records of a cell in the making, each unit's first; none if there is no such folder. Changes nothing.
+    """The records of a cell in the making, each episode's first; none if there is no such folder. Changes nothing.
 
     A line without its end is still being written, or its writer was killed. UserError as ``read_records``.
     """
-    found: dict[Unit, Record] = {}
+    found: dict[Episode, Record] = {}
     for path in sorted(folder.glob("records-*.jsonl")):
         try:
             content = path.read_bytes()
         except FileNotFoundError:  # sealed in this moment, and removed with its stage's work
             continue
         for record in _parse(path, content[: content.rfind(b"\n") + 1].decode().splitlines()):
-            found.setdefault(record.unit, record)
-    return tuple(found[unit] for unit in sorted(found))
+            found.setdefault(record.episode, record)
+    return tuple(found[episode] for episode in sorted(found))
 
 
 def _parse(path: Path, lines: Iterable[str], first: int = 1) -> Iterator[Record]:
@@ -141,7 +141,7 @@ def _parse(path: Path, lines: Iterable[str], first: int = 1) -> Iterator[Record]
         except (ValueError, TypeError) as error:
             raise UserError(
                 f"{path}:{number} is not a rollout record ({error}); delete that line and run again, which makes its "
-                "unit anew"
+                "episode anew"
             ) from None
 
 
@@ -151,82 +151,84 @@ class Ledger:
     Every owner appends to a file of its own, fsynced line by line, so nobody can damage another's records.
     """
 
-    def __init__(self, folder: Path, units: Iterable[Unit], leases: Leases | None = None) -> None:
-        """Open ``folder``, creating it, for the given units; records of others are left alone."""
+    def __init__(self, folder: Path, episodes: Iterable[Episode], leases: Leases | None = None) -> None:
+        """Open ``folder``, creating it, for the given episodes; records of others are left alone."""
         folder.mkdir(parents=True, exist_ok=True)
         sync_folder(folder.parent)
         self._folder = folder
-        self._units = tuple(sorted(units))
+        self._episodes = tuple(sorted(episodes))
         self._leases = leases or Leases(folder / "leases")
         self._own = folder / f"records-{uuid.uuid4().hex[:12]}.jsonl"
-        self._done: dict[Unit, Record] = {}
+        self._done: dict[Episode, Record] = {}
         self._read_up_to: dict[Path, tuple[int, int]] = {}  # bytes and lines
         self.refresh()
 
     @property
-    def units(self) -> tuple[Unit, ...]:
-        """All units of the cell, sorted."""
-        return self._units
+    def episodes(self) -> tuple[Episode, ...]:
+        """All episodes of the cell, sorted."""
+        return self._episodes
 
     @property
-    def done(self) -> Mapping[Unit, Record]:
-        """Finished units and their records, as far as they have been read."""
+    def done(self) -> Mapping[Episode, Record]:
+        """Finished episodes and their records, as far as they have been read."""
         return self._done
 
     def refresh(self) -> None:
         """Read what others have written."""
-        wanted = set(self._units)
+        wanted = set(self._episodes)
         for path in self._files():
             for record in self._whole_lines(path):
-                if record.unit in wanted:
-                    self._done.setdefault(record.unit, record)
+                if record.episode in wanted:
+                    self._done.setdefault(record.episode, record)
 
-    def claim(self) -> Unit | None:
-        """The first unit that nobody has finished or works on, ours from now on; None if there is none at present."""
-        for unit in self._units:
-            name = _lease(unit)
-            if unit not in self._done and not self._leases.holds(name) and self._leases.claim(name):
+    def claim(self) -> Episode | None:
+        """The first episode that nobody has finished or works on, ours from now on; None if there is none at
+        present."""
+        for episode in self._episodes:
+            name = _lease(episode)
+            if episode not in self._done and not self._leases.holds(name) and self._leases.claim(name):
                 self.refresh()  # its last owner may have finished it just before
-                if unit not in self._done:
-                    return unit
+                if episode not in self._done:
+                    return episode
                 self._leases.release(name)
         return None
 
     def append(self, record: Record) -> bool:
-        """Write one record through to the disk, and let go of its unit.
+        """Write one record through to the disk, and let go of its episode.
 
-        False, with nothing written, if this owner slept so long that its unit was taken over: whoever has it now
+        False, with nothing written, if this owner slept so long that its episode was taken over: whoever has it now
         records the same outcome, or has done so.
         """
-        name = _lease(record.unit)
+        name = _lease(record.episode)
         self.refresh()
-        written = record.unit not in self._done and self._write_if_held(record, name)
+        written = record.episode not in self._done and self._write_if_held(record, name)
         self._leases.release(name)
         return written
 
-    def sign(self) -> None:
-        """Say that this owner gets on: who does not for long loses its units to others."""
-        self._leases.sign()
+    def renew(self) -> None:
+        """Say that this owner gets on: who does not for long loses its episodes to others."""
+        self._leases.renew()
 
     def close(self) -> None:
-        """Let go of every unit."""
+        """Let go of every episode."""
         self._leases.close()
 
     def publish(self, target: Path, timings: Path) -> None:
-        """Write all records of the folder, sorted by unit, to ``target``, and how long each took to ``timings``.
+        """Write all records of the folder, sorted by episode, to ``target``, and how long each took to ``timings``.
 
-        Atomic, repeatable, the same by any owner; ``target`` is the same by whomever the units are rolled out, too.
-        Also those of units that are not asked for now. Of two records of a unit, which can only be when its owner was
+        Atomic, repeatable, the same by any owner; ``target`` is the same by whomever the episodes are rolled out, too.
+        Also those of episodes that are not asked for now. Of two records of an episode, which can only be when its
+        owner was
         stopped between its last look at its lease and the next line of this program, the first file's by name counts.
         """
         self._read_up_to.clear()
-        found: dict[Unit, Record] = {}
+        found: dict[Episode, Record] = {}
         for path in self._files():
             for record in self._whole_lines(path):
-                found.setdefault(record.unit, record)
-        if not found.keys() >= set(self._units):  # taken away while this owner slept: never publish a part
+                found.setdefault(record.episode, record)
+        if not found.keys() >= set(self._episodes):  # taken away while this owner slept: never publish a part
             raise FileNotFoundError(f"{self._folder} lacks records that it had")
-        ordered = [found[unit] for unit in sorted(found)]
+        ordered = [found[episode] for episode in sorted(found)]
         write_atomically(timings, "".join(map(_timing_line, ordered)).encode())
         write_atomically(target, "".join(map(to_line, ordered)).encode())
 
@@ -249,7 +251,7 @@ class Ledger:
         line = to_line(record, with_timing=True).encode()
         with self._own.open("ab") as file:
             new = not file.tell()
-            if not self._leases.keeps(lease):
+            if not self._leases.still_holds(lease):
                 return False
             file.write(line)
             file.flush()
@@ -257,14 +259,14 @@ class Ledger:
         if new:
             sync_folder(self._folder)
         self._read_up_to[self._own] = self._own.stat().st_size, self._read_up_to.get(self._own, (0, 0))[1] + 1
-        self._done[record.unit] = record
+        self._done[record.episode] = record
         return True
 
 
 def _timing_line(record: Record) -> str:
     timing = {} if record.timing is None else asdict(record.timing)
-    return _line({**asdict(record.unit), **timing})
+    return _line({**asdict(record.episode), **timing})
 
 
-def _lease(unit: Unit) -> str:
-    return f"task{unit.task}_init{unit.init_state}_repeat{unit.repeat}"
+def _lease(episode: Episode) -> str:
+    return f"task{episode.task}_init{episode.init_state}_repeat{episode.repeat}"

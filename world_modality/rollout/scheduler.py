@@ -1,4 +1,4 @@
-"""Many units at once: simulator processes that never wait for a slow one, and one policy that answers in batches."""
+"""Many episodes at once: simulator processes that never wait for a slow one, and one policy that answers in batches."""
 
 from __future__ import annotations
 
@@ -14,38 +14,39 @@ from world_modality.errors import UserError
 from world_modality.evidence.proportions import wilson
 from world_modality.policies.contract import Policy, PolicyRequest
 from world_modality.rollout.cell import Cell
-from world_modality.rollout.course import Course, History
+from world_modality.rollout.episodes import Episode
 from world_modality.rollout.messages import Act, Broke, Did, Refused
 from world_modality.rollout.pool import Died, Heard, Pool
 from world_modality.rollout.records import Ledger
-from world_modality.rollout.spent import Account
+from world_modality.rollout.timing import TimeAccount
+from world_modality.rollout.trajectory import History, Trajectory
 from world_modality.rollout.tuning import Trial, tune
-from world_modality.rollout.units import Unit
 from world_modality.store.progress import Progress
 
 MAX_ATTEMPTS = 3
 LISTEN_SECONDS = 1.0  # between looks at the clock while nothing is heard
-CALIBRATION = 8  # chunks that are measured before the number of units at once is settled
+CALIBRATION = 8  # chunks that are measured before the number of episodes at once is settled
 SHARE_SECONDS = 2.0  # between looks whether others have finished what they hold
 
 
 @dataclass(frozen=True)
 class Scheduler:
-    """Rolls out a ledger's units, ``slots`` at a time; a slot gets the next free unit as soon as its last is over."""
+    """Rolls out a ledger's episodes, ``slots`` at a time; a slot gets the next free episode as soon as its last is
+    over."""
 
     cell: Cell
     ledger: Ledger
     policy: Policy
-    new_history: Callable[[], History] | None  # a fresh one per unit; None if the memory reads no history
+    new_history: Callable[[], History] | None  # a fresh one per episode; None if the memory reads no history
     progress: Progress
-    slots: int | None = None  # units at once; by default two per simulator process, tuned after the first chunks
+    slots: int | None = None  # episodes at once; by default two per simulator process, tuned after the first chunks
 
-    def run(self, pool: Pool) -> Account:
-        """Work until every unit has a record, whoever made it; what took how long.
+    def run(self, pool: Pool) -> TimeAccount:
+        """Work until every episode has a record, whoever made it; what took how long.
 
         Raises:
-            UserError: one unit's simulator crashed ``MAX_ATTEMPTS`` times, the simulator refuses the study, or the
-                policy gives no usable actions. Finished units stay in the ledger.
+            UserError: one episode's simulator crashed ``MAX_ATTEMPTS`` times, the simulator refuses the study, or the
+                policy gives no usable actions. Finished episodes stay in the ledger.
         """
         return _Run(self, pool).run()
 
@@ -55,23 +56,23 @@ class _Run:
 
     def __init__(self, plan: Scheduler, pool: Pool) -> None:
         self._plan, self._pool = plan, pool
-        self._courses: dict[int, Course] = {}
-        self._waiting: list[Course] = []  # for a chunk, longest first
-        self._crashes: defaultdict[Unit, list[str]] = defaultdict(list)
-        self._account = Account()
-        self._own = 0  # units that were finished here
+        self._trajectories: dict[int, Trajectory] = {}
+        self._waiting: list[Trajectory] = []  # for a chunk, longest first
+        self._crashes: defaultdict[Episode, list[str]] = defaultdict(list)
+        self._account = TimeAccount()
+        self._own = 0  # episodes that were finished here
         self._slots = plan.slots or 2 * pool.workers
         self._tuned = plan.slots is not None
-        self._ask_again = 0.0  # when to look again for a unit that nobody holds
+        self._ask_again = 0.0  # when to look again for an episode that nobody holds
 
-    def run(self) -> Account:
+    def run(self) -> TimeAccount:
         """See :meth:`Scheduler.run`."""
         ledger = self._plan.ledger
         self._report()
-        while len(ledger.done) < len(ledger.units):
-            ledger.sign()
+        while len(ledger.done) < len(ledger.episodes):
+            ledger.renew()
             self._fill()
-            if not self._courses:  # others hold what is left
+            if not self._trajectories:  # others hold what is left
                 time.sleep(SHARE_SECONDS)
                 ledger.refresh()
                 self._report()
@@ -83,75 +84,75 @@ class _Run:
         return self._account
 
     def _fill(self) -> None:
-        """Give every free slot a unit, as long as there are any.
+        """Give every free slot an episode, as long as there are any.
 
-        Where others hold what is left, they are asked again after a while only: every question reads their leases.
+        Where others hold what is left, they are asked again after a while only: every request reads their leases.
         """
         if time.monotonic() < self._ask_again:
             return
         for slot in range(self._slots):
-            if slot not in self._courses:
-                unit = self._plan.ledger.claim()
-                if unit is None:
+            if slot not in self._trajectories:
+                episode = self._plan.ledger.claim()
+                if episode is None:
                     self._ask_again = time.monotonic() + SHARE_SECONDS
                     return
-                self._begin(slot, unit)
+                self._begin(slot, episode)
 
-    def _begin(self, slot: int, unit: Unit) -> None:
+    def _begin(self, slot: int, episode: Episode) -> None:
         plan = self._plan
         history = plan.new_history() if plan.new_history else None
-        course = Course(
+        trajectory = Trajectory(
             slot,
-            unit,
+            episode,
             plan.cell.suite,
             plan.cell.n_action_steps,
             plan.cell.horizon,
-            plan.policy.looks_back,
+            plan.policy.past_steps,
             history,
             time.monotonic(),
         )
-        self._courses[slot] = course
-        self._pool.send(course.begin())
+        self._trajectories[slot] = trajectory
+        self._pool.send(trajectory.begin())
 
     def _take(self, event: Heard | Died) -> None:
         if isinstance(event, Died):
             for slot in event.lost:
-                self._restart(self._courses[slot])
+                self._restart(self._trajectories[slot])
             if event.slot is not None:
-                self._crashed(self._courses[event.slot], event.reason)
+                self._crashed(self._trajectories[event.slot], event.reason)
         elif isinstance(event.answer, Refused):
             raise UserError(event.answer.reason)
         elif isinstance(event.answer, Broke):
-            self._crashed(self._courses[event.answer.slot], event.answer.reason)
+            self._crashed(self._trajectories[event.answer.slot], event.answer.reason)
         else:
-            self._advance(self._courses[event.answer.slot], event.answer)
+            self._advance(self._trajectories[event.answer.slot], event.answer)
 
-    def _advance(self, course: Course, did: Did) -> None:
+    def _advance(self, trajectory: Trajectory, did: Did) -> None:
         self._account.add(did)
-        course.advance(did)
-        if not course.over:
-            self._waiting.append(course)
+        trajectory.advance(did)
+        if not trajectory.over:
+            self._waiting.append(trajectory)
             return
-        del self._courses[course.slot]
-        self._pool.finished(course.slot)
-        self._own += self._plan.ledger.append(self._plan.cell.record(course, self._crashes[course.unit]))
+        del self._trajectories[trajectory.slot]
+        self._pool.finished(trajectory.slot)
+        self._own += self._plan.ledger.append(self._plan.cell.record(trajectory, self._crashes[trajectory.episode]))
         self._report()
 
-    def _crashed(self, course: Course, reason: str) -> None:
-        """Run a unit again: a crash is missing data, never a failure."""
-        crashes = self._crashes[course.unit]
+    def _crashed(self, trajectory: Trajectory, reason: str) -> None:
+        """Run an episode again: a crash is missing data, never a failure."""
+        crashes = self._crashes[trajectory.episode]
         crashes.append(reason)
         if len(crashes) == MAX_ATTEMPTS:
             raise UserError(
-                f"the simulator crashed {MAX_ATTEMPTS} times on {self._plan.cell.name(course.unit)} (last: {reason}); "
-                "finished units are kept: repair the cause and run again."
+                f"the simulator crashed {MAX_ATTEMPTS} times on {self._plan.cell.name(trajectory.episode)} "
+                f"(last: {reason}); finished episodes are kept: repair the cause and run again."
             )
-        self._restart(course)
+        self._restart(trajectory)
 
-    def _restart(self, course: Course) -> None:
-        if course in self._waiting:
-            self._waiting.remove(course)
-        self._begin(course.slot, course.unit)
+    def _restart(self, trajectory: Trajectory) -> None:
+        if trajectory in self._waiting:
+            self._waiting.remove(trajectory)
+        self._begin(trajectory.slot, trajectory.episode)
 
     def _due(self) -> bool:
         """Whether to answer now: a full batch waits, or a simulator has nothing to do until it is answered."""
@@ -160,20 +161,22 @@ class _Run:
     def _answer(self) -> None:
         """Plan for those that wait longest and have one task, as many as a batch takes."""
         task = _language(self._waiting[0])
-        asking = [course for course in self._waiting if _language(course) == task][: self._plan.policy.batch]
-        chosen = {course.slot for course in asking}
-        self._waiting = [course for course in self._waiting if course.slot not in chosen]
+        asking = [trajectory for trajectory in self._waiting if _language(trajectory) == task][
+            : self._plan.policy.batch
+        ]
+        chosen = {trajectory.slot for trajectory in asking}
+        self._waiting = [trajectory for trajectory in self._waiting if trajectory.slot not in chosen]
         requests = self._requests(asking)
         with self._account.charged("policy"):
             chunks = self._plan.policy.infer(requests)
         self._account.answered(len(requests))
-        for course, chunk in zip(asking, chunks, strict=True):
-            self._pool.send(self._command(course, chunk))
+        for trajectory, chunk in zip(asking, chunks, strict=True):
+            self._pool.send(self._command(trajectory, chunk))
         if not self._tuned and self._account.chunks >= CALIBRATION and self._account.batches > 1:
             self._tune(requests[0])
 
     def _tune(self, request: PolicyRequest) -> None:
-        """Fit the number of units at once to what the first chunks cost; no result depends on it.
+        """Fit the number of episodes at once to what the first chunks cost; no result depends on it.
 
         The number of rows does decide results, so a better one is only told.
         """
@@ -186,44 +189,48 @@ class _Run:
         self._plan.progress.say(f"{self._plan.progress.label}  {tuning.sentence()}")
         self._slots, self._tuned = tuning.slots, True
 
-    def _requests(self, asking: Sequence[Course]) -> list[PolicyRequest]:
+    def _requests(self, asking: Sequence[Trajectory]) -> list[PolicyRequest]:
         """What the policy is asked; all windows are encoded at once."""
         latents: dict[int, NDArray[np.float32]] = {}
-        histories = {course.slot: (course.history, course.step) for course in asking if course.history is not None}
+        histories = {
+            trajectory.slot: (trajectory.history, trajectory.step)
+            for trajectory in asking
+            if trajectory.history is not None
+        }
         if histories:
             with self._account.charged("encoder"):
                 windows = [history.window(step) for history, step in histories.values()]
                 (encoder, _), *_ = histories.values()
                 latents = dict(zip(histories, encoder.encode(windows), strict=True))
         requests = []
-        for course in asking:
-            *past, observation = course.views()
-            held = latents.get(course.slot)
-            requests.append(PolicyRequest(observation, _language(course), course.flow_seed, tuple(past), held))
+        for trajectory in asking:
+            *past, observation = trajectory.views()
+            held = latents.get(trajectory.slot)
+            requests.append(PolicyRequest(observation, _language(trajectory), trajectory.flow_seed, tuple(past), held))
         return requests
 
-    def _command(self, course: Course, chunk: NDArray[np.float32]) -> Act:
+    def _command(self, trajectory: Trajectory, chunk: NDArray[np.float32]) -> Act:
         try:
-            return course.act(chunk)
+            return trajectory.act(chunk)
         except UserError as error:
             cell = self._plan.cell
             raise UserError(
-                f"{cell.name(course.unit)}: {error}; check checkpoint {cell.checkpoint} and n_action_steps."
+                f"{cell.name(trajectory.episode)}: {error}; check checkpoint {cell.checkpoint} and n_action_steps."
             ) from error
 
     def _report(self) -> None:
         ledger = self._plan.ledger
-        done, total = len(ledger.done), len(ledger.units)
+        done, total = len(ledger.done), len(ledger.episodes)
         facts = ""
         if done:
             successes = sum(record.success for record in ledger.done.values())
             rate = wilson(successes, done)
             facts = f"{successes} success{'es' * (successes != 1)}, {rate.low:.0%} to {rate.high:.0%}"
         if self._own:
-            facts += f"  {3600 * self._own / self._account.wall:.0f} units/h"
-        self._plan.progress.update(done, total, "units", facts)
+            facts += f"  {3600 * self._own / self._account.wall:.0f} episodes/h"
+        self._plan.progress.update(done, total, "episodes", facts)
 
 
-def _language(course: Course) -> str:
-    assert course.scene is not None
-    return course.scene.language
+def _language(trajectory: Trajectory) -> str:
+    assert trajectory.scene is not None
+    return trajectory.scene.language

@@ -24,7 +24,7 @@ from world_modality.rollout.history import LatentHistory
 from world_modality.rollout.records import Ledger
 from world_modality.rollout.scheduler import Scheduler
 from world_modality.rollout.simulators import simulator_pool
-from world_modality.rollout.spent import Account
+from world_modality.rollout.timing import TimeAccount
 from world_modality.store.machine import COMPUTING, versions
 from world_modality.store.progress import Progress
 from world_modality.study.specs import EncoderSpec
@@ -42,7 +42,7 @@ def described_device(asked: str = "auto") -> tuple[str, str]:
 
 
 def software(suite: Suite) -> dict[str, str]:
-    """What else the outcome of a unit may depend on, down to the library that draws the pictures."""
+    """What else the outcome of an episode may depend on, down to the library that draws the pictures."""
     packages = versions((*COMPUTING, *suite.packages))
     return {**packages, **SUITES.distribution(suite.name), "opengl": choose_opengl()}
 
@@ -54,18 +54,18 @@ def roll_out(
     new_history: NewHistory | None,
     cores: int,
     progress: Progress,
-) -> Account | None:
-    """Work until every unit of the ledger has a record; says what took how long, None if nothing was left to do.
+) -> TimeAccount | None:
+    """Work until every episode of the ledger has a record; says what took how long, None if nothing was left to do.
 
     Raises:
         UserError: the assets are not the planned ones, an initial state does not exist, or as ``Scheduler.run``.
     """
     assets = open_assets(cell.sim)  # refuses other assets than planned before any simulator starts
-    if len(ledger.done) == len(ledger.units):
+    if len(ledger.done) == len(ledger.episodes):
         return None
-    for unit in ledger.units:
-        cell.suite.recorded(unit.init_state)
-    with closing(simulator_pool(cell.sim, assets, min(cores, len(ledger.units)))) as pool:
+    for episode in ledger.episodes:
+        cell.suite.recorded(episode.init_state)
+    with closing(simulator_pool(cell.sim, assets, min(cores, len(ledger.episodes)))) as pool:
         account = Scheduler(cell, ledger, policy, new_history, progress).run(pool)
     progress.say(f"{progress.label}  {account.summary(cores)}")
     return account
@@ -83,7 +83,8 @@ def require_picture_size(config: Any, size: int) -> None:
 
 
 def history_maker(config: Any, memory: str, spec: EncoderSpec, folder: Path, device: str) -> NewHistory:
-    """What makes a unit's window of the encoder in ``folder``; UserError if the checkpoint was trained with another."""
+    """What makes an episode's window of the encoder in ``folder``; UserError if the checkpoint was trained with
+    another."""
     config.require_encoder(spec)
     encoder = HistoryEncoder(load_encoder(spec, folder, device), config.world_context)
     return partial(LatentHistory, encoder, config.cameras, MODES[memory].delay * config.world_horizon)

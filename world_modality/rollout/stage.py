@@ -8,24 +8,24 @@ from pathlib import Path
 from world_modality.errors import UserError
 from world_modality.imports import importing
 from world_modality.rollout.cell import Cell
-from world_modality.rollout.made_with import disagreement
+from world_modality.rollout.episodes import episodes_of
+from world_modality.rollout.manifest import disagreement
 from world_modality.rollout.records import TIMINGS, Ledger
 from world_modality.rollout.simulators import expect_simulators
-from world_modality.rollout.units import units_of
 from world_modality.store.files import write_json
 from world_modality.store.stage import TIMING, Facts, StageContext
 from world_modality.study.specs import RolloutSpec
 
-MADE_WITH = "made_with.json"
+MANIFEST = "manifest.json"
 
 
 def run(spec: RolloutSpec, context: StageContext) -> Facts:
-    """Roll out every unit of the cell, together with whoever else does, and write records.jsonl, sorted by unit.
+    """Roll out every episode of the cell, together with whoever else does, and write records.jsonl, sorted by episode.
 
     Inputs: "checkpoint", a training; "encoder", when the memory mode reads what the policy sees. UserError
     when the two do not belong together, the simulator would show the policy pictures of another size than it was
     trained on, its assets are not those of the spec, the cell was begun on another device or with other software, or a
-    unit's simulator crashes time and again.
+    episode's simulator crashes time and again.
     """
     expect_simulators([spec.sim.suite])  # they import while this process imports torch: seconds, on a core of their own
     with importing():
@@ -34,19 +34,20 @@ def run(spec: RolloutSpec, context: StageContext) -> Facts:
 
     policy, cell, new_history = prepare(spec, context)
     _require_same_machinery(context.work, cell)
-    with closing(Ledger(context.work / "records", units_of(spec))) as ledger:
+    with closing(Ledger(context.work / "records", episodes_of(spec))) as ledger:
         account = roll_out(cell, ledger, policy, new_history, context.cores, context.progress)
-        context.settle()
+        context.begin_sealing()
         ledger.publish(context.artifact / "records.jsonl", context.volatile / TIMINGS)
     if account is not None:
         write_json(context.volatile / TIMING, {"last_attempt": account.told(context.cores)})
     successes = sum(record.success for record in ledger.done.values())
-    return {"units": len(ledger.done), "successes": successes, "device": cell.device}
+    return {"episodes": len(ledger.done), "successes": successes, "device": cell.device}
 
 
 def _require_same_machinery(work: Path, cell: Cell) -> None:
-    """Units of a cell are paired with those of others, so all are made alike: UserError if some were made otherwise."""
-    other = disagreement(work / MADE_WITH, {"device": cell.device, **cell.versions})
+    """Episodes of a cell are paired with those of others, so all are made alike: UserError if some were made
+    otherwise."""
+    other = disagreement(work / MANIFEST, {"device": cell.device, **cell.versions})
     if other:
         name, found, here = other
         raise UserError(

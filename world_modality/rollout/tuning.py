@@ -1,11 +1,11 @@
-"""How many units at once: simulator supply against policy demand, from a short measurement."""
+"""How many episodes at once: simulator supply against policy demand, from a short measurement."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-MOST_SLOTS_EACH = 4  # more units per simulator process only cost memory
+MOST_SLOTS_EACH = 4  # more episodes per simulator process only cost memory
 NEARLY = 1.1  # a larger batch must make a row cheaper by more than this to be advised
 
 
@@ -21,14 +21,15 @@ class Trial:
 class Measured:
     """What one chunk costs, in CPU seconds of the process that does it."""
 
-    simulate: float  # to execute it and to look
+    simulate: float  # to execute it and to query
     plan: float  # to answer a whole batch
-    window: float  # to encode one unit's history
+    window: float  # to encode one episode's history
     steps: int  # control steps of a chunk
     batch: int
 
-    def look(self, batch: int, trial: Trial, waiting: int) -> float:
-        """Seconds of policy and encoder per look with batches of another size, if at most ``waiting`` units fill one.
+    def query(self, batch: int, trial: Trial, waiting: int) -> float:
+        """Seconds of policy and encoder per query with batches of another size, if at most ``waiting`` episodes fill
+        one.
 
         A batch is taken to cost ``fixed + rows * each``, filled or not: a line through the measured one and ``trial``.
         """
@@ -47,11 +48,11 @@ class Tuning:
     demand: float  # that the policy can plan for, were the simulators instant
     batch: int
     advised: int  # rows of a batch
-    saved: float  # share of a look's cost that the advised batch saves
+    saved: float  # share of a query's cost that the advised batch saves
 
     @property
     def slots(self) -> int:
-        """Units at once."""
+        """Episodes at once."""
         return self.workers * self.slots_each
 
     def sentence(self) -> str:
@@ -59,17 +60,18 @@ class Tuning:
         bound = "policy" if self.demand < self.supply else "simulators"
         advice = f"batch {self.batch} fits"
         if self.advised != self.batch:
-            advice = f"a batch of {self.advised} rather than {self.batch} would cost {self.saved:.0%} less per look"
+            advice = f"a batch of {self.advised} rather than {self.batch} would cost {self.saved:.0%} less per query"
         return (
-            f"{self.workers} simulator processes x {self.slots_each} units: simulators {self.supply:.0f} steps/s, "
+            f"{self.workers} simulator processes x {self.slots_each} episodes: simulators {self.supply:.0f} steps/s, "
             f"policy {self.demand:.0f} steps/s, bound by the {bound}; {advice}"
         )
 
 
 def tune(measured: Measured, trial: Trial, workers: int) -> Tuning:
-    """As many units per process as keep it busy while a batch is collected and answered.
+    """As many episodes per process as keep it busy while a batch is collected and answered.
 
-    A process has nothing to do while all its units wait. A batch is complete after ``batch / workers`` chunks of every
+    A process has nothing to do while all its episodes wait. A batch is complete after ``batch / workers`` chunks of
+    every
     process, and answered ``plan`` seconds later; meanwhile each process needs chunks of its own to simulate.
     """
     simulate = max(measured.simulate, 1e-6)
@@ -82,14 +84,14 @@ def tune(measured: Measured, trial: Trial, workers: int) -> Tuning:
 
 
 def advice(measured: Measured, trial: Trial, workers: int) -> tuple[int, float]:
-    """The size of batch to use, and the share of a look's cost that it saves.
+    """The size of batch to use, and the share of a query's cost that it saves.
 
-    The smallest power of two with which a look costs nearly as little as with any; the present one where that is as
-    good. Half of the units can fill a batch: the others are simulated meanwhile.
+    The smallest power of two with which a query costs nearly as little as with any; the present one where that is as
+    good. Half of the episodes can fill a batch: the others are simulated meanwhile.
     """
     most = max(1, workers * MOST_SLOTS_EACH // 2)
     sizes = [1 << power for power in range(most.bit_length())]
-    cost = {size: measured.look(size, trial, most) for size in (*sizes, measured.batch)}
+    cost = {size: measured.query(size, trial, most) for size in (*sizes, measured.batch)}
     enough = NEARLY * min(cost.values())
     if cost[measured.batch] <= enough:
         return measured.batch, 0.0

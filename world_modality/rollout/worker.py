@@ -21,7 +21,7 @@ from world_modality.rollout.messages import (
     Ready,
     Refused,
     Scene,
-    Spent,
+    Timing,
 )
 from world_modality.store.orphans import Identity, end_with
 
@@ -30,7 +30,7 @@ OpenSimulator = Callable[[int], Simulator]
 
 
 class Simulators:
-    """The simulators of a process: one per slot in use, and those that wait for a unit of their task."""
+    """The simulators of a process: one per slot in use, and those that wait for an episode of their task."""
 
     def __init__(self, open_simulator: OpenSimulator, spare: int) -> None:
         self._open = open_simulator
@@ -75,26 +75,26 @@ class Clock:
         self._parts[part] += now - self._last
         self._last = now
 
-    def spent(self) -> Spent:
+    def timing(self) -> Timing:
         """The parts so far."""
-        return Spent(**self._parts)
+        return Timing(**self._parts)
 
 
 def begin(simulator: Simulator, command: Begin, clock: Clock) -> Did:
-    """Start a unit and look; what passed since the clock was made is part of the reset."""
+    """Start an episode and look; what passed since the clock was made is part of the reset."""
     simulator.reset(command.init_state, command.seed)
     clock.charge("reset")
     view = simulator.observe()
     clock.charge("render")
     scene = Scene(simulator.language, simulator.init_state_digest)
-    return Did(command.slot, scene, 0, None, 0.0, view, {}, {}, clock.spent())
+    return Did(command.slot, scene, 0, None, 0.0, view, {}, {}, clock.timing())
 
 
 def act(simulator: Simulator, command: Act) -> Did:
     """Execute a chunk, rendering what is asked for on the way."""
     clock = Clock()
     frames: dict[int, Mapping[str, Picture]] = {}
-    looks: dict[int, Observation] = {}
+    observations: dict[int, Observation] = {}
     done, reward, last, over = 0, 0.0, None, False
     for action in command.actions:
         last = simulator.step(action)
@@ -106,15 +106,15 @@ def act(simulator: Simulator, command: Act) -> Did:
             break
         if done in command.frames:
             frames[done] = {camera: simulator.render(camera) for camera in command.cameras}
-        if done in command.looks:
-            looks[done] = simulator.observe()
+        if done in command.observations:
+            observations[done] = simulator.observe()
         clock.charge("render")
-    view = None if over or not command.look else simulator.observe()
+    view = None if over or not command.observe else simulator.observe()
     clock.charge("render")
-    return Did(command.slot, None, done, last, reward, view, frames, looks, clock.spent())
+    return Did(command.slot, None, done, last, reward, view, frames, observations, clock.timing())
 
 
-def answer(simulators: Simulators, command: Command) -> Outcome:
+def carry_out(simulators: Simulators, command: Command) -> Outcome:
     """Carry out one command; whatever the simulator raises becomes an answer, and the simulator is discarded."""
     try:
         if isinstance(command, Begin):
@@ -136,5 +136,5 @@ def serve(connection: Connection, open_simulator: OpenSimulator, spare: int, par
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         connection.send(Ready())
         while True:
-            connection.send(answer(simulators, connection.recv()))
+            connection.send(carry_out(simulators, connection.recv()))
     os._exit(0)  # OpenGL contexts that are torn down in a random order print complaints

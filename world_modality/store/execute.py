@@ -13,29 +13,29 @@ from pathlib import Path
 from typing import TextIO
 
 from world_modality.errors import UserError
+from world_modality.store.done import read_done
 from world_modality.store.files import remove_leftovers
 from world_modality.store.layout import StageFolder, stage_folder
 from world_modality.store.leases import Leases
 from world_modality.store.lock import exclusive, shared
 from world_modality.store.progress import LABEL_WIDTH, Progress, format_seconds
-from world_modality.store.record import read_record
 from world_modality.store.request import StageRequest
 from world_modality.store.seal import clean, is_sealed, seal
 from world_modality.store.stage import Facts, StageContext, StageRunner
 from world_modality.store.stopwatch import timed
 
-TURN = "turn"  # the lease of whoever begins or seals a stage that several work on
+SEAL_LEASE = "seal"  # the lease of whoever begins or seals a stage that several work on
 WORKERS = "workers"  # folder of the leases of those who work on such a stage now
-TURN_SECONDS = 0.2  # between looks whether it is free
+SEAL_POLL_SECONDS = 0.2  # between looks whether it is free
 
 
 def execute(
-    root: Path, request: StageRequest, runner: StageRunner, *, cores: int, stream: TextIO, together: bool = False
+    root: Path, request: StageRequest, runner: StageRunner, *, cores: int, stream: TextIO, shared: bool = False
 ) -> bool:
     """Make sure that a stage is sealed; True if this process sealed it.
 
     Safe to call from any number of processes at any time: one works, the others wait and then find it done. With
-    ``together`` all of them work: the runner shares out what there is to do and calls ``context.settle`` before it
+    ``shared`` all of them work: the runner shares out what there is to do and calls ``context.begin_sealing`` before it
     writes the artifact, and whoever comes to that first seals the stage.
     UserError when an upstream result is missing; what the runner raises passes through and leaves the stage
     as it is, to be continued by the next call.
@@ -43,7 +43,7 @@ def execute(
     folder = stage_folder(root, request.stage, request.key)
     progress = Progress(request.label, stream=stream, last_line=folder.progress)
     attempt = _Attempt(root, folder, request, cores, progress)
-    seconds = attempt.together(runner) if together else attempt.alone(runner)
+    seconds = attempt.beside_others(runner) if shared else attempt.alone(runner)
     if seconds is None:
         clean(folder)
         return False
@@ -77,7 +77,7 @@ class _Attempt:
             self._seal(facts, seconds)
         return seconds
 
-    def together(self, runner: StageRunner) -> float | None:
+    def beside_others(self, runner: StageRunner) -> float | None:
         """As ``alone``, beside others. The lock only tells that somebody works: one that hangs keeps nobody waiting.
 
         Whoever begins or seals holds a lease meanwhile. When one seals, what the others work in is removed: all that
@@ -86,10 +86,10 @@ class _Attempt:
         with ExitStack() as stack:
             stack.enter_context(shared(self._folder.lock))
             leases = stack.enter_context(closing(Leases(self._folder.path)))
-            with self._turn(leases):
+            with self._seal_lease(leases):
                 if is_sealed(self._folder):
                     return None
-                context = self._prepare(lambda: self._settle(leases))
+                context = self._prepare(lambda: self._begin_sealing(leases))
                 workers = stack.enter_context(closing(Leases(self._folder.work / WORKERS, stall_s=inf)))
                 self._note_start(joins=workers.others())
                 workers.claim(uuid.uuid4().hex)
@@ -105,43 +105,43 @@ class _Attempt:
         """The runner's facts once it is this process's turn to seal; None if another did."""
         try:
             facts = runner(self._request.spec, context)
-            self._settle(leases)
+            self._begin_sealing(leases)
         except _SealedElsewhere:
             return None
         except Exception:
-            with self._turn(leases):
+            with self._seal_lease(leases):
                 if is_sealed(self._folder):
                     return None
             raise
         return facts
 
-    def _settle(self, leases: Leases) -> None:
+    def _begin_sealing(self, leases: Leases) -> None:
         """Wait for the turn and keep it."""
-        self._take_turn(leases)
+        self._acquire_seal_lease(leases)
         if is_sealed(self._folder):
             raise _SealedElsewhere
 
     @contextmanager
-    def _turn(self, leases: Leases) -> Iterator[None]:
-        self._take_turn(leases)
+    def _seal_lease(self, leases: Leases) -> Iterator[None]:
+        self._acquire_seal_lease(leases)
         try:
             yield
         finally:
-            leases.release(TURN)
+            leases.release(SEAL_LEASE)
 
-    def _take_turn(self, leases: Leases) -> None:
-        while not (leases.keeps(TURN) or leases.claim(TURN)):
-            time.sleep(TURN_SECONDS)
+    def _acquire_seal_lease(self, leases: Leases) -> None:
+        while not (leases.still_holds(SEAL_LEASE) or leases.claim(SEAL_LEASE)):
+            time.sleep(SEAL_POLL_SECONDS)
 
     def _seal(self, facts: Facts, seconds: float) -> None:
         attempts = len(self._folder.attempts.read_text().splitlines())
         seal(self._folder, self._request, facts, seconds, attempts)
 
-    def _prepare(self, settle: Callable[[], None] | None = None) -> StageContext:
+    def _prepare(self, begin_sealing: Callable[[], None] | None = None) -> StageContext:
         inputs: dict[str, tuple[Path, ...]] = {}
         for each in self._request.inputs:
             source = stage_folder(self._root, each.stage, each.key)
-            if read_record(source.done) is None:
+            if read_done(source.done) is None:
                 raise UserError(f"needs {source.path}, which is not sealed; run it through snakemake or `wm run`")
             path = source.artifact / each.folder if each.folder else source.artifact
             inputs[each.role] = (*inputs.get(each.role, ()), path.resolve())
@@ -149,7 +149,7 @@ class _Attempt:
         folder.artifact.mkdir(exist_ok=True)
         folder.volatile.mkdir(exist_ok=True)
         folder.work.mkdir(exist_ok=True)
-        if settle is None:  # else another process may be writing one of them; sealing removes what is left
+        if begin_sealing is None:  # else another process may be writing one of them; sealing removes what is left
             remove_leftovers(folder.path)
         context = StageContext(
             key=self._request.key,
@@ -160,7 +160,7 @@ class _Attempt:
             progress=self._progress,
             cores=self._cores,
         )
-        return context if settle is None else replace(context, settle=settle)
+        return context if begin_sealing is None else replace(context, begin_sealing=begin_sealing)
 
     def _note_start(self, *, joins: bool = False) -> None:
         """Count an attempt, unless this process lends others a hand; the first line also tells when all began."""

@@ -7,30 +7,30 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from world_modality.store.done import DoneFile, read_done
 from world_modality.store.layout import StageFolder
 from world_modality.store.lock import is_locked
-from world_modality.store.record import Record, read_record
 from world_modality.store.seal import is_whole
 
 
-def sealed_stages(root: Path, stages: Iterable[str]) -> Iterator[tuple[StageFolder, Record]]:
+def sealed_stages(root: Path, stages: Iterable[str]) -> Iterator[tuple[StageFolder, DoneFile]]:
     """Every sealed stage of these kinds, in a stable order."""
     for stage in stages:
         for path in sorted((root / stage).glob("*")):
-            record = sealed_record(StageFolder(path))
+            record = sealed_done(StageFolder(path))
             if record is not None:
                 yield StageFolder(path), record
 
 
-def sealed_record(folder: StageFolder) -> Record | None:
+def sealed_done(folder: StageFolder) -> DoneFile | None:
     """A stage's record, from DONE.json or its second copy; None if it is not sealed.
 
     The second copy speaks only for a result that is whole: the next run forgets any other and makes it anew.
     """
-    record = read_record(folder.done)
+    record = read_done(folder.done)
     if record is not None:
         return record
-    second = read_record(folder.seal)
+    second = read_done(folder.seal)
     return second if second is not None and is_whole(folder, second) else None
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 RESULTS = Path("results")
 
-PLAN_VARIABLE = "WORLD_MODALITY_PLAN"
+SNAPSHOT_VARIABLE = "WORLD_MODALITY_SNAPSHOT"
 """Environment variable that names the snapshot of the study, for the jobs of a run."""
 
 
@@ -79,9 +79,9 @@ def stage_folder(root: Path, stage: str, key: str) -> StageFolder:
     return StageFolder(root / stage / key)
 
 
-def plans_folder(root: Path) -> Path:
+def snapshots_folder(root: Path) -> Path:
     """Resolved studies, by digest: what running jobs read."""
-    return root / "plans"
+    return root / "snapshots"
 
 
 def sealed_plans_folder(root: Path, study: str) -> Path:

@@ -3,7 +3,7 @@
 A lease is a small file that its owner touches every ``BEAT_S`` seconds for as long as it gets on. Another may take it
 over when its owner's process is gone, which shows at once on the owner's machine, or after ``SILENCE_S`` seconds
 without a touch, be the owner dead on another machine, stopped or stuck. An owner that wakes up later finds out by
-asking :meth:`Leases.keeps` before it writes what it holds the lease for.
+asking :meth:`Leases.still_holds` before it writes what it holds the lease for.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Leases:
 
     def claim(self, name: str) -> bool:
         """Hold ``name`` from now on; False while another owner does."""
-        self.sign()
+        self.renew()
         path = self._path(name)
         if self._create(path):
             return True
@@ -84,12 +84,12 @@ class Leases:
         """Whether this owner holds ``name``, for all it knows."""
         return self._path(name) in self._held
 
-    def keeps(self, name: str) -> bool:
+    def still_holds(self, name: str) -> bool:
         """Look whether this owner still holds ``name``, and renew it: false once another took it over."""
-        self.sign()
+        self.renew()
         return self._renew(self._path(name))
 
-    def sign(self) -> None:
+    def renew(self) -> None:
         """Say that the owner gets on: leases of one that says nothing for ``stall_s`` seconds are not renewed."""
         self._signed = time.monotonic()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from world_modality.store.record import Source
+from world_modality.store.done import Source
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from world_modality.store.done import DoneFile, FileEntry, Run, content_digest, read_done
 from world_modality.store.files import (
     file_digest,
     files_below,
@@ -20,7 +21,6 @@ from world_modality.store.files import (
 )
 from world_modality.store.layout import StageFolder
 from world_modality.store.machine import machine, source_digest, versions
-from world_modality.store.record import FileEntry, Record, Run, content_digest, read_record
 from world_modality.store.request import StageRequest
 
 
@@ -29,9 +29,9 @@ def is_sealed(folder: StageFolder) -> bool:
 
     Restores what is missing of the two. A result of which someone removed DONE.json and some files is forgotten.
     """
-    if read_record(folder.done) is not None or restore(folder):
+    if read_done(folder.done) is not None or restore(folder):
         return True
-    if read_record(folder.seal) is not None:
+    if read_done(folder.seal) is not None:
         _discard(folder)
     return False
 
@@ -42,7 +42,7 @@ def restore(folder: StageFolder) -> bool:
     Snakemake deletes a declared output before it starts the job, so a sealed stage that is asked for again
     (after a kill, or because a rule's text changed) has its result but no DONE.json.
     """
-    record = read_record(folder.seal)
+    record = read_done(folder.seal)
     if record is None or not is_whole(folder, record):
         return False
     write_atomically(folder.done, folder.seal.read_bytes())
@@ -51,7 +51,7 @@ def restore(folder: StageFolder) -> bool:
 
 def seal(
     folder: StageFolder, request: StageRequest, facts: Mapping[str, Any], wall_seconds: float, attempts: int
-) -> Record:
+) -> DoneFile:
     """Digest the artifact, write the record, and drop the work folder.
 
     A crash before the record is written leaves the stage unsealed: it is started again and finds its artifact
@@ -61,7 +61,7 @@ def seal(
         RuntimeError: the stage left nothing to seal.
     """
     remove_leftovers(folder.artifact)  # of worker processes that were killed without the stage
-    files = {name: _settled(path) for name, path in files_below(folder.artifact)}
+    files = {name: _synced_entry(path) for name, path in files_below(folder.artifact)}
     if not files:
         raise RuntimeError(f"{request.label} wrote nothing below {folder.artifact}")
     for parent, _, _ in os.walk(folder.artifact):
@@ -75,7 +75,7 @@ def seal(
     write_atomically(folder.run, (run.model_dump_json(indent=1) + "\n").encode())
     sync_tree(folder.volatile)
     sync_folder(folder.path)
-    record = Record(
+    record = DoneFile(
         stage=request.stage,
         key=request.key,
         version=request.version,
@@ -104,7 +104,7 @@ def clean(folder: StageFolder) -> None:
     folder.progress.unlink(missing_ok=True)
 
 
-def is_whole(folder: StageFolder, record: Record) -> bool:
+def is_whole(folder: StageFolder, record: DoneFile) -> bool:
     """Whether every sealed file is there with its size; `wm verify` compares the contents too."""
     paths = {folder.artifact / name: entry.size for name, entry in record.files.items()}
     return all(path.is_file() and path.stat().st_size == size for path, size in paths.items())
@@ -117,7 +117,7 @@ def _discard(folder: StageFolder) -> None:
     folder.seal.unlink()
 
 
-def _settled(path: Path) -> FileEntry:
+def _synced_entry(path: Path) -> FileEntry:
     """A file's entry, once its contents are on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:

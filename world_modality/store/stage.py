@@ -24,7 +24,7 @@ class StageContext:
     whenever, wherever and in however many attempts the stage is run.
     ``volatile`` takes what is not, such as times. It survives a crash, too.
     ``work`` survives a crash (checkpoints, shards, partial records) and is removed after sealing.
-    ``settle`` is called before the artifact is written, by stages that several processes may work on at once.
+    ``begin_sealing`` is called before the artifact is written, by stages that several processes may work on at once.
     ``inputs`` maps a role ("dataset", "policy", ...) to the sealed artifact folders of that role, in the graph's order.
     """
 
@@ -35,7 +35,7 @@ class StageContext:
     inputs: Mapping[str, tuple[Path, ...]]
     progress: Progress
     cores: int
-    settle: Callable[[], None] = lambda: None
+    begin_sealing: Callable[[], None] = lambda: None
 
     def one(self, role: str) -> Path:
         """The only input of a role; KeyError or ValueError if there is none or several."""

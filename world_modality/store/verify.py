@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from world_modality.errors import UserError
+from world_modality.store.done import DoneFile, content_digest, read_done
 from world_modality.store.files import file_digest, files_below
 from world_modality.store.layout import StageFolder
 from world_modality.store.machine import source_digest
-from world_modality.store.record import Record, content_digest, read_record
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def verify(root: Path, stages: Iterable[str]) -> Iterator[tuple[StageFolder, lis
 
 def require_as_sealed(folder: StageFolder, name: str) -> Path:
     """A sealed artifact's file, by its path; UserError if it is not what the stage was sealed with."""
-    record, path = read_record(folder.done), folder.artifact / name
+    record, path = read_done(folder.done), folder.artifact / name
     entry = record.files.get(name) if record else None
     if entry is not None and not (path.is_file() and file_digest(path) == entry.sha256):
         raise UserError(
@@ -45,7 +45,7 @@ def require_as_sealed(folder: StageFolder, name: str) -> Path:
 
 
 def _check(folder: StageFolder) -> Iterator[Finding]:
-    record = read_record(folder.done) or read_record(folder.seal)
+    record = read_done(folder.done) or read_done(folder.seal)
     if record is None:
         yield Finding(folder.path, folder.path.name, "DONE.json is not a whole record", damage=True)
         return
@@ -53,7 +53,7 @@ def _check(folder: StageFolder) -> Iterator[Finding]:
     def finding(text: str, damage: bool = True) -> Finding:
         return Finding(folder.path, record.label, text, damage)
 
-    if read_record(folder.done) is None:
+    if read_done(folder.done) is None:
         yield finding("DONE.json is missing or torn; the next run restores it", damage=folder.done.exists())
     if record.expected_key() != folder.path.name or record.key != folder.path.name:
         yield finding(f"DONE.json does not belong here: its contents give key {record.expected_key()}")
@@ -64,7 +64,7 @@ def _check(folder: StageFolder) -> Iterator[Finding]:
         yield finding("made by another version of the library's source", damage=False)
 
 
-def _compare(folder: StageFolder, record: Record) -> Iterator[str]:
+def _compare(folder: StageFolder, record: DoneFile) -> Iterator[str]:
     """Differences between the artifact and its record."""
     present = dict(files_below(folder.artifact)) if folder.artifact.is_dir() else {}
     for name, entry in record.files.items():

@@ -33,13 +33,13 @@ from world_modality.study.slices import (
 from world_modality.study.sources import Sources
 from world_modality.study.specs import (
     Arithmetic,
-    FilmsSpec,
     ReportArm,
     ReportCell,
     ReportColumn,
     ReportSpec,
     Spec,
     TrainSpec,
+    VideosSpec,
     latents_role,
 )
 from world_modality.study.study import Arm, Study
@@ -270,7 +270,7 @@ class _Builder:
                     rollouts.setdefault((column.name, seed, suite, task), []).append(request)
         inputs = [_read("rollout", request) for requests in rollouts.values() for request in requests]
         inputs += [_read("train", training) for training in trainings.values()]
-        inputs += self._films(rollouts, columns)
+        inputs += self._videos(rollouts, columns)
         spec = ReportSpec(
             study=study.study,
             label=suite_label(study, self.sources),
@@ -286,29 +286,29 @@ class _Builder:
         )
         self.graph.add("report", spec, tuple(inputs), "report", "report")
 
-    def _films(
+    def _videos(
         self, rollouts: Mapping[Cell, Sequence[StageRequest]], columns: Sequence[ReportColumn]
     ) -> Iterator[Input]:
-        """The films of every cell, if the study wants any."""
-        wanted, several = self.study.rollouts.films, len(self.study.rollout_suites) > 1
+        """The videos of every cell, if the study wants any."""
+        wanted, several = self.study.rollouts.videos, len(self.study.rollout_suites) > 1
         for (column, seed, suite, task), requests in rollouts.items() if any(wanted.model_dump().values()) else ():
             compared = _compared_with(column, columns) if wanted.discordant else ()
             others = [request for other in compared for request in rollouts[other, seed, suite, task]]
             first = requests[0]
-            spec = FilmsSpec(rollout=first.spec, **wanted.model_dump())
+            spec = VideosSpec(rollout=first.spec, **wanted.model_dump())
             inputs = (
                 *first.inputs,
                 *(_read("records", request) for request in requests),
                 *(_read("others", request) for request in others),
             )
-            label = f"films {column}/{seed} {_told(suite, several)}task {task}"
-            link = f"{STAGES['films'].links}/{column}/seed{seed}/{_below(suite, several)}task{task}"
-            yield _read("films", self.graph.add("films", spec, inputs, label, link))
+            label = f"videos {column}/{seed} {_told(suite, several)}task {task}"
+            link = f"{STAGES['videos'].links}/{column}/seed{seed}/{_below(suite, several)}task{task}"
+            yield _read("videos", self.graph.add("videos", spec, inputs, label, link))
 
     def _cell(
         self, column: ReportColumn, training: StageRequest, seed: int
     ) -> Iterator[tuple[tuple[str, int], StageRequest]]:
-        """The rollout stages of one checkpoint in one memory mode: each task's blocks of units."""
+        """The rollout stages of one checkpoint in one memory mode: each task's blocks of episodes."""
         inputs = [_read("checkpoint", training)]
         if MODES[column.rolled].needs_history:
             inputs += [each for each in training.inputs if each.role == "encoder"]
@@ -347,7 +347,7 @@ def _columns(study: Study) -> tuple[ReportColumn, ...]:
 
 
 def _compared_with(column: str, columns: Sequence[ReportColumn]) -> tuple[str, ...]:
-    """The columns that a column is compared with, from either side, so that both film the units they disagree on."""
+    """The columns that a column is compared with, from either side, so that both show the episodes they disagree on."""
     return tuple(
         each.against if each.name == column else each.name
         for each in columns

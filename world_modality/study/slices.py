@@ -35,7 +35,7 @@ _WITHOUT_MEMORY = {"world_lr": Training.model_fields["world_lr"].default}
 """A policy without world memory has nothing to train at that rate, so it must not depend on the study's."""
 
 Block = tuple[tuple[int, ...], int]
-"""(initial states, repeat): the units of one rollout stage."""
+"""(initial states, repeat): the episodes of one rollout stage."""
 
 
 def sim_spec(study: Study, sources: Sources, suite: str) -> SimSpec:
@@ -182,7 +182,7 @@ def _optim(settings: dict[str, Any]) -> OptimSpec:
 
 
 def blocks(rollouts: Rollouts) -> tuple[Block, ...]:
-    """A cell's units, cut into jobs: one repeat of at most ``block`` initial states each.
+    """A cell's episodes, cut into jobs: one repeat of at most ``block`` initial states each.
 
     Full blocks and whole repeats stay the same when ``episodes`` grows, so that no finished job is repeated.
 

@@ -215,10 +215,11 @@ class TrainSpec(Spec):
 
 
 class RolloutSpec(Spec):
-    """Some units of a rollout cell: a checkpoint in a memory mode on one task. Upstream: train and, if needed, encoder.
+    """Some episodes of a rollout cell: a checkpoint in a memory mode on one task. Upstream: train and, if needed,
+    encoder.
 
-    Units are ``init_states`` x repeats ``first_repeat .. first_repeat + repeats - 1``. A cell is cut into blocks of
-    units, one stage each, so that asking for more episodes later adds stages and repeats none.
+    Episodes are ``init_states`` x repeats ``first_repeat .. first_repeat + repeats - 1``. A cell is cut into blocks of
+    episodes, one stage each, so that asking for more episodes later adds stages and repeats none.
     """
 
     sim: SimSpec
@@ -229,21 +230,21 @@ class RolloutSpec(Spec):
     repeats: int
     n_action_steps: int  # actions executed per replan
     num_steps: int  # flow-matching integration steps
-    horizon: int  # control steps before a unit counts as failed
+    horizon: int  # control steps before an episode counts as failed
     batch: int  # rows that the policy always computes: sums over rows of another number are rounded otherwise
     first_repeat: int = 0
     device: Device = "auto"
     dtype: Dtype = "float32"
 
 
-class FilmsSpec(Spec):
-    """Films of some of a cell's units. Upstream: what its rollouts read, and their records in the role "records".
+class VideosSpec(Spec):
+    """Videos of some of a cell's episodes. Upstream: what its rollouts read, and their records in the role "records".
 
-    Records in the role "others" are those that discordant units are found by.
+    Records in the role "others" are those that discordant episodes are found by.
     """
 
     rollout: RolloutSpec  # of the cell's first block
-    first: int  # so many of the first units,
+    first: int  # so many of the first episodes,
     failures: int  # of those that failed,
     discordant: int  # and of those that ended otherwise in the other records
 

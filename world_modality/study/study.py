@@ -15,6 +15,7 @@ from pydantic import (
 
 from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.memory import MODES
+from world_modality.study.evidence_settings import Evidence
 from world_modality.study.part import Part
 from world_modality.study.parts import (
     AnyEncoder,
@@ -26,7 +27,6 @@ from world_modality.study.parts import (
     Simulator,
     without_cameras,
 )
-from world_modality.study.question import Evidence
 from world_modality.study.rows import (
     FusionName,
     ModeName,
@@ -145,19 +145,20 @@ class Arm(Part):
     """Memory modes the checkpoint is rolled out with besides its own: columns such as E2-zero."""
 
 
-class Films(Part):
-    """Units of every column, seed and task that are rolled out once more, to the last bit, and filmed."""
+class Videos(Part):
+    """Episodes of every column, seed and task that are rolled out once more, to the last bit, and recorded on video."""
 
     first: NonNegativeInt = 0
-    """So many of the first units,"""
+    """So many of the first episodes,"""
     failures: NonNegativeInt = 0
     """of the first that failed,"""
     discordant: NonNegativeInt = 0
-    """and of the first that ended otherwise, for each column that this one is compared with: both are filmed."""
+    """and of the first that ended otherwise, for each column that this one is compared with: both are recorded on
+    video."""
 
 
 class Rollouts(Part):
-    """How every checkpoint is evaluated; the same units in every arm."""
+    """How every checkpoint is evaluated; the same episodes in every arm."""
 
     suites: Suites | None = None
     """Suites that every arm is evaluated on; ``suite`` by default."""
@@ -169,7 +170,7 @@ class Rollouts(Part):
     num_steps: PositiveInt = 10
     """Flow-matching integration steps."""
     n_action_steps: PositiveInt = 10
-    """Actions executed before the policy looks again."""
+    """Actions executed before the policy is queried again."""
     device: Device = "auto"
     """As in training,"""
     dtype: Dtype = "float32"
@@ -179,8 +180,8 @@ class Rollouts(Part):
     number; how many simulators run beside it is not."""
     block: PositiveInt = 50
     """Most episodes per job; finished blocks stay valid when ``episodes`` grows."""
-    films: Films = Films()
-    """None by default: films cost a rollout each."""
+    videos: Videos = Videos()
+    """None by default: videos cost a rollout each."""
 
 
 class Study(Part):

@@ -54,8 +54,8 @@ class Shrink:
 
         if 4 * self.width * self.height > picture.shape[1] * picture.shape[2]:  # a float takes four bytes
             return picture
-        unit = picture[None].to(torch.float32) / 255.0
-        resized: Tensor = resize_with_pad(unit, self.height, self.width, pad_value=0)
+        episode = picture[None].to(torch.float32) / 255.0
+        resized: Tensor = resize_with_pad(episode, self.height, self.width, pad_value=0)
         return resized[0]
 
 

@@ -29,7 +29,7 @@ MOST_FRAMES = 65536  # to fit on, and to judge on: more take hours and move no f
 CHOOSING = 0.2  # share of the training episodes that choose the ridge's penalty
 BATCH = 256
 
-Frames = npt.NDArray[np.int64]
+FrameIndices = npt.NDArray[np.int64]
 
 
 def evaluate_prophet(
@@ -53,7 +53,7 @@ def evaluate_prophet(
     world, lookup, told = _load(checkpoint, dataset, latents, device)
     context, horizon = world.sizes.context, world.sizes.horizon
 
-    def windows(frames: Frames) -> LatentWindow:
+    def windows(frames: FrameIndices) -> LatentWindow:
         found = lookup.window(torch.from_numpy(frames), context, horizon).to(torch.device(device))
         return LatentWindow(world.standardiser(found.history), world.standardiser(found.future), found.valid)
 
@@ -129,7 +129,7 @@ def _load(
     return world, lookup, told
 
 
-def _frames_with_future(bounds: EpisodeBounds, purpose: str) -> Frames:
+def _frames_with_future(bounds: EpisodeBounds, purpose: str) -> FrameIndices:
     """The frames of ``bounds`` but for each episode's last, ascending; a keyed draw of ``MOST_FRAMES`` if more."""
     spans = zip(bounds.starts, bounds.ends, strict=True)
     frames = np.concatenate([np.arange(start, end - 1, dtype=np.int64) for start, end in spans])
@@ -139,10 +139,10 @@ def _frames_with_future(bounds: EpisodeBounds, purpose: str) -> Frames:
     return frames[np.sort(drawn)]
 
 
-def _choosing(bounds: EpisodeBounds) -> Frames:
+def _choosing(bounds: EpisodeBounds) -> FrameIndices:
     """First frames of the episodes that choose the ridge's penalty."""
     return bounds.starts[list(held_out_episodes([""] * len(bounds.starts), CHOOSING, "ridge"))]
 
 
-def _batches(frames: Frames) -> Iterator[Frames]:
+def _batches(frames: FrameIndices) -> Iterator[FrameIndices]:
     return (frames[start : start + BATCH] for start in range(0, len(frames), BATCH))

@@ -52,7 +52,7 @@ def run(spec: TrainSpec, context: StageContext) -> Facts:
     start = _convert_once(spec, context)
     places = Places(start, context.one("dataset"), context.work / "run", tuple(_latents(spec, context).values()))
     checkpoint = recover(places.output / "checkpoints")
-    device = _settle_arm(spec, context, places, begun=checkpoint is not None)
+    device = _describe_arm_once(spec, context, places, begun=checkpoint is not None)
     done = 0 if checkpoint is None else int(checkpoint.name)
     for lines in (context.artifact / METRICS, context.volatile / METRICS):
         rewind(lines, done)
@@ -73,7 +73,7 @@ def run(spec: TrainSpec, context: StageContext) -> Facts:
     return _facts(spec, read_metrics(context.artifact / METRICS), device)
 
 
-def _settle_arm(spec: TrainSpec, context: StageContext, places: Places, *, begun: bool) -> str:
+def _describe_arm_once(spec: TrainSpec, context: StageContext, places: Places, *, begun: bool) -> str:
     """Write the arm's description when its training begins; the device that the training uses from then on.
 
     LeRobot goes on with the configuration that a checkpoint holds, so the description of a begun training stays true.

@@ -63,12 +63,12 @@ def test_physics_is_the_same_bit_for_bit_and_pictures_nearly(make_env: MakeEnv) 
         env = make_env(0, render)
         env.reset(3, seed=5)
         rng = np.random.default_rng(0)
-        course = []
+        trajectory = []
         for _ in range(6):
             env.step(np.clip(rng.normal(scale=0.5, size=7), -1, 1))
-            course.append((env.qpos().tobytes(), env.state().tobytes()))
+            trajectory.append((env.qpos().tobytes(), env.state().tobytes()))
             observation = env.observe()
-        seen[render] = course, observation.images
+        seen[render] = trajectory, observation.images
     assert seen["fast"][0] == seen["coarse"][0]
     for camera in CAMERAS:
         fast, coarse = (seen[render][1][camera].astype(int) for render in ("fast", "coarse"))

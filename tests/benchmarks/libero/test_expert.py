@@ -3,12 +3,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bench.bench_expert import Job, Trial, format_table, parse_range, run_job
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 from support.sim_specs import sim_spec
 
-from world_modality.benchmarks.bench_expert import Job, Trial, format_table, parse_range, run_job
 from world_modality.benchmarks.libero.assets import ASSETS
 from world_modality.benchmarks.libero.expert import Expert, choose_grip, rotation_vector
 from world_modality.benchmarks.libero.simulator import LiberoSimulator

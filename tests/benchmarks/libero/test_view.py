@@ -12,7 +12,7 @@ from world_modality.benchmarks.libero.view import CAMERAS
 
 
 def looks(env: LiberoSimulator, count: int) -> list[np.ndarray]:
-    """Pictures of both cameras along a wild course, which turns the arm away from what it does."""
+    """Pictures of both cameras along a wild trajectory, which turns the arm away from what it does."""
     rng = np.random.default_rng(0)
     env.reset(0, seed=0)
     drift = rng.uniform(-1, 1, 7)

@@ -59,7 +59,7 @@ class Sight:
 
 @dataclass(frozen=True)
 class Grip:
-    """Where to take the rim: direction from the bowl's centre (unit, horizontal) and the hand's rotation."""
+    """Where to take the rim: direction from the bowl's centre (episode, horizontal) and the hand's rotation."""
 
     direction: Vector
     rotation: Vector

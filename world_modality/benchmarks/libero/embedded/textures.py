@@ -32,7 +32,7 @@ def plaster() -> NDArray[np.uint8]:
 
 
 def _tinted(tone: NDArray[np.float64], colour: tuple[int, int, int], strength: float) -> NDArray[np.uint8]:
-    """Shift a colour by ``strength`` grey levels per unit of tone, in few steps."""
+    """Shift a colour by ``strength`` grey levels per episode of tone, in few steps."""
     span = max(float(np.abs(tone).max()), 1e-9)
     steps = np.round(tone / span * (LEVELS // 2)) / (LEVELS // 2) * span
     picture = np.asarray(colour)[None, None, :] + strength * steps[:, :, None]

@@ -13,21 +13,21 @@ from world_modality.errors import UserError
 from world_modality.facts.stages import STAGES
 from world_modality.store.files import write_atomically
 from world_modality.store.keys import canonical_json, digest_of
-from world_modality.store.layout import plans_folder
+from world_modality.store.layout import snapshots_folder
 from world_modality.store.request import Input, StageRequest
 from world_modality.study.graph import Graph
 
 
-def write_plan(root: Path, graph: Graph) -> Path:
-    """Write ``graph`` below ``results/plans`` under its own digest; the file. Writing it again changes nothing."""
+def write_snapshot(root: Path, graph: Graph) -> Path:
+    """Write ``graph`` below ``results/snapshots`` under its own digest; the file. Writing it again changes nothing."""
     value = _encode(graph)
-    path = plans_folder(root) / f"{graph.study}-{digest_of(value)}.json"
+    path = snapshots_folder(root) / f"{graph.study}-{digest_of(value)}.json"
     if not path.exists():
         write_atomically(path, canonical_json(value).encode())
     return path
 
 
-def read_plan(path: Path) -> Graph:
+def read_snapshot(path: Path) -> Graph:
     """The graph in ``path``; UserError when there is none."""
     try:
         return _decode(json.loads(path.read_text()))

@@ -1,6 +1,6 @@
 """What a GPU machine would do, from measured parts and counted operations.
 
-``python -m world_modality.rollout.projection`` prints it. A PROJECTION, not a measurement: the simulators' parts were
+``python -m bench.projection`` prints it. A PROJECTION, not a measurement: the simulators' parts were
 measured on one core (``docs/figures.md``), the policy's and encoder's operations follow from their published sizes, and
 what a GPU makes of them is assumed (``Gpu``).
 """
@@ -146,7 +146,7 @@ def lines(workers: int = 16, batches: tuple[int, ...] = (4, 16, 32), context: in
     arms = {"no memory": policy, f"{context} ViT-g clips per look": policy + context * clip}
     osmesa, free = episode.simulated(workers), episode.simulated(workers, 0.0)
     found = [
-        "PROJECTION, not measured; see world_modality/rollout/projection.py for what is assumed",
+        "PROJECTION, not measured; see bench/projection.py for what is assumed",
         f"SmolVLA {policy / TERA:.2f} TFLOP a chunk, ViT-g {clip / TERA:.2f} TFLOP a clip; {episode.chunks} looks",
         f"simulators, {workers} processes: {osmesa:,.0f} episodes/h with OSMesa, {free:,.0f} if looks cost nothing",
     ]

@@ -37,7 +37,7 @@ class Source(Closed):
     key: str
 
 
-class Record(Closed):
+class DoneFile(Closed):
     """A sealed stage."""
 
     stage: str
@@ -85,9 +85,9 @@ def read_run(path: Path) -> Run | None:
         return None
 
 
-def read_record(path: Path) -> Record | None:
+def read_done(path: Path) -> DoneFile | None:
     """The record at ``path``, or None if it is missing or not a whole record."""
     try:
-        return Record.model_validate_json(path.read_bytes())
+        return DoneFile.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):
         return None

@@ -38,8 +38,8 @@ def decisions(columns: Mapping[str, Outcomes], margin: float) -> Numbers:
     """Whether each primary claim is confirmed at ALPHA, and what a naive test would have said; 1.0 or 0.0 each."""
     means = {name: cell_rates(outcomes).means for name, outcomes in columns.items()}
     pairs = {name: clusters_of(columns["E2"], columns[name]) for name in ("E2-zero", "E2-random")}
-    rng = keyed_generator("not drawn from: whole units are enumerated")
-    zero, noise = (sign_flip(each.total, each.units, rng).p_greater <= ALPHA for each in pairs.values())
+    rng = keyed_generator("not drawn from: whole episodes are enumerated")
+    zero, noise = (sign_flip(each.total, each.episodes, rng).p_greater <= ALPHA for each in pairs.values())
     better = welch(means["E2"], means["E0"], LEVELS, 0, 0).p_greater <= ALPHA
     return {
         "pred > zero": zero,

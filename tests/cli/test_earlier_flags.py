@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
-from world_modality.cli.knobs import KNOWN, translate
+from world_modality.cli.earlier_flags import KNOWN, translate
 from world_modality.errors import UserError
 from world_modality.facts.memory import FUSIONS, MODES
 

@@ -1,4 +1,4 @@
-"""Evaluations of any LeRobot policy without a study: the same units, seeds and records, shared and resumable."""
+"""Evaluations of any LeRobot policy without a study: the same episodes, seeds and records, shared and resumable."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ from world_modality.facts.memory import MODES
 from world_modality.facts.policies import family_of
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
 from world_modality.rollout.cell import Cell
-from world_modality.rollout.choice import FILMS_FOLDER
-from world_modality.rollout.evaluation import SPENT, Filming, How, Scenes
-from world_modality.rollout.film import film
-from world_modality.rollout.made_with import disagreement
+from world_modality.rollout.choice import VIDEOS_FOLDER
+from world_modality.rollout.evaluation import TIMING, How, Scenes, VideoChoice
+from world_modality.rollout.manifest import disagreement
 from world_modality.rollout.records import TIMINGS, Ledger, Record
 from world_modality.rollout.setup import (
     NewHistory,
@@ -33,6 +32,7 @@ from world_modality.rollout.setup import (
     software,
 )
 from world_modality.rollout.simulators import expect_simulators
+from world_modality.rollout.video import record_video
 from world_modality.store.files import new_folder, write_json, writing_for
 from world_modality.store.hub import fetch, find_folder
 from world_modality.store.lock import exclusive
@@ -54,16 +54,17 @@ class Loaded:
     device: str
 
 
-def evaluate(how: How, scenes: Scenes, output: Path, cores: int, filming: Filming) -> tuple[Record, ...]:
+def evaluate(how: How, scenes: Scenes, output: Path, cores: int, videos_wanted: VideoChoice) -> tuple[Record, ...]:
     """Roll out what ``output`` lacks, together with whoever else works in that folder; all records.
 
-    ``<output>/<suite>.jsonl`` holds a suite's records when all of its units have one, ``<output>/films`` the films.
+    ``<output>/<suite>.jsonl`` holds a suite's records when all of its episodes have one, ``<output>/videos`` the
+    videos.
 
     Raises:
         UserError: the policy cannot be used, ``output`` holds an evaluation with other settings, or as ``roll_out``.
     """
     torch.set_num_threads(1)  # how many cores there are must not decide how sums are rounded
-    units = {suite: scenes.units_of(suite) for suite in scenes.suites}
+    episodes = {suite: scenes.episodes_of(suite) for suite in scenes.suites}
     # Ahead of the policy, which may take minutes to load.
     assets = {suite: _find_assets(how.assets, suite) for suite in scenes.suites}
     expect_simulators(scenes.suites)
@@ -71,31 +72,31 @@ def evaluate(how: How, scenes: Scenes, output: Path, cores: int, filming: Filmin
     cells = {suite: _cell(how, loaded, suite, assets[suite]) for suite in scenes.suites}
     with writing_for("--output", output):
         for cell in cells.values():
-            _settle(output, cell, how.batch, loaded)
+            _require_same_manifest(output, cell, how.batch, loaded)
     found: dict[str, list[Record]] = {}
     for suite, cell in cells.items():
-        with closing(Ledger(output / suite, units[suite])) as ledger:
+        with closing(Ledger(output / suite, episodes[suite])) as ledger:
             account = roll_out(cell, ledger, loaded.policy, loaded.new_history, cores, Progress(suite))
             if account is not None:
-                write_json(output / suite / SPENT, account.told(cores))
+                write_json(output / suite / TIMING, account.told(cores))
             ledger.publish(output / f"{suite}.jsonl", output / suite / TIMINGS)
-            found[suite] = [ledger.done[unit] for unit in ledger.units]
+            found[suite] = [ledger.done[episode] for episode in ledger.episodes]
     for suite, own in found.items():
-        _film(filming.choice.of(own, filming.others), cells[suite], loaded, output / FILMS_FOLDER / suite)
+        _video(videos_wanted.choice.of(own, videos_wanted.others), cells[suite], loaded, output / VIDEOS_FOLDER / suite)
     return tuple(record for own in found.values() for record in own)
 
 
-def _film(chosen: Sequence[Record], cell: Cell, loaded: Loaded, folder: Path) -> None:
-    """Film units; one that takes another course here is told and left out: a film is no result."""
-    progress = Progress(f"{cell.sim.suite} films")
+def _video(chosen: Sequence[Record], cell: Cell, loaded: Loaded, folder: Path) -> None:
+    """Video episodes; one that takes another trajectory here is told and left out: a video is no result."""
+    progress = Progress(f"{cell.sim.suite} videos")
     for number, record in enumerate(chosen):
-        progress.update(number, len(chosen), "films", "")
+        progress.update(number, len(chosen), "videos", "")
         try:
-            film(record, cell, loaded.policy, loaded.new_history, folder)
+            record_video(record, cell, loaded.policy, loaded.new_history, folder)
         except UserError as error:
             progress.say(f"{progress.label}  {error}")
     if chosen:
-        progress.update(len(chosen), len(chosen), "films", "")
+        progress.update(len(chosen), len(chosen), "videos", "")
 
 
 def _find_assets(source: str, suite: str) -> tuple[str, str]:
@@ -165,7 +166,7 @@ def _cell(how: How, loaded: Loaded, suite: str, assets: tuple[str, str]) -> Cell
     )
 
 
-def _settle(output: Path, cell: Cell, batch: int, loaded: Loaded) -> None:
+def _require_same_manifest(output: Path, cell: Cell, batch: int, loaded: Loaded) -> None:
     """Note what the records of a suite come from; UserError if those that are there come from something else."""
     wanted: dict[str, Any] = {
         **cell.sim.model_dump(mode="json"),

@@ -15,7 +15,7 @@ PARTS = ("reset", "physics", "render", "policy", "encoder")
 
 
 @dataclass
-class Account:
+class TimeAccount:
     """CPU seconds by part, over all processes of a rollout, and the wall time they took.
 
     The clock starts with the first command that was carried out: before that, simulator processes import.
@@ -27,30 +27,30 @@ class Account:
     chunks: int = 0  # executed
     acted: float = 0.0  # CPU seconds of the simulators on them
     batches: int = 0  # answered
-    rows: int = 0  # of questions in them
+    rows: int = 0  # of requests in them
     cold: tuple[float, float] = (0.0, 0.0)  # what the first batch cost in policy and encoder: they warm up in it
     cold_rows: int = 0
 
     def add(self, did: Did) -> None:
         """What a simulator process spent on a command."""
-        spent = did.spent
+        timing = did.timing
         if self.started is None:
-            self.started = max(self.created, time.monotonic() - spent.reset - spent.physics - spent.render)
+            self.started = max(self.created, time.monotonic() - timing.reset - timing.physics - timing.render)
         if did.steps > 0:
             self.chunks += 1
-            self.acted += spent.physics + spent.render
+            self.acted += timing.physics + timing.render
         for part in ("reset", "physics", "render"):
-            self.seconds[part] += getattr(spent, part)
+            self.seconds[part] += getattr(timing, part)
 
-    def answered(self, questions: int) -> None:
-        """A batch with so many questions was answered."""
+    def answered(self, requests: int) -> None:
+        """A batch with so many requests was answered."""
         self.batches += 1
-        self.rows += questions
+        self.rows += requests
         if self.batches == 1:
-            self.cold, self.cold_rows = (self.seconds["policy"], self.seconds["encoder"]), questions
+            self.cold, self.cold_rows = (self.seconds["policy"], self.seconds["encoder"]), requests
 
     def measured(self, batch: int, steps: int) -> Measured:
-        """The mean cost so far of a chunk of ``steps``, of a whole batch and of a unit's window.
+        """The mean cost so far of a chunk of ``steps``, of a whole batch and of an episode's window.
 
         The first batch does not count.
         """

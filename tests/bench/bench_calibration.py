@@ -1,4 +1,4 @@
-"""Are the error rates what they claim to be? ``python -m world_modality.evidence.bench_calibration``.
+"""Are the error rates what they claim to be? ``python -m bench.bench_calibration``.
 
 Simulates studies with the published noise of training runs, tasks and scenes, and prints what the tests and intervals
 made of them: false positives where nothing is true, power beside the plan's prediction, coverage of every interval, and
@@ -17,8 +17,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-
-from world_modality.evidence.bench_studies import (
+from bench.bench_studies import (
     Numbers,
     checkpoint_coverage,
     claims_study,
@@ -29,6 +28,7 @@ from world_modality.evidence.bench_studies import (
     separate_coverage,
     sequence_coverage,
 )
+
 from world_modality.evidence.gates import GIVEN, Gate
 from world_modality.evidence.judge import judge
 from world_modality.evidence.keyed import keyed_generator
@@ -140,7 +140,7 @@ def coverage(bench: Bench) -> None:
         study = partial(checkpoint_coverage, Design(seeds, repeats=repeats), effect)
         rows[f"{seeds} x {repeats}, {100 * effect:g}"] = bench.mean(study, f"checkpoint {seeds} {repeats} {effect}")
     _print(rows)
-    print("\nOther units in each arm; one checkpoint watched scene by scene (holds at every moment, so it is wider)")
+    print("\nOther episodes in each arm; one checkpoint watched scene by scene (holds at every moment, so it is wider)")
     _print({"": bench.mean(separate_coverage, "separate")})
     _print({"": bench.mean(partial(sequence_coverage, 0.03), "sequence")})
     print("\nCoverage of intervals about the recipe; columns: seeds, and whether a run's tasks vary on their own")

@@ -1,4 +1,4 @@
-"""One unit under way: where it stands, and what has to happen next."""
+"""One episode under way: where it stands, and what has to happen next."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from world_modality.benchmarks.contract import Observation, Picture
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import Suite
+from world_modality.rollout.episodes import Episode, environment_seed, flow_seed
 from world_modality.rollout.messages import Act, Begin, Did, Scene
-from world_modality.rollout.units import Unit, environment_seed, flow_seed
 
 Window = tuple[NDArray[np.uint8], ...]
-"""The frames [F, H, W, 3] of each of the memory's cameras that a unit's latents are made of."""
+"""The frames [F, H, W, 3] of each of the memory's cameras that an episode's latents are made of."""
 
 
 class History(Protocol):
-    """The latents behind a unit's replans; see ``world_modality.rollout.history``."""
+    """The latents behind an episode's replans; see ``world_modality.rollout.history``."""
 
     @property
     def cameras(self) -> tuple[str, ...]:
@@ -37,41 +37,43 @@ class History(Protocol):
         """The window that ends at ``step``."""
 
     def encode(self, windows: Sequence[Window]) -> list[NDArray[np.float32]]:
-        """Latents float32 [T, W] of each window, whichever unit's it is, a function of that window alone."""
+        """Latents float32 [T, W] of each window, whichever episode's it is, a function of that window alone."""
 
 
 @dataclass(eq=False)
-class Course:
-    """A unit in a slot, from its reset to its outcome.
+class Trajectory:
+    """An episode in a slot, from its reset to its outcome.
 
-    Look, plan a chunk, execute part of it, look again. What a chunk becomes depends on the unit and on what it saw
-    alone: never on the slot, on other units or on time.
+    Look, plan a chunk, execute part of it, look again. What a chunk becomes depends on the episode and on what it saw
+    alone: never on the slot, on other episodes or on time.
     """
 
     slot: int
-    unit: Unit
+    episode: Episode
     suite: Suite
     n_action_steps: int
     horizon: int
-    looks_back: int  # views before the present one that the policy wants
+    past_steps: int  # views before the present one that the policy wants
     history: History | None
     started: float
     step: int = 0
     replans: int = 0
     scene: Scene | None = None
     view: Observation | None = field(default=None, repr=False)  # what the next chunk is to be planned from
-    seen: dict[int, Observation] = field(default_factory=dict, repr=False)  # by step, as far as the policy looks back
+    seen: dict[int, Observation] = field(
+        default_factory=dict, repr=False
+    )  # by step, as far as the policy wants earlier ones
     over: bool = False
     success: bool = False
     progress: float | None = None  # of the goal's parts, after the last control step
     episode_return: float = 0.0
-    digest: Any = field(default_factory=sha256, repr=False)  # of all that was seen at looks and all that was done
+    digest: Any = field(default_factory=sha256, repr=False)  # of all that was seen at queries and all that was done
 
     def begin(self) -> Begin:
         """The command to start with; UserError if the suite has no such initial state."""
-        unit, suite = self.unit, self.suite
-        seed = environment_seed(suite.name, unit)
-        return Begin(self.slot, unit.task, suite.recorded(unit.init_state), seed)
+        episode, suite = self.episode, self.suite
+        seed = environment_seed(suite.name, episode)
+        return Begin(self.slot, episode.task, suite.recorded(episode.init_state), seed)
 
     def advance(self, did: Did) -> None:
         """Take in what a command led to."""
@@ -79,7 +81,7 @@ class Course:
         if self.history is not None:
             for offset, frames in sorted(did.frames.items()):
                 self.history.add(self.step + offset, frames)
-        self.seen |= {self.step + offset: view for offset, view in did.looks.items()}
+        self.seen |= {self.step + offset: view for offset, view in did.observations.items()}
         self.step += did.steps
         self.episode_return += did.reward
         self.view = did.view
@@ -90,22 +92,22 @@ class Course:
             self.seen[self.step] = self.view
             for picture in (*self.view.images.values(), self.view.state):
                 self.digest.update(np.ascontiguousarray(picture).tobytes())
-        self.seen = {step: view for step, view in self.seen.items() if step >= self.step - self.looks_back}
+        self.seen = {step: view for step, view in self.seen.items() if step >= self.step - self.past_steps}
         if self.history is not None and self.view is not None:
             self.history.add(self.step, {camera: self.view.images[camera] for camera in self.history.cameras})
 
     def views(self) -> tuple[Observation, ...]:
-        """What the policy looks at, oldest first: the first view is repeated where an episode is younger than that."""
+        """What the policy is shown, oldest first: the first view is repeated where an episode is younger than that."""
         seen = tuple(self.seen[step] for step in sorted(self.seen))
-        return (seen[0],) * (self.looks_back + 1 - len(seen)) + seen
+        return (seen[0],) * (self.past_steps + 1 - len(seen)) + seen
 
     @property
     def flow_seed(self) -> int:
         """Seed of the next chunk's noise."""
-        return flow_seed(self.suite.name, self.unit, self.replans)
+        return flow_seed(self.suite.name, self.episode, self.replans)
 
     def act(self, chunk: NDArray[np.float32]) -> Act:
-        """The command to execute as much of ``chunk`` [chunk_size, A] as comes before the next look.
+        """The command to execute as much of ``chunk`` [chunk_size, A] as comes before the next query.
 
         UserError if its numbers are unusable.
         """
@@ -116,13 +118,13 @@ class Course:
         self.view, self.replans = None, self.replans + 1
         count = min(self.n_action_steps, self.horizon - self.step)
         replan = self.step + count
-        look = replan < self.horizon
+        observe = replan < self.horizon
         cameras: tuple[str, ...] = ()
         frames: tuple[int, ...] = ()
-        if self.history is not None and look:
+        if self.history is not None and observe:
             cameras = self.history.cameras
             frames = tuple(offset for offset in range(1, count) if self.history.wants(self.step + offset, replan))
-        looks = tuple(range(count - min(self.looks_back, count - 1), count)) if look else ()
+        observations = tuple(range(count - min(self.past_steps, count - 1), count)) if observe else ()
         actions = self.suite.action.executed(chunk[:count])
         self.digest.update(np.ascontiguousarray(actions, np.float32).tobytes())
-        return Act(self.slot, actions, cameras, frames, looks, look)
+        return Act(self.slot, actions, cameras, frames, observations, observe)

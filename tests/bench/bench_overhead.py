@@ -1,4 +1,4 @@
-"""What the world memory costs a training step: ``python -m world_modality.training.bench_overhead``.
+"""What the world memory costs a training step: ``python -m bench.bench_overhead``.
 
 Plain ``lerobot-train`` and our arms train the study's policy on its data, each in a process of its own, in turns of a
 few steps, so that whatever else the machine does hits all of them alike; while one has its turn, the others and their
@@ -19,16 +19,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import psutil
-
-from world_modality.errors import UserError
-from world_modality.store.layout import RESULTS, names_folder
-from world_modality.store.machine import machine, versions
-from world_modality.study.load import load_study
-from world_modality.study.slices import optim_spec, world_spec
-from world_modality.study.specs import TrainSpec, latents_role
-from world_modality.study.study import Study
-from world_modality.training.arguments import device_name
-from world_modality.training.bench_conditions import (
+from bench.bench_conditions import (
     CONDITIONS,
     E0,
     E1,
@@ -40,6 +31,15 @@ from world_modality.training.bench_conditions import (
     needed_arms,
     run_condition,
 )
+
+from world_modality.errors import UserError
+from world_modality.store.layout import RESULTS, names_folder
+from world_modality.store.machine import machine, versions
+from world_modality.study.load import load_study
+from world_modality.study.slices import optim_spec, world_spec
+from world_modality.study.specs import TrainSpec, latents_role
+from world_modality.study.study import Study
+from world_modality.training.arguments import device_name
 
 WARM_UP = 2  # rounds that are not counted
 RATIOS = ((E2, E0, "target <= 1.10"), (E1, E0, ""), (E0, STOCK, "target <= 1.02"), (E0, STOCK_FRAMES, ""))

@@ -15,7 +15,7 @@ from world_modality.study.specs import EncoderSpec
 
 
 @dataclass(frozen=True)
-class GivenEncoder:
+class ResolvedEncoder:
     """Where the model lies on this machine, what it is, and its latents: P tokens of D numbers."""
 
     folder: Path
@@ -24,7 +24,9 @@ class GivenEncoder:
     dim: int
 
 
-def given_encoder(name: str, *, frames: int, image_size: int | None, dtype: str, pooling: str = "mean") -> GivenEncoder:
+def resolve_encoder(
+    name: str, *, frames: int, image_size: int | None, dtype: str, pooling: str = "mean"
+) -> ResolvedEncoder:
     """Look up ``name``: a folder, ``<hub id>`` or ``<hub id>@<revision>``, and complete the specification.
 
     Args:
@@ -54,7 +56,7 @@ def given_encoder(name: str, *, frames: int, image_size: int | None, dtype: str,
         "pooling": pooling,
         "dtype": dtype,
     }
-    return GivenEncoder(folder, EncoderSpec.model_validate(fields), POOLINGS[pooling], int(config["hidden_size"]))
+    return ResolvedEncoder(folder, EncoderSpec.model_validate(fields), POOLINGS[pooling], int(config["hidden_size"]))
 
 
 def read_model_config(folder: Path) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from support.tiny_policy import CONTEXT, LATENT_DIM, TinyWorld
 from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
 from world_modality.errors import UserError
 from world_modality.facts.memory import FUSIONS, MODES
-from world_modality.memory.following import NoisyActions
+from world_modality.memory.action_conditioning import NoisyActions
 
 FRAMES = (0, 5, 13, 14, 44)
 FOLLOWING = {"world_actions": True}
-FOLLOWERS = {"pred", "time_shuffle", "stale", "shuffle"}  # modes whose memory the Prophet makes
+FOLLOWERS = {"pred", "stale", "shuffle", "time_shuffle", "signflip", "random_scaled"}  # made of a prediction
 LATER = [fusion.name for fusion in FUSIONS if not fusion.before_actions]
 ARMS = [(mode, "late") for mode in MODES.names if mode != "disabled"] + [("pred", f) for f in LATER if f != "late"]
 

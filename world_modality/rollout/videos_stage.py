@@ -1,4 +1,4 @@
-"""Stage "films": some of a cell's units once more, to the last bit, with every control step in the picture."""
+"""Stage "videos": some of a cell's episodes once more, to the last bit, with every control step in the picture."""
 
 from __future__ import annotations
 
@@ -8,53 +8,56 @@ from typing import Any
 
 from world_modality.data.files import link_or_copy
 from world_modality.errors import UserError
-from world_modality.rollout.choice import FILMS, Choice
-from world_modality.rollout.film import film
+from world_modality.rollout.choice import VIDEOS, Choice
+from world_modality.rollout.episodes import Episode
 from world_modality.rollout.prepared import prepare
 from world_modality.rollout.records import Record, read_records
-from world_modality.rollout.units import Unit
+from world_modality.rollout.video import record_video
 from world_modality.store.files import write_json
 from world_modality.store.stage import Facts, StageContext
-from world_modality.study.specs import FilmsSpec
+from world_modality.study.specs import VideosSpec
 
 
-def run(spec: FilmsSpec, context: StageContext) -> Facts:
-    """Film the chosen units as ``task*_init*_repeat*.mp4`` and list them in films.json.
+def run(spec: VideosSpec, context: StageContext) -> Facts:
+    """Video the chosen episodes as ``task*_init*_repeat*.mp4`` and list them in videos.json.
 
-    Inputs: as a rollout; "records", the cell's rollouts; "others", those that discordant units are found by.
-    A unit that takes another course than the recorded one, as it may on another machine, is listed with that reason
+    Inputs: as a rollout; "records", the cell's rollouts; "others", those that discordant episodes are found by.
+    An episode that takes another trajectory than the recorded one, as it may on another machine, is listed with that
+    reason
     instead. UserError when checkpoint and encoder do not belong together.
     """
     records = _records(context.inputs["records"])
     compared = _records(context.inputs.get("others", ()))
-    others = {(record.unit, record.success) for record in compared}
+    others = {(record.episode, record.success) for record in compared}
     chosen = Choice(spec.first, spec.failures, spec.discordant).of(records, compared)
     listed: list[dict[str, Any]] = []
     if chosen:
         policy, cell, new_history = prepare(spec.rollout, context)
         for number, record in enumerate(chosen):
-            context.progress.update(number, len(chosen), "films", "")
+            context.progress.update(number, len(chosen), "videos", "")
             try:
-                path = film(record, cell, policy, new_history, context.work)
-            except UserError as error:  # a film is no result: the table must not wait for it
+                path = record_video(record, cell, policy, new_history, context.work)
+            except UserError as error:  # a video is no result: the table must not wait for it
                 context.progress.say(f"{context.progress.label}  {error}")
                 listed.append(_entry(record, "", str(error), others))
                 continue
             (context.artifact / path.name).unlink(missing_ok=True)  # of an attempt that was killed
             link_or_copy(path, context.artifact / path.name)
             listed.append(_entry(record, path.name, "", others))
-    write_json(context.artifact / FILMS, listed)
-    return {"films": len(chosen)}
+    write_json(context.artifact / VIDEOS, listed)
+    return {"videos": len(chosen)}
 
 
 def _records(folders: Sequence[Path]) -> list[Record]:
     return sorted(
-        (record for folder in folders for record in read_records(folder / "records.jsonl")), key=lambda each: each.unit
+        (record for folder in folders for record in read_records(folder / "records.jsonl")),
+        key=lambda each: each.episode,
     )
 
 
-def _entry(record: Record, file: str, why_not: str, others: Set[tuple[Unit, bool]]) -> dict[str, Any]:
-    """What a report says of a film; ``discordant`` is whether the unit ended otherwise in a column of ``others``."""
+def _entry(record: Record, file: str, why_not: str, others: Set[tuple[Episode, bool]]) -> dict[str, Any]:
+    """What a report says of a video; ``discordant`` is whether the episode ended otherwise in a column of
+    ``others``."""
     return {
         "file": file,
         "why_not": why_not,
@@ -64,5 +67,5 @@ def _entry(record: Record, file: str, why_not: str, others: Set[tuple[Unit, bool
         "repeat": record.repeat,
         "success": record.success,
         "steps": record.steps,
-        "discordant": (record.unit, not record.success) in others,
+        "discordant": (record.episode, not record.success) in others,
     }

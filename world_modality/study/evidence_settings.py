@@ -22,7 +22,8 @@ class Beliefs(Part):
     task_sd: PositiveFloat = 0.05
     """The same of one task's success."""
     disagree_runs: Share | None = None
-    """Share of units on which two training runs differ; 2 rate (1 - rate) by default, as if they were independent."""
+    """Share of episodes on which two training runs differ; 2 rate (1 - rate) by default, as if they were
+    independent."""
     disagree_memories: Share | None = None
     """The same of two memories of one checkpoint."""
 
@@ -33,7 +34,7 @@ class Hours(Part):
     training: PositiveFloat | None = None
     """One training."""
     rollout: PositiveFloat | None = None
-    """One unit."""
+    """One episode."""
 
 
 class Evidence(Part):

@@ -1,6 +1,6 @@
 """SmolVLA with world memory at its real size, without weights or hub: how many parameters, how much memory.
 
-``python -m world_modality.training.real_size workflow/studies/libero_spatial.yaml`` prints a table.
+``python -m bench.real_size workflow/studies/libero_spatial.yaml`` prints a table.
 """
 
 from __future__ import annotations

@@ -9,24 +9,24 @@ from support.small_study import SMALL_STUDY, graph_of
 
 from world_modality.errors import UserError
 from world_modality.store.keys import stage_key
-from world_modality.study.plan import read_plan, write_plan
+from world_modality.study.snapshot import read_snapshot, write_snapshot
 
 
 def test_round_trip(tmp_path: Path) -> None:
     graph = graph_of(tmp_path, SMALL_STUDY + "pretrain: [{demonstrations: 1, steps: 5}]\n")
-    path = write_plan(tmp_path, graph)
-    assert read_plan(path) == graph
-    assert write_plan(tmp_path, graph) == path
+    path = write_snapshot(tmp_path, graph)
+    assert read_snapshot(path) == graph
+    assert write_snapshot(tmp_path, graph) == path
 
 
 def test_another_study_is_another_file(tmp_path: Path) -> None:
     graph = graph_of(tmp_path)
     other = graph_of(tmp_path, SMALL_STUDY.replace("seeds: [0, 1]", "seeds: [0]"))
-    assert write_plan(tmp_path, graph) != write_plan(tmp_path, other)
+    assert write_snapshot(tmp_path, graph) != write_snapshot(tmp_path, other)
 
 
 def test_keys_follow_from_the_plan_alone(tmp_path: Path) -> None:
-    for request in read_plan(write_plan(tmp_path, graph_of(tmp_path))).stages.values():
+    for request in read_snapshot(write_snapshot(tmp_path, graph_of(tmp_path))).stages.values():
         upstream = [(each.role, each.key) for each in request.inputs]
         key = stage_key(request.stage, request.version, request.software, request.address, upstream)
         assert key == request.key
@@ -37,4 +37,4 @@ def test_what_is_no_plan(text: str, tmp_path: Path) -> None:
     path = tmp_path / "plan.json"
     path.write_text(text)
     with pytest.raises(UserError, match="is not a plan"):
-        read_plan(path)
+        read_snapshot(path)

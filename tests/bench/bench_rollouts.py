@@ -1,4 +1,4 @@
-"""LeRobot's evaluator against ours: ``python -m world_modality.rollout.bench_rollouts``.
+"""LeRobot's evaluator against ours: ``python -m bench.bench_rollouts``.
 
 Both evaluate the same checkpoint on the same tasks and initial states, as whole commands in processes of their own, one
 after the other in every round. Figures, not a test: it always ends with status 0 unless a command fails.
@@ -21,7 +21,7 @@ from pathlib import Path
 from world_modality.benchmarks.libero.libero_config import ASSETS_VARIABLE
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
-from world_modality.rollout.evaluation import SPENT
+from world_modality.rollout.evaluation import TIMING
 from world_modality.store.layout import RESULTS, names_folder
 from world_modality.store.machine import machine, versions
 from world_modality.study.load import load_study
@@ -131,7 +131,7 @@ def run_ours(work: Work, folder: Path, render: str) -> Timed:
     output = folder / render
     seconds = timed(our_command(work, output, render), work, folder / f"{render}.log")
     lines = (output / f"{work.suite}.jsonl").read_text().splitlines()
-    spent = json.loads((output / work.suite / SPENT).read_text())
+    spent = json.loads((output / work.suite / TIMING).read_text())
     shares = ", ".join(f"{part} {share:.0%}" for part, share in spent["shares"].items() if share >= 0.005)
     return Timed(seconds, spent["seconds"], sum(json.loads(line)["success"] for line in lines), shares)
 

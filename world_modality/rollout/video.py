@@ -1,4 +1,4 @@
-"""A recorded unit as a video: rolled out once more, to the last bit, and filmed at every control step."""
+"""A recorded episode as a video: rolled out once more, to the last bit, and recorded on video at every control step."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from world_modality.benchmarks.contract import Picture, Simulator, Step, open_as
 from world_modality.errors import UserError
 from world_modality.policies.contract import ActionChunk, Policy, PolicyRequest
 from world_modality.rollout.cell import Cell
-from world_modality.rollout.course import Course, History
 from world_modality.rollout.records import Record
+from world_modality.rollout.trajectory import History, Trajectory
 from world_modality.rollout.worker import Clock, act, begin
 from world_modality.store.files import write_atomically
 
@@ -33,29 +33,32 @@ class Watched(Policy, Protocol):
         """The chunk that ``infer`` gives, and gate and attention by name; empty without a memory."""
 
 
-def film_name(record: Record) -> str:
-    """The file name of a unit's film."""
+def video_name(record: Record) -> str:
+    """The file name of an episode's video."""
     return f"task{record.task}_init{record.init_state}_repeat{record.repeat}.mp4"
 
 
-def film(record: Record, cell: Cell, policy: Watched, new_history: Callable[[], History] | None, folder: Path) -> Path:
-    """Film the unit of ``record`` into ``folder`` unless that was done before; the path of the film, H.264.
+def record_video(
+    record: Record, cell: Cell, policy: Watched, new_history: Callable[[], History] | None, folder: Path
+) -> Path:
+    """Record the episode of ``record`` into ``folder`` unless that was done before; the path of the video, H.264.
 
-    All cameras side by side, a caption below. The unit is rolled out again, to the last bit.
+    All cameras side by side, a caption below. The episode is rolled out again, to the last bit.
 
     Raises:
-        UserError: it took another course than the recorded one, as it may on another machine or with other software.
+        UserError: it took another trajectory than the recorded one, as it may on another machine or with other
+        software.
     """
-    path = folder / film_name(record)
+    path = folder / video_name(record)
     if path.is_file():
         return path
-    course = Course(
+    trajectory = Trajectory(
         slot=0,
-        unit=record.unit,
+        episode=record.episode,
         suite=cell.suite,
         n_action_steps=cell.n_action_steps,
         horizon=cell.horizon,
-        looks_back=policy.looks_back,
+        past_steps=policy.past_steps,
         history=new_history() if new_history else None,
         started=time.monotonic(),
     )
@@ -63,36 +66,36 @@ def film(record: Record, cell: Cell, policy: Watched, new_history: Callable[[], 
         about = f"{record.suite} task {record.task}  init {record.init_state}  repeat {record.repeat}"
         outcome = "success" if record.success else "failure"
         title = f"{about}  memory {record.memory}  {outcome}"
-        video = _encoded(_frames(course, simulator, policy, title), cell.suite.control_rate)
-    _require_same_course(record, course)
+        video = _encoded(_frames(trajectory, simulator, policy, title), cell.suite.control_rate)
+    _require_same_trajectory(record, trajectory)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(path, video)
     return path
 
 
-def _require_same_course(record: Record, course: Course) -> None:
-    if course.digest.hexdigest()[:16] != record.course_digest:
+def _require_same_trajectory(record: Record, trajectory: Trajectory) -> None:
+    if trajectory.digest.hexdigest()[:16] != record.trajectory_digest:
         raise UserError(
-            f"task {record.task}, init state {record.init_state}, repeat {record.repeat} took another course than the "
-            f"recorded one (now success {course.success} after {course.step} steps, then {record.success} after "
-            f"{record.steps}): film it on the machine and with the software that recorded it"
+            f"task {record.task}, init state {record.init_state}, repeat {record.repeat} took another trajectory than "
+            f"the recorded one (now success {trajectory.success} after {trajectory.step} steps, then {record.success} "
+            f"after {record.steps}): record its video on the machine and with the software that recorded it"
         )
 
 
-def _frames(course: Course, simulator: Simulator, policy: Watched, title: str) -> Iterator[Picture]:
+def _frames(trajectory: Trajectory, simulator: Simulator, policy: Watched, title: str) -> Iterator[Picture]:
     """What there is to see, control step by control step; below, how the memory was read for the chunk."""
-    course.advance(begin(simulator, course.begin(), Clock()))
-    while not course.over:
-        *past, observation = course.views()
-        assert course.scene is not None
-        history = course.history
-        latents = None if history is None else history.encode([history.window(course.step)])[0]
-        request = PolicyRequest(observation, course.scene.language, course.flow_seed, tuple(past), latents)
+    trajectory.advance(begin(simulator, trajectory.begin(), Clock()))
+    while not trajectory.over:
+        *past, observation = trajectory.views()
+        assert trajectory.scene is not None
+        history = trajectory.history
+        latents = None if history is None else history.encode([history.window(trajectory.step)])[0]
+        request = PolicyRequest(observation, trajectory.scene.language, trajectory.flow_seed, tuple(past), latents)
         chunk, figures = policy.infer_watched(request)
-        command = course.act(chunk)
-        watching = _Filmed(simulator, [])
-        start = course.step
-        course.advance(act(watching, command))
+        command = trajectory.act(chunk)
+        watching = _EpisodeVideos(simulator, [])
+        start = trajectory.step
+        trajectory.advance(act(watching, command))
         read = "  ".join(
             f"{name.removeprefix('world_').replace('_', ' ')} {value:.3f}" for name, value in figures.items()
         )
@@ -100,7 +103,7 @@ def _frames(course: Course, simulator: Simulator, policy: Watched, title: str) -
             yield _picture(images, (title, f"step {start + offset}  {read}"))
 
 
-class _Filmed:
+class _EpisodeVideos:
     """A simulator whose every step is rendered, which never changes the physics."""
 
     def __init__(self, simulator: Simulator, images: list[Mapping[str, Picture]]) -> None:

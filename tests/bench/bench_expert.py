@@ -1,4 +1,4 @@
-"""How often a suite's expert solves each task: ``python -m world_modality.benchmarks.bench_expert``."""
+"""How often a suite's expert solves each task: ``python -m bench.bench_expert``."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ SIMULATOR_SEEDS = 2**32  # numpy's global generator, which LIBERO seeds at reset
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Unit:
+class Episode:
     """One rollout: a task's initial state and its repeat. Sorted in this order."""
 
     task: int
@@ -19,22 +19,22 @@ class Unit:
     repeat: int
 
 
-def units_of(spec: RolloutSpec) -> tuple[Unit, ...]:
-    """The units of one rollout stage in order; ``len(init_states) * repeats`` of them."""
+def episodes_of(spec: RolloutSpec) -> tuple[Episode, ...]:
+    """The episodes of one rollout stage in order; ``len(init_states) * repeats`` of them."""
     return tuple(
         sorted(
-            Unit(spec.task, init_state, repeat)
+            Episode(spec.task, init_state, repeat)
             for init_state in set(spec.init_states)
             for repeat in range(spec.first_repeat, spec.first_repeat + spec.repeats)
         )
     )
 
 
-def environment_seed(suite: str, unit: Unit) -> int:
+def environment_seed(suite: str, episode: Episode) -> int:
     """The simulator's seed at reset, 32 bits: it decides what the initial state leaves open (fixture poses)."""
-    return keyed_seed("env", suite, unit.task, unit.init_state, unit.repeat) % SIMULATOR_SEEDS
+    return keyed_seed("env", suite, episode.task, episode.init_state, episode.repeat) % SIMULATOR_SEEDS
 
 
-def flow_seed(suite: str, unit: Unit, replan: int) -> int:
-    """The seed of the flow-matching noise at a unit's ``replan``-th look at the world, 63 bits."""
-    return keyed_seed("flow", suite, unit.task, unit.init_state, unit.repeat, replan)
+def flow_seed(suite: str, episode: Episode, replan: int) -> int:
+    """The seed of the flow-matching noise at an episode's ``replan``-th query, 63 bits."""
+    return keyed_seed("flow", suite, episode.task, episode.init_state, episode.repeat, replan)

@@ -7,7 +7,7 @@ from support.toy_results import LANGUAGES
 from world_modality.evidence.gates import ALIVE, EPISODES, PROMPTS, VERSIONS
 from world_modality.evidence.proportions import wilson
 from world_modality.report.collect import Material
-from world_modality.report.gates import DEVICES, arms_gate
+from world_modality.report.gates import DEVICES, arms_gate, record_gates
 from world_modality.report.results import gather, load_results
 from world_modality.report.stage import build_report
 from world_modality.report.table import short_names
@@ -99,6 +99,15 @@ def test_zero_memory_must_repeat_the_plain_arm(toy):
     assert {each["word"] for each in broken["judgement"]["verdicts"]} == {"cannot tell"}
 
 
+def test_zero_memory_need_not_repeat_another_policy(toy):
+    toy.outcomes["E1"] = ("1100", "0010")
+    spec, rollouts, _ = toy.write()
+    names = [each.name for each in record_gates(load_results(spec, rollouts), spec.arms)]
+    other = [arm.model_copy(update={"policy": "f" * 16}) if arm.name == "E0" else arm for arm in spec.arms]
+    left = [each.name for each in record_gates(load_results(spec, rollouts), other)]
+    assert [name for name in names if name not in left] == ["E1 equals E0, episode by episode"]
+
+
 def test_an_equal_outcome_after_other_steps_is_a_difference_too(toy):
     toy.edit = lambda condition, values: values.update(steps=values["steps"] - 1) if condition == "E1" else None
     assert gate(table_of(toy), "E1 equals E0")["detail"].startswith("8 of 8 episodes differ")
@@ -143,6 +152,18 @@ def test_a_dead_baseline_withholds_the_verdict(toy):
         "assets): no verdict, since this does not hold: the baseline succeeds at least once: 0 of 8 episodes"
         in table["headline"]
     )
+
+
+def test_each_suite_may_be_simulated_by_packages_of_its_own(toy):
+    toy.suites = ("libero_spatial", "libero_goal")
+    toy.edit = lambda _, values: values.update(versions={values["suite"]: "1"})
+    assert gate(table_of(toy), VERSIONS) == {
+        "name": VERSIONS,
+        "passed": True,
+        "detail": "libero_goal 1; libero_spatial 1",
+    }
+    toy.edit = lambda column, values: values.update(versions={values["suite"]: str(len(column))})
+    assert gate(table_of(toy), VERSIONS)["passed"] is False
 
 
 def test_mixed_versions_devices_and_prompts_withhold_the_verdict(toy):

@@ -31,11 +31,14 @@ from world_modality.facts.stages import StageKind
 from world_modality.facts.table import Reference
 
 SUITE = Suite(
-    name="toy", benchmark="Toy", tasks=2, init_states=None, horizon=50, fps=20, cameras={"top": "from above"},
-    state=("x", "y"), action=ActionLayout(("x", "y"), -1.0, 1.0, True, (0.0, 0.0)), packages=("toy-engine",),
-    simulator=Reference("toy_rows:Simulator"), assets=(), expert=Reference("toy_rows:Expert"),
+    name="toy", benchmark="Toy", tasks=2, init_states=None, horizon=50, fps=20, control_rate=20,
+    cameras={"top": "from above"}, state=("x", "y"), action=ActionLayout(("x", "y"), -1.0, 1.0, True, (0.0, 0.0)),
+    packages=("toy-engine",), simulator=Reference("toy_rows:Simulator"), assets=(), expert=Reference("toy_rows:Expert"),
 )
-ENCODER = EncoderFamily(name="toyenc", packages=("numpy",), network=Reference("toy_rows:Net"), small=("toyenc-small",))
+ENCODER = EncoderFamily(
+    name="toyenc", model_type="toyenc", packages=("numpy",), network=Reference("toy_rows:Net"),
+    image_size=Reference("toy_rows:image_size"), small=("toyenc-small",),
+)
 MODE = MemoryMode(name="ones", holds="ones", isolates="nothing", make=Reference("toy_rows:ones"))
 STAGE = StageKind(
     name="toy_stage", version=1, spec=Reference("world_modality.study.specs:PolicySpec"),

@@ -40,7 +40,7 @@ def policy_spec(source: str, name: str, revision: str = "", backbone: str = "") 
         "backbone": backbone,
         "family": "smolvla",
     }
-    fields["suite"] = "libero_spatial" if source == "scratch" else ""
+    fields |= {"suite": "libero_spatial", "pixels": 256} if source == "scratch" else {}
     return PolicySpec.model_validate(fields)
 
 
@@ -48,7 +48,7 @@ def prediction(folder: Path) -> npt.NDArray[np.float32]:
     """What the policy in a checkpoint does with one observation."""
     pictures = {camera: np.full((256, 256, 3), 90, np.uint8) for camera in ("image", "image2")}
     observation = Observation(images=pictures, state=np.zeros(8, np.float32))
-    return load_policy(folder, "cpu", "disabled", 2).predict(observation, "put the bowl on the plate", seed=3)
+    return load_policy(folder, "cpu", "disabled", 2).predict(observation, "put the bowl on the plate", noise_seed=3)
 
 
 def around(policy: Path, backbone: str, target: Path) -> Path:

@@ -98,5 +98,13 @@ class Table[R: Row]:
         return self._entries[name][1]
 
 
+@dataclass(frozen=True)
+class FactsOf:
+    """Marks a spec's name of a row of which only the facts decide the result: none of its code is run, so its packages
+    are not in the key, but the distribution that says the facts is."""
+
+    table: Table[Any]
+
+
 def _named(distribution: Mapping[str, str]) -> str:
     return next(iter(distribution), "this package")

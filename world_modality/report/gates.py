@@ -21,14 +21,14 @@ DEVICES = "one kind of device"
 NOTHING = "no record yet"
 
 
-def record_gates(results: Results) -> tuple[Gate, ...]:
+def record_gates(results: Results, arms: Sequence[ReportArm]) -> tuple[Gate, ...]:
     """Every gate that the records answer, in the order they are shown."""
     return (
         _prompts(results),
-        _uniform(results, VERSIONS, lambda record: record.software),
+        _versions(results),
         same_scenes(results),
         _uniform(results, DEVICES, lambda record: record.device),
-        *_zero_memory(results),
+        *_zero_memory(results, arms),
     )
 
 
@@ -67,12 +67,18 @@ def _scene(record: Record) -> tuple[object, ...]:
     )
 
 
-def _zero_memory(results: Results) -> list[Gate]:
-    """Zero memory adds exactly nothing, so the arm trained on it must repeat the arm without memory, episode by
-    episode."""
-    plain = [condition for condition in results.conditions if results.modes(condition) == ("disabled", "disabled")]
-    zero = [condition for condition in results.conditions if results.modes(condition) == ("zero", "zero")]
-    return [_equal(results, treated, control) for control in plain for treated in zero]
+def _zero_memory(results: Results, arms: Sequence[ReportArm]) -> list[Gate]:
+    """Zero memory adds exactly nothing: an arm trained on it must repeat that policy without memory, each episode."""
+    start = {arm.name: arm.policy for arm in arms}
+    policies = {column: start[results.described[column].arm] for column in results.columns}
+    plain = [column for column in results.columns if results.modes(column) == ("disabled", "disabled")]
+    zero = [column for column in results.columns if results.modes(column) == ("zero", "zero")]
+    return [
+        _equal(results, treated, control)
+        for control in plain
+        for treated in zero
+        if policies[treated] == policies[control]
+    ]
 
 
 def _equal(results: Results, treated: str, control: str) -> Gate:
@@ -105,6 +111,23 @@ def _other_trajectory(one: Record, two: Record) -> bool:
 
 def _counts(record: Record) -> tuple[bool, int | None, int | None]:
     return record.success, record.steps, record.replans
+
+
+def _versions(results: Results) -> Gate:
+    """Suites are simulated by packages of their own, so each must have been by one set of versions."""
+    seen = {
+        suite: sorted({each.software for each in results.every() if each.suite == suite}) for suite in _suites(results)
+    }
+    odd = {suite: software for suite, software in seen.items() if len(software) > 1}
+    if odd:
+        suite, software = next(iter(odd.items()))
+        return Gate(VERSIONS, False, f"{len(software)} differ on {suite}: {' / '.join(software)}")
+    sets = dict.fromkeys(software for each in seen.values() for software in each)
+    return Gate(VERSIONS, True if sets else None, "; ".join(sets) or NOTHING)
+
+
+def _suites(results: Results) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(suite for suite, _ in results.places))
 
 
 def _uniform(results: Results, name: str, value: Callable[[Record], str]) -> Gate:

@@ -53,7 +53,7 @@ def build_report(root: Path, material: Material) -> tuple[dict[str, Any], dict[s
     """The table, and the text of every file by its name. ``root`` is the results tree with the study's sealed plans."""
     spec, results = material.spec, material.results
     sealed = lineage(material.artifacts)
-    plan, gates = plan_of(spec), [material.arms, *record_gates(results)]
+    plan, gates = plan_of(spec), [material.arms, *record_gates(results, spec.arms)]
     seals = read_seals(root, spec.study)
     if plan is not None:
         started = first_start(stage_folder(root, "rollout", cell.rollout) for cell in spec.cells)

@@ -23,7 +23,8 @@ COMPUTING = (
 )
 """What a policy's numbers depend on; what a simulator's depend on is in its suite's row."""
 PYTHON = "python"
-REPORTED = (*COMPUTING, "mujoco", "robosuite", "hf-libero", "datasets", "snakemake", PYTHON)
+REPORTED = (*COMPUTING, "datasets", "snakemake", PYTHON)
+"""What is noted of everything that is made here, beside what its own key depends on."""
 
 
 @cache

@@ -87,7 +87,7 @@ def seal(
         files=files,
         content_digest=content_digest(files),
         facts=json.loads(json.dumps(dict(facts), default=_plain)),
-        versions=versions(),
+        versions={**versions(), **request.software},
         source_digest=source_digest(),
     )
     data = (record.model_dump_json(indent=1) + "\n").encode()

@@ -246,12 +246,14 @@ class _Builder:
         return *reads, _read("encoder", made)
 
     def _arms(self, trainings: Trainings) -> tuple[ReportArm, ...]:
+        own = {name: training for (name, _), training in trainings.items()}
         return tuple(
             ReportArm(
                 name=name,
                 against=self.study.control_of(name) or "",
                 declared=declared(self.study, name),
                 trainings=tuple(trainings[name, seed].key for seed in self.study.training.seeds),
+                policy=next(each.key for each in own[name].inputs if each.role == "policy"),
             )
             for name in self.study.arms
         )

@@ -16,7 +16,7 @@ from world_modality.facts.encoders import ENCODERS, small_encoders
 from world_modality.facts.memory import FUSIONS, MODES
 from world_modality.facts.policies import POLICIES, small_policies
 from world_modality.facts.stages import STAGES, StageKind
-from world_modality.facts.table import Table
+from world_modality.facts.table import FactsOf, Table
 from world_modality.store.machine import versions
 
 UNKNOWN_NAME = "unknown_name"
@@ -69,16 +69,16 @@ def choice_of(annotation: Any) -> Choice | None:
     return None
 
 
-def rows_named_in(model: BaseModel) -> Iterator[tuple[Table[Any], str]]:
-    """Table and name of every row that a spec, or a spec inside it, names; some more than once, none for ""."""
+def rows_named_in(model: BaseModel) -> Iterator[tuple[Table[Any] | FactsOf, str]]:
+    """Mark and name of every row that a spec, or a spec inside it, names; some more than once, none for ""."""
     for field, hint in hints_of(type(model)).items():
         value = getattr(model, field)
-        table = next((mark for mark in getattr(hint, "__metadata__", ()) if isinstance(mark, Table)), None)
+        mark = next((mark for mark in getattr(hint, "__metadata__", ()) if isinstance(mark, Table | FactsOf)), None)
         for each in value if isinstance(value, tuple) else (value,):
             if isinstance(each, BaseModel):
                 yield from rows_named_in(each)
-            elif table is not None and each:
-                yield table, each
+            elif mark is not None and each:
+                yield mark, each
 
 
 @cache
@@ -97,7 +97,8 @@ def software_of(kind: StageKind, spec: BaseModel) -> dict[str, str]:
     rows = dict.fromkeys(((STAGES, kind.name), *rows_named_in(spec)))
     named: set[str] = set()
     added: dict[str, str] = {}
-    for table, name in rows:
-        named.update(getattr(table[name], "packages", ()))
-        added |= table.distribution(name)
+    for mark, name in rows:
+        if isinstance(mark, Table):
+            named.update(getattr(mark[name], "packages", ()))
+        added |= (mark.table if isinstance(mark, FactsOf) else mark).distribution(name)
     return versions(sorted(named)) | added

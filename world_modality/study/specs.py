@@ -14,6 +14,7 @@ from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.encoders import ENCODERS
 from world_modality.facts.memory import FUSIONS, MODES
 from world_modality.facts.policies import POLICIES
+from world_modality.facts.table import FactsOf
 
 SuiteName = Annotated[str, SUITES]
 """A row's name, marked by its table: its packages are in the key. A study's names were checked when it was read."""
@@ -158,7 +159,7 @@ class PolicySpec(Spec):
     name: str  # hub id, a folder's path, or architecture name when embedded or scratch
     revision: str  # hub commit, or digest of the files
     seed: int  # scratch only
-    suite: SuiteName = ""  # scratch only: whose cameras, state and action it is built for,
+    suite: Annotated[str, FactsOf(SUITES)] = ""  # scratch only: whose cameras, state and action it is built for,
     pixels: int = 0  # and how wide the pictures are
     backbone: str = ""  # NAME@COMMIT of the VLM on the hub that it is built around; "" if it is not from there
 
@@ -275,6 +276,7 @@ class ReportArm(Spec):
     against: str  # its control; "" if it has none
     declared: tuple[str, ...]  # what it has otherwise than the study: "memory", "world.fusion", "encoder", "policy"
     trainings: tuple[str, ...]  # keys, in the order of the seeds
+    policy: str = ""  # key of what they start from
 
 
 class EvidenceSpec(Spec):

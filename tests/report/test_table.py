@@ -162,7 +162,7 @@ def test_each_suite_may_be_simulated_by_packages_of_its_own(toy):
         "passed": True,
         "detail": "libero_goal 1; libero_spatial 1",
     }
-    toy.edit = lambda column, values: values.update(versions={values["suite"]: str(len(column))})
+    toy.edit = lambda condition, values: values.update(versions={values["suite"]: str(len(condition))})
     assert gate(table_of(toy), VERSIONS)["passed"] is False
 
 

@@ -70,9 +70,9 @@ def _scene(record: Record) -> tuple[object, ...]:
 def _zero_memory(results: Results, arms: Sequence[ReportArm]) -> list[Gate]:
     """Zero memory adds exactly nothing: an arm trained on it must repeat that policy without memory, each episode."""
     start = {arm.name: arm.policy for arm in arms}
-    policies = {column: start[results.described[column].arm] for column in results.columns}
-    plain = [column for column in results.columns if results.modes(column) == ("disabled", "disabled")]
-    zero = [column for column in results.columns if results.modes(column) == ("zero", "zero")]
+    policies = {condition: start[results.described[condition].arm] for condition in results.conditions}
+    plain = [condition for condition in results.conditions if results.modes(condition) == ("disabled", "disabled")]
+    zero = [condition for condition in results.conditions if results.modes(condition) == ("zero", "zero")]
     return [
         _equal(results, treated, control)
         for control in plain

@@ -62,8 +62,8 @@ def _rows(results: Results) -> Iterator[tuple[str, Trial, Record]]:
 
 def _table(rows: tuple[tuple[str, Trial, Record], ...]) -> pa.Table:
     records = [record for _, _, record in rows]
-    conditions = [[condition for condition, _, _ in rows], [trial.seed for _, trial, _ in rows]]
+    arrays = [[condition for condition, _, _ in rows], [trial.seed for _, trial, _ in rows]]
     for content in CONTENT:
         name = "software" if content == "versions" else content
-        conditions.append([getattr(record, name) for record in records])
-    return pa.table([pa.array(values, type=own.type) for values, own in zip(conditions, SCHEMA, strict=True)], SCHEMA)
+        arrays.append([getattr(record, name) for record in records])
+    return pa.table([pa.array(values, type=own.type) for values, own in zip(arrays, SCHEMA, strict=True)], SCHEMA)

@@ -32,7 +32,7 @@ lint: setup
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
-	@.venv/bin/snakefmt --check Snakefile rules
+	@.venv/bin/snakefmt --check Snakefile workflow/Snakefile rules
 	@.venv/bin/snakemake --lint
 
 # Error rates of every test and interval on simulated studies (docs/calibration.md); writes nothing.
@@ -51,7 +51,7 @@ fingerprint: setup
 format: setup
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
-	@.venv/bin/snakefmt Snakefile rules
+	@.venv/bin/snakefmt Snakefile workflow/Snakefile rules
 
 # After editing envs/*.in: resolves and hashes anew. No index address is written.
 LOCK := .venv/bin/uv pip compile --python-version 3.12 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header -q

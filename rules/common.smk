@@ -1,12 +1,10 @@
-from pathlib import Path
-
 from snakemake.logging import logger
 
 from world_modality.cli import snakefile
 from world_modality.facts.stages import STAGES, targets
 from world_modality.store.layout import SNAPSHOT_VARIABLE
 
-ENVIRONMENT = str(Path(workflow.basedir) / "envs" / "world_modality.yaml")
+ENVIRONMENT = str(snakefile.repository(workflow) / "envs" / "world_modality.yaml")
 
 snakefile.speak_rarely(logger.handlers)
 study = snakefile.open_study(workflow)

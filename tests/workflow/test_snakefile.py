@@ -35,15 +35,22 @@ def test_lint_and_format() -> None:
         check=False,
     )
     assert lint.returncode == 0, lint.stdout + lint.stderr
-    files = ["Snakefile", *(str(path) for path in sorted((REPOSITORY / "rules").glob("*.smk")))]
+    files = ["Snakefile", "workflow/Snakefile", *(str(path) for path in sorted((REPOSITORY / "rules").glob("*.smk")))]
     subprocess.run([sys.executable, "-m", "snakefmt", "--check", *files], cwd=REPOSITORY, check=True)
 
 
 def test_a_dry_run_explains_and_touches_nothing(tree: Tree) -> None:
     dry = tree.snakemake("-n")
     assert plan_line(dry.stderr) == f"plan         {SHORT_STAGES} stages: 0 done, {SHORT_STAGES} to run"
-    assert {path.name for path in tree.results.iterdir()} <= {"plans", "digests.json"}  # what planning remembers
+    assert {path.name for path in tree.results.iterdir()} <= {"snapshots", "digests.json"}  # what planning remembers
     assert "rule rollout_stage" not in dry.stdout + dry.stderr  # counts, but no list of jobs
+
+
+def test_the_catalogues_snakefile_runs_the_same_study(tree: Tree) -> None:
+    """With the default study and the environment of the repository, and with no target named."""
+    dry = tree.snakemake("-n", "--snakefile", str(REPOSITORY / "workflow" / "Snakefile"))
+    assert plan_line(dry.stderr) == f"plan         {SHORT_STAGES} stages: 0 done, {SHORT_STAGES} to run"
+    assert re.search(rf"^total +{SHORT_STAGES + 1}$", dry.stdout + dry.stderr, re.M)
 
 
 def test_a_whole_study(complete: Tree) -> None:

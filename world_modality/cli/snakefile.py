@@ -31,12 +31,18 @@ def open_study(workflow: Any) -> Workflow:
     given = dict(workflow.config_settings.config)
     if given:
         sys.exit(f"--config {' '.join(given)}: a study is one file; set it there, and name the file with --configfile")
-    default = Path(workflow.basedir) / "config.yaml"
+    default = repository(workflow) / "config.yaml"
     cores, dry_run = workflow.resource_settings.cores, workflow.output_settings.dryrun
     try:
         return open_workflow(workflow.overwrite_configfiles, default, cores, dry_run)
     except UserError as error:
         sys.exit(str(error))
+
+
+def repository(workflow: Any) -> Path:
+    """The top of this repository, whichever of its Snakefiles was named: the one there, or the catalogue's."""
+    base = Path(workflow.basedir)
+    return base.parent if base.name == "workflow" else base
 
 
 def is_news(record: logging.LogRecord) -> bool:

@@ -29,6 +29,7 @@ CHANGES: tuple[tuple[str, str], ...] = (
     ("all", "the study's arithmetic is in the key of everything that is computed"),
     ("dataset train rollout report", "files hold no times and no order of a set: new versions; a report knows labels"),
     ("all", "a scratch policy says for which suite it is built, an encoder how many clips it computes at once"),
+    ("all", "a scratch policy says how wide its pictures are; the report, which policy an arm starts from"),
 )
 
 REPOSITORY = Path(__file__).parents[2]

@@ -395,7 +395,7 @@ CASES = {
     ),
     "a small policy that there is not": (
         ("policy: {source: scratch}", "policy: {source: scratch, name: smolvla}"),
-        "study.yaml:11: policy.name: 'smolvla' is not a small policy; choose one of smolvla-tiny",
+        "study.yaml:11: policy.name: 'smolvla' is not a small policy; choose one of smolvla-tiny, pi0-tiny",
     ),
     "a policy family that there is not": (
         ("policy: {source: scratch}", "policy: {source: folder, path: p, type: rt2}"),

@@ -22,7 +22,7 @@ from world_modality.rollout.episodes import episodes_of
 from world_modality.rollout.pool import Heard, Pool
 from world_modality.rollout.records import Ledger
 from world_modality.rollout.scheduler import Scheduler
-from world_modality.rollout.worker import Simulators, answer
+from world_modality.rollout.worker import Simulators, carry_out
 from world_modality.store.leases import Leases
 from world_modality.store.progress import Progress
 from world_modality.study.specs import RolloutSpec, SimSpec
@@ -154,7 +154,7 @@ class InlinePool:
         self.commands.append(command)
 
     def receive(self, seconds):
-        return [Heard(0, answer(self.simulators, self.commands.popleft()))] if self.commands else []
+        return [Heard(0, carry_out(self.simulators, self.commands.popleft()))] if self.commands else []
 
     workers = 1
 

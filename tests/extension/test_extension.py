@@ -84,6 +84,7 @@ def test_another_version_of_the_package_makes_exactly_what_its_rows_decide_anew(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_a_study_of_what_the_package_adds_goes_from_demonstrations_to_its_report(tmp_path: Path) -> None:
     site, folder = installed(tmp_path), tmp_path / "work"
     folder.mkdir()

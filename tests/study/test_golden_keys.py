@@ -30,6 +30,7 @@ CHANGES: tuple[tuple[str, str], ...] = (
     ("dataset train rollout report", "files hold no times and no order of a set: new versions; a report knows labels"),
     ("all", "a scratch policy says for which suite it is built, an encoder how many clips it computes at once"),
     ("all", "a scratch policy says how wide its pictures are; the report, which policy an arm starts from"),
+    ("report", "its columns are conditions"),
 )
 
 REPOSITORY = Path(__file__).parents[2]

@@ -14,6 +14,7 @@ from lerobot_policy_world_modality.optimizer import GroupClippedAdamWConfig
 from world_modality.data.schema import camera_column
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import camera_names
+from world_modality.facts.encoders import ENCODERS
 from world_modality.facts.world import WorldMemoryConfig
 from world_modality.latents.joint import JointLatents
 from world_modality.study.specs import EncoderSpec, WorldSpec
@@ -96,6 +97,9 @@ class WorldConfig(WorldMemoryConfig):
         """How frames were encoded for training; None if no encoder is known."""
         if not self.world_encoder_kind:
             return None
+        if self.world_encoder_kind not in ENCODERS:
+            known = ", ".join(ENCODERS.names)
+            raise UserError(f"world_encoder_kind: '{self.world_encoder_kind}' is no encoder; choose one of {known}")
         fields = {name: getattr(self, f"world_encoder_{name}") for name in EncoderSpec.model_fields}
         try:
             return EncoderSpec.model_validate(fields)

@@ -33,7 +33,7 @@ def run_stage(
     tmp_path: Path, graph: Graph, name: str, runners: str = "RUNNERS", key: str | None = None
 ) -> subprocess.CompletedProcess[str]:
     request = graph.stages[graph.names[name]]
-    plan = next((tmp_path / RESULTS / "plans").iterdir())
+    plan = next((tmp_path / RESULTS / "snapshots").iterdir())
     command = ["-m", "world_modality.cli.main", "stage", request.stage, key or request.key, "--cores", "2"]
     environment = {
         "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path]),

@@ -41,7 +41,7 @@ def test_wm_says_so_in_one_line(
     assert said.startswith("train E0/0 and train E1/0 differ in more than was declared: ")
     assert said.endswith(SENTENCE)
     assert "\n" not in said
-    assert not Path("results", "plans").exists()
+    assert not Path("results", "snapshots").exists()
 
 
 @pytest.mark.parametrize("dry_run", [True, False])

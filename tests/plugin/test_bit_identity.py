@@ -243,7 +243,7 @@ def test_with_two_cameras_too(either: TinyWorld, fusion: str) -> None:
     """SmolVLA at the start, though every gate has a gradient; with zero memory whatever the weights; else not."""
     world = either.with_wrist()
     batch, stock, policy = world.batch(*FRAMES), world.stock(), world.policy("pred", world_fusion=fusion)
-    assert policy.world.sizes.slots[-1] == 2
+    assert policy.world.sizes.cameras == 2
     assert policy.world.prophet.history.camera.shape == (2, 32)
     loss, gradients = loss_and_gradients(world, stock, batch, nullcontext)
     own_loss, own_gradients = loss_and_gradients(world, policy, batch, nullcontext)

@@ -259,7 +259,7 @@ TRAINING: Table = {
         "lerobot.datasets.dataset_reader:DatasetReader.get_item": "(self, idx)",
         "lerobot.datasets.dataset_reader:DatasetReader._query_hf_dataset": "(self, query_indices)",
     },
-    "bench/real_size.py": {
+    "tests/bench/real_size.py": {
         f"{CONFIG}.chunk_size": "50",
         f"{CONFIG}.num_vlm_layers": "16",
         f"{CONFIG}.num_expert_layers": "-1",
@@ -352,7 +352,7 @@ ALONE: Table = {
 }
 
 JUDGED: Table = {
-    "bench/bench_conditions.py": {
+    "tests/bench/bench_conditions.py": {
         "lerobot.scripts:lerobot_train": "module",
         f"{SCRIPT}:main": "()",
         f"{SCRIPT}:update_policy": UPDATE_POLICY,
@@ -377,7 +377,7 @@ JUDGED: Table = {
         "lerobot.datasets.lerobot_dataset:LeRobotDataset.__init__": (
             "(self, repo_id, root=None, episodes=None, episode_filter=None, image_transforms=None, "
             "delta_timestamps=None, tolerance_s=0.0001, revision=None, force_cache_sync=False, "
-            "download_videos=True, video_backend=None, return_uint8=False, depth_output_episode='mm', "
+            "download_videos=True, video_backend=None, return_uint8=False, depth_output_unit='mm', "
             "batch_encoding_size=1, rgb_encoder=None, depth_encoder=None, encoder_threads=None, "
             "streaming_encoding=False, encoder_queue_maxsize=30, *, token=None)"
         ),

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from world_modality.memory.sockets import Sockets
+from world_modality.memory.attachment import Sockets
 
 Loss = tuple[Tensor, dict[str, Any]]
 

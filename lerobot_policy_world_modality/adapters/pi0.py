@@ -13,7 +13,7 @@ from lerobot_policy_world_modality.adapters.adapter import Adapter, Loss
 from lerobot_policy_world_modality.tokenizer_step import BackboneTokenizerStep
 from world_modality.errors import UserError
 from world_modality.imports import replaced
-from world_modality.memory.sockets import Sockets
+from world_modality.memory.attachment import Sockets
 
 
 class PI0Adapter(Adapter):

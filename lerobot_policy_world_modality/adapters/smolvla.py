@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lerobot_policy_world_modality.adapters.adapter import Adapter, Loss
 from lerobot_policy_world_modality.backbone import resolved_backbone
-from world_modality.memory.sockets import Sockets
+from world_modality.memory.attachment import Sockets
 
 
 class SmolVLAAdapter(Adapter):

@@ -10,8 +10,8 @@ import pytest
 from support.recorded_study import write_results
 from support.small_study import SMALL_STUDY, edited
 
+from world_modality.cli.plan import plan_lines
 from world_modality.cli.planning import link_names, plan_study
-from world_modality.cli.registered import plan_lines
 from world_modality.cli.report import report_so_far
 from world_modality.errors import UserError
 from world_modality.report.claims import plan_of

@@ -104,7 +104,7 @@ def report(
 @app.command()
 def plan(study: LastStudyOption = None) -> None:
     """Show what a study registers before its first rollout, what that can find, and the cheapest study that would."""
-    from world_modality.cli.registered import plan_lines
+    from world_modality.cli.plan import plan_lines
     from world_modality.store.layout import RESULTS
 
     print("\n".join(plan_lines(study or _last_study(sys.stdout), RESULTS)))

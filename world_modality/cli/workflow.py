@@ -10,8 +10,8 @@ from pathlib import Path
 
 from world_modality.cli.explain import explain, survey
 from world_modality.cli.last_study import remember_study
+from world_modality.cli.plan_seal import register
 from world_modality.cli.planning import link_names, plan_study, restore_done_files
-from world_modality.cli.register import register
 from world_modality.cli.table import table_lines
 from world_modality.errors import UserError
 from world_modality.facts.stages import STAGES

@@ -13,7 +13,7 @@ from world_modality.evidence.plan import Assumptions
 
 @dataclass(frozen=True, slots=True)
 class RunNoise:
-    """How much training runs of one arm differ, beyond what their units' luck explains. Fractions."""
+    """How much training runs of one arm differ, beyond what their episodes' luck explains. Fractions."""
 
     seeds: int
     run_sd: float  # of the mean over scenes

@@ -13,7 +13,7 @@ from world_modality.benchmarks.contract import Observation, Picture, Step
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """Put a slot's simulator at the start of an episode and look."""
+    """Put a slot's simulator at the start of an episode and observe."""
 
     slot: int
     task: int

@@ -81,7 +81,7 @@ class Clock:
 
 
 def begin(simulator: Simulator, command: Begin, clock: Clock) -> Did:
-    """Start an episode and look; what passed since the clock was made is part of the reset."""
+    """Start an episode and observe; what passed since the clock was made is part of the reset."""
     simulator.reset(command.init_state, command.seed)
     clock.charge("reset")
     view = simulator.observe()

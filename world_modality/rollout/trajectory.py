@@ -45,8 +45,7 @@ class Trajectory:
     """An episode in a slot, from its reset to its outcome.
 
     Observe, infer a chunk, execute part of it, observe again. What a chunk becomes depends on the episode and on what
-    it saw
-    alone: never on the slot, on other episodes or on time.
+    it saw alone: never on the slot, on other episodes or on time.
     """
 
     slot: int

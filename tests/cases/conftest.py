@@ -78,5 +78,5 @@ def rollout(place: Path, monkeypatch: pytest.MonkeyPatch) -> BegunRollout:
     made = BegunRollout(place)
     monkeypatch.setattr(evaluate, evaluate.roll_out.__name__, made.simulate)
     for module in (command, evaluate):
-        monkeypatch.setattr(module, module.expect_simulators.__name__, lambda: None)
+        monkeypatch.setattr(module, module.expect_simulators.__name__, lambda *_: None)
     return made

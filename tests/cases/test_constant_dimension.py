@@ -51,7 +51,7 @@ def test_a_training_refuses_them_or_takes_other_statistics(place: Path, episodes
 )
 def test_a_loss_a_million_times_its_start_stops_the_training(place: Path) -> None:
     log = logging.Logger("test")
-    log.addHandler(MetricsLog(place / "metrics.jsonl", lambda _: None))
+    log.addHandler(MetricsLog(place / "metrics.jsonl", place / "timings.jsonl", lambda _: None))
     told = ""
     try:
         for step, loss in enumerate((0.5, 0.4, 0.5e7), 1):

@@ -35,9 +35,9 @@ def equal(found: Any, saved: torch.nn.Module) -> bool:
 
 
 @pytest.fixture
-def pi0(place: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, torch.nn.Module]:
+def pi0(place: Path) -> tuple[Path, torch.nn.Module]:
     """A folder with a small pi0, and the policy that was saved there."""
-    policy = tiny_pi0(monkeypatch, SIZE)
+    policy = tiny_pi0(SIZE)
     policy.save_pretrained(place / "pi0")
     return place / "pi0", policy
 

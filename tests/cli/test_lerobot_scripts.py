@@ -197,7 +197,7 @@ def test_help_is_lerobots_with_a_word_ahead(
             run(monkeypatch, main, "-h", "--policy.type=smolvla_world")
         assert stopped.value.code == 0
         text = capsys.readouterr().out
-        assert text.startswith(f"{main}: LeRobot's {script} with the policy type smolvla_world present")
+        assert text.startswith(f"{main}: LeRobot's {script} with the policy types smolvla_world and pi0_world present")
         assert f"usage: {script}" in text
         assert "--policy.world_fusion" in text
 

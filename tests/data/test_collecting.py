@@ -64,6 +64,6 @@ def test_killed_again_and_again_the_result_is_the_same(tmp_path: Path) -> None:
 
 
 def test_a_hopeless_collection_stops(tmp_path: Path) -> None:
-    names = {"episode": "episodes", "what": "solving it", "remedy": "raise data.demonstrations.max_steps"}
+    names = {"counted": "episodes", "what": "solving it", "remedy": "raise data.demonstrations.max_steps"}
     with pytest.raises(UserError, match=r"11 of 11 attempts at solving it failed.* raise data\.demonstrations\.max_st"):
         collect(stage_context(tmp_path), wanted=2, attempt=lambda number: None, **names)

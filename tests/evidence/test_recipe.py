@@ -50,7 +50,7 @@ def test_bounds_and_tost_decide_alike(one, two, margin):
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_few_seeds_say_nothing_about_the_recipe(seeds):
     one = welch(np.full(seeds, 0.9), np.full(seeds, 0.1), LEVELS, 10, 5)
-    assert one.problem.startswith(f"{seeds} training seed")
+    assert one.problem.startswith(f"{seeds} seed")
     assert "at least 3" in one.problem
     assert (one.p_greater, one.interval.low, one.interval.high) == (1.0, -1.0, 1.0)
     assert one.estimate == pytest.approx(0.8)

@@ -178,11 +178,11 @@ def _matrix_study() -> str:
     lines = []
     for each in treatments():
         settings = [f"memory: {each.mode}"]
-        settings += [f"fusion: {each.fusion}"] if each.mode != "disabled" else []
+        settings += [f"world: {{fusion: {each.fusion}}}"] if each.mode != "disabled" else []
         settings += ["rollout: pred"] if MODES[each.mode].needs_future else []
         settings += [f"ablations: [{', '.join(ablations('pred'))}]"] if each == PRED_LATE else []
         lines.append(f"  {each.arm}: {{{', '.join(settings)}}}\n")
-    lines.append(f"  {CAMERAS.arm}: {{memory: pred, cameras: [image, image2]}}\n")
+    lines.append(f"  {CAMERAS.arm}: {{memory: pred, encoder: {{cameras: [image, image2]}}}}\n")
     return _study(
         "matrix", encoder=VJEPA, world=WORLD, horizon=GLIMPSE, arms="".join(lines), init_states="30-31", episodes=2
     )

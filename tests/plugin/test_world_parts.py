@@ -54,9 +54,8 @@ def test_the_latents_are_read_for_their_statistics_once_and_never_in_a_rollout(
     for other in (again, fresh):
         assert torch.equal(other.world.standardiser.factor, policy.world.standardiser.factor)
         assert torch.equal(other.world.standardiser.mean, policy.world.standardiser.mean)
-    rows = np.concatenate([np.load(folder / "latents.npy") for folder in world.folders], axis=-1).astype(np.float64)[
-        :, 0
-    ]
+    caches = [np.load(folder / "latents.npy") for folder in world.folders]
+    rows = np.concatenate(caches, axis=-1).astype(np.float64)
     drawn = policy.world.standardiser.factor.double().numpy()
     np.testing.assert_allclose(drawn @ drawn.T, np.corrcoef(rows[:, 0].T), atol=1e-4)
 

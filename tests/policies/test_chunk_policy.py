@@ -78,7 +78,7 @@ def test_actions_are_those_of_lerobots_own_evaluation(checkpoints, memory):
 def test_a_chunk_depends_on_its_arguments_alone(checkpoints):
     policy = load_policy(checkpoints["pred"])
     one, two = observation(raw_observation(1)), observation(raw_observation(2))
-    history = np.random.default_rng(1).normal(size=(3, 2, WIDTH)).astype(np.float32)
+    history = np.random.default_rng(1).normal(size=(3, 2, 1, WIDTH)).astype(np.float32)
     first = policy.predict(one, TASK, 5, history[0])
     policy.predict(two, "another task", 6, history[1])
     np.testing.assert_array_equal(policy.predict(one, TASK, 5, history[0]), first)

@@ -126,7 +126,7 @@ def test_records_that_were_taken_over_from_elsewhere_are_not_mixed_with_ours(pol
 @pytest.mark.parametrize(
     ("policy", "changes", "message"),
     [
-        ("act", {"num_steps": 5}, "--num-steps: a 'act' policy has no flow"),
+        ("act", {"num_steps": 5}, "--num-steps: a 'act' policy makes no chunk in steps"),
         ("act", {"n_action_steps": 99, "num_steps": None}, "cannot be rolled out like that: .*chunk"),
         ("act", {"encoder": "somewhere", "num_steps": None}, "--encoder: memory 'disabled' encodes nothing"),
         ("pred", {"memory": "oracle"}, "needs the future, which no rollout knows"),

@@ -149,7 +149,7 @@ def test_a_damaged_note_is_nobody_s_and_stops_nobody(tmp_path: Path) -> None:
     holder = Leases(tmp_path)
     assert holder.claim(NAME)
     note_in(tmp_path).write_bytes(b"\xff\xfe{")
-    assert not holder.keeps(NAME)
+    assert not holder.still_holds(NAME)
     assert not Leases(tmp_path).claim(NAME)  # until it is silent for long
     os.utime(note_in(tmp_path), (0, 0))
     assert Leases(tmp_path).claim(NAME)

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from support.compared import compare
 from support.other_policies import other_checkpoint
 from support.tiny_cell import build_inputs, cell_context, train_spec
 
 from world_modality.errors import UserError
 from world_modality.policies.chunk_policy import load_policy
 from world_modality.policies.config_file import read_config_file
-from world_modality.study.arms import require_comparable, undeclared_differences
+from world_modality.study.arms import undeclared_differences
 from world_modality.training import stage
 from world_modality.training.compare_arms import resolved_settings
 from world_modality.training.metrics import read_metrics
@@ -70,7 +71,7 @@ def test_pi0_s_training_tells_what_smolvlas_does(pi0: Callable[[str], Path]) -> 
 
 def test_arms_of_pi0_differ_in_the_memory_alone(pi0: Callable[[str], Path]) -> None:
     arms = {memory: arm(pi0(memory)) for memory in ("disabled", "zero", "pred")}
-    require_comparable(arms, resolved_settings(), "")
+    compare(arms, resolved_settings())
     found = undeclared_differences(arms["zero"], arms["pred"], ())
     assert [each.key for each in found] == ["policy.world_memory_mode_train"]
 

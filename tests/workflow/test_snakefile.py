@@ -264,7 +264,7 @@ def test_a_rollout_that_is_started_by_hand_seals_the_plan(complete: Tree, tmp_pa
     rollout.rename(tmp_path / "away")
     for path in (tree.results / "finished-episodes").glob(f"{rollout.name}-*"):
         path.unlink()
-    (plan,) = tree.results.glob("plans/*.json")
+    (plan,) = tree.results.glob("snapshots/*.json")
     tree.wm_without_study("stage", "rollout", rollout.name, "--plan", str(plan))
     (again,) = tree.results.glob("sealed-plans/small/*.json")
     assert json.loads(again.read_text())["sealed_at"] <= (rollout / "attempts.txt").read_text().split("\n")[0]

@@ -83,6 +83,9 @@ class WorldMemoryConfig:
             raise UserError(
                 f"world_prophet_width is {self.world_prophet_width}: use a multiple of world_heads, {self.world_heads}"
             )
+        if self.world_fusion not in FUSIONS:
+            known = ", ".join(FUSIONS.names)
+            raise UserError(f"world_fusion: '{self.world_fusion}' is no fusion; choose one of {known}")
         fusion = FUSIONS[self.world_fusion]
         if self.train_mode.needs_prophet and self.world_detach and self.world_lambda == 0:
             raise UserError(

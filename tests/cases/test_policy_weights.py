@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from support.given_inputs import Tensors, checkpoint_copy, edit_tensors
 from support.other_policies import CONFIGS, SIZE, other_checkpoint
 from support.tiny_pi0 import tiny_pi0
 
+from lerobot_policy_world_modality.adapters.pi0 import small_sizes
 from world_modality.errors import UserError
 from world_modality.policies.checkpoint import load_config
 from world_modality.policies.host import host_of
@@ -35,11 +36,12 @@ def equal(found: Any, saved: torch.nn.Module) -> bool:
 
 
 @pytest.fixture
-def pi0(place: Path) -> tuple[Path, torch.nn.Module]:
-    """A folder with a small pi0, and the policy that was saved there."""
+def pi0(place: Path) -> Iterator[tuple[Path, torch.nn.Module]]:
+    """A folder with a small pi0, and the policy that was saved there; meanwhile all pi0 are as small."""
     policy = tiny_pi0(SIZE)
     policy.save_pretrained(place / "pi0")
-    return place / "pi0", policy
+    with small_sizes("pi0-tiny"):
+        yield place / "pi0", policy
 
 
 def without_expert(tensors: Tensors) -> Tensors:

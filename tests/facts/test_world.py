@@ -41,7 +41,7 @@ def test_they_are_read_without_torch_and_lerobot() -> None:
     [
         ({"world_context": 0}, "world_context must be at least 1"),
         ({"world_actions": True}, "world_horizon is 8 but chunk_size 6"),
-        ({"world_fusion": "nowhere"}, "'nowhere' is not a fusion; choose one of late"),
+        ({"world_fusion": "nowhere"}, "world_fusion: 'nowhere' is no fusion; choose one of late"),
     ],
 )
 def test_values_that_make_no_sense_are_told(settings: dict[str, object], named: str) -> None:

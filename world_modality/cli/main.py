@@ -228,12 +228,21 @@ def import_latents(
     print("\n".join(import_latents(file, dataset, output, clips, check)))
 
 
+RolledOutOption = Annotated[
+    str | None, typer.Option("--policy.path", help="Checkpoint: a folder, hub id or hub id@revision.")
+]
+MemoryOption = Annotated[
+    str | None, typer.Option(callback=_mode, help="What the world memory holds; as the checkpoint says by default.")
+]
+EncoderOfCheckpointOption = Annotated[
+    str | None, typer.Option(help="Folder or hub id; the one that the checkpoint names by default.")
+]
+
+
 @app.command()
 def rollout(
     context: typer.Context,
-    policy: Annotated[
-        str | None, typer.Option("--policy.path", help="Checkpoint: a folder, hub id or hub id@revision.")
-    ] = None,
+    policy: RolledOutOption = None,
     suite: Annotated[str, typer.Option(help="Suites, with commas between them.")] = "libero_spatial",
     tasks: Annotated[str | None, typer.Option(help="Such as 0-4,7; all by default.", show_default=False)] = None,
     episodes: Annotated[int, typer.Option(min=1, help="Per task.")] = 50,
@@ -241,13 +250,8 @@ def rollout(
     output: Annotated[
         Path | None, typer.Option(help="Folder; below outputs/rollouts by default. Several machines may share it.")
     ] = None,
-    memory: Annotated[
-        str | None,
-        typer.Option(callback=_mode, help="What the world memory holds; as the checkpoint says by default."),
-    ] = None,
-    encoder: Annotated[
-        str | None, typer.Option(help="Folder or hub id; the one that the checkpoint names by default.")
-    ] = None,
+    memory: MemoryOption = None,
+    encoder: EncoderOfCheckpointOption = None,
     n_action_steps: Annotated[int | None, typer.Option(min=1, help="Actions executed per query.")] = None,
     num_steps: Annotated[int | None, typer.Option(min=1, help="Flow integration steps.")] = None,
     horizon: Annotated[int | None, typer.Option(min=1, help="Control steps; the suite's official by default.")] = None,

@@ -86,7 +86,7 @@ def make(root: Path, cores: int) -> None:
     stands_in: dict[str, Callable[[Any, StageContext], Facts]] = {"demos": draw, "rollout": toy}
     for stage, request in requests(root).items():
         runner = stands_in.get(stage) or find_runner(stage)
-        execute(root, request, runner, cores=cores, stream=sys.stderr, together=stage == "rollout")
+        execute(root, request, runner, cores=cores, stream=sys.stderr, shared=stage == "rollout")
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ class OnlineHistory:
     def __init__(self, config: Any) -> None:
         self._config = config  # a WorldConfig and LeRobot's
         self._encoder: HistoryEncoder | None = None
-        self._delay = config.rollout_mode.delay * config.world_horizon
+        self._delay = config.rollout_mode.delay * config.world_prediction_horizon
         self._window = config.world_context + max(config.world_encoder_frames, 1) - 1  # T overlapping clips of m frames
         # Per step, the frames of each camera.
         self._frames: deque[tuple[Pixels, ...]] = deque(maxlen=self._window + self._delay)

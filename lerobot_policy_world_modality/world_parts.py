@@ -42,7 +42,7 @@ def _sizes(config: Any, sockets: Sockets) -> WorldSizes:
         layers=len(sockets.layers),
         attention=sockets.attention,
         context=config.world_context,
-        horizon=config.world_horizon,
+        prediction_horizon=config.world_prediction_horizon,
         heads=config.world_heads,
         prophet_layers=config.world_prophet_layers,
         prophet_width=config.world_prophet_width,

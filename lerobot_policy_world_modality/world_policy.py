@@ -277,7 +277,7 @@ class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
         history, donors = window.history, None
         assert self._latents is not None
         if mode.delay:
-            delay = mode.delay * self.config.world_horizon
+            delay = mode.delay * self.config.world_prediction_horizon
             history = self._standardised(world, self._latents.history(batch[INDEX], self.config.world_context, delay))
         if mode.needs_donors:
             donors = self._standardised(world, self._latents.donors(batch[INDEX], seeds, self.config.world_context))
@@ -317,7 +317,7 @@ class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
                 "the world loss needs the latents of a dataset: build the policy with the dataset's metadata, set "
                 "world_latents, and give batches with 'index'"
             )
-        window = self._latents.window(batch[INDEX], self.config.world_context, self.config.world_horizon)
+        window = self._latents.window(batch[INDEX], self.config.world_context, self.config.world_prediction_horizon)
         history, future = self._standardised(world, window.history), self._standardised(world, window.future)
         return LatentWindow(history, future, window.valid.to(self.keyed_step.device))
 

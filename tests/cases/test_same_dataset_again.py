@@ -23,7 +23,7 @@ tasks: [0]
 simulator: {assets: embedded, render: fast, horizon: 20}
 data: {source: scripted, demonstrations: {per_task: 2, init_states: 0-3, noise: 0.0, max_steps: 220}}
 encoder: {kind: vjepa2, source: embedded, frames: 2, image_size: 32}
-world: {context: 2, horizon: 2, heads: 2, prophet_layers: 1, prophet_width: 32}
+world: {context: 2, prediction_horizon: 2, heads: 2, prophet_layers: 1, prophet_width: 32}
 policy: {source: embedded, name: smolvla-tiny}
 training: {steps: 2, batch_size: 2}
 arms:

@@ -16,7 +16,7 @@ from world_modality.facts.memory import FUSIONS, MODES
 
 TRANSLATED = {
     "context_frames=5": {"world_context=5"},
-    "future_offset=6": {"world_horizon=6"},
+    "future_offset=6": {"world_prediction_horizon=6"},
     "lambda_world=0.5": {"world_lambda=0.5"},
     "world_inject_num_heads=4": {"world_heads=4"},
     "prophet_layers=3": {"world_prophet_layers=3"},
@@ -46,7 +46,7 @@ REFUSED = {
     "world_prefix_block=state": "a softmax of their own",
     "world_prefix_gate_init=0.1": "enters late: use --policy.world_gate_init",
     "world_prefix_num_heads=4": "enters late: use --policy.world_heads",
-    "world_prefix_tokens=4": "world_horizon is 8: make them equal",
+    "world_prefix_tokens=4": "world_prediction_horizon is 8: make them equal",
     "prophet_dropout=0.1": "world_hypotheses",
     "init_from_strict=false": "always loaded strictly",
     "log_attn_stats=false": "always logged",
@@ -146,7 +146,7 @@ def test_both_ways_to_give_a_value_and_the_last_one_counts() -> None:
         "--steps",
         "5",
         "--policy.world_context=4",
-        "--policy.world_horizon=2",
+        "--policy.world_prediction_horizon=2",
     ]
     assert translate(["--policy.world_prefix_cross_attn"], training=True).arguments == policy(
         "world_fusion=prefix_cross"
@@ -185,7 +185,7 @@ def test_the_memory_enters_at_one_place() -> None:
 def test_prefix_settings_need_a_memory_in_the_prefix() -> None:
     given = policy("world_prefix_tokens=3", "future_offset=3", "world_prefix_gate_init=0.1")
     assert set(translate(given, training=True).arguments) == set(
-        policy("world_horizon=3", "world_fusion=prefix_tokens", "world_gate_init=0.1")
+        policy("world_prediction_horizon=3", "world_fusion=prefix_tokens", "world_gate_init=0.1")
     )
     named = policy("world_fusion=prefix_cross", "world_prefix_num_heads=4")
     assert translate(named, training=True).arguments == policy("world_fusion=prefix_cross", "world_heads=4")

@@ -37,7 +37,7 @@ def test_a_scratch_policy_has_the_shape_that_studies_are_checked_against(tmp_pat
 def test_the_embedded_base_is_one_of_them(tmp_path: Path) -> None:
     assert policy_shape(BASE_POLICY) == small_policies(embedded=True)["smolvla-tiny"].small["smolvla-tiny"]
     with pytest.raises(UserError, match=r"study.yaml:10: world.heads: 64 does not divide .* \(96\)"):
-        plan(tmp_path, (SCRATCH, "policy: {source: embedded}"), ("horizon: 8", "heads: 64"))
+        plan(tmp_path, (SCRATCH, "policy: {source: embedded}"), ("prediction_horizon: 8", "heads: 64"))
 
 
 @pytest.mark.parametrize("weights", [b"", b"weights", b"\xff" * 20, (2).to_bytes(8, "little") + b"{}"])

@@ -28,7 +28,13 @@ from world_modality.cli.start_policy import policy_flags, without_policy_flag
 from world_modality.rollout.imported import import_eval_info
 
 KNOBS = ["context_frames=3", "future_offset=4", "prophet_layers=1", "lambda_world=0.1", "world_inject_num_heads=4"]
-PRESENT = ["world_context=3", "world_horizon=4", "world_prophet_layers=1", "world_lambda=0.1", "world_heads=4"]
+PRESENT = [
+    "world_context=3",
+    "world_prediction_horizon=4",
+    "world_prophet_layers=1",
+    "world_lambda=0.1",
+    "world_heads=4",
+]
 
 
 @pytest.fixture(scope="module")

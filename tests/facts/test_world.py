@@ -40,7 +40,7 @@ def test_they_are_read_without_torch_and_lerobot() -> None:
     ("settings", "named"),
     [
         ({"world_context": 0}, "world_context must be at least 1"),
-        ({"world_actions": True}, "world_horizon is 8 but chunk_size 6"),
+        ({"world_actions": True}, "world_prediction_horizon is 8 but chunk_size 6"),
         ({"world_fusion": "nowhere"}, "world_fusion: 'nowhere' is no fusion; choose one of late"),
     ],
 )

@@ -33,7 +33,7 @@ training: {steps: 6, batch_size: 4, threads: 1, train_vision: true}
 """What every study below says, so that they share data and trainings. The one relabelled episode is the held-out one,
 and it is short, since every memory mode judges its frames."""
 GATE = 0.5  # open from the start: after six steps a gate that began at 0 would let through next to nothing
-WORLD = f"{{context: 2, horizon: 4, prophet_layers: 1, prophet_width: 64, gate_init: {GATE}}}"
+WORLD = f"{{context: 2, prediction_horizon: 4, prophet_layers: 1, prophet_width: 64, gate_init: {GATE}}}"
 TOLD = WORLD.replace("}", ", actions: true, hypotheses: 2, delta: false}")
 VJEPA = "{kind: vjepa2, source: embedded, frames: 4, image_size: 64}"
 DINO = "{kind: dinov2, source: embedded, frames: 1, image_size: 64, cameras: [image]}"

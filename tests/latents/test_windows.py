@@ -14,33 +14,35 @@ def bounds_of(sizes: list[int]) -> EpisodeBounds:
 
 
 @pytest.mark.defect("B1")
-@given(sizes=lengths, context=st.integers(1, 9), horizon=st.integers(1, 9))
-def test_every_window_equals_a_walk_through_its_episode(sizes: list[int], context: int, horizon: int) -> None:
+@given(sizes=lengths, context=st.integers(1, 9), prediction_horizon=st.integers(1, 9))
+def test_every_window_equals_a_walk_through_its_episode(
+    sizes: list[int], context: int, prediction_horizon: int
+) -> None:
     episodes = [[(episode, step) for step in range(size)] for episode, size in enumerate(sizes)]
     frames = [frame for episode in episodes for frame in episode]
     bounds = bounds_of(sizes)
     index = np.arange(bounds.frames)
     start, end = bounds.around(index)
     past = past_rows(index, start, context)
-    future, valid = future_rows(index, end, horizon)
+    future, valid = future_rows(index, end, prediction_horizon)
     for row, (episode, step) in enumerate(frames):
         expected_past = [episodes[episode][max(step - context + 1 + j, 0)] for j in range(context)]
         assert [frames[i] for i in past[row]] == expected_past
-        for j in range(horizon):
+        for j in range(prediction_horizon):
             exists = step + 1 + j < sizes[episode]
             assert valid[row, j] == exists
             assert frames[future[row, j]] == episodes[episode][step + 1 + j if exists else -1]
 
 
-@given(sizes=lengths, context=st.integers(1, 9), horizon=st.integers(1, 9), gap=st.integers(0, 5))
+@given(sizes=lengths, context=st.integers(1, 9), prediction_horizon=st.integers(1, 9), gap=st.integers(0, 5))
 def test_nothing_crosses_an_episode_even_with_gaps_between_them(
-    sizes: list[int], context: int, horizon: int, gap: int
+    sizes: list[int], context: int, prediction_horizon: int, gap: int
 ) -> None:
     starts = np.cumsum([0, *[size + gap for size in sizes[:-1]]])
     bounds = EpisodeBounds(starts, starts + sizes)
     index = np.concatenate([np.arange(a, b) for a, b in zip(bounds.starts, bounds.ends, strict=True)])
     start, end = bounds.around(index)
-    rows = np.concatenate([past_rows(index, start, context), future_rows(index, end, horizon)[0]], axis=1)
+    rows = np.concatenate([past_rows(index, start, context), future_rows(index, end, prediction_horizon)[0]], axis=1)
     assert (rows >= start[:, None]).all()
     assert (rows < end[:, None]).all()
 

@@ -63,8 +63,8 @@ def test_each_frame_ahead_is_told_the_action_that_leads_there() -> None:
         changed = first.actions.clone()
         changed[:, place] += 1
         moved = (prophet(history, NoisyActions(changed, first.time)) - before).abs().amax((0, 3, 4)) > 1e-5
-        expected = torch.zeros(TOLD.hypotheses, TOLD.horizon, dtype=torch.bool)
-        expected[:, place : place + 1] = place < TOLD.horizon
+        expected = torch.zeros(TOLD.hypotheses, TOLD.prediction_horizon, dtype=torch.bool)
+        expected[:, place : place + 1] = place < TOLD.prediction_horizon
         assert torch.equal(moved, expected)
     later = prophet(history, NoisyActions(first.actions, first.time / 2))
     assert ((later - before).abs().amax((0, 3, 4)) > 1e-5).all()
@@ -145,8 +145,8 @@ def trained_loss(told: bool, steps: int = 250) -> dict[float, float]:
     """World loss per flow time, after training in a world that goes where the actions push it."""
     torch.manual_seed(0)
     sizes = WorldSizes(
-        dim=6, hidden=8, prefix=8, layers=1, attention=(2, 1, 4), context=2, horizon=3, heads=4, prophet_layers=1,
-        prophet_width=32, delta=True, gate_init=0.0, actions=4 if told else 0,
+        dim=6, hidden=8, prefix=8, layers=1, attention=(2, 1, 4), context=2, prediction_horizon=3, heads=4,
+        prophet_layers=1, prophet_width=32, delta=True, gate_init=0.0, actions=4 if told else 0,
     )  # fmt: skip
     prophet, push = Prophet(sizes), torch.randn(4, 6, generator=torch.Generator().manual_seed(7)) / 2
     generator = torch.Generator().manual_seed(1)

@@ -25,11 +25,11 @@ class World:
     latents: np.ndarray  # [N, DIM]
     bounds: EpisodeBounds
     context: int
-    horizon: int
+    prediction_horizon: int
 
     def windows(self, frames: np.ndarray) -> LatentWindow:
         start, end = self.bounds.around(frames)
-        future, valid = future_rows(frames, end, self.horizon)
+        future, valid = future_rows(frames, end, self.prediction_horizon)
         history = past_rows(frames, start, self.context)
         parts = (self.tokens(rows) for rows in (history, future))
         return LatentWindow(*parts, torch.from_numpy(valid))
@@ -45,21 +45,24 @@ class World:
         return np.concatenate([np.arange(start, end - 1) for start, end in spans])
 
     def ahead(self) -> np.ndarray:
-        return np.minimum(self.bounds.around(self.frames)[1] - 1 - self.frames, self.horizon)
+        return np.minimum(self.bounds.around(self.frames)[1] - 1 - self.frames, self.prediction_horizon)
 
     def fit(self, choosing: Callable[[np.ndarray], np.ndarray] = lambda frames: frames % 3 == 0) -> LatentBaselines:
         return fit_baselines(self.windows, self.frames, self.ahead(), choosing(self.frames))
 
     def skills(self, fitted: LatentBaselines) -> dict[str, list[float | None]]:
         window = self.windows(self.frames)
-        metrics = LATENTS.metrics(self.horizon)
+        metrics = LATENTS.metrics(self.prediction_horizon)
         predictions = {name: each[:, None] for name, each in fitted.predict(window.history).items()}
         metrics.add(predictions, window.history[:, -1], window.future, window.valid)
         return {name: figures["skill"] for name, figures in metrics.figures().items()}
 
 
 def world_of(
-    step: Callable[[np.random.Generator, list[np.ndarray]], np.ndarray], lengths: list[int], context: int, horizon: int
+    step: Callable[[np.random.Generator, list[np.ndarray]], np.ndarray],
+    lengths: list[int],
+    context: int,
+    prediction_horizon: int,
 ) -> World:
     """Episodes that begin at random and go on as ``step`` says of what was so far."""
     rng = np.random.default_rng(0)
@@ -70,7 +73,7 @@ def world_of(
             path.append(step(rng, path))
         episodes.append(np.stack(path))
     ends = np.cumsum(lengths)
-    return World(np.concatenate(episodes), EpisodeBounds(ends - lengths, ends), context, horizon)
+    return World(np.concatenate(episodes), EpisodeBounds(ends - lengths, ends), context, prediction_horizon)
 
 
 def noise(rng: np.random.Generator, _: list[np.ndarray]) -> np.ndarray:
@@ -93,12 +96,12 @@ def design(world: World, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
 @given(
     lengths=st.lists(st.integers(1, 14), min_size=2, max_size=5).filter(lambda sizes: max(sizes) > 1),
     context=st.integers(1, 4),
-    horizon=st.integers(1, 5),
+    prediction_horizon=st.integers(1, 5),
 )
-def test_fits_are_those_of_numpy(lengths: list[int], context: int, horizon: int) -> None:
-    world = world_of(noise, lengths, context, horizon)
+def test_fits_are_those_of_numpy(lengths: list[int], context: int, prediction_horizon: int) -> None:
+    world = world_of(noise, lengths, context, prediction_horizon)
     fitted = world.fit(lambda frames: np.zeros(len(frames), bool))
-    for k in range(1, horizon + 1):
+    for k in range(1, prediction_horizon + 1):
         if max(lengths) <= k:
             assert fitted.ridge[k - 1].abs().max() == 0
             continue
@@ -156,13 +159,15 @@ def test_mean_reversion_finds_how_much_an_autoregressive_world_forgets(keeps: fl
 
 
 @settings(max_examples=15, deadline=None)
-@given(lengths=st.lists(st.integers(2, 12), min_size=2, max_size=5), horizon=st.integers(1, 4))
-def test_persistence_has_no_skill_and_least_squares_never_less_than_it(lengths: list[int], horizon: int) -> None:
-    world = world_of(noise, lengths, 2, horizon)
+@given(lengths=st.lists(st.integers(2, 12), min_size=2, max_size=5), prediction_horizon=st.integers(1, 4))
+def test_persistence_has_no_skill_and_least_squares_never_less_than_it(
+    lengths: list[int], prediction_horizon: int
+) -> None:
+    world = world_of(noise, lengths, 2, prediction_horizon)
     fitted = world.fit()
     skills = world.skills(fitted)
     assert tuple(skills) == TARGETS["latents"].baselines
-    for k in range(horizon):
+    for k in range(prediction_horizon):
         values = {name: each[k] for name, each in skills.items()}
         if values["persistence"] is None:
             assert set(values.values()) == {None}

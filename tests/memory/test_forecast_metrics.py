@@ -14,19 +14,24 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
 
 
 @settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 2**31), batch=st.integers(1, 6), hypotheses=st.integers(1, 3), horizon=st.integers(1, 4))
-def test_figures_are_means_over_valid_frames(seed: int, batch: int, hypotheses: int, horizon: int) -> None:
+@given(
+    seed=st.integers(0, 2**31),
+    batch=st.integers(1, 6),
+    hypotheses=st.integers(1, 3),
+    prediction_horizon=st.integers(1, 4),
+)
+def test_figures_are_means_over_valid_frames(seed: int, batch: int, hypotheses: int, prediction_horizon: int) -> None:
     rng = np.random.default_rng(seed)
-    guess = rng.normal(size=(batch, hypotheses, horizon, 2, 5))
-    now, future = rng.normal(size=(batch, 2, 5)), rng.normal(size=(batch, horizon, 2, 5))
-    valid = rng.random((batch, horizon)) < 0.7
+    guess = rng.normal(size=(batch, hypotheses, prediction_horizon, 2, 5))
+    now, future = rng.normal(size=(batch, 2, 5)), rng.normal(size=(batch, prediction_horizon, 2, 5))
+    valid = rng.random((batch, prediction_horizon)) < 0.7
     tensors = [torch.tensor(part) for part in (now, future, valid)]
-    metrics = LATENTS.metrics(horizon)
+    metrics = LATENTS.metrics(prediction_horizon)
     for rows in np.array_split(np.arange(batch), 2):  # in batches, one of which may be empty
         metrics.add({"own": torch.tensor(guess[rows])}, *(part[rows] for part in tensors))
     figures = metrics.figures(digits=9)["own"]
     assert metrics.frames == valid.sum(0).tolist()
-    for k in range(horizon):
+    for k in range(prediction_horizon):
         rows = np.flatnonzero(valid[:, k])
         if not len(rows):
             assert [figures[name][k] for name in ("cosine", "change_cosine", "skill")] == [None] * 3

@@ -32,7 +32,7 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_windows_are_the_caches_rows(folder: Path) -> None:
     rows = np.load(folder / "latents.npy").astype(np.float32)
-    window = LatentLookup.open([folder], BOUNDS).window(torch.tensor([0, 2, 4, 5, 11]), context=3, horizon=2)
+    window = LatentLookup.open([folder], BOUNDS).window(torch.tensor([0, 2, 4, 5, 11]), context=3, prediction_horizon=2)
     history = [[0, 0, 0], [0, 1, 2], [4, 4, 4], [5, 5, 5], [9, 10, 11]]
     future = [[1, 2], [3, 3], [4, 4], [6, 7], [11, 11]]
     assert window.history.dtype == torch.float32
@@ -75,7 +75,7 @@ def test_two_cameras_are_asked_for_the_same_frames(shared_folder: Path, tmp_path
     frames, seeds = torch.tensor([0, 3, 4, 6, 11]), [keyed_seed("any", number) for number in range(5)]
 
     def answers(lookup: LatentLookup) -> list[torch.Tensor]:
-        window = lookup.window(frames, context=3, horizon=2)
+        window = lookup.window(frames, context=3, prediction_horizon=2)
         delayed = lookup.history(frames, context=2, delay=2)
         others = lookup.donors(frames, seeds, 3), lookup.any_histories(seeds, 3)
         return [window.history, window.future, window.valid, delayed, *others]

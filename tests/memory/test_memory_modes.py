@@ -16,7 +16,7 @@ from world_modality.memory.modes import MemoryInputs, make_memory, permutation
 from world_modality.memory.standardiser import Standardiser
 
 DIM, HYPOTHESES, HORIZON, TOKENS, CAMERAS, BATCH = 6, 2, 4, 3, 2, 3
-SIZES = world_sizes(dim=DIM, hypotheses=HYPOTHESES, horizon=HORIZON, tokens=TOKENS, cameras=CAMERAS)
+SIZES = world_sizes(dim=DIM, hypotheses=HYPOTHESES, prediction_horizon=HORIZON, tokens=TOKENS, cameras=CAMERAS)
 SHAPE = (BATCH, HYPOTHESES, HORIZON, TOKENS, DIM)
 FLAGS = (
     *("needs_world", "needs_history", "needs_future", "needs_donors", "needs_learned", "needs_prophet"),

@@ -19,10 +19,10 @@ from world_modality.memory.world import WorldMemory
 FRAMES, BOUNDS = np.array([0, 1, 2, 5, 6]), EpisodeBounds.of([0, 4], [4, 9])
 
 
-def window(frames: np.ndarray, context: int = 2, horizon: int = 3, tokens: int = 2) -> LatentWindow:
+def window(frames: np.ndarray, context: int = 2, prediction_horizon: int = 3, tokens: int = 2) -> LatentWindow:
     latents = torch.randn(9, tokens, 4, generator=torch.Generator().manual_seed(0))
     start, end = BOUNDS.around(frames)
-    future, valid = future_rows(frames, end, horizon)
+    future, valid = future_rows(frames, end, prediction_horizon)
     return LatentWindow(latents[past_rows(frames, start, context)], latents[future], torch.from_numpy(valid))
 
 

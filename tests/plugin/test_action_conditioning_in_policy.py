@@ -238,7 +238,7 @@ def test_the_suffix_is_embedded_on_the_instance_once_per_velocity(tiny: TinyWorl
 def test_what_cannot_be_followed_is_refused() -> None:
     with pytest.raises(UserError, match="world_fusion: 'prefix_cross' reads the memory before the noisy actions"):
         SmolVLAWorldConfig(device="cpu", world_actions=True, world_fusion="prefix_cross")
-    with pytest.raises(UserError, match="world_horizon is 8 but chunk_size 6"):
-        SmolVLAWorldConfig(device="cpu", world_actions=True, world_horizon=8, chunk_size=6, n_action_steps=3)
-    SmolVLAWorldConfig(device="cpu", world_horizon=8, chunk_size=6, n_action_steps=3)
-    SmolVLAWorldConfig(device="cpu", world_actions=True, world_horizon=6, chunk_size=6, n_action_steps=3)
+    with pytest.raises(UserError, match="world_prediction_horizon is 8 but chunk_size 6"):
+        SmolVLAWorldConfig(device="cpu", world_actions=True, world_prediction_horizon=8, chunk_size=6, n_action_steps=3)
+    SmolVLAWorldConfig(device="cpu", world_prediction_horizon=8, chunk_size=6, n_action_steps=3)
+    SmolVLAWorldConfig(device="cpu", world_actions=True, world_prediction_horizon=6, chunk_size=6, n_action_steps=3)

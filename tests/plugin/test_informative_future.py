@@ -25,7 +25,12 @@ from support.circling_world import (
 from support.tiny_policy import TinyWorld
 
 STEPS, BATCH = 300, 32
-SETTINGS = {"world_horizon": HORIZON, "world_prophet_width": 64, "world_prophet_layers": 2, "world_lambda": 1.0}
+SETTINGS = {
+    "world_prediction_horizon": HORIZON,
+    "world_prophet_width": 64,
+    "world_prophet_layers": 2,
+    "world_lambda": 1.0,
+}
 DETACHED, UNTAUGHT = {"world_detach": True}, {"world_lambda": 0.0}
 # What is told nothing explains 0 at most, and less the surer it is of its guess: above there is only chance.
 NOTHING = 0.05

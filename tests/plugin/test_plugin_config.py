@@ -17,7 +17,7 @@ OWN = [field for field in fields(SmolVLAWorldConfig) if field.name.startswith("w
 WORLD = WorldSpec(
     cameras=("image2", "image"),
     context=3,
-    horizon=5,
+    prediction_horizon=5,
     heads=4,
     prophet_layers=1,
     prophet_width=64,
@@ -148,7 +148,7 @@ def test_lists_of_cameras_keys_and_folders_are_in_one_order(tmp_path: Path) -> N
         ({"world_memory_mode_train": "off"}, "'off' is not a memory mode"),
         ({"world_memory_mode_rollout": "oracl"}, "'oracl' is not a memory mode"),
         ({"world_memory_mode_train": "disabled", "world_memory_mode_rollout": "pred"}, "without world modules"),
-        ({"world_horizon": 0}, "world_horizon"),
+        ({"world_prediction_horizon": 0}, "world_prediction_horizon"),
         ({"world_prophet_width": 30}, "world_prophet_width"),
         ({"world_cameras": "top"}, "world_cameras: 'top' is no camera; choose one of image, image2"),
         ({"world_cameras": "image,"}, "world_cameras: '' is no camera"),

@@ -11,9 +11,9 @@ import sys
 assert not any(name.startswith("lerobot_policy_world") for name in sys.modules)
 register_third_party_plugins()
 config = draccus.parse(TrainPipelineConfig, args=["--dataset.repo_id=local/x", "--policy.type=smolvla_world",
-    "--policy.device=cpu", "--policy.world_memory_mode_train=zero", "--policy.world_horizon=3"])
+    "--policy.device=cpu", "--policy.world_memory_mode_train=zero", "--policy.world_prediction_horizon=3"])
 assert "lerobot_policy_world_modality.modeling_smolvla_world" not in sys.modules, "the model is imported lazily"
-print(type(config.policy).__name__, config.policy.world_memory_mode_train, config.policy.world_horizon)
+print(type(config.policy).__name__, config.policy.world_memory_mode_train, config.policy.world_prediction_horizon)
 print(config.policy.get_optimizer_preset().type)
 """
 

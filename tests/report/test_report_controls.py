@@ -33,7 +33,8 @@ def test_a_study_without_any_control_claims_something_of_ablations_alone(tmp_pat
 def test_an_arm_is_claimed_to_beat_the_control_that_it_names(tmp_path: Path) -> None:
     found = claims(
         tmp_path,
-        "  E0: {memory: disabled}\n  E2: {memory: pred}\n  short: {memory: pred, world: {horizon: 2}, against: E2}\n",
+        "  E0: {memory: disabled}\n  E2: {memory: pred}\n"
+        "  short: {memory: pred, world: {prediction_horizon: 2}, against: E2}\n",
     )
     assert pairs(found) == [("E2", "E0"), ("short", "E2")]
     assert [claim.family for claim in found] == ["", "short"]

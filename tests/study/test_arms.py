@@ -110,7 +110,7 @@ def test_arms_may_differ_in_their_cameras_where_they_say_so() -> None:
         compare(trainings)
 
 
-@pytest.mark.parametrize("key", ["lambda_world", "detach", "horizon", "fusion"])
+@pytest.mark.parametrize("key", ["lambda_world", "detach", "prediction_horizon", "fusion"])
 def test_arms_may_differ_in_any_setting_of_the_memory_that_they_declare(key: str) -> None:
     one, other = ({"heads": 8, "cameras": ["image"], key: value} for value in (0, 1))
     trainings = {"E0": training(), "a": training("pred", world=one), "b": training("pred", world=other)}

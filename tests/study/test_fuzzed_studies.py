@@ -13,7 +13,7 @@ from world_modality.study.load import load_study
 
 CONFIG = (Path(__file__).parents[2] / "config.yaml").read_text()
 ARMS = """\
-  E3: {memory: pred, against: E2, world: {horizon: 2, fusion: suffix}}
+  E3: {memory: pred, against: E2, world: {prediction_horizon: 2, fusion: suffix}}
   wrist:
     memory: pred
     encoder: {cameras: [image2], image_size: 32}

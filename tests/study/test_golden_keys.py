@@ -31,6 +31,7 @@ CHANGES: tuple[tuple[str, str], ...] = (
     ("all", "a scratch policy says for which suite it is built, an encoder how many clips it computes at once"),
     ("all", "a scratch policy says how wide its pictures are; the report, which policy an arm starts from"),
     ("report", "its columns are conditions"),
+    ("train report", "K is the prediction horizon: an episode has a horizon of its own"),
 )
 
 REPOSITORY = Path(__file__).parents[2]

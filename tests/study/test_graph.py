@@ -50,9 +50,12 @@ ROLLOUTS = rollouts(*CONDITIONS) | REPORT
 
 CHANGES = {
     "prophet depth": ((("prophet_layers: 2", "prophet_layers: 3"),), WORLD_ARMS),
-    "K": (((", horizon: 8}", ", horizon: 4}"),), WORLD_ARMS),
-    "told the noisy actions": (((", horizon: 8}", ", horizon: 8, actions: true}"),), WORLD_ARMS),
-    "a detached memory": (((", horizon: 8}", ", horizon: 8, detach: true}"),), E2),  # E1 has nothing to detach
+    "K": (((", prediction_horizon: 8}", ", prediction_horizon: 4}"),), WORLD_ARMS),
+    "told the noisy actions": (((", prediction_horizon: 8}", ", prediction_horizon: 8, actions: true}"),), WORLD_ARMS),
+    "a detached memory": (
+        ((", prediction_horizon: 8}", ", prediction_horizon: 8, detach: true}"),),
+        E2,
+    ),  # E1 has nothing to detach
     "an arm's own weight of the world loss": (
         (("{memory: pred, ab", "{memory: pred, world: {lambda_world: 0}, ab"),),
         E2,
@@ -62,7 +65,7 @@ CHANGES = {
         (("{memory: pred, ab", "{memory: pred, world: {lambda_world: 0.2, detach: false}, ab"),),
         set(),
     ),
-    "T": (((", horizon: 8}", ", horizon: 8, context: 2}"),), WORLD_ARMS),
+    "T": (((", prediction_horizon: 8}", ", prediction_horizon: 8, context: 2}"),), WORLD_ARMS),
     "how sure to be": ((("  num_steps: 5\n", "  num_steps: 5\nevidence: {margin: 0.02}\n"),), REPORT),
     "what it may cost": ((("  num_steps: 5\n", "  num_steps: 5\nevidence: {hours: {training: 2.0}}\n"),), set()),
     "another seed": (

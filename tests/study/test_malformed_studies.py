@@ -29,9 +29,9 @@ CASES = {
     ),
     "unknown nested key": (
         ("prophet_layers: 2", "prophet_depth: 2"),
-        "study.yaml:10: world.prophet_depth: unknown key; did you mean prophet_width? allowed here: context, horizon, "
-        "heads, prophet_layers, prophet_width, hypotheses, fusion, attention_width, delta, lambda_world, detach, "
-        "gate_init, actions",
+        "study.yaml:10: world.prophet_depth: unknown key; did you mean prophet_width? allowed here: context, "
+        "prediction_horizon, heads, prophet_layers, prophet_width, hypotheses, fusion, attention_width, delta, "
+        "lambda_world, detach, gate_init, actions",
     ),
     "key of another source": (
         ("demonstrations: {per_task: 2, init_states: 0-9}", "repo_id: lerobot/libero"),
@@ -69,7 +69,7 @@ CASES = {
         "study.yaml:7: data.demonstrations.per_task: must be a whole number, not 2.5",
     ),
     "value for a section": (
-        ("world: {prophet_layers: 2, prophet_width: 128, horizon: 8}", "world: 3"),
+        ("world: {prophet_layers: 2, prophet_width: 128, prediction_horizon: 8}", "world: 3"),
         "study.yaml:10: world: must hold keys of its own, not 3",
     ),
     "section is a list": (
@@ -93,14 +93,14 @@ CASES = {
         "study.yaml:8: data.held_out: must be at least 0, not -0.1",
     ),
     "a fusion that comes before the noisy actions": (
-        ("horizon: 8}", "horizon: 8, actions: true, fusion: prefix_cross}"),
+        ("prediction_horizon: 8}", "prediction_horizon: 8, actions: true, fusion: prefix_cross}"),
         "study.yaml:10: world.fusion: 'prefix_cross' reads the memory before the noisy actions that world.actions "
         "tells the Prophet are there; choose another fusion, or set world.actions to false",
     ),
     "more frames ahead than actions to tell": (
-        ("horizon: 8}", "horizon: 11, actions: true}"),
-        "study.yaml:10: world.horizon: 11 exceeds the policy's chunk of 10 actions, which world.actions tells the "
-        "Prophet; choose at most 10, or set world.actions to false",
+        ("prediction_horizon: 8}", "prediction_horizon: 11, actions: true}"),
+        "study.yaml:10: world.prediction_horizon: 11 exceeds the policy's chunk of 10 actions, which world.actions "
+        "tells the Prophet; choose at most 10, or set world.actions to false",
     ),
     "unknown key of the evidence": (
         ("  num_steps: 5\n", "  num_steps: 5\nevidence: {margins: 0.05}\n"),
@@ -330,7 +330,7 @@ CASES = {
         "study.yaml:18: arms.E1.world.lambda_world: must be at least 0, not -1",
     ),
     "a Prophet that learns from nothing": (
-        ("horizon: 8}", "horizon: 8, lambda_world: 0, detach: true}"),
+        ("prediction_horizon: 8}", "prediction_horizon: 8, lambda_world: 0, detach: true}"),
         "study.yaml:10: world.lambda_world: the Prophet that makes memory pred would learn from nothing: with "
         "lambda_world 0 it has no loss of its own and with detach true not the policy's either; change one of them",
     ),
@@ -357,9 +357,9 @@ CASES = {
     ),
     "a setting that the memory does not have": (
         ("{memory: zero}", "{memory: zero, world: {fusions: late}}"),
-        "study.yaml:18: arms.E1.world.fusions: unknown key; did you mean fusion? allowed here: context, horizon, "
-        "heads, prophet_layers, prophet_width, hypotheses, fusion, attention_width, delta, lambda_world, detach, "
-        "gate_init, actions",
+        "study.yaml:18: arms.E1.world.fusions: unknown key; did you mean fusion? allowed here: context, "
+        "prediction_horizon, heads, prophet_layers, prophet_width, hypotheses, fusion, attention_width, delta, "
+        "lambda_world, detach, gate_init, actions",
     ),
     "a fusion that there is not": (
         ("{memory: zero}", "{memory: zero, world: {fusion: middle}}"),
@@ -537,7 +537,7 @@ CASES = {
         "study.yaml:7: data.demonstrations.noise: must be a finite number, not Infinity",
     ),
     "not a number": (
-        ("horizon: 8", "gate_init: !!float nan"),
+        ("prediction_horizon: 8", "gate_init: !!float nan"),
         "study.yaml:10: world.gate_init: must be a finite number, not NaN",
     ),
     "a range without end": (
@@ -677,7 +677,7 @@ FOLDER_POLICY = ("policy: {source: scratch}", "policy: {source: folder, path: po
         (PolicyShape(50, 96), ("  num_steps: 5", "  n_action_steps: 51"), "rollouts.n_action_steps: 51 exceeds"),
         (
             PolicyShape(50, 720),
-            ("horizon: 8", "heads: 32"),
+            ("prediction_horizon: 8", "heads: 32"),
             r"world.heads: 32 .*\(720\); choose one of 1, 2, 4, 8, 16$",
         ),
     ],
@@ -694,10 +694,10 @@ def test_what_a_folders_policy_cannot_do(
 
 def test_heads_are_free_without_a_world_memory_or_a_known_width(tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
-    path.write_text(edited(FOLDER_POLICY, ("horizon: 8", "heads: 64")))
+    path.write_text(edited(FOLDER_POLICY, ("prediction_horizon: 8", "heads: 64")))
     file = load_study(path)
     file.check_policy(file.study.policy, POLICIES["smolvla"], PolicyShape(50, None))
     file.check_policy(file.study.policy, POLICIES["smolvla"], PolicyShape(None, None))
     arms = SMALL_STUDY[SMALL_STUDY.index("arms:") : SMALL_STUDY.index("rollouts:")]
-    path.write_text(edited(("horizon: 8", "heads: 64"), (arms, "arms: {E0: {memory: disabled}}\n")))
+    path.write_text(edited(("prediction_horizon: 8", "heads: 64"), (arms, "arms: {E0: {memory: disabled}}\n")))
     load_study(path)

@@ -35,18 +35,23 @@ OWN = {"train/own-seed0", "train/own-seed1"} | {
 
 
 def test_a_memory_of_its_own(tmp_path: Path) -> None:
-    graph, added = new(tmp_path, with_arm("{memory: pred, world: {horizon: 2, fusion: suffix, gate_init: 0.5}}"))
+    graph, added = new(
+        tmp_path, with_arm("{memory: pred, world: {prediction_horizon: 2, fusion: suffix, gate_init: 0.5}}")
+    )
     assert added == OWN | {"report"}
     world, shared = (graph.stages[graph.names[f"train/{arm}-seed0"]].address["world"] for arm in ("own", "E2"))
     assert {key: world[key] for key in world if world[key] != shared[key]} == {
-        "horizon": 2,
+        "prediction_horizon": 2,
         "fusion": "suffix",
         "gate_init": 0.5,
     }
     spec = graph.report.spec
     assert isinstance(spec, ReportSpec)
     (own,) = (arm for arm in spec.arms if arm.name == "own")
-    assert (own.against, set(own.declared)) == ("E0", {"memory", "world.horizon", "world.fusion", "world.gate_init"})
+    assert (own.against, set(own.declared)) == (
+        "E0",
+        {"memory", "world.prediction_horizon", "world.fusion", "world.gate_init"},
+    )
     assert own.trainings == tuple(graph.names[f"train/own-seed{seed}"] for seed in (0, 1))
 
 

@@ -28,7 +28,7 @@ data:
   demonstrations: {per_task: 2, init_states: 0-9}
   relabel: {per_task: 1, init_states: 0-9}
 encoder: {kind: vjepa2, source: embedded, frames: 4, image_size: 64}
-world: {prophet_layers: 2, prophet_width: 128, horizon: 8}
+world: {prophet_layers: 2, prophet_width: 128, prediction_horizon: 8}
 policy: {source: scratch}
 training:
   steps: 10

@@ -52,7 +52,7 @@ def world_checkpoint(
         convert(plain, folder, world_memory_mode_train=memory)
         return folder
     latents = {"world_latent_dim": len(cameras) * WIDTH, "world_cameras": ",".join(cameras)}
-    settings = {"world_memory_mode_train": memory, "world_heads": 2, "world_horizon": 3, **latents}
+    settings = {"world_memory_mode_train": memory, "world_heads": 2, "world_prediction_horizon": 3, **latents}
     sizes = {"world_context": 2, "world_prophet_width": 32, "world_prophet_layers": 1}
     convert(plain, folder, **settings, **sizes, **encoder_fields(ENCODER))
     weights = load_file(folder / "model.safetensors")

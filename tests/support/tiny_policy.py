@@ -39,7 +39,7 @@ LATENT_DIM = 12
 CONTEXT, HORIZON = 3, 4
 WORLD = {
     "world_context": CONTEXT,
-    "world_horizon": HORIZON,
+    "world_prediction_horizon": HORIZON,
     "world_heads": 4,
     "world_prophet_layers": 1,
     "world_prophet_width": 32,

@@ -28,7 +28,7 @@ data:
   demonstrations: {per_task: 2, init_states: 0-3, noise: 0.0, max_steps: 280}
   relabel: {per_task: 1, init_states: 0-3, max_steps: 40}
 encoder: {kind: vjepa2, source: embedded, frames: 2, image_size: 32}
-world: {context: 2, horizon: 2, heads: 2, prophet_layers: 1, prophet_width: 32}
+world: {context: 2, prediction_horizon: 2, heads: 2, prophet_layers: 1, prophet_width: 32}
 policy: {source: embedded, name: smolvla-tiny}
 training: {steps: 4, batch_size: 4, lr: 1e-4}
 arms:

@@ -16,7 +16,7 @@ DEFAULT_HORIZON = "8"
 
 RENAMED = {
     "context_frames": "world_context",
-    "future_offset": "world_horizon",
+    "future_offset": "world_prediction_horizon",
     "lambda_world": "world_lambda",
     "delta_prediction": "world_delta",
     "prophet_layers": "world_prophet_layers",
@@ -193,11 +193,13 @@ class _Translator:
             self.becomes(injection, self.old[injection], mode, "aux_only")
 
     def _need_a_token_per_frame(self, tokens: str) -> None:
-        horizon = self.new.get("world_horizon") or self.present.get("world_horizon") or DEFAULT_HORIZON
+        horizon = (
+            self.new.get("world_prediction_horizon") or self.present.get("world_prediction_horizon") or DEFAULT_HORIZON
+        )
         if tokens != horizon:
             raise UserError(
                 f"{PREFIX}world_prefix_tokens={tokens}: there is one token per predicted frame, and "
-                f"{PREFIX}world_horizon is {horizon}: make them equal"
+                f"{PREFIX}world_prediction_horizon is {horizon}: make them equal"
             )
 
     def prefix_settings(self) -> None:

@@ -26,7 +26,10 @@ BUFFERS = re.compile(
 
 TOLD: dict[str, type | tuple[type, ...]] = {
     "world_fusion": str,
-    **{f"world_{name}": int for name in ("context", "horizon", "hypotheses", "prophet_layers", "prophet_width")},
+    **{
+        f"world_{name}": int
+        for name in ("context", "prediction_horizon", "hypotheses", "prophet_layers", "prophet_width")
+    },
     "world_latent_dim": int,
     "world_latent_tokens": int,
     "world_encoder_batch": int,
@@ -117,8 +120,9 @@ def _world(config: Mapping[str, Any], tensors: Mapping[str, Mapping[str, Any]], 
     rollout = config.get("world_memory_mode_rollout") or mode
     lines = [
         f"memory       trained with {mode}, rolled out with {rollout}, fusion {config['world_fusion']}",
-        f"prophet      T={config['world_context']}, K={config['world_horizon']}, N={config['world_hypotheses']}, "
-        f"{config['world_prophet_layers']} layers of width {config['world_prophet_width']}, "
+        f"prophet      T={config['world_context']}, K={config['world_prediction_horizon']}, "
+        f"N={config['world_hypotheses']}, {config['world_prophet_layers']} layers of width "
+        f"{config['world_prophet_width']}, "
         f"{'changes' if config['world_delta'] else 'latents'}, loss weight {config['world_lambda']}"
         + (", memory detached" if config.get("world_detach") else "")
         + (", told the noisy actions" if config.get("world_actions") else ""),

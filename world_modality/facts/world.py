@@ -18,7 +18,7 @@ class WorldMemoryConfig:
 
     # Prophet and injector. T latents of history, K predicted.
     world_context: int = 4
-    world_horizon: int = 8
+    world_prediction_horizon: int = 8
     world_heads: int = 8
     world_prophet_layers: int = 2
     world_prophet_width: int = 512
@@ -76,7 +76,15 @@ class WorldMemoryConfig:
     def check_world(self, chunk_size: int) -> None:
         """UserError for a value that makes no sense, beside others or in a policy of chunks of ``chunk_size``."""
         self._check_modes()
-        for name in ("context", "horizon", "hypotheses", "heads", "prophet_layers", "prophet_width", "latent_tokens"):
+        for name in (
+            "context",
+            "prediction_horizon",
+            "hypotheses",
+            "heads",
+            "prophet_layers",
+            "prophet_width",
+            "latent_tokens",
+        ):
             if getattr(self, f"world_{name}") < 1:
                 raise UserError(f"world_{name} must be at least 1, not {getattr(self, f'world_{name}')}")
         if self.world_prophet_width % self.world_heads:
@@ -97,10 +105,11 @@ class WorldMemoryConfig:
                 f"world_fusion: '{self.world_fusion}' reads the memory before the noisy actions are there, of which "
                 "world_actions makes it: choose another fusion, or set world_actions to false"
             )
-        if self.world_actions and self.world_horizon > chunk_size:
+        if self.world_actions and self.world_prediction_horizon > chunk_size:
             raise UserError(
-                f"world_horizon is {self.world_horizon} but chunk_size {chunk_size}: with world_actions a frame "
-                "ahead needs an action that leads there, so choose a horizon of at most the chunk"
+                f"world_prediction_horizon is {self.world_prediction_horizon} but chunk_size {chunk_size}: with "
+                "world_actions a frame ahead needs an action that leads there, so choose a prediction horizon of "
+                "at most the chunk"
             )
 
     def _check_modes(self) -> None:

@@ -38,16 +38,16 @@ class ActionCondition(nn.Module):
     The last layer starts at zero, so that training starts from a Prophet that is told nothing.
     """
 
-    def __init__(self, actions: int, horizon: int, width: int) -> None:
+    def __init__(self, actions: int, prediction_horizon: int, width: int) -> None:
         super().__init__()
-        self.horizon = horizon
+        self.prediction_horizon = prediction_horizon
         self.read = nn.Linear(actions + TIME_WIDTH, width)
         self.write = nn.Linear(width, width, bias=False)
         nn.init.zeros_(self.write.weight)
 
     def forward(self, noisy: NoisyActions) -> Tensor:
         """[B, K, width]."""
-        actions = noisy.actions[:, : self.horizon].to(self.read.weight.dtype)
+        actions = noisy.actions[:, : self.prediction_horizon].to(self.read.weight.dtype)
         time = time_waves(noisy.time).to(actions.dtype)
         told = torch.cat([actions, time[:, None].expand(-1, actions.shape[1], -1)], dim=-1)
         written: Tensor = self.write(F.silu(self.read(told)))

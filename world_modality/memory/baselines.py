@@ -77,10 +77,10 @@ def fit_baselines(windows: Windows, frames: FrameIndices, ahead: FrameIndices, c
     """
     first = windows(frames[:1])
     parts = (_Sums.empty(first), _Sums.empty(first))
-    horizon = first.future.shape[1]
+    prediction_horizon = first.future.shape[1]
     ridge: list[Tensor] = []
     penalties: list[float] = []
-    for k in range(horizon, 0, -1):
+    for k in range(prediction_horizon, 0, -1):
         for part, rows in zip(parts, (~choosing, choosing), strict=True):
             for chunk in _chunks(frames[rows & (ahead == k)]):
                 part.add(windows(chunk), k)
@@ -110,13 +110,18 @@ class _Sums:
     @classmethod
     def empty(cls, window: LatentWindow) -> _Sums:
         """Of no frames, in the shape of ``window``."""
-        horizon, width = window.future.flatten(2).shape[1:]
+        prediction_horizon, width = window.future.flatten(2).shape[1:]
         features = window.history.shape[1] * width + 1
 
         def zeros(*shape: int) -> Tensor:
             return torch.zeros(shape, dtype=torch.float64, device=window.history.device)
 
-        return cls(0, zeros(features, features), zeros(horizon, features, width), *(zeros(horizon) for _ in range(4)))
+        return cls(
+            0,
+            zeros(features, features),
+            zeros(prediction_horizon, features, width),
+            *(zeros(prediction_horizon) for _ in range(4)),
+        )
 
     def add(self, window: LatentWindow, ahead: int) -> None:
         """Take in frames whose next ``ahead`` frames exist, and no more."""

@@ -43,8 +43,8 @@ def memory_tokens(memory: Tensor, sizes: WorldSizes) -> Tensor:
 
 def slot_axes(sizes: WorldSizes) -> dict[str, int]:
     """The coordinates of the memory's tokens, in the order in which :func:`memory_tokens` lays them out."""
-    hypotheses, horizon, tokens, _ = sizes.memory
-    return {"hypothesis": hypotheses, "time": horizon, "token": tokens, "camera": sizes.cameras}
+    hypotheses, prediction_horizon, tokens, _ = sizes.memory
+    return {"hypothesis": hypotheses, "time": prediction_horizon, "token": tokens, "camera": sizes.cameras}
 
 
 class Injector(nn.Module):

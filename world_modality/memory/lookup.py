@@ -72,11 +72,11 @@ class LatentLookup:
     def __deepcopy__(self, memo: dict[int, object]) -> LatentLookup:
         return self  # a copied policy must not copy the mapped file into memory
 
-    def window(self, index: Tensor, context: int, horizon: int) -> LatentWindow:
-        """Latents around the frames ``index``, int64 [B], on the CPU; T = context, K = horizon."""
+    def window(self, index: Tensor, context: int, prediction_horizon: int) -> LatentWindow:
+        """Latents around the frames ``index``, int64 [B], on the CPU; T = context, K = prediction_horizon."""
         frames = index.cpu().numpy().astype(np.int64)
         start, end = self.bounds.around(frames)
-        future, valid = future_rows(frames, end, horizon)
+        future, valid = future_rows(frames, end, prediction_horizon)
         history = past_rows(frames, start, context)
         return LatentWindow(self._gather(history), self._gather(future), torch.from_numpy(valid))
 

@@ -30,7 +30,9 @@ class MemoryInputs:
     seeds: tuple[int, ...]  # one key per sample for a mode's own draws; never the global generator
     standardiser: Standardiser
     predict: Callable[[Tensor], Tensor]  # the Prophet: history [B, T, P, W] -> [B, N, K, P, W]
-    history: Tensor | None = None  # [B, T, P, W], ending at t, or ``delay`` horizons earlier for a mode that asks so
+    history: Tensor | None = (
+        None  # [B, T, P, W], ending at t, or ``delay`` prediction horizons earlier for a mode that asks so
+    )
     prediction: Tensor | None = None  # [B, N, K, P, W]: predict(history ending at t), if it was made already
     future: Tensor | None = None  # [B, K, P, W]: what really came, known in training and offline alone
     donors: Tensor | None = None  # [B, T, P, W]: histories of other episodes
@@ -99,7 +101,7 @@ def persistence(inputs: MemoryInputs) -> Tensor:
 
 
 def stale(inputs: MemoryInputs) -> Tensor:
-    """The prediction made one horizon ago, from latents that end at t-K: what it foresaw is past by now."""
+    """The prediction made one prediction horizon ago, from latents that end at t-K: what it foresaw is past by now."""
     assert inputs.history is not None
     return inputs.predict(inputs.history)
 
@@ -113,7 +115,9 @@ def shuffle(inputs: MemoryInputs) -> Tensor:
 def time_shuffle(inputs: MemoryInputs) -> Tensor:
     """The prediction, its steps ahead permuted: keyed per sample, and never the identity if K > 1."""
     prediction = inputs.predicted()
-    order = torch.stack([permutation(seed, inputs.sizes.horizon) for seed in inputs.seeds]).to(prediction.device)
+    order = torch.stack([permutation(seed, inputs.sizes.prediction_horizon) for seed in inputs.seeds]).to(
+        prediction.device
+    )
     return prediction.gather(2, order[:, None, :, None, None].expand_as(prediction))
 
 

@@ -27,7 +27,7 @@ class Prophet(nn.Module):
         self.read = nn.Linear(sizes.latent, width)
         frame = {"token": sizes.tokens, "camera": sizes.cameras}
         self.history = GridEmbedding({"time": sizes.context, **frame}, width)
-        self.slots = GridEmbedding({"time": sizes.horizon, "hypothesis": sizes.hypotheses, **frame}, width)
+        self.slots = GridEmbedding({"time": sizes.prediction_horizon, "hypothesis": sizes.hypotheses, **frame}, width)
         self.blocks = nn.ModuleList(
             nn.TransformerEncoderLayer(
                 width, sizes.heads, 4 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
@@ -40,7 +40,7 @@ class Prophet(nn.Module):
         if sizes.actions:
             with borrowed_generator() as generator:  # so that whatever is built next begins as it does without
                 generator.manual_seed(keyed_seed("world-actions", generator.initial_seed()))
-                self.condition = ActionCondition(sizes.actions, sizes.horizon, width)
+                self.condition = ActionCondition(sizes.actions, sizes.prediction_horizon, width)
 
     def forward(self, history: Tensor, noisy: NoisyActions | None = None) -> Tensor:
         """History [B, T, P, W] ending at t -> predicted latents [B, N, K, P, W] at t+1..t+K, by each hypothesis.
@@ -58,5 +58,5 @@ class Prophet(nn.Module):
         for block in self.blocks:
             tokens = block(tokens)
         read: Tensor = self.write(self.norm(tokens[:, -slots.shape[1] :]))
-        ahead = read.view(count, sizes.horizon, sizes.hypotheses, sizes.tokens, sizes.dim).transpose(1, 2)
+        ahead = read.view(count, sizes.prediction_horizon, sizes.hypotheses, sizes.tokens, sizes.dim).transpose(1, 2)
         return history[:, -1, None, None] + ahead if sizes.delta else ahead

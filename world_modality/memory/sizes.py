@@ -15,7 +15,7 @@ class WorldSizes:
     layers: int  # of the action expert
     attention: tuple[int, int, int]  # of the action expert: query heads, key and value heads, width of a head
     context: int  # T: frames of history
-    horizon: int  # K: frames predicted
+    prediction_horizon: int  # K: frames predicted
     heads: int
     prophet_layers: int
     prophet_width: int
@@ -32,7 +32,7 @@ class WorldSizes:
     @property
     def memory(self) -> tuple[int, int, int, int]:
         """(N, K, P, W): the shape of one sample's memory."""
-        return self.hypotheses, self.horizon, self.tokens, self.dim
+        return self.hypotheses, self.prediction_horizon, self.tokens, self.dim
 
     @property
     def latent(self) -> int:

@@ -80,8 +80,8 @@ class PredictionTarget(Protocol):
     def fit_baselines(self, windows: Windows, frames: FrameIndices, ahead: FrameIndices, choosing: Mask) -> Baselines:
         """Fit on ``frames`` [n], of which ``ahead`` [n] future frames exist, 1 to K; ``choosing`` [n] set penalties."""
 
-    def metrics(self, horizon: int) -> ForecastMetrics:
-        """No frames yet; K = ``horizon``."""
+    def metrics(self, prediction_horizon: int) -> ForecastMetrics:
+        """No frames yet; K = ``prediction_horizon``."""
 
 
 def target_of(name: str) -> PredictionTarget:
@@ -193,12 +193,12 @@ class LatentMetrics:
         skill           1 - MSE / MSE of persistence: 1 is perfect, 0 no better than to expect no change
     """
 
-    def __init__(self, horizon: int) -> None:
-        self._horizon = horizon
+    def __init__(self, prediction_horizon: int) -> None:
+        self._horizon = prediction_horizon
         self._sums: dict[str, Tensor] = {}  # predictor -> [3, K]: squared error, cosine, cosine of the change
-        self._still = torch.zeros(horizon, dtype=torch.float64)  # squared error of persistence
-        self._frames = torch.zeros(horizon, dtype=torch.float64)
-        self._counts = torch.zeros(2, horizon, dtype=torch.float64)  # tokens, tokens that changed
+        self._still = torch.zeros(prediction_horizon, dtype=torch.float64)  # squared error of persistence
+        self._frames = torch.zeros(prediction_horizon, dtype=torch.float64)
+        self._counts = torch.zeros(2, prediction_horizon, dtype=torch.float64)  # tokens, tokens that changed
 
     def add(self, predictions: Mapping[str, Tensor], now: Tensor, future: Tensor, valid: Tensor) -> None:
         """Take in a batch: predictions [B, N, K, P, W] by name, z_t [B, P, W], z_{t+1..t+K} [B, K, P, W], valid [B, K].
@@ -271,9 +271,9 @@ class Latents:
         """Persistence, mean reversion, velocity and ridge: see ``memory/baselines.py``."""
         return fit_baselines(windows, frames, ahead, choosing)
 
-    def metrics(self, horizon: int) -> LatentMetrics:
+    def metrics(self, prediction_horizon: int) -> LatentMetrics:
         """Skill and cosines."""
-        return LatentMetrics(horizon)
+        return LatentMetrics(prediction_horizon)
 
 
 LATENTS = Latents()

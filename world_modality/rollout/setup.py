@@ -87,4 +87,4 @@ def history_maker(config: Any, memory: str, spec: EncoderSpec, folder: Path, dev
     another."""
     config.require_encoder(spec)
     encoder = HistoryEncoder(load_encoder(spec, folder, device), config.world_context)
-    return partial(LatentHistory, encoder, config.cameras, MODES[memory].delay * config.world_horizon)
+    return partial(LatentHistory, encoder, config.cameras, MODES[memory].delay * config.world_prediction_horizon)

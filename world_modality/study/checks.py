@@ -76,10 +76,10 @@ def _memory_problems(study: Study, name: str, arm: Arm, family: PolicyFamily, sh
             world_at(name, arm, "fusion"),
             f"a memory cannot enter {family.label} at '{world.fusion}'; choose one of {', '.join(family.fusions)}",
         )
-    if world.actions and chunk is not None and world.horizon > chunk:
+    if world.actions and chunk is not None and world.prediction_horizon > chunk:
         yield (
-            world_at(name, arm, "horizon"),
-            f"{world.horizon} exceeds the policy's chunk of {chunk} actions, which world.actions tells the "
+            world_at(name, arm, "prediction_horizon"),
+            f"{world.prediction_horizon} exceeds the policy's chunk of {chunk} actions, which world.actions tells the "
             f"Prophet; choose at most {chunk}, or set world.actions to false",
         )
     if width and width % world.heads:

@@ -169,7 +169,7 @@ class WorldSpec(Spec):
 
     cameras: tuple[str, ...]  # whose latents stand for a frame, side by side in this order
     context: int  # T: latents of history, ending at t
-    horizon: int  # K: latents predicted, t+1..t+K
+    prediction_horizon: int  # K: latents predicted, t+1..t+K
     heads: int
     prophet_layers: int
     prophet_width: int

@@ -48,7 +48,7 @@ class World(Part):
 
     context: PositiveInt = 4
     """T: latents of history that the Prophet reads."""
-    horizon: PositiveInt = 8
+    prediction_horizon: PositiveInt = 8
     """K: future latents it predicts, the memory's slots."""
     heads: PositiveInt = 8
     prophet_layers: PositiveInt = 2

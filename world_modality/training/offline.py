@@ -125,8 +125,8 @@ def _shown(judged: _Judged, mode: MemoryMode, index: Tensor) -> dict[str, Tensor
     if judged.lookup is None:
         return {}
     config = judged.policy.config
-    history = judged.lookup.history(index, config.world_context, mode.delay * config.world_horizon)
-    future = judged.lookup.window(index, config.world_context, config.world_horizon).future
+    history = judged.lookup.history(index, config.world_context, mode.delay * config.world_prediction_horizon)
+    future = judged.lookup.window(index, config.world_context, config.world_prediction_horizon).future
     return {WORLD_HISTORY: history.to(config.device), WORLD_FUTURE: future.to(config.device)}
 
 

@@ -51,10 +51,10 @@ def evaluate_prophet(
         UserError: they do not belong together, or the checkpoint has no world memory.
     """
     world, lookup, told = _load(checkpoint, dataset, latents, device)
-    context, horizon = world.sizes.context, world.sizes.horizon
+    context, prediction_horizon = world.sizes.context, world.sizes.prediction_horizon
 
     def windows(frames: FrameIndices) -> LatentWindow:
-        found = lookup.window(torch.from_numpy(frames), context, horizon).to(torch.device(device))
+        found = lookup.window(torch.from_numpy(frames), context, prediction_horizon).to(torch.device(device))
         return LatentWindow(world.standardiser(found.history), world.standardiser(found.future), found.valid)
 
     judged = lookup.held_out or tuple(range(len(lookup.bounds.starts)))
@@ -62,13 +62,13 @@ def evaluate_prophet(
     start, end = lookup.trained.around(trained)
     target = world.target
     baselines = target.fit_baselines(
-        windows, trained, np.minimum(end - 1 - trained, horizon), np.isin(start, _choosing(lookup.trained))
+        windows, trained, np.minimum(end - 1 - trained, prediction_horizon), np.isin(start, _choosing(lookup.trained))
     )
-    metrics = target.metrics(horizon)
+    metrics = target.metrics(prediction_horizon)
     frames = _frames_with_future(lookup.bounds.only(judged), "judged")
     for batch in _batches(frames):
         window = windows(batch)
-        noisy = None if told is None else told.of(batch, horizon)
+        noisy = None if told is None else told.of(batch, prediction_horizon)
         predictions = {"prophet": world.prophet(window.history, noisy)}
         if world.sizes.hypotheses > 1:
             predictions["prophet_best"] = target.best_hypothesis(predictions["prophet"], window.future, window.valid)

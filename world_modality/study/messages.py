@@ -16,7 +16,7 @@ from world_modality.facts.memory import MODES
 from world_modality.study.document import Location
 from world_modality.study.inherit import SECTIONS
 from world_modality.study.rows import UNKNOWN_NAME, Choice, choice_of, hints_of
-from world_modality.study.study import Rollouts, Study, Training
+from world_modality.study.study import Arm, GivenArm, Rollouts, Study, Training, whose
 
 OFF_WORDS = ("off", "none", "no", "false")
 
@@ -33,8 +33,10 @@ def location_of(error: ErrorDetails, values: Mapping[str, Any]) -> Location:
     path = [part for part in error["loc"] if part != "[key]"]
     for position, part in enumerate(path):
         last = position == len(path) - 1
-        is_member = isinstance(here, Mapping) and part not in here and part == here.get("source") and not last
+        is_member = isinstance(here, Mapping) and part not in here and part in _tags_of(here) and not last
         if is_member:
+            continue
+        if isinstance(part, int) and isinstance(here, Mapping):  # one, written without its list
             continue
         location.append(part)
         try:
@@ -44,6 +46,11 @@ def location_of(error: ErrorDetails, values: Mapping[str, Any]) -> Location:
     if error["type"] == "union_tag_invalid":
         location.append("source")
     return tuple(location)
+
+
+def _tags_of(value: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What pydantic calls the members of unions that ``value`` may be one of."""
+    return value.get("source"), whose(value)
 
 
 def sentence(error: ErrorDetails, location: Location, values: Mapping[str, Any]) -> tuple[Location, str]:
@@ -175,6 +182,8 @@ def _inside(annotation: object, part: str | int, here: Any) -> object:
 def _chosen(members: list[type[BaseModel]], here: Any) -> type[BaseModel] | None:
     if len(members) == 1:
         return members[0]
+    if GivenArm in members:
+        return GivenArm if whose(here) == "given" else Arm
     source = here.get("source") if isinstance(here, Mapping) else None
     for model in members:
         if source in typing.get_args(model.model_fields["source"].annotation):

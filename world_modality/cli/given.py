@@ -92,12 +92,17 @@ def _executed(study: Study, found: Mapping[str, Sequence[CheckpointSource]]) -> 
         )
 
 
+def trained_pictures(config: Mapping[str, Any]) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Name, height and width of the pictures that a checkpoint was trained on."""
+    for name, feature in dict(config.get("input_features") or {}).items():
+        if feature.get("type") == "VISUAL" and EMPTY_CAMERA not in name:
+            height, width = feature["shape"][-2:]
+            yield name, (int(height), int(width))
+
+
 def picture_problems(config: Mapping[str, Any], size: int, at: Location) -> Iterator[Problem]:
     """Pictures that a checkpoint was trained on and that are no squares of ``size`` pixels."""
-    for name, feature in dict(config.get("input_features") or {}).items():
-        if feature.get("type") != "VISUAL" or EMPTY_CAMERA in name:
-            continue
-        height, width = feature["shape"][-2:]
+    for name, (height, width) in trained_pictures(config):
         if (height, width) != (size, size):
             message = f"it was trained on {name} of {height}x{width} pixels, but simulator.camera_size is {size}"
             yield at, f"{message}; write camera_size: {height}" if height == width else message

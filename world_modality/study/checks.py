@@ -141,7 +141,7 @@ def _given(study: Study) -> Iterator[Problem]:
     first = next(iter(study.given), None)
     number = len(study.training.seeds) if study.trained and study.training is not None else None
     for name, arm in study.given.items():
-        yield from _twice("checkpoint", ("arms", name, "checkpoint"), arm.checkpoint)
+        yield from _twice("this checkpoint", ("arms", name, "checkpoint"), arm.checkpoint, told=False)
         wanted, whose = number, "training.seeds"
         if wanted is None and first is not None:
             wanted, whose = len(study.given[first].checkpoint), f"arms.{first}"
@@ -303,11 +303,11 @@ def _encoder(study: Study, at: Location, encoder: AnyEncoderModel) -> Iterator[P
                 break
 
 
-def _twice(what: str, at: Location, values: Sequence[object]) -> Iterator[Problem]:
+def _twice(what: str, at: Location, values: Sequence[object], *, told: bool = True) -> Iterator[Problem]:
     """The values of the list at ``at`` that stand in it before."""
     for position, value in enumerate(values):
         if value in values[:position]:
-            yield (*at, position), f"{what} {value} is given twice"
+            yield (*at, position), f"{what} {value} is given twice" if told else f"{what} is given twice"
 
 
 def _devices(study: Study) -> Iterator[Problem]:

@@ -153,6 +153,8 @@ def _members(annotation: object) -> list[type[BaseModel]]:
         return _members(typing.get_args(annotation)[0])
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         return [member for part in typing.get_args(annotation) for member in _members(part)]
+    if typing.get_origin(annotation) is tuple:  # one of them may stand without its list
+        return _members(typing.get_args(annotation)[0])
     return [annotation] if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []
 
 
@@ -171,7 +173,7 @@ def _inside(annotation: object, part: str | int, here: Any) -> object:
     """The type of what stands under ``part`` in a value ``here`` of a type."""
     while typing.get_origin(annotation) is typing.Annotated:
         annotation = typing.get_args(annotation)[0]
-    members = _members(annotation)
+    members = [] if isinstance(part, int) else _members(annotation)
     if members:
         model = _chosen(members, here)
         return hints_of(model).get(str(part)) if model else None

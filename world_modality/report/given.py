@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from world_modality.facts.policies import known_family
 from world_modality.study.specs import ReportArm
 
 SETTINGS = {
@@ -32,17 +33,25 @@ def given_table(arms: Sequence[ReportArm], checkpoints: Sequence[Path]) -> dict[
     ]
     if not rows:
         return None
-    differing = [name for name in ("family", *SETTINGS) if name != "seed" and len({row[name] for row in rows}) > 1]
-    return {"rows": rows, "differing": differing}
+    told = {name: {row[name] for row in rows} - {UNTOLD} for name in ("family", *SETTINGS)}
+    silent = [f"{row['arm']} {row['number']}" for row in rows if UNTOLD in row.values()]
+    return {
+        "rows": rows,
+        "differing": [name for name, values in told.items() if name != "seed" and len(values) > 1],
+        "silent": silent,
+    }
 
 
 def given_sentences(found: Mapping[str, Any]) -> list[str]:
     """What a reader must know of checkpoints that were trained elsewhere."""
     told = "These checkpoints were trained elsewhere. What they say of it is told here and was not checked."
-    names = found["differing"]
-    if not names:
-        return [told]
-    return [told, f"They differ in {', '.join(names)}: a difference of success may come from there."]
+    sentences = [told]
+    if found["differing"]:
+        names = ", ".join(found["differing"])
+        sentences.append(f"They differ in {names}: a difference of success may come from there.")
+    if found["silent"]:
+        sentences.append(f"Not all is told by {', '.join(found['silent'])}.")
+    return sentences
 
 
 def given_rows(found: Mapping[str, Any]) -> list[list[str]]:
@@ -53,11 +62,12 @@ def given_rows(found: Mapping[str, Any]) -> list[list[str]]:
 def _row(arm: str, seed: int, folder: Path) -> dict[str, str]:
     config, training = _read(folder / "config.json"), _read(folder / "train_config.json")
     memory = str(config.get("world_memory_mode_train", "disabled"))
+    family = known_family(str(config.get("type")))
     encoder = str(config.get("world_encoder_name") or "")
     return {
         "arm": arm,
         "number": str(seed),
-        "family": str(config.get("type", UNTOLD)),
+        "family": UNTOLD if family is None else family.label,
         "memory": memory,
         "encoder": encoder or ("none" if memory == "disabled" else UNTOLD),
         **{name: _setting(training, key) for name, key in SETTINGS.items()},

@@ -18,8 +18,7 @@ from world_modality.evidence.noise import assume
 from world_modality.evidence.outcomes import Floats, Outcomes, cell_rates, clusters_of
 from world_modality.evidence.paired import difference_of_clusters
 from world_modality.evidence.plan import Assumptions, Plan
-from world_modality.evidence.proportions import Interval
-from world_modality.evidence.rates import newcombe, success_rate
+from world_modality.evidence.rates import Interval, newcombe, success_rate
 from world_modality.evidence.recipe import paired_runs, welch
 from world_modality.evidence.resampling import cluster_bootstrap, keyed_generator, sign_flip
 from world_modality.evidence.sensitivity import mixed_model, seed_task_blocks

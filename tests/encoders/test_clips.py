@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from world_modality.encoders.clips import clip_rows, history_ends
+from world_modality.encoders.encoder import clip_rows, history_ends
 
 
 @given(st.integers(1, 30), st.integers(1, 9))

@@ -12,7 +12,7 @@ from world_modality.evidence.effect import Levels
 from world_modality.evidence.gates import GIVEN, Gate
 from world_modality.evidence.judge import judge as judge_study
 from world_modality.evidence.plan import BETTER, CONTENT, HARMLESS, Plan, standard_claims
-from world_modality.evidence.proportions import Interval
+from world_modality.evidence.rates import Interval
 from world_modality.evidence.simulate import Design, Noise, five_arms, simulate
 from world_modality.evidence.verdict import word_for
 from world_modality.evidence.wording import headline, points, sentence

@@ -6,8 +6,7 @@ from scipy.stats import hypergeom, norm, t
 from statsmodels.stats.proportion import confint_proportions_2indep
 from support.outcome_grids import flat, grid
 
-from world_modality.evidence.proportions import wilson
-from world_modality.evidence.rates import fisher_p, newcombe, success_rate
+from world_modality.evidence.rates import fisher_p, newcombe, success_rate, wilson
 
 group = st.integers(1, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from world_modality.evidence.outcomes import outcomes_of
-from world_modality.evidence.rates import newcombe
-from world_modality.evidence.stratified import mixed_alike, stratified_difference
+from world_modality.evidence.rates import mixed_alike, newcombe, stratified_difference
 
 TASKS = st.lists(st.lists(st.booleans(), min_size=1, max_size=12), min_size=1, max_size=4)
 

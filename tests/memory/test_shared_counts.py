@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from world_modality.memory.processes import at_least_one, mean_over_processes, shares_batches
+from world_modality.memory.target import at_least_one, mean_over_processes, shares_batches
 
 
 def test_a_single_process_has_the_whole_batch() -> None:

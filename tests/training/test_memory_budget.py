@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from world_modality.training.memory_budget import available_memory
+from world_modality.training.frames import available_memory
 
 
 def test_the_tightest_group_decides(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
-"""What would run, and why: a few lines from the graph and the results tree."""
+"""What a run tells: what would run, and why, from the graph and the results tree; and the table at its end."""
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,12 +12,13 @@ from typing import Any
 
 from world_modality.cli.planning import Planned, done_keys
 from world_modality.facts.stages import STAGES
+from world_modality.report.console import console_lines
 from world_modality.store.done import DoneFile, read_run
 from world_modality.store.index import Unfinished, sealed_stages, unfinished
-from world_modality.store.layout import stage_folder
+from world_modality.store.layout import names_folder, stage_folder
 from world_modality.store.links import linked_key
 from world_modality.store.progress import format_seconds
-from world_modality.store.request import StageRequest
+from world_modality.store.stage import StageRequest
 from world_modality.study.graph import Graph
 from world_modality.study.specs import latents_role
 
@@ -241,3 +243,14 @@ def _state(started: Unfinished) -> str:
     if started.running:
         return "running"
     return "damaged" if started.damaged else f"stopped {format_seconds(started.seconds_ago)} ago"
+
+
+def table_lines(root: Path, graph: Graph) -> list[str]:
+    """The sealed report's table for a terminal, and where the page is; nothing if it is not sealed."""
+    folder = stage_folder(root, "report", graph.report.key)
+    table = folder.artifact / "table.json"
+    if not folder.done.exists() or not table.exists():
+        return []
+    page = names_folder(root, graph.study) / "report.html"
+    lines = console_lines(json.loads(table.read_text()))
+    return ["", *lines, "", f"report       {page}   (opens offline)"]

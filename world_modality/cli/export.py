@@ -7,7 +7,7 @@ from pathlib import Path
 from world_modality.errors import UserError
 from world_modality.store.done import read_done, read_run
 from world_modality.store.layout import stage_folder
-from world_modality.store.request import StageRequest
+from world_modality.store.stage import StageRequest
 from world_modality.study.graph import Graph
 from world_modality.study.snapshot import read_snapshot
 

@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from world_modality.data.episode_file import EpisodeFile, EpisodeInfo, read_episode_info, write_episode
-from world_modality.data.files import empty_folder, link_or_copy
 from world_modality.data.recording import Recording
 from world_modality.errors import UserError
-from world_modality.store.files import write_json
+from world_modality.store.files import empty_folder, link_or_copy, write_json
 from world_modality.store.stage import Facts, StageContext
 
 SPARE_ATTEMPTS = 8

@@ -13,8 +13,8 @@ from world_modality.data.collecting import collect, to_episode
 from world_modality.data.episode_file import EpisodeFile
 from world_modality.data.recording import Decision, record
 from world_modality.facts.benchmarks import SUITES
+from world_modality.store.keys import keyed_seed
 from world_modality.store.stage import Facts, StageContext
-from world_modality.study.seeds import keyed_seed
 from world_modality.study.specs import DemosSpec
 
 

@@ -17,8 +17,8 @@ from world_modality.data.episode_file import EpisodeFile
 from world_modality.data.recording import Decision, Recording, record
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES, ActionLayout
+from world_modality.store.keys import keyed_seed
 from world_modality.store.stage import Facts, StageContext
-from world_modality.study.seeds import keyed_seed
 from world_modality.study.specs import RelabelSpec
 
 STEPS_BEFORE_LETTING_GO = 2

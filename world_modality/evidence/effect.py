@@ -8,7 +8,7 @@ from typing import Literal
 from statsmodels.stats.weightstats import ttost_ind
 
 from world_modality.evidence.outcomes import Floats
-from world_modality.evidence.proportions import Interval
+from world_modality.evidence.rates import Interval
 
 Scope = Literal["checkpoint", "recipe"]
 """checkpoint: these trained weights, on scenes like these. recipe: training anew with another seed, on these scenes."""

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from world_modality.latents.published import ROWS_AT_ONCE
-from world_modality.study.seeds import keyed_seed
+from world_modality.store.keys import keyed_seed
 
 FrameIndices = NDArray[np.int64]
 PLACES = ("episode start", "middle", "episode end")

@@ -13,8 +13,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from world_modality.data.episodes import EpisodeTable, dataset_fingerprint
 from world_modality.data.frames import FrameReader
-from world_modality.encoders.clips import clip_rows
-from world_modality.encoders.encoder import Encoder, load_encoder
+from world_modality.encoders.encoder import Encoder, clip_rows, load_encoder
 from world_modality.encoders.resolve import ResolvedEncoder
 from world_modality.latents.alignment import Alignment, Sample, choose_frames, compare
 from world_modality.latents.cache import write_cache

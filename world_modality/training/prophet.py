@@ -11,15 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from world_modality.data.episodes import load_metadata
-from world_modality.data.held_out import held_out_episodes
+from world_modality.data.episodes import held_out_episodes, load_metadata
 from world_modality.errors import UserError
 from world_modality.facts.targets import TARGETS
 from world_modality.latents.windows import EpisodeBounds
 from world_modality.memory.lookup import LatentLookup, LatentWindow
 from world_modality.memory.randomness import borrowed_generator
 from world_modality.memory.world import WorldMemory
-from world_modality.study.seeds import keyed_seed
+from world_modality.store.keys import keyed_seed
 from world_modality.training.demonstrated import DemonstratedActions
 
 PROPHET = "prophet.json"

@@ -7,11 +7,12 @@ from dataclasses import asdict, replace
 
 import numpy as np
 from statsmodels.stats.proportion import proportions_ztest
+from support.simulated_studies import Design, Noise, SimulatedArm, five_arms, simulate
 
 from world_modality.evidence.betting import betting_p, betting_sequence, in_random_order
 from world_modality.evidence.checkpoint import checkpoint_effect
 from world_modality.evidence.contrast import watched_gaps
-from world_modality.evidence.effect import Levels, equivalence_p
+from world_modality.evidence.effect import Levels, is_equivalent
 from world_modality.evidence.gates import GIVEN, Gate
 from world_modality.evidence.judge import judge
 from world_modality.evidence.noise import assume
@@ -22,7 +23,6 @@ from world_modality.evidence.rates import Interval, newcombe, success_rate
 from world_modality.evidence.recipe import paired_runs, welch
 from world_modality.evidence.resampling import cluster_bootstrap, keyed_generator, sign_flip
 from world_modality.evidence.sensitivity import mixed_model, seed_task_blocks
-from world_modality.evidence.simulate import Design, Noise, SimulatedArm, five_arms, simulate
 from world_modality.evidence.spending import Spending, plan_looks
 
 ALPHA = 0.05
@@ -41,7 +41,7 @@ def decisions(conditions: Mapping[str, Outcomes], margin: float) -> Numbers:
         "pred > zero": zero,
         "pred > random": noise,
         "E2 > E0": better,
-        "E1 = E0": equivalence_p(means["E1"], means["E0"], margin) <= ALPHA,
+        "E1 = E0": is_equivalent(welch(means["E1"], means["E0"], LEVELS, 0, 0).bounds, margin),
         "pred > zero, recipe": paired_runs(means["E2"] - means["E2-zero"], LEVELS, 0, 0).p_greater <= ALPHA,
         "any of the sequence": zero,  # nothing later is tested unless this is confirmed
         "naive pooled E2 > E0": _pooled(conditions["E2"], conditions["E0"]) <= ALPHA,

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from hypothesis import example, given
 from hypothesis import strategies as st
+from support.claims import standard_claims
 
 from world_modality.evidence.effect import Effect, Levels
-from world_modality.evidence.plan import standard_claims
 from world_modality.evidence.rates import Interval
 from world_modality.evidence.verdict import Verdict, word_for
 from world_modality.evidence.wording import sentence

@@ -351,7 +351,7 @@ JUDGED: Table = {
         f"{SCRIPT}:main": "()",
         f"{SCRIPT}:update_policy": UPDATE_POLICY,
     },
-    "world_modality/training/demonstrated.py": {
+    "world_modality/training/prophet.py": {
         "lerobot.policies.factory:make_pre_post_processors": (
             "(policy_cfg, pretrained_path=None, pretrained_revision=None, **kwargs)"
         ),
@@ -363,6 +363,8 @@ JUDGED: Table = {
         "lerobot.processor:TransitionKey.ACTION": "<TransitionKey.ACTION: 'action'>",
         f"{POLICY}.prepare_action": "(self, batch)",
         f"{POLICY}._pi_aloha_encode_actions_inv": "(self, actions)",
+        "lerobot.configs:PreTrainedConfig.from_pretrained": PRETRAINED_CONFIG,
+        "lerobot.policies.factory:get_policy_class": "(name)",
     },
     "world_modality/training/offline.py": {
         "lerobot.configs:PreTrainedConfig.from_pretrained": PRETRAINED_CONFIG,
@@ -379,10 +381,6 @@ JUDGED: Table = {
             "(policy_cfg, pretrained_path=None, pretrained_revision=None, **kwargs)"
         ),
         "lerobot.utils.constants:ACTION": "'action'",
-    },
-    "world_modality/training/prophet.py": {
-        "lerobot.configs:PreTrainedConfig.from_pretrained": PRETRAINED_CONFIG,
-        "lerobot.policies.factory:get_policy_class": "(name)",
     },
     "world_modality/training/statistics.py": {
         "lerobot.datasets.compute_stats:get_feature_stats": "(array, axis, keepdims, quantile_list=None)",

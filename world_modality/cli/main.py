@@ -356,15 +356,6 @@ def stage(
     raise typer.Exit(run_stage(RESULTS, plan, kind, key, cores))
 
 
-@app.command(hidden=True)
-def export_base(plan: PlanOption) -> None:
-    """Make the last pretraining round the package's embedded base policy."""
-    from world_modality.cli.export import export_base as run_export
-    from world_modality.store.layout import RESULTS
-
-    run_export(RESULTS, plan)
-
-
 def _last_study(told: TextIO) -> Path:
     """The study that was run last; says so on ``told``."""
     from world_modality.cli.planning import last_study

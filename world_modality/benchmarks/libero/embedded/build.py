@@ -6,7 +6,7 @@ import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-from world_modality.benchmarks.libero.embedded import fixtures, objects, scene, textures
+from world_modality.benchmarks.libero.embedded import fixtures, objects, scene
 
 TREE = Path(__file__).parent / "assets"
 NOTE = " Written by world_modality/benchmarks/libero/embedded/build.py: change the shapes there, not here. "
@@ -39,9 +39,9 @@ def build(folder: Path) -> None:
         ET.indent(root)
         file.write_text(ET.tostring(root, encoding="unicode") + "\n")
     pictures = {
-        "light-wood.png": textures.light_wood(),
-        "light-gray-floor-tile.png": textures.floor_tile(),
-        "light-gray-plaster.png": textures.plaster(),
+        "light-wood.png": scene.light_wood(),
+        "light-gray-floor-tile.png": scene.floor_tile(),
+        "light-gray-plaster.png": scene.plaster(),
     }
     (folder / "textures").mkdir(parents=True, exist_ok=True)
     for name, picture in pictures.items():

@@ -19,7 +19,7 @@ from world_modality.evidence.noise import assume
 from world_modality.evidence.outcomes import Floats, Outcomes, cell_rates, clusters_of
 from world_modality.evidence.paired import difference_of_clusters
 from world_modality.evidence.plan import Assumptions, Plan
-from world_modality.evidence.rates import Interval, newcombe, success_rate
+from world_modality.evidence.rates import Interval, hybrid, success_rate, wilson
 from world_modality.evidence.recipe import paired_runs, welch
 from world_modality.evidence.resampling import cluster_bootstrap, keyed_generator, sign_flip
 from world_modality.evidence.sensitivity import mixed_model, seed_task_blocks
@@ -147,7 +147,7 @@ def separate_coverage(*key: int | str) -> Numbers:
     held = []
     for condition, task in enumerate(first.conditions["E0"].tasks):
         one, two = (study.conditions["E0"].of_task(task) for study in (first, second))
-        interval = newcombe((int(one.success.sum()), len(one)), (int(two.success.sum()), len(two)))
+        interval = hybrid(*(wilson(int(arm.success.sum()), len(arm)) for arm in (one, two)))
         held.append(_holds(interval, float((first.truth["E0"] - second.truth["E0"])[0, condition])))
     return {"Newcombe, one task": float(np.mean(held))}
 

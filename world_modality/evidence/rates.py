@@ -96,20 +96,12 @@ def _wilson(rate: float, n: float, z: float) -> Interval:
     return Interval(rate, min(rate, max(0.0, centre - half)), max(rate, min(1.0, centre + half)))
 
 
-def newcombe(treated: tuple[int, int], control: tuple[int, int], confidence: float = 0.95) -> Interval:
-    """Newcombe's hybrid score interval of ``treated - control`` for independent groups (1998, Stat. Med. 17:873).
-
-    It is number 10 there. Each group is (successes, trials). For two arms rolled out on different episodes; on the same
-    episodes the paired intervals are narrower. From the groups' Wilson limits l, u:
-    ``[d - sqrt((p1-l1)^2 + (u2-p2)^2), d + sqrt((u1-p1)^2 + (p2-l2)^2)]``.
-    """
-    return hybrid(wilson(*treated, confidence), wilson(*control, confidence))
-
-
 def hybrid(one: Interval, two: Interval) -> Interval:
-    """``newcombe`` from the limits of each group's own interval, which may allow for repeated scenes.
+    """The hybrid score interval of ``one - two``, two rates measured on different episodes, from each one's interval.
 
-    Any interval of a single rate will do (Zou and Donner 2008, Stat. Med. 27:1693).
+    ``[d - sqrt((p1-l1)^2 + (u2-p2)^2), d + sqrt((u1-p1)^2 + (p2-l2)^2)]``. From Wilson's intervals it is Newcombe's
+    number 10 (1998, Stat. Med. 17:873); any interval of a single rate will do, such as one that allows for repeated
+    scenes (Zou and Donner 2008, Stat. Med. 27:1693). On the same episodes the paired intervals are narrower.
     """
     gap = one.estimate - two.estimate
     low = gap - math.hypot(one.estimate - one.low, two.high - two.estimate)

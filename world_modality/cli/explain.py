@@ -1,4 +1,4 @@
-"""What a run tells: what would run, and why, from the graph and the results tree; and the table at its end."""
+"""What a results tree tells: what would run, and why; what is damaged; and the table of what is finished."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from world_modality.cli.planning import Planned, done_keys
+from world_modality.errors import UserError
 from world_modality.facts.stages import STAGES
 from world_modality.report.console import console_lines
 from world_modality.store.done import DoneFile, read_run
@@ -19,6 +20,7 @@ from world_modality.store.layout import names_folder, stage_folder
 from world_modality.store.links import linked_key
 from world_modality.store.progress import format_seconds
 from world_modality.store.stage import StageRequest
+from world_modality.store.verify import verify
 from world_modality.study.graph import Graph
 from world_modality.study.specs import latents_role
 
@@ -254,3 +256,24 @@ def table_lines(root: Path, graph: Graph) -> list[str]:
     page = names_folder(root, graph.study) / "report.html"
     lines = console_lines(json.loads(table.read_text()))
     return ["", *lines, "", f"report       {page}   (opens offline)"]
+
+
+def report_damage(root: Path) -> int:
+    """Print every damaged stage and a summary; 1 if there is damage, else 0. UserError if there is nothing to check."""
+    if not root.is_dir():
+        raise UserError(f"there is no folder {root} here: call `wm verify` where the study was run")
+    checked, damaged, drifted = 0, set[Path](), 0
+    for folder, findings in verify(root, STAGES.names):
+        checked += 1
+        for finding in findings:
+            if finding.damage:
+                damaged.add(folder.path)
+                print(f"{folder.path} ({finding.label}): {finding.text}")
+            else:
+                drifted += 1
+    print(f"{checked} sealed stages checked, {len(damaged)} damaged")
+    if drifted:
+        print(f"{drifted} notes: made by another version of the library's source, or DONE.json to be restored")
+    if damaged:
+        print("to make a damaged stage again, remove its folder and run the study")
+    return 1 if damaged else 0

@@ -113,7 +113,7 @@ def plan(study: LastStudyOption = None) -> None:
 @app.command()
 def verify() -> None:
     """Compare every sealed result with its digests. Exit status 1 if anything is damaged."""
-    from world_modality.cli.report import report_damage
+    from world_modality.cli.explain import report_damage
     from world_modality.store.layout import RESULTS
 
     raise typer.Exit(report_damage(RESULTS))

@@ -1,4 +1,4 @@
-"""`wm report`, `wm compare`, `wm track`, `wm verify`: what is there now, in words, pages and curves. Nothing is run."""
+"""`wm report`, `wm compare`, `wm track`: what is there now, as tables, pages and curves. Nothing is run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Literal
 from world_modality.cli.explain import table_lines, unresolved_lines
 from world_modality.cli.planning import plan_study
 from world_modality.errors import UserError
-from world_modality.facts.stages import STAGES
 from world_modality.report.collect import collect
 from world_modality.report.comparison import as_data, compare, render_comparison
 from world_modality.report.console import console_lines
@@ -19,7 +18,6 @@ from world_modality.report.stage import build_report, write_report
 from world_modality.store.files import write_atomically, write_json, writing_for
 from world_modality.store.layout import names_folder, so_far_folder
 from world_modality.store.stage import TIMING
-from world_modality.store.verify import verify
 
 Tracker = Literal["tensorboard", "wandb"]
 
@@ -78,24 +76,3 @@ def track(study: Path, root: Path, tracker: Tracker, output: Path | None, offlin
             to_wandb(runs, graph.study, folder, offline=offline)
             shown = f"wandb sync {folder / 'wandb'}/offline-run-*" if offline else f"project {graph.study}"
     return [f"{tracker:<12} {len(runs)} runs: {', '.join(run.name for run in runs)}", f"next         {shown}"]
-
-
-def report_damage(root: Path) -> int:
-    """Print every damaged stage and a summary; 1 if there is damage, else 0. UserError if there is nothing to check."""
-    if not root.is_dir():
-        raise UserError(f"there is no folder {root} here: call `wm verify` where the study was run")
-    checked, damaged, drifted = 0, set[Path](), 0
-    for folder, findings in verify(root, STAGES.names):
-        checked += 1
-        for finding in findings:
-            if finding.damage:
-                damaged.add(folder.path)
-                print(f"{folder.path} ({finding.label}): {finding.text}")
-            else:
-                drifted += 1
-    print(f"{checked} sealed stages checked, {len(damaged)} damaged")
-    if drifted:
-        print(f"{drifted} notes: made by another version of the library's source, or DONE.json to be restored")
-    if damaged:
-        print("to make a damaged stage again, remove its folder and run the study")
-    return 1 if damaged else 0

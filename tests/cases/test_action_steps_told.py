@@ -9,9 +9,6 @@ from support.begun_rollout import BegunRollout
 from support.given_inputs import checkpoint_copy, edit_json
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="the number of actions executed per query is never printed"
-)
 @pytest.mark.parametrize("typed", [None, 20])
 def test_an_unusual_number_is_told_with_its_source(place: Path, rollout: BegunRollout, typed: int | None) -> None:
     checkpoint = checkpoint_copy(place / "checkpoint")

@@ -38,11 +38,6 @@ def certain(states: list[int | None]) -> bool:
     return states in ([None] * len(TRUE_STATES), sorted(TRUE_STATES))
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="states are taken by the order of episodes, whatever the environments were",
-)
 def test_states_of_unknown_environments_are_unknown(place: Path) -> None:
     """The file says neither how many environments there were nor whether they were synchronous."""
     metrics = {"successes": [True, False] * 3, "sum_rewards": [], "video_paths": []}
@@ -52,9 +47,6 @@ def test_states_of_unknown_environments_are_unknown(place: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="states are taken by the order of episodes, which is not theirs here"
-)
 def test_states_of_synchronous_environments_are_theirs_or_unknown(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ASSETS_VARIABLE, "embedded")
     monkeypatch.setenv(CONFIG_VARIABLE, str(place / "libero"))

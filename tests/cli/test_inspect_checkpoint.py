@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 from lerobot_policy_world_modality.convert import read_config
 from lerobot_policy_world_modality.modeling_smolvla_world import SmolVLAWorldPolicy
-from world_modality.cli.inspect_checkpoint import TOLD, inspect_lines, read_header
+from world_modality.checks.tensors import read_header
+from world_modality.cli.inspect_checkpoint import TOLD, inspect_lines
 from world_modality.cli.main import app
 from world_modality.errors import UserError
 from world_modality.facts.memory import FUSIONS

@@ -5,10 +5,16 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from world_modality.checks.checkpoint import checkpoint_findings
+from world_modality.checks.finding import Finding
+from world_modality.checks.processors import trained_rename
+from world_modality.checks.refusal import refuse_errors
+from world_modality.checks.rename import own_rename, short
+from world_modality.checks.tensors import UNREADABLE, WEIGHTS, read_header
 from world_modality.cli.earlier_flags import KNOWN
 from world_modality.errors import UserError
 from world_modality.facts.policies import family_of, has_memory
@@ -54,26 +60,41 @@ def inspect_lines(folder: Path) -> list[str]:
         raise UserError(f"{folder} holds no config.json; give a checkpoint's pretrained_model folder")
     config = read_config_file(checkpoint)
     _require_own(config, checkpoint)
+    findings = checkpoint_findings(checkpoint)
     try:
-        tensors = read_header(checkpoint / "model.safetensors")
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise UserError(f"{checkpoint} cannot be read ({error}); it may be damaged") from error
-    return [*_policy(checkpoint, config, tensors), *_world(config, tensors, checkpoint), *_origin(checkpoint)]
+        tensors = read_header(checkpoint / WEIGHTS)
+    except UNREADABLE:
+        refuse_errors(findings)
+        raise
+    return [
+        *_policy(checkpoint, config, tensors),
+        *_views(checkpoint, config),
+        *_whole(findings),
+        *_world(config, tensors, checkpoint),
+        *_origin(checkpoint),
+    ]
 
 
-def read_header(path: Path) -> dict[str, Mapping[str, Any]]:
-    """Tensor name -> dtype, shape and place, from the head of a safetensors file."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if length > path.stat().st_size:
-            raise ValueError(f"{path.name} is cut short")
-        header: dict[str, Mapping[str, Any]] = json.loads(file.read(length))
-    if not isinstance(header, dict):
-        raise ValueError(f"{path.name} does not begin with a list of tensors")
-    header.pop("__metadata__", None)
-    if max((each["data_offsets"][1] for each in header.values()), default=0) > path.stat().st_size - 8 - length:
-        raise ValueError(f"{path.name} is cut short")
-    return header
+def _views(checkpoint: Path, config: Mapping[str, Any]) -> list[str]:
+    """What it was trained to see and do, and by which names."""
+    parts = [
+        f"{short(name)} {'x'.join(map(str, feature.get('shape') or ['?']))}"
+        for group in ("input_features", "output_features")
+        for name, feature in dict(config.get(group) or {}).items()
+    ]
+    empty = config.get("empty_cameras")
+    lines = [f"trained on   {', '.join(parts)}{f', {empty} cameras may be empty' if empty else ''}"]
+    rename = {**trained_rename(checkpoint), **own_rename(checkpoint)}
+    told = ", ".join(f"{short(ours)} is the policy's {short(theirs)}" for ours, theirs in rename.items())
+    return [*lines, f"renames      {told}"] if told else lines
+
+
+def _whole(findings: Sequence[Finding]) -> list[str]:
+    """Whether weights, processors, statistics and backbone are there, a line per fault."""
+    lines = [f"{'fault' if each.level == 'error' else 'warning':<12} {each.where}: {each.message}" for each in findings]
+    if any(each.level == "error" for each in findings):
+        return [*lines, "whole        no: it cannot be rolled out like that"]
+    return [*lines, "whole        yes: weights, processors, statistics and backbone"]
 
 
 def _require_own(config: Mapping[str, Any], checkpoint: Path) -> None:

@@ -267,6 +267,10 @@ def rollout(
         Render, typer.Option(help="fast leaves out shadows and the like; coarse simplifies meshes too.")
     ] = "stock",
     settle_steps: Annotated[int, typer.Option(min=0, help="No-op control steps at the start.")] = 10,
+    rename: Annotated[
+        str | None,
+        typer.Option(help='What the policy calls a camera: {"image": "camera1"}.', show_default=False),
+    ] = None,
     videos: Annotated[
         str, typer.Option(help="Episodes to record as videos, such as first=2,failures=3,discordant=3.")
     ] = "",
@@ -277,6 +281,7 @@ def rollout(
     cores: CoresOption = None,
 ) -> None:
     """Evaluate a LeRobot policy in a benchmark without a study. The same command goes on after a crash."""
+    from world_modality.checks.rename import parse_rename
     from world_modality.cli import rollout as command
     from world_modality.rollout.evaluation import How
 
@@ -296,6 +301,7 @@ def rollout(
             assets=assets,
             render=render,
             settle_steps=settle_steps,
+            rename={} if rename is None else parse_rename(rename),
         )
         wanted = command.Wanted(suite, tasks, episodes, init_states, videos, against)
         records = command.evaluate_policy(how, wanted, target, cores or os.cpu_count() or 1)

@@ -89,7 +89,9 @@ def run(spec: RelabelSpec, context: StageContext) -> Facts:
     from world_modality.policies.precision import device_named
 
     torch.set_num_threads(1)  # how many cores a job was given must not decide how its sums are rounded
-    policy = load_policy(context.one("policy"), device_named(spec.device, "training.device"))
+    policy = load_policy(
+        context.one("policy"), device_named(spec.device, "training.device"), suite=SUITES[spec.sim.suite]
+    )
     if policy.chunk_size < spec.block_steps:
         raise UserError(
             f"data.relabel.block_steps: the policy gives chunks of {policy.chunk_size} actions, so it cannot drive "

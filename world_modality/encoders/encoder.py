@@ -5,17 +5,22 @@ What differs between families is a Network.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from torch import Tensor
 
+from world_modality.checks.encoder import encoder_findings
+from world_modality.checks.refusal import first_line, refuse_errors
+from world_modality.checks.tensors import few
 from world_modality.encoders.resolve import read_model_config
 from world_modality.errors import UserError
-from world_modality.facts.encoders import ENCODERS, POOLINGS
+from world_modality.facts.encoders import ENCODERS, POOLINGS, EncoderFamily
 from world_modality.study.specs import EncoderSpec
 
 FRAMES_AT_ONCE = 64  # bounds memory; preprocessing is per frame, so it changes no number
@@ -117,10 +122,12 @@ def load_model(spec: EncoderSpec, folder: Path, **settings: Any) -> Any:
     """The model in ``folder`` as transformers builds it of its configuration with ``settings``, in ``spec.dtype``.
 
     Raises:
-        UserError: ``spec.image_size`` is no multiple of the patches' size, or there are too few patches to pool.
+        UserError: ``spec.image_size`` is no multiple of the patches' size, there are too few patches to pool, or the
+            folder lacks a tensor that latents are made of, or names, shapes or numbers are wrong.
     """
     from transformers import AutoConfig, AutoModel
 
+    refuse_errors(encoder_findings(folder))
     config = AutoConfig.from_pretrained(folder, local_files_only=True, **settings)
     patch = int(config.patch_size)
     if spec.image_size % patch or spec.image_size < patch * POOLINGS[spec.pooling] ** 0.5:
@@ -128,7 +135,29 @@ def load_model(spec: EncoderSpec, folder: Path, **settings: Any) -> Any:
             f"an image size of {spec.image_size} is asked of {spec.name}, whose patches of {patch} pixels do not "
             f"divide it or are too few for pooling {spec.pooling}: use a larger multiple of {patch}"
         )
-    return AutoModel.from_pretrained(folder, config=config, dtype=DTYPES[spec.dtype], local_files_only=True)
+    wanted = {"config": config, "dtype": DTYPES[spec.dtype], "local_files_only": True}
+    try:
+        model, told = AutoModel.from_pretrained(folder, **wanted, output_loading_info=True)
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+        raise UserError(f"the encoder in {folder} cannot be loaded: {first_line(error)}") from error
+    _require_all_loaded(folder, ENCODERS[spec.kind], model, told)
+    return model
+
+
+def _require_all_loaded(folder: Path, family: EncoderFamily, model: Any, told: Mapping[str, Any]) -> None:
+    """transformers draws at random what a file lacks, and goes on."""
+    missing = sorted(name for name in told["missing_keys"] if not name.startswith(family.unused))
+    own = f"{model.base_model_prefix}."
+    strange = sorted(name for name in told["unexpected_keys"] if name.removeprefix(own).startswith(family.parts))
+    other = sorted(str(each) for each in told["mismatched_keys"])
+    if missing or strange or other:
+        raise UserError(
+            f"the weights of the encoder in {folder} do not fit its config.json: missing {few(missing)}, unexpected "
+            f"{few(strange or sorted(told['unexpected_keys']))}, of another shape {few(other)}; copy the folder anew"
+        )
+    spoilt = [name for name, tensor in model.state_dict().items() if not tensor.isfinite().all()]
+    if spoilt:
+        raise UserError(f"the weights of the encoder in {folder} hold no numbers in {few(spoilt)}; copy it anew")
 
 
 def resizing(spec: EncoderSpec) -> dict[str, Any]:

@@ -89,6 +89,8 @@ class Suite:
     """``(simulator, rng, noise) -> Expert``: what demonstrates its tasks, if anything does."""
     preload: tuple[str, ...] = ()
     """Modules that every simulator process needs, imported once and ahead."""
+    n_action_steps: int | None = None
+    """Actions that its evaluations usually execute per query; None if no number is usual."""
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Names of a dataset feature's numbers where the suite's public dataset names them otherwise than this row."""
 
@@ -133,6 +135,7 @@ def _libero(name: str, tasks: int, horizon: int, *, stand_ins: bool = False) -> 
         asset_tree=Reference("world_modality.benchmarks.libero.assets:ASSETS"),
         expert=Reference("world_modality.benchmarks.libero.expert:Expert") if stand_ins else None,
         preload=("world_modality.benchmarks.libero.preload",),
+        n_action_steps=10,  # as in the evaluations that reproduce published rates
         labels={"observation.state": ("state",), "action": ("actions",)},  # as in HuggingFaceVLA/libero
     )
 

@@ -31,6 +31,12 @@ class EncoderFamily:
     its ``save_pretrained(folder)``, such as model and processor."""
     small_patch: int = 16
     """Pixels along the side of their patches."""
+    parts: tuple[str, ...] = ()
+    """What the names of all tensors begin with that latents are made of."""
+    layers: str = ""
+    """What the names of a layer's tensors begin with, before its number; "" if it is not known."""
+    unused: tuple[str, ...] = ()
+    """What the names of tensors begin with that transformers builds and no latent depends on."""
 
     def fits(self, model_type: object) -> bool:
         """Whether a model folder of that type is of this family."""
@@ -49,6 +55,9 @@ ENCODERS: Table[EncoderFamily] = Table(
             image_size=Reference("world_modality.encoders.vjepa2:image_size"),
             small=("vjepa2-small",),
             build=Reference("world_modality.encoders.vjepa2:build_small"),
+            parts=("encoder.",),
+            layers="encoder.layer.",
+            unused=("predictor.",),
         ),
         EncoderFamily(
             name="dinov2",
@@ -58,6 +67,9 @@ ENCODERS: Table[EncoderFamily] = Table(
             image_size=Reference("world_modality.encoders.dinov2:image_size"),
             small=("dinov2-small",),
             build=Reference("world_modality.encoders.dinov2:build_small"),
+            parts=("embeddings.", "encoder.", "layernorm."),
+            layers="encoder.layer.",
+            unused=("embeddings.mask_token",),  # for training on masked pictures
         ),
     ),
 )

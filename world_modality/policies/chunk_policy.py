@@ -12,14 +12,17 @@ import numpy as np
 import torch
 from lerobot.envs.utils import preprocess_observation
 from lerobot.processor import AbsoluteActionsProcessorStep
-from lerobot.utils.constants import OBS_IMAGES
 from numpy.typing import NDArray
 
 from lerobot_policy_world_modality.world_policy import WORLD_FUTURE, WORLD_HISTORY
 from world_modality.benchmarks.contract import Observation
+from world_modality.checks.checkpoint import require_fitting, require_whole
+from world_modality.checks.rename import EMPTY_CAMERA, Rename, full, own_rename
 from world_modality.errors import UserError
+from world_modality.facts.benchmarks import Suite
 from world_modality.memory.fusion import observing
-from world_modality.policies.checkpoint import load_config, load_processors
+from world_modality.policies.checkpoint import load_config, load_processors, require_backbone
+from world_modality.policies.config_file import read_config_file
 from world_modality.policies.contract import ActionChunk, PolicyRequest
 from world_modality.policies.host import Noise, host_of
 from world_modality.study.specs import EncoderSpec
@@ -36,8 +39,10 @@ class ChunkPolicy:
         postprocessor: Any,
         batch: int = 1,
         dtype: str | None = None,
+        rename: Rename | None = None,
     ) -> None:
         self.config = config
+        self.rename = dict(rename or {})
         self.batch = batch
         self._dtype = None if dtype is None else getattr(torch, dtype)
         self._policy = policy
@@ -100,9 +105,8 @@ class ChunkPolicy:
         seconds = 0.0
         for _ in range(2):
             start = time.thread_time()
-            ChunkPolicy(self.config, self._policy, self._preprocessor, self._postprocessor, rows).infer(
-                [request] * rows
-            )
+            copied = (self.config, self._policy, self._preprocessor, self._postprocessor)
+            ChunkPolicy(*copied, rows, rename=self.rename).infer([request] * rows)
             seconds = time.thread_time() - start
         return seconds
 
@@ -159,12 +163,13 @@ class ChunkPolicy:
         """LeRobot's path: its own observation preprocessing, then the checkpoint's saved processor."""
         images: dict[str, Any] = {name: np.ascontiguousarray(image) for name, image in observation.images.items()}
         batch = preprocess_observation({"pixels": images, "agent_pos": observation.state[None]})
+        batch = {self.rename.get(name, name): value for name, value in batch.items()}
         batch = self._preprocessor({**batch, "task": [language]})
-        missing = [name for name in self.config.image_features if name not in batch and "empty_camera" not in name]
-        if missing:
+        missing = [name for name in self.config.image_features if name not in batch and EMPTY_CAMERA not in name]
+        if len(missing) > getattr(self.config, "empty_cameras", 0):
             raise UserError(
-                f"the checkpoint looks at {', '.join(missing)}, which the simulator does not give "
-                f"(it has {', '.join(f'{OBS_IMAGES}.{name}' for name in images)}); rename the cameras in its processor."
+                f"the checkpoint looks at {', '.join(missing)}, which it is not shown (there is "
+                f"{', '.join(map(full, images))}): say what it calls them by a rename"
             )
         return cast(dict[str, Any], batch)
 
@@ -193,13 +198,22 @@ def load_policy(
     n_action_steps: int | None = None,
     batch: int = 1,
     dtype: str | None = None,
+    rename: Rename | None = None,
+    suite: Suite | None = None,
 ) -> ChunkPolicy:
     """Load a checkpoint folder (LeRobot's ``pretrained_model``) of any policy that predicts chunks of actions.
 
     ``memory_mode`` is what the world memory holds in this rollout (as trained if None), ``num_steps`` the flow
     integration steps, ``batch`` the rows computed at once, ``dtype`` the numbers they
-    are computed in (as the checkpoint says if None). UserError when the folder cannot be used that way.
+    are computed in (as the checkpoint says if None), ``rename`` what the checkpoint calls the columns of ``suite``, as
+    in checks/rename.py. UserError when the folder is not whole, or cannot be used that way.
     """
     config = load_config(folder, device, memory_mode, num_steps, n_action_steps, dtype)
+    asked = {**own_rename(folder), **(rename or {})}
+    if suite is None:
+        require_whole(folder, rename)
+    else:
+        asked |= require_fitting(folder, suite, rename).rename
+    require_backbone(folder, read_config_file(folder))
     model = host_of(config.type).load(folder, config)
-    return ChunkPolicy(config, model, *load_processors(folder, config), batch=batch, dtype=dtype)
+    return ChunkPolicy(config, model, *load_processors(folder, config, asked), batch, dtype, asked)

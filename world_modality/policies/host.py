@@ -18,6 +18,7 @@ from lerobot.policies.factory import get_policy_class, make_pre_post_processors
 from safetensors import SafetensorError
 from torch import Tensor
 
+from world_modality.checks.refusal import first_line
 from world_modality.data.schema import ACTION, STATE, camera_column
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import Suite
@@ -181,12 +182,16 @@ class PolicyHost:
         """The policy with the folder's weights, in evaluation mode; UserError unless every tensor is found and used."""
         weights = folder / WEIGHTS
         if not weights.is_file():
-            raise UserError(f"{folder} has no {WEIGHTS}: copy the checkpoint anew, or train it again")
+            raise UserError(f"{folder} has no {WEIGHTS}: copy the checkpoint anew")
         try:
             with self.building(config):
                 policy = get_policy_class(config.type).from_pretrained(folder, config=config)
-        except (RuntimeError, OSError, SafetensorError) as error:
-            raise UserError(f"the weights in {folder} do not fit its config.json ({error}); train it again.") from error
+        except (RuntimeError, SafetensorError) as error:
+            raise UserError(
+                f"the weights in {folder} do not fit its config.json ({first_line(error)}); copy the checkpoint anew"
+            ) from error
+        except (OSError, ValueError, ImportError) as error:  # of what it is built around, too
+            raise UserError(f"the policy in {folder} cannot be built: {first_line(error)}") from error
         require_loaded(policy, weights, self.own_names)
         return policy
 

@@ -15,10 +15,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from world_modality.checks.tensors import WEIGHTS as WEIGHTS
+from world_modality.checks.tensors import few
 from world_modality.errors import UserError
-
-WEIGHTS = "model.safetensors"
-SHOWN = 3  # names of tensors in a message
 
 OwnNames = Callable[[Any, Mapping[str, Tensor]], Mapping[str, Tensor]]
 """``(policy, tensors by their names in a file) -> tensors by the names that the policy has for them``."""
@@ -64,8 +63,8 @@ def _require_names(file: Path, held: Mapping[str, Tensor], named: Mapping[str, T
     unexpected = sorted(named.keys() - held.keys())
     if missing or unexpected:
         raise UserError(
-            f"the weights in {file} do not fit its config.json: missing {_few(missing)}, unexpected "
-            f"{_few(unexpected)}; copy the checkpoint anew, or train it again"
+            f"the weights in {file} do not fit its config.json: missing {few(missing)}, unexpected "
+            f"{few(unexpected)}; copy the checkpoint anew"
         )
 
 
@@ -74,15 +73,12 @@ def _require_alike(file: Path, name: str, held: Tensor, stored: Tensor) -> None:
     if held.shape != stored.shape or (held.dtype != stored.dtype and not rounded):
         raise UserError(
             f"the weights in {file} do not fit its config.json: {name} is {stored.dtype} {list(stored.shape)}, where "
-            f"the policy has {held.dtype} {list(held.shape)}; copy the checkpoint anew, or train it again"
+            f"the policy has {held.dtype} {list(held.shape)}; copy the checkpoint anew"
         )
 
 
 def _require_equal(file: Path, name: str, held: Tensor, stored: Tensor) -> None:
-    if not torch.equal(stored.to(held.dtype), held.detach().cpu()) and not stored.isnan().any():
+    if stored.is_floating_point() and stored.isnan().any():
+        raise UserError(f"the weights in {file} hold no numbers in {name} (NaN); copy the checkpoint anew")
+    if not torch.equal(stored.to(held.dtype), held.detach().cpu()):
         raise UserError(f"the weights in {file} were not taken over: {name} holds other numbers in the policy")
-
-
-def _few(names: list[str]) -> str:
-    shown = ", ".join(names[:SHOWN])
-    return f"{shown} and {len(names) - SHOWN} more" if len(names) > SHOWN else shown or "none"

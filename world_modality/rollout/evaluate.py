@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from world_modality.benchmarks.assets import asset_tree
+from world_modality.checks.checkpoint import action_step_warnings, camera_match, require_fitting
 from world_modality.data.hub import ENCODER, POLICY
 from world_modality.encoders.source import build_embedded_encoder
 from world_modality.errors import UserError
@@ -46,6 +47,7 @@ class Loaded:
     """A policy ready to be rolled out, and what its records say of it."""
 
     policy: ChunkPolicy
+    folder: Path
     digest: str
     memory: str
     encoder: str  # content address of the encoder's folder; empty where none is read
@@ -67,7 +69,9 @@ def evaluate(how: How, scenes: Scenes, output: Path, cores: int, videos_wanted: 
     # Ahead of the policy, which may take minutes to load.
     assets = {suite: _find_assets(how.assets, suite) for suite in scenes.suites}
     expect_simulators(scenes.suites)
-    loaded = _load(how, output)
+    loaded = _load(how, scenes.suites, output)
+    for line in dict.fromkeys(line for suite in scenes.suites for line in told_of(loaded, how, suite)):
+        print(line, flush=True)
     cells = {suite: _cell(how, loaded, suite, assets[suite]) for suite in scenes.suites}
     with writing_for("--output", output):
         for cell in cells.values():
@@ -83,6 +87,19 @@ def evaluate(how: How, scenes: Scenes, output: Path, cores: int, videos_wanted: 
     for suite, own in found.items():
         _video(videos_wanted.choice.of(own, videos_wanted.others), cells[suite], loaded, output / VIDEOS_FOLDER / suite)
     return tuple(record for own in found.values() for record in own)
+
+
+def told_of(loaded: Loaded, how: How, suite: str) -> Iterator[str]:
+    """What a reader of the numbers must know: how cameras were matched, and how many actions a query executes."""
+    match = camera_match(loaded.folder, SUITES[suite], how.rename)
+    if match.told():
+        source = "; give --rename if that is wrong" if match.proposed or match.empty else ""
+        yield f"cameras      {match.told()}{source}"
+    source = "the checkpoint's config.json" if how.n_action_steps is None else "--n-action-steps"
+    number = how.n_action_steps or int(loaded.policy.config.n_action_steps)
+    yield f"actions      n_action_steps {number}, by {source}"
+    for warning in action_step_warnings(number, SUITES[suite]):
+        yield f"warning      {warning}"
 
 
 def _video(chosen: Sequence[Record], cell: Cell, loaded: Loaded, folder: Path) -> None:
@@ -115,12 +132,16 @@ def _find_assets(source: str, suite: str) -> tuple[str, str]:
     return pinned, tree.digest(pinned, setting=option)
 
 
-def _load(how: How, output: Path) -> Loaded:
+def _load(how: How, suites: Sequence[str], output: Path) -> Loaded:
     folder, _ = find_folder(how.policy, patterns=POLICY.patterns)
     inner = folder / "pretrained_model"
     folder = inner if inner.is_dir() and not (folder / "config.json").is_file() else folder
+    renames = [require_fitting(folder, SUITES[suite], how.rename).rename for suite in suites]
+    if any(rename != renames[0] for rename in renames):
+        raise UserError(f"--suite: {', '.join(suites)} need other names of cameras: roll them out one by one")
     device, told = described_device()
-    policy = load_policy(folder, device, how.memory, how.num_steps, how.n_action_steps, how.batch)
+    settings = {"batch": how.batch, "rename": how.rename, "suite": SUITES[suites[0]]}
+    policy = load_policy(folder, device, how.memory, how.num_steps, how.n_action_steps, **settings)
     mode = getattr(policy.config, "rollout_mode", None)
     memory: str = "disabled" if mode is None else mode.name
     if how.num_steps is not None and not family_of(policy.config.type).denoising_steps:
@@ -128,13 +149,13 @@ def _load(how: How, output: Path) -> Loaded:
     if not MODES[memory].needs_history:
         if how.encoder is not None:
             raise UserError(f"--encoder: memory '{memory}' encodes nothing in a rollout; leave it out")
-        return Loaded(policy, POLICY.digest(folder), memory, "", None, told)
+        return Loaded(policy, folder, POLICY.digest(folder), memory, "", None, told)
     encoder = _find_encoder(how, policy, output)
     new_history = history_maker(policy.config, memory, policy.config.encoder_spec, encoder, device)
     digest = ENCODER.digest(encoder)
     if policy.config.world_encoder_digest not in ("", digest):
         raise UserError(f"{encoder} does not hold the weights of the encoder the checkpoint was trained with")
-    return Loaded(policy, POLICY.digest(folder), memory, digest, new_history, told)
+    return Loaded(policy, folder, POLICY.digest(folder), memory, digest, new_history, told)
 
 
 def _cell(how: How, loaded: Loaded, suite: str, assets: tuple[str, str]) -> Cell:
@@ -174,6 +195,7 @@ def _require_same_manifest(output: Path, cell: Cell, batch: int, loaded: Loaded)
         "memory": cell.memory,
         "n_action_steps": cell.n_action_steps,
         "num_steps": getattr(loaded.policy.config, "num_steps", None),
+        "rename": loaded.policy.rename,
         "horizon": cell.horizon,
         "batch": batch,
         "device": cell.device,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
@@ -55,6 +56,7 @@ class How:
     assets: str
     render: Render
     settle_steps: int
+    rename: Mapping[str, str] = field(default_factory=dict)  # of the simulator's columns, as in checks/rename.py
 
 
 @dataclass(frozen=True)

@@ -137,11 +137,18 @@ def prepare(spec: RolloutSpec, context: StageContext) -> tuple[ChunkPolicy, Cell
     # One thread: how many cores a job was given must not decide how its sums are rounded.
     torch.set_num_threads(1)
     device, told = described_device(spec.device)
+    suite = SUITES[spec.sim.suite]
     policy = load_policy(
-        context.one("checkpoint"), device, spec.memory, spec.num_steps, spec.n_action_steps, spec.batch, spec.dtype
+        context.one("checkpoint"),
+        device,
+        spec.memory,
+        spec.num_steps,
+        spec.n_action_steps,
+        spec.batch,
+        spec.dtype,
+        suite=suite,
     )
     require_picture_size(policy.config, spec.sim.camera_size)
-    suite = SUITES[spec.sim.suite]
     cell = Cell(
         suite,
         spec.sim,

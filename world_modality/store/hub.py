@@ -120,6 +120,18 @@ def find_folder(
         raise UserError(f"{name} is no folder here, so the Hugging Face hub was asked, and {error}") from error
 
 
+def is_repository(name: str) -> bool:
+    """Whether a repository of the hub could be called so."""
+    return _REPOSITORY.fullmatch(name) is not None
+
+
+def is_cached(repo_id: str, revision: str, name: str, repo_type: RepoType = "model") -> bool:
+    """Whether a file of a repository is in the user's hub cache; the hub is not asked."""
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(repo_id, name, revision=revision, repo_type=repo_type), str)
+
+
 def pinned_name(repo_id: str, commit: str) -> str:
     """A repository and its commit in one word: ``lerobot/smolvla_base@0123...``."""
     return f"{repo_id}@{commit}"

@@ -1,0 +1,92 @@
+"""Safetensors files by their headers: which tensors there are, of which shape; numbers only where they are asked for.
+
+Nothing here imports torch, so that a folder of any size is judged in a moment.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+SHOWN = 3  # names in a message
+
+Header = Mapping[str, Mapping[str, Any]]
+"""Tensor name -> ``dtype``, ``shape`` and ``data_offsets``."""
+
+UNREADABLE = (OSError, ValueError, LookupError, TypeError)
+"""What reading a damaged file ends in."""
+
+_FORMATS = {"F64": "d", "F32": "f", "F16": "e", "BF16": "H", "I64": "q", "I32": "i", "I16": "h", "I8": "b", "U8": "B"}
+
+
+def read_header(path: Path) -> dict[str, Mapping[str, Any]]:
+    """Tensor name -> dtype, shape and place, from the head of a safetensors file; raises what is in ``UNREADABLE``."""
+    return _head(path)[0]
+
+
+def read_values(path: Path, names: Iterable[str]) -> dict[str, tuple[float, ...]]:
+    """The numbers of some tensors of a file, row by row; raises what is in ``UNREADABLE``."""
+    header, start = _head(path)
+    found = {}
+    with path.open("rb") as file:
+        for name in names:
+            first, last = header[name]["data_offsets"]
+            file.seek(start + first)
+            found[name] = _numbers(file.read(last - first), header[name]["dtype"])
+    return found
+
+
+def stored_header(folder: Path) -> dict[str, Mapping[str, Any]]:
+    """The tensors of a model folder, from one file or from all the files that an index names.
+
+    Raises:
+        FileNotFoundError: there are none, or a file that the index names is missing.
+        OSError, ValueError, LookupError, TypeError: a file is damaged, or lacks a tensor that the index names.
+    """
+    if (folder / WEIGHTS).is_file() or not (folder / INDEX).is_file():
+        return read_header(folder / WEIGHTS)
+    places: Mapping[str, str] = json.loads((folder / INDEX).read_text())["weight_map"]
+    headers = {file: read_header(folder / file) for file in sorted(set(places.values()))}
+    for name, file in places.items():
+        if name not in headers[file]:
+            raise ValueError(f"{file} lacks {name}, as {INDEX} has it")
+    return {name: entry for header in headers.values() for name, entry in header.items()}
+
+
+def few(names: Sequence[str]) -> str:
+    """The first names of many, in one phrase; "none" if there are none."""
+    shown = ", ".join(names[:SHOWN])
+    return f"{shown} and {len(names) - SHOWN} more" if len(names) > SHOWN else shown or "none"
+
+
+def common_prefix(names: Sequence[str], known: Sequence[str]) -> str:
+    """The one of the ``known`` prefixes that all names begin with; "" if they do not."""
+    return next((prefix for prefix in known if names and all(name.startswith(prefix) for name in names)), "")
+
+
+def _head(path: Path) -> tuple[dict[str, Mapping[str, Any]], int]:
+    """The header, and where the numbers begin."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > path.stat().st_size:
+            raise ValueError(f"{path.name} is cut short")
+        header: dict[str, Mapping[str, Any]] = json.loads(file.read(length))
+    if not isinstance(header, dict):
+        raise ValueError(f"{path.name} does not begin with a list of tensors")
+    header.pop("__metadata__", None)
+    if max((each["data_offsets"][1] for each in header.values()), default=0) > path.stat().st_size - 8 - length:
+        raise ValueError(f"{path.name} is cut short")
+    return header, 8 + length
+
+
+def _numbers(content: bytes, dtype: str) -> tuple[float, ...]:
+    code = _FORMATS[dtype]
+    values = struct.unpack(f"<{len(content) // struct.calcsize(f'<{code}')}{code}", content)
+    if dtype == "BF16":  # the upper half of a float32
+        values = struct.unpack(f"<{len(values)}f", struct.pack(f"<{len(values)}I", *(value << 16 for value in values)))
+    return tuple(map(float, values))

@@ -75,7 +75,7 @@ def evaluate(
 
 
 def _trial(record: Record) -> Trial:
-    return Trial(0, record.suite, record.task, record.init_state, record.repeat)
+    return Trial.of(record, 0)
 
 
 def _frame(name: str, rows: Iterable[tuple[Trial, Record]]) -> pd.DataFrame:

@@ -317,3 +317,4 @@ def test_an_evaluation_on_the_embedded_assets(tiny: TinyWorld, place: Path, envi
     assert told[1] == "lerobot-wm-eval: simulates on the embedded stand-in assets: its numbers are no LIBERO scores"
     records = import_eval_info(place / "out" / "eval_info.json", "")
     assert {record.assets for record in records} == {"embedded"}
+    assert [record.init_state for record in records] == [*range(environments)], "as many episodes as environments"

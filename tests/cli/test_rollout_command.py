@@ -13,8 +13,10 @@ from world_modality.rollout.choice import Choice
 from world_modality.rollout.episodes import Episode
 from world_modality.rollout.imported import import_eval_info
 
+ALONE = {"number": 1, "asynchronous": False, "recorded_states": True, "lerobot": "0.6.1"}
 
-def eval_info(folder, tasks):
+
+def eval_info(folder, tasks, environments=None):
     per_task = [
         {
             "task_group": suite,
@@ -24,7 +26,8 @@ def eval_info(folder, tasks):
         for suite, task, successes in tasks
     ]
     path = folder / "eval_info.json"
-    path.write_text(json.dumps({"per_task": per_task, "per_group": {}, "overall": {}}))
+    noted = {} if environments is None else {"libero_environments": environments}
+    path.write_text(json.dumps({"per_task": per_task, "per_group": {}, "overall": {}, **noted}))
     return path
 
 
@@ -88,7 +91,7 @@ def test_an_evaluation_that_names_no_folder_goes_by_the_policy(policy, name):
 
 def test_lerobots_episodes_become_episodes(tmp_path):
     successes = [True] * 50 + [False] * 2
-    path = eval_info(tmp_path, [("libero_spatial", 3, successes), ("libero_10", 0, [True])])
+    path = eval_info(tmp_path, [("libero_spatial", 3, successes), ("libero_10", 0, [True])], ALONE)
     records = import_eval_info(path, "act")
     assert [record.suite for record in records] == ["libero_10", *["libero_spatial"] * 52]
     spatial = {record.episode: record for record in records[1:]}
@@ -98,6 +101,33 @@ def test_lerobots_episodes_become_episodes(tmp_path):
     task = load_task("libero_spatial", 3)
     assert spatial[Episode(3, 7, 0)].language == task.language
     assert spatial[Episode(3, 7, 0)].steps is None
+
+
+@pytest.mark.parametrize(
+    ("environments", "known", "note"),
+    [
+        (None, 0, "does not say how its environments started"),
+        (ALONE, 5, "by its order of episodes"),
+        (ALONE | {"number": 3, "asynchronous": True}, 5, "by its order of episodes"),
+        (ALONE | {"number": 3}, 0, "3 synchronous environments start from states that depend on the outcomes"),
+        (ALONE | {"number": 5}, 5, "by its order of episodes"),
+        (ALONE | {"recorded_states": False}, 0, "did not start from recorded ones"),
+        (ALONE | {"lerobot": "0.5.0"}, 0, "is known of LeRobot 0.6.* alone"),
+    ],
+)
+def test_initial_states_are_known_only_where_they_are_certain(tmp_path, environments, known, note):
+    successes = [True, False, True, False, False]
+    records = import_eval_info(eval_info(tmp_path, [("libero_spatial", 3, successes)], environments), "act")
+    assert [record.init_state for record in records] == ([*range(5)] if known else [None] * 5)
+    assert [record.success for record in records] == successes
+    assert all(note in record.note for record in records)
+
+
+def test_discordant_episodes_of_unknown_states_are_refused(tmp_path):
+    path = eval_info(tmp_path, [("libero_spatial", 0, [True, False])])
+    command.import_records(path, tmp_path / "theirs", "act")
+    arguments = ["rollout", "--policy.path", "x", "--videos", "discordant=1", "--against", str(tmp_path / "theirs")]
+    assert "initial states are unknown" in str(CliRunner().invoke(app, arguments).exception)
 
 
 def test_the_command_writes_them_once(tmp_path):

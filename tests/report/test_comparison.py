@@ -76,13 +76,15 @@ def test_what_some_records_do_not_tell_may_differ(tmp_path):
     assert not any("simulator assets" in each for each in found.warnings)
 
 
-def test_initial_states_that_are_assumed_are_told(tmp_path):
+def test_what_started_from_unknown_states_is_not_paired(tmp_path):
     metrics = {"successes": [True, False, True]}
     info = {"per_task": [{"task_group": "libero_spatial", "task_id": 0, "metrics": metrics}]}
     (tmp_path / "eval_info.json").write_text(json.dumps(info))
     one = read_set(write_records(tmp_path / "E2.jsonl", {0: "111"}))
     found = compare(one, read_set(tmp_path / "eval_info.json"), margin=0.05)
-    assert any("lerobot-eval are assumed" in each for each in found.warnings)
+    assert found.unpaired is not None
+    assert found.unpaired.p is None, "some may have started from the same state"
+    assert any("the initial states of" in each and "lerobot-wm-eval notes it" in each for each in found.warnings)
 
 
 def test_sets_without_a_common_task_are_refused(tmp_path):

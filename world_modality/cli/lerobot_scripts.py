@@ -10,7 +10,7 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,21 +88,36 @@ def _evaluate(arguments: list[str]) -> None:
 
     with contextlib.ExitStack() as stack:
         if simulated(arguments) == "libero":
-            noted = noting_assets(lerobot_eval.eval_policy_all)
+            noted = noting_simulators(lerobot_eval.eval_policy_all)
             stack.enter_context(replaced(lerobot_eval, "eval_policy_all", noted))
         stack.enter_context(command_line(arguments, "lerobot-eval"))
         lerobot_eval.main()
 
 
-def noting_assets(evaluate: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
-    """LeRobot's ``eval_policy_all`` whose result, which becomes eval_info.json, says which assets were simulated."""
+def noting_simulators(evaluate: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """LeRobot's ``eval_policy_all`` whose result, which becomes eval_info.json, says on which assets was simulated, and
+    how environments were started."""
     from world_modality.benchmarks.libero.libero_config import used_assets
-    from world_modality.rollout.imported import ASSETS
+    from world_modality.rollout.imported import ASSETS, ENVIRONMENTS
 
-    def eval_policy_all(*arguments: Any, **settings: Any) -> dict[str, Any]:
-        return {**evaluate(*arguments, **settings), ASSETS: used_assets()}
+    def eval_policy_all(envs: Any, *arguments: Any, **settings: Any) -> dict[str, Any]:
+        started = _started(envs)
+        return {**evaluate(envs, *arguments, **settings), ASSETS: used_assets(), ENVIRONMENTS: started}
 
     return eval_policy_all
+
+
+def _started(envs: Mapping[str, Mapping[int, Any]]) -> dict[str, Any]:
+    """The :class:`~world_modality.rollout.imported.Environments` of LeRobot's vector environments, all alike."""
+    from importlib.metadata import version
+
+    first = next(env for tasks in envs.values() for env in tasks.values())
+    return {
+        "number": int(first.num_envs),
+        "asynchronous": not hasattr(first, "envs"),  # a synchronous one has them here
+        "recorded_states": all(first.get_attr("init_states")),
+        "lerobot": version("lerobot"),
+    }
 
 
 def _prepared(arguments: list[str], program: str, script: str) -> list[str]:

@@ -46,6 +46,8 @@ def evaluate_policy(how: How, wanted: Wanted, output: Path, cores: int) -> tuple
     if choice.discordant and wanted.against is None:
         raise UserError("--videos discordant=N needs --against: the records that episodes are compared with")
     others = () if wanted.against is None else read_all(wanted.against)
+    if choice.discordant and any(record.init_state is None for record in others):
+        raise UserError(f"--against {wanted.against}: its initial states are unknown, so no episode can be compared")
     scenes = Scenes(suites, tasks, wanted.episodes, states)
     expect_simulators(suites)  # they import while this process imports torch: seconds, on a core of their own
     with importing():

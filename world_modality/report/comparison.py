@@ -20,7 +20,6 @@ from world_modality.report.record_sets import RecordSet
 from world_modality.report.results import Place, Trial
 from world_modality.report.table import short_names
 from world_modality.report.text import OVERALL, grid, p_told, points_text, rate_text
-from world_modality.rollout.imported import NOTE as ASSUMED_STATES
 from world_modality.rollout.records import Record
 
 SCENE = ("assets_digest", "init_state_digest", "environment_seed")
@@ -35,7 +34,9 @@ class Unpaired:
     """A difference between arms that did not meet the same scenes."""
 
     interval: Interval  # Newcombe's; where ``stratified``, of the mean over tasks
-    p: float | None  # Fisher's, two-sided, of pooled episodes; None where scenes repeat or tasks are not mixed alike
+    p: (
+        float | None
+    )  # Fisher's, two-sided, of pooled episodes; None where scenes repeat, or may, or tasks are not mixed alike
     episodes: tuple[int, int]
     stratified: bool  # whether tasks were compared one by one, since the sets do not mix them alike
 
@@ -85,7 +86,7 @@ def compare(one: RecordSet, two: RecordSet, margin: float, levels: Levels | None
         tasks = task_effects(*conditions, same, levels, f"compare {names[0]} {names[1]}") if len(shared) > 1 else ()
         return Comparison(names, suites, places, conditions, verdicts, tasks, None, tuple(warnings))
     warnings.append(f"not paired: {why}; the rates are compared as independent ones, which finds less")
-    unpaired = _unpaired(conditions, levels)
+    unpaired = _unpaired(conditions, levels, known=not any(map(_unknown_states, (one, two))))
     if unpaired.stratified:
         warnings.append(NOT_MIXED_ALIKE)
     return Comparison(names, suites, places, conditions, (), (), unpaired, tuple(warnings))
@@ -98,6 +99,9 @@ def _names(one: RecordSet, two: RecordSet) -> tuple[str, str]:
 def _not_paired(one: RecordSet, two: RecordSet, common: Sequence[Trial], held: tuple[int, int]) -> str:
     """Why episodes are not paired, as one clause; empty if they are. ``held`` is how many each has of the shared
     tasks."""
+    for own in (one, two):
+        if note := _unknown_states(own):
+            return f"the initial states of {own.name} are unknown ({note})"
     if not common:
         return "no episode is in both"
     if odd := _other_scene(one, two, common):
@@ -105,6 +109,11 @@ def _not_paired(one: RecordSet, two: RecordSet, common: Sequence[Trial], held: t
     if 2 * len(common) < min(held):
         return f"of {held[0]} and {held[1]} episodes on the same tasks only {len(common)} are in both"
     return ""
+
+
+def _unknown_states(own: RecordSet) -> str:
+    """Why initial states of a set are unknown; empty if all are known."""
+    return next((record.note for record in own.records.values() if record.init_state is None), "")
 
 
 def _leftovers(
@@ -128,8 +137,6 @@ def _kinds(one: RecordSet, two: RecordSet) -> list[str]:
             found.append(f"{name} are not told by every record, and may differ")
         elif first != second:
             found.append(f"{name} differ: {' / '.join(sorted(first))} against {' / '.join(sorted(second))}")
-    if any(record.note == ASSUMED_STATES for each in (one, two) for record in each.records.values()):
-        found.append("initial states of records from lerobot-eval are assumed from the order of its episodes")
     return found
 
 
@@ -188,13 +195,14 @@ def _verdict(
     return Verdict(claim, effect, word, reason, "on its own", identical)
 
 
-def _unpaired(conditions: tuple[Outcomes, Outcomes], levels: Levels) -> Unpaired:
+def _unpaired(conditions: tuple[Outcomes, Outcomes], levels: Levels, *, known: bool) -> Unpaired:
+    """``known``: whether all initial states are; else some may have come twice, and no p is told."""
     one, two = ((int(each.success.sum()), len(each)) for each in conditions)
     episodes = one[1], two[1]
     if not mixed_alike(*conditions):
         return Unpaired(stratified_difference(*conditions, levels.confidence), None, episodes, stratified=True)
     interval = hybrid(*(success_rate(each, levels.confidence) for each in conditions))
-    repeated = any(len(scenes(each)[0]) < len(each) for each in conditions)
+    repeated = not known or any(len(scenes(each)[0]) < len(each) for each in conditions)
     return Unpaired(interval, None if repeated else fisher_p(one, two), episodes, stratified=False)
 
 

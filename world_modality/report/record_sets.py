@@ -43,7 +43,7 @@ def read_set(path: Path) -> RecordSet:
     for file, seed in _files(path):
         for record in _read(file):
             number = seed if seed is not None else numbers.setdefault(record.checkpoint, len(numbers))
-            trial = Trial(number, record.suite, record.task, record.init_state, record.repeat)
+            trial = Trial.of(record, number)
             if trial in records:
                 raise UserError(
                     f"{path} holds two records of {trial} (the second in {file}): name a folder of one arm's rollouts "

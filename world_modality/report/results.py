@@ -26,6 +26,12 @@ class Trial(NamedTuple):
     init_state: int
     repeat: int
 
+    @classmethod
+    def of(cls, record: Record, seed: int) -> Trial:
+        """A record's; where its initial state is unknown, one below 0 that no other record of its set has."""
+        state = -1 - record.repeat if record.init_state is None else record.init_state
+        return cls(seed, record.suite, record.task, state, record.repeat)
+
     @property
     def place(self) -> Place:
         """Suite and task."""
@@ -128,7 +134,7 @@ def _add(condition: dict[Trial, Record], cell: ReportCell, record: Record, wante
     if (record.suite, record.task) != (cell.suite, cell.task):
         place = f"{record.suite} task {record.task}"
         raise UserError(f"{_name(cell)}: rollout {cell.rollout} holds a record of {place}; run it again.")
-    trial = Trial(cell.seed, record.suite, record.task, record.init_state, record.repeat)
+    trial = Trial.of(record, cell.seed)
     if trial in condition:
         raise UserError(f"{cell.condition} holds two records of {trial}; name each rollout once in the study.")
     if trial not in wanted:

@@ -18,6 +18,8 @@ from world_modality.rollout.episodes import Episode
 from world_modality.store.files import sync_folder, write_atomically
 from world_modality.store.leases import Leases
 
+UNKNOWN_STATE = -1
+"""In an episode, where a record does not know the initial state; ``repeat`` then counts the task's episodes."""
 TIMINGS = "timing.jsonl"
 """Beside published records: the timing of each, in the same order."""
 
@@ -43,7 +45,7 @@ class Record:
     assets_digest: str
     task: int
     language: str  # the instruction the policy was given
-    init_state: int
+    init_state: int | None  # None: an imported record's, if it is not certain; then nothing is paired with it
     init_state_digest: str
     repeat: int
     environment_seed: int | None
@@ -67,7 +69,7 @@ class Record:
     @property
     def episode(self) -> Episode:
         """Which episode this is the outcome of."""
-        return Episode(self.task, self.init_state, self.repeat)
+        return Episode(self.task, UNKNOWN_STATE if self.init_state is None else self.init_state, self.repeat)
 
     @property
     def software(self) -> str:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.small_study import SMALL_STUDY, edited, fixed_sources
+from support.small_study import SMALL_STUDY, edited, graph_of
 
 from world_modality.errors import UserError
 from world_modality.report.claims import plan_of
-from world_modality.study.graph import Graph, build_graph
+from world_modality.study.graph import Graph
 from world_modality.study.load import load_study
-from world_modality.study.sources import CheckpointSource, PolicySource, Sources
-from world_modality.study.specs import EncoderSpec, ReportSpec
+from world_modality.study.specs import ReportSpec
 
 GIVEN = """\
 study: given
@@ -25,38 +24,6 @@ arms:
   E2: {checkpoint: {source: folder, path: e2}, ablations: [zero, random_scaled]}
 rollouts: {init_states: 30-33, episodes: 4}
 """
-ENCODER = EncoderSpec(
-    kind="vjepa2", source="embedded", name="vjepa2-small", revision="", seed=0, frames=4, image_size=64,
-    pooling="mean", dtype="float32",
-)  # fmt: skip
-MEMORIES = {"E0": "disabled", "E1": "zero", "E2": "pred"}
-
-
-def given_sources(path: Path, memories: dict[str, str] | None = None) -> tuple[Graph, Sources]:
-    """The graph of the study in a file, whose given checkpoints hold what ``memories`` says."""
-    study = load_study(path).study
-    found = {
-        name: tuple(
-            CheckpointSource(
-                PolicySource("smolvla", f"{name}-{number}", f"{name.lower()}{number}"),
-                trained=(memories or MEMORIES)[name],
-                rolled=(memories or MEMORIES)[name],
-                n_action_steps=7,
-                encoder=None if name == "E0" else ENCODER,
-            )
-            for number, _ in enumerate(arm.checkpoint)
-        )
-        for name, arm in study.given.items()
-    }
-    known = fixed_sources(study)
-    sources = Sources(known.assets, known.policies, known.dataset, known.encoders, found)
-    return build_graph(study, sources), sources
-
-
-def planned(folder: Path, text: str = GIVEN) -> Graph:
-    path = folder / "study.yaml"
-    path.write_text(text)
-    return given_sources(path)[0]
 
 
 def spec_of(graph: Graph) -> ReportSpec:
@@ -66,7 +33,7 @@ def spec_of(graph: Graph) -> ReportSpec:
 
 
 def test_nothing_is_trained_and_every_checkpoint_is_rolled_out(tmp_path: Path) -> None:
-    graph = planned(tmp_path)
+    graph = graph_of(tmp_path, GIVEN)
     kinds = {kind: len(list(graph.of(kind))) for kind in ("policy", "encoder", "train", "dataset", "latents")}
     assert kinds == {"policy": 3, "encoder": 1, "train": 0, "dataset": 0, "latents": 0}
     rollouts = list(graph.of("rollout"))
@@ -80,7 +47,7 @@ def test_nothing_is_trained_and_every_checkpoint_is_rolled_out(tmp_path: Path) -
 
 
 def test_what_is_compared_with_what_is_what_the_checkpoints_say(tmp_path: Path) -> None:
-    spec = spec_of(planned(tmp_path))
+    spec = spec_of(graph_of(tmp_path, GIVEN))
     assert {each.name: each.against for each in spec.conditions} == {
         "E0": "", "E1": "E0", "E2": "E0", "E2-zero": "E2", "E2-random_scaled": "E2",
     }  # fmt: skip
@@ -95,7 +62,7 @@ def test_few_checkpoints_are_judged_as_these_and_three_as_their_recipe(tmp_path:
     for name in ("e0", "e1", "e2"):
         each = ", ".join(f"{{source: folder, path: {name}{seed}}}" for seed in range(number))
         text = edited((f"{{source: folder, path: {name}}}", f"[{each}]"), text=text)
-    graph = planned(tmp_path, text)
+    graph = graph_of(tmp_path, text)
     plan = plan_of(spec_of(graph))
     assert plan is not None
     assert len(plan.seeds) == number
@@ -110,9 +77,7 @@ def test_given_and_trained_arms_stand_side_by_side(tmp_path: Path) -> None:
         ("  E0: {memory: disabled}\n", "  old: {checkpoint: [{source: folder, path: a}, {source: folder, path: b}]}\n"
          "  E0: {memory: disabled, against: old}\n")
     )  # fmt: skip
-    path = tmp_path / "study.yaml"
-    path.write_text(text)
-    graph, _ = given_sources(path, {"old": "disabled"})
+    graph = graph_of(tmp_path, text)
     assert len(list(graph.of("train"))) == 6
     spec = spec_of(graph)
     assert {each.name: each.against for each in spec.conditions}["E0"] == "old"
@@ -120,13 +85,9 @@ def test_given_and_trained_arms_stand_side_by_side(tmp_path: Path) -> None:
 
 
 def test_the_trained_arms_of_a_study_are_the_same_stages_beside_given_ones(tmp_path: Path) -> None:
-    path = tmp_path / "study.yaml"
-    path.write_text(SMALL_STUDY)
-    alone = {request.key for request in given_sources(path)[0].of("rollout")}
-    path.write_text(
-        edited(("arms:\n", "arms:\n  old: {checkpoint: [{source: folder, path: a}, {source: folder, path: b}]}\n"))
-    )
-    beside = {request.key for request in given_sources(path, {"old": "disabled"})[0].of("rollout")}
+    old = "arms:\n  old: {checkpoint: [{source: folder, path: a}, {source: folder, path: b}]}\n"
+    alone = {request.key for request in graph_of(tmp_path, SMALL_STUDY).of("rollout")}
+    beside = {request.key for request in graph_of(tmp_path, edited(("arms:\n", old))).of("rollout")}
     assert alone < beside
 
 

@@ -32,8 +32,9 @@ def location_of(error: ErrorDetails, values: Mapping[str, Any]) -> Location:
     path = [part for part in error["loc"] if part != "[key]"]
     for position, part in enumerate(path):
         last = position == len(path) - 1
-        is_member = isinstance(here, Mapping) and part not in here and part in _tags_of(here) and not last
-        if is_member:
+        is_source = isinstance(here, Mapping) and part not in here and part == here.get("source") and not last
+        is_kind_of_arm = location[:1] == ["arms"] and len(location) == 2 and part == whose(here)
+        if is_source or is_kind_of_arm:
             continue
         if isinstance(part, int) and isinstance(here, Mapping):  # one, written without its list
             continue
@@ -45,11 +46,6 @@ def location_of(error: ErrorDetails, values: Mapping[str, Any]) -> Location:
     if error["type"] == "union_tag_invalid":
         location.append("source")
     return tuple(location)
-
-
-def _tags_of(value: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What pydantic calls the members of unions that ``value`` may be one of."""
-    return value.get("source"), whose(value)
 
 
 def sentence(error: ErrorDetails, location: Location, values: Mapping[str, Any]) -> tuple[Location, str]:

@@ -44,9 +44,13 @@ class Match:
 
     def told(self) -> str:
         """The whole match for people, in one line; empty where all names are equal and nothing is empty."""
-        parts = [f"{short(ours)} is the policy's {short(theirs)}" for ours, theirs in self.rename.items()]
-        parts += [f"{short(name)} stays empty" for name in self.empty]
-        return ", ".join(parts)
+        empty = [f"{short(name)} stays empty" for name in self.empty]
+        return ", ".join([*([told_rename(self.rename)] if self.rename else []), *empty])
+
+
+def told_rename(rename: Rename) -> str:
+    """A rename for people, in one line."""
+    return ", ".join(f"{short(ours)} is the policy's {short(theirs)}" for ours, theirs in rename.items())
 
 
 def full(name: str) -> str:

@@ -13,7 +13,7 @@ from world_modality.checks.checkpoint import checkpoint_findings
 from world_modality.checks.finding import Finding
 from world_modality.checks.processors import trained_rename
 from world_modality.checks.refusal import refuse_errors
-from world_modality.checks.rename import own_rename, short
+from world_modality.checks.rename import own_rename, short, told_rename
 from world_modality.checks.tensors import UNREADABLE, WEIGHTS, read_header
 from world_modality.cli.earlier_flags import KNOWN
 from world_modality.errors import UserError
@@ -85,8 +85,7 @@ def _views(checkpoint: Path, config: Mapping[str, Any]) -> list[str]:
     empty = config.get("empty_cameras")
     lines = [f"trained on   {', '.join(parts)}{f', {empty} cameras may be empty' if empty else ''}"]
     rename = {**trained_rename(checkpoint), **own_rename(checkpoint)}
-    told = ", ".join(f"{short(ours)} is the policy's {short(theirs)}" for ours, theirs in rename.items())
-    return [*lines, f"renames      {told}"] if told else lines
+    return [*lines, f"renames      {told_rename(rename)}"] if rename else lines
 
 
 def _whole(findings: Sequence[Finding]) -> list[str]:

@@ -126,6 +126,7 @@ def load_model(spec: EncoderSpec, folder: Path, **settings: Any) -> Any:
             folder lacks a tensor that latents are made of, or names, shapes or numbers are wrong.
     """
     from transformers import AutoConfig, AutoModel
+    from transformers.utils import logging
 
     refuse_errors(encoder_findings(folder))
     config = AutoConfig.from_pretrained(folder, local_files_only=True, **settings)
@@ -135,21 +136,25 @@ def load_model(spec: EncoderSpec, folder: Path, **settings: Any) -> Any:
             f"an image size of {spec.image_size} is asked of {spec.name}, whose patches of {patch} pixels do not "
             f"divide it or are too few for pooling {spec.pooling}: use a larger multiple of {patch}"
         )
-    wanted = {"config": config, "dtype": DTYPES[spec.dtype], "local_files_only": True}
+    wanted = {"config": config, "dtype": DTYPES[spec.dtype], "local_files_only": True, "ignore_mismatched_sizes": True}
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()  # what it reports of tensors is told below, as one sentence or not at all
     try:
         model, told = AutoModel.from_pretrained(folder, **wanted, output_loading_info=True)
     except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise UserError(f"the encoder in {folder} cannot be loaded: {first_line(error)}") from error
+    finally:
+        logging.set_verbosity(verbosity)
     _require_all_loaded(folder, ENCODERS[spec.kind], model, told)
     return model
 
 
 def _require_all_loaded(folder: Path, family: EncoderFamily, model: Any, told: Mapping[str, Any]) -> None:
-    """transformers draws at random what a file lacks, and goes on."""
+    """transformers draws at random what a file lacks or has in another shape, and goes on."""
     missing = sorted(name for name in told["missing_keys"] if not name.startswith(family.unused))
     own = f"{model.base_model_prefix}."
     strange = sorted(name for name in told["unexpected_keys"] if name.removeprefix(own).startswith(family.parts))
-    other = sorted(str(each) for each in told["mismatched_keys"])
+    other = sorted(name for name, *_ in told["mismatched_keys"] if not name.startswith(family.unused))
     if missing or strange or other:
         raise UserError(
             f"the weights of the encoder in {folder} do not fit its config.json: missing {few(missing)}, unexpected "

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from world_modality.benchmarks.contract import open_assets
 from world_modality.benchmarks.graphics import choose_opengl
+from world_modality.checks.rename import told_rename
 from world_modality.data.hub import ENCODER
 from world_modality.encoders.encoder import load_encoder
 from world_modality.encoders.online import HistoryEncoder
@@ -149,6 +150,8 @@ def prepare(spec: RolloutSpec, context: StageContext) -> tuple[ChunkPolicy, Cell
         suite=suite,
     )
     require_picture_size(policy.config, spec.sim.camera_size)
+    if policy.rename:
+        context.progress.say(f"{context.progress.label}  cameras: {told_rename(policy.rename)}")
     cell = Cell(
         suite,
         spec.sim,

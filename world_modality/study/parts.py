@@ -21,6 +21,7 @@ from world_modality.study.values import (
     InitStates,
     OneOrMore,
     Part,
+    Rename,
     Seed,
     Suites,
     Tasks,
@@ -194,6 +195,9 @@ class HubPolicy(Part):
     """As in data."""
     backbone_revision: Text = "main"
     """The same for the vision-language model that the policy's config names, which also gives the tokenizer."""
+    rename: Rename = ()
+    """What the policy calls the simulator's cameras, where that differs, such as {image: camera1}; the rest is matched
+    where that is unambiguous."""
 
 
 class FolderPolicy(Part):
@@ -205,6 +209,8 @@ class FolderPolicy(Part):
     path: Text
     backbone_revision: Text = "main"
     """Commit, tag or branch of the vision-language model that the policy's config names, if that is on the hub."""
+    rename: Rename = ()
+    """As of the hub."""
 
 
 class ScratchPolicy(Part):

@@ -139,6 +139,7 @@ def policy_spec(study: Study, policy: AnyPolicy, sources: Sources) -> PolicySpec
         suite=study.suites[0] if scratch else "",
         pixels=study.simulator.camera_size if scratch else 0,
         backbone=source.backbone,
+        rename=getattr(policy, "rename", ()),
     )
 
 
@@ -151,6 +152,7 @@ def checkpoint_spec(checkpoint: AnyPolicy, source: PolicySource) -> PolicySpec:
         revision=source.revision,
         seed=0,
         backbone=source.backbone,
+        rename=getattr(checkpoint, "rename", ()),
     )
 
 

@@ -162,6 +162,7 @@ class PolicySpec(Spec):
     suite: Annotated[str, FactsOf(SUITES)] = ""  # scratch only: whose cameras, state and action it is built for,
     pixels: int = 0  # and how wide the pictures are
     backbone: str = ""  # NAME@COMMIT of the VLM on the hub that it is built around; "" if it is not from there
+    rename: tuple[tuple[str, str], ...] = ()  # a camera's name -> what the policy calls it, where someone says so
 
 
 class WorldSpec(Spec):

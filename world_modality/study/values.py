@@ -57,6 +57,20 @@ def _suites(value: Any) -> Any:
     return names
 
 
+def _rename(value: Any) -> Any:
+    """A mapping of names to names as sorted pairs; PydanticCustomError otherwise."""
+    if isinstance(value, tuple):
+        return value
+    texts = isinstance(value, dict) and all(isinstance(name, str) and name for pair in value.items() for name in pair)
+    if not texts or len(set(value.values())) < len(value):
+        raise PydanticCustomError(
+            "rename",
+            "{given} does not name each of a policy's cameras once; write such as {{image: camera1}}",
+            {"given": repr(value)},
+        )
+    return tuple(sorted(value.items()))
+
+
 def one_or_more(value: Any) -> Any:
     """A list as a tuple, and anything else as a tuple of one, for pydantic to judge."""
     return tuple(value) if isinstance(value, list | tuple) else (value,)
@@ -115,6 +129,11 @@ class OneOrMore:
         return {"anyOf": [several["items"], several]}
 
 
+Rename = Annotated[
+    tuple[tuple[str, str], ...],
+    PlainValidator(_rename),
+    WithJsonSchema({"type": "object", "additionalProperties": {"type": "string"}}),
+]
 Suites = Annotated[tuple[SuiteName, ...], BeforeValidator(_suites), OneOrMore()]
 Modes = Annotated[tuple[ModeName, ...], BeforeValidator(as_tuple)]
 Cameras = Annotated[

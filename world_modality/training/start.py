@@ -16,6 +16,7 @@ import json
 import math
 from pathlib import Path
 
+from world_modality.checks.rename import RENAME_FILE
 from world_modality.data.hub import POLICY, copy_folder, fetch_snapshot
 from world_modality.embedded import BASE_POLICY
 from world_modality.errors import UserError
@@ -23,6 +24,7 @@ from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.policies import POLICIES
 from world_modality.policies.config_file import read_config_file
 from world_modality.policies.host import PREPROCESSOR, host_of, small_host
+from world_modality.store.files import write_json
 from world_modality.store.stage import Facts, StageContext
 from world_modality.study.specs import PolicySpec
 
@@ -50,6 +52,8 @@ def run(spec: PolicySpec, context: StageContext) -> Facts:
         copy_folder(BASE_POLICY, context.artifact, setting="policy.source", content=POLICY, digest=spec.revision)
     if spec.backbone:
         host_of(read_config_file(context.artifact)["type"]).pin_backbone(context.artifact, spec.backbone)
+    if spec.rename:
+        write_json(context.artifact / RENAME_FILE, dict(spec.rename))
     return describe_policy(context.artifact)
 
 

@@ -19,6 +19,8 @@ from torch import Tensor
 from lerobot_policy_world_modality.settings import config_class, require_settings
 from lerobot_policy_world_modality.world_config import WorldConfig
 from lerobot_policy_world_modality.world_policy import STEP, WorldPolicy
+from world_modality.checks.checkpoint import weight_findings
+from world_modality.checks.refusal import refuse_errors
 from world_modality.data.hub import ENCODER
 from world_modality.errors import UserError
 from world_modality.facts.policies import POLICIES, family_of, has_memory
@@ -147,6 +149,7 @@ def _build(config: Any) -> WorldPolicy:
 def _load_base(policy: WorldPolicy, source: Path) -> Conversion:
     """Load the source's weights; UserError unless exactly the world modules and the step counter are new."""
     file = source / WEIGHTS
+    refuse_errors(weight_findings(source, read_config_file(source), "policy"))
     try:
         weights = policy.adapter.own_names(policy, load_file(file))
     except (OSError, SafetensorError) as error:

@@ -64,7 +64,7 @@ def checkpoint_findings(
         told = f"holds a '{config['type']}' policy, which plans no chunk from a view: use lerobot-eval"
         return [Finding("error", part, str(folder), told)]
     found = [
-        *_weight_findings(folder, config, part),
+        *weight_findings(folder, config, part),
         *processor_findings(folder, config, asked, part),
         *backbone_findings(folder, config, part),
         *(() if suite is None else _fit_findings(folder, config, suite, asked, part)),
@@ -89,7 +89,9 @@ def camera_match(folder: Path, suite: Suite, rename: Rename | None = None) -> Ma
     return match_cameras(read_config_file(folder), suite, asked, trained_rename(folder))
 
 
-def _weight_findings(folder: Path, config: Mapping[str, Any], part: str) -> Iterator[Finding]:
+def weight_findings(folder: Path, config: Mapping[str, Any], part: str) -> Iterator[Finding]:
+    """What is wrong with a checkpoint's weights by their file names and headers."""
+
     def error(where: Path, message: str) -> Finding:
         return Finding("error", part, str(where), message)
 

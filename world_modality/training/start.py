@@ -16,6 +16,8 @@ import json
 import math
 from pathlib import Path
 
+from world_modality.checks.checkpoint import weight_findings
+from world_modality.checks.refusal import refuse_errors
 from world_modality.checks.rename import RENAME_FILE
 from world_modality.data.hub import POLICY, copy_folder, fetch_snapshot
 from world_modality.embedded import BASE_POLICY
@@ -72,10 +74,8 @@ def describe_policy(folder: Path) -> dict[str, object]:
     """
     import safetensors
 
-    missing = [name for name in ("config.json", "model.safetensors") if not (folder / name).is_file()]
-    if missing:
-        raise UserError(f"policy: {folder} has no {' and no '.join(missing)}: give LeRobot's pretrained_model folder")
     config = read_config_file(folder)
+    refuse_errors(weight_findings(folder, config, "policy"))
     known = {kind: family for family in POLICIES if family.plans_chunks for kind in family.types}
     if config["type"] not in known:
         raise UserError(

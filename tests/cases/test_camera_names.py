@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -64,4 +65,31 @@ def test_cameras_are_matched_by_order_and_an_allowed_one_stays_empty(
 def test_a_camera_that_may_not_be_empty_is_refused_before_simulating(place: Path, rollout: BegunRollout) -> None:
     checkpoint = renamed(place, third=True)
     assert_refused(rollout(checkpoint), THIRD)
+    assert not rollout.began
+
+
+@pytest.mark.parametrize("placed", ["typed", "in the folder"])
+def test_what_the_user_says_goes_before_the_order(place: Path, rollout: BegunRollout, placed: str) -> None:
+    """Cameras that change places twice are where they were."""
+    checkpoint = renamed(place)
+    rollout(checkpoint)
+    by_order = rollout.chunk
+    swapped = {"image": "camera2", "image2": "camera1"}
+    if placed == "typed":
+        outcome = rollout(checkpoint, "--rename", json.dumps(swapped), "--output", "swapped")
+    else:
+        (checkpoint / "rename.json").write_text(json.dumps(swapped))
+        outcome = rollout(checkpoint, "--output", "swapped")
+    assert rollout.chunk is not None
+    assert by_order is not None
+    assert not np.array_equal(rollout.chunk, by_order)
+    assert "image is the policy's camera2, image2 is the policy's camera1" in outcome.printed
+    back = json.dumps({"observation.images.image": "observation.images.camera1"})
+    rollout(checkpoint, "--rename", back, "--output", "back")
+    assert (rollout.chunk is None) == (placed != "typed"), "in the folder image2 still is camera1"
+
+
+@pytest.mark.parametrize("rename", ['{"image": "camera7"}', '{"top": "camera1"}', "camera1"])
+def test_a_rename_that_does_not_fit_is_refused(place: Path, rollout: BegunRollout, rename: str) -> None:
+    assert_refused(rollout(renamed(place), "--rename", rename), "rename")
     assert not rollout.began

@@ -60,6 +60,21 @@ def adapter_alone(checkpoint: Path) -> None:
     edit_json(checkpoint / "config.json", lambda config: config.update(use_peft=True))
 
 
+def unknown_step(checkpoint: Path) -> None:
+    edit_json(
+        checkpoint / PREPROCESSOR, lambda found: found["steps"].append({"registry_name": "their_step", "config": {}})
+    )
+
+
+def step_of_a_missing_package(checkpoint: Path) -> None:
+    step = {"class": "no_such_package.steps.TheirStep", "config": {}}
+    edit_json(checkpoint / PREPROCESSOR, lambda found: found["steps"].append(step))
+
+
+def settings_of_a_newer_lerobot(checkpoint: Path) -> None:
+    edit_json(checkpoint / "config.json", lambda config: config.update(world_clock=3))
+
+
 def state_of_7(checkpoint: Path) -> None:
     resize(checkpoint, "input_features", "observation.state", 7)
 
@@ -96,6 +111,9 @@ def resize(checkpoint: Path, group: str, feature: str, size: int) -> None:
         (adapter_alone, ("adapter_model.safetensors", "lerobot/smolvla_base")),
         (state_of_7, ("observation.state", "7", "8")),
         (action_of_6, ("action", "6", "7")),
+        (unknown_step, ("their_step",)),
+        (step_of_a_missing_package, ("no_such_package",)),
+        (settings_of_a_newer_lerobot, ("config.json", "world_clock")),
     ],
 )
 def test_the_real_cause_is_told(place: Path, rollout: BegunRollout, spoil: Spoil, named: tuple[str, ...]) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.begun_rollout import BegunRollout
 from support.command_line import INSPECT, assert_refused, assert_told, wm
@@ -53,3 +55,13 @@ def test_the_whole_checkpoint_is_rolled_out(place: Path, rollout: BegunRollout) 
     rollout(checkpoint_copy(place / "whole"))
     assert rollout.began
     assert rollout.chunk is not None
+
+
+def test_the_rename_that_is_offered_settles_it(place: Path, rollout: BegunRollout) -> None:
+    rollout(checkpoint_copy(place / "whole"))
+    expected = rollout.chunk
+    assert expected is not None
+    names = {f"so100.buffer.{name}": name for name in ("observation.state", "action")}
+    rollout(without(place, prefixed), "--rename", json.dumps(names))
+    assert rollout.chunk is not None
+    assert np.array_equal(rollout.chunk, expected)

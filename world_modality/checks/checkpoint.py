@@ -46,7 +46,11 @@ PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
 def checkpoint_findings(
-    folder: Path, suite: Suite | None = None, rename: Rename | None = None, part: str = "policy"
+    folder: Path,
+    suite: Suite | None = None,
+    rename: Rename | None = None,
+    part: str = "policy",
+    n_action_steps: int | None = None,
 ) -> list[Finding]:
     """What is wrong with a ``pretrained_model`` folder, by itself and for rollouts in ``suite``; errors come first.
 
@@ -55,6 +59,7 @@ def checkpoint_findings(
         suite: whose state, actions, cameras and habits it is judged against; None for the folder alone.
         rename: what the user says, over what the folder's own ``rename.json`` does; see checks/rename.py.
         part: who the findings are about.
+        n_action_steps: actions per query that the user asks for; None for what the checkpoint says.
     """
     try:
         config, asked = read_config_file(folder), {**own_rename(folder), **(rename or {})}
@@ -69,6 +74,9 @@ def checkpoint_findings(
         *backbone_findings(folder, config, part),
         *(() if suite is None else _fit_findings(folder, config, suite, asked, part)),
     ]
+    number = config.get("n_action_steps") if n_action_steps is None else n_action_steps
+    for warning in () if suite is None else action_step_warnings(number, suite):
+        found.append(Finding("warning", part, str(folder / "config.json"), warning))
     return sorted(found, key=lambda finding: finding.level == "warning")
 
 
@@ -165,7 +173,6 @@ def _fit_findings(folder: Path, config: Mapping[str, Any], suite: Suite, asked: 
         yield finding("error", match.problem)
     elif match.proposed or match.empty:
         yield finding("warning", f"its cameras have other names than {suite.name}'s, and are taken so: {match.told()}")
-    yield from (finding("warning", message) for message in action_step_warnings(config.get("n_action_steps"), suite))
 
 
 def action_step_warnings(number: Any, suite: Suite) -> Iterator[str]:

@@ -211,7 +211,7 @@ def _wrong_numbers(
         return f"{name} has {len(first)} and {len(second)} numbers as {' and '.join(own)}: copy the checkpoint anew"
     spread, told = second, "std"
     if "std" not in own:
-        spread, told = tuple(b - a for a, b in zip(first, second, strict=True)), " - ".join(reversed(own))
+        spread, told = tuple(b - a for a, b in zip(first, second, strict=True)), " - ".join(reversed(tuple(own)))
     negative = [place for place, value in enumerate(spread) if value < 0]
     if negative:
         return f"{name}: {told} is negative at {_at(negative)}: recompute the statistics"

@@ -144,7 +144,7 @@ def _pairs(features: Sequence[str], columns: Sequence[str], suite: Suite, empty:
 
 def _by_words(features: Sequence[str], columns: Sequence[str], suite: Suite) -> dict[str, str]:
     """Where one name on either side is that of a wrist camera, or of a scene camera."""
-    pairs = {}
+    pairs: dict[str, str] = {}
     for word in (WRIST, SCENE):
         theirs = [name for name in features if word.search(short(name))]
         ours = [column for column in columns if word.search(suite.cameras[short(column)])]

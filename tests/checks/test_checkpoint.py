@@ -83,6 +83,12 @@ def merged_and_adapter(folder: Path) -> None:
     (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "/models/base"}))
 
 
+def adapter_without_config(folder: Path) -> None:
+    merged_and_adapter(folder)
+    (folder / WEIGHTS).unlink()
+    (folder / "config.json").unlink()
+
+
 def config(**changes: Any) -> Callable[[Path], None]:
     return lambda folder: edit_json(folder / "config.json", lambda found: found.update(changes))
 
@@ -127,6 +133,7 @@ def not_scaled(folder: Path) -> None:
         (pickled, "pytorch_model.bin"),
         (cut, "cut short"),
         (merged_and_adapter, "/models/base beside whole weights"),
+        (adapter_without_config, "/models/base, not whole weights"),
         (lambda folder: (folder / POSTPROCESSOR).unlink(), POSTPROCESSOR),
         (lambda folder: (folder / PREPROCESSOR).write_text("{"), "cannot be read"),
         (without_statistics_files, NORMALISER),

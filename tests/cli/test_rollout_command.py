@@ -214,6 +214,12 @@ def test_another_file_is_refused(tmp_path):
             import_eval_info(tmp_path / "eval_info.json", "")
 
 
+def test_results_of_an_older_lerobot_are_told_as_such(tmp_path):
+    (tmp_path / "eval_info.json").write_text(json.dumps({"per_episode": [{"success": True}], "aggregated": {}}))
+    with pytest.raises(UserError, match="name neither suite nor task"):
+        import_eval_info(tmp_path / "eval_info.json", "")
+
+
 def test_nothing_to_roll_out_is_said(tmp_path):
     result = CliRunner().invoke(app, ["rollout"])
     assert "--policy.path" in str(result.exception)

@@ -48,7 +48,8 @@ def prediction(folder: Path) -> npt.NDArray[np.float32]:
     """What the policy in a checkpoint does with one observation."""
     pictures = {camera: np.full((256, 256, 3), 90, np.uint8) for camera in ("image", "image2")}
     observation = Observation(images=pictures, state=np.zeros(8, np.float32))
-    return load_policy(folder, "cpu", "disabled", 2).predict(observation, "put the bowl on the plate", noise_seed=3)
+    policy = load_policy(folder, "cpu", "disabled", 2, trained=False)
+    return policy.predict(observation, "put the bowl on the plate", noise_seed=3)
 
 
 def around(policy: Path, backbone: str, target: Path) -> Path:

@@ -61,6 +61,9 @@ def checkpoint_findings(
         part: who the findings are about.
         n_action_steps: actions per query that the user asks for; None for what the checkpoint says.
     """
+    adapter = next((name for name in (*ADAPTER, ADAPTER_CONFIG) if (folder / name).is_file()), None)
+    if adapter is not None and not (folder / "config.json").is_file():
+        return [Finding("error", part, str(folder), _adapter_alone(folder, {}, adapter))]
     try:
         config, asked = read_config_file(folder), {**own_rename(folder), **(rename or {})}
     except UserError as error:

@@ -67,6 +67,15 @@ def trained_rename(folder: Path) -> dict[str, str]:
     }
 
 
+def has_statistics(folder: Path) -> bool:
+    """Whether the processors in ``folder`` hold any; those of random weights that were never trained do not."""
+    try:
+        steps = [step for name in (PREPROCESSOR, POSTPROCESSOR) for step in read_steps(folder / name)]
+    except UNREADABLE:
+        return False
+    return any(step.normalises and step.state_file for step in steps)
+
+
 def tokenizer_names(folder: Path) -> list[str]:
     """The names by which a checkpoint's processors load tokenizers."""
     try:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from world_modality.checks.checkpoint import checkpoint_findings
+from world_modality.checks.checkpoint import ADAPTER_CONFIG, checkpoint_findings
 from world_modality.checks.finding import Finding
 from world_modality.checks.processors import trained_rename
 from world_modality.checks.refusal import refuse_errors
@@ -57,6 +57,8 @@ def inspect_lines(folder: Path) -> list[str]:
     places = (folder, folder / "pretrained_model")
     checkpoint = next((place for place in places if (place / "config.json").is_file()), None)
     if checkpoint is None:
+        if (folder / ADAPTER_CONFIG).is_file():
+            refuse_errors(checkpoint_findings(folder))
         raise UserError(f"{folder} holds no config.json; give a checkpoint's pretrained_model folder")
     config = read_config_file(checkpoint)
     _require_own(config, checkpoint)

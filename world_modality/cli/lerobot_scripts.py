@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from world_modality.checks.checkpoint import require_whole
 from world_modality.cli.earlier_flags import translate
 from world_modality.cli.start_policy import policy_flags, start_from
 from world_modality.errors import UserError
@@ -81,6 +82,9 @@ def noting_versions(save: Callable[..., None]) -> Callable[..., None]:
 
 def _evaluate(arguments: list[str]) -> None:
     arguments = _prepared(arguments, "lerobot-wm-eval", "lerobot-eval")
+    start = policy_flags(arguments).get("path")
+    if start is not None and Path(start).is_dir():
+        require_whole(Path(start))
     from lerobot.scripts import lerobot_eval
 
     from world_modality.imports import replaced

@@ -90,7 +90,7 @@ def run(spec: RelabelSpec, context: StageContext) -> Facts:
 
     torch.set_num_threads(1)  # how many cores a job was given must not decide how its sums are rounded
     policy = load_policy(
-        context.one("policy"), device_named(spec.device, "training.device"), suite=SUITES[spec.sim.suite]
+        context.one("policy"), device_named(spec.device, "training.device"), suite=SUITES[spec.sim.suite], trained=False
     )
     if policy.chunk_size < spec.block_steps:
         raise UserError(

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from lerobot_policy_world_modality.world_policy import WORLD_FUTURE, WORLD_HISTORY
 from world_modality.benchmarks.contract import Observation
 from world_modality.checks.checkpoint import require_fitting, require_whole
+from world_modality.checks.processors import has_statistics
 from world_modality.checks.rename import EMPTY_CAMERA, Rename, full, own_rename
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import Suite
@@ -200,17 +201,20 @@ def load_policy(
     dtype: str | None = None,
     rename: Rename | None = None,
     suite: Suite | None = None,
+    trained: bool = True,
 ) -> ChunkPolicy:
     """Load a checkpoint folder (LeRobot's ``pretrained_model``) of any policy that predicts chunks of actions.
 
     ``memory_mode`` is what the world memory holds in this rollout (as trained if None), ``num_steps`` the flow
-    integration steps, ``batch`` the rows computed at once, ``dtype`` the numbers they
-    are computed in (as the checkpoint says if None), ``rename`` what the checkpoint calls the columns of ``suite``, as
-    in checks/rename.py. UserError when the folder is not whole, or cannot be used that way.
+    integration steps, ``batch`` the rows computed at once, ``dtype`` the numbers they are computed in (as the checkpoint
+    says if None), ``rename`` what the checkpoint calls the columns of ``suite``, as in checks/rename.py. One that is not
+    ``trained`` may lack statistics. UserError when the folder is not whole, or cannot be used that way.
     """
     config = load_config(folder, device, memory_mode, num_steps, n_action_steps, dtype)
     asked = {**own_rename(folder), **(rename or {})}
-    if suite is None:
+    if not trained and not has_statistics(folder):
+        pass  # random weights
+    elif suite is None:
         require_whole(folder, rename)
     else:
         asked |= require_fitting(folder, suite, rename).rename

@@ -75,6 +75,11 @@ def import_eval_info(path: Path, checkpoint: str) -> tuple[Record, ...]:
         raise UserError(f"{path} cannot be read ({error.strerror}): name lerobot-eval's eval_info.json") from error
     try:
         found = json.loads(text)
+        if isinstance(found, dict) and "per_episode" in found and "per_task" not in found:
+            raise UserError(
+                f"{path} is of a LeRobot whose results name neither suite nor task (per_episode): evaluate the "
+                "checkpoint anew, with `wm rollout` or lerobot-wm-eval"
+            )
         entries = [
             (str(task["task_group"]), int(task["task_id"]), list(task["metrics"]["successes"]))
             for task in found["per_task"]

@@ -72,6 +72,15 @@ def test_few_checkpoints_are_judged_as_these_and_three_as_their_recipe(tmp_path:
     }  # fmt: skip
 
 
+def test_a_rename_of_cameras_is_part_of_what_is_rolled_out(tmp_path: Path) -> None:
+    renamed = edited(("path: e1}", "path: e1, rename: {image2: camera2, image: camera1}}"), text=GIVEN)
+    plain, graph = graph_of(tmp_path, GIVEN), graph_of(tmp_path, renamed)
+    renames = [request.address["rename"] for request in graph.of("policy")]
+    assert sorted(renames) == [[], [], [["image", "camera1"], ["image2", "camera2"]]]
+    keys = [{request.key for request in each.of("rollout")} for each in (plain, graph)]
+    assert len(keys[0] - keys[1]) == len(keys[1] - keys[0]) == 2, "those of the arm"
+
+
 def test_given_and_trained_arms_stand_side_by_side(tmp_path: Path) -> None:
     text = edited(
         ("  E0: {memory: disabled}\n", "  old: {checkpoint: [{source: folder, path: a}, {source: folder, path: b}]}\n"
@@ -115,6 +124,11 @@ REFUSED = {
     "no place": (
         (("{source: folder, path: e1}", "{source: folder}"),),
         "study.yaml:7: arms.E1.checkpoint: 'path' is missing",
+    ),
+    "a rename of one camera to nothing": (
+        (("path: e1}", "path: e1, rename: {image: }}"),),
+        "study.yaml:7: arms.E1.checkpoint.rename: {'image': None} does not name each of a policy's cameras once; "
+        "write such as {image: camera1}",
     ),
     "no source": (
         (("{source: folder, path: e1}", "{path: e1}"),),

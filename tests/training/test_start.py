@@ -16,6 +16,7 @@ from support.tiny_cell import stage_context
 from lerobot_policy_world_modality.backbone import BACKBONES
 from lerobot_policy_world_modality.convert import convert
 from world_modality.benchmarks.contract import Observation
+from world_modality.checks.rename import own_rename
 from world_modality.data.hub import POLICY
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
@@ -102,6 +103,13 @@ def test_folder_is_copied(scratch: Path, tmp_path: Path) -> None:
     context = stage_context(tmp_path)
     start.run(policy_spec("folder", str(scratch)), context)
     assert {file.name for file in context.artifact.iterdir()} == {file.name for file in scratch.iterdir()}
+
+
+def test_a_rename_lies_beside_it(scratch: Path, tmp_path: Path) -> None:
+    context = stage_context(tmp_path)
+    spec = policy_spec("folder", str(scratch)).model_copy(update={"rename": (("image", "camera1"),)})
+    start.run(spec, context)
+    assert own_rename(context.artifact) == {"observation.images.image": "observation.images.camera1"}
 
 
 def test_embedded_base_is_copied(scratch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -206,9 +206,9 @@ def load_policy(
     """Load a checkpoint folder (LeRobot's ``pretrained_model``) of any policy that predicts chunks of actions.
 
     ``memory_mode`` is what the world memory holds in this rollout (as trained if None), ``num_steps`` the flow
-    integration steps, ``batch`` the rows computed at once, ``dtype`` the numbers they are computed in (as the checkpoint
-    says if None), ``rename`` what the checkpoint calls the columns of ``suite``, as in checks/rename.py. One that is not
-    ``trained`` may lack statistics. UserError when the folder is not whole, or cannot be used that way.
+    integration steps, ``batch`` the rows computed at once, ``dtype`` the numbers they are computed in (as the
+    checkpoint says if None), ``rename`` what the checkpoint calls the columns of ``suite``, as in checks/rename.py. One
+    that is not ``trained`` may lack statistics. UserError when the folder is not whole, or cannot be used that way.
     """
     config = load_config(folder, device, memory_mode, num_steps, n_action_steps, dtype)
     asked = {**own_rename(folder), **(rename or {})}

@@ -140,8 +140,16 @@ def _load(how: How, suites: Sequence[str], output: Path) -> Loaded:
     if any(rename != renames[0] for rename in renames):
         raise UserError(f"--suite: {', '.join(suites)} need other names of cameras: roll them out one by one")
     device, told = described_device()
-    settings = {"batch": how.batch, "rename": how.rename, "suite": SUITES[suites[0]]}
-    policy = load_policy(folder, device, how.memory, how.num_steps, how.n_action_steps, **settings)
+    policy = load_policy(
+        folder,
+        device,
+        how.memory,
+        how.num_steps,
+        how.n_action_steps,
+        how.batch,
+        rename=how.rename,
+        suite=SUITES[suites[0]],
+    )
     mode = getattr(policy.config, "rollout_mode", None)
     memory: str = "disabled" if mode is None else mode.name
     if how.num_steps is not None and not family_of(policy.config.type).denoising_steps:

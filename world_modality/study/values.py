@@ -65,8 +65,8 @@ def _rename(value: Any) -> Any:
     if not texts or len(set(value.values())) < len(value):
         raise PydanticCustomError(
             "rename",
-            "{given} does not name each of a policy's cameras once; write such as {{image: camera1}}",
-            {"given": repr(value)},
+            "{given} does not name each of a policy's cameras once; write such as {example}",
+            {"given": repr(value), "example": "{image: camera1}"},
         )
     return tuple(sorted(value.items()))
 

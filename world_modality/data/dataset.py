@@ -11,9 +11,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from world_modality.data.description import INFO, read_description
 from world_modality.data.episode_file import EpisodeInfo, read_episode, read_episode_info
 from world_modality.data.episodes import EpisodeTable, read_episode_table
 from world_modality.data.hub import DATASET, copy_folder, fetch_snapshot
+from world_modality.data.schema import plain_pictures
 from world_modality.data.writer import EpisodeWriter, copy_without_fingerprint
 from world_modality.errors import UserError
 from world_modality.store.files import empty_folder, link_or_copy, write_json
@@ -51,7 +53,17 @@ def run(spec: DatasetSpec, context: StageContext) -> Facts:
         )
     else:
         copy_folder(Path(spec.repo_id), context.artifact, setting="data.path", content=DATASET, digest=spec.revision)
+    if spec.source != "scripted":
+        _describe_plainly(context.artifact)
     return _facts(read_episode_table(context.artifact))
+
+
+def _describe_plainly(root: Path) -> None:
+    """Describe pictures as LeRobot reads them, where a dataset's ``meta/info.json`` does not."""
+    description = read_description(root)
+    features = plain_pictures(description.features)
+    if features != description.features:
+        write_json(root / INFO, {**description.info, "features": features})
 
 
 def _facts(table: EpisodeTable) -> Facts:

@@ -159,8 +159,8 @@ class Description:
             )
         except KeyError as error:
             raise UserError(
-                f"{self.root / TASKS} has no task or the data no episode {error.args[0]}: the dataset is damaged, fetch "
-                "or build it again"
+                f"{self.root / TASKS} has no task or the data no episode {error.args[0]}: the dataset is damaged, "
+                "fetch or build it again"
             ) from None
 
     def columns(self, *names: str) -> dict[str, NDArray[Any]]:

@@ -194,21 +194,22 @@ class Description:
             raise UserError(f"{path} cannot be read ({first_line(error)}): fetch or build it again") from None
 
 
-def read_description(root: Path) -> Description:
-    """The dataset in ``root``.
+def read_description(root: Path, shown: str = "") -> Description:
+    """The dataset in ``root``, which a message calls ``shown`` if that is given.
 
     Raises:
         UserError: there is none, or it is of a version that has to be converted, or its description is damaged.
     """
     file = root / INFO
+    shown = shown or str(root)
     if not file.is_file():
-        raise UserError(f"{root} is no LeRobotDataset v3 ({INFO} is missing): give a dataset's root folder")
+        raise UserError(f"{shown} is no LeRobotDataset v3 ({INFO} is missing): give a dataset's root folder")
     info = _object(file)
-    _require_version(root, info)
+    _require_version(shown, info)
     features = info.get("features")
     if not isinstance(features, dict) or not all(_described(feature) for feature in features.values()):
         raise UserError(
-            f"{root} is no LeRobotDataset v3: {INFO} has no features that each have a dtype and a shape: build it again"
+            f"{shown} is no LeRobotDataset v3: {INFO} has no features that each have a dtype and a shape: build it again"
         )
     fps = info.get("fps")
     if not isinstance(fps, int | float) or fps <= 0:
@@ -220,16 +221,18 @@ def read_description(root: Path) -> Description:
     return Description(root, info)
 
 
-def _require_version(root: Path, info: Mapping[str, Any]) -> None:
+def _require_version(shown: str, info: Mapping[str, Any]) -> None:
     version = str(info.get("codebase_version", ""))
     found = VERSION.fullmatch(version)
     if found is None or int(found[1]) > 3:
-        raise UserError(f"{root} is no LeRobotDataset v3: {INFO} says codebase_version {version or 'nowhere'}")
+        raise UserError(f"{shown} is no LeRobotDataset v3: {INFO} says codebase_version {version or 'nowhere'}")
     if int(found[1]) < 3:
-        convert = f"python -m lerobot.scripts.convert_dataset_v21_to_v30 --repo-id=local/{root.name} --root={root}"
+        folder = Path(shown)
+        which = f"local/{folder.name} --root={folder}" if folder.is_absolute() else shown
+        convert = f"python -m lerobot.scripts.convert_dataset_v21_to_v30 --repo-id={which}"
         older = "" if found[2] == "1" else ", after LeRobot 0.3's convert_dataset_v20_to_v21 has made v2.1 of it"
         raise UserError(
-            f"{root} is a LeRobotDataset {version}, and v3.0 is read here: convert it with "
+            f"{shown} is a LeRobotDataset {version}, and v3.0 is read here: convert it with "
             f"`{convert} --push-to-hub=false`{older}"
         )
 
@@ -240,7 +243,9 @@ def first_line(error: BaseException) -> str:
 
 
 def _described(feature: object) -> bool:
-    return isinstance(feature, dict) and isinstance(feature.get("dtype"), str) and isinstance(feature["shape"], list)
+    return (
+        isinstance(feature, dict) and isinstance(feature.get("dtype"), str) and isinstance(feature.get("shape"), list)
+    )
 
 
 def _object(file: Path) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def take(handle: int, operation: int, path: Path) -> None:
             raise
         raise UserError(
             f"{path.resolve().parent} lies on a file system that keeps no locks ({os.strerror(error.errno)}), and two "
-            "runs could spoil each other's results there: work in a folder on another one, or have it mounted with flock"
+            "runs could spoil each other's results there: work on another one, or have it mounted with flock"
         ) from None
 
 

@@ -18,12 +18,15 @@ NORMALISED = (STATE, ACTION)
 MOMENTS = ("mean", "std", "min", "max")
 
 
-def file_findings(description: Description) -> Iterator[Finding]:
-    """Errors of a dataset of which something is missing, by what its metadata promises."""
+def file_findings(description: Description, *, whole: bool = True) -> Iterator[Finding]:
+    """Errors of a dataset of which something is missing, by what its metadata promises.
+
+    ``whole``: also of its data and videos, which otherwise need not be here yet.
+    """
     if not description.rows:
         yield Finding("error", DATA, "meta/episodes", "there are no episodes: record or fetch some first")
         return
-    lacking = description.lacking
+    lacking = description.lacking if whole else ()
     if lacking:
         more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
         message = f"the file is missing{more}: the dataset is not complete, fetch it again"
@@ -31,7 +34,7 @@ def file_findings(description: Description) -> Iterator[Finding]:
         return
     yield from map(as_error, bound_faults(description))
     yield from statistics_findings(description)
-    fault = text_fault(description)
+    fault = text_fault(description) if whole or not description.lacking else None
     if fault is not None:
         yield as_error(fault)
 

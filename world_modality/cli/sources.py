@@ -269,6 +269,18 @@ def asked_of(study: Study) -> Asked:
     return Asked(tuple(SUITES[name] for name in study.rollout_suites), pictures, tuple(encoded))
 
 
+def policy_folder(policy: AnyPolicy, source: PolicySource) -> Path | None:
+    """Where a start policy's files are on this machine; None if it is not here, or not made yet."""
+    match policy:
+        case EmbeddedPolicy():
+            return BASE_POLICY
+        case FolderPolicy():
+            return Path(source.name)
+        case HubPolicy() if UNRESOLVED not in (source.revision, source.backbone):
+            return fetch_file(policy.repo_id, source.revision, "config.json").parent
+    return None
+
+
 def _pictures_of(policy: AnyPolicy) -> tuple[str, ...] | None:
     """The columns of pictures that a policy on this machine takes; None if it does not say, or is not here."""
     match policy:

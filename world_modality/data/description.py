@@ -208,9 +208,7 @@ def read_description(root: Path, shown: str = "") -> Description:
     _require_version(shown, info)
     features = info.get("features")
     if not isinstance(features, dict) or not all(_described(feature) for feature in features.values()):
-        raise UserError(
-            f"{shown} is no LeRobotDataset v3: {INFO} has no features that each have a dtype and a shape: build it again"
-        )
+        raise UserError(f"{shown} is no LeRobotDataset v3: {INFO} has no features with dtype and shape: build it again")
     fps = info.get("fps")
     if not isinstance(fps, int | float) or fps <= 0:
         raise UserError(f"{file}: fps is {fps!r}, not a number of frames per second: build the dataset again")
@@ -276,9 +274,9 @@ def _numbers(column: pa.ChunkedArray) -> NDArray[Any]:
             chunks = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks]
             flat = np.concatenate(chunks) if chunks else np.zeros(0)
             if flat.size == len(column) * kind.list_size:  # else rows are null
-                return flat.reshape(len(column), kind.list_size)
+                return np.asarray(flat.reshape(len(column), kind.list_size))
         widths = {0 if row is None else len(row) for row in rows}
         if len(widths) > 1:
             raise ValueError(f"its rows hold {', '.join(map(str, sorted(widths)))} numbers")
         return np.asarray(rows)
-    return column.to_numpy()
+    return np.asarray(column.to_numpy())

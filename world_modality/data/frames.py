@@ -59,6 +59,14 @@ class FrameReader:
         Raises:
             UserError: the data does not hold exactly the frames that the metadata promises.
         """
+        return self._frames(number, None)
+
+    def first(self, number: int) -> NDArray[np.uint8]:
+        """The first frame of an episode, uint8 [H, W, 3]; UserError as in ``episode``."""
+        picture: NDArray[np.uint8] = self._frames(number, 1)[0]
+        return picture
+
+    def _frames(self, number: int, count: int | None) -> NDArray[np.uint8]:
         path = self._description.root / self._description.data_file(number)
         columns = ["index", "timestamp"] if self._is_video else ["index", self._column]
         own = [("episode_index", "=", self._description.rows[number]["episode_index"])]
@@ -70,8 +78,8 @@ class FrameReader:
                 "as its metadata says: the dataset is damaged, fetch or build it again"
             )
         if self._is_video:
-            return self._decode_video(number, rows["timestamp"])
-        return np.stack([decode_png(picture["bytes"]) for picture in rows[self._column]])
+            return self._decode_video(number, rows["timestamp"][:count])
+        return np.stack([decode_png(picture["bytes"]) for picture in rows[self._column][:count]])
 
     def _decode_video(self, number: int, timestamps: list[float]) -> NDArray[np.uint8]:
         from lerobot.datasets.video_utils import decode_video_frames

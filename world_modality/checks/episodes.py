@@ -58,7 +58,11 @@ def shared_findings(
         init_states: that it starts from.
     """
     evaluated, states = set(places), set(init_states)
-    shared = [row for row in provenance if (row["suite"], row["task"]) in evaluated and row["init_state"] in states]
+    shared = [
+        row
+        for row in provenance
+        if (row.get("suite"), row.get("task")) in evaluated and row.get("init_state") in states
+    ]
     if shared:
         numbers = sorted({int(row["init_state"]) for row in shared})
         yield Finding(

@@ -118,7 +118,7 @@ def check_lines(checked: Checked) -> list[str]:
     lines = [f"{each.level:<{WIDTH}} {each.part:<{WIDTH - 1}} {each.where}: {each.message}" for each in ordered]
     lines += [f"{'unseen':<{WIDTH}} {text}" for text in checked.unopened]
     errors, warnings = len(checked.errors), len(checked.findings) - len(checked.errors)
-    if not errors:
+    if checked.checks and not errors:
         told = f", with {warnings} warning{'s' * (warnings > 1)}" if warnings else ""
         lines.append(f"check        data, policy, encoder and simulator fit together ({checked.checks} checks){told}")
     return lines
@@ -304,11 +304,9 @@ def _digest(check: _Check, data: Path | None) -> str:
     code = hashlib.sha256()
     for file in sorted((*Path(world_modality.checks.__file__).parent.glob("*.py"), Path(__file__))):
         code.update(file.read_bytes())
-    study = check.study.model_dump(mode="json")
     return digest_of(
         {
-            "study": study,
-            "dataset": [check.sources.dataset.name, check.sources.dataset.revision],
+            "study": repr(check.study),
             "sources": repr(check.sources),
             "code": code.hexdigest(),
             "data": data is not None,

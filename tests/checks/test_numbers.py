@@ -144,11 +144,11 @@ def test_what_never_moved_where_the_policy_was_trained_is_a_warning() -> None:
     assert "roll, pitch, yaw move in the data" in finding.message
 
 
-@given(st.sampled_from(["min", "max", "mean"]), st.integers(0, 6))
-def test_statistics_of_other_frames_are_found(kind: str, number: int) -> None:
+@given(st.sampled_from(["min", "max", "mean"]), st.integers(0, 6), st.sampled_from([0.5, np.nan, np.inf]))
+def test_statistics_of_other_frames_are_found(kind: str, number: int, more: float) -> None:
     motion = recorded()
     own = statistics(motion)
-    own[ACTION][kind][number] += 0.5
+    own[ACTION][kind][number] += more
     (finding,) = statistics_findings(motion, own)
     assert (finding.level, finding.where) == ("error", "meta/stats.json")
     assert f"action: {kind} of number {number}" in finding.message

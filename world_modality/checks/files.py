@@ -33,14 +33,17 @@ def file_findings(description: Description, *, whole: bool = True) -> Iterator[F
         yield Finding("error", DATA, lacking[0], message)
         return
     yield from map(as_error, bound_faults(description))
-    yield from statistics_findings(description)
+    yield from statistics_findings(description, finite=not whole)
     fault = text_fault(description) if whole or not description.lacking else None
     if fault is not None:
         yield as_error(fault)
 
 
-def statistics_findings(description: Description) -> Iterator[Finding]:
-    """Whether ``meta/stats.json`` has finite statistics, of the right size, of all that is normalised."""
+def statistics_findings(description: Description, *, finite: bool) -> Iterator[Finding]:
+    """Whether ``meta/stats.json`` has statistics, of the right size, of all that is normalised.
+
+    ``finite``: also whether they are finite. Where frames are there, these tell why they are not.
+    """
     try:
         statistics = description.statistics
     except UserError as error:
@@ -52,7 +55,7 @@ def statistics_findings(description: Description) -> Iterator[Finding]:
         size = description.features[name]["shape"]
         for kind in MOMENTS:
             values = statistics.get(name, {}).get(kind)
-            fault = "are missing" if values is None else _fault(values, size)
+            fault = "are missing" if values is None else _fault(values, size, finite=finite)
             if fault:
                 yield Finding(
                     "error", DATA, STATISTICS, f"{name}: {kind} {fault}: compute the dataset's statistics again"
@@ -60,14 +63,14 @@ def statistics_findings(description: Description) -> Iterator[Finding]:
                 break
 
 
-def _fault(values: Any, size: list[int]) -> str | None:
+def _fault(values: Any, size: list[int], *, finite: bool) -> str | None:
     try:
         numbers = np.asarray(values, np.float64)
     except (TypeError, ValueError):
         return "is no list of numbers"
     if list(numbers.shape) != size:
         return f"has {'x'.join(map(str, numbers.shape))} numbers, not {'x'.join(map(str, size))}"
-    return None if np.isfinite(numbers).all() else "is not finite"
+    return "is not finite" if finite and not np.isfinite(numbers).all() else None
 
 
 def as_error(fault: Fault) -> Finding:

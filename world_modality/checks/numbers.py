@@ -173,13 +173,15 @@ def unit_findings(
 def statistics_findings(motion: Motion, statistics: Mapping[str, Mapping[str, object]]) -> Iterator[Finding]:
     """Whether ``meta/stats.json``, by which policies are normalised, is that of the frames."""
     for name, numbers in motion.numbers.items():
+        if not np.isfinite(numbers).all():
+            continue
         said = statistics.get(name, {})
         found = {"min": numbers.min(axis=0), "max": numbers.max(axis=0), "mean": numbers.mean(axis=0)}
         slack = ASTRAY * (found["max"] - found["min"]) + ROUNDING
         for kind, values in found.items():
             off = np.abs(np.asarray(said.get(kind, values), np.float64) - values)
-            if off.shape == slack.shape and (off > slack).any():
-                worst = int((off - slack).argmax())
+            if off.shape == slack.shape and not (off <= slack).all():
+                worst = int(np.nan_to_num(off - slack, nan=np.inf).argmax())
                 told = np.asarray(said[kind], np.float64)[worst]
                 yield Finding(
                     "error",

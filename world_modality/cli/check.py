@@ -141,16 +141,18 @@ def require_fit(path: Path, root: Path, tell: Callable[[str], None]) -> None:
 
 def _data_folder(check: _Check) -> Path | None:
     """Where the study's data lie; None if they are not there, which is noted."""
-    data = check.study.data
+    data, source = check.study.data, check.sources.dataset
+    if data is None or source is None:  # nothing is trained
+        return None
     match data:
         case FolderData():
-            return Path(check.sources.dataset.name)
+            return Path(source.name)
         case HubData():
-            if check.sources.dataset.revision == UNRESOLVED:
+            if source.revision == UNRESOLVED:
                 check.unopened.append(f"data: the hub cannot be reached, and says which commit {data.revision} is")
                 return None
             try:
-                return fetch(data.repo_id, check.sources.dataset.revision, "dataset", patterns=("meta/*",))
+                return fetch(data.repo_id, source.revision, "dataset", patterns=("meta/*",))
             except UserError as error:
                 check.unopened.append(f"data: {error}")
                 return None

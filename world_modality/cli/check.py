@@ -88,12 +88,13 @@ class _Check:
         return not any(finding.level == "error" for finding in found)
 
 
-def check_study(path: Path, root: Path) -> Checked:
+def check_study(path: Path, root: Path, *, recorded: bool = True) -> Checked:
     """Check a study, or remember what was found in the same one of the same sources.
 
     Args:
         path: the study.
         root: results tree, where findings are remembered by the digests of what they are about.
+        recorded: also look at data that the study itself recorded, if they are sealed.
 
     Raises:
         UserError: the study is not valid, or planning refuses what it names.
@@ -101,7 +102,7 @@ def check_study(path: Path, root: Path) -> Checked:
     file = load_study(path)
     sources = resolve_sources(file, root, lenient=True)
     check = _Check(file.study, sources, build_graph(file.study, sources), root)
-    data = _data_folder(check)
+    data = _data_folder(check, recorded)
     remembered = checks_folder(root) / f"{_digest(check, data)}.json"
     found = _read(remembered)
     if found is None:
@@ -130,7 +131,7 @@ def require_fit(path: Path, root: Path, tell: Callable[[str], None]) -> None:
     Raises:
         UserError: there are errors, of which it names the first.
     """
-    checked = check_study(path, root)
+    checked = check_study(path, root, recorded=False)
     for line in check_lines(checked):
         tell(line)
     errors = checked.errors
@@ -139,7 +140,7 @@ def require_fit(path: Path, root: Path, tell: Callable[[str], None]) -> None:
         raise UserError(f"{path}: {errors[0].part}: {errors[0].where}: {errors[0].message}{more}")
 
 
-def _data_folder(check: _Check) -> Path | None:
+def _data_folder(check: _Check, recorded: bool) -> Path | None:
     """Where the study's data lie; None if they are not there, which is noted."""
     data, source = check.study.data, check.sources.dataset
     if data is None or source is None:  # nothing is trained
@@ -159,9 +160,10 @@ def _data_folder(check: _Check) -> Path | None:
         case ScriptedData():
             (request,) = check.graph.of("dataset")
             folder = stage_folder(check.root, request.stage, request.key)
-            if sealed_done(folder) is not None:
+            if recorded and sealed_done(folder) is not None:
                 return folder.artifact
-            check.unopened.append("data: they are not recorded yet; the study's simulator and expert make them")
+            if recorded:
+                check.unopened.append("data: they are not recorded yet; the study's simulator and expert make them")
             return None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -46,6 +46,7 @@ def statistics(motion: Motion) -> dict[str, dict[str, NDArray[np.float32]]]:
     }
 
 
+@settings(deadline=None)
 @given(st.integers(0, 1000))
 def test_data_in_the_suites_own_units_have_no_finding(seed: int) -> None:
     motion = recorded(seed)
@@ -54,6 +55,7 @@ def test_data_in_the_suites_own_units_have_no_finding(seed: int) -> None:
     assert not [*unit_findings(motion, own, SUITE, "policy")]
 
 
+@settings(deadline=None)
 @given(st.integers(0, FRAMES - 1), st.integers(0, 6), st.sampled_from([np.nan, np.inf, -np.inf]))
 def test_one_number_that_is_not_finite_is_found_with_its_place(frame: int, number: int, value: float) -> None:
     def spoil(actions: Numbers) -> None:
@@ -65,6 +67,7 @@ def test_one_number_that_is_not_finite_is_found_with_its_place(frame: int, numbe
         assert named in finding.message
 
 
+@settings(deadline=None)
 @given(st.floats(0.1, 0.45), st.floats(0.0, 1.0))
 def test_another_range_of_the_gripper_is_found(scale: float, share: float) -> None:
     """Any linear map of -1..1 into itself that leaves out a quarter of one end."""
@@ -96,6 +99,7 @@ def test_a_gripper_that_never_moves_is_a_warning() -> None:
     assert finding.level == "warning"
 
 
+@settings(deadline=None)
 @given(st.floats(1.5, 1000), st.integers(0, 5))
 def test_actions_beyond_what_is_executed_are_found(factor: float, number: int) -> None:
     def scale(actions: Numbers) -> None:
@@ -144,6 +148,7 @@ def test_what_never_moved_where_the_policy_was_trained_is_a_warning() -> None:
     assert "roll, pitch, yaw move in the data" in finding.message
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["min", "max", "mean"]), st.integers(0, 6), st.sampled_from([0.5, np.nan, np.inf]))
 def test_statistics_of_other_frames_are_found(kind: str, number: int, more: float) -> None:
     motion = recorded()

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -126,6 +126,7 @@ def test_pictures_of_another_size_than_described_are_found() -> None:
     assert (finding.level, finding.where) == ("error", camera_column("image"))
 
 
+@settings(deadline=None)
 @given(st.integers(32, 200), st.integers(32, 200), st.integers(0, 255))
 def test_a_small_picture_is_made_of_means(height: int, width: int, value: int) -> None:
     plain = np.full((height, width, 3), value, np.uint8)
@@ -133,6 +134,7 @@ def test_a_small_picture_is_made_of_means(height: int, width: int, value: int) -
     assert correlation(small(plain), small(plain)) == 0.0
 
 
+@settings(deadline=None)
 @given(st.integers(0, 1000))
 def test_a_picture_correlates_with_itself_alone_fully(seed: int) -> None:
     one, other = small(drawn(seed)), small(drawn(seed + 1))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from world_modality.checks.episodes import repetition_findings, shared_findings
@@ -58,6 +58,7 @@ def motion(lengths: list[int], twins: tuple[int, int] | None = None) -> Motion:
     return Motion(numbers, ends)
 
 
+@settings(deadline=None)
 @given(st.integers(2, 8), st.data())
 def test_a_repeated_episode_is_found_and_no_other(count: int, data: st.DataObject) -> None:
     lengths = [5] * count

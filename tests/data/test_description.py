@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.given_inputs import edit_json
 from support.tiny_dataset import TASKS, build_tiny_dataset
@@ -167,6 +167,7 @@ sizes = st.integers(8, 2000)
 channel_names = st.sampled_from(["channel", "channels", "rgb", "color", "c"])
 
 
+@settings(deadline=None)
 @given(sizes, sizes, st.sampled_from([1, 3, 4]), st.booleans(), st.booleans(), channel_names)
 def test_a_pictures_size_is_in_its_shape_whatever_its_names(
     height: int, width: int, channels: int, last: bool, named: bool, channel: str

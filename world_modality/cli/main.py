@@ -90,6 +90,21 @@ def explain(study: LastStudyOption = None, cores: CoresOption = None) -> None:
 
 
 @app.command()
+def check(
+    study: Annotated[
+        Path | None, typer.Argument(help="Study file; by default the one that was run last.", show_default=False)
+    ] = None,
+) -> None:
+    """Say whether data, policy, encoder and simulator fit together. Exit status 1 if they do not."""
+    from world_modality.cli.check import check_lines, check_study
+    from world_modality.store.layout import RESULTS
+
+    checked = check_study(study or _last_study(sys.stderr), RESULTS)
+    print("\n".join(check_lines(checked)))
+    raise typer.Exit(1 if checked.errors else 0)
+
+
+@app.command()
 def report(
     study: LastStudyOption = None,
     output: Annotated[

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,9 @@ WRAPPERS = ("module.", "_orig_mod.", "backbone.", "model.", "encoder.backbone.",
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
-def encoder_findings(folder: Path) -> list[Finding]:
-    """What is wrong with a model folder, the worst first; nothing if it is whole."""
-    return list(_findings(folder))
+def encoder_findings(folder: Path, part: str = PART) -> list[Finding]:
+    """What is wrong with a model folder, the worst first; nothing if it is whole. ``part``: who they are about."""
+    return [replace(finding, part=part) for finding in _findings(folder)]
 
 
 def _findings(folder: Path) -> Iterator[Finding]:

@@ -22,6 +22,7 @@ from world_modality.checks.numbers import Motion, number_findings, statistics_fi
 from world_modality.checks.pictures import Start, scene_findings, size_findings
 from world_modality.checks.texts import text_findings, twin_findings
 from world_modality.checks.timing import rate_findings
+from world_modality.cli.check_models import judge_models
 from world_modality.cli.sources import asked_of, policy_folder, resolve_sources
 from world_modality.data.consistency import frame_faults, video_faults
 from world_modality.data.dataset import PROVENANCE
@@ -110,7 +111,12 @@ def check_study(path: Path, root: Path, *, recorded: bool = True) -> Checked:
             _check_data(check, data)
         found = Checked(tuple(check.findings), tuple(check.unopened), check.checks)
         write_json(remembered, asdict(found))
-    return found
+    judged = list(judge_models(file.study, sources))
+    return Checked(
+        (*found.findings, *(finding for each, _ in judged for finding in each)),
+        (*found.unopened, *(why for _, why in judged if why)),
+        found.checks + len(judged),
+    )
 
 
 def check_lines(checked: Checked) -> list[str]:

@@ -22,6 +22,7 @@ from world_modality.study.values import (
     OneOrMore,
     Part,
     Seed,
+    Settings,
     Suites,
     Tasks,
     Text,
@@ -215,7 +216,17 @@ class ScratchPolicy(Part):
     seed: Seed = 0
 
 
-AnyPolicy = EmbeddedPolicy | HubPolicy | FolderPolicy | ScratchPolicy
+class NewPolicy(Part):
+    """Random weights of any LeRobot policy type, with LeRobot's own settings of it."""
+
+    source: Literal["new"]
+    type: PolicyFamilyName
+    settings: Settings = ()
+    """By LeRobot's names, such as chunk_size; LeRobot's defaults for all others."""
+    seed: Seed = 0
+
+
+AnyPolicy = EmbeddedPolicy | HubPolicy | FolderPolicy | ScratchPolicy | NewPolicy
 GivenCheckpoint = Annotated[HubPolicy | FolderPolicy, Field(discriminator="source")]
 Checkpoints = Annotated[
     tuple[GivenCheckpoint, ...],

@@ -67,6 +67,20 @@ def as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _settings(value: Any) -> Any:
+    """A mapping from names to plain values as a tuple of pairs, sorted; PydanticCustomError for anything else."""
+    pairs = value.items() if isinstance(value, dict) else value
+    if not isinstance(value, dict | tuple) or not all(isinstance(name, str) for name, _ in pairs):
+        raise PydanticCustomError("settings", "{given} holds no names with values", {"given": repr(value)})
+    for name, each in pairs:
+        items = each if isinstance(each, list | tuple) else [each]
+        if not all(item is None or isinstance(item, str | int | float | bool) for item in items):
+            message = "{name} must be a number, a word, true, false, null or a list of these"
+            raise PydanticCustomError("settings", message, {"name": name})
+    return tuple(sorted((name, as_tuple(each)) for name, each in pairs))
+
+
+Settings = Annotated[tuple[tuple[str, Any], ...], PlainValidator(_settings), WithJsonSchema({"type": "object"})]
 InitStates = Annotated[
     tuple[int, ...],
     BeforeValidator(_numbers),

@@ -27,7 +27,7 @@ def prepare(spec: RolloutSpec, context: StageContext) -> tuple[ChunkPolicy, Cell
     policy = load_policy(
         training / "pretrained_model", device, spec.memory, spec.num_steps, spec.n_action_steps, spec.batch, spec.dtype
     )
-    require_picture_size(policy.config, spec.sim.camera_size)
+    require_picture_size(policy.facts, spec.sim.camera_size)
     suite = SUITES[spec.sim.suite]
     cell = Cell(
         suite,

@@ -17,7 +17,7 @@ from world_modality.encoders.online import HistoryEncoder
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES, Suite
 from world_modality.facts.memory import MODES
-from world_modality.policies.chunk_policy import ChunkPolicy
+from world_modality.policies.contract import Policy, PolicyFacts
 from world_modality.policies.precision import device_named
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.history import LatentHistory
@@ -50,7 +50,7 @@ def software(suite: Suite) -> dict[str, str]:
 def roll_out(
     cell: Cell,
     ledger: Ledger,
-    policy: ChunkPolicy,
+    policy: Policy,
     new_history: NewHistory | None,
     cores: int,
     progress: Progress,
@@ -71,15 +71,23 @@ def roll_out(
     return account
 
 
-def require_picture_size(config: Any, size: int) -> None:
-    """UserError unless the checkpoint was trained on pictures of ``size`` x ``size`` pixels."""
-    for name, feature in config.image_features.items():
-        height, width = feature.shape[1:]
-        if "empty_camera" not in name and (height, width) != (size, size):
+def require_picture_size(facts: PolicyFacts, size: int) -> None:
+    """UserError unless the policy was trained on pictures of ``size`` x ``size`` pixels."""
+    for name, (height, width) in facts.pictures.items():
+        if (height, width) != (size, size):
             raise UserError(
                 f"the simulator's pictures have {size}x{size} pixels, but the checkpoint was trained on {name} of "
                 f"{height}x{width}; roll it out on pictures of that size, or train it on some of {size}x{size}."
             )
+
+
+def require_actions(facts: PolicyFacts, suite: Suite) -> None:
+    """UserError if the policy says that its actions are others than those the suite takes."""
+    if facts.action is not None and facts.action != suite.action.names:
+        raise UserError(
+            f"{facts.kind} says that its actions are {', '.join(facts.action)}, but {suite.name} takes "
+            f"{', '.join(suite.action.names)}: let its server order and name them so"
+        )
 
 
 def history_maker(config: Any, memory: str, spec: EncoderSpec, folder: Path, device: str) -> NewHistory:

@@ -9,6 +9,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 from world_modality.facts.policies import small_policies
 from world_modality.study.part import Part
 from world_modality.study.rows import (
+    DialectName,
     EmbeddedPolicyName,
     EncoderFamilyName,
     PolicyFamilyName,
@@ -16,7 +17,7 @@ from world_modality.study.rows import (
     SmallPolicyName,
 )
 from world_modality.study.specs import Render
-from world_modality.study.values import Cameras, HeldOut, InitStates, Seed, Suites, Tasks, Text
+from world_modality.study.values import Cameras, HeldOut, InitStates, Rename, Seed, Suites, Tasks, Text
 
 
 class Simulator(Part):
@@ -185,6 +186,28 @@ class ScratchPolicy(Part):
     source: Literal["scratch"]
     name: SmallPolicyName = Field(default_factory=lambda: next(iter(small_policies())))
     seed: Seed = 0
+
+
+class RemotePolicy(Part):
+    """A policy that another process serves, such as one that cannot be installed beside this package.
+
+    What it is enters results, never where it was served: the digest that its server states, or else ``name`` and
+    ``revision``.
+    """
+
+    source: Literal["remote"] = "remote"
+    address: Annotated[str, Field(pattern=r"^wss?://[^\s/:@]+:\d{1,5}$")]
+    """ws://HOST:PORT."""
+    dialect: DialectName = "world_modality"
+    """How it is spoken to."""
+    rename: Rename = ()
+    """Our names of cameras -> the server's; with openpi also of state and language, and to "" what is not sent."""
+    name: Text | None = None
+    """What it is called; what the server says by default."""
+    revision: Text | None = None
+    """Which of its versions it is; the digest that the server states by default, and compared with one."""
+    timeout: PositiveInt = 300
+    """Seconds that an answer may take; the first can take a minute and more, where the server compiles."""
 
 
 AnyPolicy = EmbeddedPolicy | HubPolicy | FolderPolicy | ScratchPolicy

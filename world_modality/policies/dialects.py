@@ -248,7 +248,7 @@ def padded(picture: Picture, size: int) -> Picture:
     from PIL import Image
 
     height, width = picture.shape[:2]
-    shape = (height * size // max(height, width), width * size // max(height, width))
+    shape = [max(1, side * size // max(height, width)) for side in (height, width)]
     square = np.zeros((size, size, 3), np.uint8)
     top, left = (size - shape[0]) // 2, (size - shape[1]) // 2
     resized = Image.fromarray(picture).resize((shape[1], shape[0]), Image.Resampling.BILINEAR)

@@ -145,15 +145,15 @@ class ServedPolicy:
         return chunks[: len(requests)]
 
     def _ask(self, question: bytes) -> bytes:
-        line, seconds = self._line, self._policy.timeout
+        line, seconds, late = self._line, self._policy.timeout, threading.Event()
+        if line is None:
+            raise self._error("was hung up on: this policy is closed")
         try:
-            if line is None:
-                raise ConnectionError("the connection is closed")
-            with _cut_off(line, seconds) as late:
+            with _cut_off(line, seconds, late):
                 line.send(question)
                 answer = line.recv()
         except (OSError, WebSocketException) as error:
-            reason = f"gave no answer for {seconds} s" if line is not None and late.is_set() else f"went away ({error})"
+            reason = f"gave no answer for {seconds} s" if late.is_set() else f"went away ({error})"
             self.close()
             self._again()
             raise PolicyLost(f"{self._policy.address}: the policy's server {reason}") from error
@@ -228,9 +228,8 @@ class ServedPolicy:
 
 
 @contextmanager
-def _cut_off(line: ClientConnection, seconds: float) -> Iterator[threading.Event]:
-    """End the connection if the block is not left in time, be it in sending or in waiting; the event says so."""
-    late = threading.Event()
+def _cut_off(line: ClientConnection, seconds: float, late: threading.Event) -> Iterator[None]:
+    """End the connection if the block is not left in time, be it in sending or in waiting; ``late`` says so."""
 
     def cut() -> None:
         late.set()
@@ -241,7 +240,7 @@ def _cut_off(line: ClientConnection, seconds: float) -> Iterator[threading.Event
     timer.daemon = True
     timer.start()
     try:
-        yield late
+        yield
     finally:
         timer.cancel()
 

@@ -137,7 +137,7 @@ def test_a_silent_server_is_left_after_the_time_out() -> None:
             policy.infer([request()])
         assert 1 <= time.monotonic() - start < 30
         server.kill()
-        server.start(AT="0")
+        server.start(FAULT="")
         with pytest.raises(PolicyLost, match="went away"):
             policy.infer([request()])
         np.testing.assert_array_equal(policy.infer([request()])[0], toy_chunk(request()))

@@ -6,11 +6,10 @@ The environment says what is wrong with it: FAULT, and at which batch, AT.
 import os
 import signal
 import time
-from pathlib import Path
 
 import numpy as np
 
-FAULT, AT = os.environ.get("FAULT", ""), int(os.environ.get("AT", "0"))
+FAULT, AT = os.environ.get("FAULT", ""), max(1, int(os.environ.get("AT", "1")))
 SIZE, CHUNK = 7, 5
 HELLO = {
     "protocol": "world_modality 1",
@@ -36,7 +35,7 @@ def infer(requests):
     global asked
     asked += 1
     if asked == AT:
-        fault(requests)
+        fault()
     chunks = [chunk(request) for request in requests]
     if FAULT == "size":
         return [each[:, :-1] for each in chunks]
@@ -50,12 +49,10 @@ def chunk(request):
     return (4 * request["state"][:SIZE] + noise).astype(np.float32)
 
 
-def fault(requests):
+def fault():
     if FAULT == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
     if FAULT == "silent":
         time.sleep(3600)
     if FAULT == "raises":
         raise RuntimeError("CUDA out of memory")
-    if FAULT == "noted":
-        Path(os.environ["NOTE"]).write_text(repr([sorted(request) for request in requests]))

@@ -8,12 +8,9 @@ from dataclasses import dataclass
 
 from world_modality.facts.benchmarks import Suite
 from world_modality.rollout.episodes import Episode, environment_seed, flow_seed
-from world_modality.rollout.records import Record, Timing
+from world_modality.rollout.records import OWN_NOISE, Record, Timing
 from world_modality.rollout.trajectory import Trajectory
 from world_modality.study.specs import SimSpec
-
-OWN_NOISE = "the policy draws its own noise: the same episode may take another trajectory"
-"""A record's note."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ from world_modality.store.leases import Leases
 
 TIMINGS = "timing.jsonl"
 """Beside published records: the timing of each, in the same order."""
+OWN_NOISE = "the policy draws its own noise: the same episode may take another trajectory"
+"""A record's note where no seed decides the policy's noise."""
 
 
 @dataclass(frozen=True, slots=True)

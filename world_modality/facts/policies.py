@@ -156,8 +156,6 @@ class Dialect:
     """As people know it."""
     code: Reference
     """A ``world_modality.policies.dialects.Speech``: what is sent and how the answer is read."""
-    states_itself: bool
-    """Whether a server says what it serves; if not, whoever names the address says so."""
 
 
 DIALECTS: Table[Dialect] = Table(
@@ -168,13 +166,11 @@ DIALECTS: Table[Dialect] = Table(
             name="world_modality",
             label="this project's",
             code=Reference("world_modality.policies.dialects:Own"),
-            states_itself=True,
         ),
         Dialect(
             name="openpi",
             label="openpi's",
             code=Reference("world_modality.policies.dialects:OpenPI"),
-            states_itself=False,
         ),
     ),
 )

@@ -33,8 +33,11 @@ MOST_BYTES = 1 << 28  # of an answer
 def remote_source(policy: RemotePolicy) -> Source:
     """Name and content address of what a server serves, as a study's keys have them; where it is served is in neither.
 
-    UserError if it cannot be asked, is another one than named, or if nobody says what it is.
+    A server is asked for what was not written down, and compared with what was when it is rolled out. UserError if it
+    cannot be asked, is another one than named, or if nobody says what it is.
     """
+    if policy.name and policy.revision:
+        return Source(policy.name, policy.revision)
     with ServedPolicy(policy) as served:
         return served.source
 

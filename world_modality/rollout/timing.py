@@ -16,7 +16,8 @@ PARTS = ("reset", "physics", "render", "policy", "encoder")
 
 @dataclass
 class TimeAccount:
-    """CPU seconds by part, over all processes of a rollout, and the wall time they took.
+    """CPU seconds by part, over all processes of a rollout, and the wall time they took; of a policy that a server
+    holds the seconds that it was waited for.
 
     The clock starts with the first command that was carried out: before that, simulator processes import.
     """

@@ -56,6 +56,11 @@ class Loaded:
     new_history: NewHistory | None
     device: str
 
+    def close(self) -> None:
+        """Hang up on the server that holds the policy, if one does."""
+        if isinstance(self.policy, ServedPolicy):
+            self.policy.close()
+
 
 def evaluate(how: How, scenes: Scenes, output: Path, cores: int, videos_wanted: VideoChoice) -> tuple[Record, ...]:
     """Roll out what ``output`` lacks, together with whoever else works in that folder; all records.
@@ -72,20 +77,23 @@ def evaluate(how: How, scenes: Scenes, output: Path, cores: int, videos_wanted: 
     assets = {suite: _find_assets(how.assets, suite) for suite in scenes.suites}
     expect_simulators(scenes.suites)
     loaded = _load(how, output) if how.served is None else _reach(how, how.served)
-    cells = {suite: _cell(how, loaded, suite, assets[suite]) for suite in scenes.suites}
-    with writing_for("--output", output):
-        for cell in cells.values():
-            _require_same_manifest(output, cell, how.batch, loaded)
-    found: dict[str, list[Record]] = {}
-    for suite, cell in cells.items():
-        with closing(Ledger(output / suite, episodes[suite])) as ledger:
-            account = roll_out(cell, ledger, loaded.policy, loaded.new_history, cores, Progress(suite))
-            if account is not None:
-                write_json(output / suite / TIMING, account.told(cores))
-            ledger.publish(output / f"{suite}.jsonl", output / suite / TIMINGS)
-            found[suite] = [ledger.done[episode] for episode in ledger.episodes]
-    for suite, own in found.items():
-        _video(videos_wanted.choice.of(own, videos_wanted.others), cells[suite], loaded, output / VIDEOS_FOLDER / suite)
+    with closing(loaded):
+        cells = {suite: _cell(how, loaded, suite, assets[suite]) for suite in scenes.suites}
+        with writing_for("--output", output):
+            for cell in cells.values():
+                _require_same_manifest(output, cell, how.batch, loaded)
+        found: dict[str, list[Record]] = {}
+        for suite, cell in cells.items():
+            with closing(Ledger(output / suite, episodes[suite])) as ledger:
+                account = roll_out(cell, ledger, loaded.policy, loaded.new_history, cores, Progress(suite))
+                if account is not None:
+                    write_json(output / suite / TIMING, account.told(cores))
+                ledger.publish(output / f"{suite}.jsonl", output / suite / TIMINGS)
+                found[suite] = [ledger.done[episode] for episode in ledger.episodes]
+        for suite, own in found.items():
+            _video(
+                videos_wanted.choice.of(own, videos_wanted.others), cells[suite], loaded, output / VIDEOS_FOLDER / suite
+            )
     return tuple(record for own in found.values() for record in own)
 
 

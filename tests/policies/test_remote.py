@@ -196,13 +196,13 @@ def test_an_answer_that_cannot_be_used_is_named(fault: str, message: str) -> Non
 def test_a_hello_that_is_wrong_is_named() -> None:
     with (
         served("scripted_policy", FAULT="hello") as server,
-        pytest.raises(UserError, match="begins with a hello whose chunk_size is wrong"),
+        pytest.raises(UserError, match=r"in this project's dialect \(in its hello, chunk_size is wrong"),
     ):
         ServedPolicy(at(server.address))
 
 
 def test_the_wrong_dialect_is_told_either_way() -> None:
-    with openpi() as server, pytest.raises(UserError, match=r"of another dialect: .*name its dialect \(openpi\)"):
+    with openpi() as server, pytest.raises(UserError, match=r"of another dialect\): .*name its dialect \(openpi\)"):
         ServedPolicy(at(server.address))
     with (
         served("scripted_policy") as server,

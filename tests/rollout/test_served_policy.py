@@ -170,8 +170,12 @@ def test_wm_rollout_of_a_server_is_the_rollout_of_its_checkpoint(tmp_path: Path)
         flags |= {"render": "fast", "settle-steps": 1, "videos": "first=1", "cores": 1}
         command = ["rollout", *(f"--{name}={value}" for name, value in flags.items())]
         result = CliRunner().invoke(app, command, catch_exceptions=False)
-        other = CliRunner().invoke(app, [*command, "--policy.rename=image=front"])
-        assert "whose rename image is None, not front: choose another --output" in str(other.exception)
+        renamed = CliRunner().invoke(app, [*command, "--policy.rename=image=image2,image2=image"])
+        assert "whose rename image is None, not image2: choose another --output" in str(renamed.exception)
+        strange = CliRunner().invoke(app, [*command, "--policy.rename=front=image"])
+        assert "is to see front, but libero_spatial shows image, image2: rename one" in str(strange.exception)
+        misspelt = CliRunner().invoke(app, [*command, "--policy.rename=image=front"])
+        assert "it has no camera front to rename one to, only image, image2" in str(misspelt.exception)
     assert result.exit_code == 0
     there = read_records(tmp_path / "there" / "libero_spatial.jsonl")
     assert [replace(record, device="cpu") for record in there] == list(here)

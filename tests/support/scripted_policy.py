@@ -26,8 +26,6 @@ HELLO = {
 }
 if FAULT == "hello":
     HELLO["chunk_size"] = "five"
-if FAULT == "cameras":
-    HELLO["cameras"] = {"top": [8, 8]}
 asked = 0
 
 

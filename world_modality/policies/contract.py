@@ -40,7 +40,7 @@ class PolicyFacts:
     kind: str
     """Its LeRobot type, or what serves it, for people."""
     pictures: Mapping[str, tuple[int, int]]
-    """Height and width of the pictures that it looks at, by its own names of the cameras."""
+    """Height and width of the pictures that it looks at, by camera: a checkpoint's own names, our names if served."""
     chunk_size: int | None
     """Actions per chunk; None: only its chunks tell."""
     n_action_steps: int

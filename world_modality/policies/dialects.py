@@ -129,20 +129,26 @@ class Own:
         """See :class:`Hello`."""
         said = unpack(hello)
         if not isinstance(said, dict) or said.get("protocol") is None:
-            raise ValueError("a hello that names no protocol, as of another dialect")
+            raise ValueError("its hello names no protocol, as of another dialect")
         try:
             facts = Hello.model_validate(said)
         except ValidationError as error:
             first = error.errors()[0]
-            raise ValueError(f"a hello whose {'.'.join(map(str, first['loc']))} is wrong: {first['msg']}") from None
+            raise ValueError(f"in its hello, {'.'.join(map(str, first['loc']))} is wrong: {first['msg']}") from None
         if facts.n_action_steps > facts.chunk_size:
-            raise ValueError(f"a hello with n_action_steps {facts.n_action_steps} of {facts.chunk_size} in a chunk")
+            raise ValueError(f"in its hello, n_action_steps is {facts.n_action_steps} of {facts.chunk_size} in a chunk")
+        ours = {theirs: name for name, theirs in self._rename.items()}
+        if len(ours) < len(self._rename):
+            raise ValueError(f"two cameras are renamed to one: {', '.join(self._rename)}")
+        unknown = [theirs for theirs in ours if theirs not in facts.cameras]
+        if unknown:
+            raise ValueError(f"it has no camera {unknown[0]} to rename one to, only {', '.join(facts.cameras)}")
         self._theirs, self._action = tuple(facts.cameras), facts.action
         self._shape = (facts.chunk_size, len(facts.action))
         return Server(
             PolicyFacts(
                 kind=facts.name,
-                pictures=facts.cameras,
+                pictures={ours.get(theirs, theirs): size for theirs, size in facts.cameras.items()},
                 chunk_size=facts.chunk_size,
                 n_action_steps=facts.n_action_steps,
                 action=facts.action,
@@ -183,10 +189,7 @@ class Own:
         images = {self._rename.get(name, name): picture for name, picture in view.images.items()}
         missing = [name for name in self._theirs if name not in images]
         if missing:
-            raise ValueError(
-                f"it looks at {', '.join(missing)}, which the simulator does not give (it has "
-                f"{', '.join(view.images)}): rename one of those"
-            )
+            raise ValueError(f"it looks at {', '.join(missing)}, which is not among {', '.join(view.images)}")
         return {"images": {name: images[name] for name in self._theirs}, "state": view.state}
 
 
@@ -204,7 +207,7 @@ class OpenPI:
     def server(self, hello: bytes) -> Server:
         """Its metadata are free, so that nothing is known of it."""
         if not isinstance(unpack(hello), dict):
-            raise ValueError("metadata that are no map")
+            raise ValueError("its metadata are no map")
         cameras = [name for name in self._keys if name not in ("state", "language")]
         facts = PolicyFacts(
             kind="openpi",
@@ -233,10 +236,7 @@ class OpenPI:
         have: dict[str, Any] = {**images, "state": request.observation.state, "language": request.language}
         missing = [name for name in self._keys if name not in have]
         if missing:
-            raise ValueError(
-                f"it is to be sent {', '.join(missing)}, which the simulator does not give (it has {', '.join(have)}): "
-                "rename one of those, and those that are not there to nothing"
-            )
+            raise ValueError(f"it is to be sent {', '.join(missing)}, which is not among {', '.join(have)}")
         return {
             key: padded(have[name], OPENPI_PICTURE) if name in images else have[name]
             for name, key in self._keys.items()

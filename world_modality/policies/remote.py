@@ -214,7 +214,7 @@ class ServedPolicy:
             label = DIALECTS[self._policy.dialect].label
             others = ", ".join(name for name in DIALECTS.names if name != self._policy.dialect)
             raise self._error(
-                f"does not speak {label} dialect, since it begins with {error}: mend it, or name its dialect ({others})"
+                f"cannot be spoken to in {label} dialect ({error}): mend it, or name its dialect ({others})"
             ) from error
 
     def _identified(self) -> Source:

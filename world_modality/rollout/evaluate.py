@@ -29,7 +29,7 @@ from world_modality.rollout.setup import (
     NewHistory,
     described_device,
     history_maker,
-    require_actions,
+    require_fit,
     require_picture_size,
     roll_out,
     software,
@@ -165,7 +165,8 @@ def _cell(how: How, loaded: Loaded, suite: str, assets: tuple[str, str]) -> Cell
         raise UserError(f"{how.policy} looks at no camera; such policies cannot be rolled out here")
     size = max(width for _, width in facts.pictures.values())
     require_picture_size(facts, size)
-    require_actions(facts, SUITES[suite])
+    if how.served is not None:
+        require_fit(facts, SUITES[suite])
     sim = SimSpec(
         suite=suite,
         assets=assets[0],

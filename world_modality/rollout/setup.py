@@ -123,8 +123,15 @@ def require_picture_size(facts: PolicyFacts, size: int) -> None:
             )
 
 
-def require_actions(facts: PolicyFacts, suite: Suite) -> None:
-    """UserError if the policy says that its actions are others than those the suite takes."""
+def require_fit(facts: PolicyFacts, suite: Suite) -> None:
+    """UserError unless a served policy looks at cameras of the suite, and its actions are those that the suite takes,
+    as far as it says so."""
+    strange = [name for name in facts.pictures if name not in suite.cameras]
+    if strange:
+        raise UserError(
+            f"{facts.kind} is to see {', '.join(strange)}, but {suite.name} shows {', '.join(suite.cameras)}: rename "
+            f"one of those, as in {next(iter(suite.cameras))}={strange[0]}"
+        )
     if facts.action is not None and facts.action != suite.action.names:
         raise UserError(
             f"{facts.kind} says that its actions are {', '.join(facts.action)}, but {suite.name} takes "

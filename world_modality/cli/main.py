@@ -231,18 +231,11 @@ def import_latents(
 
 
 RolledOutOption = Annotated[
-    str | None,
-    typer.Option(
-        "--policy.path", help="A checkpoint's folder, hub id or hub id@revision; or a server, ws://HOST:PORT."
-    ),
+    str | None, typer.Option("--policy.path", help="A folder, hub id or hub id@revision; or a server, ws://HOST:PORT.")
 ]
 DialectOption = Annotated[str, typer.Option("--policy.dialect", help="Of a server: world_modality or openpi.")]
-RenameOption = Annotated[
-    str, typer.Option("--policy.rename", help="A server's names, such as image=camera1,image2=camera2.")
-]
-NameOption = Annotated[
-    str | None, typer.Option("--policy.name", help="NAME@REVISION of what a server holds, if it does not say so.")
-]
+RenameOption = Annotated[str, typer.Option("--policy.rename", help="A server's cameras: image=front,image2=wrist.")]
+NameOption = Annotated[str | None, typer.Option("--policy.name", help="NAME@REVISION, if a server does not say so.")]
 TimeoutOption = Annotated[int, typer.Option("--policy.timeout", min=1, help="Seconds that a server's answer may take.")]
 MemoryOption = Annotated[
     str | None, typer.Option(callback=_mode, help="What the world memory holds; as the checkpoint says by default.")
@@ -252,12 +245,8 @@ EncoderOfCheckpointOption = Annotated[
 ]
 BatchOption = Annotated[int, typer.Option(min=1, help="Episodes that the policy answers at once. Part of the result.")]
 AssetsOption = Annotated[str, typer.Option(help="embedded (libero_spatial alone), hub, hub@REVISION or a folder.")]
-RenderOption = Annotated[
-    Render, typer.Option(help="fast leaves out shadows and the like; coarse simplifies meshes too.")
-]
-VideosOption = Annotated[
-    str, typer.Option(help="Episodes to record as videos, such as first=2,failures=3,discordant=3.")
-]
+RenderOption = Annotated[Render, typer.Option(help="fast leaves out shadows and the like; coarse meshes, too.")]
+VideosOption = Annotated[str, typer.Option(help="Episodes to record: first=2,failures=3,discordant=3.")]
 
 
 @app.command()
@@ -286,9 +275,7 @@ def rollout(
     settle_steps: Annotated[int, typer.Option(min=0, help="No-op control steps at the start.")] = 10,
     videos: VideosOption = "",
     against: Annotated[Path | None, typer.Option(help="Records that discordant episodes are found by.")] = None,
-    eval_info: Annotated[
-        Path | None, typer.Option("--import", help="Take over lerobot-eval's eval_info.json instead of rolling out.")
-    ] = None,
+    eval_info: Annotated[Path | None, typer.Option("--import", help="Take over lerobot-eval's eval_info.json.")] = None,
     cores: CoresOption = None,
 ) -> None:
     """Evaluate a policy in a benchmark without a study. The same command goes on after a crash."""

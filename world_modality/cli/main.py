@@ -231,20 +231,32 @@ def import_latents(
 
 
 RolledOutOption = Annotated[
-    str | None, typer.Option("--policy.path", help="Checkpoint: a folder, hub id or hub id@revision.")
+    str | None, typer.Option("--policy.path", help="A folder, hub id or hub id@revision; or a server, ws://HOST:PORT.")
 ]
+DialectOption = Annotated[str, typer.Option("--policy.dialect", help="Of a server: world_modality or openpi.")]
+RenameOption = Annotated[str, typer.Option("--policy.rename", help="A server's cameras: image=front,image2=wrist.")]
+NameOption = Annotated[str | None, typer.Option("--policy.name", help="NAME@REVISION, if a server does not say so.")]
+TimeoutOption = Annotated[int, typer.Option("--policy.timeout", min=1, help="Seconds that a server's answer may take.")]
 MemoryOption = Annotated[
     str | None, typer.Option(callback=_mode, help="What the world memory holds; as the checkpoint says by default.")
 ]
 EncoderOfCheckpointOption = Annotated[
     str | None, typer.Option(help="Folder or hub id; the one that the checkpoint names by default.")
 ]
+BatchOption = Annotated[int, typer.Option(min=1, help="Episodes that the policy answers at once. Part of the result.")]
+AssetsOption = Annotated[str, typer.Option(help="embedded (libero_spatial alone), hub, hub@REVISION or a folder.")]
+RenderOption = Annotated[Render, typer.Option(help="fast leaves out shadows and the like; coarse meshes, too.")]
+VideosOption = Annotated[str, typer.Option(help="Episodes to record: first=2,failures=3,discordant=3.")]
 
 
 @app.command()
 def rollout(
     context: typer.Context,
     policy: RolledOutOption = None,
+    policy_dialect: DialectOption = "world_modality",
+    policy_rename: RenameOption = "",
+    policy_name: NameOption = None,
+    policy_timeout: TimeoutOption = 300,
     suite: Annotated[str, typer.Option(help="Suites, with commas between them.")] = "libero_spatial",
     tasks: Annotated[str | None, typer.Option(help="Such as 0-4,7; all by default.", show_default=False)] = None,
     episodes: Annotated[int, typer.Option(min=1, help="Per task.")] = 50,
@@ -257,26 +269,16 @@ def rollout(
     n_action_steps: Annotated[int | None, typer.Option(min=1, help="Actions executed per query.")] = None,
     num_steps: Annotated[int | None, typer.Option(min=1, help="Flow integration steps.")] = None,
     horizon: Annotated[int | None, typer.Option(min=1, help="Control steps; the suite's official by default.")] = None,
-    batch: Annotated[
-        int, typer.Option(min=1, help="Episodes that the policy answers at once. Part of the result.")
-    ] = 4,
-    assets: Annotated[
-        str, typer.Option(help="embedded (libero_spatial alone), hub, hub@REVISION or a folder.")
-    ] = "hub",
-    render: Annotated[
-        Render, typer.Option(help="fast leaves out shadows and the like; coarse simplifies meshes too.")
-    ] = "stock",
+    batch: BatchOption = 4,
+    assets: AssetsOption = "hub",
+    render: RenderOption = "stock",
     settle_steps: Annotated[int, typer.Option(min=0, help="No-op control steps at the start.")] = 10,
-    videos: Annotated[
-        str, typer.Option(help="Episodes to record as videos, such as first=2,failures=3,discordant=3.")
-    ] = "",
+    videos: VideosOption = "",
     against: Annotated[Path | None, typer.Option(help="Records that discordant episodes are found by.")] = None,
-    eval_info: Annotated[
-        Path | None, typer.Option("--import", help="Take over lerobot-eval's eval_info.json instead of rolling out.")
-    ] = None,
+    eval_info: Annotated[Path | None, typer.Option("--import", help="Take over lerobot-eval's eval_info.json.")] = None,
     cores: CoresOption = None,
 ) -> None:
-    """Evaluate a LeRobot policy in a benchmark without a study. The same command goes on after a crash."""
+    """Evaluate a policy in a benchmark without a study. The same command goes on after a crash."""
     from world_modality.cli import rollout as command
     from world_modality.rollout.evaluation import How
 
@@ -296,6 +298,7 @@ def rollout(
             assets=assets,
             render=render,
             settle_steps=settle_steps,
+            served=command.served_policy(context, policy, policy_dialect, policy_rename, policy_name, policy_timeout),
         )
         wanted = command.Wanted(suite, tasks, episodes, init_states, videos, against)
         records = command.evaluate_policy(how, wanted, target, cores or os.cpu_count() or 1)

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, NonNegativeFloat, NonNegativeInt, P
 
 from world_modality.facts.policies import small_policies
 from world_modality.study.rows import (
+    DialectName,
     EmbeddedPolicyName,
     EncoderFamilyName,
     PolicyFamilyName,
@@ -21,6 +22,7 @@ from world_modality.study.values import (
     InitStates,
     OneOrMore,
     Part,
+    Rename,
     Seed,
     Settings,
     Suites,
@@ -224,6 +226,28 @@ class NewPolicy(Part):
     settings: Settings = ()
     """By LeRobot's names, such as chunk_size; LeRobot's defaults for all others."""
     seed: Seed = 0
+
+
+class RemotePolicy(Part):
+    """A policy that another process serves, such as one that cannot be installed beside this package.
+
+    What it is enters results, never where it was served: the digest that its server states, or else ``name`` and
+    ``revision``.
+    """
+
+    source: Literal["remote"] = "remote"
+    address: Annotated[str, Field(pattern=r"^wss?://[^\s/:@]+:\d{1,5}$")]
+    """ws://HOST:PORT."""
+    dialect: DialectName = "world_modality"
+    """How it is spoken to."""
+    rename: Rename = ()
+    """Our names of cameras -> the server's; with openpi also of state and language, and to "" what is not sent."""
+    name: Text | None = None
+    """What it is called; what the server says by default."""
+    revision: Text | None = None
+    """Which of its versions it is; the digest that the server states by default, and compared with one."""
+    timeout: PositiveInt = 300
+    """Seconds that an answer may take; the first can take a minute and more, where the server compiles."""
 
 
 AnyPolicy = EmbeddedPolicy | HubPolicy | FolderPolicy | ScratchPolicy | NewPolicy

@@ -14,7 +14,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.encoders import ENCODERS, small_encoders
 from world_modality.facts.memory import FUSIONS, MODES
-from world_modality.facts.policies import POLICIES, small_policies
+from world_modality.facts.policies import DIALECTS, POLICIES, small_policies
 from world_modality.facts.stages import STAGES, StageKind
 from world_modality.facts.table import FactsOf, Table
 from world_modality.store.machine import versions
@@ -52,6 +52,7 @@ def row_of(table: Table[Any]) -> Choice:
 
 SuiteName = Annotated[str, row_of(SUITES)]
 PolicyFamilyName = Annotated[str, row_of(POLICIES)]
+DialectName = Annotated[str, row_of(DIALECTS)]
 EncoderFamilyName = Annotated[str, row_of(ENCODERS)]
 ModeName = Annotated[str, row_of(MODES)]
 FusionName = Annotated[str, row_of(FUSIONS)]

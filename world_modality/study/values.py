@@ -57,6 +57,11 @@ def _suites(value: Any) -> Any:
     return names
 
 
+def _renamed(value: Any) -> Any:
+    """A map of names as pairs, sorted; what is no map as it is, for pydantic to judge."""
+    return tuple(sorted(value.items())) if isinstance(value, dict) else value
+
+
 def one_or_more(value: Any) -> Any:
     """A list as a tuple, and anything else as a tuple of one, for pydantic to judge."""
     return tuple(value) if isinstance(value, list | tuple) else (value,)
@@ -94,6 +99,12 @@ InitStates = Annotated[
         }
     ),
 ]
+Rename = Annotated[
+    tuple[tuple[str, str], ...],
+    BeforeValidator(_renamed),
+    WithJsonSchema({"type": "object", "additionalProperties": {"type": "string"}}),
+]
+"""Written as a map of names -> names; pairs, so that it can be compared and hashed."""
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 Text = Annotated[str, Field(min_length=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]  # as far as numpy's random generator goes

@@ -35,7 +35,7 @@ class Wanted:
     suite: str
     tasks: str | None
     episodes: int
-    init_states: str
+    init_states: str | None
     videos: str
     against: Path | None
 
@@ -45,8 +45,11 @@ def evaluate_policy(how: How, wanted: Wanted, output: Path, cores: int) -> tuple
     suites = parse_suites(wanted.suite)
     most = max(SUITES[suite].tasks for suite in suites)
     tasks = None if wanted.tasks is None else parse_numbers(wanted.tasks, "--tasks", most)
-    counts = [SUITES[suite].init_states or MOST_STATES for suite in suites]
-    states = parse_numbers(wanted.init_states, "--init-states", min(counts))
+    recorded = [number for suite in suites if (number := SUITES[suite].init_states) is not None]
+    if wanted.init_states is None:
+        states = tuple(range(min(recorded, default=wanted.episodes)))
+    else:
+        states = parse_numbers(wanted.init_states, "--init-states", min(recorded, default=MOST_STATES))
     choice = parse_videos(wanted.videos)
     if choice.discordant and wanted.against is None:
         raise UserError("--videos discordant=N needs --against: the records that episodes are compared with")

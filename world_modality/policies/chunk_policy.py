@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from lerobot_policy_world_modality.world_policy import WORLD_FUTURE, WORLD_HISTORY
 from world_modality.benchmarks.contract import Observation
 from world_modality.errors import UserError
+from world_modality.facts.policies import family_of
 from world_modality.memory.fusion import observing
 from world_modality.policies.checkpoint import load_config, load_processors
 from world_modality.policies.contract import ActionChunk, PolicyFacts, PolicyRequest
@@ -77,7 +78,7 @@ class ChunkPolicy:
             n_action_steps=int(config.n_action_steps),
             memory="disabled" if mode is None else str(mode.name),
             trained_memory=self.trained_memory,
-            num_steps=getattr(config, "num_steps", None),
+            num_steps=getattr(config, family_of(config.type).denoising_steps or "num_steps", None),
         )
 
     @property

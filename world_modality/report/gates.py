@@ -12,7 +12,7 @@ from world_modality.report.results import Results, Trial
 from world_modality.rollout.records import Record
 from world_modality.store.index import sealed_done
 from world_modality.store.layout import StageFolder
-from world_modality.study.arms import Trained, require_comparable
+from world_modality.study.comparable import Trained, require_comparable
 from world_modality.study.specs import ReportArm
 from world_modality.training.compare_arms import ARM_FILE, resolved_settings
 

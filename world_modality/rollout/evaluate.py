@@ -97,7 +97,7 @@ def evaluate(how: How, scenes: Scenes, output: Path, cores: int, videos_wanted: 
 
 
 def _video(chosen: Sequence[Record], cell: Cell, loaded: Loaded, folder: Path) -> None:
-    """Video episodes; one that takes another trajectory here is told and left out: a video is no result."""
+    """Record videos of episodes; one that takes another trajectory here is told and left out: a video is no result."""
     progress = Progress(f"{cell.sim.suite} videos")
     for number, record in enumerate(chosen):
         progress.update(number, len(chosen), "videos", "")

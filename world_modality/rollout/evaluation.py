@@ -10,7 +10,6 @@ from world_modality.rollout.choice import Choice
 from world_modality.rollout.episodes import Episode
 from world_modality.rollout.records import Record
 from world_modality.study.parts import RemotePolicy
-from world_modality.study.specs import Render
 
 TIMING = "timing.json"  # in a suite's folder: what took how long, of whoever finished last
 
@@ -54,7 +53,7 @@ class How:
     horizon: int | None  # control steps; None: the suite's official number
     batch: int
     assets: str
-    render: Render
+    render: str
     settle_steps: int
     served: RemotePolicy | None = None  # what is known of the policy at that address
 

@@ -187,6 +187,10 @@ def _suites(study: Study) -> Iterator[Problem]:
         yield from _demonstrated(study, ("suite",) if study.data.suites is None else ("data", "suites"))
     yield from _named(study, "rollouts", study.rollouts.suites, study.rollouts.tasks)
     yield from _assets(study)
+    for name in study.suites:
+        styles, wanted = SUITES[name].renders, study.simulator.render
+        if wanted is not None and wanted not in styles:
+            yield ("simulator", "render"), f"{name} cannot be drawn {wanted}; choose {' or '.join(styles)}"
 
 
 def _named(

@@ -9,7 +9,7 @@ from world_modality.facts.memory import MODES
 from world_modality.facts.stages import STAGES
 from world_modality.store.keys import stage_key
 from world_modality.store.stage import Input, StageRequest
-from world_modality.study.arms import require_comparable_plan
+from world_modality.study.comparable import require_comparable_plan
 from world_modality.study.conditions import compared_with, conditions_of, control_of, n_action_steps_of
 from world_modality.study.labels import parts_of, suite_label
 from world_modality.study.parts import AnyPolicy, ScriptedData, without_cameras

@@ -12,10 +12,10 @@ from world_modality.study.rows import (
     EmbeddedPolicyName,
     EncoderFamilyName,
     PolicyFamilyName,
+    RenderName,
     SmallEncoderName,
     SmallPolicyName,
 )
-from world_modality.study.specs import Render
 from world_modality.study.values import (
     Cameras,
     HeldOut,
@@ -40,7 +40,7 @@ class Simulator(Part):
     hub@REVISION, or a folder's path; by default the first source that a suite knows."""
     camera_size: Annotated[int, Field(ge=64, le=1024)] = 256
     """Pixels; all cameras are square."""
-    render: Render | None = None
+    render: RenderName | None = None
     """fast renders without multisampling, shadows and reflections; coarse also with fewer triangles; stock as LIBERO
     does. By default fast with the embedded assets, and stock with any others."""
     settle_steps: NonNegativeInt = 10

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from world_modality.facts.benchmarks import SUITES
+from world_modality.facts.benchmarks import SUITES, default_render
 from world_modality.study.parts import (
     AnyEncoderModel,
     AnyPolicy,
@@ -50,7 +50,7 @@ def sim_spec(study: Study, sources: Sources, suite: str) -> SimSpec:
         assets=assets.source,
         assets_digest=assets.digest,
         camera_size=study.simulator.camera_size,
-        render=study.simulator.render or ("fast" if assets.source == "embedded" else "stock"),
+        render=study.simulator.render or default_render(SUITES[suite], assets.source),
         settle_steps=study.simulator.settle_steps,
     )
 

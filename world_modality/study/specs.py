@@ -56,7 +56,6 @@ class Spec(BaseModel):
         return data
 
 
-Render = Literal["stock", "fast", "coarse"]
 Device = Literal["auto", "cpu", "cuda", "mps"]  # where a policy computes; auto: a GPU where there is one
 Dtype = Literal["float32", "bfloat16"]  # in which it computes
 
@@ -70,7 +69,7 @@ class SimSpec(Spec):
     assets: str  # a source that the suite knows ("embedded", "hub@COMMIT"), a folder's path, or "" if it needs none
     assets_digest: str  # content address of the asset tree, so equal files share results wherever they lie
     camera_size: int  # pixels; all cameras are square
-    render: Render  # fast: no MSAA, shadows or reflections; coarse: meshes simplified too
+    render: str  # a style of the suite; LIBERO's fast: no MSAA, shadows or reflections; coarse: meshes simplified too
     settle_steps: int  # no-op control steps at the start of an episode
 
     def is_place(self) -> bool:

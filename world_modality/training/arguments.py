@@ -1,4 +1,4 @@
-"""The command line of LeRobot's training script for a cell, and the configuration that LeRobot makes of it."""
+"""The command line of LeRobot's training script for a training, and the configuration that LeRobot makes of it."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from world_modality.facts.world import WorldMemoryConfig
 from world_modality.store.files import file_digest
-from world_modality.study.arms import Declared
+from world_modality.study.comparable import Declared
 from world_modality.study.study import World
 
 ARM_FILE = "arm.json"

@@ -15,7 +15,7 @@ from support.small_study import edited, fixed_sources, graph_of
 
 from world_modality.errors import UserError
 from world_modality.study import graph
-from world_modality.study.arms import (
+from world_modality.study.comparable import (
     ABSENT,
     SPECS,
     Difference,

@@ -160,8 +160,6 @@ class PolicyHost:
 
     def training_settings(self, optim: OptimSpec, _seed: int) -> dict[str, object]:
         """LeRobot's flags that say how this family is optimised."""
-        if optim.preset:
-            return {"use_policy_training_preset": True}
         return {
             "use_policy_training_preset": False,
             "optimizer.type": "adamw",
@@ -247,11 +245,8 @@ class ACTHost(PolicyHost):
 
     def training_settings(self, optim: OptimSpec, seed: int) -> dict[str, object]:
         """Its vision backbone has a learning rate of its own."""
-        settings = super().training_settings(optim, seed)
-        if optim.preset:
-            return settings
         backbone = optim.lr if optim.train_vision else 0.0
-        return {**settings, "policy.optimizer_lr_backbone": backbone}
+        return {**super().training_settings(optim, seed), "policy.optimizer_lr_backbone": backbone}
 
 
 class DiffusionHost(PolicyHost):

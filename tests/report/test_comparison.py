@@ -12,6 +12,7 @@ from world_modality.evidence.resampling import sign_flip
 from world_modality.report.comparison import as_data, compare, render_comparison
 from world_modality.report.record_sets import RecordSet, read_set
 from world_modality.report.results import Trial
+from world_modality.rollout.records import OWN_NOISE
 
 BETTER = {0: "1111111111", 1: "1111111101"}
 WORSE = {0: "1100000000", 1: "1010000000"}
@@ -85,6 +86,12 @@ def test_what_started_from_unknown_states_is_not_paired(tmp_path):
     assert found.unpaired is not None
     assert found.unpaired.p is None, "some may have started from the same state"
     assert any("the initial states of" in each and "lerobot-wm-eval notes it" in each for each in found.warnings)
+
+
+def test_noise_that_a_policy_draws_by_itself_is_told_and_unpairs_nothing(tmp_path):
+    found = compared(tmp_path, BETTER, WORSE, {"flow_seed": None, "note": OWN_NOISE})
+    assert any("draws its own noise" in each for each in found.warnings)
+    assert found.verdicts[0] == compared(tmp_path, BETTER, WORSE).verdicts[0]
 
 
 def test_sets_without_a_common_task_are_refused(tmp_path):

@@ -125,11 +125,6 @@ REFUSED = {
         (("{source: folder, path: e1}", "{source: folder}"),),
         "study.yaml:7: arms.E1.checkpoint: 'path' is missing",
     ),
-    "a rename of one camera to nothing": (
-        (("path: e1}", "path: e1, rename: {image: }}"),),
-        "study.yaml:7: arms.E1.checkpoint.rename: {'image': None} does not name each of a policy's cameras once; "
-        "write such as {image: camera1}",
-    ),
     "no source": (
         (("{source: folder, path: e1}", "{path: e1}"),),
         "study.yaml:7: arms.E1.checkpoint: 'source' is missing; choose one of hub, folder",

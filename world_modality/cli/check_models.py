@@ -37,6 +37,8 @@ def _given(study: Study, sources: Sources) -> Judged:
     for name, arm in study.given.items():
         several = len(arm.checkpoint) > 1
         for number, (given, found) in enumerate(zip(arm.checkpoint, sources.checkpoints[name], strict=True)):
+            if not isinstance(given, FolderPolicy | HubPolicy):
+                continue  # another process serves it
             part = f"arms.{name}{f'[{number}]' if several else ''}"
             folder = _policy_folder(given, found.policy)
             if folder is None:

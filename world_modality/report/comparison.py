@@ -20,7 +20,7 @@ from world_modality.report.record_sets import RecordSet
 from world_modality.report.results import Place, Trial
 from world_modality.report.table import short_names
 from world_modality.report.text import OVERALL, grid, p_told, points_text, rate_text
-from world_modality.rollout.records import Record
+from world_modality.rollout.records import OWN_NOISE, Record
 
 SCENE = ("assets_digest", "init_state_digest", "environment_seed")
 NOT_MIXED_ALIKE = (
@@ -137,6 +137,8 @@ def _kinds(one: RecordSet, two: RecordSet) -> list[str]:
             found.append(f"{name} are not told by every record, and may differ")
         elif first != second:
             found.append(f"{name} differ: {' / '.join(sorted(first))} against {' / '.join(sorted(second))}")
+    if any(record.note == OWN_NOISE for each in (one, two) for record in each.records.values()):
+        found.append("some records are of a policy that draws its own noise: no noise is shared, none comes again")
     return found
 
 

@@ -57,18 +57,9 @@ def _suites(value: Any) -> Any:
     return names
 
 
-def _rename(value: Any) -> Any:
-    """A mapping of names to names as sorted pairs; PydanticCustomError otherwise."""
-    if isinstance(value, tuple):
-        return value
-    texts = isinstance(value, dict) and all(isinstance(name, str) and name for pair in value.items() for name in pair)
-    if not texts or len(set(value.values())) < len(value):
-        raise PydanticCustomError(
-            "rename",
-            "{given} does not name each of a policy's cameras once; write such as {example}",
-            {"given": repr(value), "example": "{image: camera1}"},
-        )
-    return tuple(sorted(value.items()))
+def _renamed(value: Any) -> Any:
+    """A map of names as pairs, sorted; what is no map as it is, for pydantic to judge."""
+    return tuple(sorted(value.items())) if isinstance(value, dict) else value
 
 
 def one_or_more(value: Any) -> Any:
@@ -81,6 +72,20 @@ def as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _settings(value: Any) -> Any:
+    """A mapping from names to plain values as a tuple of pairs, sorted; PydanticCustomError for anything else."""
+    pairs = value.items() if isinstance(value, dict) else value
+    if not isinstance(value, dict | tuple) or not all(isinstance(name, str) for name, _ in pairs):
+        raise PydanticCustomError("settings", "{given} holds no names with values", {"given": repr(value)})
+    for name, each in pairs:
+        items = each if isinstance(each, list | tuple) else [each]
+        if not all(item is None or isinstance(item, str | int | float | bool) for item in items):
+            message = "{name} must be a number, a word, true, false, null or a list of these"
+            raise PydanticCustomError("settings", message, {"name": name})
+    return tuple(sorted((name, as_tuple(each)) for name, each in pairs))
+
+
+Settings = Annotated[tuple[tuple[str, Any], ...], PlainValidator(_settings), WithJsonSchema({"type": "object"})]
 InitStates = Annotated[
     tuple[int, ...],
     BeforeValidator(_numbers),
@@ -94,6 +99,12 @@ InitStates = Annotated[
         }
     ),
 ]
+Rename = Annotated[
+    tuple[tuple[str, str], ...],
+    BeforeValidator(_renamed),
+    WithJsonSchema({"type": "object", "additionalProperties": {"type": "string"}}),
+]
+"""Written as a map of names -> names; pairs, so that it can be compared and hashed."""
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 Text = Annotated[str, Field(min_length=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]  # as far as numpy's random generator goes
@@ -129,11 +140,6 @@ class OneOrMore:
         return {"anyOf": [several["items"], several]}
 
 
-Rename = Annotated[
-    tuple[tuple[str, str], ...],
-    PlainValidator(_rename),
-    WithJsonSchema({"type": "object", "additionalProperties": {"type": "string"}}),
-]
 Suites = Annotated[tuple[SuiteName, ...], BeforeValidator(_suites), OneOrMore()]
 Modes = Annotated[tuple[ModeName, ...], BeforeValidator(as_tuple)]
 Cameras = Annotated[

@@ -83,12 +83,16 @@ class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
             return
         if dataset_meta is not None:
             self._latents = open_training_latents(config, dataset_meta)
-        self.world = build_world(config, self.adapter.sockets(self.model))
+        self.world = self._new_world(config)
         self._online = OnlineHistory(config)
         # Equal in all processes of a training: nothing for DistributedDataParallel to send before every step.
         self._ddp_params_and_buffers_to_ignore = [f"world.{name}" for name, _ in self.world.named_buffers()]
         if fit_statistics:
             self._fit_statistics()
+
+    def _new_world(self, config: WorldConfig) -> WorldMemory:
+        """World modules for ``config``, hung onto the model."""
+        return build_world(config, self.adapter.sockets(self.model))
 
     @classmethod
     def from_pretrained(cls, pretrained_name_or_path: Any, **kwargs: Any) -> Self:

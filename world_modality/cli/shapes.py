@@ -7,17 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from world_modality.facts.policies import PolicyShape, known_family
+from world_modality.policies.config_file import read_config_file
 
 LARGEST_HEADER = 100_000_000  # bytes; safetensors' own limit
 
 
 def policy_shape(folder: Path) -> PolicyShape:
-    """The shape of a LeRobot ``pretrained_model`` folder, as far as it can be told.
-
-    Raises:
-        OSError, ValueError, KeyError, TypeError: the folder is not one.
-    """
-    config: dict[str, Any] = json.loads((folder / "config.json").read_text())
+    """The shape of a LeRobot ``pretrained_model`` folder, as far as it can be told; UserError if it is none."""
+    config: dict[str, Any] = read_config_file(folder)
     family = known_family(config["type"])
     width = _first_size(folder / "model.safetensors", family.width_tensor if family else "")
     return PolicyShape(int(config["chunk_size"]) if "chunk_size" in config else None, width)

@@ -20,6 +20,7 @@ from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.encoders import ENCODERS
 from world_modality.facts.policies import POLICIES, known_family, small_policies
+from world_modality.policies.config_file import read_config_file
 from world_modality.store.hub import RepoType, fetch_file, pinned_name, resolve_commit, split_pinned
 from world_modality.store.layout import digests_file
 from world_modality.study.checks import encoder_at, policy_at
@@ -184,14 +185,15 @@ class _Finder:
     def _fit_policy(self, policy: AnyPolicy, location: Location, folder: Path) -> tuple[str, dict[str, Any]]:
         """The policy's family and its config.json, after the study was compared with it."""
         try:
-            config: dict[str, Any] = json.loads((folder / "config.json").read_text())
-            policy_type, shape = str(config["type"]), policy_shape(folder)
-        except (OSError, ValueError, KeyError, TypeError):
-            raise self.file.error(location, f"{folder} is not a LeRobot pretrained_model folder") from None
+            config, shape = read_config_file(folder), policy_shape(folder)
+        except UserError as error:
+            raise self.file.error(location, str(error)) from error
+        policy_type = str(config["type"])
         family = known_family(policy_type)
         if family is None:
             known = ", ".join(POLICIES.names)
             raise self.file.error(location, f"a policy of type {policy_type} is not known here; choose one of {known}")
+        family = POLICIES[family.base] if family.base else family  # what arms start from
         asked = getattr(policy, "type", None)
         if asked not in (None, family.name):
             raise self.file.error((*location[:-1], "type"), f"'{asked}' is not what the policy is, {family.name}")

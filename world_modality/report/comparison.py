@@ -17,6 +17,7 @@ from world_modality.evidence.rates import fisher_p, hybrid, success_rate
 from world_modality.evidence.stratified import mixed_alike, stratified_difference
 from world_modality.evidence.verdict import Verdict, word_for
 from world_modality.evidence.wording import sentence
+from world_modality.facts.policies import BIAS_CONTROL
 from world_modality.report.judgement import effect_limits, limits, probability, rounded
 from world_modality.report.record_sets import RecordSet
 from world_modality.report.results import Place, Trial
@@ -132,6 +133,9 @@ def _kinds(one: RecordSet, two: RecordSet) -> list[str]:
             found.append(f"{name} differ: {' / '.join(sorted(first))} against {' / '.join(sorted(second))}")
     if any(record.note == ASSUMED_STATES for each in (one, two) for record in each.records.values()):
         found.append("initial states of records from lerobot-eval are assumed from the order of its episodes")
+    for each in (one, two):
+        if any(record.note == BIAS_CONTROL for record in each.records.values()):
+            found.append(f"{each.name}: {BIAS_CONTROL}")
     return found
 
 

@@ -26,6 +26,7 @@ class Cell:
     trained_memory: str
     device: str
     versions: Mapping[str, str]
+    note: str = ""  # what a reader of the records must know of the memory
 
     def name(self, episode: Episode) -> str:
         """The episode, for people."""
@@ -55,7 +56,7 @@ class Cell:
             episode_return=trajectory.episode_return,
             replans=trajectory.replans,
             trajectory_digest=trajectory.digest.hexdigest()[:16],
-            note="",
+            note=self.note,
             device=self.device,
             versions=self.versions,
             timing=Timing(len(crashes) + 1, "; ".join(crashes), round(time.monotonic() - trajectory.started, 3)),

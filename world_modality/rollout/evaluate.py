@@ -16,7 +16,7 @@ from world_modality.encoders.embedded import build_embedded_encoder
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.memory import MODES
-from world_modality.facts.policies import family_of
+from world_modality.facts.policies import family_of, note_of
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.choice import VIDEOS_FOLDER
@@ -163,6 +163,7 @@ def _cell(how: How, loaded: Loaded, suite: str, assets: tuple[str, str]) -> Cell
         loaded.policy.trained_memory,
         loaded.device,
         software(SUITES[suite]),
+        note_of(str(config.type), loaded.memory),
     )
 
 
@@ -204,6 +205,8 @@ def _find_encoder(how: How, policy: ChunkPolicy, output: Path) -> Path:
         )
     if how.encoder is not None:
         return find_folder(how.encoder, patterns=ENCODER.patterns)[0]
+    if spec.source == "hub" and not spec.revision:  # an earlier checkpoint names no commit
+        return find_folder(spec.name, patterns=ENCODER.patterns)[0]
     if spec.source == "hub":
         return fetch(spec.name, spec.revision, patterns=ENCODER.patterns, instead="give its folder as --encoder")
     if spec.source == "folder":

@@ -8,6 +8,7 @@ from world_modality.data.hub import ENCODER
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.memory import MODES
+from world_modality.facts.policies import note_of
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.setup import NewHistory, described_device, history_maker, require_picture_size, software
@@ -39,6 +40,7 @@ def prepare(spec: RolloutSpec, context: StageContext) -> tuple[ChunkPolicy, Cell
         policy.trained_memory,
         told,
         software(suite),
+        note_of(str(policy.config.type), spec.memory),
     )
     return policy, cell, _new_history(spec, context, policy, device)
 

@@ -56,7 +56,7 @@ class Record:
     trajectory_digest: (
         str  # 16 hex digits over every view at a query and every action executed: equal digests, equal trajectories
     )
-    note: str  # how an imported record was read; empty otherwise
+    note: str  # how an imported record was read, or what must be known of the memory; else empty
     device: str
     versions: Mapping[str, str]
     timing: Timing | None = field(default=None, compare=False)  # while the cell is in the making

@@ -1,0 +1,88 @@
+"""The policy type ``smolvla_world_earlier``: SmolVLA with the world memory of the earlier system, by present names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lerobot.configs import PreTrainedConfig
+from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
+
+from lerobot_policy_world_modality.world_config import WorldConfig, encoder_fields
+from world_modality.errors import UserError
+from world_modality.latents.joint import JointLatents
+from world_modality.policies.earlier import ENCODER_PIXELS
+from world_modality.study.specs import EncoderSpec, PaddedEncoderSpec
+
+FIXED = {
+    "world_fusion": "late",
+    "world_hypotheses": 1,
+    "world_latent_tokens": 1,
+    "world_attention_width": 0,
+    "world_actions": False,
+}
+"""Settings of which that form knows one value alone."""
+
+
+@PreTrainedConfig.register_subclass("smolvla_world_earlier")
+@dataclass
+class SmolVLAWorldEarlierConfig(WorldConfig, SmolVLAConfig):  # type: ignore[misc]  # LeRobot is not typed
+    """Those of ``smolvla_world``; ``world_heads`` are the Prophet's alone, whose width is that of the latents."""
+
+    world_inject_heads: int = 8  # of the injection's attention
+    # Square of pixels that SmolVLA enlarges and pads pictures to, which the encoder sees; 0: they keep their size.
+    world_encoder_padded_to: int = 0
+
+    def __post_init__(self) -> None:
+        self.world_prophet_width = self.world_latent_dim or self.world_prophet_width
+        super().__post_init__()
+        for name, only in FIXED.items():
+            if getattr(self, name) != only:
+                raise UserError(f"{name}: the earlier form of world memory knows {only} alone, so drop it")
+        if len(self.cameras) > 1:
+            raise UserError("world_cameras: the earlier form of world memory knows one camera")
+
+    @property
+    def encoder_spec(self) -> EncoderSpec | None:
+        """How a rollout encodes what the policy sees; None if no encoder is known."""
+        plain = super().encoder_spec
+        if plain is None:
+            return None
+        return PaddedEncoderSpec(**plain.model_dump(), padded_to=self.world_encoder_padded_to)
+
+    def require_encoder(self, encoder: EncoderSpec) -> None:
+        """UserError unless ``encoder`` encodes as a rollout of the policy does, wherever it lies."""
+        own = self.encoder_spec
+        differing = [name for name in ("kind", "frames", "image_size", "pooling") if _differ(own, encoder, name)]
+        if own is None or differing or _padded_to(encoder) != self.world_encoder_padded_to:
+            raise UserError(
+                f"the policy encodes pictures otherwise ({', '.join(differing) or 'padded_to'}): use the encoder that "
+                "it was made for"
+            )
+
+    def adopt_latents(self, latents: JointLatents) -> None:
+        """As every world memory's, but an encoder that is known stays: training latents were made of the pictures
+        themselves, and rollouts show the encoder SmolVLA's enlarged ones."""
+        own, padded = self.encoder_spec, self.resize_imgs_with_padding
+        self.require_shape(latents)
+        if own is None:
+            for field, value in encoder_fields(latents.encoder).items():
+                setattr(self, field, value)
+            self.world_encoder_padded_to = padded[0] if padded else 0
+            self.world_encoder_image_size = ENCODER_PIXELS
+        else:
+            for name in ("kind", "frames", "pooling"):
+                if _differ(own, latents.encoder, name):
+                    raise UserError(
+                        f"the policy was made for latents with {name} {getattr(own, name)!r}, not "
+                        f"{getattr(latents.encoder, name)!r}: use the latents it was made for"
+                    )
+        self.take_shape(latents)
+        self.world_prophet_width = self.world_latent_dim
+
+
+def _differ(one: EncoderSpec | None, other: EncoderSpec, name: str) -> bool:
+    return one is None or getattr(one, name) != getattr(other, name)
+
+
+def _padded_to(encoder: EncoderSpec) -> int:
+    return encoder.padded_to if isinstance(encoder, PaddedEncoderSpec) else 0

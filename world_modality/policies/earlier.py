@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from world_modality.errors import UserError
+from world_modality.facts.benchmarks import camera_names
 
 THEIR_TYPE = "smolvla_world"
 """The type in their config.json, which is also the name of this package's own policy,"""
@@ -175,6 +176,11 @@ def _cameras(folder: Path, config: Mapping[str, Any]) -> dict[str, str]:
         raise UserError(f"{folder / CONFIG}: input_features has no camera, and the encoder saw the first one")
     renamed = {new: old for old, new in _rename_map(folder).items()}
     camera = renamed.get(first, first).removeprefix(PICTURES)
+    if camera not in camera_names():
+        raise UserError(
+            f"{folder / CONFIG}: the encoder saw {first}, and no simulator here has a camera {camera}: name the one that "
+            f"it is in rename_map of {PREPROCESSOR}, as {PICTURES}image: {first}"
+        )
     return {"world_cameras": camera, "world_trained_cameras": camera, "world_image_key": first}
 
 

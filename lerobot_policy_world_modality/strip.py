@@ -44,7 +44,9 @@ def strip(source: Path, target: Path) -> Stripped:
     """Write the plain policy in ``source`` into the folder ``target``.
 
     It acts as ``source`` does with ``world_memory_mode_rollout=disabled``, bit for bit; and with ``zero``, where a
-    memory of zeros adds exactly zero, which it does in every fusion of this package's own. A backbone that is pinned to a hub's commit gets its plain name, which LeRobot knows.
+    memory of zeros adds exactly zero, which it does in every fusion of this package's own.
+
+    A backbone that is pinned to a hub's commit gets its plain name, which LeRobot knows.
 
     Raises:
         UserError: ``source`` is no checkpoint with world memory, its networks have sizes that LeRobot's own type

@@ -276,7 +276,7 @@ def test_a_processor_is_still_required(copy: Callable[..., Path]) -> None:
     steps = json.loads((folder / "policy_preprocessor.json").read_text())["steps"]
     assert any("latents" in step["registry_name"] for step in steps)
     edit_json(folder / "policy_preprocessor.json", lambda p: p["steps"].insert(0, {"registry_name": "unheard_of"}))
-    with pytest.raises(Exception, match="unheard_of"):
+    with pytest.raises(UserError, match=r"processors in .* cannot be loaded: .*unheard_of"):
         load_policy(folder)
 
 

@@ -34,8 +34,8 @@ def convert_checkpoint(
     from lerobot_policy_world_modality.settings import read_settings
     from world_modality.data.hub import POLICY
     from world_modality.facts.memory import MODES
-    from world_modality.policies.earlier import ALONE
     from world_modality.latents.reader import camera_of
+    from world_modality.policies.earlier import ALONE
 
     needs_world = MODES[memory].needs_world
     folder, commit = find_folder(source, patterns=POLICY.patterns)

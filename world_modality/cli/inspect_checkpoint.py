@@ -62,7 +62,7 @@ def inspect_lines(folder: Path) -> list[str]:
     tensors = {present_name(name): each for name, each in tensors.items()}
     return [
         *_policy(checkpoint, config, tensors),
-        *_world(config, tensors, checkpoint),
+        *_world(config, checkpoint),
         *_earlier(config, checkpoint),
         *_origin(checkpoint),
     ]
@@ -120,7 +120,7 @@ def _policy(checkpoint: Path, config: Mapping[str, Any], tensors: Mapping[str, M
     ]
 
 
-def _world(config: Mapping[str, Any], tensors: Mapping[str, Mapping[str, Any]], checkpoint: Path) -> list[str]:
+def _world(config: Mapping[str, Any], checkpoint: Path) -> list[str]:
     mode = config.get("world_memory_mode_train", "disabled")
     if mode == "disabled":
         return ["memory       none"]

@@ -171,7 +171,7 @@ def _fitted(arguments: list[str], frames: int | None, tell: Callable[[str], None
     if frames is not None and path is not None and Path(path).is_dir():
         own = read_config_file(Path(path)).get("world_encoder_frames", frames)
         if own != frames:
-            raise UserError(f"clips of {frames} frames are asked for, and {path} was trained on clips of {own}: drop that")
+            raise UserError(f"clips of {frames} frames are asked for, and {path} was made for {own}: drop the flag")
     return arguments
 
 

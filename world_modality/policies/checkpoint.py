@@ -69,11 +69,18 @@ def _flag(value: object) -> str:
 
 
 def load_processors(folder: Path, config: Any) -> tuple[Any, Any]:
-    """The saved pre- and postprocessor: normalisation, task text, tokens; as LeRobot's own evaluation loads them."""
-    with readable(folder) as place:
-        processors: tuple[Any, Any] = make_pre_post_processors(
-            policy_cfg=config,
-            pretrained_path=str(place),
-            preprocessor_overrides={"device_processor": {"device": str(config.device)}},
-        )
+    """The saved pre- and postprocessor: normalisation, task text, tokens; as LeRobot's own evaluation loads them.
+
+    UserError if they have a step that neither LeRobot nor a plugin that is installed knows.
+    """
+    try:
+        with readable(folder) as place:
+            processors: tuple[Any, Any] = make_pre_post_processors(
+                policy_cfg=config,
+                pretrained_path=str(place),
+                preprocessor_overrides={"device_processor": {"device": str(config.device)}},
+            )
+    except ImportError as error:
+        said = str(error).strip().splitlines()
+        raise UserError(f"the processors in {folder} cannot be loaded: {said[0] if said else error}") from error
     return processors

@@ -76,7 +76,7 @@ TENSORS = {"prophet.": "world.prophet.", "model.world_inject.": "world.fusion."}
 
 
 def is_earlier(config: Mapping[str, Any]) -> bool:
-    """Whether a config.json is the earlier system's: of that type, with a setting that only it has, and none of ours."""
+    """Whether a config.json is the earlier system's: of its type, with a setting that only it has, and none of ours."""
     theirs = (RENAMED.keys() | WITHOUT_EFFECT | {"latent_suffix"}) & config.keys()
     return config.get("type") == THEIR_TYPE and bool(theirs) and "world_context" not in config
 
@@ -178,8 +178,8 @@ def _cameras(folder: Path, config: Mapping[str, Any]) -> dict[str, str]:
     camera = renamed.get(first, first).removeprefix(PICTURES)
     if camera not in camera_names():
         raise UserError(
-            f"{folder / CONFIG}: the encoder saw {first}, and no simulator here has a camera {camera}: name the one that "
-            f"it is in rename_map of {PREPROCESSOR}, as {PICTURES}image: {first}"
+            f"{folder / CONFIG}: the encoder saw {first}, and no simulator here has a camera {camera}: name the one "
+            f"that it is in rename_map of {PREPROCESSOR}, as {PICTURES}image: {first}"
         )
     return {"world_cameras": camera, "world_trained_cameras": camera, "world_image_key": first}
 

@@ -136,8 +136,8 @@ class EncoderSpec(Spec):
 
 
 class PaddedEncoderSpec(EncoderSpec):
-    """An encoder that sees what SmolVLA sees: its pictures reach it enlarged and padded as SmolVLA does it, then resized
-    bilinearly without rounding in between. The earlier system's rollouts did so."""
+    """An encoder that sees what SmolVLA sees: pictures reach it enlarged and padded as SmolVLA does it, then resized
+    bilinearly and nowhere rounded to bytes. The earlier system's rollouts did so."""
 
     padded_to: int  # pixels of that square; 0: SmolVLA leaves their size
 

@@ -10,17 +10,8 @@ from lerobot.policies.smolvla.configuration_smolvla import SmolVLAConfig
 from lerobot_policy_world_modality.world_config import WorldConfig, encoder_fields
 from world_modality.errors import UserError
 from world_modality.latents.joint import JointLatents
-from world_modality.policies.earlier import ENCODER_PIXELS
+from world_modality.policies.earlier import ENCODER_PIXELS, FIXED
 from world_modality.study.specs import EncoderSpec, PaddedEncoderSpec
-
-FIXED = {
-    "world_fusion": "late",
-    "world_hypotheses": 1,
-    "world_latent_tokens": 1,
-    "world_attention_width": 0,
-    "world_actions": False,
-}
-"""Settings of which that form knows one value alone."""
 
 
 @PreTrainedConfig.register_subclass("smolvla_world_earlier")
@@ -40,6 +31,15 @@ class SmolVLAWorldEarlierConfig(WorldConfig, SmolVLAConfig):  # type: ignore[mis
                 raise UserError(f"{name}: the earlier form of world memory knows {only} alone, so drop it")
         if len(self.cameras) > 1:
             raise UserError("world_cameras: the earlier form of world memory knows one camera")
+        self._check_encoder(self.world_encoder_kind, self.world_encoder_pooling)
+
+    @staticmethod
+    def _check_encoder(kind: str, pooling: str) -> None:
+        if kind not in ("", "vjepa2") or pooling != "mean":
+            raise UserError(
+                f"world_encoder_kind: the earlier form of world memory knows vjepa2 pooled by the mean, not {kind} by "
+                f"{pooling}"
+            )
 
     @property
     def encoder_spec(self) -> EncoderSpec | None:
@@ -64,6 +64,7 @@ class SmolVLAWorldEarlierConfig(WorldConfig, SmolVLAConfig):  # type: ignore[mis
         themselves, and rollouts show the encoder SmolVLA's enlarged ones."""
         own, padded = self.encoder_spec, self.resize_imgs_with_padding
         self.require_shape(latents)
+        self._check_encoder(latents.encoder.kind, latents.encoder.pooling)
         if own is None:
             for field, value in encoder_fields(latents.encoder).items():
                 setattr(self, field, value)

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from world_modality.errors import UserError
 from world_modality.facts.policies import POLICIES, has_memory
@@ -93,7 +94,7 @@ def _converted(source: str, flags: Mapping[str, str], asked: str | None, root: P
     world_type = asked or types[0]
     kind = read_config(folder)["type"]
     keeps = kind == world_type == EARLIER_TYPE
-    settings = {} if keeps else {"world_memory_mode_train": "pred"}
+    settings: dict[str, Any] = {} if keeps else {"world_memory_mode_train": "pred"}
     settings |= read_settings(flags.items(), world_type)
     # Places on this machine stay on the command line, and out of the checkpoint.
     latents = [Path(each).expanduser() for each in settings.pop("world_latents", "").split(os.pathsep) if each]

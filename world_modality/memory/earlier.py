@@ -89,11 +89,12 @@ class EarlierInjection(Fusion):
         """Queries [B, heads, L, d] and keys [B, heads, K, d] of the attention."""
         width = self.cross_attn.embed_dim
         weight, bias = self.cross_attn.in_proj_weight, self.cross_attn.in_proj_bias
-        heads = [
-            F.linear(tokens, weight[part], bias[part]).unflatten(-1, (self.cross_attn.num_heads, -1)).transpose(1, 2)
+        heads = self.cross_attn.num_heads
+        queries, keys = (
+            F.linear(tokens, weight[part], bias[part]).view(*tokens.shape[:-1], heads, -1).transpose(1, 2)
             for tokens, part in ((query, slice(width)), (read, slice(width, 2 * width)))
-        ]
-        return heads[0], heads[1]
+        )
+        return queries, keys
 
 
 class RawLatents(Standardiser):

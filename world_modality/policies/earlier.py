@@ -71,6 +71,15 @@ ALONE = "SmolVLA's tensors alone are taken: its world memory is of the earlier f
 WHOLE = "all its tensors are taken: the new policy's world memory is of the earlier form too"
 """What is told when something starts from an earlier checkpoint."""
 
+FIXED: Mapping[str, object] = {
+    "world_fusion": "late",
+    "world_hypotheses": 1,
+    "world_latent_tokens": 1,
+    "world_attention_width": 0,
+    "world_actions": False,
+}
+"""Present settings of which the earlier form knows one value alone."""
+
 TENSORS = {"prophet.": "world.prophet.", "model.world_inject.": "world.fusion."}
 """How the names of their world modules' tensors begin -> and here. SmolVLA's own have LeRobot's names."""
 
@@ -118,6 +127,7 @@ def present_config(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     }
     return {
         **plain,
+        **FIXED,
         **{new: config[old] for old, new in RENAMED.items()},
         **{f"world_memory_mode_{when}": _mode(place, config, when) for when in ("train", "rollout")},
         **_cameras(folder, config),
@@ -212,6 +222,8 @@ def _encoder(place: Path, config: Mapping[str, Any]) -> dict[str, Any]:
         "world_encoder_image_size": ENCODER_PIXELS,
         "world_encoder_pooling": "mean",
         "world_encoder_dtype": "float16",
+        "world_encoder_batch": 4,
+        "world_encoder_digest": "",
         "world_encoder_padded_to": size[0],
     }
 

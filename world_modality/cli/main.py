@@ -208,12 +208,14 @@ def encode_latents(
 
 @app.command()
 def import_latents(
-    file: Annotated[Path, typer.Argument(help="A .npy file, float16 [frames, numbers].")],
+    file: Annotated[Path, typer.Argument(help="A .npy file, float16 [frames, numbers], or a cache folder with one.")],
     dataset: DatasetOption,
     encoder: EncoderOption,
     output: OutputOption,
     camera: CameraOption = "image",
-    frames: FramesOption = 4,
+    frames: Annotated[
+        int | None, typer.Option(min=1, help="Frames of a clip; as the file's name says by default, else 4.")
+    ] = None,
     image_size: SizeOption = None,
     dtype: DtypeOption = "float32",
     sample: Annotated[int, typer.Option(min=8, help="Frames to encode again and compare.")] = 64,

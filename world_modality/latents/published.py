@@ -1,8 +1,8 @@
 """A file of latents that someone else made: one row per frame of a dataset, to be doubted before it is used.
 
 The earlier system kept a dataset's latents as ``<split>_world_latents_<source>[_m<frames>].fp16.npy`` in a folder
-``<cache_dir>/<dataset>``, with what made them in a file ``..._metadata.json`` beside. Name and metadata are held against
-what is claimed.
+``<cache_dir>/<dataset>``, with what made them in a file ``..._metadata.json`` beside. Both are held against what is
+claimed.
 """
 
 from __future__ import annotations

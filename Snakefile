@@ -41,5 +41,7 @@ rule embedded_base:
     localrule: True
     conda:
         ENVIRONMENT
+    params:
+        tool=snakefile.repository(workflow) / "workflow" / "tools" / "base_policy.py",
     shell:
-        "python -m world_modality.cli.main export-base > {log} 2>&1"
+        "python {params.tool:q} > {log} 2>&1"

@@ -5,9 +5,9 @@ LeRobot finds the package by its distribution's name and imports it; importing r
 command line may name. A model itself is imported when LeRobot builds one.
 """
 
+from lerobot_policy_world_modality.backbone import BackboneTokenizerStep
 from lerobot_policy_world_modality.configuration_pi0_world import PI0WorldConfig
 from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
 from lerobot_policy_world_modality.configuration_smolvla_world_earlier import SmolVLAWorldEarlierConfig
-from lerobot_policy_world_modality.tokenizer_step import BackboneTokenizerStep
 
 __all__ = ["BackboneTokenizerStep", "PI0WorldConfig", "SmolVLAWorldConfig", "SmolVLAWorldEarlierConfig"]

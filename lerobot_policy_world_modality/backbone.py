@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from lerobot.processor import ProcessorStepRegistry, TokenizerProcessorStep
 
 from world_modality.embedded import BACKBONE_PREFIX
 from world_modality.errors import UserError
@@ -18,6 +21,7 @@ from world_modality.store.hub import fetch, split_pinned
 BACKBONES = Path(__file__).parent / "backbones"
 TEXT_FILES = ("*.json", "*.txt", "*.jinja", "*.model")  # configuration, processor, tokenizer
 WEIGHT_FILES = ("*.safetensors",)
+TOKENIZER_STEP = "backbone_tokenizer_processor"
 
 
 def resolve_backbone(name: str, *, weights: bool = False) -> str:
@@ -47,3 +51,16 @@ def resolved_backbone(config: Any) -> Iterator[None]:
         yield
     finally:
         config.vlm_model_name = name
+
+
+@ProcessorStepRegistry.register(name=TOKENIZER_STEP)
+@dataclass
+class BackboneTokenizerStep(TokenizerProcessorStep):  # type: ignore[misc]  # LeRobot is not typed
+    """LeRobot's tokenizer step for every name that ``resolve_backbone`` knows; it is saved with the name as given."""
+
+    def __post_init__(self) -> None:
+        name = self.tokenizer_name  # type: ignore[has-type]
+        if name is not None:
+            self.tokenizer_name = resolve_backbone(name)
+        super().__post_init__()
+        self.tokenizer_name = name

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from world_modality.memory.randomness import draw_each
-from world_modality.study.seeds import keyed_seed
+from world_modality.store.keys import keyed_seed
 
 Step = int | str  # a training step, or "eval" where losses at different steps are to be comparable
 

@@ -8,9 +8,8 @@ import torch
 from lerobot.policies.smolvla.processor_smolvla import make_smolvla_pre_post_processors
 from lerobot.processor import PolicyProcessorPipeline, TokenizerProcessorStep
 
-from lerobot_policy_world_modality.backbone import resolved_backbone
+from lerobot_policy_world_modality.backbone import BackboneTokenizerStep, resolved_backbone
 from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
-from lerobot_policy_world_modality.tokenizer_step import BackboneTokenizerStep
 
 
 def make_smolvla_world_pre_post_processors(

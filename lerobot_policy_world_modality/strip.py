@@ -14,9 +14,8 @@ from lerobot.policies.factory import get_policy_class
 from safetensors import SafetensorError
 from safetensors.torch import load_file, load_model, save_file
 
-from lerobot_policy_world_modality.backbone import resolved_backbone
+from lerobot_policy_world_modality.backbone import TOKENIZER_STEP, resolved_backbone
 from lerobot_policy_world_modality.convert import WORLD, copy_processors, read_config
-from lerobot_policy_world_modality.tokenizer_step import TOKENIZER_STEP
 from lerobot_policy_world_modality.world_policy import STEP
 from world_modality.embedded import BACKBONE_PREFIX
 from world_modality.errors import UserError

@@ -15,9 +15,8 @@ from world_modality.data.episodes import dataset_fingerprint
 from world_modality.data.schema import camera_column
 from world_modality.errors import UserError
 from world_modality.latents.windows import EpisodeBounds
-from world_modality.memory.attachment import Sockets
+from world_modality.memory.attachment import Sockets, WorldSizes
 from world_modality.memory.lookup import LatentLookup, require_held_out
-from world_modality.memory.sizes import WorldSizes
 from world_modality.memory.world import WorldMemory
 
 

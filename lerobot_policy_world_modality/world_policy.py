@@ -25,11 +25,11 @@ from world_modality.memory.action_conditioning import NoisyActions
 from world_modality.memory.fusion import observing
 from world_modality.memory.lookup import LatentLookup, LatentWindow
 from world_modality.memory.modes import make_memory
-from world_modality.memory.processes import mean_over_processes, shares_batches
 from world_modality.memory.randomness import borrowed_generator
+from world_modality.memory.target import mean_over_processes, shares_batches
 from world_modality.memory.world import WorldMemory, memory_inputs
 from world_modality.policies.weights import WEIGHTS, require_loaded
-from world_modality.study.seeds import keyed_seed
+from world_modality.store.keys import keyed_seed
 
 INDEX = "index"  # the dataset's global frame index in a LeRobot batch
 STEP = "keyed_step"  # the buffer that counts optimiser steps, the only tensor that memory mode "disabled" adds

@@ -10,7 +10,7 @@ from lerobot.policies.pi0 import modeling_pi0, processor_pi0
 from torch import Tensor
 
 from lerobot_policy_world_modality.adapters.adapter import Adapter, Loss
-from lerobot_policy_world_modality.tokenizer_step import BackboneTokenizerStep
+from lerobot_policy_world_modality.backbone import BackboneTokenizerStep
 from world_modality.errors import UserError
 from world_modality.imports import replaced
 from world_modality.memory.attachment import Sockets

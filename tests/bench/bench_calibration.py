@@ -28,15 +28,16 @@ from bench.bench_studies import (
     separate_coverage,
     sequence_coverage,
 )
+from support.claims import standard_claims
+from support.simulated_studies import Design, Noise, SimulatedArm, five_arms, run_correlation, simulate
 
 from world_modality.evidence.gates import GIVEN, Gate
 from world_modality.evidence.judge import judge
 from world_modality.evidence.per_task import task_effects
-from world_modality.evidence.plan import Assumptions, Plan, standard_claims
+from world_modality.evidence.plan import Assumptions, Plan
 from world_modality.evidence.planning import expect
 from world_modality.evidence.rates import success_rate
 from world_modality.evidence.resampling import keyed_generator
-from world_modality.evidence.simulate import Design, Noise, SimulatedArm, five_arms, run_correlation, simulate
 
 MARGIN = 0.05
 NULLS = ((5, 1), (5, 4), (8, 1), (8, 2))  # seeds, repeats; 10 tasks x 50 initial states each

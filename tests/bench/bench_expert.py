@@ -11,7 +11,7 @@ from world_modality.benchmarks.assets import asset_tree
 from world_modality.benchmarks.contract import make_expert, open_assets, open_simulator
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
-from world_modality.study.seeds import keyed_seed
+from world_modality.store.keys import keyed_seed
 from world_modality.study.specs import SimSpec
 
 

@@ -7,23 +7,22 @@ from dataclasses import asdict, replace
 
 import numpy as np
 from statsmodels.stats.proportion import proportions_ztest
+from support.simulated_studies import Design, Noise, SimulatedArm, five_arms, simulate
 
 from world_modality.evidence.betting import betting_p, betting_sequence, in_random_order
 from world_modality.evidence.checkpoint import checkpoint_effect
 from world_modality.evidence.contrast import watched_gaps
-from world_modality.evidence.effect import Levels, equivalence_p
+from world_modality.evidence.effect import Levels, is_equivalent
 from world_modality.evidence.gates import GIVEN, Gate
 from world_modality.evidence.judge import judge
 from world_modality.evidence.noise import assume
 from world_modality.evidence.outcomes import Floats, Outcomes, cell_rates, clusters_of
 from world_modality.evidence.paired import difference_of_clusters
 from world_modality.evidence.plan import Assumptions, Plan
-from world_modality.evidence.proportions import Interval
-from world_modality.evidence.rates import newcombe, success_rate
+from world_modality.evidence.rates import Interval, hybrid, success_rate, wilson
 from world_modality.evidence.recipe import paired_runs, welch
 from world_modality.evidence.resampling import cluster_bootstrap, keyed_generator, sign_flip
 from world_modality.evidence.sensitivity import mixed_model, seed_task_blocks
-from world_modality.evidence.simulate import Design, Noise, SimulatedArm, five_arms, simulate
 from world_modality.evidence.spending import Spending, plan_looks
 
 ALPHA = 0.05
@@ -42,7 +41,7 @@ def decisions(conditions: Mapping[str, Outcomes], margin: float) -> Numbers:
         "pred > zero": zero,
         "pred > random": noise,
         "E2 > E0": better,
-        "E1 = E0": equivalence_p(means["E1"], means["E0"], margin) <= ALPHA,
+        "E1 = E0": is_equivalent(welch(means["E1"], means["E0"], LEVELS, 0, 0).bounds, margin),
         "pred > zero, recipe": paired_runs(means["E2"] - means["E2-zero"], LEVELS, 0, 0).p_greater <= ALPHA,
         "any of the sequence": zero,  # nothing later is tested unless this is confirmed
         "naive pooled E2 > E0": _pooled(conditions["E2"], conditions["E0"]) <= ALPHA,
@@ -148,7 +147,7 @@ def separate_coverage(*key: int | str) -> Numbers:
     held = []
     for condition, task in enumerate(first.conditions["E0"].tasks):
         one, two = (study.conditions["E0"].of_task(task) for study in (first, second))
-        interval = newcombe((int(one.success.sum()), len(one)), (int(two.success.sum()), len(two)))
+        interval = hybrid(*(wilson(int(arm.success.sum()), len(arm)) for arm in (one, two)))
         held.append(_holds(interval, float((first.truth["E0"] - second.truth["E0"])[0, condition])))
     return {"Newcombe, one task": float(np.mean(held))}
 

@@ -31,9 +31,9 @@ from world_modality.policies.contract import PolicyRequest
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.episodes import Episode, environment_seed
 from world_modality.rollout.evaluation import Scenes
+from world_modality.rollout.pool import preloaded
 from world_modality.rollout.records import Ledger, Record
 from world_modality.rollout.scheduler import Scheduler
-from world_modality.rollout.simulators import preloaded
 from world_modality.rollout.video import record_video
 from world_modality.store.progress import Progress
 from world_modality.study.specs import DatasetSpec, DemosSpec, SimSpec

@@ -15,7 +15,7 @@ from support.sim_specs import sim_spec
 from world_modality.benchmarks.libero.assets import EMBEDDED
 from world_modality.benchmarks.libero.simulator import LiberoSimulator
 from world_modality.cli import rollout as command
-from world_modality.encoders.embedded import build_embedded_encoder
+from world_modality.encoders.source import build_embedded_encoder
 from world_modality.rollout import evaluate
 
 STEPS = 6  # of each of two episodes

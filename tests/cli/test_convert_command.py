@@ -14,7 +14,7 @@ from support.tiny_policy import ENCODER, LATENT_DIM, TinyWorld, build_tiny_world
 
 from world_modality.cli.convert import convert_checkpoint, strip_checkpoint
 from world_modality.cli.inspect_checkpoint import inspect_lines
-from world_modality.encoders.embedded import build_embedded_encoder
+from world_modality.encoders.source import build_embedded_encoder
 from world_modality.errors import UserError
 from world_modality.store.machine import version_of
 

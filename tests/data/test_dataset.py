@@ -13,9 +13,8 @@ from support.hub_cache import COMMITS, use_hub
 from world_modality.data.dataset import run
 from world_modality.data.episode_file import write_episode
 from world_modality.data.episodes import dataset_fingerprint, read_episode_table
-from world_modality.data.frames import FrameReader
+from world_modality.data.frames import FrameReader, decode_png
 from world_modality.data.hub import DATASET
-from world_modality.data.pictures import decode_png
 from world_modality.data.writer import SAMPLED_PICTURES
 from world_modality.errors import UserError
 from world_modality.store.stage import StageContext

@@ -8,7 +8,7 @@ from support.data_stages import stage_context
 from world_modality.benchmarks.libero.assets import ASSETS
 from world_modality.data.demonstrations import run
 from world_modality.data.episode_file import read_episode
-from world_modality.data.pictures import decode_png
+from world_modality.data.frames import decode_png
 from world_modality.errors import UserError
 from world_modality.study.specs import DemosSpec, SimSpec
 

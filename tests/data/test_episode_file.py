@@ -5,7 +5,7 @@ import pytest
 from support.data_stages import drawn_episode, moving_dots
 
 from world_modality.data.episode_file import EpisodeFile, read_episode, read_episode_info, write_episode
-from world_modality.data.pictures import decode_png, encode_png
+from world_modality.data.frames import decode_png, encode_png
 
 
 def test_an_episode_survives_the_file(tmp_path: Path) -> None:

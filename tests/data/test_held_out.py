@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from world_modality.data.held_out import held_out_episodes
+from world_modality.data.episodes import held_out_episodes
 
 tasks = st.lists(st.sampled_from("abcd"), min_size=1, max_size=60)
 shares = st.floats(0.001, 0.5)

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from support.data_stages import encoder_spec
 
-from world_modality.encoders.embedded import build_embedded_encoder
 from world_modality.encoders.encoder import Encoder, load_encoder
+from world_modality.encoders.source import build_embedded_encoder
 from world_modality.study.specs import EncoderSpec
 
 

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.data_stages import encode_clips, encoder_spec, moving_dots
 
-from world_modality.encoders.encoder import Encoder, load_encoder, pool
+from world_modality.encoders.encoder import Encoder, clip_rows, history_ends, load_encoder, pool
 from world_modality.errors import UserError
 from world_modality.facts.encoders import ENCODERS, POOLINGS
 from world_modality.study.specs import EncoderSpec
@@ -163,3 +165,24 @@ def test_wrong_kind_and_wrong_size_are_told(encoder_folder: Callable[[EncoderSpe
         load_encoder(encoder_spec("vjepa2", image_size=40), folder)
     with pytest.raises(UserError, match="too few for pooling grid2"):
         load_encoder(encoder_spec("vjepa2", image_size=16, pooling="grid2"), folder)
+
+
+@given(st.integers(1, 30), st.integers(1, 9))
+def test_clip_rows_equal_a_plain_loop(length: int, frames: int) -> None:
+    rows = clip_rows(np.arange(length), frames)
+    for end in range(length):
+        clip: list[int] = []
+        for back in range(frames):
+            clip.insert(0, end - back if end - back >= 0 else 0)
+        assert rows[end].tolist() == clip
+
+
+@given(st.integers(0, 40), st.integers(1, 8), st.integers(1, 8))
+def test_a_window_of_the_last_frames_names_the_same_frames_as_the_whole_episode(
+    newest: int, context: int, m: int
+) -> None:
+    seen = min(newest + 1, context + m - 1)
+    first = newest + 1 - seen
+    window = clip_rows(history_ends(seen - 1, context), m) + first
+    whole = clip_rows(history_ends(newest, context), m)
+    assert np.array_equal(window, whole)

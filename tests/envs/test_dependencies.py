@@ -16,6 +16,7 @@ from packaging.utils import canonicalize_name
 
 REPOSITORY = Path(__file__).parents[2]
 PACKAGES = ("world_modality", "lerobot_policy_world_modality")
+FOLDERS = (*PACKAGES, "workflow/tools")
 
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 DECLARED = {canonicalize_name(each.name): each for each in map(Requirement, PROJECT["dependencies"])}
@@ -46,8 +47,8 @@ def imported() -> dict[str, str]:
     """Third-party top-level module -> a file that imports it."""
     found = {
         module: path.relative_to(REPOSITORY).as_posix()
-        for package in PACKAGES
-        for path in sorted((REPOSITORY / package).rglob("*.py"))
+        for folder in FOLDERS
+        for path in sorted((REPOSITORY / folder).rglob("*.py"))
         for module in modules_of(path)
     }
     return {name: path for name, path in found.items() if name not in sys.stdlib_module_names | set(PACKAGES)}

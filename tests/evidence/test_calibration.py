@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from bench import bench_calibration
 from bench.bench_studies import claims_study, decisions, judged_study, looks_study, recipe_coverage
+from support.claims import standard_claims
+from support.simulated_studies import Design, Noise, five_arms, simulate
 
-from world_modality.evidence.plan import Assumptions, Plan, standard_claims
+from world_modality.evidence.plan import Assumptions, Plan
 from world_modality.evidence.planning import expect
-from world_modality.evidence.simulate import Design, Noise, five_arms, simulate
 
 STUDIES = 120
 SMALL = Design(5, init_states=20)  # 200 scenes are enough to see a test that is off

@@ -2,8 +2,7 @@
 
 import pytest
 
-from world_modality.evidence.proportions import wilson
-from world_modality.evidence.rates import fisher_p
+from world_modality.evidence.rates import fisher_p, wilson
 
 E0_AT_50 = (38, 48, 42, 47, 41, 35, 42, 46, 36, 43)  # of 50 each: 76, 96, 84, 94, 82, 70, 84, 92, 72, 86 percent
 E1_AT_50 = (40, 47, 43, 47, 47, 33)  # tasks 0-5

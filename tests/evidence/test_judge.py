@@ -4,16 +4,17 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from support.claims import standard_claims
 from support.outcome_grids import grid
+from support.simulated_studies import Design, Noise, five_arms, simulate
 
 from world_modality.evidence import gates
 from world_modality.evidence.contrast import watched_contrast
 from world_modality.evidence.effect import Levels
 from world_modality.evidence.gates import GIVEN, Gate
 from world_modality.evidence.judge import judge as judge_study
-from world_modality.evidence.plan import BETTER, CONTENT, HARMLESS, Plan, standard_claims
-from world_modality.evidence.proportions import Interval
-from world_modality.evidence.simulate import Design, Noise, five_arms, simulate
+from world_modality.evidence.plan import BETTER, CONTENT, HARMLESS, Plan
+from world_modality.evidence.rates import Interval
 from world_modality.evidence.verdict import word_for
 from world_modality.evidence.wording import headline, points, sentence
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.claims import standard_claims
 
 from world_modality.evidence.contrast import contrast
 from world_modality.evidence.effect import Levels
 from world_modality.evidence.outcomes import Outcomes, cell_rates, clusters_of
 from world_modality.evidence.paired import difference_of_clusters
-from world_modality.evidence.plan import standard_claims
 from world_modality.evidence.resampling import cluster_bootstrap
 from world_modality.evidence.verdict import word_for
 

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 from support.outcome_grids import grid
+from support.simulated_studies import Design, Noise, five_arms, simulate
 
 from world_modality.evidence.effect import Levels
 from world_modality.evidence.multiplicity import holm
 from world_modality.evidence.per_task import task_effects
-from world_modality.evidence.simulate import Design, Noise, five_arms, simulate
 
 CONDITIONS = simulate(
     Design(5, init_states=20, repeats=2), five_arms(0.0, 0.1), Noise(), np.random.default_rng(0)

@@ -2,8 +2,9 @@ import math
 from dataclasses import replace
 
 import pytest
+from support.claims import standard_claims
 
-from world_modality.evidence.plan import Assumptions, Plan, standard_claims
+from world_modality.evidence.plan import Assumptions, Plan
 from world_modality.evidence.planning import Costs, allocate, detectable_on_a_task, expect, last_level
 
 PLAN = Plan("demo", "libero_spatial", standard_claims(), tuple(range(8)), tuple(range(10)), tuple(range(50)), 1)

@@ -2,9 +2,10 @@ import json
 from dataclasses import replace
 
 import pytest
+from support.claims import standard_claims
 
 from world_modality.evidence.effect import Levels
-from world_modality.evidence.plan import Assumptions, Plan, changes, standard_claims
+from world_modality.evidence.plan import Assumptions, Plan, changes
 from world_modality.evidence.resampling import canonical_json, digest_of, keyed_generator
 from world_modality.store import keys
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 from support.outcome_grids import grid
+from support.simulated_studies import Design, Noise, five_arms, simulate
 
 from world_modality.evidence.noise import assume, run_noise
 from world_modality.evidence.plan import Assumptions
-from world_modality.evidence.simulate import Design, Noise, five_arms, simulate
 
 
 def many_seeds(noise=Noise(), seeds=150):  # noqa: B008 - frozen

@@ -1,8 +1,6 @@
 import numpy as np
 import pytest
-
-from world_modality.evidence.outcomes import cell_rates
-from world_modality.evidence.simulate import (
+from support.simulated_studies import (
     TASK_RATES,
     Design,
     Noise,
@@ -11,6 +9,8 @@ from world_modality.evidence.simulate import (
     run_correlation,
     simulate,
 )
+
+from world_modality.evidence.outcomes import cell_rates
 
 
 def test_rates_and_spreads_are_those_asked_for():

@@ -1,10 +1,10 @@
 from dataclasses import replace
 
 import pytest
+from support.claims import standard_claims
 
 from world_modality.evidence.effect import Effect, Levels, unknown
-from world_modality.evidence.plan import standard_claims
-from world_modality.evidence.proportions import Interval
+from world_modality.evidence.rates import Interval
 from world_modality.evidence.verdict import Verdict, word_for
 from world_modality.evidence.wording import points, sentence
 

@@ -11,7 +11,7 @@ from world_modality.evidence.judge import judge
 from world_modality.evidence.outcomes import cell_rates, clusters_of
 from world_modality.evidence.paired import difference_of_clusters
 from world_modality.evidence.plan import Claim, Plan
-from world_modality.evidence.rates import newcombe
+from world_modality.evidence.rates import hybrid, wilson
 from world_modality.evidence.sensitivity import seed_task_blocks
 
 # [seed][task][initial state][repeat]
@@ -94,7 +94,7 @@ def test_as_if_the_arms_had_met_different_scenes():
     """Newcombe: Wilson of 11/16 is 0.444044 to 0.858354, of 8/16 0.279996 to 0.720004;
     0.1875 - sqrt(0.243456^2 + 0.220004^2) = -0.140636 and 0.1875 + sqrt(0.170854^2 + 0.220004^2) = 0.466055.
     """
-    apart = newcombe((11, 16), (8, 16))
+    apart = hybrid(wilson(11, 16), wilson(8, 16))
     assert (round(apart.low, 4), round(apart.high, 4)) == (-0.1406, 0.4661)
 
 

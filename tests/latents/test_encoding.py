@@ -18,8 +18,7 @@ from world_modality.data.frames import FrameReader
 from world_modality.encoders import source
 from world_modality.encoders.encoder import load_encoder
 from world_modality.errors import UserError
-from world_modality.latents.encoding import EpisodeEncoder
-from world_modality.latents.shards import Shards
+from world_modality.latents.encoding import EpisodeEncoder, Shards
 
 EPISODES = 6
 

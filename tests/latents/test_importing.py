@@ -15,9 +15,9 @@ from support.data_stages import drawn_episode, encode_clips, encoder_spec, stage
 from world_modality.cli.latents import Check, Clips, encode_latents, import_latents
 from world_modality.data.frames import FrameReader
 from world_modality.data.writer import EpisodeWriter
-from world_modality.encoders.embedded import build_embedded_encoder
 from world_modality.encoders.encoder import load_encoder
 from world_modality.encoders.resolve import resolve_encoder
+from world_modality.encoders.source import build_embedded_encoder
 from world_modality.errors import UserError
 from world_modality.latents.importing import PROVENANCE, Import, Source
 from world_modality.latents.reader import open_latents

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from world_modality.errors import UserError
-from world_modality.latents import published
-from world_modality.latents.published import Claimed, claimed, find_published, open_published
+from world_modality.latents import importing
+from world_modality.latents.earlier_cache import Claimed, claimed, find_published
+from world_modality.latents.importing import open_published
 
 FRAMES, DIM = 50, 8
 
@@ -26,7 +27,7 @@ def save(folder: Path, values: np.ndarray) -> Path:
 
 @pytest.mark.parametrize("at_once", [7, 1000])
 def test_good_rows_are_opened_and_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
-    monkeypatch.setattr(published, "ROWS_AT_ONCE", at_once)
+    monkeypatch.setattr(importing, "ROWS_AT_ONCE", at_once)
     good = rows()
     good[4, 3] = 0  # a single zero is a number like others
     opened = open_published(save(tmp_path, good), frames=FRAMES, tokens=1, dim=DIM)
@@ -169,7 +170,7 @@ def broken(kind: str) -> np.ndarray:
 def test_each_defect_has_its_own_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, told: str, at_once: int
 ) -> None:
-    monkeypatch.setattr(published, "ROWS_AT_ONCE", at_once)
+    monkeypatch.setattr(importing, "ROWS_AT_ONCE", at_once)
     with pytest.raises(UserError, match=told) as error:
         open_published(save(tmp_path, broken(kind)), frames=FRAMES, tokens=1, dim=DIM)
     assert "\n" not in str(error.value)

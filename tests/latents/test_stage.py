@@ -106,7 +106,7 @@ def test_a_rollout_with_two_cameras_sees_both_caches_bit_for_bit(
 @settings(max_examples=12, deadline=None)
 def test_a_clip_never_leaves_its_episode(lengths: list[int], frames: int) -> None:
     """Encoding with numbers that tell each frame's episode and place: a clip that crossed would show it."""
-    from world_modality.encoders.clips import clip_rows
+    from world_modality.encoders.encoder import clip_rows
 
     start = 0
     for length in lengths:

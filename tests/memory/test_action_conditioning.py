@@ -10,8 +10,8 @@ from support.world_sizes import sockets_of, world_sizes
 from torch import Tensor, nn
 
 from world_modality.memory.action_conditioning import TIME_WIDTH, ActionCondition, NoisyActions, time_waves
+from world_modality.memory.attachment import WorldSizes
 from world_modality.memory.prophet import Prophet
-from world_modality.memory.sizes import WorldSizes
 from world_modality.memory.target import LATENTS
 from world_modality.memory.world import WorldMemory
 

@@ -12,7 +12,7 @@ from support.tiny_policy import LATENT_DIM, save_tiny_latents
 from world_modality.errors import UserError
 from world_modality.latents.windows import EpisodeBounds, past_rows
 from world_modality.memory.lookup import LatentLookup
-from world_modality.study.seeds import keyed_seed
+from world_modality.store.keys import keyed_seed
 
 LENGTHS = [4, 1, 7]
 ENDS = np.cumsum(LENGTHS)

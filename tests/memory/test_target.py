@@ -1,5 +1,7 @@
 """A target's row says what its code gives, and nothing but the target knows how predictions are compared."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from world_modality.facts.targets import TARGETS
 from world_modality.latents.windows import EpisodeBounds, future_rows, past_rows
 from world_modality.memory import target
 from world_modality.memory.lookup import LatentWindow
+from world_modality.memory.target import at_least_one, mean_over_processes, shares_batches
 from world_modality.memory.world import WorldMemory
 
 FRAMES, BOUNDS = np.array([0, 1, 2, 5, 6]), EpisodeBounds.of([0, 4], [4, 9])
@@ -76,3 +79,14 @@ def test_a_target_of_another_package_is_one_row(monkeypatch: pytest.MonkeyPatch)
     assert world.target.score(None, None, None, torch.ones(2, 3), delta=True) == 6
     with pytest.raises(UserError, match="'pixels' is not a target; choose one of latents, counted"):
         WorldMemory(world_sizes(target="pixels"), seed=0)
+
+
+def test_a_single_process_has_the_whole_batch() -> None:
+    counts = torch.tensor([3, 0])
+    assert not shares_batches()
+    assert mean_over_processes(counts) is counts
+
+
+def test_nothing_is_divided_by_one() -> None:
+    assert at_least_one(torch.tensor([0, 1, 7])).tolist() == [1, 1, 7]
+    assert at_least_one(torch.tensor([0.0, 0.5])).tolist() == [1.0, 0.5]  # half a sample per process is one of two

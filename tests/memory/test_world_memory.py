@@ -15,9 +15,9 @@ from world_modality.facts.memory import Fusion as FusionRow
 from world_modality.facts.table import Reference, Table
 from world_modality.memory import fusion
 from world_modality.memory.action_conditioning import Held
+from world_modality.memory.attachment import WorldSizes
 from world_modality.memory.fusion import Fusion
 from world_modality.memory.randomness import borrowed_generator, draw_each, keyed_normal
-from world_modality.memory.sizes import WorldSizes
 from world_modality.memory.world import WorldMemory
 
 SIZES = world_sizes(gate_init=0.7)

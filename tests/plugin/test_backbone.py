@@ -5,8 +5,8 @@ import pytest
 from support.tiny_policy import TinyWorld
 
 from lerobot_policy_world_modality.backbone import BACKBONES, resolve_backbone, resolved_backbone
-from lerobot_policy_world_modality.backbones.build import LIBERO_SPATIAL, SIZES, main
 from lerobot_policy_world_modality.processor_smolvla_world import BackboneTokenizerStep
+from workflow.tools.backbones import LIBERO_SPATIAL, SIZES, main
 from world_modality.errors import UserError
 
 

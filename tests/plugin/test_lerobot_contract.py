@@ -11,11 +11,10 @@ from lerobot.policies.smolvla.processor_smolvla import make_smolvla_pre_post_pro
 from lerobot.processor import TokenizerProcessorStep
 from support.tiny_policy import TinyWorld
 
-from lerobot_policy_world_modality.backbone import resolved_backbone
+from lerobot_policy_world_modality.backbone import BackboneTokenizerStep, resolved_backbone
 from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
 from lerobot_policy_world_modality.modeling_smolvla_world import SmolVLAWorldPolicy
 from lerobot_policy_world_modality.processor_smolvla_world import make_smolvla_world_pre_post_processors
-from lerobot_policy_world_modality.tokenizer_step import BackboneTokenizerStep
 
 
 def test_from_pretrained_hands_its_extra_arguments_to_the_constructor(tiny: TinyWorld) -> None:

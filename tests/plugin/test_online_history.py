@@ -11,8 +11,8 @@ from support.tiny_policy import CONTEXT, ENCODER, HORIZON, PICTURE, TinyWorld
 
 from lerobot_policy_world_modality.online_history import to_pixels
 from world_modality.data.episodes import dataset_fingerprint
-from world_modality.encoders.embedded import build_embedded_encoder
 from world_modality.encoders.encoder import load_encoder
+from world_modality.encoders.source import build_embedded_encoder
 from world_modality.errors import UserError
 from world_modality.latents.cache import write_cache
 from world_modality.latents.reader import open_latents

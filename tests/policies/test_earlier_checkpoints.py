@@ -28,7 +28,7 @@ from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
 from world_modality.policies.config_file import read_config_file
 from world_modality.policies.contract import PolicyRequest
 from world_modality.policies.earlier import EARLIER_TYPE, is_earlier
-from world_modality.policies.noise import given_noise
+from world_modality.policies.host import given_noise
 
 SIZE, SEEDS = 64, (11, 12)
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from support.record_files import write_records
 
-from world_modality.cli.compare import compare_sets
+from world_modality.cli.report import compare_sets
 from world_modality.errors import UserError
 from world_modality.evidence.outcomes import outcomes_of
 from world_modality.evidence.resampling import sign_flip

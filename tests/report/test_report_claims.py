@@ -4,10 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.claims import standard_claims
 from support.small_study import SMALL_STUDY, edited, fixed_sources, graph_of
 
 from world_modality.evidence.effect import Levels, unknown
-from world_modality.evidence.plan import BETTER, CONTENT, HARMLESS, OTHER_BETTER, PLACEBOS, changes, standard_claims
+from world_modality.evidence.plan import BETTER, CONTENT, HARMLESS, OTHER_BETTER, PLACEBOS, changes
 from world_modality.evidence.verdict import Verdict, checklist
 from world_modality.facts.memory import MODES
 from world_modality.report.claims import claims_of, plan_of

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.record_files import write_records
 
-from world_modality.cli.compare import compare_sets
+from world_modality.cli.report import compare_sets
 from world_modality.evidence.rates import fisher_p
 from world_modality.report.comparison import as_data, compare
 from world_modality.report.judgement import probability

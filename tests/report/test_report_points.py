@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from hypothesis import example, given
 from hypothesis import strategies as st
+from support.claims import standard_claims
 
 from world_modality.evidence.effect import Effect, Levels
-from world_modality.evidence.plan import standard_claims
-from world_modality.evidence.proportions import Interval
+from world_modality.evidence.rates import Interval
 from world_modality.evidence.verdict import Verdict, word_for
 from world_modality.evidence.wording import sentence
 from world_modality.report.judgement import effect_limits, rounded

@@ -11,7 +11,7 @@ import pytest
 from support.toy_results import ToyResults
 
 from world_modality.evidence.paired import tango
-from world_modality.evidence.proportions import wilson
+from world_modality.evidence.rates import wilson
 from world_modality.report.charts import shortened
 from world_modality.report.console import console_lines
 from world_modality.report.judgement import conditions_of

@@ -5,9 +5,10 @@ import multiprocessing
 from dataclasses import replace
 
 import pytest
+from support.claims import standard_claims
 
 from world_modality.evidence.gates import SEALED
-from world_modality.evidence.plan import Plan, standard_claims
+from world_modality.evidence.plan import Plan
 from world_modality.evidence.resampling import digest_of
 from world_modality.report.sealed_plans import describe_seals, first_start, read_seals, seal_plan, sealing_gate
 from world_modality.store.layout import sealed_plans_folder, stage_folder

@@ -6,13 +6,13 @@ import pytest
 from support.toy_results import LANGUAGES
 
 from world_modality.evidence.gates import ALIVE, EPISODES, PROMPTS, VERSIONS
-from world_modality.evidence.proportions import wilson
+from world_modality.evidence.rates import wilson
 from world_modality.report.collect import Material
 from world_modality.report.gates import DEVICES, arms_gate, record_gates
+from world_modality.report.provenance import timing_of
 from world_modality.report.results import gather, load_results
 from world_modality.report.stage import build_report
 from world_modality.report.table import record_notes, short_names
-from world_modality.report.timing import timing_of
 from world_modality.rollout.records import read_records
 from world_modality.store.layout import StageFolder
 

@@ -14,8 +14,8 @@ from world_modality.benchmarks.libero import simulator
 from world_modality.benchmarks.libero.assets import ASSETS
 from world_modality.benchmarks.libero.simulator import LiberoSimulator
 from world_modality.cli.inspect_checkpoint import inspect_lines
-from world_modality.encoders.embedded import build_embedded_encoder
 from world_modality.encoders.encoder import load_encoder
+from world_modality.encoders.source import build_embedded_encoder
 from world_modality.facts.benchmarks import SUITES
 from world_modality.latents import stage as latents_stage
 from world_modality.policies.chunk_policy import ChunkPolicy

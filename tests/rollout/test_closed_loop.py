@@ -26,8 +26,8 @@ from world_modality.benchmarks.contract import Observation, Step
 from world_modality.benchmarks.libero.assets import ASSETS
 from world_modality.benchmarks.libero.simulator import LiberoSimulator
 from world_modality.embedded import BASE_POLICY
-from world_modality.encoders.embedded import build_embedded_encoder
 from world_modality.encoders.encoder import load_encoder
+from world_modality.encoders.source import build_embedded_encoder
 from world_modality.facts.benchmarks import SUITES
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
 from world_modality.rollout.cell import Cell

@@ -5,10 +5,10 @@ import pytest
 from support.tiny_checkpoints import ENCODER
 from support.toy_world import InlinePool, ToyPolicy, ToyWorld, roll, toy_spec
 
-from world_modality.encoders.embedded import build_embedded_encoder
 from world_modality.encoders.encoder import load_encoder
 from world_modality.encoders.online import HistoryEncoder
-from world_modality.rollout.history import LatentHistory
+from world_modality.encoders.source import build_embedded_encoder
+from world_modality.rollout.setup import LatentHistory
 
 CONTEXT = 2
 WINDOW = CONTEXT + ENCODER.frames - 1

@@ -71,7 +71,7 @@ def test_no_simulator_process_outlives_the_pool(tmp_path):
 
 def test_simulator_processes_import_nothing_that_only_the_policy_needs():
     """Each would take seconds and a gigabyte more."""
-    code = "import sys, world_modality.rollout.simulators; print([n for n in ('torch', 'lerobot') if n in sys.modules])"
+    code = "import sys, world_modality.rollout.pool; print([n for n in ('torch', 'lerobot') if n in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 

@@ -12,8 +12,8 @@ from support.tiny_checkpoints import ENCODER, plain_checkpoint
 from torch.utils.flop_counter import FlopCounterMode
 
 from world_modality.benchmarks.contract import Observation
-from world_modality.encoders.embedded import build_embedded_encoder
 from world_modality.encoders.encoder import load_encoder
+from world_modality.encoders.source import build_embedded_encoder
 from world_modality.policies.chunk_policy import load_policy
 from world_modality.policies.contract import PolicyRequest
 

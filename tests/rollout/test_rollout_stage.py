@@ -14,7 +14,7 @@ from support.toy_world import in_this_process
 from world_modality.benchmarks.libero import simulator
 from world_modality.benchmarks.libero.assets import ASSETS
 from world_modality.benchmarks.libero.simulator import LiberoSimulator
-from world_modality.encoders.embedded import build_embedded_encoder
+from world_modality.encoders.source import build_embedded_encoder
 from world_modality.errors import UserError
 from world_modality.rollout import setup, stage
 from world_modality.rollout.records import read_records

@@ -18,8 +18,7 @@ from world_modality.store.done import read_done, read_run
 from world_modality.store.execute import execute
 from world_modality.store.layout import StageFolder, stage_folder
 from world_modality.store.lock import is_locked
-from world_modality.store.request import Input
-from world_modality.store.stage import Facts, StageContext
+from world_modality.store.stage import Facts, Input, StageContext
 
 
 @pytest.fixture

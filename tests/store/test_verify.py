@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.store_process import count, request
 
-from world_modality.cli.verify import report_damage
+from world_modality.cli.explain import report_damage
 from world_modality.errors import UserError
 from world_modality.store import verify as verify_module
 from world_modality.store.execute import execute

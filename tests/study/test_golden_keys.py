@@ -32,6 +32,7 @@ CHANGES: tuple[tuple[str, str], ...] = (
     ("all", "a scratch policy says how wide its pictures are; the report, which policy an arm starts from"),
     ("report", "its columns are conditions"),
     ("train report", "K is the prediction horizon: an episode has a horizon of its own"),
+    ("all", "the embedded assets name the folder of their generator, which has moved"),
 )
 
 REPOSITORY = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ from support.small_study import SMALL_STUDY, edited, graph_of
 from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.encoders import small_encoders
 from world_modality.facts.policies import small_policies
-from world_modality.store.request import StageRequest
+from world_modality.store.stage import StageRequest
 from world_modality.study.graph import Graph
 from world_modality.study.sources import Assets
 from world_modality.study.specs import ReportSpec

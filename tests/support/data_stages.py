@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from world_modality.data.dataset import run as run_dataset
 from world_modality.data.episode_file import EpisodeFile, EpisodeInfo, write_episode
-from world_modality.data.pictures import encode_png
+from world_modality.data.frames import encode_png
 from world_modality.encoders.encoder import Encoder
 from world_modality.store.progress import Progress
 from world_modality.store.stage import StageContext

@@ -20,8 +20,7 @@ from world_modality.cli.run_stage import find_runner
 from world_modality.data.episode_file import write_episode
 from world_modality.store.execute import execute
 from world_modality.store.keys import stage_key
-from world_modality.store.request import Input, StageRequest
-from world_modality.store.stage import Facts, StageContext
+from world_modality.store.stage import Facts, Input, StageContext, StageRequest
 from world_modality.study.specs import DatasetSpec, DemosSpec, LatentsSpec, PolicySpec, SimSpec, Spec
 
 KINDS = ("policy", "encoder", "demos", "dataset", "latents", "train", "rollout", "report")

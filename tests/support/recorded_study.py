@@ -13,8 +13,8 @@ from world_modality.report.sealed_plans import seal_plan
 from world_modality.rollout.episodes import episodes_of
 from world_modality.rollout.records import to_line
 from world_modality.store.layout import StageFolder, stage_folder
-from world_modality.store.request import StageRequest
 from world_modality.store.seal import seal
+from world_modality.store.stage import StageRequest
 from world_modality.study.graph import Graph
 
 Success = Callable[[str, int, int, int], bool]

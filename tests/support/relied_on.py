@@ -99,7 +99,7 @@ PLUGIN: Table = {
     },
     "lerobot_policy_world_modality/world_config.py": {"lerobot.optim:OptimizerConfig": "class"},
     "lerobot_policy_world_modality/settings.py": {"lerobot.configs:PreTrainedConfig.get_choice_class": "(name)"},
-    "lerobot_policy_world_modality/tokenizer_step.py": {
+    "lerobot_policy_world_modality/backbone.py": {
         "lerobot.processor:ProcessorStepRegistry.register": "(name=None)",
         "lerobot.processor:TokenizerProcessorStep.__init__": (
             "(self, tokenizer_name=None, tokenizer=None, max_length=512, task_key='task', padding_side='right', "
@@ -107,6 +107,8 @@ PLUGIN: Table = {
         ),
         "lerobot.processor:TokenizerProcessorStep.__post_init__": "(self)",
         "lerobot.processor:TokenizerProcessorStep.get_config": "(self)",
+        f"{CONFIG}.vlm_model_name": "'HuggingFaceTB/SmolVLM2-500M-Video-Instruct'",
+        f"{CONFIG}.load_vlm_weights": "False",
     },
     "lerobot_policy_world_modality/keyed_draws.py": {
         f"{FLOW}.sample_noise": "(self, shape, device)",
@@ -157,10 +159,6 @@ PLUGIN: Table = {
         ),
         "lerobot.policies.factory:get_policy_class": "(name)",
     },
-    "lerobot_policy_world_modality/backbone.py": {
-        f"{CONFIG}.vlm_model_name": "'HuggingFaceTB/SmolVLM2-500M-Video-Instruct'",
-        f"{CONFIG}.load_vlm_weights": "False",
-    },
 }
 
 POLICIES: Table = {
@@ -185,6 +183,21 @@ POLICIES: Table = {
             "(policy_cfg, pretrained_path=None, pretrained_revision=None, **kwargs)"
         ),
         "lerobot.policies.pretrained:PreTrainedPolicy.from_pretrained": PRETRAINED,
+        f"{POLICY}.predict_action_chunk": "(self, batch, noise=None, **kwargs)",
+        "lerobot.policies.act.modeling_act:ACTPolicy.predict_action_chunk": "(self, batch)",
+        f"{DIFFUSION}:DiffusionPolicy.predict_action_chunk": "(self, batch, noise=None)",
+        f"{DIFFUSION}:DiffusionModel.conditional_sample": (
+            "(self, batch_size, global_cond=None, generator=None, noise=None)"
+        ),
+        "lerobot.policies.pi0.modeling_pi0:PI0Policy.predict_action_chunk": "(self, batch, **kwargs)",
+        "lerobot.policies.pi0.modeling_pi0:PI0Pytorch.sample_actions": FLOW_WITH_STATE,
+        "lerobot.policies.pi05.modeling_pi05:PI05Policy.predict_action_chunk": "(self, batch, **kwargs)",
+        "lerobot.policies.pi05.modeling_pi05:PI05Pytorch.sample_actions": FLOW_WITHOUT_STATE,
+        "diffusers:DDPMScheduler.step": "(self, model_output, timestep, sample, generator=None, return_dict=True)",
+        "diffusers:DDIMScheduler.step": (
+            "(self, model_output, timestep, sample, eta=0.0, use_clipped_model_output=False, generator=None, "
+            "variance_noise=None, return_dict=True)"
+        ),
     },
     "world_modality/policies/smolvla.py": {
         f"{CONFIG}.max_action_dim": "32",
@@ -200,23 +213,6 @@ POLICIES: Table = {
     "world_modality/policies/pi0.py": {
         "lerobot.policies.pi05.modeling_pi05:PI05Policy._fix_pytorch_state_dict_keys": (
             "(self, state_dict, model_config)"
-        ),
-    },
-    "world_modality/policies/noise.py": {
-        f"{POLICY}.predict_action_chunk": "(self, batch, noise=None, **kwargs)",
-        "lerobot.policies.act.modeling_act:ACTPolicy.predict_action_chunk": "(self, batch)",
-        f"{DIFFUSION}:DiffusionPolicy.predict_action_chunk": "(self, batch, noise=None)",
-        f"{DIFFUSION}:DiffusionModel.conditional_sample": (
-            "(self, batch_size, global_cond=None, generator=None, noise=None)"
-        ),
-        "lerobot.policies.pi0.modeling_pi0:PI0Policy.predict_action_chunk": "(self, batch, **kwargs)",
-        "lerobot.policies.pi0.modeling_pi0:PI0Pytorch.sample_actions": FLOW_WITH_STATE,
-        "lerobot.policies.pi05.modeling_pi05:PI05Policy.predict_action_chunk": "(self, batch, **kwargs)",
-        "lerobot.policies.pi05.modeling_pi05:PI05Pytorch.sample_actions": FLOW_WITHOUT_STATE,
-        "diffusers:DDPMScheduler.step": "(self, model_output, timestep, sample, generator=None, return_dict=True)",
-        "diffusers:DDIMScheduler.step": (
-            "(self, model_output, timestep, sample, eta=0.0, use_clipped_model_output=False, generator=None, "
-            "variance_noise=None, return_dict=True)"
         ),
     },
     "world_modality/policies/chunk_policy.py": {
@@ -245,8 +241,6 @@ TRAINING: Table = {
         f"{SCRIPT}:make_optimizer_and_scheduler": "(cfg, policy)",
         f"{SCRIPT}:update_last_checkpoint": "(checkpoint_dir)",
         "lerobot.scripts:lerobot_train": "module",
-    },
-    "world_modality/training/sampling.py": {
         f"{SCRIPT}:EpisodeAwareSampler.__iter__": "(self)",
         f"{SCRIPT}:EpisodeAwareSampler.__len__": "(self)",
         f"{SCRIPT}:EpisodeAwareSampler.load_state_dict": "(self, state)",
@@ -369,7 +363,7 @@ JUDGED: Table = {
         f"{SCRIPT}:main": "()",
         f"{SCRIPT}:update_policy": UPDATE_POLICY,
     },
-    "world_modality/training/demonstrated.py": {
+    "world_modality/training/prophet.py": {
         "lerobot.policies.factory:make_pre_post_processors": (
             "(policy_cfg, pretrained_path=None, pretrained_revision=None, **kwargs)"
         ),
@@ -381,6 +375,8 @@ JUDGED: Table = {
         "lerobot.processor:TransitionKey.ACTION": "<TransitionKey.ACTION: 'action'>",
         f"{POLICY}.prepare_action": "(self, batch)",
         f"{POLICY}._pi_aloha_encode_actions_inv": "(self, actions)",
+        "lerobot.configs:PreTrainedConfig.from_pretrained": PRETRAINED_CONFIG,
+        "lerobot.policies.factory:get_policy_class": "(name)",
     },
     "world_modality/training/offline.py": {
         "lerobot.configs:PreTrainedConfig.from_pretrained": PRETRAINED_CONFIG,
@@ -397,10 +393,6 @@ JUDGED: Table = {
             "(policy_cfg, pretrained_path=None, pretrained_revision=None, **kwargs)"
         ),
         "lerobot.utils.constants:ACTION": "'action'",
-    },
-    "world_modality/training/prophet.py": {
-        "lerobot.configs:PreTrainedConfig.from_pretrained": PRETRAINED_CONFIG,
-        "lerobot.policies.factory:get_policy_class": "(name)",
     },
     "world_modality/training/statistics.py": {
         "lerobot.datasets.compute_stats:get_feature_stats": "(array, axis, keepdims, quantile_list=None)",

@@ -13,8 +13,7 @@ from world_modality.store import seal as seal_module
 from world_modality.store.execute import execute
 from world_modality.store.files import write_atomically
 from world_modality.store.keys import stage_key
-from world_modality.store.request import Input, StageRequest
-from world_modality.store.stage import StageContext
+from world_modality.store.stage import Input, StageContext, StageRequest
 from world_modality.study.specs import PolicySpec
 
 EPISODES = 20

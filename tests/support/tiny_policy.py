@@ -24,12 +24,12 @@ from support.tiny_pi0 import build_stock
 
 from lerobot_policy_world_modality.adapters.pi0 import PI0Adapter
 from lerobot_policy_world_modality.backbone import resolved_backbone
-from lerobot_policy_world_modality.backbones.build import SIZES, build_backbone, build_tokenizer, model_config
 from lerobot_policy_world_modality.configuration_pi0_world import PI0WorldConfig
 from lerobot_policy_world_modality.convert import convert
 from lerobot_policy_world_modality.modeling_pi0_world import PI0WorldPolicy
 from lerobot_policy_world_modality.modeling_smolvla_world import SmolVLAWorldPolicy
 from lerobot_policy_world_modality.processor_smolvla_world import make_smolvla_world_pre_post_processors
+from workflow.tools.backbones import SIZES, build_backbone, build_tokenizer, model_config
 from world_modality.data.episodes import dataset_fingerprint
 from world_modality.latents.cache import write_cache
 from world_modality.study.specs import EncoderSpec

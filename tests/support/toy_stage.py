@@ -19,8 +19,7 @@ from world_modality.rollout.records import Ledger
 from world_modality.rollout.scheduler import Scheduler
 from world_modality.store.execute import execute
 from world_modality.store.keys import stage_key
-from world_modality.store.request import StageRequest
-from world_modality.store.stage import StageContext
+from world_modality.store.stage import StageContext, StageRequest
 from world_modality.study.specs import RolloutSpec
 
 
@@ -47,7 +46,7 @@ def toy(spec: RolloutSpec, context: StageContext) -> dict[str, int]:
 
 def real(spec: RolloutSpec, context: StageContext) -> Any:
     """The real stage on the toy's simulators and policy."""
-    from world_modality.rollout import prepared, setup, stage
+    from world_modality.rollout import setup, stage
 
     ready = context.artifact.parents[2] / "ready"  # imports take longer than the cell, and not equally long
     ready.mkdir(exist_ok=True)
@@ -56,10 +55,9 @@ def real(spec: RolloutSpec, context: StageContext) -> Any:
         time.sleep(0.01)
     replaced: Any = setup
     replaced.simulator_pool, replaced.open_assets = pool, lambda _sim: None
+    replaced.prepare = lambda spec, _context: (ToyPolicy(batch=3), toy_cell(spec), None)
     replaced = stage
     replaced.expect_simulators = lambda _suites: None
-    replaced = prepared
-    replaced.prepare = lambda spec, _context: (ToyPolicy(batch=3), toy_cell(spec), None)
     return stage.run(spec, context)
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from world_modality.memory.attachment import Sockets
-from world_modality.memory.sizes import WorldSizes
+from world_modality.memory.attachment import Sockets, WorldSizes
 
 SMALL = WorldSizes(
     dim=6,

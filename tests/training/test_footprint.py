@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from bench.real_size import Numbers, footprint, numbers_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lerobot_policy_world_modality.optimizer import MASTER, GroupClippedAdamW
-from world_modality.training.footprint import Numbers, footprint, numbers_of
 
 kinds = st.lists(st.builds(Numbers, st.integers(0, 10**9), st.sampled_from([1, 2, 4, 8]), st.booleans()), max_size=6)
 

@@ -12,7 +12,7 @@ from lerobot.policies.common.vla_utils import resize_with_pad
 from support.tiny_dataset import build_tiny_dataset
 from torch.utils.data import DataLoader
 
-from world_modality.training.frames import DecodedFrames, Shrink, keep_frames_in_memory
+from world_modality.training.frames import DecodedFrames, Shrink, available_memory, keep_frames_in_memory
 
 PICTURES = ("observation.images.image", "observation.images.image2")
 WINDOWS = {name: [0.0] for name in (*PICTURES, "observation.state")} | {"action": [0.1 * step for step in range(5)]}
@@ -118,3 +118,21 @@ def test_decoding_threads_do_not_lose_order(root: Path) -> None:
         frames.prepare(list(range(len(table))), pool)
     for row in range(len(table)):
         assert torch.equal(frames.value(PICTURES[1], row), frames.decode(PICTURES[1], row))
+
+
+def test_the_tightest_group_decides(tmp_path: Path) -> None:
+    meminfo, membership, cgroups = tmp_path / "meminfo", tmp_path / "cgroup", tmp_path / "groups"
+    meminfo.write_text("MemTotal: 9000 kB\nMemAvailable: 8000 kB\n")
+    assert available_memory(meminfo, membership, cgroups) == 8000 * 1024
+    membership.write_text("0::/job/step\n")
+    step = cgroups / "job" / "step"
+    step.mkdir(parents=True)
+    for folder, limit, used in ((step, "max", "700"), (cgroups / "job", "5000", "1000")):
+        (folder / "memory.max").write_text(f"{limit}\n")
+        (folder / "memory.current").write_text(f"{used}\n")
+    (cgroups / "job" / "memory.stat").write_text("anon 700\ninactive_file 300\n")
+    assert available_memory(meminfo, membership, cgroups) == 4300
+
+
+def test_this_machine_has_some() -> None:
+    assert available_memory() > 0

@@ -20,9 +20,8 @@ from world_modality.imports import replaced
 from world_modality.training import stage
 from world_modality.training.arguments import Places, fresh_arguments, resolve
 from world_modality.training.checkpoints import Saving
-from world_modality.training.launch import Hooks
+from world_modality.training.launch import Hooks, sampler_state
 from world_modality.training.metrics import MetricsLog
-from world_modality.training.sampling import sampler_state
 
 Inputs = dict[str, tuple[Path, ...]]
 

@@ -13,7 +13,7 @@ from support.tiny_policy import CONTEXT, HORIZON, TinyWorld, build_tiny_world
 
 from lerobot_policy_world_modality.world_policy import WORLD_FUTURE, WORLD_HISTORY
 from world_modality.memory.lookup import LatentLookup
-from world_modality.study.seeds import keyed_seed
+from world_modality.store.keys import keyed_seed
 from world_modality.training import offline
 from world_modality.training.offline import describe, evaluate_offline
 

@@ -15,8 +15,7 @@ from world_modality.facts.targets import TARGETS
 from world_modality.latents.windows import EpisodeBounds
 from world_modality.memory.target import LATENTS
 from world_modality.training import prophet
-from world_modality.training.demonstrated import DemonstratedActions
-from world_modality.training.prophet import describe, evaluate_prophet
+from world_modality.training.prophet import DemonstratedActions, describe, evaluate_prophet
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lerobot.datasets import EpisodeAwareSampler, compute_sampler_state
 from torch.utils.data import BatchSampler
 
-from world_modality.training.sampling import endless, sampler_state
+from world_modality.training.launch import endless, sampler_state
 
 FRAMES = 45
 EPISODES = ([0, 14, 29], [14, 29, 45])

@@ -1,7 +1,8 @@
-"""What would run, and why: a few lines from the graph and the results tree."""
+"""What a results tree tells: what would run, and why; what is damaged; and the table of what is finished."""
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,13 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from world_modality.cli.planning import Planned, done_keys
+from world_modality.errors import UserError
 from world_modality.facts.stages import STAGES
+from world_modality.report.console import console_lines
 from world_modality.store.done import DoneFile, read_run
 from world_modality.store.index import Unfinished, sealed_stages, unfinished
-from world_modality.store.layout import stage_folder
+from world_modality.store.layout import names_folder, stage_folder
 from world_modality.store.links import linked_key
 from world_modality.store.progress import format_seconds
-from world_modality.store.request import StageRequest
+from world_modality.store.stage import StageRequest
+from world_modality.store.verify import verify
 from world_modality.study.graph import Graph
 from world_modality.study.specs import latents_role
 
@@ -241,3 +245,35 @@ def _state(started: Unfinished) -> str:
     if started.running:
         return "running"
     return "damaged" if started.damaged else f"stopped {format_seconds(started.seconds_ago)} ago"
+
+
+def table_lines(root: Path, graph: Graph) -> list[str]:
+    """The sealed report's table for a terminal, and where the page is; nothing if it is not sealed."""
+    folder = stage_folder(root, "report", graph.report.key)
+    table = folder.artifact / "table.json"
+    if not folder.done.exists() or not table.exists():
+        return []
+    page = names_folder(root, graph.study) / "report.html"
+    lines = console_lines(json.loads(table.read_text()))
+    return ["", *lines, "", f"report       {page}   (opens offline)"]
+
+
+def report_damage(root: Path) -> int:
+    """Print every damaged stage and a summary; 1 if there is damage, else 0. UserError if there is nothing to check."""
+    if not root.is_dir():
+        raise UserError(f"there is no folder {root} here: call `wm verify` where the study was run")
+    checked, damaged, drifted = 0, set[Path](), 0
+    for folder, findings in verify(root, STAGES.names):
+        checked += 1
+        for finding in findings:
+            if finding.damage:
+                damaged.add(folder.path)
+                print(f"{folder.path} ({finding.label}): {finding.text}")
+            else:
+                drifted += 1
+    print(f"{checked} sealed stages checked, {len(damaged)} damaged")
+    if drifted:
+        print(f"{drifted} notes: made by another version of the library's source, or DONE.json to be restored")
+    if damaged:
+        print("to make a damaged stage again, remove its folder and run the study")
+    return 1 if damaged else 0

@@ -9,7 +9,7 @@ from world_modality.cli.planning import plan_study
 from world_modality.cli.run_stage import run_stage
 from world_modality.store.index import sealed_done, unfinished
 from world_modality.store.layout import stage_folder
-from world_modality.store.request import StageRequest
+from world_modality.store.stage import StageRequest
 from world_modality.study.graph import Graph
 
 

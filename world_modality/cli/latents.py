@@ -87,7 +87,7 @@ def import_latents(file: Path, dataset: Path, output: Path, clips: Clips, check:
         UserError: ``output`` exists, or the file is not what it is, or says itself, to be.
     """
     _require_new(output)
-    from world_modality.latents.published import claimed, find_published
+    from world_modality.latents.earlier_cache import claimed, find_published
 
     file = find_published(file)
     import torch

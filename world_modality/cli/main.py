@@ -113,7 +113,7 @@ def plan(study: LastStudyOption = None) -> None:
 @app.command()
 def verify() -> None:
     """Compare every sealed result with its digests. Exit status 1 if anything is damaged."""
-    from world_modality.cli.verify import report_damage
+    from world_modality.cli.explain import report_damage
     from world_modality.store.layout import RESULTS
 
     raise typer.Exit(report_damage(RESULTS))
@@ -313,7 +313,7 @@ def compare(
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write everything here, as JSON.")] = None,
 ) -> None:
     """Compare any two sets of records: rates, paired differences, and what they say."""
-    from world_modality.cli.compare import compare_sets
+    from world_modality.cli.report import compare_sets
 
     print(compare_sets(one, two, margin, json_file))
 
@@ -328,7 +328,7 @@ def track(
     offline: Annotated[bool, typer.Option("--offline", help="Keep W&B's runs on this machine, to be synced.")] = False,
 ) -> None:
     """Export training metrics and success rates to TensorBoard or Weights & Biases. Nothing else ever does."""
-    from world_modality.cli.track import track as export
+    from world_modality.cli.report import track as export
     from world_modality.store.layout import RESULTS
 
     print("\n".join(export(study or _last_study(sys.stderr), RESULTS, tracker, output, offline)))
@@ -339,7 +339,7 @@ def schema(
     output: Annotated[Path | None, typer.Option("--output", help="File to write; prints by default.")] = None,
 ) -> None:
     """Print or write the JSON schema of studies, for editors."""
-    from world_modality.study.schema import study_schema
+    from world_modality.study.study import study_schema
 
     if output is None:
         print(study_schema(), end="")
@@ -361,18 +361,9 @@ def stage(
     raise typer.Exit(run_stage(RESULTS, plan, kind, key, cores))
 
 
-@app.command(hidden=True)
-def export_base(plan: PlanOption) -> None:
-    """Make the last pretraining round the package's embedded base policy."""
-    from world_modality.cli.export import export_base as run_export
-    from world_modality.store.layout import RESULTS
-
-    run_export(RESULTS, plan)
-
-
 def _last_study(told: TextIO) -> Path:
     """The study that was run last; says so on ``told``."""
-    from world_modality.cli.last_study import last_study
+    from world_modality.cli.planning import last_study
     from world_modality.store.layout import RESULTS
 
     study, line = last_study(RESULTS, DEFAULT_STUDY)

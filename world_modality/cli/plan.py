@@ -21,7 +21,7 @@ from world_modality.store.done import Run, read_run
 from world_modality.store.files import write_atomically, write_json
 from world_modality.store.index import sealed_done
 from world_modality.store.layout import names_folder, stage_folder
-from world_modality.store.request import StageRequest
+from world_modality.store.stage import StageRequest
 from world_modality.study.graph import Graph
 from world_modality.study.load import load_study
 from world_modality.study.specs import RolloutSpec

@@ -1,4 +1,4 @@
-"""From a study file to its graph and the snapshot of it that jobs read."""
+"""Which study is meant, its graph, and what a results tree is told of it: snapshot, sealed plan, links, DONE files."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from world_modality.cli.sources import resolve_sources
+from world_modality.errors import UserError
 from world_modality.facts.stages import STAGES
 from world_modality.store.done import read_done
+from world_modality.store.files import write_atomically
 from world_modality.store.index import sealed_done
-from world_modality.store.layout import so_far_folder, stage_folder
+from world_modality.store.layout import last_study_file, so_far_folder, stage_folder
 from world_modality.store.links import link_all, link_stage
 from world_modality.store.seal import restore
 from world_modality.study.graph import Graph, build_graph
 from world_modality.study.load import load_study
 from world_modality.study.slices import suite_label
 from world_modality.study.snapshot import write_snapshot
+from world_modality.study.specs import ReportSpec
 from world_modality.study.study import Study
 
 
@@ -94,3 +97,39 @@ def restore_done_files(root: Path, graph: Graph) -> None:
         times[key] = max(folder.done.stat().st_mtime, newest)
         if newest > folder.done.stat().st_mtime:
             os.utime(folder.done, (newest, newest))
+
+
+def remember_study(root: Path, study: Path) -> None:
+    """Note that ``study`` is being run; relative to the working folder if it lies in it, so that both can be moved."""
+    path, here = study.resolve(), Path.cwd()
+    shown = path.relative_to(here) if path.is_relative_to(here) else path
+    write_atomically(last_study_file(root), os.fsencode(f"{shown}\n"))
+
+
+def last_study(root: Path, default: Path) -> tuple[Path, str]:
+    """The study that was run last, or ``default`` if none was, and the line that says so.
+
+    Raises:
+        UserError: the study that was run last is gone.
+    """
+    file = last_study_file(root)
+    try:
+        study = Path(os.fsdecode(file.read_bytes()).removesuffix("\n"))
+    except FileNotFoundError:
+        return default, f"study file   {default} (none was run here yet)"
+    if not study.is_file():
+        raise UserError(f"{study}, the study that was run last according to {file}, is gone; name one with --study")
+    return study, f"study file   {study} (run last)"
+
+
+def register(root: Path, graph: Graph) -> None:
+    """Seal the study's plan, if it is not sealed. A study that compares nothing has none."""
+    # Imported here: planning a study and running a duplicate job should not wait for scipy.
+    from world_modality.report.claims import plan_of
+    from world_modality.report.sealed_plans import seal_plan
+
+    spec = graph.report.spec
+    assert isinstance(spec, ReportSpec)
+    plan = plan_of(spec)
+    if plan is not None:
+        seal_plan(root, plan)

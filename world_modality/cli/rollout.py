@@ -9,13 +9,13 @@ from pathlib import Path
 import typer
 
 from world_modality.errors import UserError
-from world_modality.evidence.proportions import wilson
+from world_modality.evidence.rates import wilson
 from world_modality.facts.benchmarks import SUITES
 from world_modality.imports import importing
 from world_modality.rollout.choice import VIDEOS_FOLDER, Choice
 from world_modality.rollout.evaluation import How, Scenes, VideoChoice
+from world_modality.rollout.pool import expect_simulators
 from world_modality.rollout.records import Record, read_records, to_line
-from world_modality.rollout.simulators import expect_simulators
 from world_modality.store.files import write_atomically, writing_for
 from world_modality.study.values import MOST_STATES
 

@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-from world_modality.cli.plan_seal import register
-from world_modality.cli.planning import link_names
+from world_modality.cli.planning import link_names, register
 from world_modality.errors import UserError
 from world_modality.facts.stages import STAGES
 from world_modality.imports import importing

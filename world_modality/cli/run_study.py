@@ -11,11 +11,9 @@ from pathlib import Path
 import yaml
 
 import world_modality
-from world_modality.cli.explain import Outlook, explain, status_lines, survey
-from world_modality.cli.last_study import remember_study
-from world_modality.cli.planning import Planned, link_names, plan_study, restore_done_files
+from world_modality.cli.explain import Outlook, explain, status_lines, survey, table_lines
+from world_modality.cli.planning import Planned, link_names, plan_study, remember_study, restore_done_files
 from world_modality.cli.snakefile import TERSE_VARIABLE
-from world_modality.cli.table import table_lines
 from world_modality.errors import UserError
 from world_modality.facts.stages import targets as known_targets
 from world_modality.store.layout import RESULTS

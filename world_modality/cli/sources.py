@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from world_modality.benchmarks.assets import asset_tree, hub_revision
-from world_modality.cli.shapes import encoder_patch, policy_shape
 from world_modality.data.hub import DATASET, ENCODER, POLICY
 from world_modality.data.schema import camera_column, picture_sizes
 from world_modality.embedded import BACKBONE_PREFIX, BASE_POLICY
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.encoders import ENCODERS
-from world_modality.facts.policies import POLICIES, known_family, small_policies
+from world_modality.facts.policies import POLICIES, PolicyShape, known_family, small_policies
 from world_modality.policies.config_file import read_config_file
 from world_modality.store.hub import RepoType, fetch_file, pinned_name, resolve_commit, split_pinned
 from world_modality.store.layout import digests_file
@@ -42,6 +41,7 @@ from world_modality.study.parts import (
 from world_modality.study.sources import UNRESOLVED, Assets, PolicySource, Source, Sources
 
 BASE_STUDY = "workflow/studies/embedded_base.yaml"
+LARGEST_HEADER = 100_000_000  # bytes; safetensors' own limit
 
 
 def resolve_sources(file: StudyFile, root: Path, *, lenient: bool = False) -> Sources:
@@ -232,3 +232,30 @@ class _Finder:
                 "--cores all embedded_base`",
             )
         return BASE_POLICY
+
+
+def policy_shape(folder: Path) -> PolicyShape:
+    """The shape of a LeRobot ``pretrained_model`` folder, as far as it can be told; UserError if it is none."""
+    config = read_config_file(folder)
+    family = known_family(config["type"])
+    width = _first_size(folder / "model.safetensors", family.width_tensor if family else "")
+    return PolicyShape(int(config["chunk_size"]) if "chunk_size" in config else None, width)
+
+
+def encoder_patch(folder: Path) -> int | None:
+    """Pixels along a patch's side of the encoder in a Hugging Face model folder; None if it does not say."""
+    try:
+        return int(json.loads((folder / "config.json").read_text())["patch_size"]) or None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _first_size(weights: Path, tensor: str) -> int | None:
+    """A tensor's, from the JSON header, whose length is the file's first eight bytes; None if it cannot be told."""
+    try:
+        with weights.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(min(length, LARGEST_HEADER)))
+        return int(header[tensor]["shape"][0])
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return None

@@ -8,18 +8,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from world_modality.cli.explain import explain, survey
-from world_modality.cli.last_study import remember_study
-from world_modality.cli.plan_seal import register
-from world_modality.cli.planning import link_names, plan_study, restore_done_files
-from world_modality.cli.table import table_lines
+from world_modality.cli.explain import explain, survey, table_lines
+from world_modality.cli.planning import link_names, plan_study, register, remember_study, restore_done_files
 from world_modality.errors import UserError
 from world_modality.facts.stages import STAGES
 from world_modality.rollout.episodes import episodes_of
 from world_modality.store.layout import RESULTS, SNAPSHOT_VARIABLE, stage_folder
 from world_modality.store.orphans import announce
-from world_modality.store.request import StageRequest
 from world_modality.store.run_lock import hold_until_exit
+from world_modality.store.stage import StageRequest
 from world_modality.study.graph import Graph
 from world_modality.study.snapshot import read_snapshot
 from world_modality.study.specs import RolloutSpec

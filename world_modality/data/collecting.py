@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
+from world_modality.benchmarks.contract import Simulator, open_assets, open_simulator
 from world_modality.data.episode_file import EpisodeFile, EpisodeInfo, read_episode_info, write_episode
-from world_modality.data.files import empty_folder, link_or_copy
 from world_modality.data.recording import Recording
 from world_modality.errors import UserError
-from world_modality.store.files import write_json
+from world_modality.facts.benchmarks import SUITES
+from world_modality.store.files import empty_folder, link_or_copy, write_json
+from world_modality.store.keys import keyed_seed
 from world_modality.store.stage import Facts, StageContext
+from world_modality.study.specs import DemosSpec, RelabelSpec
 
 SPARE_ATTEMPTS = 8
 ATTEMPTS_PER_EPISODE = 3  # of those there are, and the next one: an expert that needs more is broken
@@ -78,9 +82,40 @@ def _publish(context: StageContext, kept: Path, done: Sequence[EpisodeInfo]) -> 
     return summary
 
 
-def to_episode(
-    recording: Recording, *, suite: str, task: int, language: str, init_state: int, seed: int, attempt: int
-) -> EpisodeFile:
-    """A recording with what it was."""
-    info = EpisodeInfo(suite, task, language, init_state, seed, recording.success, len(recording), attempt)
-    return EpisodeFile(info, recording.pictures, recording.states, recording.labels)
+def collect_recordings(
+    context: StageContext,
+    spec: DemosSpec | RelabelSpec,
+    *,
+    purpose: str,
+    attempt: Callable[[Simulator, int], Recording | None],
+    counted: str,
+    doing: str,
+    remedy: str,
+) -> Facts:
+    """``collect`` of recordings in the simulator of ``spec``, reset to the next initial state before each attempt.
+
+    Args:
+        purpose: keys the seeds of the attempts, one of which ``attempt`` is given with the simulator.
+        attempt: records an episode; None if it is not worth keeping.
+        doing: what the attempts do to a task, for the message; ``counted`` and ``remedy`` as in ``collect``.
+
+    Raises:
+        UserError: the assets are not the planned ones, or as ``collect``.
+    """
+    suite = SUITES[spec.sim.suite]
+    with closing(open_simulator(spec.sim, spec.task, open_assets(spec.sim))) as simulator:
+
+        def numbered(number: int) -> EpisodeFile | None:
+            seed = keyed_seed(purpose, suite.name, spec.task, spec.seed, number)
+            init_state = spec.init_states[number % len(spec.init_states)]
+            simulator.reset(suite.recorded(init_state), seed)
+            made = attempt(simulator, seed)
+            if made is None:
+                return None
+            info = EpisodeInfo(
+                suite.name, spec.task, simulator.language, init_state, seed, made.success, len(made), number
+            )
+            return EpisodeFile(info, made.pictures, made.states, made.labels)
+
+        what = f"{doing} task {spec.task} of {suite.name}"
+        return collect(context, wanted=spec.episodes, attempt=numbered, counted=counted, what=what, remedy=remedy)

@@ -13,11 +13,10 @@ import pyarrow.parquet as pq
 
 from world_modality.data.episode_file import EpisodeInfo, read_episode, read_episode_info
 from world_modality.data.episodes import EpisodeTable, read_episode_table
-from world_modality.data.files import empty_folder, link_or_copy
 from world_modality.data.hub import DATASET, copy_folder, fetch_snapshot
 from world_modality.data.writer import EpisodeWriter, copy_without_fingerprint
 from world_modality.errors import UserError
-from world_modality.store.files import write_json
+from world_modality.store.files import empty_folder, link_or_copy, write_json
 from world_modality.store.stage import Facts, StageContext
 from world_modality.study.specs import DatasetSpec
 

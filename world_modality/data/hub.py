@@ -6,9 +6,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from world_modality.data.files import empty_folder, link_or_copy
 from world_modality.errors import UserError
-from world_modality.store.files import folder_digest, visible_files
+from world_modality.store.files import empty_folder, folder_digest, link_or_copy, visible_files
 from world_modality.store.hub import RepoType, fetch
 
 

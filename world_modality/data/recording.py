@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from world_modality.benchmarks.contract import Action, Observation, Simulator
-from world_modality.data.pictures import encode_png
+from world_modality.data.frames import encode_png
 
 STEPS_AFTER_SUCCESS = 3  # enough to see it; more would teach a policy to dawdle
 

@@ -11,14 +11,13 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from world_modality.benchmarks.contract import Expert, Observation, make_expert, open_assets, open_simulator
-from world_modality.data.collecting import collect, to_episode
-from world_modality.data.episode_file import EpisodeFile
+from world_modality.benchmarks.contract import Expert, Observation, Simulator, make_expert
+from world_modality.data.collecting import collect_recordings
 from world_modality.data.recording import Decision, Recording, record
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES, ActionLayout
+from world_modality.store.keys import keyed_seed
 from world_modality.store.stage import Facts, StageContext
-from world_modality.study.seeds import keyed_seed
 from world_modality.study.specs import RelabelSpec
 
 STEPS_BEFORE_LETTING_GO = 2
@@ -97,12 +96,8 @@ def run(spec: RelabelSpec, context: StageContext) -> Facts:
             f"{spec.block_steps} steps blindly: use {policy.chunk_size} or less"
         )
     suite = SUITES[spec.sim.suite]
-    simulator = open_simulator(spec.sim, spec.task, open_assets(spec.sim))
 
-    def attempt(number: int) -> EpisodeFile | None:
-        seed = keyed_seed("relabel", suite.name, spec.task, spec.seed, number)
-        init_state = spec.init_states[number % len(spec.init_states)]
-        simulator.reset(suite.recorded(init_state), seed)
+    def attempt(simulator: Simulator, seed: int) -> Recording | None:
         driver = BlockDriver(
             make_expert(suite, simulator, np.random.default_rng(seed), noise=None),
             lambda observation, block: policy.predict(observation, simulator.language, keyed_seed("flow", seed, block)),
@@ -112,26 +107,14 @@ def run(spec: RelabelSpec, context: StageContext) -> Facts:
             rng=np.random.default_rng(keyed_seed("blocks", seed)),
         )
         recording = worth_learning(record(simulator, driver, spec.max_steps))
-        if not len(recording):
-            return None
-        return to_episode(
-            recording,
-            suite=suite.name,
-            task=spec.task,
-            language=simulator.language,
-            init_state=init_state,
-            seed=seed,
-            attempt=number,
-        )
+        return recording if len(recording) else None
 
-    try:
-        return collect(
-            context,
-            wanted=spec.episodes,
-            attempt=attempt,
-            counted="relabelled episodes",
-            what=f"relabelling task {spec.task} of {suite.name}",
-            remedy="raise data.relabel.max_steps or lower data.relabel.policy_share",
-        )
-    finally:
-        simulator.close()
+    return collect_recordings(
+        context,
+        spec,
+        purpose="relabel",
+        attempt=attempt,
+        counted="relabelled episodes",
+        doing="relabelling",
+        remedy="raise data.relabel.max_steps or lower data.relabel.policy_share",
+    )

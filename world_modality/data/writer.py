@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from world_modality.data.episode_file import EpisodeFile
-from world_modality.data.pictures import decode_png
+from world_modality.data.frames import decode_png
 from world_modality.data.schema import ACTION, STATE, camera_column, dataset_features
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES

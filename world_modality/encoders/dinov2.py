@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from world_modality.encoders.embedded import SMALL_SIZES, WEIGHT_DEVIATION
 from world_modality.encoders.encoder import load_model, pool, resizing
+from world_modality.encoders.source import SMALL_SIZES, WEIGHT_DEVIATION
 from world_modality.facts.encoders import ENCODERS
 from world_modality.study.specs import EncoderSpec
 

@@ -1,4 +1,7 @@
-"""A frozen encoder whose latents are the same however it is called. What differs between families is a Network."""
+"""A frozen encoder whose latents are the same however it is called: clips of frames in, latents out.
+
+What differs between families is a Network.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from world_modality.encoders.clips import clip_rows
 from world_modality.encoders.resolve import read_model_config
 from world_modality.errors import UserError
 from world_modality.facts.encoders import ENCODERS, POOLINGS
@@ -150,3 +152,33 @@ def pool(patches: Tensor, pooling: str) -> Tensor:
     side = round(patches.shape[1] ** 0.5)
     grid = patches.reshape(len(patches), side, side, -1).permute(0, 3, 1, 2)
     return torch.nn.functional.adaptive_avg_pool2d(grid, 2).flatten(2).transpose(1, 2)
+
+
+def clip_rows(ends: NDArray[np.int64], frames: int) -> NDArray[np.int64]:
+    """Rows of the clips that end at ``ends`` within one episode whose first frame is row 0.
+
+    A clip never looks ahead of its end, and repeats the first frame where it would start before the episode.
+
+    Args:
+        ends: last frame of each clip, int64 [N], each >= 0.
+        frames: m, the clip's length.
+
+    Returns:
+        int64 [N, m], oldest first.
+
+    >>> clip_rows(np.array([0, 1, 5]), 3).tolist()
+    [[0, 0, 0], [0, 0, 1], [3, 4, 5]]
+    """
+    return np.maximum(ends[:, None] + np.arange(1 - frames, 1), 0)
+
+
+def history_ends(newest: int, context: int) -> NDArray[np.int64]:
+    """Ends of the ``context`` clips of a history that ends at frame ``newest``, oldest first, int64 [T].
+
+    Before the episode's start the first clip is repeated.
+
+    >>> history_ends(1, 4).tolist()
+    [0, 0, 0, 1]
+    """
+    ends: NDArray[np.int64] = np.maximum(np.arange(newest - context + 1, newest + 1), 0)
+    return ends

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from world_modality.encoders.clips import clip_rows, history_ends
-from world_modality.encoders.encoder import Encoder
+from world_modality.encoders.encoder import Encoder, clip_rows, history_ends
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from world_modality.encoders.embedded import SMALL_SIZES, WEIGHT_DEVIATION
 from world_modality.encoders.encoder import load_model, pool, resizing
+from world_modality.encoders.source import SMALL_SIZES, WEIGHT_DEVIATION
 from world_modality.facts.encoders import ENCODERS
 from world_modality.study.specs import EncoderSpec, PaddedEncoderSpec
 

@@ -11,7 +11,7 @@ from world_modality.evidence.effect import Effect, Levels, unknown
 from world_modality.evidence.outcomes import Clusters
 from world_modality.evidence.paired import difference_of_clusters
 from world_modality.evidence.power import detectable_effect
-from world_modality.evidence.proportions import Interval
+from world_modality.evidence.rates import Interval
 from world_modality.evidence.resampling import cluster_bootstrap, sign_flip
 
 ENOUGH_SCENES = 30

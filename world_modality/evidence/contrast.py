@@ -12,7 +12,7 @@ from world_modality.evidence.checkpoint import checkpoint_effect
 from world_modality.evidence.effect import Effect, Levels, Scope, unknown
 from world_modality.evidence.outcomes import Floats, Outcomes, cell_rates, clusters_of
 from world_modality.evidence.power import detectable_effect
-from world_modality.evidence.proportions import Interval, normal_quantile
+from world_modality.evidence.rates import Interval, normal_quantile
 from world_modality.evidence.recipe import paired_runs, welch
 from world_modality.evidence.resampling import keyed_generator
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from statsmodels.stats.weightstats import ttost_ind
-
-from world_modality.evidence.outcomes import Floats
-from world_modality.evidence.proportions import Interval
+from world_modality.evidence.rates import Interval
 
 Scope = Literal["checkpoint", "recipe"]
 """checkpoint: these trained weights, on scenes like these. recipe: training anew with another seed, on these scenes."""
@@ -68,17 +65,7 @@ def unknown(
     return Effect(scope, method, levels, everything, everything, 1.0, 1.0, *counts, float("nan"), problem=why)
 
 
-def equivalence_p(treated: Floats, control: Floats, margin: float) -> float:
-    """P-value of two one-sided Welch tests (TOST, Schuirmann 1987) on seed means, float [runs] per arm.
-
-    The null hypothesis is that the recipes differ by ``margin`` or more; ValueError unless that is positive, and
-    unless each arm has two runs.
-    """
-    if margin <= 0 or min(treated.size, control.size) < 2:
-        raise ValueError("need a positive margin and two runs per arm")
-    return float(ttost_ind(treated, control, -margin, margin, usevar="unequal")[0])
-
-
 def is_equivalent(bounds: Interval, margin: float) -> bool:
-    """Whether both one-sided bounds at alpha lie within ``+-margin``: the same decision as TOST at alpha."""
+    """Whether both one-sided bounds at alpha lie within ``+-margin``: the same decision as TOST
+    (Schuirmann 1987, J. Pharmacokinet. Biopharm. 15:657) at alpha."""
     return -margin < bounds.low and bounds.high < margin

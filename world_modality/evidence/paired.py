@@ -9,7 +9,7 @@ from scipy.optimize import brentq
 from scipy.stats import norm, t
 
 from world_modality.evidence.outcomes import Clusters, Floats
-from world_modality.evidence.proportions import Interval, normal_quantile
+from world_modality.evidence.rates import Interval, normal_quantile
 
 
 @dataclass(frozen=True, slots=True)

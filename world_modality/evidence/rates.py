@@ -1,14 +1,51 @@
-"""Success rates of arms whose episodes are not all independent, and two rates measured on different episodes."""
+"""Success rates and differences of two of them, each with its interval, where episodes need not be independent."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import fisher_exact, norm, t
 
 from world_modality.evidence.outcomes import Floats, Ints, Outcomes, scenes
-from world_modality.evidence.proportions import Interval, normal_quantile, wilson
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate with its confidence limits, all as fractions (not percent): ``low <= estimate <= high``."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+def normal_quantile(confidence: float) -> float:
+    """The z with ``P(|Z| <= z) = confidence``; ValueError unless ``0 < confidence < 1``."""
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie strictly between 0 and 1, got {confidence}")
+    return float(norm.ppf(0.5 + confidence / 2))
+
+
+def wilson(successes: int, trials: int, confidence: float = 0.95) -> Interval:
+    """Wilson's score interval of one success rate (Wilson 1927, JASA 22:209).
+
+    Centre ``(x + z^2/2) / (n + z^2)``, half width ``z sqrt(x(n-x)/n + z^2/4) / (n + z^2)``.
+    Trials count as independent. ValueError unless ``0 <= successes <= trials`` and ``trials > 0``.
+
+    >>> rate = wilson(3, 4)
+    >>> round(rate.low, 3), round(rate.high, 3)
+    (0.301, 0.954)
+    """
+    if trials <= 0 or not 0 <= successes <= trials:
+        raise ValueError(f"need 0 <= successes <= trials and trials > 0, got {successes} of {trials}")
+    z = normal_quantile(confidence)
+    centre = (successes + z * z / 2) / (trials + z * z)
+    half = z * math.sqrt(successes * (trials - successes) / trials + z * z / 4) / (trials + z * z)
+    rate = successes / trials
+    # At 0 and n the limit is exactly 0 or 1; rounding must not push it past the estimate.
+    return Interval(rate, min(rate, max(0.0, centre - half)), max(rate, min(1.0, centre + half)))
 
 
 def success_rate(outcomes: Outcomes, confidence: float = 0.95) -> Interval:
@@ -59,20 +96,12 @@ def _wilson(rate: float, n: float, z: float) -> Interval:
     return Interval(rate, min(rate, max(0.0, centre - half)), max(rate, min(1.0, centre + half)))
 
 
-def newcombe(treated: tuple[int, int], control: tuple[int, int], confidence: float = 0.95) -> Interval:
-    """Newcombe's hybrid score interval of ``treated - control`` for independent groups (1998, Stat. Med. 17:873).
-
-    It is number 10 there. Each group is (successes, trials). For two arms rolled out on different episodes; on the same
-    episodes the paired intervals are narrower. From the groups' Wilson limits l, u:
-    ``[d - sqrt((p1-l1)^2 + (u2-p2)^2), d + sqrt((u1-p1)^2 + (p2-l2)^2)]``.
-    """
-    return hybrid(wilson(*treated, confidence), wilson(*control, confidence))
-
-
 def hybrid(one: Interval, two: Interval) -> Interval:
-    """``newcombe`` from the limits of each group's own interval, which may allow for repeated scenes.
+    """The hybrid score interval of ``one - two``, two rates measured on different episodes, from each one's interval.
 
-    Any interval of a single rate will do (Zou and Donner 2008, Stat. Med. 27:1693).
+    ``[d - sqrt((p1-l1)^2 + (u2-p2)^2), d + sqrt((u1-p1)^2 + (p2-l2)^2)]``. From Wilson's intervals it is Newcombe's
+    number 10 (1998, Stat. Med. 17:873); any interval of a single rate will do, such as one that allows for repeated
+    scenes (Zou and Donner 2008, Stat. Med. 27:1693). On the same episodes the paired intervals are narrower.
     """
     gap = one.estimate - two.estimate
     low = gap - math.hypot(one.estimate - one.low, two.high - two.estimate)
@@ -84,3 +113,33 @@ def fisher_p(treated: tuple[int, int], control: tuple[int, int]) -> float:
     """Two-sided p-value of Fisher's exact test for two independent groups, each (successes, trials)."""
     table = [[x, n - x] for x, n in (treated, control)]
     return float(fisher_exact(table).pvalue)
+
+
+def mixed_alike(one: Outcomes, two: Outcomes) -> bool:
+    """Whether every task has the same share of the episodes in both arms, so that pooled rates may be compared."""
+    shares = [(len(one.of_task(task)), len(two.of_task(task))) for task in {*one.tasks, *two.tasks}]
+    return all(first * len(two) == second * len(one) for first, second in shares)
+
+
+def stratified_difference(one: Outcomes, two: Outcomes, confidence: float = 0.95) -> Interval:
+    """The mean over the common tasks of ``one - two``, each weighted by the smaller of its two numbers of episodes.
+
+    Pooled rates would compare the arms' tasks rather than the arms (Simpson's paradox). The limits are recovered from
+    those of each arm's rate on each task (Zou, Huang and Zhang 2009, Comput. Stat. Data Anal. 53:1080). ValueError
+    without a common task.
+    """
+    smaller = {task: min(len(one.of_task(task)), len(two.of_task(task))) for task in one.tasks if task in two.tasks}
+    if not smaller:
+        raise ValueError("the arms share no task")
+    weights = {task: episodes / sum(smaller.values()) for task, episodes in smaller.items()}
+    return hybrid(_weighted(one, weights, confidence), _weighted(two, weights, confidence))
+
+
+def _weighted(outcomes: Outcomes, weights: Mapping[int, float], confidence: float) -> Interval:
+    """An arm's rate over tasks as ``weights`` mix them: ``r = sum w_i r_i``, its limits ``r -+ sqrt(sum (w_i e_i)^2)``
+    with e_i the distance from a task's rate to its own limit."""
+    rates = [(weight, success_rate(outcomes.of_task(task), confidence)) for task, weight in weights.items()]
+    rate = sum(weight * each.estimate for weight, each in rates)
+    below = math.hypot(*(weight * (each.estimate - each.low) for weight, each in rates))
+    above = math.hypot(*(weight * (each.high - each.estimate) for weight, each in rates))
+    return Interval(rate, rate - below, rate + above)

@@ -8,7 +8,7 @@ from scipy.stats import t
 from world_modality.evidence.effect import Effect, Levels, unknown
 from world_modality.evidence.outcomes import Floats
 from world_modality.evidence.power import detectable_effect
-from world_modality.evidence.proportions import Interval
+from world_modality.evidence.rates import Interval
 
 FEWEST_SEEDS = 3
 """Below, nothing is said about the recipe: two runs per arm leave one degree of freedom for how much runs differ."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from world_modality.evidence.outcomes import Clusters, Floats, Ints
-from world_modality.evidence.proportions import Interval
+from world_modality.evidence.rates import Interval
 
 DIGEST_LENGTH = 16
 

@@ -15,13 +15,13 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from world_modality.latents.published import ROWS_AT_ONCE
-from world_modality.study.seeds import keyed_seed
+from world_modality.store.keys import keyed_seed
 
 FrameIndices = NDArray[np.int64]
 PLACES = ("episode start", "middle", "episode end")
 PER_EPISODE = 4  # two starts, one middle, one end
 NEIGHBOURS = 8  # rows this close may resemble each other
+ROWS_AT_ONCE = 16384  # bounds memory
 MINIMUM_SHARE = 0.98  # of the sampled frames have to match: all but one of 64
 
 

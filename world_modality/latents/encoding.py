@@ -6,6 +6,7 @@ who encodes what can change a bit of them.
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import os
 import signal
@@ -16,6 +17,7 @@ from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -24,9 +26,35 @@ from numpy.typing import NDArray
 from world_modality.data.frames import FrameReader
 from world_modality.encoders.encoder import Encoder
 from world_modality.errors import UserError
-from world_modality.latents.shards import Shards
+from world_modality.store.files import write_atomically
 
 PARENT_POLL_SECONDS = 0.5  # seconds between a worker's looks whether the stage still lives
+
+
+@dataclass(frozen=True)
+class Shards:
+    """One file per episode, named by the episode alone: what lies under a name is that episode, complete."""
+
+    folder: Path
+
+    def path(self, episode: int) -> Path:
+        """Where an episode's latents are kept."""
+        return self.folder / f"episode_{episode:06d}.npy"
+
+    def has(self, episode: int) -> bool:
+        """Whether the episode is finished."""
+        return self.path(episode).is_file()
+
+    def save(self, episode: int, latents: NDArray[np.float16]) -> None:
+        """Keep an episode's latents [L, P, D]."""
+        buffer = io.BytesIO()
+        np.save(buffer, latents)
+        write_atomically(self.path(episode), buffer.getvalue())
+
+    def load(self, episode: int) -> NDArray[np.float16]:
+        """An episode's latents [L, P, D]."""
+        latents: NDArray[np.float16] = np.load(self.path(episode))
+        return latents
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,11 @@ import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from world_modality.data.episodes import dataset_fingerprint
-from world_modality.data.files import empty_folder
 from world_modality.data.frames import FrameReader
 from world_modality.encoders.encoder import load_encoder
 from world_modality.latents.cache import write_cache
-from world_modality.latents.encoding import EpisodeEncoder
-from world_modality.latents.shards import Shards
-from world_modality.store.files import write_json
+from world_modality.latents.encoding import EpisodeEncoder, Shards
+from world_modality.store.files import empty_folder, write_json
 from world_modality.store.stage import TIMING, Facts, StageContext
 from world_modality.study.specs import LatentsSpec
 

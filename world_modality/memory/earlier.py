@@ -19,10 +19,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from world_modality.memory.action_conditioning import Held, NoisyActions
-from world_modality.memory.attachment import Sockets
+from world_modality.memory.attachment import Sockets, WorldSizes
 from world_modality.memory.fusion import Fusion
 from world_modality.memory.injector import Observer
-from world_modality.memory.sizes import WorldSizes
 from world_modality.memory.standardiser import Standardiser
 from world_modality.memory.target import Latents, LatentScore
 from world_modality.memory.world import WorldMemory

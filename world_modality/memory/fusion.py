@@ -13,10 +13,9 @@ from torch import Tensor, nn
 
 from world_modality.facts.memory import FUSIONS
 from world_modality.memory.action_conditioning import Held
-from world_modality.memory.attachment import Sockets
+from world_modality.memory.attachment import Sockets, WorldSizes
 from world_modality.memory.embedding import GridEmbedding
 from world_modality.memory.injector import Injector, Observer, add_exactly, memory_tokens, slot_axes
-from world_modality.memory.sizes import WorldSizes
 
 
 class Fusion(nn.Module, ABC):

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from world_modality.errors import UserError
+from world_modality.memory.attachment import WorldSizes
 from world_modality.memory.embedding import GridEmbedding
-from world_modality.memory.sizes import WorldSizes
 
 
 class ExactAdd(torch.autograd.Function):

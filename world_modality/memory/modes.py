@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from world_modality.facts.memory import MemoryMode
+from world_modality.memory.attachment import WorldSizes
 from world_modality.memory.randomness import keyed_normal
-from world_modality.memory.sizes import WorldSizes
 from world_modality.memory.standardiser import Standardiser
 
 

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from world_modality.memory.action_conditioning import ActionCondition, NoisyActions
+from world_modality.memory.attachment import WorldSizes
 from world_modality.memory.embedding import GridEmbedding
 from world_modality.memory.randomness import borrowed_generator
-from world_modality.memory.sizes import WorldSizes
-from world_modality.study.seeds import keyed_seed
+from world_modality.store.keys import keyed_seed
 
 
 class Prophet(nn.Module):

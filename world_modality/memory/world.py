@@ -10,12 +10,11 @@ from torch import Tensor, nn
 
 from world_modality.errors import UserError
 from world_modality.memory.action_conditioning import Held, NoisyActions, SuffixEmbedding
-from world_modality.memory.attachment import Sockets
+from world_modality.memory.attachment import Sockets, WorldSizes
 from world_modality.memory.fusion import Fusion, build_fusion
 from world_modality.memory.modes import MemoryInputs
 from world_modality.memory.prophet import Prophet
 from world_modality.memory.randomness import borrowed_generator
-from world_modality.memory.sizes import WorldSizes
 from world_modality.memory.standardiser import Standardiser
 from world_modality.memory.target import target_of
 

@@ -21,8 +21,7 @@ from world_modality.errors import UserError
 from world_modality.memory.fusion import observing
 from world_modality.policies.checkpoint import load_config, load_processors
 from world_modality.policies.contract import ActionChunk, PolicyRequest
-from world_modality.policies.host import host_of
-from world_modality.policies.noise import Noise
+from world_modality.policies.host import Noise, host_of
 from world_modality.study.specs import EncoderSpec
 
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from lerobot.policies.factory import get_policy_class, make_pre_post_processors
 from safetensors import SafetensorError
 from torch import Tensor
@@ -22,12 +23,53 @@ from world_modality.errors import UserError
 from world_modality.facts.benchmarks import Suite
 from world_modality.facts.policies import PolicyFamily, family_of, small_family
 from world_modality.memory.randomness import borrowed_generator
-from world_modality.policies.noise import Noise
 from world_modality.policies.weights import WEIGHTS, require_loaded
 from world_modality.store.files import write_json
 from world_modality.study.specs import OptimSpec
 
 PREPROCESSOR = "policy_preprocessor.json"
+Noise = Callable[[Any, Sequence[int]], AbstractContextManager[Mapping[str, torch.Tensor]]]
+"""``(policy, seeds)`` -> a block in which row i draws by ``seeds[i]`` alone; yields further arguments of
+``predict_action_chunk``. Always drawn on the CPU, so that devices agree."""
+
+
+@contextmanager
+def given_noise(policy: Any, seeds: Sequence[int]) -> Iterator[Mapping[str, torch.Tensor]]:
+    """Flow matching draws once, at the start, and takes that noise as an argument: [B, chunk_size, max_action_dim]."""
+    config = policy.config
+    yield {"noise": _drawn(_generators(seeds), (config.chunk_size, config.max_action_dim), config.device)}
+
+
+@contextmanager
+def noise_at_every_step(policy: Any, seeds: Sequence[int]) -> Iterator[Mapping[str, torch.Tensor]]:
+    """Diffusion starts from noise that it takes as an argument; DDPM adds more at every denoising step.
+
+    diffusers takes a generator per row, which LeRobot does not pass on: so the step is given them.
+    """
+    config, generators = policy.config, _generators(seeds)
+    shape = (config.horizon, config.action_feature.shape[0])
+    scheduler = policy.diffusion.noise_scheduler
+    step = scheduler.step
+    scheduler.step = lambda *arguments, **named: step(*arguments, **{**named, "generator": generators})
+    try:
+        yield {"noise": _drawn(generators, shape, config.device)}
+    finally:
+        del scheduler.step
+
+
+@contextmanager
+def no_noise(_policy: Any, _seeds: Sequence[int]) -> Iterator[Mapping[str, torch.Tensor]]:
+    """ACT draws while it is trained alone."""
+    yield {}
+
+
+def _generators(seeds: Sequence[int]) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+
+def _drawn(generators: Sequence[torch.Generator], shape: tuple[int, ...], device: Any) -> torch.Tensor:
+    """Standard normal numbers float32 [len(generators), *shape]."""
+    return torch.cat([torch.randn((1, *shape), generator=generator) for generator in generators]).to(device)
 
 
 @dataclass(frozen=True)
@@ -180,3 +222,20 @@ def features_of(suite: Suite, pixels: int) -> dict[str, Any]:
 def padded_sizes(suite: Suite) -> dict[str, Any]:
     """The arguments of a LeRobot config to which SmolVLA and pi0 pad state and action: no more than there is."""
     return {"max_state_dim": len(suite.state), "max_action_dim": suite.action.size}
+
+
+class ACTHost(PolicyHost):
+    """It draws while it is trained alone."""
+
+    noise = staticmethod(no_noise)
+
+    def training_settings(self, optim: OptimSpec, seed: int) -> dict[str, object]:
+        """Its vision backbone has a learning rate of its own."""
+        backbone = optim.lr if optim.train_vision else 0.0
+        return {**super().training_settings(optim, seed), "policy.optimizer_lr_backbone": backbone}
+
+
+class DiffusionHost(PolicyHost):
+    """DDPM adds noise at every denoising step."""
+
+    noise = staticmethod(noise_at_every_step)

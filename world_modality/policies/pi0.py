@@ -12,8 +12,7 @@ from lerobot_policy_world_modality.adapters.pi0 import PI0Adapter
 from lerobot_policy_world_modality.configuration_pi0_world import PALIGEMMA, PI0WorldConfig
 from lerobot_policy_world_modality.world_config import WorldConfig
 from world_modality.facts.benchmarks import Suite
-from world_modality.policies.host import PolicyHost, features_of, padded_sizes
-from world_modality.policies.noise import given_noise
+from world_modality.policies.host import PolicyHost, features_of, given_noise, padded_sizes
 from world_modality.policies.world_host import WorldHost
 
 ARCHITECTURES: dict[str, dict[str, Any]] = {

@@ -11,10 +11,9 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from lerobot_policy_world_modality.adapters.adapter import Adapter
+from lerobot_policy_world_modality.backbone import TOKENIZER_STEP
 from lerobot_policy_world_modality.convert import convert
-from lerobot_policy_world_modality.tokenizer_step import TOKENIZER_STEP
-from world_modality.policies.host import PREPROCESSOR, LatentInputs, PolicyHost
-from world_modality.policies.noise import given_noise
+from world_modality.policies.host import PREPROCESSOR, LatentInputs, PolicyHost, given_noise
 from world_modality.store.files import write_json
 from world_modality.study.specs import OptimSpec
 

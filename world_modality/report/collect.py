@@ -18,7 +18,7 @@ from world_modality.rollout.records import Record, read_records, read_unfinished
 from world_modality.store.done import read_run
 from world_modality.store.index import sealed_done
 from world_modality.store.layout import StageFolder, stage_folder
-from world_modality.store.request import StageRequest
+from world_modality.store.stage import StageRequest
 from world_modality.store.verify import require_as_sealed
 from world_modality.study.graph import Graph
 from world_modality.study.specs import ReportCell, ReportSpec, RolloutSpec

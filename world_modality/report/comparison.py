@@ -12,9 +12,7 @@ from world_modality.evidence.effect import Effect, Levels, Scope
 from world_modality.evidence.outcomes import Outcomes, outcomes_of, scenes
 from world_modality.evidence.per_task import TaskEffect, task_effects
 from world_modality.evidence.plan import Claim
-from world_modality.evidence.proportions import Interval
-from world_modality.evidence.rates import fisher_p, hybrid, success_rate
-from world_modality.evidence.stratified import mixed_alike, stratified_difference
+from world_modality.evidence.rates import Interval, fisher_p, hybrid, mixed_alike, stratified_difference, success_rate
 from world_modality.evidence.verdict import Verdict, word_for
 from world_modality.evidence.wording import sentence
 from world_modality.facts.policies import BIAS_CONTROL

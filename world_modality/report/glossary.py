@@ -58,7 +58,7 @@ TERMS: Mapping[str, tuple[str, str]] = {  # term -> how texts write it (a regula
         r"baselines?",
         "what a Prophet must beat: persistence (no change), mean reversion, velocity (the last change), ridge",
     ),
-    "sealed": (r"sealed", "complete, with a digest of every file, and never changed again"),
+    "sealed": (r"sealed", "of an artifact or a plan: complete, with a digest of its content, and never changed again"),
     "key": (r"keys?", "16 hex digits, a digest of everything that a stage's result depends on"),
 }
 

@@ -19,7 +19,7 @@ from world_modality.evidence.judge import Judgement, judge
 from world_modality.evidence.outcomes import Outcomes, cell_rates, clusters_of, common_episodes, outcomes_of
 from world_modality.evidence.per_task import task_effects
 from world_modality.evidence.plan import Claim, Plan
-from world_modality.evidence.proportions import Interval
+from world_modality.evidence.rates import Interval
 from world_modality.evidence.sensitivity import mixed_model, seed_task_blocks
 from world_modality.evidence.verdict import Verdict
 from world_modality.evidence.wording import headline, primary_first, sentence

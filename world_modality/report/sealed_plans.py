@@ -99,7 +99,7 @@ def _started(folder: StageFolder) -> str:
 def sealing_gate(plan: Plan, seals: Sequence[Seal], started: str) -> Gate:
     """Whether the plan was there before the first rollout; ``started`` as ``first_start`` gives it.
 
-    No time is told: a rollout that is made again changes no report. ``report/timing.py`` tells them.
+    No time is told: a rollout that is made again changes no report. ``report/provenance.py`` tells them.
     """
     seal = _of(seals, plan.digest)
     if seal is None and not started:

@@ -15,12 +15,11 @@ from world_modality.report.forecast import offline_table, prophet_panels, prophe
 from world_modality.report.gates import arms_gate, record_gates, same_scenes
 from world_modality.report.judgement import conditions_of, discordant_rows, other_analyses, task_rows
 from world_modality.report.page import figure_files, read_videos, to_html
-from world_modality.report.provenance import describe, lineage
+from world_modality.report.provenance import describe, lineage, timing_of
 from world_modality.report.record_files import write_records
 from world_modality.report.results import Results, load_results
 from world_modality.report.sealed_plans import describe_seals, first_start, read_seals, sealing_gate
 from world_modality.report.table import build_table, task_names
-from world_modality.report.timing import timing_of
 from world_modality.report.trainings import curve_panels
 from world_modality.store.done import DoneFile
 from world_modality.store.files import write_atomically, write_json

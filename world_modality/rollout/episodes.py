@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from world_modality.study.seeds import keyed_seed
+from world_modality.store.keys import keyed_seed
 from world_modality.study.specs import RolloutSpec
 
 SIMULATOR_SEEDS = 2**32  # numpy's global generator, which LIBERO seeds at reset, takes 32 bits

@@ -12,7 +12,7 @@ import torch
 
 from world_modality.benchmarks.assets import asset_tree
 from world_modality.data.hub import ENCODER, POLICY
-from world_modality.encoders.embedded import build_embedded_encoder
+from world_modality.encoders.source import build_embedded_encoder
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.memory import MODES
@@ -21,8 +21,8 @@ from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.choice import VIDEOS_FOLDER
 from world_modality.rollout.evaluation import TIMING, How, Scenes, VideoChoice
-from world_modality.rollout.manifest import disagreement
-from world_modality.rollout.records import TIMINGS, Ledger, Record
+from world_modality.rollout.pool import expect_simulators
+from world_modality.rollout.records import TIMINGS, Ledger, Record, disagreement
 from world_modality.rollout.setup import (
     NewHistory,
     described_device,
@@ -31,7 +31,6 @@ from world_modality.rollout.setup import (
     roll_out,
     software,
 )
-from world_modality.rollout.simulators import expect_simulators
 from world_modality.rollout.video import record_video
 from world_modality.store.files import new_folder, write_json, writing_for
 from world_modality.store.hub import fetch, find_folder

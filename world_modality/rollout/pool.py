@@ -1,4 +1,7 @@
-"""The simulator processes of a rollout: started, listened to, watched and started again."""
+"""The simulator processes of a rollout: started, listened to, watched and started again.
+
+They import this module, and so it imports nothing that only the policy needs.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,23 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
+from world_modality.benchmarks.contract import open_simulator
+from world_modality.benchmarks.graphics import choose_opengl
+from world_modality.facts.benchmarks import SUITES
 from world_modality.rollout.messages import Answer, Begin, Command, Outcome, Ready
 from world_modality.rollout.worker import OpenSimulator, serve
 from world_modality.store.orphans import this_process
+from world_modality.study.specs import SimSpec
 
 SPARE = 2  # simulators of other tasks that a process keeps open, for a task that comes back
 START_SECONDS = 300.0  # that a process is given to import what it needs
 END_SECONDS = 5.0  # that a process is given to end before it is killed
+HANG_SECONDS = 300.0  # without a sign of a simulator; a reset takes seconds, a chunk less
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,3 +184,24 @@ class Pool:
         self._begun[number].clear()
         self._processes[number] = self._start(number)
         return Died(number, at, lost, reason)
+
+
+def expect_simulators(suites: Sequence[str]) -> None:
+    """Let what these suites' simulator processes import be imported while the policy is loaded.
+
+    UserError if this machine cannot render: the process that imports could not say so.
+    """
+    choose_opengl()
+    warm_up(preloaded(suites))
+
+
+def simulator_pool(sim: SimSpec, assets: Path | None, workers: int) -> Pool:
+    """Simulator processes for any tasks of the suite, with the assets that ``open_assets`` has checked."""
+    open_task = partial(open_simulator, sim, assets=assets)
+    return Pool(open_task, workers, HANG_SECONDS, preloaded([sim.suite]))
+
+
+def preloaded(suites: Sequence[str]) -> tuple[str, ...]:
+    """The modules that the suites' simulator processes need."""
+    own = dict.fromkeys(module for suite in suites for module in SUITES[suite].preload)
+    return (*own, __name__)

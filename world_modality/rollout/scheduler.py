@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from world_modality.errors import UserError
-from world_modality.evidence.proportions import wilson
+from world_modality.evidence.rates import wilson
 from world_modality.policies.contract import Policy, PolicyRequest
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.episodes import Episode

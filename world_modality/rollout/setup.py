@@ -1,33 +1,75 @@
-"""A policy, its encoder, simulators and a ledger put together, for a stage of a study or without one."""
+"""A policy, its encoder, what its episodes are told of the past, simulators and a ledger put together."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from world_modality.benchmarks.contract import open_assets
 from world_modality.benchmarks.graphics import choose_opengl
+from world_modality.data.hub import ENCODER
 from world_modality.encoders.encoder import load_encoder
 from world_modality.encoders.online import HistoryEncoder
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES, Suite
 from world_modality.facts.memory import MODES
-from world_modality.policies.chunk_policy import ChunkPolicy
+from world_modality.facts.policies import note_of
+from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
 from world_modality.policies.precision import device_named
 from world_modality.rollout.cell import Cell
-from world_modality.rollout.history import LatentHistory
+from world_modality.rollout.pool import simulator_pool
 from world_modality.rollout.records import Ledger
 from world_modality.rollout.scheduler import Scheduler
-from world_modality.rollout.simulators import simulator_pool
 from world_modality.rollout.timing import TimeAccount
+from world_modality.rollout.trajectory import Window
+from world_modality.store.done import read_done
+from world_modality.store.layout import StageFolder
 from world_modality.store.machine import COMPUTING, versions
 from world_modality.store.progress import Progress
-from world_modality.study.specs import EncoderSpec
+from world_modality.store.stage import StageContext
+from world_modality.study.specs import EncoderSpec, RolloutSpec
+
+
+class LatentHistory:
+    """The memory's cameras' frames that lie in an episode's next replan's window; nothing else is rendered or encoded.
+
+    The window ends ``delay`` steps before the replan, or at the episode's first frame.
+    """
+
+    def __init__(self, encoder: HistoryEncoder, cameras: tuple[str, ...], delay: int = 0) -> None:
+        self.cameras = cameras
+        self._encoder = encoder
+        self._delay = delay
+        self._frames: dict[int, Mapping[str, NDArray[np.uint8]]] = {}
+
+    def wants(self, step: int, replan_step: int) -> bool:
+        """Whether the frame of ``step`` is among the T + m - 1 that a window of ``replan_step`` or later can hold."""
+        return replan_step - self._delay - self._encoder.required_frames < step
+
+    def add(self, step: int, frames: Mapping[str, NDArray[np.uint8]]) -> None:
+        """Keep each camera's frame of ``step``, uint8 [height, width, 3], and drop what no later window can hold."""
+        self._frames[step] = frames
+        oldest = step - self._delay - self._encoder.required_frames + 1
+        self._frames = {kept: value for kept, value in self._frames.items() if kept >= oldest}
+
+    def window(self, step: int) -> Window:
+        """Each camera's frames uint8 [F, H, W, 3] of the window of ``step``; KeyError if one was never added."""
+        last = max(0, step - self._delay)
+        first = max(0, last - self._encoder.required_frames + 1)
+        frames = [self._frames[kept] for kept in range(first, last + 1)]
+        return tuple(np.stack([each[camera] for each in frames]) for camera in self.cameras)
+
+    def encode(self, windows: Sequence[Window]) -> list[NDArray[np.float32]]:
+        """Latents [T, W] float32 of each window, its own or those of other episodes."""
+        return self._encoder.encode_many(windows)
+
 
 NewHistory = Callable[[], LatentHistory]
 
@@ -88,3 +130,46 @@ def history_maker(config: Any, memory: str, spec: EncoderSpec, folder: Path, dev
     config.require_encoder(spec)
     encoder = HistoryEncoder(load_encoder(spec, folder, device), config.world_context)
     return partial(LatentHistory, encoder, config.cameras, MODES[memory].delay * config.world_prediction_horizon)
+
+
+def prepare(spec: RolloutSpec, context: StageContext) -> tuple[ChunkPolicy, Cell, NewHistory | None]:
+    """The policy, what its records have in common, and what makes an episode's window of the encoder, if it reads
+    one."""
+    # One thread: how many cores a job was given must not decide how its sums are rounded.
+    torch.set_num_threads(1)
+    device, told = described_device(spec.device)
+    training = context.one("checkpoint")
+    policy = load_policy(
+        training / "pretrained_model", device, spec.memory, spec.num_steps, spec.n_action_steps, spec.batch, spec.dtype
+    )
+    require_picture_size(policy.config, spec.sim.camera_size)
+    suite = SUITES[spec.sim.suite]
+    cell = Cell(
+        suite,
+        spec.sim,
+        spec.memory,
+        spec.n_action_steps,
+        spec.horizon,
+        training.parent.name,
+        policy.trained_memory,
+        told,
+        software(suite),
+        note_of(str(policy.config.type), spec.memory),
+    )
+    return policy, cell, _new_history(spec, context, policy, device)
+
+
+def _new_history(spec: RolloutSpec, context: StageContext, policy: ChunkPolicy, device: str) -> NewHistory | None:
+    """What makes an episode's window of the sealed encoder; None for memory modes that never encode a frame."""
+    if not MODES[spec.memory].needs_history:
+        return None
+    folder = context.one("encoder")
+    record = read_done(StageFolder(folder.parent).done)
+    if record is None:
+        raise UserError(f"{folder.parent} is not a sealed encoder; run the study again, which makes what is missing.")
+    new_history = history_maker(policy.config, spec.memory, EncoderSpec.model_validate(record.spec), folder, device)
+    if policy.config.world_encoder_digest not in ("", ENCODER.digest(folder)):
+        raise UserError(
+            f"{folder} does not hold the weights of the encoder the checkpoint was trained with; verify it."
+        )
+    return new_history

@@ -9,9 +9,8 @@ from world_modality.errors import UserError
 from world_modality.imports import importing
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.episodes import episodes_of
-from world_modality.rollout.manifest import disagreement
-from world_modality.rollout.records import TIMINGS, Ledger
-from world_modality.rollout.simulators import expect_simulators
+from world_modality.rollout.pool import expect_simulators
+from world_modality.rollout.records import TIMINGS, Ledger, disagreement
 from world_modality.store.files import write_json
 from world_modality.store.stage import TIMING, Facts, StageContext
 from world_modality.study.specs import RolloutSpec
@@ -29,8 +28,7 @@ def run(spec: RolloutSpec, context: StageContext) -> Facts:
     """
     expect_simulators([spec.sim.suite])  # they import while this process imports torch: seconds, on a core of their own
     with importing():
-        from world_modality.rollout.prepared import prepare
-        from world_modality.rollout.setup import roll_out
+        from world_modality.rollout.setup import prepare, roll_out
 
     policy, cell, new_history = prepare(spec, context)
     _require_same_machinery(context.work, cell)

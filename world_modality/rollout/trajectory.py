@@ -21,7 +21,7 @@ Window = tuple[NDArray[np.uint8], ...]
 
 
 class History(Protocol):
-    """The latents behind an episode's replans; see ``world_modality.rollout.history``."""
+    """The latents behind an episode's replans; see ``world_modality.rollout.setup``."""
 
     @property
     def cameras(self) -> tuple[str, ...]:

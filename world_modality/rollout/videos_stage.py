@@ -6,14 +6,13 @@ from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any
 
-from world_modality.data.files import link_or_copy
 from world_modality.errors import UserError
 from world_modality.rollout.choice import VIDEOS, Choice
 from world_modality.rollout.episodes import Episode
-from world_modality.rollout.prepared import prepare
 from world_modality.rollout.records import Record, read_records
+from world_modality.rollout.setup import prepare
 from world_modality.rollout.video import record_video
-from world_modality.store.files import write_json
+from world_modality.store.files import link_or_copy, write_json
 from world_modality.store.stage import Facts, StageContext
 from world_modality.study.specs import VideosSpec
 

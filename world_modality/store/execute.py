@@ -19,9 +19,8 @@ from world_modality.store.layout import StageFolder, stage_folder
 from world_modality.store.leases import Leases
 from world_modality.store.lock import exclusive, shared
 from world_modality.store.progress import LABEL_WIDTH, Progress, format_seconds
-from world_modality.store.request import StageRequest
 from world_modality.store.seal import clean, is_sealed, seal
-from world_modality.store.stage import Facts, StageContext, StageRunner
+from world_modality.store.stage import Facts, StageContext, StageRequest, StageRunner
 from world_modality.store.stopwatch import timed
 
 SEAL_LEASE = "seal"  # the lease of whoever begins or seals a stage that several work on

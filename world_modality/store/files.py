@@ -1,4 +1,4 @@
-"""Writing that survives power loss, and digests of files and folders."""
+"""Writing that survives power loss, folders filled in one go, and digests of files and folders."""
 
 from __future__ import annotations
 
@@ -161,3 +161,21 @@ def _read_cache(cache: Path) -> dict[str, list[Any]]:
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def empty_folder(folder: Path) -> None:
+    """Make ``folder`` exist and hold nothing, so that no leftover of an interrupted attempt is sealed with the rest."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give ``target`` the content of ``source``: by a hard link where the file system allows, else by a copy.
+
+    Only for files that are never changed in place.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source.resolve(), target)
+    except OSError:
+        shutil.copyfile(source, target)

@@ -21,7 +21,7 @@ from world_modality.store.files import (
 )
 from world_modality.store.layout import StageFolder
 from world_modality.store.machine import machine, source_digest, versions
-from world_modality.store.request import StageRequest
+from world_modality.store.stage import StageRequest
 
 
 def is_sealed(folder: StageFolder) -> bool:

@@ -1,4 +1,4 @@
-"""What a stage is given to run with, and what it gives back."""
+"""One stage to run: what is asked of it, what its function is given, and what that gives back."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
+from world_modality.store.done import Source
 from world_modality.store.progress import Progress
 
 Facts = Mapping[str, Any]
@@ -45,3 +48,32 @@ class StageContext:
 
 StageRunner = Callable[[Any, StageContext], Facts]
 """``run(spec, context) -> facts``: every stage's entry point, e.g. ``world_modality.latents.stage.run``."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """A result that a stage reads, in the role it plays there."""
+
+    role: str
+    stage: str
+    key: str
+    folder: str = ""  # part of the artifact that is handed over; "" for all of it
+
+    @property
+    def source(self) -> Source:
+        """As DONE.json names it."""
+        return Source(role=self.role, stage=self.stage, key=self.key)
+
+
+@dataclass(frozen=True)
+class StageRequest:
+    """A stage with its key. ``spec`` is what the runner gets, ``address`` what of it entered the key."""
+
+    stage: str
+    key: str
+    version: int
+    label: str
+    spec: BaseModel
+    address: Mapping[str, Any]
+    software: Mapping[str, str]
+    inputs: tuple[Input, ...]

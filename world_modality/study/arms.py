@@ -12,7 +12,7 @@ from itertools import combinations
 from typing import Any
 
 from world_modality.errors import UserError
-from world_modality.store.request import StageRequest
+from world_modality.store.stage import StageRequest
 from world_modality.study.specs import ReportArm, latents_role
 from world_modality.study.study import World
 

@@ -1,4 +1,7 @@
-"""A YAML file as plain values plus the line every key stands on, so that an error can point at it."""
+"""A YAML file as plain values plus the line every key stands on, so that an error can point at it.
+
+Arms take over what they leave out of a section from the study's own, which is where the error then points.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,8 @@ TOO_DEEP = "nested too deeply"
 
 TAG = "tag:yaml.org,2002:"
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+SECTIONS = ("policy", "encoder", "world")
+"""An arm may have these sections too. What it says there holds instead of what the study says, key by key."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -185,3 +190,34 @@ class _Builder:
 
     def _error(self, node: yaml.Node, problem: str) -> UserError:
         return UserError(f"{self._shown}:{node.start_mark.line + 1}: not valid YAML: {problem}")
+
+
+def with_inherited(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A study's plain values with every arm's sections filled in from the study's.
+
+    A policy or an encoder that names a ``source`` is one of its own, of which the study's section says nothing.
+    """
+    arms = values.get("arms")
+    if not isinstance(arms, Mapping):
+        return dict(values)
+    return {**values, "arms": {name: _filled(arm, values) for name, arm in arms.items()}}
+
+
+def _filled(arm: Any, study: Mapping[str, Any]) -> Any:
+    if not isinstance(arm, Mapping):
+        return arm
+    own = {
+        section: {**study[section], **arm[section]}
+        for section in SECTIONS
+        if isinstance(arm.get(section), Mapping)
+        and "source" not in arm[section]
+        and isinstance(study.get(section), Mapping)
+    }
+    return {**arm, **own}
+
+
+def section_of(location: Location) -> Location | None:
+    """Where the study says what an arm may have taken over at ``location``; None for any other place."""
+    if len(location) > 3 and location[0] == "arms" and location[2] in SECTIONS:
+        return location[2:]
+    return None

@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
 
-from world_modality.study.part import Part
-from world_modality.study.values import as_tuple
+from world_modality.study.values import Part, as_tuple
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 

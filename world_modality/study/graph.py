@@ -9,7 +9,7 @@ from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.memory import MODES
 from world_modality.facts.stages import STAGES
 from world_modality.store.keys import stage_key
-from world_modality.store.request import Input, StageRequest
+from world_modality.store.stage import Input, StageRequest
 from world_modality.study.arms import require_comparable_plan
 from world_modality.study.parts import AnyPolicy, ScriptedData, without_cameras
 from world_modality.study.rows import software_of

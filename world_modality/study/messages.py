@@ -13,8 +13,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from world_modality.facts.memory import MODES
-from world_modality.study.document import Location
-from world_modality.study.inherit import SECTIONS
+from world_modality.study.document import SECTIONS, Location
 from world_modality.study.rows import UNKNOWN_NAME, Choice, choice_of, hints_of
 from world_modality.study.study import Rollouts, Study, Training
 

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from world_modality.facts.policies import small_policies
-from world_modality.study.part import Part
 from world_modality.study.rows import (
     EmbeddedPolicyName,
     EncoderFamilyName,
@@ -16,7 +15,7 @@ from world_modality.study.rows import (
     SmallPolicyName,
 )
 from world_modality.study.specs import Render
-from world_modality.study.values import Cameras, HeldOut, InitStates, Seed, Suites, Tasks, Text
+from world_modality.study.values import Cameras, HeldOut, InitStates, Part, Seed, Suites, Tasks, Text
 
 
 class Simulator(Part):

@@ -14,7 +14,7 @@ from world_modality.facts.stages import STAGES
 from world_modality.store.files import write_atomically
 from world_modality.store.keys import canonical_json, digest_of
 from world_modality.store.layout import snapshots_folder
-from world_modality.store.request import Input, StageRequest
+from world_modality.store.stage import Input, StageRequest
 from world_modality.study.graph import Graph
 
 

@@ -1,8 +1,12 @@
-"""A study: one YAML file, as frozen types. Cross-field rules are in checks.py, the stages it asks for in graph.py."""
+"""A study: one YAML file, as frozen types, and their JSON schema for editors.
+
+Cross-field rules are in checks.py, the stages that it asks for in graph.py.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import json
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BeforeValidator,
@@ -16,7 +20,6 @@ from pydantic import (
 from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.memory import MODES
 from world_modality.study.evidence_settings import Evidence
-from world_modality.study.part import Part
 from world_modality.study.parts import (
     AnyEncoder,
     AnyEncoderModel,
@@ -36,11 +39,15 @@ from world_modality.study.values import (
     InitStates,
     Modes,
     Name,
+    Part,
     Seeds,
     Suites,
     Tasks,
     as_tuple,
 )
+
+TAKEN_OVER = ("policy", "encoder")
+"""Sections of an arm that need no source: without one, the study's holds for what the arm does not say."""
 
 
 class World(Part):
@@ -285,3 +292,21 @@ def _places(suites: tuple[str, ...], tasks: tuple[int, ...] | Literal["all"]) ->
     return tuple(
         (suite, task) for suite in suites for task in (range(SUITES[suite].tasks) if tasks == "all" else sorted(tasks))
     )
+
+
+def study_schema() -> str:
+    """The schema's text, ending in a newline. It names the rows of other distributions too, as they are here."""
+    schema = Study.model_json_schema()
+    for section in TAKEN_OVER:
+        choices = schema["$defs"]["Arm"]["properties"][section]["anyOf"]
+        choices.append(_without_source(schema, choices[0]["discriminator"]["mapping"].values()))
+    return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema, indent=2) + "\n"
+
+
+def _without_source(schema: dict[str, Any], members: Any) -> dict[str, Any]:
+    """Any keys of the models that ``members`` refer to, but for their source."""
+    keys: dict[str, Any] = {}
+    for member in members:
+        keys |= schema["$defs"][member.rpartition("/")[2]]["properties"]
+    del keys["source"]
+    return {"type": "object", "properties": keys, "additionalProperties": False}

@@ -1,11 +1,11 @@
-"""Values of a study that are more than a number or a word: how they may be written, and what they become."""
+"""What all parts of a study have in common, and values that are more than a number or a word: how they are written."""
 
 from __future__ import annotations
 
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, PlainValidator, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, PlainValidator, WithJsonSchema
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from world_modality.facts.benchmarks import SUITES
@@ -118,3 +118,11 @@ Cameras = Annotated[
     Field(min_length=1, json_schema_extra={"minItems": 1, "uniqueItems": True}),
 ]
 """Names as in the data; which there are is a fact of the suites."""
+
+
+class Part(BaseModel):
+    """Base of a study's parts: immutable, closed to unknown keys, no conversions (``"3"`` is not 3), all finite."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )

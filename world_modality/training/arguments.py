@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from world_modality.data.episodes import read_episode_table
-from world_modality.data.held_out import held_out_episodes
+from world_modality.data.episodes import held_out_episodes, read_episode_table
 from world_modality.imports import replaced
 from world_modality.policies.config_file import read_config_file
 from world_modality.policies.host import PolicyHost, host_of

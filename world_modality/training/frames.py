@@ -8,10 +8,12 @@ column, so that LeRobot's ``get_item`` stays in charge of windows and padding.
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,10 +22,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from world_modality.training.memory_budget import available_memory
-
 MEMORY_SHARE = 0.4  # of the memory that is available when training starts
 PNG = b"\x89PNG"
+CGROUPS = Path("/sys/fs/cgroup")
 
 
 def decode_picture(data: bytes) -> Tensor:
@@ -183,3 +184,40 @@ def keep_frames_in_memory(dataset: Any, shrink: Shrink | None, *, threads: int, 
     dataset.reader.hf_dataset = frames
     dataset.__getitems__ = BatchFetch(dataset, frames, threads)
     return True
+
+
+def available_memory(
+    meminfo: Path = Path("/proc/meminfo"), membership: Path = Path("/proc/self/cgroup"), cgroups: Path = CGROUPS
+) -> int:
+    """Bytes that can be taken without swapping or being killed; containers and batch systems limit a control group."""
+    return min([_machine(meminfo), *_groups(membership, cgroups)])
+
+
+def _machine(meminfo: Path) -> int:
+    if meminfo.is_file():
+        for line in meminfo.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _groups(membership: Path, cgroups: Path) -> list[int]:
+    """What each limited group (version 2) above this process has left, without the caches it can drop."""
+    own = next((line[3:] for line in _lines(membership) if line.startswith("0::")), None)
+    if own is None:
+        return []
+    group, found = cgroups / own.strip("/"), []
+    for folder in (group, *group.parents):
+        limit, used = _lines(folder / "memory.max"), _lines(folder / "memory.current")
+        if limit and used and limit[0].isdigit():
+            dropped = [
+                int(line.split()[1]) for line in _lines(folder / "memory.stat") if line.startswith("inactive_file ")
+            ]
+            found.append(max(0, int(limit[0]) - int(used[0]) + sum(dropped)))
+        if folder == cgroups:
+            break
+    return found
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.is_file() else []

@@ -1,4 +1,4 @@
-"""LeRobot's own training script, run in this process, with what is hooked into it."""
+"""LeRobot's own training script, run in this process, with what is hooked into it: frames' order, saving, metrics."""
 
 from __future__ import annotations
 
@@ -16,10 +16,8 @@ from world_modality.imports import replaced
 from world_modality.policies.config_file import read_config_file
 from world_modality.training.arguments import command_line
 from world_modality.training.checkpoints import KEEP, SaveClock, Saving, pointing_atomically, saving_atomically
-from world_modality.training.frames import MEMORY_SHARE, Shrink, keep_frames_in_memory
-from world_modality.training.memory_budget import available_memory
+from world_modality.training.frames import MEMORY_SHARE, Shrink, available_memory, keep_frames_in_memory
 from world_modality.training.metrics import Line, MetricsLog, log_interval
-from world_modality.training.sampling import endless, sampler_state
 from world_modality.training.statistics import Statistics, keep_statistics, measure_trained, start_statistics
 
 
@@ -183,3 +181,28 @@ def train(arguments: Sequence[str], hooks: Hooks, threads: int) -> None:
     finally:
         root.setLevel(level)
         root.handlers[:] = handlers
+
+
+def endless(sampler: type[Any]) -> type[Any]:
+    """LeRobot's sampler, going on with the next epoch's permutation where one ends.
+
+    LeRobot ends an epoch with the batch that is left over: smaller in a single process, filled up with the epoch's
+    first frames in several. Without an end, every batch is full, and the frames of a step are the same however
+    many processes share them.
+    """
+
+    class EndlessSampler(sampler):  # type: ignore[misc]
+        def __iter__(self) -> Iterator[int]:
+            while True:
+                yield from super().__iter__()
+
+        def set_epoch(self, epoch: int) -> None:
+            """Accelerate says 0 at the start of every process, also of one that resumes in a later epoch."""
+
+    return EndlessSampler
+
+
+def sampler_state(step: int, num_frames: int, batch_size: int, num_processes: int) -> dict[str, int]:
+    """Where an endless sampler of ``num_frames`` stands after ``step`` steps, in LeRobot's terms."""
+    epoch, start = divmod(step * batch_size * num_processes, num_frames)
+    return {"epoch": epoch, "start_index": start}

@@ -18,7 +18,7 @@ from world_modality.data.episodes import EpisodeTable, load_metadata, read_episo
 from world_modality.facts.memory import MODES, MemoryMode
 from world_modality.memory.lookup import LatentLookup
 from world_modality.memory.randomness import borrowed_generator, keyed_normal
-from world_modality.study.seeds import keyed_seed
+from world_modality.store.keys import keyed_seed
 from world_modality.training.frames import keep_frames_in_memory
 
 OFFLINE = "offline.json"

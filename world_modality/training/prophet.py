@@ -1,4 +1,7 @@
-"""How well a checkpoint's Prophet foresees episodes that were not trained on, beside the baselines it must beat."""
+"""How well a checkpoint's Prophet foresees episodes that were not trained on, beside the baselines it must beat.
+
+One that follows the flow's noisy actions is told the demonstrated ones, as its policy has them where the flow ends.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +12,20 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.parquet as pq
 import torch
+from torch import Tensor
 
-from world_modality.data.episodes import load_metadata
-from world_modality.data.held_out import held_out_episodes
+from world_modality.data.episodes import held_out_episodes, load_metadata
+from world_modality.data.schema import ACTION
 from world_modality.errors import UserError
 from world_modality.facts.targets import TARGETS
 from world_modality.latents.windows import EpisodeBounds
+from world_modality.memory.action_conditioning import NoisyActions
 from world_modality.memory.lookup import LatentLookup, LatentWindow
 from world_modality.memory.randomness import borrowed_generator
 from world_modality.memory.world import WorldMemory
-from world_modality.study.seeds import keyed_seed
-from world_modality.training.demonstrated import DemonstratedActions
+from world_modality.store.keys import keyed_seed
 
 PROPHET = "prophet.json"
 """The evaluation, in the artifact of a training with world memory."""
@@ -146,3 +151,53 @@ def _choosing(bounds: EpisodeBounds) -> FrameIndices:
 
 def _batches(frames: FrameIndices) -> Iterator[FrameIndices]:
     return (frames[start : start + BATCH] for start in range(0, len(frames), BATCH))
+
+
+class DemonstratedActions:
+    """All actions of a dataset in the units of a policy."""
+
+    def __init__(self, policy: Any, checkpoint: Path, dataset: Path, bounds: EpisodeBounds) -> None:
+        """Read and convert them.
+
+        Args:
+            policy: LeRobot's, loaded from ``checkpoint``.
+            checkpoint: folder with the processors.
+            dataset: a LeRobotDataset.
+            bounds: its episodes.
+        """
+        self._bounds = bounds
+        self._actions = _in_episodes_of(policy, checkpoint, _read(dataset, bounds.frames))
+
+    def of(self, frames: npt.NDArray[np.int64], length: int) -> NoisyActions:
+        """``length`` actions from each of ``frames`` [B] on, at flow time 0; an episode's last one is repeated."""
+        _, end = self._bounds.around(frames)
+        rows = np.minimum(frames[:, None] + np.arange(length), end[:, None] - 1)
+        return NoisyActions(self._actions[torch.from_numpy(rows)], self._actions.new_zeros(len(frames)))
+
+
+def _read(dataset: Path, frames: int) -> Tensor:
+    """float32 [frames, A], row = the frame's global index."""
+    table = pq.read_table(sorted((dataset / "data").rglob("*.parquet")), columns=["index", ACTION])
+    values = torch.tensor(table.column(ACTION).to_pylist(), dtype=torch.float32)
+    actions = torch.zeros(frames, values.shape[1])
+    actions[torch.tensor(table.column("index").to_pylist())] = values
+    return actions
+
+
+def _in_episodes_of(policy: Any, checkpoint: Path, actions: Tensor) -> Tensor:
+    """As LeRobot's ``forward`` hands actions to its flow model: [N, max_action_dim], on the policy's device."""
+    from lerobot.policies.factory import make_pre_post_processors
+    from lerobot.processor import NormalizerProcessorStep, TransitionKey
+    from lerobot.processor.converters import create_transition
+
+    device = policy.config.device
+    overrides = {"device_processor": {"device": device}}
+    preprocessor, _ = make_pre_post_processors(
+        policy.config, pretrained_path=str(checkpoint), preprocessor_overrides=overrides
+    )
+    normalise = next(step for step in preprocessor.steps if isinstance(step, NormalizerProcessorStep))
+    normal = normalise(create_transition(action=actions.to(device)))[TransitionKey.ACTION]
+    if getattr(policy.config, "adapt_to_pi_aloha", False):  # a setting of SmolVLA alone
+        normal = policy._pi_aloha_encode_actions_inv(normal[None])[0]
+    padded: Tensor = policy.prepare_action({ACTION: normal})
+    return padded.to(device)

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from workflow.tools.embedded_assets.__main__ import build
+from workflow.tools.embedded_assets.shapes import Shape, ring, turned
 from world_modality.benchmarks.libero.assets import EMBEDDED
-from world_modality.benchmarks.libero.embedded.build import build
-from world_modality.benchmarks.libero.embedded.shapes import Shape, ring, turned
 from world_modality.benchmarks.libero.simulator import LiberoSimulator
 from world_modality.facts.benchmarks import LIBERO_ACTION
 

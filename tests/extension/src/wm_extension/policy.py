@@ -19,8 +19,7 @@ from lerobot.utils.constants import ACTION, OBS_STATE
 from torch import Tensor, nn
 
 from world_modality.facts.benchmarks import Suite
-from world_modality.policies.host import PolicyHost, features_of
-from world_modality.policies.noise import no_noise
+from world_modality.policies.host import PolicyHost, features_of, no_noise
 
 
 @PreTrainedConfig.register_subclass("reflex")

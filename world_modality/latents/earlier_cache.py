@@ -1,8 +1,7 @@
-"""A file of latents that someone else made: one row per frame of a dataset, to be doubted before it is used.
+"""What a file of latents says of itself: the earlier system's caches do so by their names and metadata.
 
-The earlier system kept a dataset's latents as ``<split>_world_latents_<source>[_m<frames>].fp16.npy`` in a folder
-``<cache_dir>/<dataset>``, with what made them in a file ``..._metadata.json`` beside. Both are held against what is
-claimed.
+It kept a dataset's latents as ``<split>_world_latents_<source>[_m<frames>].fp16.npy`` in a folder
+``<cache_dir>/<dataset>``, with what made them in a file ``..._metadata.json`` beside.
 """
 
 from __future__ import annotations
@@ -14,14 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from world_modality.errors import UserError
 from world_modality.facts.encoders import POOLINGS
-
-ROWS_AT_ONCE = 16384  # bounds memory
-
 
 CACHED = re.compile(r"(?P<split>.+)_world_latents_(?P<source>[a-z]+)(?:_m(?P<frames>[1-9]\d*))?(?:\.fp16)?\.npy")
 KINDS = {"vjepa": "vjepa2", "dino": "dinov2"}
@@ -123,55 +116,3 @@ def _number(metadata: Mapping[str, Any], name: str, file: Path) -> int | None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
         raise UserError(f"the metadata beside {file} say {name} {value!r}, which is no number: correct or remove them")
     return value
-
-
-def open_published(file: Path, *, frames: int, tokens: int, dim: int) -> NDArray[np.float16]:
-    """The file's rows, float16 [frames, tokens, dim], memory-mapped and read-only, after every row was looked at.
-
-    Args:
-        file: a ``.npy`` file of that shape; of pooled latents, whose one token has no axis, [frames, dim].
-        frames: of the dataset.
-        tokens: that stand for a frame,
-        dim: and numbers of each, by the encoder that is said to have made it.
-
-    Raises:
-        UserError: it has another type or shape, or rows that no encoder gives: not finite, all zero, constant.
-    """
-    try:
-        rows: NDArray[np.float16] = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{file} is not a .npy file that can be read ({error}): download it again") from error
-    if rows.dtype != np.float16:
-        raise UserError(f"{file} holds {rows.dtype}, not float16: convert it only if you know what made it")
-    known = [(frames, tokens, dim), *([(frames, dim)] if tokens == 1 else [])]
-    if rows.shape not in known:
-        raise UserError(
-            f"{file} is {list(rows.shape)}, but the dataset has {frames} frames and the encoder's latents "
-            f"{f'{tokens} tokens of ' if tokens > 1 else ''}{dim} "
-            "numbers: give the dataset and the encoder that it was made from"
-        )
-    flat = rows.reshape(frames, -1)
-    _require_latents(file, flat)
-    return flat.reshape(frames, tokens, dim)
-
-
-def _require_latents(file: Path, rows: NDArray[np.float16]) -> None:
-    unwritten: list[int] = []
-    for first in range(0, len(rows), ROWS_AT_ONCE):
-        part = rows[first : first + ROWS_AT_ONCE]
-        infinite = ~np.isfinite(part).all(axis=1)
-        if infinite.any():
-            raise UserError(f"{file}: row {first + int(infinite.argmax())} is not finite: make the file again")
-        constant = part.max(axis=1) == part.min(axis=1)
-        zero = constant & (part[:, 0] == 0)
-        if (constant & ~zero).any():
-            row = first + int((constant & ~zero).argmax())
-            raise UserError(f"{file}: row {row} holds the same number {part.shape[1]} times: make the file again")
-        unwritten += (first + np.flatnonzero(zero)).tolist()
-    if unwritten:
-        tail = unwritten == list(range(unwritten[0], len(rows)))
-        raise UserError(
-            f"{file}: {len(unwritten)} rows are all zero, "
-            + (f"all from row {unwritten[0]} on: its making was cut short" if tail else f"first row {unwritten[0]}")
-            + "; make the file again"
-        )

@@ -1,4 +1,4 @@
-"""Write the asset tree: ``python -m world_modality.benchmarks.libero.embedded.build [FOLDER]``."""
+"""Write the asset tree: ``python -m workflow.tools.embedded_assets [FOLDER]``."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-from world_modality.benchmarks.libero.embedded import fixtures, objects, scene, textures
+from workflow.tools.embedded_assets import fixtures, objects, scene
+from world_modality.benchmarks.libero.assets import EMBEDDED
 
-TREE = Path(__file__).parent / "assets"
-NOTE = " Written by world_modality/benchmarks/libero/embedded/build.py: change the shapes there, not here. "
+NOTE = " Written by workflow/tools/embedded_assets: change the shapes there, not here. "
 
 
 def documents() -> dict[str, ET.Element]:
@@ -39,9 +39,9 @@ def build(folder: Path) -> None:
         ET.indent(root)
         file.write_text(ET.tostring(root, encoding="unicode") + "\n")
     pictures = {
-        "light-wood.png": textures.light_wood(),
-        "light-gray-floor-tile.png": textures.floor_tile(),
-        "light-gray-plaster.png": textures.plaster(),
+        "light-wood.png": scene.light_wood(),
+        "light-gray-floor-tile.png": scene.floor_tile(),
+        "light-gray-plaster.png": scene.plaster(),
     }
     (folder / "textures").mkdir(parents=True, exist_ok=True)
     for name, picture in pictures.items():
@@ -49,4 +49,4 @@ def build(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    build(Path(sys.argv[1]) if len(sys.argv) > 1 else TREE)
+    build(Path(sys.argv[1]) if len(sys.argv) > 1 else EMBEDDED)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 
-from world_modality.benchmarks.libero.embedded.objects import add_placement_sites
-from world_modality.benchmarks.libero.embedded.shapes import (
+from workflow.tools.embedded_assets.objects import add_placement_sites
+from workflow.tools.embedded_assets.shapes import (
     UPRIGHT,
     Colour,
     Quaternion,

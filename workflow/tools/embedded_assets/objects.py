@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 
-from world_modality.benchmarks.libero.embedded.shapes import (
+from workflow.tools.embedded_assets.shapes import (
     Colour,
     Shape,
     Vector,

@@ -10,8 +10,6 @@ from scipy.special import betaincinv, ndtr, ndtri
 
 from world_modality.evidence.outcomes import Floats, Outcomes
 
-PUBLISHED_SUITE_SD = {"libero_goal": 0.011, "libero_spatial": 0.018, "libero_object": 0.021, "libero_10": 0.029}
-"""Run-to-run standard deviation of a suite's mean success, SmolVLA fine-tuned anew with another seed."""
 TASK_RATES = (0.76, 0.96, 0.84, 0.94, 0.82, 0.70, 0.84, 0.92, 0.72, 0.86)
 """Success of a fine-tuned SmolVLA on the ten tasks of libero_spatial."""
 

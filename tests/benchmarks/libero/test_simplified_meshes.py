@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from world_modality.benchmarks.libero.coarse import LEAST_FACES, clustered, simplify_meshes
 from world_modality.benchmarks.libero.simulator import LiberoSimulator
-from world_modality.benchmarks.libero.view import CAMERAS
+from world_modality.benchmarks.libero.view import CAMERAS, LEAST_FACES, clustered, simplify_meshes
 
 MakeEnv = Callable[..., LiberoSimulator]
 

@@ -11,11 +11,11 @@ from safetensors.torch import load_file
 
 from lerobot_policy_world_modality.backbone import resolved_backbone
 from lerobot_policy_world_modality.convert import convert
+from workflow.tools import base_policy
+from workflow.tools.base_policy import export
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
 from world_modality.policies.host import small_host
-from world_modality.training import export_base
-from world_modality.training.export_base import export
 from world_modality.training.statistics import start_statistics
 
 Trained = Callable[[str], Path]
@@ -51,7 +51,7 @@ def test_export_starts_an_arm_again(trained: Trained, tmp_path: Path) -> None:
 def test_what_cannot_be_a_base_is_refused(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="trained with memory pred"):
         export(trained("pred"), {}, tmp_path / "base")
-    monkeypatch.setattr(export_base, "LARGEST", 1000)
+    monkeypatch.setattr(base_policy, "LARGEST", 1000)
     with pytest.raises(UserError, match="an embedded base may take 1,000"):
         export(trained("disabled"), {}, tmp_path / "base")
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""Write a packaged backbone: ``python -m lerobot_policy_world_modality.backbones.build [folder]``.
+"""Write a packaged backbone: ``python -m workflow.tools.backbones [folder]``.
 
 A backbone is what LeRobot's SmolVLA loads from ``vlm_model_name`` before any weight: the SmolVLM configuration,
 the image processor and the tokenizer. The result depends on this file and the installed libraries alone.
@@ -10,6 +10,8 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from lerobot_policy_world_modality.backbone import BACKBONES
 
 LIBERO_SPATIAL = (
     "pick up the black bowl between the plate and the ramekin and place it on the plate",
@@ -166,7 +168,7 @@ def build_backbone(folder: Path, size: BackboneSize, instructions: tuple[str, ..
 def main() -> None:
     """Write every packaged backbone below the given folder; without one, over the packaged files."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, nargs="?", default=Path(__file__).parent)
+    parser.add_argument("folder", type=Path, nargs="?", default=BACKBONES)
     folder = parser.parse_args().folder
     for name, size in SIZES.items():
         print(build_backbone(folder / name, size))

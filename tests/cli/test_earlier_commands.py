@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -16,11 +17,11 @@ from support.pictures import see_pictures_of
 from support.tiny_checkpoints import ENCODER as EMBEDDED
 from support.tiny_checkpoints import plain_checkpoint
 
-from world_modality.benchmarks.libero.libero_config import CONFIG_VARIABLE
+from world_modality.benchmarks.libero.libero_config import ASSETS_VARIABLE, CONFIG_VARIABLE
 from world_modality.cli import lerobot_scripts
 from world_modality.cli.convert import convert_earlier
 from world_modality.cli.inspect_checkpoint import inspect_lines
-from world_modality.encoders.embedded import build_embedded_encoder
+from world_modality.encoders.source import build_embedded_encoder
 from world_modality.errors import UserError
 from world_modality.facts.policies import BIAS_CONTROL
 from world_modality.policies.chunk_policy import load_policy
@@ -169,6 +170,31 @@ def test_a_line_of_its_own_evaluates_it(
     ]
     again, _ = prepared(capsys, "lerobot-eval", f"--policy.path={converted}", f"--policy.type={EARLIER_TYPE}")
     assert again == [f"--policy.path={converted}", f"--rename_map={json.dumps(names)}"]
+
+
+SCRIPT = """\
+import sys
+from world_modality.cli.lerobot_scripts import eval_main
+if __name__ == "__main__":
+    sys.exit(eval_main())
+"""
+
+
+@pytest.mark.slow
+def test_lerobots_own_evaluation_of_it(e2: Path, encoder: Path, place: Path) -> None:
+    """Its line as it was, with where the encoder lies: LeRobot's script shows it a picture at every control step."""
+    (place / "evaluate.py").write_text(SCRIPT)
+    command = [
+        *(sys.executable, "evaluate.py", f"--policy.path={e2}", *THEIRS, "--policy.num_steps=2"),
+        *("--policy.device=cpu", f"--policy.world_encoder_path={encoder}", "--policy.world_memory_mode_rollout=pred"),
+        *("--env.type=libero", "--env.task=libero_spatial", "--env.task_ids=[0]", "--env.episode_length=5"),
+        *(f"--env.observation_height={SIZE}", f"--env.observation_width={SIZE}"),
+        *("--eval.batch_size=1", "--eval.n_episodes=1", "--output_dir=out"),
+    ]
+    environment = os.environ | {ASSETS_VARIABLE: "embedded", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, env=environment, input="", capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads((place / "out" / "eval_info.json").read_text())["overall"]["n_episodes"] == 1
 
 
 REFUSED = {

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from support.data_stages import encoder_spec
 
-from world_modality.encoders.embedded import build_embedded_encoder
 from world_modality.encoders.encoder import Encoder, load_encoder
+from world_modality.encoders.source import build_embedded_encoder
 from world_modality.study.specs import PaddedEncoderSpec
 
 SMOLVLA, PIXELS, SIDE = 96, 32, 64  # its input, the pictures', the encoder's

@@ -114,6 +114,16 @@ def test_actions_are_those_of_the_description(plain: Path, e2: Path, mode: str) 
         assert np.abs(found - expected(plain, e2, None)).max() > 1e-2
 
 
+@pytest.mark.parametrize("mode", ["pred", "standard_normal", "random_scaled"])
+def test_a_row_depends_on_its_own_request_alone(e2: Path, mode: str) -> None:
+    policy = load_policy(e2, memory_mode=mode, batch=len(SEEDS))
+    asked = requests(histories() if MODES[mode].needs_history else None)
+    together = policy.infer(asked)
+    for request, chunk in zip(asked, together, strict=True):
+        np.testing.assert_array_equal(policy.infer([request])[0], chunk)
+    np.testing.assert_array_equal(policy.infer(asked[::-1])[::-1], together)
+
+
 def test_without_delta_the_prediction_is_the_memory(plain: Path, copy: Callable[..., Path]) -> None:
     folder = copy(delta_prediction=False)
     memory = prophecy(world_of(folder), torch.from_numpy(histories())[:, :, 0], delta=False)
@@ -163,6 +173,7 @@ def test_a_mode_that_needs_what_it_lacks_is_one_sentence(e2: Path, mode: str) ->
     assert "\n" not in str(told.value)
 
 
+@pytest.mark.defect("B8")
 def test_the_number_of_executed_actions_holds(e2: Path) -> None:
     """Its own system took the start policy's instead."""
     assert load_policy(e2, n_action_steps=2).config.n_action_steps == 2

@@ -33,7 +33,7 @@ from world_modality.rollout.setup import (
 )
 from world_modality.rollout.video import record_video
 from world_modality.store.files import new_folder, write_json, writing_for
-from world_modality.store.hub import fetch, find_folder
+from world_modality.store.hub import fetch, find_folder, resolve_commit
 from world_modality.store.lock import exclusive
 from world_modality.store.progress import Progress
 from world_modality.study.specs import SimSpec
@@ -204,10 +204,13 @@ def _find_encoder(how: How, policy: ChunkPolicy, output: Path) -> Path:
         )
     if how.encoder is not None:
         return find_folder(how.encoder, patterns=ENCODER.patterns)[0]
-    if spec.source == "hub" and not spec.revision:  # an earlier checkpoint names no commit
-        return find_folder(spec.name, patterns=ENCODER.patterns)[0]
     if spec.source == "hub":
-        return fetch(spec.name, spec.revision, patterns=ENCODER.patterns, instead="give its folder as --encoder")
+        instead = "give its folder as --encoder"
+        try:
+            revision = spec.revision or resolve_commit(spec.name, "main")  # an earlier checkpoint names no commit
+        except UserError as error:
+            raise UserError(f"{error}; or {instead}") from error
+        return fetch(spec.name, revision, patterns=ENCODER.patterns, instead=instead)
     if spec.source == "folder":
         return Path(spec.name)
     _build_once(spec, output / "encoder")

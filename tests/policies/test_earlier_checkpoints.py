@@ -242,6 +242,8 @@ WRONG = {
     "world_memory_mode_train": ("shuffle", "only pred, zero, random, oracle are known"),
     "world_memory_mode_rollout": ("oracle", "only pred, zero, random are known"),
     "latent_suffix": ("four", "does not end in m and a number of frames"),
+    "world_rollout_temporal_window": ("4", r'is "4", where a whole number from 0 on is expected'),
+    "world_latent_dim": (None, "is null, where a whole number from 1 on is expected"),
     "input_features": ({}, "has no camera"),
     "resize_imgs_with_padding": ([128, 64], "known for squares alone"),
     "world_inject_num_heads": (5, "world_inject_heads is 5: choose a divisor"),

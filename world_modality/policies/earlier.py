@@ -202,7 +202,10 @@ def _rename_map(folder: Path) -> dict[str, str]:
 
 def _encoder(place: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     """How the rollout's pictures became latents: by way of SmolVLA's resized input, in half precision."""
-    window = int(config["world_rollout_temporal_window"])
+    window, latents = config["world_rollout_temporal_window"], config["world_latent_dim"]
+    for name, value, least in (("world_rollout_temporal_window", window, 0), ("world_latent_dim", latents, 1)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise UserError(f"{place}: {name} is {json.dumps(value)}, where a whole number from {least} on is expected")
     suffix = re.fullmatch(r"(?:.*m(?P<frames>[1-9]\d*))?", str(config["latent_suffix"]))
     if suffix is None and not window:
         raise UserError(

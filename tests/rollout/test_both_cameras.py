@@ -92,7 +92,7 @@ def test_a_rollout_reads_what_training_would_have_read(trained, tmp_path, monkey
     monkeypatch.setattr(simulator, "LiberoSimulator", FilmedEnvironment)
     monkeypatch.setattr(setup, "simulator_pool", in_this_process)
     monkeypatch.setattr("world_modality.policies.chunk_policy.ChunkPolicy", WatchedPolicy)
-    context = stage_context(tmp_path, {"checkpoint": (checkpoint,), "encoder": (encoder,)})
+    context = stage_context(tmp_path, {"checkpoint": (checkpoint / "pretrained_model",), "encoder": (encoder,)})
     rollout_stage.run(ROLLOUT, context)
     (record,) = read_records(context.artifact / "records.jsonl")
     assert (record.steps, record.replans, record.trained_memory) == (8, 3, "pred")

@@ -92,14 +92,17 @@ def roll(tree, tmp_path, monkeypatch):
             horizon=14,
             batch=2,
         )
-        inputs: dict[str, tuple[Path, ...]] = {"checkpoint": (tree / "train" / trained / "artifact",)}
+        inputs: dict[str, tuple[Path, ...]] = {
+            "checkpoint": (tree / "train" / trained / "artifact" / "pretrained_model",)
+        }
         if memory == "pred":
             inputs["encoder"] = (tree / "encoder" / "encoder" / "artifact",)
         folder = tmp_path / name
         (folder / "work").mkdir(parents=True, exist_ok=True)
         context = StageContext(
-            "k", folder / "artifact", folder / "volatile", folder / "work", inputs, Progress("rollout"), 1
-        )
+            "k", folder / "artifact", folder / "volatile", folder / "work", inputs, Progress("rollout"), 1,
+            input_keys={"checkpoint": (trained,)},
+        )  # fmt: skip
         facts = stage.run(spec, context)
         records = read_records(folder / "artifact" / "records.jsonl")
         assert facts["episodes"] == len(records) == len(states)

@@ -33,6 +33,7 @@ CHANGES: tuple[tuple[str, str], ...] = (
     ("report", "its columns are conditions"),
     ("train report", "K is the prediction horizon: an episode has a horizon of its own"),
     ("all", "the embedded assets name the folder of their generator, which has moved"),
+    ("report rollout", "given checkpoints; the steps of a flow are by default those that the checkpoint says"),
 )
 
 REPOSITORY = Path(__file__).parents[2]

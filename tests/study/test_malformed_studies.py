@@ -129,7 +129,7 @@ CASES = {
     ),
     "a last look before the last seed": (
         ("  num_steps: 5\n", "  num_steps: 5\nevidence: {looks: [1]}\n"),
-        "study.yaml:24: evidence.looks[0]: the last look is after 1 seeds, but training.seeds has 2; end with 2",
+        "study.yaml:24: evidence.looks[0]: the last look is after 1 seeds, but every arm has 2; end with 2",
     ),
     "missing key": (
         ("{memory: zero}", "{}"),
@@ -137,7 +137,7 @@ CASES = {
     ),
     "missing section": (
         ("policy: {source: scratch}\n", ""),
-        "study.yaml:1: 'policy' is missing",
+        "study.yaml:1: 'policy' is missing, and arms.E0 starts from it",
     ),
     "missing source": (
         ("policy: {source: scratch}", "policy: {name: smolvla-tiny}"),
@@ -250,8 +250,8 @@ CASES = {
     ),
     "an arm's old key for a camera": (
         ("{memory: zero}", "{memory: zero, camera: image}"),
-        "study.yaml:18: arms.E1.camera: unknown key; allowed here: memory, policy, encoder, world, against, rollout, "
-        "ablations",
+        "study.yaml:18: arms.E1.camera: unknown key; allowed here: against, rollout, ablations, memory, policy, "
+        "encoder, world",
     ),
     "cameras without a memory": (
         ("{memory: disabled}", "{memory: disabled, encoder: {cameras: [image]}}"),

@@ -83,4 +83,6 @@ def test_horizon_is_the_suites_unless_given(tmp_path: Path) -> None:
 def test_only_data_made_here_is_given_a_rate(tmp_path: Path, data: str, fps: int | None) -> None:
     start, end = SMALL_STUDY.index("  source: scripted"), SMALL_STUDY.index("encoder:")
     study = study_of(tmp_path, SMALL_STUDY[:start] + f"  {data}\n" + SMALL_STUDY[end:])
-    assert dataset_spec(study, fixed_sources(study)).fps == fps
+    source = fixed_sources(study).dataset
+    assert source is not None
+    assert dataset_spec(study, source).fps == fps

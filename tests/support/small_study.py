@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 
 from world_modality.facts.benchmarks import SUITES
@@ -15,7 +16,8 @@ from world_modality.study.parts import (
     HubEncoder,
     HubPolicy,
 )
-from world_modality.study.sources import Assets, PolicySource, Source, Sources
+from world_modality.study.sources import Assets, CheckpointSource, PolicySource, Source, Sources
+from world_modality.study.specs import EncoderSpec
 from world_modality.study.study import Study
 
 SMALL_STUDY = """\
@@ -47,14 +49,32 @@ rollouts:
 EMBEDDED = Assets("embedded", "a" * 16)
 
 
+GIVEN_ENCODER = EncoderSpec(
+    kind="vjepa2", source="embedded", name="vjepa2-small", revision="", seed=0, frames=4, image_size=64,
+    pooling="mean", dtype="float32",
+)  # fmt: skip
+GIVEN_MEMORIES = {"E1": "zero", "E2": "pred"}
+"""What the memories of given checkpoints hold, by arm; those of others hold none."""
+
+
 def fixed_sources(study: Study, assets: Assets = EMBEDDED) -> Sources:
-    """Content addresses of everything that a study takes from outside, which need not be there."""
+    """Content addresses of everything that a study takes from outside, which need not be there.
+
+    Given checkpoints execute 7 actions and have the memories of ``GIVEN_MEMORIES``.
+    """
     return Sources(
         assets={suite: assets if SUITES[suite].assets else Assets() for suite in study.suites},
         policies={policy: _policy(policy) for policy in study.policies},
-        dataset=Source(f"local/{'_'.join(study.data_suites)}"),
+        dataset=None if study.data is None else Source(f"local/{'_'.join(study.data_suites)}"),
         encoders={encoder: _encoder(encoder) for encoder in study.encoders},
+        checkpoints={name: tuple(_given(name, each) for each in arm.checkpoint) for name, arm in study.given.items()},
     )
+
+
+def _given(name: str, checkpoint: AnyPolicy) -> CheckpointSource:
+    memory = GIVEN_MEMORIES.get(name, "disabled")
+    encoder = None if memory == "disabled" else GIVEN_ENCODER
+    return CheckpointSource(_policy(checkpoint), memory, memory, n_action_steps=7, encoder=encoder)
 
 
 def _policy(policy: AnyPolicy) -> PolicySource:
@@ -62,7 +82,7 @@ def _policy(policy: AnyPolicy) -> PolicySource:
         case HubPolicy():
             return PolicySource(policy.type or "smolvla", policy.repo_id, policy.revision)
         case FolderPolicy():
-            return PolicySource(policy.type or "smolvla", policy.path, "b" * 16)
+            return PolicySource(policy.type or "smolvla", policy.path, sha256(policy.path.encode()).hexdigest()[:16])
     return PolicySource("smolvla", policy.name)
 
 

@@ -115,6 +115,7 @@ def stage_context(
         inputs=inputs or {},
         progress=Progress(label, stream=stream),
         cores=cores,
+        input_keys={role: tuple(path.parent.name for path in paths) for role, paths in (inputs or {}).items()},
     )
 
 

@@ -22,6 +22,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+studies = typer.Typer(no_args_is_help=True, help="Write study files.")
+app.add_typer(studies, name="study")
 
 StudyOption = Annotated[Path, typer.Option("--study", help="Study file.")]
 LastStudyOption = Annotated[
@@ -332,6 +334,21 @@ def track(
     from world_modality.store.layout import RESULTS
 
     print("\n".join(export(study or _last_study(sys.stderr), RESULTS, tracker, output, offline)))
+
+
+@studies.command()
+def init(
+    suite: Annotated[str, typer.Option("--suite", help="Suite that they are evaluated on.")],
+    first: Annotated[
+        list[str] | None,
+        typer.Option("--from", metavar="CHECKPOINT...", help="pretrained_model folders, hub ids or hub id@revision."),
+    ] = None,
+    more: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
+) -> None:
+    """Print a study of given checkpoints: these arms, their ablations, 200 episodes per task."""
+    from world_modality.cli.study_init import init_lines
+
+    print("\n".join(init_lines([*(first or []), *(more or [])], suite)))
 
 
 @app.command()

@@ -61,8 +61,8 @@ def _markdown(plan: Plan, lines: Iterable[str]) -> str:
 
 def _priced(study: Study, root: Path, graph: Graph) -> Priced:
     """Hours as the study says, or else as the results tree knows, or else as assumed."""
-    hours, arms = study.evidence.hours, len(study.arms)
-    conditions = arms + sum(len(arm.ablations) for arm in study.arms.values())
+    hours, arms = study.evidence.hours, len(study.trained)
+    conditions = len(study.arms) + sum(len(arm.ablations) for arm in study.arms.values())
     training, training_source = _hours(hours.training, _seconds_per_training(root, graph), ASSUMED_TRAINING)
     rollout, rollout_source = _hours(hours.rollout, _seconds_per_episode(root, graph), ASSUMED_ROLLOUT)
     return Priced(Costs(training, rollout, arms, conditions), training_source, rollout_source)

@@ -17,8 +17,8 @@ from world_modality.store.layout import last_study_file, so_far_folder, stage_fo
 from world_modality.store.links import link_all, link_stage
 from world_modality.store.seal import restore
 from world_modality.study.graph import Graph, build_graph
+from world_modality.study.labels import suite_label
 from world_modality.study.load import load_study
-from world_modality.study.slices import suite_label
 from world_modality.study.snapshot import write_snapshot
 from world_modality.study.specs import ReportSpec
 from world_modality.study.study import Study
@@ -45,7 +45,7 @@ def plan_study(path: Path, root: Path, *, lenient: bool = False) -> Planned:
 
 def headline(study: Study, label: str) -> str:
     """The study in one line."""
-    tasks, seeds = len(study.rollout_places), study.training.seeds
+    tasks, seeds = len(study.rollout_places), study.seeds
     return (
         f"{study.study}: {tasks} task{'s' * (tasks > 1)} of {label}, arms {' '.join(study.arms)}, "
         f"seed{'s' * (len(seeds) > 1)} {' '.join(map(str, seeds))}, "

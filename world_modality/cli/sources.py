@@ -7,11 +7,12 @@ here, once, and nothing behind the plan knows it. So is the backbone that a poli
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from world_modality.benchmarks.assets import asset_tree, hub_revision
+from world_modality.cli.given import described, given_problems, picture_problems
 from world_modality.data.hub import DATASET, ENCODER, POLICY
 from world_modality.data.schema import camera_column, picture_sizes
 from world_modality.embedded import BACKBONE_PREFIX, BASE_POLICY
@@ -30,15 +31,17 @@ from world_modality.study.parts import (
     AnyPolicy,
     EmbeddedEncoder,
     EmbeddedPolicy,
+    EncoderWeights,
     FolderData,
     FolderEncoder,
     FolderPolicy,
     HubData,
     HubEncoder,
     HubPolicy,
+    HubWeights,
     ScratchPolicy,
 )
-from world_modality.study.sources import UNRESOLVED, Assets, PolicySource, Source, Sources
+from world_modality.study.sources import UNRESOLVED, Assets, CheckpointSource, PolicySource, Source, Sources
 
 BASE_STUDY = "workflow/studies/embedded_base.yaml"
 LARGEST_HEADER = 100_000_000  # bytes; safetensors' own limit
@@ -56,18 +59,19 @@ def resolve_sources(file: StudyFile, root: Path, *, lenient: bool = False) -> So
         UserError: a folder is missing, the hub cannot say what it holds, or the study does not fit the policy, the
             data or the encoder.
     """
-    finder = _Finder(file, digests_file(root), lenient)
+    finder = Finder(file, digests_file(root), lenient)
     study = file.study
     return Sources(
         assets={suite: finder.assets(suite) for suite in study.suites},
         policies={policy: finder.policy(policy) for policy in study.policies},
-        dataset=finder.dataset(),
+        dataset=finder.dataset() if study.data is not None else None,
         encoders={encoder: finder.encoder(encoder) for encoder in study.encoders},
+        checkpoints=finder.given(),
     )
 
 
 @dataclass(frozen=True)
-class _Finder:
+class Finder:
     """Looks up one study's sources; errors point at the line that names them."""
 
     file: StudyFile
@@ -82,11 +86,11 @@ class _Finder:
         source = self.file.study.simulator.assets or known[0]
         revision = hub_revision(source)
         if revision is not None and tree.repository is not None:
-            commit = self._commit(location, tree.repository, revision, "dataset")
+            commit = self.commit(location, tree.repository, revision, "dataset")
             source = f"hub@{commit}"
             return Assets(source, UNRESOLVED if commit == UNRESOLVED else tree.digest(source))
         if source.partition("@")[0] not in known:
-            source = str(self._folder(location, source))
+            source = str(self.folder(location, source))
         return Assets(source, tree.digest(source, self.digests))
 
     def policy(self, policy: AnyPolicy) -> PolicySource:
@@ -99,33 +103,68 @@ class _Finder:
                 folder = self._base_policy(at)
                 family, _ = self._fit_policy(policy, (*at, "source"), folder)
                 return PolicySource(family, policy.name, POLICY.digest(folder))
-            case FolderPolicy():
-                folder = self._folder((*at, "path"), policy.path)
-                family, config = self._fit_policy(policy, (*at, "path"), folder)
-                backbone = self._backbone(at, config, policy.backbone_revision)
-                return PolicySource(family, str(folder), POLICY.digest(folder, self.digests), backbone)
-            case HubPolicy():
-                commit = self._commit((*at, "revision"), policy.repo_id, policy.revision)
-                fetched = self._hub_folder((*at, "revision"), policy.repo_id, commit)
-                if fetched is None:
-                    family = policy.type or POLICIES.names[0]  # the key is not final anyway
-                    return PolicySource(family, policy.repo_id, commit, UNRESOLVED)
-                family, config = self._fit_policy(policy, (*at, "repo_id"), fetched)
-                backbone = self._backbone(at, config, policy.backbone_revision)
-                return PolicySource(family, policy.repo_id, commit, backbone)
+            case FolderPolicy() | HubPolicy():
+                return self.checkpoint(policy, at)[0]
+
+    def checkpoint(self, policy: FolderPolicy | HubPolicy, at: Location) -> tuple[PolicySource, dict[str, Any] | None]:
+        """A policy that the study names at ``at``, and its config.json; None if only the hub could have told it."""
+        if isinstance(policy, FolderPolicy):
+            folder = self.folder((*at, "path"), policy.path)
+            family, config = self._fit_policy(policy, (*at, "path"), folder)
+            backbone = self._backbone(at, config, policy.backbone_revision)
+            return PolicySource(family, str(folder), POLICY.digest(folder, self.digests), backbone), config
+        commit = self.commit((*at, "revision"), policy.repo_id, policy.revision)
+        fetched = self._hub_folder((*at, "revision"), policy.repo_id, commit)
+        if fetched is None:
+            family = policy.type or POLICIES.names[0]  # the key is not final anyway
+            return PolicySource(family, policy.repo_id, commit, UNRESOLVED), None
+        family, config = self._fit_policy(policy, (*at, "repo_id"), fetched)
+        backbone = self._backbone(at, config, policy.backbone_revision)
+        return PolicySource(family, policy.repo_id, commit, backbone), config
+
+    def given(self) -> dict[str, tuple[CheckpointSource, ...]]:
+        """The given checkpoints by arm, after the study was compared with what they say."""
+        found: dict[str, tuple[CheckpointSource, ...]] = {}
+        for name, arm in self.file.study.given.items():
+            several = len(arm.checkpoint) > 1
+            sources = []
+            for number, checkpoint in enumerate(arm.checkpoint):
+                at: Location = ("arms", name, "checkpoint", number) if several else ("arms", name, "checkpoint")
+                policy, config = self.checkpoint(checkpoint, at)
+                if config is not None:
+                    self.file.check(picture_problems(config, self.file.study.simulator.camera_size, at))
+                try:
+                    source = described(policy, config)
+                except (UserError, ValueError, KeyError, TypeError) as error:
+                    raise self.file.error(at, f"{policy.name}: {error}") from error
+                sources.append(self._with_weights(source, arm.encoder, ("arms", name, "encoder")))
+            found[name] = tuple(sources)
+        self.file.check(given_problems(self.file.study, found))
+        return found
+
+    def _with_weights(self, source: CheckpointSource, own: EncoderWeights | None, at: Location) -> CheckpointSource:
+        """A checkpoint whose encoder's weights lie where the study says, if it says so."""
+        if own is None or source.encoder is None:
+            return source
+        if isinstance(own, HubWeights):
+            place = {"name": own.repo_id, "revision": self.commit((*at, "revision"), own.repo_id, own.revision)}
+        else:
+            folder = self.folder((*at, "path"), own.path)
+            place = {"name": str(folder), "revision": ENCODER.digest(folder, self.digests)}
+        return replace(source, encoder=source.encoder.model_copy(update={"source": own.source, "seed": 0, **place}))
 
     def dataset(self) -> Source:
         """Id or path, and revision, as in DatasetSpec."""
         data = self.file.study.data
         match data:
             case HubData():
-                commit = self._commit(("data", "revision"), data.repo_id, data.revision, "dataset")
+                commit = self.commit(("data", "revision"), data.repo_id, data.revision, "dataset")
                 info = self._dataset_info(data.repo_id, commit)
                 if info is not None:
                     self._fit_pictures(data.repo_id, info)
                 return Source(data.repo_id, commit)
             case FolderData():
-                folder = self._folder(("data", "path"), data.path)
+                folder = self.folder(("data", "path"), data.path)
                 self._fit_pictures(str(folder), folder / "meta" / "info.json")
                 return Source(str(folder), DATASET.digest(folder, self.digests))
             case _:
@@ -138,13 +177,14 @@ class _Finder:
             case EmbeddedEncoder():
                 return Source(encoder.name or ENCODERS[encoder.kind].small[0])
             case HubEncoder():
-                return Source(encoder.repo_id, self._commit((*at, "revision"), encoder.repo_id, encoder.revision))
+                return Source(encoder.repo_id, self.commit((*at, "revision"), encoder.repo_id, encoder.revision))
             case FolderEncoder():
-                folder = self._folder((*at, "path"), encoder.path)
+                folder = self.folder((*at, "path"), encoder.path)
                 self.file.check_encoder(encoder, encoder_patch(folder) or 1)
                 return Source(str(folder), ENCODER.digest(folder, self.digests))
 
-    def _commit(self, location: Location, repo_id: str, revision: str, repo_type: RepoType = "model") -> str:
+    def commit(self, location: Location, repo_id: str, revision: str, repo_type: RepoType = "model") -> str:
+        """The commit that a revision stands for; UserError if the hub cannot say."""
         try:
             return resolve_commit(repo_id, revision, repo_type)
         except UserError as error:
@@ -179,7 +219,7 @@ class _Finder:
             return ""
         if split_pinned(name):
             return name
-        commit = self._commit((*at, "backbone_revision"), name, revision)
+        commit = self.commit((*at, "backbone_revision"), name, revision)
         return commit if commit == UNRESOLVED else pinned_name(name, commit)
 
     def _fit_policy(self, policy: AnyPolicy, location: Location, folder: Path) -> tuple[str, dict[str, Any]]:
@@ -218,7 +258,8 @@ class _Finder:
                     "show the policy pictures of the size that it was trained on",
                 )
 
-    def _folder(self, location: Location, path: str) -> Path:
+    def folder(self, location: Location, path: str) -> Path:
+        """A folder that the study names; UserError if there is none."""
         folder = Path(path).expanduser().resolve()
         if not folder.is_dir():
             raise self.file.error(location, f"{path} is not a folder")

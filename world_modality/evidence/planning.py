@@ -46,8 +46,8 @@ def _power(plan: Plan, claim: Claim) -> float:
             return equivalence_power(claim.margin, error, freedom, alpha)
         return power_of(plan.effect, error, freedom, alpha)
     if claim.kind == "equal":
-        return equivalence_power(claim.margin, _memory_error(plan), math.inf, plan.levels.alpha)
-    return _memory_power(plan, plan.effect, plan.levels.alpha * claim.share)
+        return equivalence_power(claim.margin, _scenes_error(plan, claim), math.inf, plan.levels.alpha)
+    return _scenes_power(plan, claim, plan.effect)
 
 
 def _detectable(plan: Plan, claim: Claim) -> float:
@@ -59,8 +59,8 @@ def _detectable(plan: Plan, claim: Claim) -> float:
         find = detectable_margin if claim.kind == "equal" else detectable_effect
         return find(_recipe_error(plan, claim), _freedom(plan, claim), last_level(plan, claim.share), power)
     if claim.kind == "equal":
-        return detectable_margin(_memory_error(plan), math.inf, plan.levels.alpha, power)
-    return _memory_detectable(plan, plan.levels.alpha * claim.share)
+        return detectable_margin(_scenes_error(plan, claim), math.inf, plan.levels.alpha, power)
+    return _scenes_detectable(plan, claim)
 
 
 def last_level(plan: Plan, share: float = 1.0) -> float:
@@ -85,32 +85,40 @@ def _freedom(plan: Plan, claim: Claim) -> float:
     return (len(plan.seeds) - 1.0) * (1 if claim.same_checkpoints else 2)
 
 
-def _memory_error(plan: Plan) -> float:
-    return math.sqrt(plan.assumptions.disagree_memories / (plan.episodes_per_seed * len(plan.seeds)))
+def _disagreement(plan: Plan, claim: Claim) -> float:
+    """Share of episodes that end otherwise: with another memory of one checkpoint, or with another checkpoint."""
+    noise = plan.assumptions
+    return noise.disagree_memories if claim.same_checkpoints else noise.disagree_runs
 
 
-def _memory_power(plan: Plan, effect: float, alpha: float) -> float:
-    """Power of a contrast of two memories in the checkpoints rolled out, decided over scenes.
+def _scenes_error(plan: Plan, claim: Claim) -> float:
+    return math.sqrt(_disagreement(plan, claim) / (plan.episodes_per_seed * len(plan.seeds)))
 
-    Two memories that differ by the effect disagree on at least as large a share of the episodes.
+
+def _scenes_power(plan: Plan, claim: Claim, effect: float) -> float:
+    """Power of a contrast in the checkpoints that were rolled out, decided over scenes.
+
+    Conditions that differ by the effect disagree on at least as large a share of the episodes.
     """
     episodes = plan.episodes_per_seed * len(plan.seeds)
-    disagree = max(plan.assumptions.disagree_memories, abs(effect))
-    if plan.looks:
+    disagree = max(_disagreement(plan, claim), abs(effect))
+    alpha = plan.levels.alpha * claim.share
+    if plan.looks and claim.same_checkpoints:
         scenes = len(plan.seeds) * len(plan.tasks) * len(plan.init_states)
         generator = keyed_generator("betting power", plan.study)
         return betting_power(effect, disagree, scenes, plan.repeats, alpha, generator)
     # The test's statistic moves in steps of two episodes; the exact tail starts half a step early.
     error = math.sqrt((disagree - effect**2) / episodes)
-    return power_of(effect - 1 / episodes, error, math.inf, alpha)
+    level = alpha if claim.same_checkpoints else last_level(plan, claim.share)
+    return power_of(effect - 1 / episodes, error, math.inf, level)
 
 
-def _memory_detectable(plan: Plan, alpha: float) -> float:
-    """Disagreement bounds the difference: two memories that differ on a tenth of the episodes cannot differ by more."""
-    most = plan.assumptions.disagree_memories * (1 - 1e-9)
-    if _memory_power(plan, most, alpha) < plan.levels.power:
+def _scenes_detectable(plan: Plan, claim: Claim) -> float:
+    """Disagreement bounds the difference: two that differ on a tenth of the episodes cannot differ by more."""
+    most, wanted = _disagreement(plan, claim) * (1 - 1e-9), plan.levels.power
+    if _scenes_power(plan, claim, most) < wanted:
         return math.nan
-    return float(brentq(lambda effect: _memory_power(plan, effect, alpha) - plan.levels.power, 0.0, most, xtol=1e-5))
+    return float(brentq(lambda effect: _scenes_power(plan, claim, effect) - wanted, 0.0, most, xtol=1e-5))
 
 
 def detectable_on_a_task(plan: Plan) -> float:
@@ -154,12 +162,13 @@ def allocate(plan: Plan, costs: Costs, episodes: Sequence[tuple[int, int]] = EPI
     """Studies in which every claim of the decision rule reaches the plan's power at its wanted effect, cheapest first.
 
     One per choice of episodes, with the fewest seeds that suffice; empty where ``MOST_SEEDS`` seeds do not. The first
-    seed count that suffices is also the cheapest for those episodes.
+    seed count that suffices is also the cheapest for those episodes. Where nothing is trained there are as many
+    checkpoints as there are.
     """
     found = []
     plan = replace(plan, claims=tuple(claim for claim in plan.claims if claim.part) or plan.claims)
     for states, repeats in episodes:
-        for seeds in range(FEWEST_SEEDS, MOST_SEEDS + 1):
+        for seeds in range(FEWEST_SEEDS, MOST_SEEDS + 1) if costs.trainings else (len(plan.seeds),):
             sized = replace(
                 plan, seeds=tuple(range(seeds)), init_states=tuple(range(states)), repeats=repeats, looks=()
             )

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from world_modality.evidence.effect import Levels
 from world_modality.evidence.plan import BETTER, CONTENT, HARMLESS, OTHER_BETTER, Assumptions, Claim, Plan
+from world_modality.evidence.recipe import FEWEST_SEEDS
 from world_modality.evidence.resampling import digest_of
 from world_modality.facts.memory import MODES
 from world_modality.study.specs import ReportCondition, ReportSpec
@@ -109,10 +110,15 @@ def _claim(
         treated_words=_words(treated),
         control_words=MODES[control.rolled].noun if same else _words(control),
         kind="equal" if kind == "equal" else "better",
-        scope="checkpoint" if same else "recipe",
+        scope="checkpoint" if same or _few(treated, control) else "recipe",
         same_checkpoints=same,
         margin=margin,
     )
+
+
+def _few(*conditions: ReportCondition) -> bool:
+    """Whether there are given checkpoints among them, too few to say something about how they were trained."""
+    return any(0 < condition.given < FEWEST_SEEDS for condition in conditions)
 
 
 def _words(condition: ReportCondition) -> str:

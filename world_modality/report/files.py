@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from world_modality.report.given import GIVEN_HEADER, given_rows, given_sentences
 from world_modality.report.text import (
     SCOPES,
     SUITE_HEADER,
@@ -147,6 +148,7 @@ def to_markdown(table: Mapping[str, Any]) -> str:
         *_plan(table["plan"]),
         *_prophet(table["prophet"]),
         *_offline(table["offline"]),
+        *_given(table["given"]),
         "## What was real",
         _grid(["part", "source"], table["sources"]),
         "## Versions",
@@ -239,6 +241,13 @@ def _offline(found: dict[str, Any] | None) -> list[str]:
         _grid(["memory: action loss / RMSE of chunks", *found["conditions"]], offline_rows(found)),
         _bullets(found["closed"]),
     ]
+
+
+def _given(found: Mapping[str, Any] | None) -> list[str]:
+    """What given checkpoints say of themselves."""
+    if found is None:
+        return []
+    return ["## Given checkpoints", _bullets(given_sentences(found)), _grid(GIVEN_HEADER, given_rows(found))]
 
 
 def _grid(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

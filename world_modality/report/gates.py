@@ -142,6 +142,10 @@ def arms_gate(planned: Sequence[ReportArm], trainings: Sequence[Path]) -> Gate:
 
     Where it fails, its detail names every other setting in which two of them differ.
     """
+    given = ", ".join(arm.name for arm in planned if arm.checkpoints)
+    told = f"{given}: trained elsewhere, which no gate can judge; the report shows what they say of it" if given else ""
+    if not any(arm.trainings for arm in planned):
+        return Gate(ARMS, True, told)
     if not trainings:
         return Gate(ARMS, None, "no seed is trained in every arm yet")
     arms = {}
@@ -164,7 +168,7 @@ def arms_gate(planned: Sequence[ReportArm], trainings: Sequence[Path]) -> Gate:
     seeds = sorted({arm["seed"] for arm in arms.values()})
     named = f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
     detail = f"{len(arms)} trainings alike in all other settings, start policy, dataset, threads and kind of device"
-    return Gate(ARMS, True, f"{detail}; {named} in every arm")
+    return Gate(ARMS, True, "; ".join(filter(None, [detail, f"{named} in every arm", told])))
 
 
 def _name(artifact: Path) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from world_modality.report import text
+from world_modality.report import given, text
 from world_modality.report.charts import Panel
 from world_modality.report.glossary import entries, linked, memory_link
 from world_modality.rollout.choice import VIDEOS
@@ -110,6 +110,7 @@ def to_html(table: Mapping[str, Any], figures: Sections, videos: Sequence[Episod
             figures={name: _drawn(panels) for name, panels in figures.items()},
             videos=videos,
             glossary=entries(table),
+            given=given,
         )
     )
 

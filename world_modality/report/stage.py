@@ -13,6 +13,7 @@ from world_modality.report.figures import all_figures
 from world_modality.report.files import summary_of, to_csv, to_json, to_latex, to_markdown
 from world_modality.report.forecast import offline_table, prophet_panels, prophet_table, read_judgements
 from world_modality.report.gates import arms_gate, record_gates, same_scenes
+from world_modality.report.given import given_table
 from world_modality.report.judgement import conditions_of, discordant_rows, other_analyses, task_rows
 from world_modality.report.page import figure_files, read_videos, to_html
 from world_modality.report.provenance import describe, lineage, timing_of
@@ -31,17 +32,20 @@ from world_modality.study.specs import ReportSpec
 def run(spec: ReportSpec, context: StageContext) -> Facts:
     """Write the report: table.md, .tex, .csv and .json, summary.json, report.html, records.parquet and records.csv.
 
-    Inputs: "rollout", every cell's rollout; "train", the trainings behind them; "videos", if there are any. UserError
+    Inputs: "rollout", every cell's rollout; "train", the trainings behind them, and "given", the checkpoints that were
+    trained elsewhere; "videos", if there are any. UserError
     when conditions lack episodes or met other scenes, or the trainings differ in more than their memory: no sealed
     report is made of what has to be made again. `wm report` shows such a study as it is.
     """
-    rollouts, trainings, videos = (context.inputs.get(role, ()) for role in ("rollout", "train", "videos"))
+    rollouts, trainings, videos, given = (
+        context.inputs.get(role, ()) for role in ("rollout", "train", "videos", "given")
+    )
     results, arms = load_results(spec, rollouts), arms_gate(spec.arms, trainings)
     for gate in (same_scenes(results), arms):
         if gate.passed is False:
             raise UserError(f"{gate.detail}.")
     root = rollouts[0].parents[2]
-    material = Material(spec, results, arms, rollouts, trainings, videos)
+    material = Material(spec, results, arms, rollouts, trainings, videos, given)
     table, pages = build_report(root, material)
     write_report(context.artifact, pages, results)
     write_json(context.volatile / TIMING, timing_of(root, material))
@@ -69,6 +73,7 @@ def build_report(root: Path, material: Material) -> tuple[dict[str, Any], dict[s
         "plan": describe_seals(plan, seals) if plan else None,
         "prophet": prophet_table(judgements),
         "offline": offline_table(results, material.trainings),
+        "given": given_table(spec.arms, material.given),
         **describe(sealed, dict(spec.labels)),
     }
     figures = {

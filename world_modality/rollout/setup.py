@@ -138,9 +138,8 @@ def prepare(spec: RolloutSpec, context: StageContext) -> tuple[ChunkPolicy, Cell
     # One thread: how many cores a job was given must not decide how its sums are rounded.
     torch.set_num_threads(1)
     device, told = described_device(spec.device)
-    training = context.one("checkpoint")
     policy = load_policy(
-        training / "pretrained_model", device, spec.memory, spec.num_steps, spec.n_action_steps, spec.batch, spec.dtype
+        context.one("checkpoint"), device, spec.memory, spec.num_steps, spec.n_action_steps, spec.batch, spec.dtype
     )
     require_picture_size(policy.config, spec.sim.camera_size)
     suite = SUITES[spec.sim.suite]
@@ -150,7 +149,7 @@ def prepare(spec: RolloutSpec, context: StageContext) -> tuple[ChunkPolicy, Cell
         spec.memory,
         spec.n_action_steps,
         spec.horizon,
-        training.parent.name,
+        context.input_keys["checkpoint"][0],
         policy.trained_memory,
         told,
         software(suite),
@@ -167,9 +166,11 @@ def _new_history(spec: RolloutSpec, context: StageContext, policy: ChunkPolicy, 
     record = read_done(StageFolder(folder.parent).done)
     if record is None:
         raise UserError(f"{folder.parent} is not a sealed encoder; run the study again, which makes what is missing.")
-    new_history = history_maker(policy.config, spec.memory, EncoderSpec.model_validate(record.spec), folder, device)
-    if policy.config.world_encoder_digest not in ("", ENCODER.digest(folder)):
+    known = policy.config.world_encoder_digest
+    if known not in ("", ENCODER.digest(folder)):
         raise UserError(
             f"{folder} does not hold the weights of the encoder the checkpoint was trained with; verify it."
         )
-    return new_history
+    # Weights that are known by content are the same wherever they were fetched from.
+    encoder = policy.encoder_spec if known else None
+    return history_maker(policy.config, spec.memory, encoder or EncoderSpec.model_validate(record.spec), folder, device)

@@ -138,12 +138,14 @@ class _Attempt:
 
     def _prepare(self, begin_sealing: Callable[[], None] | None = None) -> StageContext:
         inputs: dict[str, tuple[Path, ...]] = {}
+        keys: dict[str, tuple[str, ...]] = {}
         for each in self._request.inputs:
             source = stage_folder(self._root, each.stage, each.key)
             if read_done(source.done) is None:
                 raise UserError(f"needs {source.path}, which is not sealed; run it through snakemake or `wm run`")
             path = source.artifact / each.folder if each.folder else source.artifact
             inputs[each.role] = (*inputs.get(each.role, ()), path.resolve())
+            keys[each.role] = (*keys.get(each.role, ()), each.key)
         folder = self._folder
         folder.artifact.mkdir(exist_ok=True)
         folder.volatile.mkdir(exist_ok=True)
@@ -156,6 +158,7 @@ class _Attempt:
             volatile=folder.volatile.resolve(),
             work=folder.work.resolve(),
             inputs=inputs,
+            input_keys=keys,
             progress=self._progress,
             cores=self._cores,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,8 @@ class StageContext:
     ``volatile`` takes what is not, such as times. It survives a crash, too.
     ``work`` survives a crash (checkpoints, shards, partial records) and is removed after sealing.
     ``begin_sealing`` is called before the artifact is written, by stages that several processes may work on at once.
-    ``inputs`` maps a role ("dataset", "policy", ...) to the sealed artifact folders of that role, in the graph's order.
+    ``inputs`` maps a role ("dataset", "policy", ...) to the sealed artifact folders of that role, in the graph's order,
+    ``input_keys`` to the keys of their stages.
     """
 
     key: str
@@ -39,6 +40,7 @@ class StageContext:
     progress: Progress
     cores: int
     begin_sealing: Callable[[], None] = lambda: None
+    input_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def one(self, role: str) -> Path:
         """The only input of a role; KeyError or ValueError if there is none or several."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from world_modality.facts.memory import FUSIONS, MODES
 from world_modality.study.document import Location
 from world_modality.study.parts import ScratchPolicy
-from world_modality.study.study import Arm, Study
+from world_modality.study.study import AnyArm, Arm, Study
 
 Problem = tuple[Location, str]
 """The place to point at, and what is wrong there."""
@@ -16,7 +16,7 @@ Problem = tuple[Location, str]
 def arm_problems(study: Study) -> Iterator[Problem]:
     """What is wrong with arms, and arms that would be trained alike."""
     trained: dict[tuple[object, ...], str] = {}
-    for name, arm in study.arms.items():
+    for name, arm in study.trained.items():
         how = () if arm.memory == "disabled" else (study.world_of(arm), study.encoder_of(arm))
         treatment = arm.memory, study.policy_of(arm), how, study.cameras(arm)
         if treatment in trained:
@@ -30,7 +30,12 @@ def arm_problems(study: Study) -> Iterator[Problem]:
             yield ("arms", name, "policy"), message
         yield from _following(name, arm, study)
         yield from _taught(name, arm, study)
-        yield from _rolled_out(name, arm)
+        if arm.memory == "disabled":
+            for key in ("encoder", "world"):
+                if getattr(arm, key) is not None:
+                    message = "an arm whose memory is disabled has no world memory; remove this key"
+                    yield ("arms", name, key), message
+        yield from rolled_out_problems(name, arm, arm.memory, arm.memory)
 
 
 def control_problems(study: Study) -> Iterator[Problem]:
@@ -76,18 +81,21 @@ def _taught(name: str, arm: Arm, study: Study) -> Iterator[Problem]:
         )
 
 
-def _rolled_out(name: str, arm: Arm) -> Iterator[Problem]:
-    """Problems with what an arm's checkpoint is rolled out with."""
-    if arm.memory == "disabled":
-        for key in ("encoder", "world", "rollout"):
-            if getattr(arm, key) is not None:
-                yield ("arms", name, key), "an arm whose memory is disabled has no world memory; remove this key"
+def rolled_out_problems(name: str, arm: AnyArm, trained: str, rolled: str) -> Iterator[Problem]:
+    """Problems with what an arm's checkpoints are rolled out with.
+
+    ``trained`` is the memory that they were trained with, ``rolled`` what they are rolled out with by themselves.
+    """
+    if trained == "disabled":
+        if arm.rollout is not None:
+            yield ("arms", name, "rollout"), "an arm whose memory is disabled has no world memory; remove this key"
         for position in range(len(arm.ablations)):
             yield ("arms", name, "ablations", position), "an arm whose memory is disabled has no world memory to ablate"
         return
-    own = arm.rollout or arm.memory
+    own = arm.rollout or rolled
     if MODES[own].needs_future and arm.rollout is None:
-        yield ("arms", name, "memory"), f"no rollout knows {own}'s future; say what to roll out with, as rollout: pred"
+        key = "memory" if isinstance(arm, Arm) else "checkpoint"
+        yield ("arms", name, key), f"no rollout knows {own}'s future; say what to roll out with, as rollout: pred"
     modes: list[tuple[Location, str]] = [
         (("arms", name, "ablations", position), mode) for position, mode in enumerate(arm.ablations)
     ]
@@ -99,7 +107,7 @@ def _rolled_out(name: str, arm: Arm) -> Iterator[Problem]:
             yield at, f"'disabled' cannot be {kind}; an arm with memory disabled is that comparison"
         elif MODES[mode].needs_future:
             yield at, f"no rollout knows {mode}'s future; choose another mode"
-        elif MODES[mode].needs_learned and not MODES[arm.memory].needs_learned:
+        elif MODES[mode].needs_learned and not MODES[trained].needs_learned:
             yield at, f"'{mode}' needs constants that only an arm with memory {mode} trains; choose another mode"
     for position, mode in enumerate(arm.ablations):
         if mode == own:

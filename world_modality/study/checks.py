@@ -25,7 +25,7 @@ from world_modality.study.study import Arm, Study, World
 
 def problems(study: Study) -> Iterator[Problem]:
     """Everything that is wrong with a study whose keys are fine one by one, in the order of the file's sections."""
-    missing = list(_places(study))
+    missing = [*_places(study), *_needed(study), *_given(study)]
     if missing:  # nothing else can be judged without them
         yield from missing
         return
@@ -48,8 +48,9 @@ def problems(study: Study) -> Iterator[Problem]:
 def policy_problems(study: Study, policy: AnyPolicy, family: PolicyFamily, shape: PolicyShape) -> Iterator[Problem]:
     """What does not fit one of the start policies; ``family`` and ``shape`` are known once files are read."""
     chunk = shape.chunk_size
-    for section, executed in (("training", study.training.n_action_steps), ("rollouts", study.rollouts.n_action_steps)):
-        if chunk is not None and executed > chunk:
+    trained = None if study.training is None else study.training.n_action_steps
+    for section, executed in (("training", trained), ("rollouts", study.rollouts.n_action_steps)):
+        if chunk is not None and executed is not None and executed > chunk:
             yield (section, "n_action_steps"), f"{executed} exceeds the policy's chunk of {chunk} actions"
     relabel = study.data.relabel if isinstance(study.data, ScriptedData) and policy == study.policy else None
     if relabel and chunk is not None and relabel.block_steps > chunk:
@@ -57,7 +58,7 @@ def policy_problems(study: Study, policy: AnyPolicy, family: PolicyFamily, shape
             ("data", "relabel", "block_steps"),
             f"{relabel.block_steps} exceeds the policy's chunk of {chunk} actions",
         )
-    for name, arm in study.arms.items():
+    for name, arm in study.trained.items():
         if arm.memory != "disabled" and study.policy_of(arm) == policy:
             yield from _memory_problems(study, name, arm, family, shape)
 
@@ -107,14 +108,48 @@ def _untiled(encoder: AnyEncoderModel, patch: int) -> Iterator[str]:
 def encoder_at(study: Study, encoder: AnyEncoderModel) -> Location:
     """Where a study says what an encoder is: in its own section, or in that of the first arm that has it."""
     found: dict[Location, AnyEncoderModel | None] = {("encoder",): study.encoder}
-    found |= {("arms", name, "encoder"): arm.encoder for name, arm in study.arms.items()}
+    found |= {("arms", name, "encoder"): arm.encoder for name, arm in study.trained.items()}
     return next(at for at, each in found.items() if each is not None and without_cameras(each) == encoder)
 
 
 def policy_at(study: Study, policy: AnyPolicy) -> Location:
     """The same for a policy."""
-    arms = (name for name, arm in study.arms.items() if arm.policy == policy)
+    arms = (name for name, arm in study.trained.items() if arm.policy == policy)
     return ("policy",) if policy == study.policy else ("arms", next(arms), "policy")
+
+
+def _needed(study: Study) -> Iterator[Problem]:
+    """Sections that an arm needs which is trained here."""
+    first = next(iter(study.trained), None)
+    if first is None:
+        for key in ("data", "training", "policy", "pretrain", "encoder"):
+            if getattr(study, key):
+                yield (key,), "nothing is trained here, since all arms are given checkpoints; remove this key"
+        return
+    for key in ("data", "training"):
+        if getattr(study, key) is None:
+            yield (), f"'{key}' is missing, and arms.{first} is trained here; give it, or a checkpoint of the arm"
+    starting = [name for name, arm in study.trained.items() if arm.policy is None]
+    scripted = study.data if isinstance(study.data, ScriptedData) else None
+    if study.policy is None and (starting or study.pretrain or (scripted and scripted.relabel)):
+        who = f"arms.{starting[0]} starts from it" if starting else "the data are made with it"
+        yield (), f"'policy' is missing, and {who}"
+
+
+def _given(study: Study) -> Iterator[Problem]:
+    """Arms of other numbers of checkpoints than the study has seeds."""
+    first = next(iter(study.given), None)
+    number = len(study.training.seeds) if study.trained and study.training is not None else None
+    for name, arm in study.given.items():
+        yield from _twice("this checkpoint", ("arms", name, "checkpoint"), arm.checkpoint, told=False)
+        wanted, whose = number, "training.seeds"
+        if wanted is None and first is not None:
+            wanted, whose = len(study.given[first].checkpoint), f"arms.{first}"
+        if len(arm.checkpoint) != wanted:
+            yield (
+                ("arms", name, "checkpoint"),
+                f"{len(arm.checkpoint)} of them, where {whose} has {wanted}; every arm needs as many, one per seed",
+            )
 
 
 def _places(study: Study) -> Iterator[Problem]:
@@ -190,10 +225,9 @@ def _assets(study: Study) -> Iterator[Problem]:
 
 
 def _pretrain(study: Study) -> Iterator[Problem]:
-    if study.pretrain and study.policy.source != "scratch":
-        yield ("pretrain",), f"needs policy.source scratch, not {study.policy.source}"
-    if study.pretrain and study.data.source != "scripted":
-        yield ("pretrain",), f"needs data.source scripted, not {study.data.source}"
+    for key, part, source in (("policy", study.policy, "scratch"), ("data", study.data, "scripted")):
+        if study.pretrain and part is not None and part.source != source:
+            yield ("pretrain",), f"needs {key}.source {source}, not {part.source}"
     for number, round_ in enumerate(study.pretrain):
         if number == 0 and round_.demonstrations == 0:
             yield ("pretrain", 0, "demonstrations"), "must be at least 1 in the first round, which has no other data"
@@ -231,17 +265,18 @@ def _init_states(study: Study) -> Iterator[Problem]:
 def _memories(study: Study) -> Iterator[Problem]:
     """What does not fit together in the sections of the world memory, the study's and the arms' own."""
     worlds: dict[Location, World] = {("world",): study.world}
-    worlds |= {("arms", name, "world"): arm.world for name, arm in study.arms.items() if arm.world is not None}
+    worlds |= {("arms", name, "world"): arm.world for name, arm in study.trained.items() if arm.world is not None}
     for at, world in worlds.items():
         if world.prophet_width % world.heads:
             key = "heads" if world.prophet_width == study.world.prophet_width and len(at) > 1 else "prophet_width"
             message = f"{world.prophet_width} is not a multiple of world.heads ({world.heads})"
             yield (*at, key), message if key == "prophet_width" else f"world.prophet_width, {message}"
     encoders: dict[Location, AnyEncoderModel] = {("encoder",): study.encoder} if study.encoder is not None else {}
-    encoders |= {("arms", name, "encoder"): arm.encoder for name, arm in study.arms.items() if arm.encoder is not None}
+    own = {name: arm.encoder for name, arm in study.trained.items()}
+    encoders |= {("arms", name, "encoder"): encoder for name, encoder in own.items() if encoder is not None}
     for at, encoder in encoders.items():
         yield from _encoder(study, at, encoder)
-    for name, arm in study.arms.items():
+    for name, arm in study.trained.items():
         if arm.memory != "disabled" and study.encoder_of(arm) is None:
             yield (), f"'encoder' is missing, and arms.{name} has a world memory"
             break
@@ -268,31 +303,34 @@ def _encoder(study: Study, at: Location, encoder: AnyEncoderModel) -> Iterator[P
                 break
 
 
-def _twice(what: str, at: Location, values: Sequence[object]) -> Iterator[Problem]:
+def _twice(what: str, at: Location, values: Sequence[object], *, told: bool = True) -> Iterator[Problem]:
     """The values of the list at ``at`` that stand in it before."""
     for position, value in enumerate(values):
         if value in values[:position]:
-            yield (*at, position), f"{what} {value} is given twice"
+            yield (*at, position), f"{what} {value} is given twice" if told else f"{what} is given twice"
 
 
 def _devices(study: Study) -> Iterator[Problem]:
     for section, part in (("training", study.training), ("rollouts", study.rollouts)):
-        if part.device == "mps" and part.dtype == "bfloat16":
+        if part is not None and part.device == "mps" and part.dtype == "bfloat16":
             yield (section, "dtype"), "LeRobot computes in float32 alone on mps; write float32, or another device"
 
 
 def _training(study: Study) -> Iterator[Problem]:
-    yield from _twice("seed", ("training", "seeds"), study.training.seeds)
-    processes = study.training.processes
-    batches: list[tuple[Location, int]] = [(("training", "batch_size"), study.training.batch_size)]
+    training = study.training
+    if training is None:
+        return
+    yield from _twice("seed", ("training", "seeds"), training.seeds)
+    processes = training.processes
+    batches: list[tuple[Location, int]] = [(("training", "batch_size"), training.batch_size)]
     batches += [
         (("pretrain", number, "batch_size"), each.batch_size or 0) for number, each in enumerate(study.pretrain)
     ]
     for at, size in batches:
         if size % processes:
             yield at, f"{size} cannot be shared equally by training.processes ({processes}); choose a multiple of it"
-    if study.training.warmup_steps > study.training.steps:
-        yield ("training", "warmup_steps"), f"must be at most training.steps ({study.training.steps})"
+    if training.warmup_steps > training.steps:
+        yield ("training", "warmup_steps"), f"must be at most training.steps ({training.steps})"
 
 
 def _rollouts(study: Study) -> Iterator[Problem]:
@@ -306,12 +344,12 @@ def _rollouts(study: Study) -> Iterator[Problem]:
 
 
 def _looks(study: Study) -> Iterator[Problem]:
-    looks, seeds = study.evidence.looks, len(study.training.seeds)
+    looks, seeds = study.evidence.looks, len(study.seeds)
     for position, (earlier, later) in enumerate(pairwise(looks), 1):
         if later <= earlier:
             yield ("evidence", "looks", position), f"{later} does not come after {earlier}; looks ascend"
     if looks and looks[-1] != seeds:
         yield (
             ("evidence", "looks", len(looks) - 1),
-            f"the last look is after {looks[-1]} seeds, but training.seeds has {seeds}; end with {seeds}",
+            f"the last look is after {looks[-1]} seeds, but every arm has {seeds}; end with {seeds}",
         )

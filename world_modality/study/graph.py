@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.memory import MODES
 from world_modality.facts.stages import STAGES
 from world_modality.store.keys import stage_key
 from world_modality.store.stage import Input, StageRequest
 from world_modality.study.arms import require_comparable_plan
+from world_modality.study.conditions import compared_with, conditions_of, control_of, n_action_steps_of
+from world_modality.study.labels import parts_of, suite_label
 from world_modality.study.parts import AnyPolicy, ScriptedData, without_cameras
 from world_modality.study.rows import software_of
 from world_modality.study.slices import (
     blocks,
+    checkpoint_spec,
     dataset_spec,
     declared,
     demos_spec,
@@ -27,12 +29,13 @@ from world_modality.study.slices import (
     rollout_spec,
     round_optim_spec,
     sim_spec,
-    suite_label,
+    start_policy,
     world_spec,
 )
 from world_modality.study.sources import Sources
 from world_modality.study.specs import (
     Arithmetic,
+    DatasetSpec,
     ReportArm,
     ReportCell,
     ReportCondition,
@@ -46,8 +49,8 @@ from world_modality.study.study import Arm, Study
 
 Cell = tuple[str, int, str, int]
 """Condition, training seed, suite, task: what is rolled out in blocks and counted together."""
-Trainings = dict[tuple[str, int], StageRequest]
-"""By arm and seed."""
+Checkpoints = dict[tuple[str, int], StageRequest]
+"""By arm and seed: trainings, or the stages that fetch given checkpoints."""
 
 
 @dataclass
@@ -94,7 +97,7 @@ def build_graph(study: Study, sources: Sources) -> Graph:
 
 def _read(role: str, request: StageRequest) -> Input:
     """``request`` as an input; a training in the role of a policy hands over its checkpoint."""
-    checkpoint = role == "policy" and request.stage == "train"
+    checkpoint = role in ("policy", "checkpoint") and request.stage == "train"
     return Input(role, request.stage, request.key, "pretrained_model" if checkpoint else "")
 
 
@@ -114,30 +117,49 @@ class _Builder:
 
     def build(self) -> Graph:
         """See :func:`build_graph`."""
-        start = self._pretrained(self._policy(self.study.policy, "policy"))
-        dataset = self._dataset(start)
-        trainings: Trainings = {}
-        for name, arm in self.study.arms.items():
-            own = self.study.policy_of(arm)
-            policy = start if own == self.study.policy else self._policy(own, f"policy-{name}")
-            inputs = (_read("policy", policy), _read("dataset", dataset), *self._memory_inputs(name, arm, dataset))
-            for seed in self.study.training.seeds:
-                spec = self._training(self.sources.policies[own].family, arm, seed)
-                label, link = f"train {name}/{seed}", f"{STAGES['train'].links}/{name}-seed{seed}"
-                trainings[name, seed] = self.graph.add("train", spec, inputs, label, link)
-        arms = self._arms(trainings)
+        trainings = self._trainings() if self.study.trained else {}
+        given = self._given()
+        arms = self._arms(trainings, given)
         require_comparable_plan(arms, trainings)
         for kind in STAGES:
             if kind.plan is not None:
                 kind.plan.load()(self.study, self.sources, self.graph)
-        self._report(arms, trainings)
+        self._report(arms, {**trainings, **given})
         return self.graph
+
+    def _trainings(self) -> Checkpoints:
+        """Those of the arms that are trained here, and what they need."""
+        study = self.study
+        start = None if study.policy is None else self._pretrained(self._policy(study.policy, "policy"))
+        dataset = self._dataset(start)
+        trainings: Checkpoints = {}
+        for name, arm in study.trained.items():
+            own = study.policy_of(arm)
+            policy = start if start and own == study.policy else self._policy(own, f"policy-{name}")
+            inputs = (_read("policy", policy), _read("dataset", dataset), *self._memory_inputs(name, arm, dataset))
+            for seed in study.seeds:
+                spec = self._training(self.sources.policies[own].family, arm, seed)
+                label, link = f"train {name}/{seed}", f"{STAGES['train'].links}/{name}-seed{seed}"
+                trainings[name, seed] = self.graph.add("train", spec, inputs, label, link)
+        return trainings
+
+    def _given(self) -> Checkpoints:
+        """The given checkpoints, and the encoders that they name, each at the seed that it stands for."""
+        found: Checkpoints = {}
+        for name, arm in self.study.given.items():
+            sources = self.sources.checkpoints[name]
+            for seed, checkpoint, source in zip(self.study.seeds, arm.checkpoint, sources, strict=True):
+                spec = checkpoint_spec(checkpoint, source.policy)
+                found[name, seed] = self.graph.add(
+                    "policy", spec, (), f"checkpoint {name}/{seed}", f"checkpoints/{name}-seed{seed}"
+                )
+        return found
 
     def _policy(self, policy: AnyPolicy, name: str) -> StageRequest:
         return self.graph.add("policy", policy_spec(self.study, policy, self.sources), (), name.replace("-", " "), name)
 
     def _training(self, family: str, arm: Arm, seed: int) -> TrainSpec:
-        settings = self.study.training
+        data, settings = self.study.recipe
         return TrainSpec(
             family=family,
             memory=arm.memory,
@@ -147,7 +169,7 @@ class _Builder:
             threads=settings.threads,
             n_action_steps=settings.n_action_steps,
             processes=settings.processes,
-            held_out=self.study.data.held_out,
+            held_out=data.held_out,
             device=settings.device,
             dtype=settings.dtype,
         )
@@ -155,39 +177,42 @@ class _Builder:
     def _pretrained(self, policy: StageRequest) -> StageRequest:
         """The policy that every arm starts from: the given one, or the last round's."""
         gathered: tuple[Input, ...] = ()
+        settings = self.study.recipe.training
         for number, round_ in enumerate(self.study.pretrain):
             where = f"pretrain/round{number}/"
             gathered += self._demos(round_.demonstrations, number, where)
             gathered += self._relabel(round_.relabel, number, policy, where)
-            dataset = self.graph.add(
-                "dataset", dataset_spec(self.study, self.sources), gathered, f"dataset {number}", where + "dataset"
-            )
+            dataset = self.graph.add("dataset", self._dataset_spec(), gathered, f"dataset {number}", where + "dataset")
             spec = TrainSpec(  # of all episodes: there is no Prophet to judge
-                family=self.sources.policies[self.study.policy].family,
+                family=self.sources.policies[start_policy(self.study)].family,
                 memory="disabled",
                 world=None,
                 optim=round_optim_spec(self.study, round_),
                 seed=getattr(self.study.policy, "seed", 0),
-                threads=self.study.training.threads,
-                n_action_steps=self.study.training.n_action_steps,
-                processes=self.study.training.processes,
-                device=self.study.training.device,
-                dtype=self.study.training.dtype,
+                threads=settings.threads,
+                n_action_steps=settings.n_action_steps,
+                processes=settings.processes,
+                device=settings.device,
+                dtype=settings.dtype,
             )
             inputs = (_read("policy", policy), _read("dataset", dataset))
             policy = self.graph.add("train", spec, inputs, f"pretrain {number}", where + "train")
             self.graph.pretrained = policy.key
         return policy
 
-    def _dataset(self, start: StageRequest) -> StageRequest:
+    def _dataset(self, start: StageRequest | None) -> StageRequest:
         """The data that every arm trains on."""
         inputs: tuple[Input, ...] = ()
         data = self.study.data
         if isinstance(data, ScriptedData):
             inputs = self._demos(data.demonstrations.per_task, 0, "")
-            if data.relabel:
+            if data.relabel and start is not None:
                 inputs += self._relabel(data.relabel.per_task, 0, start, "")
-        return self.graph.add("dataset", dataset_spec(self.study, self.sources), inputs, "dataset", "dataset")
+        return self.graph.add("dataset", self._dataset_spec(), inputs, "dataset", "dataset")
+
+    def _dataset_spec(self) -> DatasetSpec:
+        assert self.sources.dataset is not None  # of a study that trains
+        return dataset_spec(self.study, self.sources.dataset)
 
     def _demos(self, episodes: int, number: int, where: str) -> tuple[Input, ...]:
         several = len(self.study.data_suites) > 1
@@ -245,36 +270,41 @@ class _Builder:
         )
         return *reads, _read("encoder", made)
 
-    def _arms(self, trainings: Trainings) -> tuple[ReportArm, ...]:
-        own = {name: training for (name, _), training in trainings.items()}
+    def _arms(self, trainings: Checkpoints, given: Checkpoints) -> tuple[ReportArm, ...]:
+        starts = {
+            name: next(each.key for each in training.inputs if each.role == "policy")
+            for (name, _), training in reversed(trainings.items())
+        }
+        starts |= {name: checkpoint.key for (name, _), checkpoint in reversed(given.items())}
         return tuple(
             ReportArm(
                 name=name,
-                against=self.study.control_of(name) or "",
+                against=control_of(self.study, self.sources, name) or "",
                 declared=declared(self.study, name),
-                trainings=tuple(trainings[name, seed].key for seed in self.study.training.seeds),
-                policy=next(each.key for each in own[name].inputs if each.role == "policy"),
+                trainings=tuple(each.key for (arm, _), each in trainings.items() if arm == name),
+                policy=starts[name],
+                checkpoints=tuple(each.key for (arm, _), each in given.items() if arm == name),
             )
             for name in self.study.arms
         )
 
-    def _report(self, arms: tuple[ReportArm, ...], trainings: Trainings) -> None:
+    def _report(self, arms: tuple[ReportArm, ...], checkpoints: Checkpoints) -> None:
         study, cells = self.study, list[ReportCell]()
         rollouts: dict[Cell, list[StageRequest]] = {}
-        conditions = _conditions(study)
+        conditions = conditions_of(study, self.sources)
         for condition in conditions:
-            for seed in study.training.seeds:
-                for (suite, task), request in self._cell(condition, trainings[condition.arm, seed], seed):
+            for seed in study.seeds:
+                for (suite, task), request in self._cell(condition, checkpoints[condition.arm, seed], seed):
                     key = request.key
                     cells.append(ReportCell(condition=condition.name, seed=seed, suite=suite, task=task, rollout=key))
                     rollouts.setdefault((condition.name, seed, suite, task), []).append(request)
         inputs = [_read("rollout", request) for requests in rollouts.values() for request in requests]
-        inputs += [_read("train", training) for training in trainings.values()]
+        inputs += [_read("train" if each.stage == "train" else "given", each) for each in checkpoints.values()]
         inputs += self._videos(rollouts, conditions)
         spec = ReportSpec(
             study=study.study,
             label=suite_label(study, self.sources),
-            sources=_parts(study, self.sources),
+            sources=parts_of(study, self.sources),
             conditions=conditions,
             arms=arms,
             suites=study.rollout_suites,
@@ -287,12 +317,12 @@ class _Builder:
         self.graph.add("report", spec, tuple(inputs), "report", "report")
 
     def _videos(
-        self, rollouts: Mapping[Cell, Sequence[StageRequest]], conditions: Sequence[ReportCondition]
+        self, rollouts: Mapping[Cell, Sequence[StageRequest]], conditions: tuple[ReportCondition, ...]
     ) -> Iterator[Input]:
         """The videos of every cell, if the study wants any."""
         wanted, several = self.study.rollouts.videos, len(self.study.rollout_suites) > 1
         for (condition, seed, suite, task), requests in rollouts.items() if any(wanted.model_dump().values()) else ():
-            compared = _compared_with(condition, conditions) if wanted.discordant else ()
+            compared = compared_with(condition, conditions) if wanted.discordant else ()
             others = [request for other in compared for request in rollouts[other, seed, suite, task]]
             first = requests[0]
             spec = VideosSpec(rollout=first.spec, **wanted.model_dump())
@@ -306,22 +336,31 @@ class _Builder:
             yield _read("videos", self.graph.add("videos", spec, inputs, label, link))
 
     def _cell(
-        self, condition: ReportCondition, training: StageRequest, seed: int
+        self, condition: ReportCondition, checkpoint: StageRequest, seed: int
     ) -> Iterator[tuple[tuple[str, int], StageRequest]]:
         """The rollout stages of one checkpoint in one memory mode: each task's blocks of episodes."""
-        inputs = [_read("checkpoint", training)]
+        inputs = [_read("checkpoint", checkpoint)]
         if MODES[condition.rolled].needs_history:
-            inputs += [each for each in training.inputs if each.role == "encoder"]
+            inputs += [each for each in checkpoint.inputs if each.role == "encoder"] or [self._encoder_of(condition)]
+        executed = n_action_steps_of(self.study, self.sources)
         cut, several = blocks(self.study.rollouts), len(self.study.rollout_suites) > 1
         for suite, task in self.study.rollout_places:
             for number, block in enumerate(cut):
-                family = training.address["family"]
-                spec = rollout_spec(self.study, self.sims[suite], task, family, condition.rolled, block)
+                family = checkpoint.address["family"]
+                spec = rollout_spec(self.study, self.sims[suite], task, family, condition.rolled, executed, block)
                 suffix = f" block {number}" if len(cut) > 1 else ""
                 label = f"rollout {condition.name}/{seed} {_told(suite, several)}task {task}{suffix}"
                 below = f"seed{seed}/{_below(suite, several)}task{task}{suffix.replace(' ', '-')}"
                 link = f"{STAGES['rollout'].links}/{condition.name}/{below}"
                 yield (suite, task), self.graph.add("rollout", spec, tuple(inputs), label, link)
+
+    def _encoder_of(self, condition: ReportCondition) -> Input:
+        """The encoder that a given checkpoint says its latents come from."""
+        spec = self.sources.checkpoints[condition.arm][0].encoder
+        assert spec is not None  # checked when the sources were looked up
+        return _read(
+            "encoder", self.graph.add("encoder", spec, (), f"encoder {condition.arm}", f"encoder-{condition.arm}")
+        )
 
 
 def _told(suite: str, several: bool) -> str:
@@ -332,51 +371,3 @@ def _told(suite: str, several: bool) -> str:
 def _below(suite: str, several: bool) -> str:
     """The same for links."""
     return f"{suite}/" if several else ""
-
-
-def _conditions(study: Study) -> tuple[ReportCondition, ...]:
-    """Every arm and its ablations. An arm is compared with its control, an ablation with its own arm."""
-    return tuple(
-        ReportCondition(name=condition, arm=name, trained=arm.memory, rolled=mode, against=against)
-        for name, arm in study.arms.items()
-        for condition, mode, against in (
-            (name, arm.rollout or arm.memory, study.control_of(name) or ""),
-            *((f"{name}-{mode}", mode, name) for mode in arm.ablations),
-        )
-    )
-
-
-def _compared_with(condition: str, conditions: Sequence[ReportCondition]) -> tuple[str, ...]:
-    """The conditions that a condition is compared with, from either side, so that both show the episodes they disagree
-    on."""
-    return tuple(
-        each.against if each.name == condition else each.name
-        for each in conditions
-        if each.against and condition in (each.name, each.against)
-    )
-
-
-def _parts(study: Study, sources: Sources) -> tuple[tuple[str, str], ...]:
-    """What was embedded and what was real; folders by their content, wherever they lie."""
-    parts: list[tuple[str, str]] = []
-    for suite, assets in sources.assets.items():
-        if assets.source:
-            word = assets.source.partition("@")[0]
-            source = word if word in SUITES[suite].assets else "folder"
-            parts.append(("simulator assets", _part(source, "", assets.digest)))
-    parts.append(("data", _part(study.data.source, sources.dataset.name, sources.dataset.revision)))
-    for policy in study.policies:
-        found = sources.policies[policy]
-        parts.append(("policy", _part(policy.source, found.name, found.revision)))
-        if found.backbone:
-            parts.append(("policy's backbone", f"hub {found.backbone}"))
-    for encoder in study.encoders:
-        made = sources.encoders[encoder]
-        parts.append(("encoder", _part(encoder.source, made.name, made.revision)))
-    return tuple(dict.fromkeys(parts))
-
-
-def _part(source: str, name: str, revision: str) -> str:
-    """``hub lerobot/smolvla_base main``, ``embedded smolvla-tiny 0123...``, ``folder 0123...``, ``scripted``."""
-    shown = "" if source in ("folder", "scripted") else name
-    return " ".join(part for part in (source, shown, revision) if part)

@@ -34,6 +34,10 @@ class StudyFile:
         """UserError when the patches of one of the study's encoders, ``patch`` pixels wide, do not tile the picture."""
         _raise_first(self.document, encoder_problems(self.study, encoder, patch))
 
+    def check(self, problems: Iterable[Problem]) -> None:
+        """UserError that names the first of some problems in the file, if there are any."""
+        _raise_first(self.document, problems)
+
     def error(self, location: Location, message: str) -> UserError:
         """``file:line: key: message``, at the study's own key where an arm takes it over."""
         return self.document.error(_place(self.document, location), message)

@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from world_modality.facts.memory import MODES
 from world_modality.study.document import SECTIONS, Location
 from world_modality.study.rows import UNKNOWN_NAME, Choice, choice_of, hints_of
-from world_modality.study.study import Rollouts, Study, Training
+from world_modality.study.study import Arm, GivenArm, Rollouts, Study, Training, whose
 
 OFF_WORDS = ("off", "none", "no", "false")
 
@@ -32,8 +32,11 @@ def location_of(error: ErrorDetails, values: Mapping[str, Any]) -> Location:
     path = [part for part in error["loc"] if part != "[key]"]
     for position, part in enumerate(path):
         last = position == len(path) - 1
-        is_member = isinstance(here, Mapping) and part not in here and part == here.get("source") and not last
-        if is_member:
+        is_source = isinstance(here, Mapping) and part not in here and part == here.get("source") and not last
+        is_kind_of_arm = location[:1] == ["arms"] and len(location) == 2 and part == whose(here)
+        if is_source or is_kind_of_arm:
+            continue
+        if isinstance(part, int) and isinstance(here, Mapping):  # one, written without its list
             continue
         location.append(part)
         try:
@@ -145,6 +148,8 @@ def _members(annotation: object) -> list[type[BaseModel]]:
         return _members(typing.get_args(annotation)[0])
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         return [member for part in typing.get_args(annotation) for member in _members(part)]
+    if typing.get_origin(annotation) is tuple:  # one of them may stand without its list
+        return _members(typing.get_args(annotation)[0])
     return [annotation] if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []
 
 
@@ -163,7 +168,7 @@ def _inside(annotation: object, part: str | int, here: Any) -> object:
     """The type of what stands under ``part`` in a value ``here`` of a type."""
     while typing.get_origin(annotation) is typing.Annotated:
         annotation = typing.get_args(annotation)[0]
-    members = _members(annotation)
+    members = [] if isinstance(part, int) else _members(annotation)
     if members:
         model = _chosen(members, here)
         return hints_of(model).get(str(part)) if model else None
@@ -174,6 +179,8 @@ def _inside(annotation: object, part: str | int, here: Any) -> object:
 def _chosen(members: list[type[BaseModel]], here: Any) -> type[BaseModel] | None:
     if len(members) == 1:
         return members[0]
+    if GivenArm in members:
+        return GivenArm if whose(here) == "given" else Arm
     source = here.get("source") if isinstance(here, Mapping) else None
     for model in members:
         if source in typing.get_args(model.model_fields["source"].annotation):

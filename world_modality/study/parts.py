@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import BeforeValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from world_modality.facts.policies import small_policies
 from world_modality.study.rows import (
@@ -15,7 +15,18 @@ from world_modality.study.rows import (
     SmallPolicyName,
 )
 from world_modality.study.specs import Render
-from world_modality.study.values import Cameras, HeldOut, InitStates, Part, Seed, Suites, Tasks, Text
+from world_modality.study.values import (
+    Cameras,
+    HeldOut,
+    InitStates,
+    OneOrMore,
+    Part,
+    Seed,
+    Suites,
+    Tasks,
+    Text,
+    one_or_more,
+)
 
 
 class Simulator(Part):
@@ -138,6 +149,24 @@ class FolderEncoder(Encoder):
     path: Text
 
 
+class HubWeights(Part):
+    """Weights of the Hugging Face hub, of an encoder that a checkpoint describes."""
+
+    source: Literal["hub"]
+    repo_id: Text
+    revision: Text
+    """As in data."""
+
+
+class FolderWeights(Part):
+    """The same in a Hugging Face model folder on this machine."""
+
+    source: Literal["folder"]
+    path: Text
+
+
+EncoderWeights = Annotated[HubWeights | FolderWeights, Field(discriminator="source")]
+
 AnyEncoderModel = EmbeddedEncoder | HubEncoder | FolderEncoder
 AnyEncoder = Annotated[AnyEncoderModel, Field(discriminator="source")]
 
@@ -187,4 +216,11 @@ class ScratchPolicy(Part):
 
 
 AnyPolicy = EmbeddedPolicy | HubPolicy | FolderPolicy | ScratchPolicy
+GivenCheckpoint = Annotated[HubPolicy | FolderPolicy, Field(discriminator="source")]
+Checkpoints = Annotated[
+    tuple[GivenCheckpoint, ...],
+    BeforeValidator(one_or_more),
+    Field(min_length=1),
+    OneOrMore(),
+]
 Policy = Annotated[AnyPolicy, Field(discriminator="source")]

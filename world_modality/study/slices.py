@@ -13,7 +13,7 @@ from world_modality.study.parts import (
     ScriptedData,
     without_cameras,
 )
-from world_modality.study.sources import Sources
+from world_modality.study.sources import PolicySource, Source, Sources
 from world_modality.study.specs import (
     DatasetSpec,
     DemosSpec,
@@ -51,10 +51,21 @@ def sim_spec(study: Study, sources: Sources, suite: str) -> SimSpec:
     )
 
 
+def scripted(study: Study) -> ScriptedData:
+    """The data of a study that makes some, which was checked when it was read."""
+    assert isinstance(study.data, ScriptedData)
+    return study.data
+
+
+def start_policy(study: Study) -> AnyPolicy:
+    """The study's own start policy, of one that needs it, which was checked too."""
+    assert study.policy is not None
+    return study.policy
+
+
 def demos_spec(study: Study, sim: SimSpec, task: int, episodes: int, number: int) -> DemosSpec:
     """Demonstrations of one task; ``number``, the round of pretraining, gives each round scenes of its own."""
-    assert isinstance(study.data, ScriptedData)  # checked when the study was read
-    settings = study.data.demonstrations
+    settings = scripted(study).demonstrations
     return DemosSpec(
         sim=sim,
         task=task,
@@ -68,29 +79,30 @@ def demos_spec(study: Study, sim: SimSpec, task: int, episodes: int, number: int
 
 def relabel_spec(study: Study, sources: Sources, sim: SimSpec, task: int, episodes: int, number: int) -> RelabelSpec:
     """On-policy episodes of one task; ``number`` as for demonstrations."""
-    assert isinstance(study.data, ScriptedData)  # checked when the study was read
-    settings = study.data.relabel or Relabel(per_task=episodes, init_states=study.data.demonstrations.init_states)
+    data = scripted(study)
+    settings = data.relabel or Relabel(per_task=episodes, init_states=data.demonstrations.init_states)
     return RelabelSpec(
         sim=sim,
         task=task,
-        family=sources.policies[study.policy].family,
+        family=sources.policies[start_policy(study)].family,
         episodes=episodes,
         init_states=settings.init_states,
         seed=settings.seed + number,
         policy_share=settings.policy_share,
         block_steps=settings.block_steps,
         max_steps=settings.max_steps or study.horizon(sim.suite),
-        device=study.training.device,
+        device=study.recipe.training.device,
     )
 
 
-def dataset_spec(study: Study, sources: Sources) -> DatasetSpec:
+def dataset_spec(study: Study, source: Source) -> DatasetSpec:
     """The data set; its episodes, if made here, are upstream."""
+    data = study.recipe.data
     return DatasetSpec(
-        source=study.data.source,
-        repo_id=sources.dataset.name,
-        revision=sources.dataset.revision,
-        fps=SUITES[study.data_suites[0]].fps if isinstance(study.data, ScriptedData) else None,
+        source=data.source,
+        repo_id=source.name,
+        revision=source.revision,
+        fps=SUITES[study.data_suites[0]].fps if isinstance(data, ScriptedData) else None,
     )
 
 
@@ -130,6 +142,18 @@ def policy_spec(study: Study, policy: AnyPolicy, sources: Sources) -> PolicySpec
     )
 
 
+def checkpoint_spec(checkpoint: AnyPolicy, source: PolicySource) -> PolicySpec:
+    """A given checkpoint, as it is taken from where it lies."""
+    return PolicySpec(
+        family=source.family,
+        source=checkpoint.source,
+        name=source.name,
+        revision=source.revision,
+        seed=0,
+        backbone=source.backbone,
+    )
+
+
 def world_spec(study: Study, arm: Arm) -> WorldSpec | None:
     """An arm's world memory; None without memory."""
     if arm.memory == "disabled":
@@ -145,6 +169,8 @@ def declared(study: Study, name: str) -> tuple[str, ...]:
     Arms that are compared may differ in these settings of theirs and in no others.
     """
     arm = study.arms[name]
+    if not isinstance(arm, Arm):
+        return ()
     found = ["memory"]
     if study.policy_of(arm) != study.policy:
         found.append("policy")
@@ -161,7 +187,7 @@ def declared(study: Study, name: str) -> tuple[str, ...]:
 
 def optim_spec(study: Study, memory: str) -> OptimSpec:
     """An arm's optimisation."""
-    settings = study.training.model_dump(include=set(OptimSpec.model_fields))
+    settings = study.recipe.training.model_dump(include=set(OptimSpec.model_fields))
     return _optim(settings | (_WITHOUT_MEMORY if memory == "disabled" else {}))
 
 
@@ -171,7 +197,7 @@ def round_optim_spec(study: Study, round_: Round) -> OptimSpec:
     The ends of warm-up and decay belong to a schedule, so they are not taken over from ``training``.
     """
     own = {name: value for name, value in round_.model_dump().items() if value is not None}
-    shared = study.training.model_dump(include=set(OptimSpec.model_fields))
+    shared = study.recipe.training.model_dump(include=set(OptimSpec.model_fields))
     schedule = {"warmup_steps": 0, "decay_steps": None, "decay_lr": None}
     return _optim({name: own.get(name, value) for name, value in (shared | schedule | _WITHOUT_MEMORY).items()})
 
@@ -195,7 +221,9 @@ def blocks(rollouts: Rollouts) -> tuple[Block, ...]:
     return tuple((states[start : start + rollouts.block], repeat) for repeat in range(repeats) for start in starts)
 
 
-def rollout_spec(study: Study, sim: SimSpec, task: int, family: str, memory: str, block: Block) -> RolloutSpec:
+def rollout_spec(
+    study: Study, sim: SimSpec, task: int, family: str, memory: str, n_action_steps: int, block: Block
+) -> RolloutSpec:
     """One block of one rollout cell, of a policy of ``family``."""
     states, repeat = block
     return RolloutSpec(
@@ -206,7 +234,7 @@ def rollout_spec(study: Study, sim: SimSpec, task: int, family: str, memory: str
         init_states=states,
         repeats=1,
         first_repeat=repeat,
-        n_action_steps=study.rollouts.n_action_steps,
+        n_action_steps=n_action_steps,
         num_steps=study.rollouts.num_steps,
         batch=study.rollouts.batch,
         horizon=study.horizon(sim.suite),
@@ -225,17 +253,3 @@ def evidence_spec(study: Study) -> EvidenceSpec:
         disagree_runs=beliefs.disagree_runs or independent,
         disagree_memories=beliefs.disagree_memories or independent,
     )
-
-
-def suite_label(study: Study, sources: Sources) -> str:
-    """The suites as tables name them; numbers on anything but a suite's own assets are marked."""
-    marks = {suite: _mark(sources.assets[suite].source, sources.assets[suite].digest) for suite in study.rollout_suites}
-    if len(set(marks.values())) == 1:
-        return f"{' '.join(marks)}{next(iter(marks.values()))}"
-    return ", ".join(f"{suite}{mark}" for suite, mark in marks.items())
-
-
-def _mark(source: str, digest: str) -> str:
-    if source.partition("@")[0] in ("", "hub"):
-        return ""
-    return " (embedded assets)" if source == "embedded" else f" (assets {digest})"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from world_modality.study.parts import AnyEncoderModel, AnyPolicy
+from world_modality.study.specs import EncoderSpec
 
 UNRESOLVED = "unresolved"
 """In the place of what only the hub could have told; the keys of such a study are not final."""
@@ -30,6 +31,21 @@ class PolicySource:
 
 
 @dataclass(frozen=True)
+class CheckpointSource:
+    """A given checkpoint, and what it says of itself."""
+
+    policy: PolicySource
+    trained: str = "disabled"
+    """What its memory held in training,"""
+    rolled: str = "disabled"
+    """and what it holds in a rollout."""
+    n_action_steps: int = 1
+    """Actions that it executes before it is queried again."""
+    encoder: EncoderSpec | None = None
+    """What its latents come from; None without memory, or if it does not say."""
+
+
+@dataclass(frozen=True)
 class Source:
     """Name and content address of a data set or an encoder, as in their specs."""
 
@@ -44,8 +60,11 @@ class Sources:
     assets: Mapping[str, Assets]
     """By suite."""
     policies: Mapping[AnyPolicy, PolicySource]
-    dataset: Source
+    dataset: Source | None
+    """None in a study that trains nothing."""
     encoders: Mapping[AnyEncoderModel, Source]
+    checkpoints: Mapping[str, tuple[CheckpointSource, ...]] = field(default_factory=dict)
+    """By arm, in the order in which the study names them."""
 
     @property
     def unresolved(self) -> tuple[str, ...]:
@@ -55,8 +74,10 @@ class Sources:
     def _addresses(self) -> Iterator[tuple[str, str]]:
         for assets in self.assets.values():
             yield "simulator.assets", assets.digest
-        yield "data", self.dataset.revision
-        for policy in self.policies.values():
+        if self.dataset is not None:
+            yield "data", self.dataset.revision
+        given = [each.policy for found in self.checkpoints.values() for each in found]
+        for policy in (*self.policies.values(), *given):
             yield "policy", policy.revision
             yield "the policy's backbone", policy.backbone
         for encoder in self.encoders.values():

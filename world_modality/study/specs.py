@@ -236,7 +236,7 @@ class RolloutSpec(Spec):
     init_states: tuple[int, ...]
     repeats: int
     n_action_steps: int  # actions executed per replan
-    num_steps: int  # flow-matching integration steps
+    num_steps: int | None  # integration or denoising steps; None: as the checkpoint says
     horizon: int  # control steps before an episode counts as failed
     batch: int  # rows that the policy always computes: sums over rows of another number are rounded otherwise
     first_repeat: int = 0
@@ -274,6 +274,7 @@ class ReportCondition(Spec):
     trained: ModeName
     rolled: ModeName
     against: str = ""  # the condition that it is compared with, of the arm's control; an ablation's: its arm's own
+    given: int = 0  # checkpoints of its arm that were trained elsewhere; 0: they are trained here
 
 
 class ReportArm(Spec):
@@ -282,8 +283,9 @@ class ReportArm(Spec):
     name: str
     against: str  # its control; "" if it has none
     declared: tuple[str, ...]  # what it has otherwise than the study: "memory", "world.fusion", "encoder", "policy"
-    trainings: tuple[str, ...]  # keys, in the order of the seeds
-    policy: str = ""  # key of what they start from
+    trainings: tuple[str, ...]  # keys, in the order of the seeds; none of given checkpoints
+    policy: str = ""  # key of what they start from, or of the first given checkpoint
+    checkpoints: tuple[str, ...] = ()  # keys of the given ones, in the order of the seeds
 
 
 class EvidenceSpec(Spec):

@@ -6,15 +6,18 @@ Cross-field rules are in checks.py, the stages that it asks for in graph.py.
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import (
     BeforeValidator,
+    Discriminator,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    Tag,
 )
 
 from world_modality.facts.benchmarks import SUITES
@@ -24,7 +27,9 @@ from world_modality.study.parts import (
     AnyEncoder,
     AnyEncoderModel,
     AnyPolicy,
+    Checkpoints,
     Data,
+    EncoderWeights,
     Policy,
     ScriptedData,
     Simulator,
@@ -133,7 +138,18 @@ class Round(Part):
     train_vision: bool | None = None
 
 
-class Arm(Part):
+class Compared(Part):
+    """What all arms may say of their rollouts, whoever trained them."""
+
+    against: Name | None = None
+    """The arm that it is compared with, its control; by default the arm of the same policy that has no memory."""
+    rollout: ModeName | None = None
+    """What the memory holds in the arm's own condition; as trained by default. No rollout knows oracle's future."""
+    ablations: Modes = ()
+    """Memory modes the checkpoint is rolled out with besides its own: conditions such as E2-zero."""
+
+
+class Arm(Compared):
     """One treatment: a policy, what its world memory holds while training, and extra rollouts of the same checkpoint.
 
     In ``policy``, ``encoder`` and ``world`` an arm says what it has otherwise than the study's sections of these names,
@@ -144,12 +160,24 @@ class Arm(Part):
     policy: Policy | None = None
     encoder: AnyEncoder | None = None
     world: World | None = None
-    against: Name | None = None
-    """The arm that it is compared with, its control; by default the arm of the same policy that has no memory."""
-    rollout: ModeName | None = None
-    """What the memory holds in the arm's own condition; as trained by default. No rollout knows oracle's future."""
-    ablations: Modes = ()
-    """Memory modes the checkpoint is rolled out with besides its own: conditions such as E2-zero."""
+
+
+class GivenArm(Compared):
+    """Checkpoints that were trained elsewhere. They say themselves of what policy, memory and encoder they are."""
+
+    checkpoint: Checkpoints
+    """One, or a list of several that were trained alike with other seeds."""
+    encoder: EncoderWeights | None = None
+    """Where the weights of their encoder lie; where the checkpoint says by default."""
+
+
+def whose(arm: Any) -> str:
+    """Which kind of arm is meant, for pydantic."""
+    given = "checkpoint" in arm if isinstance(arm, Mapping) else isinstance(arm, GivenArm)
+    return "given" if given else "trained"
+
+
+AnyArm = Annotated[Annotated[Arm, Tag("trained")] | Annotated[GivenArm, Tag("given")], Discriminator(whose)]
 
 
 class Videos(Part):
@@ -175,10 +203,10 @@ class Rollouts(Part):
     init_states: InitStates
     episodes: PositiveInt
     """Per task: the first so many initial states, or a multiple of them, each repeated equally often."""
-    num_steps: PositiveInt = 10
-    """Flow-matching integration steps."""
-    n_action_steps: PositiveInt = 10
-    """Actions executed before the policy is queried again."""
+    num_steps: PositiveInt | None = None
+    """Integration or denoising steps, where a policy makes a chunk in steps; as each checkpoint says by default."""
+    n_action_steps: PositiveInt | None = None
+    """Actions executed before the policy is queried again; what the checkpoints say by default, if it is the same."""
     device: Device = "auto"
     """As in training,"""
     dtype: Dtype = "float32"
@@ -190,6 +218,13 @@ class Rollouts(Part):
     """Most episodes per job; finished blocks stay valid when ``episodes`` grows."""
     videos: Videos = Videos()
     """None by default: videos cost a rollout each."""
+
+
+class Recipe(NamedTuple):
+    """What all arms that are trained here share."""
+
+    data: Data
+    training: Training
 
 
 class Study(Part):
@@ -204,17 +239,43 @@ class Study(Part):
     arithmetic: Arithmetic = "native"
     """Rounding as this processor does it, or portable: slower, and equal on all x86-64 processors."""
     simulator: Simulator = Simulator()
-    data: Data
+    data: Data | None = None
+    """Needed, as training is, as soon as an arm is trained here."""
     encoder: AnyEncoder | None = None
     """Needed as soon as an arm has a world memory."""
     world: World = World()
-    policy: Policy
+    policy: Policy | None = None
+    """What arms start from that are trained here and name none of their own."""
     pretrain: Annotated[tuple[Round, ...], BeforeValidator(as_tuple)] = ()
     """Rounds that train a scratch policy before the arms start from it."""
-    training: Training
-    arms: Annotated[dict[Name, Arm], Field(min_length=1)]
+    training: Training | None = None
+    arms: Annotated[dict[Name, AnyArm], Field(min_length=1)]
     rollouts: Rollouts
     evidence: Evidence = Evidence()
+
+    @property
+    def trained(self) -> dict[str, Arm]:
+        """The arms that are trained here."""
+        return {name: arm for name, arm in self.arms.items() if isinstance(arm, Arm)}
+
+    @property
+    def given(self) -> dict[str, GivenArm]:
+        """The arms of given checkpoints."""
+        return {name: arm for name, arm in self.arms.items() if isinstance(arm, GivenArm)}
+
+    @property
+    def recipe(self) -> Recipe:
+        """Data and training of a study that trains an arm, which was checked when it was read."""
+        assert self.data is not None
+        assert self.training is not None
+        return Recipe(self.data, self.training)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """One per training of an arm; given checkpoints are counted, from 0 where nothing is trained here."""
+        if self.training is not None and self.trained:
+            return self.training.seeds
+        return tuple(range(max(len(arm.checkpoint) for arm in self.given.values())))
 
     @property
     def data_suites(self) -> tuple[str, ...]:
@@ -247,13 +308,16 @@ class Study(Part):
         return self.simulator.horizon or SUITES[suite].horizon
 
     def policy_of(self, arm: Arm) -> AnyPolicy:
-        """What an arm starts from."""
-        return arm.policy or self.policy
+        """What an arm starts from; that there is something was checked when the study was read."""
+        policy = arm.policy or self.policy
+        assert policy is not None
+        return policy
 
     @property
     def policies(self) -> tuple[AnyPolicy, ...]:
         """The study's start policy and those that arms have of their own, each once."""
-        return tuple(dict.fromkeys((self.policy, *map(self.policy_of, self.arms.values()))))
+        own = () if self.policy is None else (self.policy,)
+        return tuple(dict.fromkeys((*own, *map(self.policy_of, self.trained.values()))))
 
     def encoder_of(self, arm: Arm) -> AnyEncoderModel | None:
         """What makes an arm's latents, whichever cameras' they are; None without memory."""
@@ -263,7 +327,7 @@ class Study(Part):
     @property
     def encoders(self) -> tuple[AnyEncoderModel, ...]:
         """Those that arms read latents of, each once."""
-        found = (self.encoder_of(arm) for arm in self.arms.values())
+        found = (self.encoder_of(arm) for arm in self.trained.values())
         return tuple(dict.fromkeys(encoder for encoder in found if encoder is not None))
 
     def cameras(self, arm: Arm) -> tuple[str, ...]:
@@ -280,12 +344,12 @@ class Study(Part):
         return settings if MODES[arm.memory].needs_prophet else settings.model_copy(update={"detach": False})
 
     def control_of(self, name: str) -> str | None:
-        """The arm that an arm is compared with; None if there is none."""
+        """The arm that an arm is compared with; None if there is none, or if only its checkpoints could tell."""
         arm = self.arms[name]
-        if arm.against is not None or arm.memory == "disabled":
+        if arm.against is not None or isinstance(arm, GivenArm) or arm.memory == "disabled":
             return arm.against
-        plain = (other for other, each in self.arms.items() if each.memory == "disabled")
-        return next((other for other in plain if self.policy_of(self.arms[other]) == self.policy_of(arm)), None)
+        plain = (other for other, each in self.trained.items() if each.memory == "disabled")
+        return next((other for other in plain if self.policy_of(self.trained[other]) == self.policy_of(arm)), None)
 
 
 def _places(suites: tuple[str, ...], tasks: tuple[int, ...] | Literal["all"]) -> tuple[tuple[str, int], ...]:

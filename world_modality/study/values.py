@@ -57,6 +57,11 @@ def _suites(value: Any) -> Any:
     return names
 
 
+def one_or_more(value: Any) -> Any:
+    """A list as a tuple, and anything else as a tuple of one, for pydantic to judge."""
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
 def as_tuple(value: Any) -> Any:
     """A list as a tuple; anything else as it is, for pydantic to judge."""
     return tuple(value) if isinstance(value, list) else value
@@ -102,7 +107,7 @@ HeldOut = Annotated[
 ]
 
 
-class _OneOrMore:
+class OneOrMore:
     """In the schema, one item may stand without its list."""
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
@@ -110,7 +115,7 @@ class _OneOrMore:
         return {"anyOf": [several["items"], several]}
 
 
-Suites = Annotated[tuple[SuiteName, ...], BeforeValidator(_suites), _OneOrMore()]
+Suites = Annotated[tuple[SuiteName, ...], BeforeValidator(_suites), OneOrMore()]
 Modes = Annotated[tuple[ModeName, ...], BeforeValidator(as_tuple)]
 Cameras = Annotated[
     tuple[Text, ...],

@@ -1,0 +1,108 @@
+"""What given checkpoints say of themselves, and what of a study does not fit it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from world_modality.errors import UserError
+from world_modality.facts.memory import MODES
+from world_modality.study.arm_checks import Problem, rolled_out_problems
+from world_modality.study.document import Location
+from world_modality.study.sources import CheckpointSource, PolicySource
+from world_modality.study.specs import EncoderSpec
+from world_modality.study.study import Study
+
+EMPTY_CAMERA = "empty_camera"
+"""In the names of pictures that a policy of LeRobot's fills itself."""
+
+
+def described(policy: PolicySource, config: Mapping[str, Any] | None) -> CheckpointSource:
+    """A checkpoint by its config.json; None if that cannot be had now, so that the keys are not final."""
+    if config is None:
+        return CheckpointSource(policy)
+    trained = str(config.get("world_memory_mode_train", "disabled"))
+    return CheckpointSource(
+        policy,
+        trained=trained,
+        rolled=str(config.get("world_memory_mode_rollout") or trained),
+        n_action_steps=int(config["n_action_steps"]),
+        encoder=encoder_of(config),
+    )
+
+
+def encoder_of(config: Mapping[str, Any]) -> EncoderSpec | None:
+    """How the frames were encoded that a checkpoint's latents come from; None if its config.json does not say."""
+    if not config.get("world_encoder_kind"):
+        return None
+    prefix = "world_encoder_"
+    fields = {name: config[prefix + name] for name in EncoderSpec.model_fields if prefix + name in config}
+    try:
+        return EncoderSpec.model_validate(fields)
+    except ValidationError as error:
+        raise UserError(f"its config.json describes no encoder ({error.errors()[0]['msg']})") from error
+
+
+def given_problems(study: Study, found: Mapping[str, Sequence[CheckpointSource]]) -> Iterator[Problem]:
+    """What does not fit together in the arms of given checkpoints, which are ``found`` by arm."""
+    for name, checkpoints in found.items():
+        first, at = checkpoints[0], ("arms", name, "checkpoint")
+        for number, other in enumerate(checkpoints[1:], 1):
+            for what in ("trained", "rolled", "encoder"):
+                if getattr(first, what) != getattr(other, what):
+                    message = f"its {WORDS[what]} is another than that of the first; give an arm only what is alike"
+                    yield (*at, number), message
+            if first.policy.family != other.policy.family:
+                yield (*at, number), f"a policy of {other.policy.family}, where the first is of {first.policy.family}"
+        for mode in dict.fromkeys((first.trained, first.rolled)):
+            if mode not in MODES:
+                yield at, f"its memory is '{mode}', which is no memory mode here"
+                return
+        yield from rolled_out_problems(name, study.arms[name], first.trained, first.rolled)
+        yield from _without_encoder(study, name, first)
+    yield from _executed(study, found)
+
+
+WORDS = {"trained": "memory in training", "rolled": "memory in a rollout", "encoder": "encoder"}
+
+
+def _without_encoder(study: Study, name: str, checkpoint: CheckpointSource) -> Iterator[Problem]:
+    """Memories that are made of latents, of a checkpoint that does not say what they come from."""
+    arm = study.given[name]
+    modes = [arm.rollout or checkpoint.rolled, *arm.ablations]
+    needy = next((mode for mode in modes if MODES[mode].needs_history), None)
+    if needy is not None and checkpoint.encoder is None:
+        message = f"it does not say which encoder its latents come from, which memory {needy} is made of; convert it"
+        yield ("arms", name, "checkpoint"), f"{message} anew with --encoder, or roll it out with zero"
+    if arm.encoder is not None and checkpoint.encoder is None:
+        yield ("arms", name, "encoder"), "the checkpoint names no encoder; remove this key"
+
+
+def _executed(study: Study, found: Mapping[str, Sequence[CheckpointSource]]) -> Iterator[Problem]:
+    """Checkpoints that execute other numbers of actions, where the study does not say how many all of them do."""
+    told = {name: {each.n_action_steps for each in checkpoints} for name, checkpoints in found.items()}
+    if study.rollouts.n_action_steps is None and not study.trained and len(set().union(*told.values())) > 1:
+        listed = ", ".join(f"{name} {' and '.join(map(str, sorted(own)))}" for name, own in told.items())
+        yield (
+            ("rollouts",),
+            f"'n_action_steps' is missing, and the checkpoints say different numbers ({listed}); give the one that "
+            "every arm executes",
+        )
+
+
+def trained_pictures(config: Mapping[str, Any]) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Name, height and width of the pictures that a checkpoint was trained on."""
+    for name, feature in dict(config.get("input_features") or {}).items():
+        if feature.get("type") == "VISUAL" and EMPTY_CAMERA not in name:
+            height, width = feature["shape"][-2:]
+            yield name, (int(height), int(width))
+
+
+def picture_problems(config: Mapping[str, Any], size: int, at: Location) -> Iterator[Problem]:
+    """Pictures that a checkpoint was trained on and that are no squares of ``size`` pixels."""
+    for name, (height, width) in trained_pictures(config):
+        if (height, width) != (size, size):
+            message = f"it was trained on {name} of {height}x{width} pixels, but simulator.camera_size is {size}"
+            yield at, f"{message}; write camera_size: {height}" if height == width else message

@@ -1,0 +1,134 @@
+"""`wm study init`: a study file of given checkpoints, written from what they say of themselves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from world_modality.cli.given import described, trained_pictures
+from world_modality.errors import UserError
+from world_modality.facts.benchmarks import SUITES
+from world_modality.facts.policies import known_family
+from world_modality.policies.config_file import read_config_file
+from world_modality.store.hub import find_folder
+from world_modality.study.sources import CheckpointSource, PolicySource
+
+ABLATIONS = ("zero", "random", "random_scaled", "signflip")
+"""Is the content of the memory used? Without it, with other content, and with that of the same size."""
+EPISODES = 200
+"""Per task, or all initial states once where a suite has more; of a suite without recorded ones so many seeds."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A checkpoint as it was typed, and what it says of itself."""
+
+    typed: str
+    commit: str | None
+    config: dict[str, Any]
+    source: CheckpointSource
+
+    @property
+    def place(self) -> str:
+        """As a study names it."""
+        if self.commit is None:
+            return f"{{source: folder, path: {Path(self.typed).expanduser().resolve()}}}"
+        return f"{{source: hub, repo_id: {self.typed.partition('@')[0]}, revision: {self.commit}}}"
+
+
+def init_lines(checkpoints: Sequence[str], suite: str) -> list[str]:
+    """The lines of a study that evaluates ``checkpoints``, each a folder or a hub id, on a suite.
+
+    Raises:
+        UserError: there is no such suite, a checkpoint cannot be read, or they were trained on other pictures.
+    """
+    if suite not in SUITES:
+        raise UserError(f"--suite: there is no {suite}; choose from {', '.join(SUITES.names)}")
+    if not checkpoints:
+        raise UserError("name at least one checkpoint: wm study init --from CHECKPOINT...")
+    asked = [_read(each) for each in checkpoints]
+    size = _picture_size(asked)
+    names = arm_names(checkpoints)
+    states = SUITES[suite].init_states or EPISODES
+    steps = {each.source.n_action_steps for each in asked}
+    return [
+        "# Given checkpoints, as `wm study init` wrote them down. What a study can say: docs/studies.md",
+        f"study: {suite}_given",
+        f"suite: {suite}",
+        "tasks: all",
+        f"simulator: {{camera_size: {size}}} # pixels that they were trained on",
+        "arms:",
+        *(line for name, each in zip(names, asked, strict=True) for line in _arm(name, each)),
+        "rollouts:",
+        f"  init_states: 0-{states - 1}",
+        f"  episodes: {max(1, EPISODES // states) * states} # per task, the same of every condition",
+        f"  n_action_steps: {min(steps)} # executed per query; {_told_steps(names, asked)}",
+    ]
+
+
+def arm_names(checkpoints: Sequence[str]) -> list[str]:
+    """A name for each that a study takes: the folder's or repository's own, numbered where they are alike."""
+    names: list[str] = []
+    for typed in checkpoints:
+        words = [word for word in typed.partition("@")[0].split("/") if word not in ("", ".", "..", *INSIDE)]
+        own = [word for word in words if not word.isdecimal()] or ["arm"]
+        name = re.sub(r"[^A-Za-z0-9_]", "_", own[-1])
+        name = name if name[0].isalpha() else f"arm_{name}"
+        count = sum(other == name or other.startswith(f"{name}_") for other in names)
+        names.append(f"{name}_{count + 1}" if name in names else name)
+    return names
+
+
+INSIDE = ("pretrained_model", "checkpoints", "last", "artifact")
+"""Folders of a checkpoint whose names say nothing about it."""
+
+
+def _read(typed: str) -> Asked:
+    folder, commit = find_folder(typed, patterns=("config.json",))
+    inner = folder / "pretrained_model"
+    config = read_config_file(inner if inner.is_dir() and not (folder / "config.json").is_file() else folder)
+    family = known_family(config["type"])
+    if family is None:
+        raise UserError(f"{typed}: a policy of type {config['type']} is not known here")
+    try:
+        source = described(PolicySource(family.name, typed, commit or ""), config)
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{typed}: its config.json lacks {error}") from error
+    return Asked(str(inner) if inner.is_dir() and commit is None else typed, commit, config, source)
+
+
+def _picture_size(asked: Sequence[Asked]) -> int:
+    sizes = {each.typed: {shape for _, shape in trained_pictures(each.config)} for each in asked}
+    found = set().union(*sizes.values())
+    if len(found) != 1 or len(set(next(iter(found)))) != 1:
+        told = "; ".join(
+            f"{name}: {', '.join(f'{height}x{width}' for height, width in own) or 'none'}"
+            for name, own in sizes.items()
+        )
+        raise UserError(f"one study shows every policy square pictures of one size, and these were trained on {told}")
+    return next(iter(found))[0]
+
+
+def _arm(name: str, asked: Asked) -> list[str]:
+    family, memory = known_family(asked.config["type"]), asked.source.trained
+    label = family.label if family else asked.config["type"]
+    told = "without memory" if memory == "disabled" else f"trained with memory {memory}"
+    lines = [f"  {name}: # {label}, {told}", f"    checkpoint: {asked.place}"]
+    if memory in ("disabled", "zero"):
+        return lines
+    kept = [mode for mode in ABLATIONS if mode != asked.source.rolled]
+    if asked.source.encoder is None:
+        kept = ["zero"]
+    return [*lines, f"    ablations: [{', '.join(kept)}]"]
+
+
+def _told_steps(names: Sequence[str], asked: Sequence[Asked]) -> str:
+    told = {each.source.n_action_steps for each in asked}
+    if len(told) == 1:
+        return "as their checkpoints say"
+    return "they say " + ", ".join(
+        f"{name} {each.source.n_action_steps}" for name, each in zip(names, asked, strict=True)
+    )

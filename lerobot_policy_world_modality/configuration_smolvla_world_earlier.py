@@ -22,6 +22,7 @@ class SmolVLAWorldEarlierConfig(WorldConfig, SmolVLAConfig):  # type: ignore[mis
     world_inject_heads: int = 8  # of the injection's attention
     # Square of pixels that SmolVLA enlarges and pads pictures to, which the encoder sees; 0: they keep their size.
     world_encoder_padded_to: int = 0
+    world_moments: bool = False  # whether mean and covariance of the training latents are among the tensors
 
     def __post_init__(self) -> None:
         self.world_prophet_width = self.world_latent_dim or self.world_prophet_width
@@ -50,14 +51,23 @@ class SmolVLAWorldEarlierConfig(WorldConfig, SmolVLAConfig):  # type: ignore[mis
         return PaddedEncoderSpec(**plain.model_dump(), padded_to=self.world_encoder_padded_to)
 
     def require_encoder(self, encoder: EncoderSpec) -> None:
-        """UserError unless ``encoder`` encodes as a rollout of the policy does, wherever it lies."""
+        """UserError unless ``encoder`` makes latents as the policy's were made, wherever its weights lie."""
         own = self.encoder_spec
-        differing = [name for name in ("kind", "frames", "image_size", "pooling") if _differ(own, encoder, name)]
-        if own is None or differing or _padded_to(encoder) != self.world_encoder_padded_to:
-            raise UserError(
-                f"the policy encodes pictures otherwise ({', '.join(differing) or 'padded_to'}): use the encoder that "
-                "it was made for"
-            )
+        if own is None:
+            raise UserError("the policy names no encoder, so latents cannot be known to fit it: convert it with some")
+        for name in ("kind", "frames", "pooling"):
+            if getattr(own, name) != getattr(encoder, name):
+                raise UserError(
+                    f"the policy was made for latents with {name} {getattr(own, name)!r}, not "
+                    f"{getattr(encoder, name)!r}: use the latents and the encoder that it was made for"
+                )
+
+    def rollout_encoder(self, encoder: EncoderSpec) -> EncoderSpec:
+        """The policy's own way to show it pictures; of ``encoder`` only where its weights come from counts."""
+        self.require_encoder(encoder)
+        own = self.encoder_spec
+        assert own is not None
+        return own.model_copy(update={name: getattr(encoder, name) for name in ("source", "name", "revision", "seed")})
 
     def adopt_latents(self, latents: JointLatents) -> None:
         """As every world memory's, but an encoder that is known stays: training latents were made of the pictures
@@ -71,19 +81,6 @@ class SmolVLAWorldEarlierConfig(WorldConfig, SmolVLAConfig):  # type: ignore[mis
             self.world_encoder_padded_to = padded[0] if padded else 0
             self.world_encoder_image_size = ENCODER_PIXELS
         else:
-            for name in ("kind", "frames", "pooling"):
-                if _differ(own, latents.encoder, name):
-                    raise UserError(
-                        f"the policy was made for latents with {name} {getattr(own, name)!r}, not "
-                        f"{getattr(latents.encoder, name)!r}: use the latents it was made for"
-                    )
+            self.require_encoder(latents.encoder)
         self.take_shape(latents)
         self.world_prophet_width = self.world_latent_dim
-
-
-def _differ(one: EncoderSpec | None, other: EncoderSpec, name: str) -> bool:
-    return one is None or getattr(one, name) != getattr(other, name)
-
-
-def _padded_to(encoder: EncoderSpec) -> int:
-    return encoder.padded_to if isinstance(encoder, PaddedEncoderSpec) else 0

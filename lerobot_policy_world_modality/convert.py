@@ -73,7 +73,7 @@ def convert(
     conversion = load_weights(policy, source)
     if policy.world is not None and joint is not None:
         statistics = joint.statistics()
-        policy.world.standardiser.fit(statistics.mean, statistics.factor)
+        policy.take_statistics(statistics)
     target.mkdir(parents=True, exist_ok=True)
     copy_processors(source, target)
     policy.save_pretrained(target)

@@ -12,6 +12,7 @@ from lerobot_policy_world_modality.world_config import WorldConfig
 from lerobot_policy_world_modality.world_parts import world_sizes
 from world_modality.errors import UserError
 from world_modality.facts.memory import MemoryMode
+from world_modality.latents.cache import LatentStatistics
 from world_modality.memory.action_conditioning import NoisyActions
 from world_modality.memory.earlier import EarlierMemory
 from world_modality.memory.world import WorldMemory
@@ -38,10 +39,15 @@ class SmolVLAWorldEarlierPolicy(SmolVLAWorldPolicy):
         world.attach(sockets)
         return world
 
+    def take_statistics(self, statistics: LatentStatistics) -> None:
+        """As every world memory's; the config says that they are known."""
+        super().take_statistics(statistics)
+        self.config.world_moments = True
+
     def require_mode(self) -> None:
         """UserError if the rollout's memory mode needs what the checkpoint does not hold."""
         mode: MemoryMode = self.config.rollout_mode
-        if mode.needs_moments and self.world is not None and not self.world.standardiser.fitted:
+        if mode.needs_moments and not self.config.world_moments:
             raise UserError(
                 f"memory '{mode.name}' is drawn with the latents' mean and covariance, which this checkpoint does not "
                 "hold: choose standard_normal, which was random in its own system, or give it the latents by `wm "

@@ -118,6 +118,11 @@ class WorldConfig(WorldMemoryConfig):
                     "use the encoder it was made for"
                 )
 
+    def rollout_encoder(self, encoder: EncoderSpec) -> EncoderSpec:
+        """How a rollout encodes with the weights of ``encoder``; UserError unless it was trained with that one."""
+        self.require_encoder(encoder)
+        return encoder
+
     def adopt_latents(self, latents: JointLatents) -> None:
         """Fill in what is left open about the latents; UserError if the config says otherwise than they do."""
         self.require_shape(latents)

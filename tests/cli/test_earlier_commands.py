@@ -131,8 +131,8 @@ def test_a_policy_sees_latents_of_every_control_step(e2: Path, encoder: Path) ->
         (latents,) = history.encode([history.window(step)])
         assert latents.shape == (T, 1, D)
         np.testing.assert_array_equal(latents, whole[np.maximum(np.arange(step - T + 1, step + 1), 0)])
-    with pytest.raises(UserError, match=r"encodes pictures otherwise \(padded_to\)"):
-        history_maker(config, "pred", config.encoder_spec.model_copy(update={"padded_to": 0}), encoder, "cpu")
+    with pytest.raises(UserError, match="made for latents with frames 4, not 8"):
+        history_maker(config, "pred", config.encoder_spec.model_copy(update={"frames": 8}), encoder, "cpu")
 
 
 def prepared(capsys: pytest.CaptureFixture[str], script: str, *flags: str) -> tuple[list[str], list[str]]:

@@ -116,6 +116,7 @@ def test_random_memory_is_matched_once_the_latents_are_known(e2: Path, data: Pat
     lines = convert_earlier(str(e2), tmp_path / "known", [data / "latents"], None, [])
     assert lines[1] == "moments      of the latents: known from --latents"
     policy = load_policy(tmp_path / "known", memory_mode="random")
+    assert policy.config.world_moments
     np.testing.assert_array_equal(
         load_policy(tmp_path / "known", memory_mode="pred").infer([request()])[0],
         load_policy(e2, memory_mode="pred").infer([request()])[0],

@@ -21,7 +21,7 @@ from world_modality.data.hub import POLICY
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
 from world_modality.policies.chunk_policy import load_policy
-from world_modality.policies.earlier import ALONE, EARLIER_TYPE
+from world_modality.policies.earlier import EARLIER_TYPE
 from world_modality.policies.host import host_of, small_host
 from world_modality.study.specs import PolicySpec
 from world_modality.training import start
@@ -168,14 +168,11 @@ def test_errors_say_what_to_do(scratch: Path, tmp_path: Path, monkeypatch: pytes
         start.describe_policy(other)
 
 
-def test_an_earlier_checkpoint_is_a_start_policy_and_says_what_is_taken_of_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_earlier_checkpoint_is_a_start_policy(tmp_path: Path) -> None:
     folder = earlier_checkpoint(tmp_path / "e2")
     context = stage_context(tmp_path / "stage")
     facts = start.run(policy_spec("folder", str(folder)), context)
     assert (facts["type"], facts["backbone"]) == (EARLIER_TYPE, "embedded:smolvlm-tiny")
-    assert ALONE in capsys.readouterr().err
     settings = {"world_memory_mode_train": "zero", "world_latent_dim": 12, "world_heads": 4}
     host_of(EARLIER_TYPE).prepare(context.artifact, tmp_path / "arm", settings, None, renew=False)
     assert written(tmp_path / "arm")["type"] == "smolvla_world"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from world_modality.benchmarks.assets import asset_tree, hub_revision
-from world_modality.cli.given import described, given_problems, picture_problems
+from world_modality.cli.given import described, given_problems, picture_problems, reads_latents
 from world_modality.data.hub import DATASET, ENCODER, POLICY
 from world_modality.data.schema import camera_column, picture_sizes
 from world_modality.embedded import BACKBONE_PREFIX, BASE_POLICY
@@ -137,15 +137,23 @@ class Finder:
                     source = described(policy, config)
                 except (UserError, ValueError, KeyError, TypeError) as error:
                     raise self.file.error(at, f"{policy.name}: {error}") from error
-                sources.append(self._with_weights(source, arm.encoder, ("arms", name, "encoder")))
+                where: Location = ("arms", name, "encoder")
+                if arm.encoder is not None or reads_latents(arm, source):
+                    source = self._with_weights(source, arm.encoder, where)
+                sources.append(source)
             found[name] = tuple(sources)
         self.file.check(given_problems(self.file.study, found))
         return found
 
     def _with_weights(self, source: CheckpointSource, own: EncoderWeights | None, at: Location) -> CheckpointSource:
-        """A checkpoint whose encoder's weights lie where the study says, if it says so."""
-        if own is None or source.encoder is None:
+        """A checkpoint whose encoder's weights lie where the study says, or where it says itself: then at a commit."""
+        if source.encoder is None:
             return source
+        if own is None:
+            if source.encoder.source != "hub" or source.encoder.revision:
+                return source
+            place = {"revision": self.commit(at, source.encoder.name, "main")}  # an earlier checkpoint names none
+            return replace(source, encoder=source.encoder.model_copy(update=place))
         if isinstance(own, HubWeights):
             place = {"name": own.repo_id, "revision": self.commit((*at, "revision"), own.repo_id, own.revision)}
         else:

@@ -133,6 +133,7 @@ def present_config(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
         **_cameras(folder, config),
         **_encoder(place, config),
         "world_prophet_width": config["world_latent_dim"],
+        "world_moments": False,
         "type": EARLIER_TYPE,
         "push_to_hub": False,
     }
@@ -221,6 +222,7 @@ def _encoder(place: Path, config: Mapping[str, Any]) -> dict[str, Any]:
         "world_encoder_kind": "vjepa2",
         "world_encoder_source": "hub",
         "world_encoder_revision": "",
+        "world_encoder_seed": 0,
         "world_encoder_frames": window or int((suffix and suffix["frames"]) or 1),
         "world_encoder_image_size": ENCODER_PIXELS,
         "world_encoder_pooling": "mean",

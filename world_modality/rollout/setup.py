@@ -127,8 +127,7 @@ def require_picture_size(config: Any, size: int) -> None:
 def history_maker(config: Any, memory: str, spec: EncoderSpec, folder: Path, device: str) -> NewHistory:
     """What makes an episode's window of the encoder in ``folder``; UserError if the checkpoint was trained with
     another."""
-    config.require_encoder(spec)
-    encoder = HistoryEncoder(load_encoder(spec, folder, device), config.world_context)
+    encoder = HistoryEncoder(load_encoder(config.rollout_encoder(spec), folder, device), config.world_context)
     return partial(LatentHistory, encoder, config.cameras, MODES[memory].delay * config.world_prediction_horizon)
 
 

@@ -22,7 +22,6 @@ from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.policies import POLICIES
 from world_modality.policies.config_file import read_config_file
-from world_modality.policies.earlier import ALONE, is_earlier_folder
 from world_modality.policies.host import PREPROCESSOR, host_of, small_host
 from world_modality.store.stage import Facts, StageContext
 from world_modality.study.specs import PolicySpec
@@ -51,8 +50,6 @@ def run(spec: PolicySpec, context: StageContext) -> Facts:
         copy_folder(BASE_POLICY, context.artifact, setting="policy.source", content=POLICY, digest=spec.revision)
     if spec.backbone:
         host_of(read_config_file(context.artifact)["type"]).pin_backbone(context.artifact, spec.backbone)
-    if is_earlier_folder(context.artifact):
-        context.progress.say(f"{context.progress.label}: {spec.name}: {ALONE}")
     return describe_policy(context.artifact)
 
 

@@ -34,7 +34,7 @@ CHANGES: tuple[tuple[str, str], ...] = (
     ("train report", "K is the prediction horizon: an episode has a horizon of its own"),
     ("all", "the embedded assets name the folder of their generator, which has moved"),
     ("report rollout", "given checkpoints; the steps of a flow are by default those that the checkpoint says"),
-    ("report rollout", "the study of given checkpoints rolls out E1 with zero, and E2 with what its system called random"),
+    ("report rollout", "given_checkpoints.yaml rolls out E1 with zero, and E2 with what its own system called random"),
 )
 
 REPOSITORY = Path(__file__).parents[2]

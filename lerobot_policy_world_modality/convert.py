@@ -179,25 +179,21 @@ def load_weights(policy: WorldPolicy, source: Path) -> Conversion:
         # The steps of the source's own training do not count towards the next one's.
         return {name: each for name, each in named.items() if name != STEP and (keeps or not name.startswith(WORLD))}
 
-    def added(name: str) -> bool:
-        if name == STEP:
-            return True
-        return name in stored_by_none if keeps else name.startswith(WORLD)
-
     try:
         stored = load_file(file)
     except (OSError, SafetensorError) as error:
         raise UserError(f"the weights in {file} cannot be read ({error}); they are missing or damaged") from error
     weights = own(stored)
-    stored_by_none = {name for name, _ in policy.named_buffers() if name.startswith(WORLD)} - weights.keys()
+    # Of a memory that stays, statistics and donors alone may be new.
+    new_world = [name for name, _ in policy.named_buffers()] if keeps else list(policy.state_dict())
+    added = {STEP} | {name for name in new_world if name.startswith(WORLD) and name not in weights}
     try:
         policy.load_state_dict(weights, strict=False)
     except RuntimeError as error:
         raise UserError(f"the weights in {source} do not fit its config.json ({error})") from error
-    require_loaded(policy, file, lambda _, header: own(header), added)
-    new = tuple(sorted(name for name in policy.state_dict() if added(name)))
+    require_loaded(policy, file, lambda _, header: own(header), added.__contains__)
     left = tuple(sorted(name for name in stored if present_name(name).startswith(WORLD))) if not keeps else ()
-    return Conversion(kept=len(policy.state_dict()) - len(new), added=new, left_out=left)
+    return Conversion(kept=len(policy.state_dict()) - len(added), added=tuple(sorted(added)), left_out=left)
 
 
 def _processor_files(place: Path, source: Path) -> list[Path]:

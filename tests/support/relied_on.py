@@ -174,6 +174,8 @@ POLICIES: Table = {
         ),
     },
     "world_modality/policies/host.py": {
+        "lerobot.configs:PreTrainedConfig": "class",
+        "lerobot.configs:PreTrainedConfig.get_choice_class": "(name)",
         "lerobot.configs.types:FeatureType.VISUAL": VISUAL,
         "lerobot.configs.types:FeatureType.STATE": STATE,
         "lerobot.configs.types:FeatureType.ACTION": ACTION,

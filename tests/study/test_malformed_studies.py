@@ -12,8 +12,8 @@ from world_modality.facts.policies import POLICIES, PolicyShape
 from world_modality.study.load import load_study
 
 MODES = (
-    "disabled, zero, learned, pred, oracle, persistence, stale, shuffle, time_shuffle, random, random_scaled, "
-    "signflip, aux_only"
+    "disabled, zero, learned, pred, oracle, persistence, stale, shuffle, time_shuffle, random, standard_normal, "
+    "random_scaled, signflip, aux_only"
 )
 
 LAUGHS = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
@@ -141,11 +141,11 @@ CASES = {
     ),
     "missing source": (
         ("policy: {source: scratch}", "policy: {name: smolvla-tiny}"),
-        "study.yaml:11: policy: 'source' is missing; choose one of embedded, hub, folder, scratch",
+        "study.yaml:11: policy: 'source' is missing; choose one of embedded, hub, folder, scratch, new",
     ),
     "unknown source": (
         ("policy: {source: scratch}", "policy: {source: web}"),
-        "study.yaml:11: policy.source: 'web' is not a source; choose one of embedded, hub, folder, scratch",
+        "study.yaml:11: policy.source: 'web' is not a source; choose one of embedded, hub, folder, scratch, new",
     ),
     "hub without revision": (
         ("policy: {source: scratch}", "policy: {source: hub, repo_id: lerobot/smolvla_base}"),
@@ -251,7 +251,7 @@ CASES = {
     "an arm's old key for a camera": (
         ("{memory: zero}", "{memory: zero, camera: image}"),
         "study.yaml:18: arms.E1.camera: unknown key; allowed here: against, rollout, ablations, memory, policy, "
-        "encoder, world",
+        "encoder, world, preset",
     ),
     "cameras without a memory": (
         ("{memory: disabled}", "{memory: disabled, encoder: {cameras: [image]}}"),
@@ -387,7 +387,8 @@ CASES = {
     ),
     "an arm's policy of an unknown source": (
         ("{memory: zero}", "{memory: zero, policy: {source: web}}"),
-        "study.yaml:18: arms.E1.policy.source: 'web' is not a source; choose one of embedded, hub, folder, scratch",
+        "study.yaml:18: arms.E1.policy.source: 'web' is not a source; "
+        "choose one of embedded, hub, folder, scratch, new",
     ),
     "an arm's policy with a key of another source": (
         ("{memory: zero}", "{memory: zero, policy: {revision: main}}"),

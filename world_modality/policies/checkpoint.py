@@ -20,6 +20,7 @@ from world_modality.checks.rename import Rename
 from world_modality.errors import UserError
 from world_modality.facts.policies import has_memory
 from world_modality.policies.config_file import read_config_file
+from world_modality.policies.earlier import readable
 from world_modality.policies.host import host_of
 from world_modality.policies.precision import number_settings
 from world_modality.store.hub import fetch, is_cached, is_repository, split_pinned
@@ -58,7 +59,8 @@ def load_config(
         raise UserError(f"{folder} has no world memory to fill with '{memory_mode}'; roll it out with 'disabled'.")
     flags = [f"--{name}={_flag(value)}" for name, value in overrides.items() if value is not None]
     try:
-        config = PreTrainedConfig.from_pretrained(folder, cli_overrides=flags)
+        with readable(folder) as place:
+            config = PreTrainedConfig.from_pretrained(place, cli_overrides=flags)
     except (ParsingError, ValueError) as error:
         raise _not_like_that(folder, str(error.__cause__ or error)) from error
     if getattr(config, "temporal_ensemble_coeff", None) is not None:
@@ -104,14 +106,15 @@ def load_processors(folder: Path, config: Any, rename: Rename | None = None) -> 
     ``rename``: names of statistics that stand for a feature's. UserError if a step is not known or cannot be built.
     """
     try:
-        processors: tuple[Any, Any] = make_pre_post_processors(
-            policy_cfg=config,
-            pretrained_path=str(folder),
-            preprocessor_overrides={"device_processor": {"device": str(config.device)}},
-        )
+        with readable(folder) as place:
+            processors: tuple[Any, Any] = make_pre_post_processors(
+                policy_cfg=config,
+                pretrained_path=str(place),
+                preprocessor_overrides={"device_processor": {"device": str(config.device)}},
+            )
     except (ImportError, KeyError, TypeError, ValueError, OSError, SafetensorError) as error:
         raise UserError(
-            f"the processors in {folder} cannot be loaded ({first_line(error)}): install what their steps are of, or "
+            f"the processors in {folder} cannot be loaded: {first_line(error)}; install what their steps are of, or "
             "copy the checkpoint anew"
         ) from error
     for step in (step for pipeline in processors for step in pipeline.steps if rename):

@@ -34,7 +34,7 @@ from world_modality.store.files import write_json
 from world_modality.store.hub import fetch
 from world_modality.store.index import sealed_done
 from world_modality.store.keys import digest_of
-from world_modality.store.layout import checks_folder, stage_folder
+from world_modality.store.layout import RESULTS, checks_folder, stage_folder
 from world_modality.study.checks import policy_at
 from world_modality.study.graph import Graph, build_graph
 from world_modality.study.load import load_study
@@ -123,6 +123,13 @@ def check_lines(checked: Checked) -> list[str]:
         told = f", with {warnings} warning{'s' * (warnings > 1)}" if warnings else ""
         lines.append(f"check        data, policy, encoder and simulator fit together ({checked.checks} checks){told}")
     return lines
+
+
+def report_fit(path: Path, root: Path = RESULTS) -> int:
+    """Print what was found; 1 if there are errors, else 0. UserError as ``check_study``."""
+    checked = check_study(path, root)
+    print("\n".join(check_lines(checked)))
+    return 1 if checked.errors else 0
 
 
 def require_fit(path: Path, root: Path, tell: Callable[[str], None]) -> None:

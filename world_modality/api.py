@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from world_modality.facts.benchmarks import SUITES, default_render
 from world_modality.report.record_sets import read_set
 from world_modality.report.results import Trial
 from world_modality.rollout.records import CONTENT, Record
@@ -34,7 +35,7 @@ def evaluate(
     output: str | Path,
     tasks: str | None = None,
     memory: str | None = None,
-    init_states: str = "0-49",
+    init_states: str | None = None,
     assets: str = "hub",
     cores: int = 1,
 ) -> pd.DataFrame:
@@ -47,14 +48,14 @@ def evaluate(
         output: folder of the evaluation; a second call goes on where the first one ended.
         tasks: numbers such as ``0-2,7``; all by default.
         memory: what a world memory holds; as trained by default.
-        init_states: that episodes start from, in turn.
+        init_states: that episodes start from, in turn; all by default.
         assets: where object models come from: embedded, hub, or a folder.
         cores: simulator processes.
 
     Raises:
         UserError: as ``wm rollout``.
     """
-    from world_modality.cli.rollout import Wanted, evaluate_policy
+    from world_modality.cli.rollout import Wanted, evaluate_policy, parse_suites
     from world_modality.rollout.evaluation import How
 
     how = How(
@@ -66,7 +67,7 @@ def evaluate(
         horizon=None,
         batch=4,
         assets=assets,
-        render="fast" if assets == "embedded" else "stock",
+        render=default_render(SUITES[parse_suites(suite)[0]], assets),
         settle_steps=10,
     )
     wanted = Wanted(suite, tasks, episodes, init_states, videos="", against=None)

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from world_modality.embedded import BASE_POLICY
+from world_modality.rollout.evaluation import TIMING
 from world_modality.store.arithmetic import SETTINGS
 
 TRAINING = """
@@ -61,8 +62,8 @@ def rollout(folder: Path, arithmetic: str, episodes: int) -> float:
     }
     command = [sys.executable, "-m", "world_modality.cli.main", "rollout"]
     run([*command, *(f"--{name}={value}" for name, value in flags.items())], folder, arithmetic)
-    (spent,) = (folder / "rollouts").glob("*/spent.json")
-    seconds: float = json.loads(spent.read_text())["seconds"]
+    (timing,) = (folder / "rollouts").glob(f"*/{TIMING}")
+    seconds: float = json.loads(timing.read_text())["seconds"]
     return seconds / episodes
 
 

@@ -125,7 +125,7 @@ class Episode:
 
     @property
     def chunks(self) -> int:
-        """Looks of the policy."""
+        """Queries of the policy."""
         return -(-self.steps // self.n_action_steps)
 
     def simulated(self, workers: int, look: float | None = None) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -128,6 +129,7 @@ class Guided:
     """A planner that pushes as the expert of a simulator of its own would, told by the seed's scene."""
 
     batch, past_steps = 2, 0
+    clock = staticmethod(time.thread_time)
 
     def __init__(self, push: float) -> None:
         self.push, self.seen = push, []

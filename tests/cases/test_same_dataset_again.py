@@ -12,8 +12,11 @@ from typing import Any
 import pytest
 from lerobot.datasets import dataset_metadata
 from support.data_stages import assembled_dataset
+from support.whole_study import run_study
 
 from world_modality.data.episodes import dataset_fingerprint
+
+LIMIT_S = 1800.0
 
 # Real stages, as few and short as a study can have.
 STUDY = """
@@ -59,27 +62,17 @@ def test_another_hash_seed_makes_the_same_files(place: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(2 * LIMIT_S)
 def test_a_study_whose_dataset_was_removed_goes_on(place: Path) -> None:
-    (place / "study.yaml").write_text(STUDY)
-
-    def run(hash_seed: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "world_modality.cli.main", "run", "--study", "study.yaml", "--cores", "2"]
-        environment = os.environ | {"PYTHONHASHSEED": hash_seed}
-        return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=False)
-
     def sealed() -> set[str]:
         return {"/".join(path.parts[-3:-1]) for path in (place / "results").glob("*/*/DONE.json")}
 
-    first = run("0")
-    if first.returncode:
-        pytest.fail(f"the study itself fails: {first.stderr}")
+    run_study(place, STUDY, LIMIT_S, cores=2, hash_seed=0)
     complete = sealed()
     (dataset,) = (place / "results" / "dataset").iterdir()
     (training,) = (place / "results" / "by-name" / "short" / "train").glob("E2*")
     for stage in (dataset, training.resolve().parent):
         shutil.rmtree(stage)
     assert len(sealed()) == len(complete) - 2
-    again = run("1")
-    assert again.returncode == 0, again.stderr
+    run_study(place, STUDY, LIMIT_S, cores=2, hash_seed=1)
     assert sealed() == complete

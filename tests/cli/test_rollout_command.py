@@ -80,10 +80,39 @@ def test_videos():
         ("lerobot/smolvla_libero@main", "lerobot_smolvla_libero"),
         ("results/train/0123/artifact/pretrained_model/", "results_train_0123"),
         ("./act", "act"),
+        ("ws://localhost:8000", "localhost_8000"),
     ],
 )
 def test_an_evaluation_that_names_no_folder_goes_by_the_policy(policy, name):
     assert command.default_output(policy).name == name
+
+
+def test_what_is_renamed():
+    assert command.parse_rename("") == {}
+    assert command.parse_rename("image=observation/image, image2=") == {"image": "observation/image", "image2": ""}
+    for text in ("image", "=a", "image=a,image=b", "image=a,"):
+        with pytest.raises(UserError, match=r"--policy\.rename: .* is no OURS=THEIRS"):
+            command.parse_rename(text)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["act", "--policy.dialect", "openpi"], "--policy.dialect is for a policy that a server holds"),
+        (["act", "--policy.timeout", "3"], "--policy.timeout is for a policy that a server holds"),
+        (["ws://localhost"], "--policy.path: ws://localhost is not an address ws://HOST:PORT"),
+        (["ws://me:secret@here:8000"], "is not an address"),
+        (["ws://localhost:1", "--policy.dialect", "grpc"], "there is no grpc; choose one of world_modality, openpi"),
+        (["ws://localhost:1", "--policy.name", "pi0"], "--policy.name: pi0 is not NAME@REVISION"),
+        (["ws://localhost:1", "--memory", "zero"], "--memory: a served policy has what its server gives it"),
+        (["ws://localhost:1", "--num-steps", "3"], "--num-steps: a served policy"),
+    ],
+)
+def test_what_is_wrong_about_a_server_is_told_before_it_is_asked(tmp_path, options, message):
+    arguments = ["rollout", "--output", str(tmp_path / "out"), "--assets", "embedded", "--policy.path", *options]
+    result = CliRunner().invoke(app, arguments)
+    assert isinstance(result.exception, UserError)
+    assert message in str(result.exception)
 
 
 def test_lerobots_episodes_become_episodes(tmp_path):

@@ -12,7 +12,7 @@ import pytest
 from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.encoders import ENCODERS
 from world_modality.facts.memory import FUSIONS, MODES
-from world_modality.facts.policies import POLICIES
+from world_modality.facts.policies import DIALECTS, POLICIES
 from world_modality.facts.stages import STAGES
 from world_modality.facts.table import Table
 from world_modality.facts.targets import TARGETS
@@ -21,7 +21,7 @@ REPOSITORY = Path(__file__).parents[2]
 PAGE = (REPOSITORY / "docs" / "extending.md").read_text()
 FOLDERS = ("world_modality", "lerobot_policy_world_modality", "tests/extension/src/wm_extension")
 FILES = ("tests/study/test_keys_from_rows.py",)  # a kind of stage that another distribution adds
-TABLES: tuple[Table, ...] = (SUITES, ENCODERS, MODES, FUSIONS, POLICIES, TARGETS, STAGES)
+TABLES: tuple[Table, ...] = (SUITES, ENCODERS, MODES, FUSIONS, POLICIES, DIALECTS, TARGETS, STAGES)
 
 
 def blocks(language: str) -> list[str]:
@@ -45,7 +45,7 @@ def test_every_block_is_code_of_ours(block: str, code: list[str]) -> None:
 
 def test_the_page_shows_rows_and_code() -> None:
     assert len(blocks("python")) >= 10
-    for kind in ("Suite", "EncoderFamily", "MemoryMode", "PolicyFamily", "StageKind"):
+    for kind in ("Suite", "EncoderFamily", "MemoryMode", "PolicyFamily", "Dialect", "StageKind"):
         assert any(f"{kind}(\n" in block for block in blocks("python")), f"no row of {kind}"
 
 

@@ -12,6 +12,7 @@ from world_modality.evidence.resampling import sign_flip
 from world_modality.report.comparison import as_data, compare, render_comparison
 from world_modality.report.record_sets import RecordSet, read_set
 from world_modality.report.results import Trial
+from world_modality.rollout.records import OWN_NOISE
 
 BETTER = {0: "1111111111", 1: "1111111101"}
 WORSE = {0: "1100000000", 1: "1010000000"}
@@ -83,6 +84,12 @@ def test_initial_states_that_are_assumed_are_told(tmp_path):
     one = read_set(write_records(tmp_path / "E2.jsonl", {0: "111"}))
     found = compare(one, read_set(tmp_path / "eval_info.json"), margin=0.05)
     assert any("lerobot-eval are assumed" in each for each in found.warnings)
+
+
+def test_noise_that_a_policy_draws_by_itself_is_told_and_unpairs_nothing(tmp_path):
+    found = compared(tmp_path, BETTER, WORSE, {"flow_seed": None, "note": OWN_NOISE})
+    assert any("draws its own noise" in each for each in found.warnings)
+    assert found.verdicts[0] == compared(tmp_path, BETTER, WORSE).verdicts[0]
 
 
 def test_sets_without_a_common_task_are_refused(tmp_path):

@@ -15,7 +15,7 @@ def results(toy):
 
 def test_a_memory_that_a_checkpoint_cannot_be_given_has_an_empty_cell(toy) -> None:
     table = offline_table(*results(toy))
-    assert table["conditions"] == ["E0, seed 0", "E1, seed 0", "E2, seed 0"]
+    assert table["trainings"] == ["E0, seed 0", "E1, seed 0", "E2, seed 0"]
     assert offline_rows(table) == [
         ["disabled", "0.2000 / 0.5000", "", ""],
         ["zero", "", "0.2000 / 0.5000", "0.2000 / 0.5000"],

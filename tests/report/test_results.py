@@ -88,6 +88,13 @@ def test_other_scenes_or_noise_are_found(toy, name, value):
     )
 
 
+def test_noise_that_a_policy_draws_by_itself_is_told_and_no_other_scene(toy):
+    toy.edit = lambda condition, values: values.update(flow_seed=None) if condition == "E2" else None
+    gate = same_scenes(load(toy))
+    assert gate.passed
+    assert gate.detail.endswith("in every condition; the noise of E2 is the policy's own")
+
+
 def test_a_record_of_another_task_is_refused(toy):
     toy.edit = lambda condition, values: values.update(task=1) if condition == "E2" else None
     with pytest.raises(UserError, match="holds a record of libero_spatial task 1"):

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from world_modality.store.layout import StageFolder, stage_folder
 from world_modality.store.lock import is_locked
 
 TESTS = Path(__file__).parents[1]
+WAIT_S = 300.0  # on a busy machine imports alone take more than a minute
 CHANGES: dict[str, Any] = {"init_states": list(range(10)), "repeats": 2}
 
 
@@ -35,7 +37,7 @@ def start(root: Path, changes: dict[str, Any], runner: str = "toy") -> subproces
 
 
 def ended(process: subprocess.Popen[str]) -> str:
-    output, errors = process.communicate(timeout=120)
+    output, errors = process.communicate(timeout=WAIT_S)
     assert process.returncode == 0, errors
     return output.strip()
 
@@ -46,19 +48,23 @@ def recorded(folder: StageFolder) -> dict[str, list[str]]:
     return {path.name: [line for line in path.read_text().splitlines(True) if line.endswith("\n")] for path in files}
 
 
-def wait_for_episodes(folder: StageFolder, count: int, owners: int = 1) -> None:
-    end = time.monotonic() + 60
-    while not folder.done.exists() and time.monotonic() < end:
-        files = recorded(folder)
-        if sum(map(len, files.values())) >= count and len([lines for lines in files.values() if lines]) >= owners:
-            return
+def wait_until(happened: Callable[[], bool]) -> None:
+    end = time.monotonic() + WAIT_S
+    while not happened():
+        assert time.monotonic() < end, "it did not come to that"
         time.sleep(0.005)
+
+
+def wait_for_episodes(folder: StageFolder, count: int, owners: int = 1) -> None:
+    def there() -> bool:
+        lines = [len(lines) for lines in recorded(folder).values() if lines]
+        return folder.done.exists() or (sum(lines) >= count and len(lines) >= owners)
+
+    wait_until(there)
 
 
 def wait_until_begun(folder: StageFolder) -> None:
-    end = time.monotonic() + 60
-    while not is_locked(folder.lock) and not folder.done.exists() and time.monotonic() < end:
-        time.sleep(0.005)
+    wait_until(lambda: is_locked(folder.lock) or folder.done.exists())
 
 
 def assert_whole(folder: StageFolder, changes: dict[str, Any], calm: Path) -> None:

@@ -34,6 +34,7 @@ CHANGES: tuple[tuple[str, str], ...] = (
     ("train report", "K is the prediction horizon: an episode has a horizon of its own"),
     ("all", "the embedded assets name the folder of their generator, which has moved"),
     ("report rollout", "given checkpoints; the steps of a flow are by default those that the checkpoint says"),
+    ("all", "policies that LeRobot builds anew, and trainings by its presets"),
 )
 
 REPOSITORY = Path(__file__).parents[2]

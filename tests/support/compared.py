@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from world_modality.study.arms import Declared, Trained, require_comparable
+from world_modality.study.comparable import Declared, Trained, require_comparable
 from world_modality.study.specs import ReportArm
 
 

@@ -15,6 +15,7 @@ from world_modality.study.parts import (
     FolderPolicy,
     HubEncoder,
     HubPolicy,
+    NewPolicy,
 )
 from world_modality.study.sources import Assets, CheckpointSource, PolicySource, Source, Sources
 from world_modality.study.specs import EncoderSpec
@@ -83,6 +84,8 @@ def _policy(policy: AnyPolicy) -> PolicySource:
             return PolicySource(policy.type or "smolvla", policy.repo_id, policy.revision)
         case FolderPolicy():
             return PolicySource(policy.type or "smolvla", policy.path, sha256(policy.path.encode()).hexdigest()[:16])
+        case NewPolicy():
+            return PolicySource(policy.type, policy.type)
     return PolicySource("smolvla", policy.name)
 
 

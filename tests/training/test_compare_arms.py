@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from world_modality.study.arms import undeclared_differences
+from world_modality.study.comparable import undeclared_differences
 from world_modality.training.compare_arms import describe_arm, memory_keys
 
 

@@ -15,7 +15,7 @@ from support.tiny_cell import build_inputs, cell_context, train_spec
 from world_modality.errors import UserError
 from world_modality.policies.chunk_policy import load_policy
 from world_modality.policies.config_file import read_config_file
-from world_modality.study.arms import undeclared_differences
+from world_modality.study.comparable import undeclared_differences
 from world_modality.training import stage
 from world_modality.training.compare_arms import resolved_settings
 from world_modality.training.metrics import read_metrics

@@ -33,7 +33,15 @@ def test_killed_training_equals_uninterrupted(killed: Path, cell: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "cell", ["disabled:late:1", "pred:late:1", "shuffle:late:1", "pred:layers:1", "learned:prefix_cross:1"]
+    "cell",
+    [
+        "disabled:late:1",
+        "pred:late:1",
+        "shuffle:late:1",
+        "pred:layers:1",
+        "learned:prefix_cross:1",
+        "pred:layers:1:pi0",
+    ],
 )
 def test_many_kills(tmp_path: Path, cell: str) -> None:
     run_cells(tmp_path, cell, steps=40, kills=12)

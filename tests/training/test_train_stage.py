@@ -15,7 +15,7 @@ from support.tiny_cell import cell_context, train_spec
 
 from world_modality.errors import UserError
 from world_modality.store.progress import Progress
-from world_modality.study.arms import undeclared_differences
+from world_modality.study.comparable import undeclared_differences
 from world_modality.training import checkpoints, stage
 from world_modality.training.checkpoints import complete_checkpoints, require_finite
 from world_modality.training.compare_arms import resolved_settings

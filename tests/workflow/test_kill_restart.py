@@ -33,8 +33,7 @@ policy: {source: embedded, name: smolvla-tiny}
 training: {steps: 12, batch_size: 4, lr: 1e-4}
 arms:
   E0: {memory: disabled}
-  E1: {memory: zero}
-  E2: {memory: pred, ablations: [zero, random]}
+  E2: {memory: pred, ablations: [random]}
 rollouts: {init_states: 30-49, episodes: 3, num_steps: 2, n_action_steps: 8}
 """
 

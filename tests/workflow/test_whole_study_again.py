@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from support.whole_study import run_study
 
 from world_modality.store.files import files_below
 from world_modality.store.layout import StageFolder
@@ -38,21 +36,6 @@ rollouts: {init_states: 30-49, episodes: 2, num_steps: 2, n_action_steps: 8, vid
 """
 
 
-def run(folder: Path, hash_seed: int, cores: int) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "study.yaml").write_text(STUDY)
-    made = subprocess.run(
-        [sys.executable, "-m", "world_modality.cli.main", "run", "--study", "study.yaml", "--cores", str(cores)],
-        cwd=folder,
-        env=os.environ | {"PYTHONHASHSEED": str(hash_seed)},
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
-    )
-    assert made.returncode == 0, made.stdout[-2000:] + made.stderr[-4000:]
-
-
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file of every sealed result, and its record."""
     found: dict[str, bytes] = {}
@@ -71,14 +54,14 @@ def different(one: dict[str, bytes], other: dict[str, bytes]) -> list[str]:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("finished")
-    run(folder, 1, 2)
+    run_study(folder, STUDY, LIMIT_S, cores=2, hash_seed=1)
     return folder
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(2 * LIMIT_S)
 def test_another_hash_seed_other_cores_and_another_folder_make_the_same_study(finished: Path, tmp_path: Path) -> None:
-    run(tmp_path / "else" / "where", 2, 1)
+    run_study(tmp_path / "else" / "where", STUDY, LIMIT_S, cores=1, hash_seed=2)
     assert different(contents(finished), contents(tmp_path / "else" / "where")) == []
 
 
@@ -98,6 +81,6 @@ def test_whatever_is_removed_comes_back_and_the_report_stays_the_same(finished: 
     for number, gone in enumerate(removals(finished)):
         for stage in gone:
             shutil.rmtree(stage)
-        run(finished, 3 + number, 1 + number % 2)
+        run_study(finished, STUDY, LIMIT_S, cores=1 + number % 2, hash_seed=3 + number)
         told = ", ".join(stage.parent.name for stage in gone)
         assert different(whole, contents(finished)) == [], f"after {told} was removed"

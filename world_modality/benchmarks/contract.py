@@ -22,7 +22,7 @@ from world_modality.study.specs import SimSpec
 Picture = NDArray[np.uint8]
 """[H, W, 3], as in the benchmark's datasets."""
 Action = NDArray[np.float32]
-"""[A], in the order and episodes of the suite's :class:`~world_modality.facts.benchmarks.ActionLayout`."""
+"""[A], in the order and units of the suite's :class:`~world_modality.facts.benchmarks.ActionLayout`."""
 Pose = NDArray[np.float64]
 """[7]: position in the world (m) and unit quaternion (w, x, y, z)."""
 

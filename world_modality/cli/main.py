@@ -9,11 +9,31 @@ from typing import Annotated, Literal, TextIO
 
 import typer
 
+from world_modality.cli.options import (
+    AssetsOption,
+    BatchOption,
+    CameraOption,
+    CoresOption,
+    DatasetOption,
+    DialectOption,
+    DtypeOption,
+    EncoderOfCheckpointOption,
+    EncoderOption,
+    FramesOption,
+    LastStudyOption,
+    MemoryOption,
+    NameOption,
+    OutputOption,
+    PlanOption,
+    RenameOption,
+    RenderOption,
+    RolledOutOption,
+    SizeOption,
+    StudyOption,
+    TimeoutOption,
+    VideosOption,
+)
 from world_modality.errors import UserError
-from world_modality.facts.benchmarks import SUITES
-from world_modality.facts.memory import MODES
-from world_modality.store.layout import SNAPSHOT_VARIABLE
-from world_modality.study.specs import Render
 
 app = typer.Typer(
     add_completion=False,
@@ -25,14 +45,6 @@ app = typer.Typer(
 studies = typer.Typer(no_args_is_help=True, help="Write study files.")
 app.add_typer(studies, name="study")
 
-StudyOption = Annotated[Path, typer.Option("--study", help="Study file.")]
-LastStudyOption = Annotated[
-    Path | None, typer.Option("--study", help="Study file; by default the one that was run last.", show_default=False)
-]
-CoresOption = Annotated[int | None, typer.Option("--cores", min=1, help="Cores to use; all by default.")]
-PlanOption = Annotated[
-    Path, typer.Option("--plan", envvar=SNAPSHOT_VARIABLE, help="Snapshot of the study, below results/snapshots.")
-]
 DEFAULT_STUDY = Path("config.yaml")
 
 
@@ -169,32 +181,6 @@ def convert(
     print("\n".join(lines))
 
 
-DatasetOption = Annotated[Path, typer.Option(help="Root folder of the LeRobotDataset v3.")]
-OutputOption = Annotated[Path, typer.Option(help="New folder.")]
-EncoderOption = Annotated[str, typer.Option(help="Folder, hub id or hub id@revision of a V-JEPA 2 or DINOv2.")]
-
-
-def _camera(name: str) -> str:
-    known = dict.fromkeys(camera for suite in SUITES for camera in suite.cameras)
-    if name not in known:
-        raise typer.BadParameter(f"'{name}' is not one of {', '.join(known)}.")
-    return name
-
-
-def _mode(name: str | None) -> str | None:
-    if name is not None and name not in MODES:
-        raise typer.BadParameter(f"'{name}' is not one of {', '.join(MODES.names)}.")
-    return name
-
-
-CameraOption = Annotated[
-    str, typer.Option(callback=_camera, help="Whose frames, such as image (LIBERO's scene) or image2 (its wrist).")
-]
-FramesOption = Annotated[int, typer.Option(min=1, help="Frames of a clip, which ends at the frame that it stands for.")]
-SizeOption = Annotated[int | None, typer.Option(min=1, help="Pixels of the encoder's input; by default its own.")]
-DtypeOption = Annotated[Literal["float32", "float16", "bfloat16"], typer.Option(help="In which the encoder computes.")]
-
-
 @app.command()
 def encode_latents(
     dataset: DatasetOption,
@@ -238,25 +224,20 @@ def import_latents(
     print("\n".join(import_latents(file, dataset, output, clips, check)))
 
 
-RolledOutOption = Annotated[
-    str | None, typer.Option("--policy.path", help="Checkpoint: a folder, hub id or hub id@revision.")
-]
-MemoryOption = Annotated[
-    str | None, typer.Option(callback=_mode, help="What the world memory holds; as the checkpoint says by default.")
-]
-EncoderOfCheckpointOption = Annotated[
-    str | None, typer.Option(help="Folder or hub id; the one that the checkpoint names by default.")
-]
-
-
 @app.command()
 def rollout(
     context: typer.Context,
     policy: RolledOutOption = None,
+    policy_dialect: DialectOption = "world_modality",
+    policy_rename: RenameOption = "",
+    policy_name: NameOption = None,
+    policy_timeout: TimeoutOption = 300,
     suite: Annotated[str, typer.Option(help="Suites, with commas between them.")] = "libero_spatial",
     tasks: Annotated[str | None, typer.Option(help="Such as 0-4,7; all by default.", show_default=False)] = None,
     episodes: Annotated[int, typer.Option(min=1, help="Per task.")] = 50,
-    init_states: Annotated[str, typer.Option(help="That episodes start from, in turn.")] = "0-49",
+    init_states: Annotated[
+        str | None, typer.Option(help="That episodes start from, in turn; all by default.", show_default=False)
+    ] = None,
     output: Annotated[
         Path | None, typer.Option(help="Folder; below outputs/rollouts by default. Several machines may share it.")
     ] = None,
@@ -265,26 +246,16 @@ def rollout(
     n_action_steps: Annotated[int | None, typer.Option(min=1, help="Actions executed per query.")] = None,
     num_steps: Annotated[int | None, typer.Option(min=1, help="Flow integration steps.")] = None,
     horizon: Annotated[int | None, typer.Option(min=1, help="Control steps; the suite's official by default.")] = None,
-    batch: Annotated[
-        int, typer.Option(min=1, help="Episodes that the policy answers at once. Part of the result.")
-    ] = 4,
-    assets: Annotated[
-        str, typer.Option(help="embedded (libero_spatial alone), hub, hub@REVISION or a folder.")
-    ] = "hub",
-    render: Annotated[
-        Render, typer.Option(help="fast leaves out shadows and the like; coarse simplifies meshes too.")
-    ] = "stock",
+    batch: BatchOption = 4,
+    assets: AssetsOption = "hub",
+    render: RenderOption = "stock",
     settle_steps: Annotated[int, typer.Option(min=0, help="No-op control steps at the start.")] = 10,
-    videos: Annotated[
-        str, typer.Option(help="Episodes to record as videos, such as first=2,failures=3,discordant=3.")
-    ] = "",
+    videos: VideosOption = "",
     against: Annotated[Path | None, typer.Option(help="Records that discordant episodes are found by.")] = None,
-    eval_info: Annotated[
-        Path | None, typer.Option("--import", help="Take over lerobot-eval's eval_info.json instead of rolling out.")
-    ] = None,
+    eval_info: Annotated[Path | None, typer.Option("--import", help="Take over lerobot-eval's eval_info.json.")] = None,
     cores: CoresOption = None,
 ) -> None:
-    """Evaluate a LeRobot policy in a benchmark without a study. The same command goes on after a crash."""
+    """Evaluate a policy in a benchmark without a study. The same command goes on after a crash."""
     from world_modality.cli import rollout as command
     from world_modality.rollout.evaluation import How
 
@@ -304,6 +275,7 @@ def rollout(
             assets=assets,
             render=render,
             settle_steps=settle_steps,
+            served=command.served_policy(context, policy, policy_dialect, policy_rename, policy_name, policy_timeout),
         )
         wanted = command.Wanted(suite, tasks, episodes, init_states, videos, against)
         records = command.evaluate_policy(how, wanted, target, cores or os.cpu_count() or 1)

@@ -1,4 +1,4 @@
-"""`wm rollout`: evaluations of any LeRobot policy in a benchmark, without a study."""
+"""`wm rollout`: evaluations of any policy in a benchmark, without a study."""
 
 from __future__ import annotations
 
@@ -7,20 +7,25 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import typer
+from pydantic import ValidationError
 
 from world_modality.errors import UserError
 from world_modality.evidence.rates import wilson
 from world_modality.facts.benchmarks import SUITES
+from world_modality.facts.policies import DIALECTS
 from world_modality.imports import importing
 from world_modality.rollout.choice import VIDEOS_FOLDER, Choice
 from world_modality.rollout.evaluation import How, Scenes, VideoChoice
 from world_modality.rollout.pool import expect_simulators
 from world_modality.rollout.records import Record, read_records, to_line
 from world_modality.store.files import write_atomically, writing_for
+from world_modality.study.parts import RemotePolicy
 from world_modality.study.values import MOST_STATES
 
 OUTPUTS = Path("outputs") / "rollouts"
 IMPORTING = ("eval_info", "output", "policy")  # what `--import` is typed with
+SERVED = ("policy_dialect", "policy_rename", "policy_name", "policy_timeout")  # typed beside a server's address alone
+SCHEMES = ("ws://", "wss://")
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,7 @@ class Wanted:
     suite: str
     tasks: str | None
     episodes: int
-    init_states: str
+    init_states: str | None
     videos: str
     against: Path | None
 
@@ -40,8 +45,11 @@ def evaluate_policy(how: How, wanted: Wanted, output: Path, cores: int) -> tuple
     suites = parse_suites(wanted.suite)
     most = max(SUITES[suite].tasks for suite in suites)
     tasks = None if wanted.tasks is None else parse_numbers(wanted.tasks, "--tasks", most)
-    counts = [SUITES[suite].init_states or MOST_STATES for suite in suites]
-    states = parse_numbers(wanted.init_states, "--init-states", min(counts))
+    recorded = [number for suite in suites if (number := SUITES[suite].init_states) is not None]
+    if wanted.init_states is None:
+        states = tuple(range(min(recorded, default=wanted.episodes)))
+    else:
+        states = parse_numbers(wanted.init_states, "--init-states", min(recorded, default=MOST_STATES))
     choice = parse_videos(wanted.videos)
     if choice.discordant and wanted.against is None:
         raise UserError("--videos discordant=N needs --against: the records that episodes are compared with")
@@ -111,7 +119,48 @@ def refuse_unused(context: typer.Context) -> None:
     for name in context.params:
         source = context.get_parameter_source(name)
         if name not in IMPORTING and source is not None and source.name == "COMMANDLINE":
-            raise UserError(f"--{name.replace('_', '-')} does nothing with --import, which takes what was rolled out")
+            raise UserError(f"{_option(name)} does nothing with --import, which takes what was rolled out")
+
+
+def served_policy(
+    context: typer.Context, policy: str | None, dialect: str, rename: str, name: str | None, timeout: int
+) -> RemotePolicy | None:
+    """What is said of a policy that a server holds, ``rename`` as OURS=THEIRS,... and ``name`` as NAME@REVISION.
+
+    None for any other policy. UserError if it cannot be so.
+    """
+    if not (policy or "").startswith(SCHEMES):
+        for option in SERVED:
+            source = context.get_parameter_source(option)
+            if source is not None and source.name == "COMMANDLINE":
+                raise UserError(f"{_option(option)} is for a policy that a server holds: --policy.path ws://HOST:PORT")
+        return None
+    called, _, revision = (name or "").partition("@")
+    if name is not None and not (called and revision):
+        raise UserError(f"--policy.name: {name} is not NAME@REVISION, such as pi05_libero@2026-01-15")
+    said = {"address": policy, "dialect": dialect, "rename": parse_rename(rename), "timeout": timeout}
+    try:
+        return RemotePolicy.model_validate({**said, "name": called or None, "revision": revision or None})
+    except ValidationError as error:
+        if error.errors()[0]["loc"][0] == "dialect":
+            known = ", ".join(DIALECTS.names)
+            raise UserError(f"--policy.dialect: there is no {dialect}; choose one of {known}") from None
+        raise UserError(f"--policy.path: {policy} is not an address ws://HOST:PORT") from None
+
+
+def parse_rename(text: str) -> dict[str, str]:
+    """``image=camera1,image2=camera2`` as a map; UserError if it is none, or names something twice."""
+    found: dict[str, str] = {}
+    for part in text.split(",") if text else ():
+        ours, equals, theirs = part.strip().partition("=")
+        if not ours or not equals or ours in found:
+            raise UserError(f"--policy.rename: {part.strip() or 'an empty part'} is no OURS=THEIRS, each once")
+        found[ours] = theirs
+    return found
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("policy_", "policy.").replace("_", "-")
 
 
 def required(policy: str | None) -> str:
@@ -128,6 +177,7 @@ def default_output(policy: str | None, eval_info: Path | None = None) -> Path:
     """
     source = required(policy) if eval_info is None else str(eval_info.resolve().parent)
     words = source.partition("@")[0].rstrip("/").split("/")
+    words = [word.replace(":", "_") for word in words if not source.startswith(SCHEMES) or not word.endswith(":")]
     own = [word for word in words if word not in ("", ".", "..", "pretrained_model", "artifact")]
     return OUTPUTS / "_".join(own[-3:] or ["policy"])
 

@@ -23,7 +23,7 @@ from world_modality.store.stage import StageRunner
 from world_modality.study.snapshot import read_snapshot
 
 RUNNERS_VARIABLE = "WORLD_MODALITY_RUNNERS"
-"""``module:mapping`` of stage -> runner that takes precedence over the table of kinds: for extensions and tests."""
+"""``module:mapping`` of stage -> runner that goes before the table of kinds: for tests, since no key tells of it."""
 INTERRUPTED = 130  # exit status after Ctrl-C, by convention
 THREADS_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 PATIENCE = ("OMP_WAIT_POLICY", "PASSIVE")

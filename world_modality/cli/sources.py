@@ -39,6 +39,7 @@ from world_modality.study.parts import (
     HubEncoder,
     HubPolicy,
     HubWeights,
+    NewPolicy,
     ScratchPolicy,
 )
 from world_modality.study.sources import UNRESOLVED, Assets, CheckpointSource, PolicySource, Source, Sources
@@ -103,6 +104,8 @@ class Finder:
         match policy:
             case ScratchPolicy():
                 return PolicySource(small_policies()[policy.name].name, policy.name)
+            case NewPolicy():
+                return PolicySource(policy.type, policy.type)
             case EmbeddedPolicy():
                 folder = self._base_policy(at)
                 family, _ = self._fit_policy(policy, (*at, "source"), folder)

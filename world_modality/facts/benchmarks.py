@@ -115,6 +115,16 @@ LIBERO_ACTION = ActionLayout(
 LIBERO_STATE = ("x", "y", "z", "axis_angle_x", "axis_angle_y", "axis_angle_z", "finger_left", "finger_right")
 
 
+def render_styles() -> tuple[str, ...]:
+    """How suites can be drawn, each style once."""
+    return tuple(dict.fromkeys(style for suite in SUITES for style in suite.renders))
+
+
+def default_render(suite: Suite, assets: str) -> str:
+    """How a suite is drawn if nobody says: as its makers do it, but fast on stand-ins, whose pictures are no one's."""
+    return "fast" if assets == "embedded" and "fast" in suite.renders else suite.renders[0]
+
+
 def _libero(name: str, tasks: int, horizon: int, *, stand_ins: bool = False) -> Suite:
     return Suite(
         name=name,

@@ -1,4 +1,7 @@
-"""Families of policies: how each starts, trains, loads and draws, and whether a world memory can be attached to it."""
+"""Families of policies: how each starts, trains, loads and draws, and whether a world memory can be attached to it.
+
+And the dialects in which policies of any other software are asked, where a process of its own serves them.
+"""
 
 from __future__ import annotations
 
@@ -142,3 +145,32 @@ def small_family(architecture: str) -> PolicyFamily:
 def has_memory(policy_type: str) -> bool:
     """Whether policies of that LeRobot type can hold a world memory."""
     return any(policy_type == family.world_type for family in POLICIES)
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a policy that another process serves is spoken to, over a websocket."""
+
+    name: str
+    label: str
+    """As people know it."""
+    code: Reference
+    """A ``world_modality.policies.dialects.Speech``: what is sent and how the answer is read."""
+
+
+DIALECTS: Table[Dialect] = Table(
+    "dialect of policy servers",
+    "dialects",
+    (
+        Dialect(
+            name="world_modality",
+            label="this project's",
+            code=Reference("world_modality.policies.dialects:Own"),
+        ),
+        Dialect(
+            name="openpi",
+            label="openpi's",
+            code=Reference("world_modality.policies.dialects:OpenPI"),
+        ),
+    ),
+)

@@ -37,7 +37,7 @@ class Target:
     """The metric of a training that tells how good predictions are; ``<logged>_<k>`` is that of one frame ahead."""
     logged_words: str
     """What it is, for charts,"""
-    logged_episode: str
+    logged_unit: str
     """and for their axis."""
     logged_baseline: str
     """Ending of the metric of the first baseline: ``<logged><ending>`` and ``<logged><ending>_<k>``."""
@@ -60,7 +60,7 @@ TARGETS: Table[Target] = Table(
             baselines=("persistence", "mean_reversion", "velocity", "ridge"),
             logged="world_cos",
             logged_words="Cosine of predicted and true future latents",
-            logged_episode="cosine",
+            logged_unit="cosine",
             logged_baseline="_persistence",
         ),
     ),

@@ -1,4 +1,8 @@
-"""The settings of a world memory, declared once: LeRobot's configs mix them in, and a study's are derived from them."""
+"""The settings of a world memory: LeRobot's configs mix them in.
+
+A study names them without their prefix (study/study.py: World, study/specs.py: WorldSpec); a test holds names and
+defaults of all three equal.
+"""
 
 from __future__ import annotations
 

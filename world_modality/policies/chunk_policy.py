@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from lerobot_policy_world_modality.world_policy import WORLD_FUTURE, WORLD_HISTORY
 from world_modality.benchmarks.contract import Observation
 from world_modality.errors import UserError
+from world_modality.facts.policies import family_of
 from world_modality.memory.fusion import observing
 from world_modality.policies.checkpoint import load_config, load_processors
-from world_modality.policies.contract import ActionChunk, PolicyRequest
+from world_modality.policies.contract import ActionChunk, PolicyFacts, PolicyRequest
 from world_modality.policies.host import Noise, host_of
 from world_modality.study.specs import EncoderSpec
 
@@ -63,6 +64,27 @@ class ChunkPolicy:
     def encoder_spec(self) -> EncoderSpec | None:
         """How frames became the latents it was trained on; None without world memory."""
         return getattr(self.config, "encoder_spec", None)
+
+    @property
+    def facts(self) -> PolicyFacts:
+        """What the checkpoint says, with what was changed at rollout."""
+        config = self.config
+        mode = getattr(config, "rollout_mode", None)
+        features = {name: each.shape for name, each in config.image_features.items() if "empty_camera" not in name}
+        return PolicyFacts(
+            kind=str(config.type),
+            pictures={name: (height, width) for name, (_, height, width) in features.items()},
+            chunk_size=getattr(config, "chunk_size", None),
+            n_action_steps=int(config.n_action_steps),
+            memory="disabled" if mode is None else str(mode.name),
+            trained_memory=self.trained_memory,
+            num_steps=getattr(config, family_of(config.type).denoising_steps or "num_steps", None),
+        )
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """CPU time of this thread, which computes it."""
+        return time.thread_time
 
     def predict(
         self, observation: Observation, language: str, noise_seed: int, latents: NDArray[np.float32] | None = None

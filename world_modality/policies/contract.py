@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from world_modality.benchmarks.contract import Observation
+from world_modality.errors import UserError
 
 ActionChunk = NDArray[np.float32]
 """Actions in the dataset's units, float32 [chunk_size, A]."""
@@ -32,19 +33,70 @@ class PolicyRequest:
     """Latents [K, P, W] of what really comes, for mode "oracle" in offline evaluation alone."""
 
 
+@dataclass(frozen=True, slots=True)
+class PolicyFacts:
+    """What a rollout must know of a policy before it asks it anything."""
+
+    kind: str
+    """Its LeRobot type, or what serves it, for people."""
+    pictures: Mapping[str, tuple[int, int]]
+    """Height and width of the pictures that it looks at, by camera: a checkpoint's own names, our names if served."""
+    chunk_size: int | None
+    """Actions per chunk; None: only its chunks tell."""
+    n_action_steps: int
+    """Actions of a chunk that are executed, unless something else is asked for."""
+    action: tuple[str, ...] | None = None
+    """Names of the numbers of an action; None: it does not say."""
+    memory: str = "disabled"
+    """What the world memory holds in this rollout,"""
+    trained_memory: str = "disabled"
+    """and what it held in training; "disabled" without one."""
+    num_steps: int | None = None
+    """Steps that make a chunk out of noise; None where there are none, or where it does not say."""
+    seeded: bool = True
+    """Whether a request's noise seed decides the noise. If not, the same episode may take another trajectory."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """What else decides its actions, by name."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Of software that computes it elsewhere, by name."""
+
+
+class PolicyLost(UserError):
+    """What computes the policy went away while it was asked: what it was planning is missing data, no failure."""
+
+
 class Policy(Protocol):
-    """The part of a policy that a rollout needs; :class:`~world_modality.policies.chunk_policy.ChunkPolicy` is one."""
+    """The part of a policy that plans a rollout's chunks."""
 
     @property
     def batch(self) -> int:
-        """Rows that are always computed: the shape decides how sums are rounded."""
+        """Requests that are answered at once, at most: the number of rows decides how sums are rounded."""
 
     @property
     def past_steps(self) -> int:
         """Observations before the present one that the policy wants."""
 
+    @property
+    def clock(self) -> Callable[[], float]:
+        """Tells the seconds by which its answers are timed."""
+
     def infer(self, requests: Sequence[PolicyRequest]) -> list[ActionChunk]:
-        """A chunk per request, each a function of its request alone; 1 to ``batch`` requests of one instruction."""
+        """A chunk per request, each a function of its request alone; 1 to ``batch`` requests of one instruction.
+
+        PolicyLost if what computes it went away; it can be asked again.
+        """
 
     def trial(self, request: PolicyRequest, rows: int) -> float:
-        """CPU seconds that ``rows`` rows take, which are thrown away."""
+        """Seconds that ``rows`` rows take, which are thrown away."""
+
+
+class WatchedPolicy(Policy, Protocol):
+    """A policy that says what it is and how its memory was read: :class:`~.chunk_policy.ChunkPolicy`, a checkpoint
+    that is loaded here, and :class:`~.remote.ServedPolicy`, which another process serves."""
+
+    @property
+    def facts(self) -> PolicyFacts:
+        """What a rollout must fit."""
+
+    def infer_watched(self, request: PolicyRequest) -> tuple[ActionChunk, Mapping[str, float]]:
+        """The chunk that ``infer`` gives, and gate and attention by name; empty without a memory."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lerobot.configs import PreTrainedConfig
 from lerobot.policies.factory import get_policy_class, make_pre_post_processors
 from safetensors import SafetensorError
 from torch import Tensor
@@ -102,7 +103,20 @@ class PolicyHost:
 
         The processors hold no statistics: training takes the dataset's.
         """
-        config = self.small_config(architecture, suite, pixels)
+        self._build(self.small_config(architecture, suite, pixels), seed, target)
+
+    def build_new(self, settings: Mapping[str, Any], seed: int, target: Path, suite: Suite, pixels: int) -> None:
+        """The same with LeRobot's own settings of the family's plain type; UserError if it does not take them."""
+        try:
+            config = PreTrainedConfig.get_choice_class(self.family.name)(**features_of(suite, pixels) | dict(settings))
+            self._build(config, seed, target)
+        except (TypeError, ValueError, OSError) as error:
+            raise UserError(
+                f"policy.settings: LeRobot builds no {self.family.label} of them ({str(error).splitlines()[0]}); "
+                "weights that it would fetch are left out by pretrained_backbone_weights: null"
+            ) from error
+
+    def _build(self, config: Any, seed: int, target: Path) -> None:
         with borrowed_generator() as generator, self.building(config):
             generator.manual_seed(seed)
             policy = get_policy_class(config.type)(config)

@@ -201,13 +201,13 @@ def dots(rows: Sequence[tuple[str, Sequence[float]]], joined: Sequence[Sequence[
 
 
 @_styled
-def curves(lines: Sequence[Curve], described: str, episode: str, axis: str, at: str) -> str:
-    """Lines of ``episode`` over ``axis``, each with dashes of its own, so that colours need not tell them apart."""
+def curves(lines: Sequence[Curve], described: str, unit: str, axis: str, at: str) -> str:
+    """Lines in ``unit`` over ``axis``, each with dashes of its own, so that colours need not tell them apart."""
     from matplotlib.ticker import MaxNLocator
 
     names = dict.fromkeys((line.name, line.series) for line in lines)
-    conditions = max(1, int((WIDTH - 20) // (46 + max(text_width(name, 8.5) for name, _ in names))))
-    legend_rows = -(-len(names) // conditions)
+    columns = max(1, int((WIDTH - 20) // (46 + max(text_width(name, 8.5) for name, _ in names))))
+    legend_rows = -(-len(names) // columns)
     figure, axes = _axes(WIDTH, 160, 58, 14, below=44 + 15 * legend_rows, above=8)
     drawn = {}
     for line in lines:
@@ -218,10 +218,10 @@ def curves(lines: Sequence[Curve], described: str, episode: str, axis: str, at: 
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.grid(color=RULE, linewidth=0.6)
     axes.set_xlabel(axis)
-    axes.set_ylabel(episode)
+    axes.set_ylabel(unit)
     figure.legend(
         *zip(*((handle, name) for (name, _), handle in drawn.items()), strict=True),
-        loc="lower center", ncols=conditions, frameon=False, fontsize=8.5, handlelength=2.4, borderaxespad=0.1,
+        loc="lower center", ncols=columns, frameon=False, fontsize=8.5, handlelength=2.4, borderaxespad=0.1,
         columnspacing=1.2, labelspacing=0.25,
     )  # fmt: skip
     told = "; ".join(_told(line, at) for line in lines)

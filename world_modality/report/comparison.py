@@ -21,7 +21,7 @@ from world_modality.report.results import Place, Trial
 from world_modality.report.table import short_names
 from world_modality.report.text import OVERALL, grid, p_told, points_text, rate_text
 from world_modality.rollout.imported import NOTE as ASSUMED_STATES
-from world_modality.rollout.records import Record
+from world_modality.rollout.records import OWN_NOISE, Record
 
 SCENE = ("assets_digest", "init_state_digest", "environment_seed")
 NOT_MIXED_ALIKE = (
@@ -130,6 +130,8 @@ def _kinds(one: RecordSet, two: RecordSet) -> list[str]:
             found.append(f"{name} differ: {' / '.join(sorted(first))} against {' / '.join(sorted(second))}")
     if any(record.note == ASSUMED_STATES for each in (one, two) for record in each.records.values()):
         found.append("initial states of records from lerobot-eval are assumed from the order of its episodes")
+    if any(record.note == OWN_NOISE for each in (one, two) for record in each.records.values()):
+        found.append("some records are of a policy that draws its own noise: no noise is shared, none comes again")
     return found
 
 

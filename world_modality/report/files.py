@@ -238,7 +238,7 @@ def _offline(found: dict[str, Any] | None) -> list[str]:
     kind = "held-out" if found["held_out"] else "training"
     return [
         f"## Memories offline, {found['frames']} {kind} frames",
-        _grid(["memory: action loss / RMSE of chunks", *found["conditions"]], offline_rows(found)),
+        _grid(["memory: action loss / RMSE of chunks", *found["trainings"]], offline_rows(found)),
         _bullets(found["closed"]),
     ]
 

@@ -152,11 +152,10 @@ def _words(predictor: str) -> str:
 
 
 def offline_table(results: Results, trainings: Sequence[Path]) -> dict[str, Any] | None:
-    """For table.json: one row per memory, one condition per training that was judged; None if none was.
+    """For table.json: one row per memory, one column per training that was judged; None if none was.
 
-    A memory that a checkpoint cannot be given has None there. ``closed`` has a sentence for every condition in which
-    all
-    memories are equal because nothing passes the gates.
+    A memory that a checkpoint cannot be given has None there. ``closed`` has a sentence for every training in which
+    all memories are equal because nothing passes the gates.
     """
     folders = {path.parent.name: path for path in trainings}
     keys = {
@@ -173,7 +172,7 @@ def offline_table(results: Results, trainings: Sequence[Path]) -> dict[str, Any]
     return {
         "held_out": first["held_out"],
         "frames": first["frames"],
-        "conditions": list(judged),
+        "trainings": list(judged),
         "rows": [
             {"memory": memory}
             | {

@@ -12,7 +12,7 @@ from world_modality.report.results import Results, Trial
 from world_modality.rollout.records import Record
 from world_modality.store.index import sealed_done
 from world_modality.store.layout import StageFolder
-from world_modality.study.arms import Trained, require_comparable
+from world_modality.study.comparable import Trained, require_comparable
 from world_modality.study.specs import ReportArm
 from world_modality.training.compare_arms import ARM_FILE, resolved_settings
 
@@ -42,29 +42,36 @@ def _prompts(results: Results) -> Gate:
 
 
 def same_scenes(results: Results) -> Gate:
-    """Whether every trial met the same scene and noise in all conditions that hold it."""
-    first: dict[Trial, tuple[str, tuple[object, ...]]] = {}
+    """Whether every trial met the same scene and noise in all conditions that hold it.
+
+    Noise that a policy draws by itself cannot be shared: then the detail says so.
+    """
+    first: dict[tuple[Trial, str], tuple[str, object]] = {}
     for condition in results.conditions:
         for trial, record in results.records[condition].items():
-            holder, scene = first.setdefault(trial, (condition, _scene(record)))
-            if scene != _scene(record):
-                detail = f"{condition} and {holder} met different scenes or noise at {trial}"
-                return Gate(SCENES, False, f"{detail}; roll both out with the same simulator settings")
-    if not first:
+            for what, met in _met(record).items():
+                holder, theirs = first.setdefault((trial, what), (condition, met))
+                if theirs != met:
+                    detail = f"{condition} and {holder} met different scenes or noise at {trial}"
+                    return Gate(SCENES, False, f"{detail}; roll both out with the same simulator settings")
+    trials = len({trial for trial, _ in first})
+    if not trials:
         return Gate(SCENES, None, NOTHING)
-    return Gate(SCENES, True, f"{len(first)} episodes met the same scene, seeds and noise in every condition")
+    own = [name for name in results.conditions if None in {each.flow_seed for each in results.records[name].values()}]
+    apart = f"; the noise of {', '.join(own)} is the policy's own" if own else ""
+    return Gate(SCENES, True, f"{trials} episodes met the same scene, seeds and noise in every condition{apart}")
 
 
-def _scene(record: Record) -> tuple[object, ...]:
-    """What the arms must share: the assets, the scene, its seed and the noise."""
-    return (
+def _met(record: Record) -> dict[str, object]:
+    """What the arms must share: the assets, the scene and its seed; and the noise, unless the policy draws it."""
+    scene = (
         record.suite,
         record.assets_digest,
         record.language,
         record.init_state_digest,
         record.environment_seed,
-        record.flow_seed,
     )
+    return {"scene": scene} if record.flow_seed is None else {"scene": scene, "noise": record.flow_seed}
 
 
 def _zero_memory(results: Results, arms: Sequence[ReportArm]) -> list[Gate]:

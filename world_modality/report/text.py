@@ -259,6 +259,6 @@ def offline_rows(found: Table) -> list[list[str]]:
 
 
 def grid(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Conditions of plain text, padded to their widest cell, two spaces apart."""
+    """Columns of plain text, padded to their widest cell, two spaces apart."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

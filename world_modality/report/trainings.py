@@ -24,7 +24,7 @@ CHARTS = {  # title -> what the upright axis measures, metrics
     "Action loss (flow matching)": ("loss", ("flow_loss",)),
     "Total loss": ("loss", ("loss_total",)),
     "Loss of the Prophet": ("loss", ("world_loss",)),
-    TARGET.logged_words: (TARGET.logged_episode, (TARGET.logged, f"{TARGET.logged}{TARGET.logged_baseline}")),
+    TARGET.logged_words: (TARGET.logged_unit, (TARGET.logged, f"{TARGET.logged}{TARGET.logged_baseline}")),
     "What the memory does to the actions": ("standard deviations", ("world_action_change",)),
     "Opening of the memory's gates": ("tanh of the gate, mean", ("world_gate",)),
     "What the memory adds, relative to what it is added to": ("ratio of norms", ("world_residual_ratio",)),
@@ -44,10 +44,10 @@ def curve_panels(results: Results, trainings: Sequence[Path]) -> list[Panel]:
     owned = owners(results)
     logs = {key: read_log(folders[key] / METRICS) for key in owned if key in folders}
     panels = []
-    for title, (episode, metrics) in (CHARTS | _steps_ahead(logs.values())).items():
+    for title, (unit, metrics) in (CHARTS | _steps_ahead(logs.values())).items():
         lines = [line for metric in metrics for line in _curves(metric, logs, owned)]
         if lines:
-            panels.append(Panel(title, curves(lines, title, episode, "training steps", "at step")))
+            panels.append(Panel(title, curves(lines, title, unit, "training steps", "at step")))
     return panels
 
 
@@ -56,7 +56,7 @@ def _steps_ahead(logs: Iterable[Sequence[Mapping[str, Any]]]) -> dict[str, tuple
     names = {name.removeprefix(f"{TARGET.logged}_") for rows in logs for row in rows for name in row}
     ahead = sorted(int(name) for name in names if name.isdecimal())
     return {
-        STEP_AHEAD.format(k): (TARGET.logged_episode, (f"{TARGET.logged}_{k}", f"{TARGET.logged}{PERSISTENCE}_{k}"))
+        STEP_AHEAD.format(k): (TARGET.logged_unit, (f"{TARGET.logged}_{k}", f"{TARGET.logged}{PERSISTENCE}_{k}"))
         for k in (ahead[:1] + ahead[1:][-1:])
     }
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from world_modality.facts.benchmarks import Suite
 from world_modality.rollout.episodes import Episode, environment_seed, flow_seed
-from world_modality.rollout.records import Record, Timing
+from world_modality.rollout.records import OWN_NOISE, Record, Timing
 from world_modality.rollout.trajectory import Trajectory
 from world_modality.study.specs import SimSpec
 
@@ -26,13 +26,14 @@ class Cell:
     trained_memory: str
     device: str
     versions: Mapping[str, str]
+    seeded: bool = True  # whether the episode's seed decides the policy's noise
 
     def name(self, episode: Episode) -> str:
         """The episode, for people."""
         return f"{self.suite.name} task {episode.task}, init state {episode.init_state}, repeat {episode.repeat}"
 
     def record(self, trajectory: Trajectory, crashes: Sequence[str]) -> Record:
-        """The record of a trajectory that is over, after ``crashes`` of the simulator."""
+        """The record of a trajectory that is over, after ``crashes`` of the simulator or the policy's server."""
         assert trajectory.scene is not None
         suite, episode = self.suite.name, trajectory.episode
         return Record(
@@ -45,7 +46,7 @@ class Cell:
             init_state_digest=trajectory.scene.init_state_digest,
             repeat=episode.repeat,
             environment_seed=environment_seed(suite, episode),
-            flow_seed=flow_seed(suite, episode, 0),
+            flow_seed=flow_seed(suite, episode, 0) if self.seeded else None,
             checkpoint=self.checkpoint,
             trained_memory=self.trained_memory,
             memory=self.memory,
@@ -55,7 +56,7 @@ class Cell:
             episode_return=trajectory.episode_return,
             replans=trajectory.replans,
             trajectory_digest=trajectory.digest.hexdigest()[:16],
-            note="",
+            note="" if self.seeded else OWN_NOISE,
             device=self.device,
             versions=self.versions,
             timing=Timing(len(crashes) + 1, "; ".join(crashes), round(time.monotonic() - trajectory.started, 3)),

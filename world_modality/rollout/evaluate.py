@@ -1,4 +1,4 @@
-"""Evaluations of any LeRobot policy without a study: the same episodes, seeds and records, shared and resumable."""
+"""Evaluations of any policy without a study: the same episodes, seeds and records, shared and resumable."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.memory import MODES
 from world_modality.facts.policies import family_of
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
+from world_modality.policies.contract import WatchedPolicy
+from world_modality.policies.remote import ServedPolicy
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.choice import VIDEOS_FOLDER
 from world_modality.rollout.evaluation import TIMING, How, Scenes, VideoChoice
@@ -27,6 +29,7 @@ from world_modality.rollout.setup import (
     NewHistory,
     described_device,
     history_maker,
+    require_fit,
     require_picture_size,
     roll_out,
     software,
@@ -36,6 +39,7 @@ from world_modality.store.files import new_folder, write_json, writing_for
 from world_modality.store.hub import fetch, find_folder
 from world_modality.store.lock import exclusive
 from world_modality.store.progress import Progress
+from world_modality.study.parts import RemotePolicy
 from world_modality.study.specs import SimSpec
 
 NOTE = "evaluation.json"
@@ -45,12 +49,16 @@ NOTE = "evaluation.json"
 class Loaded:
     """A policy ready to be rolled out, and what its records say of it."""
 
-    policy: ChunkPolicy
+    policy: WatchedPolicy
     digest: str
-    memory: str
     encoder: str  # content address of the encoder's folder; empty where none is read
     new_history: NewHistory | None
     device: str
+
+    def close(self) -> None:
+        """Hang up on the server that holds the policy, if one does."""
+        if isinstance(self.policy, ServedPolicy):
+            self.policy.close()
 
 
 def evaluate(how: How, scenes: Scenes, output: Path, cores: int, videos_wanted: VideoChoice) -> tuple[Record, ...]:
@@ -67,26 +75,29 @@ def evaluate(how: How, scenes: Scenes, output: Path, cores: int, videos_wanted: 
     # Ahead of the policy, which may take minutes to load.
     assets = {suite: _find_assets(how.assets, suite) for suite in scenes.suites}
     expect_simulators(scenes.suites)
-    loaded = _load(how, output)
-    cells = {suite: _cell(how, loaded, suite, assets[suite]) for suite in scenes.suites}
-    with writing_for("--output", output):
-        for cell in cells.values():
-            _require_same_manifest(output, cell, how.batch, loaded)
-    found: dict[str, list[Record]] = {}
-    for suite, cell in cells.items():
-        with closing(Ledger(output / suite, episodes[suite])) as ledger:
-            account = roll_out(cell, ledger, loaded.policy, loaded.new_history, cores, Progress(suite))
-            if account is not None:
-                write_json(output / suite / TIMING, account.told(cores))
-            ledger.publish(output / f"{suite}.jsonl", output / suite / TIMINGS)
-            found[suite] = [ledger.done[episode] for episode in ledger.episodes]
-    for suite, own in found.items():
-        _video(videos_wanted.choice.of(own, videos_wanted.others), cells[suite], loaded, output / VIDEOS_FOLDER / suite)
+    loaded = _load(how, output) if how.served is None else _reach(how, how.served)
+    with closing(loaded):
+        cells = {suite: _cell(how, loaded, suite, assets[suite]) for suite in scenes.suites}
+        with writing_for("--output", output):
+            for cell in cells.values():
+                _require_same_manifest(output, cell, how.batch, loaded)
+        found: dict[str, list[Record]] = {}
+        for suite, cell in cells.items():
+            with closing(Ledger(output / suite, episodes[suite])) as ledger:
+                account = roll_out(cell, ledger, loaded.policy, loaded.new_history, cores, Progress(suite))
+                if account is not None:
+                    write_json(output / suite / TIMING, account.told(cores))
+                ledger.publish(output / f"{suite}.jsonl", output / suite / TIMINGS)
+                found[suite] = [ledger.done[episode] for episode in ledger.episodes]
+        for suite, own in found.items():
+            _video(
+                videos_wanted.choice.of(own, videos_wanted.others), cells[suite], loaded, output / VIDEOS_FOLDER / suite
+            )
     return tuple(record for own in found.values() for record in own)
 
 
 def _video(chosen: Sequence[Record], cell: Cell, loaded: Loaded, folder: Path) -> None:
-    """Video episodes; one that takes another trajectory here is told and left out: a video is no result."""
+    """Record videos of episodes; one that takes another trajectory here is told and left out: a video is no result."""
     progress = Progress(f"{cell.sim.suite} videos")
     for number, record in enumerate(chosen):
         progress.update(number, len(chosen), "videos", "")
@@ -121,29 +132,41 @@ def _load(how: How, output: Path) -> Loaded:
     folder = inner if inner.is_dir() and not (folder / "config.json").is_file() else folder
     device, told = described_device()
     policy = load_policy(folder, device, how.memory, how.num_steps, how.n_action_steps, how.batch)
-    mode = getattr(policy.config, "rollout_mode", None)
-    memory: str = "disabled" if mode is None else mode.name
-    if how.num_steps is not None and not family_of(policy.config.type).denoising_steps:
-        raise UserError(f"--num-steps: a '{policy.config.type}' policy makes no chunk in steps; leave it out")
+    kind, memory = policy.facts.kind, policy.facts.memory
+    if how.num_steps is not None and not family_of(kind).denoising_steps:
+        raise UserError(f"--num-steps: a '{kind}' policy makes no chunk in steps; leave it out")
     if not MODES[memory].needs_history:
         if how.encoder is not None:
             raise UserError(f"--encoder: memory '{memory}' encodes nothing in a rollout; leave it out")
-        return Loaded(policy, POLICY.digest(folder), memory, "", None, told)
+        return Loaded(policy, POLICY.digest(folder), "", None, told)
     encoder = _find_encoder(how, policy, output)
     new_history = history_maker(policy.config, memory, policy.config.encoder_spec, encoder, device)
     digest = ENCODER.digest(encoder)
     if policy.config.world_encoder_digest not in ("", digest):
         raise UserError(f"{encoder} does not hold the weights of the encoder the checkpoint was trained with")
-    return Loaded(policy, POLICY.digest(folder), memory, digest, new_history, told)
+    return Loaded(policy, POLICY.digest(folder), digest, new_history, told)
+
+
+def _reach(how: How, served: RemotePolicy) -> Loaded:
+    """The policy that a server holds; UserError if it cannot be asked, or what is asked for is not its to decide."""
+    for option, value in (("--memory", how.memory), ("--encoder", how.encoder), ("--num-steps", how.num_steps)):
+        if value not in (None, "disabled"):
+            raise UserError(f"{option}: a served policy has what its server gives it; leave it out")
+    policy = ServedPolicy(served, how.batch, Progress("").say)
+    most = policy.facts.chunk_size
+    if how.n_action_steps is not None and most is not None and how.n_action_steps > most:
+        raise UserError(f"--n-action-steps {how.n_action_steps}: the served policy's chunks have {most} actions")
+    return Loaded(policy, policy.checkpoint, "", None, policy.device)
 
 
 def _cell(how: How, loaded: Loaded, suite: str, assets: tuple[str, str]) -> Cell:
-    config = loaded.policy.config
-    sizes = {feature.shape[-1] for name, feature in config.image_features.items() if "empty_camera" not in name}
-    if not sizes:
+    facts = loaded.policy.facts
+    if not facts.pictures:
         raise UserError(f"{how.policy} looks at no camera; such policies cannot be rolled out here")
-    size = max(sizes)
-    require_picture_size(config, size)
+    size = max(width for _, width in facts.pictures.values())
+    require_picture_size(facts, size)
+    if how.served is not None:
+        require_fit(facts, SUITES[suite])
     sim = SimSpec(
         suite=suite,
         assets=assets[0],
@@ -155,13 +178,14 @@ def _cell(how: How, loaded: Loaded, suite: str, assets: tuple[str, str]) -> Cell
     return Cell(
         SUITES[suite],
         sim,
-        loaded.memory,
-        how.n_action_steps or int(config.n_action_steps),
+        facts.memory,
+        how.n_action_steps or facts.n_action_steps,
         how.horizon or SUITES[suite].horizon,
         loaded.digest,
-        loaded.policy.trained_memory,
+        facts.trained_memory,
         loaded.device,
-        software(SUITES[suite]),
+        {**software(SUITES[suite]), **{f"served {name}": version for name, version in facts.versions.items()}},
+        facts.seeded,
     )
 
 
@@ -173,11 +197,12 @@ def _require_same_manifest(output: Path, cell: Cell, batch: int, loaded: Loaded)
         "encoder": loaded.encoder,
         "memory": cell.memory,
         "n_action_steps": cell.n_action_steps,
-        "num_steps": getattr(loaded.policy.config, "num_steps", None),
+        "num_steps": loaded.policy.facts.num_steps,
         "horizon": cell.horizon,
         "batch": batch,
         "device": cell.device,
         "versions": dict(cell.versions),
+        **loaded.policy.facts.settings,
     }
     folder = output / cell.sim.suite
     folder.mkdir(parents=True, exist_ok=True)

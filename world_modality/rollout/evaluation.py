@@ -9,7 +9,7 @@ from world_modality.facts.benchmarks import SUITES
 from world_modality.rollout.choice import Choice
 from world_modality.rollout.episodes import Episode
 from world_modality.rollout.records import Record
-from world_modality.study.specs import Render
+from world_modality.study.parts import RemotePolicy
 
 TIMING = "timing.json"  # in a suite's folder: what took how long, of whoever finished last
 
@@ -45,7 +45,7 @@ class Scenes:
 class How:
     """How episodes are rolled out: an evaluation of other settings is another evaluation."""
 
-    policy: str  # folder, hub id or hub id@revision
+    policy: str  # folder, hub id, hub id@revision, or the address of a server
     memory: str | None  # None: what the checkpoint says
     encoder: str | None  # folder or hub id; None: the one that the checkpoint names
     n_action_steps: int | None  # None: the checkpoint's
@@ -53,8 +53,9 @@ class How:
     horizon: int | None  # control steps; None: the suite's official number
     batch: int
     assets: str
-    render: Render
+    render: str
     settle_steps: int
+    served: RemotePolicy | None = None  # what is known of the policy at that address
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,15 @@ from world_modality.store.leases import Leases
 
 TIMINGS = "timing.jsonl"
 """Beside published records: the timing of each, in the same order."""
+OWN_NOISE = "the policy draws its own noise: the same episode may take another trajectory"
+"""A record's note where no seed decides the policy's noise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
     """What another rollout of the same episode need not share with this one."""
 
-    attempts: int  # 1 unless the simulator crashed on the way
+    attempts: int  # 1 unless the simulator crashed on the way, or the policy was lost
     crashes: str  # why earlier attempts did; empty otherwise
     wall_s: float  # seconds of the attempt that counted
 
@@ -47,7 +49,7 @@ class Record:
     init_state_digest: str
     repeat: int
     environment_seed: int | None
-    flow_seed: int | None  # of the first replan
+    flow_seed: int | None  # of the first replan; None if the policy draws noise of its own
     checkpoint: str  # key of the train stage
     trained_memory: str  # memory mode the checkpoint was trained with
     memory: str  # memory mode it was rolled out with
@@ -59,7 +61,7 @@ class Record:
     trajectory_digest: (
         str  # 16 hex digits over every view at a query and every action executed: equal digests, equal trajectories
     )
-    note: str  # how an imported record was read; empty otherwise
+    note: str  # what a reader must know of it, such as how it was imported; mostly empty
     device: str
     versions: Mapping[str, str]
     timing: Timing | None = field(default=None, compare=False)  # while the cell is in the making

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from world_modality.errors import UserError
 from world_modality.evidence.rates import wilson
-from world_modality.policies.contract import Policy, PolicyRequest
+from world_modality.policies.contract import Policy, PolicyLost, PolicyRequest
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.episodes import Episode
 from world_modality.rollout.messages import Act, Broke, Did, Refused
@@ -45,8 +45,8 @@ class Scheduler:
         """Work until every episode has a record, whoever made it; what took how long.
 
         Raises:
-            UserError: one episode's simulator crashed ``MAX_ATTEMPTS`` times, the simulator refuses the study, or the
-                policy gives no usable actions. Finished episodes stay in the ledger.
+            UserError: one episode's simulator crashed, or its policy was lost, ``MAX_ATTEMPTS`` times, the simulator
+                refuses the study, or the policy gives no usable actions. Finished episodes stay in the ledger.
         """
         return _Run(self, pool).run()
 
@@ -58,6 +58,7 @@ class _Run:
         self._plan, self._pool = plan, pool
         self._trajectories: dict[int, Trajectory] = {}
         self._waiting: list[Trajectory] = []  # for a chunk, longest first
+        self._orphans: set[Trajectory] = set()  # begun with a policy that is lost, to begin again when heard of
         self._crashes: defaultdict[Episode, list[str]] = defaultdict(list)
         self._account = TimeAccount()
         self._own = 0  # episodes that were finished here
@@ -131,27 +132,42 @@ class _Run:
         self._account.add(did)
         trajectory.advance(did)
         if not trajectory.over:
-            self._waiting.append(trajectory)
+            if trajectory in self._orphans:
+                self._restart(trajectory)
+            else:
+                self._waiting.append(trajectory)
             return
+        self._orphans.discard(trajectory)
         del self._trajectories[trajectory.slot]
         self._pool.finished(trajectory.slot)
         self._own += self._plan.ledger.append(self._plan.cell.record(trajectory, self._crashes[trajectory.episode]))
         self._report()
 
-    def _crashed(self, trajectory: Trajectory, reason: str) -> None:
+    def _crashed(self, trajectory: Trajectory, reason: str, what: str = "the simulator crashed") -> None:
         """Run an episode again: a crash is missing data, never a failure."""
         crashes = self._crashes[trajectory.episode]
         crashes.append(reason)
         if len(crashes) == MAX_ATTEMPTS:
             raise UserError(
-                f"the simulator crashed {MAX_ATTEMPTS} times on {self._plan.cell.name(trajectory.episode)} "
+                f"{what} {MAX_ATTEMPTS} times on {self._plan.cell.name(trajectory.episode)} "
                 f"(last: {reason}); finished episodes are kept: repair the cause and run again."
             )
         self._restart(trajectory)
 
+    def _lost(self, asking: Sequence[Trajectory], reason: str) -> None:
+        """The policy went away while it was asked. All episodes that it has planned for are run again, since what
+        computes it now need not go on as it would have; those that end before they ask again are whole."""
+        begun = {trajectory for trajectory in self._trajectories.values() if trajectory.replans}
+        self._orphans = begun - {*asking, *self._waiting}
+        for trajectory in [each for each in self._waiting if each in begun]:
+            self._restart(trajectory)
+        for trajectory in asking:
+            self._crashed(trajectory, reason, "the policy was lost")
+
     def _restart(self, trajectory: Trajectory) -> None:
         if trajectory in self._waiting:
             self._waiting.remove(trajectory)
+        self._orphans.discard(trajectory)
         self._begin(trajectory.slot, trajectory.episode)
 
     def _due(self) -> bool:
@@ -167,8 +183,12 @@ class _Run:
         chosen = {trajectory.slot for trajectory in asking}
         self._waiting = [trajectory for trajectory in self._waiting if trajectory.slot not in chosen]
         requests = self._requests(asking)
-        with self._account.charged("policy"):
-            chunks = self._plan.policy.infer(requests)
+        try:
+            with self._account.charged("policy", self._plan.policy.clock):
+                chunks = self._plan.policy.infer(requests)
+        except PolicyLost as lost:
+            self._lost(asking, str(lost))
+            return
         self._account.answered(len(requests))
         for trajectory, chunk in zip(asking, chunks, strict=True):
             self._pool.send(self._command(trajectory, chunk))
@@ -183,8 +203,12 @@ class _Run:
         policy = self._plan.policy
         measured = self._account.measured(policy.batch, self._plan.cell.n_action_steps)
         rows = 1 if policy.batch > 1 else 2
-        with self._account.charged("policy"):
-            trial = Trial(rows, policy.trial(request, rows))
+        try:
+            with self._account.charged("policy", policy.clock):
+                trial = Trial(rows, policy.trial(request, rows))
+        except PolicyLost as lost:
+            self._lost((), str(lost))
+            return
         tuning = tune(measured, trial, self._pool.workers)
         self._plan.progress.say(f"{self._plan.progress.label}  {tuning.sentence()}")
         self._slots, self._tuned = tuning.slots, True

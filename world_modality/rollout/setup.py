@@ -21,6 +21,7 @@ from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES, Suite
 from world_modality.facts.memory import MODES
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
+from world_modality.policies.contract import Policy, PolicyFacts
 from world_modality.policies.precision import device_named
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.pool import simulator_pool
@@ -91,7 +92,7 @@ def software(suite: Suite) -> dict[str, str]:
 def roll_out(
     cell: Cell,
     ledger: Ledger,
-    policy: ChunkPolicy,
+    policy: Policy,
     new_history: NewHistory | None,
     cores: int,
     progress: Progress,
@@ -112,15 +113,30 @@ def roll_out(
     return account
 
 
-def require_picture_size(config: Any, size: int) -> None:
-    """UserError unless the checkpoint was trained on pictures of ``size`` x ``size`` pixels."""
-    for name, feature in config.image_features.items():
-        height, width = feature.shape[1:]
-        if "empty_camera" not in name and (height, width) != (size, size):
+def require_picture_size(facts: PolicyFacts, size: int) -> None:
+    """UserError unless the policy was trained on pictures of ``size`` x ``size`` pixels."""
+    for name, (height, width) in facts.pictures.items():
+        if (height, width) != (size, size):
             raise UserError(
                 f"the simulator's pictures have {size}x{size} pixels, but the checkpoint was trained on {name} of "
                 f"{height}x{width}; roll it out on pictures of that size, or train it on some of {size}x{size}."
             )
+
+
+def require_fit(facts: PolicyFacts, suite: Suite) -> None:
+    """UserError unless a served policy looks at cameras of the suite, and its actions are those that the suite takes,
+    as far as it says so."""
+    strange = [name for name in facts.pictures if name not in suite.cameras]
+    if strange:
+        raise UserError(
+            f"{facts.kind} is to see {', '.join(strange)}, but {suite.name} shows {', '.join(suite.cameras)}: rename "
+            f"one of those, as in {next(iter(suite.cameras))}={strange[0]}"
+        )
+    if facts.action is not None and facts.action != suite.action.names:
+        raise UserError(
+            f"{facts.kind} says that its actions are {', '.join(facts.action)}, but {suite.name} takes "
+            f"{', '.join(suite.action.names)}: let its server order and name them so"
+        )
 
 
 def history_maker(config: Any, memory: str, spec: EncoderSpec, folder: Path, device: str) -> NewHistory:
@@ -140,7 +156,7 @@ def prepare(spec: RolloutSpec, context: StageContext) -> tuple[ChunkPolicy, Cell
     policy = load_policy(
         context.one("checkpoint"), device, spec.memory, spec.num_steps, spec.n_action_steps, spec.batch, spec.dtype
     )
-    require_picture_size(policy.config, spec.sim.camera_size)
+    require_picture_size(policy.facts, spec.sim.camera_size)
     suite = SUITES[spec.sim.suite]
     cell = Cell(
         suite,

@@ -23,7 +23,7 @@ def run(spec: RolloutSpec, context: StageContext) -> Facts:
 
     Inputs: "checkpoint", a training; "encoder", when the memory mode reads what the policy sees. UserError
     when the two do not belong together, the simulator would show the policy pictures of another size than it was
-    trained on, its assets are not those of the spec, the cell was begun on another device or with other software, or a
+    trained on, its assets are not those of the spec, the cell was begun on another device or with other software, or an
     episode's simulator crashes time and again.
     """
     expect_simulators([spec.sim.suite])  # they import while this process imports torch: seconds, on a core of their own

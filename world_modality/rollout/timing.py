@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +16,8 @@ PARTS = ("reset", "physics", "render", "policy", "encoder")
 
 @dataclass
 class TimeAccount:
-    """CPU seconds by part, over all processes of a rollout, and the wall time they took.
+    """CPU seconds by part, over all processes of a rollout, and the wall time they took; of a policy that a server
+    holds the seconds that it was waited for.
 
     The clock starts with the first command that was carried out: before that, simulator processes import.
     """
@@ -60,13 +61,13 @@ class TimeAccount:
         return Measured(self.acted / max(self.chunks, 1), plan, window, steps, batch)
 
     @contextmanager
-    def charged(self, part: str) -> Iterator[None]:
-        """Charge this thread's time inside the block to ``part``."""
-        start = time.thread_time()
+    def charged(self, part: str, clock: Callable[[], float] = time.thread_time) -> Iterator[None]:
+        """Charge the time inside the block to ``part``: this thread's on the CPU, or what ``clock`` tells."""
+        start = clock()
         try:
             yield
         finally:
-            self.seconds[part] += time.thread_time() - start
+            self.seconds[part] += clock() - start
 
     @property
     def wall(self) -> float:

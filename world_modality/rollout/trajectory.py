@@ -113,6 +113,12 @@ class Trajectory:
         """
         if len(chunk) < self.n_action_steps:
             raise UserError(f"a chunk of {len(chunk)} actions cannot give {self.n_action_steps} steps")
+        if chunk.shape[1:] != (self.suite.action.size,):
+            names = ", ".join(self.suite.action.names)
+            raise UserError(
+                f"a chunk of shape {list(chunk.shape)} holds no actions of {self.suite.name}, which have "
+                f"{self.suite.action.size} numbers ({names})"
+            )
         if not np.isfinite(chunk).all():
             raise UserError(f"the policy's actions are not finite at control step {self.step}")
         self.view, self.replans = None, self.replans + 1

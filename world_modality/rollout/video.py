@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from world_modality.benchmarks.contract import Picture, Simulator, Step, open_assets, open_simulator
 from world_modality.errors import UserError
-from world_modality.policies.contract import ActionChunk, Policy, PolicyRequest
+from world_modality.policies.contract import PolicyRequest, WatchedPolicy
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.records import Record
 from world_modality.rollout.trajectory import History, Trajectory
@@ -26,20 +26,13 @@ CAPTION_HEIGHT = 44  # pixels, even
 CODEC = "libx264"
 
 
-class Watched(Policy, Protocol):
-    """A policy that can say how its memory was read."""
-
-    def infer_watched(self, request: PolicyRequest) -> tuple[ActionChunk, Mapping[str, float]]:
-        """The chunk that ``infer`` gives, and gate and attention by name; empty without a memory."""
-
-
 def video_name(record: Record) -> str:
     """The file name of an episode's video."""
     return f"task{record.task}_init{record.init_state}_repeat{record.repeat}.mp4"
 
 
 def record_video(
-    record: Record, cell: Cell, policy: Watched, new_history: Callable[[], History] | None, folder: Path
+    record: Record, cell: Cell, policy: WatchedPolicy, new_history: Callable[[], History] | None, folder: Path
 ) -> Path:
     """Record the episode of ``record`` into ``folder`` unless that was done before; the path of the video, H.264.
 
@@ -82,7 +75,7 @@ def _require_same_trajectory(record: Record, trajectory: Trajectory) -> None:
         )
 
 
-def _frames(trajectory: Trajectory, simulator: Simulator, policy: Watched, title: str) -> Iterator[Picture]:
+def _frames(trajectory: Trajectory, simulator: Simulator, policy: WatchedPolicy, title: str) -> Iterator[Picture]:
     """What there is to see, control step by control step; below, how the memory was read for the chunk."""
     trajectory.advance(begin(simulator, trajectory.begin(), Clock()))
     while not trajectory.over:

@@ -18,7 +18,7 @@ from world_modality.study.specs import VideosSpec
 
 
 def run(spec: VideosSpec, context: StageContext) -> Facts:
-    """Video the chosen episodes as ``task*_init*_repeat*.mp4`` and list them in videos.json.
+    """Record videos of the chosen episodes as ``task*_init*_repeat*.mp4`` and list them in videos.json.
 
     Inputs: as a rollout; "records", the cell's rollouts; "others", those that discordant episodes are found by.
     An episode that takes another trajectory than the recorded one, as it may on another machine, is listed with that

@@ -18,7 +18,7 @@ def arm_problems(study: Study) -> Iterator[Problem]:
     trained: dict[tuple[object, ...], str] = {}
     for name, arm in study.trained.items():
         how = () if arm.memory == "disabled" else (study.world_of(arm), study.encoder_of(arm))
-        treatment = arm.memory, study.policy_of(arm), how, study.cameras(arm)
+        treatment = arm.memory, study.policy_of(arm), how, study.cameras(arm), arm.preset
         if treatment in trained:
             yield (
                 ("arms", name, "memory"),

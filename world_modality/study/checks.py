@@ -9,13 +9,14 @@ from typing import Literal
 
 from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.encoders import small_encoders
-from world_modality.facts.policies import PolicyFamily, PolicyShape, small_policies
+from world_modality.facts.policies import POLICIES, PolicyFamily, PolicyShape, small_policies
 from world_modality.study.arm_checks import Problem, arm_problems, control_problems, world_at
 from world_modality.study.document import Location
 from world_modality.study.parts import (
     AnyEncoderModel,
     AnyPolicy,
     EmbeddedEncoder,
+    NewPolicy,
     ScratchPolicy,
     ScriptedData,
     without_cameras,
@@ -37,6 +38,8 @@ def problems(study: Study) -> Iterator[Problem]:
         if isinstance(policy, ScratchPolicy):
             family = small_policies()[policy.name]
             yield from policy_problems(study, policy, family, family.small[policy.name])
+        elif isinstance(policy, NewPolicy):
+            yield from _new_policy(study, policy)
     yield from _training(study)
     yield from _devices(study)
     yield from arm_problems(study)
@@ -59,8 +62,21 @@ def policy_problems(study: Study, policy: AnyPolicy, family: PolicyFamily, shape
             f"{relabel.block_steps} exceeds the policy's chunk of {chunk} actions",
         )
     for name, arm in study.trained.items():
+        if arm.preset and study.policy_of(arm) == policy and family.world_type is not None:
+            message = f"{family.label} is trained with the optimiser that its arms with a memory share; remove this key"
+            yield ("arms", name, "preset"), message
         if arm.memory != "disabled" and study.policy_of(arm) == policy:
             yield from _memory_problems(study, name, arm, family, shape)
+
+
+def _new_policy(study: Study, policy: NewPolicy) -> Iterator[Problem]:
+    """What does not fit a policy that LeRobot builds anew."""
+    family, chunk = POLICIES[policy.type], dict(policy.settings).get("chunk_size")
+    if not family.plans_chunks:
+        message = f"a policy of type {policy.type} plans no chunk from what it sees, as rollouts need"
+        yield (*policy_at(study, policy), "type"), message
+        return
+    yield from policy_problems(study, policy, family, PolicyShape(chunk if isinstance(chunk, int) else None, None))
 
 
 def _memory_problems(study: Study, name: str, arm: Arm, family: PolicyFamily, shape: PolicyShape) -> Iterator[Problem]:
@@ -171,6 +187,10 @@ def _suites(study: Study) -> Iterator[Problem]:
         yield from _demonstrated(study, ("suite",) if study.data.suites is None else ("data", "suites"))
     yield from _named(study, "rollouts", study.rollouts.suites, study.rollouts.tasks)
     yield from _assets(study)
+    for name in study.suites:
+        styles, wanted = SUITES[name].renders, study.simulator.render
+        if wanted is not None and wanted not in styles:
+            yield ("simulator", "render"), f"{name} cannot be drawn {wanted}; choose {' or '.join(styles)}"
 
 
 def _named(

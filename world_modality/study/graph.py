@@ -9,7 +9,7 @@ from world_modality.facts.memory import MODES
 from world_modality.facts.stages import STAGES
 from world_modality.store.keys import stage_key
 from world_modality.store.stage import Input, StageRequest
-from world_modality.study.arms import require_comparable_plan
+from world_modality.study.comparable import require_comparable_plan
 from world_modality.study.conditions import compared_with, conditions_of, control_of, n_action_steps_of
 from world_modality.study.labels import parts_of, suite_label
 from world_modality.study.parts import AnyPolicy, ScriptedData, without_cameras
@@ -164,7 +164,7 @@ class _Builder:
             family=family,
             memory=arm.memory,
             world=world_spec(self.study, arm),
-            optim=optim_spec(self.study, arm.memory),
+            optim=optim_spec(self.study, arm.memory, preset=arm.preset),
             seed=seed,
             threads=settings.threads,
             n_action_steps=settings.n_action_steps,

@@ -8,20 +8,23 @@ from pydantic import BeforeValidator, Field, NonNegativeFloat, NonNegativeInt, P
 
 from world_modality.facts.policies import small_policies
 from world_modality.study.rows import (
+    DialectName,
     EmbeddedPolicyName,
     EncoderFamilyName,
     PolicyFamilyName,
+    RenderName,
     SmallEncoderName,
     SmallPolicyName,
 )
-from world_modality.study.specs import Render
 from world_modality.study.values import (
     Cameras,
     HeldOut,
     InitStates,
     OneOrMore,
     Part,
+    Rename,
     Seed,
+    Settings,
     Suites,
     Tasks,
     Text,
@@ -37,7 +40,7 @@ class Simulator(Part):
     hub@REVISION, or a folder's path; by default the first source that a suite knows."""
     camera_size: Annotated[int, Field(ge=64, le=1024)] = 256
     """Pixels; all cameras are square."""
-    render: Render | None = None
+    render: RenderName | None = None
     """fast renders without multisampling, shadows and reflections; coarse also with fewer triangles; stock as LIBERO
     does. By default fast with the embedded assets, and stock with any others."""
     settle_steps: NonNegativeInt = 10
@@ -215,7 +218,39 @@ class ScratchPolicy(Part):
     seed: Seed = 0
 
 
-AnyPolicy = EmbeddedPolicy | HubPolicy | FolderPolicy | ScratchPolicy
+class NewPolicy(Part):
+    """Random weights of any LeRobot policy type, with LeRobot's own settings of it."""
+
+    source: Literal["new"]
+    type: PolicyFamilyName
+    settings: Settings = ()
+    """By LeRobot's names, such as chunk_size; LeRobot's defaults for all others."""
+    seed: Seed = 0
+
+
+class RemotePolicy(Part):
+    """A policy that another process serves, such as one that cannot be installed beside this package.
+
+    What it is enters results, never where it was served: the digest that its server states, or else ``name`` and
+    ``revision``.
+    """
+
+    source: Literal["remote"] = "remote"
+    address: Annotated[str, Field(pattern=r"^wss?://[^\s/:@]+:\d{1,5}$")]
+    """ws://HOST:PORT."""
+    dialect: DialectName = "world_modality"
+    """How it is spoken to."""
+    rename: Rename = ()
+    """Our names of cameras -> the server's; with openpi also of state and language, and to "" what is not sent."""
+    name: Text | None = None
+    """What it is called; what the server says by default."""
+    revision: Text | None = None
+    """Which of its versions it is; the digest that the server states by default, and compared with one."""
+    timeout: PositiveInt = 300
+    """Seconds that an answer may take; the first can take a minute and more, where the server compiles."""
+
+
+AnyPolicy = EmbeddedPolicy | HubPolicy | FolderPolicy | ScratchPolicy | NewPolicy
 GivenCheckpoint = Annotated[HubPolicy | FolderPolicy, Field(discriminator="source")]
 Checkpoints = Annotated[
     tuple[GivenCheckpoint, ...],

@@ -11,10 +11,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from world_modality.facts.benchmarks import SUITES
+from world_modality.facts.benchmarks import SUITES, render_styles
 from world_modality.facts.encoders import ENCODERS, small_encoders
 from world_modality.facts.memory import FUSIONS, MODES
-from world_modality.facts.policies import POLICIES, small_policies
+from world_modality.facts.policies import DIALECTS, POLICIES, small_policies
 from world_modality.facts.stages import STAGES, StageKind
 from world_modality.facts.table import FactsOf, Table
 from world_modality.store.machine import versions
@@ -52,9 +52,11 @@ def row_of(table: Table[Any]) -> Choice:
 
 SuiteName = Annotated[str, row_of(SUITES)]
 PolicyFamilyName = Annotated[str, row_of(POLICIES)]
+DialectName = Annotated[str, row_of(DIALECTS)]
 EncoderFamilyName = Annotated[str, row_of(ENCODERS)]
 ModeName = Annotated[str, row_of(MODES)]
 FusionName = Annotated[str, row_of(FUSIONS)]
+RenderName = Annotated[str, Choice("style of rendering", render_styles)]
 SmallPolicyName = Annotated[str, Choice("small policy", small_policies)]
 EmbeddedPolicyName = Annotated[str, Choice("policy of this package", lambda: small_policies(embedded=True))]
 SmallEncoderName = Annotated[str, Choice("small encoder", small_encoders)]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from world_modality.facts.benchmarks import SUITES
+from world_modality.facts.benchmarks import SUITES, default_render
 from world_modality.study.parts import (
     AnyEncoderModel,
     AnyPolicy,
+    NewPolicy,
     Relabel,
     ScratchPolicy,
     ScriptedData,
@@ -34,6 +35,9 @@ LR_DECAY = 40  # lr / decay_lr by default, SmolVLA's own ratio
 _WITHOUT_MEMORY = {"world_lr": Training.model_fields["world_lr"].default}
 """A policy without world memory has nothing to train at that rate, so it must not depend on the study's."""
 
+OPTIMISER = ("lr", "warmup_steps", "decay_steps", "decay_lr", "weight_decay", "grad_clip")
+"""What a preset decides by itself."""
+
 Block = tuple[tuple[int, ...], int]
 """(initial states, repeat): the episodes of one rollout stage."""
 
@@ -46,7 +50,7 @@ def sim_spec(study: Study, sources: Sources, suite: str) -> SimSpec:
         assets=assets.source,
         assets_digest=assets.digest,
         camera_size=study.simulator.camera_size,
-        render=study.simulator.render or ("fast" if assets.source == "embedded" else "stock"),
+        render=study.simulator.render or default_render(SUITES[suite], assets.source),
         settle_steps=study.simulator.settle_steps,
     )
 
@@ -129,7 +133,7 @@ def latents_spec(encoder: EncoderSpec, camera: str) -> LatentsSpec:
 
 def policy_spec(study: Study, policy: AnyPolicy, sources: Sources) -> PolicySpec:
     """A policy before any training."""
-    source, scratch = sources.policies[policy], isinstance(policy, ScratchPolicy)
+    source, scratch = sources.policies[policy], isinstance(policy, ScratchPolicy | NewPolicy)
     return PolicySpec(
         family=source.family,
         source=policy.source,
@@ -138,6 +142,7 @@ def policy_spec(study: Study, policy: AnyPolicy, sources: Sources) -> PolicySpec
         seed=getattr(policy, "seed", 0),
         suite=study.suites[0] if scratch else "",
         pixels=study.simulator.camera_size if scratch else 0,
+        settings=getattr(policy, "settings", ()),
         backbone=source.backbone,
     )
 
@@ -182,12 +187,16 @@ def declared(study: Study, name: str) -> tuple[str, ...]:
     if arm.world is not None:
         settings, ours = arm.world.model_dump(), study.world.model_dump()
         found += [f"world.{key}" for key in settings if settings[key] != ours[key]]
+    found += ["preset"] * arm.preset
     return tuple(found)
 
 
-def optim_spec(study: Study, memory: str) -> OptimSpec:
-    """An arm's optimisation."""
+def optim_spec(study: Study, memory: str, *, preset: bool = False) -> OptimSpec:
+    """An arm's optimisation; of a ``preset`` nothing is the study's but its length and its batches."""
     settings = study.recipe.training.model_dump(include=set(OptimSpec.model_fields))
+    if preset:
+        shared = {name: settings[name] for name in ("steps", "batch_size")}
+        return OptimSpec(**dict.fromkeys(OPTIMISER, 0), **shared, **_WITHOUT_MEMORY, train_vision=True, preset=True)
     return _optim(settings | (_WITHOUT_MEMORY if memory == "disabled" else {}))
 
 

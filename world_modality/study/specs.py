@@ -56,7 +56,6 @@ class Spec(BaseModel):
         return data
 
 
-Render = Literal["stock", "fast", "coarse"]
 Device = Literal["auto", "cpu", "cuda", "mps"]  # where a policy computes; auto: a GPU where there is one
 Dtype = Literal["float32", "bfloat16"]  # in which it computes
 
@@ -70,7 +69,7 @@ class SimSpec(Spec):
     assets: str  # a source that the suite knows ("embedded", "hub@COMMIT"), a folder's path, or "" if it needs none
     assets_digest: str  # content address of the asset tree, so equal files share results wherever they lie
     camera_size: int  # pixels; all cameras are square
-    render: Render  # fast: no MSAA, shadows or reflections; coarse: meshes simplified too
+    render: str  # a style of the suite; LIBERO's fast: no MSAA, shadows or reflections; coarse: meshes simplified too
     settle_steps: int  # no-op control steps at the start of an episode
 
     def is_place(self) -> bool:
@@ -151,16 +150,17 @@ def latents_role(camera: str) -> str:
 class PolicySpec(Spec):
     """The policy every arm starts from, before training."""
 
-    computed = frozenset({"scratch"})
+    computed = frozenset({"scratch", "new"})
     place = "name"
 
     family: PolicyFamilyName
-    source: Literal["embedded", "hub", "folder", "scratch"]
-    name: str  # hub id, a folder's path, or architecture name when embedded or scratch
+    source: Literal["embedded", "hub", "folder", "scratch", "new"]
+    name: str  # hub id, a folder's path, or architecture name when embedded or scratch; LeRobot's type when new
     revision: str  # hub commit, or digest of the files
-    seed: int  # scratch only
-    suite: Annotated[str, FactsOf(SUITES)] = ""  # scratch only: whose cameras, state and action it is built for,
+    seed: int  # scratch and new only
+    suite: Annotated[str, FactsOf(SUITES)] = ""  # the same: whose cameras, state and action it is built for,
     pixels: int = 0  # and how wide the pictures are
+    settings: tuple[tuple[str, Any], ...] = ()  # new only: LeRobot's, by name
     backbone: str = ""  # NAME@COMMIT of the VLM on the hub that it is built around; "" if it is not from there
 
 
@@ -196,6 +196,7 @@ class OptimSpec(Spec):
     grad_clip: float  # applied to the base policy and to the world modules separately
     world_lr: float  # learning rate of the world modules
     train_vision: bool  # also train the vision tower and the language model
+    preset: bool = False  # as LeRobot's preset of the policy's type; then steps and batch size alone are the study's
 
 
 class TrainSpec(Spec):

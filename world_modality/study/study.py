@@ -160,6 +160,9 @@ class Arm(Compared):
     policy: Policy | None = None
     encoder: AnyEncoder | None = None
     world: World | None = None
+    preset: bool = False
+    """Optimise it as LeRobot's own preset of its policy type, not with the learning rate, schedule, weight decay and
+    clipping of ``training``. For policies that take no memory."""
 
 
 class GivenArm(Compared):

@@ -57,6 +57,11 @@ def _suites(value: Any) -> Any:
     return names
 
 
+def _renamed(value: Any) -> Any:
+    """A map of names as pairs, sorted; what is no map as it is, for pydantic to judge."""
+    return tuple(sorted(value.items())) if isinstance(value, dict) else value
+
+
 def one_or_more(value: Any) -> Any:
     """A list as a tuple, and anything else as a tuple of one, for pydantic to judge."""
     return tuple(value) if isinstance(value, list | tuple) else (value,)
@@ -67,6 +72,20 @@ def as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _settings(value: Any) -> Any:
+    """A mapping from names to plain values as a tuple of pairs, sorted; PydanticCustomError for anything else."""
+    pairs = value.items() if isinstance(value, dict) else value
+    if not isinstance(value, dict | tuple) or not all(isinstance(name, str) for name, _ in pairs):
+        raise PydanticCustomError("settings", "{given} holds no names with values", {"given": repr(value)})
+    for name, each in pairs:
+        items = each if isinstance(each, list | tuple) else [each]
+        if not all(item is None or isinstance(item, str | int | float | bool) for item in items):
+            message = "{name} must be a number, a word, true, false, null or a list of these"
+            raise PydanticCustomError("settings", message, {"name": name})
+    return tuple(sorted((name, as_tuple(each)) for name, each in pairs))
+
+
+Settings = Annotated[tuple[tuple[str, Any], ...], PlainValidator(_settings), WithJsonSchema({"type": "object"})]
 InitStates = Annotated[
     tuple[int, ...],
     BeforeValidator(_numbers),
@@ -80,6 +99,12 @@ InitStates = Annotated[
         }
     ),
 ]
+Rename = Annotated[
+    tuple[tuple[str, str], ...],
+    BeforeValidator(_renamed),
+    WithJsonSchema({"type": "object", "additionalProperties": {"type": "string"}}),
+]
+"""Written as a map of names -> names; pairs, so that it can be compared and hashed."""
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 Text = Annotated[str, Field(min_length=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]  # as far as numpy's random generator goes

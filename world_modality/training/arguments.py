@@ -1,4 +1,4 @@
-"""The command line of LeRobot's training script for a cell, and the configuration that LeRobot makes of it."""
+"""The command line of LeRobot's training script for a training, and the configuration that LeRobot makes of it."""
 
 from __future__ import annotations
 
@@ -63,7 +63,8 @@ def fresh_arguments(spec: TrainSpec, places: Places, cores: int) -> list[str]:
         "job_name": "train",
     }
     settings |= _numbers(spec, places.policy)
-    settings |= host.training_settings(optim, spec.seed) | _episodes(spec, places.dataset, host)
+    own = {"use_policy_training_preset": True} if optim.preset else host.training_settings(optim, spec.seed)
+    settings |= own | _episodes(spec, places.dataset, host)
     return [f"--{name}={_text(value)}" for name, value in settings.items()] + place_arguments(places)
 
 

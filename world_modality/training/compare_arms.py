@@ -12,7 +12,7 @@ from typing import Any
 
 from world_modality.facts.world import WorldMemoryConfig
 from world_modality.store.files import file_digest
-from world_modality.study.arms import Declared
+from world_modality.study.comparable import Declared
 from world_modality.study.study import World
 
 ARM_FILE = "arm.json"
@@ -47,6 +47,7 @@ def resolved_settings() -> Declared:
             "policy": frozenset({"policy", "inputs.policy"}),
             "encoder": frozenset({*encoder, *of_cameras, "inputs.encoder"}),
             "cameras": frozenset({*of_cameras, "policy.world_cameras"}),
+            "preset": frozenset({"optimizer", "scheduler", "use_policy_training_preset"}),
             **{f"world.{key}": frozenset({f"policy.world_{renamed.get(key, key)}"}) for key in World.model_fields},
         },
         memory=memory_keys() | {"inputs.encoder"},

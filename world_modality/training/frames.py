@@ -55,8 +55,8 @@ class Shrink:
 
         if 4 * self.width * self.height > picture.shape[1] * picture.shape[2]:  # a float takes four bytes
             return picture
-        episode = picture[None].to(torch.float32) / 255.0
-        resized: Tensor = resize_with_pad(episode, self.height, self.width, pad_value=0)
+        scaled = picture[None].to(torch.float32) / 255.0
+        resized: Tensor = resize_with_pad(scaled, self.height, self.width, pad_value=0)
         return resized[0]
 
 

@@ -175,10 +175,10 @@ def _batches(policy: Any, checkpoint: Path, metadata: Any, frames: Sequence[int]
         config, pretrained_path=str(checkpoint), preprocessor_overrides=overrides
     )
     parts = (frames[start : start + BATCH] for start in range(0, len(frames), BATCH))
-    return tuple(preprocessor(_episode(default_collate([dataset[frame] for frame in part]))) for part in parts)
+    return tuple(preprocessor(_as_floats(default_collate([dataset[frame] for frame in part]))) for part in parts)
 
 
-def _episode(batch: dict[str, Any]) -> dict[str, Any]:
+def _as_floats(batch: dict[str, Any]) -> dict[str, Any]:
     """Pictures as LeRobot's training loop hands them on: floats in [0, 1]."""
     return {
         name: value.float() / 255 if isinstance(value, Tensor) and value.dtype == torch.uint8 else value

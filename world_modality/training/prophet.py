@@ -166,7 +166,7 @@ class DemonstratedActions:
             bounds: its episodes.
         """
         self._bounds = bounds
-        self._actions = _in_episodes_of(policy, checkpoint, _read(dataset, bounds.frames))
+        self._actions = _in_units_of(policy, checkpoint, _read(dataset, bounds.frames))
 
     def of(self, frames: npt.NDArray[np.int64], length: int) -> NoisyActions:
         """``length`` actions from each of ``frames`` [B] on, at flow time 0; an episode's last one is repeated."""
@@ -184,7 +184,7 @@ def _read(dataset: Path, frames: int) -> Tensor:
     return actions
 
 
-def _in_episodes_of(policy: Any, checkpoint: Path, actions: Tensor) -> Tensor:
+def _in_units_of(policy: Any, checkpoint: Path, actions: Tensor) -> Tensor:
     """As LeRobot's ``forward`` hands actions to its flow model: [N, max_action_dim], on the policy's device."""
     from lerobot.policies.factory import make_pre_post_processors
     from lerobot.processor import NormalizerProcessorStep, TransitionKey

@@ -1,4 +1,4 @@
-"""Stage "train": one cell, an arm with a seed, by LeRobot's own training script; resumes after any crash."""
+"""Stage "train": an arm with a seed, by LeRobot's own training script; resumes after any crash."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from world_modality.policies.config_file import read_config_file
 from world_modality.policies.host import LatentInputs, host_of
 from world_modality.store.files import sync_tree, write_json
 from world_modality.store.stage import TIMING, Facts, StageContext
-from world_modality.study.arms import require_equal
+from world_modality.study.comparable import require_equal
 from world_modality.study.specs import TrainSpec, latents_role
 from world_modality.training import checkpoints, offline, prophet
 from world_modality.training.arguments import Places, device_name, fresh_arguments, resolve, resume_arguments
@@ -39,7 +39,7 @@ RESERVED_ROLE = "prophet"
 
 
 def run(spec: TrainSpec, context: StageContext) -> Facts:
-    """Train the cell to its last step, from the newest complete checkpoint if there is one.
+    """Train the arm to its last step, from the newest complete checkpoint if there is one.
 
     Raises:
         UserError: the arm differs from one without memory in more than the memory, inputs do not fit together, the

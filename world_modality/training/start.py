@@ -37,6 +37,9 @@ def run(spec: PolicySpec, context: StageContext) -> Facts:
     if spec.source == "scratch":
         host, suite = small_host(spec.name), SUITES[spec.suite]
         host.build_small(spec.name, spec.seed, context.artifact, suite, spec.pixels)
+    elif spec.source == "new":
+        suite = SUITES[spec.suite]
+        host_of(spec.family).build_new(dict(spec.settings), spec.seed, context.artifact, suite, spec.pixels)
     elif spec.source == "hub":
         fetch_snapshot(spec.name, spec.revision, context.artifact, section="policy", content=POLICY)
     elif spec.source == "folder":

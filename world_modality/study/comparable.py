@@ -13,6 +13,7 @@ from typing import Any
 
 from world_modality.errors import UserError
 from world_modality.store.stage import StageRequest
+from world_modality.study.slices import OPTIMISER
 from world_modality.study.specs import ReportArm, latents_role
 from world_modality.study.study import World
 
@@ -82,6 +83,7 @@ SPECS = Declared(
         "policy": frozenset({"family", "inputs.policy"}),
         "encoder": frozenset({"inputs.encoder"}),
         "cameras": frozenset({"world.cameras"}),
+        "preset": frozenset({f"optim.{key}" for key in (*OPTIMISER, "world_lr", "train_vision", "preset")}),
         **{f"world.{key}": frozenset({f"world.{key}"}) for key in World.model_fields},
     },
     memory=frozenset({"world", "optim.world_lr", "inputs.encoder"}),

@@ -15,7 +15,7 @@ from support.small_study import edited, fixed_sources, graph_of
 
 from world_modality.errors import UserError
 from world_modality.study import graph
-from world_modality.study.arms import (
+from world_modality.study.comparable import (
     ABSENT,
     SPECS,
     Difference,
@@ -203,8 +203,8 @@ def test_the_arms_of_every_committed_study_are_comparable(path: Path) -> None:
     assert any(request.stage == "train" for request in planned.stages.values()) == bool(study.trained)
 
 
-def longer_warm_up(study: Study, memory: str) -> OptimSpec:
-    optim = optim_spec(study, memory)
+def longer_warm_up(study: Study, memory: str, *, preset: bool = False) -> OptimSpec:
+    optim = optim_spec(study, memory, preset=preset)
     return optim.model_copy(update={"warmup_steps": 5}) if memory == "pred" else optim
 
 

@@ -1,0 +1,74 @@
+"""Options of the commands of `wm`, each with its words of help and, where it names a row, its check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from world_modality.errors import UserError
+from world_modality.facts.benchmarks import SUITES, render_styles
+from world_modality.facts.memory import MODES
+from world_modality.store.layout import SNAPSHOT_VARIABLE
+
+StudyOption = Annotated[Path, typer.Option("--study", help="Study file.")]
+LastStudyOption = Annotated[
+    Path | None, typer.Option("--study", help="Study file; by default the one that was run last.", show_default=False)
+]
+CoresOption = Annotated[int | None, typer.Option("--cores", min=1, help="Cores to use; all by default.")]
+PlanOption = Annotated[
+    Path, typer.Option("--plan", envvar=SNAPSHOT_VARIABLE, help="Snapshot of the study, below results/snapshots.")
+]
+DatasetOption = Annotated[Path, typer.Option(help="Root folder of the LeRobotDataset v3.")]
+OutputOption = Annotated[Path, typer.Option(help="New folder.")]
+EncoderOption = Annotated[str, typer.Option(help="Folder, hub id or hub id@revision of a V-JEPA 2 or DINOv2.")]
+
+
+def _camera(name: str) -> str:
+    known = dict.fromkeys(camera for suite in SUITES for camera in suite.cameras)
+    if name not in known:
+        raise typer.BadParameter(f"'{name}' is not one of {', '.join(known)}.")
+    return name
+
+
+def _mode(name: str | None) -> str | None:
+    if name is not None and name not in MODES:
+        raise typer.BadParameter(f"'{name}' is not one of {', '.join(MODES.names)}.")
+    return name
+
+
+CameraOption = Annotated[
+    str, typer.Option(callback=_camera, help="Whose frames, such as image (LIBERO's scene) or image2 (its wrist).")
+]
+FramesOption = Annotated[int, typer.Option(min=1, help="Frames of a clip, which ends at the frame that it stands for.")]
+SizeOption = Annotated[int | None, typer.Option(min=1, help="Pixels of the encoder's input; by default its own.")]
+DtypeOption = Annotated[Literal["float32", "float16", "bfloat16"], typer.Option(help="In which the encoder computes.")]
+RolledOutOption = Annotated[
+    str | None, typer.Option("--policy.path", help="A folder, hub id or hub id@revision; or a server, ws://HOST:PORT.")
+]
+DialectOption = Annotated[str, typer.Option("--policy.dialect", help="Of a server: world_modality or openpi.")]
+RenameOption = Annotated[str, typer.Option("--policy.rename", help="A server's cameras: image=front,image2=wrist.")]
+NameOption = Annotated[str | None, typer.Option("--policy.name", help="NAME@REVISION, if a server does not say so.")]
+TimeoutOption = Annotated[int, typer.Option("--policy.timeout", min=1, help="Seconds that a server's answer may take.")]
+
+
+def _style(name: str) -> str:
+    """A way to draw a suite; UserError if no suite is drawn like that."""
+    if name not in render_styles():
+        raise UserError(f"--render: no suite is drawn '{name}'; choose one of {', '.join(render_styles())}")
+    return name
+
+
+MemoryOption = Annotated[
+    str | None, typer.Option(callback=_mode, help="What the world memory holds; as the checkpoint says by default.")
+]
+EncoderOfCheckpointOption = Annotated[
+    str | None, typer.Option(help="Folder or hub id; the one that the checkpoint names by default.")
+]
+BatchOption = Annotated[int, typer.Option(min=1, help="Episodes that the policy answers at once. Part of the result.")]
+AssetsOption = Annotated[str, typer.Option(help="embedded (libero_spatial alone), hub, hub@REVISION or a folder.")]
+RenderOption = Annotated[
+    str, typer.Option(callback=_style, help="fast leaves out shadows and the like; coarse meshes, too.")
+]
+VideosOption = Annotated[str, typer.Option(help="Episodes to record: first=2,failures=3,discordant=3.")]

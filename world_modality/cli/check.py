@@ -216,9 +216,13 @@ def _check_frames(check: _Check, description: Description) -> None:
         states = check.study.rollouts.init_states
         check.judge("data", lambda: shared_findings(rows, check.study.rollout_places, states))
     for policy, source in check.sources.policies.items():
-        folder = policy_folder(policy, source)
+        name = ".".join(map(str, policy_at(check.study, policy)))
+        try:
+            folder = policy_folder(policy, source)
+        except UserError as error:
+            check.unopened.append(f"{name}: {error}")
+            continue
         if folder is not None:
-            name = ".".join(map(str, policy_at(check.study, policy)))
             start = start_statistics(folder)
             check.judge("data", lambda start=start, name=name: unit_findings(motion, start, suite, name))  # type: ignore[misc]
 

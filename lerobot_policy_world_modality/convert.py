@@ -26,8 +26,10 @@ from world_modality.latents.joint import JointLatents, open_joint
 from world_modality.latents.reader import read_description
 from world_modality.memory.randomness import borrowed_generator
 from world_modality.policies.config_file import read_config_file, unknown_settings
+from world_modality.policies.earlier import present_name, readable
 from world_modality.policies.weights import WEIGHTS, require_loaded
 
+WORLD = "world."  # how the names of the world modules' tensors begin
 PROCESSOR_FILES = ("policy_preprocessor*", "policy_postprocessor*")
 
 
@@ -37,6 +39,7 @@ class Conversion:
 
     kept: int  # how many were taken over
     added: tuple[str, ...]  # names of the new ones: the world modules' and the step counter
+    left_out: tuple[str, ...] = ()  # names of the source's own world memory, where the new one is of another form
 
 
 def convert(
@@ -45,9 +48,12 @@ def convert(
     *,
     latents: Path | Sequence[Path] = (),
     encoder: Path | None = None,
+    world_type: str | None = None,
     **settings: Any,
 ) -> Conversion:
     """Write the checkpoint with world memory ``target`` from the plain (or memory-less) checkpoint ``source``.
+
+    Of one with the earlier system's memory, that memory stays if ``target`` is of its form; else it is left out.
 
     Args:
         source: folder with config.json, model.safetensors and the processors.
@@ -55,18 +61,19 @@ def convert(
         latents: folders of the training set's latents, one per camera in the order of ``world_cameras``; with world
             modules they give width, encoder and statistics.
         encoder: folder of the encoder, whose content's digest is noted so that a rollout can tell it from another.
+        world_type: policy type of ``target``; by default the one that a study's arms of the source's family have.
         settings: fields of the config with world memory to set; all others are the source's.
 
     Raises:
         UserError: the source is no such checkpoint, a setting does not exist, or the weights do not fit.
     """
-    config = _world_config(source, settings)
+    config = _world_config(source, world_type or world_type_of(source), settings)
     joint = _adopt(config, (latents,) if isinstance(latents, Path) else tuple(latents), encoder)
     policy = _build(config)
+    conversion = load_weights(policy, source)
     if policy.world is not None and joint is not None:
         statistics = joint.statistics()
-        policy.world.standardiser.fit(statistics.mean, statistics.factor)
-    conversion = _load_base(policy, source)
+        policy.take_statistics(statistics)
     target.mkdir(parents=True, exist_ok=True)
     copy_processors(source, target)
     policy.save_pretrained(target)
@@ -89,37 +96,50 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def world_type_of(source: Path) -> str:
-    """The policy type with world memory that a checkpoint can be given; UserError if there is none."""
+    """The policy type with world memory that a checkpoint is given by default; UserError if it can have none."""
     kind = read_config(source)["type"]
-    world_type = family_of(kind).world_type
+    family = family_of(kind)
+    world_type = (POLICIES[family.base] if family.base else family).world_type
     if world_type is None:
-        able = ", ".join(family.label for family in POLICIES if family.world_type)
+        able = ", ".join(family.label for family in POLICIES if family.world_type and not family.base)
         raise UserError(f"{source} is a '{kind}', which takes no world memory: convert one of {able}")
     return world_type
 
 
+def world_types_of(source: Path) -> tuple[str, ...]:
+    """All policy types with world memory that a checkpoint can be given, the default first; UserError as there."""
+    default = world_type_of(source)
+    base = family_of(default).name
+    return default, *(family.world_type for family in POLICIES if family.base == base and family.world_type)
+
+
 def copy_processors(source: Path, target: Path) -> None:
     """Copy a checkpoint's saved processors; UserError if they are missing or incomplete."""
-    for file in _processor_files(source):
-        shutil.copyfile(file, target / file.name)
+    with readable(source) as place:
+        for file in _processor_files(place, source):
+            shutil.copyfile(file, target / file.name)
 
 
-def _world_config(source: Path, settings: dict[str, Any]) -> Any:
-    world_type = world_type_of(source)
+def _world_config(source: Path, world_type: str, settings: dict[str, Any]) -> Any:
     try:
-        config = PreTrainedConfig.from_pretrained(source)
+        with readable(source) as place:
+            config = PreTrainedConfig.from_pretrained(place)
     except (OSError, ValueError, ParsingError) as error:
         raise UserError(f"{source} is not a LeRobot checkpoint ({error}); give its pretrained_model folder") from error
     trained = getattr(config, "world_memory_mode_train", "disabled")
-    if trained != "disabled":
+    family = family_of(config.type)
+    if trained != "disabled" and not family.base:
         raise UserError(
             f"{source} is a '{config.type}' with memory mode '{trained}': convert one without world modules"
         )
     require_settings(settings, world_type)
-    inherited = {field.name: getattr(config, field.name) for field in fields(config) if field.init}
+    keeps = bool(family.base) and config.type == world_type  # the source's own memory
+    taken = config if keeps or not family.base else config_class(family.base)
+    inherited = {field.name: getattr(config, field.name) for field in fields(taken) if field.init}
     # Where the source came from on some machine is no part of what it is.
-    own = {"world_memory_mode_rollout": "", "pretrained_path": None, "pretrained_revision": None}
-    return config_class(world_type)(**{**inherited, **own, **settings})
+    own = {"pretrained_path": None, "pretrained_revision": None}
+    rollout = {} if keeps else {"world_memory_mode_rollout": ""}
+    return config_class(world_type)(**{**inherited, **own, **rollout, **settings})
 
 
 def _adopt(config: WorldConfig, latents: tuple[Path, ...], encoder: Path | None) -> JointLatents | None:
@@ -144,35 +164,46 @@ def _build(config: Any) -> WorldPolicy:
         config.device = device
 
 
-def _load_base(policy: WorldPolicy, source: Path) -> Conversion:
-    """Load the source's weights; UserError unless exactly the world modules and the step counter are new."""
+def load_weights(policy: WorldPolicy, source: Path) -> Conversion:
+    """Load the source's weights; UserError unless exactly the world modules and the step counter are new.
+
+    A world memory in the source is loaded too if the policy is of its form, with or without what it may lack: the
+    latents' statistics and the donors.
+    """
     file = source / WEIGHTS
+    kind = read_config(source)["type"]
+    keeps = bool(family_of(kind).base) and policy.config.type == kind
+
+    def own(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        named = policy.adapter.own_names(policy, {present_name(name): tensor for name, tensor in stored.items()})
+        # The steps of the source's own training do not count towards the next one's.
+        return {name: each for name, each in named.items() if name != STEP and (keeps or not name.startswith(WORLD))}
+
     try:
-        weights = policy.adapter.own_names(policy, load_file(file))
+        stored = load_file(file)
     except (OSError, SafetensorError) as error:
         raise UserError(f"the weights in {file} cannot be read ({error}); they are missing or damaged") from error
-    weights.pop(STEP, None)  # the steps of the source's own training do not count towards the next one's
+    weights = own(stored)
+    # Of a memory that stays, statistics and donors alone may be new.
+    new_world = [name for name, _ in policy.named_buffers()] if keeps else list(policy.state_dict())
+    added = {STEP} | {name for name in new_world if name.startswith(WORLD) and name not in weights}
     try:
         policy.load_state_dict(weights, strict=False)
     except RuntimeError as error:
         raise UserError(f"the weights in {source} do not fit its config.json ({error})") from error
-    require_loaded(policy, file, _base_names, lambda name: name == STEP or name.startswith("world."))
-    added = [name for name in policy.state_dict() if name == STEP or name.startswith("world.")]
-    return Conversion(kept=len(policy.state_dict()) - len(added), added=tuple(sorted(added)))
+    require_loaded(policy, file, lambda _, header: own(header), added.__contains__)
+    left = tuple(sorted(name for name in stored if present_name(name).startswith(WORLD))) if not keeps else ()
+    return Conversion(kept=len(policy.state_dict()) - len(added), added=tuple(sorted(added)), left_out=left)
 
 
-def _base_names(policy: WorldPolicy, stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    named = policy.adapter.own_names(policy, stored)
-    return {name: tensor for name, tensor in named.items() if name != STEP}
-
-
-def _processor_files(source: Path) -> list[Path]:
-    found = sorted(file for pattern in PROCESSOR_FILES for file in source.glob(pattern))
+def _processor_files(place: Path, source: Path) -> list[Path]:
+    """The processors' files in ``place``, which are those of the checkpoint ``source``."""
+    found = sorted(file for pattern in PROCESSOR_FILES for file in place.glob(pattern))
     names = {file.name for file in found}
     for name in ("policy_preprocessor.json", "policy_postprocessor.json"):
         if name not in names:
             raise UserError(f"{source} has no {name}: migrate the checkpoint with LeRobot's processor migration first")
-        steps = json.loads((source / name).read_text())["steps"]
+        steps = json.loads((place / name).read_text())["steps"]
         wanted = {step["state_file"] for step in steps if step.get("state_file")}
         if wanted - names:
             raise UserError(f"{source} lacks {', '.join(sorted(wanted - names))}, which {name} needs; copy it anew")

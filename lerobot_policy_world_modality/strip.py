@@ -15,17 +15,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, load_model, save_file
 
 from lerobot_policy_world_modality.backbone import TOKENIZER_STEP, resolved_backbone
-from lerobot_policy_world_modality.convert import copy_processors, read_config
+from lerobot_policy_world_modality.convert import WORLD, copy_processors, read_config
 from lerobot_policy_world_modality.world_policy import STEP
 from world_modality.embedded import BACKBONE_PREFIX
 from world_modality.errors import UserError
-from world_modality.facts.policies import PolicyFamily, family_of, has_memory
+from world_modality.facts.policies import POLICIES, PolicyFamily, family_of, has_memory
 from world_modality.memory.randomness import borrowed_generator
+from world_modality.policies.earlier import present_name
 from world_modality.policies.weights import WEIGHTS
 from world_modality.store.files import write_json
 from world_modality.store.hub import split_pinned
 
-WORLD = "world."  # how the names of the world modules' tensors begin
 PREPROCESSOR = "policy_preprocessor.json"
 
 
@@ -42,8 +42,10 @@ class Stripped:
 def strip(source: Path, target: Path) -> Stripped:
     """Write the plain policy in ``source`` into the folder ``target``.
 
-    It acts as ``source`` does with ``world_memory_mode_rollout=zero``, bit for bit: a memory of zeros adds exactly zero
-    in every fusion. A backbone that is pinned to a hub's commit gets its plain name, which LeRobot knows.
+    It acts as ``source`` does with ``world_memory_mode_rollout=disabled``, bit for bit; and with ``zero``, where a
+    memory of zeros adds exactly zero, which it does in every fusion of this package's own.
+
+    A backbone that is pinned to a hub's commit gets its plain name, which LeRobot knows.
 
     Raises:
         UserError: ``source`` is no checkpoint with world memory, its networks have sizes that LeRobot's own type
@@ -52,7 +54,7 @@ def strip(source: Path, target: Path) -> Stripped:
     config = read_config(source)
     if not has_memory(config["type"]):
         raise UserError(f"{source} is a '{config['type']}': it has no world modules to strip")
-    family = family_of(config["type"])
+    family = plain_family(config["type"])
     if config.get("small_architecture"):
         raise UserError(
             f"{source} is a {config['small_architecture']}: LeRobot's own '{family.name}' cannot have its sizes"
@@ -69,9 +71,15 @@ def strip(source: Path, target: Path) -> Stripped:
     return Stripped(family.label, kept, removed, backbone.startswith(BACKBONE_PREFIX))
 
 
+def plain_family(policy_type: str) -> PolicyFamily:
+    """The family that a policy with world memory is of without it."""
+    family = family_of(policy_type)
+    return POLICIES[family.base] if family.base else family
+
+
 def plain_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """The config.json of LeRobot's own type: the same without the plugin's settings."""
-    family = family_of(config["type"])
+    family = plain_family(config["type"])
     known = {field.name for field in fields(PreTrainedConfig.get_choice_class(family.name))}
     return {**{key: value for key, value in config.items() if key in known}, "type": family.name}
 
@@ -88,7 +96,7 @@ def write_plain_weights(source: Path, target: Path) -> tuple[str, ...]:
         weights = load_file(source)
     except (OSError, SafetensorError) as error:
         raise UserError(f"{source} cannot be read ({error}); it may be damaged") from error
-    own = tuple(sorted(name for name in weights if name == STEP or name.startswith(WORLD)))
+    own = tuple(sorted(name for name in weights if name == STEP or present_name(name).startswith(WORLD)))
     save_file({name: weights[name] for name in weights.keys() - set(own)}, target, metadata={"format": "pt"})
     return own
 

@@ -118,8 +118,22 @@ class WorldConfig(WorldMemoryConfig):
                     "use the encoder it was made for"
                 )
 
+    def rollout_encoder(self, encoder: EncoderSpec) -> EncoderSpec:
+        """How a rollout encodes with the weights of ``encoder``; UserError unless it was trained with that one."""
+        self.require_encoder(encoder)
+        return encoder
+
     def adopt_latents(self, latents: JointLatents) -> None:
         """Fill in what is left open about the latents; UserError if the config says otherwise than they do."""
+        self.require_shape(latents)
+        if self.encoder_spec is not None:
+            self.require_encoder(latents.encoder)
+        for field, value in encoder_fields(latents.encoder).items():
+            setattr(self, field, value)
+        self.take_shape(latents)
+
+    def require_shape(self, latents: JointLatents) -> None:
+        """UserError if the latents' cameras, width or tokens are others than the config says."""
         given = ",".join(latents.cameras)
         if given != self.world_cameras:
             raise UserError(
@@ -136,15 +150,11 @@ class WorldConfig(WorldMemoryConfig):
                 f"world_latent_tokens is {self.world_latent_tokens} but the latents have {latents.tokens} tokens per "
                 "frame: use the latents the policy was made for"
             )
-        if self.encoder_spec is not None:
-            self.require_encoder(latents.encoder)
-        known = {
-            "world_latent_dim": latents.dim,
-            "world_latent_tokens": latents.tokens,
-            "world_trained_cameras": given,
-        }
-        for field, value in {**encoder_fields(latents.encoder), **known}.items():
-            setattr(self, field, value)
+
+    def take_shape(self, latents: JointLatents) -> None:
+        """Take over the latents' cameras, width and tokens."""
+        self.world_latent_dim, self.world_latent_tokens = latents.dim, latents.tokens
+        self.world_trained_cameras = ",".join(latents.cameras)
 
     def get_optimizer_preset(self) -> OptimizerConfig:
         """AdamW with the plain policy's settings that clips base policy and world modules separately."""

@@ -22,18 +22,19 @@ from world_modality.memory.world import WorldMemory
 
 def build_world(config: WorldConfig, sockets: Sockets) -> WorldMemory:
     """World modules, hung onto a policy's model; UserError if the sizes do not fit together."""
-    if config.world_latent_dim < 1:
-        raise UserError(
-            "world_latent_dim is not set and there are no latents to take it from: set it, or set world_latents and "
-            "build the policy with the dataset's metadata"
-        )
-    sizes = _sizes(config, sockets)
+    sizes = world_sizes(config, sockets)
     world = WorldMemory(sizes, config.world_seed, learned=config.train_mode.needs_learned)
     world.attach(sockets)
     return world
 
 
-def _sizes(config: Any, sockets: Sockets) -> WorldSizes:
+def world_sizes(config: Any, sockets: Sockets) -> WorldSizes:
+    """The sizes of a policy's world modules; UserError if that of the latents is not known."""
+    if config.world_latent_dim < 1:
+        raise UserError(
+            "world_latent_dim is not set and there are no latents to take it from: set it, or set world_latents and "
+            "build the policy with the dataset's metadata"
+        )
     return WorldSizes(
         dim=config.world_latent_dim,
         hidden=sockets.hidden,

@@ -21,6 +21,7 @@ from lerobot_policy_world_modality.world_config import WorldConfig
 from lerobot_policy_world_modality.world_parts import HeldOut, adopt_pictures, build_world, open_training_latents
 from world_modality.errors import UserError
 from world_modality.facts.memory import MemoryMode
+from world_modality.latents.cache import LatentStatistics
 from world_modality.memory.action_conditioning import NoisyActions
 from world_modality.memory.fusion import observing
 from world_modality.memory.lookup import LatentLookup, LatentWindow
@@ -83,12 +84,16 @@ class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
             return
         if dataset_meta is not None:
             self._latents = open_training_latents(config, dataset_meta)
-        self.world = build_world(config, self.adapter.sockets(self.model))
+        self.world = self._new_world(config)
         self._online = OnlineHistory(config)
         # Equal in all processes of a training: nothing for DistributedDataParallel to send before every step.
         self._ddp_params_and_buffers_to_ignore = [f"world.{name}" for name, _ in self.world.named_buffers()]
         if fit_statistics:
             self._fit_statistics()
+
+    def _new_world(self, config: WorldConfig) -> WorldMemory:
+        """World modules for ``config``, hung onto the model."""
+        return build_world(config, self.adapter.sockets(self.model))
 
     @classmethod
     def from_pretrained(cls, pretrained_name_or_path: Any, **kwargs: Any) -> Self:
@@ -107,8 +112,12 @@ class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
 
     def _fit_statistics(self) -> None:
         if self.world is not None and self._latents is not None and not self.world.standardiser.fitted:
-            statistics = self._latents.statistics()
-            self.world.standardiser.fit(statistics.mean, statistics.factor)
+            self.take_statistics(self._latents.statistics())
+
+    def take_statistics(self, statistics: LatentStatistics) -> None:
+        """Take over what the training latents are like; there must be a world memory."""
+        assert self.world is not None
+        self.world.standardiser.fit(statistics.mean, statistics.factor)
 
     # Training
 
@@ -305,8 +314,7 @@ class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
                     "the policy it was converted from"
                 )
             return
-        statistics = self._latents.statistics()
-        world.standardiser.fit(statistics.mean, statistics.factor)
+        self.take_statistics(self._latents.statistics())
         seeds = [keyed_seed("donors", config.world_seed, row) for row in range(len(world.donors))]
         world.donors.copy_(self._standardised(world, self._latents.any_histories(seeds, config.world_context)))
         config.world_trained_on = found

@@ -45,7 +45,7 @@ def test_there_and_back(tiny: TinyWorld, tmp_path: Path) -> None:
         f"made with    lerobot_policy_world_modality {version_of('lerobot_policy_world_modality')}, lerobot 0." in text
     )
     lines = strip_checkpoint(str(tmp_path / "world"), tmp_path / "plain")
-    assert lines[1] == "acts as      the checkpoint with --policy.world_memory_mode_rollout=zero"
+    assert lines[1] == "acts as      the checkpoint with --policy.world_memory_mode_rollout=disabled"
     base, back = (load_file(folder / "model.safetensors") for folder in (tiny.base, tmp_path / "plain"))
     assert base.keys() == back.keys()
     assert all(torch.equal(base[name], back[name]) for name in base)
@@ -139,11 +139,11 @@ def test_a_checkpoint_with_world_modules_is_not_converted_twice(tiny: TinyWorld,
 def test_a_namesake_of_another_program_is_told(tiny: TinyWorld, tmp_path: Path) -> None:
     config = json.loads((tiny.base / "config.json").read_text())
     (tmp_path / "config.json").write_text(
-        json.dumps(config | {"type": "smolvla_world", "context_frames": 4, "future_offset": 8})
+        json.dumps(config | {"type": "smolvla_world", "world_context": 4, "future_offset": 8})
     )
     for call in (
         lambda: convert_checkpoint(str(tmp_path), tmp_path / "world", "pred", tiny.folders, None, []),
         lambda: strip_checkpoint(str(tmp_path), tmp_path / "plain"),
     ):
-        with pytest.raises(UserError, match=r"\(context_frames, future_offset\): it was made by another program"):
+        with pytest.raises(UserError, match=r"\(future_offset\): it was made by another program"):
             call()

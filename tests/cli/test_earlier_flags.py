@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
-from world_modality.cli.earlier_flags import KNOWN, translate
+from world_modality.cli.earlier_flags import KNOWN, rename_flag, translate
 from world_modality.errors import UserError
 from world_modality.facts.memory import FUSIONS, MODES
 
@@ -38,11 +38,11 @@ TRANSLATED = {
     "init_from_strict=true": set(),
 }
 REFUSED = {
-    "dataset_repo_id=HuggingFaceVLA/libero": "world_latents=FOLDER",
-    "cache_dir=cache": "world_latents=FOLDER",
-    "latent_suffix=m4": "import-latents FILE --frames M",
-    "world_latents_source=vjepa": "encode-latents --encoder",
-    "world_use_first_camera_only=true": "encode-latents --camera",
+    "dataset_repo_id=lerobot/libero": "cache/lerobot/libero/train_world_latents_vjepa_m4.fp16.npy .*_latents=FOLDER",
+    "cache_dir=here": "here/HuggingFaceVLA/libero/train_world_latents_vjepa_m4.fp16.npy .*world_latents=FOLDER",
+    "latent_suffix=m8": "train_world_latents_vjepa_m8.fp16.npy --dataset .* --encoder facebook/vjepa2.* --frames 8 ",
+    "world_latents_source=dino": "train_world_latents_dino_m4.fp16.npy --dataset .* --encoder facebook/dinov2-base ",
+    "world_use_first_camera_only=true": "wm encode-latents",
     "world_prefix_block=state": "a softmax of their own",
     "world_prefix_gate_init=0.1": "enters late: use --policy.world_gate_init",
     "world_prefix_num_heads=4": "enters late: use --policy.world_heads",
@@ -51,7 +51,8 @@ REFUSED = {
     "init_from_strict=false": "always loaded strictly",
     "log_attn_stats=false": "always logged",
     "log_grad_stats=false": "always logged",
-    "world_rollout_temporal_window=4": "the checkpoint says itself",
+    "world_rollout_temporal_window=4": "will say itself .* drop it, and give .*world_latents=FOLDER of clips of 4",
+    "world_rollout_temporal_window=four": "is a number of frames, not 'four'",
     "world_vision_model_name=facebook/vjepa2-vitg-fpc64-256": "world_encoder_path",
     "enable_world_predictor=false": "memory mode 'pred' is made by the Prophet",
     "enable_world_injection=yes": "is true or false",
@@ -205,6 +206,39 @@ def test_an_evaluation_sets_the_rollouts_memory() -> None:
     with pytest.raises(UserError, match="an evaluation takes a trained policy"):
         translate(policy("init_from_policy_path=x"), training=False)
     assert translate(policy("init_from_policy_path=x"), training=True).init_from == "x"
+
+
+EVALUATED = {
+    ("world_latents_source=vjepa", "latent_suffix=m4", "world_rollout_temporal_window=4"): 4,
+    ("latent_suffix=m8",): 8,
+    ("latent_suffix=m4", "world_rollout_temporal_window=0"): 4,
+    ("latent_suffix=m4", "world_rollout_temporal_window=2"): 2,
+    ("latent_suffix=", "dataset_repo_id=HuggingFaceVLA/libero", "cache_dir=cache"): None,
+    (): None,
+}
+
+
+@pytest.mark.parametrize("flags", EVALUATED)
+def test_an_evaluation_reads_no_cached_latents_and_is_told_its_clips(flags: tuple[str, ...]) -> None:
+    """The clip's length is the checkpoint's to say: whoever runs it compares."""
+    result = translate(["--env.type=libero", *policy(*flags)], training=False)
+    assert (result.arguments, result.frames) == (["--env.type=libero"], EVALUATED[flags])
+    assert len(result.notices) == len(flags)
+    assert all("is dropped: " in notice for notice in result.notices)
+
+
+def test_the_environments_names_of_cameras_are_lerobots_own_flag() -> None:
+    names = '{"observation.images.image": "observation.images.camera1"}'
+    assert rename_flag(["--steps=3"], names) == (
+        ["--steps=3", f"--rename_map={names}"],
+        f"LEROBOT_WM_RENAME_MAP_JSON is now --rename_map={names}",
+    )
+    assert rename_flag([f"--rename_map={names}"], names)[0] == [f"--rename_map={names}"]
+    with pytest.raises(UserError, match="are both given"):
+        rename_flag(['--rename_map={"a": "b"}'], names)
+    for wrong in ("{", "[]", '{"a": 1}'):
+        with pytest.raises(UserError, match="no JSON object of names"):
+            rename_flag([], wrong)
 
 
 def test_an_encoder_in_a_folder_keeps_its_place(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from support.earlier_checkpoints import earlier_checkpoint
+from support.given_inputs import edit_json
 from support.hub_cache import COMMITS, Hub, use_hub
 from support.small_study import edited
 from support.tiny_dataset import build_tiny_dataset
@@ -260,5 +262,15 @@ def test_missing_folders_are_errors_at_their_line(tmp_path: Path) -> None:
 
 def test_what_is_no_policy(tmp_path: Path, policy: Path) -> None:
     (policy / "config.json").write_text("{}")
-    with pytest.raises(UserError, match="is not a LeRobot pretrained_model folder"):
+    with pytest.raises(UserError, match=r"is not a LeRobot checkpoint .*; give its pretrained_model folder"):
         resolve(tmp_path, (SCRATCH, f"policy: {{source: folder, path: {policy}}}"))
+
+
+def test_arms_start_from_the_smolvla_of_an_earlier_checkpoint(tmp_path: Path) -> None:
+    """Its own world memory has another form, so that a study's arms are those of any SmolVLA."""
+    folder = earlier_checkpoint(tmp_path / "e2")
+    own = (SCRATCH, f"policy: {{source: folder, path: {folder}}}")
+    assert policy_of(resolve(tmp_path, own)).family == "smolvla"
+    edit_json(folder / "config.json", lambda config: config.update(world_prefix_tokens=8))
+    with pytest.raises(UserError, match=r"study.yaml:11: policy.path: .*world_prefix_tokens is 8 \(F3a\)"):
+        resolve(tmp_path, own)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +49,17 @@ class Made:
         return Clips(str(self.encoder), "image", CLIP, PIXELS, "float32")
 
 
+def cache(folder: Path, made: Made, **metadata: object) -> Path:
+    """The earlier system's folder of the dataset."""
+    place = folder / "cache" / "HuggingFaceVLA" / "libero"
+    place.mkdir(parents=True)
+    np.save(place / f"train_world_latents_vjepa_m{CLIP}.fp16", made.rows)
+    said = {"temporal_window": CLIP, "model": "vjepa2", "pooling": "mean", "dim": 128, "frames": len(made.rows)}
+    note = place / f"train_world_latents_vjepa_m{CLIP}.fp16_metadata.json"
+    note.write_text(json.dumps({**said, **metadata}))
+    return place
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     root = tmp_path_factory.mktemp("made")
@@ -74,6 +85,26 @@ def refused(made: Made, folder: Path, rows: np.ndarray, check: Check = CHECK) ->
     assert sorted(path.name for path in folder.iterdir()) == ["published.npy"]
     assert "\n" not in str(error.value)
     return str(error.value)
+
+
+def test_an_earlier_caches_folder_is_taken_over_and_says_itself_how_long_its_clips_are(
+    made: Made, tmp_path: Path
+) -> None:
+    clips = replace(made.clips, frames=None)
+    import_latents(cache(tmp_path, made), made.dataset, tmp_path / "taken", clips, CHECK)
+    for name in ("latents.npy", "latents.json"):
+        assert (tmp_path / "taken" / name).read_bytes() == (made.artifact / name).read_bytes()
+
+
+def test_an_earlier_cache_of_another_dataset_or_clip_is_refused_before_anything_is_encoded(
+    made: Made, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="a dataset of this many frames: 273465, where --dataset has"):
+        import_latents(cache(tmp_path, made, frames=273465), made.dataset, tmp_path / "taken", made.clips, CHECK)
+    file = tmp_path / "cache" / "HuggingFaceVLA" / "libero" / f"train_world_latents_vjepa_m{CLIP}.fp16.npy"
+    with pytest.raises(UserError, match=r"of this many frames: 4, where --frames is 2: give what it was made from"):
+        import_latents(file, made.dataset, tmp_path / "taken", replace(made.clips, frames=2), CHECK)
+    assert not (tmp_path / "taken").exists()
 
 
 def test_the_stages_own_latents_are_taken_over_bit_for_bit(

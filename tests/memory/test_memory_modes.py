@@ -19,8 +19,8 @@ DIM, HYPOTHESES, HORIZON, TOKENS, CAMERAS, BATCH = 6, 2, 4, 3, 2, 3
 SIZES = world_sizes(dim=DIM, hypotheses=HYPOTHESES, prediction_horizon=HORIZON, tokens=TOKENS, cameras=CAMERAS)
 SHAPE = (BATCH, HYPOTHESES, HORIZON, TOKENS, DIM)
 FLAGS = (
-    *("needs_world", "needs_history", "needs_future", "needs_donors", "needs_learned", "needs_prophet"),
-    *("delay", "rollable"),
+    *("needs_world", "needs_history", "needs_future", "needs_donors", "needs_learned", "needs_moments"),
+    *("needs_prophet", "delay", "rollable"),
 )
 NOTHING = {"disabled", "aux_only"}  # modes that inject nothing
 
@@ -91,6 +91,7 @@ def test_what_the_modes_hold_and_need() -> None:
         "needs_future": {"oracle"},
         "needs_donors": {"shuffle"},
         "needs_learned": {"learned"},
+        "needs_moments": {"random"},
         "needs_prophet": {"pred", "stale", "shuffle", "time_shuffle", "signflip"},
         "delay": {"stale"},
         "rollable": set(MODES.names) - {"oracle"},

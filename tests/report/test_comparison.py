@@ -9,6 +9,7 @@ from world_modality.cli.report import compare_sets
 from world_modality.errors import UserError
 from world_modality.evidence.outcomes import outcomes_of
 from world_modality.evidence.resampling import sign_flip
+from world_modality.facts.policies import BIAS_CONTROL
 from world_modality.report.comparison import as_data, compare, render_comparison
 from world_modality.report.record_sets import RecordSet, read_set
 from world_modality.report.results import Trial
@@ -220,3 +221,9 @@ def test_tasks_in_other_shares_are_compared_one_by_one(tmp_path):
     text = render_comparison(found)
     assert "not paired, mean over tasks" in text
     assert "Fisher" not in text
+
+
+def test_what_a_record_notes_of_its_memory_is_told_of_its_set(tmp_path):
+    found = compared(tmp_path, BETTER, WORSE, {"memory": "zero", "note": BIAS_CONTROL})
+    assert [each for each in found.warnings if BIAS_CONTROL in each] == [f"two: {BIAS_CONTROL}"]
+    assert BIAS_CONTROL in render_comparison(found)

@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from support.toy_results import LANGUAGES
@@ -11,7 +12,7 @@ from world_modality.report.gates import DEVICES, arms_gate, record_gates
 from world_modality.report.provenance import timing_of
 from world_modality.report.results import gather, load_results
 from world_modality.report.stage import build_report
-from world_modality.report.table import short_names
+from world_modality.report.table import record_notes, short_names
 from world_modality.rollout.records import read_records
 from world_modality.store.layout import StageFolder
 
@@ -225,3 +226,14 @@ def test_a_plan_sealed_too_late_or_never_withholds_the_verdict(toy):
     never = table_of(type(toy)(toy.root / "never", sealed_at=""))
     assert "was never sealed" in never["headline"]
     assert never["plan"]["sealed"] is False
+
+
+def test_what_records_note_of_their_memory_stands_beside_the_table(toy):
+    """As of zero memory in an earlier system's checkpoint, which is a control of a bias."""
+    spec, rollouts, trainings = toy.write()
+    results = load_results(spec, rollouts)
+    noted = {trial: replace(record, note="of E1") for trial, record in results.records["E1"].items()}
+    results = replace(results, records={**results.records, "E1": noted})
+    material = Material(spec, results, arms_gate(spec.arms, trainings), rollouts, trainings, ())
+    assert build_report(toy.root, material)[0]["notes"][-1] == "E1: of E1."
+    assert record_notes(load_results(spec, rollouts)) == []

@@ -35,6 +35,7 @@ CHANGES: tuple[tuple[str, str], ...] = (
     ("all", "the embedded assets name the folder of their generator, which has moved"),
     ("report rollout", "given checkpoints; the steps of a flow are by default those that the checkpoint says"),
     ("all", "policies that LeRobot builds anew, and trainings by its presets"),
+    ("report rollout", "given_checkpoints.yaml rolls out E1 with zero, and E2 with what its own system called random"),
 )
 
 REPOSITORY = Path(__file__).parents[2]

@@ -12,8 +12,8 @@ from world_modality.facts.policies import POLICIES, PolicyShape
 from world_modality.study.load import load_study
 
 MODES = (
-    "disabled, zero, learned, pred, oracle, persistence, stale, shuffle, time_shuffle, random, random_scaled, "
-    "signflip, aux_only"
+    "disabled, zero, learned, pred, oracle, persistence, stale, shuffle, time_shuffle, random, standard_normal, "
+    "random_scaled, signflip, aux_only"
 )
 
 LAUGHS = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(

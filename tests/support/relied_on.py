@@ -129,6 +129,12 @@ PLUGIN: Table = {
         f"{CONFIG}.push_to_hub": "True",
         "lerobot.configs:PreTrainedConfig.register_subclass": "(name, choice_type=None)",
     },
+    "lerobot_policy_world_modality/configuration_smolvla_world_earlier.py": {
+        CONFIG: "class",
+        f"{CONFIG}.__post_init__": "(self)",
+        "lerobot.configs:PreTrainedConfig": "class",
+        "lerobot.configs:PreTrainedConfig.register_subclass": "(name, choice_type=None)",
+    },
     "lerobot_policy_world_modality/optimizer.py": {
         "lerobot.optim:OptimizerConfig.register_subclass": "(name, choice_type=None)",
         "lerobot.optim:OptimizerConfig.build": "(self, params)",
@@ -197,6 +203,12 @@ POLICIES: Table = {
         f"{CONFIG}.max_action_dim": "32",
         f"{CONFIG}.max_state_dim": "32",
         f"{CONFIG}.resize_imgs_with_padding": "(512, 512)",
+    },
+    "world_modality/policies/smolvla_earlier.py": {
+        "lerobot.policies.factory:get_policy_class": "(name)",
+    },
+    "world_modality/encoders/vjepa2.py": {
+        "lerobot.policies.common.vla_utils:resize_with_pad": "(img, height, width, *, pad_value)",
     },
     "world_modality/policies/pi0.py": {
         "lerobot.policies.pi05.modeling_pi05:PI05Policy._fix_pytorch_state_dict_keys": (

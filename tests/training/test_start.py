@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 import torch
 from safetensors.torch import load_file
+from support.earlier_checkpoints import earlier_checkpoint, plain_of, written
 from support.hub_cache import COMMITS, use_hub
 from support.tiny_cell import stage_context
 
@@ -20,6 +21,7 @@ from world_modality.data.hub import POLICY
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
 from world_modality.policies.chunk_policy import load_policy
+from world_modality.policies.earlier import EARLIER_TYPE
 from world_modality.policies.host import host_of, small_host
 from world_modality.study.specs import PolicySpec
 from world_modality.training import start
@@ -164,3 +166,15 @@ def test_errors_say_what_to_do(scratch: Path, tmp_path: Path, monkeypatch: pytes
     (other / "model.safetensors").write_bytes((scratch / "model.safetensors").read_bytes())
     with pytest.raises(UserError, match="type 'vqbet'"):
         start.describe_policy(other)
+
+
+def test_an_earlier_checkpoint_is_a_start_policy(tmp_path: Path) -> None:
+    folder = earlier_checkpoint(tmp_path / "e2")
+    context = stage_context(tmp_path / "stage")
+    facts = start.run(policy_spec("folder", str(folder)), context)
+    assert (facts["type"], facts["backbone"]) == (EARLIER_TYPE, "embedded:smolvlm-tiny")
+    settings = {"world_memory_mode_train": "zero", "world_latent_dim": 12, "world_heads": 4}
+    host_of(EARLIER_TYPE).prepare(context.artifact, tmp_path / "arm", settings, None, renew=False)
+    assert written(tmp_path / "arm")["type"] == "smolvla_world"
+    stored = load_file(tmp_path / "arm" / "model.safetensors")
+    assert all(torch.equal(stored[name], value) for name, value in plain_of(folder).items())

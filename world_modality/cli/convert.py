@@ -35,6 +35,7 @@ def convert_checkpoint(
     from world_modality.data.hub import POLICY
     from world_modality.facts.memory import MODES
     from world_modality.latents.reader import camera_of
+    from world_modality.policies.earlier import ALONE
 
     needs_world = MODES[memory].needs_world
     folder, commit = find_folder(source, patterns=POLICY.patterns)
@@ -61,7 +62,46 @@ def convert_checkpoint(
         origin = {"from": source if commit is None else f"{source.partition('@')[0]}@{commit}"}
         _note(draft, "wm convert", {**(origin if commit else {}), "from_digest": POLICY.digest(folder)})
     added = len(made.added) - 1  # the step counter
-    return [f"checkpoint   {output}: {made.kept} tensors taken over, {added} of the world memory added"]
+    lines = [f"checkpoint   {output}: {made.kept} tensors taken over, {added} of the world memory added"]
+    return [*lines, f"left out     {len(made.left_out)} tensors; {ALONE}"] if made.left_out else lines
+
+
+def convert_earlier(
+    source: str, output: Path, latents: Sequence[Path], encoder: str | None, settings: Sequence[str]
+) -> list[str]:
+    """Write an earlier system's checkpoint anew, as a policy type that LeRobot can load; lines that say what it is.
+
+    Args:
+        source: folder, hub id or hub id@revision of such a checkpoint.
+        output: new folder.
+        latents: folder of the training set's latents, if memory is to be drawn with their mean and covariance.
+        encoder: folder or hub id of the encoder, for rollouts to tell it from others.
+        settings: ``NAME=VALUE`` of fields of the policy to change.
+
+    Raises:
+        UserError: it is no such checkpoint, something does not fit, or ``output`` is there already.
+    """
+    from lerobot_policy_world_modality.convert import convert, read_config
+    from lerobot_policy_world_modality.settings import read_settings
+    from world_modality.data.hub import ENCODER, POLICY
+    from world_modality.policies.earlier import EARLIER_TYPE
+
+    folder, commit = find_folder(source, patterns=POLICY.patterns)
+    kind = read_config(folder)["type"]
+    if kind != EARLIER_TYPE:
+        raise UserError(f"--to earlier: {source} is a '{kind}', and no checkpoint of the earlier system: leave it out")
+    values = read_settings(_pairs(settings), kind)
+    found = None if encoder is None else find_folder(encoder, patterns=ENCODER.patterns)[0]
+    with new_folder(output) as draft:
+        with redirect_stdout(io.StringIO()):
+            made = convert(folder, draft, latents=latents, encoder=found, world_type=kind, **values)
+        origin = {"from": f"{source.partition('@')[0]}@{commit}"} if commit else {}
+        _note(draft, "wm convert --to earlier", {**origin, "from_digest": POLICY.digest(folder)})
+    known = "known from --latents" if latents else "not known, so memory random is refused"
+    return [
+        f"checkpoint   {output}: {made.kept} tensors taken over, of type {kind}",
+        f"moments      of the latents: {known}",
+    ]
 
 
 def strip_checkpoint(source: str, output: Path) -> list[str]:
@@ -79,7 +119,7 @@ def strip_checkpoint(source: str, output: Path) -> list[str]:
         _note(draft, "wm convert --to plain", {"from_digest": POLICY.digest(folder)})
     lines = [
         f"checkpoint   {output}: {made.kept} tensors of {made.label}, {len(made.removed)} left out",
-        "acts as      the checkpoint with --policy.world_memory_mode_rollout=zero",
+        "acts as      the checkpoint with --policy.world_memory_mode_rollout=disabled",
     ]
     return [*lines, "needs        this package, whose backbone it is built around"] if made.needs_plugin else lines
 

@@ -5,6 +5,8 @@ Each is told in one line, and none is ignored: what has no equal here is refused
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +14,7 @@ from pathlib import Path
 from world_modality.errors import UserError
 
 PREFIX = "--policy."
+RENAME_VARIABLE, RENAME_FLAG = "LEROBOT_WM_RENAME_MAP_JSON", "--rename_map"
 DEFAULT_HORIZON = "8"
 
 RENAMED = {
@@ -39,20 +42,25 @@ FIXED = {
     "log_attn_stats": ("true", "attention figures are always logged"),
     "log_grad_stats": ("true", "gradient norms are always logged"),
     "prophet_dropout": ("0", "the Prophet has no dropout; several predictions come from world_hypotheses"),
-    "world_rollout_temporal_window": ("0", "the checkpoint says itself how many frames its encoder sees"),
 }
 """Old name -> the one value that holds here, and why no other does."""
 
-_LATENTS = "latents are one folder here, which says itself what made it: give --policy.world_latents=FOLDER, made by"
 REFUSED = {
-    "dataset_repo_id": f"{_LATENTS} `wm import-latents` from a published file or by `wm encode-latents`",
-    "cache_dir": f"{_LATENTS} `wm import-latents` from a published file or by `wm encode-latents`",
-    "latent_suffix": f"{_LATENTS} `wm import-latents FILE --frames M` or `wm encode-latents --frames M`",
-    "world_latents_source": f"{_LATENTS} `wm encode-latents --encoder ENCODER`",
-    "world_use_first_camera_only": f"{_LATENTS} `wm encode-latents --camera CAMERA`",
     "world_prefix_block": "prefix tokens have a softmax of their own and so no place among the others: drop it",
 }
 """Old name -> what to use instead."""
+
+CACHE = {
+    "cache_dir": "cache",
+    "dataset_repo_id": "HuggingFaceVLA/libero",
+    "world_latents_source": "vjepa",
+    "latent_suffix": "m4",
+    "world_use_first_camera_only": "true",
+}
+"""Old names by which a training found its latents, and their defaults: a file of them can be taken over."""
+ENCODERS = {"vjepa": "facebook/vjepa2-vitg-fpc64-256", "dino": "facebook/dinov2-base"}
+"""What made them, by ``world_latents_source``."""
+WINDOW = "world_rollout_temporal_window"
 
 NO_PREDICTION = ("zero", "learned", "oracle", "persistence", "random")  # memories that are not the Prophet's
 
@@ -64,6 +72,7 @@ class Translation:
     arguments: list[str]
     notices: list[str]  # one line per old name
     init_from: str | None  # plain SmolVLA checkpoint to start from, given as init_from_policy_path
+    frames: int | None = None  # of the encoder's clips, by an evaluation's flags: those of its checkpoint
 
 
 def translate(arguments: Sequence[str], *, training: bool) -> Translation:
@@ -85,6 +94,7 @@ def translate(arguments: Sequence[str], *, training: bool) -> Translation:
             work.fixed(name, value)
         if name in RENAMED:
             work.becomes(name, value, RENAMED[name])
+    work.latents()
     work.place()
     work.prefix_settings()
     work.predictor()
@@ -92,11 +102,11 @@ def translate(arguments: Sequence[str], *, training: bool) -> Translation:
     if "init_from_policy_path" in old and not training:
         raise UserError(f"{PREFIX}init_from_policy_path: an evaluation takes a trained policy: give {PREFIX}path")
     flags = [f"{PREFIX}{name}={value}" for name, value in work.new.items()]
-    return Translation([*rest, *flags], work.notices, old.get("init_from_policy_path"))
+    return Translation([*rest, *flags], work.notices, old.get("init_from_policy_path"), work.frames)
 
 
 KNOWN = frozenset(
-    {*RENAMED, *FUSIONS, *PREFIX_ONLY, *FIXED, *REFUSED}
+    {*RENAMED, *FUSIONS, *PREFIX_ONLY, *FIXED, *REFUSED, *CACHE, WINDOW}
     | {"enable_world_injection", "enable_world_predictor", "world_vision_model_name", "init_from_policy_path"}
 )
 """All old names; those that are the same here (world_gate_init, world_memory_mode_train ...) are none."""
@@ -133,6 +143,7 @@ class _Translator:
     training: bool
     new: dict[str, str] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
+    frames: int | None = None
     _origins: dict[str, str] = field(default_factory=dict)  # new name -> the old one that set it
 
     def becomes(self, name: str, value: str, new: str, new_value: str | None = None, note: str = "") -> None:
@@ -164,6 +175,40 @@ class _Translator:
         if value.lower() != only and not (only == "0" and _is_zero(value)):
             raise UserError(f"{PREFIX}{name}={value}: {why}; drop it")
         self.dropped(name, value, why)
+
+    def latents(self) -> None:
+        """Which latents a training reads; an evaluation reads none, and may say how many frames make a clip."""
+        given = [name for name in CACHE if name in self.old]
+        if given and self.training:
+            raise UserError(f"{PREFIX}{given[0]}: {self._import_line()}")
+        for name in given:
+            self.dropped(name, self.old[name], "an evaluation reads no cached latents, it encodes what it sees")
+        suffix = re.search(r"m(\d+)$", self.old.get("latent_suffix", ""))
+        window = self.old.get(WINDOW, "0")
+        if not window.isdecimal():
+            raise UserError(f"{PREFIX}{WINDOW} is a number of frames, not '{window}'")
+        if int(window) and self.training:
+            raise UserError(
+                f"{PREFIX}{WINDOW}={window}: the checkpoint will say itself how many frames its encoder sees, those of "
+                f"its latents: drop it, and give {PREFIX}world_latents=FOLDER of clips of {window}"
+            )
+        if WINDOW in self.old:
+            self.dropped(WINDOW, window, "the checkpoint says itself how many frames its encoder sees")
+        if not self.training:
+            self.frames = int(window) or (int(suffix[1]) if suffix else None)
+
+    def _import_line(self) -> str:
+        """What to do instead with the cache that the flags name."""
+        cache, dataset, source, suffix = (self.old.get(name, default) for name, default in list(CACHE.items())[:4])
+        named = f"{source}_{suffix}" if suffix else source
+        frames = re.search(r"m(\d+)$", suffix)
+        encoder = self.old.get("world_vision_model_name", ENCODERS.get(source, "ENCODER"))
+        return (
+            "latents are one folder here, which says itself what made it: take the cache over by `wm import-latents "
+            f"{cache}/{dataset}/train_world_latents_{named}.fp16.npy --dataset DATASET --encoder {encoder} "
+            f"--frames {frames[1] if frames else 1} --output FOLDER`, or encode anew by `wm encode-latents`, and give "
+            f"{PREFIX}world_latents=FOLDER"
+        )
 
     def place(self) -> None:
         """Where the memory enters, if anywhere."""
@@ -244,6 +289,24 @@ class _Translator:
                 f"one with `hf download` and give its folder as {PREFIX}world_encoder_path"
             )
         self.becomes(name, self.old[name], "world_encoder_path")
+
+
+def rename_flag(arguments: Sequence[str], given: str) -> tuple[list[str], str]:
+    """A command line with what LEROBOT_WM_RENAME_MAP_JSON says as LeRobot's own flag, and the line that tells it.
+
+    UserError if ``given`` is no JSON object of names, or the command line says otherwise.
+    """
+    try:
+        names = json.loads(given)
+    except ValueError:
+        names = None
+    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
+        raise UserError(f"{RENAME_VARIABLE} is '{given}', which is no JSON object of names: set it, or unset it")
+    flag = f"{RENAME_FLAG}={json.dumps(names)}"
+    own = [argument for argument in arguments if argument.partition("=")[0] == RENAME_FLAG]
+    if own and own != [flag]:
+        raise UserError(f"{RENAME_VARIABLE} and {RENAME_FLAG} are both given: unset the variable, {RENAME_FLAG} holds")
+    return [*(argument for argument in arguments if argument not in own), flag], f"{RENAME_VARIABLE} is now {flag}"
 
 
 def _is_zero(value: str) -> bool:

@@ -13,7 +13,7 @@ from world_modality.study.arm_checks import Problem, rolled_out_problems
 from world_modality.study.document import Location
 from world_modality.study.sources import CheckpointSource, PolicySource
 from world_modality.study.specs import EncoderSpec
-from world_modality.study.study import Study
+from world_modality.study.study import GivenArm, Study
 
 EMPTY_CAMERA = "empty_camera"
 """In the names of pictures that a policy of LeRobot's fills itself."""
@@ -30,6 +30,7 @@ def described(policy: PolicySource, config: Mapping[str, Any] | None) -> Checkpo
         rolled=str(config.get("world_memory_mode_rollout") or trained),
         n_action_steps=int(config["n_action_steps"]),
         encoder=encoder_of(config),
+        moments=bool(config.get("world_moments", True)),
     )
 
 
@@ -62,22 +63,44 @@ def given_problems(study: Study, found: Mapping[str, Sequence[CheckpointSource]]
                 return
         yield from rolled_out_problems(name, study.arms[name], first.trained, first.rolled)
         yield from _without_encoder(study, name, first)
+        yield from _without_moments(study, name, checkpoints)
     yield from _executed(study, found)
 
 
 WORDS = {"trained": "memory in training", "rolled": "memory in a rollout", "encoder": "encoder"}
 
 
+def rolled_modes(arm: GivenArm, checkpoint: CheckpointSource) -> list[str]:
+    """The memory modes that an arm's checkpoint is rolled out in."""
+    return [arm.rollout or checkpoint.rolled, *arm.ablations]
+
+
+def reads_latents(arm: GivenArm, checkpoint: CheckpointSource) -> bool:
+    """Whether a rollout of it encodes what it sees."""
+    return any(mode in MODES and MODES[mode].needs_history for mode in rolled_modes(arm, checkpoint))
+
+
 def _without_encoder(study: Study, name: str, checkpoint: CheckpointSource) -> Iterator[Problem]:
     """Memories that are made of latents, of a checkpoint that does not say what they come from."""
     arm = study.given[name]
-    modes = [arm.rollout or checkpoint.rolled, *arm.ablations]
-    needy = next((mode for mode in modes if MODES[mode].needs_history), None)
+    needy = next((mode for mode in rolled_modes(arm, checkpoint) if MODES[mode].needs_history), None)
     if needy is not None and checkpoint.encoder is None:
         message = f"it does not say which encoder its latents come from, which memory {needy} is made of; convert it"
         yield ("arms", name, "checkpoint"), f"{message} anew with --encoder, or roll it out with zero"
     if arm.encoder is not None and checkpoint.encoder is None:
         yield ("arms", name, "encoder"), "the checkpoint names no encoder; remove this key"
+
+
+def _without_moments(study: Study, name: str, checkpoints: Sequence[CheckpointSource]) -> Iterator[Problem]:
+    """Memories that are drawn as the latents are, of checkpoints that do not know what those are like."""
+    modes = rolled_modes(study.given[name], checkpoints[0])
+    needy = next((mode for mode in modes if MODES[mode].needs_moments), None)
+    if needy is not None and not all(each.moments for each in checkpoints):
+        message = f"it does not know the latents' mean and covariance, which memory {needy} is drawn with; write"
+        yield (
+            ("arms", name, "checkpoint"),
+            f"{message} standard_normal, or convert it with `wm convert --to earlier --latents FOLDER`",
+        )
 
 
 def _executed(study: Study, found: Mapping[str, Sequence[CheckpointSource]]) -> Iterator[Problem]:

@@ -11,8 +11,9 @@ from typing import Any
 
 from world_modality.cli.earlier_flags import KNOWN
 from world_modality.errors import UserError
-from world_modality.facts.policies import family_of, has_memory
+from world_modality.facts.policies import BIAS_CONTROL, family_of, has_memory
 from world_modality.policies.config_file import read_config_file, unknown_settings
+from world_modality.policies.earlier import EARLIER_TYPE, is_earlier_folder, present_name
 from world_modality.store.done import DoneFile, read_done, read_run
 from world_modality.store.layout import StageFolder
 from world_modality.store.stage import TIMING
@@ -58,7 +59,13 @@ def inspect_lines(folder: Path) -> list[str]:
         tensors = read_header(checkpoint / "model.safetensors")
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise UserError(f"{checkpoint} cannot be read ({error}); it may be damaged") from error
-    return [*_policy(checkpoint, config, tensors), *_world(config, tensors, checkpoint), *_origin(checkpoint)]
+    tensors = {present_name(name): each for name, each in tensors.items()}
+    return [
+        *_policy(checkpoint, config, tensors),
+        *_world(config, checkpoint),
+        *_earlier(config, checkpoint),
+        *_origin(checkpoint),
+    ]
 
 
 def read_header(path: Path) -> dict[str, Mapping[str, Any]]:
@@ -113,7 +120,7 @@ def _policy(checkpoint: Path, config: Mapping[str, Any], tensors: Mapping[str, M
     ]
 
 
-def _world(config: Mapping[str, Any], tensors: Mapping[str, Mapping[str, Any]], checkpoint: Path) -> list[str]:
+def _world(config: Mapping[str, Any], checkpoint: Path) -> list[str]:
     mode = config.get("world_memory_mode_train", "disabled")
     if mode == "disabled":
         return ["memory       none"]
@@ -136,9 +143,26 @@ def _world(config: Mapping[str, Any], tensors: Mapping[str, Mapping[str, Any]], 
             f"{config['world_encoder_image_size']} px, {config['world_encoder_pooling']} pooling, "
             f"{config['world_encoder_dtype']}, content {config['world_encoder_digest'] or 'not noted'}"
         )
-    gates = [name for name in tensors if name.startswith(WORLD) and name.endswith("gate")]
-    values = ", ".join(f"{math.tanh(value):.4f}" for value in _scalars(checkpoint / "model.safetensors", gates))
+    weights = checkpoint / "model.safetensors"
+    gates = [name for name in read_header(weights) if present_name(name).startswith(WORLD) and name.endswith("gate")]
+    values = ", ".join(f"{math.tanh(value):.4f}" for value in _scalars(weights, gates))
     return [*lines, f"gates        {values}"]
+
+
+def _earlier(config: Mapping[str, Any], checkpoint: Path) -> list[str]:
+    """What is otherwise in a memory of the earlier system's form, and what its own settings would do by default."""
+    if config["type"] != EARLIER_TYPE:
+        return []
+    trained, rollout = config["world_memory_mode_train"], config["world_memory_mode_rollout"] or "as trained"
+    own = "its own folder, read as it is" if is_earlier_folder(checkpoint) else "converted"
+    lines = [
+        f"form         of the earlier system ({own}): raw latents, {config['world_encoder_dtype']} encoder of pictures "
+        f"enlarged to {config['world_encoder_padded_to']} px as SmolVLA does",
+        f"zero memory  {BIAS_CONTROL}",
+    ]
+    if trained == "zero" and rollout == "pred":
+        lines.append("rolled out   with pred by its own settings, though trained with zero: give --memory zero")
+    return lines
 
 
 def _cameras(names: list[str]) -> str:

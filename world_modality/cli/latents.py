@@ -15,6 +15,7 @@ from world_modality.store.progress import Progress
 from world_modality.study.specs import LatentsSpec
 
 SPEC = "spec.json"
+FRAMES = 4  # of a clip, if nothing says how many
 
 
 @dataclass(frozen=True)
@@ -23,13 +24,14 @@ class Clips:
 
     encoder: str
     camera: str
-    frames: int
+    frames: int | None
     image_size: int | None
     dtype: str
 
-    def given(self) -> ResolvedEncoder:
-        """The encoder; UserError if there is none."""
-        return resolve_encoder(self.encoder, frames=self.frames, image_size=self.image_size, dtype=self.dtype)
+    def given(self, frames: int | None = None) -> ResolvedEncoder:
+        """The encoder of clips of so many ``frames``, unless they are given; UserError if there is none."""
+        clip = self.frames or frames or FRAMES
+        return resolve_encoder(self.encoder, frames=clip, image_size=self.image_size, dtype=self.dtype)
 
 
 def encode_latents(dataset: Path, output: Path, clips: Clips, cores: int) -> list[str]:
@@ -78,18 +80,22 @@ class Check:
 def import_latents(file: Path, dataset: Path, output: Path, clips: Clips, check: Check) -> list[str]:
     """Take over a published file if its rows are where they belong; lines that say what was found.
 
-    The table of what was compared is printed before a refusal too.
+    ``file`` may be an earlier cache's folder of a dataset; its file's name and metadata say how long its clips are. The
+    table of what was compared is printed before a refusal too.
 
     Raises:
-        UserError: ``output`` exists, or the file is not what it is said to be.
+        UserError: ``output`` exists, or the file is not what it is, or says itself, to be.
     """
     _require_new(output)
+    from world_modality.latents.earlier_cache import claimed, find_published
+
+    file = find_published(file)
     import torch
 
     from world_modality.latents.importing import Import, Source
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    work = Import(Source(file, dataset, clips.camera, clips.given()), device)
+    work = Import(Source(file, dataset, clips.camera, clips.given(claimed(file).frames)), device)
     alignment = work.check(
         count=check.sample, seed=check.seed, minimum_cosine=check.minimum_cosine, progress=Progress("check")
     )

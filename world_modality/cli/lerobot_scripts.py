@@ -16,8 +16,8 @@ from typing import Any
 
 import yaml
 
-from world_modality.cli.earlier_flags import translate
-from world_modality.cli.start_policy import policy_flags, start_from
+from world_modality.cli.earlier_flags import RENAME_VARIABLE, rename_flag, translate
+from world_modality.cli.start_policy import evaluated, policy_flags, start_from, without_known_type
 from world_modality.errors import UserError
 from world_modality.facts.policies import has_memory
 
@@ -125,6 +125,9 @@ def _prepared(arguments: list[str], program: str, script: str) -> list[str]:
     written = write_missing_config()
     if written is not None:
         tell(f"wrote {written}, without which LIBERO would ask for it")
+    if os.environ.get(RENAME_VARIABLE):
+        arguments, told = rename_flag(arguments, os.environ[RENAME_VARIABLE])
+        tell(told)
     translation = translate(arguments, training=script == "lerobot-train")
     for notice in translation.notices:
         tell(notice)
@@ -134,8 +137,12 @@ def _prepared(arguments: list[str], program: str, script: str) -> list[str]:
     if asks_help:
         return arguments
     if translation.init_from is not None:
-        arguments, start = start_from(translation.init_from, arguments)
-        tell(f"--policy.init_from_policy_path={translation.init_from} was converted to {start}")
+        start = start_from(translation.init_from, arguments)
+        arguments = start.arguments
+        tell(f"--policy.init_from_policy_path={translation.init_from} was converted to {start.checkpoint}")
+        if start.told:
+            tell(f"of {translation.init_from} {start.told}")
+    arguments = _fitted(arguments, translation.frames, tell, training=script == "lerobot-train")
     if script == "lerobot-train":
         mend_checkpoints(arguments)
     _require_readable(arguments)
@@ -146,6 +153,25 @@ def _prepared(arguments: list[str], program: str, script: str) -> list[str]:
         if import_configured_libero() == EMBEDDED:
             tell("simulates on the embedded stand-in assets: its numbers are no LIBERO scores")
         configure_workers()
+    return arguments
+
+
+def _fitted(arguments: list[str], frames: int | None, tell: Callable[[str], None], *, training: bool) -> list[str]:
+    """A command line whose checkpoint LeRobot can load, and nothing else about it that the checkpoint says itself."""
+    from world_modality.policies.config_file import read_config_file
+
+    arguments, told = without_known_type(arguments, training=training)
+    if told:
+        tell(told)
+    converted = None if training else evaluated(arguments)
+    if converted is not None:
+        tell(f"--policy.path={policy_flags(arguments)['path']} was converted to {converted.checkpoint}")
+        arguments = converted.arguments
+    path = policy_flags(arguments).get("path")
+    if frames is not None and path is not None and Path(path).is_dir():
+        own = read_config_file(Path(path)).get("world_encoder_frames", frames)
+        if own != frames:
+            raise UserError(f"clips of {frames} frames are asked for, and {path} was made for {own}: drop the flag")
     return arguments
 
 

@@ -166,16 +166,19 @@ def convert(
     encoder: Annotated[str | None, typer.Option(help="Folder or hub id of the encoder that made them.")] = None,
     setting: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE, a field of the policy.")] = None,
     to: Annotated[
-        Literal["world", "plain"], typer.Option(help="The policy with world memory, or LeRobot's own without.")
+        Literal["world", "plain", "earlier"],
+        typer.Option(help="The policy with world memory, LeRobot's own without, or an earlier system's as it is."),
     ] = "world",
 ) -> None:
     """Give a policy's checkpoint a world memory, or (--to plain) take it away again."""
-    from world_modality.cli.convert import convert_checkpoint, strip_checkpoint
+    from world_modality.cli.convert import convert_checkpoint, convert_earlier, strip_checkpoint
 
     if to == "plain":
         if latents or encoder or setting:
             raise UserError("--to plain takes the world memory away: drop --latents, --encoder and --set")
         lines = strip_checkpoint(checkpoint, output)
+    elif to == "earlier":
+        lines = convert_earlier(checkpoint, output, latents or [], encoder, setting or [])
     else:
         lines = convert_checkpoint(checkpoint, output, memory, latents or [], encoder, setting or [])
     print("\n".join(lines))
@@ -201,12 +204,14 @@ def encode_latents(
 
 @app.command()
 def import_latents(
-    file: Annotated[Path, typer.Argument(help="A .npy file, float16 [frames, numbers].")],
+    file: Annotated[Path, typer.Argument(help="A .npy file, float16 [frames, numbers], or a cache folder with one.")],
     dataset: DatasetOption,
     encoder: EncoderOption,
     output: OutputOption,
     camera: CameraOption = "image",
-    frames: FramesOption = 4,
+    frames: Annotated[
+        int | None, typer.Option(min=1, help="Frames of a clip; as the file's name says by default, else 4.")
+    ] = None,
     image_size: SizeOption = None,
     dtype: DtypeOption = "float32",
     sample: Annotated[int, typer.Option(min=8, help="Frames to encode again and compare.")] = 64,

@@ -208,6 +208,7 @@ def result_lines(records: Sequence[Record], output: Path) -> list[str]:
             episodes = [record for record in own if record.task == task]
             lines.append(f"{suite} task {task:<3} {_rate(episodes)}  {episodes[0].language}")
         lines.append(f"{suite} all      {_rate(own)}{_kind_of_assets(own[0])}")
+    lines += [f"note         {note}" for note in dict.fromkeys(record.note for record in records) if note]
     files = ", ".join(f"{suite}.jsonl" for suite in dict.fromkeys(record.suite for record in records))
     lines.append(f"records      {output}/{files}")
     videos = list((output / VIDEOS_FOLDER).glob("*/*.mp4"))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from world_modality.benchmarks.assets import asset_tree, hub_revision
-from world_modality.cli.given import described, given_problems, picture_problems
+from world_modality.cli.given import described, given_problems, picture_problems, reads_latents
 from world_modality.data.hub import DATASET, ENCODER, POLICY
 from world_modality.data.schema import camera_column, picture_sizes
 from world_modality.embedded import BACKBONE_PREFIX, BASE_POLICY
@@ -21,6 +21,7 @@ from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.encoders import ENCODERS
 from world_modality.facts.policies import POLICIES, PolicyShape, known_family, small_policies
+from world_modality.policies.config_file import read_config_file
 from world_modality.store.hub import RepoType, fetch_file, pinned_name, resolve_commit, split_pinned
 from world_modality.store.layout import digests_file
 from world_modality.study.checks import encoder_at, policy_at
@@ -144,15 +145,23 @@ class Finder:
                     source = described(policy, config)
                 except (UserError, ValueError, KeyError, TypeError) as error:
                     raise self.file.error(at, f"{policy.name}: {error}") from error
-                sources.append(self._with_weights(source, arm.encoder, ("arms", name, "encoder")))
+                where: Location = ("arms", name, "encoder")
+                if arm.encoder is not None or reads_latents(arm, source):
+                    source = self._with_weights(source, arm.encoder, where)
+                sources.append(source)
             found[name] = tuple(sources)
         self.file.check(given_problems(self.file.study, found))
         return found
 
     def _with_weights(self, source: CheckpointSource, own: EncoderWeights | None, at: Location) -> CheckpointSource:
-        """A checkpoint whose encoder's weights lie where the study says, if it says so."""
-        if own is None or source.encoder is None:
+        """A checkpoint whose encoder's weights lie where the study says, or where it says itself: then at a commit."""
+        if source.encoder is None:
             return source
+        if own is None:
+            if source.encoder.source != "hub" or source.encoder.revision:
+                return source
+            place = {"revision": self.commit(at, source.encoder.name, "main")}  # an earlier checkpoint names none
+            return replace(source, encoder=source.encoder.model_copy(update=place))
         if isinstance(own, HubWeights):
             place = {"name": own.repo_id, "revision": self.commit((*at, "revision"), own.repo_id, own.revision)}
         else:
@@ -232,14 +241,15 @@ class Finder:
     def _fit_policy(self, policy: AnyPolicy, location: Location, folder: Path) -> tuple[str, dict[str, Any]]:
         """The policy's family and its config.json, after the study was compared with it."""
         try:
-            config: dict[str, Any] = json.loads((folder / "config.json").read_text())
-            policy_type, shape = str(config["type"]), policy_shape(folder)
-        except (OSError, ValueError, KeyError, TypeError):
-            raise self.file.error(location, f"{folder} is not a LeRobot pretrained_model folder") from None
+            config, shape = read_config_file(folder), policy_shape(folder)
+        except UserError as error:
+            raise self.file.error(location, str(error)) from error
+        policy_type = str(config["type"])
         family = known_family(policy_type)
         if family is None:
             known = ", ".join(POLICIES.names)
             raise self.file.error(location, f"a policy of type {policy_type} is not known here; choose one of {known}")
+        family = POLICIES[family.base] if family.base else family  # what arms start from
         asked = getattr(policy, "type", None)
         if asked not in (None, family.name):
             raise self.file.error((*location[:-1], "type"), f"'{asked}' is not what the policy is, {family.name}")
@@ -342,12 +352,8 @@ def _pictures_of(policy: AnyPolicy) -> tuple[str, ...] | None:
 
 
 def policy_shape(folder: Path) -> PolicyShape:
-    """The shape of a LeRobot ``pretrained_model`` folder, as far as it can be told.
-
-    Raises:
-        OSError, ValueError, KeyError, TypeError: the folder is not one.
-    """
-    config: dict[str, Any] = json.loads((folder / "config.json").read_text())
+    """The shape of a LeRobot ``pretrained_model`` folder, as far as it can be told; UserError if it is none."""
+    config = read_config_file(folder)
     family = known_family(config["type"])
     width = _first_size(folder / "model.safetensors", family.width_tensor if family else "")
     return PolicyShape(int(config["chunk_size"]) if "chunk_size" in config else None, width)

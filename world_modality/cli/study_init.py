@@ -18,6 +18,8 @@ from world_modality.study.sources import CheckpointSource, PolicySource
 
 ABLATIONS = ("zero", "random", "random_scaled", "signflip")
 """Is the content of the memory used? Without it, with other content, and with that of the same size."""
+WITHOUT_MOMENTS = {"random": "standard_normal"}
+"""What takes the place of an ablation that needs the latents' mean and covariance, where they are not known."""
 EPISODES = 200
 """Per task, or all initial states once where a suite has more; of a suite without recorded ones so many seeds."""
 
@@ -117,9 +119,12 @@ def _arm(name: str, asked: Asked) -> list[str]:
     label = family.label if family else asked.config["type"]
     told = "without memory" if memory == "disabled" else f"trained with memory {memory}"
     lines = [f"  {name}: # {label}, {told}", f"    checkpoint: {asked.place}"]
+    if memory == "zero" and asked.source.rolled != memory:
+        lines.append(f"    rollout: zero # as trained; its own settings say {asked.source.rolled}")
     if memory in ("disabled", "zero"):
         return lines
-    kept = [mode for mode in ABLATIONS if mode != asked.source.rolled]
+    known = [mode if asked.source.moments else WITHOUT_MOMENTS.get(mode, mode) for mode in ABLATIONS]
+    kept = [mode for mode in known if mode != asked.source.rolled]
     if asked.source.encoder is None:
         kept = ["zero"]
     return [*lines, f"    ablations: [{', '.join(kept)}]"]

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from world_modality.encoders.encoder import load_model, pool, resizing
 from world_modality.encoders.source import SMALL_SIZES, WEIGHT_DEVIATION
 from world_modality.facts.encoders import ENCODERS
-from world_modality.study.specs import EncoderSpec
+from world_modality.study.specs import EncoderSpec, PaddedEncoderSpec
 
 
 class VJEPA2:
@@ -28,9 +29,25 @@ class VJEPA2:
         self._processor = AutoVideoProcessor.from_pretrained(folder, local_files_only=True)
 
     def process(self, pixels: Tensor) -> Tensor:
-        """The frames as one video, which the processor treats frame by frame."""
+        """The frames as one video, which the processor treats frame by frame; or by way of SmolVLA's own size."""
+        if isinstance(self._spec, PaddedEncoderSpec):
+            return self._by_way_of_smolvla(pixels, self._spec.padded_to)
         prepared: Tensor = self._processor(videos=[pixels], **resizing(self._spec))["pixel_values_videos"][0]
         return prepared
+
+    def _by_way_of_smolvla(self, pixels: Tensor, size: int) -> Tensor:
+        """Enlarged and padded as SmolVLA does it, resized bilinearly and normalised, nowhere rounded to bytes."""
+        from lerobot.policies.common.vla_utils import resize_with_pad
+
+        pictures = pixels.float() / 255
+        if size:
+            pictures = resize_with_pad(pictures, size, size, pad_value=0)
+        side = self._spec.image_size
+        pictures = F.interpolate(pictures, (side, side), mode="bilinear", align_corners=False)
+        mean, deviation = (
+            torch.tensor(values).view(3, 1, 1) for values in (self._processor.image_mean, self._processor.image_std)
+        )
+        return (pictures - mean) / deviation
 
     def latents(self, clips: Tensor) -> Tensor:
         """[B, m, 3, S, S] -> [B, P, D].

@@ -30,6 +30,8 @@ class MemoryMode:
     """Histories of other episodes."""
     needs_learned: bool = False
     """Trained constants, which only a checkpoint trained in this mode has."""
+    needs_moments: bool = False
+    """Mean and covariance of the training latents."""
     needs_prophet: bool = False
     """The Prophet makes the memory, so that the policy's loss trains it too, unless the memory is detached."""
     delay: int = 0
@@ -145,6 +147,14 @@ MODES: Table[MemoryMode] = Table(
             holds="normal draws with the latents' mean and covariance",
             isolates="content: the latents' statistics without any content",
             make=Reference(f"{_MODES}:random"),
+            needs_moments=True,
+        ),
+        MemoryMode(
+            name="standard_normal",
+            holds="standard normal draws, each number by itself",
+            isolates="content: numbers that do not even look like latents",
+            make=Reference(f"{_MODES}:standard_normal"),
+            words="standard normal memory",
         ),
         MemoryMode(
             name="random_scaled",

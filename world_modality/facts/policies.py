@@ -48,6 +48,11 @@ class PolicyFamily:
     """The setting that names the pretrained model that it is built around, or that model's tokenizer; "" if none."""
     denoising_steps: str = ""
     """The setting of its checkpoints that says how many steps make a chunk out of noise; "" if there is none."""
+    base: str = ""
+    """The family that it is with a memory of another form beside it: what it starts or becomes here is of that family;
+    "" if it is none such."""
+    exact_zero: bool = True
+    """Whether a memory of zeros adds exactly nothing, and so is a control; otherwise it adds a constant, a bias."""
     plans_chunks: bool = True
     """Whether it plans a chunk of actions from what it sees at one control step, and no more than it says it looks
     back to."""
@@ -78,6 +83,18 @@ POLICIES: Table[PolicyFamily] = Table(
             width_tensor="model.action_in_proj.weight",
             backbone="vlm_model_name",
             denoising_steps="num_steps",
+        ),
+        PolicyFamily(
+            name="smolvla_world_earlier",
+            label="SmolVLA with the earlier world memory",
+            packages=LEROBOT,
+            host=Reference("world_modality.policies.smolvla_earlier:EarlierHost"),
+            world_type="smolvla_world_earlier",
+            width_tensor="model.action_in_proj.weight",
+            backbone="vlm_model_name",
+            denoising_steps="num_steps",
+            base="smolvla",
+            exact_zero=False,
         ),
         PolicyFamily(
             name="pi0",
@@ -140,6 +157,15 @@ def small_family(architecture: str) -> PolicyFamily:
     if architecture not in known:
         raise UserError(f"policy.name: there is no architecture '{architecture}'; choose one of {', '.join(known)}")
     return known[architecture]
+
+
+BIAS_CONTROL = "zero memory adds a constant in this format: it is a control of a bias, not of no memory"
+"""The note on records of zero memory in a policy whose family is not of ``exact_zero``."""
+
+
+def note_of(policy_type: str, memory: str) -> str:
+    """What the records of a policy's rollouts in a memory mode must say of it; "" if nothing."""
+    return BIAS_CONTROL if memory == "zero" and not family_of(policy_type).exact_zero else ""
 
 
 def has_memory(policy_type: str) -> bool:

@@ -21,6 +21,7 @@ from world_modality.encoders.resolve import ResolvedEncoder
 from world_modality.errors import UserError
 from world_modality.latents.alignment import ROWS_AT_ONCE, Alignment, Sample, choose_frames, compare
 from world_modality.latents.cache import write_cache
+from world_modality.latents.earlier_cache import claimed
 from world_modality.store.files import file_digest, write_json
 from world_modality.store.machine import versions
 from world_modality.store.progress import Progress
@@ -97,10 +98,19 @@ class Import:
         """Open all three and look at every row of the file.
 
         Raises:
-            UserError: the dataset has no such camera, or the file cannot be latents of it (``open_published``).
+            UserError: the dataset has no such camera, or the file cannot be latents of it (``open_published``), or says
+                by its name or metadata that it is none.
         """
         self.source = source
         self.reader = FrameReader(source.dataset, source.camera)
+        spec = source.given.spec
+        claimed(source.file).require(
+            kind=spec.kind,
+            frames=spec.frames,
+            pooling=spec.pooling,
+            rows=self.reader.table.frames,
+            dim=source.given.dim,
+        )
         self.rows = open_published(
             source.file, frames=self.reader.table.frames, tokens=source.given.tokens, dim=source.given.dim
         )

@@ -127,6 +127,11 @@ def random(inputs: MemoryInputs) -> Tensor:
     return inputs.standardiser.draw(inputs.seeds, tokens).view(inputs.shape)
 
 
+def standard_normal(inputs: MemoryInputs) -> Tensor:
+    """Standard normal draws, each number by itself: neither the latents' covariance nor, where raw, their mean."""
+    return keyed_normal(inputs.seeds, inputs.shape[1:]).to(inputs.standardiser.mean.device)
+
+
 def random_scaled(inputs: MemoryInputs) -> Tensor:
     """Directions drawn at random, each of the norm that the prediction has there: per slot, token and camera.
 

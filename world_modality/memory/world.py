@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from world_modality.errors import UserError
 from world_modality.memory.action_conditioning import Held, NoisyActions, SuffixEmbedding
 from world_modality.memory.attachment import Sockets, WorldSizes
-from world_modality.memory.fusion import build_fusion
+from world_modality.memory.fusion import Fusion, build_fusion
 from world_modality.memory.modes import MemoryInputs
 from world_modality.memory.prophet import Prophet
 from world_modality.memory.randomness import borrowed_generator
@@ -37,7 +37,16 @@ class WorldMemory(nn.Module):
 
     donors: Tensor
 
-    def __init__(self, sizes: WorldSizes, seed: int, *, learned: bool = False) -> None:
+    def __init__(
+        self,
+        sizes: WorldSizes,
+        seed: int,
+        *,
+        learned: bool = False,
+        prophet: Callable[[WorldSizes], nn.Module] = Prophet,
+        fusion: Callable[[WorldSizes, Held], Fusion] = build_fusion,
+    ) -> None:
+        """``prophet`` and ``fusion`` make those parts; ``learned``: there are constants for the mode "learned"."""
         super().__init__()
         self.sizes = sizes
         self.target = target_of(sizes.target)
@@ -47,8 +56,8 @@ class WorldMemory(nn.Module):
         self.register_buffer("donors", torch.zeros(DONORS, sizes.context, sizes.tokens, sizes.dim))
         with borrowed_generator() as generator:  # or every draw after this would differ from the plain policy's
             generator.manual_seed(seed)
-            self.prophet = Prophet(sizes)
-            self.fusion = build_fusion(sizes, self._held)
+            self.prophet = prophet(sizes)
+            self.fusion = fusion(sizes, self._held)
             self.learned = Constants(sizes.memory) if learned else None
 
     def attach(self, sockets: Sockets) -> None:

@@ -13,6 +13,7 @@ import lerobot_policy_world_modality  # noqa: F401 - importing registers policy 
 from world_modality.errors import UserError
 from world_modality.facts.policies import has_memory
 from world_modality.policies.config_file import read_config_file
+from world_modality.policies.earlier import readable
 from world_modality.policies.host import host_of
 from world_modality.policies.precision import number_settings
 
@@ -50,7 +51,8 @@ def load_config(
         raise UserError(f"{folder} has no world memory to fill with '{memory_mode}'; roll it out with 'disabled'.")
     flags = [f"--{name}={_flag(value)}" for name, value in overrides.items() if value is not None]
     try:
-        config = PreTrainedConfig.from_pretrained(folder, cli_overrides=flags)
+        with readable(folder) as place:
+            config = PreTrainedConfig.from_pretrained(place, cli_overrides=flags)
     except (ParsingError, ValueError) as error:
         said = str(error.__cause__ or error).strip().splitlines()
         raise UserError(f"{folder} cannot be rolled out like that: {said[0] if said else error}") from error
@@ -67,10 +69,18 @@ def _flag(value: object) -> str:
 
 
 def load_processors(folder: Path, config: Any) -> tuple[Any, Any]:
-    """The saved pre- and postprocessor: normalisation, task text, tokens; as LeRobot's own evaluation loads them."""
-    processors: tuple[Any, Any] = make_pre_post_processors(
-        policy_cfg=config,
-        pretrained_path=str(folder),
-        preprocessor_overrides={"device_processor": {"device": str(config.device)}},
-    )
+    """The saved pre- and postprocessor: normalisation, task text, tokens; as LeRobot's own evaluation loads them.
+
+    UserError if they have a step that neither LeRobot nor a plugin that is installed knows.
+    """
+    try:
+        with readable(folder) as place:
+            processors: tuple[Any, Any] = make_pre_post_processors(
+                policy_cfg=config,
+                pretrained_path=str(place),
+                preprocessor_overrides={"device_processor": {"device": str(config.device)}},
+            )
+    except ImportError as error:
+        said = str(error).strip().splitlines()
+        raise UserError(f"the processors in {folder} cannot be loaded: {said[0] if said else error}") from error
     return processors

@@ -8,17 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from world_modality.errors import UserError
+from world_modality.policies.earlier import is_earlier, present_config
 
 
 def read_config_file(folder: Path) -> dict[str, Any]:
-    """The settings of the policy in a ``pretrained_model`` folder; UserError unless they name the policy's type."""
+    """The settings of the policy in a ``pretrained_model`` folder, an earlier checkpoint's by their present names.
+
+    UserError unless they name the policy's type, or if those of an earlier checkpoint cannot be understood.
+    """
     try:
         config: dict[str, Any] = json.loads((folder / "config.json").read_text())
         if not isinstance(config, dict) or not isinstance(config.get("type"), str):
             raise ValueError("config.json names no policy type")
     except (OSError, ValueError) as error:
         raise UserError(f"{folder} is not a LeRobot checkpoint ({error}); give its pretrained_model folder") from error
-    return config
+    return present_config(folder, config) if is_earlier(config) else config
 
 
 def unknown_settings(folder: Path, names: Iterable[str]) -> UserError:

@@ -15,6 +15,7 @@ from world_modality.evidence.plan import Claim
 from world_modality.evidence.rates import Interval, fisher_p, hybrid, mixed_alike, stratified_difference, success_rate
 from world_modality.evidence.verdict import Verdict, word_for
 from world_modality.evidence.wording import sentence
+from world_modality.facts.policies import BIAS_CONTROL
 from world_modality.report.judgement import effect_limits, limits, probability, rounded
 from world_modality.report.record_sets import RecordSet
 from world_modality.report.results import Place, Trial
@@ -130,6 +131,9 @@ def _kinds(one: RecordSet, two: RecordSet) -> list[str]:
             found.append(f"{name} differ: {' / '.join(sorted(first))} against {' / '.join(sorted(second))}")
     if any(record.note == ASSUMED_STATES for each in (one, two) for record in each.records.values()):
         found.append("initial states of records from lerobot-eval are assumed from the order of its episodes")
+    for each in (one, two):
+        if any(record.note == BIAS_CONTROL for record in each.records.values()):
+            found.append(f"{each.name}: {BIAS_CONTROL}")
     if any(record.note == OWN_NOISE for each in (one, two) for record in each.records.values()):
         found.append("some records are of a policy that draws its own noise: no noise is shared, none comes again")
     return found

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from world_modality.errors import UserError
 from world_modality.facts.policies import known_family
+from world_modality.policies.config_file import read_config_file
 from world_modality.study.specs import ReportArm
 
 SETTINGS = {
@@ -60,7 +62,7 @@ def given_rows(found: Mapping[str, Any]) -> list[list[str]]:
 
 
 def _row(arm: str, seed: int, folder: Path) -> dict[str, str]:
-    config, training = _read(folder / "config.json"), _read(folder / "train_config.json")
+    config, training = _config(folder), _read(folder / "train_config.json")
     memory = str(config.get("world_memory_mode_train", "disabled"))
     family = known_family(str(config.get("type")))
     encoder = str(config.get("world_encoder_name") or "")
@@ -72,6 +74,14 @@ def _row(arm: str, seed: int, folder: Path) -> dict[str, str]:
         "encoder": encoder or ("none" if memory == "disabled" else UNTOLD),
         **{name: _setting(training, key) for name, key in SETTINGS.items()},
     }
+
+
+def _config(folder: Path) -> Mapping[str, Any]:
+    """The checkpoint's settings; none if they cannot be read."""
+    try:
+        return read_config_file(folder)
+    except UserError:
+        return {}
 
 
 def _setting(training: Mapping[str, Any], key: str) -> str:

@@ -52,7 +52,7 @@ def build_table(spec: ReportSpec, results: Results, plan: Plan | None, gates: Se
         "gates": judgement["gates"] if judgement else [gate_row(gate) for gate in gates],
     }
     table["headline"] = judgement["headline"] if judgement else f"{spec.label}: one arm, nothing is compared."
-    table["notes"] = _notes(table)
+    table["notes"] = [*_notes(table), *record_notes(results)]
     table["seeds_note"] = _seeds_note(plan, judgement, outcomes)
     return table
 
@@ -71,6 +71,12 @@ def _seeds_note(plan: Plan | None, judgement: Mapping[str, Any] | None, conditio
     told = " or ".join(", ".join(map(str, seeds)) for seeds in looks)
     which = "rest on seeds" if len(looks) == 1 else "rest, each as the look that decided it, on seeds"
     return f"All episodes so far, of training seeds {', '.join(map(str, held))}; the verdicts {which} {told}."
+
+
+def record_notes(results: Results) -> list[str]:
+    """What the records of a condition say must be known of them, once each."""
+    said = dict.fromkeys((name, record.note) for name, own in results.records.items() for record in own.values())
+    return [f"{name}: {note}." for name, note in said if note]
 
 
 def _compared(plan: Plan | None) -> list[tuple[str, str]]:

@@ -27,6 +27,7 @@ class Cell:
     device: str
     versions: Mapping[str, str]
     seeded: bool = True  # whether the episode's seed decides the policy's noise
+    note: str = ""  # what a reader of the records must know of the memory
 
     def name(self, episode: Episode) -> str:
         """The episode, for people."""
@@ -56,7 +57,7 @@ class Cell:
             episode_return=trajectory.episode_return,
             replans=trajectory.replans,
             trajectory_digest=trajectory.digest.hexdigest()[:16],
-            note="" if self.seeded else OWN_NOISE,
+            note=self.note if self.seeded else OWN_NOISE,
             device=self.device,
             versions=self.versions,
             timing=Timing(len(crashes) + 1, "; ".join(crashes), round(time.monotonic() - trajectory.started, 3)),

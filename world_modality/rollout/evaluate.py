@@ -16,7 +16,7 @@ from world_modality.encoders.source import build_embedded_encoder
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.memory import MODES
-from world_modality.facts.policies import family_of
+from world_modality.facts.policies import family_of, note_of
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
 from world_modality.policies.contract import WatchedPolicy
 from world_modality.policies.remote import ServedPolicy
@@ -36,7 +36,7 @@ from world_modality.rollout.setup import (
 )
 from world_modality.rollout.video import record_video
 from world_modality.store.files import new_folder, write_json, writing_for
-from world_modality.store.hub import fetch, find_folder
+from world_modality.store.hub import fetch, find_folder, resolve_commit
 from world_modality.store.lock import exclusive
 from world_modality.store.progress import Progress
 from world_modality.study.parts import RemotePolicy
@@ -186,6 +186,7 @@ def _cell(how: How, loaded: Loaded, suite: str, assets: tuple[str, str]) -> Cell
         loaded.device,
         {**software(SUITES[suite]), **{f"served {name}": version for name, version in facts.versions.items()}},
         facts.seeded,
+        note_of(facts.kind, facts.memory),
     )
 
 
@@ -229,7 +230,12 @@ def _find_encoder(how: How, policy: ChunkPolicy, output: Path) -> Path:
     if how.encoder is not None:
         return find_folder(how.encoder, patterns=ENCODER.patterns)[0]
     if spec.source == "hub":
-        return fetch(spec.name, spec.revision, patterns=ENCODER.patterns, instead="give its folder as --encoder")
+        instead = "give its folder as --encoder"
+        try:
+            revision = spec.revision or resolve_commit(spec.name, "main")  # an earlier checkpoint names no commit
+        except UserError as error:
+            raise UserError(f"{error}; or {instead}") from error
+        return fetch(spec.name, revision, patterns=ENCODER.patterns, instead=instead)
     if spec.source == "folder":
         return Path(spec.name)
     _build_once(spec, output / "encoder")

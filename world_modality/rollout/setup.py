@@ -20,6 +20,7 @@ from world_modality.encoders.online import HistoryEncoder
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES, Suite
 from world_modality.facts.memory import MODES
+from world_modality.facts.policies import note_of
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
 from world_modality.policies.contract import Policy, PolicyFacts
 from world_modality.policies.precision import device_named
@@ -142,8 +143,7 @@ def require_fit(facts: PolicyFacts, suite: Suite) -> None:
 def history_maker(config: Any, memory: str, spec: EncoderSpec, folder: Path, device: str) -> NewHistory:
     """What makes an episode's window of the encoder in ``folder``; UserError if the checkpoint was trained with
     another."""
-    config.require_encoder(spec)
-    encoder = HistoryEncoder(load_encoder(spec, folder, device), config.world_context)
+    encoder = HistoryEncoder(load_encoder(config.rollout_encoder(spec), folder, device), config.world_context)
     return partial(LatentHistory, encoder, config.cameras, MODES[memory].delay * config.world_prediction_horizon)
 
 
@@ -168,6 +168,7 @@ def prepare(spec: RolloutSpec, context: StageContext) -> tuple[ChunkPolicy, Cell
         policy.trained_memory,
         told,
         software(suite),
+        note=note_of(policy.facts.kind, spec.memory),
     )
     return policy, cell, _new_history(spec, context, policy, device)
 

@@ -43,6 +43,8 @@ class CheckpointSource:
     """Actions that it executes before it is queried again."""
     encoder: EncoderSpec | None = None
     """What its latents come from; None without memory, or if it does not say."""
+    moments: bool = True
+    """Whether it knows the latents' mean and covariance; a checkpoint of the earlier form may not."""
 
 
 @dataclass(frozen=True)

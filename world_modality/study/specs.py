@@ -134,6 +134,13 @@ class EncoderSpec(Spec):
     batch: int = 4  # clips that it always computes at once: sums over another number are rounded otherwise
 
 
+class PaddedEncoderSpec(EncoderSpec):
+    """An encoder that sees what SmolVLA sees: pictures reach it enlarged and padded as SmolVLA does it, then resized
+    bilinearly and nowhere rounded to bytes. The earlier system's rollouts did so."""
+
+    padded_to: int  # pixels of that square; 0: SmolVLA leaves their size
+
+
 class LatentsSpec(Spec):
     """One latent per dataset frame and camera. Upstream: dataset, encoder."""
 

@@ -10,9 +10,10 @@ from typing import Any
 
 from lerobot_policy_world_modality.world_config import world_fields
 from world_modality.errors import UserError
-from world_modality.facts.policies import has_memory
+from world_modality.facts.policies import family_of, has_memory
 from world_modality.facts.targets import TARGETS
 from world_modality.policies.config_file import read_config_file
+from world_modality.policies.earlier import ALONE
 from world_modality.policies.host import LatentInputs, host_of
 from world_modality.store.files import sync_tree, write_json
 from world_modality.store.stage import TIMING, Facts, StageContext
@@ -121,6 +122,8 @@ def _convert_once(spec: TrainSpec, context: StageContext) -> Path:
         draft = context.work / "start.part"
         shutil.rmtree(draft, ignore_errors=True)
         _convert(spec, context, draft)
+        if family_of(read_config_file(context.one("policy"))["type"]).base:
+            context.progress.say(f"{context.progress.label}: of its start policy {ALONE}")
         sync_tree(draft)
         draft.rename(target)
     return target

@@ -11,8 +11,6 @@ import pytest
 from support.command_line import Outcome, assert_told, before_the_first_job
 from support.given_inputs import Episodes, Moment, dataset_of, study_of
 
-NEVER_COMPARED = "nothing compares the data with the simulator before training"
-never_compared = pytest.mark.xfail(strict=True, raises=AssertionError, reason=NEVER_COMPARED)
 OTHER_TEXT = "fold the towel"
 
 
@@ -43,13 +41,11 @@ def test_the_recorded_data_are_found_fit(place: Path, episodes: Episodes, monkey
     assert started(dataset_of(place / "data", episodes), monkeypatch).accepted
 
 
-@never_compared
 def test_empty_texts_are_found(place: Path, episodes: Episodes, monkeypatch: pytest.MonkeyPatch) -> None:
     data = dataset_of(place / "data", episodes, change=empty_text)
     assert_told(started(data, monkeypatch), "empty", "meta/tasks.parquet")
 
 
-@never_compared
 def test_data_without_any_of_the_suites_instructions_are_told_with_both_lists(
     place: Path, episodes: Episodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -57,7 +53,6 @@ def test_data_without_any_of_the_suites_instructions_are_told_with_both_lists(
     assert_told(started(data, monkeypatch), OTHER_TEXT, episodes[0][0].task)
 
 
-@never_compared
 def test_another_range_of_the_gripper_is_found(
     place: Path, episodes: Episodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -66,7 +61,6 @@ def test_another_range_of_the_gripper_is_found(
     assert re.search(r"\b0(\.0)?\b.*\b1(\.0)?\b.*-1(\.0)?\b", outcome.said), "both ranges are the evidence"
 
 
-@never_compared
 def test_pictures_upside_down_are_found(place: Path, episodes: Episodes, monkeypatch: pytest.MonkeyPatch) -> None:
     outcome = started(dataset_of(place / "data", episodes, change=upside_down), monkeypatch)
     assert_told(outcome, "observation.images.image")

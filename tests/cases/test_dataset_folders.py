@@ -11,9 +11,6 @@ import pytest
 from support.command_line import EXPLAIN, Outcome, assert_refused, assert_told, wm
 from support.given_inputs import Episodes, Moment, dataset_of, edit_json, study_of
 
-UNREAD = "planning reads nothing of a dataset but the size of its pictures"
-unread = pytest.mark.xfail(strict=True, raises=AssertionError, reason=UNREAD)
-
 
 def planned(data: Path) -> Outcome:
     return wm(EXPLAIN, "--study", study_of(data))
@@ -43,7 +40,6 @@ def test_the_whole_dataset_is_planned(whole: Path, place: Path) -> None:
     assert planned(place / "data").accepted
 
 
-@unread
 @pytest.mark.parametrize(
     ("change", "named"),
     [
@@ -59,7 +55,6 @@ def test_what_the_simulator_takes_otherwise_is_refused(
     assert_refused(planned(data), "data", *named)
 
 
-@unread
 @pytest.mark.parametrize(
     ("cameras", "named"),
     [
@@ -73,13 +68,11 @@ def test_cameras_of_other_names_or_number_are_renamed_or_refused(
     assert_told(planned(dataset_of(place / "data", episodes, cameras=cameras)), *named)
 
 
-@unread
 def test_an_older_version_is_refused_with_the_command_that_converts_it(copy: Path) -> None:
     edit_json(copy / "meta" / "info.json", lambda info: info.update(codebase_version="v2.1"))
     assert_refused(planned(copy), str(copy), "v2.1", "convert_dataset_v21_to_v30")
 
 
-@unread
 @pytest.mark.parametrize("file", ["meta/stats.json", "data/chunk-000/file-000.parquet"])
 def test_a_missing_file_is_named(copy: Path, file: str) -> None:
     (copy / file).unlink()

@@ -7,15 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
-import pytest
 from support.command_line import ENCODE, wm
 
 from world_modality.data.episodes import read_episode_table
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="the texts are looked for in the episode table alone: a traceback"
-)
 def test_the_texts_are_those_of_the_frames(place: Path, whole: Path, encoders: Callable[[str], Path]) -> None:
     data = place / "data"
     shutil.copytree(whole, data)

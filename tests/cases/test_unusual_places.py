@@ -26,7 +26,6 @@ from support.given_inputs import checkpoint_copy, study_of
 from support.tiny_dataset import build_tiny_dataset
 
 Encoders = Callable[[str], Path]
-TRACEBACK = "a file system without locks ends in a traceback"
 
 
 @pytest.fixture(scope="module")
@@ -48,13 +47,11 @@ def encode(data: Path, encoder: Path, output: Path) -> Outcome:
     return wm(ENCODE, "--dataset", data, "--encoder", encoder, "--output", output, "--cores", 1)
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason=TRACEBACK)
 def test_a_run_without_locks(place: Path, whole: Path, no_locks: None, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(whole, place / "data")
     assert_done_or_refused(before_the_first_job(study_of(place / "data"), monkeypatch))
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason=TRACEBACK)
 def test_encoding_without_locks(place: Path, data: Path, encoders: Encoders, no_locks: None) -> None:
     shutil.copytree(data, place / "data")  # one that nothing has read before
     assert_done_or_refused(encode(place / "data", encoders("dinov2"), place / "latents"))
@@ -71,9 +68,6 @@ def test_a_rollout_without_locks(place: Path, rollout: BegunRollout, no_locks: N
     assert rollout.began
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="brackets in a path are taken for a pattern: no data file is found"
-)
 def test_encoding_below_a_folder_with_brackets(place: Path, data: Path, encoders: Encoders) -> None:
     here = place / "a [x] b"
     shutil.copytree(data, here / "data")
@@ -87,9 +81,6 @@ def test_a_rollout_into_a_folder_with_brackets(place: Path, rollout: BegunRollou
     assert rollout.began
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="a cache that cannot be written ends in a traceback about the hub"
-)
 def test_a_home_that_cannot_be_written(
     place: Path, data: Path, encoders: Encoders, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ from support.earlier_checkpoints import earlier_checkpoint
 from support.given_inputs import edit_json
 from support.hub_cache import COMMITS, Hub, use_hub
 from support.small_study import edited
+from support.tiny_dataset import build_tiny_dataset
 
 from world_modality.benchmarks.libero.assets import ASSETS, EMBEDDED
 from world_modality.cli import sources as sources_module
@@ -47,7 +48,10 @@ def dataset_info(height: int, width: int) -> str:
         "observation.images.overview": ([480, 640, 3], ["height", "width", "channels"]),
     }
     features = {name: {"dtype": "video", "shape": shape, "names": names} for name, (shape, names) in cameras.items()}
-    return json.dumps({"features": features | {"action": {"dtype": "float32", "shape": [7], "names": None}}})
+    numbers = {"observation.state": 8, "action": 7}
+    features |= {name: {"dtype": "float32", "shape": [size], "names": None} for name, size in numbers.items()}
+    paths = {"data_path": "{chunk_index}/{file_index}.parquet", "video_path": "{video_key}/{file_index}.mp4"}
+    return json.dumps({"codebase_version": "v3.0", "fps": 10, "features": features, **paths})
 
 
 @pytest.fixture
@@ -219,7 +223,8 @@ def test_pictures_of_another_size_than_the_simulators_are_refused(tmp_path: Path
     edit = (SCRIPTED, f"  {{source: folder, path: {data}}}\n")
     with pytest.raises(UserError, match=r"study.yaml:\d+: data: .*data is no LeRobotDataset v3"):
         resolve(tmp_path, edit)
-    (data / "meta" / "info.json").write_text(dataset_info(256, 256))
+    shutil.rmtree(data)
+    build_tiny_dataset(data, episodes=1, frames=2, size=256)
     assert resolve(tmp_path, edit).dataset.name == str(data)
     smaller = ("horizon: 220", "horizon: 220, camera_size: 128")
     message = (

@@ -102,6 +102,14 @@ def explain(study: LastStudyOption = None, cores: CoresOption = None) -> None:
 
 
 @app.command()
+def check(study: Annotated[Path | None, typer.Argument(help="By default the one that was run last.")] = None) -> None:
+    """Say whether a study's data, policy and simulator fit together. Exit status 1 if they do not."""
+    from world_modality.cli.check import report_fit
+
+    raise typer.Exit(report_fit(study or _last_study(sys.stderr)))
+
+
+@app.command()
 def report(
     study: LastStudyOption = None,
     output: Annotated[
@@ -337,12 +345,7 @@ def schema(
 
 
 @app.command(hidden=True)
-def stage(
-    kind: str,
-    key: str,
-    plan: PlanOption,
-    cores: Annotated[int, typer.Option(min=1)] = 1,
-) -> None:
+def stage(kind: str, key: str, plan: PlanOption, cores: Annotated[int, typer.Option(min=1)] = 1) -> None:
     """Run one stage. Snakemake calls this; it does nothing if the stage is sealed."""
     from world_modality.cli.run_stage import run_stage
     from world_modality.store.layout import RESULTS

@@ -7,9 +7,10 @@ here, once, and nothing behind the plan knows it. So is the backbone that a poli
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from world_modality.benchmarks.assets import asset_tree, hub_revision
 from world_modality.cli.given import described, given_problems, picture_problems, reads_latents
@@ -43,6 +44,10 @@ from world_modality.study.parts import (
     ScratchPolicy,
 )
 from world_modality.study.sources import UNRESOLVED, Assets, CheckpointSource, PolicySource, Source, Sources
+from world_modality.study.study import Study
+
+if TYPE_CHECKING:
+    from world_modality.checks.features import Asked
 
 BASE_STUDY = "workflow/studies/embedded_base.yaml"
 LARGEST_HEADER = 100_000_000  # bytes; safetensors' own limit
@@ -172,11 +177,11 @@ class Finder:
                 commit = self.commit(("data", "revision"), data.repo_id, data.revision, "dataset")
                 info = self._dataset_info(data.repo_id, commit)
                 if info is not None:
-                    self._fit_pictures(data.repo_id, info)
+                    self._fit_data(data.repo_id, info.parent.parent, whole=False)
                 return Source(data.repo_id, commit)
             case FolderData():
                 folder = self.folder(("data", "path"), data.path)
-                self._fit_pictures(str(folder), folder / "meta" / "info.json")
+                self._fit_data(str(folder), folder, whole=True)
                 return Source(str(folder), DATASET.digest(folder, self.digests))
             case _:
                 return Source(f"local/{'_'.join(self.file.study.data_suites)}")
@@ -251,12 +256,31 @@ class Finder:
         self.file.check_policy(policy, family, shape)
         return family.name, config
 
-    def _fit_pictures(self, shown: str, info: Path) -> None:
+    def _fit_data(self, shown: str, root: Path, *, whole: bool) -> None:
+        """Refuse data with which no training, or no rollout, could succeed; ``whole`` if all of their files are there.
+
+        This is what their metadata tell; what their numbers and pictures tell, `wm check` finds before a run starts.
+        """
+        from world_modality.checks.features import feature_findings
+        from world_modality.checks.files import file_findings
+        from world_modality.data.description import read_description
+
+        try:
+            description = read_description(root, shown)
+            self._fit_pictures(shown, description.features)
+            asked = asked_of(self.file.study)
+            found = [*feature_findings(description, asked), *(file_findings(description) if whole else ())]
+        except UserError as error:
+            raise self.file.error(("data",), str(error)) from None
+        for finding in found:
+            raise self.file.error(("data",), f"{shown}: {finding.where}: {finding.message}")
+
+    def _fit_pictures(self, shown: str, features: Mapping[str, Mapping[str, Any]]) -> None:
         """Rollouts must show a policy pictures of the size that it was trained on."""
         try:
-            sizes = picture_sizes(json.loads(info.read_text())["features"])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            message = f"{shown} is no LeRobotDataset v3: it has no meta/info.json that describes one"
+            sizes = picture_sizes(features)
+        except (ValueError, TypeError) as error:
+            message = f"{shown}: meta/info.json: {error}: correct the shapes"
             raise self.file.error(("data",), message) from None
         size = self.file.study.simulator.camera_size
         cameras = dict.fromkeys(name for suite in self.file.study.rollout_suites for name in SUITES[suite].cameras)
@@ -284,6 +308,47 @@ class Finder:
                 "--cores all embedded_base`",
             )
         return BASE_POLICY
+
+
+def asked_of(study: Study) -> Asked:
+    """What a study asks of its data's features."""
+    from world_modality.checks.features import Asked
+
+    pictures = {}
+    for policy in study.policies:
+        taken = _pictures_of(policy)
+        if taken is not None:
+            pictures[".".join(map(str, policy_at(study, policy)))] = taken
+    encoded = dict.fromkeys(camera_column(camera) for arm in study.trained.values() for camera in study.cameras(arm))
+    return Asked(tuple(SUITES[name] for name in study.rollout_suites), pictures, tuple(encoded))
+
+
+def policy_folder(policy: AnyPolicy, source: PolicySource) -> Path | None:
+    """Where a start policy's files are on this machine; None if it is not here, or not made yet."""
+    match policy:
+        case EmbeddedPolicy():
+            return BASE_POLICY
+        case FolderPolicy():
+            return Path(source.name)
+        case HubPolicy() if UNRESOLVED not in (source.revision, source.backbone):
+            return fetch_file(policy.repo_id, source.revision, "config.json").parent
+    return None
+
+
+def _pictures_of(policy: AnyPolicy) -> tuple[str, ...] | None:
+    """The columns of pictures that a policy on this machine takes; None if it does not say, or is not here."""
+    match policy:
+        case EmbeddedPolicy():
+            folder = BASE_POLICY
+        case FolderPolicy():
+            folder = Path(policy.path).expanduser()
+        case _:
+            return None
+    try:
+        features = json.loads((folder / "config.json").read_text())["input_features"]
+        return tuple(name for name, feature in features.items() if feature["type"] == "VISUAL")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def policy_shape(folder: Path) -> PolicyShape:

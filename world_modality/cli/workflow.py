@@ -92,13 +92,15 @@ class Workflow:
         return [self.done(each.stage, each.key) for each in (wanted, *self._hidden([wanted]))]
 
     def start(self) -> None:
-        """Hold the results tree for this run, remember its study and seal its plan.
+        """Hold the results tree for this run, remember its study, check it and seal its plan.
 
-        UserError when another run works there. This is before the first job, wherever jobs are run.
+        UserError when another run works there, or the study's parts do not fit together. This is before the first job,
+        wherever jobs are run.
         """
         if self.file is not None:
             hold_until_exit(self.root)
             remember_study(self.root, self.file)
+            _require_fit(self.file, self.root)
             register(self.root, self.graph)
 
     def table(self) -> None:
@@ -143,6 +145,12 @@ def reopen_workflow() -> Workflow:
     plan = Path(os.environ[SNAPSHOT_VARIABLE])
     _use_this_python()
     return Workflow(read_snapshot(plan), plan)
+
+
+def _require_fit(file: Path, root: Path) -> None:
+    from world_modality.cli.check import require_fit  # it brings what only checks need
+
+    require_fit(file, root, lambda line: print(line, file=sys.stderr, flush=True))
 
 
 def _use_this_python() -> None:

@@ -11,9 +11,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from world_modality.data.consistency import require_in_step
+from world_modality.data.description import INFO, Description, read_description
 from world_modality.data.episode_file import EpisodeInfo, read_episode, read_episode_info
-from world_modality.data.episodes import EpisodeTable, read_episode_table
+from world_modality.data.episodes import EpisodeTable, read_episode_table, table_of
 from world_modality.data.hub import DATASET, copy_folder, fetch_snapshot
+from world_modality.data.schema import plain_pictures
 from world_modality.data.writer import EpisodeWriter, copy_without_fingerprint
 from world_modality.errors import UserError
 from world_modality.store.files import empty_folder, link_or_copy, write_json
@@ -51,7 +54,27 @@ def run(spec: DatasetSpec, context: StageContext) -> Facts:
         )
     else:
         copy_folder(Path(spec.repo_id), context.artifact, setting="data.path", content=DATASET, digest=spec.revision)
+    if spec.source != "scripted":
+        _describe_plainly(context.artifact)
+        _require_sound(read_description(context.artifact))
     return _facts(read_episode_table(context.artifact))
+
+
+def _describe_plainly(root: Path) -> None:
+    """Describe pictures as LeRobot reads them, where a dataset's ``meta/info.json`` does not."""
+    description = read_description(root)
+    features = plain_pictures(description.features)
+    if features != description.features:
+        write_json(root / INFO, {**description.info, "features": features})
+
+
+def _require_sound(description: Description) -> None:
+    """UserError if the dataset is not complete, or its frames or pictures are not where it says."""
+    table_of(description)
+    if description.lacking:
+        raise UserError(f"the dataset has no {description.lacking[0]}: it is not complete, fetch it again")
+    for column in description.videos or ("",):
+        require_in_step(description, column)
 
 
 def _facts(table: EpisodeTable) -> Facts:

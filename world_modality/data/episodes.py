@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from world_modality.data.consistency import bound_faults
+from world_modality.data.description import Description, read_description
+from world_modality.data.tables import readable_tables
 from world_modality.errors import UserError
 from world_modality.store.keys import keyed_seed
 
@@ -46,16 +49,13 @@ def load_metadata(root: Path) -> Any:
     """LeRobot's metadata object of a dataset on disk, never fetched from the hub.
 
     Raises:
-        UserError: the folder holds no LeRobotDataset with episodes.
+        UserError: the folder holds no LeRobotDataset with episodes, or LeRobot has no place for its cache.
     """
     from lerobot.datasets.dataset_metadata import LeRobotDatasetMetadata
 
-    if not (root / "meta" / "info.json").is_file():
-        raise UserError(f"{root} holds no LeRobotDataset v3 (meta/info.json is missing): give a dataset's root folder")
-    metadata = LeRobotDatasetMetadata(f"local/{root.name}", root=root)
-    if not metadata.total_episodes:
-        raise UserError(f"the LeRobotDataset in {root} has no episodes: record or fetch some first")
-    return metadata
+    read_episode_table(root)
+    with readable_tables():
+        return LeRobotDatasetMetadata(f"local/{root.name}", root=root)
 
 
 def read_episode_table(root: Path) -> EpisodeTable:
@@ -64,18 +64,16 @@ def read_episode_table(root: Path) -> EpisodeTable:
     Raises:
         UserError: no dataset there, or its metadata contradicts itself.
     """
-    metadata = load_metadata(root)
-    rows = metadata.episodes
-    starts = np.asarray(rows["dataset_from_index"], dtype=np.int64)
-    ends = np.asarray(rows["dataset_to_index"], dtype=np.int64)
-    tiled = starts[0] == 0 and (starts[1:] == ends[:-1]).all() and ends[-1] == metadata.total_frames
-    if not tiled or (starts >= ends).any():
-        raise UserError(
-            f"the episode bounds in {root / 'meta' / 'episodes'} do not cover its {metadata.total_frames} frames "
-            "one after the other: the metadata is damaged, fetch or build the dataset again"
-        )
-    tasks = tuple(" / ".join(texts) for texts in rows["tasks"])
-    return EpisodeTable(starts, ends, tasks, int(metadata.fps))
+    return table_of(read_description(root))
+
+
+def table_of(description: Description) -> EpisodeTable:
+    """The episode table of a dataset; UserError if its metadata contradicts itself."""
+    for fault in bound_faults(description):
+        raise UserError(f"{description.root / fault.where}: {fault.message}")
+    starts = np.array([row["dataset_from_index"] for row in description.rows], np.int64)
+    ends = np.array([row["dataset_to_index"] for row in description.rows], np.int64)
+    return EpisodeTable(starts, ends, description.episode_texts(), int(description.fps))
 
 
 def dataset_fingerprint(root: Path) -> str:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
-from world_modality.data.episodes import load_metadata, read_episode_table
+from world_modality.data.consistency import require_in_step
+from world_modality.data.description import read_description
+from world_modality.data.episodes import table_of
 from world_modality.data.schema import camera_column
 from world_modality.errors import UserError
 
@@ -41,16 +42,16 @@ class FrameReader:
         """Open the dataset's metadata.
 
         Raises:
-            UserError: no dataset there, or it has no such camera.
+            UserError: no dataset there, or it has no such camera, or its pictures are not where it says.
         """
-        self.table = read_episode_table(root)
-        self._root = root
-        self._metadata: Any = load_metadata(root)
+        self._description = read_description(root)
+        self.table = table_of(self._description)
         self._column = camera_column(camera)
-        if self._column not in self._metadata.camera_keys:
-            cameras = ", ".join(self._metadata.camera_keys)
+        if self._column not in self._description.cameras:
+            cameras = ", ".join(self._description.cameras)
             raise UserError(f"encoder.cameras: the dataset in {root} has no {self._column}, but {cameras}")
-        self._is_video = self._column in self._metadata.video_keys
+        require_in_step(self._description, self._column)
+        self._is_video = self._column in self._description.videos
 
     def episode(self, number: int) -> NDArray[np.uint8]:
         """All frames of an episode, uint8 [L, H, W, 3].
@@ -58,9 +59,18 @@ class FrameReader:
         Raises:
             UserError: the data does not hold exactly the frames that the metadata promises.
         """
-        path = self._root / self._metadata.get_data_file_path(number)
+        return self._frames(number, None)
+
+    def first(self, number: int) -> NDArray[np.uint8]:
+        """The first frame of an episode, uint8 [H, W, 3]; UserError as in ``episode``."""
+        picture: NDArray[np.uint8] = self._frames(number, 1)[0]
+        return picture
+
+    def _frames(self, number: int, count: int | None) -> NDArray[np.uint8]:
+        path = self._description.root / self._description.data_file(number)
         columns = ["index", "timestamp"] if self._is_video else ["index", self._column]
-        rows = pq.read_table(path, columns=columns, filters=[("episode_index", "=", number)]).to_pydict()
+        own = [("episode_index", "=", self._description.rows[number]["episode_index"])]
+        rows = pq.read_table(path, columns=columns, filters=own).to_pydict()
         promised = range(int(self.table.starts[number]), int(self.table.ends[number]))
         if rows["index"] != list(promised):
             raise UserError(
@@ -68,16 +78,16 @@ class FrameReader:
                 "as its metadata says: the dataset is damaged, fetch or build it again"
             )
         if self._is_video:
-            return self._decode_video(number, rows["timestamp"])
-        return np.stack([decode_png(picture["bytes"]) for picture in rows[self._column]])
+            return self._decode_video(number, rows["timestamp"][:count])
+        return np.stack([decode_png(picture["bytes"]) for picture in rows[self._column][:count]])
 
     def _decode_video(self, number: int, timestamps: list[float]) -> NDArray[np.uint8]:
         from lerobot.datasets.video_utils import decode_video_frames
 
-        offset = self._metadata.episodes[number][f"videos/{self._column}/from_timestamp"]
+        stretch = self._description.stretch(number, self._column)
         frames = decode_video_frames(
-            self._root / self._metadata.get_video_file_path(number, self._column),
-            [offset + timestamp for timestamp in timestamps],
+            self._description.root / stretch.file,
+            [stretch.start + timestamp for timestamp in timestamps],
             TIMESTAMP_TOLERANCE,
             VIDEO_BACKEND,
             return_uint8=True,

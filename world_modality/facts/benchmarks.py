@@ -87,6 +87,8 @@ class Suite:
     """The ``world_modality.benchmarks.assets.AssetTree`` that finds them; None without assets."""
     expert: Reference | None = None
     """``(simulator, rng, noise) -> Expert``: what demonstrates its tasks, if anything does."""
+    instructions: Reference | None = None
+    """``(suite) -> {task: instruction}`` without opening a simulator; None where only its simulator knows."""
     preload: tuple[str, ...] = ()
     """Modules that every simulator process needs, imported once and ahead."""
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -142,6 +144,7 @@ def _libero(name: str, tasks: int, horizon: int, *, stand_ins: bool = False) -> 
         assets=("embedded", "hub", "folder") if stand_ins else ("hub", "folder"),
         asset_tree=Reference("world_modality.benchmarks.libero.assets:ASSETS"),
         expert=Reference("world_modality.benchmarks.libero.expert:Expert") if stand_ins else None,
+        instructions=Reference("world_modality.benchmarks.libero.tasks:instructions"),
         preload=("world_modality.benchmarks.libero.preload",),
         labels={"observation.state": ("state",), "action": ("actions",)},  # as in HuggingFaceVLA/libero
     )

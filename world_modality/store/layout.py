@@ -109,6 +109,11 @@ def run_lock_file(root: Path) -> Path:
     return root / "run.lock"
 
 
+def checks_folder(root: Path) -> Path:
+    """What `wm check` found, by digest of what it looked at."""
+    return root / "checks"
+
+
 def digests_file(root: Path) -> Path:
     """Remembered digests of local data sets and models."""
     return root / "digests.json"

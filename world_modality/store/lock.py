@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from world_modality.errors import UserError
+
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL)
+"""What a file system answers that keeps no locks."""
+
+
+def take(handle: int, operation: int, path: Path) -> None:
+    """``fcntl.flock`` of the open ``path``.
+
+    Raises:
+        BlockingIOError: somebody else holds it, and ``operation`` does not wait.
+        UserError: its file system keeps no locks.
+    """
+    try:
+        fcntl.flock(handle, operation)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        raise UserError(
+            f"{path.resolve().parent} lies on a file system that keeps no locks ({os.strerror(error.errno)}), and two "
+            "runs could spoil each other's results there: work on another one, or have it mounted with flock"
+        ) from None
 
 
 @contextmanager
@@ -20,10 +44,10 @@ def exclusive(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            take(handle, fcntl.LOCK_EX | fcntl.LOCK_NB, path)
         except BlockingIOError:
             on_wait()
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            take(handle, fcntl.LOCK_EX, path)
         yield
     finally:
         os.close(handle)
@@ -35,22 +59,22 @@ def shared(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        fcntl.flock(handle, fcntl.LOCK_SH)
+        take(handle, fcntl.LOCK_SH, path)
         yield
     finally:
         os.close(handle)
 
 
 def is_locked(path: Path) -> bool:
-    """Whether some process holds ``path`` right now."""
+    """Whether some process holds ``path`` right now; where there are no locks, nobody does."""
     try:
         handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+    except OSError as error:
+        return error.errno not in NO_LOCKS
     finally:
         os.close(handle)
     return False

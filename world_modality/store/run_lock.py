@@ -21,6 +21,7 @@ from pathlib import Path
 
 from world_modality.errors import UserError
 from world_modality.store.layout import run_lock_file
+from world_modality.store.lock import take
 
 HANDLE_VARIABLE = "WORLD_MODALITY_RUN_LOCK"
 """Environment variable with the number of an inherited handle that holds the lock."""
@@ -33,7 +34,7 @@ def run_lock(root: Path) -> Iterator[int]:
     """Hold the results tree; yields the handle, for a child that is to hold it too (``pass_fds``).
 
     Raises:
-        UserError: another run holds it, or did on another host until a moment ago.
+        UserError: another run holds it, or did on another host until a moment ago, or nobody can hold it there.
     """
     path = run_lock_file(root)
     handle = _acquire(path)
@@ -68,7 +69,7 @@ def _acquire(path: Path) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        take(handle, fcntl.LOCK_EX | fcntl.LOCK_NB, path)
     except BlockingIOError:
         holder = _read(handle)
         os.close(handle)

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from world_modality.data.tables import readable_tables
 from world_modality.imports import replaced
 from world_modality.policies.config_file import read_config_file
 from world_modality.training.arguments import command_line
@@ -177,6 +178,7 @@ def train(arguments: Sequence[str], hooks: Hooks, threads: int) -> None:
             for name, replacement in hooks.replacements(lerobot_train).items():
                 stack.enter_context(replaced(lerobot_train, name, replacement))
             stack.enter_context(command_line(list(arguments)))
+            stack.enter_context(readable_tables())
             lerobot_train.main()
     finally:
         root.setLevel(level)

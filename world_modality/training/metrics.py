@@ -17,6 +17,9 @@ Line = dict[str, float]
 
 TIMED = ("update_s", "dataloading_s", "samples_per_s")
 """Figures that tell of the machine, not of the training."""
+EXPLODED = 1e6
+"""So many times the first loss is no loss that training comes back from."""
+LEAST_START = 1e-3  # a smaller first loss says nothing of the next ones' size
 INTERNAL = "losses_after_"  # SmolVLA's intermediate sums: all equal to the loss but for padding
 
 
@@ -59,7 +62,7 @@ class MetricsLog(logging.Handler):
     """Writes every ``MetricsTracker`` that LeRobot's training logs as a line of ``path``, and its times to ``timings``.
 
     ``on_line`` is called with each line, ``more`` for further figures of the step. What was not measured since the last
-    line is left out. Raises UserError when the loss is not finite.
+    line is left out. Raises UserError when the loss is not finite, or ``EXPLODED`` times the first one in ``path``.
     """
 
     more: Callable[[], Line] = dict
@@ -67,6 +70,7 @@ class MetricsLog(logging.Handler):
     def __init__(self, path: Path, timings: Path, on_line: Callable[[Line], None]) -> None:
         super().__init__(logging.INFO)
         self._path, self._timings, self._on_line = path, timings, on_line
+        self._start = next((line["loss"] for line in read_metrics(path)), None)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Called by the logging module; an error raised here stops the training."""
@@ -77,12 +81,23 @@ class MetricsLog(logging.Handler):
         values, unmeasured = record.msg.to_dict(), {k for k, meter in record.msg.metrics.items() if not meter.count}
         shown = {k: v for k, v in values.items() if not k.startswith(INTERNAL) and k not in unmeasured}
         line = {"step": shown.pop("steps"), **shown, **self.more()}
-        if not math.isfinite(line["loss"]):
-            raise UserError(f"training: the loss is {line['loss']} at step {line['step']}: lower training.lr")
+        self._start = line["loss"] if self._start is None else self._start
+        _require_sane(line, self._start)
         times = {name: line.pop(name) for name in TIMED if name in line}
         _append(self._timings, {"step": line["step"], **times})
         _append(self._path, line)
         self._on_line(line)
+
+
+def _require_sane(line: Line, start: float) -> None:
+    loss, step = line["loss"], line["step"]
+    if not math.isfinite(loss):
+        raise UserError(f"training: the loss is {loss} at step {step}: lower training.lr")
+    if abs(loss) > EXPLODED * max(abs(start), LEAST_START):
+        raise UserError(
+            f"training: the loss is {loss:.3g} at step {step}, after {start:.3g} at the start: lower training.lr, or "
+            "look with `wm check` for numbers in the data that are far from the others"
+        )
 
 
 def _append(path: Path, line: Line) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from lerobot_policy_world_modality.world_policy import PADDING, WORLD_FUTURE, WORLD_HISTORY
 from world_modality.data.episodes import EpisodeTable, load_metadata, read_episode_table
+from world_modality.data.tables import readable_tables
 from world_modality.facts.memory import MODES, MemoryMode
 from world_modality.memory.lookup import LatentLookup
 from world_modality.memory.randomness import borrowed_generator, keyed_normal
@@ -161,12 +162,13 @@ def _batches(policy: Any, checkpoint: Path, metadata: Any, frames: Sequence[int]
     from torch.utils.data import default_collate
 
     config = policy.config
-    dataset = LeRobotDataset(
-        metadata.repo_id,
-        root=metadata.root,
-        delta_timestamps=resolve_delta_timestamps(config, metadata),
-        video_backend="pyav",
-    )
+    with readable_tables():
+        dataset = LeRobotDataset(
+            metadata.repo_id,
+            root=metadata.root,
+            delta_timestamps=resolve_delta_timestamps(config, metadata),
+            video_backend="pyav",
+        )
     keep_frames_in_memory(dataset, None, threads=1)
     overrides = {"device_processor": {"device": config.device}}
     preprocessor, _ = make_pre_post_processors(

@@ -3,11 +3,16 @@ episodes that are trained on.
 
 A policy has learnt in the units it was normalised to; other statistics would shift every input and output at the
 first step of a fine-tuning. All arms start from one policy and one dataset, so the choice is the same in each.
+
+One number of a state or action is an exception: where the start policy's data never moved, or next to nothing against
+the data that are trained on, its statistics are no units, and dividing by them would make a loss of 1e12 and more. The
+trained data's own statistics are taken there.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +22,8 @@ from numpy.typing import NDArray
 Statistics = dict[str, dict[str, NDArray[np.float32]]]
 
 NORMALISED = ("observation.state", "action")
+FARTHEST = 1000.0  # deviations: nothing that moves as the start policy's data did comes close
+NEGLIGIBLE = 1e-6  # in a feature's unit: rounding is no movement
 
 
 def start_statistics(policy: Path) -> Statistics:
@@ -43,14 +50,38 @@ def start_statistics(policy: Path) -> Statistics:
 def keep_statistics(meta: Any, statistics: Statistics) -> bool:
     """Put ``statistics`` in place of those of LeRobot's dataset metadata, if they fit; True if they do.
 
-    They fit when state and action are both there with the dataset's sizes. LeRobot gives the metadata's
+    They fit when state and action are both there with the dataset's sizes; the numbers ``without_unit`` keep the
+    dataset's. LeRobot gives the metadata's
     statistics to both processors of a fine-tuned policy.
     """
     if any(_size(statistics.get(name, {})) != meta.features[name]["shape"][0] for name in NORMALISED):
         return False
     for name in NORMALISED:
-        meta.stats[name] = {**meta.stats[name], **statistics[name]}
+        own, start = meta.stats[name], statistics[name]
+        foreign = without_unit(start, own)
+        meta.stats[name] = {
+            **own,
+            **{kind: _mixed(values, own.get(kind), foreign) for kind, values in start.items()},
+        }
     return True
+
+
+def without_unit(start: Mapping[str, Any], own: Mapping[str, Any]) -> NDArray[np.bool_]:
+    """Which numbers, bool [n], the statistics ``start`` of a feature cannot normalise in data with the statistics
+    ``own``: these lie more than ``FARTHEST`` of its deviations from its mean.
+    """
+    mean, deviation = (np.asarray(start[kind], np.float64) for kind in ("mean", "std"))
+    if not {"min", "max"} <= own.keys():
+        return np.zeros(len(mean), np.bool_)
+    reach = np.maximum(*(np.abs(np.asarray(own[kind], np.float64) - mean) for kind in ("min", "max")))
+    return np.asarray(reach > FARTHEST * deviation + NEGLIGIBLE)
+
+
+def _mixed(start: Any, own: Any, foreign: NDArray[np.bool_]) -> Any:
+    """``start`` with the numbers of ``own`` in the places ``foreign``; as it is if it is not one number per place."""
+    if own is None or not foreign.any() or np.shape(start) != foreign.shape or np.shape(own) != foreign.shape:
+        return start
+    return np.where(foreign, own, start).astype(np.asarray(start).dtype)
 
 
 def measure_trained(dataset: Any) -> None:

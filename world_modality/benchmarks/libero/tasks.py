@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +34,11 @@ class Task:
         return hashlib.sha256(np.ascontiguousarray(self.init_states[init_state]).tobytes()).hexdigest()[:16]
 
 
+def instructions(suite: str) -> dict[int, str]:
+    """The instruction of every task of ``suite``; UserError if there is no such suite."""
+    return {index: task.language for index, task in enumerate(_tasks(suite))}
+
+
 def load_task(suite: str, index: int) -> Task:
     """Read task ``index`` of ``suite`` (e.g. "libero_spatial", 0..9) from the installed hf-libero.
 
@@ -40,13 +47,8 @@ def load_task(suite: str, index: int) -> Task:
     """
     import_libero()
     import torch
-    from libero.libero import benchmark
 
-    suites = benchmark.get_benchmark_dict()
-    if suite not in suites:
-        raise UserError(f"unknown LIBERO suite {suite!r}: use one of {', '.join(sorted(suites))}")
-    with silenced():
-        tasks = suites[suite]().tasks
+    tasks = _tasks(suite)
     if not 0 <= index < len(tasks):
         raise UserError(f"{suite} has no task {index}: its tasks are 0 to {len(tasks) - 1}")
     task = tasks[index]
@@ -61,3 +63,15 @@ def load_task(suite: str, index: int) -> Task:
         bddl=root / "bddl_files" / task.problem_folder / task.bddl_file,
         init_states=np.asarray(states, dtype=np.float64),
     )
+
+
+def _tasks(suite: str) -> Sequence[Any]:
+    import_libero()
+    from libero.libero import benchmark
+
+    suites = benchmark.get_benchmark_dict()
+    if suite not in suites:
+        raise UserError(f"unknown LIBERO suite {suite!r}: use one of {', '.join(sorted(suites))}")
+    with silenced():
+        tasks: Sequence[Any] = suites[suite]().tasks
+    return tasks

@@ -1,0 +1,120 @@
+"""How a suite's tasks begin: instruction, pictures and state, seen in a process of its own.
+
+Simulators bring thousands of modules and an OpenGL context, which whoever only asks a question should not keep.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from world_modality.benchmarks.contract import Picture, open_assets, open_simulator
+from world_modality.errors import UserError
+from world_modality.facts.benchmarks import SUITES
+from world_modality.study.specs import SimSpec
+
+PATIENCE_S = 300.0
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A task at its first control step, from its first initial state."""
+
+    suite: str
+    task: int
+    instruction: str
+    pictures: Mapping[str, Picture]
+    state: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Beginnings:
+    """What the simulator of a suite says of tasks: the instruction of each, and the scenes of a few."""
+
+    instructions: Mapping[int, str]
+    scenes: tuple[Scene, ...]
+
+
+def see(spec: SimSpec, tasks: Sequence[int], texts: Sequence[str], most: int) -> Beginnings:
+    """The beginnings of a suite's tasks.
+
+    Args:
+        spec: the suite and how it is drawn.
+        tasks: of which the instruction is asked.
+        texts: instructions of recorded episodes.
+        most: so many scenes at most, of tasks with one of ``texts``.
+
+    Raises:
+        UserError: the assets are not there, or the simulator fails.
+    """
+    suite, assets = SUITES[spec.suite], open_assets(spec)
+    told: Mapping[int, str] | None = None if suite.instructions is None else suite.instructions.load()(spec.suite)
+    instructions: dict[int, str] = {} if told is None else {task: told[task] for task in tasks}
+    scenes: list[Scene] = []
+    for task in tasks:
+        if told is None or (instructions[task] in texts and len(scenes) < most):
+            with closing(open_simulator(spec, task, assets)) as simulator:
+                instructions[task] = simulator.language
+                if simulator.language in texts and len(scenes) < most:
+                    simulator.reset(suite.recorded(0), SEED)
+                    seen = simulator.observe()
+                    scenes.append(Scene(spec.suite, task, simulator.language, dict(seen.images), seen.state))
+    return Beginnings(instructions, tuple(scenes))
+
+
+def see_apart(spec: SimSpec, tasks: Sequence[int], texts: Sequence[str], most: int) -> Beginnings:
+    """``see`` in a process of its own; UserError also if that cannot be had."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "scenes.npz"
+        asked = json.dumps({"tasks": list(tasks), "texts": list(texts), "most": most})
+        command = [sys.executable, "-m", __name__, spec.model_dump_json(), str(out)]
+        try:
+            done = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise UserError(f"no simulator of {spec.suite} could be asked ({error})") from None
+        if done.returncode or not out.is_file():
+            said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+            raise UserError(f"the simulator of {spec.suite} could not be asked: {said[-1].strip()}")
+        with np.load(out) as arrays:
+            instructions = json.loads(str(arrays["instructions"]))
+            scenes = tuple(_scene(spec, arrays, number) for number in range(int(arrays["count"])))
+    return Beginnings({int(task): text for task, text in instructions.items()}, scenes)
+
+
+def _scene(spec: SimSpec, arrays: Mapping[str, NDArray[Any]], number: int) -> Scene:
+    own = {name.split("/")[1]: arrays[name] for name in arrays if name.startswith(f"{number}/")}
+    cameras = SUITES[spec.suite].cameras
+    return Scene(
+        spec.suite,
+        int(own["task"]),
+        str(own["instruction"]),
+        {camera: np.asarray(own[camera], np.uint8) for camera in cameras},
+        np.asarray(own["state"], np.float32),
+    )
+
+
+def _main(spec: str, out: str) -> None:
+    seen = see(SimSpec.model_validate_json(spec), **json.load(sys.stdin))
+    arrays: dict[str, Any] = {"count": len(seen.scenes), "instructions": json.dumps(dict(seen.instructions))}
+    for number, scene in enumerate(seen.scenes):
+        own = {**scene.pictures, "state": scene.state, "task": scene.task, "instruction": scene.instruction}
+        arrays |= {f"{number}/{name}": value for name, value in own.items()}
+    np.savez(out, **arrays)
+
+
+if __name__ == "__main__":
+    try:
+        _main(*sys.argv[1:])
+    except UserError as error:
+        sys.exit(str(error))

@@ -1,0 +1,187 @@
+"""Do a dataset's first pictures and states look like the scenes of the same tasks in the simulator?
+
+Pictures are compared after shrinking them to 32 pixels: as they are, and flipped, turned and with other colours. In
+recorded data the right one correlates with 0.7 to 1, any other with less than 0.55.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from world_modality.benchmarks.contract import Picture
+from world_modality.benchmarks.scenes import Scene
+from world_modality.checks.features import DATA
+from world_modality.checks.finding import Finding
+from world_modality.data.schema import STATE, camera_column, picture_sizes
+from world_modality.facts.benchmarks import SUITES
+
+SIDE = 32
+AHEAD = 0.2  # correlation by which another way of looking must be better
+ALIKE = 0.5  # correlation that tells a scene
+UNLIKE = 0.3
+OTHER_SCENE = 0.03  # correlation; scenes of one suite share all but a few objects
+COLOURS = 0.5  # of the distance in colour
+OFF = 0.3  # metres and radians
+DEGREES = 180 / np.pi
+
+Small = NDArray[np.float64]
+
+TURNS: Mapping[str, Callable[[Small], Small]] = {
+    "upside down": lambda picture: picture[::-1],
+    "mirrored": lambda picture: picture[:, ::-1],
+    "turned by 180 degrees": lambda picture: picture[::-1, ::-1],
+    "turned by 90 degrees": lambda picture: np.rot90(picture, 3),
+    "turned by 270 degrees": lambda picture: np.rot90(picture),
+    "transposed": lambda picture: picture.transpose(1, 0, 2),
+    "transposed and turned by 180 degrees": lambda picture: np.rot90(picture, 2).transpose(1, 0, 2),
+}
+
+
+@dataclass(frozen=True)
+class Start:
+    """How a recorded episode begins."""
+
+    episode: int
+    text: str
+    pictures: Mapping[str, Picture]
+    """By column."""
+    state: NDArray[np.float64]
+
+
+def scene_findings(starts: Sequence[Start], scenes: Sequence[Scene]) -> Iterator[Finding]:
+    """What tells that recorded episodes were seen otherwise than the simulator shows their tasks."""
+    by_text = {scene.instruction: scene for scene in scenes}
+    pairs = [(start, by_text[start.text]) for start in starts if start.text in by_text]
+    if not pairs:
+        return
+    turned = False
+    for camera in SUITES[scenes[0].suite].cameras:
+        column = camera_column(camera)
+        seen = [
+            (small(start.pictures[column]), small(scene.pictures[camera]))
+            for start, scene in pairs
+            if column in start.pictures
+        ]
+        found = [*_view_findings(column, seen)] if seen else []
+        turned = turned or bool(found)
+        yield from found
+    if not turned:
+        yield from _exchange_findings([start for start, _ in pairs], scenes)
+    yield from _state_findings(pairs)
+
+
+def size_findings(starts: Sequence[Start], features: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
+    """Errors of cameras whose pictures have another size than ``meta/info.json`` says."""
+    said = picture_sizes(features)
+    for column in dict.fromkeys(column for start in starts for column in start.pictures):
+        for start in starts:
+            height, width = start.pictures[column].shape[:2]
+            if (height, width) != said[column]:
+                yield Finding(
+                    "error",
+                    DATA,
+                    column,
+                    f"the pictures of episode {start.episode} are {height}x{width} pixels, and meta/info.json says "
+                    f"{said[column][0]}x{said[column][1]}: correct it, or build the dataset again",
+                )
+                break
+
+
+def small(picture: Picture) -> Small:
+    """A picture [H, W, 3] as float64 [32, 32, 3], by the means of its parts."""
+    rows, columns = (np.linspace(0, size, SIDE + 1).astype(int)[:-1] for size in picture.shape[:2])
+    sums = np.add.reduceat(np.add.reduceat(picture.astype(np.float64), rows, axis=0), columns, axis=1)
+    counts = np.add.reduceat(np.add.reduceat(np.ones(picture.shape[:2]), rows, axis=0), columns, axis=1)
+    return np.asarray(sums / counts[..., None])
+
+
+def correlation(one: Small, other: Small) -> float:
+    """Of two small pictures, after the mean of each colour is taken off."""
+    a, b = (each - each.mean(axis=(0, 1)) for each in (one, other))
+    scale = float(np.sqrt((a**2).sum() * (b**2).sum()))
+    return float((a * b).sum() / scale) if scale > 0 else 0.0
+
+
+def _view_findings(column: str, seen: Sequence[tuple[Small, Small]]) -> Iterator[Finding]:
+    same = float(np.mean([correlation(shown, scene) for shown, scene in seen]))
+    scores = {
+        name: float(np.mean([correlation(turn(shown), scene) for shown, scene in seen])) for name, turn in TURNS.items()
+    }
+    best = max(scores, key=scores.__getitem__)
+    evidence = f"over {len(seen)} first pictures the correlation with the simulator's is"
+    if scores[best] > max(ALIKE, same + AHEAD):
+        yield Finding(
+            "error",
+            DATA,
+            column,
+            f"the pictures are {best}: {evidence} {same:.2f} as they are and {scores[best]:.2f} that way: turn them as "
+            "the simulator shows them",
+        )
+    elif same < UNLIKE:
+        yield Finding(
+            "warning",
+            DATA,
+            column,
+            f"the pictures do not look like the simulator's scenes of the same tasks: {evidence} {same:.2f}; see "
+            "whether camera, assets and crop are the same",
+        )
+    elif same > ALIKE:
+        plain = float(np.mean([np.abs(shown - scene).mean() for shown, scene in seen]))
+        swapped = float(np.mean([np.abs(shown[..., ::-1] - scene).mean() for shown, scene in seen]))
+        if swapped < COLOURS * plain:
+            yield Finding(
+                "error",
+                DATA,
+                column,
+                f"red and blue are exchanged: the colours are {plain:.0f} of 255 off as they are and {swapped:.0f} the "
+                "other way round: store them as RGB",
+            )
+
+
+def _exchange_findings(starts: Sequence[Start], scenes: Sequence[Scene]) -> Iterator[Finding]:
+    camera = next(iter(SUITES[scenes[0].suite].cameras))
+    column = camera_column(camera)
+    shown = {scene.instruction: small(scene.pictures[camera]) for scene in scenes}
+    for text in dict.fromkeys(start.text for start in starts):
+        own = [small(start.pictures[column]) for start in starts if start.text == text and column in start.pictures]
+        if not own:
+            continue
+        scores = {name: float(np.mean([correlation(each, scene) for each in own])) for name, scene in shown.items()}
+        best = max(scores, key=scores.__getitem__)
+        if scores[best] > max(ALIKE, scores[text] + OTHER_SCENE):
+            yield Finding(
+                "error",
+                DATA,
+                "meta/tasks.parquet",
+                f"the episodes of '{text}' begin as the scene of '{best}' does (correlation {scores[best]:.2f}, and "
+                f"{scores[text]:.2f} with their own): texts are exchanged, put them right",
+            )
+
+
+def _state_findings(pairs: Sequence[tuple[Start, Scene]]) -> Iterator[Finding]:
+    recorded = np.median([start.state for start, _ in pairs], axis=0)
+    suite = SUITES[pairs[0][1].suite]
+    simulated = np.median([scene.state for _, scene in pairs], axis=0).astype(np.float64)
+    if recorded.shape != simulated.shape:
+        return
+    off = np.abs(np.abs(recorded) - np.abs(simulated))  # a turn by pi has two signs
+    if (off <= OFF).all():
+        return
+    worst = int(off.argmax())
+    begun = f"episodes begin with {suite.state[worst]} at {recorded[worst]:.3g}"
+    evidence = f"{begun}, and the simulator with {simulated[worst]:.3g}"
+    turned = np.abs(np.abs(recorded) - np.abs(simulated) * DEGREES) <= OFF * DEGREES
+    reordered = np.allclose(np.sort(np.abs(recorded)), np.sort(np.abs(simulated)), atol=OFF)
+    if bool(turned[off > OFF].all()) and abs(recorded[worst]) > 10:
+        yield Finding("error", DATA, STATE, f"{evidence}: these are degrees, and radians are asked for")
+    elif reordered:
+        yield Finding(
+            "error", DATA, STATE, f"{evidence}: the numbers are in another order than {', '.join(suite.state)}"
+        )
+    else:
+        yield Finding("warning", DATA, STATE, f"{evidence}: see whether units, origin and robot are the same")

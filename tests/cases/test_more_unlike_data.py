@@ -72,6 +72,14 @@ def test_the_recorded_data_have_no_finding(place: Path, episodes: Episodes) -> N
     assert command.check_lines(found)[-1].startswith("check        data, policy, encoder and simulator fit together (")
 
 
+def test_the_same_data_as_videos_have_no_finding(place: Path, episodes: Episodes) -> None:
+    data = dataset_of(place / "data", episodes, videos=True)
+    assert [*(data / "videos").rglob("*.mp4")]
+    found = checked(data)
+    assert not found.findings
+    assert not found.unopened
+
+
 @pytest.mark.parametrize(
     ("change", "where", "named"),
     [

@@ -387,8 +387,8 @@ CASES = {
     ),
     "an arm's policy of an unknown source": (
         ("{memory: zero}", "{memory: zero, policy: {source: web}}"),
-        "study.yaml:18: arms.E1.policy.source: 'web' is not a source; "
-        "choose one of embedded, hub, folder, scratch, new",
+        "study.yaml:18: arms.E1.policy.source: 'web' is not a source; choose one of embedded, hub, folder, "
+        "scratch, new",
     ),
     "an arm's policy with a key of another source": (
         ("{memory: zero}", "{memory: zero, policy: {revision: main}}"),

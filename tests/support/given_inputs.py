@@ -54,12 +54,14 @@ def dataset_of(
     *,
     cameras: Sequence[str] = CAMERAS,
     change: Callable[[Moment], Moment] = same,
+    videos: bool = False,
 ) -> Path:
     """A LeRobotDataset of the episodes after ``change``, with other names of its cameras; sizes are the moments'."""
     changed = [[change(moment) for moment in moments] for moments in episodes]
     first = changed[0][0]
     features = libero_features(PICTURE)
-    pictures = {f"observation.images.{name}": features["observation.images.image"] for name in cameras}
+    picture = {**features["observation.images.image"], "dtype": "video" if videos else "image"}
+    pictures = {f"observation.images.{name}": picture for name in cameras}
     vectors = {
         "observation.state": {"dtype": "float32", "shape": first.seen.state.shape, "names": ["state"]},
         "action": {"dtype": "float32", "shape": first.action.shape, "names": ["actions"]},
@@ -69,7 +71,7 @@ def dataset_of(
         shown = dict(zip(pictures, moment.seen.images.values(), strict=False))
         return {**shown, "observation.state": moment.seen.state, "action": moment.action, "task": moment.task}
 
-    return write_dataset(root, {**pictures, **vectors}, [map(frame, moments) for moments in changed])
+    return write_dataset(root, {**pictures, **vectors}, [map(frame, moments) for moments in changed], videos=videos)
 
 
 def checkpoint_copy(target: Path) -> Path:

@@ -35,7 +35,7 @@ from world_modality.store.files import write_json
 from world_modality.store.hub import fetch
 from world_modality.store.index import sealed_done
 from world_modality.store.keys import digest_of
-from world_modality.store.layout import checks_folder, stage_folder
+from world_modality.store.layout import RESULTS, checks_folder, stage_folder
 from world_modality.study.checks import policy_at
 from world_modality.study.graph import Graph, build_graph
 from world_modality.study.load import load_study
@@ -131,6 +131,13 @@ def check_lines(checked: Checked) -> list[str]:
     return lines
 
 
+def report_fit(path: Path, root: Path = RESULTS) -> int:
+    """Print what was found; 1 if there are errors, else 0. UserError as ``check_study``."""
+    checked = check_study(path, root)
+    print("\n".join(check_lines(checked)))
+    return 1 if checked.errors else 0
+
+
 def require_fit(path: Path, root: Path, tell: Callable[[str], None]) -> None:
     """Check a study before it is run, and tell what was found.
 
@@ -215,9 +222,13 @@ def _check_frames(check: _Check, description: Description) -> None:
         states = check.study.rollouts.init_states
         check.judge("data", lambda: shared_findings(rows, check.study.rollout_places, states))
     for policy, source in check.sources.policies.items():
-        folder = policy_folder(policy, source)
+        name = ".".join(map(str, policy_at(check.study, policy)))
+        try:
+            folder = policy_folder(policy, source)
+        except UserError as error:
+            check.unopened.append(f"{name}: {error}")
+            continue
         if folder is not None:
-            name = ".".join(map(str, policy_at(check.study, policy)))
             start = start_statistics(folder)
             check.judge("data", lambda start=start, name=name: unit_findings(motion, start, suite, name))  # type: ignore[misc]
 

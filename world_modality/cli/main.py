@@ -103,18 +103,11 @@ def explain(study: LastStudyOption = None, cores: CoresOption = None) -> None:
 
 
 @app.command()
-def check(
-    study: Annotated[
-        Path | None, typer.Argument(help="Study file; by default the one that was run last.", show_default=False)
-    ] = None,
-) -> None:
-    """Say whether data, policy, encoder and simulator fit together. Exit status 1 if they do not."""
-    from world_modality.cli.check import check_lines, check_study
-    from world_modality.store.layout import RESULTS
+def check(study: Annotated[Path | None, typer.Argument(help="By default the one that was run last.")] = None) -> None:
+    """Say whether a study's data, policy and simulator fit together. Exit status 1 if they do not."""
+    from world_modality.cli.check import report_fit
 
-    checked = check_study(study or _last_study(sys.stderr), RESULTS)
-    print("\n".join(check_lines(checked)))
-    raise typer.Exit(1 if checked.errors else 0)
+    raise typer.Exit(report_fit(study or _last_study(sys.stderr)))
 
 
 @app.command()
@@ -356,12 +349,7 @@ def schema(
 
 
 @app.command(hidden=True)
-def stage(
-    kind: str,
-    key: str,
-    plan: PlanOption,
-    cores: Annotated[int, typer.Option(min=1)] = 1,
-) -> None:
+def stage(kind: str, key: str, plan: PlanOption, cores: Annotated[int, typer.Option(min=1)] = 1) -> None:
     """Run one stage. Snakemake calls this; it does nothing if the stage is sealed."""
     from world_modality.cli.run_stage import run_stage
     from world_modality.store.layout import RESULTS

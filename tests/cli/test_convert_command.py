@@ -49,7 +49,7 @@ def test_there_and_back(tiny: TinyWorld, tmp_path: Path) -> None:
     base, back = (load_file(folder / "model.safetensors") for folder in (tiny.base, tmp_path / "plain"))
     assert base.keys() == back.keys()
     assert all(torch.equal(base[name], back[name]) for name in base)
-    assert inspect_lines(tmp_path / "plain")[4] == "memory       none"
+    assert "memory       none" in inspect_lines(tmp_path / "plain")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["plain", "world"]
 
 

@@ -166,7 +166,13 @@ POLICIES: Table = {
         "lerobot.configs:PreTrainedConfig": "class",
         "lerobot.configs:PreTrainedConfig.get_choice_class": "(name)",
     },
+    "world_modality/data/tables.py": {
+        "lerobot.datasets:io_utils": "module",
+        "lerobot.datasets.io_utils:Dataset": "class",
+    },
     "world_modality/policies/checkpoint.py": {
+        "lerobot.processor:NormalizerProcessorStep": "class",
+        "lerobot.processor:UnnormalizerProcessorStep": "class",
         "lerobot.configs:PreTrainedConfig.from_pretrained": PRETRAINED_CONFIG,
         "lerobot.configs:PreTrainedConfig.get_known_choices": "()",
         "lerobot.policies.factory:make_pre_post_processors": (

@@ -20,7 +20,7 @@ from lerobot_policy_world_modality.settings import config_class, require_setting
 from lerobot_policy_world_modality.world_config import WorldConfig
 from lerobot_policy_world_modality.world_policy import STEP, WorldPolicy
 from world_modality.checks.checkpoint import weight_findings
-from world_modality.checks.refusal import refuse_errors
+from world_modality.checks.finding import refuse_errors
 from world_modality.data.hub import ENCODER
 from world_modality.errors import UserError
 from world_modality.facts.policies import POLICIES, family_of, has_memory

@@ -12,6 +12,7 @@ from support.given_inputs import checkpoint_copy, edit_json, edit_statistics, ed
 from support.tiny_dataset import build_tiny_dataset
 
 from world_modality.cli import check as command
+from world_modality.cli.check import Checked, check_lines
 from world_modality.cli.check_models import judge_models
 from world_modality.cli.sources import resolve_sources
 from world_modality.encoders.source import build_embedded_encoder
@@ -49,6 +50,14 @@ def test_whole_checkpoints_have_no_finding(place: Path) -> None:
     outcome = wm("check", place / "study.yaml")
     assert outcome.accepted, outcome.said
     assert "fit together (2 checks)" in outcome.printed
+
+
+def test_what_cannot_be_opened_is_not_said_to_fit() -> None:
+    lines = check_lines(Checked((), ("arms.E0: its weights are not in the local hub cache yet",), 1))
+    assert lines == [
+        "unseen   arms.E0: its weights are not in the local hub cache yet",
+        "check        nothing is wrong in what could be opened (1 checks)",
+    ]
 
 
 def test_each_fault_is_told_of_its_arm_and_ends_with_status_1(place: Path) -> None:

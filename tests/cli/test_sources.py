@@ -207,6 +207,19 @@ def test_out_of_reach_only_stops_a_real_run(tmp_path: Path, hub: Hub) -> None:
     assert told[1].startswith("unresolved   data, policy, the policy's backbone, encoder: the hub is out of reach")
 
 
+def test_given_checkpoints_that_only_the_hub_knows_are_planned_and_nothing_is_said_of_them(
+    tmp_path: Path, hub: Hub
+) -> None:
+    path = Path(__file__).parents[2] / "workflow" / "studies" / "given_checkpoints.yaml"
+    planned = plan_study(path, tmp_path / "results", lenient=True)
+    assert planned.unresolved == ("simulator.assets", "policy", "the policy's backbone")
+    conditions = {request.address["memory"] for request in planned.graph.of("rollout")}
+    assert {"zero", "pred", "signflip"} <= conditions
+    assert not list(planned.graph.of("encoder"))
+    with pytest.raises(UserError, match=r"given_checkpoints\.yaml:11: simulator\.assets: which commit"):
+        plan_study(path, tmp_path / "results")
+
+
 def test_a_policy_folders_backbone_is_named_by_its_commit(tmp_path: Path, policy: Path, hub: Hub) -> None:
     edit = (SCRATCH, f"policy: {{source: folder, path: {policy}, backbone_revision: v1}}")
     hub.commits[VLM, "v1"] = VLM_COMMIT

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from world_modality.checks.backbone import backbone_findings
-from world_modality.checks.finding import Finding
+from world_modality.checks.finding import Finding, refuse_errors
 from world_modality.checks.processors import (
     ACTION,
     MIGRATION,
@@ -23,7 +23,6 @@ from world_modality.checks.processors import (
     read_steps,
     trained_rename,
 )
-from world_modality.checks.refusal import refuse_errors
 from world_modality.checks.rename import PICTURES, STATE, Match, Rename, match_cameras, own_rename
 from world_modality.checks.tensors import (
     INDEX,

@@ -1,9 +1,12 @@
-"""What a check found: nothing, or what is wrong, where, and what to do about it."""
+"""What a check found: nothing, or what is wrong, where, and what to do about it; and findings that end a command."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
+
+from world_modality.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -17,3 +20,17 @@ class Finding:
     """The file, key, feature or tensor."""
     message: str
     """What was found, its evidence, and the remedy: one sentence."""
+
+
+def refuse_errors(findings: Iterable[Finding]) -> None:
+    """UserError that tells the first error, if there is one; warnings are none."""
+    for finding in findings:
+        if finding.level == "error":
+            raise UserError(f"{finding.where}: {finding.message}")
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line and without its end: lists of tensors go on for pages."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = " ".join(lines[:3]) or type(error).__name__
+    return text if len(text) <= 400 else f"{text[:400]}..."

@@ -115,7 +115,7 @@ def check_study(path: Path, root: Path, *, recorded: bool = True) -> Checked:
     return Checked(
         (*found.findings, *(finding for each, _ in judged for finding in each)),
         (*found.unopened, *(why for _, why in judged if why)),
-        found.checks + len(judged),
+        found.checks + sum(not why for _, why in judged),
     )
 
 
@@ -125,8 +125,10 @@ def check_lines(checked: Checked) -> list[str]:
     lines = [f"{each.level:<{WIDTH}} {each.part:<{WIDTH - 1}} {each.where}: {each.message}" for each in ordered]
     lines += [f"{'unseen':<{WIDTH}} {text}" for text in checked.unopened]
     errors, warnings = len(checked.errors), len(checked.findings) - len(checked.errors)
-    if checked.checks and not errors:
-        told = f", with {warnings} warning{'s' * (warnings > 1)}" if warnings else ""
+    told = f", with {warnings} warning{'s' * (warnings > 1)}" if warnings else ""
+    if checked.unopened and not errors:
+        lines.append(f"check        nothing is wrong in what could be opened ({checked.checks} checks){told}")
+    elif checked.checks and not errors:
         lines.append(f"check        data, policy, encoder and simulator fit together ({checked.checks} checks){told}")
     return lines
 

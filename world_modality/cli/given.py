@@ -19,10 +19,15 @@ EMPTY_CAMERA = "empty_camera"
 """In the names of pictures that a policy of LeRobot's fills itself."""
 
 
-def described(policy: PolicySource, config: Mapping[str, Any] | None) -> CheckpointSource:
-    """A checkpoint by its config.json; None if that cannot be had now, so that the keys are not final."""
-    if config is None:
-        return CheckpointSource(policy)
+def unknown(policy: PolicySource, arm: GivenArm) -> CheckpointSource:
+    """A checkpoint whose config.json cannot be had now, so that the keys are not final; it has a memory if the study
+    says what to roll that out with."""
+    memory = "pred" if arm.rollout is not None or arm.ablations else "disabled"
+    return CheckpointSource(policy, trained=memory, rolled=memory, known=False)
+
+
+def described(policy: PolicySource, config: Mapping[str, Any]) -> CheckpointSource:
+    """A checkpoint by its config.json."""
     trained = str(config.get("world_memory_mode_train", "disabled"))
     return CheckpointSource(
         policy,
@@ -47,8 +52,12 @@ def encoder_of(config: Mapping[str, Any]) -> EncoderSpec | None:
 
 
 def given_problems(study: Study, found: Mapping[str, Sequence[CheckpointSource]]) -> Iterator[Problem]:
-    """What does not fit together in the arms of given checkpoints, which are ``found`` by arm."""
-    for name, checkpoints in found.items():
+    """What does not fit together in the arms of given checkpoints, which are ``found`` by arm.
+
+    Nothing is said of checkpoints that are not known yet.
+    """
+    known = {name: checkpoints for name, checkpoints in found.items() if all(each.known for each in checkpoints)}
+    for name, checkpoints in known.items():
         first, at = checkpoints[0], ("arms", name, "checkpoint")
         for number, other in enumerate(checkpoints[1:], 1):
             for what in ("trained", "rolled", "encoder"):
@@ -64,7 +73,7 @@ def given_problems(study: Study, found: Mapping[str, Sequence[CheckpointSource]]
         yield from rolled_out_problems(name, study.arms[name], first.trained, first.rolled)
         yield from _without_encoder(study, name, first)
         yield from _without_moments(study, name, checkpoints)
-    yield from _executed(study, found)
+    yield from _executed(study, known)
 
 
 WORDS = {"trained": "memory in training", "rolled": "memory in a rollout", "encoder": "encoder"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -10,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from world_modality.checks.checkpoint import ADAPTER_CONFIG, checkpoint_findings
-from world_modality.checks.finding import Finding
+from world_modality.checks.finding import Finding, refuse_errors
 from world_modality.checks.processors import trained_rename
-from world_modality.checks.refusal import refuse_errors
 from world_modality.checks.rename import own_rename, short, told_rename
 from world_modality.checks.tensors import UNREADABLE, WEIGHTS, read_header
 from world_modality.cli.earlier_flags import KNOWN
@@ -21,6 +19,7 @@ from world_modality.facts.policies import BIAS_CONTROL, family_of, has_memory
 from world_modality.policies.config_file import read_config_file, unknown_settings
 from world_modality.policies.earlier import EARLIER_TYPE, is_earlier_folder, present_name
 from world_modality.store.done import DoneFile, read_done, read_run
+from world_modality.store.files import read_object
 from world_modality.store.layout import StageFolder
 from world_modality.store.stage import TIMING
 
@@ -203,10 +202,10 @@ def _origin(checkpoint: Path) -> list[str]:
             sealed = f", sealed {run.sealed_at}" if run else ""
             return [
                 f"stage        {record.label} ({record.stage}/{record.key}){sealed}",
-                *_stage_training(record, _json(stage.volatile / TIMING)),
+                *_stage_training(record, read_object(stage.volatile / TIMING)),
                 f"made with    {_versions(record.versions)}",
             ]
-    notes = _json(checkpoint / PROVENANCE)
+    notes = read_object(checkpoint / PROVENANCE)
     lines = [*_lerobot_training(checkpoint)]
     if "made_by" in notes:
         origin = f" from {notes['from']}" if "from" in notes else ""
@@ -229,10 +228,10 @@ def _stage_training(record: DoneFile, timing: Mapping[str, Any]) -> list[str]:
 
 def _lerobot_training(checkpoint: Path) -> list[str]:
     """What LeRobot notes beside the checkpoints of a training."""
-    config = _json(checkpoint / "train_config.json")
+    config = read_object(checkpoint / "train_config.json")
     if not config:
         return []
-    step = _json(checkpoint.parent / "training_state" / "training_step.json").get("step")
+    step = read_object(checkpoint.parent / "training_state" / "training_step.json").get("step")
     done = f"step {step} of {config.get('steps')}" if step else f"{config.get('steps')} steps"
     dataset, start = config.get("dataset") or {}, (config.get("policy") or {}).get("pretrained_path")
     return [
@@ -240,15 +239,6 @@ def _lerobot_training(checkpoint: Path) -> list[str]:
         f"dataset {dataset.get('repo_id')}",
         *([f"started from {start}"] if start else []),
     ]
-
-
-def _json(path: Path) -> dict[str, Any]:
-    """A JSON object that may not be there."""
-    try:
-        value = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _versions(versions: Mapping[str, str]) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from world_modality.benchmarks.assets import asset_tree, hub_revision
-from world_modality.cli.given import described, given_problems, picture_problems, reads_latents
+from world_modality.cli.given import described, given_problems, picture_problems, reads_latents, unknown
 from world_modality.data.hub import DATASET, ENCODER, POLICY
 from world_modality.data.schema import camera_column, picture_sizes
 from world_modality.embedded import BACKBONE_PREFIX, BASE_POLICY
@@ -142,7 +142,7 @@ class Finder:
                 if config is not None:
                     self.file.check(picture_problems(config, self.file.study.simulator.camera_size, at))
                 try:
-                    source = described(policy, config)
+                    source = unknown(policy, arm) if config is None else described(policy, config)
                 except (UserError, ValueError, KeyError, TypeError) as error:
                     raise self.file.error(at, f"{policy.name}: {error}") from error
                 where: Location = ("arms", name, "encoder")

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from world_modality.checks.encoder import encoder_findings
-from world_modality.checks.refusal import first_line, refuse_errors
+from world_modality.checks.finding import first_line, refuse_errors
 from world_modality.checks.tensors import few
 from world_modality.encoders.resolve import read_model_config
 from world_modality.errors import UserError

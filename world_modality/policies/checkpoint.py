@@ -14,8 +14,8 @@ from safetensors import SafetensorError
 
 import lerobot_policy_world_modality  # noqa: F401 - importing registers policy types and processor step
 from world_modality.checks.backbone import FILES, backbone_names
+from world_modality.checks.finding import first_line
 from world_modality.checks.processors import renamed_statistic
-from world_modality.checks.refusal import first_line
 from world_modality.checks.rename import Rename
 from world_modality.errors import UserError
 from world_modality.facts.policies import has_memory

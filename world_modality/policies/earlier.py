@@ -17,6 +17,7 @@ from typing import Any
 
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import camera_names
+from world_modality.store.files import read_object
 
 THEIR_TYPE = "smolvla_world"
 """The type in their config.json, which is also the name of this package's own policy,"""
@@ -92,7 +93,7 @@ def is_earlier(config: Mapping[str, Any]) -> bool:
 
 def is_earlier_folder(folder: Path) -> bool:
     """Whether a ``pretrained_model`` folder is the earlier system's own, not a converted one."""
-    return is_earlier(_json(folder / CONFIG))
+    return is_earlier(read_object(folder / CONFIG))
 
 
 def present_config(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,13 +158,13 @@ def readable(folder: Path) -> Iterator[Path]:
     if not is_earlier_folder(folder):
         yield folder
         return
-    config = _json(folder / CONFIG)
+    config = read_object(folder / CONFIG)
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         (place / CONFIG).write_text(json.dumps(present_config(folder, config)))
         for file in folder.glob(PROCESSORS):
             shutil.copyfile(file, place / file.name)
-        pipeline = _json(folder / PREPROCESSOR)
+        pipeline = read_object(folder / PREPROCESSOR)
         if "steps" in pipeline:
             kept = [step for step in pipeline["steps"] if not _looks_up_latents(step)]
             (place / PREPROCESSOR).write_text(json.dumps(pipeline | {"steps": kept}))
@@ -197,7 +198,7 @@ def _cameras(folder: Path, config: Mapping[str, Any]) -> dict[str, str]:
 
 def _rename_map(folder: Path) -> dict[str, str]:
     """The names that the preprocessor puts in place of the simulator's."""
-    steps = _json(folder / PREPROCESSOR).get("steps", [])
+    steps = read_object(folder / PREPROCESSOR).get("steps", [])
     return {key: name for step in steps for key, name in (step.get("config", {}).get("rename_map") or {}).items()}
 
 
@@ -237,12 +238,3 @@ def _looks_up_latents(step: Mapping[str, Any]) -> bool:
     """Whether it is the step by which their training found a frame's latents; a rollout never used it."""
     name = f"{step.get('registry_name', '')} {step.get('class', '')}"
     return "worldlatents" in name.replace("_", "").lower()
-
-
-def _json(file: Path) -> dict[str, Any]:
-    """A JSON object; empty if there is none, which is told elsewhere."""
-    try:
-        value = json.loads(file.read_text())
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}

@@ -19,7 +19,7 @@ from lerobot.policies.factory import get_policy_class, make_pre_post_processors
 from safetensors import SafetensorError
 from torch import Tensor
 
-from world_modality.checks.refusal import first_line
+from world_modality.checks.finding import first_line
 from world_modality.data.schema import ACTION, STATE, camera_column
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import Suite

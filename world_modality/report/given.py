@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from world_modality.errors import UserError
 from world_modality.facts.policies import known_family
 from world_modality.policies.config_file import read_config_file
+from world_modality.store.files import read_object
 from world_modality.study.specs import ReportArm
 
 SETTINGS = {
@@ -62,7 +62,7 @@ def given_rows(found: Mapping[str, Any]) -> list[list[str]]:
 
 
 def _row(arm: str, seed: int, folder: Path) -> dict[str, str]:
-    config, training = _config(folder), _read(folder / "train_config.json")
+    config, training = _config(folder), read_object(folder / "train_config.json")
     memory = str(config.get("world_memory_mode_train", "disabled"))
     family = known_family(str(config.get("type")))
     encoder = str(config.get("world_encoder_name") or "")
@@ -89,11 +89,3 @@ def _setting(training: Mapping[str, Any], key: str) -> str:
     for part in key.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
     return UNTOLD if value is None else str(value)
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(file.read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

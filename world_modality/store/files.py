@@ -51,6 +51,15 @@ def write_json(path: Path, value: Any, *, sort_keys: bool = False) -> None:
     write_atomically(path, (text + "\n").encode())
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """A file's JSON object; empty if there is none."""
+    try:
+        value = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
 def remove_leftovers(folder: Path) -> None:
     """Delete temporary files that writers killed with ``kill -9`` left below ``folder``; none may be at work there."""
     for name, path in files_below(folder, follow=False):

@@ -341,7 +341,7 @@ class _Builder:
         """The rollout stages of one checkpoint in one memory mode: each task's blocks of episodes."""
         inputs = [_read("checkpoint", checkpoint)]
         if MODES[condition.rolled].needs_history:
-            inputs += [each for each in checkpoint.inputs if each.role == "encoder"] or [self._encoder_of(condition)]
+            inputs += [each for each in checkpoint.inputs if each.role == "encoder"] or self._encoder_of(condition)
         executed = n_action_steps_of(self.study, self.sources)
         cut, several = blocks(self.study.rollouts), len(self.study.rollout_suites) > 1
         for suite, task in self.study.rollout_places:
@@ -354,13 +354,11 @@ class _Builder:
                 link = f"{STAGES['rollout'].links}/{condition.name}/{below}"
                 yield (suite, task), self.graph.add("rollout", spec, tuple(inputs), label, link)
 
-    def _encoder_of(self, condition: ReportCondition) -> Input:
-        """The encoder that a given checkpoint says its latents come from."""
-        spec = self.sources.checkpoints[condition.arm][0].encoder
-        assert spec is not None  # checked when the sources were looked up
-        return _read(
-            "encoder", self.graph.add("encoder", spec, (), f"encoder {condition.arm}", f"encoder-{condition.arm}")
-        )
+    def _encoder_of(self, condition: ReportCondition) -> list[Input]:
+        """The encoder that a given checkpoint says its latents come from; none while that is not known."""
+        spec, name = self.sources.checkpoints[condition.arm][0].encoder, condition.arm
+        made = [] if spec is None else [self.graph.add("encoder", spec, (), f"encoder {name}", f"encoder-{name}")]
+        return [_read("encoder", each) for each in made]
 
 
 def _told(suite: str, several: bool) -> str:

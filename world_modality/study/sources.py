@@ -41,6 +41,8 @@ class CheckpointSource:
     """and what it holds in a rollout."""
     n_action_steps: int = 1
     """Actions that it executes before it is queried again."""
+    known: bool = True
+    """Whether its configuration was read; without the hub it is only supposed."""
     encoder: EncoderSpec | None = None
     """What its latents come from; None without memory, or if it does not say."""
     moments: bool = True

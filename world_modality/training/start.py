@@ -17,7 +17,7 @@ import math
 from pathlib import Path
 
 from world_modality.checks.checkpoint import weight_findings
-from world_modality.checks.refusal import refuse_errors
+from world_modality.checks.finding import refuse_errors
 from world_modality.checks.rename import RENAME_FILE
 from world_modality.data.hub import POLICY, copy_folder, fetch_snapshot
 from world_modality.embedded import BASE_POLICY

@@ -126,10 +126,10 @@ def check_lines(checked: Checked) -> list[str]:
     lines += [f"{'unseen':<{WIDTH}} {text}" for text in checked.unopened]
     errors, warnings = len(checked.errors), len(checked.findings) - len(checked.errors)
     told = f", with {warnings} warning{'s' * (warnings > 1)}" if warnings else ""
-    if checked.unopened and not errors:
-        lines.append(f"check        nothing is wrong in what could be opened ({checked.checks} checks){told}")
-    elif checked.checks and not errors:
-        lines.append(f"check        data, policy, encoder and simulator fit together ({checked.checks} checks){told}")
+    if checked.checks and not errors:
+        fitting = "data, policy, encoder and simulator fit together"
+        said = "nothing is wrong in what could be opened" if checked.unopened else fitting
+        lines.append(f"check        {said} ({checked.checks} checks){told}")
     return lines
 
 

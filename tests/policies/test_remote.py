@@ -24,9 +24,8 @@ from world_modality.facts.benchmarks import SUITES
 from world_modality.policies import remote
 from world_modality.policies.chunk_policy import load_policy
 from world_modality.policies.contract import PolicyLost, PolicyRequest
-from world_modality.policies.remote import ServedPolicy, remote_source
+from world_modality.policies.remote import ServedPolicy
 from world_modality.study.parts import RemotePolicy
-from world_modality.study.sources import Source
 
 PAGE = Path(__file__).parents[2] / "docs" / "remote.md"
 LANGUAGE = "move the point to the goal"
@@ -76,27 +75,28 @@ def test_a_checkpoint_gives_the_same_actions_through_the_socket_as_in_this_proce
 def test_the_page_s_module_is_served_by_the_reference_server(tmp_path: Path) -> None:
     (module,) = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.S | re.M)
     (tmp_path / "my_policy.py").write_text(module)
-    with served("my_policy", PYTHONPATH=str(tmp_path)) as server:
-        with ServedPolicy(at(server.address), batch=2) as policy:
-            one, other = policy.infer([request(0, 256), request(1, 256)])
-            assert one.shape == other.shape == (8, 7)
-            assert policy.facts.action == SUITES["libero_spatial"].action.names
-            assert policy.checkpoint == "4f1c09e2d5a7b836"
-        assert remote_source(at(server.address)).name == "openvla-7b"
+    with (
+        served("my_policy", PYTHONPATH=str(tmp_path)) as server,
+        ServedPolicy(at(server.address), batch=2) as policy,
+    ):
+        one, other = policy.infer([request(0, 256), request(1, 256)])
+        assert one.shape == other.shape == (8, 7)
+        assert policy.facts.action == SUITES["libero_spatial"].action.names
+        assert policy.checkpoint == "4f1c09e2d5a7b836"
+        assert policy.source.name == "openvla-7b"
 
 
-def test_what_a_server_says_is_what_a_study_and_its_records_know() -> None:
+def test_what_a_server_says_is_what_its_records_know() -> None:
     with served("scripted_policy") as server, ServedPolicy(at(server.address), batch=2) as policy:
         assert (policy.checkpoint, policy.device) == ("0123456789abcdef", "remote abacus")
         assert policy.facts.seeded
         assert policy.facts.versions == {"toy": "2"}
-        source = remote_source(at(server.address, name="mine"))
+        with ServedPolicy(at(server.address, name="mine")) as mine:
+            source = mine.source
         assert (source.name, source.revision) == ("mine", "0123456789abcdef")
         assert str(server.port) not in f"{source} {policy.facts}"
         with pytest.raises(UserError, match="serves toy 0123456789abcdef, not revision fedc: start the right one"):
-            remote_source(at(server.address, revision="fedc"))
-        written = at("ws://127.0.0.1:9", name="pi05", revision="2026-01-15")
-        assert remote_source(written) == Source("pi05", "2026-01-15")  # nobody has to be there for a plan
+            ServedPolicy(at(server.address, revision="fedc"))
         seconds = policy.trial(request(), 8)
         assert 0 < seconds < 60
 

@@ -30,18 +30,6 @@ PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)  # and one that was lost: i
 MOST_BYTES = 1 << 28  # of an answer
 
 
-def remote_source(policy: RemotePolicy) -> Source:
-    """Name and content address of what a server serves, as a study's keys have them; where it is served is in neither.
-
-    A server is asked for what was not written down, and compared with what was when it is rolled out. UserError if it
-    cannot be asked, is another one than named, or if nobody says what it is.
-    """
-    if policy.name and policy.revision:
-        return Source(policy.name, policy.revision)
-    with ServedPolicy(policy) as served:
-        return served.source
-
-
 class ServedPolicy:
     """A policy behind a connection: a :class:`~world_modality.policies.contract.WatchedPolicy`."""
 

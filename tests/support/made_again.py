@@ -5,6 +5,7 @@ Recorded episodes are drawn and outcomes made up; what is computed from them is 
 
 from __future__ import annotations
 
+import faulthandler
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,7 @@ from world_modality.study.specs import DatasetSpec, DemosSpec, LatentsSpec, Poli
 
 KINDS = ("policy", "encoder", "demos", "dataset", "latents", "train", "rollout", "report")
 LENGTHS = (6, 8, 5, 7)
+HANGS_AFTER = 300  # seconds: then every thread says where it is, and the process ends
 SIM = SimSpec(
     suite="libero_spatial", assets="embedded", assets_digest="", camera_size=64, render="fast", settle_steps=0
 )
@@ -89,4 +91,5 @@ def make(root: Path, cores: int) -> None:
 
 
 if __name__ == "__main__":
+    faulthandler.dump_traceback_later(HANGS_AFTER, exit=True)
     make(Path(sys.argv[1]), int(sys.argv[2]))

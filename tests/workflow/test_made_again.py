@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support.made_again import KINDS
+from support.made_again import HANGS_AFTER, KINDS
 
 from world_modality.store.done import read_run
 from world_modality.store.files import files_below
@@ -36,7 +36,8 @@ def start(root: Path, hash_seed: int, cores: int) -> subprocess.Popen[bytes]:
 
 
 def finish(process: subprocess.Popen[bytes], root: Path) -> None:
-    assert process.wait(900) == 0, (root / "log.txt").read_text()[-4000:]
+    """One that hangs says where, and ends by itself."""
+    assert process.wait(2 * HANGS_AFTER) == 0, (root / "log.txt").read_text()[-8000:]
 
 
 def kill_amid_encoding(process: subprocess.Popen[bytes], root: Path) -> None:

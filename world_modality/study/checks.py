@@ -349,6 +349,11 @@ def _training(study: Study) -> Iterator[Problem]:
     for at, size in batches:
         if size % processes:
             yield at, f"{size} cannot be shared equally by training.processes ({processes}); choose a multiple of it"
+    for position, (earlier, later) in enumerate(pairwise((*training.checkpoints, training.steps))):
+        if later <= earlier:
+            last = position + 1 == len(training.checkpoints)
+            what = f"comes before the last step ({later})" if last else f"ascends to the next one ({later})"
+            yield ("training", "checkpoints", position), f"{earlier} is no step that {what}; leave it out"
     if training.warmup_steps > training.steps:
         yield ("training", "warmup_steps"), f"must be at most training.steps ({training.steps})"
 

@@ -149,6 +149,10 @@ class LatentsSpec(Spec):
     dtype: Literal["float16"]
 
 
+BEFORE = "before"
+"""The role in which a training reads its earlier part, which it goes on from."""
+
+
 def latents_role(camera: str) -> str:
     """The role in which a training reads one camera's latents."""
     return f"latents_{camera}"
@@ -208,7 +212,8 @@ class OptimSpec(Spec):
 
 
 class TrainSpec(Spec):
-    """One training. Upstream: policy, dataset and, with a memory, each of its cameras' latents and the encoder."""
+    """One training, or a part of one. Upstream: policy, dataset and, with a memory, each of its cameras' latents and the
+    encoder; of a part that goes on from another one, that one too, in the role :data:`BEFORE`."""
 
     family: PolicyFamilyName
     memory: ModeName
@@ -221,6 +226,12 @@ class TrainSpec(Spec):
     device: Device = "auto"
     dtype: Dtype = "float32"
     held_out: float = 0.0  # share of every task's episodes that are not trained on
+    stop: int = 0  # the step that this part ends after, on a schedule of all ``optim.steps``; 0: it has all of them
+
+    @property
+    def last_step(self) -> int:
+        """The step after which the checkpoint is taken."""
+        return self.stop or self.optim.steps
 
 
 class RolloutSpec(Spec):
@@ -277,6 +288,7 @@ class ReportCondition(Spec):
     rolled: ModeName
     against: str = ""  # the condition that it is compared with, of the arm's control; an ablation's: its arm's own
     given: int = 0  # checkpoints of its arm that were trained elsewhere; 0: they are trained here
+    step: int = 0  # of the training, after which the checkpoints were taken; 0: the last
 
 
 class ReportArm(Spec):

@@ -118,6 +118,9 @@ class Training(Part):
     an order that depends on it, so it is part of the result."""
     n_action_steps: PositiveInt = 10
     """Actions executed per chunk, as written into the checkpoint; rollouts have their own."""
+    checkpoints: Annotated[tuple[PositiveInt, ...], BeforeValidator(as_tuple)] = ()
+    """Steps before the last whose checkpoints are rolled out too, such as [10000, 20000]: conditions such as
+    E2-step10000. To train longer, raise ``steps`` and name the old number here."""
 
 
 class Round(Part):
@@ -279,6 +282,11 @@ class Study(Part):
         if self.training is not None and self.trained:
             return self.training.seeds
         return tuple(range(max(len(arm.checkpoint) for arm in self.given.values())))
+
+    @property
+    def early_steps(self) -> tuple[int, ...]:
+        """Steps before the last after which arms that are trained here are rolled out too."""
+        return self.training.checkpoints if self.training is not None and self.trained else ()
 
     @property
     def data_suites(self) -> tuple[str, ...]:

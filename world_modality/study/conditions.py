@@ -32,7 +32,10 @@ def control_of(study: Study, sources: Sources, name: str) -> str | None:
 
 
 def conditions_of(study: Study, sources: Sources) -> tuple[ReportCondition, ...]:
-    """Every arm, its ablations, and what it was before. An arm is compared with its control, an ablation with its arm."""
+    """Every arm, its ablations, and what it was at earlier steps.
+
+    An arm is compared with its control, an ablation with its own arm, an earlier step with the control's of that step.
+    """
     found: list[ReportCondition] = []
     for name, arm in study.arms.items():
         trained, rolled = memories_of(study, sources, name)

@@ -204,8 +204,7 @@ def optim_spec(study: Study, memory: str, *, preset: bool = False) -> OptimSpec:
 
 
 def training_parts(optim: OptimSpec, checkpoints: Sequence[int]) -> Iterator[tuple[OptimSpec, int]]:
-    """A training cut at ``checkpoints``: of each part its optimisation, and where it stops before all its steps are done
-    or else 0.
+    """A training cut at ``checkpoints``: of each part its optimisation, and where it stops before that is over, or 0.
 
     Up to a step where the learning rate decays no more, a training is the same however long it goes on. So such a part
     is that of a study which ends there, and a study that was made longer finds it. LeRobot shortens a decay that is

@@ -212,8 +212,8 @@ class OptimSpec(Spec):
 
 
 class TrainSpec(Spec):
-    """One training, or a part of one. Upstream: policy, dataset and, with a memory, each of its cameras' latents and the
-    encoder; of a part that goes on from another one, that one too, in the role :data:`BEFORE`."""
+    """One training, or a part of one. Upstream: policy, dataset and, with a memory, each of its cameras' latents and
+    the encoder; of a part that goes on from another one, that one too, in the role :data:`BEFORE`."""
 
     family: PolicyFamilyName
     memory: ModeName

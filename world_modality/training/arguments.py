@@ -17,7 +17,6 @@ from world_modality.policies.host import PolicyHost, host_of
 from world_modality.study.specs import TrainSpec
 from world_modality.training.metrics import log_interval
 
-
 PLACES = {"pretrained_path": None, "world_latents": "", "world_encoder_path": "", "repo_id": None}
 """Fields of a policy's config.json that name places on a machine, and what they hold in an artifact."""
 TRAIN_CONFIG = "train_config.json"

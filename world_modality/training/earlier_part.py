@@ -32,7 +32,7 @@ def go_on_from(before: Path, spec: TrainSpec, places: Places, device: str, cores
             f"training.device to {begun_on} and go on where there is one"
         )
     step = load_training_step(before / TRAINING_STATE_DIR)
-    checkpoint = get_step_checkpoint_dir(places.output, spec.optim.steps, step)
+    checkpoint: Path = get_step_checkpoint_dir(places.output, spec.optim.steps, step)
     draft = checkpoint.with_name(checkpoint.name + PARTIAL)
     for part in (PRETRAINED_MODEL_DIR, TRAINING_STATE_DIR):
         shutil.copytree(before / part, draft / part)

@@ -314,6 +314,10 @@ def _encoder(study: Study, at: Location, encoder: AnyEncoderModel) -> Iterator[P
             for message in _untiled(encoder, patch):
                 yield (*at, "image_size"), message
     cameras = encoder.cameras or ()
+    read = cameras or tuple(SUITES[study.rollout_suites[0]].cameras)[:1]
+    for camera, _ in encoder.latents:
+        if camera not in read:
+            yield (*at, "latents", camera), f"no latents of {camera} are read; choose {' or '.join(read)}"
     yield from _twice("camera", (*at, "cameras"), cameras)
     for position, camera in enumerate(cameras):
         for suite in map(SUITES.__getitem__, study.suites):

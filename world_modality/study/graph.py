@@ -266,6 +266,8 @@ class _Builder:
         if encoder is None:
             return ()
         spec = encoder_spec(encoder, self.sources)
+        files = self.study.given_latents(arm)
+        given = {camera: self.sources.latents[path] for camera, path in files.items()}
         shared = self.study.encoder is not None and encoder == without_cameras(self.study.encoder)
         told = "" if shared else f"-{name}"
         made = self.graph.add("encoder", spec, (), f"encoder{told.replace('-', ' ')}", f"encoder{told}")
@@ -274,7 +276,7 @@ class _Builder:
                 latents_role(camera),
                 self.graph.add(
                     "latents",
-                    latents_spec(spec, camera),
+                    latents_spec(spec, camera, given.get(camera)),
                     (_read("dataset", dataset), _read("encoder", made)),
                     f"latents{told.replace('-', ' ')} {camera}",
                     f"{STAGES['latents'].links}{told}/{camera}",

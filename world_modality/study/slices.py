@@ -127,9 +127,10 @@ def encoder_spec(encoder: AnyEncoderModel, sources: Sources) -> EncoderSpec:
     )
 
 
-def latents_spec(encoder: EncoderSpec, camera: str) -> LatentsSpec:
-    """The latent cache of one camera."""
-    return LatentsSpec(encoder=encoder, camera=camera, dtype="float16")
+def latents_spec(encoder: EncoderSpec, camera: str, given: Source | None = None) -> LatentsSpec:
+    """The latent cache of one camera, made here unless a file of it is ``given``."""
+    found = given or Source("")
+    return LatentsSpec(encoder=encoder, camera=camera, dtype="float16", file=found.name, digest=found.revision)
 
 
 def policy_spec(study: Study, policy: AnyPolicy, sources: Sources) -> PolicySpec:

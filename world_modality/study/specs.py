@@ -144,9 +144,17 @@ class PaddedEncoderSpec(EncoderSpec):
 class LatentsSpec(Spec):
     """One latent per dataset frame and camera. Upstream: dataset, encoder."""
 
+    place = "file"
+
     encoder: EncoderSpec
     camera: str
     dtype: Literal["float16"]
+    file: str = ""  # latents that were made elsewhere and are taken over; "" if they are made here
+    digest: str = ""  # of that file
+
+    def is_place(self) -> bool:
+        """Whether they are taken over from a file."""
+        return bool(self.file)
 
 
 BEFORE = "before"

@@ -348,6 +348,11 @@ class Study(Part):
             return ()
         return encoder.cameras or tuple(SUITES[self.rollout_suites[0]].cameras)[:1]
 
+    def given_latents(self, arm: Arm) -> dict[str, str]:
+        """Where files of latents lie that an arm need not make, by camera."""
+        encoder = arm.encoder or self.encoder
+        return {} if arm.memory == "disabled" or encoder is None else dict(encoder.latents)
+
     def world_of(self, arm: Arm) -> World:
         """The settings of an arm's world memory."""
         settings = arm.world or self.world

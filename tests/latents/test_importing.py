@@ -128,9 +128,7 @@ def test_an_earlier_cache_of_another_dataset_or_clip_is_refused_before_anything_
     with pytest.raises(UserError, match="a dataset of this many frames: 273465, where the given one has"):
         import_latents(cache(tmp_path, made, frames=273465), made.dataset, tmp_path / "taken", made.clips, CHECK)
     file = tmp_path / "cache" / "HuggingFaceVLA" / "libero" / f"train_world_latents_vjepa_m{CLIP}.fp16.npy"
-    with pytest.raises(
-        UserError, match="of this many frames: 4, where the given clips have 2: give"
-    ):
+    with pytest.raises(UserError, match="of this many frames: 4, where the given clips have 2: give"):
         import_latents(file, made.dataset, tmp_path / "taken", replace(made.clips, frames=2), CHECK)
     assert not (tmp_path / "taken").exists()
 

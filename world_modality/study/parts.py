@@ -233,6 +233,10 @@ class NewPolicy(Part):
     seed: Seed = 0
 
 
+SCHEMES = ("ws://", "wss://")
+"""What addresses of policies begin with that other processes serve."""
+
+
 class RemotePolicy(Part):
     """A policy that another process serves, such as one that cannot be installed beside this package.
 
@@ -240,7 +244,7 @@ class RemotePolicy(Part):
     ``revision``.
     """
 
-    source: Literal["remote"] = "remote"
+    source: Literal["remote"]
     address: Annotated[str, Field(pattern=r"^wss?://[^\s/:@]+:\d{1,5}$")]
     """ws://HOST:PORT."""
     dialect: DialectName = "world_modality"
@@ -256,9 +260,9 @@ class RemotePolicy(Part):
 
 
 AnyPolicy = EmbeddedPolicy | HubPolicy | FolderPolicy | ScratchPolicy | NewPolicy
-GivenCheckpoint = Annotated[HubPolicy | FolderPolicy, Field(discriminator="source")]
+GivenCheckpoint = HubPolicy | FolderPolicy | RemotePolicy
 Checkpoints = Annotated[
-    tuple[GivenCheckpoint, ...],
+    tuple[Annotated[GivenCheckpoint, Field(discriminator="source")], ...],
     BeforeValidator(one_or_more),
     Field(min_length=1),
     OneOrMore(),

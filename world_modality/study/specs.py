@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, SerializationInfo, SerializerFunctio
 from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.encoders import ENCODERS
 from world_modality.facts.memory import FUSIONS, MODES
-from world_modality.facts.policies import POLICIES
+from world_modality.facts.policies import DIALECTS, POLICIES
 from world_modality.facts.table import FactsOf
 
 SuiteName = Annotated[str, SUITES]
@@ -22,6 +22,7 @@ PolicyFamilyName = Annotated[str, POLICIES]
 EncoderFamilyName = Annotated[str, ENCODERS]
 ModeName = Annotated[str, MODES]
 FusionName = Annotated[str, FUSIONS]
+DialectName = Annotated[str, DIALECTS]
 
 
 Arithmetic = Literal["native", "portable"]
@@ -35,9 +36,11 @@ class Spec(BaseModel):
 
     computed: ClassVar[frozenset[str] | None] = None  # sources that are made here; None: whatever the source
     place: ClassVar[str | None] = None  # the field that may hold a folder's path rather than a name
+    unkeyed: ClassVar[frozenset[str]] = frozenset()  # fields that say where something is asked for, never what it is
+    optional: ClassVar[frozenset[str]] = frozenset()  # fields that most specs have no use for, whose keys tell no None
 
     def address(self) -> dict[str, Any]:
-        """The spec as it enters the key: a folder's digest counts, where the folder lies does not."""
+        """The spec as it enters the key: what something is counts, where it lies or is served does not."""
         return self.model_dump(mode="json", context="address")
 
     def is_computed(self) -> bool:
@@ -51,9 +54,12 @@ class Spec(BaseModel):
     @model_serializer(mode="wrap")
     def _serialise(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
         data: dict[str, Any] = handler(self)
-        if info.context == "address" and self.place is not None and self.is_place():
+        if info.context != "address":
+            return data
+        if self.place is not None and self.is_place():
             data[self.place] = "folder"
-        return data
+        silent = {name for name in self.optional if data[name] is None}
+        return {name: value for name, value in data.items() if name not in self.unkeyed | silent}
 
 
 Device = Literal["auto", "cpu", "cuda", "mps"]  # where a policy computes; auto: a GPU where there is one
@@ -154,22 +160,34 @@ def latents_role(camera: str) -> str:
     return f"latents_{camera}"
 
 
+class ServerSpec(Spec):
+    """Where a policy is asked that another process serves. What it is its name and revision say."""
+
+    unkeyed = frozenset({"url", "timeout"})
+
+    url: str  # ws://HOST:PORT
+    dialect: DialectName
+    timeout: int  # seconds that an answer may take
+
+
 class PolicySpec(Spec):
-    """The policy every arm starts from, before training."""
+    """The policy every arm starts from, before training, or a given checkpoint."""
 
     computed = frozenset({"scratch", "new"})
     place = "name"
+    optional = frozenset({"server"})
 
-    family: PolicyFamilyName
-    source: Literal["embedded", "hub", "folder", "scratch", "new"]
+    family: PolicyFamilyName  # "" when remote: no software of this machine computes it
+    source: Literal["embedded", "hub", "folder", "scratch", "new", "remote"]
     name: str  # hub id, a folder's path, or architecture name when embedded or scratch; LeRobot's type when new
-    revision: str  # hub commit, or digest of the files
+    revision: str  # hub commit, or digest of the files; when remote, of what is served
     seed: int  # scratch and new only
     suite: Annotated[str, FactsOf(SUITES)] = ""  # the same: whose cameras, state and action it is built for,
     pixels: int = 0  # and how wide the pictures are
     settings: tuple[tuple[str, Any], ...] = ()  # new only: LeRobot's, by name
     backbone: str = ""  # NAME@COMMIT of the VLM on the hub that it is built around; "" if it is not from there
     rename: tuple[tuple[str, str], ...] = ()  # a camera's name -> what the policy calls it, where someone says so
+    server: ServerSpec | None = None  # remote only
 
 
 class WorldSpec(Spec):
@@ -231,6 +249,8 @@ class RolloutSpec(Spec):
     episodes, one stage each, so that asking for more episodes later adds stages and repeats none.
     """
 
+    optional = frozenset({"server"})
+
     sim: SimSpec
     task: int
     family: PolicyFamilyName
@@ -244,6 +264,7 @@ class RolloutSpec(Spec):
     first_repeat: int = 0
     device: Device = "auto"
     dtype: Dtype = "float32"
+    server: ServerSpec | None = None  # of a served policy, which decides device, numbers and steps by itself
 
 
 class VideosSpec(Spec):

@@ -235,6 +235,7 @@ class NewPolicy(Part):
 
 SCHEMES = ("ws://", "wss://")
 """What addresses of policies begin with that other processes serve."""
+ADDRESS = r"^wss?://[^\s/:@]+:\d{1,5}$"
 
 
 class RemotePolicy(Part):
@@ -245,7 +246,7 @@ class RemotePolicy(Part):
     """
 
     source: Literal["remote"]
-    address: Annotated[str, Field(pattern=r"^wss?://[^\s/:@]+:\d{1,5}$")]
+    address: Annotated[str, Field(pattern=ADDRESS)]
     """ws://HOST:PORT."""
     dialect: DialectName = "world_modality"
     """How it is spoken to."""

@@ -15,6 +15,7 @@ from world_modality.facts.encoders import ENCODERS
 from world_modality.facts.memory import FUSIONS, MODES
 from world_modality.facts.policies import DIALECTS, POLICIES
 from world_modality.facts.table import FactsOf
+from world_modality.store.stage import SEALED
 
 SuiteName = Annotated[str, SUITES]
 """A row's name, marked by its table: its packages are in the key. A study's names were checked when it was read."""
@@ -54,9 +55,9 @@ class Spec(BaseModel):
     @model_serializer(mode="wrap")
     def _serialise(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
         data: dict[str, Any] = handler(self)
-        if info.context != "address":
+        if info.context not in ("address", SEALED):
             return data
-        if self.place is not None and self.is_place():
+        if info.context == "address" and self.place is not None and self.is_place():
             data[self.place] = "folder"
         silent = {name for name in self.optional if data[name] is None}
         return {name: value for name, value in data.items() if name not in self.unkeyed | silent}

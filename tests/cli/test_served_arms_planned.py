@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -114,6 +115,17 @@ def test_an_arm_of_one_policy_twice_is_refused(place: Path, server: Running) -> 
     both = (f"{one}}}", f"[{one}}}, {one}, timeout: 60}}]")
     with pytest.raises(UserError, match=r"arms.PI.checkpoint\[1\]: scripted 0123456789abcdef is given twice"):
         planned(place, server.address, both)
+
+
+def test_an_arm_of_a_served_policy_and_a_checkpoint_is_refused(place: Path, server: Running) -> None:
+    (place / "e0").mkdir()
+    (place / "e0" / "config.json").write_text(json.dumps({"type": "smolvla", "chunk_size": 50, "n_action_steps": 4}))
+    (place / "e0" / "model.safetensors").write_bytes(b"")
+    one = f"{{source: remote, address: {server.address}}}"
+    with pytest.raises(
+        UserError, match=r"arms.PI.checkpoint\[1\]: a policy of smolvla, where the first is of a server"
+    ):
+        planned(place, server.address, (one, f"[{one}, {{source: folder, path: e0}}]"))
 
 
 def test_beside_trained_arms_nothing_is_asked_for_the_number_of_actions(place: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from support.small_study import edited, graph_of
 
 from world_modality.errors import UserError
+from world_modality.report.claims import plan_of
 from world_modality.study.graph import Graph
 from world_modality.study.load import load_study
 from world_modality.study.snapshot import read_snapshot, write_snapshot
@@ -106,6 +107,9 @@ def test_it_is_compared_with_the_arm_that_it_names(tmp_path: Path) -> None:
         "PI": ("E0", "disabled", "disabled"),
     }
     assert ("checkpoint PI", "remote pi r1") in spec.sources
+    plan = plan_of(spec)
+    assert plan is not None
+    assert [(claim.treated_words, claim.control_words) for claim in plan.claims] == [("PI", "E0")]
     alone = graph_of(tmp_path, edited((", against: E0", ""), text=SERVED)).report.spec
     assert isinstance(alone, ReportSpec)
     assert [each.against for each in alone.conditions] == ["", ""]

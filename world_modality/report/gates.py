@@ -128,7 +128,7 @@ def _versions(results: Results) -> Gate:
         for record in results.records[condition].values():
             groups[f" on {record.suite}"].add(record.software_here)
             if record.is_served:
-                groups.setdefault(f" on {record.suite} at the server of {condition}", set()).add(record.software)
+                groups.setdefault(f" at the server of {condition}", set()).add(record.software_there)
     return _uniform(VERSIONS, groups)
 
 
@@ -148,7 +148,7 @@ def _uniform(name: str, groups: Mapping[str, set[str]]) -> Gate:
         if len(values) > 1:
             return Gate(name, False, f"{len(values)} differ{where}: {' / '.join(sorted(values))}")
     seen = dict.fromkeys(value for values in groups.values() for value in sorted(values))
-    return Gate(name, True if seen else None, "; ".join(seen) or NOTHING)
+    return Gate(name, True if seen else None, "; ".join(filter(None, seen)) or NOTHING)
 
 
 def arms_gate(planned: Sequence[ReportArm], trainings: Sequence[Path]) -> Gate:

@@ -80,7 +80,7 @@ class Record:
     @property
     def software(self) -> str:
         """``versions`` as one text, such as ``lerobot 0.6.1, torch 2.11.0``."""
-        return ", ".join(f"{name} {version}" for name, version in sorted(self.versions.items()))
+        return ", ".join(filter(None, (self.software_here, self.software_there)))
 
     @property
     def is_served(self) -> bool:
@@ -90,8 +90,16 @@ class Record:
     @property
     def software_here(self) -> str:
         """``software`` without that of the policy's server."""
-        own = {name: version for name, version in self.versions.items() if not name.startswith(SERVED_SOFTWARE)}
-        return ", ".join(f"{name} {version}" for name, version in sorted(own.items()))
+        return self._software(served=False)
+
+    @property
+    def software_there(self) -> str:
+        """That of the policy's server, as far as it names some."""
+        return self._software(served=True)
+
+    def _software(self, *, served: bool) -> str:
+        own = [name for name in sorted(self.versions) if name.startswith(SERVED_SOFTWARE) == served]
+        return ", ".join(f"{name} {self.versions[name]}" for name in own)
 
 
 SHARED_TEXTS = (  # that many records of a file have in common

@@ -9,9 +9,11 @@ import pytest
 from support.small_study import edited, graph_of
 
 from world_modality.errors import UserError
+from world_modality.facts.policies import DIALECTS
 from world_modality.report.claims import plan_of
 from world_modality.study.graph import Graph
 from world_modality.study.load import load_study
+from world_modality.study.rows import rows_named_in
 from world_modality.study.snapshot import read_snapshot, write_snapshot
 from world_modality.study.specs import PolicySpec, ReportSpec, RolloutSpec, ServerSpec
 
@@ -84,6 +86,9 @@ def test_what_its_server_decides_changes_nothing_of_it(tmp_path: Path) -> None:
 def test_the_plan_of_the_jobs_says_where_it_is_asked(tmp_path: Path) -> None:
     graph = read_snapshot(write_snapshot(tmp_path, graph_of(tmp_path, SERVED)))
     assert served(graph).server == ServerSpec(url="ws://a:1", dialect="world_modality", timeout=300)
+    assert (DIALECTS, "world_modality") in rows_named_in(
+        served(graph)
+    )  # whose package is in keys
     assert all("ws://" not in str(request.address) for request in graph.stages.values())
     (spec,) = (each.spec for each in graph.of("policy") if each.label == "checkpoint PI/0")
     assert isinstance(spec, PolicySpec)

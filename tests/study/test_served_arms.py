@@ -86,9 +86,7 @@ def test_what_its_server_decides_changes_nothing_of_it(tmp_path: Path) -> None:
 def test_the_plan_of_the_jobs_says_where_it_is_asked(tmp_path: Path) -> None:
     graph = read_snapshot(write_snapshot(tmp_path, graph_of(tmp_path, SERVED)))
     assert served(graph).server == ServerSpec(url="ws://a:1", dialect="world_modality", timeout=300)
-    assert (DIALECTS, "world_modality") in rows_named_in(
-        served(graph)
-    )  # whose package is in keys
+    assert (DIALECTS, "world_modality") in rows_named_in(served(graph))  # whose package is in keys
     assert all("ws://" not in str(request.address) for request in graph.stages.values())
     (spec,) = (each.spec for each in graph.of("policy") if each.label == "checkpoint PI/0")
     assert isinstance(spec, PolicySpec)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from world_modality.benchmarks.assets import asset_tree, hub_revision
 from world_modality.cli.given import described, given_problems, picture_problems, reads_latents, served, unknown
+from world_modality.cli.given_latents import find_latents
 from world_modality.data.hub import DATASET, ENCODER, POLICY
 from world_modality.data.schema import camera_column, picture_sizes
 from world_modality.embedded import BACKBONE_PREFIX, BASE_POLICY
@@ -76,6 +77,7 @@ def resolve_sources(file: StudyFile, root: Path, *, lenient: bool = False) -> So
         dataset=finder.dataset() if study.data is not None else None,
         encoders={encoder: finder.encoder(encoder) for encoder in study.encoders},
         checkpoints=finder.given(),
+        latents=find_latents(file, digests_file(root)),
     )
 
 

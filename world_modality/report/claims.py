@@ -26,8 +26,9 @@ def claims_of(conditions: Sequence[ReportCondition], margin: float) -> tuple[Cla
     zero) carries the decision rule: it beats its own placebos, then its control; an arm trained and rolled out on zero
     memory equals the latter. Its other ablations follow in the rule's sequence, beside the rule. Every further arm with
     a memory or a control is a family of its own with the same order, at an equal share of a further alpha. An arm
-    without control is compared with its ablations alone.
+    without control is compared with its ablations alone. What was trained for fewer steps is shown, and claims nothing.
     """
+    conditions = [condition for condition in conditions if not condition.step]
     by_name = {condition.name: condition for condition in conditions}
     arms = [condition for condition in conditions if condition.name == condition.arm]
     plain = {condition.name for condition in conditions if condition.trained == "disabled"}

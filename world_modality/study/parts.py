@@ -125,6 +125,9 @@ class Encoder(Part):
     """Of the patches: mean makes one token per frame, grid2 one per quarter of the picture."""
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     """In which it computes."""
+    latents: Rename = ()
+    """Where latents of the study's data lie that this encoder has made already, by camera, such as {image: FILE}. A
+    sample of them is encoded again and compared before they are used; what is not named is encoded here."""
 
 
 class EmbeddedEncoder(Encoder):
@@ -175,8 +178,8 @@ AnyEncoder = Annotated[AnyEncoderModel, Field(discriminator="source")]
 
 
 def without_cameras(encoder: AnyEncoderModel) -> AnyEncoderModel:
-    """What an encoder is, whatever it looks through."""
-    return encoder.model_copy(update={"cameras": None})
+    """What an encoder is, whatever it looks through, and whether it has done so before."""
+    return encoder.model_copy(update={"cameras": None, "latents": ()})
 
 
 class EmbeddedPolicy(Part):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from world_modality.facts.benchmarks import SUITES, default_render
@@ -129,9 +130,10 @@ def encoder_spec(encoder: AnyEncoderModel, sources: Sources) -> EncoderSpec:
     )
 
 
-def latents_spec(encoder: EncoderSpec, camera: str) -> LatentsSpec:
-    """The latent cache of one camera."""
-    return LatentsSpec(encoder=encoder, camera=camera, dtype="float16")
+def latents_spec(encoder: EncoderSpec, camera: str, given: Source | None = None) -> LatentsSpec:
+    """The latent cache of one camera, made here unless a file of it is ``given``."""
+    found = given or Source("")
+    return LatentsSpec(encoder=encoder, camera=camera, dtype="float16", file=found.name, digest=found.revision)
 
 
 def policy_spec(study: Study, policy: AnyPolicy, sources: Sources) -> PolicySpec:
@@ -207,6 +209,18 @@ def optim_spec(study: Study, memory: str, *, preset: bool = False) -> OptimSpec:
         shared = {name: settings[name] for name in ("steps", "batch_size")}
         return OptimSpec(**dict.fromkeys(OPTIMISER, 0), **shared, **_WITHOUT_MEMORY, train_vision=True, preset=True)
     return _optim(settings | (_WITHOUT_MEMORY if memory == "disabled" else {}))
+
+
+def training_parts(optim: OptimSpec, checkpoints: Sequence[int]) -> Iterator[tuple[OptimSpec, int]]:
+    """A training cut at ``checkpoints``: of each part its optimisation, and where it stops before that is over, or 0.
+
+    Up to a step where the learning rate decays no more, a training is the same however long it goes on. So such a part
+    is that of a study which ends there, and a study that was made longer finds it. LeRobot shortens a decay that is
+    longer than the training; a preset's schedule is not known here.
+    """
+    for step in (*checkpoints, optim.steps):
+        ends = step == optim.steps or (not optim.preset and max(optim.decay_steps, optim.warmup_steps) <= step)
+        yield (optim.model_copy(update={"steps": step}), 0) if ends else (optim, step)
 
 
 def round_optim_spec(study: Study, round_: Round) -> OptimSpec:

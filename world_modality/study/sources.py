@@ -74,6 +74,8 @@ class Sources:
     encoders: Mapping[AnyEncoderModel, Source]
     checkpoints: Mapping[str, tuple[CheckpointSource, ...]] = field(default_factory=dict)
     """By arm, in the order in which the study names them."""
+    latents: Mapping[str, Source] = field(default_factory=dict)
+    """Files of latents that were made elsewhere, by what the study calls them."""
 
     @property
     def unresolved(self) -> tuple[str, ...]:

@@ -151,9 +151,21 @@ class PaddedEncoderSpec(EncoderSpec):
 class LatentsSpec(Spec):
     """One latent per dataset frame and camera. Upstream: dataset, encoder."""
 
+    place = "file"
+
     encoder: EncoderSpec
     camera: str
     dtype: Literal["float16"]
+    file: str = ""  # latents that were made elsewhere and are taken over; "" if they are made here
+    digest: str = ""  # of that file
+
+    def is_place(self) -> bool:
+        """Whether they are taken over from a file."""
+        return bool(self.file)
+
+
+BEFORE = "before"
+"""The role in which a training reads its earlier part, which it goes on from."""
 
 
 def latents_role(camera: str) -> str:
@@ -227,7 +239,8 @@ class OptimSpec(Spec):
 
 
 class TrainSpec(Spec):
-    """One training. Upstream: policy, dataset and, with a memory, each of its cameras' latents and the encoder."""
+    """One training, or a part of one. Upstream: policy, dataset and, with a memory, each of its cameras' latents and
+    the encoder; of a part that goes on from another one, that one too, in the role :data:`BEFORE`."""
 
     family: PolicyFamilyName
     memory: ModeName
@@ -240,6 +253,12 @@ class TrainSpec(Spec):
     device: Device = "auto"
     dtype: Dtype = "float32"
     held_out: float = 0.0  # share of every task's episodes that are not trained on
+    stop: int = 0  # the step that this part ends after, on a schedule of all ``optim.steps``; 0: it has all of them
+
+    @property
+    def last_step(self) -> int:
+        """The step after which the checkpoint is taken."""
+        return self.stop or self.optim.steps
 
 
 class RolloutSpec(Spec):
@@ -299,6 +318,7 @@ class ReportCondition(Spec):
     rolled: ModeName
     against: str = ""  # the condition that it is compared with, of the arm's control; an ablation's: its arm's own
     given: int = 0  # checkpoints of its arm that were trained elsewhere; 0: they are trained here
+    step: int = 0  # of the training, after which the checkpoints were taken; 0: the last
 
 
 class ReportArm(Spec):

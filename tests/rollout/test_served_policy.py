@@ -14,7 +14,7 @@ from support.other_policies import SIZE
 from support.pictures import see_pictures_of
 from support.policy_servers import Running, openpi, served
 from support.tiny_checkpoints import plain_checkpoint
-from support.toy_world import InlinePool, ToyPolicy, ToyWorld, roll, toy_spec
+from support.toy_world import SUITE, InlinePool, ToyPolicy, ToyWorld, roll, toy_spec
 from typer.testing import CliRunner
 
 from world_modality.cli.main import app
@@ -28,7 +28,8 @@ from world_modality.rollout.evaluate import evaluate
 from world_modality.rollout.evaluation import How, Scenes, VideoChoice
 from world_modality.rollout.pool import Pool
 from world_modality.rollout.records import OWN_NOISE, Ledger, read_records
-from world_modality.rollout.video import video_name
+from world_modality.rollout.trajectory import Trajectory
+from world_modality.rollout.video import _require_same_trajectory, video_name
 from world_modality.study.parts import RemotePolicy
 
 
@@ -151,6 +152,9 @@ def test_records_of_a_policy_that_draws_its_own_noise_say_so(tmp_path: Path) -> 
         records = roll(tmp_path, toy_spec(), planner=policy, seeded=policy.facts.seeded)
     assert {(record.flow_seed, record.note) for record in records} == {(None, OWN_NOISE)}
     assert read_records(tmp_path / "artifact" / "records.jsonl") == tuple(records)
+    other = Trajectory(0, records[0].episode, SUITE, 3, 20, 0, None, 0.0)
+    with pytest.raises(UserError, match=r"than the recorded one .*: its policy draws its own noise"):
+        _require_same_trajectory(records[0], other)
 
 
 def test_wm_rollout_of_a_server_is_the_rollout_of_its_checkpoint(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from world_modality.store.progress import format_seconds
 from world_modality.store.stage import StageRequest
 from world_modality.store.verify import verify
 from world_modality.study.graph import Graph
+from world_modality.study.sources import SERVED
 from world_modality.study.specs import latents_role
 
 EXPLAINED = 20  # missing stages per kind that get a reason of their own
@@ -90,11 +91,12 @@ def explain(root: Path, outlook: Outlook, cores: int | None) -> list[str]:
 
 
 def unresolved_lines(planned: Planned) -> list[str]:
-    """What a plan made without the hub cannot know; nothing of any other plan."""
+    """What a plan made without the hub or a policy's server cannot know; nothing of any other plan."""
     if not planned.unresolved:
         return []
     parts = ", ".join(planned.unresolved)
-    return [f"unresolved   {parts}: the hub is out of reach, so results that exist may be shown as missing"]
+    away = "what tells them" if SERVED in planned.unresolved else "the hub"
+    return [f"unresolved   {parts}: {away} is out of reach, so results that exist may be shown as missing"]
 
 
 def _reasons(root: Path, outlook: Outlook, lacking: Sequence[StageRequest]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Literal
 from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.encoders import small_encoders
 from world_modality.facts.policies import POLICIES, PolicyFamily, PolicyShape, small_policies
-from world_modality.study.arm_checks import Problem, arm_problems, control_problems, world_at
+from world_modality.study.arm_checks import Problem, arm_problems, control_problems, served_problems, world_at
 from world_modality.study.document import Location
 from world_modality.study.parts import (
     AnyEncoderModel,
@@ -43,6 +43,7 @@ def problems(study: Study) -> Iterator[Problem]:
     yield from _training(study)
     yield from _devices(study)
     yield from arm_problems(study)
+    yield from served_problems(study)
     yield from control_problems(study)
     yield from _rollouts(study)
     yield from _looks(study)

@@ -363,8 +363,10 @@ class _Builder:
         cut, several = blocks(self.study.rollouts), len(self.study.rollout_suites) > 1
         for suite, task in self.study.rollout_places:
             for number, block in enumerate(cut):
-                family = checkpoint.address["family"]
-                spec = rollout_spec(self.study, self.sims[suite], task, family, condition.rolled, executed, block)
+                family, server = checkpoint.address["family"], getattr(checkpoint.spec, "server", None)
+                spec = rollout_spec(
+                    self.study, self.sims[suite], task, family, condition.rolled, executed, block, server
+                )
                 suffix = f" block {number}" if len(cut) > 1 else ""
                 label = f"rollout {condition.name}/{seed} {_told(suite, several)}task {task}{suffix}"
                 below = f"seed{seed}/{_below(suite, several)}task{task}{suffix.replace(' ', '-')}"

@@ -236,6 +236,11 @@ class NewPolicy(Part):
     seed: Seed = 0
 
 
+SCHEMES = ("ws://", "wss://")
+"""What addresses of policies begin with that other processes serve."""
+ADDRESS = r"^wss?://[^\s/:@]+:\d{1,5}$"
+
+
 class RemotePolicy(Part):
     """A policy that another process serves, such as one that cannot be installed beside this package.
 
@@ -243,8 +248,8 @@ class RemotePolicy(Part):
     ``revision``.
     """
 
-    source: Literal["remote"] = "remote"
-    address: Annotated[str, Field(pattern=r"^wss?://[^\s/:@]+:\d{1,5}$")]
+    source: Literal["remote"]
+    address: Annotated[str, Field(pattern=ADDRESS)]
     """ws://HOST:PORT."""
     dialect: DialectName = "world_modality"
     """How it is spoken to."""
@@ -259,9 +264,9 @@ class RemotePolicy(Part):
 
 
 AnyPolicy = EmbeddedPolicy | HubPolicy | FolderPolicy | ScratchPolicy | NewPolicy
-GivenCheckpoint = Annotated[HubPolicy | FolderPolicy, Field(discriminator="source")]
+GivenCheckpoint = HubPolicy | FolderPolicy | RemotePolicy
 Checkpoints = Annotated[
-    tuple[GivenCheckpoint, ...],
+    tuple[Annotated[GivenCheckpoint, Field(discriminator="source")], ...],
     BeforeValidator(one_or_more),
     Field(min_length=1),
     OneOrMore(),

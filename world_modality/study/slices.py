@@ -9,8 +9,10 @@ from world_modality.facts.benchmarks import SUITES, default_render
 from world_modality.study.parts import (
     AnyEncoderModel,
     AnyPolicy,
+    GivenCheckpoint,
     NewPolicy,
     Relabel,
+    RemotePolicy,
     ScratchPolicy,
     ScriptedData,
     without_cameras,
@@ -26,6 +28,7 @@ from world_modality.study.specs import (
     PolicySpec,
     RelabelSpec,
     RolloutSpec,
+    ServerSpec,
     SimSpec,
     WorldSpec,
 )
@@ -150,8 +153,11 @@ def policy_spec(study: Study, policy: AnyPolicy, sources: Sources) -> PolicySpec
     )
 
 
-def checkpoint_spec(checkpoint: AnyPolicy, source: PolicySource) -> PolicySpec:
-    """A given checkpoint, as it is taken from where it lies."""
+def checkpoint_spec(checkpoint: GivenCheckpoint, source: PolicySource) -> PolicySpec:
+    """A given checkpoint, as it is taken from where it lies or is served."""
+    server = None
+    if isinstance(checkpoint, RemotePolicy):
+        server = ServerSpec(url=checkpoint.address, dialect=checkpoint.dialect, timeout=checkpoint.timeout)
     return PolicySpec(
         family=source.family,
         source=checkpoint.source,
@@ -159,7 +165,8 @@ def checkpoint_spec(checkpoint: AnyPolicy, source: PolicySource) -> PolicySpec:
         revision=source.revision,
         seed=0,
         backbone=source.backbone,
-        rename=getattr(checkpoint, "rename", ()),
+        rename=checkpoint.rename,
+        server=server,
     )
 
 
@@ -247,11 +254,20 @@ def blocks(rollouts: Rollouts) -> tuple[Block, ...]:
 
 
 def rollout_spec(
-    study: Study, sim: SimSpec, task: int, family: str, memory: str, n_action_steps: int, block: Block
+    study: Study,
+    sim: SimSpec,
+    task: int,
+    family: str,
+    memory: str,
+    n_action_steps: int,
+    block: Block,
+    server: ServerSpec | None = None,
 ) -> RolloutSpec:
-    """One block of one rollout cell, of a policy of ``family``."""
+    """One block of one rollout cell, of a policy of ``family``, or one that ``server`` holds."""
     states, repeat = block
+    own = {"num_steps", "device", "dtype"} if server is None else set[str]()  # else they are the server's to decide
     return RolloutSpec(
+        **{"num_steps": None, **study.rollouts.model_dump(include=own)},
         sim=sim,
         task=task,
         family=family,
@@ -260,11 +276,9 @@ def rollout_spec(
         repeats=1,
         first_repeat=repeat,
         n_action_steps=n_action_steps,
-        num_steps=study.rollouts.num_steps,
         batch=study.rollouts.batch,
         horizon=study.horizon(sim.suite),
-        device=study.rollouts.device,
-        dtype=study.rollouts.dtype,
+        server=server,
     )
 
 

@@ -77,7 +77,7 @@ def test_what_the_memory_does_to_the_actions_is_measured_and_changes_nothing(eit
         assert changes[1::2] == ([0, 0] if mode == "zero" else [None, None])
 
 
-@pytest.mark.parametrize(("mode",), rarely(zip(sorted(MODES.names)), lambda case: case[0] in RESUMED))
+@pytest.mark.parametrize("mode", rarely(zip(sorted(MODES.names)), lambda case: case[0] in RESUMED))
 def test_a_resumed_training_ends_with_the_same_weights(either: TinyWorld, tmp_path: Path, mode: str) -> None:
     policy = either.policy(mode, **SETTINGS)
     straight = Training(policy)

@@ -42,7 +42,7 @@ study: {name}
 suite: libero_spatial
 tasks: [0, 1, 2]
 simulator: {{assets: embedded, horizon: 220}}
-rollouts: {{init_states: 30-33, episodes: 4}}
+rollouts: {{init_states: 30-33, episodes: 4, n_action_steps: 10}}
 """
 ACT = (
     "--policy.type=act", "--policy.push_to_hub=false", "--policy.device=cpu", "--dataset.repo_id=local/demo",

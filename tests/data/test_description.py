@@ -119,13 +119,33 @@ def test_a_task_index_without_a_text_is_told(copy: Path) -> None:
         read_episode_table(copy)
 
 
+def rewrite_texts(copy: Path, change: Callable[[list[str]], list[str]]) -> None:
+    """The texts that the frames' task indices stand for."""
+
+    def changed(table: pa.Table) -> pa.Table:
+        at = table.column_names.index("task")
+        return table.set_column(at, "task", pa.array(change(table["task"].to_pylist())))
+
+    edit_table(copy / "meta/tasks.parquet", changed)
+
+
 @pytest.mark.parametrize("text", ["", " \t\n"])
-def test_texts_of_nothing_are_found(copy: Path, text: str) -> None:
-    texts = pa.array([[text]] * 3)
-    edit_table(copy / EPISODES, lambda table: table.set_column(table.column_names.index("tasks"), "tasks", texts))
+def test_texts_of_nothing_are_found_though_the_episode_table_has_some(copy: Path, text: str) -> None:
+    rewrite_texts(copy, lambda texts: [text] * len(texts))
     fault = text_fault(read_description(copy))
     assert fault is not None
     assert "every prompt is empty" in fault.message
+
+
+def test_texts_that_the_episode_table_does_not_have_are_found(copy: Path) -> None:
+    rewrite_texts(copy, lambda texts: texts[::-1])
+    fault = text_fault(read_description(copy))
+    assert fault is not None
+    assert (
+        f"the frames of 3 of 3 episodes say something else than the episode table: those of episode 0 say '{TASKS[1]}'"
+        in (fault.message)
+    )
+    assert read_episode_table(copy).tasks == (TASKS[1], TASKS[0], TASKS[1])  # what a policy learns
 
 
 def timed(table: pa.Table, change: Callable[[Any], Any]) -> pa.Table:

@@ -156,7 +156,9 @@ def test_artifact_names_no_place_on_this_machine(trained: Trained, inputs: Input
         text = file.read_text()
         assert str(artifact.parent) not in text
         assert str(inputs["dataset"][0].parent) not in text
-    assert not (artifact / "pretrained_model" / "train_config.json").exists()
+    said = json.loads((artifact / "pretrained_model" / "train_config.json").read_text())
+    assert (said["steps"], said["batch_size"], said["dataset"]["root"]) == (14, 4, None)
+    assert said["dataset"]["repo_id"].startswith("local/")
     assert arm(artifact)["dataset"]["root"] == "<dataset>"
 
 

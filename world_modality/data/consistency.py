@@ -6,7 +6,7 @@ episode's pictures without a word, or fails when it comes to them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -161,12 +161,27 @@ def read_recording(description: Description, file: str) -> Recording:
 
 
 def text_fault(description: Description) -> Fault | None:
-    """Whether any episode's instruction is empty."""
+    """Whether any episode's instruction is empty, or another one than the episode table says."""
     texts = description.episode_texts()
     empty = [number for number, text in enumerate(texts) if not text.strip()]
     if not empty:
-        return None
+        return _contradicting(texts, description.told_texts)
     whose = "every prompt is" if len(empty) == len(texts) else f"the prompt of {len(empty)} of {len(texts)} episodes is"
     return Fault(
         TASKS, f"{whose} empty (first: episode {empty[0]}): a policy cannot be told what to do, give the texts"
+    )
+
+
+def _contradicting(texts: Sequence[str], told: Sequence[str] | None) -> Fault | None:
+    pairs = [] if told is None else list(enumerate(zip(texts, told, strict=True)))
+    # The episode table lists an episode's instructions in an order of its own.
+    other = [(number, text, said) for number, (text, said) in pairs if set(text.split(" / ")) != set(said.split(" / "))]
+    if not other:
+        return None
+    number, text, said = other[0]
+    return Fault(
+        TASKS,
+        f"the frames of {len(other)} of {len(texts)} episodes say something else than the episode table: those of "
+        f"episode {number} say '{text}', and meta/episodes '{said}'. Policies learn what the frames say: texts were "
+        "exchanged or changed in one of the two, put them right",
     )

@@ -140,13 +140,21 @@ class Description:
         """Those of them that are not there."""
         return tuple(file for file in self.files if not (self.root / file).is_file())
 
+    @property
+    def told_texts(self) -> tuple[str, ...] | None:
+        """Each episode's instruction by the episode table, which no training reads; None if it does not say."""
+        if not all(row.get("tasks") for row in self.rows):
+            return None
+        return tuple(" / ".join(map(str, row["tasks"])) for row in self.rows)
+
     def episode_texts(self) -> tuple[str, ...]:
         """Each episode's instruction, several with slashes between them.
 
-        They are in the episode table, or else the texts of the frames' task indices.
+        They are the texts of the frames' task indices, which a policy learns; before the frames are here, those of the
+        episode table.
         """
-        if all(row.get("tasks") for row in self.rows):
-            return tuple(" / ".join(map(str, row["tasks"])) for row in self.rows)
+        if self.lacking and (told := self.told_texts) is not None:
+            return told
         columns = self.columns(EPISODE_INDEX, TASK_INDEX)
         found: dict[int, dict[int, None]] = {}
         pairs = np.stack([columns[EPISODE_INDEX], columns[TASK_INDEX]], axis=1).astype(np.int64)

@@ -11,6 +11,7 @@ from typing import Any
 from lerobot.utils.constants import PRETRAINED_MODEL_DIR, TRAINING_STATE_DIR
 
 from lerobot_policy_world_modality.world_config import world_fields
+from world_modality.data.episodes import dataset_fingerprint
 from world_modality.errors import UserError
 from world_modality.facts.policies import family_of, has_memory
 from world_modality.facts.targets import TARGETS
@@ -82,7 +83,7 @@ def run(spec: TrainSpec, context: StageContext) -> Facts:
         checkpoint = recover(places.output / "checkpoints")
     assert checkpoint is not None
     require_finite(checkpoint / PRETRAINED_MODEL_DIR / "model.safetensors")
-    _export(checkpoint / PRETRAINED_MODEL_DIR, context.artifact / PRETRAINED_MODEL_DIR)
+    _export(checkpoint / PRETRAINED_MODEL_DIR, context.artifact / PRETRAINED_MODEL_DIR, spec, places.dataset)
     shutil.rmtree(context.artifact / TRAINING_STATE_DIR, ignore_errors=True)
     shutil.copytree(checkpoint / TRAINING_STATE_DIR, context.artifact / TRAINING_STATE_DIR)
     _judge(spec, context, device)
@@ -206,12 +207,17 @@ def _describe(spec: TrainSpec, context: StageContext, places: Places) -> dict[st
     return {**arm, "threads": spec.threads, "processes": spec.processes}
 
 
-def _export(checkpoint: Path, target: Path) -> None:
-    """Copy a checkpoint's policy and processors, without what only means something on this machine."""
+def _export(checkpoint: Path, target: Path, spec: TrainSpec, dataset: Path) -> None:
+    """Copy a checkpoint, without what only means something on this machine; its data are named by their fingerprint."""
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(checkpoint, target, ignore=shutil.ignore_patterns(TRAIN_CONFIG))
+    shutil.copytree(checkpoint, target)
     config = json.loads((target / "config.json").read_text())
-    write_json(target / "config.json", config | {key: PLACES[key] for key in PLACES & config.keys()})
+    config |= {key: PLACES[key] for key in PLACES & config.keys()}
+    write_json(target / "config.json", config)
+    training = json.loads((target / TRAIN_CONFIG).read_text())
+    training |= {"output_dir": None, "checkpoint_path": None, "resume": False, "num_workers": 0}
+    training["dataset"] |= {"root": None, "repo_id": f"local/{dataset_fingerprint(dataset)}"}
+    write_json(target / TRAIN_CONFIG, training | {"policy": config, "steps": spec.optim.steps})
 
 
 def _judge(spec: TrainSpec, context: StageContext, device: str) -> None:

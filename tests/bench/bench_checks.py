@@ -117,12 +117,18 @@ def upside_down(dataset: Path) -> None:
 
 
 def texts(change: Callable[[list[str]], list[str]]) -> Spoil:
-    """The instructions in the table of tasks, in their order."""
+    """The instructions in their order, in the table of tasks and in that of episodes."""
 
     def spoil(dataset: Path) -> None:
         file = dataset / "meta" / "tasks.parquet"
         table = pq.read_table(file)
         name = next(name for name in table.column_names if name != "task_index")
+        told = table[name].to_pylist()
+        new = dict(zip(told, change(told), strict=True))
+        for episodes in dataset.glob("meta/episodes/**/*.parquet"):
+            rows = pq.read_table(episodes)
+            tasks = [[new[text] for text in each] for each in rows["tasks"].to_pylist()]
+            pq.write_table(with_column(rows, "tasks", tasks), episodes)
         place = table.schema.get_field_index(name)
         pq.write_table(
             table.set_column(place, table.schema.field(place), pa.array(change(table[name].to_pylist()))), file

@@ -1,0 +1,52 @@
+"""Stock ``lerobot-eval`` and ``wm rollout`` as they are typed: the same episodes to the last bit of every joint."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from support.onlookers import ours, stock
+from support.other_policies import SIZE, other_checkpoint
+from support.parity import OURS, STOCK, Match, known_to_lerobot, last_line, pairs
+from support.pictures import see_pictures_of
+from support.tiny_checkpoints import plain_checkpoint
+
+from world_modality.benchmarks.libero.libero_config import ASSETS_VARIABLE
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """LeRobot's changes to this process put back, and one thread, as rollouts have: more would round otherwise."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(ASSETS_VARIABLE, "embedded")
+    torch.set_num_threads(1)
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    yield
+    root.setLevel(level)
+    root.handlers[:] = handlers
+
+
+def checkpoint(kind: str, folder: Path) -> Path:
+    if kind == "act":
+        return other_checkpoint("act", folder)
+    see_pictures_of(plain_checkpoint(folder / "ours"), SIZE)
+    return known_to_lerobot(folder / "ours", folder / "plain")
+
+
+@pytest.mark.parametrize("kind", ["act", "smolvla"])
+def test_lerobot_eval_and_ours_play_the_same_episodes(tmp_path: Path, kind: str) -> None:
+    match = Match(checkpoint(kind, tmp_path / kind), "libero_spatial", 0, episodes=2, horizon=6)
+    for name, evaluator, flags in ((STOCK, stock, match.stock_flags), (OURS, ours, match.our_flags)):
+        notes = tmp_path / f"{name}-notes"
+        notes.mkdir()
+        evaluator(notes, flags(tmp_path / name))
+    found = pairs(match, tmp_path)
+    assert [pair.name for pair in found] == ["task0_init0_seed1000", "task0_init1_seed1001"]
+    assert [(pair.stock.steps, pair.apart, pair.equal) for pair in found] == [(6, None, True)] * 2
+    assert np.ptp(found[0].ours.positions[:, :7], axis=0).max() > 1e-3  # the arm does move
+    assert "equal_trajectories=2 successes=0 max_joint_difference=0" in last_line(kind, found)

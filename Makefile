@@ -4,7 +4,7 @@ SHELL := bash
 PY := .venv/bin/python
 WM := .venv/bin/wm
 
-.PHONY: demo test lint setup lock format fingerprint bench-training bench-rollouts bench-evidence bench-report bench-arithmetic
+.PHONY: demo test lint setup lock format fingerprint bench-training bench-rollouts bench-parity bench-evidence bench-report bench-arithmetic
 setup:
 	@envs/bootstrap.sh
 
@@ -23,6 +23,11 @@ bench-training: setup
 bench-rollouts: setup
 	@.venv/bin/snakemake --cores $(CORES) train
 	@PYTHONPATH=tests $(PY) -m bench.bench_rollouts
+
+# The same episodes by lerobot-eval and by ours, an ACT's and a SmolVLA's; makes the demo's dataset if it is not there.
+bench-parity: setup
+	@.venv/bin/snakemake --cores $(CORES) data
+	@PYTHONPATH=tests $(PY) -m bench.bench_parity
 
 # What portable arithmetic costs, in a training step and in a rollout.
 bench-arithmetic: setup

@@ -287,7 +287,7 @@ def rollout(
             render=render,
             settle_steps=settle_steps,
             rename={} if rename is None else parse_rename(rename),
-            first_seed=lerobot_seed,
+            lerobot_seed=lerobot_seed,
             served=command.served_policy(context, policy, policy_dialect, policy_rename, policy_name, policy_timeout),
         )
         wanted = command.Wanted(suite, tasks, episodes, init_states, videos, against)

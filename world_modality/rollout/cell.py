@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from world_modality.facts.benchmarks import Suite
-from world_modality.rollout.episodes import Episode, environment_seed, flow_seed, lerobot_seed
+from world_modality.rollout.episodes import Episode, counted_seed, environment_seed, flow_seed
 from world_modality.rollout.records import OWN_NOISE, Record, Timing
 from world_modality.rollout.trajectory import Trajectory
 from world_modality.study.specs import SimSpec
@@ -28,13 +28,13 @@ class Cell:
     versions: Mapping[str, str]
     seeded: bool = True  # whether the episode's seed decides the policy's noise
     note: str = ""  # what a reader of the records must know of the memory
-    first_seed: int | None = None  # ``lerobot-eval``'s, for its scenes; None: seeds of this project's own
+    lerobot_seed: int | None = None  # ``lerobot-eval``'s, for its scenes; None: seeds of this project's own
 
     def environment_seed(self, episode: Episode) -> int:
         """The simulator's seed at reset, 32 bits; UserError if the suite has none in ``lerobot-eval``'s order."""
-        if self.first_seed is None:
+        if self.lerobot_seed is None:
             return environment_seed(self.suite.name, episode)
-        return lerobot_seed(self.first_seed, self.suite, episode)
+        return counted_seed(self.lerobot_seed, self.suite, episode)
 
     def name(self, episode: Episode) -> str:
         """The episode, for people."""

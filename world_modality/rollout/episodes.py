@@ -37,7 +37,7 @@ def environment_seed(suite: str, episode: Episode) -> int:
     return keyed_seed("env", suite, episode.task, episode.init_state, episode.repeat) % SIMULATOR_SEEDS
 
 
-def lerobot_seed(first: int, suite: Suite, episode: Episode) -> int:
+def counted_seed(first: int, suite: Suite, episode: Episode) -> int:
     """The simulator's seed at reset that ``lerobot-eval --seed FIRST`` gives the same episode of a task.
 
     It counts them: number e has seed FIRST + e and starts from recorded initial state e modulo their number. UserError

@@ -220,7 +220,7 @@ def _cell(how: How, loaded: Loaded, suite: str, assets: tuple[str, str]) -> Cell
         {**software(SUITES[suite]), **{f"served {name}": version for name, version in facts.versions.items()}},
         facts.seeded,
         note_of(facts.kind, facts.memory),
-        how.first_seed,
+        how.lerobot_seed,
     )
 
 
@@ -234,7 +234,7 @@ def _require_same_manifest(output: Path, cell: Cell, batch: int, loaded: Loaded)
         "n_action_steps": cell.n_action_steps,
         "num_steps": loaded.policy.facts.num_steps,
         "horizon": cell.horizon,
-        "lerobot_seed": cell.first_seed,
+        "lerobot_seed": cell.lerobot_seed,
         "batch": batch,
         "device": cell.device,
         "versions": dict(cell.versions),

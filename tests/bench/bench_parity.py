@@ -68,7 +68,7 @@ def trained_act(dataset: Path, steps: int, folder: Path) -> Path:
         "dataset.use_imagenet_stats": "false",
         "num_workers": 0,
         "env_eval_freq": 0,
-        "batch_size": 8,
+        "batch_size": 2,  # what it learns does not matter
         "steps": steps,
         "save_freq": steps,
         "output_dir": folder / "act",
@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--policies", nargs="+", default=["act", "smolvla"], choices=["act", "smolvla"])
     parser.add_argument("--checkpoint", type=Path, help="another one in their place, as LeRobot alone loads it")
     parser.add_argument("--dataset", type=Path, help="that ACT learns from; the study's by default")
-    parser.add_argument("--act-steps", type=int, default=20)
+    parser.add_argument("--act-steps", type=int, default=6)
     parser.add_argument("--suite", default="libero_spatial")
     parser.add_argument("--task", type=int, default=0)
     parser.add_argument("--episodes", type=int, default=20)

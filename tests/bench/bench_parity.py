@@ -41,10 +41,9 @@ def started(command: list[str], variables: Mapping[str, str], log: Path) -> subp
 
 
 def ended(process: subprocess.Popen[bytes], log: Path) -> None:
-    """UserError, with its log, if a command fails."""
+    """UserError if a command fails."""
     if process.wait():
-        said = log.read_text().strip().splitlines() or ["nothing"]
-        raise UserError(f"a command ended with status {process.returncode}, it said: {said[-1]} (all of it: {log})")
+        raise UserError(f"a command ended with status {process.returncode}: {log} has what it said")
 
 
 def trained_act(dataset: Path, steps: int, folder: Path) -> Path:
@@ -89,8 +88,12 @@ def played(match: Match, folder: Path) -> None:
         log = folder / f"{name}.log"
         variables = {**OFFLINE, **ONE_THREAD, ASSETS_VARIABLE: match.assets}
         running.append((started(command, variables, log), log))
-    for process, log in running:
-        ended(process, log)
+    try:
+        for process, log in running:
+            ended(process, log)
+    finally:
+        for process, _ in running:
+            process.kill()
 
 
 def main() -> None:
@@ -98,6 +101,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Stock lerobot-eval against wm rollout, episode by episode.")
     parser.add_argument("--policies", nargs="+", default=["act", "smolvla"], choices=["act", "smolvla"])
     parser.add_argument("--checkpoint", type=Path, help="another one in their place, as LeRobot alone loads it")
+    parser.add_argument("--lerobot", nargs="+", default=[], metavar="NAME=VALUE", help="further flags of lerobot-eval")
     parser.add_argument("--dataset", type=Path, help="that ACT learns from; the study's by default")
     parser.add_argument("--act-steps", type=int, default=6)
     parser.add_argument("--suite", default="libero_spatial")
@@ -125,7 +129,15 @@ def main() -> None:
             shutil.rmtree(folder / policy, ignore_errors=True)
             checkpoint = known_to_lerobot(BASE_POLICY, folder / policy)
         match = Match(
-            checkpoint, given.suite, given.task, given.episodes, given.seed, given.horizon, given.assets, given.batch
+            checkpoint,
+            given.suite,
+            given.task,
+            given.episodes,
+            given.seed,
+            given.horizon,
+            given.assets,
+            given.batch,
+            tuple(f"--{flag}" for flag in given.lerobot),
         )
         place = folder / f"{policy}-task{given.task}"
         played(match, place)

@@ -41,18 +41,21 @@ def checkpoint(kind: str, folder: Path) -> Path:
     return known_to_lerobot(folder / "ours", folder / "plain")
 
 
-@pytest.mark.parametrize("kind", ["act", "smolvla"])
-def test_lerobot_eval_and_ours_play_the_same_episodes(tmp_path: Path, kind: str) -> None:
-    match = Match(checkpoint(kind, tmp_path / kind), "libero_spatial", 0, episodes=2, horizon=6)
+@pytest.mark.parametrize(("kind", "episodes"), [("act", 2), ("smolvla", 1)])
+def test_lerobot_eval_and_ours_play_the_same_episodes(
+    tmp_path: Path, kind: str, episodes: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    match = Match(checkpoint(kind, tmp_path / kind), "libero_spatial", 0, episodes, horizon=6)
     for name, evaluator, flags in ((STOCK, stock, match.stock_flags), (OURS, ours, match.our_flags)):
         notes = tmp_path / f"{name}-notes"
         notes.mkdir()
         evaluator(notes, flags(tmp_path / name))
+    assert "seeds        lerobot-eval's from 1000; its scenes are others where" in capsys.readouterr().out
     found = pairs(match, tmp_path)
-    assert [pair.name for pair in found] == ["task0_init0_seed1000", "task0_init1_seed1001"]
-    assert [(pair.stock.steps, pair.apart, pair.equal) for pair in found] == [(6, None, True)] * 2
+    assert [pair.name for pair in found] == ["task0_init0_seed1000", "task0_init1_seed1001"][:episodes]
+    assert [(pair.stock.steps, pair.apart, pair.equal) for pair in found] == [(6, None, True)] * episodes
     assert np.ptp(found[0].ours.positions[:, :7], axis=0).max() > 1e-3  # the arm does move
-    assert "equal_trajectories=2 successes=0 max_joint_difference=0" in last_line(kind, found)
+    assert f"equal_trajectories={episodes} successes=0 max_joint_difference=0" in last_line(kind, found)
 
 
 def test_where_a_drawer_is_open_lerobots_scene_depends_on_the_resets_before(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -155,10 +155,12 @@ def stock(notes: Path, flags: Sequence[str]) -> None:
     from lerobot.envs.libero import LiberoEnv
     from lerobot.policies.factory import get_policy_class
     from lerobot.scripts import lerobot_eval
+    from lerobot.utils.import_utils import register_third_party_plugins
 
     from world_modality.policies.config_file import read_config_file
     from world_modality.training.arguments import command_line
 
+    register_third_party_plugins()  # as it does itself before it asks for the policy
     onlooker = Onlooker(notes)
     onlooker.suite = str(parse_arg("env.task", flags))
     policy = get_policy_class(read_config_file(Path(str(parse_arg("policy.path", flags))))["type"])

@@ -16,7 +16,7 @@ from lerobot_policy_world_modality.backbone import TOKENIZER_STEP, resolve_backb
 from world_modality.embedded import BACKBONE_PREFIX
 from world_modality.facts.benchmarks import SUITES
 from world_modality.policies.config_file import read_config_file
-from world_modality.rollout.records import read_records
+from world_modality.rollout.records import Record, read_records
 
 STOCK, OURS = "stock", "ours"
 
@@ -33,6 +33,7 @@ class Match:
     horizon: int | None = None  # control steps; None: the suite's
     assets: str = "embedded"
     batch: int = 1  # rows that ours computes at once; lerobot-eval computes as many as it has environments
+    more: tuple[str, ...] = ()  # further flags of lerobot-eval
 
     @property
     def size(self) -> int:
@@ -56,7 +57,7 @@ class Match:
             "output_dir": output,
             **({} if self.horizon is None else {"env.episode_length": self.horizon}),
         }
-        return [f"--{name}={value}" for name, value in flags.items()]
+        return [*(f"--{name}={value}" for name, value in flags.items()), *self.more]
 
     def our_flags(self, output: Path) -> list[str]:
         """Of ``wm rollout``."""
@@ -136,8 +137,8 @@ def pairs(match: Match, folder: Path) -> list[Pair]:
     ]
 
 
-def _outcome(record: object) -> tuple[bool, int | None]:
-    return record.success, record.steps  # type: ignore[attr-defined]
+def _outcome(record: Record) -> tuple[bool, int | None]:
+    return record.success, record.steps
 
 
 def _played(outcome: tuple[bool, int | None], positions: NDArray[np.float64]) -> Played:

@@ -102,7 +102,8 @@ def evaluate(how: How, scenes: Scenes, output: Path, cores: int, videos_wanted: 
 
 
 def told_of(loaded: Loaded, how: How, suite: str) -> Iterator[str]:
-    """What a reader of the numbers must know: how cameras were matched, and how many actions a query executes."""
+    """What a reader of the numbers must know: how cameras were matched, how many actions a query executes, whose scenes
+    are met."""
     match = Match({}) if loaded.folder is None else camera_match(loaded.folder, SUITES[suite], how.rename)
     if match.told():
         source = "; give --rename if that is wrong" if match.proposed or match.empty else ""
@@ -113,6 +114,11 @@ def told_of(loaded: Loaded, how: How, suite: str) -> Iterator[str]:
     yield f"actions      n_action_steps {number}, by {source}"
     for warning in action_step_warnings(number, SUITES[suite]):
         yield f"warning      {warning}"
+    if how.lerobot_seed is not None:
+        yield (
+            f"seeds        lerobot-eval's from {how.lerobot_seed}; its scenes are others where a task begins with "
+            "something open or turned on (docs/parity.md)"
+        )
 
 
 def _video(chosen: Sequence[Record], cell: Cell, loaded: Loaded, folder: Path) -> None:

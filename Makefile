@@ -4,7 +4,7 @@ SHELL := bash
 PY := .venv/bin/python
 WM := .venv/bin/wm
 
-.PHONY: demo test lint setup lock format fingerprint bench-training bench-rollouts bench-parity bench-evidence bench-report bench-arithmetic
+.PHONY: demo test lint setup lock format fingerprint bench-training bench-rollouts bench-parity bench-evidence bench-report bench-arithmetic bench-checks
 setup:
 	@envs/bootstrap.sh
 
@@ -28,6 +28,11 @@ bench-rollouts: setup
 bench-parity: setup
 	@.venv/bin/snakemake --cores $(CORES) data
 	@PYTHONPATH=tests $(PY) -m bench.bench_parity
+
+# What `wm check` finds in the demo's results, healthy and spoilt, and how long it takes; it makes them if they are not there.
+bench-checks: setup
+	@.venv/bin/snakemake --cores $(CORES) train
+	@PYTHONPATH=tests $(PY) -m bench.bench_checks
 
 # What portable arithmetic costs, in a training step and in a rollout.
 bench-arithmetic: setup

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from support.given_inputs import Episodes, Moment, dataset_of, study_of
+from support.given_inputs import PICTURE, Episodes, Moment, dataset_of, study_of
+from support.sim_specs import sim_spec
 
-from world_modality.benchmarks.scenes import Beginnings, see_apart
+from world_modality.benchmarks.libero.assets import EMBEDDED
+from world_modality.benchmarks.libero.simulator import LiberoSimulator
+from world_modality.benchmarks.scenes import Beginnings, Replays, see_apart
+from world_modality.checks.replay import STEPS
 from world_modality.cli import check as command
+from world_modality.cli import check_data
 from world_modality.store.layout import RESULTS
 from world_modality.study.specs import SimSpec
 
+REACH = np.array([0.3, 0.6, -0.3, 0, 0, 0, -1], np.float32)
 OTHER_TASK = "pick up the black bowl from table center and place it on the plate"  # the suite's task 2
 
 
@@ -27,13 +34,13 @@ def answers() -> dict[str, Beginnings]:
 
 @pytest.fixture(autouse=True)
 def simulator_asked_once(answers: dict[str, Beginnings], monkeypatch: pytest.MonkeyPatch) -> None:
-    def once(spec: SimSpec, tasks: list[int], texts: list[str], most: int) -> Beginnings:
-        asked = repr((spec, tasks, texts, most))
+    def once(spec: SimSpec, tasks: list[int], texts: list[str], most: int, replays: Replays) -> Beginnings:
+        asked = repr((spec, tasks, texts, most, replays))
         if asked not in answers:
-            answers[asked] = see_apart(spec, tasks, texts, most)
+            answers[asked] = see_apart(spec, tasks, texts, most, replays)
         return answers[asked]
 
-    monkeypatch.setattr(command, see_apart.__name__, once)
+    monkeypatch.setattr(check_data, see_apart.__name__, once)
 
 
 def checked(data: Path) -> command.Checked:
@@ -98,8 +105,36 @@ def test_the_same_data_as_videos_have_no_finding(place: Path, episodes: Episodes
 def test_other_data_are_an_error(
     place: Path, episodes: Episodes, change: Callable[[Moment], Moment], where: str, named: str
 ) -> None:
-    errors = checked(dataset_of(place / "data", episodes, change=change)).errors
-    assert any(error.where == where and named in error.message for error in errors), errors
+    found = checked(dataset_of(place / "data", episodes, change=change))
+    named_so = [error for error in found.errors if error.where == where and named in error.message]
+    assert named_so, found.errors
+    if where.startswith("observation.images"):
+        assert named_so[0].picture.startswith("data:image/png;base64,")
+        assert named_so[0].picture in command.write_page(found, "data", RESULTS).read_text()
+
+
+@pytest.fixture(scope="module")
+def reaching() -> Episodes:
+    """A hand that goes somewhere for longer than is replayed, from another initial state than the replay's."""
+    env = LiberoSimulator(sim_spec(camera_size=PICTURE), 0, EMBEDDED)
+    with closing(env):
+        env.reset(7, seed=7)
+        moments = []
+        for _ in range(STEPS + 2):
+            seen = env.observe()
+            env.step(REACH)
+            moments.append(Moment(seen, REACH, env.language))
+    return [moments]
+
+
+@pytest.mark.parametrize(("sign", "found"), [(-1, 1), (1, 0)])
+def test_actions_that_lead_elsewhere_in_the_simulator_are_found(
+    place: Path, reaching: Episodes, sign: int, found: int
+) -> None:
+    turned = np.array([1, sign, 1, 1, 1, 1, 1])
+    data = dataset_of(place / "data", reaching, change=action(lambda numbers: numbers * turned))
+    told = [finding.message for finding in checked(data).findings if "lead elsewhere than they did" in finding.message]
+    assert len(told) == found
 
 
 def test_pictures_of_a_colour_are_a_warning(place: Path, episodes: Episodes) -> None:

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from world_modality.benchmarks.scenes import Beginnings, see_apart
 from world_modality.checks.finding import Finding
 from world_modality.cli import check as command
+from world_modality.cli import check_data
 from world_modality.cli.main import app
 from world_modality.errors import UserError
 from world_modality.store.layout import RESULTS
@@ -32,7 +33,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[object]:
         heard.append(spec)
         return Beginnings(dict.fromkeys(tasks, TASKS[0]), ())
 
-    monkeypatch.setattr(command, see_apart.__name__, see)
+    monkeypatch.setattr(check_data, see_apart.__name__, see)
     return heard
 
 
@@ -88,7 +89,7 @@ def test_a_simulator_that_cannot_be_asked_is_said(study: Path, monkeypatch: pyte
     def fail(*_: object) -> Beginnings:
         raise UserError("no OpenGL")
 
-    monkeypatch.setattr(command, see_apart.__name__, fail)
+    monkeypatch.setattr(check_data, see_apart.__name__, fail)
     assert "unseen   simulator: no OpenGL" in command.check_lines(command.check_study(study, RESULTS))
 
 

@@ -105,7 +105,7 @@ def rollout(e2: Path, encoder: Path | None, memory: str, output: str) -> subproc
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("memory", ["pred", "zero"])
+@pytest.mark.parametrize("memory", ["zero", pytest.param("pred", marks=pytest.mark.slow)])
 def test_an_episode_in_the_simulator(e2: Path, encoder: Path, place: Path, memory: str) -> None:
     done = rollout(e2, encoder if memory == "pred" else None, memory, "out")
     assert done.returncode == 0, done.stderr

@@ -20,6 +20,7 @@ from world_modality.cli.planning import plan_study
 from world_modality.cli.sources import resolve_sources
 from world_modality.data.hub import ENCODER, POLICY, copy_folder
 from world_modality.errors import UserError
+from world_modality.study.graph import build_graph
 from world_modality.study.load import StudyFile, load_study
 from world_modality.study.sources import Assets, PolicySource, Source, Sources
 
@@ -287,3 +288,34 @@ def test_arms_start_from_the_smolvla_of_an_earlier_checkpoint(tmp_path: Path) ->
     edit_json(folder / "config.json", lambda config: config.update(world_prefix_tokens=8))
     with pytest.raises(UserError, match=r"study.yaml:11: policy.path: .*world_prefix_tokens is 8 \(F3a\)"):
         resolve(tmp_path, own)
+
+
+def given_latents(place: object) -> tuple[str, str]:
+    return ENCODED, f"{ENCODED.replace(', frames', '')}, latents: {{image: {place}}}, frames"
+
+
+def test_latents_that_are_there_already_are_known_by_what_is_in_them(tmp_path: Path) -> None:
+    cache = tmp_path / "cache" / "set"
+    cache.mkdir(parents=True)
+    (cache / "train_world_latents_vjepa_m4.fp16.npy").write_bytes(b"rows")
+
+    def key(place: Path) -> str:
+        file = study(tmp_path, given_latents(place))
+        graph = build_graph(file.study, resolve_sources(file, tmp_path / "results"))
+        (latents,) = graph.of("latents")
+        return latents.key
+
+    made_here = key(cache)
+    assert key(Path(shutil.copytree(cache, tmp_path / "moved"))) == made_here
+    (cache / "train_world_latents_vjepa_m4.fp16.npy").write_bytes(b"other rows")
+    assert key(cache) != made_here
+
+
+def test_latents_that_cannot_be_found_or_are_of_a_camera_that_nobody_reads_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"encoder\.latents\.image: there is no file .*nowhere"):
+        resolve(tmp_path, given_latents(tmp_path / "nowhere"))
+    with pytest.raises(UserError, match=r"encoder\.latents\.image: .* holds none of a cache's files of latents"):
+        resolve(tmp_path, given_latents(tmp_path))
+    other = given_latents("x.npy")[1].replace("{image:", "{image2:")
+    with pytest.raises(UserError, match=r"encoder\.latents\.image2: no latents of image2 are read; choose image"):
+        study(tmp_path, (ENCODED, other))

@@ -39,7 +39,7 @@ def test_decidable_margins_of_the_protocol(seeds, points):
     assert found == pytest.approx(points, abs=0.15)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 @given(st.floats(0.001, 0.2), st.sampled_from([4.0, 14.0, math.inf]), st.sampled_from([0.8, 0.9]))
 def test_a_detectable_effect_has_the_power(error, freedom, power):
     effect = detectable_effect(error, freedom, 0.05, power)

@@ -22,6 +22,7 @@ from world_modality.errors import UserError
 from world_modality.latents.importing import PROVENANCE, Import, Source
 from world_modality.latents.reader import open_latents
 from world_modality.latents.stage import run
+from world_modality.store.files import folder_digest
 from world_modality.store.progress import Progress
 from world_modality.study.specs import LatentsSpec
 
@@ -96,13 +97,38 @@ def test_an_earlier_caches_folder_is_taken_over_and_says_itself_how_long_its_cli
         assert (tmp_path / "taken" / name).read_bytes() == (made.artifact / name).read_bytes()
 
 
+def test_the_stage_takes_over_a_studys_file_and_refuses_one_that_is_wrong_or_has_changed(
+    made: Made, tmp_path: Path
+) -> None:
+    clips = made.clips.given()
+    place = cache(tmp_path, made)
+
+    def spec_of(file: Path) -> LatentsSpec:
+        digest = folder_digest(file.parent, patterns=(file.name,))
+        return LatentsSpec(encoder=clips.spec, camera="image", dtype="float16", file=str(file), digest=digest)
+
+    spec = spec_of(place / f"train_world_latents_vjepa_m{CLIP}.fp16.npy")
+    context = stage_context(tmp_path / "stage", dataset=made.dataset, encoder=made.encoder)
+    facts = run(spec, context)
+    assert (facts["frames_encoded_again"], facts["of_which_matched"]) == (64, 64)
+    assert {file.name: file.read_bytes() for file in context.artifact.iterdir()} == {
+        file.name: file.read_bytes() for file in made.artifact.iterdir()
+    }
+    with pytest.raises(UserError, match="is not there, or not as it was when the study was planned"):
+        run(spec.model_copy(update={"digest": "0" * 16}), context)
+    shifted = stage_context(tmp_path / "shifted", dataset=made.dataset, encoder=made.encoder)
+    with pytest.raises(UserError, match=r"encoder\.latents\.image: .*published\.npy is not taken over: "):
+        run(spec_of(publish(tmp_path, np.roll(made.rows, 1, axis=0))), shifted)
+    assert list(shifted.artifact.iterdir()) == []
+
+
 def test_an_earlier_cache_of_another_dataset_or_clip_is_refused_before_anything_is_encoded(
     made: Made, tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match="a dataset of this many frames: 273465, where --dataset has"):
+    with pytest.raises(UserError, match="a dataset of this many frames: 273465, where the given one has"):
         import_latents(cache(tmp_path, made, frames=273465), made.dataset, tmp_path / "taken", made.clips, CHECK)
     file = tmp_path / "cache" / "HuggingFaceVLA" / "libero" / f"train_world_latents_vjepa_m{CLIP}.fp16.npy"
-    with pytest.raises(UserError, match=r"of this many frames: 4, where --frames is 2: give what it was made from"):
+    with pytest.raises(UserError, match="of this many frames: 4, where the given clips have 2: give"):
         import_latents(file, made.dataset, tmp_path / "taken", replace(made.clips, frames=2), CHECK)
     assert not (tmp_path / "taken").exists()
 

@@ -84,10 +84,10 @@ def test_its_metadata_are_read_wherever_they_lie(tmp_path: Path, suffix: str) ->
 
 FITTING = {"kind": "vjepa2", "frames": 4, "pooling": "mean", "rows": FRAMES, "dim": DIM}
 OTHERS = {
-    "kind": ("dinov2", "an encoder of family vjepa2, where --encoder is one of dinov2"),
-    "frames": (8, "clips of this many frames: 4, where --frames is 8"),
-    "pooling": ("grid2", "pooling mean, where here it is grid2"),
-    "rows": (FRAMES + 1, "a dataset of this many frames: 50, where --dataset has 51"),
+    "kind": ("dinov2", "an encoder of family vjepa2, where the given one is dinov2"),
+    "frames": (8, "clips of this many frames: 4, where the given clips have 8"),
+    "pooling": ("grid2", "pooling mean, where the given one is grid2"),
+    "rows": (FRAMES + 1, "a dataset of this many frames: 50, where the given one has 51"),
     "dim": (DIM + 1, "latents of this many numbers: 8, where the encoder's have 9"),
 }
 
@@ -124,7 +124,7 @@ def test_metadata_that_cannot_be_read_and_unclear_folders_are_refused(tmp_path: 
     file.with_name("train_world_latents_dino.fp16.npy").write_bytes(b"")
     with pytest.raises(UserError, match=r"holds train_world_latents_dino.*, train_world_latents_vjepa.*: give one"):
         find_published(file.parent)
-    with pytest.raises(UserError, match="holds none of an earlier cache's files"):
+    with pytest.raises(UserError, match="holds none of a cache's files"):
         find_published(tmp_path)
 
 

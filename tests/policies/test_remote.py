@@ -45,7 +45,7 @@ def request(number: int = 0, size: int = 8) -> PolicyRequest:
 
 
 def at(address: str, **changes: Any) -> RemotePolicy:
-    return RemotePolicy(address=address, **changes)
+    return RemotePolicy(source="remote", address=address, **changes)
 
 
 def toy_chunk(asked: PolicyRequest) -> np.ndarray:
@@ -260,7 +260,12 @@ def test_openpi_s_keys_are_set_by_renaming_and_its_errors_are_told() -> None:
     named = {"dialect": "openpi", "name": "pi0", "revision": "1"}
     with openpi(WRIST="observation/wrist_image_left") as server:
         renamed = RemotePolicy.model_validate(
-            {"address": server.address, "rename": {"image2": "observation/wrist_image_left"}, **named}
+            {
+                "source": "remote",
+                "address": server.address,
+                "rename": {"image2": "observation/wrist_image_left"},
+                **named,
+            }
         )
         with ServedPolicy(renamed) as policy:
             assert policy.infer([request(0, 256)])[0].shape == (10, 7)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 from support.toy_results import LANGUAGES
+from support.toy_results import VERSIONS as VERSIONS_HERE
 
 from world_modality.evidence.gates import ALIVE, EPISODES, PROMPTS, VERSIONS
 from world_modality.evidence.rates import wilson
@@ -175,6 +176,31 @@ def test_mixed_versions_devices_and_prompts_withhold_the_verdict(toy):
     assert gate(table, DEVICES)["detail"] == "2 differ: cpu / cuda"
     assert gate(table, PROMPTS)["detail"] == "8 episodes were told nothing"
     assert VERSIONS in table["judgement"]["withheld"]
+
+
+def test_a_served_policy_is_computed_elsewhere_but_in_one_way(toy):
+    elsewhere = {"device": "remote cuda", "versions": VERSIONS_HERE | {"served jax": "1"}}
+    toy.edit = lambda condition, values: values.update(elsewhere) if condition == "E2" else None
+    table = table_of(toy)
+    assert gate(table, DEVICES) == {"name": DEVICES, "passed": True, "detail": "cpu; remote cuda"}
+    assert gate(table, VERSIONS)["passed"]
+    assert gate(table, VERSIONS)["detail"] == "lerobot 0.6.1, torch 2.11.0; served jax 1"
+
+    def broken(condition, values):
+        values.update(elsewhere if condition == "E2" else {"trajectory_digest": f"{condition:0>16}"})
+
+    toy.edit = broken
+    assert gate(table_of(toy), "E1 equals E0")["passed"] is False, "both are computed on this CPU"
+
+    def mixed(condition, values):
+        state = str(values["init_state"])
+        other = {"device": f"remote {state}", "versions": VERSIONS_HERE | {"served jax": state}}
+        values.update(elsewhere | other if condition == "E2" else {})
+
+    toy.edit = mixed
+    table = table_of(toy)
+    assert gate(table, DEVICES)["detail"].startswith("4 differ at the server of E2: remote ")
+    assert gate(table, VERSIONS)["detail"].startswith("4 differ at the server of E2: served jax ")
 
 
 def test_missing_episodes_are_marked_and_withhold_the_verdict(toy):

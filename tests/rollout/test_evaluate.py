@@ -64,6 +64,7 @@ def test_an_act_policy_and_what_was_rolled_out_is_never_rolled_out_again(policie
     assert list(alone) == [record for record in records if record.task == 2]
 
 
+@pytest.mark.slow
 def test_tasks_that_come_and_go_in_a_process_change_no_outcome(policies, tmp_path):
     """More tasks than a process keeps simulators for: some are closed while others are in use."""
     scenes = Scenes(("libero_spatial",), (0, 1, 2, 3, 4), 2, (30, 31))

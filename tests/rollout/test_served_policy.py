@@ -14,7 +14,7 @@ from support.other_policies import SIZE
 from support.pictures import see_pictures_of
 from support.policy_servers import Running, openpi, served
 from support.tiny_checkpoints import plain_checkpoint
-from support.toy_world import InlinePool, ToyPolicy, ToyWorld, roll, toy_spec
+from support.toy_world import SUITE, InlinePool, ToyPolicy, ToyWorld, roll, toy_spec
 from typer.testing import CliRunner
 
 from world_modality.cli.main import app
@@ -28,7 +28,8 @@ from world_modality.rollout.evaluate import evaluate
 from world_modality.rollout.evaluation import How, Scenes, VideoChoice
 from world_modality.rollout.pool import Pool
 from world_modality.rollout.records import OWN_NOISE, Ledger, read_records
-from world_modality.rollout.video import video_name
+from world_modality.rollout.trajectory import Trajectory
+from world_modality.rollout.video import _require_same_trajectory, video_name
 from world_modality.study.parts import RemotePolicy
 
 
@@ -81,7 +82,10 @@ class Mortal(ToyPolicy):
 
 def test_the_same_records_through_the_socket(tmp_path: Path) -> None:
     spec = toy_spec()
-    with served("scripted_policy") as server, ServedPolicy(RemotePolicy(address=server.address), batch=3) as policy:
+    with (
+        served("scripted_policy") as server,
+        ServedPolicy(RemotePolicy(source="remote", address=server.address), batch=3) as policy,
+    ):
         records = roll(tmp_path / "served", spec, planner=policy, slots=4)
     assert records == roll(tmp_path / "here", spec, planner=ToyPolicy(batch=3), slots=4)
     assert {record.timing.attempts for record in records} == {1}
@@ -92,7 +96,7 @@ def test_a_server_that_is_killed_with_kill_9_in_the_middle_costs_no_episode_and_
     with (
         served("scripted_policy", FAULT="killed", AT="4") as server,
         Reviver(server, life=4) as reviver,
-        ServedPolicy(RemotePolicy(address=server.address)) as policy,
+        ServedPolicy(RemotePolicy(source="remote", address=server.address)) as policy,
     ):
         records = roll(tmp_path / "served", spec, planner=policy)
         deaths = reviver.deaths
@@ -107,7 +111,7 @@ def test_a_server_that_dies_whenever_it_is_asked_stops_the_cell_and_names_the_ep
     with (
         served("scripted_policy", FAULT="killed", AT="1") as server,
         Reviver(server, life=0),
-        ServedPolicy(RemotePolicy(address=server.address)) as policy,
+        ServedPolicy(RemotePolicy(source="remote", address=server.address)) as policy,
         pytest.raises(UserError, match=r"the policy was lost 3 times on toy_suite task 1, init state 3, repeat 0"),
     ):
         roll(tmp_path, toy_spec(), planner=policy)
@@ -118,7 +122,7 @@ def test_a_policy_of_too_few_numbers_is_no_failed_episode(tmp_path: Path) -> Non
     named = {"dialect": "openpi", "name": "pi0", "revision": "1"}
     with (
         openpi(WIDTH="6") as server,
-        ServedPolicy(RemotePolicy(address=server.address, **named)) as policy,
+        ServedPolicy(RemotePolicy(source="remote", address=server.address, **named)) as policy,
         pytest.raises(UserError, match=r"a chunk of shape \[10, 6\] .* toy_suite, which have 7 numbers \(move_0"),
     ):
         roll(tmp_path, toy_spec(), planner=policy)
@@ -143,11 +147,14 @@ def test_no_episode_is_planned_by_two_lives_of_a_policy(tmp_path: Path, workers:
 def test_records_of_a_policy_that_draws_its_own_noise_say_so(tmp_path: Path) -> None:
     with (
         served("scripted_policy", FAULT="unseeded") as server,
-        ServedPolicy(RemotePolicy(address=server.address)) as policy,
+        ServedPolicy(RemotePolicy(source="remote", address=server.address)) as policy,
     ):
         records = roll(tmp_path, toy_spec(), planner=policy, seeded=policy.facts.seeded)
     assert {(record.flow_seed, record.note) for record in records} == {(None, OWN_NOISE)}
     assert read_records(tmp_path / "artifact" / "records.jsonl") == tuple(records)
+    other = Trajectory(0, records[0].episode, SUITE, 3, 20, 0, None, 0.0)
+    with pytest.raises(UserError, match=r"than the recorded one .*: its policy draws its own noise"):
+        _require_same_trajectory(records[0], other)
 
 
 def test_wm_rollout_of_a_server_is_the_rollout_of_its_checkpoint(tmp_path: Path) -> None:

@@ -37,6 +37,8 @@ CHANGES: tuple[tuple[str, str], ...] = (
     ("all", "policies that LeRobot builds anew, and trainings by its presets"),
     ("report rollout", "given_checkpoints.yaml rolls out E1 with zero, and E2 with what its own system called random"),
     ("all", "a policy may have a rename of its cameras"),
+    ("train rollout videos report", "a training can be a part of one, and keeps the state to go on from"),
+    ("latents train rollout videos report", "latents may be taken over from a file"),
 )
 
 REPOSITORY = Path(__file__).parents[2]

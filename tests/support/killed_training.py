@@ -144,11 +144,13 @@ def kill_one(child: int, rng: random.Random) -> str:
 
 
 def train_with_kills(cell: Cell, root: Path, steps: int, kills: int, rng: random.Random) -> list[str]:
-    """Train ``cell`` in peace and with kills, below ``root``; what was killed."""
+    """Train ``cell`` in peace and, if there are to be any, with kills, below ``root``; what was killed."""
     place = root / cell.name
     _, status = os.waitpid(forked(lambda: cell.train(root, place / "peaceful", steps)), 0)
     assert status == 0
-    killed = []
+    killed: list[str] = []
+    if not kills:
+        return killed
     for target in sorted(rng.sample(range(1, steps), kills)):
         child = forked(lambda: cell.train(root, place / "killed", steps))
         assert wait_for(place / "killed" / "artifact" / "metrics.jsonl", target, child)

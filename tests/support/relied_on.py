@@ -246,6 +246,7 @@ TRAINING: Table = {
             "drop_n_last_frames=0, shuffle=False, seed=0, absolute_to_relative_idx=None)"
         ),
         f"{SCRIPT}:compute_sampler_state": "(step, num_frames, batch_size, num_processes)",
+        f"{SCRIPT}:cycle": "(iterable)",
         f"{SCRIPT}:make_optimizer_and_scheduler": "(cfg, policy)",
         f"{SCRIPT}:update_last_checkpoint": "(checkpoint_dir)",
         "lerobot.scripts:lerobot_train": "module",
@@ -258,7 +259,20 @@ TRAINING: Table = {
         "lerobot.configs:parser.wrap": "(config_path=None)",
         "lerobot.configs.train:TrainPipelineConfig.validate": "(self)",
         "lerobot.configs.train:TrainPipelineConfig.to_dict": "(self)",
+        "lerobot.configs.train:TrainPipelineConfig.save_pretrained": (
+            "(self, save_directory, *, repo_id=None, push_to_hub=False, card_kwargs=None, **push_to_hub_kwargs)"
+        ),
         "lerobot.utils.import_utils:register_third_party_plugins": "()",
+    },
+    "world_modality/training/earlier_part.py": {
+        "lerobot.common.train_utils:get_step_checkpoint_dir": "(output_dir, total_steps, step)",
+        "lerobot.common.train_utils:load_training_step": "(save_dir)",
+        "lerobot.utils.constants:PRETRAINED_MODEL_DIR": "'pretrained_model'",
+        "lerobot.utils.constants:TRAINING_STATE_DIR": "'training_state'",
+    },
+    "world_modality/training/stage.py": {
+        "lerobot.utils.constants:PRETRAINED_MODEL_DIR": "'pretrained_model'",
+        "lerobot.utils.constants:TRAINING_STATE_DIR": "'training_state'",
     },
     "world_modality/training/checkpoints.py": {
         "lerobot.common.train_utils:get_step_identifier": "(step, total_steps)",

@@ -16,6 +16,7 @@ from world_modality.study.parts import (
     HubEncoder,
     HubPolicy,
     NewPolicy,
+    RemotePolicy,
 )
 from world_modality.study.sources import Assets, CheckpointSource, PolicySource, Source, Sources
 from world_modality.study.specs import EncoderSpec
@@ -86,6 +87,8 @@ def _policy(policy: AnyPolicy) -> PolicySource:
             return PolicySource(policy.type or "smolvla", policy.path, sha256(policy.path.encode()).hexdigest()[:16])
         case NewPolicy():
             return PolicySource(policy.type, policy.type)
+        case RemotePolicy():
+            return PolicySource("", policy.name or "toy", policy.revision or "d" * 16)
     return PolicySource("smolvla", policy.name)
 
 

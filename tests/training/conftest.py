@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.killed_training import run_cells
 from support.tiny_cell import build_inputs, cell_context, train_spec
 
 from world_modality.training import stage
@@ -33,15 +32,3 @@ def trained(tmp_path_factory: pytest.TempPathFactory, inputs: Inputs) -> Callabl
         return done[memory]
 
     return train
-
-
-ALONE, SHARED, PI0 = "pred:late:1", "pred:late:2", "pred:late:1:pi0"
-KILLED_STEPS = 12
-
-
-@pytest.fixture(scope="session")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Below it, by name: a training of one process and one that two share, each in peace and with a kill."""
-    root = tmp_path_factory.mktemp("killed")
-    run_cells(root, ALONE, SHARED, PI0, steps=KILLED_STEPS, kills=1)
-    return root

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from support.tiny_cell import build_inputs, cell_context, stage_context, train_s
 from world_modality.errors import UserError
 from world_modality.policies.chunk_policy import load_policy
 from world_modality.policies.config_file import read_config_file
-from world_modality.study.specs import OptimSpec, PolicySpec
+from world_modality.study.specs import BEFORE, OptimSpec, PolicySpec
 from world_modality.training import stage, start
 
 ACT: dict[str, Any] = {
@@ -46,7 +47,7 @@ def built(folder: Path, spec: PolicySpec) -> Path:
 
 
 @pytest.mark.parametrize(("kind", "settings"), [("act", ACT), ("diffusion", DIFFUSION)])
-def test_they_are_built_of_the_seed_and_trained_as_their_preset_says(
+def test_they_are_built_of_the_seed_and_trained_as_their_preset_says_also_in_parts(
     tmp_path: Path, kind: str, settings: dict[str, Any]
 ) -> None:
     policy = built(tmp_path / "policy", spec_of(kind, settings))
@@ -67,6 +68,14 @@ def test_they_are_built_of_the_seed_and_trained_as_their_preset_says(
     assert load_policy(context.artifact / "pretrained_model").past_steps == config["n_obs_steps"] - 1
     told = read_config_file(context.artifact / "pretrained_model")
     assert told["optimizer_lr"] == config["optimizer_lr"]  # LeRobot's own
+
+    # What they draw while they learn is in the checkpoint, so that a training in parts is the same.
+    first = cell_context(tmp_path / "first", inputs, memory="disabled")
+    stage.run(trained.model_copy(update={"stop": 1}), first)
+    rest = cell_context(tmp_path / "rest", inputs, memory="disabled")
+    stage.run(trained, replace(rest, inputs={**rest.inputs, BEFORE: (first.artifact,)}))
+    parts = load_file(rest.artifact / "pretrained_model" / "model.safetensors")
+    assert all(torch.equal(moved[name], parts[name]) for name in moved)
 
 
 @pytest.mark.parametrize(

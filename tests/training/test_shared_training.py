@@ -36,6 +36,17 @@ UNFELT = ("world.prophet.blocks.0.self_attn.in_proj_bias", "world.fusion.injecto
 gradient is rounding alone, of which AdamW makes steps of any size up to its learning rate; they change nothing."""
 
 
+ALONE, SHARED = "pred:late:1", "pred:late:2"
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Below it, by name: a training of one process and one that two share, in peace."""
+    root = tmp_path_factory.mktemp("cells")
+    run_cells(root, ALONE, SHARED, steps=12, kills=0)
+    return root
+
+
 def weights(artifact: Path) -> dict[str, torch.Tensor]:
     return load_file(artifact / "pretrained_model" / "model.safetensors")
 
@@ -46,27 +57,22 @@ def farthest(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> fl
     return max((one[name].double() - other[name].double()).abs().max().item() for name in felt)
 
 
-def test_two_processes_train_to_the_weights_of_one(
-    killed: Path, trained: object, inputs: Inputs, tmp_path: Path
-) -> None:
+def test_two_processes_train_to_the_weights_of_one(cells: Path, inputs: Inputs, tmp_path: Path) -> None:
     """12 steps over more than an epoch, world modules at a rate of 1e-2, the base at 1e-3.
 
     The only difference are sums over 2 + 2 samples instead of 4: 2^-24 per sum, and AdamW's division by the root of the
     squared gradient makes that relative to a step of the learning rate. 1e-5 is a thousandth of such a step; another
     seed ends several steps away.
     """
-    alone, shared = (killed / cell / "peaceful" / "artifact" for cell in ("pred:late:1", "pred:late:2"))
+    alone, shared = (cells / cell / "peaceful" / "artifact" for cell in (ALONE, SHARED))
     assert farthest(weights(alone), weights(shared)) < 1e-5
     other = cell_context(tmp_path, inputs, memory="pred")
     stage.run(train_spec("pred", steps=12, seed=1), other)
     assert farthest(weights(alone), weights(other.artifact)) > 1e-2
 
 
-def test_their_metrics_are_those_of_the_whole_batch(killed: Path) -> None:
-    alone, shared = (
-        read_metrics(killed / cell / "peaceful" / "artifact" / "metrics.jsonl")
-        for cell in ("pred:late:1", "pred:late:2")
-    )
+def test_their_metrics_are_those_of_the_whole_batch(cells: Path) -> None:
+    alone, shared = (read_metrics(cells / cell / "peaceful" / "artifact" / "metrics.jsonl") for cell in (ALONE, SHARED))
     assert len(alone) == len(shared) == 12
     for one, other in zip(alone, shared, strict=True):
         assert one.keys() == other.keys()
@@ -74,10 +80,9 @@ def test_their_metrics_are_those_of_the_whole_batch(killed: Path) -> None:
             assert other[name] == pytest.approx(one[name], rel=1e-4, abs=1e-5), name
 
 
-def test_the_arm_says_how_many_share_it(killed: Path) -> None:
+def test_the_arm_says_how_many_share_it(cells: Path) -> None:
     alone, shared = (
-        json.loads((killed / cell / "peaceful" / "artifact" / "arm.json").read_text())
-        for cell in ("pred:late:1", "pred:late:2")
+        json.loads((cells / cell / "peaceful" / "artifact" / "arm.json").read_text()) for cell in (ALONE, SHARED)
     )
     assert (alone["processes"], alone["batch_size"]) == (1, 4)
     assert (shared["processes"], shared["batch_size"]) == (2, 2)

@@ -61,6 +61,7 @@ def contents(root: Path) -> dict[str, bytes]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_every_kind_of_stage_made_again_gives_the_same_bytes(tmp_path: Path) -> None:
     """Under another hash seed, with other cores, in another folder, after a kill."""

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from support.fake_stages import EPISODES, finished_episodes
 from support.results_tree import REPOSITORY, SHORT_STAGES, SHORT_STUDY, Tree
 from support.small_study import edited
@@ -208,6 +209,7 @@ exit 1
 """
 
 
+@pytest.mark.slow
 def test_a_job_asks_slurm_for_what_its_row_says(complete: Tree, tmp_path: Path) -> None:
     (tmp_path / "tree").mkdir()
     tree = complete.copy(tmp_path / "tree")

@@ -1,4 +1,4 @@
-"""Serves a policy of any software to `wm rollout`: `python serve_policy.py MODULE PORT`, see docs/remote.md.
+"""Serves a policy of any software to rollouts: `python serve_policy.py MODULE PORT`, see docs/remote.md.
 
 Copy it into the policy's own environment, which needs msgpack, numpy and websockets beside. MODULE, a file beside it
 or on PYTHONPATH, has HELLO, what the server says of the policy, and infer, requests -> an array [chunk_size, A] each.

@@ -11,19 +11,21 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from world_modality.benchmarks.contract import Picture, open_assets, open_simulator
+from world_modality.benchmarks.contract import Picture, Simulator, open_assets, open_simulator
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
 from world_modality.study.specs import SimSpec
 
 PATIENCE_S = 300.0
+EMPTY: Mapping[str, Any] = MappingProxyType({})
 SEED = 0
 
 
@@ -44,9 +46,15 @@ class Beginnings:
 
     instructions: Mapping[int, str]
     scenes: tuple[Scene, ...]
+    replays: Mapping[str, tuple[NDArray[np.float32], ...]] = field(default_factory=dict)
+    """By instruction, of each list of actions that was to be replayed, the states [n + 1, S] that it led through."""
 
 
-def see(spec: SimSpec, tasks: Sequence[int], texts: Sequence[str], most: int) -> Beginnings:
+Replays = Mapping[str, Sequence[NDArray[np.float64]]]
+"""Recorded actions [n, A] by the instruction under which they were recorded."""
+
+
+def see(spec: SimSpec, tasks: Sequence[int], texts: Sequence[str], most: int, replays: Replays = EMPTY) -> Beginnings:
     """The beginnings of a suite's tasks.
 
     Args:
@@ -54,6 +62,7 @@ def see(spec: SimSpec, tasks: Sequence[int], texts: Sequence[str], most: int) ->
         tasks: of which the instruction is asked.
         texts: instructions of recorded episodes.
         most: so many scenes at most, of tasks with one of ``texts``.
+        replays: actions that are executed in these scenes, each list from the start.
 
     Raises:
         UserError: the assets are not there, or the simulator fails.
@@ -62,6 +71,7 @@ def see(spec: SimSpec, tasks: Sequence[int], texts: Sequence[str], most: int) ->
     told: Mapping[int, str] | None = None if suite.instructions is None else suite.instructions.load()(spec.suite)
     instructions: dict[int, str] = {} if told is None else {task: told[task] for task in tasks}
     scenes: list[Scene] = []
+    led: dict[str, tuple[NDArray[np.float32], ...]] = {}
     for task in tasks:
         if told is None or (instructions[task] in texts and len(scenes) < most):
             with closing(open_simulator(spec, task, assets)) as simulator:
@@ -70,14 +80,31 @@ def see(spec: SimSpec, tasks: Sequence[int], texts: Sequence[str], most: int) ->
                     simulator.reset(suite.recorded(0), SEED)
                     seen = simulator.observe()
                     scenes.append(Scene(spec.suite, task, simulator.language, dict(seen.images), seen.state))
-    return Beginnings(instructions, tuple(scenes))
+                    lists = replays.get(simulator.language, ())
+                    led[simulator.language] = tuple(_replay(simulator, suite.recorded(0), each) for each in lists)
+    return Beginnings(instructions, tuple(scenes), led)
 
 
-def see_apart(spec: SimSpec, tasks: Sequence[int], texts: Sequence[str], most: int) -> Beginnings:
+def _replay(simulator: Simulator, init_state: int | None, actions: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The states [n + 1, S] that ``actions`` [n, A] lead through; fewer if the simulator ends the episode."""
+    simulator.reset(init_state, SEED)
+    states = [simulator.observe(()).state]
+    for action in actions:
+        ended = simulator.step(action).terminated
+        states.append(simulator.observe(()).state)
+        if ended:
+            break
+    return np.stack(states)
+
+
+def see_apart(
+    spec: SimSpec, tasks: Sequence[int], texts: Sequence[str], most: int, replays: Replays = EMPTY
+) -> Beginnings:
     """``see`` in a process of its own; UserError also if that cannot be had."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "scenes.npz"
-        asked = json.dumps({"tasks": list(tasks), "texts": list(texts), "most": most})
+        lists = {text: [each.tolist() for each in actions] for text, actions in replays.items()}
+        asked = json.dumps({"tasks": list(tasks), "texts": list(texts), "most": most, "replays": lists})
         command = [sys.executable, "-m", __name__, spec.model_dump_json(), str(out)]
         try:
             done = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
@@ -89,7 +116,10 @@ def see_apart(spec: SimSpec, tasks: Sequence[int], texts: Sequence[str], most: i
         with np.load(out) as arrays:
             instructions = json.loads(str(arrays["instructions"]))
             scenes = tuple(_scene(spec, arrays, number) for number in range(int(arrays["count"])))
-    return Beginnings({int(task): text for task, text in instructions.items()}, scenes)
+            led = {
+                text: tuple(arrays[name] for name in names) for text, names in json.loads(str(arrays["led"])).items()
+            }
+    return Beginnings({int(task): text for task, text in instructions.items()}, scenes, led)
 
 
 def _scene(spec: SimSpec, arrays: Mapping[str, NDArray[Any]], number: int) -> Scene:
@@ -105,11 +135,18 @@ def _scene(spec: SimSpec, arrays: Mapping[str, NDArray[Any]], number: int) -> Sc
 
 
 def _main(spec: str, out: str) -> None:
-    seen = see(SimSpec.model_validate_json(spec), **json.load(sys.stdin))
+    asked = json.load(sys.stdin)
+    asked["replays"] = {text: [np.array(each) for each in lists] for text, lists in asked["replays"].items()}
+    seen = see(SimSpec.model_validate_json(spec), **asked)
     arrays: dict[str, Any] = {"count": len(seen.scenes), "instructions": json.dumps(dict(seen.instructions))}
     for number, scene in enumerate(seen.scenes):
         own = {**scene.pictures, "state": scene.state, "task": scene.task, "instruction": scene.instruction}
         arrays |= {f"{number}/{name}": value for name, value in own.items()}
+    names: dict[str, list[str]] = {}
+    for place, (text, states) in enumerate(seen.replays.items()):
+        named = {f"led {place} {number}": each for number, each in enumerate(states)}
+        arrays, names[text] = arrays | named, list(named)
+    arrays["led"] = json.dumps(names)
     np.savez(out, **arrays)
 
 

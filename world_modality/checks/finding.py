@@ -20,6 +20,8 @@ class Finding:
     """The file, key, feature or tensor."""
     message: str
     """What was found, its evidence, and the remedy: one sentence."""
+    picture: str = ""
+    """A small one that shows it, as a data URI: what was recorded, and beside it what the simulator shows."""
 
 
 def refuse_errors(findings: Iterable[Finding]) -> None:

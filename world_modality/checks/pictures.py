@@ -6,12 +6,15 @@ recorded data the right one correlates with 0.7 to 1, any other with less than 0
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from world_modality.benchmarks.contract import Picture
 from world_modality.benchmarks.scenes import Scene
@@ -21,6 +24,7 @@ from world_modality.data.schema import STATE, camera_column, picture_sizes
 from world_modality.facts.benchmarks import SUITES
 
 SIDE = 32
+SHOWN = 96  # pixels of a finding's pictures
 AHEAD = 0.2  # correlation by which another way of looking must be better
 ALIKE = 0.5  # correlation that tells a scene
 UNLIKE = 0.3
@@ -62,12 +66,9 @@ def scene_findings(starts: Sequence[Start], scenes: Sequence[Scene]) -> Iterator
     turned = False
     for camera in SUITES[scenes[0].suite].cameras:
         column = camera_column(camera)
-        seen = [
-            (small(start.pictures[column]), small(scene.pictures[camera]))
-            for start, scene in pairs
-            if column in start.pictures
-        ]
-        found = [*_view_findings(column, seen)] if seen else []
+        whole = [(start.pictures[column], scene.pictures[camera]) for start, scene in pairs if column in start.pictures]
+        seen = [(small(shown), small(scene)) for shown, scene in whole]
+        found = [replace(each, picture=side_by_side(*whole[0])) for each in _view_findings(column, seen)]
         turned = turned or bool(found)
         yield from found
     if not turned:
@@ -100,6 +101,17 @@ def small(picture: Picture) -> Small:
     return np.asarray(sums / counts[..., None])
 
 
+def side_by_side(recorded: Picture, simulated: Picture) -> str:
+    """A data URI of both pictures, shrunk: the recorded one on the left."""
+    both = [Image.fromarray(picture).resize((SHOWN, SHOWN)) for picture in (recorded, simulated)]
+    together = Image.new("RGB", (2 * SHOWN, SHOWN))
+    for number, picture in enumerate(both):
+        together.paste(picture, (number * SHOWN, 0))
+    kept = io.BytesIO()
+    together.save(kept, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(kept.getvalue()).decode()}"
+
+
 def correlation(one: Small, other: Small) -> float:
     """Of two small pictures, after the mean of each colour is taken off."""
     a, b = (each - each.mean(axis=(0, 1)) for each in (one, other))
@@ -108,6 +120,8 @@ def correlation(one: Small, other: Small) -> float:
 
 
 def _view_findings(column: str, seen: Sequence[tuple[Small, Small]]) -> Iterator[Finding]:
+    if not seen:
+        return
     same = float(np.mean([correlation(shown, scene) for shown, scene in seen]))
     scores = {
         name: float(np.mean([correlation(turn(shown), scene) for shown, scene in seen])) for name, turn in TURNS.items()
@@ -148,7 +162,8 @@ def _exchange_findings(starts: Sequence[Start], scenes: Sequence[Scene]) -> Iter
     column = camera_column(camera)
     shown = {scene.instruction: small(scene.pictures[camera]) for scene in scenes}
     for text in dict.fromkeys(start.text for start in starts):
-        own = [small(start.pictures[column]) for start in starts if start.text == text and column in start.pictures]
+        first = [start.pictures[column] for start in starts if start.text == text and column in start.pictures]
+        own = [small(picture) for picture in first]
         if not own:
             continue
         scores = {name: float(np.mean([correlation(each, scene) for each in own])) for name, scene in shown.items()}
@@ -160,6 +175,7 @@ def _exchange_findings(starts: Sequence[Start], scenes: Sequence[Scene]) -> Iter
                 "meta/tasks.parquet",
                 f"the episodes of '{text}' begin as the scene of '{best}' does (correlation {scores[best]:.2f}, and "
                 f"{scores[text]:.2f} with their own): texts are exchanged, put them right",
+                side_by_side(first[0], next(each.pictures[camera] for each in scenes if each.instruction == text)),
             )
 
 

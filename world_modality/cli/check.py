@@ -4,49 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pyarrow.parquet as pq
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
+import world_modality.benchmarks.scenes
 import world_modality.checks
-from world_modality.benchmarks.scenes import see_apart
-from world_modality.checks.episodes import repetition_findings, shared_findings
-from world_modality.checks.features import feature_findings
-from world_modality.checks.files import as_error, file_findings
 from world_modality.checks.finding import Finding
-from world_modality.checks.numbers import Motion, number_findings, statistics_findings, unit_findings
-from world_modality.checks.pictures import Start, scene_findings, size_findings
-from world_modality.checks.texts import text_findings, twin_findings
-from world_modality.checks.timing import rate_findings
+from world_modality.cli.check_data import Checking, check_data, data_folder
 from world_modality.cli.check_models import judge_models
-from world_modality.cli.sources import asked_of, policy_folder, resolve_sources
-from world_modality.data.consistency import frame_faults, video_faults
-from world_modality.data.dataset import PROVENANCE
-from world_modality.data.description import Description, read_description
-from world_modality.data.frames import FrameReader
-from world_modality.data.schema import ACTION, STATE
+from world_modality.cli.sources import resolve_sources
 from world_modality.errors import UserError
-from world_modality.facts.benchmarks import SUITES
-from world_modality.store.files import write_json
-from world_modality.store.hub import fetch
-from world_modality.store.index import sealed_done
+from world_modality.store.files import write_atomically, write_json
 from world_modality.store.keys import digest_of
-from world_modality.store.layout import RESULTS, checks_folder, stage_folder
-from world_modality.study.checks import policy_at
-from world_modality.study.graph import Graph, build_graph
+from world_modality.store.layout import RESULTS, checks_folder
+from world_modality.study.graph import build_graph
 from world_modality.study.load import load_study
-from world_modality.study.parts import FolderData, HubData, ScriptedData
-from world_modality.study.sources import UNRESOLVED, Sources
-from world_modality.study.specs import RolloutSpec, SimSpec
-from world_modality.study.study import Study
-from world_modality.training.statistics import start_statistics
 
-SCENES = 3  # tasks whose scenes are drawn: each takes a second or two
-STARTS = 4  # recorded episodes of each that are compared with it
 WIDTH = 8
 
 
@@ -61,32 +38,14 @@ class Checked:
     """How many checks were made."""
 
     @property
+    def ordered(self) -> tuple[Finding, ...]:
+        """All findings, errors first."""
+        return tuple(sorted(self.findings, key=lambda finding: finding.level))
+
+    @property
     def errors(self) -> tuple[Finding, ...]:
         """The findings that no study should start with."""
         return tuple(finding for finding in self.findings if finding.level == "error")
-
-
-@dataclass
-class _Check:
-    """The checks of one study, as far as they have come."""
-
-    study: Study
-    sources: Sources
-    graph: Graph
-    root: Path
-    findings: list[Finding] = field(default_factory=list)
-    unopened: list[str] = field(default_factory=list)
-    checks: int = 0
-
-    def judge(self, part: str, judge: Callable[[], Iterable[Finding]]) -> bool:
-        """Make a check; whether it found no error."""
-        self.checks += 1
-        try:
-            found = list(judge())
-        except UserError as error:
-            found = [Finding("error", part, part, str(error))]
-        self.findings += found
-        return not any(finding.level == "error" for finding in found)
 
 
 def check_study(path: Path, root: Path, *, recorded: bool = True) -> Checked:
@@ -102,13 +61,13 @@ def check_study(path: Path, root: Path, *, recorded: bool = True) -> Checked:
     """
     file = load_study(path)
     sources = resolve_sources(file, root, lenient=True)
-    check = _Check(file.study, sources, build_graph(file.study, sources), root)
-    data = _data_folder(check, recorded)
+    check = Checking(file.study, sources, build_graph(file.study, sources), root)
+    data = data_folder(check, recorded)
     remembered = checks_folder(root) / f"{_digest(check, data)}.json"
     found = _read(remembered)
     if found is None:
         if data is not None:
-            _check_data(check, data)
+            check_data(check, data)
         found = Checked(tuple(check.findings), tuple(check.unopened), check.checks)
         write_json(remembered, asdict(found))
     judged = list(judge_models(file.study, sources))
@@ -121,8 +80,7 @@ def check_study(path: Path, root: Path, *, recorded: bool = True) -> Checked:
 
 def check_lines(checked: Checked) -> list[str]:
     """What was found, errors first, a line each; and what it comes to."""
-    ordered = sorted(checked.findings, key=lambda finding: finding.level)
-    lines = [f"{each.level:<{WIDTH}} {each.part:<{WIDTH - 1}} {each.where}: {each.message}" for each in ordered]
+    lines = [f"{each.level:<{WIDTH}} {each.part:<{WIDTH - 1}} {each.where}: {each.message}" for each in checked.ordered]
     lines += [f"{'unseen':<{WIDTH}} {text}" for text in checked.unopened]
     errors, warnings = len(checked.errors), len(checked.findings) - len(checked.errors)
     told = f", with {warnings} warning{'s' * (warnings > 1)}" if warnings else ""
@@ -133,11 +91,31 @@ def check_lines(checked: Checked) -> list[str]:
     return lines
 
 
+def write_page(checked: Checked, study: str, root: Path) -> Path:
+    """The findings as a page that opens offline, with their pictures; where it is."""
+    loader = PackageLoader("world_modality", "checks")
+    pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    page = pages.get_template("page.html.j2").render(
+        study=study, findings=checked.ordered, checks=checked.checks, unopened=checked.unopened
+    )
+    file = checks_folder(root) / f"{study}.html"
+    write_atomically(file, page.encode())
+    return file
+
+
 def report_fit(path: Path, root: Path = RESULTS) -> int:
     """Print what was found; 1 if there are errors, else 0. UserError as ``check_study``."""
     checked = check_study(path, root)
-    print("\n".join(check_lines(checked)))
+    print("\n".join(_told(checked, path, root)))
     return 1 if checked.errors else 0
+
+
+def _told(checked: Checked, path: Path, root: Path) -> list[str]:
+    """The lines of what was found, and where the page with its pictures is."""
+    lines = check_lines(checked)
+    if any(finding.picture for finding in checked.findings):
+        lines.append(f"{'page':<{WIDTH}} {write_page(checked, path.stem, root)}")
+    return lines
 
 
 def require_fit(path: Path, root: Path, tell: Callable[[str], None]) -> None:
@@ -147,7 +125,7 @@ def require_fit(path: Path, root: Path, tell: Callable[[str], None]) -> None:
         UserError: there are errors, of which it names the first.
     """
     checked = check_study(path, root, recorded=False)
-    for line in check_lines(checked):
+    for line in _told(checked, path, root):
         tell(line)
     errors = checked.errors
     if errors:
@@ -155,177 +133,11 @@ def require_fit(path: Path, root: Path, tell: Callable[[str], None]) -> None:
         raise UserError(f"{path}: {errors[0].part}: {errors[0].where}: {errors[0].message}{more}")
 
 
-def _data_folder(check: _Check, recorded: bool) -> Path | None:
-    """Where the study's data lie; None if they are not there, which is noted."""
-    data, source = check.study.data, check.sources.dataset
-    if data is None or source is None:  # nothing is trained
-        return None
-    match data:
-        case FolderData():
-            return Path(source.name)
-        case HubData():
-            if source.revision == UNRESOLVED:
-                check.unopened.append(f"data: the hub cannot be reached, and says which commit {data.revision} is")
-                return None
-            try:
-                return fetch(data.repo_id, source.revision, "dataset", patterns=("meta/*",))
-            except UserError as error:
-                check.unopened.append(f"data: {error}")
-                return None
-        case ScriptedData():
-            (request,) = check.graph.of("dataset")
-            folder = stage_folder(check.root, request.stage, request.key)
-            if recorded and sealed_done(folder) is not None:
-                return folder.artifact
-            if recorded:
-                check.unopened.append("data: they are not recorded yet; the study's simulator and expert make them")
-            return None
-
-
-def _check_data(check: _Check, root: Path) -> None:
-    try:
-        description = read_description(root)
-    except UserError as error:
-        check.findings.append(Finding("error", "data", "data", str(error)))
-        return
-    whole = not isinstance(check.study.data, HubData)
-    fit = check.judge("data", lambda: feature_findings(description, asked_of(check.study)))
-    there = check.judge("data", lambda: file_findings(description, whole=whole))
-    if not (fit and there):
-        return
-    suites = [SUITES[name] for name in check.study.rollout_suites]
-    check.judge("data", lambda: twin_findings(description.texts))
-    for suite in suites:
-        check.judge("data", lambda suite=suite: rate_findings(description, suite))  # type: ignore[misc]
-    seen = not description.lacking
-    if seen:
-        _check_frames(check, description)
-    else:
-        check.unopened.append("data: their frames are on the hub; their statistics were judged in their place")
-        motion = _motion_of_statistics(description)
-        check.judge("data", lambda: number_findings(motion, suites[0]))
-    _check_scenes(check, description, seen=seen)
-
-
-def _check_frames(check: _Check, description: Description) -> None:
-    in_step = check.judge("data", lambda: map(as_error, frame_faults(description)))
-    for column in description.videos if in_step else ():
-        check.judge("data", lambda column=column: map(as_error, video_faults(description, column)))  # type: ignore[misc]
-    motion = _read_motion(check, description)
-    if motion is None:
-        return
-    suite = SUITES[check.study.rollout_suites[0]]
-    check.judge("data", lambda: number_findings(motion, suite))
-    check.judge("data", lambda: statistics_findings(motion, description.statistics))
-    check.judge("data", lambda: repetition_findings(motion, description.episode_texts()))
-    provenance = description.root / PROVENANCE
-    if provenance.is_file():
-        rows = pq.ParquetFile(provenance).read().to_pylist()
-        states = check.study.rollouts.init_states
-        check.judge("data", lambda: shared_findings(rows, check.study.rollout_places, states))
-    for policy, source in check.sources.policies.items():
-        name = ".".join(map(str, policy_at(check.study, policy)))
-        try:
-            folder = policy_folder(policy, source)
-        except UserError as error:
-            check.unopened.append(f"{name}: {error}")
-            continue
-        if folder is not None:
-            start = start_statistics(folder)
-            check.judge("data", lambda start=start, name=name: unit_findings(motion, start, suite, name))  # type: ignore[misc]
-
-
-def _read_motion(check: _Check, description: Description) -> Motion | None:
-    found: list[Motion] = []
-
-    def read() -> Iterator[Finding]:
-        columns = description.columns(STATE, ACTION)
-        sizes = {name: description.features[name]["shape"] for name in columns}
-        for name, numbers in columns.items():
-            if list(numbers.shape[1:]) != sizes[name]:
-                said, there = sizes[name], list(numbers.shape[1:])
-                yield Finding("error", "data", name, f"the frames hold {there} numbers, and meta/info.json says {said}")
-                return
-        ends = np.array([row["dataset_to_index"] for row in description.rows], np.int64)
-        found.append(Motion({name: numbers.astype(np.float64) for name, numbers in columns.items()}, ends))
-
-    check.judge("data", read)
-    return found[0] if found else None
-
-
-def _motion_of_statistics(description: Description) -> Motion:
-    """Two frames, of the least and of the greatest numbers."""
-    numbers = {
-        name: np.array([description.statistics[name][kind] for kind in ("min", "max")], np.float64)
-        for name in (STATE, ACTION)
-    }
-    return Motion(numbers, np.array([2]))
-
-
-def _check_scenes(check: _Check, description: Description, *, seen: bool) -> None:
-    """Ask the simulators how the evaluated tasks begin, and compare the data with that."""
-    texts = description.episode_texts() if seen else tuple(description.texts.values())
-    asked: dict[str, str] = {}
-    scenes = []
-    for spec, tasks in _simulated(check):
-        try:
-            beginnings = see_apart(spec, tasks, sorted(set(texts)), SCENES if seen else 0)
-        except UserError as error:
-            check.unopened.append(f"simulator: {error}")
-            continue
-        asked |= {f"{spec.suite}/{task}": text for task, text in beginnings.instructions.items()}
-        scenes.append(beginnings.scenes)
-    check.judge("data", lambda: text_findings(texts, asked))
-    starts = _starts(check, description, texts, {each.instruction for own in scenes for each in own}) if seen else []
-    check.judge("data", lambda: size_findings(starts, description.features))
-    for own in scenes:
-        check.judge("data", lambda own=own: scene_findings(starts, own))  # type: ignore[misc]
-
-
-def _simulated(check: _Check) -> Iterator[tuple[SimSpec, list[int]]]:
-    """Each evaluated suite's simulator and its tasks."""
-    found: dict[str, tuple[SimSpec, list[int]]] = {}
-    for request in check.graph.of("rollout"):
-        assert isinstance(request.spec, RolloutSpec)
-        sim, task = request.spec.sim, request.spec.task
-        tasks = found.setdefault(sim.suite, (sim, []))[1]
-        if task not in tasks:
-            tasks.append(task)
-    for sim, tasks in found.values():
-        if sim.assets_digest == UNRESOLVED:
-            check.unopened.append(f"simulator: the assets of {sim.suite} are on the hub, which cannot be reached")
-        else:
-            yield sim, sorted(tasks)
-
-
-def _starts(check: _Check, description: Description, texts: tuple[str, ...], wanted: set[str]) -> list[Start]:
-    """The beginnings of some recorded episodes, those of ``wanted`` instructions if there are any."""
-    chosen: list[int] = []
-    for text in sorted(wanted) or dict.fromkeys(texts):
-        own = [number for number, each in enumerate(texts) if each == text]
-        chosen += own[:: max(1, len(own) // STARTS)][:STARTS]
-    chosen = sorted(chosen)[: SCENES * STARTS]
-    pictures: dict[int, dict[str, Any]] = {number: {} for number in chosen}
-    states = description.columns(STATE)[STATE]
-    for column in description.cameras:
-        try:
-            reader = FrameReader(description.root, column.removeprefix("observation.images."))
-            for number in chosen:
-                pictures[number][column] = reader.first(number)
-        except (UserError, OSError, ValueError) as error:
-            check.findings.append(Finding("error", "data", column, f"its pictures cannot be read ({error})"))
-            return []
-    begin = [int(row["dataset_from_index"]) for row in description.rows]
-    return [
-        Start(number, texts[number], pictures[number], np.asarray(states[begin[number]], np.float64))
-        for number in chosen
-    ]
-
-
-def _digest(check: _Check, data: Path | None) -> str:
+def _digest(check: Checking, data: Path | None) -> str:
     """What the findings hang on: the study, its sources, the code of the checks, and whether data are there."""
     code = hashlib.sha256()
-    for file in sorted((*Path(world_modality.checks.__file__).parent.glob("*.py"), Path(__file__))):
+    rooms = Path(world_modality.checks.__file__).parent.glob("*.py"), Path(__file__).parent.glob("check*.py")
+    for file in (*sorted(chain(*rooms)), Path(world_modality.benchmarks.scenes.__file__)):
         code.update(file.read_bytes())
     return digest_of(
         {

@@ -14,12 +14,15 @@ from world_modality.checks.encoder import encoder_findings
 from world_modality.checks.finding import Finding
 from world_modality.checks.rename import checked_rename
 from world_modality.checks.tensors import WEIGHTS
+from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
 from world_modality.policies.config_file import read_config_file
+from world_modality.rollout.fit import require_chunk, require_fit, require_picture_size
 from world_modality.store.hub import fetch_file, is_cached
 from world_modality.study.checks import policy_at
-from world_modality.study.parts import FolderPolicy, HubPolicy
-from world_modality.study.sources import PolicySource, Sources
+from world_modality.study.conditions import n_action_steps_of
+from world_modality.study.parts import FolderPolicy, HubPolicy, RemotePolicy
+from world_modality.study.sources import CheckpointSource, PolicySource, Sources
 from world_modality.study.study import Study
 
 Judged = Iterator[tuple[list[Finding], str]]
@@ -37,9 +40,10 @@ def _given(study: Study, sources: Sources) -> Judged:
     for name, arm in study.given.items():
         several = len(arm.checkpoint) > 1
         for number, (given, found) in enumerate(zip(arm.checkpoint, sources.checkpoints[name], strict=True)):
-            if not isinstance(given, FolderPolicy | HubPolicy):
-                continue  # another process serves it
             part = f"arms.{name}{f'[{number}]' if several else ''}"
+            if isinstance(given, RemotePolicy):
+                yield _served(study, sources, given, found, part)
+                continue
             folder = _policy_folder(given, found.policy)
             if folder is None:
                 yield [], f"{part}: its weights are not in the local hub cache yet"
@@ -54,6 +58,29 @@ def _given(study: Study, sources: Sources) -> Judged:
             yield list(dict.fromkeys(every)), ""
             if found.encoder is not None and found.encoder.source == "folder":
                 yield encoder_findings(Path(found.encoder.name), part), ""
+
+
+def _served(
+    study: Study, sources: Sources, policy: RemotePolicy, found: CheckpointSource, part: str
+) -> tuple[list[Finding], str]:
+    """What its server says of itself, if it is there; it need not be before the first rollout."""
+    from world_modality.policies.remote import NoServer, ServedPolicy
+
+    planned = policy
+    if found.known:
+        planned = policy.model_copy(update={"name": found.policy.name, "revision": found.policy.revision})
+    try:
+        with ServedPolicy(planned, study.rollouts.batch) as served:
+            facts = served.facts
+        require_picture_size(facts, study.simulator.camera_size)
+        for suite in study.rollout_suites:
+            require_fit(facts, SUITES[suite])
+        require_chunk(facts, n_action_steps_of(study, sources), "n_action_steps")
+    except NoServer as error:
+        return [], f"{part}: {error}"
+    except UserError as error:
+        return [Finding("error", part, "checkpoint", str(error))], ""
+    return [], ""
 
 
 def _started(study: Study, sources: Sources) -> Judged:

@@ -22,6 +22,7 @@ from world_modality.store.progress import format_seconds
 from world_modality.store.stage import StageRequest
 from world_modality.store.verify import verify
 from world_modality.study.graph import Graph
+from world_modality.study.sources import SERVED
 from world_modality.study.specs import latents_role
 
 EXPLAINED = 20  # missing stages per kind that get a reason of their own
@@ -90,11 +91,12 @@ def explain(root: Path, outlook: Outlook, cores: int | None) -> list[str]:
 
 
 def unresolved_lines(planned: Planned) -> list[str]:
-    """What a plan made without the hub cannot know; nothing of any other plan."""
+    """What a plan made without the hub or a policy's server cannot know; nothing of any other plan."""
     if not planned.unresolved:
         return []
     parts = ", ".join(planned.unresolved)
-    return [f"unresolved   {parts}: the hub is out of reach, so results that exist may be shown as missing"]
+    away = "what tells them" if SERVED in planned.unresolved else "the hub"
+    return [f"unresolved   {parts}: {away} is out of reach, so results that exist may be shown as missing"]
 
 
 def _reasons(root: Path, outlook: Outlook, lacking: Sequence[StageRequest]) -> list[str]:
@@ -139,10 +141,10 @@ def _changed(outlook: Outlook, request: StageRequest, earlier: frozenset[str]) -
     same_place = [record for record in records if record.key in earlier]
     same_label = [record for record in records if record.label == request.label]
     for relatives in (same_place, same_label, records):
-        found = [(differences(_leaves_of_record(record), mine), record.label) for record in relatives]
-        nearest, label = min(found, key=lambda each: len(each[0]), default=([], ""))
+        found = [(differences(leaves := _leaves_of_record(record), mine), record.label, leaves) for record in relatives]
+        nearest, label, leaves = min(found, key=lambda each: len(each[0]), default=([], "", {}))
         if 0 < len(nearest) <= DIFFERENCES:
-            told = ", ".join(nearest)
+            told = ", ".join(nearest) + _longer(leaves, mine)
             return told if label == request.label or relatives is same_place else f"like {label}, but {told}"
         if relatives is same_place and nearest:
             return f"{', '.join(nearest[:DIFFERENCES])} and {len(nearest) - DIFFERENCES} more settings"
@@ -161,6 +163,21 @@ def differences(before: Leaves, after: Leaves) -> list[str]:
         elif old != new:
             found.append(f"{name} {_shown(old)} -> {_shown(new)}")
     return found
+
+
+def _longer(before: Leaves, after: Leaves) -> str:
+    """Of a training that differs from a sealed one in nothing but being longer: whether it can go on from that one."""
+    different = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    if not {"optim.steps"} <= different <= {"optim.steps", "optim.decay_steps"}:
+        return ""
+    steps, decay = before["optim.steps"], before["optim.decay_steps"]
+    if after["optim.steps"] < steps or before["optim.preset"]:
+        return ""
+    if decay > steps or before["optim.warmup_steps"] > steps:
+        return f" (not gone on from: its schedule was shortened to {steps} steps)"
+    if "optim.decay_steps" in different:
+        return f" (not gone on from: its learning rate has decayed by step {decay}; with decay_steps {decay} it is)"
+    return f" (to go on from it, name {steps} in training.checkpoints)"
 
 
 def _is_role(name: str) -> bool:

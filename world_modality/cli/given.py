@@ -11,7 +11,8 @@ from world_modality.errors import UserError
 from world_modality.facts.memory import MODES
 from world_modality.study.arm_checks import Problem, rolled_out_problems
 from world_modality.study.document import Location
-from world_modality.study.sources import CheckpointSource, PolicySource
+from world_modality.study.parts import RemotePolicy
+from world_modality.study.sources import UNRESOLVED, CheckpointSource, PolicySource
 from world_modality.study.specs import EncoderSpec
 from world_modality.study.study import GivenArm, Study
 
@@ -24,6 +25,38 @@ def unknown(policy: PolicySource, arm: GivenArm) -> CheckpointSource:
     says what to roll that out with."""
     memory = "pred" if arm.rollout is not None or arm.ablations else "disabled"
     return CheckpointSource(policy, trained=memory, rolled=memory, known=False)
+
+
+def served(policy: RemotePolicy, study: Study, *, lenient: bool) -> CheckpointSource:
+    """A policy that a server holds, by what the study calls it or else by what its server says now.
+
+    With ``lenient``, what only a server that is away could tell is unresolved. UserError if the server does not fit, or
+    is away and has to be asked.
+    """
+    told = bool(policy.name and policy.revision)
+    steps = study.rollouts.n_action_steps is not None or bool(study.trained)
+    if told and steps:
+        return CheckpointSource(PolicySource("", policy.name or "", policy.revision or ""))
+    from world_modality.policies.remote import NoServer, ServedPolicy  # it brings numpy, and a client
+
+    try:
+        with ServedPolicy(policy, study.rollouts.batch) as found:
+            name, revision = found.source.name, found.source.revision
+            return CheckpointSource(PolicySource("", name, revision), n_action_steps=found.facts.n_action_steps)
+    except NoServer as error:
+        if lenient:
+            return CheckpointSource(PolicySource("", policy.name or UNRESOLVED, UNRESOLVED), known=False)
+        missing = [] if told else ["give name and revision"]
+        missing += [] if steps else ["set rollouts.n_action_steps"]
+        raise UserError(f"{error}; or {' and '.join(missing)}, and start it later") from error
+
+
+def policy_at(address: str) -> RemotePolicy:
+    """A policy of which its address alone is known, in this project's dialect; UserError if that is none."""
+    try:
+        return RemotePolicy(source="remote", address=address)
+    except ValidationError:
+        raise UserError(f"{address} is not an address ws://HOST:PORT") from None
 
 
 def described(policy: PolicySource, config: Mapping[str, Any]) -> CheckpointSource:
@@ -65,7 +98,10 @@ def given_problems(study: Study, found: Mapping[str, Sequence[CheckpointSource]]
                     message = f"its {WORDS[what]} is another than that of the first; give an arm only what is alike"
                     yield (*at, number), message
             if first.policy.family != other.policy.family:
-                yield (*at, number), f"a policy of {other.policy.family}, where the first is of {first.policy.family}"
+                one, two = (each.policy.family or "a server" for each in (first, other))
+                yield (*at, number), f"a policy of {two}, where the first is of {one}"
+            if other.policy in [each.policy for each in checkpoints[:number]]:
+                yield (*at, number), f"{other.policy.name} {other.policy.revision} is given twice"
         for mode in dict.fromkeys((first.trained, first.rolled)):
             if mode not in MODES:
                 yield at, f"its memory is '{mode}', which is no memory mode here"

@@ -14,10 +14,12 @@ from world_modality.checks.processors import trained_rename
 from world_modality.checks.rename import own_rename, short, told_rename
 from world_modality.checks.tensors import UNREADABLE, WEIGHTS, read_header
 from world_modality.cli.earlier_flags import KNOWN
+from world_modality.cli.given import policy_at
 from world_modality.errors import UserError
 from world_modality.facts.policies import BIAS_CONTROL, family_of, has_memory
 from world_modality.policies.config_file import read_config_file, unknown_settings
 from world_modality.policies.earlier import EARLIER_TYPE, is_earlier_folder, present_name
+from world_modality.policies.served import read_served
 from world_modality.store.done import DoneFile, read_done, read_run
 from world_modality.store.files import read_object
 from world_modality.store.layout import StageFolder
@@ -51,9 +53,16 @@ TOLD: dict[str, type | tuple[type, ...]] = {
 def inspect_lines(folder: Path) -> list[str]:
     """The checkpoint in ``folder`` (a ``pretrained_model``, or what holds one), a line per fact.
 
+    Of a policy that another process serves, what a study knows of it.
+
     Raises:
         UserError: there is no checkpoint, or its files cannot be read.
     """
+    served = read_served(folder)
+    if served is not None:
+        renames = [f"renames      {told_rename(served.rename)}"] if served.rename else []
+        what = f"{served.name} {served.revision}, asked in dialect {served.dialect}"
+        return [f"served       {what}", *renames, *_origin(folder)]
     places = (folder, folder / "pretrained_model")
     checkpoint = next((place for place in places if (place / "config.json").is_file()), None)
     if checkpoint is None:
@@ -76,6 +85,22 @@ def inspect_lines(folder: Path) -> list[str]:
         *_world(config, checkpoint),
         *_earlier(config, checkpoint),
         *_origin(checkpoint),
+    ]
+
+
+def served_lines(address: str) -> list[str]:
+    """What a server in this project's dialect says of its policy, a line per fact; UserError if it cannot be asked."""
+    from world_modality.policies.remote import ServedPolicy
+
+    with ServedPolicy(policy_at(address)) as policy:
+        facts, source, device = policy.facts, policy.source, policy.device
+    cameras = ", ".join(f"{name} {height}x{width}" for name, (height, width) in facts.pictures.items())
+    return [
+        f"served       {source.name} {source.revision}",
+        f"actions      chunks of {facts.chunk_size}, {facts.n_action_steps} executed: {', '.join(facts.action or ())}",
+        f"sees         {cameras}",
+        f"noise        {'by the seed that it is sent' if facts.seeded else 'its own, so no episode comes again'}",
+        f"computed     {device}{', ' if facts.versions else ''}{_versions(facts.versions)}",
     ]
 
 

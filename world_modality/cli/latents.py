@@ -107,7 +107,8 @@ def import_latents(file: Path, dataset: Path, output: Path, clips: Clips, check:
         raise UserError(f"{file} is not taken over: {problem}{hint}")
     facts = {"sample": check.sample, "seed": check.seed, "minimum_cosine": check.minimum_cosine}
     with new_folder(output) as draft:
-        work.write(draft, alignment, repair_starts=repair, facts=facts)
+        work.write(draft, repair_starts=repair)
+        work.write_provenance(draft, alignment, repair_starts=repair, facts=facts)
     repaired = ", the starts of episodes encoded anew" if repair else ""
     return [
         f"latents      {output}: {len(work.rows)} frames, {work.source.given.dim} numbers each{repaired}",

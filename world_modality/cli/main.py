@@ -145,15 +145,22 @@ def verify() -> None:
 @app.command()
 def inspect(
     checkpoint: Annotated[
-        str, typer.Argument(help="A pretrained_model folder, what holds one, hub id or hub id@revision.")
+        str,
+        typer.Argument(
+            help="A pretrained_model folder, what holds one, hub id, hub id@revision, or a server's address."
+        ),
     ],
 ) -> None:
     """Say what a checkpoint is: policy, memory, encoder, gates, how it was trained and with which versions."""
-    from world_modality.cli.inspect_checkpoint import inspect_lines
+    from world_modality.cli.inspect_checkpoint import inspect_lines, served_lines
     from world_modality.data.hub import POLICY
     from world_modality.store.hub import find_folder
+    from world_modality.study.parts import SCHEMES
 
-    print("\n".join(inspect_lines(find_folder(checkpoint, patterns=POLICY.patterns)[0])))
+    if checkpoint.startswith(SCHEMES):
+        print("\n".join(served_lines(checkpoint)))
+    else:
+        print("\n".join(inspect_lines(find_folder(checkpoint, patterns=POLICY.patterns)[0])))
 
 
 @app.command()
@@ -329,7 +336,11 @@ def init(
     suite: Annotated[str, typer.Option("--suite", help="Suite that they are evaluated on.")],
     first: Annotated[
         list[str] | None,
-        typer.Option("--from", metavar="CHECKPOINT...", help="pretrained_model folders, hub ids or hub id@revision."),
+        typer.Option(
+            "--from",
+            metavar="CHECKPOINT...",
+            help="pretrained_model folders, hub ids, hub id@revision, or ws://HOST:PORT of servers.",
+        ),
     ] = None,
     more: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
 ) -> None:

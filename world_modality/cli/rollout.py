@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import typer
 from pydantic import ValidationError
@@ -19,13 +20,12 @@ from world_modality.rollout.evaluation import How, Scenes, VideoChoice
 from world_modality.rollout.pool import expect_simulators
 from world_modality.rollout.records import Record, read_records, to_line
 from world_modality.store.files import write_atomically, writing_for
-from world_modality.study.parts import RemotePolicy
+from world_modality.study.parts import SCHEMES, RemotePolicy
 from world_modality.study.values import MOST_STATES
 
 OUTPUTS = Path("outputs") / "rollouts"
 IMPORTING = ("eval_info", "output", "policy")  # what `--import` is typed with
 SERVED = ("policy_dialect", "policy_rename", "policy_name", "policy_timeout")  # typed beside a server's address alone
-SCHEMES = ("ws://", "wss://")
 
 
 @dataclass(frozen=True)
@@ -140,9 +140,10 @@ def served_policy(
     called, _, revision = (name or "").partition("@")
     if name is not None and not (called and revision):
         raise UserError(f"--policy.name: {name} is not NAME@REVISION, such as pi05_libero@2026-01-15")
-    said = {"address": policy, "dialect": dialect, "rename": parse_rename(rename), "timeout": timeout}
+    said: dict[str, Any] = {"source": "remote", "address": policy, "dialect": dialect, "timeout": timeout}
+    said |= {"rename": parse_rename(rename), "name": called or None, "revision": revision or None}
     try:
-        return RemotePolicy.model_validate({**said, "name": called or None, "revision": revision or None})
+        return RemotePolicy.model_validate(said)
     except ValidationError as error:
         if error.errors()[0]["loc"][0] == "dialect":
             known = ", ".join(DIALECTS.names)

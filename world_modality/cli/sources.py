@@ -1,7 +1,8 @@
 """Content addresses of what a study takes from outside: asset trees, policies, data sets, encoders.
 
 Folders are addressed by the files that are taken from them, hub repositories by commit: a branch or tag is looked up
-here, once, and nothing behind the plan knows it. So is the backbone that a policy's config.json names.
+here, once, and nothing behind the plan knows it. So is the backbone that a policy's config.json names. A policy that
+another process serves is what the study calls it, or else what its server says now.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from world_modality.benchmarks.assets import asset_tree, hub_revision
-from world_modality.cli.given import described, given_problems, picture_problems, reads_latents, unknown
+from world_modality.cli.given import described, given_problems, picture_problems, reads_latents, served, unknown
+from world_modality.cli.given_latents import find_latents
 from world_modality.data.hub import DATASET, ENCODER, POLICY
 from world_modality.data.schema import camera_column, picture_sizes
 from world_modality.embedded import BACKBONE_PREFIX, BASE_POLICY
@@ -41,6 +43,7 @@ from world_modality.study.parts import (
     HubPolicy,
     HubWeights,
     NewPolicy,
+    RemotePolicy,
     ScratchPolicy,
 )
 from world_modality.study.sources import UNRESOLVED, Assets, CheckpointSource, PolicySource, Source, Sources
@@ -59,7 +62,8 @@ def resolve_sources(file: StudyFile, root: Path, *, lenient: bool = False) -> So
     Args:
         file: the study; folders in it are relative to the working folder.
         root: results tree, where digests of large folders are remembered.
-        lenient: for a dry run, take what only an unreachable hub can tell as unresolved instead of failing.
+        lenient: for a dry run, take what only a hub or a policy's server that is out of reach can tell as unresolved
+            instead of failing.
 
     Raises:
         UserError: a folder is missing, the hub cannot say what it holds, or the study does not fit the policy, the
@@ -73,6 +77,7 @@ def resolve_sources(file: StudyFile, root: Path, *, lenient: bool = False) -> So
         dataset=finder.dataset() if study.data is not None else None,
         encoders={encoder: finder.encoder(encoder) for encoder in study.encoders},
         checkpoints=finder.given(),
+        latents=find_latents(file, digests_file(root)),
     )
 
 
@@ -138,6 +143,12 @@ class Finder:
             sources = []
             for number, checkpoint in enumerate(arm.checkpoint):
                 at: Location = ("arms", name, "checkpoint", number) if several else ("arms", name, "checkpoint")
+                if isinstance(checkpoint, RemotePolicy):
+                    try:
+                        sources.append(served(checkpoint, self.file.study, lenient=self.lenient))
+                    except UserError as error:
+                        raise self.file.error(at, str(error)) from error
+                    continue
                 policy, config = self.checkpoint(checkpoint, at)
                 if config is not None:
                     self.file.check(picture_problems(config, self.file.study.simulator.camera_size, at))

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from world_modality.cli.given import described, trained_pictures
+from world_modality.cli.given import described, policy_at, trained_pictures
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.policies import known_family
 from world_modality.policies.config_file import read_config_file
 from world_modality.store.hub import find_folder
+from world_modality.study.parts import SCHEMES
 from world_modality.study.sources import CheckpointSource, PolicySource
 
 ABLATIONS = ("zero", "random", "random_scaled", "signflip")
@@ -26,23 +27,21 @@ EPISODES = 200
 
 @dataclass(frozen=True)
 class Asked:
-    """A checkpoint as it was typed, and what it says of itself."""
+    """A checkpoint, and what it says of itself."""
 
-    typed: str
-    commit: str | None
-    config: dict[str, Any]
+    called: str
+    """As it was typed; a served policy by its name."""
+    place: str
+    """As a study names it."""
+    label: str
+    """What it is, for people."""
+    pictures: frozenset[tuple[int, int]]
+    """Height and width of those that it takes."""
     source: CheckpointSource
-
-    @property
-    def place(self) -> str:
-        """As a study names it."""
-        if self.commit is None:
-            return f"{{source: folder, path: {Path(self.typed).expanduser().resolve()}}}"
-        return f"{{source: hub, repo_id: {self.typed.partition('@')[0]}, revision: {self.commit}}}"
 
 
 def init_lines(checkpoints: Sequence[str], suite: str) -> list[str]:
-    """The lines of a study that evaluates ``checkpoints``, each a folder or a hub id, on a suite.
+    """The lines of a study that evaluates ``checkpoints``, each a folder, a hub id or a server's address, on a suite.
 
     Raises:
         UserError: there is no such suite, a checkpoint cannot be read, or they were trained on other pictures.
@@ -51,9 +50,9 @@ def init_lines(checkpoints: Sequence[str], suite: str) -> list[str]:
         raise UserError(f"--suite: there is no {suite}; choose from {', '.join(SUITES.names)}")
     if not checkpoints:
         raise UserError("name at least one checkpoint: wm study init --from CHECKPOINT...")
-    asked = [_read(each) for each in checkpoints]
+    asked = [_ask(each) if each.startswith(SCHEMES) else _read(each) for each in checkpoints]
     size = _picture_size(asked)
-    names = arm_names(checkpoints)
+    names = arm_names([each.called for each in asked])
     states = SUITES[suite].init_states or EPISODES
     steps = {each.source.n_action_steps for each in asked}
     return [
@@ -99,11 +98,29 @@ def _read(typed: str) -> Asked:
         source = described(PolicySource(family.name, typed, commit or ""), config)
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{typed}: its config.json lacks {error}") from error
-    return Asked(str(inner) if inner.is_dir() and commit is None else typed, commit, config, source)
+    place = f"{{source: hub, repo_id: {typed.partition('@')[0]}, revision: {commit}}}"
+    if commit is None:
+        own = inner if inner.is_dir() else Path(typed)
+        place = f"{{source: folder, path: {own.expanduser().resolve()}}}"
+    told = "without memory" if source.trained == "disabled" else f"trained with memory {source.trained}"
+    pictures = frozenset(shape for _, shape in trained_pictures(config))
+    return Asked(typed, place, f"{family.label}, {told}", pictures, source)
+
+
+def _ask(address: str) -> Asked:
+    """What a server says of its policy; UserError if it does not answer, or does not say which weights it has."""
+    from world_modality.policies.remote import ServedPolicy
+
+    with ServedPolicy(policy_at(address)) as served:
+        name, revision, facts = served.source.name, served.source.revision, served.facts
+    # Quoted, as a digest may look like a number.
+    place = f"{{source: remote, address: {address}, name: {json.dumps(name)}, revision: {json.dumps(revision)}}}"
+    source = CheckpointSource(PolicySource("", name, revision), n_action_steps=facts.n_action_steps)
+    return Asked(name, place, "served by another process", frozenset(facts.pictures.values()), source)
 
 
 def _picture_size(asked: Sequence[Asked]) -> int:
-    sizes = {each.typed: {shape for _, shape in trained_pictures(each.config)} for each in asked}
+    sizes = {each.called: each.pictures for each in asked}
     found = set().union(*sizes.values())
     if len(found) != 1 or len(set(next(iter(found)))) != 1:
         told = "; ".join(
@@ -115,10 +132,8 @@ def _picture_size(asked: Sequence[Asked]) -> int:
 
 
 def _arm(name: str, asked: Asked) -> list[str]:
-    family, memory = known_family(asked.config["type"]), asked.source.trained
-    label = family.label if family else asked.config["type"]
-    told = "without memory" if memory == "disabled" else f"trained with memory {memory}"
-    lines = [f"  {name}: # {label}, {told}", f"    checkpoint: {asked.place}"]
+    memory = asked.source.trained
+    lines = [f"  {name}: # {asked.label}", f"    checkpoint: {asked.place}"]
     if memory == "zero" and asked.source.rolled != memory:
         lines.append(f"    rollout: zero # as trained; its own settings say {asked.source.rolled}")
     if memory in ("disabled", "zero"):

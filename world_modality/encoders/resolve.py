@@ -56,7 +56,12 @@ def resolve_encoder(
         "pooling": pooling,
         "dtype": dtype,
     }
-    return ResolvedEncoder(folder, EncoderSpec.model_validate(fields), POOLINGS[pooling], int(config["hidden_size"]))
+    return at_hand(EncoderSpec.model_validate(fields), folder)
+
+
+def at_hand(spec: EncoderSpec, folder: Path) -> ResolvedEncoder:
+    """The encoder ``spec``, whose model lies in ``folder``."""
+    return ResolvedEncoder(folder, spec, POOLINGS[spec.pooling], int(read_model_config(folder)["hidden_size"]))
 
 
 def read_model_config(folder: Path) -> dict[str, Any]:

@@ -118,7 +118,7 @@ STAGES: Table[StageKind] = Table(
         ),
         StageKind(
             name="train",
-            version=4,
+            version=5,
             spec=Reference(f"{_SPECS}:TrainSpec"),
             runner=Reference("world_modality.training.stage:run"),
             target="train",

@@ -22,6 +22,8 @@ PLACES = ("episode start", "middle", "episode end")
 PER_EPISODE = 4  # two starts, one middle, one end
 NEIGHBOURS = 8  # rows this close may resemble each other
 ROWS_AT_ONCE = 16384  # bounds memory
+SAMPLED = 64  # frames that are encoded again
+MINIMUM_COSINE = 0.98  # that is taken for the same latent
 MINIMUM_SHARE = 0.98  # of the sampled frames have to match: all but one of 64
 
 

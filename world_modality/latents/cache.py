@@ -17,10 +17,10 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
+from world_modality.latents.earlier_cache import LATENTS
 from world_modality.store.files import write_json
 from world_modality.study.specs import EncoderSpec
 
-LATENTS = "latents.npy"
 DESCRIPTION = "latents.json"
 STATISTICS = "statistics.npz"
 

@@ -16,6 +16,8 @@ from typing import Any
 from world_modality.errors import UserError
 from world_modality.facts.encoders import POOLINGS
 
+LATENTS = "latents.npy"
+"""The name of our own caches' file, which says nothing."""
 CACHED = re.compile(r"(?P<split>.+)_world_latents_(?P<source>[a-z]+)(?:_m(?P<frames>[1-9]\d*))?(?:\.fp16)?\.npy")
 KINDS = {"vjepa": "vjepa2", "dino": "dinov2"}
 """The encoder family of each source in such a file's name."""
@@ -36,10 +38,10 @@ class Claimed:
         """UserError that names the first of these that the file says otherwise."""
         asked = {"kind": kind, "frames": frames, "pooling": pooling, "rows": rows, "dim": dim}
         words = {
-            "kind": ("an encoder of family", "--encoder is one of"),
-            "frames": ("clips of this many frames:", "--frames is"),
-            "pooling": ("pooling", "here it is"),
-            "rows": ("a dataset of this many frames:", "--dataset has"),
+            "kind": ("an encoder of family", "the given one is"),
+            "frames": ("clips of this many frames:", "the given clips have"),
+            "pooling": ("pooling", "the given one is"),
+            "rows": ("a dataset of this many frames:", "the given one has"),
             "dim": ("latents of this many numbers:", "the encoder's have"),
         }
         for name, value in asked.items():
@@ -53,16 +55,16 @@ class Claimed:
 
 
 def find_published(path: Path) -> Path:
-    """A file of latents: ``path`` itself, or the one that an earlier cache's folder of a dataset holds.
+    """A file of latents: ``path`` itself, or the one in a folder of ours or an earlier cache's folder of a dataset.
 
     UserError if it holds none, or several.
     """
     if not path.is_dir():
         return path
-    found = sorted(file for file in path.glob("*.npy") if CACHED.fullmatch(file.name))
+    found = sorted(file for file in path.glob("*.npy") if file.name == LATENTS or CACHED.fullmatch(file.name))
     if len(found) != 1:
         names = ", ".join(file.name for file in found) or "none"
-        raise UserError(f"{path} holds {names} of an earlier cache's files of latents: give one file")
+        raise UserError(f"{path} holds {names} of a cache's files of latents: give one file")
     return found[0]
 
 

@@ -127,8 +127,8 @@ class Import:
         sample = choose_frames(self.table.starts, self.table.ends, clip=clip, count=count, seed=seed)
         return compare(self._encode(sample, progress), self.rows, sample, minimum_cosine=minimum_cosine)
 
-    def write(self, folder: Path, alignment: Alignment, *, repair_starts: bool, facts: dict[str, Any]) -> None:
-        """Fill the empty ``folder`` with the cache, as the latents stage would, and with what is known of its origin.
+    def write(self, folder: Path, *, repair_starts: bool = False) -> None:
+        """Fill the empty ``folder`` with the cache, as the latents stage would.
 
         With ``repair_starts`` the rows whose clips reach over an episode's start are encoded anew.
         """
@@ -141,6 +141,11 @@ class Import:
                 encoder=self.source.given.spec,
                 dataset_fingerprint=dataset_fingerprint(self.source.dataset),
             )
+
+    def write_provenance(
+        self, folder: Path, alignment: Alignment, *, repair_starts: bool, facts: dict[str, Any]
+    ) -> None:
+        """Put beside the cache what is known of its origin."""
         provenance = {
             "file": self.source.file.name,
             "sha256": file_digest(self.source.file),

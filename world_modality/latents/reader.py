@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from world_modality.errors import UserError
-from world_modality.latents.cache import DESCRIPTION, LATENTS, STATISTICS, LatentStatistics
+from world_modality.latents.cache import DESCRIPTION, STATISTICS, LatentStatistics
+from world_modality.latents.earlier_cache import LATENTS
 from world_modality.study.specs import EncoderSpec
 
 ROWS_AT_ONCE = 65536  # bounds memory while checking

@@ -144,6 +144,9 @@ class ChunkPolicy:
             chunk = self.infer([request])[0]
         return chunk, {"world_gate": world.fusion.gates().mean().item(), **observer.figures()}
 
+    def close(self) -> None:
+        """Nothing: no other process computes it."""
+
     @property
     def _answers_relatively(self) -> bool:
         """Whether the postprocessor adds the state that it saw last, a single row's, to every row's actions."""

@@ -100,3 +100,6 @@ class WatchedPolicy(Policy, Protocol):
 
     def infer_watched(self, request: PolicyRequest) -> tuple[ActionChunk, Mapping[str, float]]:
         """The chunk that ``infer`` gives, and gate and attention by name; empty without a memory."""
+
+    def close(self) -> None:
+        """Hang up, where another process computes it."""

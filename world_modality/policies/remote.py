@@ -30,6 +30,14 @@ PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)  # and one that was lost: i
 MOST_BYTES = 1 << 28  # of an answer
 
 
+class ServerError(UserError):
+    """A policy's server is not as it must be."""
+
+
+class NoServer(ServerError):
+    """Nobody answers at its address."""
+
+
 class ServedPolicy:
     """A policy behind a connection: a :class:`~world_modality.policies.contract.WatchedPolicy`."""
 
@@ -42,8 +50,9 @@ class ServedPolicy:
             say: is told when the server is waited for.
 
         Raises:
-            UserError: it cannot be reached, is another policy than was named, takes fewer rows at once, or nobody says
-                which policy it is.
+            NoServer: it cannot be reached.
+            ServerError: it is another policy than was named, takes fewer rows at once, or nobody says which policy it
+                is.
         """
         self.batch = batch
         self._policy, self._say = policy, say
@@ -95,7 +104,7 @@ class ServedPolicy:
         Raises:
             ValueError: more requests than that, or different instructions.
             PolicyLost: the server was gone or silent, and is there again.
-            UserError: it stays away, serves something else now, or its answer cannot be used.
+            ServerError: it stays away, serves something else now, or its answer cannot be used.
         """
         if not 1 <= len(requests) <= self.batch or len({request.language for request in requests}) > 1:
             raise ValueError(f"a policy is asked for 1 to {self.batch} chunks under one instruction at once")
@@ -154,7 +163,7 @@ class ServedPolicy:
         return answer
 
     def _again(self) -> None:
-        """Reach the server once more; UserError if it serves something else now."""
+        """Reach the server once more; ServerError if it serves something else now."""
         before = self._server
         self._server = self._reach(PAUSES)
         if self._server != before:
@@ -165,7 +174,7 @@ class ServedPolicy:
             )
 
     def _reach(self, pauses: Sequence[float]) -> Server:
-        """Connect, however often it takes; UserError if that is once more than there are pauses."""
+        """Connect, however often it takes; NoServer if that is once more than there are pauses."""
         for number, pause in enumerate((*pauses, None)):
             try:
                 return self._connect()
@@ -173,7 +182,7 @@ class ServedPolicy:
                 self.close()
                 if pause is None:
                     raise self._error(
-                        f"does not answer ({_told(error)}): start it, wait until it is ready, and run again"
+                        f"does not answer ({_told(error)}): start it, wait until it is ready, and run again", NoServer
                     ) from error
                 if number == 0:
                     self._say(f"waiting for the policy's server at {self._policy.address} ({_told(error)})")
@@ -214,8 +223,8 @@ class ServedPolicy:
             raise self._error("does not say which weights it serves: give their name and revision yourself")
         return Source(name, revision)
 
-    def _error(self, what: str) -> UserError:
-        return UserError(f"{self._policy.address}: the policy's server {what}")
+    def _error(self, what: str, kind: type[ServerError] = ServerError) -> ServerError:
+        return kind(f"{self._policy.address}: the policy's server {what}")
 
 
 @contextmanager

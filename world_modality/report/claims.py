@@ -26,8 +26,9 @@ def claims_of(conditions: Sequence[ReportCondition], margin: float) -> tuple[Cla
     zero) carries the decision rule: it beats its own placebos, then its control; an arm trained and rolled out on zero
     memory equals the latter. Its other ablations follow in the rule's sequence, beside the rule. Every further arm with
     a memory or a control is a family of its own with the same order, at an equal share of a further alpha. An arm
-    without control is compared with its ablations alone.
+    without control is compared with its ablations alone. What was trained for fewer steps is shown, and claims nothing.
     """
+    conditions = [condition for condition in conditions if not condition.step]
     by_name = {condition.name: condition for condition in conditions}
     arms = [condition for condition in conditions if condition.name == condition.arm]
     plain = {condition.name for condition in conditions if condition.trained == "disabled"}
@@ -59,7 +60,9 @@ def claims_of(conditions: Sequence[ReportCondition], margin: float) -> tuple[Cla
             replace(
                 claim,
                 part="",
-                treated_words=f"{claim.treated_words} ({condition.name})",
+                treated_words=claim.treated_words
+                if claim.treated_words == condition.name
+                else f"{claim.treated_words} ({condition.name})",
                 family=condition.name,
                 share=1 / len(further),
             )
@@ -102,13 +105,14 @@ def _claim(
     treated: ReportCondition, control: ReportCondition, margin: float, name: str, part: str, kind: str = "better"
 ) -> Claim:
     same = treated.arm == control.arm
+    policies = treated.trained == control.trained == "disabled"  # no memory tells them apart
     return Claim(
         name=name,
         part=part,
         treated=treated.name,
         control=control.name,
-        treated_words=_words(treated),
-        control_words=MODES[control.rolled].noun if same else _words(control),
+        treated_words=treated.name if policies else _words(treated),
+        control_words=control.name if policies else MODES[control.rolled].noun if same else _words(control),
         kind="equal" if kind == "equal" else "better",
         scope="checkpoint" if same or _few(treated, control) else "recipe",
         same_checkpoints=same,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from world_modality.errors import UserError
@@ -27,7 +27,7 @@ def record_gates(results: Results, arms: Sequence[ReportArm]) -> tuple[Gate, ...
         _prompts(results),
         _versions(results),
         same_scenes(results),
-        _uniform(results, DEVICES, lambda record: record.device),
+        _devices(results),
         *_zero_memory(results, arms),
     )
 
@@ -99,7 +99,7 @@ def _equal(results: Results, treated: str, control: str) -> Gate:
         return Gate(name, True if shared and not silent else None, f"0 of {len(shared)} episodes differ{untold}")
     named = "; ".join(str(trial) for trial in odd[:NAMED_EPISODES]) + ("; ..." if len(odd) > NAMED_EPISODES else "")
     detail = f"{len(odd)} of {len(shared)} episodes differ: {named}"
-    if any(record.device != "cpu" for record in results.every()):
+    if any(records[trial].device != "cpu" for records in (ours, theirs) for trial in odd):
         return Gate(name, None, f"{detail} (not on CPU alone, where rounding may differ)")
     return Gate(name, False, f"{detail} (on CPU this is a bug)")
 
@@ -121,27 +121,34 @@ def _counts(record: Record) -> tuple[bool, int | None, int | None]:
 
 
 def _versions(results: Results) -> Gate:
-    """Suites are simulated by packages of their own, so each must have been by one set of versions."""
-    seen = {
-        suite: sorted({each.software for each in results.every() if each.suite == suite}) for suite in _suites(results)
-    }
-    odd = {suite: software for suite, software in seen.items() if len(software) > 1}
-    if odd:
-        suite, software = next(iter(odd.items()))
-        return Gate(VERSIONS, False, f"{len(software)} differ on {suite}: {' / '.join(software)}")
-    sets = dict.fromkeys(software for each in seen.values() for software in each)
-    return Gate(VERSIONS, True if sets else None, "; ".join(sets) or NOTHING)
+    """Suites are simulated by packages of their own, so each must have been by one set of versions. What computes a
+    served policy is part of what it is, and must be one set, too."""
+    groups: dict[str, set[str]] = {f" on {suite}": set() for suite, _ in results.places}
+    for condition in results.conditions:
+        for record in results.records[condition].values():
+            groups[f" on {record.suite}"].add(record.software_here)
+            if record.is_served:
+                groups.setdefault(f" at the server of {condition}", set()).add(record.software_there)
+    return _uniform(VERSIONS, groups)
 
 
-def _suites(results: Results) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(suite for suite, _ in results.places))
+def _devices(results: Results) -> Gate:
+    """The policies that are computed here are on one kind; each served one on one kind of its server's."""
+    groups: dict[str, set[str]] = {}
+    for condition in results.conditions:
+        for record in results.records[condition].values():
+            where = f" at the server of {condition}" if record.is_served else ""
+            groups.setdefault(where, set()).add(record.device)
+    return _uniform(DEVICES, groups)
 
 
-def _uniform(results: Results, name: str, value: Callable[[Record], str]) -> Gate:
-    seen: Sequence[str] = sorted({value(record) for record in results.every()})
-    if len(seen) > 1:
-        return Gate(name, False, f"{len(seen)} differ: {' / '.join(seen)}")
-    return Gate(name, True if seen else None, seen[0] if seen else NOTHING)
+def _uniform(name: str, groups: Mapping[str, set[str]]) -> Gate:
+    """Whether each group holds one value."""
+    for where, values in groups.items():
+        if len(values) > 1:
+            return Gate(name, False, f"{len(values)} differ{where}: {' / '.join(sorted(values))}")
+    seen = dict.fromkeys(value for values in groups.values() for value in sorted(values))
+    return Gate(name, True if seen else None, "; ".join(filter(None, seen)) or NOTHING)
 
 
 def arms_gate(planned: Sequence[ReportArm], trainings: Sequence[Path]) -> Gate:

@@ -9,6 +9,7 @@ from typing import Any
 from world_modality.errors import UserError
 from world_modality.facts.policies import known_family
 from world_modality.policies.config_file import read_config_file
+from world_modality.policies.served import read_served
 from world_modality.store.files import read_object
 from world_modality.study.specs import ReportArm
 
@@ -25,7 +26,7 @@ GIVEN_HEADER = ["arm", "number", "family", "memory", "encoder", *SETTINGS]
 
 
 def given_table(arms: Sequence[ReportArm], checkpoints: Sequence[Path]) -> dict[str, Any] | None:
-    """A row per given checkpoint, and the settings in which they differ; None where none is given.
+    """A row per given or served checkpoint, and the settings in which they differ; None where none is given.
 
     ``checkpoints`` are the sealed artifacts ``results/policy/<key>/artifact``.
     """
@@ -62,6 +63,10 @@ def given_rows(found: Mapping[str, Any]) -> list[list[str]]:
 
 
 def _row(arm: str, seed: int, folder: Path) -> dict[str, str]:
+    served = read_served(folder)
+    if served is not None:
+        silent = dict.fromkeys(("memory", "encoder", *SETTINGS), UNTOLD)
+        return {"arm": arm, "number": str(seed), "family": served.label, **silent}
     config, training = _config(folder), read_object(folder / "train_config.json")
     memory = str(config.get("world_memory_mode_train", "disabled"))
     family = known_family(str(config.get("type")))

@@ -25,14 +25,13 @@ from world_modality.policies.remote import ServedPolicy
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.choice import VIDEOS_FOLDER
 from world_modality.rollout.evaluation import TIMING, How, Scenes, VideoChoice
+from world_modality.rollout.fit import require_chunk, require_fit, require_picture_size
 from world_modality.rollout.pool import expect_simulators
 from world_modality.rollout.records import TIMINGS, Ledger, Record, disagreement
 from world_modality.rollout.setup import (
     NewHistory,
     described_device,
     history_maker,
-    require_fit,
-    require_picture_size,
     roll_out,
     software,
 )
@@ -60,8 +59,7 @@ class Loaded:
 
     def close(self) -> None:
         """Hang up on the server that holds the policy, if one does."""
-        if isinstance(self.policy, ServedPolicy):
-            self.policy.close()
+        self.policy.close()
 
 
 def evaluate(how: How, scenes: Scenes, output: Path, cores: int, videos_wanted: VideoChoice) -> tuple[Record, ...]:
@@ -192,9 +190,7 @@ def _reach(how: How, served: RemotePolicy) -> Loaded:
     if how.rename:
         raise UserError("--rename: the cameras of a served policy are renamed by --policy.rename")
     policy = ServedPolicy(served, how.batch, Progress("").say)
-    most = policy.facts.chunk_size
-    if how.n_action_steps is not None and most is not None and how.n_action_steps > most:
-        raise UserError(f"--n-action-steps {how.n_action_steps}: the served policy's chunks have {most} actions")
+    require_chunk(policy.facts, how.n_action_steps or policy.facts.n_action_steps, "--n-action-steps")
     return Loaded(policy, None, policy.checkpoint, "", None, policy.device)
 
 
@@ -223,7 +219,7 @@ def _cell(how: How, loaded: Loaded, suite: str, assets: tuple[str, str]) -> Cell
         loaded.digest,
         facts.trained_memory,
         loaded.device,
-        {**software(SUITES[suite]), **{f"served {name}": version for name, version in facts.versions.items()}},
+        software(SUITES[suite], facts),
         facts.seeded,
         note_of(facts.kind, facts.memory),
         how.lerobot_seed,

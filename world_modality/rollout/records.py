@@ -22,6 +22,10 @@ UNKNOWN_STATE = -1
 """In an episode, where a record does not know the initial state; ``repeat`` then counts the task's episodes."""
 TIMINGS = "timing.jsonl"
 """Beside published records: the timing of each, in the same order."""
+REMOTE = "remote"
+"""What begins a record's device where another process computed the policy."""
+SERVED_SOFTWARE = "served "
+"""What begins the names of software, among a record's versions, that computed a served policy."""
 OWN_NOISE = "the policy draws its own noise: the same episode may take another trajectory"
 """A record's note where no seed decides the policy's noise."""
 
@@ -76,7 +80,26 @@ class Record:
     @property
     def software(self) -> str:
         """``versions`` as one text, such as ``lerobot 0.6.1, torch 2.11.0``."""
-        return ", ".join(f"{name} {version}" for name, version in sorted(self.versions.items()))
+        return ", ".join(filter(None, (self.software_here, self.software_there)))
+
+    @property
+    def is_served(self) -> bool:
+        """Whether another process computed the policy."""
+        return self.device.startswith(REMOTE)
+
+    @property
+    def software_here(self) -> str:
+        """``software`` without that of the policy's server."""
+        return self._software(served=False)
+
+    @property
+    def software_there(self) -> str:
+        """That of the policy's server, as far as it names some."""
+        return self._software(served=True)
+
+    def _software(self, *, served: bool) -> str:
+        own = [name for name in sorted(self.versions) if name.startswith(SERVED_SOFTWARE) == served]
+        return ", ".join(f"{name} {self.versions[name]}" for name in own)
 
 
 SHARED_TEXTS = (  # that many records of a file have in common

@@ -23,11 +23,14 @@ from world_modality.facts.benchmarks import SUITES, Suite
 from world_modality.facts.memory import MODES
 from world_modality.facts.policies import note_of
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
-from world_modality.policies.contract import Policy, PolicyFacts
+from world_modality.policies.contract import Policy, PolicyFacts, WatchedPolicy
 from world_modality.policies.precision import device_named
+from world_modality.policies.remote import ServedPolicy
+from world_modality.policies.served import read_served
 from world_modality.rollout.cell import Cell
+from world_modality.rollout.fit import require_chunk, require_fit, require_picture_size
 from world_modality.rollout.pool import simulator_pool
-from world_modality.rollout.records import Ledger
+from world_modality.rollout.records import SERVED_SOFTWARE, Ledger
 from world_modality.rollout.scheduler import Scheduler
 from world_modality.rollout.timing import TimeAccount
 from world_modality.rollout.trajectory import Window
@@ -36,7 +39,8 @@ from world_modality.store.layout import StageFolder
 from world_modality.store.machine import COMPUTING, versions
 from world_modality.store.progress import Progress
 from world_modality.store.stage import StageContext
-from world_modality.study.specs import EncoderSpec, RolloutSpec
+from world_modality.study.parts import RemotePolicy
+from world_modality.study.specs import EncoderSpec, RolloutSpec, ServerSpec
 
 
 class LatentHistory:
@@ -85,10 +89,12 @@ def described_device(asked: str = "auto") -> tuple[str, str]:
     return device, f"cuda {torch.cuda.get_device_name()}" if device == "cuda" else device
 
 
-def software(suite: Suite) -> dict[str, str]:
-    """What else the outcome of an episode may depend on, down to the library that draws the pictures."""
+def software(suite: Suite, facts: PolicyFacts) -> dict[str, str]:
+    """What else the outcome of an episode may depend on, down to the library that draws the pictures, and what a
+    policy's server names."""
     packages = versions((*COMPUTING, *suite.packages))
-    return {**packages, **SUITES.distribution(suite.name), "opengl": choose_opengl()}
+    served = {f"{SERVED_SOFTWARE}{name}": version for name, version in facts.versions.items()}
+    return {**packages, **SUITES.distribution(suite.name), "opengl": choose_opengl(), **served}
 
 
 def roll_out(
@@ -115,32 +121,6 @@ def roll_out(
     return account
 
 
-def require_picture_size(facts: PolicyFacts, size: int) -> None:
-    """UserError unless the policy was trained on pictures of ``size`` x ``size`` pixels."""
-    for name, (height, width) in facts.pictures.items():
-        if (height, width) != (size, size):
-            raise UserError(
-                f"the simulator's pictures have {size}x{size} pixels, but the checkpoint was trained on {name} of "
-                f"{height}x{width}; roll it out on pictures of that size, or train it on some of {size}x{size}."
-            )
-
-
-def require_fit(facts: PolicyFacts, suite: Suite) -> None:
-    """UserError unless a served policy looks at cameras of the suite, and its actions are those that the suite takes,
-    as far as it says so."""
-    strange = [name for name in facts.pictures if name not in suite.cameras]
-    if strange:
-        raise UserError(
-            f"{facts.kind} is to see {', '.join(strange)}, but {suite.name} shows {', '.join(suite.cameras)}: rename "
-            f"one of those, as in {next(iter(suite.cameras))}={strange[0]}"
-        )
-    if facts.action is not None and facts.action != suite.action.names:
-        raise UserError(
-            f"{facts.kind} says that its actions are {', '.join(facts.action)}, but {suite.name} takes "
-            f"{', '.join(suite.action.names)}: let its server order and name them so"
-        )
-
-
 def history_maker(config: Any, memory: str, spec: EncoderSpec, folder: Path, device: str) -> NewHistory:
     """What makes an episode's window of the encoder in ``folder``; UserError if the checkpoint was trained with
     another."""
@@ -148,13 +128,45 @@ def history_maker(config: Any, memory: str, spec: EncoderSpec, folder: Path, dev
     return partial(LatentHistory, encoder, config.cameras, MODES[memory].delay * config.world_prediction_horizon)
 
 
-def prepare(spec: RolloutSpec, context: StageContext) -> tuple[ChunkPolicy, Cell, NewHistory | None]:
+def prepare(spec: RolloutSpec, context: StageContext) -> tuple[WatchedPolicy, Cell, NewHistory | None]:
     """The policy, what its records have in common, and what makes an episode's window of the encoder, if it reads
-    one."""
+    one. The policy is to be closed."""
     # One thread: how many cores a job was given must not decide how its sums are rounded.
     torch.set_num_threads(1)
-    device, told = described_device(spec.device)
     suite = SUITES[spec.sim.suite]
+    loaded = _load(spec, context, suite) if spec.server is None else _reach(spec, spec.server, context)
+    policy, device, new_history = loaded
+    facts = policy.facts
+    try:
+        require_picture_size(facts, spec.sim.camera_size)
+        if spec.server is not None:
+            require_fit(facts, suite)
+            require_chunk(facts, spec.n_action_steps, "n_action_steps")
+    except UserError:
+        policy.close()
+        raise
+    cell = Cell(
+        suite,
+        spec.sim,
+        spec.memory,
+        spec.n_action_steps,
+        spec.horizon,
+        context.input_keys["checkpoint"][0],
+        facts.trained_memory,
+        device,
+        software(suite, facts),
+        facts.seeded,
+        note_of(facts.kind, spec.memory),
+    )
+    return policy, cell, new_history
+
+
+Ready = tuple[WatchedPolicy, str, NewHistory | None]
+"""A policy, where it computes, and what makes an episode's window of the encoder."""
+
+
+def _load(spec: RolloutSpec, context: StageContext, suite: Suite) -> Ready:
+    device, told = described_device(spec.device)
     policy = load_policy(
         context.one("checkpoint"),
         device,
@@ -165,22 +177,26 @@ def prepare(spec: RolloutSpec, context: StageContext) -> tuple[ChunkPolicy, Cell
         spec.dtype,
         suite=suite,
     )
-    require_picture_size(policy.facts, spec.sim.camera_size)
     if policy.rename:
         context.progress.say(f"{context.progress.label}  cameras: {told_rename(policy.rename)}")
-    cell = Cell(
-        suite,
-        spec.sim,
-        spec.memory,
-        spec.n_action_steps,
-        spec.horizon,
-        context.input_keys["checkpoint"][0],
-        policy.trained_memory,
-        told,
-        software(suite),
-        note=note_of(policy.facts.kind, spec.memory),
+    return policy, told, _new_history(spec, context, policy, device)
+
+
+def _reach(spec: RolloutSpec, server: ServerSpec, context: StageContext) -> Ready:
+    """The policy that a server holds; UserError if it is another than was planned."""
+    planned = read_served(context.one("checkpoint"))
+    assert planned is not None  # that stage writes nothing else for it
+    asked = RemotePolicy(
+        source="remote",
+        address=server.url,
+        dialect=planned.dialect,
+        rename=tuple(planned.rename.items()),
+        name=planned.name,
+        revision=planned.revision,
+        timeout=server.timeout,
     )
-    return policy, cell, _new_history(spec, context, policy, device)
+    policy = ServedPolicy(asked, spec.batch, lambda line: context.progress.say(f"{context.progress.label}  {line}"))
+    return policy, policy.device, None
 
 
 def _new_history(spec: RolloutSpec, context: StageContext, policy: ChunkPolicy, device: str) -> NewHistory | None:

@@ -21,18 +21,18 @@ MANIFEST = "manifest.json"
 def run(spec: RolloutSpec, context: StageContext) -> Facts:
     """Roll out every episode of the cell, together with whoever else does, and write records.jsonl, sorted by episode.
 
-    Inputs: "checkpoint", a training; "encoder", when the memory mode reads what the policy sees. UserError
-    when the two do not belong together, the simulator would show the policy pictures of another size than it was
-    trained on, its assets are not those of the spec, the cell was begun on another device or with other software, or an
-    episode's simulator crashes time and again.
+    Inputs: "checkpoint", a training or a given one; "encoder", when the memory mode reads what the policy sees.
+    UserError when the two do not belong together, the policy's server is away or serves another one, the simulator
+    would show the policy pictures of another size than it was trained on, its assets are not those of the spec, the
+    cell was begun on another device or with other software, or an episode's simulator crashes time and again.
     """
     expect_simulators([spec.sim.suite])  # they import while this process imports torch: seconds, on a core of their own
     with importing():
         from world_modality.rollout.setup import prepare, roll_out
 
     policy, cell, new_history = prepare(spec, context)
-    _require_same_machinery(context.work, cell)
-    with closing(Ledger(context.work / "records", episodes_of(spec))) as ledger:
+    with closing(policy), closing(Ledger(context.work / "records", episodes_of(spec))) as ledger:
+        _require_same_machinery(context.work, cell)
         account = roll_out(cell, ledger, policy, new_history, context.cores, context.progress)
         context.begin_sealing()
         ledger.publish(context.artifact / "records.jsonl", context.volatile / TIMINGS)

@@ -69,10 +69,13 @@ def record_video(
 
 def _require_same_trajectory(record: Record, trajectory: Trajectory) -> None:
     if trajectory.digest.hexdigest()[:16] != record.trajectory_digest:
+        remedy = "record its video on the machine and with the software that recorded it"
+        if record.flow_seed is None:
+            remedy = "its policy draws its own noise, so that none may come again"
         raise UserError(
             f"task {record.task}, init state {record.init_state}, repeat {record.repeat} took another trajectory than "
             f"the recorded one (now success {trajectory.success} after {trajectory.step} steps, then {record.success} "
-            f"after {record.steps}): record its video on the machine and with the software that recorded it"
+            f"after {record.steps}): {remedy}"
         )
 
 

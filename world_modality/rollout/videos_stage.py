@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from world_modality.errors import UserError
+from world_modality.policies.contract import PolicyLost
+from world_modality.policies.remote import ServerError
 from world_modality.rollout.choice import VIDEOS, Choice
 from world_modality.rollout.episodes import Episode
 from world_modality.rollout.records import Record, read_records
@@ -22,8 +25,8 @@ def run(spec: VideosSpec, context: StageContext) -> Facts:
 
     Inputs: as a rollout; "records", the cell's rollouts; "others", those that discordant episodes are found by.
     An episode that takes another trajectory than the recorded one, as it may on another machine, is listed with that
-    reason
-    instead. UserError when checkpoint and encoder do not belong together.
+    reason instead. UserError when checkpoint and encoder do not belong together, or the policy's server is away or
+    fails.
     """
     records = _records(context.inputs["records"])
     compared = _records(context.inputs.get("others", ()))
@@ -32,17 +35,20 @@ def run(spec: VideosSpec, context: StageContext) -> Facts:
     listed: list[dict[str, Any]] = []
     if chosen:
         policy, cell, new_history = prepare(spec.rollout, context)
-        for number, record in enumerate(chosen):
-            context.progress.update(number, len(chosen), "videos", "")
-            try:
-                path = record_video(record, cell, policy, new_history, context.work)
-            except UserError as error:  # a video is no result: the table must not wait for it
-                context.progress.say(f"{context.progress.label}  {error}")
-                listed.append(_entry(record, "", str(error), others))
-                continue
-            (context.artifact / path.name).unlink(missing_ok=True)  # of an attempt that was killed
-            link_or_copy(path, context.artifact / path.name)
-            listed.append(_entry(record, path.name, "", others))
+        with closing(policy):
+            for number, record in enumerate(chosen):
+                context.progress.update(number, len(chosen), "videos", "")
+                try:
+                    path = record_video(record, cell, policy, new_history, context.work)
+                except (PolicyLost, ServerError):  # which says nothing of the episode
+                    raise
+                except UserError as error:  # a video is no result: the table must not wait for it
+                    context.progress.say(f"{context.progress.label}  {error}")
+                    listed.append(_entry(record, "", str(error), others))
+                    continue
+                (context.artifact / path.name).unlink(missing_ok=True)  # of an attempt that was killed
+                link_or_copy(path, context.artifact / path.name)
+                listed.append(_entry(record, path.name, "", others))
     write_json(context.artifact / VIDEOS, listed)
     return {"videos": len(chosen)}
 

@@ -21,7 +21,7 @@ from world_modality.store.files import (
 )
 from world_modality.store.layout import StageFolder
 from world_modality.store.machine import machine, source_digest, versions
-from world_modality.store.stage import StageRequest
+from world_modality.store.stage import SEALED, StageRequest
 
 
 def is_sealed(folder: StageFolder) -> bool:
@@ -80,7 +80,7 @@ def seal(
         key=request.key,
         version=request.version,
         label=request.label,
-        spec=request.spec.model_dump(mode="json"),
+        spec=request.spec.model_dump(mode="json", context=SEALED),
         address=dict(request.address),
         upstream=tuple(each.source for each in request.inputs),
         software=dict(request.software),

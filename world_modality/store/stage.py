@@ -15,6 +15,9 @@ from world_modality.store.progress import Progress
 Facts = Mapping[str, Any]
 """Small JSON-serialisable summary that a stage puts into its DONE.json (counts), never a result or a time."""
 
+SEALED = "sealed"
+"""The context in which a spec is written into a record: equal results have equal ones, wherever they were made."""
+
 TIMING = "timing.json"
 """Where a stage may note in its ``volatile`` folder how fast it went."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from world_modality.facts.memory import FUSIONS, MODES
 from world_modality.study.document import Location
-from world_modality.study.parts import ScratchPolicy
+from world_modality.study.parts import RemotePolicy, ScratchPolicy
 from world_modality.study.study import AnyArm, Arm, Study
 
 Problem = tuple[Location, str]
@@ -36,6 +36,16 @@ def arm_problems(study: Study) -> Iterator[Problem]:
                     message = "an arm whose memory is disabled has no world memory; remove this key"
                     yield ("arms", name, key), message
         yield from rolled_out_problems(name, arm, arm.memory, arm.memory)
+
+
+def served_problems(study: Study) -> Iterator[Problem]:
+    """What arms of served policies ask of a memory, which is none of this package's."""
+    for name, arm in study.given.items():
+        if any(isinstance(checkpoint, RemotePolicy) for checkpoint in arm.checkpoint):
+            for key in ("rollout", "ablations", "encoder"):
+                if getattr(arm, key):
+                    message = "what a served policy remembers is its server's to decide; remove this key"
+                    yield ("arms", name, key), message
 
 
 def control_problems(study: Study) -> Iterator[Problem]:

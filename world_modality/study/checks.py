@@ -10,7 +10,7 @@ from typing import Literal
 from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.encoders import small_encoders
 from world_modality.facts.policies import POLICIES, PolicyFamily, PolicyShape, small_policies
-from world_modality.study.arm_checks import Problem, arm_problems, control_problems, world_at
+from world_modality.study.arm_checks import Problem, arm_problems, control_problems, served_problems, world_at
 from world_modality.study.document import Location
 from world_modality.study.parts import (
     AnyEncoderModel,
@@ -43,6 +43,7 @@ def problems(study: Study) -> Iterator[Problem]:
     yield from _training(study)
     yield from _devices(study)
     yield from arm_problems(study)
+    yield from served_problems(study)
     yield from control_problems(study)
     yield from _rollouts(study)
     yield from _looks(study)
@@ -314,6 +315,10 @@ def _encoder(study: Study, at: Location, encoder: AnyEncoderModel) -> Iterator[P
             for message in _untiled(encoder, patch):
                 yield (*at, "image_size"), message
     cameras = encoder.cameras or ()
+    read = cameras or tuple(SUITES[study.rollout_suites[0]].cameras)[:1]
+    for camera, _ in encoder.latents:
+        if camera not in read:
+            yield (*at, "latents", camera), f"no latents of {camera} are read; choose {' or '.join(read)}"
     yield from _twice("camera", (*at, "cameras"), cameras)
     for position, camera in enumerate(cameras):
         for suite in map(SUITES.__getitem__, study.suites):
@@ -349,6 +354,11 @@ def _training(study: Study) -> Iterator[Problem]:
     for at, size in batches:
         if size % processes:
             yield at, f"{size} cannot be shared equally by training.processes ({processes}); choose a multiple of it"
+    for position, (earlier, later) in enumerate(pairwise((*training.checkpoints, training.steps))):
+        if later <= earlier:
+            last = position + 1 == len(training.checkpoints)
+            what = f"comes before the last step ({later})" if last else f"ascends to the next one ({later})"
+            yield ("training", "checkpoints", position), f"{earlier} is no step that {what}; leave it out"
     if training.warmup_steps > training.steps:
         yield ("training", "warmup_steps"), f"must be at most training.steps ({training.steps})"
 

@@ -14,7 +14,7 @@ from typing import Any
 from world_modality.errors import UserError
 from world_modality.store.stage import StageRequest
 from world_modality.study.slices import OPTIMISER
-from world_modality.study.specs import ReportArm, latents_role
+from world_modality.study.specs import BEFORE, ReportArm, latents_role
 from world_modality.study.study import World
 
 Description = Mapping[str, Any]
@@ -161,8 +161,12 @@ def undeclared_differences(a: Description, b: Description, declared: Collection[
 
 
 def _describe(request: StageRequest) -> Description:
-    """A planned training's whole spec, and the keys of the results that it reads, by role."""
-    return {**request.address, "inputs": {each.role: each.key for each in request.inputs}}
+    """A planned training's whole spec, and the keys of the results that it reads, by role.
+
+    But for its own earlier part, which is as different as it is itself.
+    """
+    read = {each.role: each.key for each in request.inputs if each.role != BEFORE}
+    return {**request.address, "inputs": read}
 
 
 def _setting(training: Description, key: str) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from world_modality.study.sources import Sources
 from world_modality.study.specs import ReportCondition
 from world_modality.study.study import Arm, Study
@@ -30,7 +32,10 @@ def control_of(study: Study, sources: Sources, name: str) -> str | None:
 
 
 def conditions_of(study: Study, sources: Sources) -> tuple[ReportCondition, ...]:
-    """Every arm and its ablations. An arm is compared with its control, an ablation with its own arm."""
+    """Every arm, its ablations, and what it was at earlier steps.
+
+    An arm is compared with its control, an ablation with its own arm, an earlier step with the control's of that step.
+    """
     found: list[ReportCondition] = []
     for name, arm in study.arms.items():
         trained, rolled = memories_of(study, sources, name)
@@ -43,7 +48,15 @@ def conditions_of(study: Study, sources: Sources) -> tuple[ReportCondition, ...]
             found.append(
                 ReportCondition(name=condition, arm=name, trained=trained, rolled=mode, against=against, given=given)
             )
-    return tuple(found)
+    return (*found, *(early for step in study.early_steps for early in _early(study, found, step)))
+
+
+def _early(study: Study, conditions: Sequence[ReportCondition], step: int) -> Iterator[ReportCondition]:
+    """The arms that are trained here as they were after ``step``, each compared with its control as that was then."""
+    for each in conditions:
+        if each.name in study.trained:
+            against = f"{each.against}-step{step}" if each.against in study.trained else ""
+            yield each.model_copy(update={"name": f"{each.name}-step{step}", "against": against, "step": step})
 
 
 def compared_with(condition: str, conditions: tuple[ReportCondition, ...]) -> tuple[str, ...]:

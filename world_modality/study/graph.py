@@ -30,10 +30,12 @@ from world_modality.study.slices import (
     round_optim_spec,
     sim_spec,
     start_policy,
+    training_parts,
     world_spec,
 )
 from world_modality.study.sources import Sources
 from world_modality.study.specs import (
+    BEFORE,
     Arithmetic,
     DatasetSpec,
     ReportArm,
@@ -114,6 +116,7 @@ class _Builder:
         self.sources = sources
         self.graph = Graph(study.study, arithmetic=study.arithmetic)
         self.sims = {suite: sim_spec(study, sources, suite) for suite in study.suites}
+        self.early: dict[int, Checkpoints] = {step: {} for step in study.early_steps}
 
     def build(self) -> Graph:
         """See :func:`build_graph`."""
@@ -139,9 +142,20 @@ class _Builder:
             inputs = (_read("policy", policy), _read("dataset", dataset), *self._memory_inputs(name, arm, dataset))
             for seed in study.seeds:
                 spec = self._training(self.sources.policies[own].family, arm, seed)
-                label, link = f"train {name}/{seed}", f"{STAGES['train'].links}/{name}-seed{seed}"
-                trainings[name, seed] = self.graph.add("train", spec, inputs, label, link)
+                trainings[name, seed] = self._in_parts(name, spec, inputs)
         return trainings
+
+    def _in_parts(self, name: str, spec: TrainSpec, inputs: tuple[Input, ...]) -> StageRequest:
+        """An arm's training with one seed, whose earlier checkpoints are stages that it goes on from."""
+        label, link = f"train {name}/{spec.seed}", f"{STAGES['train'].links}/{name}-seed{spec.seed}"
+        before: tuple[Input, ...] = ()
+        *early, last = training_parts(spec.optim, self.study.early_steps)
+        for step, (optim, stop) in zip(self.study.early_steps, early, strict=True):
+            part = spec.model_copy(update={"optim": optim, "stop": stop})
+            made = self.graph.add("train", part, (*inputs, *before), f"{label} step {step}", f"{link}-step{step}")
+            self.early[step][name, spec.seed] = made
+            before = (_read(BEFORE, made),)
+        return self.graph.add("train", spec.model_copy(update={"optim": last[0]}), (*inputs, *before), label, link)
 
     def _given(self) -> Checkpoints:
         """The given checkpoints, and the encoders that they name, each at the seed that it stands for."""
@@ -252,6 +266,8 @@ class _Builder:
         if encoder is None:
             return ()
         spec = encoder_spec(encoder, self.sources)
+        files = self.study.given_latents(arm)
+        given = {camera: self.sources.latents[path] for camera, path in files.items()}
         shared = self.study.encoder is not None and encoder == without_cameras(self.study.encoder)
         told = "" if shared else f"-{name}"
         made = self.graph.add("encoder", spec, (), f"encoder{told.replace('-', ' ')}", f"encoder{told}")
@@ -260,7 +276,7 @@ class _Builder:
                 latents_role(camera),
                 self.graph.add(
                     "latents",
-                    latents_spec(spec, camera),
+                    latents_spec(spec, camera, given.get(camera)),
                     (_read("dataset", dataset), _read("encoder", made)),
                     f"latents{told.replace('-', ' ')} {camera}",
                     f"{STAGES['latents'].links}{told}/{camera}",
@@ -294,7 +310,8 @@ class _Builder:
         conditions = conditions_of(study, self.sources)
         for condition in conditions:
             for seed in study.seeds:
-                for (suite, task), request in self._cell(condition, checkpoints[condition.arm, seed], seed):
+                held = self.early[condition.step] if condition.step else checkpoints
+                for (suite, task), request in self._cell(condition, held[condition.arm, seed], seed):
                     key = request.key
                     cells.append(ReportCell(condition=condition.name, seed=seed, suite=suite, task=task, rollout=key))
                     rollouts.setdefault((condition.name, seed, suite, task), []).append(request)
@@ -346,8 +363,10 @@ class _Builder:
         cut, several = blocks(self.study.rollouts), len(self.study.rollout_suites) > 1
         for suite, task in self.study.rollout_places:
             for number, block in enumerate(cut):
-                family = checkpoint.address["family"]
-                spec = rollout_spec(self.study, self.sims[suite], task, family, condition.rolled, executed, block)
+                family, server = checkpoint.address["family"], getattr(checkpoint.spec, "server", None)
+                spec = rollout_spec(
+                    self.study, self.sims[suite], task, family, condition.rolled, executed, block, server
+                )
                 suffix = f" block {number}" if len(cut) > 1 else ""
                 label = f"rollout {condition.name}/{seed} {_told(suite, several)}task {task}{suffix}"
                 below = f"seed{seed}/{_below(suite, several)}task{task}{suffix.replace(' ', '-')}"

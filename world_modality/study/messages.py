@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 
 from world_modality.facts.memory import MODES
 from world_modality.study.document import SECTIONS, Location
+from world_modality.study.parts import ADDRESS
 from world_modality.study.rows import UNKNOWN_NAME, Choice, choice_of, hints_of
 from world_modality.study.study import Arm, GivenArm, Rollouts, Study, Training, whose
 
@@ -96,7 +97,11 @@ _SIMPLE: dict[str, Callable[[object, Mapping[str, Any]], str]] = {
     "finite_number": lambda given, _: f"must be a finite number, not {_shown(given)}",
     "too_short": lambda *_: "must not be empty",
     "string_too_short": lambda *_: "must not be empty",
-    "string_pattern_mismatch": lambda given, _: f"{_shown(given)} is not a name; use letters, digits and _",
+    "string_pattern_mismatch": lambda given, context: (
+        f"{_shown(given)} is no address such as ws://localhost:8000"
+        if context["pattern"] == ADDRESS
+        else f"{_shown(given)} is not a name; use letters, digits and _"
+    ),
 }
 
 

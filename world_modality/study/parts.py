@@ -125,6 +125,9 @@ class Encoder(Part):
     """Of the patches: mean makes one token per frame, grid2 one per quarter of the picture."""
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     """In which it computes."""
+    latents: Rename = ()
+    """Where latents of the study's data lie that this encoder has made already, by camera, such as {image: FILE}. A
+    sample of them is encoded again and compared before they are used; what is not named is encoded here."""
 
 
 class EmbeddedEncoder(Encoder):
@@ -175,8 +178,8 @@ AnyEncoder = Annotated[AnyEncoderModel, Field(discriminator="source")]
 
 
 def without_cameras(encoder: AnyEncoderModel) -> AnyEncoderModel:
-    """What an encoder is, whatever it looks through."""
-    return encoder.model_copy(update={"cameras": None})
+    """What an encoder is, whatever it looks through, and whether it has done so before."""
+    return encoder.model_copy(update={"cameras": None, "latents": ()})
 
 
 class EmbeddedPolicy(Part):
@@ -233,6 +236,11 @@ class NewPolicy(Part):
     seed: Seed = 0
 
 
+SCHEMES = ("ws://", "wss://")
+"""What addresses of policies begin with that other processes serve."""
+ADDRESS = r"^wss?://[^\s/:@]+:\d{1,5}$"
+
+
 class RemotePolicy(Part):
     """A policy that another process serves, such as one that cannot be installed beside this package.
 
@@ -240,8 +248,8 @@ class RemotePolicy(Part):
     ``revision``.
     """
 
-    source: Literal["remote"] = "remote"
-    address: Annotated[str, Field(pattern=r"^wss?://[^\s/:@]+:\d{1,5}$")]
+    source: Literal["remote"]
+    address: Annotated[str, Field(pattern=ADDRESS)]
     """ws://HOST:PORT."""
     dialect: DialectName = "world_modality"
     """How it is spoken to."""
@@ -256,9 +264,9 @@ class RemotePolicy(Part):
 
 
 AnyPolicy = EmbeddedPolicy | HubPolicy | FolderPolicy | ScratchPolicy | NewPolicy
-GivenCheckpoint = Annotated[HubPolicy | FolderPolicy, Field(discriminator="source")]
+GivenCheckpoint = HubPolicy | FolderPolicy | RemotePolicy
 Checkpoints = Annotated[
-    tuple[GivenCheckpoint, ...],
+    tuple[Annotated[GivenCheckpoint, Field(discriminator="source")], ...],
     BeforeValidator(one_or_more),
     Field(min_length=1),
     OneOrMore(),

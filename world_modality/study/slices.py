@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from world_modality.facts.benchmarks import SUITES, default_render
 from world_modality.study.parts import (
     AnyEncoderModel,
     AnyPolicy,
+    GivenCheckpoint,
     NewPolicy,
     Relabel,
+    RemotePolicy,
     ScratchPolicy,
     ScriptedData,
     without_cameras,
@@ -25,6 +28,7 @@ from world_modality.study.specs import (
     PolicySpec,
     RelabelSpec,
     RolloutSpec,
+    ServerSpec,
     SimSpec,
     WorldSpec,
 )
@@ -126,9 +130,10 @@ def encoder_spec(encoder: AnyEncoderModel, sources: Sources) -> EncoderSpec:
     )
 
 
-def latents_spec(encoder: EncoderSpec, camera: str) -> LatentsSpec:
-    """The latent cache of one camera."""
-    return LatentsSpec(encoder=encoder, camera=camera, dtype="float16")
+def latents_spec(encoder: EncoderSpec, camera: str, given: Source | None = None) -> LatentsSpec:
+    """The latent cache of one camera, made here unless a file of it is ``given``."""
+    found = given or Source("")
+    return LatentsSpec(encoder=encoder, camera=camera, dtype="float16", file=found.name, digest=found.revision)
 
 
 def policy_spec(study: Study, policy: AnyPolicy, sources: Sources) -> PolicySpec:
@@ -148,8 +153,11 @@ def policy_spec(study: Study, policy: AnyPolicy, sources: Sources) -> PolicySpec
     )
 
 
-def checkpoint_spec(checkpoint: AnyPolicy, source: PolicySource) -> PolicySpec:
-    """A given checkpoint, as it is taken from where it lies."""
+def checkpoint_spec(checkpoint: GivenCheckpoint, source: PolicySource) -> PolicySpec:
+    """A given checkpoint, as it is taken from where it lies or is served."""
+    server = None
+    if isinstance(checkpoint, RemotePolicy):
+        server = ServerSpec(url=checkpoint.address, dialect=checkpoint.dialect, timeout=checkpoint.timeout)
     return PolicySpec(
         family=source.family,
         source=checkpoint.source,
@@ -157,7 +165,8 @@ def checkpoint_spec(checkpoint: AnyPolicy, source: PolicySource) -> PolicySpec:
         revision=source.revision,
         seed=0,
         backbone=source.backbone,
-        rename=getattr(checkpoint, "rename", ()),
+        rename=checkpoint.rename,
+        server=server,
     )
 
 
@@ -202,6 +211,18 @@ def optim_spec(study: Study, memory: str, *, preset: bool = False) -> OptimSpec:
     return _optim(settings | (_WITHOUT_MEMORY if memory == "disabled" else {}))
 
 
+def training_parts(optim: OptimSpec, checkpoints: Sequence[int]) -> Iterator[tuple[OptimSpec, int]]:
+    """A training cut at ``checkpoints``: of each part its optimisation, and where it stops before that is over, or 0.
+
+    Up to a step where the learning rate decays no more, a training is the same however long it goes on. So such a part
+    is that of a study which ends there, and a study that was made longer finds it. LeRobot shortens a decay that is
+    longer than the training; a preset's schedule is not known here.
+    """
+    for step in (*checkpoints, optim.steps):
+        ends = step == optim.steps or (not optim.preset and max(optim.decay_steps, optim.warmup_steps) <= step)
+        yield (optim.model_copy(update={"steps": step}), 0) if ends else (optim, step)
+
+
 def round_optim_spec(study: Study, round_: Round) -> OptimSpec:
     """A pretraining round's optimisation: its own settings, and the arms' where it has none.
 
@@ -233,11 +254,20 @@ def blocks(rollouts: Rollouts) -> tuple[Block, ...]:
 
 
 def rollout_spec(
-    study: Study, sim: SimSpec, task: int, family: str, memory: str, n_action_steps: int, block: Block
+    study: Study,
+    sim: SimSpec,
+    task: int,
+    family: str,
+    memory: str,
+    n_action_steps: int,
+    block: Block,
+    server: ServerSpec | None = None,
 ) -> RolloutSpec:
-    """One block of one rollout cell, of a policy of ``family``."""
+    """One block of one rollout cell, of a policy of ``family``, or one that ``server`` holds."""
     states, repeat = block
+    own = {"num_steps", "device", "dtype"} if server is None else set[str]()  # else they are the server's to decide
     return RolloutSpec(
+        **{"num_steps": None, **study.rollouts.model_dump(include=own)},
         sim=sim,
         task=task,
         family=family,
@@ -246,11 +276,9 @@ def rollout_spec(
         repeats=1,
         first_repeat=repeat,
         n_action_steps=n_action_steps,
-        num_steps=study.rollouts.num_steps,
         batch=study.rollouts.batch,
         horizon=study.horizon(sim.suite),
-        device=study.rollouts.device,
-        dtype=study.rollouts.dtype,
+        server=server,
     )
 
 

@@ -9,7 +9,11 @@ from world_modality.study.parts import AnyEncoderModel, AnyPolicy
 from world_modality.study.specs import EncoderSpec
 
 UNRESOLVED = "unresolved"
-"""In the place of what only the hub could have told; the keys of such a study are not final."""
+"""In the place of what only the hub or a policy's server could have told; the keys of such a study are not final."""
+
+
+SERVED = "served policy"
+"""How a part is called that only a policy's server could have told."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class PolicySource:
     """A start policy, as in PolicySpec."""
 
     family: str
+    """"" of one that another process serves."""
     name: str
     revision: str = ""
     backbone: str = ""
@@ -69,10 +74,12 @@ class Sources:
     encoders: Mapping[AnyEncoderModel, Source]
     checkpoints: Mapping[str, tuple[CheckpointSource, ...]] = field(default_factory=dict)
     """By arm, in the order in which the study names them."""
+    latents: Mapping[str, Source] = field(default_factory=dict)
+    """Files of latents that were made elsewhere, by what the study calls them."""
 
     @property
     def unresolved(self) -> tuple[str, ...]:
-        """The parts whose commit only the hub could have told, each once."""
+        """The parts whose commit or digest only the hub or a server could have told, each once."""
         return tuple(dict.fromkeys(part for part, address in self._addresses() if address == UNRESOLVED))
 
     def _addresses(self) -> Iterator[tuple[str, str]]:
@@ -82,7 +89,7 @@ class Sources:
             yield "data", self.dataset.revision
         given = [each.policy for found in self.checkpoints.values() for each in found]
         for policy in (*self.policies.values(), *given):
-            yield "policy", policy.revision
+            yield "policy" if policy.family else SERVED, policy.revision
             yield "the policy's backbone", policy.backbone
         for encoder in self.encoders.values():
             yield "encoder", encoder.revision

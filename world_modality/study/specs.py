@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, SerializationInfo, SerializerFunctio
 from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.encoders import ENCODERS
 from world_modality.facts.memory import FUSIONS, MODES
-from world_modality.facts.policies import POLICIES
+from world_modality.facts.policies import DIALECTS, POLICIES
 from world_modality.facts.table import FactsOf
+from world_modality.store.stage import SEALED
 
 SuiteName = Annotated[str, SUITES]
 """A row's name, marked by its table: its packages are in the key. A study's names were checked when it was read."""
@@ -22,6 +23,7 @@ PolicyFamilyName = Annotated[str, POLICIES]
 EncoderFamilyName = Annotated[str, ENCODERS]
 ModeName = Annotated[str, MODES]
 FusionName = Annotated[str, FUSIONS]
+DialectName = Annotated[str, DIALECTS]
 
 
 Arithmetic = Literal["native", "portable"]
@@ -35,9 +37,11 @@ class Spec(BaseModel):
 
     computed: ClassVar[frozenset[str] | None] = None  # sources that are made here; None: whatever the source
     place: ClassVar[str | None] = None  # the field that may hold a folder's path rather than a name
+    unkeyed: ClassVar[frozenset[str]] = frozenset()  # fields that say where something is asked for, never what it is
+    optional: ClassVar[frozenset[str]] = frozenset()  # fields that most specs have no use for, whose keys tell no None
 
     def address(self) -> dict[str, Any]:
-        """The spec as it enters the key: a folder's digest counts, where the folder lies does not."""
+        """The spec as it enters the key: what something is counts, where it lies or is served does not."""
         return self.model_dump(mode="json", context="address")
 
     def is_computed(self) -> bool:
@@ -51,9 +55,12 @@ class Spec(BaseModel):
     @model_serializer(mode="wrap")
     def _serialise(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
         data: dict[str, Any] = handler(self)
+        if info.context not in ("address", SEALED):
+            return data
         if info.context == "address" and self.place is not None and self.is_place():
             data[self.place] = "folder"
-        return data
+        silent = {name for name in self.optional if data[name] is None}
+        return {name: value for name, value in data.items() if name not in self.unkeyed | silent}
 
 
 Device = Literal["auto", "cpu", "cuda", "mps"]  # where a policy computes; auto: a GPU where there is one
@@ -144,9 +151,21 @@ class PaddedEncoderSpec(EncoderSpec):
 class LatentsSpec(Spec):
     """One latent per dataset frame and camera. Upstream: dataset, encoder."""
 
+    place = "file"
+
     encoder: EncoderSpec
     camera: str
     dtype: Literal["float16"]
+    file: str = ""  # latents that were made elsewhere and are taken over; "" if they are made here
+    digest: str = ""  # of that file
+
+    def is_place(self) -> bool:
+        """Whether they are taken over from a file."""
+        return bool(self.file)
+
+
+BEFORE = "before"
+"""The role in which a training reads its earlier part, which it goes on from."""
 
 
 def latents_role(camera: str) -> str:
@@ -154,22 +173,34 @@ def latents_role(camera: str) -> str:
     return f"latents_{camera}"
 
 
+class ServerSpec(Spec):
+    """Where a policy is asked that another process serves. What it is its name and revision say."""
+
+    unkeyed = frozenset({"url", "timeout"})
+
+    url: str  # ws://HOST:PORT
+    dialect: DialectName
+    timeout: int  # seconds that an answer may take
+
+
 class PolicySpec(Spec):
-    """The policy every arm starts from, before training."""
+    """The policy every arm starts from, before training, or a given checkpoint."""
 
     computed = frozenset({"scratch", "new"})
     place = "name"
+    optional = frozenset({"server"})
 
-    family: PolicyFamilyName
-    source: Literal["embedded", "hub", "folder", "scratch", "new"]
+    family: PolicyFamilyName  # "" when remote: no software of this machine computes it
+    source: Literal["embedded", "hub", "folder", "scratch", "new", "remote"]
     name: str  # hub id, a folder's path, or architecture name when embedded or scratch; LeRobot's type when new
-    revision: str  # hub commit, or digest of the files
+    revision: str  # hub commit, or digest of the files; when remote, of what is served
     seed: int  # scratch and new only
     suite: Annotated[str, FactsOf(SUITES)] = ""  # the same: whose cameras, state and action it is built for,
     pixels: int = 0  # and how wide the pictures are
     settings: tuple[tuple[str, Any], ...] = ()  # new only: LeRobot's, by name
     backbone: str = ""  # NAME@COMMIT of the VLM on the hub that it is built around; "" if it is not from there
     rename: tuple[tuple[str, str], ...] = ()  # a camera's name -> what the policy calls it, where someone says so
+    server: ServerSpec | None = None  # remote only
 
 
 class WorldSpec(Spec):
@@ -208,7 +239,8 @@ class OptimSpec(Spec):
 
 
 class TrainSpec(Spec):
-    """One training. Upstream: policy, dataset and, with a memory, each of its cameras' latents and the encoder."""
+    """One training, or a part of one. Upstream: policy, dataset and, with a memory, each of its cameras' latents and
+    the encoder; of a part that goes on from another one, that one too, in the role :data:`BEFORE`."""
 
     family: PolicyFamilyName
     memory: ModeName
@@ -221,6 +253,12 @@ class TrainSpec(Spec):
     device: Device = "auto"
     dtype: Dtype = "float32"
     held_out: float = 0.0  # share of every task's episodes that are not trained on
+    stop: int = 0  # the step that this part ends after, on a schedule of all ``optim.steps``; 0: it has all of them
+
+    @property
+    def last_step(self) -> int:
+        """The step after which the checkpoint is taken."""
+        return self.stop or self.optim.steps
 
 
 class RolloutSpec(Spec):
@@ -230,6 +268,8 @@ class RolloutSpec(Spec):
     Episodes are ``init_states`` x repeats ``first_repeat .. first_repeat + repeats - 1``. A cell is cut into blocks of
     episodes, one stage each, so that asking for more episodes later adds stages and repeats none.
     """
+
+    optional = frozenset({"server"})
 
     sim: SimSpec
     task: int
@@ -244,6 +284,7 @@ class RolloutSpec(Spec):
     first_repeat: int = 0
     device: Device = "auto"
     dtype: Dtype = "float32"
+    server: ServerSpec | None = None  # of a served policy, which decides device, numbers and steps by itself
 
 
 class VideosSpec(Spec):
@@ -277,6 +318,7 @@ class ReportCondition(Spec):
     rolled: ModeName
     against: str = ""  # the condition that it is compared with, of the arm's control; an ablation's: its arm's own
     given: int = 0  # checkpoints of its arm that were trained elsewhere; 0: they are trained here
+    step: int = 0  # of the training, after which the checkpoints were taken; 0: the last
 
 
 class ReportArm(Spec):

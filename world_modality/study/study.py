@@ -118,6 +118,9 @@ class Training(Part):
     an order that depends on it, so it is part of the result."""
     n_action_steps: PositiveInt = 10
     """Actions executed per chunk, as written into the checkpoint; rollouts have their own."""
+    checkpoints: Annotated[tuple[PositiveInt, ...], BeforeValidator(as_tuple)] = ()
+    """Steps before the last whose checkpoints are rolled out too, such as [10000, 20000]: conditions such as
+    E2-step10000. To train longer, raise ``steps`` and name the old number here."""
 
 
 class Round(Part):
@@ -281,6 +284,11 @@ class Study(Part):
         return tuple(range(max(len(arm.checkpoint) for arm in self.given.values())))
 
     @property
+    def early_steps(self) -> tuple[int, ...]:
+        """Steps before the last after which arms that are trained here are rolled out too."""
+        return self.training.checkpoints if self.training is not None and self.trained else ()
+
+    @property
     def data_suites(self) -> tuple[str, ...]:
         """Suites that are demonstrated here; none if the data come from elsewhere."""
         return self.data.suites or self.suite or () if isinstance(self.data, ScriptedData) else ()
@@ -339,6 +347,11 @@ class Study(Part):
         if arm.memory == "disabled" or encoder is None:
             return ()
         return encoder.cameras or tuple(SUITES[self.rollout_suites[0]].cameras)[:1]
+
+    def given_latents(self, arm: Arm) -> dict[str, str]:
+        """Where files of latents lie that an arm need not make, by camera."""
+        encoder = arm.encoder or self.encoder
+        return {} if arm.memory == "disabled" or encoder is None else dict(encoder.latents)
 
     def world_of(self, arm: Arm) -> World:
         """The settings of an arm's world memory."""

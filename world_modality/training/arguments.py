@@ -17,6 +17,11 @@ from world_modality.policies.host import PolicyHost, host_of
 from world_modality.study.specs import TrainSpec
 from world_modality.training.metrics import log_interval
 
+PLACES = {"pretrained_path": None, "world_latents": "", "world_encoder_path": "", "repo_id": None}
+"""Fields of a policy's config.json that name places on a machine, and what they hold in an artifact."""
+TRAIN_CONFIG = "train_config.json"
+"""LeRobot's name of the settings that a checkpoint was trained with."""
+
 
 @dataclass(frozen=True)
 class Places:
@@ -55,7 +60,7 @@ def fresh_arguments(spec: TrainSpec, places: Places, cores: int) -> list[str]:
         "batch_size": optim.batch_size // spec.processes,  # LeRobot counts what one process takes
         # No transform draws at random, so the number of loaders cannot change a batch. A CPU's cores are busy training.
         "num_workers": min(8, max(0, cores // spec.processes - 1)) if device == "cuda" else 0,
-        "log_freq": log_interval(optim.steps),
+        "log_freq": log_interval(spec.last_step),
         "env_eval_freq": 0,  # a rollout inside would draw from the training's random generators
         "eval.batch_size": 1,  # never used; by default it depends on the machine
         "eval.n_episodes": 1,
@@ -94,10 +99,11 @@ def place_arguments(places: Places) -> list[str]:
     return [f"--dataset.root={places.dataset}", *([f"--policy.world_latents={latents}"] if latents else [])]
 
 
-def resume_arguments(checkpoint: Path, places: Places) -> list[str]:
+def resume_arguments(spec: TrainSpec, checkpoint: Path, places: Places) -> list[str]:
     """LeRobot's command line to go on from ``checkpoint``, with the settings that it was begun with."""
-    config = checkpoint / "pretrained_model" / "train_config.json"
-    return [f"--config_path={config}", "--resume=true", *place_arguments(places)]
+    config = checkpoint / "pretrained_model" / TRAIN_CONFIG
+    # Of a part, the file has the step that it stops at.
+    return [f"--config_path={config}", "--resume=true", f"--steps={spec.optim.steps}", *place_arguments(places)]
 
 
 def _text(value: object) -> str:
@@ -111,14 +117,19 @@ def command_line(arguments: list[str], program: str = "lerobot-train") -> Iterat
         yield
 
 
-def resolve(arguments: list[str]) -> dict[str, Any]:
-    """The training configuration that LeRobot makes of a command line, as plain JSON values; nothing is run."""
+def resolve(arguments: list[str], keep_in: Path | None = None) -> dict[str, Any]:
+    """The training configuration that LeRobot makes of a command line, as plain JSON values; nothing is run.
+
+    LeRobot's own file of it is written into the folder ``keep_in``, as beside a checkpoint.
+    """
     from lerobot.configs import parser
     from lerobot.configs.train import TrainPipelineConfig
     from lerobot.utils.import_utils import register_third_party_plugins
 
     def capture(cfg: TrainPipelineConfig) -> dict[str, Any]:
         cfg.validate()
+        if keep_in is not None:
+            cfg.save_pretrained(keep_in)
         config: dict[str, Any] = cfg.to_dict()
         return config
 

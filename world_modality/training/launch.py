@@ -44,6 +44,8 @@ class Job(BaseModel):
     saving: Saving
     dtype: str = "float32"
     """In which the policy computes."""
+    stop: int = 0
+    """The step to end after, of a training whose schedule is longer; 0: the last."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Hooks:
     saving: Saving
     statistics: Statistics
     decoders: int
+    stop: int = 0
 
     def replacements(self, script: Any) -> Mapping[str, Callable[..., Any]]:
         """By name: our functions, which call LeRobot's.
@@ -91,6 +94,7 @@ class Hooks:
 
         def make_optimizer_and_scheduler(cfg: Any, policy: Any) -> tuple[Any, Any]:
             optimizer, scheduler = make_optimizer(cfg, policy)
+            cfg.steps = self.stop or cfg.steps  # the schedule has been made for all of them
             if isinstance(optimizer, GroupClippedAdamW):
                 self.log.more = optimizer.gradient_norms
             return optimizer, scheduler
@@ -115,6 +119,7 @@ def durable(script: Any, keep: int | None = KEEP) -> dict[str, Callable[..., Any
     return {
         "EpisodeAwareSampler": endless(script.EpisodeAwareSampler),
         "compute_sampler_state": sampler_state,
+        "cycle": drawing_nothing(script.cycle),
         "save_checkpoint": saving_atomically(script.save_checkpoint, keep),
         "update_last_checkpoint": pointing_atomically(script.update_last_checkpoint),
     }
@@ -141,7 +146,8 @@ def run_here(job: Job, on_line: Callable[[Line], None]) -> None:
 
     LeRobot logs metrics and saves checkpoints in the first one; there ``on_line`` is called with each line of metrics.
     """
-    hooks = Hooks(MetricsLog(job.metrics, job.timings, on_line), job.saving, start_statistics(job.policy), job.decoders)
+    log = MetricsLog(job.metrics, job.timings, on_line)
+    hooks = Hooks(log, job.saving, start_statistics(job.policy), job.decoders, job.stop)
     from world_modality.policies.host import host_of
     from world_modality.policies.precision import casting_to
 
@@ -202,6 +208,26 @@ def endless(sampler: type[Any]) -> type[Any]:
             """Accelerate says 0 at the start of every process, also of one that resumes in a later epoch."""
 
     return EndlessSampler
+
+
+def drawing_nothing(cycle: Callable[[Any], Iterator[Any]]) -> Callable[[Any], Iterator[Any]]:
+    """LeRobot's ``cycle`` of a loader, which leaves torch's global generator as it was.
+
+    A loader draws a number when its iteration begins: once more in a training that was resumed. What a policy draws
+    while it learns, such as ACT, would then be something else.
+    """
+
+    def batches(loader: Any) -> Iterator[Any]:
+        import torch
+
+        state = torch.get_rng_state()
+        endless_batches = cycle(loader)
+        first = next(endless_batches)
+        torch.set_rng_state(state)
+        yield first
+        yield from endless_batches
+
+    return batches
 
 
 def sampler_state(step: int, num_frames: int, batch_size: int, num_processes: int) -> dict[str, int]:

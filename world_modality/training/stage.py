@@ -8,6 +8,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from lerobot.utils.constants import PRETRAINED_MODEL_DIR, TRAINING_STATE_DIR
+
 from lerobot_policy_world_modality.world_config import world_fields
 from world_modality.errors import UserError
 from world_modality.facts.policies import family_of, has_memory
@@ -18,11 +20,20 @@ from world_modality.policies.host import LatentInputs, host_of
 from world_modality.store.files import sync_tree, write_json
 from world_modality.store.stage import TIMING, Facts, StageContext
 from world_modality.study.comparable import require_equal
-from world_modality.study.specs import TrainSpec, latents_role
+from world_modality.study.specs import BEFORE, TrainSpec, latents_role
 from world_modality.training import checkpoints, offline, prophet
-from world_modality.training.arguments import Places, device_name, fresh_arguments, resolve, resume_arguments
+from world_modality.training.arguments import (
+    PLACES,
+    TRAIN_CONFIG,
+    Places,
+    device_name,
+    fresh_arguments,
+    resolve,
+    resume_arguments,
+)
 from world_modality.training.checkpoints import Saving, kept_checkpoints, recover, require_finite
 from world_modality.training.compare_arms import ARM_FILE, describe_arm, memory_keys
+from world_modality.training.earlier_part import go_on_from
 from world_modality.training.launch import Job, run_here, torch_threads
 from world_modality.training.metrics import Line, read_metrics, rewind, summarise
 from world_modality.training.offline import OFFLINE
@@ -31,8 +42,6 @@ from world_modality.training.prophet import PROPHET
 
 SAVE_SECONDS = 45.0
 METRICS = "metrics.jsonl"
-MACHINE_FIELDS = {"pretrained_path": None, "world_latents": "", "world_encoder_path": "", "repo_id": None}
-"""Fields of a policy's config.json that name places on a machine, and what they hold in an artifact."""
 
 
 RESERVED_ROLE = "prophet"
@@ -40,7 +49,7 @@ RESERVED_ROLE = "prophet"
 
 
 def run(spec: TrainSpec, context: StageContext) -> Facts:
-    """Train the arm to its last step, from the newest complete checkpoint if there is one.
+    """Train the arm to its last step, from the newest complete checkpoint if there is one, or from its earlier part.
 
     Raises:
         UserError: the arm differs from one without memory in more than the memory, inputs do not fit together, the
@@ -54,21 +63,28 @@ def run(spec: TrainSpec, context: StageContext) -> Facts:
     places = Places(start, context.one("dataset"), context.work / "run", tuple(_latents(spec, context).values()))
     checkpoint = recover(places.output / "checkpoints")
     device = _describe_arm_once(spec, context, places, begun=checkpoint is not None)
+    if checkpoint is None:
+        shutil.rmtree(places.output, ignore_errors=True)
+        if BEFORE in context.inputs:
+            shutil.copyfile(context.one(BEFORE) / METRICS, context.artifact / METRICS)
+            checkpoint = go_on_from(context.one(BEFORE), spec, places, device, context.cores)
     done = 0 if checkpoint is None else int(checkpoint.name)
     for lines in (context.artifact / METRICS, context.volatile / METRICS):
         rewind(lines, done)
-    if checkpoint is None:
-        shutil.rmtree(places.output, ignore_errors=True)
-    if done < spec.optim.steps:
+    if done < spec.last_step:
         arguments = (
-            fresh_arguments(spec, places, context.cores) if checkpoint is None else resume_arguments(checkpoint, places)
+            fresh_arguments(spec, places, context.cores)
+            if checkpoint is None
+            else resume_arguments(spec, checkpoint, places)
         )
         job = _job(spec, context, [*arguments, f"--output_dir={places.output}"])
-        _train(job, context, spec.optim.steps, device)
+        _train(job, context, spec.last_step, device)
         checkpoint = recover(places.output / "checkpoints")
     assert checkpoint is not None
-    require_finite(checkpoint / "pretrained_model" / "model.safetensors")
-    _export(checkpoint / "pretrained_model", context.artifact / "pretrained_model")
+    require_finite(checkpoint / PRETRAINED_MODEL_DIR / "model.safetensors")
+    _export(checkpoint / PRETRAINED_MODEL_DIR, context.artifact / PRETRAINED_MODEL_DIR)
+    shutil.rmtree(context.artifact / TRAINING_STATE_DIR, ignore_errors=True)
+    shutil.copytree(checkpoint / TRAINING_STATE_DIR, context.artifact / TRAINING_STATE_DIR)
     _judge(spec, context, device)
     _note_speed(context)
     return _facts(spec, read_metrics(context.artifact / METRICS), device)
@@ -100,6 +116,7 @@ def _job(spec: TrainSpec, context: StageContext, arguments: list[str]) -> Job:
         processes=spec.processes,
         threads=spec.threads,
         decoders=max(1, context.cores // spec.processes),
+        stop=spec.stop,
         saving=Saving(seconds=SAVE_SECONDS, work_per_save=checkpoints.WORK_PER_SAVE, keep=kept_checkpoints(os.environ)),
         dtype=spec.dtype,
     )
@@ -192,14 +209,14 @@ def _describe(spec: TrainSpec, context: StageContext, places: Places) -> dict[st
 def _export(checkpoint: Path, target: Path) -> None:
     """Copy a checkpoint's policy and processors, without what only means something on this machine."""
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(checkpoint, target, ignore=shutil.ignore_patterns("train_config.json"))
+    shutil.copytree(checkpoint, target, ignore=shutil.ignore_patterns(TRAIN_CONFIG))
     config = json.loads((target / "config.json").read_text())
-    write_json(target / "config.json", config | {key: MACHINE_FIELDS[key] for key in MACHINE_FIELDS & config.keys()})
+    write_json(target / "config.json", config | {key: PLACES[key] for key in PLACES & config.keys()})
 
 
 def _judge(spec: TrainSpec, context: StageContext, device: str) -> None:
     """Judge the trained policy, and its Prophet beside the baselines, on held-out frames; tell it and keep it."""
-    checkpoint, latents = context.artifact / "pretrained_model", tuple(_latents(spec, context).values())
+    checkpoint, latents = context.artifact / PRETRAINED_MODEL_DIR, tuple(_latents(spec, context).values())
     judges: list[tuple[str, Any, Any]] = []
     if has_memory(read_config_file(checkpoint)["type"]):  # even disabled: it knows the frames' own noise
         judges.append((OFFLINE, offline.evaluate_offline, offline.describe))
@@ -224,7 +241,7 @@ def _facts(spec: TrainSpec, lines: list[Line], device: str) -> dict[str, Any]:
     predicted = (f"{target.logged}{ending}" for target in TARGETS for ending in ("", target.logged_baseline))
     keys = ("loss", "world_loss", *predicted, "world_gate")
     return {
-        "steps": spec.optim.steps,
+        "steps": spec.last_step,
         **{f"last_{key}": round(last[key], 6) for key in keys if key in last},
         "threads": spec.threads,
         "processes": spec.processes,

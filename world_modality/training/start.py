@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 
 from world_modality.checks.checkpoint import weight_findings
@@ -26,6 +27,7 @@ from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.policies import POLICIES
 from world_modality.policies.config_file import read_config_file
 from world_modality.policies.host import PREPROCESSOR, host_of, small_host
+from world_modality.policies.served import Served, write_served
 from world_modality.store.files import write_json
 from world_modality.store.stage import Facts, StageContext
 from world_modality.study.specs import PolicySpec
@@ -34,10 +36,16 @@ from world_modality.study.specs import PolicySpec
 def run(spec: PolicySpec, context: StageContext) -> Facts:
     """Build, fetch or copy the start policy with its processors, and pin its backbone.
 
+    Of a policy that another process serves, a file that says what is served: only a rollout asks its server.
+
     Raises:
         UserError: unknown architecture, unreachable hub, a folder that is missing or has changed since the study was
             planned, or a policy of a family that cannot be trained here.
     """
+    if spec.server is not None:
+        served = Served(spec.name, spec.revision, spec.server.dialect, dict(spec.rename))
+        write_served(context.artifact, served)
+        return asdict(served)
     if spec.source == "scratch":
         host, suite = small_host(spec.name), SUITES[spec.suite]
         host.build_small(spec.name, spec.seed, context.artifact, suite, spec.pixels)

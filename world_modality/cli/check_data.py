@@ -1,0 +1,269 @@
+"""What a study's data are, what its simulator shows, and what the checks of both find."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from world_modality.benchmarks.scenes import see_apart
+from world_modality.checks.episodes import repetition_findings, shared_findings
+from world_modality.checks.features import feature_findings
+from world_modality.checks.files import as_error, file_findings
+from world_modality.checks.finding import Finding
+from world_modality.checks.numbers import Motion, number_findings, statistics_findings, unit_findings
+from world_modality.checks.pictures import Start, scene_findings, size_findings
+from world_modality.checks.replay import EPISODES as REPLAYED
+from world_modality.checks.replay import STEPS, Replayed, replay_findings
+from world_modality.checks.texts import text_findings, twin_findings
+from world_modality.checks.timing import rate_findings
+from world_modality.cli.sources import asked_of, policy_folder
+from world_modality.data.consistency import frame_faults, video_faults
+from world_modality.data.dataset import PROVENANCE
+from world_modality.data.description import Description, read_description
+from world_modality.data.frames import FrameReader
+from world_modality.data.schema import ACTION, STATE
+from world_modality.errors import UserError
+from world_modality.facts.benchmarks import SUITES, Suite
+from world_modality.store.hub import fetch
+from world_modality.store.index import sealed_done
+from world_modality.store.layout import stage_folder
+from world_modality.study.checks import policy_at
+from world_modality.study.graph import Graph
+from world_modality.study.parts import FolderData, HubData, ScriptedData
+from world_modality.study.sources import UNRESOLVED, Sources
+from world_modality.study.specs import RolloutSpec, SimSpec
+from world_modality.study.study import Study
+from world_modality.training.statistics import start_statistics
+
+SCENES = 3  # tasks whose scenes are drawn: each takes a second or two
+STARTS = 4  # recorded episodes of each that are compared with it
+
+
+@dataclass
+class Checking:
+    """The checks of one study, as far as they have come."""
+
+    study: Study
+    sources: Sources
+    graph: Graph
+    root: Path
+    findings: list[Finding] = field(default_factory=list)
+    unopened: list[str] = field(default_factory=list)
+    checks: int = 0
+
+    def judge(self, part: str, judge: Callable[[], Iterable[Finding]]) -> bool:
+        """Make a check; whether it found no error."""
+        self.checks += 1
+        try:
+            found = list(judge())
+        except UserError as error:
+            found = [Finding("error", part, part, str(error))]
+        self.findings += found
+        return not any(finding.level == "error" for finding in found)
+
+
+def data_folder(check: Checking, recorded: bool) -> Path | None:
+    """Where the study's data lie; None if they are not there, which is noted."""
+    data, source = check.study.data, check.sources.dataset
+    if data is None or source is None:  # nothing is trained
+        return None
+    match data:
+        case FolderData():
+            return Path(source.name)
+        case HubData():
+            if source.revision == UNRESOLVED:
+                check.unopened.append(f"data: the hub cannot be reached, and says which commit {data.revision} is")
+                return None
+            try:
+                return fetch(data.repo_id, source.revision, "dataset", patterns=("meta/*",))
+            except UserError as error:
+                check.unopened.append(f"data: {error}")
+                return None
+        case ScriptedData():
+            (request,) = check.graph.of("dataset")
+            folder = stage_folder(check.root, request.stage, request.key)
+            if recorded and sealed_done(folder) is not None:
+                return folder.artifact
+            if recorded:
+                check.unopened.append("data: they are not recorded yet; the study's simulator and expert make them")
+            return None
+
+
+def check_data(check: Checking, root: Path) -> None:
+    """Judge the data below ``root``, by themselves and beside what the study asks and its simulator shows."""
+    try:
+        description = read_description(root)
+    except UserError as error:
+        check.findings.append(Finding("error", "data", "data", str(error)))
+        return
+    whole = not isinstance(check.study.data, HubData)
+    fit = check.judge("data", lambda: feature_findings(description, asked_of(check.study)))
+    there = check.judge("data", lambda: file_findings(description, whole=whole))
+    if not (fit and there):
+        return
+    suites = [SUITES[name] for name in check.study.rollout_suites]
+    check.judge("data", lambda: twin_findings(description.texts))
+    for suite in suites:
+        check.judge("data", lambda suite=suite: rate_findings(description, suite))  # type: ignore[misc]
+    seen = not description.lacking
+    if seen:
+        _check_frames(check, description)
+    else:
+        check.unopened.append("data: their frames are on the hub; their statistics were judged in their place")
+        motion = _motion_of_statistics(description)
+        check.judge("data", lambda: number_findings(motion, suites[0]))
+    _check_scenes(check, description, seen=seen)
+
+
+def _check_frames(check: Checking, description: Description) -> None:
+    in_step = check.judge("data", lambda: map(as_error, frame_faults(description)))
+    for column in description.videos if in_step else ():
+        check.judge("data", lambda column=column: map(as_error, video_faults(description, column)))  # type: ignore[misc]
+    motion = _read_motion(check, description)
+    if motion is None:
+        return
+    suite = SUITES[check.study.rollout_suites[0]]
+    check.judge("data", lambda: number_findings(motion, suite))
+    check.judge("data", lambda: statistics_findings(motion, description.statistics))
+    check.judge("data", lambda: repetition_findings(motion, description.episode_texts()))
+    provenance = description.root / PROVENANCE
+    if provenance.is_file():
+        rows = pq.ParquetFile(provenance).read().to_pylist()
+        states = check.study.rollouts.init_states
+        check.judge("data", lambda: shared_findings(rows, check.study.rollout_places, states))
+    for policy, source in check.sources.policies.items():
+        name = ".".join(map(str, policy_at(check.study, policy)))
+        try:
+            folder = policy_folder(policy, source)
+        except UserError as error:
+            check.unopened.append(f"{name}: {error}")
+            continue
+        if folder is not None:
+            start = start_statistics(folder)
+            check.judge("data", lambda start=start, name=name: unit_findings(motion, start, suite, name))  # type: ignore[misc]
+
+
+def _read_motion(check: Checking, description: Description) -> Motion | None:
+    found: list[Motion] = []
+
+    def read() -> Iterator[Finding]:
+        columns = description.columns(STATE, ACTION)
+        sizes = {name: description.features[name]["shape"] for name in columns}
+        for name, numbers in columns.items():
+            if list(numbers.shape[1:]) != sizes[name]:
+                said, there = sizes[name], list(numbers.shape[1:])
+                yield Finding("error", "data", name, f"the frames hold {there} numbers, and meta/info.json says {said}")
+                return
+        ends = np.array([row["dataset_to_index"] for row in description.rows], np.int64)
+        found.append(Motion({name: numbers.astype(np.float64) for name, numbers in columns.items()}, ends))
+
+    check.judge("data", read)
+    return found[0] if found else None
+
+
+def _motion_of_statistics(description: Description) -> Motion:
+    """Two frames, of the least and of the greatest numbers."""
+    numbers = {
+        name: np.array([description.statistics[name][kind] for kind in ("min", "max")], np.float64)
+        for name in (STATE, ACTION)
+    }
+    return Motion(numbers, np.array([2]))
+
+
+def _check_scenes(check: Checking, description: Description, *, seen: bool) -> None:
+    """Ask the simulators how the evaluated tasks begin, and compare the data with that."""
+    texts = description.episode_texts() if seen else tuple(description.texts.values())
+    asked: dict[str, str] = {}
+    scenes = []
+    for spec, tasks in _simulated(check):
+        try:
+            recorded = _recorded_moves(description, texts, SUITES[spec.suite]) if seen else {}
+            actions = {text: [move.actions for move in moves] for text, moves in recorded.items()}
+            beginnings = see_apart(spec, tasks, sorted(set(texts)), SCENES if seen else 0, actions)
+        except UserError as error:
+            check.unopened.append(f"simulator: {error}")
+            continue
+        asked |= {f"{spec.suite}/{task}": text for task, text in beginnings.instructions.items()}
+        scenes.append(beginnings.scenes)
+        replays = [
+            Replayed(move.episode, move.states[: len(led)], led.astype(np.float64))
+            for text, states in beginnings.replays.items()
+            for move, led in zip(recorded[text], states, strict=True)
+        ]
+        if replays:
+            check.judge("data", lambda replays=replays, spec=spec: replay_findings(replays, SUITES[spec.suite]))  # type: ignore[misc]
+    check.judge("data", lambda: text_findings(texts, asked))
+    starts = _starts(check, description, texts, {each.instruction for own in scenes for each in own}) if seen else []
+    check.judge("data", lambda: size_findings(starts, description.features))
+    for own in scenes:
+        check.judge("data", lambda own=own: scene_findings(starts, own))  # type: ignore[misc]
+
+
+class _Moves(NamedTuple):
+    """How a recorded episode begins: actions [n, A] and the states [n + 1, S] around them."""
+
+    episode: int
+    actions: NDArray[np.float64]
+    states: NDArray[np.float64]
+
+
+def _recorded_moves(description: Description, texts: tuple[str, ...], suite: Suite) -> dict[str, list[_Moves]]:
+    """The first steps of some episodes of each text, of those that are long enough."""
+    columns = description.columns(STATE, ACTION)
+    if columns[ACTION].shape[1:] != (len(suite.action.names),) or columns[STATE].shape[1:] != (len(suite.state),):
+        return {}
+    found: dict[str, list[_Moves]] = {}
+    for number, (text, row) in enumerate(zip(texts, description.rows, strict=True)):
+        begin, moves = int(row["dataset_from_index"]), found.setdefault(text, [])
+        if len(moves) < REPLAYED and int(row["dataset_to_index"]) > begin + STEPS:
+            actions = np.asarray(columns[ACTION][begin : begin + STEPS], np.float64)
+            states = np.asarray(columns[STATE][begin : begin + STEPS + 1], np.float64)
+            if np.isfinite(actions).all():
+                moves.append(_Moves(number, actions, states))
+    return found
+
+
+def _simulated(check: Checking) -> Iterator[tuple[SimSpec, list[int]]]:
+    """Each evaluated suite's simulator and its tasks."""
+    found: dict[str, tuple[SimSpec, list[int]]] = {}
+    for request in check.graph.of("rollout"):
+        assert isinstance(request.spec, RolloutSpec)
+        sim, task = request.spec.sim, request.spec.task
+        tasks = found.setdefault(sim.suite, (sim, []))[1]
+        if task not in tasks:
+            tasks.append(task)
+    for sim, tasks in found.values():
+        if sim.assets_digest == UNRESOLVED:
+            check.unopened.append(f"simulator: the assets of {sim.suite} are on the hub, which cannot be reached")
+        else:
+            yield sim, sorted(tasks)
+
+
+def _starts(check: Checking, description: Description, texts: tuple[str, ...], wanted: set[str]) -> list[Start]:
+    """The beginnings of some recorded episodes, those of ``wanted`` instructions if there are any."""
+    chosen: list[int] = []
+    for text in sorted(wanted) or dict.fromkeys(texts):
+        own = [number for number, each in enumerate(texts) if each == text]
+        chosen += own[:: max(1, len(own) // STARTS)][:STARTS]
+    chosen = sorted(chosen)[: SCENES * STARTS]
+    pictures: dict[int, dict[str, Any]] = {number: {} for number in chosen}
+    states = description.columns(STATE)[STATE]
+    for column in description.cameras:
+        try:
+            reader = FrameReader(description.root, column.removeprefix("observation.images."))
+            for number in chosen:
+                pictures[number][column] = reader.first(number)
+        except (UserError, OSError, ValueError) as error:
+            check.findings.append(Finding("error", "data", column, f"its pictures cannot be read ({error})"))
+            return []
+    begin = [int(row["dataset_from_index"]) for row in description.rows]
+    return [
+        Start(number, texts[number], pictures[number], np.asarray(states[begin[number]], np.float64))
+        for number in chosen
+    ]

@@ -4,7 +4,7 @@ SHELL := bash
 PY := .venv/bin/python
 WM := .venv/bin/wm
 
-.PHONY: demo test lint setup lock format fingerprint bench-training bench-rollouts bench-evidence bench-report bench-arithmetic bench-checks
+.PHONY: demo test lint setup lock format fingerprint bench-training bench-rollouts bench-parity bench-evidence bench-report bench-arithmetic bench-checks
 setup:
 	@envs/bootstrap.sh
 
@@ -23,6 +23,11 @@ bench-training: setup
 bench-rollouts: setup
 	@.venv/bin/snakemake --cores $(CORES) train
 	@PYTHONPATH=tests $(PY) -m bench.bench_rollouts
+
+# The same episodes by lerobot-eval and by ours, an ACT's and a SmolVLA's; makes the demo's dataset if it is not there.
+bench-parity: setup
+	@.venv/bin/snakemake --cores $(CORES) data
+	@PYTHONPATH=tests $(PY) -m bench.bench_parity
 
 # What `wm check` finds in the demo's results, healthy and spoilt, and how long it takes; it makes them if they are not there.
 bench-checks: setup

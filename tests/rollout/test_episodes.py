@@ -4,9 +4,11 @@ import inspect
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.toy_world import toy_spec
+from support.toy_world import SUITE, toy_spec
 
-from world_modality.rollout.episodes import Episode, environment_seed, episodes_of, flow_seed
+from world_modality.errors import UserError
+from world_modality.facts.benchmarks import SUITES
+from world_modality.rollout.episodes import Episode, counted_seed, environment_seed, episodes_of, flow_seed
 
 indices = st.integers(0, 60)
 
@@ -66,6 +68,15 @@ def test_seeds_of_a_study_do_not_collide():
     assert len({environment_seed("libero_spatial", episode) for episode in episodes}) >= len(episodes) - 2
     flows = {flow_seed("libero_spatial", episode, replan) for episode in episodes for replan in range(28)}
     assert len(flows) == len(episodes) * 28
+
+
+def test_lerobots_seeds_count_a_tasks_episodes():
+    suite = SUITES["libero_spatial"]
+    episodes = [Episode(3, state, repeat) for repeat in range(2) for state in range(50)]
+    assert [counted_seed(1000, suite, episode) for episode in episodes] == list(range(1000, 1100))
+    unrecorded = dataclasses.replace(SUITE, init_states=None)
+    with pytest.raises(UserError, match="--lerobot-seed: toy_suite has no recorded initial states"):
+        counted_seed(1000, unrecorded, episodes[0])
 
 
 def test_seeds_are_pinned():

@@ -110,7 +110,7 @@ def test_other_settings_in_the_same_folder_are_refused(policies, tmp_path):
     scenes = Scenes(("libero_spatial",), (0,), 1, (30,))
     evaluate(how(policies["act"], num_steps=None), scenes, tmp_path, 1, NO_VIDEOS)
     before = (tmp_path / "libero_spatial.jsonl").read_bytes()
-    for changes in ({"horizon": 8}, {"render": "stock"}, {"batch": 1}, {"n_action_steps": 3}):
+    for changes in ({"horizon": 8}, {"render": "stock"}, {"batch": 1}, {"n_action_steps": 3}, {"lerobot_seed": 0}):
         with pytest.raises(UserError, match=rf"whose {next(iter(changes))} is .* choose another --output"):
             evaluate(how(policies["act"], num_steps=None, **changes), scenes, tmp_path, 1, NO_VIDEOS)
     with pytest.raises(UserError, match="whose policy is"):

@@ -380,6 +380,14 @@ ALONE: Table = {
 }
 
 JUDGED: Table = {
+    "tests/support/onlookers.py": {
+        "lerobot.configs.parser:parse_arg": "(arg_name, args=None)",
+        "lerobot.envs.libero:LiberoEnv.reset": "(self, seed=None, **kwargs)",
+        "lerobot.envs.libero:LiberoEnv.step": "(self, action)",
+        "lerobot.policies.factory:get_policy_class": "(name)",
+        "lerobot.scripts:lerobot_eval": "module",
+        "lerobot.scripts.lerobot_eval:main": "()",
+    },
     "tests/bench/bench_conditions.py": {
         "lerobot.scripts:lerobot_train": "module",
         f"{SCRIPT}:main": "()",

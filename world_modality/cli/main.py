@@ -263,6 +263,9 @@ def rollout(
     assets: AssetsOption = "hub",
     render: RenderOption = "stock",
     settle_steps: Annotated[int, typer.Option(min=0, help="No-op control steps at the start.")] = 10,
+    lerobot_seed: Annotated[
+        int | None, typer.Option(min=0, help="Meet the scenes of lerobot-eval --seed N.", show_default=False)
+    ] = None,
     rename: CameraNamesOption = None,
     videos: VideosOption = "",
     against: Annotated[Path | None, typer.Option(help="Records that discordant episodes are found by.")] = None,
@@ -291,6 +294,7 @@ def rollout(
             render=render,
             settle_steps=settle_steps,
             rename={} if rename is None else parse_rename(rename),
+            lerobot_seed=lerobot_seed,
             served=command.served_policy(context, policy, policy_dialect, policy_rename, policy_name, policy_timeout),
         )
         wanted = command.Wanted(suite, tasks, episodes, init_states, videos, against)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from world_modality.facts.benchmarks import Suite
-from world_modality.rollout.episodes import Episode, environment_seed, flow_seed
+from world_modality.rollout.episodes import Episode, counted_seed, environment_seed, flow_seed
 from world_modality.rollout.records import OWN_NOISE, Record, Timing
 from world_modality.rollout.trajectory import Trajectory
 from world_modality.study.specs import SimSpec
@@ -28,6 +28,13 @@ class Cell:
     versions: Mapping[str, str]
     seeded: bool = True  # whether the episode's seed decides the policy's noise
     note: str = ""  # what a reader of the records must know of the memory
+    lerobot_seed: int | None = None  # ``lerobot-eval``'s, for its scenes; None: seeds of this project's own
+
+    def environment_seed(self, episode: Episode) -> int:
+        """The simulator's seed at reset, 32 bits; UserError if the suite has none in ``lerobot-eval``'s order."""
+        if self.lerobot_seed is None:
+            return environment_seed(self.suite.name, episode)
+        return counted_seed(self.lerobot_seed, self.suite, episode)
 
     def name(self, episode: Episode) -> str:
         """The episode, for people."""
@@ -46,7 +53,7 @@ class Cell:
             init_state=episode.init_state,
             init_state_digest=trajectory.scene.init_state_digest,
             repeat=episode.repeat,
-            environment_seed=environment_seed(suite, episode),
+            environment_seed=trajectory.environment_seed,
             flow_seed=flow_seed(suite, episode, 0) if self.seeded else None,
             checkpoint=self.checkpoint,
             trained_memory=self.trained_memory,

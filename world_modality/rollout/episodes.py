@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from world_modality.errors import UserError
+from world_modality.facts.benchmarks import Suite
 from world_modality.store.keys import keyed_seed
 from world_modality.study.specs import RolloutSpec
 
@@ -33,6 +35,17 @@ def episodes_of(spec: RolloutSpec) -> tuple[Episode, ...]:
 def environment_seed(suite: str, episode: Episode) -> int:
     """The simulator's seed at reset, 32 bits: it decides what the initial state leaves open (fixture poses)."""
     return keyed_seed("env", suite, episode.task, episode.init_state, episode.repeat) % SIMULATOR_SEEDS
+
+
+def counted_seed(first: int, suite: Suite, episode: Episode) -> int:
+    """The simulator's seed at reset that ``lerobot-eval --seed FIRST`` gives the same episode of a task.
+
+    It counts them: number e has seed FIRST + e and starts from recorded initial state e modulo their number. UserError
+    if the suite has none recorded, and so no such order.
+    """
+    if suite.init_states is None:
+        raise UserError(f"--lerobot-seed: {suite.name} has no recorded initial states, by which episodes are counted")
+    return first + episode.repeat * suite.init_states + episode.init_state
 
 
 def flow_seed(suite: str, episode: Episode, replan: int) -> int:

@@ -100,7 +100,8 @@ def evaluate(how: How, scenes: Scenes, output: Path, cores: int, videos_wanted: 
 
 
 def told_of(loaded: Loaded, how: How, suite: str) -> Iterator[str]:
-    """What a reader of the numbers must know: how cameras were matched, and how many actions a query executes."""
+    """What a reader of the numbers must know: how cameras were matched, how many actions a query executes, whose scenes
+    are met."""
     match = Match({}) if loaded.folder is None else camera_match(loaded.folder, SUITES[suite], how.rename)
     if match.told():
         source = "; give --rename if that is wrong" if match.proposed or match.empty else ""
@@ -111,6 +112,11 @@ def told_of(loaded: Loaded, how: How, suite: str) -> Iterator[str]:
     yield f"actions      n_action_steps {number}, by {source}"
     for warning in action_step_warnings(number, SUITES[suite]):
         yield f"warning      {warning}"
+    if how.lerobot_seed is not None:
+        yield (
+            f"seeds        lerobot-eval's from {how.lerobot_seed}; its scenes are others where a task begins with "
+            "something open or turned on (docs/parity.md)"
+        )
 
 
 def _video(chosen: Sequence[Record], cell: Cell, loaded: Loaded, folder: Path) -> None:
@@ -216,6 +222,7 @@ def _cell(how: How, loaded: Loaded, suite: str, assets: tuple[str, str]) -> Cell
         software(SUITES[suite], facts),
         facts.seeded,
         note_of(facts.kind, facts.memory),
+        how.lerobot_seed,
     )
 
 
@@ -229,6 +236,7 @@ def _require_same_manifest(output: Path, cell: Cell, batch: int, loaded: Loaded)
         "n_action_steps": cell.n_action_steps,
         "num_steps": loaded.policy.facts.num_steps,
         "horizon": cell.horizon,
+        "lerobot_seed": cell.lerobot_seed,
         "batch": batch,
         "device": cell.device,
         "versions": dict(cell.versions),

@@ -105,6 +105,7 @@ class _Run:
         trajectory = Trajectory(
             slot,
             episode,
+            plan.cell.environment_seed(episode),
             plan.cell.suite,
             plan.cell.n_action_steps,
             plan.cell.horizon,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from world_modality.benchmarks.contract import Observation, Picture
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import Suite
-from world_modality.rollout.episodes import Episode, environment_seed, flow_seed
+from world_modality.rollout.episodes import Episode, flow_seed
 from world_modality.rollout.messages import Act, Begin, Did, Scene
 
 Window = tuple[NDArray[np.uint8], ...]
@@ -50,6 +50,7 @@ class Trajectory:
 
     slot: int
     episode: Episode
+    environment_seed: int  # of the simulator at reset
     suite: Suite
     n_action_steps: int
     horizon: int
@@ -71,9 +72,8 @@ class Trajectory:
 
     def begin(self) -> Begin:
         """The command to start with; UserError if the suite has no such initial state."""
-        episode, suite = self.episode, self.suite
-        seed = environment_seed(suite.name, episode)
-        return Begin(self.slot, episode.task, suite.recorded(episode.init_state), seed)
+        episode = self.episode
+        return Begin(self.slot, episode.task, self.suite.recorded(episode.init_state), self.environment_seed)
 
     def advance(self, did: Did) -> None:
         """Take in what a command led to."""

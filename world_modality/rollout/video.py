@@ -48,6 +48,7 @@ def record_video(
     trajectory = Trajectory(
         slot=0,
         episode=record.episode,
+        environment_seed=cell.environment_seed(record.episode),
         suite=cell.suite,
         n_action_steps=cell.n_action_steps,
         horizon=cell.horizon,

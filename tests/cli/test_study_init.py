@@ -54,6 +54,31 @@ def test_what_it_prints_is_a_study_of_these_checkpoints(tmp_path: Path) -> None:
     assert {request.address["n_action_steps"] for request in graph.of("rollout")} == {50}
 
 
+def test_a_part_of_the_suite_can_be_asked_for(tmp_path: Path) -> None:
+    typed = ["study", "init", "--from", checkpoint(tmp_path / "E0"), "--suite", "libero_spatial"]
+    asked = [
+        "--tasks",
+        "0-1,4",
+        "--init-states",
+        "30-32,40",
+        "--episodes",
+        "4",
+        "--assets",
+        "embedded",
+        "--horizon",
+        "99",
+    ]
+    found = CliRunner().invoke(app, [*typed, *asked])
+    assert found.exit_code == 0
+    file = tmp_path / "mine.yaml"
+    file.write_text(found.stdout)
+    rollouts = list(plan_study(file, tmp_path / "results").graph.of("rollout"))
+    assert [request.address["task"] for request in rollouts] == [0, 1, 4]
+    assert {tuple(request.address["init_states"]) for request in rollouts} == {(30, 31, 32, 40)}
+    assert {request.address["horizon"] for request in rollouts} == {99}
+    assert {request.address["sim"]["assets"] for request in rollouts} == {"embedded"}
+
+
 def test_checkpoints_that_execute_otherwise_are_told(tmp_path: Path) -> None:
     typed = [checkpoint(tmp_path / "a"), checkpoint(tmp_path / "b", n_action_steps=10)]
     assert init_lines(typed, "libero_spatial")[-1] == "  n_action_steps: 10 # executed per query; they say a 50, b 10"

@@ -21,6 +21,9 @@ from world_modality.cli.options import (
     EncoderOfCheckpointOption,
     EncoderOption,
     FramesOption,
+    FromOption,
+    HorizonOption,
+    InitStatesOption,
     LastStudyOption,
     MemoryOption,
     NameOption,
@@ -31,6 +34,7 @@ from world_modality.cli.options import (
     RolledOutOption,
     SizeOption,
     StudyOption,
+    TasksOption,
     TimeoutOption,
     VideosOption,
 )
@@ -246,11 +250,9 @@ def rollout(
     policy_name: NameOption = None,
     policy_timeout: TimeoutOption = 300,
     suite: Annotated[str, typer.Option(help="Suites, with commas between them.")] = "libero_spatial",
-    tasks: Annotated[str | None, typer.Option(help="Such as 0-4,7; all by default.", show_default=False)] = None,
+    tasks: TasksOption = None,
     episodes: Annotated[int, typer.Option(min=1, help="Per task.")] = 50,
-    init_states: Annotated[
-        str | None, typer.Option(help="That episodes start from, in turn; all by default.", show_default=False)
-    ] = None,
+    init_states: InitStatesOption = None,
     output: Annotated[
         Path | None, typer.Option(help="Folder; below outputs/rollouts by default. Several machines may share it.")
     ] = None,
@@ -258,7 +260,7 @@ def rollout(
     encoder: EncoderOfCheckpointOption = None,
     n_action_steps: Annotated[int | None, typer.Option(min=1, help="Actions executed per query.")] = None,
     num_steps: Annotated[int | None, typer.Option(min=1, help="Flow integration steps.")] = None,
-    horizon: Annotated[int | None, typer.Option(min=1, help="Control steps; the suite's official by default.")] = None,
+    horizon: HorizonOption = None,
     batch: BatchOption = 4,
     assets: AssetsOption = "hub",
     render: RenderOption = "stock",
@@ -334,20 +336,19 @@ def track(
 @studies.command()
 def init(
     suite: Annotated[str, typer.Option("--suite", help="Suite that they are evaluated on.")],
-    first: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--from",
-            metavar="CHECKPOINT...",
-            help="pretrained_model folders, hub ids, hub id@revision, or ws://HOST:PORT of servers.",
-        ),
-    ] = None,
+    first: FromOption = None,
     more: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
+    tasks: TasksOption = None,
+    init_states: InitStatesOption = None,
+    episodes: Annotated[int | None, typer.Option(min=1, help="Per task.", show_default=False)] = None,
+    assets: Annotated[str | None, typer.Option(help="As a study's simulator.assets.", show_default=False)] = None,
+    horizon: HorizonOption = None,
 ) -> None:
     """Print a study of given checkpoints: these arms, their ablations, 200 episodes per task."""
-    from world_modality.cli.study_init import init_lines
+    from world_modality.cli.study_init import Scope, init_lines
 
-    print("\n".join(init_lines([*(first or []), *(more or [])], suite)))
+    scope = Scope(tasks, init_states, episodes, assets, horizon)
+    print("\n".join(init_lines([*(first or []), *(more or [])], suite, scope)))
 
 
 @app.command()

@@ -48,6 +48,19 @@ RolledOutOption = Annotated[
     str | None, typer.Option("--policy.path", help="A folder, hub id or hub id@revision; or a server, ws://HOST:PORT.")
 ]
 DialectOption = Annotated[str, typer.Option("--policy.dialect", help="Of a server: world_modality or openpi.")]
+FromOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--from",
+        metavar="CHECKPOINT...",
+        help="pretrained_model folders, hub ids, hub id@revision, or ws://HOST:PORT of servers.",
+    ),
+]
+TasksOption = Annotated[str | None, typer.Option(help="Such as 0-4,7; all by default.", show_default=False)]
+InitStatesOption = Annotated[
+    str | None, typer.Option(help="That episodes start from, in turn; all by default.", show_default=False)
+]
+HorizonOption = Annotated[int | None, typer.Option(min=1, help="Control steps; the suite's official by default.")]
 CameraNamesOption = Annotated[
     str | None, typer.Option("--rename", help='A checkpoint\'s cameras: {"image": "camera1"}.', show_default=False)
 ]

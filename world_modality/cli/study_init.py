@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from world_modality.cli.given import described, policy_at, trained_pictures
+from world_modality.cli.rollout import parse_numbers
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.policies import known_family
@@ -40,7 +41,18 @@ class Asked:
     source: CheckpointSource
 
 
-def init_lines(checkpoints: Sequence[str], suite: str) -> list[str]:
+@dataclass(frozen=True)
+class Scope:
+    """On what they are evaluated; the whole suite on its own terms by default. Numbers are as on a command line."""
+
+    tasks: str | None = None
+    init_states: str | None = None
+    episodes: int | None = None
+    assets: str | None = None
+    horizon: int | None = None
+
+
+def init_lines(checkpoints: Sequence[str], suite: str, scope: Scope = Scope()) -> list[str]:
     """The lines of a study that evaluates ``checkpoints``, each a folder, a hub id or a server's address, on a suite.
 
     Raises:
@@ -54,20 +66,27 @@ def init_lines(checkpoints: Sequence[str], suite: str) -> list[str]:
     size = _picture_size(asked)
     names = arm_names([each.called for each in asked])
     states = SUITES[suite].init_states or EPISODES
+    episodes = scope.episodes or max(1, EPISODES // states) * states
+    simulator = {"assets": scope.assets, "camera_size": size, "horizon": scope.horizon}
     steps = {each.source.n_action_steps for each in asked}
     return [
         "# Given checkpoints, as `wm study init` wrote them down. What a study can say: docs/studies.md",
         f"study: {suite}_given",
         f"suite: {suite}",
-        "tasks: all",
-        f"simulator: {{camera_size: {size}}} # pixels that they were trained on",
+        f"tasks: {'all' if scope.tasks is None else list(parse_numbers(scope.tasks, '--tasks', SUITES[suite].tasks))}",
+        f"simulator: {_flow(simulator)} # pixels that they were trained on",
         "arms:",
         *(line for name, each in zip(names, asked, strict=True) for line in _arm(name, each)),
         "rollouts:",
-        f"  init_states: 0-{states - 1}",
-        f"  episodes: {max(1, EPISODES // states) * states} # per task, the same of every condition",
+        f"  init_states: {f'[{scope.init_states}]' if scope.init_states else f'0-{states - 1}'}",
+        f"  episodes: {episodes} # per task, the same of every condition",
         f"  n_action_steps: {min(steps)} # executed per query; {_told_steps(names, asked)}",
     ]
+
+
+def _flow(values: Mapping[str, object]) -> str:
+    """A YAML map of what is not None, in a line."""
+    return f"{{{', '.join(f'{name}: {value}' for name, value in values.items() if value is not None)}}}"
 
 
 def arm_names(checkpoints: Sequence[str]) -> list[str]:

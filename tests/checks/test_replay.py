@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -30,6 +30,7 @@ def findings(*pairs: tuple[States, States]) -> list[tuple[str, str]]:
     return [(each.level, each.message) for each in replay_findings(replays, SUITE)]
 
 
+@settings(deadline=None)
 @given(noise=st.integers(0, 1000), start=st.floats(-0.3, 0.3))
 def test_the_recorded_way_has_no_finding_wherever_it_begins(noise: int, start: float) -> None:
     rng = np.random.default_rng(noise)
@@ -41,9 +42,14 @@ def test_the_recorded_way_has_no_finding_wherever_it_begins(noise: int, start: f
     ("change", "level", "said"),
     [
         (lambda way: way * [1, -1, 1], "error", "y +0.23 as recorded and -0.23 in the simulator"),
-        (lambda way: way[[2, 1, 0]], "error", "see the order and signs of their numbers"),
+        (lambda way: way * [1, -1, 1], "error", "they fit with y as -y: put"),
+        (lambda way: way * [1, 1, -1], "error", "they fit with z as -z: put"),
+        (lambda way: way[[1, 0, 2]], "error", "they fit with x as y, y as x: put"),
+        (lambda way: way[[2, 1, 0]] * [1, 1, -1], "error", "they fit with x as -z, z as x: put"),
         (lambda way: -way, "error", "cosine -1.00"),
         (lambda way: way / 4, "error", "0.2 times as far): see their scale, the controller"),
+        (lambda way: way / 1000, "error", "0.0 times as far): see their scale, the controller"),
+        (lambda way: way * 0, "error", "0.0 times as far): see their scale, the controller"),
         (lambda way: way * 2, "warning", "2.0 times as far): see their scale, the controller"),
     ],
 )
@@ -54,6 +60,6 @@ def test_another_way_is_told(change: Callable[[States], States], level: str, sai
     assert "2 episodes" in message
 
 
-def test_hands_that_rest_tell_nothing_and_one_odd_episode_of_three_neither() -> None:
+def test_hands_that_rested_tell_nothing_and_one_odd_episode_of_three_neither() -> None:
     assert findings((WAY / 100, -WAY / 100)) == []
     assert findings((WAY, WAY), (WAY, WAY), (WAY, -WAY)) == []

@@ -114,7 +114,7 @@ def test_texts_are_found_without_the_episode_tables(copy: Path, whole: Path) -> 
 
 def test_a_task_index_without_a_text_is_told(copy: Path) -> None:
     edit_table(copy / EPISODES, lambda table: table.drop_columns(["tasks"]))
-    edit_table(copy / "meta/tasks.parquet", lambda table: table.slice(1))
+    edit_table(copy / "meta/tasks.parquet", lambda table: table.slice(0, 1))
     with pytest.raises(UserError, match=r"meta/tasks\.parquet has no task"):
         read_episode_table(copy)
 
@@ -144,6 +144,46 @@ def test_texts_that_the_episode_table_does_not_have_are_found(copy: Path) -> Non
     assert "the frames of 3 of 3 episodes say something else than the episode table" in fault.message
     assert f"those of episode 0 say '{TASKS[1]}', and meta/episodes '{TASKS[0]}'" in fault.message
     assert read_episode_table(copy).tasks == (TASKS[1], TASKS[0], TASKS[1])  # what a policy learns
+
+
+def column(name: str, change: Callable[[list[Any]], list[Any]]) -> Callable[[pa.Table], pa.Table]:
+    def changed(table: pa.Table) -> pa.Table:
+        at = table.column_names.index(name)
+        return table.set_column(
+            at, table.schema.field(at), pa.array(change(table[name].to_pylist()), table.schema.field(at).type)
+        )
+
+    return changed
+
+
+@pytest.mark.parametrize(
+    "change", [lambda numbers: numbers[::-1], lambda numbers: [n + 1 for n in numbers], lambda _: [0, 0]]
+)
+def test_tasks_in_another_order_than_lerobot_counts_them_are_refused(copy: Path, change: Any) -> None:
+    edit_table(copy / "meta/tasks.parquet", column("task_index", change))
+    with pytest.raises(UserError, match="not 0, 1, 2 and so on in order: LeRobot takes the text in the row"):
+        read_episode_table(copy)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("episode_index", lambda numbers: [1, 0, 2], "has episode_index 1: LeRobot would give its frames another"),
+        ("episode_index", lambda numbers: [0, 1, 3], "episode 2 in the order of frames has episode_index 3"),
+        ("length", lambda numbers: [numbers[0] + 1, *numbers[1:]], "episode 0 has length 15, and its bounds hold 14"),
+    ],
+)
+def test_episodes_that_are_numbered_otherwise_are_found(copy: Path, name: str, change: Any, said: str) -> None:
+    edit_table(copy / EPISODES, column(name, change))
+    (fault,) = bound_faults(read_description(copy))
+    assert said in fault.message
+
+
+def test_frames_of_another_episode_are_found(copy: Path) -> None:
+    (file,) = copy.glob("data/*/*.parquet")
+    edit_table(file, column("episode_index", lambda numbers: [1, *numbers[1:]]))
+    (fault,) = frame_faults(read_description(copy))
+    assert "frames of episode 0 in it say episode_index 1" in fault.message
 
 
 def timed(table: pa.Table, change: Callable[[Any], Any]) -> pa.Table:

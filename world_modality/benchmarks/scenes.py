@@ -105,7 +105,7 @@ def see_apart(
         out = Path(folder) / "scenes.npz"
         lists = {text: [each.tolist() for each in actions] for text, actions in replays.items()}
         asked = json.dumps({"tasks": list(tasks), "texts": list(texts), "most": most, "replays": lists})
-        command = [sys.executable, "-m", __name__, spec.model_dump_json(), str(out)]
+        command = [sys.executable, "-P", "-m", __name__, spec.model_dump_json(), str(out)]
         try:
             done = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:

@@ -11,20 +11,25 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-import world_modality.benchmarks.scenes
 import world_modality.checks
+from world_modality.benchmarks import scenes
 from world_modality.checks.finding import Finding
 from world_modality.cli.check_data import Checking, check_data, data_folder
 from world_modality.cli.check_models import judge_models
 from world_modality.cli.sources import resolve_sources
+from world_modality.data import consistency, description
 from world_modality.errors import UserError
+from world_modality.facts import benchmarks
 from world_modality.store.files import write_atomically, write_json
 from world_modality.store.keys import digest_of
 from world_modality.store.layout import RESULTS, checks_folder
 from world_modality.study.graph import build_graph
 from world_modality.study.load import load_study
+from world_modality.training import statistics
 
 WIDTH = 8
+ASKED = (scenes, consistency, description, statistics, benchmarks)
+"""Modules of other rooms whose code decides what is found."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,8 @@ def check_study(path: Path, root: Path, *, recorded: bool = True) -> Checked:
         if data is not None:
             check_data(check, data)
         found = Checked(tuple(check.findings), tuple(check.unopened), check.checks)
-        write_json(remembered, asdict(found))
+        if not found.unopened:  # what could not be opened now can be next time
+            write_json(remembered, asdict(found))
     judged = list(judge_models(file.study, sources))
     return Checked(
         (*found.findings, *(finding for each, _ in judged for finding in each)),
@@ -137,7 +143,7 @@ def _digest(check: Checking, data: Path | None) -> str:
     """What the findings hang on: the study, its sources, the code of the checks, and whether data are there."""
     code = hashlib.sha256()
     rooms = Path(world_modality.checks.__file__).parent.glob("*.py"), Path(__file__).parent.glob("check*.py")
-    for file in (*sorted(chain(*rooms)), Path(world_modality.benchmarks.scenes.__file__)):
+    for file in (*sorted(chain(*rooms)), *(Path(str(module.__file__)) for module in ASKED)):
         code.update(file.read_bytes())
     return digest_of(
         {

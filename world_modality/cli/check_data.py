@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -116,8 +116,7 @@ def check_data(check: Checking, root: Path) -> None:
         _check_frames(check, description)
     else:
         check.unopened.append("data: their frames are on the hub; their statistics were judged in their place")
-        motion = _motion_of_statistics(description)
-        check.judge("data", lambda: number_findings(motion, suites[0]))
+        check.judge("data", lambda: _judge_statistics(description, suites[0]))
     _check_scenes(check, description, seen=seen)
 
 
@@ -167,13 +166,18 @@ def _read_motion(check: Checking, description: Description) -> Motion | None:
     return found[0] if found else None
 
 
-def _motion_of_statistics(description: Description) -> Motion:
-    """Two frames, of the least and of the greatest numbers."""
+def _judge_statistics(description: Description, suite: Suite) -> Iterator[Finding]:
+    """What two frames of the least and the greatest numbers tell: where quantiles are known, but for the outermost.
+
+    Of least and greatest numbers nobody knows how many frames have them, so they are no error.
+    """
+    known = all({"q01", "q99"} <= description.statistics[name].keys() for name in (STATE, ACTION))
+    ends = ("q01", "q99") if known else ("min", "max")
     numbers = {
-        name: np.array([description.statistics[name][kind] for kind in ("min", "max")], np.float64)
-        for name in (STATE, ACTION)
+        name: np.array([description.statistics[name][end] for end in ends], np.float64) for name in (STATE, ACTION)
     }
-    return Motion(numbers, np.array([2]))
+    for finding in number_findings(Motion(numbers, np.array([2])), suite):
+        yield finding if known else replace(finding, level="warning")
 
 
 def _check_scenes(check: Checking, description: Description, *, seen: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def find_latents(file: StudyFile, digests: Path) -> dict[str, Source]:
                 raise file.error((*at, "latents", camera), str(error)) from error
             if not latents.is_file():
                 raise file.error((*at, "latents", camera), f"there is no file {path}")
-            digest = folder_digest(latents.parent, patterns=(latents.name,), cache=digests)
+            digest = folder_digest(latents.parent, patterns=(glob.escape(latents.name),), cache=digests)
             found[path] = Source(str(latents.resolve()), digest)
     return found
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from world_modality.data.description import EPISODES, INFO, TASKS, Description, first_line
+from world_modality.data.description import EPISODES, INFO, TASKS, Description, Row, first_line
 from world_modality.errors import UserError
 
 TIMESTAMP, FRAME_INDEX, EPISODE_INDEX, INDEX = "timestamp", "frame_index", "episode_index", "index"
@@ -61,12 +61,35 @@ def bound_faults(description: Description) -> Iterator[Fault]:
             f"the episode bounds do not cover its {frames} frames one after the other: the metadata is damaged, fetch "
             "or build the dataset again",
         )
+    else:
+        yield from _numbering_faults(rows, ends - starts)
+
+
+def _numbering_faults(rows: Sequence[Row], lengths: NDArray[np.int64]) -> Iterator[Fault]:
+    """Whether episodes are numbered as they follow each other: LeRobot looks an episode up by its number."""
+    for number, (row, length) in enumerate(zip(rows, lengths.tolist(), strict=True)):
+        said, told = row.get(EPISODE_INDEX, number), row.get("length", length)
+        if said != number:
+            yield Fault(
+                EPISODES,
+                f"episode {number} in the order of frames has {EPISODE_INDEX} {said}: LeRobot would give its frames "
+                "another episode's actions; number the episodes from 0 on, or build the dataset again",
+            )
+            return
+        if told != length:
+            yield Fault(
+                EPISODES,
+                f"episode {number} has length {told}, and its bounds hold {length} frames: the metadata is damaged, "
+                "fetch or build the dataset again",
+            )
+            return
 
 
 def frame_faults(description: Description) -> Iterator[Fault]:
     """Whether the rows are those that the episode table promises, at the rate of ``meta/info.json``."""
     columns = description.columns(EPISODE_INDEX, INDEX, TIMESTAMP)
     index, time = columns[INDEX].astype(np.int64), columns[TIMESTAMP].astype(np.float64)
+    episodes = columns[EPISODE_INDEX].astype(np.int64)
     for number, row in enumerate(description.rows):
         start, end = int(row["dataset_from_index"]), int(row["dataset_to_index"])
         own = slice(start, end)
@@ -75,6 +98,14 @@ def frame_faults(description: Description) -> Iterator[Fault]:
                 description.data_file(number),
                 f"episode {number} in it does not hold frames {start} to {end - 1} in order, as its metadata says: "
                 "the dataset is damaged, fetch or build it again",
+            )
+            return
+        if (episodes[own] != number).any():
+            other = int(episodes[own][episodes[own] != number][0])
+            yield Fault(
+                description.data_file(number),
+                f"frames of episode {number} in it say {EPISODE_INDEX} {other}: the dataset is damaged, fetch or build "
+                "it again",
             )
             return
         fault = _rate_fault(description, number, time[own])

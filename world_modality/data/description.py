@@ -70,7 +70,7 @@ class Description:
     def texts(self) -> Mapping[int, str]:
         """The instruction of every task index, from ``meta/tasks.parquet``.
 
-        UserError if the table cannot be read or holds none.
+        UserError if the table cannot be read or holds none, or its rows are not in the order of their indices.
         """
         table = self._table(TASKS)
         columns = [name for name in table.column_names if name != TASK_INDEX]
@@ -81,6 +81,12 @@ class Description:
             )
         texts = table["task" if "task" in columns else columns[0]].to_pylist()
         numbers = table[TASK_INDEX].to_pylist()
+        if numbers != list(range(len(numbers))):
+            raise UserError(
+                f"{self.root / TASKS} has task indices {', '.join(map(str, numbers[:5]))}..., not 0, 1, 2 and so on in "
+                "order: LeRobot takes the text in the row that a frame's task_index counts to, so texts would be "
+                "exchanged; sort the rows, or build the dataset again"
+            )
         return {int(number): str(text or "") for number, text in zip(numbers, texts, strict=True)}
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import time
 from contextlib import closing
 from pathlib import Path
@@ -56,7 +57,7 @@ def run(spec: LatentsSpec, context: StageContext) -> Facts:
 def _take_over(spec: LatentsSpec, context: StageContext) -> Facts:
     """Make the cache of a file that was made elsewhere, once a sample of it was encoded again and found in its rows."""
     file = Path(spec.file)
-    if folder_digest(file.parent, patterns=(file.name,)) != spec.digest:
+    if folder_digest(file.parent, patterns=(glob.escape(file.name),)) != spec.digest:
         raise UserError(f"{file} is not there, or not as it was when the study was planned: run the study again")
     encoder = at_hand(spec.encoder, context.one("encoder"))
     device = "cuda" if torch.cuda.is_available() else "cpu"

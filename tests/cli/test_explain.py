@@ -70,6 +70,25 @@ def test_a_changed_value_is_named_where_it_acts(tmp_path: Path) -> None:
     assert lines(tmp_path, renamed, None)[1] == "plan         15 stages: 14 done, 1 to run"
 
 
+def test_a_training_made_longer_is_told_whether_it_goes_on(tmp_path: Path) -> None:
+    resting = edited(("steps: 10", "steps: 10\n  decay_steps: 4"), text=ONE_SEED)
+    seal_all(tmp_path / "results", graph_of(tmp_path, resting))
+
+    def train_line(*edits: tuple[str, str]) -> str:
+        told = lines(tmp_path, edited(*edits, text=resting))
+        return next((line for line in told if line.startswith("  train ")), "")
+
+    longer = ("steps: 10", "steps: 20")
+    assert "(to go on from it, name 10 in training.checkpoints)" in train_line(longer)
+    with_checkpoint = ("steps: 10\n", "steps: 20\n  checkpoints: [10]\n")
+    assert "3 of 6 done" in train_line(with_checkpoint)
+    assert "goes on from step 10" in train_line(with_checkpoint)
+    decaying = (("steps: 10\n", "steps: 20\n  checkpoints: [10]\n"), ("decay_steps: 4", "decay_steps: 15"))
+    assert "(not gone on from: its learning rate has decayed by step 4; with decay_steps 4 it is)" in train_line(
+        *decaying
+    )
+
+
 def test_a_removed_result_is_told_as_such(tmp_path: Path) -> None:
     """And not by what distinguishes it from another arm, or another study's."""
     graph, root = graph_of(tmp_path, ONE_SEED), tmp_path / "results"

@@ -42,8 +42,9 @@ def test_what_it_prints_is_a_study_of_these_checkpoints(tmp_path: Path) -> None:
     ]
     found = CliRunner().invoke(app, ["study", "init", "--from", *typed, "--suite", "libero_spatial"])
     assert found.exit_code == 0
+    assert "simulator: {assets: hub, camera_size: 256}" in found.stdout  # never the stand-ins unless asked for
     file = tmp_path / "mine.yaml"
-    file.write_text(found.stdout)
+    file.write_text(found.stdout.replace("assets: hub", "assets: embedded"))
     graph = plan_study(file, tmp_path / "results").graph
     spec = graph.report.spec
     assert [(each.name, each.against) for each in spec.conditions] == [

@@ -8,6 +8,7 @@ from support.toy_results import VERSIONS as VERSIONS_HERE
 
 from world_modality.evidence.gates import ALIVE, EPISODES, PROMPTS, VERSIONS
 from world_modality.evidence.rates import wilson
+from world_modality.report.claims import judged_cells
 from world_modality.report.collect import Material
 from world_modality.report.gates import DEVICES, arms_gate, record_gates
 from world_modality.report.provenance import timing_of
@@ -108,6 +109,16 @@ def test_zero_memory_need_not_repeat_another_policy(toy):
     other = [arm.model_copy(update={"policy": "f" * 16}) if arm.name == "E0" else arm for arm in spec.arms]
     left = [each.name for each in record_gates(load_results(spec, rollouts), other)]
     assert [name for name in names if name not in left] == ["E1 equals E0, episode by episode"]
+
+
+def test_checkpoints_of_other_steps_need_not_repeat_each_other_and_are_no_part_of_the_plan(toy):
+    spec, rollouts, _ = toy.write()
+    names = [each.name for each in record_gates(load_results(spec, rollouts), spec.arms)]
+    early = tuple(each.model_copy(update={"step": 5}) if each.name == "E1" else each for each in spec.conditions)
+    stepped = spec.model_copy(update={"conditions": early})
+    left = [each.name for each in record_gates(load_results(stepped, rollouts), spec.arms)]
+    assert [name for name in names if name not in left] == ["E1 equals E0, episode by episode"]
+    assert {cell.condition for cell in judged_cells(stepped)} == {cell.condition for cell in spec.cells} - {"E1"}
 
 
 def test_an_equal_outcome_after_other_steps_is_a_difference_too(toy):

@@ -101,9 +101,7 @@ def write_page(checked: Checked, study: str, root: Path) -> Path:
     """The findings as a page that opens offline, with their pictures; where it is."""
     loader = PackageLoader("world_modality", "checks")
     pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    page = pages.get_template("page.html.j2").render(
-        study=study, findings=checked.ordered, checks=checked.checks, unopened=checked.unopened
-    )
+    page = pages.get_template("page.html.j2").render(study=study, findings=checked.ordered, unopened=checked.unopened)
     file = checks_folder(root) / f"{study}.html"
     write_atomically(file, page.encode())
     return file
@@ -119,7 +117,7 @@ def report_fit(path: Path, root: Path = RESULTS) -> int:
 def _told(checked: Checked, path: Path, root: Path) -> list[str]:
     """The lines of what was found, and where the page with its pictures is."""
     lines = check_lines(checked)
-    if any(finding.picture for finding in checked.findings):
+    if checked.findings:
         lines.append(f"{'page':<{WIDTH}} {write_page(checked, path.stem, root)}")
     return lines
 

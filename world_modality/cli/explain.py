@@ -23,7 +23,7 @@ from world_modality.store.stage import StageRequest
 from world_modality.store.verify import verify
 from world_modality.study.graph import Graph
 from world_modality.study.sources import SERVED
-from world_modality.study.specs import latents_role
+from world_modality.study.specs import BEFORE, TrainSpec, latents_role
 
 EXPLAINED = 20  # missing stages per kind that get a reason of their own
 DIFFERENCES = 3  # a sealed stage that differs in more is no relative
@@ -124,6 +124,9 @@ def _reason(root: Path, outlook: Outlook, request: StageRequest) -> str:
     if started is not None:
         at = f" at {started.last_line.removeprefix(request.label).strip(' #-')}" if started.last_line else ""
         return f"{'running' if started.running else 'interrupted'}{at}"
+    before = next((outlook.planned.graph.stages[each.key] for each in request.inputs if each.role == BEFORE), None)
+    if before is not None and isinstance(before.spec, TrainSpec):  # it is sealed, or this one would follow from it
+        return f"goes on from step {before.spec.last_step}"
     earlier = outlook.linked.get(request.key, frozenset())
     if request.key in earlier or request.key in outlook.proven:
         return "its result was removed"
@@ -157,7 +160,7 @@ def differences(before: Leaves, after: Leaves) -> list[str]:
     for name in sorted(before.keys() | after.keys()):
         old, new = before.get(name), after.get(name)
         if _is_role(name) and old != new:
-            found.append(f"other {name.replace('_', ' ')}")
+            found.append("other earlier part" if name == BEFORE else f"other {name.replace('_', ' ')}")
         elif name not in before or name not in after:  # sealed before there was such a setting, or while there was
             found.append(f"{name} is {'no setting any more' if name in before else 'a new setting'}")
         elif old != new:
@@ -167,8 +170,8 @@ def differences(before: Leaves, after: Leaves) -> list[str]:
 
 def _longer(before: Leaves, after: Leaves) -> str:
     """Of a training that differs from a sealed one in nothing but being longer: whether it can go on from that one."""
-    different = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
-    if not {"optim.steps"} <= different <= {"optim.steps", "optim.decay_steps"}:
+    different = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)} - {"stop"}
+    if not {"optim.steps"} <= different <= {"optim.steps", "optim.decay_steps", BEFORE}:
         return ""
     steps, decay = before["optim.steps"], before["optim.decay_steps"]
     if after["optim.steps"] < steps or before["optim.preset"]:
@@ -185,7 +188,7 @@ def _is_role(name: str) -> bool:
     return name in _ROLES or name.startswith(latents_role(""))
 
 
-_ROLES = frozenset({*STAGES.names, "checkpoint"})
+_ROLES = frozenset({*STAGES.names, "checkpoint", BEFORE})
 
 
 def _leaves_of_request(request: StageRequest) -> Leaves:

@@ -67,7 +67,9 @@ def init_lines(checkpoints: Sequence[str], suite: str, scope: Scope = Scope()) -
     names = arm_names([each.called for each in asked])
     states = SUITES[suite].init_states or EPISODES
     episodes = scope.episodes or max(1, EPISODES // states) * states
-    simulator = {"assets": scope.assets, "camera_size": size, "horizon": scope.horizon}
+    known = SUITES[suite].assets
+    assets = scope.assets or ("hub" if "hub" in known else next(iter(known), None))
+    simulator = {"assets": assets, "camera_size": size, "horizon": scope.horizon}
     steps = {each.source.n_action_steps for each in asked}
     return [
         "# Given checkpoints, as `wm study init` wrote them down. What a study can say: docs/studies.md",

@@ -10,7 +10,7 @@ from world_modality.evidence.plan import BETTER, CONTENT, HARMLESS, OTHER_BETTER
 from world_modality.evidence.recipe import FEWEST_SEEDS
 from world_modality.evidence.resampling import digest_of
 from world_modality.facts.memory import MODES
-from world_modality.study.specs import ReportCondition, ReportSpec
+from world_modality.study.specs import ReportCell, ReportCondition, ReportSpec
 
 PLACEBOS = ("zero", "random")
 """Memories without content: that the memory beats them is part of the decision rule, and comes first."""
@@ -136,18 +136,25 @@ def task_number(spec: ReportSpec, suite: str, task: int) -> int:
     return SUITE_STEP * spec.suites.index(suite) + task
 
 
+def judged_cells(spec: ReportSpec) -> tuple[ReportCell, ...]:
+    """The cells of conditions that can be claimed something about: of trainings' last steps."""
+    early = {condition.name for condition in spec.conditions if condition.step}
+    return tuple(cell for cell in spec.cells if cell.condition not in early)
+
+
 def plan_of(spec: ReportSpec) -> Plan | None:
     """The study's plan; None where nothing is compared (one arm, no ablations)."""
     settings = spec.evidence
     claims = claims_of(spec.conditions, settings.margin)
     if not claims:
         return None
-    tasks = dict.fromkeys(task_number(spec, cell.suite, cell.task) for cell in spec.cells)
+    cells = judged_cells(spec)
+    tasks = dict.fromkeys(task_number(spec, cell.suite, cell.task) for cell in cells)
     return Plan(
         study=spec.study,
         label=spec.label,
         claims=claims,
-        seeds=tuple(dict.fromkeys(cell.seed for cell in spec.cells)),
+        seeds=tuple(dict.fromkeys(cell.seed for cell in cells)),
         tasks=tuple(sorted(tasks)),
         init_states=spec.init_states,
         repeats=spec.repeats,
@@ -157,7 +164,7 @@ def plan_of(spec: ReportSpec) -> Plan | None:
         looks=settings.looks,
         spending=settings.spending,
         effect=settings.effect,
-        design=digest_of([[cell.condition, cell.seed, cell.suite, cell.task, cell.rollout] for cell in spec.cells]),
+        design=digest_of([[cell.condition, cell.seed, cell.suite, cell.task, cell.rollout] for cell in cells]),
         levels=Levels(settings.alpha, settings.confidence, settings.power),
         assumptions=Assumptions(
             settings.rate, settings.run_sd, settings.task_sd, settings.disagree_runs, settings.disagree_memories

@@ -84,7 +84,7 @@ def _zero_memory(results: Results, arms: Sequence[ReportArm]) -> list[Gate]:
         _equal(results, treated, control)
         for control in plain
         for treated in zero
-        if policies[treated] == policies[control]
+        if policies[treated] == policies[control] and results.described[treated].step == results.described[control].step
     ]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from world_modality.errors import UserError
-from world_modality.report.claims import plan_of
+from world_modality.report.claims import judged_cells, plan_of
 from world_modality.report.collect import Material
 from world_modality.report.sealed_plans import first_start, read_seals
 from world_modality.store.done import DoneFile, read_run
@@ -72,7 +72,9 @@ def timing_of(root: Path, material: Material) -> dict[str, Any]:
     return {
         "newest_outcome": material.newest
         or max((each["sealed_at"] for each in stages if each["stage"] == "rollout"), default=""),
-        "first_rollout_started": first_start(stage_folder(root, "rollout", cell.rollout) for cell in spec.cells),
+        "first_rollout_started": first_start(
+            stage_folder(root, "rollout", cell.rollout) for cell in judged_cells(spec)
+        ),
         "plans": [
             {"digest": seal.digest, "sealed_at": seal.sealed_at, "own": plan is not None and seal.digest == plan.digest}
             for seal in read_seals(root, spec.study)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from world_modality.errors import UserError
-from world_modality.report.claims import plan_of, task_number
+from world_modality.report.claims import judged_cells, plan_of, task_number
 from world_modality.report.collect import Material
 from world_modality.report.figures import all_figures
 from world_modality.report.files import summary_of, to_csv, to_json, to_latex, to_markdown
@@ -59,7 +59,7 @@ def build_report(root: Path, material: Material) -> tuple[dict[str, Any], dict[s
     plan, gates = plan_of(spec), [material.arms, *record_gates(results, spec.arms)]
     seals = read_seals(root, spec.study)
     if plan is not None:
-        started = first_start(stage_folder(root, "rollout", cell.rollout) for cell in spec.cells)
+        started = first_start(stage_folder(root, "rollout", cell.rollout) for cell in judged_cells(spec))
         gates.append(sealing_gate(plan, seals, started))
     judgements = read_judgements(results, material.trainings)
     conditions, names = conditions_of(spec, results), task_names(spec, results)

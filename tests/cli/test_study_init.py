@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from world_modality.cli.main import app
 from world_modality.cli.planning import plan_study
-from world_modality.cli.study_init import arm_names, init_lines
+from world_modality.cli.study_init import Scope, arm_names, init_lines
 from world_modality.errors import UserError
 
 PICTURE = {"type": "VISUAL", "shape": [3, 256, 256]}
@@ -120,7 +120,7 @@ def test_what_cannot_be_one_study_is_refused(tmp_path: Path, name: str) -> None:
 
 def test_a_study_is_refused_where_the_checkpoints_do_not_fit(tmp_path: Path) -> None:
     plain, world = checkpoint(tmp_path / "E0"), with_memory(tmp_path / "E2", "pred", n_action_steps=10)
-    lines = init_lines([plain, world], "libero_spatial")
+    lines = init_lines([plain, world], "libero_spatial", Scope(assets="embedded"))
     file = tmp_path / "mine.yaml"
 
     def refused(text: str) -> str:

@@ -11,11 +11,11 @@ from world_modality.cli.planning import plan_study
 from world_modality.errors import UserError
 from world_modality.evidence.plan import Plan
 from world_modality.evidence.planning import Costs
-from world_modality.report.claims import plan_of
+from world_modality.report.claims import judged_cells, plan_of
 from world_modality.report.collect import collect
 from world_modality.report.judgement import conditions_of
 from world_modality.report.plan_power import Priced, outlook, outlook_lines
-from world_modality.report.sealed_plans import read_seals
+from world_modality.report.sealed_plans import first_start, read_seals
 from world_modality.rollout.episodes import episodes_of
 from world_modality.store.done import Run, read_run
 from world_modality.store.files import write_atomically, write_json
@@ -47,12 +47,25 @@ def plan_lines(study_file: Path, root: Path) -> list[str]:
     conditions = conditions_of(material.spec, material.results)
     data = outlook(plan, conditions, _priced(study, root, graph), len(study.rollouts.init_states))
     seal = next((each for each in read_seals(root, plan.study) if each.digest == plan.digest), None)
-    sealed = f"sealed {seal.sealed_at}" if seal else "not sealed yet, the run seals it before its first rollout"
-    lines = outlook_lines(data, sealed)
+    started = first_start(stage_folder(root, "rollout", cell.rollout) for cell in judged_cells(material.spec))
+    lines = outlook_lines(data, _sealing(seal.sealed_at if seal else "", started))
     folder = names_folder(root, plan.study) / "plan"
     write_json(folder / "plan.json", {**data, "sealed_at": seal.sealed_at if seal else None})
     write_atomically(folder / "plan.md", _markdown(plan, lines).encode())
     return [*unresolved_lines(planned), *lines, "", f"written      {folder}/plan.md, plan.json"]
+
+
+def _sealing(sealed_at: str, started: str) -> str:
+    """When the plan was or will be sealed, and whether that is in time; both in ISO 8601, "" for not yet."""
+    if sealed_at:
+        late = f", after its first rollout started ({started}): no verdict" if "" < started < sealed_at else ""
+        return f"sealed {sealed_at}{late}"
+    if started:
+        return (
+            f"not sealed, and a rollout that it counts started at {started}: too late for a verdict, since outcomes were "
+            "there before it; take other rollouts.init_states"
+        )
+    return "not sealed yet, the run seals it before its first rollout"
 
 
 def _markdown(plan: Plan, lines: Iterable[str]) -> str:

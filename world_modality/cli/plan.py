@@ -62,8 +62,8 @@ def _sealing(sealed_at: str, started: str) -> str:
         return f"sealed {sealed_at}{late}"
     if started:
         return (
-            f"not sealed, and a rollout that it counts started at {started}: too late for a verdict, since outcomes were "
-            "there before it; take other rollouts.init_states"
+            f"not sealed, and a rollout that it counts started at {started}: too late for a verdict, since outcomes "
+            "were there before it; take other rollouts.init_states"
         )
     return "not sealed yet, the run seals it before its first rollout"
 

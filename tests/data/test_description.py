@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from support.given_inputs import edit_json
 from support.tiny_dataset import TASKS, build_tiny_dataset
 
-from world_modality.data.consistency import bound_faults, frame_faults, text_fault
+from world_modality.data.consistency import bound_faults, column_faults, frame_faults, text_fault
 from world_modality.data.description import read_description
 from world_modality.data.episodes import load_metadata, read_episode_table
 from world_modality.data.schema import picture_sizes, plain_pictures
@@ -177,6 +177,16 @@ def test_episodes_that_are_numbered_otherwise_are_found(copy: Path, name: str, c
     edit_table(copy / EPISODES, column(name, change))
     (fault,) = bound_faults(read_description(copy))
     assert said in fault.message
+
+
+def test_a_feature_that_the_tables_call_otherwise_is_found(copy: Path, whole: Path) -> None:
+    assert list(column_faults(read_description(whole))) == []
+    (file,) = copy.glob("data/*/*.parquet")
+    names = pq.read_table(file).column_names
+    edit_table(file, lambda table: table.rename_columns([name.replace("image2", "wrist") for name in names]))
+    (fault,) = column_faults(read_description(copy))
+    assert fault.where == file.relative_to(copy).as_posix()
+    assert "no column observation.images.image2; it has observation.images.wrist, which" in fault.message
 
 
 def test_frames_of_another_episode_are_found(copy: Path) -> None:

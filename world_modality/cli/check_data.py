@@ -23,7 +23,7 @@ from world_modality.checks.replay import STEPS, Replayed, replay_findings
 from world_modality.checks.texts import text_findings, twin_findings
 from world_modality.checks.timing import rate_findings
 from world_modality.cli.sources import asked_of, policy_folder
-from world_modality.data.consistency import frame_faults, video_faults
+from world_modality.data.consistency import column_faults, frame_faults, video_faults
 from world_modality.data.dataset import PROVENANCE
 from world_modality.data.description import Description, read_description
 from world_modality.data.frames import FrameReader
@@ -121,6 +121,8 @@ def check_data(check: Checking, root: Path) -> None:
 
 
 def _check_frames(check: Checking, description: Description) -> None:
+    if not check.judge("data", lambda: map(as_error, column_faults(description))):
+        return
     in_step = check.judge("data", lambda: map(as_error, frame_faults(description)))
     for column in description.videos if in_step else ():
         check.judge("data", lambda column=column: map(as_error, video_faults(description, column)))  # type: ignore[misc]

@@ -308,7 +308,9 @@ class Finder:
         """A folder that the study names; UserError if there is none."""
         folder = Path(path).expanduser().resolve()
         if not folder.is_dir():
-            raise self.file.error(location, f"{path} is not a folder")
+            raise self.file.error(
+                location, f"{path} is not a folder{'' if Path(path).is_absolute() else f' ({folder})'}"
+            )
         return folder
 
     def _base_policy(self, at: Location) -> Path:

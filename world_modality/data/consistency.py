@@ -85,6 +85,20 @@ def _numbering_faults(rows: Sequence[Row], lengths: NDArray[np.int64]) -> Iterat
             return
 
 
+def column_faults(description: Description) -> Iterator[Fault]:
+    """Whether the tables have a column for every feature that is no video."""
+    wanted = [name for name in description.features if name not in description.videos]
+    for file in dict.fromkeys(map(description.data_file, range(len(description.rows)))):
+        there = description.names_in(file)
+        lacking, more = [each for each in wanted if each not in there], [each for each in there if each not in wanted]
+        if lacking:
+            other = f"; it has {', '.join(more)}, which meta/info.json does not name" if more else ""
+            yield Fault(
+                file, f"there is no column {lacking[0]}{other}: name it alike in both, or build the dataset again"
+            )
+            return
+
+
 def frame_faults(description: Description) -> Iterator[Fault]:
     """Whether the rows are those that the episode table promises, at the rate of ``meta/info.json``."""
     columns = description.columns(EPISODE_INDEX, INDEX, TIMESTAMP)

@@ -177,6 +177,15 @@ class Description:
                 "fetch or build it again"
             ) from None
 
+    def names_in(self, file: str) -> tuple[str, ...]:
+        """The columns of a data file. UserError if it cannot be read."""
+        try:
+            return tuple(pq.read_schema(self.root / file).names)
+        except (OSError, pa.ArrowException) as error:
+            raise UserError(
+                f"{self.root / file} cannot be read ({first_line(error)}): fetch or build it again"
+            ) from None
+
     def columns(self, *names: str) -> dict[str, NDArray[Any]]:
         """These columns of all frames in the files' order, vectors as [N, n].
 

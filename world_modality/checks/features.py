@@ -84,8 +84,10 @@ def _fits(description: Description, name: str, size: int) -> bool:
 
 def _line(description: Description, proposed: Mapping[str, str]) -> str:
     """What a study says to rename these, beside what it renames already."""
-    pairs = {**description.names, **{description.stored(theirs): ours for ours, theirs in proposed.items()}}
-    return f"data.rename: {{{', '.join(f'{short(theirs)}: {short(ours)}' for theirs, ours in pairs.items())}}}"
+    ours = {theirs: name for name, theirs in proposed.items()}
+    stored = {description.stored(name): ours.get(name, name) for name in description.features}
+    pairs = [f"{short(theirs)}: {short(name)}" for theirs, name in stored.items() if theirs != name]
+    return f"data.rename: {{{', '.join(pairs)}}}"
 
 
 def _camera_findings(

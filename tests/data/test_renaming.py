@@ -143,6 +143,17 @@ def test_the_hubs_own_files_stay_as_they_are(
     assert DATASET.digest(tmp_path / "hub") == before
 
 
+def test_what_cannot_be_renamed_is_told_with_the_studys_key(both: tuple[Path, Path], tmp_path: Path) -> None:
+    own, _ = both
+    with pytest.raises(UserError, match=r"^data\.rename: the dataset has no feature top"):
+        run(spec_of(own, (("top", "image"),)), stage_context(tmp_path / "a"))
+    cut = Path(shutil.copytree(own, tmp_path / "cut"))
+    (data,) = (cut / "data").rglob("*.parquet")
+    data.write_bytes(data.read_bytes()[:1000])
+    with pytest.raises(UserError, match=r"^data\.rename: .*file-000\.parquet cannot be read"):
+        run(spec_of(cut), stage_context(tmp_path / "b"))
+
+
 FEATURES = dict.fromkeys(["observation.images.front", "observation.images.wrist", "action", "qpos", "index"])
 
 

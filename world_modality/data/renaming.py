@@ -16,7 +16,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from world_modality.data.description import EPISODES, INFO, STATISTICS, Description, column_under, tables_below
+from world_modality.data.description import (
+    EPISODES,
+    INFO,
+    STATISTICS,
+    Description,
+    column_under,
+    first_line,
+    tables_below,
+)
 from world_modality.data.schema import ACTION, camera_column
 from world_modality.data.tables import copy_table
 from world_modality.errors import UserError
@@ -81,14 +89,19 @@ def rename_files(description: Description, rename: Pairs) -> None:
     Files that change are written anew, so that one which shares its bytes with another by a hard link leaves that as it
     is. Killed half way it leaves a dataset that must be fetched or copied again.
 
-    UserError as in :func:`plan_rename`, or the dataset's metadata cannot be read.
+    UserError as in :func:`plan_rename`, or a table or the metadata cannot be read.
     """
     root, after = description.root, renamed(description, rename)
     moves = [*_moves(description, after)]
     statistics = {after.names.get(name, name): each for name, each in description.statistics.items()}
     for folder in ("data", EPISODES):
         for table in tables_below(root / folder):
-            _rename_columns(table, after.names)
+            try:
+                _rename_columns(table, after.names)
+            except (OSError, pa.ArrowException) as error:
+                raise UserError(
+                    f"{table} cannot be read or written anew ({first_line(error)}): fetch or build it again"
+                ) from error
     drafts = [root / DRAFT / str(number) for number in range(len(moves))]
     (root / DRAFT).mkdir()
     for draft, (old, _) in zip(drafts, moves, strict=True):  # two cameras may change places

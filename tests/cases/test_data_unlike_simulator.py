@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.command_line import Outcome, assert_told, before_the_first_job
+from support.command_line import Outcome, assert_told, before_the_first_job, wm
 from support.given_inputs import Episodes, Moment, dataset_of, study_of
 
 OTHER_TEXT = "fold the towel"
@@ -39,6 +39,13 @@ def started(data: Path, monkeypatch: pytest.MonkeyPatch) -> Outcome:
 
 def test_the_recorded_data_are_found_fit(place: Path, episodes: Episodes, monkeypatch: pytest.MonkeyPatch) -> None:
     assert started(dataset_of(place / "data", episodes), monkeypatch).accepted
+
+
+def test_so_are_they_under_other_names_once_the_study_renames_them(place: Path, episodes: Episodes) -> None:
+    data = dataset_of(place / "data", episodes, cameras=("front", "wrist"))
+    outcome = wm("check", study_of(data, {"front": "image", "wrist": "image2"}))
+    assert outcome.accepted, outcome.said
+    assert "data, policy, encoder and simulator fit together" in outcome.printed
 
 
 def test_empty_texts_are_found(place: Path, episodes: Episodes, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from support.command_line import EXPLAIN, Outcome, assert_refused, assert_told, 
 from support.given_inputs import Episodes, Moment, dataset_of, edit_json, study_of
 
 
-def planned(data: Path) -> Outcome:
-    return wm(EXPLAIN, "--study", study_of(data))
+def planned(data: Path, rename: Mapping[str, str] | None = None) -> Outcome:
+    return wm(EXPLAIN, "--study", study_of(data, rename))
 
 
 @pytest.fixture
@@ -66,6 +66,14 @@ def test_cameras_of_other_names_or_number_are_renamed_or_refused(
     place: Path, episodes: Episodes, cameras: tuple[str, ...], named: tuple[str, ...]
 ) -> None:
     assert_told(planned(dataset_of(place / "data", episodes, cameras=cameras)), *named)
+
+
+def test_the_line_that_a_refusal_proposes_renames_the_cameras(place: Path, episodes: Episodes) -> None:
+    data = dataset_of(place / "data", episodes, cameras=("front", "wrist"))
+    assert_refused(planned(data), "data.rename: {front: image, wrist: image2}")
+    assert_refused(planned(data, {"front": "image"}), "data.rename: {front: image, wrist: image2}")
+    assert planned(data, {"front": "image", "wrist": "image2"}).accepted
+    assert_refused(planned(data, {"top": "image"}), "data.rename: the dataset has no feature top", "images.front")
 
 
 def test_an_older_version_is_refused_with_the_command_that_converts_it(copy: Path) -> None:

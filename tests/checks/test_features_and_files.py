@@ -15,6 +15,7 @@ from world_modality.checks.features import Asked, feature_findings
 from world_modality.checks.files import file_findings
 from world_modality.checks.timing import rate_findings
 from world_modality.data.description import Description, read_description
+from world_modality.data.renaming import renamed
 from world_modality.facts.benchmarks import SUITES
 
 SUITE = SUITES["libero_spatial"]
@@ -80,6 +81,49 @@ def test_features_of_another_robot_are_errors(whole: Path, changes: dict[str, An
 def test_names_that_say_nothing_or_the_right_thing_are_no_finding(whole: Path, names: Any) -> None:
     description = with_features(whole, action={"dtype": "float32", "shape": [7], "names": names})
     assert not [*feature_findings(description, asked())]
+
+
+PICTURE = {"dtype": "image", "shape": [32, 32, 3], "names": ["height", "width", "channel"]}
+STATE = {"dtype": "float32", "shape": [8]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"image": None, "image2": None, "front": PICTURE, "wrist": PICTURE}, "{front: image, wrist: image2}"),
+        ({"image2": None, "cam_left": PICTURE}, "{cam_left: image2}"),
+        ({"image2": None, "hand": PICTURE, "overview": PICTURE}, "{hand: image2}"),
+        ({"image": None, "image2": None, "front": PICTURE}, "{front: image}"),
+    ],
+)
+def test_unambiguous_cameras_are_proposed(whole: Path, changes: dict[str, Any], line: str) -> None:
+    names = {f"observation__images__{name}": feature for name, feature in changes.items()}
+    found = [*feature_findings(with_features(whole, **names), asked())]
+    assert any(finding.message.endswith(f"write data.rename: {line}") for finding in found), found
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"image": None, "image2": None, "left": PICTURE, "right": PICTURE},
+        {"image2": None, "front": PICTURE},  # no wrist camera
+        {"image2": None, "left": PICTURE, "right": PICTURE},
+    ],
+)
+def test_what_could_be_either_is_left_to_the_user(whole: Path, changes: dict[str, Any]) -> None:
+    names = {f"observation__images__{name}": feature for name, feature in changes.items()}
+    for finding in feature_findings(with_features(whole, **names), asked()):
+        assert "name the right one in data.rename, such as" in finding.message
+
+
+def test_a_state_is_proposed_by_its_size_and_beside_what_is_renamed_already(whole: Path) -> None:
+    changes = {"observation__images__image": None, "observation__images__front": PICTURE}
+    description = with_features(whole, **changes, observation__state=None, observation__qpos=STATE)
+    line = "data.rename: {front: image, observation.qpos: observation.state}"
+    assert all(line in each.message for each in feature_findings(description, asked()))
+    once = renamed(description, [("front", "image")])
+    (finding,) = feature_findings(once, asked())
+    assert line in finding.message
 
 
 def test_a_camera_that_arms_read_is_needed(whole: Path) -> None:

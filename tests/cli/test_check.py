@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from world_modality.checks.finding import Finding
 from world_modality.cli import check as command
 from world_modality.cli import check_data
 from world_modality.cli.main import app
+from world_modality.data.description import read_description
+from world_modality.data.renaming import rename_files
 from world_modality.errors import UserError
 from world_modality.store.layout import RESULTS
 
@@ -83,6 +86,20 @@ def test_what_was_remembered_and_is_damaged_is_found_again(study: Path, asked: l
     remembered.write_text("{")
     assert command.check_study(study, RESULTS) == first
     assert len(asked) == 2
+
+
+def test_a_renamed_dataset_is_judged_as_one_of_the_right_names(study: Path, tmp_path: Path) -> None:
+    whole = tmp_path / "data"
+    names = {"image": "front", "image2": "wrist", "observation.state": "observation.qpos", "action": "actions"}
+    other = Path(shutil.copytree(whole, tmp_path / "other"))
+    rename_files(read_description(other), [*names.items()])
+    found, expected = (
+        command.check_study(each, RESULTS)
+        for each in (study_of(other, {theirs: ours for ours, theirs in names.items()}), study)
+    )
+    assert found.findings == expected.findings
+    assert (found.unopened, found.checks) == (expected.unopened, expected.checks)
+    assert any(each.where == "observation.state" for each in found.findings)
 
 
 def test_a_simulator_that_cannot_be_asked_is_said(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:

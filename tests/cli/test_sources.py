@@ -251,6 +251,30 @@ def test_pictures_of_another_size_than_the_simulators_are_refused(tmp_path: Path
     resolve(tmp_path, smaller)  # demonstrations are made at the simulator's size
 
 
+def test_a_hubs_dataset_is_judged_under_the_names_that_the_study_gives(tmp_path: Path, full_hub: Hub) -> None:
+    """Before any of its frames are fetched, by its meta/info.json alone."""
+    info = dataset_info(256, 256).replace("images.image2", "images.wrist").replace("images.image", "images.front")
+    full_hub.add("me/data", LATER, {"meta/info.json": info}, repo_type="dataset")
+
+    def edits(rename: str) -> list[tuple[str, str]]:
+        data = f"  {{source: hub, repo_id: me/data, revision: {LATER}{rename}}}\n"
+        return [*FROM_HUB[:2], (SCRIPTED, data), FROM_HUB[3]]
+
+    proposed = "rename: {front: image, wrist: image2}"
+    with pytest.raises(
+        UserError, match=rf"study.yaml:\d+: data: .*no observation.images.image, .* write data.{proposed}"
+    ):
+        resolve(tmp_path, *edits(""))
+    right = edits(f", {proposed}")
+    sources = resolve(tmp_path, *right)
+    (dataset,) = build_graph(study(tmp_path, *right).study, sources).of("dataset")
+    assert dataset.spec.rename == (("front", "image"), ("wrist", "image2"))
+    with pytest.raises(
+        UserError, match=r"simulator.camera_size: is 128, but the pictures of observation.images.image in"
+    ):
+        resolve(tmp_path, *right, ("horizon: 220", "horizon: 220, camera_size: 128"))
+
+
 def test_what_stages_copy_is_what_was_addressed(tmp_path: Path, policy: Path) -> None:
     """The digests of a plan are those that the stages find in their copies."""
     (policy / "notes.bin").write_bytes(b"not a part of it")

@@ -39,6 +39,7 @@ CHANGES: tuple[tuple[str, str], ...] = (
     ("all", "a policy may have a rename of its cameras"),
     ("train rollout videos report", "a training can be a part of one, and keeps the state to go on from"),
     ("latents train rollout videos report", "latents may be taken over from a file"),
+    ("dataset latents train rollout videos report relabel", "a dataset may have its features renamed"),
 )
 
 REPOSITORY = Path(__file__).parents[2]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,12 +98,13 @@ def edit_statistics(checkpoint: Path, change: Callable[[Tensors], Tensors]) -> N
         edit_tensors(file, change)
 
 
-def study_of(data: Path) -> Path:
+def study_of(data: Path, rename: Mapping[str, str] | None = None) -> Path:
     """A study of one task over the dataset in ``data``, beside it; its arms start from the embedded policy."""
     study = data.with_name(f"{data.name}.yaml")
+    renamed = f", rename: {json.dumps(rename)}" if rename else ""
     study.write_text(
         edited(
-            (SCRIPTED, f"  {{source: folder, path: {json.dumps(str(data))}}}\n"),
+            (SCRIPTED, f"  {{source: folder, path: {json.dumps(str(data))}{renamed}}}\n"),
             ("policy: {source: scratch}", "policy: {source: embedded}"),
             ("tasks: [0, 1]", "tasks: [0]"),
             ("study: small", f"study: {data.name}"),

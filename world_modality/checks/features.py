@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from world_modality.checks.finding import Finding
+from world_modality.checks.rename import by_words, short, unlike
 from world_modality.data.description import INFO, Description
+from world_modality.data.renaming import LEROBOTS
 from world_modality.data.schema import ACTION, STATE, camera_column
 from world_modality.facts.benchmarks import Suite
 
@@ -34,16 +36,63 @@ class Asked:
 
 def feature_findings(description: Description, asked: Asked) -> Iterator[Finding]:
     """Errors of features that no training or no rollout of the study could work with."""
-    yield from _camera_findings(description, asked)
+    proposed = {**_meant_cameras(description, asked), **_meant_numbers(description, asked)}
+    line = _line(description, proposed)
+    yield from _camera_findings(description, asked, proposed, line)
     for suite in asked.suites:
         numbers = ((STATE, suite.state), (ACTION, suite.action.names))
-        found = [finding for name, own in numbers for finding in _number_findings(description, name, own, suite)]
+        found = [each for name, own in numbers for each in _number_findings(description, name, own, suite, line)]
         if found:
             yield from found
             return
 
 
-def _camera_findings(description: Description, asked: Asked) -> Iterator[Finding]:
+def _meant_cameras(description: Description, asked: Asked) -> dict[str, str]:
+    """Column that the data lack -> the one of theirs that is the same camera, by words or as the only one left."""
+    there, shown = description.cameras, {name: text for suite in asked.suites for name, text in suite.cameras.items()}
+    strange = [name for name in there if name not in asked.shown]
+    lacking = [name for name in asked.shown if name not in there]
+    meant = by_words(strange, lacking, shown)
+    left = [name for name in strange if name not in meant.values()]
+    open_columns = [name for name in lacking if name not in meant]
+    if len(left) == len(open_columns) == 1 and not unlike(left[0], shown[short(open_columns[0])]):
+        meant[open_columns[0]] = left[0]
+    return meant
+
+
+def _meant_numbers(description: Description, asked: Asked) -> dict[str, str]:
+    """State or action, if the data lack it -> the one feature of theirs that has its size and may be it."""
+    suite, meant = asked.suites[0], {}
+    for name, own in ((STATE, suite.state), (ACTION, suite.action.names)):
+        fitting = [each for each in _others(description, name, len(own)) if _fits(description, each, len(own))]
+        if name not in description.features and len(fitting) == 1:
+            meant[name] = fitting[0]
+    return meant if len(set(meant.values())) == len(meant) else {}
+
+
+def _others(description: Description, name: str, size: int) -> list[str]:
+    """What may be called otherwise than ``name``: by its name, or else by its size."""
+    features = [each for each in description.features if each not in (STATE, ACTION, *LEROBOTS)]
+    named = [each for each in features if each.endswith((name, f"{name}s", name.split(".")[-1]))]
+    return named or [each for each in features if _fits(description, each, size)]
+
+
+def _fits(description: Description, name: str, size: int) -> bool:
+    feature = description.features[name]
+    return feature["dtype"] in FLOATS and feature["shape"] == [size]
+
+
+def _line(description: Description, proposed: Mapping[str, str]) -> str:
+    """What a study says to rename these, beside what it renames already."""
+    ours = {theirs: name for name, theirs in proposed.items()}
+    stored = {description.stored(name): ours.get(name, name) for name in description.features}
+    pairs = [f"{short(theirs)}: {short(name)}" for theirs, name in stored.items() if theirs != name]
+    return f"data.rename: {{{', '.join(pairs)}}}"
+
+
+def _camera_findings(
+    description: Description, asked: Asked, proposed: Mapping[str, str], line: str
+) -> Iterator[Finding]:
     there, shown = description.cameras, asked.shown
     strange = tuple(name for name in there if name not in shown)
     needed: dict[str, str] = {}
@@ -58,26 +107,29 @@ def _camera_findings(description: Description, asked: Asked) -> Iterator[Finding
     for name in asked.cameras:
         if name not in there:
             needed.setdefault(name, "an arm's latents are made of it")
+    open_names = [name for name in strange if name not in proposed.values()]
     for name, why in needed.items():
-        yield Finding("error", DATA, INFO, f"there is no {name}, and {why}: {_remedy(name, strange, there)}")
+        remedy = f"{proposed[name]} seems to be it: if so, write {line}" if name in proposed else ""
+        remedy = remedy or _remedy(name, open_names, there)
+        yield Finding("error", DATA, INFO, f"there is no {name}, and {why}: {remedy}")
 
 
 def _remedy(name: str, strange: Sequence[str], there: Sequence[str]) -> str:
-    if len(strange) == 1:
-        return (
-            f"the data have {strange[0]}, which the simulator does not show, so it may be the same camera: rename it "
-            f"to {name} in {INFO}, meta/stats.json, the tables' columns and below videos, or take other data"
-        )
     if strange:
-        return f"the data have {', '.join(strange)}: rename the right one to {name}, or take other data"
+        return (
+            f"the data have {', '.join(strange)}: name the right one in data.rename, such as "
+            f"{{{short(strange[0])}: {short(name)}}}, or take other data"
+        )
     return f"the data have {', '.join(there) or 'no pictures'}: take data with it, or a policy that does without it"
 
 
-def _number_findings(description: Description, name: str, own: tuple[str, ...], suite: Suite) -> Iterator[Finding]:
+def _number_findings(
+    description: Description, name: str, own: tuple[str, ...], suite: Suite, line: str
+) -> Iterator[Finding]:
     feature = description.features.get(name)
     if feature is None:
-        others = [other for other in description.features if other.endswith((name, f"{name}s", name.split(".")[-1]))]
-        meant = f" (is it {' or '.join(others)}?)" if others else ""
+        others = _others(description, name, len(own))
+        meant = f" (is it {' or '.join(others)}? Then name it in data.rename, such as {line})" if others else ""
         yield Finding(
             "error", DATA, INFO, f"there is no {name}{meant}: rename or add it, as {len(own)} numbers {', '.join(own)}"
         )

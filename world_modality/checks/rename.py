@@ -128,7 +128,7 @@ def match_cameras(config: Mapping[str, Any], suite: Suite, asked: Rename, traine
 
 def _pairs(features: Sequence[str], columns: Sequence[str], suite: Suite, empty: int) -> tuple[dict[str, str], str]:
     """Column -> feature for what is left on either side, or why not."""
-    pairs = _by_words(features, columns, suite)
+    pairs = by_words(features, columns, suite.cameras)
     left = [name for name in features if name not in pairs.values()]
     free = [name for name in columns if name not in pairs]
     numbered = _by_number(left)
@@ -142,15 +142,24 @@ def _pairs(features: Sequence[str], columns: Sequence[str], suite: Suite, empty:
     return {}, _problem(lacking, [name for name in columns if name not in pairs], empty)
 
 
-def _by_words(features: Sequence[str], columns: Sequence[str], suite: Suite) -> dict[str, str]:
-    """Where one name on either side is that of a wrist camera, or of a scene camera."""
+def by_words(features: Sequence[str], columns: Sequence[str], cameras: Mapping[str, str]) -> dict[str, str]:
+    """Column -> feature where one name on either side is that of a wrist camera, or of a scene camera.
+
+    ``cameras`` says what each of the columns' cameras shows.
+    """
     pairs: dict[str, str] = {}
     for word in (WRIST, SCENE):
         theirs = [name for name in features if word.search(short(name))]
-        ours = [column for column in columns if word.search(suite.cameras[short(column)])]
+        ours = [column for column in columns if word.search(cameras[short(column)])]
         if len(theirs) == len(ours) == 1 and theirs[0] not in pairs.values():
             pairs[ours[0]] = theirs[0]
     return pairs
+
+
+def unlike(name: str, shows: str) -> bool:
+    """Whether a name is a wrist camera's and ``shows``, what a camera shows, says a scene, or the other way round."""
+    kinds = [[bool(word.search(text)) for word in (WRIST, SCENE)] for text in (short(name), shows)]
+    return kinds in ([[True, False], [False, True]], [[False, True], [True, False]])
 
 
 def _by_number(features: Iterable[str]) -> list[str]:

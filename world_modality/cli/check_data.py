@@ -27,6 +27,7 @@ from world_modality.data.consistency import column_faults, frame_faults, video_f
 from world_modality.data.dataset import PROVENANCE
 from world_modality.data.description import Description, read_description
 from world_modality.data.frames import FrameReader
+from world_modality.data.renaming import renamed
 from world_modality.data.schema import ACTION, STATE
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES, Suite
@@ -98,7 +99,7 @@ def data_folder(check: Checking, recorded: bool) -> Path | None:
 def check_data(check: Checking, root: Path) -> None:
     """Judge the data below ``root``, by themselves and beside what the study asks and its simulator shows."""
     try:
-        description = read_description(root)
+        description = renamed(read_description(root), getattr(check.study.data, "rename", ()))
     except UserError as error:
         check.findings.append(Finding("error", "data", "data", str(error)))
         return
@@ -262,7 +263,7 @@ def _starts(check: Checking, description: Description, texts: tuple[str, ...], w
     states = description.columns(STATE)[STATE]
     for column in description.cameras:
         try:
-            reader = FrameReader(description.root, column.removeprefix("observation.images."))
+            reader = FrameReader(description, column.removeprefix("observation.images."))
             for number in chosen:
                 pictures[number][column] = reader.first(number)
         except (UserError, OSError, ValueError) as error:

@@ -275,14 +275,19 @@ class Finder:
         from world_modality.checks.features import feature_findings
         from world_modality.checks.files import file_findings
         from world_modality.data.description import read_description
+        from world_modality.data.renaming import renamed
 
+        at: Location = ("data",)
         try:
             description = read_description(root, shown)
+            rename = getattr(self.file.study.data, "rename", ())
+            at = ("data", "rename") if rename else at
+            description, at = renamed(description, rename), ("data",)
             self._fit_pictures(shown, description.features)
             asked = asked_of(self.file.study)
             found = [*feature_findings(description, asked), *(file_findings(description) if whole else ())]
         except UserError as error:
-            raise self.file.error(("data",), str(error)) from None
+            raise self.file.error(at, str(error)) from None
         for finding in found:
             raise self.file.error(("data",), f"{shown}: {finding.where}: {finding.message}")
 

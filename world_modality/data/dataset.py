@@ -16,6 +16,7 @@ from world_modality.data.description import INFO, Description, read_description
 from world_modality.data.episode_file import EpisodeInfo, read_episode, read_episode_info
 from world_modality.data.episodes import EpisodeTable, read_episode_table, table_of
 from world_modality.data.hub import DATASET, copy_folder, fetch_snapshot
+from world_modality.data.renaming import Pairs, rename_files
 from world_modality.data.schema import plain_pictures
 from world_modality.data.writer import EpisodeWriter, copy_without_fingerprint
 from world_modality.errors import UserError
@@ -44,7 +45,7 @@ def run(spec: DatasetSpec, context: StageContext) -> Facts:
 
     Raises:
         UserError: nothing to assemble, unreachable hub, a folder that is missing or has changed since the study was
-            planned, or a dataset at odds with itself.
+            planned, a rename that does not fit, or a dataset at odds with itself.
     """
     if spec.source == "scripted":
         _assemble(spec, context)
@@ -55,9 +56,19 @@ def run(spec: DatasetSpec, context: StageContext) -> Facts:
     else:
         copy_folder(Path(spec.repo_id), context.artifact, setting="data.path", content=DATASET, digest=spec.revision)
     if spec.source != "scripted":
+        if spec.rename:
+            _rename(context.artifact, spec.rename)
         _describe_plainly(context.artifact)
         _require_sound(read_description(context.artifact))
     return _facts(read_episode_table(context.artifact))
+
+
+def _rename(root: Path, rename: Pairs) -> None:
+    """Give the features their names; UserError, with the study's key, if that cannot be."""
+    try:
+        rename_files(read_description(root), rename)
+    except UserError as error:
+        raise UserError(f"data.rename: {error}") from error
 
 
 def _describe_plainly(root: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,8 @@ class Description:
     root: Path
     info: Mapping[str, Any]
     """``meta/info.json``."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Features that a study renames: what the files call them -> what they are called here."""
 
     @property
     def features(self) -> Mapping[str, Mapping[str, Any]]:
@@ -65,6 +67,10 @@ class Description:
     def videos(self) -> tuple[str, ...]:
         """Those that are videos."""
         return tuple(name for name in self.cameras if self.features[name]["dtype"] == "video")
+
+    def stored(self, feature: str) -> str:
+        """What the files call a feature."""
+        return next((theirs for theirs, ours in self.names.items() if ours == feature), feature)
 
     @cached_property
     def texts(self) -> Mapping[int, str]:
@@ -92,8 +98,7 @@ class Description:
     @cached_property
     def statistics(self) -> Mapping[str, Mapping[str, Any]]:
         """``meta/stats.json``. UserError if it cannot be read."""
-        statistics: Mapping[str, Mapping[str, Any]] = _object(self.root / STATISTICS)
-        return statistics
+        return {column_under(name, self.names): each for name, each in _object(self.root / STATISTICS).items()}
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
@@ -101,10 +106,10 @@ class Description:
 
         UserError if there is none, or it lacks a column that says where an episode is.
         """
-        files = sorted(path.relative_to(self.root).as_posix() for path in _below(self.root / EPISODES))
+        files = sorted(path.relative_to(self.root).as_posix() for path in tables_below(self.root / EPISODES))
         if not files:
             raise UserError(f"{self.root} has no {EPISODES}/*/*.parquet: the dataset is not complete, fetch it again")
-        rows = [row for file in files for row in self._table(file, statistics=False).to_pylist()]
+        rows = [row for file in files for row in self._episodes(file).to_pylist()]
         needed = ["dataset_from_index", "dataset_to_index", "data/chunk_index", "data/file_index"]
         needed += [f"videos/{name}/{part}" for name in self.videos for part in ("chunk_index", "file_index")]
         needed += [f"videos/{name}/{part}" for name in self.videos for part in ("from_timestamp", "to_timestamp")]
@@ -128,10 +133,16 @@ class Description:
     def stretch(self, episode: int, column: str) -> Stretch:
         """Where an episode's pictures of a video column lie."""
         row, of = self.rows[episode], f"videos/{column}"
-        file = self.info["video_path"].format(
-            video_key=column, chunk_index=row[f"{of}/chunk_index"], file_index=row[f"{of}/file_index"]
-        )
+        file = self.video_file(episode, column, called=self.stored(column))
         return Stretch(file, float(row[f"{of}/from_timestamp"]), float(row[f"{of}/to_timestamp"]))
+
+    def video_file(self, episode: int, column: str, *, called: str) -> str:
+        """Where an episode's pictures of a video column lie if files call it ``called``."""
+        row, of = self.rows[episode], f"videos/{column}"
+        name: str = self.info["video_path"].format(
+            video_key=called, chunk_index=row[f"{of}/chunk_index"], file_index=row[f"{of}/file_index"]
+        )
+        return name
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -192,14 +203,18 @@ class Description:
         UserError if a file or a column is missing, or a row has another number of numbers than the others.
         """
         files = dict.fromkeys(self.data_file(number) for number in range(len(self.rows)))
-        parts = [self._table(file, list(names)) for file in files]
+        parts = [self._table(file, [self.stored(name) for name in names]) for file in files]
         found = {}
         for name in names:
             try:
-                found[name] = np.concatenate([_numbers(part[name]) for part in parts])
+                found[name] = np.concatenate([_numbers(part[self.stored(name)]) for part in parts])
             except (ValueError, TypeError, pa.ArrowException) as error:
                 raise UserError(f"{self.root}: data: {name} is no table of numbers ({error}): build it again") from None
         return found
+
+    def _episodes(self, file: str) -> pa.Table:
+        table = self._table(file, statistics=False)
+        return table.rename_columns([column_under(name, self.names) for name in table.column_names])
 
     def _table(self, file: str, columns: list[str] | None = None, *, statistics: bool = True) -> pa.Table:
         path = self.root / file
@@ -282,7 +297,19 @@ def _object(file: Path) -> dict[str, Any]:
     return value
 
 
-def _below(folder: Path) -> Iterator[Path]:
+def column_under(name: str, names: Mapping[str, str]) -> str:
+    """A table's column, of a feature or of what is told of one per episode, after features were renamed.
+
+    >>> column_under("videos/front/file_index", {"front": "image"})
+    'videos/image/file_index'
+    """
+    told = re.fullmatch(r"(videos|stats)/(.+)/([^/]+)", name)
+    if told is None:
+        return names.get(name, name)
+    return f"{told[1]}/{names.get(told[2], told[2])}/{told[3]}"
+
+
+def tables_below(folder: Path) -> Iterator[Path]:
     """The parquet files of a folder's chunks, whatever the folder is called."""
     for chunk in folder.iterdir() if folder.is_dir() else ():
         if chunk.is_dir():

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from world_modality.data.consistency import require_in_step
-from world_modality.data.description import read_description
+from world_modality.data.description import Description, read_description
 from world_modality.data.episodes import table_of
 from world_modality.data.schema import camera_column
 from world_modality.errors import UserError
@@ -38,17 +38,18 @@ def decode_png(data: bytes) -> NDArray[np.uint8]:
 class FrameReader:
     """Reads one camera of a dataset, episode by episode; safe to call from several threads."""
 
-    def __init__(self, root: Path, camera: str) -> None:
-        """Open the dataset's metadata.
+    def __init__(self, dataset: Path | Description, camera: str) -> None:
+        """Open the metadata of the dataset in a folder, or take those that were read.
 
         Raises:
             UserError: no dataset there, or it has no such camera, or its pictures are not where it says.
         """
-        self._description = read_description(root)
+        self._description = read_description(dataset) if isinstance(dataset, Path) else dataset
         self.table = table_of(self._description)
         self._column = camera_column(camera)
         if self._column not in self._description.cameras:
             cameras = ", ".join(self._description.cameras)
+            root = self._description.root
             raise UserError(f"encoder.cameras: the dataset in {root} has no {self._column}, but {cameras}")
         require_in_step(self._description, self._column)
         self._is_video = self._column in self._description.videos
@@ -68,7 +69,8 @@ class FrameReader:
 
     def _frames(self, number: int, count: int | None) -> NDArray[np.uint8]:
         path = self._description.root / self._description.data_file(number)
-        columns = ["index", "timestamp"] if self._is_video else ["index", self._column]
+        stored = self._description.stored(self._column)
+        columns = ["index", "timestamp"] if self._is_video else ["index", stored]
         own = [("episode_index", "=", self._description.rows[number]["episode_index"])]
         rows = pq.read_table(path, columns=columns, filters=own).to_pydict()
         promised = range(int(self.table.starts[number]), int(self.table.ends[number]))
@@ -79,7 +81,7 @@ class FrameReader:
             )
         if self._is_video:
             return self._decode_video(number, rows["timestamp"][:count])
-        return np.stack([decode_png(picture["bytes"]) for picture in rows[self._column][:count]])
+        return np.stack([decode_png(picture["bytes"]) for picture in rows[stored][:count]])
 
     def _decode_video(self, number: int, timestamps: list[float]) -> NDArray[np.uint8]:
         from lerobot.datasets.video_utils import decode_video_frames

@@ -10,6 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from world_modality.errors import UserError
 from world_modality.imports import replaced
 
@@ -35,6 +38,13 @@ def readable_tables() -> Iterator[None]:
 
     with replaced(io_utils, "Dataset", Tables):
         yield
+
+
+def copy_table(source: Path, target: Path, schema: pa.Schema) -> None:
+    """Copy a parquet file under another schema of the same types in the same order, row group by row group."""
+    with pq.ParquetFile(source) as file, pq.ParquetWriter(target, schema, compression="snappy") as copy:
+        for group in range(file.num_row_groups):
+            copy.write_table(file.read_row_group(group).rename_columns(schema.names).cast(schema))
 
 
 def _require_cache() -> None:

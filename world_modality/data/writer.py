@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from world_modality.data.episode_file import EpisodeFile
 from world_modality.data.frames import decode_png
 from world_modality.data.schema import ACTION, STATE, camera_column, dataset_features
+from world_modality.data.tables import copy_table
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
 
@@ -142,6 +143,4 @@ def copy_without_fingerprint(source: Path, target: Path) -> None:
         mark = json.loads(file.schema_arrow.metadata[b"huggingface"])
         mark.pop("fingerprint", None)
         schema = file.schema_arrow.with_metadata({b"huggingface": json.dumps(mark).encode()})
-        with pq.ParquetWriter(target, schema, compression="snappy", use_dictionary=True) as copy:
-            for group in range(file.num_row_groups):
-                copy.write_table(file.read_row_group(group).cast(schema))
+    copy_table(source, target, schema)

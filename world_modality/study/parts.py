@@ -89,22 +89,29 @@ class ScriptedData(Part):
     held_out: HeldOut = 0.1
 
 
-class HubData(Part):
+class FoundData(Part):
+    """Base of datasets that are there already."""
+
+    rename: Rename = ()
+    """The dataset's names of cameras, state and action -> the suite's, such as {front: image, wrist: image2}. The
+    rename of a policy or checkpoint goes the other way: the suite's names -> the policy's."""
+    held_out: HeldOut = 0.1
+
+
+class HubData(FoundData):
     """A LeRobotDataset of the Hugging Face hub."""
 
     source: Literal["hub"]
     repo_id: Text
     revision: Text
     """Commit, tag or branch. A branch or tag is looked up when the study is planned, and results know the commit."""
-    held_out: HeldOut = 0.1
 
 
-class FolderData(Part):
+class FolderData(FoundData):
     """A LeRobotDataset v3 on this machine."""
 
     source: Literal["folder"]
     path: Text
-    held_out: HeldOut = 0.1
 
 
 Data = Annotated[ScriptedData | HubData | FolderData, Field(discriminator="source")]

@@ -111,6 +111,7 @@ def dataset_spec(study: Study, source: Source) -> DatasetSpec:
         repo_id=source.name,
         revision=source.revision,
         fps=SUITES[study.data_suites[0]].fps if isinstance(data, ScriptedData) else None,
+        rename=getattr(data, "rename", ()),
     )
 
 

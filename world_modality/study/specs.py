@@ -121,6 +121,7 @@ class DatasetSpec(Spec):
     repo_id: str  # hub id, "local/<suite>" when scripted, or a folder's path
     revision: str  # hub commit or folder fingerprint; "" when scripted
     fps: int | None  # nominal, of a scripted one; any other has its own
+    rename: tuple[tuple[str, str], ...] = ()  # what the dataset calls a feature -> what the suite does
 
 
 class EncoderSpec(Spec):

@@ -79,6 +79,12 @@ def cut(folder: Path) -> None:
     (folder / WEIGHTS).write_bytes(content[: len(content) // 2])
 
 
+def copied_in_part(folder: Path) -> None:
+    """As a program leaves it that first reserves a file's whole length."""
+    content = (folder / WEIGHTS).read_bytes()
+    (folder / WEIGHTS).write_bytes(content[: len(content) // 10 * 9].ljust(len(content), b"\0"))
+
+
 def merged_and_adapter(folder: Path) -> None:
     (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "/models/base"}))
 
@@ -175,6 +181,7 @@ def of_two_trainings(folder: Path) -> None:
         (sharded, "model.safetensors.index.json"),
         (pickled, "pytorch_model.bin"),
         (cut, "cut short"),
+        (copied_in_part, "holds nothing but zeros in model.vlm_with_expert."),
         (merged_and_adapter, "/models/base beside whole weights"),
         (adapter_without_config, "/models/base, not whole weights"),
         (lambda folder: (folder / POSTPROCESSOR).unlink(), POSTPROCESSOR),

@@ -14,6 +14,8 @@ from typing import Any
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 SHOWN = 3  # names in a message
+BLOCK = 1 << 20  # bytes that are read at once
+FEWEST = 3  # tensors of zeros that are no design
 
 Header = Mapping[str, Mapping[str, Any]]
 """Tensor name -> ``dtype``, ``shape`` and ``data_offsets``."""
@@ -56,6 +58,26 @@ def stored_header(folder: Path) -> dict[str, Mapping[str, Any]]:
         if name not in headers[file]:
             raise ValueError(f"{file} lacks {name}, as {INDEX} has it")
     return {name: entry for header in headers.values() for name, entry in header.items()}
+
+
+def zero_tail(path: Path) -> list[str]:
+    """The tensors at a file's end that hold nothing but zeros, as those of a file that was copied in part do.
+
+    None unless they are several and a twentieth of the file: single ones may begin as zeros by design. The file is read
+    from its end up to the first other byte. Raises what is in ``UNREADABLE``.
+    """
+    header, start = _head(path)
+    last = end = max((each["data_offsets"][1] for each in header.values()), default=0)
+    with path.open("rb") as file:
+        while last:
+            first = max(0, last - BLOCK)
+            file.seek(start + first)
+            kept = len(file.read(last - first).rstrip(b"\0"))
+            last = first + kept
+            if kept:
+                break
+    empty = [name for name, each in header.items() if last <= each["data_offsets"][0] < each["data_offsets"][1]]
+    return sorted(empty) if len(empty) >= FEWEST and end - last >= end / 20 else []
 
 
 def few(names: Sequence[str]) -> str:

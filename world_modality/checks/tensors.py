@@ -50,14 +50,24 @@ def stored_header(folder: Path) -> dict[str, Mapping[str, Any]]:
         FileNotFoundError: there are none, or a file that the index names is missing.
         OSError, ValueError, LookupError, TypeError: a file is damaged, or lacks a tensor that the index names.
     """
-    if (folder / WEIGHTS).is_file() or not (folder / INDEX).is_file():
-        return read_header(folder / WEIGHTS)
-    places: Mapping[str, str] = json.loads((folder / INDEX).read_text())["weight_map"]
-    headers = {file: read_header(folder / file) for file in sorted(set(places.values()))}
-    for name, file in places.items():
+    headers = {file.name: read_header(file) for file in stored_files(folder)}
+    for name, file in _places(folder).items():
         if name not in headers[file]:
             raise ValueError(f"{file} lacks {name}, as {INDEX} has it")
     return {name: entry for header in headers.values() for name, entry in header.items()}
+
+
+def stored_files(folder: Path) -> list[Path]:
+    """The files of a model folder's weights; raises what ``stored_header`` does of the index."""
+    return [folder / name for name in sorted(set(_places(folder).values())) or [WEIGHTS]]
+
+
+def _places(folder: Path) -> Mapping[str, str]:
+    """Tensor name -> file, by the index; empty if one file holds all."""
+    if (folder / WEIGHTS).is_file() or not (folder / INDEX).is_file():
+        return {}
+    places: Mapping[str, str] = json.loads((folder / INDEX).read_text())["weight_map"]
+    return places
 
 
 def zero_tail(path: Path) -> list[str]:

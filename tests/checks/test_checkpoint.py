@@ -152,6 +152,15 @@ def scaled_with(mode: str, *files: str) -> Callable[[Path], None]:
     return spoil
 
 
+def steps_of_8_actions(folder: Path) -> None:
+    def widen(pipeline: dict[str, Any]) -> None:
+        for step in pipeline["steps"]:
+            if "features" in step["config"]:
+                step["config"]["features"]["action"]["shape"] = [8]
+
+    edit_json(folder / POSTPROCESSOR, widen)
+
+
 def of_two_trainings(folder: Path) -> None:
     (file,) = folder.glob("policy_postprocessor*.safetensors")
     edit_tensors(file, lambda found: {**found, "action.std": found["action.std"] * 2})
@@ -173,6 +182,7 @@ def of_two_trainings(folder: Path) -> None:
             config(normalization_mapping={"STATE": "IDENTITY", "ACTION": "MEAN_STD"}),
             "observation.state is scaled with MEAN_STD by the steps here, and with IDENTITY",
         ),
+        (steps_of_8_actions, "action has 8 numbers in the steps here, and 7 in config.json"),
         (of_two_trainings, "action.std is 0.571278 here and 0.285639 in the statistics of policy_preprocessor.json"),
         (in_statistics("action.mean", lambda found: found[:1].clone()), "action.mean has 1 numbers, and the feature 7"),
         (in_statistics("action.std", lambda found: found * 0), "std is 0 in all 7 numbers"),

@@ -30,6 +30,7 @@ NEEDED = {
 """Statistics that each of LeRobot's ways to normalise needs."""
 
 COLOURS = 3
+PADDED = ("max_state_dim", "max_action_dim")
 Statistics = Mapping[str, tuple[float, ...]]
 
 
@@ -143,13 +144,20 @@ def _not_normalised(place: _Place, steps: Sequence[Step], config: Mapping[str, A
     if not modes or (not own and any("normaliz" in step.name for step in steps)):
         return  # a step of the policy's own does it, of which nothing is known
     found: dict[str, set[str]] = defaultdict(set)
+    sizes: dict[str, int] = {}
     for name, feature in (each for step in own for each in _scaled(step)):
         found[name].add(feature["mode"])
+        if feature.get("type") != "VISUAL" and feature.get("shape"):
+            sizes[name] = int(feature["shape"][-1])
     asked = dict(config.get(group) or {})
     trained = {name: feature for name, feature in dict(config.get("output_features") or {}).items() if name in found}
     for name, feature in {**trained, **asked}.items():
         mode = modes.get(feature.get("type"), "IDENTITY")
         wanted = {mode} & NEEDED.keys()
+        size = int((feature.get("shape") or [1])[-1])
+        if sizes.get(name, size) not in (size, config.get(PADDED[name == ACTION])):
+            message = f"{name} has {sizes[name]} numbers in the steps here, and {size} in config.json"
+            yield place.error(place.file, f"{message}: copy the checkpoint anew")
         if found.get(name, set()) == wanted or EMPTY_CAMERA in name:
             continue
         if name in found:
@@ -263,7 +271,7 @@ def _wrong_numbers(
     shape = tuple(feature.get("shape") or ())
     picture = feature.get("type") == "VISUAL"
     size = int(shape[0] if picture and shape else shape[-1] if shape else 1)
-    padded = config.get("max_action_dim" if name == ACTION else "max_state_dim")
+    padded = config.get(PADDED[name == ACTION])
     first, second = own.values()
     for each, values in own.items():
         if len(values) not in (size, padded, math.prod(shape), *((1,) if picture else ())):

@@ -98,7 +98,7 @@ def _of_scaling(folder: Path, family: EncoderFamily) -> Iterator[Finding]:
             settings = settings.get(family.scaler) if name == PROCESSORS else settings
             if settings is None:
                 continue  # it is in a file of its own
-            problems = _wrong_scaling(settings)
+            problems = _wrong_scaling({key: value for key, value in settings.items() if value is not None})
         except (*UNREADABLE, AttributeError) as error:
             yield _error(file, f"cannot be read ({error}); copy the folder anew")
             return
@@ -107,7 +107,10 @@ def _of_scaling(folder: Path, family: EncoderFamily) -> Iterator[Finding]:
 
 
 def _wrong_scaling(settings: Mapping[str, Any]) -> list[str]:
-    """What is wrong with a processor's settings. A missing mean would be transformers' own, often another model's."""
+    """What is wrong with a processor's settings, without those that are null.
+
+    In place of a missing mean transformers takes its own, which is often another model's.
+    """
     found = [
         f"{key} is {settings[key]}, and the encoder was trained on scaled pictures"
         for key in ("do_rescale", "do_normalize")
@@ -117,13 +120,13 @@ def _wrong_scaling(settings: Mapping[str, Any]) -> list[str]:
     if not math.isclose(factor, BYTE, rel_tol=0.02):  # 1/256 is usual, too
         found.append(f"rescale_factor is {factor}, where numbers of 0 to 255 become 0 to 1 by {BYTE:.6f}")
     for key in ("image_mean", "image_std"):
-        value = settings.get(key)
-        numbers = value if isinstance(value, list) else [] if value is None else [value]
+        value: Any = settings.get(key)
+        numbers = value if isinstance(value, list) else [value] if key in settings else []
         if not numbers:
             found.append(f"has no {key}, by which pictures are scaled")
         elif not all(0 <= number <= 1 for number in numbers) or (key == "image_std" and not all(numbers)):
-            allowed = "0 to 1" if key == "image_mean" else "0 to 1 and not 0"
-            found.append(f"{key} is {value}, where pictures lie in 0 to 1 and it must be {allowed}")
+            allowed = "0" if key == "image_mean" else "above 0"
+            found.append(f"{key} is {value}, where it must be {allowed} to 1, as pictures lie in 0 to 1")
     return found
 
 

@@ -79,6 +79,12 @@ def cut(folder: Path) -> None:
     (folder / WEIGHTS).write_bytes(content[: len(content) // 2])
 
 
+def copied_in_part(folder: Path) -> None:
+    """As a program leaves it that first reserves a file's whole length."""
+    content = (folder / WEIGHTS).read_bytes()
+    (folder / WEIGHTS).write_bytes(content[: len(content) // 10 * 9].ljust(len(content), b"\0"))
+
+
 def merged_and_adapter(folder: Path) -> None:
     (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "/models/base"}))
 
@@ -124,14 +130,68 @@ def not_scaled(folder: Path) -> None:
     edit_json(folder / PREPROCESSOR, rename)
 
 
+def without_step(name: str, file: str) -> Callable[[Path], None]:
+    def drop(pipeline: dict[str, Any]) -> None:
+        pipeline["steps"] = [step for step in pipeline["steps"] if name not in step["registry_name"]]
+
+    return lambda folder: edit_json(folder / file, drop)
+
+
+def scaled_with(mode: str, *files: str) -> Callable[[Path], None]:
+    """Processors that scale actions in another way than config.json says."""
+
+    def change(pipeline: dict[str, Any]) -> None:
+        for step in pipeline["steps"]:
+            if "norm_map" in step["config"]:
+                step["config"]["norm_map"]["ACTION"] = mode
+
+    def spoil(folder: Path) -> None:
+        for file in files:
+            edit_json(folder / file, change)
+
+    return spoil
+
+
+def steps_of_8_actions(folder: Path) -> None:
+    def widen(pipeline: dict[str, Any]) -> None:
+        for step in pipeline["steps"]:
+            if "features" in step["config"]:
+                step["config"]["features"]["action"]["shape"] = [8]
+
+    edit_json(folder / POSTPROCESSOR, widen)
+
+
+def of_two_trainings(folder: Path) -> None:
+    (file,) = folder.glob("policy_postprocessor*.safetensors")
+    edit_tensors(file, lambda found: {**found, "action.std": found["action.std"] * 2})
+
+
 @pytest.mark.parametrize(
     ("spoil", "named"),
     [
+        (without_step("normalizer", PREPROCESSOR), "state is normalised with MEAN_STD by config.json"),
+        (without_step("normalizer", POSTPROCESSOR), "action is normalised with MEAN_STD by config.json"),
+        (without_step("tokenizer", PREPROCESSOR), "has no tokenizer_processor"),
+        (scaled_with("MIN_MAX", POSTPROCESSOR), f"{POSTPROCESSOR}: action is scaled with MIN_MAX by the steps here"),
+        (scaled_with("MIN_MAX", PREPROCESSOR), f"{PREPROCESSOR}: action is scaled with MIN_MAX by the steps here"),
+        (
+            config(normalization_mapping={"STATE": "MIN_MAX", "ACTION": "MEAN_STD"}),
+            "observation.state is scaled with MEAN_STD by the steps here, and with MIN_MAX",
+        ),
+        (
+            config(normalization_mapping={"STATE": "IDENTITY", "ACTION": "MEAN_STD"}),
+            "observation.state is scaled with MEAN_STD by the steps here, and with IDENTITY",
+        ),
+        (steps_of_8_actions, "action has 8 numbers in the steps here, and 7 in config.json"),
+        (of_two_trainings, "action.std is 0.571278 here and 0.285639 in the statistics of policy_preprocessor.json"),
+        (in_statistics("action.mean", lambda found: found[:1].clone()), "action.mean has 1 numbers, and the feature 7"),
+        (in_statistics("action.std", lambda found: found * 0), "std is 0 in all 7 numbers"),
         (renamed_all("module."), "begins with 'module.'"),
         (renamed_all("_orig_mod."), "begins with '_orig_mod.'"),
         (sharded, "model.safetensors.index.json"),
         (pickled, "pytorch_model.bin"),
         (cut, "cut short"),
+        (copied_in_part, "holds nothing but zeros in model.vlm_with_expert."),
         (merged_and_adapter, "/models/base beside whole weights"),
         (adapter_without_config, "/models/base, not whole weights"),
         (lambda folder: (folder / POSTPROCESSOR).unlink(), POSTPROCESSOR),
@@ -161,6 +221,28 @@ def test_a_fault_is_told_by_name(checkpoint: Path, spoil: Callable[[Path], Any],
     found = errors(checkpoint)
     assert any(named in each for each in found), found
     assert all("\n" not in each and str(checkpoint) in each for each in found)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "named"),
+    [
+        ("mean", 114.0, "mean or std holds 114, where pictures lie in 0 to 1"),
+        ("std", 0.0, "observation.images.image: std is 0 at number 0, 1, 2"),
+    ],
+)
+def test_statistics_that_are_of_no_picture_are_told(tmp_path: Path, name: str, value: float, named: str) -> None:
+    """As LeRobot saves them by colour; those of one number per pixel are as right."""
+    folder = other_checkpoint("act", tmp_path / "act")
+
+    def by_colour(found: Tensors, **changed: float) -> Tensors:
+        numbers = {"mean": 0.4, "std": 0.2, **changed}
+        pictures = [each for each in found if "image" in each and each.rpartition(".")[2] in numbers]
+        return {**found, **{each: torch.full((3, 1, 1), numbers[each.rpartition(".")[2]]) for each in pictures}}
+
+    edit_statistics(folder, by_colour)
+    assert errors(folder) == []
+    edit_statistics(folder, lambda found: by_colour(found, **{name: value}))
+    assert any(named in each for each in errors(folder)), errors(folder)
 
 
 def test_a_model_folder_in_the_checkpoint_is_pointed_at(checkpoint: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -55,6 +56,7 @@ def test_whole_ones_load_also_from_several_files_and_of_narrow_floats(encoder: t
     kind, folder = encoder
     expected = weights(folder, kind)
     in_two_files(folder)
+    nested()(folder)
     assert encoder_findings(folder) == []
     assert all(torch.equal(value, expected[name]) for name, value in weights(folder, kind).items())
 
@@ -84,6 +86,39 @@ def another_layer(found: Tensors) -> Tensors:
     return {**found, **more}
 
 
+def copied_in_part(folder: Path) -> None:
+    content = (folder / WEIGHTS).read_bytes()
+    (folder / WEIGHTS).write_bytes(content[: len(content) // 2].ljust(len(content), b"\0"))
+
+
+def scaled(**changes: Any) -> Callable[[Path], None]:
+    """Settings of the processor that are changed, or left out if they are None."""
+
+    def spoil(folder: Path) -> None:
+        (file,) = folder.glob("*preprocessor_config.json")
+        kept = {**json.loads(file.read_text()), **changes}
+        file.write_text(json.dumps({key: value for key, value in kept.items() if value is not None}))
+
+    return spoil
+
+
+def nested(**changes: Any) -> Callable[[Path], None]:
+    """As transformers 5 saves a model's processors: all in one file, which it reads before the others."""
+
+    def spoil(folder: Path) -> None:
+        (file,) = folder.glob("*preprocessor_config.json")
+        kept = {**json.loads(file.read_text()), **changes}
+        both = {"image_processor": kept, "video_processor": kept}
+        (folder / "processor_config.json").write_text(json.dumps(both))
+
+    return spoil
+
+
+def no_settings(folder: Path) -> None:
+    (file,) = folder.glob("*preprocessor_config.json")
+    file.write_text("{}")
+
+
 def in_weights(change: Callable[[Tensors], Tensors]) -> Callable[[Path], None]:
     return lambda folder: edit_tensors(folder / WEIGHTS, change)
 
@@ -104,6 +139,15 @@ def in_weights(change: Callable[[Tensors], Tensors]) -> Callable[[Path], None]:
         (lost_file, "model-00002-of-00002.safetensors"),
         (lambda folder: (folder / WEIGHTS).rename(folder / "pytorch_model.bin"), "pytorch_model.bin"),
         (lambda folder: (folder / WEIGHTS).unlink(), f"has no {WEIGHTS}"),
+        (copied_in_part, "holds nothing but zeros in encoder."),
+        (scaled(do_normalize=False), "preprocessor_config.json: do_normalize is False"),
+        (scaled(do_rescale=False), "do_rescale is False"),
+        (scaled(rescale_factor=1.0), "rescale_factor is 1.0"),
+        (scaled(image_mean=[123.0, 116.0, 103.0]), "image_mean is [123.0, 116.0, 103.0]"),
+        (scaled(image_std=[0, 0, 0]), "image_std is [0, 0, 0]"),
+        (scaled(image_std=None), "preprocessor_config.json: has no image_std"),
+        (nested(image_mean=[123.0, 116.0, 103.0]), "/processor_config.json: image_mean is"),
+        (no_settings, "has no image_mean"),
         (lambda folder: (folder / "config.json").unlink(), "config.json"),
         (lambda folder: edit_json(folder / "config.json", lambda found: found.update(model_type="bert")), "a bert"),
         (lambda folder: [file.unlink() for file in folder.glob("*processor*")], "preprocessor_config.json"),

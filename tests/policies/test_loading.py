@@ -110,3 +110,13 @@ def test_narrower_floats_are_rounded_and_other_kinds_refused(tmp_path: Path) -> 
     assert all(torch.equal(load(narrow).state_dict()[name], t.to(torch.float32)) for name, t in list(kept.items())[:3])
     with pytest.raises(UserError, match=r"is torch.int32 \[.*where the policy has torch.float32"):
         load(changed(plain, tmp_path / "whole", floats(torch.int32)))
+
+
+def test_infinite_weights_are_refused(checkpoint: Path, tmp_path: Path) -> None:
+    def infinite(tensors: Tensors) -> Tensors:
+        name = next(name for name in sorted(tensors) if name.endswith("weight") and tensors[name].is_floating_point())
+        tensors[name].view(-1)[-1] = torch.inf
+        return tensors
+
+    with pytest.raises(UserError, match="hold no numbers in"):
+        load(changed(checkpoint, tmp_path / "changed", infinite))

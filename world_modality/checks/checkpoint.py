@@ -31,6 +31,7 @@ from world_modality.checks.tensors import (
     common_prefix,
     few,
     read_header,
+    zero_tail,
 )
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import Suite
@@ -114,7 +115,7 @@ def weight_findings(folder: Path, config: Mapping[str, Any], part: str) -> Itera
         yield error(folder, _no_weights(folder))
         return
     try:
-        names = sorted(read_header(file))
+        names, zeros = sorted(read_header(file)), zero_tail(file)
     except UNREADABLE as damage:
         yield error(file, f"cannot be read ({damage}); it may be damaged: copy the checkpoint anew")
         return
@@ -126,6 +127,8 @@ def weight_findings(folder: Path, config: Mapping[str, Any], part: str) -> Itera
             f"`{MIGRATION} {folder}` and give the folder that it writes",
         )
         return
+    if zeros:
+        yield error(file, f"holds nothing but zeros in {few(zeros)}, up to its end: copy the checkpoint anew")
     prefix, width = common_prefix(names, WRAPPERS), family_of(config["type"]).width_tensor
     if prefix:
         yield error(file, f"every tensor's name begins with '{prefix}', as a wrapper's does: save them without it")

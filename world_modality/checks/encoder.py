@@ -6,6 +6,7 @@ The loader compares every tensor once more, against the model itself.
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -13,12 +14,28 @@ from pathlib import Path
 from typing import Any
 
 from world_modality.checks.finding import Finding
-from world_modality.checks.tensors import INDEX, UNREADABLE, WEIGHTS, common_prefix, few, stored_header
+from world_modality.checks.tensors import (
+    INDEX,
+    UNREADABLE,
+    WEIGHTS,
+    common_prefix,
+    few,
+    stored_files,
+    stored_header,
+    zero_tail,
+)
 from world_modality.facts.encoders import ENCODERS, EncoderFamily
 
 PART = "encoder"
 WRAPPERS = ("module.", "_orig_mod.", "backbone.", "model.", "encoder.backbone.", "teacher.", "student.")
 """What programs that train an encoder put before its names."""
+PROCESSORS = "processor_config.json"
+SCALERS = {
+    "image_processor": ("preprocessor_config.json",),
+    "video_processor": ("video_preprocessor_config.json", "preprocessor_config.json"),
+}
+"""The files of one processor alone; transformers reads the first one that is there, unless ``PROCESSORS`` holds it."""
+BYTE = 1 / 255
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
@@ -39,6 +56,7 @@ def _findings(folder: Path) -> Iterator[Finding]:
         yield _error(folder / "config.json", message)
         return
     yield from _without_processor(folder)
+    yield from _of_scaling(folder, family)
     file = folder / (WEIGHTS if (folder / WEIGHTS).is_file() else INDEX)
     if not file.is_file():
         pickled = sorted(path.name for pattern in PICKLED for path in folder.glob(pattern))
@@ -48,9 +66,12 @@ def _findings(folder: Path) -> Iterator[Finding]:
     try:
         own = f"{config['model_type']}."  # models with a further head put it before the encoder's names
         names = sorted(name.removeprefix(own) for name in stored_header(folder))
+        zeros = [name for part in stored_files(folder) for name in zero_tail(part)]
     except UNREADABLE as error:
         yield _error(file, f"cannot be read ({error}); copy the folder anew")
         return
+    if zeros:
+        yield _error(file, f"holds nothing but zeros in {few(zeros)}, up to its end: copy the folder anew")
     yield from _of_other_names(file, family, names)
     yield from _of_layers(file, family, config, names)
 
@@ -60,10 +81,53 @@ def _error(where: Path, message: str) -> Finding:
 
 
 def _without_processor(folder: Path) -> Iterator[Finding]:
-    names = ("preprocessor_config.json", "video_preprocessor_config.json", "processor_config.json")
+    names = (*reversed(SCALERS["video_processor"]), PROCESSORS)
     if not any((folder / name).is_file() for name in names):
         message = f"has none of {', '.join(names)}, which say how pictures are scaled: copy the folder anew"
         yield _error(folder, message)
+
+
+def _of_scaling(folder: Path, family: EncoderFamily) -> Iterator[Finding]:
+    """Settings by which the encoder's pictures would be other numbers than those it was trained on."""
+    for name in (PROCESSORS, *SCALERS[family.scaler]) if family.scaler else ():
+        file = folder / name
+        if not file.is_file():
+            continue
+        try:
+            settings: Any = json.loads(file.read_text())
+            settings = settings.get(family.scaler) if name == PROCESSORS else settings
+            if settings is None:
+                continue  # it is in a file of its own
+            problems = _wrong_scaling({key: value for key, value in settings.items() if value is not None})
+        except (*UNREADABLE, AttributeError) as error:
+            yield _error(file, f"cannot be read ({error}); copy the folder anew")
+            return
+        yield from (_error(file, f"{problem}: copy the file anew") for problem in problems)
+        return
+
+
+def _wrong_scaling(settings: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a processor's settings, without those that are null.
+
+    In place of a missing mean transformers takes its own, which is often another model's.
+    """
+    found = [
+        f"{key} is {settings[key]}, and the encoder was trained on scaled pictures"
+        for key in ("do_rescale", "do_normalize")
+        if not settings.get(key, True)
+    ]
+    factor = settings.get("rescale_factor", BYTE)
+    if not math.isclose(factor, BYTE, rel_tol=0.02):  # 1/256 is usual, too
+        found.append(f"rescale_factor is {factor}, where numbers of 0 to 255 become 0 to 1 by {BYTE:.6f}")
+    for key in ("image_mean", "image_std"):
+        value: Any = settings.get(key)
+        numbers = value if isinstance(value, list) else [value] if key in settings else []
+        if not numbers:
+            found.append(f"has no {key}, by which pictures are scaled")
+        elif not all(0 <= number <= 1 for number in numbers) or (key == "image_std" and not all(numbers)):
+            allowed = "0" if key == "image_mean" else "above 0"
+            found.append(f"{key} is {value}, where it must be {allowed} to 1, as pictures lie in 0 to 1")
+    return found
 
 
 def _of_other_names(file: Path, family: EncoderFamily, names: Sequence[str]) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from world_modality.checks.finding import Finding
 from world_modality.checks.rename import EMPTY_CAMERA, STATE, Rename
 from world_modality.checks.tensors import UNREADABLE, few, read_header, read_values
+from world_modality.facts.policies import family_of
 
 PREPROCESSOR, POSTPROCESSOR = "policy_preprocessor.json", "policy_postprocessor.json"
 MIGRATION = "python -m lerobot.processor.migrate_policy_normalization --pretrained-path"
@@ -27,6 +29,8 @@ NEEDED = {
 }
 """Statistics that each of LeRobot's ways to normalise needs."""
 
+COLOURS = 3
+PADDED = ("max_state_dim", "max_action_dim")
 Statistics = Mapping[str, tuple[float, ...]]
 
 
@@ -42,6 +46,11 @@ class Step:
     def normalises(self) -> bool:
         """Whether it scales features by statistics, there or back."""
         return self.name in NORMALISERS or self.name.rpartition(".")[2] in NORMALISER_CLASSES
+
+    @property
+    def tokenises(self) -> bool:
+        """Whether it makes tokens of a text, rather than prepare one for a tokenizer."""
+        return "tokenizer" in self.name.lower() and "prepare" not in self.name.lower()
 
 
 def read_steps(file: Path) -> tuple[Step, ...]:
@@ -108,10 +117,13 @@ def processor_findings(folder: Path, config: Mapping[str, Any], rename: Rename, 
             message = f"has no {few(lacking)}, which {name} reads: copy the checkpoint anew"
             yield Finding("error", part, str(folder), message)
             return
-        yield from _not_normalised(file, steps, config, group, part)
+        place = _Place(folder, file, part, rename)
+        yield from _not_normalised(place, steps, config, group)
+        yield from _without_words(place, steps, config)
         for step in steps:
             if step.normalises:
-                yield from _statistics_findings(_Place(folder, file, part, rename), step, config)
+                yield from _statistics_findings(place, step, config)
+    yield from _unlike_statistics(_Place(folder, folder / POSTPROCESSOR, part, rename))
 
 
 @dataclass(frozen=True)
@@ -125,21 +137,72 @@ class _Place:
         return Finding("error", self.part, str(where), message)
 
 
-def _not_normalised(
-    file: Path, steps: Sequence[Step], config: Mapping[str, Any], group: str, part: str
-) -> Iterator[Finding]:
-    """Features that config.json says are normalised, and no step scales."""
+def _not_normalised(place: _Place, steps: Sequence[Step], config: Mapping[str, Any], group: str) -> Iterator[Finding]:
+    """Features that the steps do not scale as config.json says it, or not at all."""
     own = [step for step in steps if step.normalises]
-    if not own:
-        return  # a family may do it otherwise
-    scaled = {name for step in own for name, _ in _scaled(step)}
     modes = dict(config.get("normalization_mapping") or {})
-    for name, feature in dict(config.get(group) or {}).items():
+    if not modes or (not own and any("normaliz" in step.name for step in steps)):
+        return  # a step of the policy's own does it, of which nothing is known
+    found: dict[str, set[str]] = defaultdict(set)
+    sizes: dict[str, int] = {}
+    for name, feature in (each for step in own for each in _scaled(step)):
+        found[name].add(feature["mode"])
+        if feature.get("type") != "VISUAL" and feature.get("shape"):
+            sizes[name] = int(feature["shape"][-1])
+    asked = dict(config.get(group) or {})
+    trained = {name: feature for name, feature in dict(config.get("output_features") or {}).items() if name in found}
+    for name, feature in {**trained, **asked}.items():
         mode = modes.get(feature.get("type"), "IDENTITY")
-        if mode in NEEDED and name not in scaled and EMPTY_CAMERA not in name:
-            have = ", ".join(sorted(scaled)) or "nothing"
+        wanted = {mode} & NEEDED.keys()
+        size = int((feature.get("shape") or [1])[-1])
+        if sizes.get(name, size) not in (size, config.get(PADDED[name == ACTION])):
+            message = f"{name} has {sizes[name]} numbers in the steps here, and {size} in config.json"
+            yield place.error(place.file, f"{message}: copy the checkpoint anew")
+        if found.get(name, set()) == wanted or EMPTY_CAMERA in name:
+            continue
+        if name in found:
+            message = f"{name} is scaled with {' and '.join(sorted(found[name]))} by the steps here, and with {mode}"
+            yield place.error(place.file, f"{message} by config.json: write what it was trained with in both")
+        else:
+            have = ", ".join(sorted(found)) or "nothing"
             message = f"{name} is normalised with {mode} by config.json, but the steps here scale {have}"
-            yield Finding("error", part, str(file), f"{message}: copy the checkpoint anew, or rename the feature there")
+            yield place.error(place.file, f"{message}: copy the checkpoint anew, or rename the feature there")
+
+
+def _without_words(place: _Place, steps: Sequence[Step], config: Mapping[str, Any]) -> Iterator[Finding]:
+    """No step makes tokens of the instruction, which the policy reads."""
+    reads = family_of(str(config.get("type"))).reads_instructions and place.file.name == PREPROCESSOR
+    if reads and not any(step.tokenises for step in steps):
+        have = few([step.name for step in steps])
+        message = f"has no tokenizer_processor for the instructions that a '{config['type']}' reads, but {have}"
+        yield place.error(place.file, f"{message}: copy the checkpoint anew")
+
+
+def _unlike_statistics(place: _Place) -> Iterator[Finding]:
+    """Features that go in by other statistics than they come out by."""
+    before, after = (_held(place, name) for name in (PREPROCESSOR, POSTPROCESSOR))
+    for name in sorted(before.keys() & after.keys()):
+        for own, other in zip(before[name], after[name], strict=False):
+            if not math.isclose(own, other, rel_tol=0.01, abs_tol=1e-4):  # as far as a narrower float may round them
+                message = f"{name} is {other:g} here and {own:g} in the statistics of {PREPROCESSOR}"
+                yield place.error(place.file, f"{message}: the two are not of one training, copy the checkpoint anew")
+                return
+
+
+def _held(place: _Place, processor: str) -> Mapping[str, Sequence[float]]:
+    """The statistics that a processor scales by; none where they cannot be read, which is told elsewhere."""
+    found: dict[str, Sequence[float]] = {}
+    try:
+        for step in read_steps(place.folder / processor):
+            if step.normalises and step.state_file:
+                file = place.folder / step.state_file
+                stored = {renamed_statistic(name, place.rename): name for name in read_header(file)}
+                wanted = {f"{name}.{each}" for name, feature in _scaled(step) for each in NEEDED[feature["mode"]]}
+                numbers = read_values(file, [stored[name] for name in wanted & stored.keys()])
+                found |= {name: numbers[stored[name]] for name in wanted & stored.keys()}
+    except UNREADABLE:
+        return {}
+    return found
 
 
 def _scaled(step: Step) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -208,10 +271,10 @@ def _wrong_numbers(
     shape = tuple(feature.get("shape") or ())
     picture = feature.get("type") == "VISUAL"
     size = int(shape[0] if picture and shape else shape[-1] if shape else 1)
-    padded = config.get("max_action_dim" if name == ACTION else "max_state_dim")
+    padded = config.get(PADDED[name == ACTION])
     first, second = own.values()
     for each, values in own.items():
-        if len(values) not in (1, size, padded, math.prod(shape)):
+        if len(values) not in (size, padded, math.prod(shape), *((1,) if picture else ())):
             return f"{name}.{each} has {len(values)} numbers, and the feature {size}: copy the checkpoint anew"
         wrong = [place for place, value in enumerate(values) if not math.isfinite(value)]
         if wrong:
@@ -225,6 +288,14 @@ def _wrong_numbers(
     if negative:
         return f"{name}: {told} is negative at {_at(negative)}: recompute the statistics"
     still = [place for place, value in enumerate(spread) if value <= eps]
+    beyond = [value for value in (*first, *second) if not 0 <= value <= 1]
+    if picture and size == COLOURS and beyond:
+        holds = f"{name}: {' or '.join(own)} holds {beyond[0]:g}, where pictures lie in 0 to 1"
+        return f"{holds}: divide statistics of 0 to 255 by 255, or recompute them"
+    if picture and still:
+        return f"{name}: {told} is 0 at {_at(still)}, so that pictures are divided by {eps:g}: recompute the statistics"
+    if name == ACTION and not any(spread):  # single ones may be: numbers that no demonstration moved
+        return f"{name}: {told} is 0 in all {len(spread)} numbers, and so is every action: recompute the statistics"
     if name == STATE and still:
         return (
             f"{name}: {told} is 0 at {_at(still)}, so that whatever moves there is divided by {eps:g}: "

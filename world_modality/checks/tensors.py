@@ -14,6 +14,8 @@ from typing import Any
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 SHOWN = 3  # names in a message
+BLOCK = 1 << 20  # bytes that are read at once
+FEWEST = 3  # tensors of zeros that are no design
 
 Header = Mapping[str, Mapping[str, Any]]
 """Tensor name -> ``dtype``, ``shape`` and ``data_offsets``."""
@@ -48,14 +50,44 @@ def stored_header(folder: Path) -> dict[str, Mapping[str, Any]]:
         FileNotFoundError: there are none, or a file that the index names is missing.
         OSError, ValueError, LookupError, TypeError: a file is damaged, or lacks a tensor that the index names.
     """
-    if (folder / WEIGHTS).is_file() or not (folder / INDEX).is_file():
-        return read_header(folder / WEIGHTS)
-    places: Mapping[str, str] = json.loads((folder / INDEX).read_text())["weight_map"]
-    headers = {file: read_header(folder / file) for file in sorted(set(places.values()))}
-    for name, file in places.items():
+    headers = {file.name: read_header(file) for file in stored_files(folder)}
+    for name, file in _places(folder).items():
         if name not in headers[file]:
             raise ValueError(f"{file} lacks {name}, as {INDEX} has it")
     return {name: entry for header in headers.values() for name, entry in header.items()}
+
+
+def stored_files(folder: Path) -> list[Path]:
+    """The files of a model folder's weights; raises what ``stored_header`` does of the index."""
+    return [folder / name for name in sorted(set(_places(folder).values())) or [WEIGHTS]]
+
+
+def _places(folder: Path) -> Mapping[str, str]:
+    """Tensor name -> file, by the index; empty if one file holds all."""
+    if (folder / WEIGHTS).is_file() or not (folder / INDEX).is_file():
+        return {}
+    places: Mapping[str, str] = json.loads((folder / INDEX).read_text())["weight_map"]
+    return places
+
+
+def zero_tail(path: Path) -> list[str]:
+    """The tensors at a file's end that hold nothing but zeros, as those of a file that was copied in part do.
+
+    None unless they are several and a twentieth of the file: single ones may begin as zeros by design. The file is read
+    from its end up to the first other byte. Raises what is in ``UNREADABLE``.
+    """
+    header, start = _head(path)
+    last = end = max((each["data_offsets"][1] for each in header.values()), default=0)
+    with path.open("rb") as file:
+        while last:
+            first = max(0, last - BLOCK)
+            file.seek(start + first)
+            kept = len(file.read(last - first).rstrip(b"\0"))
+            last = first + kept
+            if kept:
+                break
+    empty = [name for name, each in header.items() if last <= each["data_offsets"][0] < each["data_offsets"][1]]
+    return sorted(empty) if len(empty) >= FEWEST and end - last >= end / 20 else []
 
 
 def few(names: Sequence[str]) -> str:

@@ -35,6 +35,9 @@ class EncoderFamily:
     """What the names of all tensors begin with that latents are made of."""
     layers: str = ""
     """What the names of a layer's tensors begin with, before its number; "" if it is not known."""
+    scaler: str = ""
+    """Which of transformers' processors scales its pictures, by its name in processor_config.json; "" if none of them
+    does."""
     unused: tuple[str, ...] = ()
     """What the names of tensors begin with that transformers builds and no latent depends on."""
 
@@ -57,6 +60,7 @@ ENCODERS: Table[EncoderFamily] = Table(
             build=Reference("world_modality.encoders.vjepa2:build_small"),
             parts=("encoder.",),
             layers="encoder.layer.",
+            scaler="video_processor",
             unused=("predictor.",),
         ),
         EncoderFamily(
@@ -69,6 +73,7 @@ ENCODERS: Table[EncoderFamily] = Table(
             build=Reference("world_modality.encoders.dinov2:build_small"),
             parts=("embeddings.", "encoder.", "layernorm."),
             layers="encoder.layer.",
+            scaler="image_processor",
             unused=("embeddings.mask_token",),  # for training on masked pictures
         ),
     ),

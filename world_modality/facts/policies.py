@@ -46,6 +46,8 @@ class PolicyFamily:
     """Tensor of its checkpoints whose first size is the width of the action expert; "" if there is none."""
     backbone: str = ""
     """The setting that names the pretrained model that it is built around, or that model's tokenizer; "" if none."""
+    reads_instructions: bool = False
+    """Whether it cannot act without the tokens that its preprocessor makes of an instruction."""
     denoising_steps: str = ""
     """The setting of its checkpoints that says how many steps make a chunk out of noise; "" if there is none."""
     base: str = ""
@@ -82,6 +84,7 @@ POLICIES: Table[PolicyFamily] = Table(
             embedded=("smolvla-tiny",),
             width_tensor="model.action_in_proj.weight",
             backbone="vlm_model_name",
+            reads_instructions=True,
             denoising_steps="num_steps",
         ),
         PolicyFamily(
@@ -92,6 +95,7 @@ POLICIES: Table[PolicyFamily] = Table(
             world_type="smolvla_world_earlier",
             width_tensor="model.action_in_proj.weight",
             backbone="vlm_model_name",
+            reads_instructions=True,
             denoising_steps="num_steps",
             base="smolvla",
             exact_zero=False,
@@ -106,6 +110,7 @@ POLICIES: Table[PolicyFamily] = Table(
             small={"pi0-tiny": PolicyShape(chunk_size=10, expert_width=64)},
             width_tensor="model.action_in_proj.weight",
             backbone="tokenizer_name",
+            reads_instructions=True,
             denoising_steps="num_inference_steps",
         ),
         PolicyFamily(
@@ -113,6 +118,7 @@ POLICIES: Table[PolicyFamily] = Table(
             label="pi0.5",
             packages=LEROBOT,
             host=Reference("world_modality.policies.pi0:PI05Host"),
+            reads_instructions=True,
             denoising_steps="num_inference_steps",
         ),
         PolicyFamily(

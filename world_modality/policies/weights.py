@@ -38,11 +38,12 @@ def require_loaded(
             header = {name: _described(stored.get_slice(name)) for name in stored.keys()}  # noqa: SIM118  # no mapping
             named = dict(own_names(policy, header) if own_names else header)
             _require_names(file, held, named)
+            masks = held.keys() - {name for name, _ in policy.named_parameters(remove_duplicate=False)}
             sources = {id(tensor): name for name, tensor in header.items()}
             for name, tensor in named.items():
                 _require_alike(file, name, held[name], tensor)
                 if id(tensor) in sources:  # else LeRobot made a second name for it, of memory that is shared
-                    _require_equal(file, name, held[name], stored.get_tensor(sources[id(tensor)]))
+                    _require_equal(file, name, held[name], stored.get_tensor(sources[id(tensor)]), name in masks)
     except (OSError, SafetensorError) as error:  # no such file, or damaged
         raise UserError(f"the weights in {file} cannot be read ({error}); they are missing or damaged") from error
 
@@ -77,8 +78,13 @@ def _require_alike(file: Path, name: str, held: Tensor, stored: Tensor) -> None:
         )
 
 
-def _require_equal(file: Path, name: str, held: Tensor, stored: Tensor) -> None:
-    if stored.is_floating_point() and stored.isnan().any():
-        raise UserError(f"the weights in {file} hold no numbers in {name} (NaN); copy the checkpoint anew")
+def _require_equal(file: Path, name: str, held: Tensor, stored: Tensor, mask: bool) -> None:
+    """``mask``: it is no parameter, and may be a mask of attention, which holds negative infinity."""
+    if stored.is_floating_point():
+        odd = ~stored.isfinite()
+        if (odd & ~stored.isneginf() if mask else odd).any():
+            raise UserError(
+                f"the weights in {file} hold no numbers in {name} (NaN or infinity); copy the checkpoint anew"
+            )
     if not torch.equal(stored.to(held.dtype), held.detach().cpu()):
         raise UserError(f"the weights in {file} were not taken over: {name} holds other numbers in the policy")

@@ -27,7 +27,7 @@ AGREES = 0.2  # correlation
 TOLD_ENOUGH = 50  # frames
 ASTRAY = 0.02  # of a range; rounding and a few frames more or less move statistics by less
 SPREAD_ASTRAY = 0.1  # of a deviation; dividing by one number less moves that of a dozen frames by 0.04
-FLOAT32 = 1e-5  # of a mean: a deviation that has been computed in float32 may be off by so much
+FLOAT32 = 1e-3  # of a mean: by so much may a deviation be off that is a difference of two squares in float32
 STRAY = 0.01  # of the frames: so few tell nothing of a range
 QUANTILE = re.compile(r"q\d+")
 
@@ -106,7 +106,9 @@ def _gripper_findings(motion: Motion, suite: Suite, gripper: Gripper) -> Iterato
             "warning", DATA, ACTION, f"the gripper's command is {commands[0]:g} in all {len(commands)} frames"
         )
     elif usual.min() > low + near or usual.max() < high - near:
-        but = f" in all but {len(commands) - len(usual)} of {len(commands)} frames" if len(usual) < len(commands) else ""
+        but = (
+            f" in all but {len(commands) - len(usual)} of {len(commands)} frames" if len(usual) < len(commands) else ""
+        )
         yield Finding(
             "error",
             DATA,
@@ -204,8 +206,13 @@ def _other_moment(numbers: Numbers, said: Mapping[str, object]) -> str:
     """Which of least, greatest and mean number and deviation is not that of ``numbers`` [N, n]; "" if all are."""
     low, high, mean, std = numbers.min(axis=0), numbers.max(axis=0), numbers.mean(axis=0), numbers.std(axis=0)
     slack = ASTRAY * (high - low) + ROUNDING
-    narrow = SPREAD_ASTRAY * std + FLOAT32 * (1 + np.abs(mean))
-    for kind, values, allowed in (("min", low, slack), ("max", high, slack), ("mean", mean, slack), ("std", std, narrow)):
+    narrow = SPREAD_ASTRAY * std + FLOAT32 * np.abs(mean) + STILL
+    for kind, values, allowed in (
+        ("min", low, slack),
+        ("max", high, slack),
+        ("mean", mean, slack),
+        ("std", std, narrow),
+    ):
         off = np.abs(np.asarray(said.get(kind, values), np.float64) - values)
         if off.shape == allowed.shape and not (off <= allowed).all():
             worst = int(np.nan_to_num(off - allowed, nan=np.inf).argmax())

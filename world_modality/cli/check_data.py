@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -16,8 +16,9 @@ from world_modality.checks.episodes import repetition_findings, shared_findings
 from world_modality.checks.features import feature_findings
 from world_modality.checks.files import as_error, file_findings
 from world_modality.checks.finding import Finding
+from world_modality.checks.footage import footage_findings
 from world_modality.checks.numbers import Motion, number_findings, statistics_findings, unit_findings
-from world_modality.checks.pictures import Start, scene_findings, size_findings
+from world_modality.checks.pictures import Seen, Start, scene_findings, size_findings
 from world_modality.checks.replay import EPISODES as REPLAYED
 from world_modality.checks.replay import STEPS, Replayed, replay_findings
 from world_modality.checks.texts import text_findings, twin_findings
@@ -201,6 +202,8 @@ def _check_scenes(check: Checking, description: Description, *, seen: bool) -> N
     check.judge("data", lambda: text_findings(texts, asked))
     starts = _starts(check, description, texts, {each.instruction for own in scenes for each in own}) if seen else []
     check.judge("data", lambda: size_findings(starts, description.features))
+    suite = SUITES[check.study.rollout_suites[0]]
+    check.judge("data", lambda: footage_findings(starts, suite))
     for own in scenes:
         check.judge("data", lambda own=own: scene_findings(starts, own))  # type: ignore[misc]
 
@@ -246,24 +249,36 @@ def _simulated(check: Checking) -> Iterator[tuple[SimSpec, list[int]]]:
 
 
 def _starts(check: Checking, description: Description, texts: tuple[str, ...], wanted: set[str]) -> list[Start]:
-    """The beginnings of some recorded episodes, those of ``wanted`` instructions if there are any."""
+    """The beginnings of some recorded episodes, and what they show half way and at their end.
+
+    They are episodes of the ``wanted`` instructions if there are any.
+    """
     chosen: list[int] = []
     for text in sorted(wanted) or dict.fromkeys(texts):
         own = [number for number, each in enumerate(texts) if each == text]
         chosen += own[:: max(1, len(own) // STARTS)][:STARTS]
     chosen = sorted(chosen)[: SCENES * STARTS]
-    pictures: dict[int, dict[str, Any]] = {number: {} for number in chosen}
+    begin = [int(row["dataset_from_index"]) for row in description.rows]
+    length = [int(row["dataset_to_index"]) - start for row, start in zip(description.rows, begin, strict=True)]
+    steps = {number: (0, length[number] // 2, length[number] - 1) for number in chosen}
+    pictures: dict[int, dict[str, NDArray[np.uint8]]] = {number: {} for number in chosen}
     states = description.columns(STATE)[STATE]
     for column in description.cameras:
         try:
             reader = FrameReader(description.root, column.removeprefix("observation.images."))
             for number in chosen:
-                pictures[number][column] = reader.first(number)
+                pictures[number][column] = reader.at(number, steps[number])
         except (UserError, OSError, ValueError) as error:
             check.findings.append(Finding("error", "data", column, f"its pictures cannot be read ({error})"))
             return []
-    begin = [int(row["dataset_from_index"]) for row in description.rows]
-    return [
-        Start(number, texts[number], pictures[number], np.asarray(states[begin[number]], np.float64))
-        for number in chosen
-    ]
+    starts = []
+    for number in chosen:
+        first, *later = (
+            Seen(
+                {column: shown[place] for column, shown in pictures[number].items()},
+                np.asarray(states[begin[number] + step], np.float64),
+            )
+            for place, step in enumerate(steps[number])
+        )
+        starts.append(Start(number, texts[number], first.pictures, first.state, tuple(later)))
+    return starts

@@ -17,6 +17,7 @@ from world_modality.checks.features import feature_findings
 from world_modality.checks.files import as_error, file_findings
 from world_modality.checks.finding import Finding
 from world_modality.checks.footage import footage_findings
+from world_modality.checks.normalisation import default_modes, normalisation_findings, taken_pictures
 from world_modality.checks.numbers import Motion, number_findings, statistics_findings, unit_findings
 from world_modality.checks.pictures import Seen, Start, scene_findings, size_findings
 from world_modality.checks.replay import EPISODES as REPLAYED
@@ -31,12 +32,13 @@ from world_modality.data.frames import FrameReader
 from world_modality.data.schema import ACTION, STATE
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES, Suite
+from world_modality.policies.config_file import read_config_file
 from world_modality.store.hub import fetch
 from world_modality.store.index import sealed_done
 from world_modality.store.layout import stage_folder
 from world_modality.study.checks import policy_at
 from world_modality.study.graph import Graph
-from world_modality.study.parts import FolderData, HubData, ScriptedData
+from world_modality.study.parts import FolderData, HubData, NewPolicy, ScratchPolicy, ScriptedData
 from world_modality.study.sources import UNRESOLVED, Sources
 from world_modality.study.specs import RolloutSpec, SimSpec
 from world_modality.study.study import Study
@@ -119,6 +121,7 @@ def check_data(check: Checking, root: Path) -> None:
         check.unopened.append("data: their frames are on the hub; their statistics were judged in their place")
         motion = _motion_of_statistics(description)
         check.judge("data", lambda: number_findings(motion, suites[0]))
+    _check_normalisation(check, description)
     _check_scenes(check, description, seen=seen)
 
 
@@ -138,6 +141,10 @@ def _check_frames(check: Checking, description: Description) -> None:
         rows = pq.ParquetFile(provenance).read().to_pylist()
         states = check.study.rollouts.init_states
         check.judge("data", lambda: shared_findings(rows, check.study.rollout_places, states))
+    _check_units(check, motion, suite)
+
+
+def _check_units(check: Checking, motion: Motion, suite: Suite) -> None:
     for policy, source in check.sources.policies.items():
         name = ".".join(map(str, policy_at(check.study, policy)))
         try:
@@ -148,6 +155,29 @@ def _check_frames(check: Checking, description: Description) -> None:
         if folder is not None:
             start = start_statistics(folder)
             check.judge("data", lambda start=start, name=name: unit_findings(motion, start, suite, name))  # type: ignore[misc]
+
+
+def _check_normalisation(check: Checking, description: Description) -> None:
+    """Whether the data have the statistics that the study's policies are normalised by."""
+    for policy, source in check.sources.policies.items():
+        name, start, pictures = ".".join(map(str, policy_at(check.study, policy))), {}, description.cameras
+        if isinstance(policy, NewPolicy | ScratchPolicy):
+            modes = default_modes(source.family, dict(getattr(policy, "settings", ())))
+        else:
+            try:
+                folder = policy_folder(policy, source)
+            except UserError:  # _check_units tells it
+                continue
+            if folder is None:
+                continue
+            config, start = read_config_file(folder), start_statistics(folder)
+            modes, pictures = dict(config.get("normalization_mapping") or {}), taken_pictures(config, pictures)
+        check.judge(
+            "data",
+            lambda modes=modes, start=start, pictures=pictures, name=name: normalisation_findings(  # type: ignore[misc]
+                modes, description.statistics, start, pictures, name
+            ),
+        )
 
 
 def _read_motion(check: Checking, description: Description) -> Motion | None:

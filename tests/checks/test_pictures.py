@@ -137,6 +137,7 @@ def test_one_camera_under_two_names_is_found_however_it_is_turned() -> None:
     [
         (np.zeros_like, "error", "nearly black"),
         (lambda shown: np.round(shown / 255), "error", "nearly black"),
+        (lambda shown: 255 - shown, "error", "are negatives"),
         (lambda shown: shown // 3, "warning", "much darker"),
         (lambda shown: np.repeat(shown.mean(axis=-1, keepdims=True), 3, axis=-1), "warning", "are grey"),
     ],

@@ -257,7 +257,9 @@ def _view_findings(view: _View) -> Iterator[Finding]:
     scores = {name: view.score(turn, view.camera) for name, turn in TURNS.items()}
     best = max(scores, key=scores.__getitem__)
     evidence = f"over {len(seen)} first pictures the correlation with the simulator's is"
-    if scores[best] > max(ALIKE, same + AHEAD):
+    if -same > max(ALIKE, scores[best]):
+        yield Finding("error", DATA, column, f"the pictures are negatives: {evidence} {same:.2f}: take them from 255")
+    elif scores[best] > max(ALIKE, same + AHEAD):
         yield Finding(
             "error",
             DATA,

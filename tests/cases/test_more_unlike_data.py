@@ -55,6 +55,11 @@ def pictures(turn: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> Callable
     return change
 
 
+def cameras_exchanged(moment: Moment) -> Moment:
+    images = dict(zip(moment.seen.images, reversed(moment.seen.images.values()), strict=True))
+    return replace(moment, seen=replace(moment.seen, images=images))
+
+
 def state(change: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> Callable[[Moment], Moment]:
     return lambda moment: replace(moment, seen=replace(moment.seen, state=change(moment.seen.state).astype(np.float32)))
 
@@ -94,6 +99,8 @@ def test_the_same_data_as_videos_have_no_finding(place: Path, episodes: Episodes
         (pictures(lambda shown: shown[::-1, ::-1]), "observation.images.image2", "turned by 180 degrees"),
         (pictures(lambda shown: np.rot90(shown)), "observation.images.image", "turned by"),
         (pictures(lambda shown: shown[:, :, ::-1]), "observation.images.image", "red and blue"),
+        (pictures(lambda shown: np.round(shown / 255).astype(np.uint8)), "observation.images.image2", "nearly black"),
+        (cameras_exchanged, "observation.images.image", "image2 are exchanged"),
         (state(degrees), "observation.state", "degrees"),
         (state(lambda numbers: numbers[[3, 4, 5, 0, 1, 2, 6, 7]]), "observation.state", "order"),
         (state(lambda numbers: 1000 * numbers), "observation.state", "units"),
@@ -138,7 +145,7 @@ def test_actions_that_lead_elsewhere_in_the_simulator_are_found(
 
 
 def test_pictures_of_a_colour_are_a_warning(place: Path, episodes: Episodes) -> None:
-    data = dataset_of(place / "data", episodes, change=pictures(np.zeros_like))
+    data = dataset_of(place / "data", episodes, change=pictures(lambda shown: np.full_like(shown, 128)))
     assert any("do not look like" in finding.message for finding in checked(data).findings)
 
 

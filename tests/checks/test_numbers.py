@@ -91,6 +91,24 @@ def test_a_gripper_of_the_other_sign_is_told_by_the_fingers() -> None:
     assert "turn their sign" in finding.message
 
 
+def test_a_few_strays_do_not_make_a_range_of_the_gripper() -> None:
+    def spoil(actions: Numbers) -> None:
+        actions[:, 6] = (actions[:, 6] + 1) / 2
+        actions[0, 6] = -1
+
+    (finding,) = changed(ACTION, spoil)
+    assert finding.level == "error"
+    assert "gripper actions lie in 0 to 1 in all but 1 of 120 frames" in finding.message
+
+
+def test_a_gripper_that_closes_once_has_the_suites_range() -> None:
+    def once(actions: Numbers) -> None:
+        actions[:, 6] = -1
+        actions[7, 6] = 1
+
+    assert not changed(ACTION, once)
+
+
 def test_a_gripper_that_never_moves_is_a_warning() -> None:
     def keep(actions: Numbers) -> None:
         actions[:, 6] = -1
@@ -157,3 +175,53 @@ def test_statistics_of_other_frames_are_found(kind: str, number: int, more: floa
     (finding,) = statistics_findings(motion, own)
     assert (finding.level, finding.where) == ("error", "meta/stats.json")
     assert f"action: {kind} of number {number}" in finding.message
+
+
+def spread(own: dict[str, NDArray[np.float32]]) -> None:
+    own["std"] *= 1.2
+
+
+def no_spread(own: dict[str, NDArray[np.float32]]) -> None:
+    own["std"][2] = 0
+
+
+def negative_spread(own: dict[str, NDArray[np.float32]]) -> None:
+    own["std"] *= -1
+
+
+def quantiles_in_reverse(own: dict[str, NDArray[np.float32]]) -> None:
+    own["q01"], own["q99"] = own["q99"], own["q01"]
+
+
+def quantile_beyond_the_frames(own: dict[str, NDArray[np.float32]]) -> None:
+    own["q99"] = own["max"] + 1
+
+
+def quantile_of_another_size(own: dict[str, NDArray[np.float32]]) -> None:
+    own["q10"] = own["q10"][1:]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (spread, "std of number"),
+        (no_spread, "std of number 2 is 0,"),
+        (negative_spread, "std of number"),
+        (quantiles_in_reverse, "of q01 is"),
+        (quantile_beyond_the_frames, "of q99 is"),
+        (quantile_of_another_size, "q10 has not 7 numbers"),
+    ],
+)
+def test_other_deviations_and_quantiles_are_found(
+    change: Callable[[dict[str, NDArray[np.float32]]], None], named: str
+) -> None:
+    motion = recorded()
+    own = statistics(motion)
+    for name, numbers in motion.numbers.items():
+        own[name] |= {f"q{part:02d}": np.quantile(numbers, part / 100, axis=0) for part in (1, 10, 50, 90, 99)}
+    assert not [*statistics_findings(motion, own)]
+    change(own[ACTION])
+    (finding,) = statistics_findings(motion, own)
+    assert (finding.level, finding.where) == ("error", "meta/stats.json")
+    assert finding.message.startswith("action: ")
+    assert named in finding.message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -99,6 +100,57 @@ def test_other_pictures_are_a_warning() -> None:
     found = [*scene_findings(starts, SCENES)]
     assert {finding.level for finding in found} == {"warning"}
     assert all("do not look like" in finding.message for finding in found)
+
+
+def with_pictures(change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> list[Start]:
+    return [
+        replace(each, pictures={name: change(shown).astype(np.uint8) for name, shown in each.pictures.items()})
+        for each in STARTS
+    ]
+
+
+def exchanged(one: str, other: str) -> list[Start]:
+    """The starts with the pictures of ``other`` under the name ``one``, and the other way round."""
+    a, b = camera_column(one), camera_column(other)
+    return [replace(each, pictures={**each.pictures, a: each.pictures[b], b: each.pictures[a]}) for each in STARTS]
+
+
+def test_exchanged_cameras_are_found_by_their_names() -> None:
+    found = [*scene_findings(exchanged(*CAMERAS), SCENES)]
+    assert [(finding.level, finding.where) for finding in found] == [("error", camera_column(each)) for each in CAMERAS]
+    for finding, other in zip(found, reversed(CAMERAS), strict=True):
+        assert f"{camera_column(other)} are exchanged: " in finding.message
+        assert f"the simulator's camera {other} (correlation" in finding.message
+
+
+def test_one_camera_under_two_names_is_found_however_it_is_turned() -> None:
+    one, other = map(camera_column, CAMERAS)
+    starts = [replace(each, pictures={**each.pictures, other: each.pictures[one][::-1]}) for each in STARTS]
+    (finding,) = scene_findings(starts, SCENES)
+    assert (finding.level, finding.where) == ("error", other)
+    assert f"the simulator's camera {CAMERAS[0]}, upside down" in finding.message
+    assert "exchanged" not in finding.message
+
+
+@pytest.mark.parametrize(
+    ("change", "level", "named"),
+    [
+        (np.zeros_like, "error", "nearly black"),
+        (lambda shown: np.round(shown / 255), "error", "nearly black"),
+        (lambda shown: 255 - shown, "error", "are negatives"),
+        (lambda shown: shown // 3, "warning", "much darker"),
+        (lambda shown: np.repeat(shown.mean(axis=-1, keepdims=True), 3, axis=-1), "warning", "are grey"),
+    ],
+)
+def test_other_light_and_colours_are_found(
+    change: Callable[[NDArray[np.uint8]], NDArray[np.uint8]], level: str, named: str
+) -> None:
+    found = [*scene_findings(with_pictures(change), SCENES)]
+    assert [finding.where for finding in found] == [camera_column(camera) for camera in CAMERAS]
+    for finding in found:
+        assert finding.level == level
+        assert named in finding.message
+        assert finding.picture
 
 
 def test_states_in_degrees_or_in_another_order_are_found() -> None:

@@ -75,6 +75,7 @@ def test_a_rollout_over_recorded_frames_sees_the_cache_bit_for_bit(
     history = HistoryEncoder(load_encoder(encoder_spec(), encoder_folder), context=3)
     for episode, start in enumerate(reader.table.starts):
         video = reader.episode(episode)
+        assert np.array_equal(reader.at(episode, (0, len(video) - 1)), video[[0, -1]])
         for now in range(len(video)):
             seen = video[max(0, now + 1 - history.required_frames) : now + 1]
             rows = start + np.maximum(np.arange(now - 2, now + 1), 0)
@@ -171,6 +172,7 @@ def test_frames_of_a_video_dataset_are_read_in_their_places(tmp_path: Path, enco
     for episode, video in enumerate(videos):
         decoded = reader.episode(episode)
         assert decoded.shape == video.shape
+        assert np.array_equal(reader.at(episode, (0, 3)), decoded[[0, 3]])
         difference = np.abs(decoded[:, None].astype(int) - video).mean((2, 3, 4))  # the codec is not lossless
         assert difference.argmin(axis=1).tolist() == list(range(len(video)))
     context = stage_context(tmp_path / "stage", dataset=tmp_path / "set", encoder=encoder_folder)

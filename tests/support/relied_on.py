@@ -162,6 +162,10 @@ PLUGIN: Table = {
 }
 
 POLICIES: Table = {
+    "world_modality/checks/normalisation.py": {
+        "lerobot.configs:PreTrainedConfig": "class",
+        "lerobot.configs:PreTrainedConfig.get_choice_class": "(name)",
+    },
     "world_modality/policies/precision.py": {
         "lerobot.configs:PreTrainedConfig": "class",
         "lerobot.configs:PreTrainedConfig.get_choice_class": "(name)",

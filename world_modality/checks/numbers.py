@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +26,10 @@ REACTION = 3  # control steps until fingers show what they were told
 AGREES = 0.2  # correlation
 TOLD_ENOUGH = 50  # frames
 ASTRAY = 0.02  # of a range; rounding and a few frames more or less move statistics by less
+SPREAD_ASTRAY = 0.1  # of a deviation; dividing by one number less moves that of a dozen frames by 0.04
+FLOAT32 = 1e-3  # of a mean: by so much may a deviation be off that is a difference of two squares in float32
+STRAY = 0.01  # of the frames: so few tell nothing of a range
+QUANTILE = re.compile(r"q\d+")
 
 
 @dataclass(frozen=True)
@@ -94,15 +100,20 @@ def _still_findings(states: Numbers, suite: Suite) -> Iterator[Finding]:
 def _gripper_findings(motion: Motion, suite: Suite, gripper: Gripper) -> Iterator[Finding]:
     commands = motion.numbers[ACTION][:, gripper.index]
     low, high = sorted((gripper.open, gripper.closed))
-    lowest, highest, near = commands.min(), commands.max(), NEAR * (high - low)
-    if highest - lowest < STILL:
-        yield Finding("warning", DATA, ACTION, f"the gripper's command is {lowest:g} in all {len(commands)} frames")
-    elif lowest > low + near or highest < high - near:
+    near, usual = NEAR * (high - low), _without_strays(commands)
+    if np.ptp(commands) < STILL:
+        yield Finding(
+            "warning", DATA, ACTION, f"the gripper's command is {commands[0]:g} in all {len(commands)} frames"
+        )
+    elif usual.min() > low + near or usual.max() < high - near:
+        but = (
+            f" in all but {len(commands) - len(usual)} of {len(commands)} frames" if len(usual) < len(commands) else ""
+        )
         yield Finding(
             "error",
             DATA,
             ACTION,
-            f"gripper actions lie in {_span(commands)}, {suite.name} expects {low:g} to {high:g} ({gripper.open:g} "
+            f"gripper actions lie in {_span(usual)}{but}, {suite.name} expects {low:g} to {high:g} ({gripper.open:g} "
             "opens): scale them",
         )
     elif _reaction(motion, suite, gripper) < -AGREES:
@@ -113,6 +124,16 @@ def _gripper_findings(motion: Motion, suite: Suite, gripper: Gripper) -> Iterato
             f"gripper actions of {gripper.closed:g} open the hand in the data, and {suite.name} closes it with them: "
             "turn their sign",
         )
+
+
+def _without_strays(commands: Numbers) -> Numbers:
+    """Commands [n] without the least and the greatest 1%; all of them if the rest are the same, as of a hand that
+    closes once.
+    """
+    least = np.quantile(commands, STRAY, method="lower")
+    greatest = np.quantile(commands, 1 - STRAY, method="higher")
+    usual = commands[(commands >= least) & (commands <= greatest)]
+    return commands if greatest - least < STILL else usual
 
 
 def _reaction(motion: Motion, suite: Suite, gripper: Gripper) -> float:
@@ -176,21 +197,48 @@ def statistics_findings(motion: Motion, statistics: Mapping[str, Mapping[str, ob
         if not np.isfinite(numbers).all():
             continue
         said = statistics.get(name, {})
-        found = {"min": numbers.min(axis=0), "max": numbers.max(axis=0), "mean": numbers.mean(axis=0)}
-        slack = ASTRAY * (found["max"] - found["min"]) + ROUNDING
-        for kind, values in found.items():
-            off = np.abs(np.asarray(said.get(kind, values), np.float64) - values)
-            if off.shape == slack.shape and not (off <= slack).all():
-                worst = int(np.nan_to_num(off - slack, nan=np.inf).argmax())
-                told = np.asarray(said[kind], np.float64)[worst]
-                yield Finding(
-                    "error",
-                    DATA,
-                    STATISTICS,
-                    f"{name}: {kind} of number {worst} is {told:.4g}, and the frames' is {values[worst]:.4g}: "
-                    "compute the dataset's statistics again",
-                )
-                break
+        problem = _other_moment(numbers, said) or _other_quantile(numbers, said)
+        if problem:
+            yield Finding("error", DATA, STATISTICS, f"{name}: {problem}: compute the dataset's statistics again")
+
+
+def _other_moment(numbers: Numbers, said: Mapping[str, object]) -> str:
+    """Which of least, greatest and mean number and deviation is not that of ``numbers`` [N, n]; "" if all are."""
+    low, high, mean, std = numbers.min(axis=0), numbers.max(axis=0), numbers.mean(axis=0), numbers.std(axis=0)
+    slack = ASTRAY * (high - low) + ROUNDING
+    narrow = SPREAD_ASTRAY * std + FLOAT32 * np.abs(mean) + STILL
+    for kind, values, allowed in (
+        ("min", low, slack),
+        ("max", high, slack),
+        ("mean", mean, slack),
+        ("std", std, narrow),
+    ):
+        off = np.abs(np.asarray(said.get(kind, values), np.float64) - values)
+        if off.shape == allowed.shape and not (off <= allowed).all():
+            worst = int(np.nan_to_num(off - allowed, nan=np.inf).argmax())
+            told = np.asarray(said[kind], np.float64)[worst]
+            return f"{kind} of number {worst} is {told:.4g}, and the frames' is {values[worst]:.4g}"
+    return ""
+
+
+def _other_quantile(numbers: Numbers, said: Mapping[str, object]) -> str:
+    """Which quantiles cannot be those of ``numbers`` [N, n]; "" if all can.
+
+    They are means of the episodes' own where LeRobot has put episodes together, so only their order is compared.
+    """
+    ends = {"the frames' least": numbers.min(axis=0), "the frames' greatest": numbers.max(axis=0)}
+    slack = ROUNDING * (1 + np.ptp(numbers, axis=0))
+    names = sorted((kind for kind in said if QUANTILE.fullmatch(kind)), key=lambda kind: int(kind[1:]))
+    own = {kind: np.asarray(said[kind], np.float64) for kind in names}
+    least, greatest = ends.items()
+    for (below, lower), (above, upper) in pairwise([least, *own.items(), greatest]):
+        if lower.shape != slack.shape or upper.shape != slack.shape:
+            return f"{above if upper.shape != slack.shape else below} has not {len(slack)} numbers"
+        wrong = np.flatnonzero(~(lower <= upper + slack))
+        if wrong.size:
+            at = int(wrong[0])
+            return f"number {at} of {below} is {lower[at]:.4g}, and of {above} {upper[at]:.4g}, which cannot be less"
+    return ""
 
 
 def _unit(numbers: Numbers, mean: float) -> str:

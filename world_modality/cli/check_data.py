@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -16,8 +16,10 @@ from world_modality.checks.episodes import repetition_findings, shared_findings
 from world_modality.checks.features import feature_findings
 from world_modality.checks.files import as_error, file_findings
 from world_modality.checks.finding import Finding
+from world_modality.checks.footage import footage_findings
+from world_modality.checks.normalisation import default_modes, normalisation_findings, taken_pictures
 from world_modality.checks.numbers import Motion, number_findings, statistics_findings, unit_findings
-from world_modality.checks.pictures import Start, scene_findings, size_findings
+from world_modality.checks.pictures import Seen, Start, scene_findings, size_findings
 from world_modality.checks.replay import EPISODES as REPLAYED
 from world_modality.checks.replay import STEPS, Replayed, replay_findings
 from world_modality.checks.texts import text_findings, twin_findings
@@ -31,12 +33,13 @@ from world_modality.data.renaming import renamed
 from world_modality.data.schema import ACTION, STATE
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES, Suite
+from world_modality.policies.config_file import read_config_file
 from world_modality.store.hub import fetch
 from world_modality.store.index import sealed_done
 from world_modality.store.layout import stage_folder
 from world_modality.study.checks import policy_at
 from world_modality.study.graph import Graph
-from world_modality.study.parts import FolderData, HubData, ScriptedData
+from world_modality.study.parts import FolderData, HubData, NewPolicy, ScratchPolicy, ScriptedData
 from world_modality.study.sources import UNRESOLVED, Sources
 from world_modality.study.specs import RolloutSpec, SimSpec
 from world_modality.study.study import Study
@@ -118,6 +121,7 @@ def check_data(check: Checking, root: Path) -> None:
     else:
         check.unopened.append("data: their frames are on the hub; their statistics were judged in their place")
         check.judge("data", lambda: _judge_statistics(description, suites[0]))
+    _check_normalisation(check, description)
     _check_scenes(check, description, seen=seen)
 
 
@@ -139,6 +143,10 @@ def _check_frames(check: Checking, description: Description) -> None:
         rows = pq.ParquetFile(provenance).read().to_pylist()
         states = check.study.rollouts.init_states
         check.judge("data", lambda: shared_findings(rows, check.study.rollout_places, states))
+    _check_units(check, motion, suite)
+
+
+def _check_units(check: Checking, motion: Motion, suite: Suite) -> None:
     for policy, source in check.sources.policies.items():
         name = ".".join(map(str, policy_at(check.study, policy)))
         try:
@@ -149,6 +157,29 @@ def _check_frames(check: Checking, description: Description) -> None:
         if folder is not None:
             start = start_statistics(folder)
             check.judge("data", lambda start=start, name=name: unit_findings(motion, start, suite, name))  # type: ignore[misc]
+
+
+def _check_normalisation(check: Checking, description: Description) -> None:
+    """Whether the data have the statistics that the study's policies are normalised by."""
+    for policy, source in check.sources.policies.items():
+        name, start, pictures = ".".join(map(str, policy_at(check.study, policy))), {}, description.cameras
+        if isinstance(policy, NewPolicy | ScratchPolicy):
+            modes = default_modes(source.family, dict(getattr(policy, "settings", ())))
+        else:
+            try:
+                folder = policy_folder(policy, source)
+            except UserError:  # _check_units tells it
+                continue
+            if folder is None:
+                continue
+            config, start = read_config_file(folder), start_statistics(folder)
+            modes, pictures = dict(config.get("normalization_mapping") or {}), taken_pictures(config, pictures)
+        check.judge(
+            "data",
+            lambda modes=modes, start=start, pictures=pictures, name=name: normalisation_findings(  # type: ignore[misc]
+                modes, description.statistics, start, pictures, name
+            ),
+        )
 
 
 def _read_motion(check: Checking, description: Description) -> Motion | None:
@@ -208,6 +239,8 @@ def _check_scenes(check: Checking, description: Description, *, seen: bool) -> N
     check.judge("data", lambda: text_findings(texts, asked))
     starts = _starts(check, description, texts, {each.instruction for own in scenes for each in own}) if seen else []
     check.judge("data", lambda: size_findings(starts, description.features))
+    suite = SUITES[check.study.rollout_suites[0]]
+    check.judge("data", lambda: footage_findings(starts, suite))
     for own in scenes:
         check.judge("data", lambda own=own: scene_findings(starts, own))  # type: ignore[misc]
 
@@ -253,24 +286,36 @@ def _simulated(check: Checking) -> Iterator[tuple[SimSpec, list[int]]]:
 
 
 def _starts(check: Checking, description: Description, texts: tuple[str, ...], wanted: set[str]) -> list[Start]:
-    """The beginnings of some recorded episodes, those of ``wanted`` instructions if there are any."""
+    """The beginnings of some recorded episodes, and what they show half way and at their end.
+
+    They are episodes of the ``wanted`` instructions if there are any.
+    """
     chosen: list[int] = []
     for text in sorted(wanted) or dict.fromkeys(texts):
         own = [number for number, each in enumerate(texts) if each == text]
         chosen += own[:: max(1, len(own) // STARTS)][:STARTS]
     chosen = sorted(chosen)[: SCENES * STARTS]
-    pictures: dict[int, dict[str, Any]] = {number: {} for number in chosen}
+    begin = [int(row["dataset_from_index"]) for row in description.rows]
+    length = [int(row["dataset_to_index"]) - start for row, start in zip(description.rows, begin, strict=True)]
+    steps = {number: (0, length[number] // 2, length[number] - 1) for number in chosen}
+    pictures: dict[int, dict[str, NDArray[np.uint8]]] = {number: {} for number in chosen}
     states = description.columns(STATE)[STATE]
     for column in description.cameras:
         try:
             reader = FrameReader(description, column.removeprefix("observation.images."))
             for number in chosen:
-                pictures[number][column] = reader.first(number)
+                pictures[number][column] = reader.at(number, steps[number])
         except (UserError, OSError, ValueError) as error:
             check.findings.append(Finding("error", "data", column, f"its pictures cannot be read ({error})"))
             return []
-    begin = [int(row["dataset_from_index"]) for row in description.rows]
-    return [
-        Start(number, texts[number], pictures[number], np.asarray(states[begin[number]], np.float64))
-        for number in chosen
-    ]
+    starts = []
+    for number in chosen:
+        first, *later = (
+            Seen(
+                {column: shown[place] for column, shown in pictures[number].items()},
+                np.asarray(states[begin[number] + step], np.float64),
+            )
+            for place, step in enumerate(steps[number])
+        )
+        starts.append(Start(number, texts[number], first.pictures, first.state, tuple(later)))
+    return starts

@@ -191,7 +191,7 @@ class Description:
     def names_in(self, file: str) -> tuple[str, ...]:
         """The columns of a data file. UserError if it cannot be read."""
         try:
-            return tuple(pq.read_schema(self.root / file).names)
+            return tuple(column_under(name, self.names) for name in pq.read_schema(self.root / file).names)
         except (OSError, pa.ArrowException) as error:
             raise UserError(
                 f"{self.root / file} cannot be read ({first_line(error)}): fetch or build it again"

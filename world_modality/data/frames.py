@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -62,12 +63,11 @@ class FrameReader:
         """
         return self._frames(number, None)
 
-    def first(self, number: int) -> NDArray[np.uint8]:
-        """The first frame of an episode, uint8 [H, W, 3]; UserError as in ``episode``."""
-        picture: NDArray[np.uint8] = self._frames(number, 1)[0]
-        return picture
+    def at(self, number: int, steps: Sequence[int]) -> NDArray[np.uint8]:
+        """The frames of an episode after ``steps``, uint8 [n, H, W, 3]; UserError as in ``episode``."""
+        return self._frames(number, steps)
 
-    def _frames(self, number: int, count: int | None) -> NDArray[np.uint8]:
+    def _frames(self, number: int, steps: Sequence[int] | None) -> NDArray[np.uint8]:
         path = self._description.root / self._description.data_file(number)
         stored = self._description.stored(self._column)
         columns = ["index", "timestamp"] if self._is_video else ["index", stored]
@@ -80,8 +80,14 @@ class FrameReader:
                 "as its metadata says: the dataset is damaged, fetch or build it again"
             )
         if self._is_video:
-            return self._decode_video(number, rows["timestamp"][:count])
-        return np.stack([decode_png(picture["bytes"]) for picture in rows[stored][:count]])
+            times = rows["timestamp"]
+            if steps is None:
+                return self._decode_video(number, times)
+            # One by one: all that lies between would be decoded, too.
+            return np.concatenate([self._decode_video(number, [times[step]]) for step in steps])
+        pictures = rows[stored]
+        chosen = pictures if steps is None else [pictures[step] for step in steps]
+        return np.stack([decode_png(picture["bytes"]) for picture in chosen])
 
     def _decode_video(self, number: int, timestamps: list[float]) -> NDArray[np.uint8]:
         from lerobot.datasets.video_utils import decode_video_frames

@@ -74,6 +74,10 @@ def pickled(folder: Path) -> None:
     (folder / WEIGHTS).rename(folder / "pytorch_model.bin")
 
 
+def pointed_to(folder: Path) -> None:
+    (folder / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+
+
 def cut(folder: Path) -> None:
     content = (folder / WEIGHTS).read_bytes()
     (folder / WEIGHTS).write_bytes(content[: len(content) // 2])
@@ -191,6 +195,7 @@ def of_two_trainings(folder: Path) -> None:
         (sharded, "model.safetensors.index.json"),
         (pickled, "pytorch_model.bin"),
         (cut, "cut short"),
+        (pointed_to, "a pointer of git-lfs, not the file itself; `git lfs pull` fetches it"),
         (copied_in_part, "holds nothing but zeros in model.vlm_with_expert."),
         (merged_and_adapter, "/models/base beside whole weights"),
         (adapter_without_config, "/models/base, not whole weights"),

@@ -300,7 +300,7 @@ def test_missing_folders_are_errors_at_their_line(tmp_path: Path) -> None:
 
 def test_what_is_no_policy(tmp_path: Path, policy: Path) -> None:
     (policy / "config.json").write_text("{}")
-    with pytest.raises(UserError, match=r"is not a LeRobot checkpoint .*; give its pretrained_model folder"):
+    with pytest.raises(UserError, match=r"is not a LeRobot checkpoint .*give its pretrained_model folder"):
         resolve(tmp_path, (SCRATCH, f"policy: {{source: folder, path: {policy}}}"))
 
 

@@ -14,6 +14,8 @@ from typing import Any
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 SHOWN = 3  # names in a message
+LFS_POINTER = b"version https://git-lfs"
+"""How a file begins that git put in the place of a large one."""
 BLOCK = 1 << 20  # bytes that are read at once
 FEWEST = 3  # tensors of zeros that are no design
 
@@ -104,7 +106,10 @@ def common_prefix(names: Sequence[str], known: Sequence[str]) -> str:
 def _head(path: Path) -> tuple[dict[str, Mapping[str, Any]], int]:
     """The header, and where the numbers begin."""
     with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
+        beginning = file.read(8)
+        length = int.from_bytes(beginning, "little")
+        if LFS_POINTER.startswith(beginning) and beginning:
+            raise ValueError(f"{path.name} is a pointer of git-lfs, not the file itself; `git lfs pull` fetches it")
         if length > path.stat().st_size:
             raise ValueError(f"{path.name} is cut short")
         header: dict[str, Mapping[str, Any]] = json.loads(file.read(length))

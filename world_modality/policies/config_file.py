@@ -21,7 +21,10 @@ def read_config_file(folder: Path) -> dict[str, Any]:
         if not isinstance(config, dict) or not isinstance(config.get("type"), str):
             raise ValueError("config.json names no policy type")
     except (OSError, ValueError) as error:
-        raise UserError(f"{folder} is not a LeRobot checkpoint ({error}); give its pretrained_model folder") from error
+        absent = isinstance(error, FileNotFoundError)
+        why = "it holds no config.json" if absent else f"config.json is damaged or of no policy: {error}"
+        remedy = "give its pretrained_model folder" if absent else "copy it anew, or give its pretrained_model folder"
+        raise UserError(f"{folder} is not a LeRobot checkpoint ({why}); {remedy}") from error
     return present_config(folder, config) if is_earlier(config) else config
 
 

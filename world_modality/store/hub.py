@@ -110,6 +110,8 @@ def find_folder(
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder, None
+    if folder.is_file():
+        raise UserError(f"{name} is a file: give the folder that holds it")
     repo_id, _, revision = name.partition("@")
     if not _REPOSITORY.fullmatch(repo_id):
         raise UserError(f"{name} is no folder, and no repository of the Hugging Face hub would be called so")

@@ -154,7 +154,7 @@ def test_a_check_asks_it_and_says_what_does_not_fit(place: Path, server: Running
 
 
 def test_a_study_is_written_from_what_a_server_says(place: Path, server: Running) -> None:
-    found = wm("study", "init", "--from", server.address, "--suite", "libero_spatial")
+    found = wm("study", "init", "--from", server.address, "--suite", "libero_spatial", "--assets", "embedded")
     assert found.accepted, found.said
     (place / "study.yaml").write_text(found.printed)
     plan = plan_study(place / "study.yaml", place / "results")

@@ -152,7 +152,7 @@ def test_records_of_a_policy_that_draws_its_own_noise_say_so(tmp_path: Path) -> 
         records = roll(tmp_path, toy_spec(), planner=policy, seeded=policy.facts.seeded)
     assert {(record.flow_seed, record.note) for record in records} == {(None, OWN_NOISE)}
     assert read_records(tmp_path / "artifact" / "records.jsonl") == tuple(records)
-    other = Trajectory(0, records[0].episode, SUITE, 3, 20, 0, None, 0.0)
+    other = Trajectory(0, records[0].episode, 0, SUITE, 3, 20, 0, None, 0.0)
     with pytest.raises(UserError, match=r"than the recorded one .*: its policy draws its own noise"):
         _require_same_trajectory(records[0], other)
 

@@ -28,6 +28,7 @@ Inputs = dict[str, tuple[Path, ...]]
 CALLS = {  # in a training of 3 steps with a log line at each and no time to save in between
     "EpisodeAwareSampler": 1,
     "compute_sampler_state": 0,  # but in a resumed training
+    "cycle": 1,
     "init_logging": 1,
     "inside_slurm": 1,
     "make_optimizer_and_scheduler": 1,
@@ -72,6 +73,7 @@ def test_hooked_functions_take_the_arguments_that_lerobot_gives() -> None:
     ]
     assert "checkpoint_dir" in inspect.signature(lerobot_train.save_checkpoint).parameters
     assert list(inspect.signature(lerobot_train.update_last_checkpoint).parameters) == ["checkpoint_dir"]
+    assert list(inspect.signature(lerobot_train.cycle).parameters) == ["iterable"]
     assert list(inspect.signature(lerobot_train.make_train_eval_datasets).parameters) == ["cfg"]
     theirs = inspect.signature(lerobot_train.compute_sampler_state)
     assert list(inspect.signature(sampler_state).parameters) == list(theirs.parameters)

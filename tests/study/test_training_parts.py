@@ -80,6 +80,14 @@ def test_a_training_made_longer_finds_the_sealed_one_where_its_schedule_allows_i
     assert (rolled_out <= graph.stages.keys()) == found
 
 
+def test_all_parts_are_found_again_where_the_learning_rate_comes_to_rest(tmp_path: Path) -> None:
+    sealed = graph_of(tmp_path, with_checkpoints("[3]", CONSTANT))
+    graph = graph_of(tmp_path, with_checkpoints("[3, 10]", CONSTANT.replace("steps: 10", "steps: 20")))
+    parts = chain(graph, "train/E2-seed0")
+    assert [part.key for part in parts[:2]] == [part.key for part in chain(sealed, "train/E2-seed0")]
+    assert [(part.address["stop"], part.address["optim"]["steps"]) for part in parts] == [(3, 4), (0, 10), (0, 20)]
+
+
 @pytest.mark.parametrize(
     ("steps", "message"),
     [

@@ -215,13 +215,17 @@ def optim_spec(study: Study, memory: str, *, preset: bool = False) -> OptimSpec:
 def training_parts(optim: OptimSpec, checkpoints: Sequence[int]) -> Iterator[tuple[OptimSpec, int]]:
     """A training cut at ``checkpoints``: of each part its optimisation, and where it stops before that is over, or 0.
 
-    Up to a step where the learning rate decays no more, a training is the same however long it goes on. So such a part
-    is that of a study which ends there, and a study that was made longer finds it. LeRobot shortens a decay that is
-    longer than the training; a preset's schedule is not known here.
+    A training whose learning rate comes to rest is the same up to there and beyond, however long it goes on. So its
+    parts are those of the shortest such training, and a study that was made longer finds them. LeRobot shortens a decay
+    that is longer than the training; a preset's schedule is not known here.
     """
-    for step in (*checkpoints, optim.steps):
-        ends = step == optim.steps or (not optim.preset and max(optim.decay_steps, optim.warmup_steps) <= step)
-        yield (optim.model_copy(update={"steps": step}), 0) if ends else (optim, step)
+    rests = max(optim.decay_steps, optim.warmup_steps)
+    for step in checkpoints:
+        if optim.preset or rests > optim.steps:
+            yield optim, step
+        else:
+            yield optim.model_copy(update={"steps": max(step, rests)}), step if step < rests else 0
+    yield optim, 0
 
 
 def round_optim_spec(study: Study, round_: Round) -> OptimSpec:

@@ -1,5 +1,7 @@
+import ast
 import gc
 import weakref
+from pathlib import Path
 
 import pytest
 
@@ -44,3 +46,35 @@ def test_what_is_there_is_not_looked_through_again():
     with importing():
         pass
     assert gc.get_freeze_count() >= before + len(kept)
+
+
+PACKAGE = Path(__file__).parents[1] / "world_modality"
+ORDER = (
+    *("facts", "store", "study", "evidence", "benchmarks", "data", "checks", "encoders", "latents", "memory"),
+    *("policies", "training", "rollout", "report", "cli"),
+)
+"""Each room may import those before it."""
+AHEAD = {("checks", "policies"), ("data", "policies")}
+"""Told in docs/architecture.md: a check reads a checkpoint's config.json, relabelling drives a policy."""
+
+
+def imported_rooms(file):
+    for node in ast.walk(ast.parse(file.read_text())):
+        names = [node.module] if isinstance(node, ast.ImportFrom) else []
+        names += [each.name for each in node.names] if isinstance(node, ast.Import) else []
+        yield from (name.split(".")[1] for name in names if name and name.startswith("world_modality."))
+
+
+@pytest.mark.parametrize("room", ORDER)
+def test_a_room_imports_those_before_it_alone(room):
+    allowed = {*ORDER[: ORDER.index(room) + 1]} if room != "evidence" else {room}
+    allowed |= {other for one, other in AHEAD if one == room}
+    found = {other for file in (PACKAGE / room).rglob("*.py") for other in imported_rooms(file)}
+    assert found & {*ORDER} <= allowed
+
+
+def test_whoever_looks_ahead_still_does():
+    assert all(
+        other in {each for file in (PACKAGE / room).rglob("*.py") for each in imported_rooms(file)}
+        for room, other in AHEAD
+    )

@@ -29,10 +29,3 @@ def refuse_errors(findings: Iterable[Finding]) -> None:
     for finding in findings:
         if finding.level == "error":
             raise UserError(f"{finding.where}: {finding.message}")
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, in one line and without its end: lists of tensors go on for pages."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = " ".join(lines[:3]) or type(error).__name__
-    return text if len(text) <= 400 else f"{text[:400]}..."

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from world_modality.data.description import EPISODES, INFO, TASKS, Description, Row, first_line
-from world_modality.errors import UserError
+from world_modality.data.description import EPISODES, INFO, TASKS, Description, Row
+from world_modality.errors import UserError, in_one_line
 
 TIMESTAMP, FRAME_INDEX, EPISODE_INDEX, INDEX = "timestamp", "frame_index", "episode_index", "index"
 SLACK = 0.5  # of a frame
@@ -202,7 +202,7 @@ def read_recording(description: Description, file: str) -> Recording:
                 seconds = (container.duration or 0) / 1_000_000
             return Recording(seconds, stream.width, stream.height)
     except (OSError, IndexError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as a video ({first_line(error)}): fetch or build it again") from None
+        raise UserError(f"{path} cannot be read as a video ({in_one_line(error)}): fetch or build it again") from None
 
 
 def text_fault(description: Description) -> Fault | None:

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from world_modality.errors import UserError
+from world_modality.errors import UserError, in_one_line
 
 INFO, TASKS, STATISTICS, EPISODES = "meta/info.json", "meta/tasks.parquet", "meta/stats.json", "meta/episodes"
 VERSION = re.compile(r"v?(\d+)\.(\d+)")
@@ -194,7 +194,7 @@ class Description:
             return tuple(column_under(name, self.names) for name in pq.read_schema(self.root / file).names)
         except (OSError, pa.ArrowException) as error:
             raise UserError(
-                f"{self.root / file} cannot be read ({first_line(error)}): fetch or build it again"
+                f"{self.root / file} cannot be read ({in_one_line(error)}): fetch or build it again"
             ) from None
 
     def columns(self, *names: str) -> dict[str, NDArray[Any]]:
@@ -229,7 +229,7 @@ class Description:
         except FileNotFoundError:
             raise UserError(f"{self.root} has no {file}: the dataset is not complete, fetch it again") from None
         except (OSError, pa.ArrowException) as error:
-            raise UserError(f"{path} cannot be read ({first_line(error)}): fetch or build it again") from None
+            raise UserError(f"{path} cannot be read ({in_one_line(error)}): fetch or build it again") from None
 
 
 def read_description(root: Path, shown: str = "") -> Description:
@@ -273,11 +273,6 @@ def _require_version(shown: str, info: Mapping[str, Any]) -> None:
         )
 
 
-def first_line(error: BaseException) -> str:
-    """The first line of what an error says."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
 def _described(feature: object) -> bool:
     return (
         isinstance(feature, dict) and isinstance(feature.get("dtype"), str) and isinstance(feature.get("shape"), list)
@@ -291,7 +286,7 @@ def _object(file: Path) -> dict[str, Any]:
         root, name = file.parent.parent, file.relative_to(file.parent.parent).as_posix()
         raise UserError(f"{root} has no {name}: the dataset is not complete, fetch or build it again") from None
     except (OSError, ValueError) as error:
-        raise UserError(f"{file} cannot be read ({first_line(error)}): fetch or build it again") from None
+        raise UserError(f"{file} cannot be read ({in_one_line(error)}): fetch or build it again") from None
     if not isinstance(value, dict):
         raise UserError(f"{file} is no JSON object: fetch or build it again")
     return value

@@ -22,12 +22,11 @@ from world_modality.data.description import (
     STATISTICS,
     Description,
     column_under,
-    first_line,
     tables_below,
 )
 from world_modality.data.schema import ACTION, camera_column
 from world_modality.data.tables import copy_table
-from world_modality.errors import UserError
+from world_modality.errors import UserError, in_one_line
 from world_modality.store.files import write_atomically, write_json
 
 LEROBOTS = ("timestamp", "frame_index", "episode_index", "index", "task_index")
@@ -100,7 +99,7 @@ def rename_files(description: Description, rename: Pairs) -> None:
                 _rename_columns(table, after.names)
             except (OSError, pa.ArrowException) as error:
                 raise UserError(
-                    f"{table} cannot be read or written anew ({first_line(error)}): fetch or build it again"
+                    f"{table} cannot be read or written anew ({in_one_line(error)}): fetch or build it again"
                 ) from error
     drafts = [root / DRAFT / str(number) for number in range(len(moves))]
     (root / DRAFT).mkdir()

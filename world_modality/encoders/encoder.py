@@ -16,10 +16,10 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from world_modality.checks.encoder import encoder_findings
-from world_modality.checks.finding import first_line, refuse_errors
+from world_modality.checks.finding import refuse_errors
 from world_modality.checks.tensors import few
 from world_modality.encoders.resolve import read_model_config
-from world_modality.errors import UserError
+from world_modality.errors import UserError, in_one_line
 from world_modality.facts.encoders import ENCODERS, POOLINGS, EncoderFamily
 from world_modality.study.specs import EncoderSpec
 
@@ -142,7 +142,7 @@ def load_model(spec: EncoderSpec, folder: Path, **settings: Any) -> Any:
     try:
         model, told = AutoModel.from_pretrained(folder, **wanted, output_loading_info=True)
     except (OSError, RuntimeError, ValueError, SafetensorError) as error:
-        raise UserError(f"the encoder in {folder} cannot be loaded: {first_line(error)}") from error
+        raise UserError(f"the encoder in {folder} cannot be loaded: {in_one_line(error)}") from error
     finally:
         logging.set_verbosity(verbosity)
     _require_all_loaded(folder, ENCODERS[spec.kind], model, told)

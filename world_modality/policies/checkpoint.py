@@ -14,10 +14,9 @@ from safetensors import SafetensorError
 
 import lerobot_policy_world_modality  # noqa: F401 - importing registers policy types and processor step
 from world_modality.checks.backbone import FILES, backbone_names
-from world_modality.checks.finding import first_line
 from world_modality.checks.processors import renamed_statistic
 from world_modality.checks.rename import Rename
-from world_modality.errors import UserError
+from world_modality.errors import UserError, in_one_line
 from world_modality.facts.policies import has_memory
 from world_modality.policies.config_file import read_config_file
 from world_modality.policies.earlier import readable
@@ -114,7 +113,7 @@ def load_processors(folder: Path, config: Any, rename: Rename | None = None) -> 
             )
     except (ImportError, KeyError, TypeError, ValueError, OSError, SafetensorError) as error:
         raise UserError(
-            f"the processors in {folder} cannot be loaded: {first_line(error)}; install what their steps are of, or "
+            f"the processors in {folder} cannot be loaded: {in_one_line(error)}; install what their steps are of, or "
             "copy the checkpoint anew"
         ) from error
     for step in (step for pipeline in processors for step in pipeline.steps if rename):

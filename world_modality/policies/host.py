@@ -19,9 +19,8 @@ from lerobot.policies.factory import get_policy_class, make_pre_post_processors
 from safetensors import SafetensorError
 from torch import Tensor
 
-from world_modality.checks.finding import first_line
 from world_modality.data.schema import ACTION, STATE, camera_column
-from world_modality.errors import UserError
+from world_modality.errors import UserError, in_one_line
 from world_modality.facts.benchmarks import Suite
 from world_modality.facts.policies import PolicyFamily, family_of, small_family
 from world_modality.memory.randomness import borrowed_generator
@@ -202,10 +201,10 @@ class PolicyHost:
                 policy = get_policy_class(config.type).from_pretrained(folder, config=config)
         except (RuntimeError, SafetensorError) as error:
             raise UserError(
-                f"the weights in {folder} do not fit its config.json ({first_line(error)}); copy the checkpoint anew"
+                f"the weights in {folder} do not fit its config.json ({in_one_line(error)}); copy the checkpoint anew"
             ) from error
         except (OSError, ValueError, ImportError) as error:  # of what it is built around, too
-            raise UserError(f"the policy in {folder} cannot be built: {first_line(error)}") from error
+            raise UserError(f"the policy in {folder} cannot be built: {in_one_line(error)}") from error
         require_loaded(policy, weights, self.own_names)
         return policy
 

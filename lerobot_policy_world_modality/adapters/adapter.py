@@ -18,7 +18,6 @@ class Adapter(ABC):
     """One backbone: a flow-matching policy with x_t = t noise + (1 - t) actions and velocity noise - actions."""
 
     masks_padding: ClassVar[bool]  # whether its loss leaves out actions past the episode's end
-    own_settings: ClassVar[tuple[str, ...]] = ()  # the config's fields that are neither LeRobot's nor the memory's
 
     @abstractmethod
     def building(self, config: Any) -> AbstractContextManager[None]:

@@ -20,7 +20,6 @@ class PI0Adapter(Adapter):
     """The expert's tokens are the state's, then the noisy actions'; LeRobot's loss counts padded actions too."""
 
     masks_padding = False
-    own_settings = ("tokenizer_name", "small_architecture")
 
     @contextmanager
     def building(self, config: Any) -> Iterator[None]:

@@ -196,6 +196,13 @@ def test_frames_of_another_episode_are_found(copy: Path) -> None:
     assert "frames of episode 0 in it say episode_index 1" in fault.message
 
 
+def test_frames_that_are_not_counted_from_0_are_found(copy: Path) -> None:
+    (file,) = copy.glob("data/*/*.parquet")
+    edit_table(file, column("frame_index", lambda numbers: [number + 1 for number in numbers]))
+    (fault,) = frame_faults(read_description(copy))
+    assert "frame_index of episode 0 in it does not count from 0 to 13" in fault.message
+
+
 def timed(table: pa.Table, change: Callable[[Any], Any]) -> pa.Table:
     at = table.column_names.index("timestamp")
     return table.set_column(at, "timestamp", pa.array(change(table["timestamp"].to_numpy()), pa.float32()))

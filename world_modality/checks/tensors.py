@@ -19,9 +19,6 @@ LFS_POINTER = b"version https://git-lfs"
 BLOCK = 1 << 20  # bytes that are read at once
 FEWEST = 3  # tensors of zeros that are no design
 
-Header = Mapping[str, Mapping[str, Any]]
-"""Tensor name -> ``dtype``, ``shape`` and ``data_offsets``."""
-
 UNREADABLE = (OSError, ValueError, LookupError, TypeError)
 """What reading a damaged file ends in."""
 

@@ -101,7 +101,7 @@ def column_faults(description: Description) -> Iterator[Fault]:
 
 def frame_faults(description: Description) -> Iterator[Fault]:
     """Whether the rows are those that the episode table promises, at the rate of ``meta/info.json``."""
-    columns = description.columns(EPISODE_INDEX, INDEX, TIMESTAMP)
+    columns = description.columns(EPISODE_INDEX, FRAME_INDEX, INDEX, TIMESTAMP)
     index, time = columns[INDEX].astype(np.int64), columns[TIMESTAMP].astype(np.float64)
     episodes = columns[EPISODE_INDEX].astype(np.int64)
     for number, row in enumerate(description.rows):
@@ -120,6 +120,13 @@ def frame_faults(description: Description) -> Iterator[Fault]:
                 description.data_file(number),
                 f"frames of episode {number} in it say {EPISODE_INDEX} {other}: the dataset is damaged, fetch or build "
                 "it again",
+            )
+            return
+        if not np.array_equal(columns[FRAME_INDEX][own], np.arange(end - start)):
+            yield Fault(
+                description.data_file(number),
+                f"{FRAME_INDEX} of episode {number} in it does not count from 0 to {end - start - 1}: the dataset is "
+                "damaged, fetch or build it again",
             )
             return
         fault = _rate_fault(description, number, time[own])

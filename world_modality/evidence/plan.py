@@ -137,7 +137,7 @@ HARMLESS, BETTER = "the machinery alone changes nothing", "predicted memory help
 OTHER_BETTER = "the memory helps"
 """In place of ``BETTER`` where the rule is that of another memory than a prediction."""
 CONTENT = "the memory's content is used"
-PLACEBOS = ZERO_MEMORY, RANDOM_MEMORY = "zero memory", "random memory"
+PLACEBOS = "zero memory", "random memory"
 """How claims speak of memories without content."""
 RULE = {
     CONTENT: ("a comparison with zero memory", "a comparison with random memory"),

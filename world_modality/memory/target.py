@@ -194,7 +194,6 @@ class LatentMetrics:
     """
 
     def __init__(self, prediction_horizon: int) -> None:
-        self._horizon = prediction_horizon
         self._sums: dict[str, Tensor] = {}  # predictor -> [3, K]: squared error, cosine, cosine of the change
         self._still = torch.zeros(prediction_horizon, dtype=torch.float64)  # squared error of persistence
         self._frames = torch.zeros(prediction_horizon, dtype=torch.float64)

@@ -344,7 +344,7 @@ def init(
     assets: Annotated[str | None, typer.Option(help="As a study's simulator.assets.", show_default=False)] = None,
     horizon: HorizonOption = None,
 ) -> None:
-    """Print a study of given checkpoints: these arms, their ablations, 200 episodes per task."""
+    """Print a study of given checkpoints: these arms, their ablations, by default 200 episodes per task."""
     from world_modality.cli.study_init import Scope, init_lines
 
     scope = Scope(tasks, init_states, episodes, assets, horizon)

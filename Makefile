@@ -66,5 +66,5 @@ format: setup
 # After editing envs/*.in: resolves and hashes anew. No index address is written.
 LOCK := .venv/bin/uv pip compile --python-version 3.12 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header -q
 lock: setup
-	$(LOCK) --override envs/overrides.txt envs/requirements.in -o envs/requirements.txt
 	$(LOCK) envs/uv.in -o envs/uv.txt
+	$(LOCK) --constraint envs/uv.txt --override envs/overrides.txt envs/requirements.in -o envs/requirements.txt

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from stand_ins import STAND_INS
 from support.record_files import write_records
 
 from world_modality.api import evaluate, records
@@ -35,7 +36,7 @@ def test_an_evaluation_goes_on_where_it_ended(tmp_path: Path) -> None:
             episodes=count,
             init_states="30-31",
             output=tmp_path / "evaluation",
-            assets="embedded",
+            assets=str(STAND_INS),
         )
         return frame[["init_state", "success", "trajectory_digest"]].to_dict("records")
 

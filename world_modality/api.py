@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from world_modality.facts.benchmarks import SUITES, default_render
+from world_modality.facts.benchmarks import SUITES
 from world_modality.report.record_sets import read_set
 from world_modality.report.results import Trial
 from world_modality.rollout.records import CONTENT, Record
@@ -49,7 +49,7 @@ def evaluate(
         tasks: numbers such as ``0-2,7``; all by default.
         memory: what a world memory holds; as trained by default.
         init_states: that episodes start from, in turn; all by default.
-        assets: where object models come from: embedded, hub, or a folder.
+        assets: where object models come from: package, hub, or a folder.
         cores: simulator processes.
 
     Raises:
@@ -67,7 +67,7 @@ def evaluate(
         horizon=None,
         batch=4,
         assets=assets,
-        render=default_render(SUITES[parse_suites(suite)[0]], assets),
+        render=SUITES[parse_suites(suite)[0]].renders[0],
         settle_steps=10,
     )
     wanted = Wanted(suite, tasks, episodes, init_states, videos="", against=None)

@@ -5,7 +5,7 @@ class UserError(Exception):
     """Bad input or a broken precondition, told in one sentence: what is wrong, where, and what to do."""
 
 
-def in_one_line(error: BaseException) -> str:
+def in_one_line(error: BaseException | str) -> str:
     """What an error says, in one line and without its end: lists of tensors go on for pages."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = " ".join(lines[:3]) or type(error).__name__

@@ -16,6 +16,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from stand_ins import STAND_INS
+
 from world_modality.embedded import BASE_POLICY
 from world_modality.rollout.evaluation import TIMING
 from world_modality.store.arithmetic import SETTINGS
@@ -55,7 +57,7 @@ def rollout(folder: Path, arithmetic: str, episodes: int) -> float:
         "tasks": 0,
         "episodes": episodes,
         "horizon": 60,
-        "assets": "embedded",
+        "assets": str(STAND_INS),
         "render": "fast",
         "cores": 1,
         "output": folder / "rollouts",

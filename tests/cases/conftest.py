@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from stand_ins import STAND_INS
 from support.begun_rollout import BegunRollout
 from support.data_stages import encoder_spec
 from support.given_inputs import PICTURE, Episodes, Moment, dataset_of
 from support.sim_specs import sim_spec
 
-from world_modality.benchmarks.libero.assets import EMBEDDED
 from world_modality.benchmarks.libero.simulator import LiberoSimulator
 from world_modality.cli import rollout as command
 from world_modality.encoders.source import build_embedded_encoder
@@ -31,7 +31,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def episodes() -> Episodes:
     """Two short stretches of the suite's first task, recorded in the simulator: a hand that trembles and grips."""
-    env = LiberoSimulator(sim_spec(camera_size=PICTURE), 0, EMBEDDED)
+    env = LiberoSimulator(sim_spec(camera_size=PICTURE), 0, STAND_INS)
     rng = np.random.default_rng(0)
 
     def moment(step: int) -> Moment:

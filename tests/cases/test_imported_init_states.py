@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stand_ins import STAND_INS
 from support.command_line import ROLLOUT, wm
 
 from lerobot_policy_world_modality.convert import convert
@@ -48,7 +49,7 @@ def test_states_of_unknown_environments_are_unknown(place: Path) -> None:
 
 @pytest.mark.slow
 def test_states_of_synchronous_environments_are_theirs_or_unknown(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(ASSETS_VARIABLE, "embedded")
+    monkeypatch.setenv(ASSETS_VARIABLE, str(STAND_INS))
     monkeypatch.setenv(CONFIG_VARIABLE, str(place / "libero"))
     write_missing_config()
     import_configured_libero()

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from stand_ins import STAND_INS
 from support.given_inputs import PICTURE, Episodes, Moment, dataset_of, study_of
 from support.sim_specs import sim_spec
 
-from world_modality.benchmarks.libero.assets import EMBEDDED
 from world_modality.benchmarks.libero.simulator import LiberoSimulator
 from world_modality.benchmarks.scenes import Beginnings, Replays, see_apart
 from world_modality.checks.replay import STEPS
@@ -123,7 +123,7 @@ def test_other_data_are_an_error(
 @pytest.fixture(scope="module")
 def reaching() -> Episodes:
     """A hand that goes somewhere for longer than is replayed, from another initial state than the replay's."""
-    env = LiberoSimulator(sim_spec(camera_size=PICTURE), 0, EMBEDDED)
+    env = LiberoSimulator(sim_spec(camera_size=PICTURE), 0, STAND_INS)
     with closing(env):
         env.reset(7, seed=7)
         moments = []

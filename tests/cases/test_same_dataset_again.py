@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from lerobot.datasets import dataset_metadata
+from stand_ins import STAND_INS
 from support.data_stages import assembled_dataset
 from support.whole_study import run_study
 
@@ -23,7 +24,7 @@ STUDY = """
 study: short
 suite: libero_spatial
 tasks: [0]
-simulator: {assets: embedded, render: fast, horizon: 20}
+simulator: {assets: STAND_INS, render: fast, horizon: 20}
 data: {source: scripted, demonstrations: {per_task: 2, init_states: 0-3, noise: 0.0, max_steps: 220}}
 encoder: {kind: vjepa2, source: embedded, frames: 2, image_size: 32}
 world: {context: 2, prediction_horizon: 2, heads: 2, prophet_layers: 1, prophet_width: 32}
@@ -33,7 +34,7 @@ arms:
   E0: {memory: disabled}
   E2: {memory: pred}
 rollouts: {init_states: 30-31, episodes: 1, num_steps: 1, n_action_steps: 8}
-"""
+""".replace("STAND_INS", str(STAND_INS))
 
 
 def test_the_order_of_lerobots_statistics_does_not_matter(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ GIVEN = """\
 study: given
 suite: libero_spatial
 tasks: [0]
-simulator: {assets: embedded, horizon: 220}
+simulator: {assets: package, horizon: 220}
 arms:
   E0: {checkpoint: {source: folder, path: e0}}
   E2: {checkpoint: {source: folder, path: e2}}

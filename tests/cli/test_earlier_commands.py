@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from stand_ins import STAND_INS
 from support.earlier_checkpoints import D, T, earlier_checkpoint, earlier_e1, written
 from support.given_inputs import edit_json
 from support.pictures import see_pictures_of
@@ -97,7 +98,7 @@ def rollout(e2: Path, encoder: Path | None, memory: str, output: str) -> subproc
         "settle-steps": 1,
         "batch": 1,
         "cores": 1,
-        "assets": "embedded",
+        "assets": str(STAND_INS),
         **({} if encoder is None else {"encoder": encoder}),
     }
     arguments = [f"--{name}={value}" for name, value in flags.items()]
@@ -191,7 +192,7 @@ def test_lerobots_own_evaluation_of_it(e2: Path, encoder: Path, place: Path) -> 
         *(f"--env.observation_height={SIZE}", f"--env.observation_width={SIZE}"),
         *("--eval.batch_size=1", "--eval.n_episodes=1", "--output_dir=out"),
     ]
-    environment = os.environ | {ASSETS_VARIABLE: "embedded", "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = os.environ | {ASSETS_VARIABLE: str(STAND_INS), "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(command, env=environment, input="", capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert json.loads((place / "out" / "eval_info.json").read_text())["overall"]["n_episodes"] == 1

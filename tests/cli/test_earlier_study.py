@@ -42,7 +42,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def study(folders: dict[str, Path], folder: Path, **changes: str) -> Path:
     """The file that `wm study init` writes of them, with where the encoder lies."""
     text = "\n".join(init_lines([str(folders[name]) for name in ("E0", "E1", "E2")], "libero_spatial"))
-    text = text.replace("assets: hub", "assets: embedded")
+    text = text.replace("assets: hub", "assets: package")
     at = "    ablations:"
     text = text.replace(at, f"    encoder: {{source: folder, path: {folders['encoder']}}}\n{at}") + "\n"
     for old, new in changes.items():

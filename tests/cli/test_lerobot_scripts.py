@@ -17,6 +17,7 @@ from lerobot.configs import DatasetConfig
 from lerobot.configs.train import TrainPipelineConfig
 from lerobot.envs.configs import LiberoEnv
 from safetensors.torch import load_file
+from stand_ins import STAND_INS
 from support.tiny_policy import LATENT_DIM, TinyWorld, build_tiny_world
 
 from world_modality.benchmarks.libero.assets import ASSETS
@@ -264,7 +265,7 @@ def test_a_resumed_training_with_libero_has_it_configured(place: Path) -> None:
         "_prepared(sys.argv[1:], 'lerobot-wm-train', 'lerobot-train'); "
         "print('libero.libero' in sys.modules, bool(os.environ.get('MUJOCO_GL')))"
     )
-    environment = os.environ | {ASSETS_VARIABLE: "embedded", "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = os.environ | {ASSETS_VARIABLE: str(STAND_INS), "PYTHONPATH": os.pathsep.join(sys.path)}
     environment.pop("MUJOCO_GL", None)
     command = [sys.executable, "-c", code, f"--config_path={place / 'train_config.json'}", "--resume=true"]
     result = subprocess.run(command, env=environment, input="", capture_output=True, text=True, check=False)
@@ -305,13 +306,13 @@ def test_an_evaluation_on_the_embedded_assets(tiny: TinyWorld, place: Path, envi
         *("--env.observation_height=32", "--env.observation_width=32"),
         *(f"--eval.batch_size={environments}", f"--eval.n_episodes={environments}", "--output_dir=out"),
     ]
-    environment = os.environ | {ASSETS_VARIABLE: "embedded", "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = os.environ | {ASSETS_VARIABLE: str(STAND_INS), "PYTHONPATH": os.pathsep.join(sys.path)}
     environment["XDG_CACHE_HOME"] = str(place / "cache")
     result = subprocess.run(command, env=environment, input="", capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr[-3000:]
     found = json.loads((place / "out" / "eval_info.json").read_text())
     assert found["overall"]["n_episodes"] == environments
-    assert found["libero_assets"] == {"source": "embedded", "digest": ASSETS.digest("embedded")}
+    assert found["libero_assets"] == {"source": "embedded", "digest": ASSETS.digest(str(STAND_INS))}
     told = [line for line in result.stderr.splitlines() if line.startswith("lerobot-wm-eval: ")]
     assert ("names benchmark_root /gone, which does not exist: LIBERO reads" if stale else "wrote") in told[0]
     assert told[1] == "lerobot-wm-eval: simulates on the embedded stand-in assets: its numbers are no LIBERO scores"

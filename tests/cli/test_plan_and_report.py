@@ -35,7 +35,7 @@ def test_before_anything_ran(study: Path) -> None:
     lines = plan_lines(study, Path("results"))
     plan = plan_of(plan_study(study, Path("results")).graph.report.spec)
     assert plan is not None
-    assert lines[0].startswith(f"plan         {plan.digest} of small, libero_spatial (embedded assets): not sealed yet")
+    assert lines[0].startswith(f"plan         {plan.digest} of small, libero_spatial: not sealed yet")
     told = json.loads(Path("results/by-name/small/plan/plan.json").read_text())
     assert told["digest"] == plan.digest
     assert told["sealed_at"] is None
@@ -73,7 +73,7 @@ def test_the_report_of_two_suites_prints_both_as_the_end_of_a_run_does(study: Pa
     scripted = FOUR_SEEDS[FOUR_SEEDS.index("data:") : FOUR_SEEDS.index("encoder:")]
     changes = (
         ("suite: libero_spatial", "suite: [libero_spatial, libero_10]"),
-        ("{assets: embedded, horizon: 220}", "{assets: hub}"),
+        ("{assets: package, horizon: 220}", "{assets: hub}"),
         (scripted, f"data: {{source: hub, repo_id: a/b, revision: {'a' * 40}}}\n"),
     )
     study.write_text(edited(*changes, text=FOUR_SEEDS))

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from stand_ins import STAND_INS
 from typer.testing import CliRunner
 
 from world_modality.benchmarks.libero.tasks import load_task
@@ -112,7 +113,7 @@ def test_what_is_renamed():
     ],
 )
 def test_what_is_wrong_about_a_server_is_told_before_it_is_asked(tmp_path, options, message):
-    arguments = ["rollout", "--output", str(tmp_path / "out"), "--assets", "embedded", "--policy.path", *options]
+    arguments = ["rollout", "--output", str(tmp_path / "out"), "--assets", str(STAND_INS), "--policy.path", *options]
     result = CliRunner().invoke(app, arguments)
     assert isinstance(result.exception, UserError)
     assert message in str(result.exception)
@@ -199,7 +200,7 @@ def test_a_file_that_is_not_there_and_an_output_that_cannot_be_are_one_sentence(
 @pytest.mark.parametrize(
     ("noted", "told"),
     [
-        ({"source": "embedded", "digest": "55a0c9b53cb27f2f"}, "(embedded assets)"),
+        ({"source": "/elsewhere", "digest": "fde51fe4f2c0bc7d"}, "]\n"),
         ({"source": "/data/libero", "digest": "0123456789abcdef"}, "(assets 0123456789abcdef)"),
         ({}, "(assets unknown)"),
     ],
@@ -260,9 +261,8 @@ def test_nothing_to_roll_out_is_said(tmp_path):
 @pytest.mark.parametrize(
     ("assets", "suite", "message"),
     [
-        ("nowhere", "libero_spatial", "asset folder .*nowhere does not exist: set --assets to a folder"),
+        ("nowhere", "libero_spatial", "asset folder .*nowhere does not exist: set --assets to package or to hub"),
         (".", "libero_spatial", "is no LIBERO asset folder, .*: set --assets to the folder"),
-        ("embedded", "libero_10", "--assets: none are embedded for libero_10, only for libero_spatial"),
     ],
 )
 def test_assets_that_cannot_be_had_are_told_before_the_policy_is_looked_for(

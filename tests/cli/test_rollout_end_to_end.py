@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from stand_ins import STAND_INS
 from support.other_policies import SIZE, other_checkpoint
 from support.pictures import see_pictures_of
 from support.tiny_checkpoints import plain_checkpoint
@@ -51,7 +52,7 @@ def checkpoint_of(kind: str, folder: Path) -> Path:
 @pytest.mark.parametrize(("kind", "own"), [("act", {}), ("smolvla", {"num_steps": 1, "videos": "first=1"})])
 def test_a_checkpoint_is_rolled_out(tmp_path: Path, kind: str, own: dict[str, object]) -> None:
     checkpoint = checkpoint_of(kind, tmp_path / kind)
-    done = wm_rollout(tmp_path, checkpoint, tasks="0", assets="embedded", **own)
+    done = wm_rollout(tmp_path, checkpoint, tasks="0", assets=str(STAND_INS), **own)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()  # among what libraries print
     task, overall, where = (next(line for line in lines if line.startswith(start)) for start in STARTS)

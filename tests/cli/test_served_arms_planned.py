@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from stand_ins import STAND_INS
 from support.command_line import wm
 from support.policy_servers import Running, openpi, served
 from support.small_study import edited
@@ -24,7 +25,7 @@ STUDY = """\
 study: served
 suite: libero_spatial
 tasks: [0]
-simulator: {assets: embedded, camera_size: 64}
+simulator: {assets: package, camera_size: 64}
 arms:
   PI: {checkpoint: {source: remote, address: ADDRESS}}
 rollouts: {init_states: 30-31, episodes: 2}
@@ -154,7 +155,7 @@ def test_a_check_asks_it_and_says_what_does_not_fit(place: Path, server: Running
 
 
 def test_a_study_is_written_from_what_a_server_says(place: Path, server: Running) -> None:
-    found = wm("study", "init", "--from", server.address, "--suite", "libero_spatial", "--assets", "embedded")
+    found = wm("study", "init", "--from", server.address, "--suite", "libero_spatial", "--assets", str(STAND_INS))
     assert found.accepted, found.said
     (place / "study.yaml").write_text(found.printed)
     plan = plan_study(place / "study.yaml", place / "results")

@@ -7,13 +7,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from stand_ins import STAND_INS
 from support.earlier_checkpoints import earlier_checkpoint
 from support.given_inputs import edit_json
 from support.hub_cache import COMMITS, Hub, use_hub
 from support.small_study import edited
 from support.tiny_dataset import build_tiny_dataset
 
-from world_modality.benchmarks.libero.assets import ASSETS, EMBEDDED
+from world_modality.benchmarks.libero.assets import ASSETS
 from world_modality.cli import sources as sources_module
 from world_modality.cli.explain import explain, survey
 from world_modality.cli.planning import plan_study
@@ -37,7 +38,7 @@ FROM_HUB = (
     (SCRATCH, "policy: {source: hub, repo_id: lerobot/smolvla_base, revision: main}"),
     (ENCODED, "source: hub, repo_id: facebook/vjepa2, revision: main, frames"),
     (SCRIPTED, "  {source: hub, repo_id: HuggingFaceVLA/libero, revision: v3.0}\n"),
-    ("assets: embedded", "assets: hub"),
+    ("assets: package", "assets: hub"),
 )
 
 
@@ -69,7 +70,7 @@ def full_hub(hub: Hub) -> Hub:
     info = {"meta/info.json": dataset_info(256, 256)}
     hub.add("HuggingFaceVLA/libero", DATA_COMMIT, info, repo_type="dataset", ref="v3.0")
     hub.add("facebook/vjepa2", ENCODER_COMMIT, {"config.json": "{}"})
-    hub.add(ASSETS.repository, ASSETS_COMMIT, EMBEDDED, repo_type="dataset")
+    hub.add(ASSETS.repository, ASSETS_COMMIT, STAND_INS, repo_type="dataset")
     return hub
 
 
@@ -105,7 +106,7 @@ def encoder_of(sources: Sources) -> Source:
 def test_embedded_parts(tmp_path: Path) -> None:
     found = resolve(tmp_path)
     (assets,) = found.assets.items()
-    assert (assets[0], assets[1].source, len(assets[1].digest)) == ("libero_spatial", "embedded", 16)
+    assert (assets[0], assets[1].source, len(assets[1].digest)) == ("libero_spatial", "package", 16)
     assert policy_of(found) == PolicySource("smolvla", "smolvla-tiny")
     assert (encoder_of(found), found.dataset) == (Source("vjepa2-small"), Source("local/libero_spatial"))
 
@@ -134,7 +135,7 @@ def test_the_embedded_base_policy(tmp_path: Path, policy: Path, monkeypatch: pyt
 
 def test_the_hubs_parts_are_named_by_their_commits(tmp_path: Path, full_hub: Hub) -> None:
     found = resolve(tmp_path, *FROM_HUB)
-    assert found.assets == {"libero_spatial": Assets(f"hub@{ASSETS_COMMIT}", ASSETS_COMMIT[:16])}
+    assert found.assets == {"libero_spatial": Assets(f"hub@{ASSETS_COMMIT}", ASSETS.digest(f"hub@{ASSETS_COMMIT}"))}
     assert policy_of(found) == PolicySource("smolvla", "lerobot/smolvla_base", POLICY_COMMIT, f"{VLM}@{VLM_COMMIT}")
     assert found.dataset == Source("HuggingFaceVLA/libero", DATA_COMMIT)
     assert encoder_of(found) == Source("facebook/vjepa2", ENCODER_COMMIT)
@@ -145,7 +146,6 @@ def test_the_hubs_parts_are_named_by_their_commits(tmp_path: Path, full_hub: Hub
 @pytest.mark.parametrize(
     ("repo_id", "kind", "changed"),
     [
-        (ASSETS.repository, "dataset", {"rollout", "report"}),
         ("HuggingFaceVLA/libero", "dataset", {"dataset", "latents", "train", "rollout", "report"}),
         ("facebook/vjepa2", "model", {"encoder", "latents", "train", "rollout", "report"}),
         ("lerobot/smolvla_base", "model", {"policy", "train", "rollout", "report"}),
@@ -197,7 +197,7 @@ def test_out_of_reach_only_stops_a_real_run(tmp_path: Path, hub: Hub) -> None:
         UserError, match=r"study.yaml:4: simulator.assets: which commit of the dataset lerobot/libero-ass"
     ):
         resolve_sources(file, tmp_path / "results")
-    hub.commits[ASSETS.repository, "main"] = ASSETS_COMMIT
+    hub.add(ASSETS.repository, ASSETS_COMMIT, STAND_INS, repo_type="dataset")
     with pytest.raises(
         UserError, match=r"study.yaml:\d+: policy.revision: which commit of the model lerobot/smolvla_base"
     ):
@@ -294,8 +294,11 @@ def test_what_stages_copy_is_what_was_addressed(tmp_path: Path, policy: Path) ->
 def test_missing_folders_are_errors_at_their_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"study.yaml:11: policy.path: nowhere is not a folder"):
         resolve(tmp_path, (SCRATCH, "policy: {source: folder, path: nowhere}"))
-    with pytest.raises(UserError, match=r"study.yaml:4: simulator.assets: nowhere is not a folder"):
-        resolve(tmp_path, ("assets: embedded", "assets: nowhere"))
+    with pytest.raises(
+        UserError,
+        match=r"study.yaml:4: simulator.assets: the LIBERO .* does not exist: set .* to package or to hub",
+    ):
+        resolve(tmp_path, ("assets: package", "assets: nowhere"))
 
 
 def test_what_is_no_policy(tmp_path: Path, policy: Path) -> None:

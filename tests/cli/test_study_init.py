@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from stand_ins import STAND_INS
 from typer.testing import CliRunner
 
 from world_modality.cli.main import app
@@ -42,9 +43,9 @@ def test_what_it_prints_is_a_study_of_these_checkpoints(tmp_path: Path) -> None:
     ]
     found = CliRunner().invoke(app, ["study", "init", "--from", *typed, "--suite", "libero_spatial"])
     assert found.exit_code == 0
-    assert "simulator: {assets: hub, camera_size: 256}" in found.stdout  # never the stand-ins unless asked for
+    assert "simulator: {assets: package, camera_size: 256}" in found.stdout
     file = tmp_path / "mine.yaml"
-    file.write_text(found.stdout.replace("assets: hub", "assets: embedded"))
+    file.write_text(found.stdout)
     graph = plan_study(file, tmp_path / "results").graph
     spec = graph.report.spec
     assert [(each.name, each.against) for each in spec.conditions] == [
@@ -65,7 +66,7 @@ def test_a_part_of_the_suite_can_be_asked_for(tmp_path: Path) -> None:
         "--episodes",
         "4",
         "--assets",
-        "embedded",
+        str(STAND_INS),
         "--horizon",
         "99",
     ]
@@ -77,7 +78,7 @@ def test_a_part_of_the_suite_can_be_asked_for(tmp_path: Path) -> None:
     assert [request.address["task"] for request in rollouts] == [0, 1, 4]
     assert {tuple(request.address["init_states"]) for request in rollouts} == {(30, 31, 32, 40)}
     assert {request.address["horizon"] for request in rollouts} == {99}
-    assert {request.address["sim"]["assets"] for request in rollouts} == {"embedded"}
+    assert {request.spec.sim.assets for request in rollouts} == {str(STAND_INS)}
 
 
 def test_checkpoints_that_execute_otherwise_are_told(tmp_path: Path) -> None:
@@ -120,7 +121,7 @@ def test_what_cannot_be_one_study_is_refused(tmp_path: Path, name: str) -> None:
 
 def test_a_study_is_refused_where_the_checkpoints_do_not_fit(tmp_path: Path) -> None:
     plain, world = checkpoint(tmp_path / "E0"), with_memory(tmp_path / "E2", "pred", n_action_steps=10)
-    lines = init_lines([plain, world], "libero_spatial", Scope(assets="embedded"))
+    lines = init_lines([plain, world], "libero_spatial", Scope(assets=str(STAND_INS)))
     file = tmp_path / "mine.yaml"
 
     def refused(text: str) -> str:

@@ -3,6 +3,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from stand_ins import STAND_INS
 from support.data_stages import stage_context
 
 from world_modality.benchmarks.libero.assets import ASSETS
@@ -16,8 +17,8 @@ from world_modality.study.specs import DemosSpec, SimSpec
 def spec(**changes: Any) -> DemosSpec:
     sim = SimSpec(
         suite="libero_spatial",
-        assets="embedded",
-        assets_digest=ASSETS.digest("embedded"),
+        assets=str(STAND_INS),
+        assets_digest=ASSETS.digest(str(STAND_INS)),
         camera_size=64,
         render="fast",
         settle_steps=10,

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stand_ins import STAND_INS
 from support.data_stages import stage_context
 
 from world_modality.data.episode_file import read_episode
@@ -91,8 +92,8 @@ def spec(**changes: Any) -> RelabelSpec:
 
     sim = SimSpec(
         suite="libero_spatial",
-        assets="embedded",
-        assets_digest=ASSETS.digest("embedded"),
+        assets=str(STAND_INS),
+        assets_digest=ASSETS.digest(str(STAND_INS)),
         camera_size=256,
         render="fast",
         settle_steps=2,

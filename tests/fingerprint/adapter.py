@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stand_ins import STAND_INS
+
 from world_modality.cli.planning import Planned, plan_study
 from world_modality.cli.run_stage import run_stage
 from world_modality.facts.memory import FUSIONS, MODES
@@ -150,7 +152,8 @@ class _Run:
 
 def _study(name: str, *, encoder: str, world: str, horizon: int, arms: str, init_states: str, episodes: int) -> str:
     return (
-        f"study: {name}\n{SHARED}simulator: {{assets: embedded, horizon: {horizon}}}\nencoder: {encoder}\n"
+        f"study: {name}\n{SHARED}simulator: {{assets: {STAND_INS}, render: fast, horizon: {horizon}}}\n"
+        f"encoder: {encoder}\n"
         f"world: {world}\narms:\n{arms}rollouts: {{init_states: {init_states}, episodes: {episodes}, "
         "num_steps: 2, batch: 2}\n"
     )

@@ -42,9 +42,9 @@ def test_braces_and_environments_are_balanced(table):
     assert text.count(r"\begin") == text.count(r"\end") == 4
 
 
-def test_the_caption_says_that_assets_were_embedded(table):
+def test_the_caption_says_which_assets_were_used(table):
     caption = re.search(r"\\caption{(.*)}", to_latex(table))[1]
-    assert "embedded assets" in caption
+    assert "(assets aaaaaaaaaaaaaaaa)" in caption
 
 
 def test_a_withheld_verdicts_caption_is_one_sentence_after_another(toy, report):

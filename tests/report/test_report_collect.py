@@ -61,7 +61,7 @@ def test_missing_cells_and_episodes_are_marked_and_the_verdict_withheld(tmp_path
     assert not gate(table, EPISODES)["passed"]
     assert table["judgement"]["withheld"].startswith(EPISODES)
     assert table["headline"].startswith(
-        "libero_spatial (embedded assets): no verdict, since this does not hold: every condition holds"
+        "libero_spatial (assets aaaaaaaaaaaaaaaa): no verdict, since this does not hold: every condition holds"
     )
     assert {verdict["word"] for verdict in table["judgement"]["verdicts"]} == {"cannot tell"}
     assert gate(table, ARMS)["passed"]

@@ -76,7 +76,7 @@ def test_every_line_of_the_csv_says_which_assets_were_used(toy, report):
     with (folder / "table.csv").open() as file:
         rows = csv.DictReader(file)
         assert (rows.fieldnames or [])[:2] == ["study", "label"]
-        assert {(row["study"], row["label"]) for row in rows} == {("toy", "libero_spatial (embedded assets)")}
+        assert {(row["study"], row["label"]) for row in rows} == {("toy", "libero_spatial (assets aaaaaaaaaaaaaaaa)")}
 
 
 def test_keys_reach_back_to_the_data(toy, report):

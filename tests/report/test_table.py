@@ -162,7 +162,7 @@ def test_a_dead_baseline_withholds_the_verdict(toy):
     table = table_of(toy)
     assert gate(table, ALIVE)["passed"] is False
     assert (
-        "assets): no verdict, since this does not hold: the baseline succeeds at least once: 0 of 8 episodes"
+        "): no verdict, since this does not hold: the baseline succeeds at least once: 0 of 8 episodes"
         in table["headline"]
     )
 

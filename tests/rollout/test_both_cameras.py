@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from stand_ins import STAND_INS
 from support.tiny_cell import stage_context, train_spec
 from support.tiny_checkpoints import ENCODER, seal_encoder
 from support.tiny_dataset import build_tiny_dataset
@@ -34,8 +35,8 @@ ROLLOUT = RolloutSpec(
     family="smolvla",
     sim=SimSpec(
         suite="libero_spatial",
-        assets="embedded",
-        assets_digest=ASSETS.digest("embedded"),
+        assets=str(STAND_INS),
+        assets_digest=ASSETS.digest(str(STAND_INS)),
         camera_size=SIZE,
         render="fast",
         settle_steps=1,

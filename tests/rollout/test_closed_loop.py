@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from stand_ins import STAND_INS
 from support.pictures import see_pictures_of
 from support.tiny_checkpoints import ENCODER, plain_checkpoint, world_checkpoint
 from support.toy_world import InlinePool
@@ -95,8 +96,8 @@ class Play:
 def ours(play: Play, episodes: list[Episode], folder: Path) -> tuple[list[Trajectory], list[Record]]:
     spec = SimSpec(
         suite=SUITE,
-        assets="embedded",
-        assets_digest=ASSETS.digest("embedded"),
+        assets=str(STAND_INS),
+        assets_digest=ASSETS.digest(str(STAND_INS)),
         camera_size=play.size,
         render="stock",
         settle_steps=SETTLE,
@@ -112,7 +113,7 @@ def ours(play: Play, episodes: list[Episode], folder: Path) -> tuple[list[Trajec
             trajectories.append(self.trajectory)
 
     def opened(task: int) -> LiberoSimulator:
-        return Noted(spec, task, ASSETS.folder("embedded"))
+        return Noted(spec, task, STAND_INS)
 
     with closing(Ledger(folder, episodes)) as ledger, closing(InlinePool(opened)) as pool:
         plan = Scheduler(cell, ledger, play.policy, new_history, Progress("", stream=io.StringIO()), slots=1)
@@ -126,7 +127,6 @@ def batched(tree: dict[str, Any]) -> dict[str, Any]:
 
 def plainly(play: Play, episode: Episode) -> Trajectory:
     """The episode by LeRobot's parts."""
-    ASSETS.folder("embedded")
     from lerobot.envs.libero import LiberoEnv, _get_suite
     from lerobot.envs.utils import preprocess_observation
     from lerobot.processor.env_processor import LiberoProcessorStep

@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import pytest
+from stand_ins import STAND_INS
 from support.other_policies import SIZE, other_checkpoint
 from support.pictures import see_pictures_of
 from support.tiny_checkpoints import plain_checkpoint, world_checkpoint
@@ -30,7 +31,7 @@ def how(policy, **changes):
         "num_steps": 1,
         "horizon": 9,
         "batch": 2,
-        "assets": "embedded",
+        "assets": str(STAND_INS),
         "render": "fast",
         "settle_steps": 1,
     }

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from stand_ins import STAND_INS
 from support.onlookers import ours, stock
 from support.other_policies import SIZE, other_checkpoint
 from support.parity import OURS, STOCK, Match, known_to_lerobot, last_line, pairs
@@ -16,7 +17,6 @@ from support.pictures import see_pictures_of
 from support.sim_specs import sim_spec
 from support.tiny_checkpoints import plain_checkpoint
 
-from world_modality.benchmarks.libero.assets import ASSETS
 from world_modality.benchmarks.libero.libero_config import ASSETS_VARIABLE
 from world_modality.benchmarks.libero.simulator import LiberoSimulator
 
@@ -25,7 +25,7 @@ from world_modality.benchmarks.libero.simulator import LiberoSimulator
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """LeRobot's changes to this process put back, and one thread, as rollouts have: more would round otherwise."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv(ASSETS_VARIABLE, "embedded")
+    monkeypatch.setenv(ASSETS_VARIABLE, str(STAND_INS))
     torch.set_num_threads(1)
     root = logging.getLogger()
     level, handlers = root.level, list(root.handlers)
@@ -63,7 +63,7 @@ def test_where_a_drawer_is_open_lerobots_scene_depends_on_the_resets_before(monk
 
     With as many draws, ours is LeRobot's scene to the last bit, so there is nothing else that differs.
     """
-    ours = LiberoSimulator(sim_spec("stock", 16, settle_steps=1), 4, ASSETS.folder("embedded"))
+    ours = LiberoSimulator(sim_spec("stock", 16, settle_steps=1), 4, STAND_INS)
     from lerobot.envs.libero import LiberoEnv, _get_suite
     from libero.libero.envs.bddl_base_domain import OpenCloseSampler
 

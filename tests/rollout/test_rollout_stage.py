@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from stand_ins import STAND_INS
 from support.pictures import see_pictures_of
 from support.tiny_checkpoints import ENCODER, plain_checkpoint, seal_encoder, world_checkpoint
 from support.toy_results import ToyResults
@@ -73,8 +74,8 @@ def roll(tree, tmp_path, monkeypatch):
         WATCHED.clear()
         settings = {
             "suite": "libero_spatial",
-            "assets": "embedded",
-            "assets_digest": ASSETS.digest("embedded"),
+            "assets": str(STAND_INS),
+            "assets_digest": ASSETS.digest(str(STAND_INS)),
             "camera_size": 64,
             "render": "fast",
             "settle_steps": 2,

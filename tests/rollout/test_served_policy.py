@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from stand_ins import STAND_INS
 from support.other_policies import SIZE
 from support.pictures import see_pictures_of
 from support.policy_servers import Running, openpi, served
@@ -169,7 +170,7 @@ def test_wm_rollout_of_a_server_is_the_rollout_of_its_checkpoint(tmp_path: Path)
         num_steps=1,
         horizon=9,
         batch=2,
-        assets="embedded",
+        assets=str(STAND_INS),
         render="fast",
         settle_steps=1,
     )
@@ -177,7 +178,7 @@ def test_wm_rollout_of_a_server_is_the_rollout_of_its_checkpoint(tmp_path: Path)
     here = evaluate(how, scenes, tmp_path / "here", 1, VideoChoice(Choice(), ()))
     with served("served_smolvla", CHECKPOINT=str(folder), BATCH="2") as server:
         flags = {"policy.path": server.address, "output": tmp_path / "there", "tasks": 0, "episodes": 2}
-        flags |= {"init-states": "30,31", "n-action-steps": 4, "horizon": 9, "batch": 2, "assets": "embedded"}
+        flags |= {"init-states": "30,31", "n-action-steps": 4, "horizon": 9, "batch": 2, "assets": str(STAND_INS)}
         flags |= {"render": "fast", "settle-steps": 1, "videos": "first=1", "cores": 1}
         command = ["rollout", *(f"--{name}={value}" for name, value in flags.items())]
         result = CliRunner().invoke(app, command, catch_exceptions=False)

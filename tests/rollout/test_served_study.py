@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from stand_ins import STAND_INS
 from support.command_line import wm
 from support.policy_servers import Running, served
 from support.small_study import edited
@@ -31,11 +32,11 @@ STUDY = """\
 study: served
 suite: libero_spatial
 tasks: [0]
-simulator: {assets: embedded, render: coarse, camera_size: 64, settle_steps: 1, horizon: 5}
+simulator: {assets: STAND_INS, render: coarse, camera_size: 64, settle_steps: 1, horizon: 5}
 arms:
   A: {checkpoint: {source: remote, address: ONE}}
 rollouts: {init_states: 30-31, episodes: 2, batch: 2}
-"""
+""".replace("STAND_INS", str(STAND_INS))
 CELL = "rollouts/A/seed0/task0"
 
 

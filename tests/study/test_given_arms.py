@@ -17,7 +17,7 @@ GIVEN = """\
 study: given
 suite: libero_spatial
 tasks: [0, 1]
-simulator: {assets: embedded, horizon: 220}
+simulator: {assets: package, horizon: 220}
 arms:
   E0: {checkpoint: {source: folder, path: e0}}
   E1: {checkpoint: {source: folder, path: e1}}

@@ -243,7 +243,7 @@ def test_report_names_conditions_differences_and_every_cell(tmp_path: Path) -> N
         (condition, seed, task) for condition in CONDITIONS for seed in SEEDS for task in TASKS
     }
     assert all(graph.stages[cell.rollout].stage == "rollout" for cell in spec.cells)
-    assert spec.label == "libero_spatial (embedded assets)"
+    assert spec.label == "libero_spatial"
     assert roles(graph.report).count("train") == 6
 
 
@@ -365,7 +365,7 @@ print(len(graph.stages), sorted(heavy & sys.modules.keys()))
 def test_every_suite_has_its_own_cells_and_shares_the_trainings(tmp_path: Path) -> None:
     scripted = SMALL_STUDY[SMALL_STUDY.index("data:") : SMALL_STUDY.index("encoder:")]
     hub = edited(
-        ("{assets: embedded, horizon: 220}", "{assets: hub}"),
+        ("{assets: package, horizon: 220}", "{assets: hub}"),
         (scripted, f"data: {{source: hub, repo_id: a/b, revision: {'a' * 40}}}\n"),
     )
     one = graph_of(tmp_path, hub)
@@ -382,7 +382,7 @@ def test_every_suite_has_its_own_cells_and_shares_the_trainings(tmp_path: Path) 
     }
     horizons = {request.spec.sim.suite: request.spec.horizon for request in graph.of("rollout")}
     assert horizons == {"libero_spatial": 280, "libero_10": 520}
-    assert {request.spec.sim.render for request in graph.of("rollout")} == {"fast"}  # the given sources are embedded
+    assert {request.spec.sim.render for request in graph.of("rollout")} == {"stock"}
 
 
 def test_videos_are_made_of_every_cell_and_compared_with_what_its_condition_is(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def test_each_kind_of_stage_has_the_packages_of_what_it_uses(tmp_path: Path, ver
 
 TOY = edited(
     (
-        "suite: libero_spatial\ntasks: [0, 1]\nsimulator: {assets: embedded, horizon: 220}\n",
+        "suite: libero_spatial\ntasks: [0, 1]\nsimulator: {assets: package, horizon: 220}\n",
         "suite: toy\ntasks: all\n",
     ),
     ("[zero, random]", "[ones]"),

@@ -163,7 +163,7 @@ CASES = {
     ),
     "demonstrations of a suite that the expert does not know": (
         (
-            "suite: libero_spatial\ntasks: [0, 1]\nsimulator: {assets: embedded",
+            "suite: libero_spatial\ntasks: [0, 1]\nsimulator: {assets: package",
             "suite: [libero_spatial, libero_goal]\ntasks: [0, 1]\nsimulator: {assets: hub",
         ),
         "study.yaml:6: data.source: the scripted expert knows libero_spatial alone, not libero_goal; choose hub or "
@@ -173,11 +173,6 @@ CASES = {
     "a suite twice": (
         ("suite: libero_spatial", "suite: [libero_spatial, libero_spatial]"),
         "study.yaml:2: suite: names libero_spatial twice",
-    ),
-    "assets that are not embedded": (
-        ("suite: libero_spatial", "suite: libero_goal"),
-        "study.yaml:4: simulator.assets: no assets are embedded for libero_goal, only for libero_spatial; "
-        "choose hub or a folder",
     ),
     "task out of range": (
         ("tasks: [0, 1]", "tasks: [0, 10]"),
@@ -463,11 +458,6 @@ CASES = {
         "study.yaml:23: rollouts.suite: unknown key; did you mean suites? allowed here: suites, tasks, init_states, "
         "episodes, num_steps, n_action_steps, device, dtype, batch, block, videos",
     ),
-    "assets that there are not for the rollouts' suite": (
-        ("  num_steps: 5", "  suites: libero_goal"),
-        "study.yaml:4: simulator.assets: no assets are embedded for libero_goal, only for libero_spatial; "
-        "choose hub or a folder",
-    ),
     "no arms": (
         (SMALL_STUDY[SMALL_STUDY.index("arms:") : SMALL_STUDY.index("rollouts:")], "arms: {}\n"),
         "study.yaml:16: arms: must not be empty",
@@ -597,11 +587,11 @@ CASES = {
         "study.yaml:14: not valid YAML: an escape or a number that does not exist",
     ),
     "an escaped NUL in a path": (
-        ("assets: embedded", 'assets: "\\0"'),
+        ("assets: package", 'assets: "\\0"'),
         "study.yaml:4: not valid YAML: the character U+0000 is not allowed",
     ),
     "half a surrogate pair": (
-        ("assets: embedded", 'assets: "\\ud800"'),
+        ("assets: package", 'assets: "\\ud800"'),
         "study.yaml:4: not valid YAML: the character U+D800 is not allowed",
     ),
 }

@@ -84,7 +84,7 @@ def test_another_start_policy(tmp_path: Path) -> None:
 
 def test_data_of_one_suite_and_rollouts_of_another(tmp_path: Path) -> None:
     text = edited(
-        ("{assets: embedded, horizon: 220}", "{assets: folder_of_assets}"),
+        ("{assets: package, horizon: 220}", "{assets: folder_of_assets}"),
         ("  num_steps: 5\n", "  num_steps: 5\n  suites: [libero_goal]\n  tasks: [4]\n"),
     )
     graph = graph_of(tmp_path, text)

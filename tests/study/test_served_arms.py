@@ -21,7 +21,7 @@ SERVED = """\
 study: served
 suite: libero_spatial
 tasks: [0]
-simulator: {assets: embedded, horizon: 220}
+simulator: {assets: package, horizon: 220}
 arms:
   E0: {checkpoint: {source: folder, path: e0}}
   PI: {checkpoint: {source: remote, address: ws://a:1, name: pi, revision: r1, rename: {image: front}}, against: E0}

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from stand_ins import STAND_INS
 from support.command_line import ROLLOUT, Outcome, wm
 from support.given_inputs import PICTURE
 
@@ -31,7 +32,7 @@ class BegunRollout:
         self.began, self.chunk = False, None
         own = ("--policy.path", checkpoint, "--output", self.place / f"out-{checkpoint.name}")
         few = ("--tasks", 2, "--episodes", 1, "--horizon", 20, "--cores", 1)
-        return wm(ROLLOUT, *own, *few, "--assets", "embedded", "--render", "fast", *options)
+        return wm(ROLLOUT, *own, *few, "--assets", str(STAND_INS), "--render", "fast", *options)
 
     def simulate(self, cell: Any, ledger: Any, policy: Any, *_: Any) -> None:
         """In place of the simulators: the policy is asked once."""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from stand_ins import STAND_INS
 from support.data_stages import drawn_episode, encoder_spec
 from support.tiny_cell import WORLD, train_spec
 from support.toy_results import ToyResults
@@ -28,7 +29,7 @@ KINDS = ("policy", "encoder", "demos", "dataset", "latents", "train", "rollout",
 LENGTHS = (6, 8, 5, 7)
 HANGS_AFTER = 300  # seconds: then every thread says where it is, and the process ends
 SIM = SimSpec(
-    suite="libero_spatial", assets="embedded", assets_digest="", camera_size=64, render="fast", settle_steps=0
+    suite="libero_spatial", assets=str(STAND_INS), assets_digest="", camera_size=64, render="fast", settle_steps=0
 )
 
 

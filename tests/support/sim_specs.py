@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from stand_ins import STAND_INS
+
 from world_modality.study.specs import SimSpec
 
 
@@ -9,7 +11,7 @@ def sim_spec(render: str = "fast", camera_size: int = 64, settle_steps: int = 10
     return SimSpec.model_validate(
         {
             "suite": "libero_spatial",
-            "assets": "embedded",
+            "assets": str(STAND_INS),
             "assets_digest": "0" * 16,
             "camera_size": camera_size,
             "render": render,

@@ -26,7 +26,7 @@ SMALL_STUDY = """\
 study: small
 suite: libero_spatial
 tasks: [0, 1]
-simulator: {assets: embedded, horizon: 220}
+simulator: {assets: package, horizon: 220}
 data:
   source: scripted
   demonstrations: {per_task: 2, init_states: 0-9}
@@ -48,7 +48,7 @@ rollouts:
   num_steps: 5
 """
 
-EMBEDDED = Assets("embedded", "a" * 16)
+PACKAGED = Assets("package", "a" * 16)
 
 
 GIVEN_ENCODER = EncoderSpec(
@@ -59,7 +59,7 @@ GIVEN_MEMORIES = {"E1": "zero", "E2": "pred"}
 """What the memories of given checkpoints hold, by arm; those of others hold none."""
 
 
-def fixed_sources(study: Study, assets: Assets = EMBEDDED) -> Sources:
+def fixed_sources(study: Study, assets: Assets = PACKAGED) -> Sources:
     """Content addresses of everything that a study takes from outside, which need not be there.
 
     Given checkpoints execute 7 actions and have the memories of ``GIVEN_MEMORIES``.
@@ -109,7 +109,7 @@ def edited(*replacements: tuple[str, str], text: str = SMALL_STUDY) -> str:
     return text
 
 
-def graph_of(folder: Path, text: str = SMALL_STUDY, assets: Assets = EMBEDDED) -> Graph:
+def graph_of(folder: Path, text: str = SMALL_STUDY, assets: Assets = PACKAGED) -> Graph:
     """The graph of a study given as text."""
     path = folder / "study.yaml"
     path.write_text(text)

@@ -104,8 +104,8 @@ class ToyResults:
                     rollouts.append(folder)
         spec = ReportSpec(
             study="toy",
-            label="libero_spatial (embedded assets)",
-            sources=(("simulator assets", "embedded primitives"), ("policy", "embedded base, <1M parameters>")),
+            label="libero_spatial (assets aaaaaaaaaaaaaaaa)",
+            sources=(("simulator assets", "folder aaaaaaaaaaaaaaaa"), ("policy", "embedded base, <1M parameters>")),
             conditions=tuple(
                 ReportCondition(
                     name=name,
@@ -180,7 +180,7 @@ class ToyResults:
         steps = 100 + state if success else 280
         values = {
             "suite": self._suite(task),
-            "assets": "embedded",
+            "assets": "package",
             "assets_digest": "a" * 16,
             "task": task,
             "language": LANGUAGES[task],

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from stand_ins import STAND_INS
 
 from world_modality.benchmarks.contract import Observation, Step, open_simulator
 from world_modality.facts.benchmarks import ActionLayout, Suite
@@ -44,7 +45,7 @@ SUITE = Suite(
 )
 SIM = SimSpec(
     suite="libero_object",
-    assets="embedded",
+    assets=str(STAND_INS),
     assets_digest="0" * 16,
     camera_size=8,
     render="stock",

@@ -22,7 +22,7 @@ STUDY = """
 study: reduced
 suite: libero_spatial
 tasks: [0]
-simulator: {assets: embedded, render: fast, horizon: 160}
+simulator: {assets: package, render: fast, horizon: 160}
 data:
   source: scripted
   demonstrations: {per_task: 2, init_states: 0-3, noise: 0.0, max_steps: 220}

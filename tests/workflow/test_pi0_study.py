@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
+from stand_ins import STAND_INS
 from support.whole_study import run_study
 
 from world_modality.rollout.records import read_records
@@ -18,7 +19,7 @@ STUDY = """
 study: pi0
 suite: libero_spatial
 tasks: [0]
-simulator: {assets: embedded, render: fast, horizon: 20}
+simulator: {assets: STAND_INS, render: fast, horizon: 20}
 data: {source: scripted, demonstrations: {per_task: 2, init_states: 0-3, noise: 0.0, max_steps: 220}}
 encoder: {kind: vjepa2, source: embedded, frames: 2, image_size: 32}
 world: {context: 2, prediction_horizon: 2, heads: 2, prophet_layers: 1, prophet_width: 32}
@@ -29,7 +30,7 @@ arms:
   E1: {memory: zero}
   E2: {memory: pred, ablations: [zero]}
 rollouts: {init_states: 30-31, episodes: 2, num_steps: 1, n_action_steps: 10, batch: 2}
-"""
+""".replace("STAND_INS", str(STAND_INS))
 CONDITIONS = {"E0": "disabled", "E1": "zero", "E2": "pred", "E2-zero": "zero"}
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from stand_ins import STAND_INS
 from support.policy_servers import served
 
 LIMIT_S = 600.0
@@ -15,11 +16,11 @@ STUDY = """\
 study: served
 suite: libero_spatial
 tasks: [0]
-simulator: {assets: embedded, render: coarse, camera_size: 64, settle_steps: 1, horizon: 5}
+simulator: {assets: STAND_INS, render: coarse, camera_size: 64, settle_steps: 1, horizon: 5}
 arms:
   A: {checkpoint: {source: remote, address: ADDRESS, name: scripted, revision: 0123456789abcdef}}
 rollouts: {init_states: 30-31, episodes: 2, batch: 2, n_action_steps: 4}
-"""
+""".replace("STAND_INS", str(STAND_INS))
 
 
 def run(folder: Path) -> subprocess.CompletedProcess[str]:

@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from stand_ins import STAND_INS
 from support.whole_study import run_study
 
 from world_modality.store.files import files_below
@@ -20,7 +21,7 @@ STUDY = """
 study: again
 suite: libero_spatial
 tasks: [0]
-simulator: {assets: embedded, render: fast, horizon: 30}
+simulator: {assets: STAND_INS, render: fast, horizon: 30}
 data:
   source: scripted
   demonstrations: {per_task: 2, init_states: 0-3, noise: 0.0, max_steps: 280}
@@ -33,7 +34,7 @@ arms:
   E0: {memory: disabled}
   E2: {memory: pred, ablations: [random]}
 rollouts: {init_states: 30-49, episodes: 2, num_steps: 2, n_action_steps: 8, videos: {first: 1}}
-"""
+""".replace("STAND_INS", str(STAND_INS))
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -1,7 +1,7 @@
-"""Object and scene files of a benchmark, known by content wherever they come from: its package, the hub, or a folder.
+"""Object and scene files of a benchmark, known by content wherever they come from: packages, the hub, or a folder.
 
-The hub's are addressed by commit, a folder's by its files. A study is planned with ``pin`` and ``digest``; whoever
-simulates opens them with ``open``, which refuses any other content.
+A study is planned with ``pin`` and ``digest``; whoever simulates opens them with ``open``, which refuses any other
+content.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
 from world_modality.store.files import folder_digest
 from world_modality.store.hub import fetch, resolve_commit
+from world_modality.store.packages import PackagedFiles, cache_folder
 
-DIGEST_LENGTH = 16
+PACKAGE = "package"
 SETTING = "simulator.assets"  # of a study
 
 
@@ -22,17 +23,21 @@ SETTING = "simulator.assets"  # of a study
 class AssetTree:
     """Where a benchmark's assets can come from, and what a folder of them looks like.
 
-    A source is "embedded", "hub", "hub@REVISION" or a folder's path.
+    A source is "package", "hub", "hub@REVISION" or a folder's path.
     """
 
     benchmark: str
     """Its name, for messages."""
     folders: tuple[str, ...]
     """Folders that every tree of these assets has."""
-    embedded: Path | None = None
-    """The tree that comes with a package; None if none does."""
+    package: PackagedFiles | None = None
+    """The packages of the registry that bring them; None if none do."""
+    package_digest: str = ""
+    """Digest of the packages' tree: it is locked, so plans know it before anything is fetched."""
     repository: str | None = None
     """The dataset repository of the hub that holds them; None if none does."""
+    foreign: frozenset[str] = frozenset()
+    """Shell patterns of files that some trees hold for other benchmarks: they do not count."""
 
     def pin(self, source: str) -> str:
         """A source that cannot move: "hub" and "hub@REVISION" with the commit they stand for, any other as it is.
@@ -44,41 +49,42 @@ class AssetTree:
         return source if revision is None else f"hub@{resolve_commit(self._hub(), revision, 'dataset')}"
 
     def digest(self, source: str, cache: Path | None = None, setting: str = SETTING) -> str:
-        """16 hex digits that stand for a source's content: of its files' paths and contents, or the hub's commit.
+        """16 hex digits over the paths and contents of a source's files: equal for equal files, wherever they lie.
 
         ``cache`` as in ``folder_digest``, ``setting`` as in :meth:`folder`.
 
         Raises:
             UserError: as :meth:`folder` and :meth:`pin`.
         """
-        commit = hub_revision(self.pin(source))
-        return folder_digest(self.folder(source, setting), cache=cache) if commit is None else commit[:DIGEST_LENGTH]
+        if source == PACKAGE and self.package is not None:
+            return self.package_digest
+        return self._content(self.folder(source, setting), cache)
 
     def folder(self, source: str, setting: str = SETTING) -> Path:
-        """The folder of a source, downloaded if it must be.
+        """The folder of a source, fetched if it must be.
 
         ``setting`` is what the user named it by, for the message: a study's key, an option, a variable.
 
         Raises:
-            UserError: the folder is missing or is no tree of these assets, or the hub cannot be reached.
+            UserError: the folder is missing or is no tree of these assets, or the registry or the hub cannot be
+                reached.
         """
         commit = hub_revision(self.pin(source))
-        others = " or ".join(filter(None, ("'embedded'" if self.embedded else "", "'hub'" if self.repository else "")))
         if commit is not None:
-            instead = f"set {setting} to {'embedded or to ' if self.embedded else ''}a folder's path"
-            folder = fetch(self._hub(), commit, "dataset", instead=instead)
-        elif source == "embedded" and self.embedded is not None:
-            folder = self.embedded
+            folder = fetch(self._hub(), commit, "dataset", instead=self._instead(setting, "hub"))
+        elif source == PACKAGE and self.package is not None:
+            folder = self.package.folder(self._instead(setting, PACKAGE))
         else:
             folder = Path(source).expanduser().resolve()
         if not folder.is_dir():
-            choice = ", ".join(filter(None, ("a folder", others)))
-            raise UserError(f"the {self.benchmark} asset folder {folder} does not exist: set {setting} to {choice}")
+            raise UserError(
+                f"the {self.benchmark} asset folder {folder} does not exist: {self._instead(setting, 'folder')}"
+            )
         missing = [name for name in self.folders if not (folder / name).is_dir()]
         if missing:
             raise UserError(
                 f"{folder} is no {self.benchmark} asset folder, it lacks {', '.join(missing)}: set {setting} to the "
-                f"folder that holds {self.benchmark}'s scenes and objects{f', or to {others}' if others else ''}"
+                f"folder that holds {self.benchmark}'s scenes and objects, or {self._instead(setting, 'folder')}"
             )
         return folder
 
@@ -88,7 +94,13 @@ class AssetTree:
         Raises:
             UserError: its content is another one by now; otherwise as :meth:`folder`.
         """
-        folder, found = self.folder(source), self.digest(source)
+        folder = self.folder(source)
+        found = self._content(folder, cache_folder() / "digests.json" if source == PACKAGE else None)
+        if found != digest and source == PACKAGE:
+            raise UserError(
+                f"the files in {folder} are not those that the packages brought ({found}, not {digest}): remove that "
+                "folder, and they are fetched anew"
+            )
         if found != digest:
             raise UserError(
                 f"the content of the {self.benchmark} asset folder {folder} is {found}, but it was {digest} when this "
@@ -96,10 +108,25 @@ class AssetTree:
             )
         return folder
 
+    def is_own(self, source: str, digest: str) -> bool:
+        """Whether a source with this content is the benchmark's own: published rates are made with no other."""
+        return hub_revision(source) is not None or digest == self.package_digest
+
+    def _content(self, folder: Path, cache: Path | None) -> str:
+        return folder_digest(folder, exclude=self.foreign, cache=cache)
+
     def _hub(self) -> str:
         if self.repository is None:
-            raise UserError(f"{self.benchmark}'s assets are not on the hub: set {SETTING} to a folder's path")
+            raise UserError(f"{self.benchmark}'s assets are not on the hub: {self._instead(SETTING, 'hub')}")
         return self.repository
+
+    def _instead(self, setting: str, source: str) -> str:
+        """Where else these assets can be had, as an order: "set simulator.assets to hub or to a folder's path"."""
+        others = [PACKAGE] if self.package is not None else []
+        others += ["hub"] if self.repository is not None else []
+        words = [word for word in others if word != source]
+        places = [*words, *(["a folder's path"] if source != "folder" else [])]
+        return f"set {setting} to {' or to '.join(places) or 'a folder that exists'}"
 
 
 def hub_revision(source: str) -> str | None:

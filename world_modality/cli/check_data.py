@@ -24,6 +24,7 @@ from world_modality.checks.replay import EPISODES as REPLAYED
 from world_modality.checks.replay import STEPS, Replayed, replay_findings
 from world_modality.checks.texts import text_findings, twin_findings
 from world_modality.checks.timing import rate_findings
+from world_modality.cli.assets import fetch_assets
 from world_modality.cli.sources import asked_of, policy_folder
 from world_modality.data.consistency import column_faults, frame_faults, video_faults
 from world_modality.data.dataset import PROVENANCE
@@ -90,7 +91,7 @@ def data_folder(check: Checking, recorded: bool) -> Path | None:
                 check.unopened.append(f"data: {error}")
                 return None
         case ScriptedData():
-            (request,) = check.graph.of("dataset")
+            *_, request = check.graph.of("dataset")  # after those of pretraining rounds
             folder = stage_folder(check.root, request.stage, request.key)
             if recorded and sealed_done(folder) is not None:
                 return folder.artifact
@@ -282,6 +283,7 @@ def _simulated(check: Checking) -> Iterator[tuple[SimSpec, list[int]]]:
         if sim.assets_digest == UNRESOLVED:
             check.unopened.append(f"simulator: the assets of {sim.suite} are on the hub, which cannot be reached")
         else:
+            fetch_assets([sim])
             yield sim, sorted(tasks)
 
 

@@ -26,7 +26,7 @@ HELP = """\
 {program}: LeRobot's {script} with the policy types smolvla_world and pi0_world present and LIBERO configured.
 All flags are LeRobot's, below. Those of the world memory are shown with --policy.type=smolvla_world; older names of
 theirs are translated. LEROBOT_WM_SKIP_LIBERO_CONFIG=1 leaves LIBERO's configuration alone;
-LEROBOT_WM_LIBERO_ASSETS=embedded simulates on this package's stand-in assets.
+LEROBOT_WM_LIBERO_ASSETS says where LIBERO's assets come from: package (the default), hub or a folder's path.
 """
 
 
@@ -126,7 +126,6 @@ def _started(envs: Mapping[str, Mapping[int, Any]]) -> dict[str, Any]:
 
 def _prepared(arguments: list[str], program: str, script: str) -> list[str]:
     """LeRobot's arguments, once the plugin is there, LIBERO is configured and older flags are translated."""
-    from world_modality.benchmarks.libero.assets import EMBEDDED
     from world_modality.benchmarks.libero.libero_config import (
         configure_workers,
         import_configured_libero,
@@ -169,8 +168,7 @@ def _prepared(arguments: list[str], program: str, script: str) -> list[str]:
         replaced_config = replace_wrong_config()
         if replaced_config is not None:
             tell(replaced_config)
-        if import_configured_libero() == EMBEDDED:
-            tell("simulates on the embedded stand-in assets: its numbers are no LIBERO scores")
+        import_configured_libero()
         configure_workers()
     return arguments
 

@@ -262,7 +262,7 @@ def rollout(
     num_steps: Annotated[int | None, typer.Option(min=1, help="Flow integration steps.")] = None,
     horizon: HorizonOption = None,
     batch: BatchOption = 4,
-    assets: AssetsOption = "hub",
+    assets: AssetsOption = "package",
     render: RenderOption = "stock",
     settle_steps: Annotated[int, typer.Option(min=0, help="No-op control steps at the start.")] = 10,
     lerobot_seed: Annotated[

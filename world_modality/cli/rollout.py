@@ -10,6 +10,7 @@ from typing import Any
 import typer
 from pydantic import ValidationError
 
+from world_modality.benchmarks.assets import asset_tree
 from world_modality.errors import UserError
 from world_modality.evidence.rates import wilson
 from world_modality.facts.benchmarks import SUITES
@@ -220,14 +221,11 @@ def result_lines(records: Sequence[Record], output: Path) -> list[str]:
 
 def _kind_of_assets(record: Record) -> str:
     """Marks numbers on other assets than the benchmark's own, or on unknown ones."""
-    if not SUITES[record.suite].assets:
-        return ""
     if not record.assets:
         return "  (assets unknown)"
-    kind = record.assets.split("@")[0]
-    return (
-        "" if kind == "hub" else f"  ({'embedded assets' if kind == 'embedded' else 'assets ' + record.assets_digest})"
-    )
+    tree = asset_tree(record.suite)
+    own = tree is None or tree.is_own(record.assets, record.assets_digest)
+    return "" if own else f"  (assets {record.assets_digest})"
 
 
 def _rate(records: Sequence[Record]) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from world_modality.benchmarks.assets import asset_tree, hub_revision
+from world_modality.cli.assets import find_assets
 from world_modality.cli.given import described, given_problems, picture_problems, reads_latents, served, unknown
 from world_modality.cli.given_latents import find_latents
 from world_modality.data.hub import DATASET, ENCODER, POLICY
@@ -46,7 +46,7 @@ from world_modality.study.parts import (
     RemotePolicy,
     ScratchPolicy,
 )
-from world_modality.study.sources import UNRESOLVED, Assets, CheckpointSource, PolicySource, Source, Sources
+from world_modality.study.sources import UNRESOLVED, CheckpointSource, PolicySource, Source, Sources
 from world_modality.study.study import Study
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def resolve_sources(file: StudyFile, root: Path, *, lenient: bool = False) -> So
     finder = Finder(file, digests_file(root), lenient)
     study = file.study
     return Sources(
-        assets={suite: finder.assets(suite) for suite in study.suites},
+        assets={suite: find_assets(file, suite, digests_file(root), lenient=lenient) for suite in study.suites},
         policies={policy: finder.policy(policy) for policy in study.policies},
         dataset=finder.dataset() if study.data is not None else None,
         encoders={encoder: finder.encoder(encoder) for encoder in study.encoders},
@@ -88,21 +88,6 @@ class Finder:
     file: StudyFile
     digests: Path  # remembered digests
     lenient: bool
-
-    def assets(self, suite: str) -> Assets:
-        """Source and digest of a suite's object models, as in SimSpec."""
-        known, location, tree = SUITES[suite].assets, ("simulator", "assets"), asset_tree(suite)
-        if tree is None:
-            return Assets()
-        source = self.file.study.simulator.assets or known[0]
-        revision = hub_revision(source)
-        if revision is not None and tree.repository is not None:
-            commit = self.commit(location, tree.repository, revision, "dataset")
-            source = f"hub@{commit}"
-            return Assets(source, UNRESOLVED if commit == UNRESOLVED else tree.digest(source))
-        if source.partition("@")[0] not in known:
-            source = str(self.folder(location, source))
-        return Assets(source, tree.digest(source, self.digests))
 
     def policy(self, policy: AnyPolicy) -> PolicySource:
         """Family, name, revision and backbone, as in PolicySpec."""

@@ -68,7 +68,7 @@ def init_lines(checkpoints: Sequence[str], suite: str, scope: Scope = Scope()) -
     states = SUITES[suite].init_states or EPISODES
     episodes = scope.episodes or max(1, EPISODES // states) * states
     known = SUITES[suite].assets
-    assets = scope.assets or ("hub" if "hub" in known else next(iter(known), None))
+    assets = scope.assets or next(iter(known), None)
     simulator = {"assets": assets, "camera_size": size, "horizon": scope.horizon}
     steps = {each.source.n_action_steps for each in asked}
     return [

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from world_modality.cli.assets import fetch_assets, simulators
 from world_modality.cli.explain import explain, survey, table_lines
 from world_modality.cli.planning import link_names, plan_study, register, remember_study, restore_done_files
 from world_modality.errors import UserError
@@ -100,6 +101,7 @@ class Workflow:
         if self.file is not None:
             hold_until_exit(self.root)
             remember_study(self.root, self.file)
+            fetch_assets(simulators(self.graph))
             _require_fit(self.file, self.root)
             register(self.root, self.graph)
 

@@ -80,9 +80,10 @@ class Suite:
     robot: str = "robot"
     """Type of the robot, as datasets name it."""
     renders: tuple[str, ...] = ("stock",)
-    """Styles in which its pictures can be drawn; stock is the benchmark's own."""
+    """Styles in which its pictures can be drawn, the first by default; stock is the benchmark's own."""
     assets: tuple[str, ...] = ()
-    """Sources that the suite's object models can come from; empty where its packages hold all it needs."""
+    """Sources that the suite's object models can come from, the first by default; empty where its packages hold all it
+    needs."""
     asset_tree: Reference | None = None
     """The ``world_modality.benchmarks.assets.AssetTree`` that finds them; None without assets."""
     expert: Reference | None = None
@@ -122,12 +123,7 @@ def render_styles() -> tuple[str, ...]:
     return tuple(dict.fromkeys(style for suite in SUITES for style in suite.renders))
 
 
-def default_render(suite: Suite, assets: str) -> str:
-    """How a suite is drawn if nobody says: as its makers do it, but fast on stand-ins, whose pictures are no one's."""
-    return "fast" if assets == "embedded" and "fast" in suite.renders else suite.renders[0]
-
-
-def _libero(name: str, tasks: int, horizon: int, *, stand_ins: bool = False) -> Suite:
+def _libero(name: str, tasks: int, horizon: int) -> Suite:
     return Suite(
         name=name,
         benchmark="LIBERO",
@@ -143,9 +139,9 @@ def _libero(name: str, tasks: int, horizon: int, *, stand_ins: bool = False) -> 
         simulator=Reference("world_modality.benchmarks.libero.simulator:LiberoSimulator"),
         robot="panda",
         renders=("stock", "fast", "coarse"),
-        assets=("embedded", "hub", "folder") if stand_ins else ("hub", "folder"),
+        assets=("package", "hub", "folder"),
         asset_tree=Reference("world_modality.benchmarks.libero.assets:ASSETS"),
-        expert=Reference("world_modality.benchmarks.libero.expert:Expert") if stand_ins else None,
+        expert=Reference("world_modality.benchmarks.libero.expert:Expert") if name == "libero_spatial" else None,
         instructions=Reference("world_modality.benchmarks.libero.tasks:instructions"),
         preload=("world_modality.benchmarks.libero.preload",),
         n_action_steps=10,  # as in the evaluations that reproduce published rates
@@ -157,7 +153,7 @@ SUITES: Table[Suite] = Table(
     "benchmark suite",
     "benchmarks",
     (
-        _libero("libero_spatial", tasks=10, horizon=280, stand_ins=True),
+        _libero("libero_spatial", tasks=10, horizon=280),
         _libero("libero_object", tasks=10, horizon=280),
         _libero("libero_goal", tasks=10, horizon=300),
         _libero("libero_10", tasks=10, horizon=520),

@@ -139,12 +139,10 @@ def _notes(table: Mapping[str, Any]) -> list[str]:
     seeds, percent = len(table["seeds"]), f"{100 * table['confidence']:.4g}%"
     checkpoints = "this checkpoint" if seeds == 1 else f"these {seeds} checkpoints"
     notes = []
-    if any(part == "simulator assets" and source.startswith("embedded") for part, source in table["sources"]):
+    if "(assets " in table["label"]:
         suites = dict.fromkeys(task["suite"] for task in table["tasks"] if task["suite"] in SUITES)
         scores = " or ".join(dict.fromkeys(SUITES[suite].benchmark for suite in suites)) or "published"
-        notes.append(
-            f"The simulator's assets are stand-ins that come with this package: no rate here is a {scores} score."
-        )
+        notes.append(f"The simulator's assets are not the benchmark's own: no rate here is a {scores} score.")
     if not table["complete"]:
         notes.append("The study is not complete: rates and differences are those of the episodes that are there.")
     notes.append(

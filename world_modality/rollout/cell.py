@@ -46,7 +46,7 @@ class Cell:
         suite, episode = self.suite.name, trajectory.episode
         return Record(
             suite=suite,
-            assets=self.sim.address()["assets"],
+            assets=self.sim.assets_origin,
             assets_digest=self.sim.assets_digest,
             task=episode.task,
             language=trajectory.scene.language,

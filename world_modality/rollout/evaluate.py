@@ -137,16 +137,12 @@ def _find_assets(source: str, suite: str) -> tuple[str, str]:
     option, tree = "--assets", asset_tree(suite)
     if tree is None:
         return "", ""
-    if source == "embedded" and source not in SUITES[suite].assets:
-        have = ", ".join(row.name for row in SUITES if source in row.assets)
-        raise UserError(f"{option}: none are embedded for {suite}, only for {have}: choose hub or a folder")
     try:
         pinned = tree.pin(source)
+        tree.folder(pinned, option)  # fetched before anything is loaded
+        return pinned, tree.digest(pinned, setting=option)
     except UserError as error:
-        embedded = ", or embedded" if "embedded" in SUITES[suite].assets else ""
-        offline = f"; or choose a folder{embedded}" if source.startswith("hub") else ""
-        raise UserError(f"{option} {source}: {error}{offline}") from error
-    return pinned, tree.digest(pinned, setting=option)
+        raise UserError(f"{option} {source}: {error}") from error
 
 
 def _load(how: How, suites: Sequence[str], output: Path) -> Loaded:

@@ -47,7 +47,7 @@ class Record:
     """
 
     suite: str
-    assets: str  # where the simulator's assets came from: "embedded", "hub@COMMIT" or "folder"
+    assets: str  # where the simulator's assets came from: "package", "hub@COMMIT" or "folder"
     assets_digest: str
     task: int
     language: str  # the instruction the policy was given

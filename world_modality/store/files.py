@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -125,8 +125,13 @@ def visible_files(folder: Path, patterns: Sequence[str] = ("*",)) -> Iterator[tu
     """``files_below`` but for hidden files and folders, of which the relative path matches a shell pattern."""
     for name, path in files_below(folder):
         hidden = any(part.startswith(".") for part in name.split("/"))
-        if not hidden and any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns):
+        if not hidden and matches(name, patterns):
             yield name, path
+
+
+def matches(name: str, patterns: Collection[str]) -> bool:
+    """Whether a relative path matches one of these shell patterns, in which ``*`` stands for slashes too."""
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def file_digest(path: Path) -> str:
@@ -139,16 +144,16 @@ def folder_digest(
     folder: Path,
     *,
     patterns: Sequence[str] = ("*",),
-    exclude: frozenset[str] = frozenset(),
+    exclude: Collection[str] = frozenset(),
     cache: Path | None = None,
 ) -> str:
     """16 hex digits over the relative paths and contents of all files below ``folder``, but those in ``exclude``.
 
-    Hidden files and folders do not count, nor what matches none of ``patterns``. ``cache`` is a JSON file that
-    remembers digests by path, size and modification time: a data set of many gigabytes is then read once, not at
-    every start.
+    Hidden files and folders do not count, nor what matches none of ``patterns``; ``exclude`` too holds shell patterns.
+    ``cache`` is a JSON file that remembers digests by path, size and modification time: a data set of many gigabytes
+    is then read once, not at every start.
     """
-    files = [(name, path) for name, path in visible_files(folder, patterns) if name not in exclude]
+    files = [(name, path) for name, path in visible_files(folder, patterns) if not matches(name, exclude)]
     known: dict[str, list[Any]] = _read_cache(cache) if cache else {}
     fresh: dict[str, list[Any]] = {}
     total = hashlib.sha256()

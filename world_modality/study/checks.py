@@ -235,14 +235,8 @@ def _assets(study: Study) -> Iterator[Problem]:
         yield ("simulator", "assets"), f"{', '.join(study.suites)} needs none; remove this key"
     for suite in needy:
         if kind not in suite.assets:
-            others = ", ".join(each.name for each in SUITES if kind in each.assets)
             fitting = " or ".join("a folder" if word == "folder" else word for word in suite.assets)
-            message = (
-                f"no assets are embedded for {suite.name}, only for {others}"
-                if kind == "embedded"
-                else f"{suite.name} has no assets from {kind}"
-            )
-            yield ("simulator", "assets"), f"{message}; choose {fitting}"
+            yield ("simulator", "assets"), f"{suite.name} has no assets from {kind}; choose {fitting}"
 
 
 def _pretrain(study: Study) -> Iterator[Problem]:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from world_modality.facts.benchmarks import SUITES
-from world_modality.study.sources import Sources
+from world_modality.study.sources import Assets, Sources
 from world_modality.study.study import Study
 
 
 def suite_label(study: Study, sources: Sources) -> str:
     """The suites as tables name them; numbers on anything but a suite's own assets are marked."""
-    marks = {suite: _mark(sources.assets[suite].source, sources.assets[suite].digest) for suite in study.rollout_suites}
+    marks = {suite: assets_mark(sources.assets[suite]) for suite in study.rollout_suites}
     if len(set(marks.values())) == 1:
         return f"{' '.join(marks)}{next(iter(marks.values()))}"
     return ", ".join(f"{suite}{mark}" for suite, mark in marks.items())
 
 
-def _mark(source: str, digest: str) -> str:
-    if source.partition("@")[0] in ("", "hub"):
-        return ""
-    return " (embedded assets)" if source == "embedded" else f" (assets {digest})"
+def assets_mark(assets: Assets) -> str:
+    """What is said behind a suite's name: nothing of the benchmark's own assets, the digest of any others."""
+    return "" if assets.own else f" (assets {assets.digest})"
 
 
 def parts_of(study: Study, sources: Sources) -> tuple[tuple[str, str], ...]:

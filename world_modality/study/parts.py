@@ -36,13 +36,13 @@ class Simulator(Part):
     """What decides physics and pictures, in every suite of the study."""
 
     assets: Text | None = None
-    """Where the object models come from, for suites that need some: embedded (this package's stand-ins), hub,
+    """Where the object models come from, for suites that need some: package (of the package registry), hub,
     hub@REVISION, or a folder's path; by default the first source that a suite knows."""
     camera_size: Annotated[int, Field(ge=64, le=1024)] = 256
     """Pixels; all cameras are square."""
     render: RenderName | None = None
-    """fast renders without multisampling, shadows and reflections; coarse also with fewer triangles; stock as LIBERO
-    does. By default fast with the embedded assets, and stock with any others."""
+    """stock, the default, is as the benchmark draws; fast is without multisampling, shadows and reflections; coarse
+    also with fewer triangles."""
     settle_steps: NonNegativeInt = 10
     """No-op control steps after an initial state is set."""
     horizon: PositiveInt | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from world_modality.facts.benchmarks import SUITES, default_render
+from world_modality.facts.benchmarks import SUITES
 from world_modality.study.parts import (
     AnyEncoderModel,
     AnyPolicy,
@@ -54,7 +54,7 @@ def sim_spec(study: Study, sources: Sources, suite: str) -> SimSpec:
         assets=assets.source,
         assets_digest=assets.digest,
         camera_size=study.simulator.camera_size,
-        render=study.simulator.render or default_render(SUITES[suite], assets.source),
+        render=study.simulator.render or SUITES[suite].renders[0],
         settle_steps=study.simulator.settle_steps,
     )
 

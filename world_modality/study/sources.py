@@ -22,6 +22,8 @@ class Assets:
 
     source: str = ""
     digest: str = ""
+    own: bool = True
+    """Whether they are the benchmark's own, so far as can be told: published rates are made with no others."""
 
 
 @dataclass(frozen=True)

@@ -70,18 +70,19 @@ Dtype = Literal["float32", "bfloat16"]  # in which it computes
 class SimSpec(Spec):
     """The simulator, as far as it decides physics and pictures."""
 
-    place = "assets"
+    unkeyed = frozenset({"assets"})
 
     suite: SuiteName
-    assets: str  # a source that the suite knows ("embedded", "hub@COMMIT"), a folder's path, or "" if it needs none
-    assets_digest: str  # content address of the asset tree, so equal files share results wherever they lie
+    assets: str  # a source that the suite knows ("package", "hub@COMMIT"), a folder's path, or "" if it needs none
+    assets_digest: str  # content address of the asset tree, so equal files share results wherever they come from
     camera_size: int  # pixels; all cameras are square
     render: str  # a style of the suite; LIBERO's fast: no MSAA, shadows or reflections; coarse: meshes simplified too
     settle_steps: int  # no-op control steps at the start of an episode
 
-    def is_place(self) -> bool:
-        """Whether ``assets`` is a folder's path."""
-        return self.assets.partition("@")[0] not in ("", *SUITES[self.suite].assets)
+    @property
+    def assets_origin(self) -> str:
+        """``assets`` as records tell it: "folder" in place of a path."""
+        return self.assets if self.assets.partition("@")[0] in ("", *SUITES[self.suite].assets) else "folder"
 
 
 class DemosSpec(Spec):

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from stand_ins import STAND_INS
 from support.sim_specs import sim_spec
 
-from world_modality.benchmarks.libero.assets import ASSETS
 from world_modality.benchmarks.libero.simulator import LiberoSimulator
 
 ORIGINAL = Path(__file__).resolve().parents[2].parent / "shared" / "libero_assets"
@@ -28,7 +28,7 @@ def make_env() -> Iterator[Callable[..., LiberoSimulator]]:
 
     def make(task: int, render: str = "fast") -> LiberoSimulator:
         if (task, render) not in made:
-            made[task, render] = LiberoSimulator(sim_spec(render), task, ASSETS.folder("embedded"))
+            made[task, render] = LiberoSimulator(sim_spec(render), task, STAND_INS)
         return made[task, render]
 
     yield make

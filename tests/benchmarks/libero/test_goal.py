@@ -3,9 +3,9 @@ from itertools import groupby, permutations
 from typing import Any
 
 import numpy as np
+from stand_ins import STAND_INS
 from support.sim_specs import sim_spec
 
-from world_modality.benchmarks.libero.assets import EMBEDDED
 from world_modality.benchmarks.libero.simulator import LiberoSimulator
 from world_modality.facts.benchmarks import LIBERO_ACTION
 
@@ -46,7 +46,7 @@ class TwoParts(LiberoSimulator):
 
 
 def test_progress_is_the_fraction_of_conjuncts_that_hold() -> None:
-    env = TwoParts(sim_spec(settle_steps=0), 0, EMBEDDED)
+    env = TwoParts(sim_spec(settle_steps=0), 0, STAND_INS)
     env.reset(0, seed=0)
     sim, found = env._sim_env.sim, []
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from stand_ins import STAND_INS
 
-from world_modality.benchmarks.libero.assets import ASSETS, EMBEDDED
+from world_modality.benchmarks.libero.assets import ASSETS
 from world_modality.benchmarks.libero.libero_config import (
     ASSETS_VARIABLE,
     CONFIG_VARIABLE,
@@ -96,7 +97,7 @@ def test_the_entry_assets_counts_if_it_is_an_asset_folder(tmp_path: Path) -> Non
     write_missing_config()
     assert asset_folder() is None  # the folder that hf-libero names by default is not there
     text = yaml.safe_load(config_file().read_text())
-    for entry, found in ((str(EMBEDDED), EMBEDDED), (str(tmp_path), None), (5, None)):
+    for entry, found in ((str(STAND_INS), STAND_INS), (str(tmp_path), None), (5, None)):
         config_file().write_text(yaml.safe_dump({**text, "assets": entry}))
         assert asset_folder() == found
     config_file().write_text("[not: a: mapping")
@@ -104,8 +105,8 @@ def test_the_entry_assets_counts_if_it_is_an_asset_folder(tmp_path: Path) -> Non
 
 
 def test_the_variable_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(ASSETS_VARIABLE, "embedded")
-    assert asset_folder() == EMBEDDED
+    monkeypatch.setenv(ASSETS_VARIABLE, str(STAND_INS))
+    assert asset_folder() == STAND_INS
     monkeypatch.setenv(ASSETS_VARIABLE, str(tmp_path))
     with pytest.raises(UserError, match="is no LIBERO asset folder"):
         asset_folder()
@@ -149,14 +150,14 @@ def test_a_file_of_another_installation_is_not_followed(
 
 def test_a_wrong_files_asset_folder_counts_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    settle(bddl_files="/gone", assets=str(EMBEDDED))
+    settle(bddl_files="/gone", assets=str(STAND_INS))
     assert replace_wrong_config() is not None
-    assert asset_folder() == EMBEDDED
+    assert asset_folder() == STAND_INS
 
 
 def test_a_right_file_and_one_that_must_be_followed_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     assert replace_wrong_config() is None  # none is there
-    for changes in ({}, {"datasets": "/mine"}, {"assets": str(EMBEDDED)}):
+    for changes in ({}, {"datasets": "/mine"}, {"assets": str(STAND_INS)}):
         settle(**changes)
         assert replace_wrong_config() is None
     settle(bddl_files="/gone")
@@ -168,13 +169,13 @@ def test_a_right_file_and_one_that_must_be_followed_stay(monkeypatch: pytest.Mon
 
 def test_the_assets_that_were_simulated_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     libero = import_libero()
-    stand_ins = {"source": "embedded", "digest": ASSETS.digest("embedded")}
-    monkeypatch.setattr(libero, "_assets_path_cache", str(EMBEDDED))
+    stand_ins = {"source": "embedded", "digest": ASSETS.digest(str(STAND_INS))}
+    monkeypatch.setattr(libero, "_assets_path_cache", str(STAND_INS))
     assert used_assets() == stand_ins
-    copy = shutil.copytree(EMBEDDED, tmp_path / "assets")
+    copy = shutil.copytree(STAND_INS, tmp_path / "assets")
     monkeypatch.setattr(libero, "_assets_path_cache", str(copy))
     assert used_assets() == {**stand_ins, "source": str(copy)}
-    monkeypatch.setenv(ASSETS_VARIABLE, "embedded")
+    monkeypatch.setenv(ASSETS_VARIABLE, str(STAND_INS))
     assert used_assets() == stand_ins
 
 
@@ -201,10 +202,10 @@ if __name__ == "__main__":
 def test_processes_of_the_fork_server_begin_with_the_users_assets(tmp_path: Path) -> None:
     (tmp_path / "worker.py").write_text(WORKER)
     write_missing_config()
-    environment = os.environ | {ASSETS_VARIABLE: "embedded", "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = os.environ | {ASSETS_VARIABLE: str(STAND_INS), "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, str(tmp_path / "worker.py")]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert result.stdout == f"{EMBEDDED} True\n", result.stderr
+    assert result.stdout == f"{STAND_INS} True\n", result.stderr
 
 
 def test_lerobot_makes_its_simulators_in_such_processes() -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from stand_ins import STAND_INS
 from support.sim_specs import sim_spec
 
-from world_modality.benchmarks.libero.assets import ASSETS, EMBEDDED
 from world_modality.benchmarks.libero.simulator import LiberoSimulator, axis_angle
 from world_modality.benchmarks.libero.snapshot import MODEL_FIELDS
 from world_modality.benchmarks.libero.view import CAMERAS
@@ -107,7 +107,7 @@ import logging, sys
 opened = []
 sys.addaudithook(lambda name, args: opened.append(str(args[0])) if name == "open" else None)
 from benchmarks.libero.test_simulator import *
-env = LiberoSimulator(sim_spec(), 4, ASSETS.folder("embedded"))
+env = LiberoSimulator(sim_spec(), 4, STAND_INS)
 env.reset(5, seed=123)
 for action in random_actions(5): env.step(action)
 print(fingerprint(env))
@@ -173,7 +173,7 @@ def test_success_is_reported_and_can_end(make_env: MakeEnv) -> None:
 def test_states_equal_lerobots_and_pictures_too() -> None:
     """The whole chain of LeRobot: environment, observation preprocessing, LiberoProcessorStep."""
     spec = sim_spec("stock", camera_size=256)
-    env = LiberoSimulator(spec, 0, ASSETS.folder("embedded"))
+    env = LiberoSimulator(spec, 0, STAND_INS)
     from lerobot.envs.libero import LiberoEnv, _get_suite
     from lerobot.envs.utils import preprocess_observation
     from lerobot.processor.env_processor import LiberoProcessorStep
@@ -236,11 +236,11 @@ def test_fast_pictures_show_what_stock_pictures_show(make_env: MakeEnv) -> None:
 
 def test_unknown_suite_task_and_assets_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="libero_spatial"):
-        LiberoSimulator(sim_spec().model_copy(update={"suite": "libero_moon"}), 0, EMBEDDED)
+        LiberoSimulator(sim_spec().model_copy(update={"suite": "libero_moon"}), 0, STAND_INS)
     with pytest.raises(UserError, match="0 to 9"):
-        LiberoSimulator(sim_spec(), 10, EMBEDDED)
+        LiberoSimulator(sim_spec(), 10, STAND_INS)
     with pytest.raises(UserError, match="lacks"):
-        LiberoSimulator(sim_spec().model_copy(update={"suite": "libero_object"}), 0, EMBEDDED)
+        LiberoSimulator(sim_spec().model_copy(update={"suite": "libero_object"}), 0, STAND_INS)
 
 
 @pytest.mark.slow

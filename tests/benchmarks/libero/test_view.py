@@ -3,10 +3,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from stand_ins import STAND_INS
 from support.sim_specs import sim_spec
 
 from world_modality.benchmarks.libero import view
-from world_modality.benchmarks.libero.assets import ASSETS
 from world_modality.benchmarks.libero.simulator import LiberoSimulator
 from world_modality.benchmarks.libero.view import CAMERAS
 
@@ -58,7 +58,7 @@ def test_stock_pictures_leave_nothing_out(
 @pytest.mark.parametrize("render", ["fast", "stock"])
 def test_a_simulator_that_goes_leaves_the_others_pictures_alone(render: str, closed: bool) -> None:
     """A process closes simulators of other tasks while some are in use; some may go by the garbage collector."""
-    assets = ASSETS.folder("embedded")
+    assets = STAND_INS
     staying, going = (LiberoSimulator(sim_spec(render), task, assets) for task in (0, 1))
     for env in (staying, going):
         env.reset(0, seed=0)

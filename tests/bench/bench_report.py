@@ -42,6 +42,7 @@ CONDITIONS: tuple[tuple[str, str, str, str, float], ...] = (  # name, arm, train
 STATES = tuple(range(50))
 TASKS = 10
 GIBIBYTE = 2**30
+SETTLED = {f"object_{number}": [0.1 * number, -0.2, 0.9, 1.0, 0.0, 0.0, 0.0] for number in range(8)}
 
 
 @dataclass(frozen=True)
@@ -99,10 +100,13 @@ def _records(arm: str, seed: int, task: int, modes: tuple[str, str], rate: float
             suite=SUITE,
             assets="hub@0",
             assets_digest="a" * 16,
+            render="stock",
             task=task,
             language=f"pick up the black bowl in place {task} and place it on the plate",
             init_state=episode.init_state,
             init_state_digest=f"{task:08x}{episode.init_state:08x}",
+            settled=SETTLED,
+            start_fault="",
             repeat=episode.repeat,
             environment_seed=environment_seed(SUITE, episode),
             flow_seed=flow_seed(SUITE, episode, 0),
@@ -117,7 +121,7 @@ def _records(arm: str, seed: int, task: int, modes: tuple[str, str], rate: float
             trajectory_digest=_trajectory(episode, success),
             note="",
             device="cuda",
-            versions={"lerobot": "0.6.1", "mujoco": "3.8.1", "torch": "2.11.0", "transformers": "5.5.4"},
+            versions={"lerobot": "0.6.1", "mujoco": "3.3.2", "torch": "2.11.0", "transformers": "5.5.4"},
         )
 
 

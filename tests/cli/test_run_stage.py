@@ -16,6 +16,7 @@ from world_modality.facts.stages import STAGES
 from world_modality.store.arithmetic import SETTINGS
 from world_modality.store.done import read_done, read_run
 from world_modality.store.layout import RESULTS, StageFolder, stage_folder
+from world_modality.store.lock import exclusive
 from world_modality.study.graph import Graph
 from world_modality.study.snapshot import write_snapshot
 
@@ -30,11 +31,11 @@ def graph(tmp_path: Path) -> Graph:
 
 
 def run_stage(
-    tmp_path: Path, graph: Graph, name: str, runners: str = "RUNNERS", key: str | None = None
+    tmp_path: Path, graph: Graph, name: str, runners: str = "RUNNERS", key: str | None = None, *options: str
 ) -> subprocess.CompletedProcess[str]:
     request = graph.stages[graph.names[name]]
     plan = next((tmp_path / RESULTS / "snapshots").iterdir())
-    command = ["-m", "world_modality.cli.main", "stage", request.stage, key or request.key, "--cores", "2"]
+    command = ["-m", "world_modality.cli.main", "stage", request.stage, key or request.key, "--cores", "2", *options]
     environment = {
         "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path]),
         "WORLD_MODALITY_RUNNERS": f"support.fake_stages:{runners}",
@@ -117,6 +118,21 @@ def test_missing_upstream_and_unknown_key(tmp_path: Path, graph: Graph) -> None:
     assert result.returncode == 1
     assert "has no stage dataset with key 0000000000000000" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_a_job_goes_on_with_the_stages_of_its_kind_that_nobody_works_on(tmp_path: Path) -> None:
+    graph = graph_of(tmp_path, SMALL_STUDY.replace("tasks: [0, 1]", "tasks: [0, 1, 2]"))
+    write_snapshot(tmp_path / RESULTS, graph)
+    zero, one, two = (folder_of(tmp_path, graph, f"demos/task{task}") for task in range(3))
+    with exclusive(two.lock, lambda: None):
+        result = run_stage(tmp_path, graph, "demos/task0", "RUNNERS", None, "--together")
+    assert result.returncode == 0, result.stderr
+    assert [folder.done.exists() for folder in (zero, one, two)] == [True, True, False]
+    assert one.log.read_text() == "a library prints this\nand warns about that\n"  # each has its own
+    assert (tmp_path / RESULTS / "by-name" / "small" / "demos" / "task1").resolve() == one.artifact
+    assert run_stage(tmp_path, graph, "demos/task0", "RUNNERS", None, "--together").returncode == 0
+    assert not two.done.exists()  # a job whose own stage was there has nothing to share
+    assert not any(folder_of(tmp_path, graph, name).done.exists() for name in ("policy", "relabel/task0"))
 
 
 @pytest.mark.parametrize("kind", STAGES.names)

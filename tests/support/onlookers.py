@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -76,11 +76,10 @@ class WatchedSimulator(LiberoSimulator):
         return step
 
 
-def watched_pool(notes: Path, sim: SimSpec, assets: Path, workers: int) -> Pool:
+def watched_pool(notes: Path, sim: SimSpec, assets: Path, workers: int) -> closing[Pool]:
     """The simulator processes of a rollout, whose simulators note the joints."""
-    return Pool(
-        partial(WatchedSimulator, sim, assets=assets, notes=notes), workers, HANG_SECONDS, preloaded([sim.suite])
-    )
+    open_task = partial(WatchedSimulator, sim, assets=assets, notes=notes)
+    return closing(Pool(open_task, workers, HANG_SECONDS, preloaded([sim.suite])))
 
 
 def ours(notes: Path, flags: Sequence[str]) -> None:

@@ -54,7 +54,7 @@ def real(spec: RolloutSpec, context: StageContext) -> Any:
     while len(list(ready.iterdir())) < 2:
         time.sleep(0.01)
     replaced: Any = setup
-    replaced.simulator_pool, replaced.open_assets = pool, lambda _sim: None
+    replaced.simulator_pool, replaced.open_assets = (lambda *_given: closing(pool())), lambda _sim: None
     replaced.prepare = lambda spec, _context: (ToyPolicy(batch=3), toy_cell(spec), None)
     replaced = stage
     replaced.expect_simulators = lambda _suites: None

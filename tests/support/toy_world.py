@@ -92,6 +92,9 @@ class ToyWorld:
     def init_state_digest(self) -> str:
         return f"{self.init_state:016x}"
 
+    def poses(self):
+        return {"point": np.array([*self.point[:3], 1.0, 0.0, 0.0, 0.0])}
+
     def reset(self, init_state: int, seed: int) -> None:
         self.init_state = init_state
         rng = np.random.default_rng([init_state, seed])
@@ -174,7 +177,7 @@ class InlinePool:
 
 def in_this_process(sim, assets, _workers):
     """In place of a rollout's pool: its simulators in this process, where they can be watched."""
-    return InlinePool(partial(open_simulator, sim, assets=assets))
+    return closing(InlinePool(partial(open_simulator, sim, assets=assets)))
 
 
 def open_slow(task):

@@ -102,6 +102,14 @@ class Restorable(Protocol):
         """Go back to a snapshot."""
 
 
+@runtime_checkable
+class Referenced(Protocol):
+    """A simulator of a benchmark whose scenes are known to settle in one way, whatever simulates them."""
+
+    def start_fault(self) -> str:
+        """What of the scene that the episode started from is not as known, in words; empty if all is."""
+
+
 class Expert(Protocol):
     """Demonstrates a task from privileged state; made anew for every episode, after the simulator's ``reset``.
 

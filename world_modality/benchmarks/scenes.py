@@ -19,12 +19,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from world_modality.benchmarks.contract import Picture, Simulator, open_assets, open_simulator
+from world_modality.benchmarks.contract import Picture, Referenced, Simulator, open_assets, open_simulator
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
 from world_modality.study.specs import SimSpec
 
 PATIENCE_S = 300.0
+PATIENCE_PER_TASK_S = 20.0
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 SEED = 0
 
@@ -48,13 +49,22 @@ class Beginnings:
     scenes: tuple[Scene, ...]
     replays: Mapping[str, tuple[NDArray[np.float32], ...]] = field(default_factory=dict)
     """By instruction, of each list of actions that was to be replayed, the states [n + 1, S] that it led through."""
+    start_faults: Mapping[int, str] = field(default_factory=dict)
+    """By task, what of its first scene is not as known; only such tasks, and only if they were to be settled."""
 
 
 Replays = Mapping[str, Sequence[NDArray[np.float64]]]
 """Recorded actions [n, A] by the instruction under which they were recorded."""
 
 
-def see(spec: SimSpec, tasks: Sequence[int], texts: Sequence[str], most: int, replays: Replays = EMPTY) -> Beginnings:
+def see(
+    spec: SimSpec,
+    tasks: Sequence[int],
+    texts: Sequence[str] = (),
+    most: int = 0,
+    replays: Replays = EMPTY,
+    settle: bool = False,
+) -> Beginnings:
     """The beginnings of a suite's tasks.
 
     Args:
@@ -63,6 +73,7 @@ def see(spec: SimSpec, tasks: Sequence[int], texts: Sequence[str], most: int, re
         texts: instructions of recorded episodes.
         most: so many scenes at most, of tasks with one of ``texts``.
         replays: actions that are executed in these scenes, each list from the start.
+        settle: also whether the first initial state of every task settles as it is known to.
 
     Raises:
         UserError: the assets are not there, or the simulator fails.
@@ -72,17 +83,21 @@ def see(spec: SimSpec, tasks: Sequence[int], texts: Sequence[str], most: int, re
     instructions: dict[int, str] = {} if told is None else {task: told[task] for task in tasks}
     scenes: list[Scene] = []
     led: dict[str, tuple[NDArray[np.float32], ...]] = {}
+    faults: dict[int, str] = {}
     for task in tasks:
-        if told is None or (instructions[task] in texts and len(scenes) < most):
+        if settle or told is None or (instructions[task] in texts and len(scenes) < most):
             with closing(open_simulator(spec, task, assets)) as simulator:
                 instructions[task] = simulator.language
+                if settle and isinstance(simulator, Referenced):
+                    simulator.reset(suite.recorded(0), SEED)
+                    faults |= {task: simulator.start_fault()} if simulator.start_fault() else {}
                 if simulator.language in texts and len(scenes) < most:
                     simulator.reset(suite.recorded(0), SEED)
                     seen = simulator.observe()
                     scenes.append(Scene(spec.suite, task, simulator.language, dict(seen.images), seen.state))
                     lists = replays.get(simulator.language, ())
                     led[simulator.language] = tuple(_replay(simulator, suite.recorded(0), each) for each in lists)
-    return Beginnings(instructions, tuple(scenes), led)
+    return Beginnings(instructions, tuple(scenes), led, faults)
 
 
 def _replay(simulator: Simulator, init_state: int | None, actions: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -98,16 +113,24 @@ def _replay(simulator: Simulator, init_state: int | None, actions: NDArray[np.fl
 
 
 def see_apart(
-    spec: SimSpec, tasks: Sequence[int], texts: Sequence[str], most: int, replays: Replays = EMPTY
+    spec: SimSpec,
+    tasks: Sequence[int],
+    texts: Sequence[str] = (),
+    most: int = 0,
+    replays: Replays = EMPTY,
+    settle: bool = False,
 ) -> Beginnings:
     """``see`` in a process of its own; UserError also if that cannot be had."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "scenes.npz"
         lists = {text: [each.tolist() for each in actions] for text, actions in replays.items()}
-        asked = json.dumps({"tasks": list(tasks), "texts": list(texts), "most": most, "replays": lists})
+        asked = json.dumps(
+            {"tasks": list(tasks), "texts": list(texts), "most": most, "replays": lists, "settle": settle}
+        )
+        patience = PATIENCE_S + PATIENCE_PER_TASK_S * len(tasks)
         command = [sys.executable, "-P", "-m", __name__, spec.model_dump_json(), str(out)]
         try:
-            done = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+            done = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=patience, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise UserError(f"no simulator of {spec.suite} could be asked ({error})") from None
         if done.returncode or not out.is_file():
@@ -119,7 +142,8 @@ def see_apart(
             led = {
                 text: tuple(arrays[name] for name in names) for text, names in json.loads(str(arrays["led"])).items()
             }
-    return Beginnings({int(task): text for task, text in instructions.items()}, scenes, led)
+            faults = {int(task): text for task, text in json.loads(str(arrays["faults"])).items()}
+    return Beginnings({int(task): text for task, text in instructions.items()}, scenes, led, faults)
 
 
 def _scene(spec: SimSpec, arrays: Mapping[str, NDArray[Any]], number: int) -> Scene:
@@ -146,7 +170,7 @@ def _main(spec: str, out: str) -> None:
     for place, (text, states) in enumerate(seen.replays.items()):
         named = {f"led {place} {number}": each for number, each in enumerate(states)}
         arrays, names[text] = arrays | named, list(named)
-    arrays["led"] = json.dumps(names)
+    arrays |= {"led": json.dumps(names), "faults": json.dumps(dict(seen.start_faults))}
     np.savez(out, **arrays)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -213,6 +213,23 @@ def _judge_statistics(description: Description, suite: Suite) -> Iterator[Findin
     }
     for finding in number_findings(Motion(numbers, np.array([2])), suite):
         yield finding if known else replace(finding, level="warning")
+
+
+def check_starts(check: Checking) -> None:
+    """Settle one initial state of every evaluated task: a scene that starts otherwise is another scene."""
+    for spec, tasks in _simulated(check):
+        try:
+            faults = see_apart(spec, tasks, settle=True).start_faults
+        except UserError as error:
+            check.unopened.append(f"simulator: {error}")
+            continue
+        check.judge("simulator", lambda faults=faults, spec=spec: _start_findings(spec.suite, faults))  # type: ignore[misc]
+
+
+def _start_findings(suite: str, faults: Mapping[int, str]) -> Iterator[Finding]:
+    for task, fault in faults.items():
+        message = f"{fault}; its rates cannot be compared with published ones"
+        yield Finding("warning", "simulator", f"{suite} task {task}", message)
 
 
 def _check_scenes(check: Checking, description: Description, *, seen: bool) -> None:

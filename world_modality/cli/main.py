@@ -365,12 +365,14 @@ def schema(
 
 
 @app.command(hidden=True)
-def stage(kind: str, key: str, plan: PlanOption, cores: Annotated[int, typer.Option(min=1)] = 1) -> None:
-    """Run one stage. Snakemake calls this; it does nothing if the stage is sealed."""
+def stage(
+    kind: str, key: str, plan: PlanOption, cores: Annotated[int, typer.Option(min=1)] = 1, together: bool = False
+) -> None:
+    """Run one stage, or others of its kind too. Snakemake calls this; it does nothing if the stage is sealed."""
     from world_modality.cli.run_stage import run_stage
     from world_modality.store.layout import RESULTS
 
-    raise typer.Exit(run_stage(RESULTS, plan, kind, key, cores))
+    raise typer.Exit(run_stage(RESULTS, plan, kind, key, cores, together=together))
 
 
 def _last_study(told: TextIO) -> Path:

@@ -17,9 +17,12 @@ from world_modality.facts.stages import STAGES
 from world_modality.imports import importing
 from world_modality.store.arithmetic import settle
 from world_modality.store.execute import execute
+from world_modality.store.index import sealed_done
 from world_modality.store.layout import stage_folder
+from world_modality.store.lock import is_locked
 from world_modality.store.orphans import watch
-from world_modality.store.stage import StageRunner
+from world_modality.store.stage import StageRequest, StageRunner
+from world_modality.study.graph import Graph
 from world_modality.study.snapshot import read_snapshot
 
 RUNNERS_VARIABLE = "WORLD_MODALITY_RUNNERS"
@@ -31,21 +34,65 @@ PATIENCE = ("OMP_WAIT_POLICY", "PASSIVE")
 other load, that keeps the one they wait for from its core. What is computed, and in which order, stays the same."""
 
 
-def run_stage(root: Path, plan: Path, stage: str, key: str, cores: int) -> int:
+def run_stage(root: Path, plan: Path, stage: str, key: str, cores: int, *, together: bool = False) -> int:
     """Make sure that one stage of a plan is sealed, and link its names; the exit status.
 
     Only progress and one final sentence reach the terminal. What libraries print, and the traceback of a failure,
     is appended to the stage's log.txt.
+
+    With ``together`` this process, once the stage is sealed, goes on with others of its kind that can be run and that
+    nobody works on; their own jobs then find them sealed. What becomes of those does not count for the exit status:
+    one that fails is run again by its own job, which says why.
     """
     graph = read_snapshot(plan)
     request = graph.stages.get(key)
     if request is None or request.stage != stage:
         raise UserError(f"{plan} has no stage {stage} with key {key}; run snakemake again to plan the study anew")
+    shared_by = STAGES[stage].together
+    _prepare_process(graph, cores)
+    if shared_by is None or not together or _is_sealed(root, request):
+        return _run_one(root, graph, request, cores)
+    with shared_by.load()():
+        status = _run_one(root, graph, request, cores)
+        for other in _others(root, graph, request) if status == 0 else ():
+            if _is_ready(root, other) and _run_one(root, graph, other, cores) == INTERRUPTED:
+                return INTERRUPTED
+    return status
+
+
+def _others(root: Path, graph: Graph, request: StageRequest) -> list[StageRequest]:
+    """Stages of the same kind that are not sealed, those of the same task first: their simulator is open."""
+    here = _place(request)
+    others = [each for each in graph.of(request.stage) if each.key != request.key and not _is_sealed(root, each)]
+    return sorted(others, key=lambda each: (_place(each) != here, _place(each)))
+
+
+def _place(request: StageRequest) -> tuple[str, int]:
+    sim = getattr(request.spec, "sim", None)
+    return ("" if sim is None else sim.suite), getattr(request.spec, "task", 0)
+
+
+def _is_ready(root: Path, request: StageRequest) -> bool:
+    """Whether a stage can be run now, and nobody else does."""
+    folder = stage_folder(root, request.stage, request.key)
+    made = all(sealed_done(stage_folder(root, each.stage, each.key)) is not None for each in request.inputs)
+    return made and not _is_sealed(root, request) and not is_locked(folder.lock)
+
+
+def _is_sealed(root: Path, request: StageRequest) -> bool:
+    return sealed_done(stage_folder(root, request.stage, request.key)) is not None
+
+
+def _prepare_process(graph: Graph, cores: int) -> None:
     settle(graph.arithmetic)
     for variable in THREADS_VARIABLES:
         os.environ[variable] = str(cores)
     os.environ.setdefault(*PATIENCE)
     watch()
+
+
+def _run_one(root: Path, graph: Graph, request: StageRequest, cores: int) -> int:
+    stage, key = request.stage, request.key
     log = stage_folder(root, stage, key).log
     with _printing_to(log) as terminal:
         try:

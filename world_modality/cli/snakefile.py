@@ -14,6 +14,7 @@ from typing import Any
 
 from world_modality.cli.workflow import Workflow, open_workflow, reopen_workflow
 from world_modality.errors import UserError
+from world_modality.facts.stages import STAGES
 
 TERSE_VARIABLE = "WORLD_MODALITY_TERSE"
 """Set for Snakemake: only its warnings and errors go to the terminal, beside the stages' own progress."""
@@ -88,6 +89,16 @@ def cores_of(study: Workflow, stage: str, workflow: Any) -> Callable[[Any], int]
         return study.cores(stage, wildcards.key, None if queued else workflow.resource_settings.cores or 1)
 
     return lambda wildcards: _asked(lambda: cores(wildcards))
+
+
+def priority_of(stage: str) -> int:
+    """Kinds that others wait for come first: then several stages of the last kinds are there for one job to run."""
+    return len(STAGES.names) - STAGES.names.index(stage)
+
+
+def together(workflow: Any) -> str:
+    """The option with which a job goes on with further stages; not in a queue, where its time is counted."""
+    return "" if workflow.remote_exec or workflow.non_local_exec else "--together"
 
 
 def input_of_export(study: Workflow) -> Callable[[Any], list[str]]:

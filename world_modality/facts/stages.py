@@ -51,6 +51,9 @@ class StageKind:
     shared: bool = False
     """Whether several processes may work on one stage at once, each on a part of it."""
     needs: Needs = Needs()
+    together: Reference | None = None
+    """``() -> context manager`` in which one job runs several such stages, one after the other: what they share is
+    imported and opened once. None for kinds of which every stage has a job of its own."""
     plan: Reference | None = None
     """``(study, sources, graph) -> None``: adds such stages to a study's graph, by ``graph.add``, after all kinds that
     come before it. None for the kinds that every study has, which study/graph.py adds."""
@@ -90,6 +93,7 @@ STAGES: Table[StageKind] = Table(
             spec=Reference(f"{_SPECS}:DemosSpec"),
             runner=Reference("world_modality.data.demonstrations:run"),
             target="data",
+            together=Reference("contextlib:nullcontext"),
         ),
         StageKind(
             name="relabel",
@@ -97,6 +101,7 @@ STAGES: Table[StageKind] = Table(
             spec=Reference(f"{_SPECS}:RelabelSpec"),
             runner=Reference("world_modality.data.relabel:run"),
             target="data",
+            together=Reference("contextlib:nullcontext"),
             needs=Needs(gpu=True, memory_mb=8_000, minutes=240),
         ),
         StageKind(
@@ -127,12 +132,13 @@ STAGES: Table[StageKind] = Table(
         ),
         StageKind(
             name="rollout",
-            version=5,
+            version=6,
             spec=Reference(f"{_SPECS}:RolloutSpec"),
             runner=Reference("world_modality.rollout.stage:run"),
             target="rollouts",
             folder="rollouts",
             shared=True,
+            together=Reference("world_modality.rollout.pool:kept_simulators"),
             needs=Needs(cores=8, gpu=True, memory_mb=16_000, minutes=240),
         ),
         StageKind(
@@ -145,7 +151,7 @@ STAGES: Table[StageKind] = Table(
         ),
         StageKind(
             name="report",
-            version=7,
+            version=8,
             spec=Reference(f"{_SPECS}:ReportSpec"),
             runner=Reference("world_modality.report.stage:run"),
             target="report",

@@ -63,15 +63,22 @@ def same_scenes(results: Results) -> Gate:
 
 
 def _met(record: Record) -> dict[str, object]:
-    """What the arms must share: the assets, the scene and its seed; and the noise, unless the policy draws it."""
+    """What the arms must share: the assets, the scene and its seed, how it settled and is drawn; and the noise, unless
+    the policy draws it."""
     scene = (
         record.suite,
         record.assets_digest,
         record.language,
         record.init_state_digest,
         record.environment_seed,
+        record.render,
     )
-    return {"scene": scene} if record.flow_seed is None else {"scene": scene, "noise": record.flow_seed}
+    met: dict[str, object] = {"scene": scene}
+    if record.settled:
+        met["start"] = record.settled
+    if record.flow_seed is not None:
+        met["noise"] = record.flow_seed
+    return met
 
 
 def _zero_memory(results: Results, arms: Sequence[ReportArm]) -> list[Gate]:

@@ -52,7 +52,7 @@ def build_table(spec: ReportSpec, results: Results, plan: Plan | None, gates: Se
         "gates": judgement["gates"] if judgement else [gate_row(gate) for gate in gates],
     }
     table["headline"] = judgement["headline"] if judgement else f"{spec.label}: one arm, nothing is compared."
-    table["notes"] = [*_notes(table), *record_notes(results)]
+    table["notes"] = [*_notes(table), *record_notes(results), *start_notes(results)]
     table["seeds_note"] = _seeds_note(plan, judgement, outcomes)
     return table
 
@@ -77,6 +77,21 @@ def record_notes(results: Results) -> list[str]:
     """What the records of a condition say must be known of them, once each."""
     said = dict.fromkeys((name, record.note) for name, own in results.records.items() for record in own.values())
     return [f"{name}: {note}." for name, note in said if note]
+
+
+def start_notes(results: Results) -> list[str]:
+    """The scenes that started otherwise than in published evaluations, a sentence per task."""
+    odd = {
+        trial.place: record.start_fault
+        for own in results.records.values()
+        for trial, record in own.items()
+        if record.start_fault
+    }
+    return [
+        f"{suite} task {task} is another scene than in published evaluations, and its rates cannot be compared with "
+        f"theirs: {fault}."
+        for (suite, task), fault in odd.items()
+    ]
 
 
 def _compared(plan: Plan | None) -> list[tuple[str, str]]:

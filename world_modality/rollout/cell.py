@@ -12,6 +12,8 @@ from world_modality.rollout.records import OWN_NOISE, Record, Timing
 from world_modality.rollout.trajectory import Trajectory
 from world_modality.study.specs import SimSpec
 
+DECIMALS = 5  # of the poses in records
+
 
 @dataclass(frozen=True, slots=True)
 class Cell:
@@ -48,10 +50,16 @@ class Cell:
             suite=suite,
             assets=self.sim.assets_origin,
             assets_digest=self.sim.assets_digest,
+            render=self.sim.render,
             task=episode.task,
             language=trajectory.scene.language,
             init_state=episode.init_state,
             init_state_digest=trajectory.scene.init_state_digest,
+            settled={
+                name: [round(float(number), DECIMALS) for number in pose]
+                for name, pose in trajectory.scene.settled.items()
+            },
+            start_fault=trajectory.scene.start_fault,
             repeat=episode.repeat,
             environment_seed=trajectory.environment_seed,
             flow_seed=flow_seed(suite, episode, 0) if self.seeded else None,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from world_modality.benchmarks.contract import Observation, Picture, Step
+from world_modality.benchmarks.contract import Observation, Picture, Pose, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +38,12 @@ Command = Begin | Act
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """The episode's task and initial state as the simulator found them."""
+    """The episode's task and initial state as the simulator found them, and the scene that came of it."""
 
     language: str
     init_state_digest: str
+    settled: Mapping[str, Pose]
+    start_fault: str
 
 
 @dataclass(frozen=True, slots=True)

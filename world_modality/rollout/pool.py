@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
@@ -141,6 +141,10 @@ class Pool:
         """Whether some process has nothing to do."""
         return any(not process.commands for process in self._processes)
 
+    def is_quiet(self) -> bool:
+        """Whether no process has anything to do or an episode under way."""
+        return not any(process.commands for process in self._processes) and not any(self._begun)
+
     def finished(self, slot: int) -> None:
         """The slot's episode is over."""
         self._begun[slot % len(self._processes)].discard(slot)
@@ -195,10 +199,52 @@ def expect_simulators(suites: Sequence[str]) -> None:
     warm_up(preloaded(suites))
 
 
-def simulator_pool(sim: SimSpec, assets: Path | None, workers: int) -> Pool:
+@dataclass
+class _Keeper:
+    """Simulator processes that wait for the next rollout of the same job."""
+
+    keeps: bool = False
+    kind: tuple[SimSpec, Path | None, int] | None = None
+    pool: Pool | None = None
+
+    def close(self) -> None:
+        if self.pool is not None:
+            self.pool.close()
+        self.kind = self.pool = None
+
+
+_keeper = _Keeper()
+
+
+@contextmanager
+def kept_simulators() -> Iterator[None]:
+    """Within, the simulators of a rollout that ends well are kept for the next one that needs such; at most one set."""
+    _keeper.keeps = True
+    try:
+        yield
+    finally:
+        _keeper.keeps = False
+        _keeper.close()
+
+
+@contextmanager
+def simulator_pool(sim: SimSpec, assets: Path | None, workers: int) -> Iterator[Pool]:
     """Simulator processes for any tasks of the suite, with the assets that ``open_assets`` has checked."""
-    open_task = partial(open_simulator, sim, assets=assets)
-    return Pool(open_task, workers, HANG_SECONDS, preloaded([sim.suite]))
+    kind = (sim, assets, workers)
+    if _keeper.kind == kind and _keeper.pool is not None:
+        pool, _keeper.pool = _keeper.pool, None
+    else:
+        _keeper.close()
+        pool = Pool(partial(open_simulator, sim, assets=assets), workers, HANG_SECONDS, preloaded([sim.suite]))
+    try:
+        yield pool
+    except BaseException:
+        pool.close()
+        raise
+    if _keeper.keeps and pool.is_quiet():
+        _keeper.kind, _keeper.pool = kind, pool
+    else:
+        pool.close()
 
 
 def preloaded(suites: Sequence[str]) -> tuple[str, ...]:

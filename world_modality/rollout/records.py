@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -49,10 +49,13 @@ class Record:
     suite: str
     assets: str  # where the simulator's assets came from: "package", "hub@COMMIT" or "folder"
     assets_digest: str
+    render: str  # how its pictures were drawn
     task: int
     language: str  # the instruction the policy was given
     init_state: int | None  # None: an imported record's, if it is not certain; then nothing is paired with it
     init_state_digest: str
+    settled: Mapping[str, Sequence[float]]  # poses before the first action: m, and a quaternion w, x, y, z
+    start_fault: str  # what of that scene is not as in the physics of published evaluations; mostly empty
     repeat: int
     environment_seed: int | None
     flow_seed: int | None  # of the first replan; None if the policy draws noise of its own
@@ -83,6 +86,11 @@ class Record:
         return ", ".join(filter(None, (self.software_here, self.software_there)))
 
     @property
+    def settled_text(self) -> str:
+        """``settled`` as JSON."""
+        return json.dumps(dict(self.settled))
+
+    @property
     def is_served(self) -> bool:
         """Whether another process computed the policy."""
         return self.device.startswith(REMOTE)
@@ -104,7 +112,7 @@ class Record:
 
 SHARED_TEXTS = (  # that many records of a file have in common
     *("suite", "assets", "assets_digest", "language", "init_state_digest", "checkpoint", "trained_memory", "memory"),
-    *("note", "device"),
+    *("note", "device", "render", "start_fault"),
 )
 
 
@@ -138,6 +146,9 @@ def from_line(line: str, shared: dict[object, Any] | None = None) -> Record:
         for name in SHARED_TEXTS:
             values[name] = shared.setdefault(values[name], values[name])
         values["versions"] = shared.setdefault(tuple(values["versions"].items()), values["versions"])
+        scene = tuple(values[name] for name in ("suite", "task", "init_state_digest", "environment_seed"))
+        first = shared.setdefault(scene, values["settled"])
+        values["settled"] = first if first == values["settled"] else values["settled"]
     return Record(**values, timing=None if timing is None else Timing(**timing))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -115,7 +114,7 @@ def roll_out(
         return None
     for episode in ledger.episodes:
         cell.suite.recorded(episode.init_state)
-    with closing(simulator_pool(cell.sim, assets, min(cores, len(ledger.episodes)))) as pool:
+    with simulator_pool(cell.sim, assets, min(cores, len(ledger.episodes))) as pool:
         account = Scheduler(cell, ledger, policy, new_history, progress).run(pool)
     progress.say(f"{progress.label}  {account.summary(cores)}")
     return account

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection
 
-from world_modality.benchmarks.contract import Observation, Picture, Simulator
+from world_modality.benchmarks.contract import Observation, Picture, Referenced, Simulator
 from world_modality.errors import UserError
 from world_modality.rollout.messages import (
     Act,
@@ -83,10 +83,12 @@ class Clock:
 def begin(simulator: Simulator, command: Begin, clock: Clock) -> Did:
     """Start an episode and observe; what passed since the clock was made is part of the reset."""
     simulator.reset(command.init_state, command.seed)
+    settled = dict(simulator.poses())
     clock.charge("reset")
     view = simulator.observe()
     clock.charge("render")
-    scene = Scene(simulator.language, simulator.init_state_digest)
+    fault = simulator.start_fault() if isinstance(simulator, Referenced) else ""
+    scene = Scene(simulator.language, simulator.init_state_digest, settled, fault)
     return Did(command.slot, scene, 0, None, 0.0, view, {}, {}, clock.timing())
 
 

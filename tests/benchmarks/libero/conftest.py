@@ -9,16 +9,14 @@ import pytest
 from stand_ins import STAND_INS
 from support.sim_specs import sim_spec
 
+from world_modality.benchmarks.libero.assets import ASSETS
 from world_modality.benchmarks.libero.simulator import LiberoSimulator
-
-ORIGINAL = Path(__file__).resolve().parents[2].parent / "shared" / "libero_assets"
 
 
 @pytest.fixture(scope="session")
 def original_assets() -> Path:
-    if not ORIGINAL.is_dir():
-        pytest.skip("the original LIBERO assets are not on this machine")
-    return ORIGINAL
+    """LIBERO's own, fetched once into the user's cache."""
+    return ASSETS.folder("package")
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from world_modality.benchmarks.contract import Observation, Picture, Pose, Step
 from world_modality.benchmarks.libero.goal import Contacts, GoalParts
 from world_modality.benchmarks.libero.quiet import import_libero, silenced
+from world_modality.benchmarks.libero.settling import SETTLE_STEPS, start_fault
 from world_modality.benchmarks.libero.snapshot import Snapshot, put_back, take
 from world_modality.benchmarks.libero.tasks import Task, load_task
 from world_modality.benchmarks.libero.view import CAMERAS, View
@@ -48,7 +49,9 @@ class LiberoSimulator:
         self._sim_env = self._load()
         self._goal = GoalParts(self._sim_env)
         self._view = View(self._sim_env.sim.model._model, spec)
-        self._started = ""
+        self._started = self._fault = ""
+        self.placed: Mapping[str, Pose] = {}
+        """Where the recorded initial state has the movable objects, before they settle; empty where none was."""
         self._look()
         self._seen_pose = self._measure_pose()
 
@@ -86,10 +89,12 @@ class LiberoSimulator:
             env.sim.set_state_from_flattened(states[init_state])
         env.sim.forward()
         env._post_process()
+        self.placed = {name: self._body_pose(name) for name in self.objects} if init_state is not None else {}
         self._look()
         self._seen_pose = self._measure_pose()
         for _ in range(self.spec.settle_steps):
             self.step(LIBERO_ACTION.no_op)
+        self._fault = self._find_fault()
 
     def step(self, action: ArrayLike) -> Step:
         """Execute one action [7] for one control step (1/20 s); LIBERO never ends an episode by itself.
@@ -147,13 +152,14 @@ class LiberoSimulator:
     def poses(self) -> Mapping[str, Pose]:
         """Poses of objects and fixtures, and of the point between the fingers."""
         env, data = self._open(), self._open().sim.data
-        found = {
-            name: np.concatenate((data.body_xpos[body], data.body_xquat[body]))
-            for name, body in ((name, env.obj_body_id[name]) for name in (*self.objects, *self.fixtures))
-        }
+        found = {name: self._body_pose(name) for name in (*self.objects, *self.fixtures)}
         robot = env.robots[0]
         turned = data.get_body_xquat(robot.robot_model.eef_name)
         return {**found, HAND: np.concatenate((data.site_xpos[robot.eef_site_id], turned))}
+
+    def start_fault(self) -> str:
+        """What settled otherwise than in the physics of published evaluations, in words; empty if nothing did."""
+        return self._fault
 
     def snapshot(self) -> Snapshot:
         """The moment between two steps; see :class:`~world_modality.benchmarks.contract.Restorable`."""
@@ -203,6 +209,14 @@ class LiberoSimulator:
         if self._sim_env is None:
             raise RuntimeError(f"the simulator of {self.spec.suite} task {self.task.index} is closed")
         return self._sim_env
+
+    def _body_pose(self, name: str) -> Pose:
+        data, body = self._sim_env.sim.data, self._sim_env.obj_body_id[name]
+        return np.concatenate((data.body_xpos[body], data.body_xquat[body]))
+
+    def _find_fault(self) -> str:
+        comparable = self.placed and self.spec.settle_steps == SETTLE_STEPS
+        return start_fault(self.spec.suite, self.task.index, self.placed, self.poses()) if comparable else ""
 
     def _look(self) -> None:
         """Keep what pictures of this moment are drawn from: joint positions, and what glows (a stove that is on)."""

@@ -1,0 +1,81 @@
+"""How the objects of a scene move while it settles, beside how they do in the physics of published evaluations.
+
+A scene that settles otherwise is another scene: from MuJoCo 3.4.0 on the bowl of libero_spatial's task 5 slips off its
+ramekin, and one checkpoint's rate on that task was reported to fall from 98% to 12%.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from world_modality.benchmarks.contract import Pose
+
+REFERENCE = Path(__file__).with_name("settling.json")
+"""By suite, task and object: the least and the most of each number of :class:`Moved`, over several initial states."""
+SETTLE_STEPS = 10
+"""Those of the reference, which are LIBERO's."""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """How an object moved from where its initial state has it to where it settled."""
+
+    sideways: float  # m
+    upwards: float  # m
+    tilt: float  # degrees between its vertical axis then and now
+
+
+TOLERANCE = Moved(sideways=0.01, upwards=0.004, tilt=5.0)
+"""What two versions that agree differ by is far less."""
+
+
+def moved(placed: Pose, settled: Pose) -> Moved:
+    """From one pose to the other; the tilt of q = q_settled q_placed^-1 is acos(1 - 2 (q_x^2 + q_y^2))."""
+    step = settled[:3] - placed[:3]
+    w, x, y, z = placed[3:]
+    back = np.array([[w, x, y, z], [-x, w, -z, y], [-y, z, w, -x], [-z, -y, x, w]])  # of right multiplication by q^-1
+    turn = back @ settled[3:]
+    tilt = np.degrees(np.arccos(np.clip(1.0 - 2.0 * (turn[1] ** 2 + turn[2] ** 2), -1.0, 1.0)))
+    return Moved(float(np.linalg.norm(step[:2])), float(step[2]), float(tilt))
+
+
+def start_fault(suite: str, task: int, placed: Mapping[str, Pose], settled: Mapping[str, Pose]) -> str:
+    """What starts otherwise than in the reference, in words, with the version that did it; empty if nothing does.
+
+    Args:
+        placed: the movable objects' poses in the initial state.
+        settled: those after ``SETTLE_STEPS``; further ones do not count.
+    """
+    known = _reference()["tasks"].get(suite, {}).get(str(task))
+    if known is None:
+        return ""
+    odd = [name for name, pose in placed.items() if not _fits(moved(pose, settled[name]), known.get(name))]
+    if not odd:
+        return ""
+    how = moved(placed[odd[0]], settled[odd[0]])
+    return (
+        f"{', '.join(odd)} settled otherwise than with MuJoCo {_reference()['mujoco']} ({odd[0]} moved "
+        f"{100 * how.sideways:.1f} cm sideways and {100 * how.upwards:+.1f} cm upwards, and tilted by {how.tilt:.0f} "
+        f"degrees): this is MuJoCo {version('mujoco')}"
+    )
+
+
+def _fits(found: Moved, known: list[list[float]] | None) -> bool:
+    ranges = known or [[0.0, 0.0]] * 3  # objects that stay are not listed
+    return all(
+        low - tolerance <= value <= high + tolerance
+        for value, tolerance, (low, high) in zip(astuple(found), astuple(TOLERANCE), ranges, strict=True)
+    )
+
+
+@cache
+def _reference() -> dict[str, dict[str, dict[str, dict[str, list[list[float]]]]]]:
+    loaded: dict[str, dict[str, dict[str, dict[str, list[list[float]]]]]] = json.loads(REFERENCE.read_text())
+    return loaded

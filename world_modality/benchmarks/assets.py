@@ -13,6 +13,7 @@ from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
 from world_modality.store.files import folder_digest
 from world_modality.store.hub import fetch, resolve_commit
+from world_modality.store.keys import digest_of
 from world_modality.store.packages import PackagedFiles, cache_folder
 
 PACKAGE = "package"
@@ -36,6 +37,9 @@ class AssetTree:
     """Digest of the packages' tree: it is locked, so plans know it before anything is fetched."""
     repository: str | None = None
     """The dataset repository of the hub that holds them; None if none does."""
+    further: PackagedFiles | None = None
+    """Other files of packages that the benchmark's scenes are made of: wherever assets come from, the digest knows
+    them."""
     foreign: frozenset[str] = frozenset()
     """Shell patterns of files that some trees hold for other benchmarks: they do not count."""
 
@@ -96,6 +100,8 @@ class AssetTree:
         """
         folder = self.folder(source)
         found = self._content(folder, cache_folder() / "digests.json" if source == PACKAGE else None)
+        if self.further is not None:
+            self.further.folder("leave its suites out")
         if found != digest and source == PACKAGE:
             raise UserError(
                 f"the files in {folder} are not those that the packages brought ({found}, not {digest}): remove that "
@@ -113,7 +119,8 @@ class AssetTree:
         return hub_revision(source) is not None or digest == self.package_digest
 
     def _content(self, folder: Path, cache: Path | None) -> str:
-        return folder_digest(folder, exclude=self.foreign, cache=cache)
+        digest = folder_digest(folder, exclude=self.foreign, cache=cache)
+        return digest if self.further is None else digest_of([digest, self.further.content])
 
     def _hub(self) -> str:
         if self.repository is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from world_modality.errors import UserError
@@ -90,6 +90,10 @@ class Suite:
     """``(simulator, rng, noise) -> Expert``: what demonstrates its tasks, if anything does."""
     instructions: Reference | None = None
     """``(suite) -> {task: instruction}`` without opening a simulator; None where only its simulator knows."""
+    perturbs: str | None = None
+    """The suite whose tasks, number by number, it perturbs: its report tells how far rates drop."""
+    perturbation: str = ""
+    """What of them it perturbs, for people."""
     preload: tuple[str, ...] = ()
     """Modules that every simulator process needs, imported once and ahead."""
     n_action_steps: int | None = None
@@ -149,15 +153,41 @@ def _libero(name: str, tasks: int, horizon: int) -> Suite:
     )
 
 
+_PERTURBATIONS = {
+    "lan": "the instruction's wording",
+    "object": "the objects' looks and sizes",
+    "swap": "where objects stand",
+    "task": "the goal and its instruction",
+}
+
+
+def _libero_pro(base: Suite, short: str) -> Suite:
+    """LIBERO-PRO's suite of a perturbation of ``base``."""
+    return replace(
+        base,
+        name=f"{base.name}_{short}",
+        benchmark="LIBERO-PRO",
+        assets=("package", "folder"),
+        asset_tree=Reference("world_modality.benchmarks.libero.assets:PERTURBED_ASSETS"),
+        perturbs=base.name,
+        perturbation=_PERTURBATIONS[short],
+    )
+
+
+_LIBERO = (
+    _libero("libero_spatial", tasks=10, horizon=280),
+    _libero("libero_object", tasks=10, horizon=280),
+    _libero("libero_goal", tasks=10, horizon=300),
+    _libero("libero_10", tasks=10, horizon=520),
+)
+
 SUITES: Table[Suite] = Table(
     "benchmark suite",
     "benchmarks",
     (
-        _libero("libero_spatial", tasks=10, horizon=280),
-        _libero("libero_object", tasks=10, horizon=280),
-        _libero("libero_goal", tasks=10, horizon=300),
-        _libero("libero_10", tasks=10, horizon=520),
+        *_LIBERO,
         _libero("libero_90", tasks=90, horizon=400),
+        *(_libero_pro(base, short) for base in _LIBERO for short in _PERTURBATIONS),
     ),
 )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from world_modality.evidence.points import points
 from world_modality.report.text import (
+    ROBUSTNESS_HEADER,
     SCOPES,
     SUITE_HEADER,
     answer_text,
@@ -17,6 +18,7 @@ from world_modality.report.text import (
     grid,
     points_text,
     rate_rows,
+    robustness_rows,
     suite_difference_rows,
     suite_rate_rows,
     verdict_word,
@@ -64,8 +66,9 @@ def _gates(table: Mapping[str, Any]) -> list[str]:
 
 def _suites(table: Mapping[str, Any]) -> list[str]:
     """The suites' rates and differences; none if there is one suite."""
-    rates, differences = suite_rate_rows(table), suite_difference_rows(table)
+    rates, differences, perturbed = suite_rate_rows(table), suite_difference_rows(table), robustness_rows(table)
     if not rates:
         return []
     header = [SUITE_HEADER, *(condition_title(condition) for condition in table["conditions"])]
-    return ["", *grid([header, *rates]), *(["", *grid(differences)] if differences else [])]
+    robustness = ["", *grid([ROBUSTNESS_HEADER, *perturbed])] if perturbed else []
+    return ["", *grid([header, *rates]), *(["", *grid(differences)] if differences else []), *robustness]

@@ -10,6 +10,7 @@ from typing import Any
 
 from world_modality.report.given import GIVEN_HEADER, given_rows, given_sentences
 from world_modality.report.text import (
+    ROBUSTNESS_HEADER,
     SCOPES,
     SUITE_HEADER,
     TASK_HEADER,
@@ -25,6 +26,7 @@ from world_modality.report.text import (
     plan_line,
     points_text,
     rate_rows,
+    robustness_rows,
     rule,
     sentences,
     suite_difference_rows,
@@ -123,6 +125,9 @@ def _suite_csv_rows(table: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                 "episodes": d["pairs"],
             }
             yield {"kind": "difference", "suite": figures["suite"], **own, **numbers}
+    for row in table["robustness"]:
+        numbers = {name: row[name] for name in ("condition", "suite", "estimate", "low", "high")}
+        yield {"kind": "change", "control": row["base"], "episodes": row["rate"]["episodes"], **numbers}
 
 
 def to_markdown(table: Mapping[str, Any]) -> str:
@@ -140,6 +145,7 @@ def to_markdown(table: Mapping[str, Any]) -> str:
         ),
         _grid(["difference within a suite", "points [interval]", "paired episodes"], suite_difference_rows(table)),
         table["seeds_note"] if table["suites"] else "",
+        _grid(ROBUSTNESS_HEADER, robustness_rows(table)),
         *_missing(table["missing"]),
         *_judgement(table),
         "## Gates",

@@ -17,6 +17,7 @@ from world_modality.facts.benchmarks import SUITES
 from world_modality.report.claims import task_number
 from world_modality.report.judgement import conditions_of, gate_row, judged, limits
 from world_modality.report.results import Place, Results
+from world_modality.report.robustness import drops
 from world_modality.study.specs import ReportCondition, ReportSpec
 
 Table = dict[str, Any]
@@ -48,6 +49,7 @@ def build_table(spec: ReportSpec, results: Results, plan: Plan | None, gates: Se
             for rate in _rates(spec, condition, outcomes.get(condition), results)
         ],
         "suites": suite_figures(spec, outcomes, _compared(plan)),
+        "robustness": drops(spec, outcomes),
         "judgement": judgement,
         "gates": judgement["gates"] if judgement else [gate_row(gate) for gate in gates],
     }

@@ -206,6 +206,23 @@ def suite_difference_rows(table: Table) -> list[list[str]]:
     ]
 
 
+ROBUSTNESS_HEADER = ["perturbed", "condition", "without", "with", "change in points [interval]"]
+
+
+def robustness_rows(table: Table) -> list[list[str]]:
+    """The rows under ``ROBUSTNESS_HEADER``: what of which suite is perturbed, and what became of the rate."""
+    return [
+        [
+            f"{row['base']}: {row['perturbation']}",
+            row["condition"],
+            rate_text(row["base_rate"]),
+            rate_text(row["rate"]),
+            points_text(row),
+        ]
+        for row in table["robustness"]
+    ]
+
+
 def task_table(rows: Sequence[Table]) -> list[list[str]]:
     """The differences task by task under ``TASK_HEADER``; an empty cell where nothing is known."""
     return [

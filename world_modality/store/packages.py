@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from world_modality.errors import UserError, in_one_line
-from world_modality.store.files import files_below, link_or_copy, new_folder, sync_tree
+from world_modality.store.files import file_digest, files_below, link_or_copy, new_folder, sync_tree
 from world_modality.store.lock import exclusive
 from world_modality.store.progress import Progress
 
@@ -28,7 +27,7 @@ def cache_folder() -> Path:
     if named:
         return Path(named).expanduser().resolve()
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "world-modality"
+    return Path(base) / "world_modality"
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,11 @@ class PackagedFiles:
     terms: str
     """Licence and whom to credit; shown when they are fetched."""
 
+    @property
+    def content(self) -> str:
+        """16 hex digits that stand for the packages' content, which is locked."""
+        return file_digest(self.lock)[:16]
+
     def folder(self, instead: str) -> Path:
         """Where the files lie, fetched as far as they lack: once, then no network is needed.
 
@@ -55,8 +59,7 @@ class PackagedFiles:
         Raises:
             UserError: a package cannot be had, its content is not the locked one, or the cache cannot be written.
         """
-        text = self.lock.read_text()
-        target = cache_folder() / "packages" / f"{self.lock.stem}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+        target = cache_folder() / "packages" / f"{self.lock.stem}-{self.content}"
         if not target.is_dir():
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)

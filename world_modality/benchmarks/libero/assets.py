@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from world_modality.benchmarks.assets import AssetTree
+from world_modality.benchmarks.libero.perturbed import TASKS
 from world_modality.store.packages import PackagedFiles
 
 ADDED = {
@@ -36,4 +37,11 @@ ASSETS = AssetTree(
     package_digest="fde51fe4f2c0bc7d",
     repository="lerobot/libero-assets",
     foreign=frozenset(OF_LIBERO_PRO),
+)
+PERTURBED_ASSETS = AssetTree(
+    benchmark="LIBERO-PRO",
+    folders=(*ASSETS.folders, "stable_scanned_objects/yellow_plate"),
+    package=PACKAGED,
+    package_digest="ae187f25d83d9cd3",
+    further=TASKS,
 )

@@ -19,6 +19,7 @@ from typing import Any
 from world_modality.benchmarks.graphics import choose_opengl
 from world_modality.errors import UserError
 from world_modality.imports import importing
+from world_modality.store.packages import cache_folder
 
 
 @contextlib.contextmanager
@@ -57,8 +58,7 @@ def libero_folder() -> Path:
 
 def _config_folder(text: str) -> Path:
     """A folder of this user's own, one per configuration; a temporary one if the cache is not writable."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "world_modality" / f"libero-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    folder = cache_folder() / f"libero-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK):

@@ -34,6 +34,8 @@ class Moved:
 
 TOLERANCE = Moved(sideways=0.01, upwards=0.004, tilt=5.0)
 """What two versions that agree differ by is far less."""
+CALM = 7.0
+"""m/s or rad/s: no scene of LIBERO's own five suites is faster while it settles; some of LIBERO-PRO's are, up to 38."""
 
 
 def moved(placed: Pose, settled: Pose) -> Moved:
@@ -65,6 +67,16 @@ def start_fault(suite: str, task: int, placed: Mapping[str, Pose], settled: Mapp
         f"{100 * how.sideways:.1f} cm sideways and {100 * how.upwards:+.1f} cm upwards, and tilted by {how.tilt:.0f} "
         f"degrees): this is MuJoCo {version('mujoco')}"
     )
+
+
+def collision_fault(fastest: float) -> str:
+    """That objects collided while the scene settled, as its recorded state has them inside each other; empty if not.
+
+    ``fastest`` is the largest absolute number among all velocities (m/s, rad/s) after any of its control steps.
+    """
+    if fastest <= CALM:
+        return ""
+    return f"objects collided while the scene settled (speeds up to {fastest:.0f} m/s or rad/s)"
 
 
 def _fits(found: Moved, known: list[list[float]] | None) -> bool:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from world_modality.benchmarks.contract import Observation, Picture, Pose, Step
 from world_modality.benchmarks.libero.goal import Contacts, GoalParts
 from world_modality.benchmarks.libero.quiet import import_libero, silenced
-from world_modality.benchmarks.libero.settling import SETTLE_STEPS, start_fault
+from world_modality.benchmarks.libero.settling import SETTLE_STEPS, collision_fault, start_fault
 from world_modality.benchmarks.libero.snapshot import Snapshot, put_back, take
 from world_modality.benchmarks.libero.tasks import Task, load_task
 from world_modality.benchmarks.libero.view import CAMERAS, View
@@ -92,9 +92,11 @@ class LiberoSimulator:
         self.placed = {name: self._body_pose(name) for name in self.objects} if init_state is not None else {}
         self._look()
         self._seen_pose = self._measure_pose()
+        fastest = 0.0
         for _ in range(self.spec.settle_steps):
             self.step(LIBERO_ACTION.no_op)
-        self._fault = self._find_fault()
+            fastest = max(fastest, float(np.abs(env.sim.data._data.qvel).max()))
+        self._fault = self._find_fault(fastest)
 
     def step(self, action: ArrayLike) -> Step:
         """Execute one action [7] for one control step (1/20 s); LIBERO never ends an episode by itself.
@@ -214,9 +216,11 @@ class LiberoSimulator:
         data, body = self._sim_env.sim.data, self._sim_env.obj_body_id[name]
         return np.concatenate((data.body_xpos[body], data.body_xquat[body]))
 
-    def _find_fault(self) -> str:
-        comparable = self.placed and self.spec.settle_steps == SETTLE_STEPS
-        return start_fault(self.spec.suite, self.task.index, self.placed, self.poses()) if comparable else ""
+    def _find_fault(self, fastest: float) -> str:
+        if not self.placed or self.spec.settle_steps != SETTLE_STEPS:
+            return ""
+        moved = start_fault(self.spec.suite, self.task.index, self.placed, self.poses())
+        return "; ".join(filter(None, (moved, collision_fault(fastest))))
 
     def _look(self) -> None:
         """Keep what pictures of this moment are drawn from: joint positions, and what glows (a stove that is on)."""

@@ -1,8 +1,9 @@
-"""LIBERO's tasks as hf-libero ships them: language, BDDL file and recorded init states."""
+"""LIBERO's tasks as hf-libero ships them, and LIBERO-PRO's: language, BDDL file and recorded init states."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from world_modality.benchmarks.libero.perturbed import TASKS, register_objects
 from world_modality.benchmarks.libero.quiet import import_libero, libero_folder, silenced
 from world_modality.errors import UserError
+from world_modality.facts.benchmarks import SUITES
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,29 @@ class Task:
 
 
 def instructions(suite: str) -> dict[int, str]:
-    """The instruction of every task of ``suite``; UserError if there is no such suite."""
-    return {index: task.language for index, task in enumerate(_tasks(suite))}
+    """The instruction of every task of ``suite``; UserError if there is no such suite.
+
+    Of a perturbed suite that of its BDDL files: their names, from which hf-libero takes an instruction, are those of
+    the tasks that were perturbed.
+    """
+    base = SUITES[suite].perturbs
+    if base is None:
+        return {index: task.language for index, task in enumerate(_tasks(suite))}
+    folder = perturbed_folder() / "bddl_files" / suite
+    return {index: language_of(folder / task.bddl_file) for index, task in enumerate(_tasks(base))}
+
+
+def language_of(bddl: Path) -> str:
+    """The instruction in a BDDL file, as hf-libero's parser has it: lower case, one space between words."""
+    found = re.search(r"\(:language\s+([^()]*)\)", bddl.read_text(encoding="utf-8"))
+    if found is None:
+        raise UserError(f"{bddl} names no (:language ...): it is no task of LIBERO")
+    return " ".join(found[1].lower().split())
+
+
+def perturbed_folder() -> Path:
+    """LIBERO-PRO's ``bddl_files`` and ``init_files``, fetched if they must be."""
+    return TASKS.folder("leave LIBERO-PRO's suites out")
 
 
 def load_task(suite: str, index: int) -> Task:
@@ -48,6 +72,9 @@ def load_task(suite: str, index: int) -> Task:
     import_libero()
     import torch
 
+    base = SUITES[suite].perturbs
+    if base is not None:
+        return _load_perturbed(suite, base, index)
     tasks = _tasks(suite)
     if not 0 <= index < len(tasks):
         raise UserError(f"{suite} has no task {index}: its tasks are 0 to {len(tasks) - 1}")
@@ -63,6 +90,16 @@ def load_task(suite: str, index: int) -> Task:
         bddl=root / "bddl_files" / task.problem_folder / task.bddl_file,
         init_states=np.asarray(states, dtype=np.float64),
     )
+
+
+def _load_perturbed(suite: str, base: str, index: int) -> Task:
+    """A task has the name of the one that it perturbs, and files of its own."""
+    name, root = _tasks(base)[index].name, perturbed_folder()
+    register_objects()
+    bddl = root / "bddl_files" / suite / f"{name}.bddl"
+    with np.load(root / "init_files" / suite / f"{name}.pruned_init.npz") as found:
+        states = np.asarray(found["states"], dtype=np.float64)
+    return Task(suite, index, name, language_of(bddl), bddl, states)
 
 
 def _tasks(suite: str) -> Sequence[Any]:

@@ -358,6 +358,27 @@ SIMULATOR: Table = {
         "libero.libero:benchmark.get_benchmark_dict": "(help=False)",
         "libero.libero:get_libero_path": "(query_key)",
     },
+    "world_modality/benchmarks/metaworld/tasks.py": {
+        "lerobot.envs.metaworld:TASK_NAME_TO_ID": ANY,
+        "lerobot.envs.metaworld:TASK_DESCRIPTIONS": ANY,
+        "lerobot.envs.metaworld:DIFFICULTY_TO_TASKS": ANY,
+    },
+    "world_modality/benchmarks/metaworld/simulator.py": {
+        "lerobot.envs.metaworld:MetaworldEnv._ensure_env": "(self)",
+        "metaworld.env_dict:ALL_V3_ENVIRONMENTS": ANY,
+        "metaworld.sawyer_xyz_env:SawyerXYZEnv.max_path_length": "500",
+        "metaworld.sawyer_xyz_env:SawyerXYZEnv.reset": "(self, seed=None, options=None)",
+        "metaworld.sawyer_xyz_env:SawyerXYZEnv.seed": "(self, seed)",
+        "metaworld.sawyer_xyz_env:SawyerXYZEnv.set_task": "(self, task)",
+        "metaworld.sawyer_xyz_env:SawyerXYZEnv.step": "(*args, **kwargs)",
+    },
+    "world_modality/benchmarks/metaworld/expert.py": {
+        "metaworld.policies:ENV_POLICY_MAP": ANY,
+    },
+    "world_modality/benchmarks/metaworld/preload.py": {
+        "metaworld:env_dict": "module",
+        "metaworld:policies": "module",
+    },
 }
 
 ALONE: Table = {

@@ -153,6 +153,39 @@ def _libero(name: str, tasks: int, horizon: int, *, stand_ins: bool = False) -> 
     )
 
 
+METAWORLD_ACTION = ActionLayout(
+    names=("x", "y", "z", "gripper"),
+    low=-1.0,
+    high=1.0,
+    clip=True,
+    no_op=(0.0, 0.0, 0.0, -1.0),  # the hand stays, the fingers open, as at the end of MetaWorld's reset
+    gripper=Gripper(index=3, open=-1.0, closed=1.0),
+)
+METAWORLD_CAMERA = "observation.image"  # as in lerobot/metaworld_mt50, whose one camera has no name
+
+
+def _metaworld(name: str, tasks: int) -> Suite:
+    return Suite(
+        name=name,
+        benchmark="MetaWorld",
+        tasks=tasks,
+        init_states=None,
+        horizon=500,
+        fps=80,
+        control_rate=80,
+        cameras={METAWORLD_CAMERA: "scene camera"},
+        state=("x", "y", "z", "gripper"),
+        action=METAWORLD_ACTION,
+        packages=("gymnasium", "lerobot", "metaworld", "mujoco"),  # LeRobot numbers and words the tasks
+        simulator=Reference("world_modality.benchmarks.metaworld.simulator:MetaWorldSimulator"),
+        robot="sawyer",
+        renders=("stock", "fast"),
+        expert=Reference("world_modality.benchmarks.metaworld.expert:Expert"),
+        instructions=Reference("world_modality.benchmarks.metaworld.tasks:instructions"),
+        preload=("world_modality.benchmarks.metaworld.preload",),
+    )
+
+
 SUITES: Table[Suite] = Table(
     "benchmark suite",
     "benchmarks",
@@ -162,6 +195,11 @@ SUITES: Table[Suite] = Table(
         _libero("libero_goal", tasks=10, horizon=300),
         _libero("libero_10", tasks=10, horizon=520),
         _libero("libero_90", tasks=90, horizon=400),
+        _metaworld("metaworld_mt50", tasks=50),
+        _metaworld("metaworld_easy", tasks=28),  # LeRobot's groups of the fifty
+        _metaworld("metaworld_medium", tasks=11),
+        _metaworld("metaworld_hard", tasks=6),
+        _metaworld("metaworld_very_hard", tasks=5),
     ),
 )
 

@@ -1,0 +1,13 @@
+"""Imported once by the server that MetaWorld's simulator processes are forked from."""
+
+from world_modality.benchmarks.graphics import choose_opengl
+from world_modality.imports import importing
+
+choose_opengl()
+with importing():
+    import metaworld.env_dict
+    import metaworld.policies  # noqa: F401
+    import mujoco  # noqa: F401
+
+    import world_modality.benchmarks.metaworld.simulator
+    import world_modality.benchmarks.renderer  # noqa: F401

@@ -103,7 +103,7 @@ def main() -> None:
         assets_digest=digest,
         camera_size=256,
         render="fast" if "fast" in suite.renders else "stock",
-        settle_steps=10,
+        settle_steps=suite.settle_steps,
     )
     tasks = range(suite.tasks) if options.tasks is None else options.tasks
     jobs = [Job(spec, task, options.init_states, options.horizon or suite.horizon, options.noise) for task in tasks]

@@ -90,7 +90,7 @@ def data_folder(check: Checking, recorded: bool) -> Path | None:
                 check.unopened.append(f"data: {error}")
                 return None
         case ScriptedData():
-            (request,) = check.graph.of("dataset")
+            *_, request = check.graph.of("dataset")  # the arms': those before train the start policy
             folder = stage_folder(check.root, request.stage, request.key)
             if recorded and sealed_done(folder) is not None:
                 return folder.artifact

@@ -89,6 +89,8 @@ class Suite:
     """``(simulator, rng, noise) -> Expert``: what demonstrates its tasks, if anything does."""
     instructions: Reference | None = None
     """``(suite) -> {task: instruction}`` without opening a simulator; None where only its simulator knows."""
+    settle_steps: int = 0
+    """No-op control steps that its own evaluation begins an episode with."""
     preload: tuple[str, ...] = ()
     """Modules that every simulator process needs, imported once and ahead."""
     n_action_steps: int | None = None
@@ -147,6 +149,7 @@ def _libero(name: str, tasks: int, horizon: int, *, stand_ins: bool = False) -> 
         asset_tree=Reference("world_modality.benchmarks.libero.assets:ASSETS"),
         expert=Reference("world_modality.benchmarks.libero.expert:Expert") if stand_ins else None,
         instructions=Reference("world_modality.benchmarks.libero.tasks:instructions"),
+        settle_steps=10,  # until objects lie where a recorded state lets them fall
         preload=("world_modality.benchmarks.libero.preload",),
         n_action_steps=10,  # as in the evaluations that reproduce published rates
         labels={"observation.state": ("state",), "action": ("actions",)},  # as in HuggingFaceVLA/libero

@@ -41,10 +41,10 @@ class Simulator(Part):
     camera_size: Annotated[int, Field(ge=64, le=1024)] = 256
     """Pixels; all cameras are square."""
     render: RenderName | None = None
-    """fast renders without multisampling, shadows and reflections; coarse also with fewer triangles; stock as LIBERO
-    does. By default fast with the embedded assets, and stock with any others."""
-    settle_steps: NonNegativeInt = 10
-    """No-op control steps after an initial state is set."""
+    """fast renders without multisampling, shadows and reflections; coarse also with fewer triangles; stock as the
+    benchmark itself does. By default fast with the embedded assets, and stock with any others."""
+    settle_steps: NonNegativeInt | None = None
+    """No-op control steps at the start of an episode; the suite's official number by default."""
     horizon: PositiveInt | None = None
     """Control steps before an episode counts as failed; the suite's official number by default."""
 

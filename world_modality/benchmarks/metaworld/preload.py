@@ -5,9 +5,8 @@ from world_modality.imports import importing
 
 choose_opengl()
 with importing():
-    import metaworld.env_dict
-    import metaworld.policies  # noqa: F401
     import mujoco  # noqa: F401
+    from metaworld import env_dict, policies  # noqa: F401
 
     import world_modality.benchmarks.metaworld.simulator
     import world_modality.benchmarks.renderer  # noqa: F401

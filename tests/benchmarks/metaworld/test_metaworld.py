@@ -7,10 +7,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from bench.bench_expert import Job, format_table, run_job
+from support.small_study import fixed_sources
 
 from world_modality.benchmarks.contract import make_expert, open_simulator
 from world_modality.benchmarks.graphics import choose_opengl
@@ -18,9 +21,12 @@ from world_modality.benchmarks.metaworld.simulator import MetaWorldSimulator
 from world_modality.benchmarks.metaworld.tasks import instructions, task_names
 from world_modality.data.schema import dataset_features
 from world_modality.facts.benchmarks import METAWORLD_CAMERA, SUITES
+from world_modality.study.graph import build_graph
+from world_modality.study.load import load_study
 from world_modality.study.specs import SimSpec
 
 choose_opengl()  # LeRobot imports MuJoCo
+REPOSITORY = Path(__file__).parents[3]
 REACH, DRAWER, PUSH = 40, 18, 38
 MOVE = np.float32([0.5, -0.5, 0.3, 1.0])
 
@@ -154,3 +160,18 @@ def test_another_process_starts_the_same_episode() -> None:
             simulator.step(MOVE)
         other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert other.stdout.strip() == simulator.init_state_digest
+
+
+def test_a_studys_keys_know_metaworld_and_nothing_of_libero() -> None:
+    study = load_study(REPOSITORY / "workflow" / "studies" / "metaworld.yaml").study
+    stages = build_graph(study, fixed_sources(study)).stages.values()
+    assert all(not {"hf-libero", "robosuite"} & request.software.keys() for request in stages)
+    simulated = {request.stage for request in stages if {"metaworld", "mujoco"} <= request.software.keys()}
+    assert simulated == {"demos", "rollout"}
+
+
+@pytest.mark.slow
+def test_the_experts_solve_at_least_96_of_100() -> None:
+    """100 seconds. What MetaWorld's own policies cannot do: kick one ball, pull one stick."""
+    trials = [trial for task in range(50) for trial in run_job(Job(spec(), task, (0, 1), 500, 0.0))]
+    assert sum(trial.success for trial in trials) >= 96, format_table(trials)

@@ -165,8 +165,9 @@ CASES = {
             "suite: libero_spatial\ntasks: [0, 1]\nsimulator: {assets: embedded",
             "suite: [libero_spatial, libero_goal]\ntasks: [0, 1]\nsimulator: {assets: hub",
         ),
-        "study.yaml:6: data.source: scripted experts know libero_spatial, metaworld_mt50, metaworld_easy, "
-        "metaworld_medium, metaworld_hard and metaworld_very_hard alone, not libero_goal; choose hub or folder",
+        "study.yaml:6: data.source: scripted experts know "
+        + ", ".join(suite.name for suite in SUITES if suite.expert is not None)
+        + ", not libero_goal; choose hub or folder",
     ),
     "no suite": (("suite: libero_spatial", "suite: []"), "study.yaml:2: suite: [] is no suite and no list of suites"),
     "a suite twice": (

@@ -358,6 +358,13 @@ SIMULATOR: Table = {
         "libero.libero:benchmark.get_benchmark_dict": "(help=False)",
         "libero.libero:get_libero_path": "(query_key)",
     },
+    "world_modality/benchmarks/lerobot_env/simulator.py": {
+        "lerobot.envs.factory:make_env": (
+            "(cfg, n_envs=1, use_async_envs=False, hub_cache_dir=None, trust_remote_code=False)"
+        ),
+        "lerobot.envs.factory:make_env_config": "(env_type, **kwargs)",
+        "lerobot.utils.import_utils:register_third_party_plugins": "()",
+    },
     "world_modality/benchmarks/metaworld/tasks.py": {
         "lerobot.envs.metaworld:TASK_NAME_TO_ID": ANY,
         "lerobot.envs.metaworld:TASK_DESCRIPTIONS": ANY,

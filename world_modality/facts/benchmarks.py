@@ -23,6 +23,8 @@ class Gripper:
     """Its value for an open hand,"""
     closed: float
     """and for a closed one."""
+    either: bool = True
+    """Whether it is one or the other; an effort may be any between, and tasks without grasping never close."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,7 @@ METAWORLD_ACTION = ActionLayout(
     high=1.0,
     clip=True,
     no_op=(0.0, 0.0, 0.0, -1.0),  # the hand stays, the fingers open, as at the end of MetaWorld's reset
-    gripper=Gripper(index=3, open=-1.0, closed=1.0),
+    gripper=Gripper(index=3, open=-1.0, closed=1.0, either=False),
 )
 METAWORLD_CAMERA = "observation.image"  # as in lerobot/metaworld_mt50, whose one camera has no name
 

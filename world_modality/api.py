@@ -68,7 +68,7 @@ def evaluate(
         batch=4,
         assets=assets,
         render=SUITES[parse_suites(suite)[0]].renders[0],
-        settle_steps=10,
+        settle_steps=None,
     )
     wanted = Wanted(suite, tasks, episodes, init_states, videos="", against=None)
     found = evaluate_policy(how, wanted, Path(output), cores)

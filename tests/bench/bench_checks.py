@@ -27,7 +27,7 @@ from world_modality.store.layout import RESULTS, names_folder
 from world_modality.store.machine import machine
 
 BIN = Path(sys.executable).parent
-STUDY = "embedded"
+STUDY = "demo"
 SCENE = "observation.images.image"
 TRAINED = """\
 data: {{source: folder, path: {data}}}
@@ -41,7 +41,7 @@ COMMON = """\
 study: {name}
 suite: libero_spatial
 tasks: [0, 1, 2]
-simulator: {{assets: embedded, horizon: 220}}
+simulator: {{assets: package, render: fast}}
 rollouts: {{init_states: 30-33, episodes: 4, n_action_steps: 10}}
 """
 ACT = (

@@ -24,6 +24,7 @@ class Trial:
     success: bool
     steps: int
     phase: str
+    language: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,14 +46,14 @@ def run_job(job: Job) -> list[Trial]:
     simulator = open_simulator(job.spec, job.task, open_assets(job.spec))
     trials = []
     for init_state in job.init_states:
-        seed = keyed_seed("bench", job.task, init_state)
+        seed = init_state if suite.init_states is None else keyed_seed("bench", job.task, init_state)
         simulator.reset(suite.recorded(init_state), seed)
         expert = make_expert(suite, simulator, np.random.default_rng(seed), job.noise)
         steps, success = 0, False
         while not success and steps < job.horizon:
             success = simulator.step(expert.disturb(expert.act())).success
             steps += 1
-        trials.append(Trial(job.task, init_state, success, steps, expert.phase))
+        trials.append(Trial(job.task, init_state, success, steps, expert.phase, simulator.language))
     simulator.close()
     return trials
 
@@ -67,25 +68,28 @@ def parse_range(text: str) -> tuple[int, ...]:
 
 
 def format_table(trials: list[Trial]) -> str:
-    """One row per task and a total: solved, mean steps of the solved, and what failed."""
-    lines = [f"{'task':>5}  {'solved':>8}  {'mean steps':>10}  failed (init state: phase)"]
+    """One row per task and a total: solved, mean steps of the solved, what it is, and what failed."""
+    lines = [f"{'task':>5}  {'solved':>8}  {'mean steps':>10}  instruction; failed (init state or seed: phase)"]
     for task in (*sorted({t.task for t in trials}), None):
         rows = [t for t in trials if task is None or t.task == task]
         steps = [t.steps for t in rows if t.success]
         failed = ", ".join(f"{t.init_state}: {t.phase}" for t in rows if not t.success and task is not None)
         mean = f"{sum(steps) / len(steps):.0f}" if steps else "-"
         name = "all" if task is None else str(task)
-        lines.append(f"{name:>5}  {f'{len(steps)}/{len(rows)}':>8}  {mean:>10}  {failed}")
+        told = "; ".join(filter(None, (rows[0].language if task is not None else "", failed)))
+        lines.append(f"{name:>5}  {f'{len(steps)}/{len(rows)}':>8}  {mean:>10}  {told}")
     return "\n".join(lines)
 
 
 def main() -> None:
     """Parse the command line, run one job per task in parallel processes, print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--assets", default="embedded", help="embedded, hub, or a folder")
+    parser.add_argument("--assets", default="package", help="package, hub, or a folder")
     parser.add_argument("--suite", default="libero_spatial")
     parser.add_argument("--tasks", type=parse_range, help="all if not given")
-    parser.add_argument("--init-states", type=parse_range, default=tuple(range(10, 15)))
+    parser.add_argument(
+        "--init-states", type=parse_range, default=tuple(range(10, 15)), help="seeds, of a suite that records none"
+    )
     parser.add_argument("--horizon", type=int, help="control steps; the suite's official number if not given")
     parser.add_argument("--noise", type=float, default=0.0, help="scale of the demonstrations' action noise")
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
@@ -103,7 +107,7 @@ def main() -> None:
         assets_digest=digest,
         camera_size=256,
         render="fast" if "fast" in suite.renders else "stock",
-        settle_steps=10,
+        settle_steps=suite.settle_steps,
     )
     tasks = range(suite.tasks) if options.tasks is None else options.tasks
     jobs = [Job(spec, task, options.init_states, options.horizon or suite.horizon, options.noise) for task in tasks]

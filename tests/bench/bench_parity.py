@@ -110,7 +110,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1000)
     parser.add_argument("--horizon", type=int, help="control steps; the suite's by default")
     parser.add_argument("--batch", type=int, default=1, help="rows that ours computes at once")
-    parser.add_argument("--assets", default="embedded", help="as in a study")
+    parser.add_argument("--assets", default="package", help="as in a study")
     parser.add_argument("--folder", type=Path, default=Path("outputs") / "parity")
     given = parser.parse_args()
     folder = given.folder.resolve()

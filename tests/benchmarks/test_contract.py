@@ -1,4 +1,4 @@
-"""What every simulator behind the contract must keep to, asked of LIBERO and of a benchmark of another package."""
+"""What every simulator behind the contract must keep to, asked of LIBERO, MetaWorld and another package's benchmark."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from stand_ins import STAND_INS
 from support.rows import add_row
 from wm_extension.rows import PUCKS
 
@@ -28,7 +29,7 @@ from world_modality.study.specs import SimSpec
 
 def spec_of(suite: Suite, settle_steps: int = 3) -> SimSpec:
     tree = asset_tree(suite.name)
-    source = "embedded" if tree else ""
+    source = str(STAND_INS) if tree else ""
     return SimSpec(
         suite=suite.name,
         assets=source,
@@ -58,7 +59,7 @@ class Case:
         simulator.reset(self.suite.recorded(number), seed)
 
 
-@pytest.fixture(scope="module", params=["libero_spatial", "pucks"])
+@pytest.fixture(scope="module", params=["libero_spatial", "metaworld_mt50", "pucks"])
 def case(request: pytest.FixtureRequest) -> Iterator[Case]:
     with pytest.MonkeyPatch.context() as patch:
         add_row(SUITES, PUCKS, patch, "wm-extension")
@@ -252,7 +253,7 @@ def test_a_style_of_pictures_that_a_suite_does_not_have_is_refused(case: Case) -
 
 
 def test_a_suite_without_an_expert_says_who_has_one(case: Case) -> None:
-    with pytest.raises(UserError, match=r"libero_10 has no expert .* only libero_spatial, pucks"):
+    with pytest.raises(UserError, match=r"libero_10 has no expert .* only libero_spatial, metaworld_mt50, .*, pucks"):
         make_expert(SUITES["libero_10"], case.simulator, np.random.default_rng(0), None)
 
 

@@ -109,6 +109,15 @@ def test_a_gripper_that_closes_once_has_the_suites_range() -> None:
     assert not changed(ACTION, once)
 
 
+def test_an_effort_of_the_gripper_need_not_reach_both_ends() -> None:
+    """MetaWorld's tasks without grasping never close the hand; LIBERO's are scaled otherwise if they do not."""
+    rng = np.random.default_rng(0)
+    actions = rng.uniform(-0.9, 0.9, (FRAMES, 4))
+    actions[:, 3] = rng.choice([-1.0, -0.5, 0.0], FRAMES)
+    motion = Motion({STATE: rng.normal(size=(FRAMES, 4)), ACTION: actions}, np.array([FRAMES]))
+    assert not [*number_findings(motion, SUITES["metaworld_mt50"])]
+
+
 def test_a_gripper_that_never_moves_is_a_warning() -> None:
     def keep(actions: Numbers) -> None:
         actions[:, 6] = -1

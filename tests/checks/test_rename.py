@@ -98,3 +98,8 @@ def test_another_suite_s_words_count() -> None:
     assert (
         match_cameras(config_of("top", "wrist"), swapped, {}, {}).rename["observation.images.image"].endswith("wrist")
     )
+
+
+def test_a_camera_that_has_the_name_of_its_column_keeps_it() -> None:
+    """MetaWorld's one camera is observation.image in LeRobot's environment and in the public dataset."""
+    assert match_cameras(config_of("observation.image"), SUITES["metaworld_mt50"], {}, {}) == Match({})

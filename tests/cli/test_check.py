@@ -110,8 +110,10 @@ def test_a_simulator_that_cannot_be_asked_is_said(study: Path, monkeypatch: pyte
     assert "unseen   simulator: no OpenGL" in command.check_lines(command.check_study(study, RESULTS))
 
 
-def test_data_that_are_not_recorded_yet_are_said(tmp_path: Path) -> None:
-    (tmp_path / "study.yaml").write_text(SMALL_STUDY)
+@pytest.mark.parametrize("pretrain", ["", "pretrain: [{demonstrations: 1, steps: 2, batch_size: 2, lr: 1e-3}]\n"])
+def test_data_that_are_not_recorded_yet_are_said(tmp_path: Path, pretrain: str) -> None:
+    """Those that the arms train on, whatever the start policy was trained on."""
+    (tmp_path / "study.yaml").write_text(SMALL_STUDY + pretrain)
     outcome = wm(CHECK, tmp_path / "study.yaml")
     assert outcome.accepted
     assert "unseen   data: they are not recorded yet" in outcome.printed

@@ -156,3 +156,13 @@ def test_a_camera_the_simulator_lacks_is_named(checkpoints):
     lacking = Observation({"image": view.images["image"]}, view.state)
     with pytest.raises(UserError, match=r"observation\.images\.image2"):
         load_policy(checkpoints["plain"]).predict(lacking, TASK, 3)
+
+
+def test_a_camera_that_has_the_name_of_its_column_is_shown_under_it(tmp_path):
+    """MetaWorld's, as in the public dataset."""
+    plain_checkpoint(tmp_path, suite="metaworld_mt50", pixels=64)
+    picture = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+    policy, state = load_policy(tmp_path), np.zeros(4, np.float32)
+    dark, light = (policy.predict(Observation({"observation.image": each}, state), TASK, 3) for each in picture)
+    assert dark.shape == (policy.chunk_size, 4)
+    assert not np.array_equal(dark, light)

@@ -43,6 +43,7 @@ CHANGES: tuple[tuple[str, str], ...] = (
     ("rollout report", "robustness.yaml: suites that perturb another one"),
     ("rollout videos report", "records tell how the scene settled and was drawn"),
     ("all", "object models are their content, wherever they come from, and LIBERO's original ones by default"),
+    ("policy demos dataset train encoder latents rollout report", "workflow/studies/metaworld.yaml is new"),
 )
 
 REPOSITORY = Path(__file__).parents[2]

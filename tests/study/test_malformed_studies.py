@@ -8,6 +8,7 @@ import pytest
 from support.small_study import SMALL_STUDY, edited
 
 from world_modality.errors import UserError
+from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.policies import POLICIES, PolicyShape
 from world_modality.study.load import load_study
 
@@ -153,21 +154,20 @@ CASES = {
     ),
     "unknown suite": (
         ("suite: libero_spatial", "suite: libero_spacial"),
-        "study.yaml:2: suite: 'libero_spacial' is not a benchmark suite; choose one of libero_spatial, libero_object, "
-        "libero_goal, libero_10, libero_90",
+        "study.yaml:2: suite: 'libero_spacial' is not a benchmark suite; choose one of " + ", ".join(SUITES.names),
     ),
     "unknown suite among several": (
         ("suite: libero_spatial", "suite: [libero_spatial, libero]"),
-        "study.yaml:2: suite: 'libero' is not a benchmark suite; choose one of libero_spatial, libero_object, "
-        "libero_goal, libero_10, libero_90",
+        "study.yaml:2: suite: 'libero' is not a benchmark suite; choose one of " + ", ".join(SUITES.names),
     ),
     "demonstrations of a suite that the expert does not know": (
         (
             "suite: libero_spatial\ntasks: [0, 1]\nsimulator: {assets: package",
             "suite: [libero_spatial, libero_goal]\ntasks: [0, 1]\nsimulator: {assets: hub",
         ),
-        "study.yaml:6: data.source: the scripted expert knows libero_spatial alone, not libero_goal; choose hub or "
-        "folder",
+        "study.yaml:6: data.source: scripted experts know "
+        + ", ".join(suite.name for suite in SUITES if suite.expert is not None)
+        + ", not libero_goal; choose hub or folder",
     ),
     "no suite": (("suite: libero_spatial", "suite: []"), "study.yaml:2: suite: [] is no suite and no list of suites"),
     "a suite twice": (
@@ -442,8 +442,7 @@ CASES = {
     ),
     "a rollout suite that there is not": (
         ("  num_steps: 5", "  suites: [libero_spatial, libero]"),
-        "study.yaml:23: rollouts.suites: 'libero' is not a benchmark suite; choose one of libero_spatial, "
-        "libero_object, libero_goal, libero_10, libero_90",
+        "study.yaml:23: rollouts.suites: 'libero' is not a benchmark suite; choose one of " + ", ".join(SUITES.names),
     ),
     "a task that the suite of the rollouts does not have": (
         ("  num_steps: 5", "  tasks: [3, 10]"),

@@ -18,6 +18,7 @@ WRITTEN_FOR = {
     "libero": ("hf-libero", "0.1.4"),
     "robosuite": ("robosuite", "1.4.0"),
     "diffusers": ("diffusers", "0.39.0"),
+    "metaworld": ("metaworld", "3.0.0"),
 }
 """By top-level module: its distribution, and the version that the tables describe."""
 

@@ -31,7 +31,7 @@ class Match:
     episodes: int
     seed: int = 1000  # lerobot-eval's default
     horizon: int | None = None  # control steps; None: the suite's
-    assets: str = "embedded"
+    assets: str = "package"
     batch: int = 1  # rows that ours computes at once; lerobot-eval computes as many as it has environments
     more: tuple[str, ...] = ()  # further flags of lerobot-eval
 

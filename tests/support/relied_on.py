@@ -358,6 +358,34 @@ SIMULATOR: Table = {
         "libero.libero:benchmark.get_benchmark_dict": "(help=False)",
         "libero.libero:get_libero_path": "(query_key)",
     },
+    "world_modality/benchmarks/lerobot_env/simulator.py": {
+        "lerobot.envs.factory:make_env": (
+            "(cfg, n_envs=1, use_async_envs=False, hub_cache_dir=None, trust_remote_code=False)"
+        ),
+        "lerobot.envs.factory:make_env_config": "(env_type, **kwargs)",
+        "lerobot.utils.import_utils:register_third_party_plugins": "()",
+    },
+    "world_modality/benchmarks/metaworld/tasks.py": {
+        "lerobot.envs.metaworld:TASK_NAME_TO_ID": ANY,
+        "lerobot.envs.metaworld:TASK_DESCRIPTIONS": ANY,
+        "lerobot.envs.metaworld:DIFFICULTY_TO_TASKS": ANY,
+    },
+    "world_modality/benchmarks/metaworld/simulator.py": {
+        "lerobot.envs.metaworld:MetaworldEnv._ensure_env": "(self)",
+        "metaworld.env_dict:ALL_V3_ENVIRONMENTS": ANY,
+        "metaworld.sawyer_xyz_env:SawyerXYZEnv.max_path_length": "500",
+        "metaworld.sawyer_xyz_env:SawyerXYZEnv.reset": "(self, seed=None, options=None)",
+        "metaworld.sawyer_xyz_env:SawyerXYZEnv.seed": "(self, seed)",
+        "metaworld.sawyer_xyz_env:SawyerXYZEnv.set_task": "(self, task)",
+        "metaworld.sawyer_xyz_env:SawyerXYZEnv.step": "(*args, **kwargs)",
+    },
+    "world_modality/benchmarks/metaworld/expert.py": {
+        "metaworld.policies:ENV_POLICY_MAP": ANY,
+    },
+    "world_modality/benchmarks/metaworld/preload.py": {
+        "metaworld:env_dict": "module",
+        "metaworld:policies": "module",
+    },
 }
 
 ALONE: Table = {

@@ -27,19 +27,23 @@ ENCODER = EncoderSpec(
 )
 
 
-def statistics() -> dict[str, dict[str, torch.Tensor]]:
+def statistics(suite: str = "libero_spatial") -> dict[str, dict[str, torch.Tensor]]:
     """Means and deviations as a dataset would have them, none of them trivial."""
+    state, action = len(SUITES[suite].state), SUITES[suite].action.size
     return {
-        "observation.state": {"mean": torch.linspace(-0.5, 0.9, 8), "std": torch.linspace(0.1, 1.2, 8)},
-        "action": {"mean": torch.linspace(-0.1, 0.2, 7), "std": torch.linspace(0.2, 0.9, 7)},
+        "observation.state": {"mean": torch.linspace(-0.5, 0.9, state), "std": torch.linspace(0.1, 1.2, state)},
+        "action": {"mean": torch.linspace(-0.1, 0.2, action), "std": torch.linspace(0.2, 0.9, action)},
     }
 
 
-def plain_checkpoint(folder: Path, seed: int = 0, architecture: str = "smolvla-tiny") -> Path:
+def plain_checkpoint(
+    folder: Path, seed: int = 0, architecture: str = "smolvla-tiny", suite: str = "libero_spatial", pixels: int = 256
+) -> Path:
     """A checkpoint of a small architecture without memory."""
     host = small_host(architecture)
-    host.build_small(architecture, seed, folder, SUITES["libero_spatial"], 256)
-    for processor in host.new_processors(host.small_config(architecture, SUITES["libero_spatial"], 256), statistics()):
+    host.build_small(architecture, seed, folder, SUITES[suite], pixels)
+    config = host.small_config(architecture, SUITES[suite], pixels)
+    for processor in host.new_processors(config, statistics(suite)):
         processor.save_pretrained(folder)
     return folder
 

@@ -23,7 +23,7 @@ from world_modality.checks.processors import (
     read_steps,
     trained_rename,
 )
-from world_modality.checks.rename import PICTURES, STATE, Match, Rename, match_cameras, own_rename
+from world_modality.checks.rename import STATE, Match, Rename, full, match_cameras, own_rename
 from world_modality.checks.tensors import (
     INDEX,
     UNREADABLE,
@@ -191,7 +191,7 @@ def action_step_warnings(number: Any, suite: Suite) -> Iterator[str]:
 
 
 def _unknown_names(folder: Path, suite: Suite, asked: Rename) -> list[str]:
-    known = {*(f"{PICTURES}{camera}" for camera in suite.cameras), STATE}
+    known = {*map(full, suite.cameras), STATE}
     for name in (PREPROCESSOR, POSTPROCESSOR):
         try:
             files = [folder / step.state_file for step in read_steps(folder / name) if step.state_file]

@@ -105,7 +105,7 @@ def _gripper_findings(motion: Motion, suite: Suite, gripper: Gripper) -> Iterato
         yield Finding(
             "warning", DATA, ACTION, f"the gripper's command is {commands[0]:g} in all {len(commands)} frames"
         )
-    elif usual.min() > low + near or usual.max() < high - near:
+    elif gripper.either and (usual.min() > low + near or usual.max() < high - near):
         but = (
             f" in all but {len(commands) - len(usual)} of {len(commands)} frames" if len(usual) < len(commands) else ""
         )

@@ -102,7 +102,7 @@ def match_cameras(config: Mapping[str, Any], suite: Suite, asked: Rename, traine
         asked: what the user, or the checkpoint's folder, says; may also hold names of statistics.
         trained: the ``rename_map`` of the checkpoint's own preprocessor, which comes after ours.
     """
-    columns = [*(f"{PICTURES}{camera}" for camera in suite.cameras), STATE]
+    columns = [*map(full, suite.cameras), STATE]
     features = dict(config.get("input_features") or {})
     wanted = [name for name in features if features[name].get("type") == "VISUAL" and EMPTY_CAMERA not in name]
     explicit = {ours: theirs for ours, theirs in asked.items() if ours in columns}

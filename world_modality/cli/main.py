@@ -264,7 +264,10 @@ def rollout(
     batch: BatchOption = 4,
     assets: AssetsOption = "package",
     render: RenderOption = "stock",
-    settle_steps: Annotated[int, typer.Option(min=0, help="No-op control steps at the start.")] = 10,
+    settle_steps: Annotated[
+        int | None,
+        typer.Option(min=0, help="No-op control steps at the start; the suite's official number by default."),
+    ] = None,
     lerobot_seed: Annotated[
         int | None, typer.Option(min=0, help="Meet the scenes of lerobot-eval --seed N.", show_default=False)
     ] = None,

@@ -15,12 +15,14 @@ CHANNELS = (1, 3, 4)
 
 
 def camera_column(camera: str) -> str:
-    """A camera's column in the dataset.
+    """A camera's column in the dataset: its own, if it has the name of one.
 
     >>> camera_column("image2")
     'observation.images.image2'
+    >>> camera_column("observation.image")
+    'observation.image'
     """
-    return f"observation.images.{camera}"
+    return camera if camera.startswith("observation.") else f"observation.images.{camera}"
 
 
 def picture_sizes(features: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[int, int]]:

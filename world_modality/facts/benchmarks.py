@@ -23,6 +23,8 @@ class Gripper:
     """Its value for an open hand,"""
     closed: float
     """and for a closed one."""
+    either: bool = True
+    """Whether it is one or the other; an effort may be any between, and tasks without grasping never close."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,8 @@ class Suite:
     """The suite whose tasks, number by number, it perturbs: its report tells how far rates drop."""
     perturbation: str = ""
     """What of them it perturbs, for people."""
+    settle_steps: int = 0
+    """No-op control steps that its own evaluation begins an episode with."""
     preload: tuple[str, ...] = ()
     """Modules that every simulator process needs, imported once and ahead."""
     n_action_steps: int | None = None
@@ -147,6 +151,7 @@ def _libero(name: str, tasks: int, horizon: int) -> Suite:
         asset_tree=Reference("world_modality.benchmarks.libero.assets:ASSETS"),
         expert=Reference("world_modality.benchmarks.libero.expert:Expert") if name == "libero_spatial" else None,
         instructions=Reference("world_modality.benchmarks.libero.tasks:instructions"),
+        settle_steps=10,  # until objects lie where a recorded state lets them fall
         preload=("world_modality.benchmarks.libero.preload",),
         n_action_steps=10,  # as in the evaluations that reproduce published rates
         labels={"observation.state": ("state",), "action": ("actions",)},  # as in HuggingFaceVLA/libero
@@ -181,6 +186,39 @@ _LIBERO = (
     _libero("libero_10", tasks=10, horizon=520),
 )
 
+METAWORLD_ACTION = ActionLayout(
+    names=("x", "y", "z", "gripper"),
+    low=-1.0,
+    high=1.0,
+    clip=True,
+    no_op=(0.0, 0.0, 0.0, -1.0),  # the hand stays, the fingers open, as at the end of MetaWorld's reset
+    gripper=Gripper(index=3, open=-1.0, closed=1.0, either=False),
+)
+METAWORLD_CAMERA = "observation.image"  # as in lerobot/metaworld_mt50, whose one camera has no name
+
+
+def _metaworld(name: str, tasks: int) -> Suite:
+    return Suite(
+        name=name,
+        benchmark="MetaWorld",
+        tasks=tasks,
+        init_states=None,
+        horizon=500,
+        fps=80,
+        control_rate=80,
+        cameras={METAWORLD_CAMERA: "scene camera"},
+        state=("x", "y", "z", "gripper"),
+        action=METAWORLD_ACTION,
+        packages=("gymnasium", "lerobot", "metaworld", "mujoco"),  # LeRobot numbers and words the tasks
+        simulator=Reference("world_modality.benchmarks.metaworld.simulator:MetaWorldSimulator"),
+        robot="sawyer",
+        renders=("stock", "fast"),
+        expert=Reference("world_modality.benchmarks.metaworld.expert:Expert"),
+        instructions=Reference("world_modality.benchmarks.metaworld.tasks:instructions"),
+        preload=("world_modality.benchmarks.metaworld.preload",),
+    )
+
+
 SUITES: Table[Suite] = Table(
     "benchmark suite",
     "benchmarks",
@@ -188,6 +226,11 @@ SUITES: Table[Suite] = Table(
         *_LIBERO,
         _libero("libero_90", tasks=90, horizon=400),
         *(_libero_pro(base, short) for base in _LIBERO for short in _PERTURBATIONS),
+        _metaworld("metaworld_mt50", tasks=50),
+        _metaworld("metaworld_easy", tasks=28),  # LeRobot's groups of the fifty
+        _metaworld("metaworld_medium", tasks=11),
+        _metaworld("metaworld_hard", tasks=6),
+        _metaworld("metaworld_very_hard", tasks=5),
     ),
 )
 

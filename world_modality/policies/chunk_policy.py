@@ -19,7 +19,7 @@ from lerobot_policy_world_modality.world_policy import WORLD_FUTURE, WORLD_HISTO
 from world_modality.benchmarks.contract import Observation
 from world_modality.checks.checkpoint import require_fitting, require_whole
 from world_modality.checks.processors import has_statistics
-from world_modality.checks.rename import EMPTY_CAMERA, Rename, full, own_rename
+from world_modality.checks.rename import EMPTY_CAMERA, PICTURES, Rename, full, own_rename
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import Suite
 from world_modality.facts.policies import family_of
@@ -191,7 +191,9 @@ class ChunkPolicy:
         """LeRobot's path: its own observation preprocessing, then the checkpoint's saved processor."""
         images: dict[str, Any] = {name: np.ascontiguousarray(image) for name, image in observation.images.items()}
         batch = preprocess_observation({"pixels": images, "agent_pos": observation.state[None]})
-        batch = {self.rename.get(name, name): value for name, value in batch.items()}
+        columns = {f"{PICTURES}{camera}": full(camera) for camera in images}  # LeRobot takes any key for a camera's
+        ours = {columns.get(name, name): value for name, value in batch.items()}
+        batch = {self.rename.get(name, name): value for name, value in ours.items()}
         batch = self._preprocessor({**batch, "task": [language]})
         missing = [name for name in self.config.image_features if name not in batch and EMPTY_CAMERA not in name]
         if len(missing) > getattr(self.config, "empty_cameras", 0):

@@ -204,7 +204,7 @@ def _cell(how: How, loaded: Loaded, suite: str, assets: tuple[str, str]) -> Cell
         assets_digest=assets[1],
         camera_size=size,
         render=how.render,
-        settle_steps=how.settle_steps,
+        settle_steps=SUITES[suite].settle_steps if how.settle_steps is None else how.settle_steps,
     )
     return Cell(
         SUITES[suite],

@@ -55,7 +55,7 @@ class How:
     batch: int
     assets: str
     render: str
-    settle_steps: int
+    settle_steps: int | None  # None: the suite's official number
     rename: Mapping[str, str] = field(default_factory=dict)  # of the simulator's columns, as in checks/rename.py
     lerobot_seed: int | None = None  # lerobot-eval's --seed, whose scenes are met; None: this project's own scenes
     served: RemotePolicy | None = None  # what is known of the policy at that address

@@ -215,7 +215,7 @@ def _demonstrated(study: Study, at: Location) -> Iterator[Problem]:
     for name in study.data_suites:
         if SUITES[name].expert is None:
             known = ", ".join(suite.name for suite in SUITES if suite.expert is not None)
-            yield ("data", "source"), f"the scripted expert knows {known} alone, not {name}; choose hub or folder"
+            yield ("data", "source"), f"scripted experts know {known}, not {name}; choose hub or folder"
         first, suite = SUITES[study.data_suites[0]], SUITES[name]
         other = [what for what in ("fps", "cameras", "state", "action") if getattr(first, what) != getattr(suite, what)]
         if other:

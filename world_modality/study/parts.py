@@ -43,8 +43,8 @@ class Simulator(Part):
     render: RenderName | None = None
     """stock, the default, is as the benchmark draws; fast is without multisampling, shadows and reflections; coarse
     also with fewer triangles."""
-    settle_steps: NonNegativeInt = 10
-    """No-op control steps after an initial state is set."""
+    settle_steps: NonNegativeInt | None = None
+    """No-op control steps at the start of an episode; the suite's official number by default."""
     horizon: PositiveInt | None = None
     """Control steps before an episode counts as failed; the suite's official number by default."""
 

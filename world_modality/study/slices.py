@@ -48,14 +48,14 @@ Block = tuple[tuple[int, ...], int]
 
 def sim_spec(study: Study, sources: Sources, suite: str) -> SimSpec:
     """A suite's simulator, the same for data and rollouts."""
-    assets = sources.assets[suite]
+    assets, settling = sources.assets[suite], study.simulator.settle_steps
     return SimSpec(
         suite=suite,
         assets=assets.source,
         assets_digest=assets.digest,
         camera_size=study.simulator.camera_size,
         render=study.simulator.render or SUITES[suite].renders[0],
-        settle_steps=study.simulator.settle_steps,
+        settle_steps=SUITES[suite].settle_steps if settling is None else settling,
     )
 
 

@@ -169,7 +169,7 @@ def test_a_right_file_and_one_that_must_be_followed_stay(monkeypatch: pytest.Mon
 
 def test_the_assets_that_were_simulated_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     libero = import_libero()
-    stand_ins = {"source": "embedded", "digest": ASSETS.digest(str(STAND_INS))}
+    stand_ins = {"source": str(STAND_INS), "digest": ASSETS.digest(str(STAND_INS))}
     monkeypatch.setattr(libero, "_assets_path_cache", str(STAND_INS))
     assert used_assets() == stand_ins
     copy = shutil.copytree(STAND_INS, tmp_path / "assets")

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from world_modality.benchmarks.libero.noise import MEMORY, PHASE_SCALES, ActionNoise, displace_arm
+from world_modality.benchmarks.libero.noise import PHASE_SCALES, ActionNoise, displace_arm
 from world_modality.benchmarks.libero.simulator import LiberoSimulator
+from world_modality.benchmarks.noise import MEMORY
 
 ACTION = np.array([0.1, -0.2, 0.3, 0.05, 0.0, -0.05, 1.0], dtype=np.float32)
 

@@ -14,7 +14,6 @@ from support.relied_on import SIMULATOR_PARTS
 from world_modality.benchmarks.libero.quiet import import_libero
 from world_modality.benchmarks.libero.simulator import LiberoSimulator
 from world_modality.facts.benchmarks import LIBERO_ACTION, SUITES
-from world_modality.study.study import Simulator
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +62,6 @@ def test_episodes_are_as_long_and_settle_as_long_as_lerobots() -> None:
     assert {suite.name: suite.horizon for suite in SUITES if suite.benchmark == "LIBERO"} == TASK_SUITE_MAX_STEPS
     assert tuple(get_libero_dummy_action()) == LIBERO_ACTION.no_op
     defaults = inspect.signature(LiberoEnv.__init__).parameters
-    assert defaults["num_steps_wait"].default == Simulator.model_fields["settle_steps"].default
+    assert {each.settle_steps for each in SUITES if each.benchmark == "LIBERO"} == {defaults["num_steps_wait"].default}
     assert (defaults["control_freq"].default, defaults["control_mode"].default) == (20, "relative")
     assert defaults["hard_reset"].default is True

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from world_modality.benchmarks.engine import copy_data
 from world_modality.benchmarks.libero.view import POSE_FIELDS
 
 MODEL_FIELDS = (*POSE_FIELDS, "site_rgba")
@@ -50,12 +51,10 @@ def take(sim_env: Any, task: Any, seen: tuple[NDArray[Any], ...]) -> Snapshot:
 
 def put_back(sim_env: Any, snapshot: Snapshot) -> None:
     """Bring a robosuite environment of the same task back to a moment."""
-    import mujoco
-
     model, data = sim_env.sim.model._model, sim_env.sim.data._data
     for name, value in snapshot.model.items():
         getattr(model, name)[:] = value
-    mujoco.mj_copyData(data, model, snapshot.data)
+    copy_data(data, model, snapshot.data)
     robot = sim_env.robots[0]
     vars(robot.controller).update(deepcopy(dict(snapshot.controller)))
     robot.gripper.current_action = snapshot.gripper.copy()

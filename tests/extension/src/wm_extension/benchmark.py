@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from wm_extension.rows import PUCKS
 from world_modality.benchmarks.contract import Action, Observation, Picture, Pose, Step
+from world_modality.benchmarks.engine import copy_data
 from world_modality.benchmarks.graphics import choose_opengl
 from world_modality.errors import UserError
 from world_modality.study.specs import SimSpec
@@ -128,10 +129,8 @@ class Pucks:
         return copy(self._opened()), self._target.copy()
 
     def restore(self, snapshot: Any) -> None:
-        import mujoco
-
         data, target = snapshot
-        mujoco.mj_copyData(self._opened(), self._model, data)
+        copy_data(self._opened(), self._model, data)
         self._target = target.copy()
 
     def close(self) -> None:

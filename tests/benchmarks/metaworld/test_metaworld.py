@@ -1,0 +1,177 @@
+"""MetaWorld behind the contract is LeRobot's MetaWorld: the same scenes, rewards, states and pixels."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from bench.bench_expert import Job, format_table, run_job
+from support.small_study import fixed_sources
+
+from world_modality.benchmarks.contract import make_expert, open_simulator
+from world_modality.benchmarks.graphics import choose_opengl
+from world_modality.benchmarks.metaworld.simulator import MetaWorldSimulator
+from world_modality.benchmarks.metaworld.tasks import instructions, task_names
+from world_modality.data.schema import dataset_features
+from world_modality.facts.benchmarks import METAWORLD_CAMERA, SUITES
+from world_modality.study.graph import build_graph
+from world_modality.study.load import load_study
+from world_modality.study.specs import SimSpec
+
+choose_opengl()  # LeRobot imports MuJoCo
+REPOSITORY = Path(__file__).parents[3]
+REACH, DRAWER, PUSH = 40, 18, 38
+MOVE = np.float32([0.5, -0.5, 0.3, 1.0])
+
+
+def spec(size: int = 64, render: str = "fast", suite: str = "metaworld_mt50") -> SimSpec:
+    return SimSpec(suite=suite, assets="", assets_digest="", camera_size=size, render=render, settle_steps=0)
+
+
+def opened(task: int, size: int = 64, render: str = "fast") -> MetaWorldSimulator:
+    simulator = open_simulator(spec(size, render), task, None)
+    assert isinstance(simulator, MetaWorldSimulator)
+    return simulator
+
+
+@pytest.fixture
+def lerobots() -> Iterator[Any]:
+    from lerobot.envs.metaworld import MetaworldEnv
+
+    env = MetaworldEnv(task="reach-v3", obs_type="pixels_agent_pos")
+    yield env
+    env.close()
+
+
+def test_tasks_are_lerobots() -> None:
+    from lerobot.envs import metaworld
+
+    names = task_names("metaworld_mt50")
+    assert {name: number for number, name in enumerate(names)} == metaworld.TASK_NAME_TO_ID
+    assert [*instructions("metaworld_mt50").values()] == [metaworld.TASK_DESCRIPTIONS[name] for name in names]
+    for group, tasks in metaworld.DIFFICULTY_TO_TASKS.items():
+        assert list(task_names(f"metaworld_{group}")) == tasks
+    ours = [suite for suite in SUITES if suite.benchmark == "MetaWorld"]
+    assert len(ours) == 1 + len(metaworld.DIFFICULTY_TO_TASKS)
+    for suite in ours:
+        assert suite.tasks == len(task_names(suite.name))
+
+
+def test_pixels_state_and_success_are_those_of_lerobots_environment(lerobots: Any) -> None:
+    with closing(opened(REACH, 480, "stock")) as simulator:
+        simulator.reset(None, 5)
+        simulator.reset(None, 7)
+        theirs, _ = lerobots.reset(seed=7)
+        for step in range(2):
+            seen = simulator.observe()
+            assert np.array_equal(seen.images[METAWORLD_CAMERA], theirs["pixels"])
+            assert np.array_equal(seen.state, theirs["agent_pos"].astype(np.float32))
+            if not step:
+                theirs, reward, _, _, info = lerobots.step(MOVE)
+                ours = simulator.step(MOVE)
+                assert (ours.reward, ours.success) == (reward, info["is_success"])
+
+
+def test_the_public_datasets_columns_are_the_suites() -> None:
+    features = dataset_features(SUITES["metaworld_mt50"], 480, 80)
+    assert {name: feature["shape"] for name, feature in features.items()} == {
+        "observation.image": (480, 480, 3),
+        "observation.state": (4,),
+        "action": (4,),
+    }
+
+
+def test_a_second_simulator_leaves_the_first_ones_pictures_alone() -> None:
+    """With MetaWorld's own renderer they are another picture once there is a second, and black once that is gone."""
+    with closing(opened(DRAWER)) as first:
+        first.reset(None, 3)
+        right = first.render(METAWORLD_CAMERA)
+        second = opened(REACH)
+        second.reset(None, 3)
+        assert not np.array_equal(second.render(METAWORLD_CAMERA), right)
+        assert np.array_equal(first.render(METAWORLD_CAMERA), right)
+        second.close()
+        assert np.array_equal(first.render(METAWORLD_CAMERA), right)
+        forgotten = opened(REACH)
+        forgotten.reset(None, 3)
+        forgotten.render(METAWORLD_CAMERA)
+        del forgotten
+        gc.collect()
+        assert np.array_equal(first.render(METAWORLD_CAMERA), right)
+
+
+def test_an_episode_goes_on_after_its_success() -> None:
+    with closing(opened(REACH)) as simulator:
+        simulator.reset(None, 1)
+        expert = make_expert(SUITES["metaworld_mt50"], simulator, np.random.default_rng(0), None)
+        outcomes = []
+        for _ in range(70):
+            before = simulator.observe(()).state[:3]
+            outcomes.append(simulator.step(expert.act()))
+            moved = np.linalg.norm(simulator.observe(()).state[:3] - before)
+            assert moved < 0.03  # a reset would put the hand back, tenths of a metre
+        solved = [step.success for step in outcomes]
+        assert solved[-1]
+        assert not solved[0]
+        assert not any(step.terminated for step in outcomes)
+
+
+def test_an_episode_is_longer_than_metaworlds_horizon() -> None:
+    with closing(opened(PUSH)) as simulator:
+        simulator.reset(None, 1)
+        for _ in range(510):
+            step = simulator.step(SUITES["metaworld_mt50"].action.no_op)
+        assert not step.terminated
+
+
+def test_the_experts_phases_are_what_its_fingers_do() -> None:
+    with closing(opened(PUSH)) as simulator:
+        simulator.reset(None, 2)
+        expert = make_expert(SUITES["metaworld_mt50"], simulator, np.random.default_rng(0), None)
+        seen = []
+        for _ in range(120):
+            action = expert.act()
+            assert (expert.phase == "reach") == (action[3] <= 0)
+            assert expert.delicate == (expert.phase == "close")
+            seen.append(expert.phase)
+            if simulator.step(action).success:
+                break
+        assert list(dict.fromkeys(seen)) == ["reach", "close", "hold"]
+
+
+def test_another_process_starts_the_same_episode() -> None:
+    code = (
+        "from world_modality.benchmarks.contract import open_simulator\n"
+        "from world_modality.study.specs import SimSpec\n"
+        f"simulator = open_simulator(SimSpec.model_validate_json('''{spec().model_dump_json()}'''), {PUSH}, None)\n"
+        "simulator.reset(None, 2**62)\n"
+        "print(simulator.init_state_digest)\n"
+    )
+    with closing(opened(PUSH)) as simulator:
+        for seed in (4, 2**62):
+            simulator.reset(None, seed)
+            simulator.step(MOVE)
+        other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert other.stdout.strip() == simulator.init_state_digest
+
+
+def test_a_studys_keys_know_metaworld_and_nothing_of_libero() -> None:
+    study = load_study(REPOSITORY / "workflow" / "studies" / "metaworld.yaml").study
+    stages = build_graph(study, fixed_sources(study)).stages.values()
+    assert all(not {"hf-libero", "robosuite"} & request.software.keys() for request in stages)
+    simulated = {request.stage for request in stages if {"metaworld", "mujoco"} <= request.software.keys()}
+    assert simulated == {"demos", "rollout"}
+
+
+@pytest.mark.slow
+def test_the_experts_solve_at_least_96_of_100() -> None:
+    """100 seconds. What MetaWorld's own policies cannot do: kick one ball, pull one stick."""
+    trials = [trial for task in range(50) for trial in run_job(Job(spec(), task, (0, 1), 500, 0.0))]
+    assert sum(trial.success for trial in trials) >= 96, format_table(trials)

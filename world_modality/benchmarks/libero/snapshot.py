@@ -50,12 +50,9 @@ def take(sim_env: Any, task: Any, seen: tuple[NDArray[Any], ...]) -> Snapshot:
 
 def put_back(sim_env: Any, snapshot: Snapshot) -> None:
     """Bring a robosuite environment of the same task back to a moment."""
-    import mujoco
-
-    model, data = sim_env.sim.model._model, sim_env.sim.data._data
     for name, value in snapshot.model.items():
-        getattr(model, name)[:] = value
-    mujoco.mj_copyData(data, model, snapshot.data)
+        getattr(sim_env.sim.model._model, name)[:] = value
+    sim_env.sim.data._data = copy(snapshot.data)  # MuJoCo 3.3.2 copies into no other data from Python
     robot = sim_env.robots[0]
     vars(robot.controller).update(deepcopy(dict(snapshot.controller)))
     robot.gripper.current_action = snapshot.gripper.copy()

@@ -128,10 +128,9 @@ class Pucks:
         return copy(self._opened()), self._target.copy()
 
     def restore(self, snapshot: Any) -> None:
-        import mujoco
-
+        self._opened()
         data, target = snapshot
-        mujoco.mj_copyData(self._opened(), self._model, data)
+        self._data = copy(data)
         self._target = target.copy()
 
     def close(self) -> None:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,8 @@ from world_modality.store.machine import machine, versions
 from world_modality.study.specs import SimSpec
 
 OTHERS = ("libero_object", "libero_goal", "libero_10")
-WHOLE = mujoco.mjtState.mjSTATE_INTEGRATION
-Physics = NDArray[np.float64]
+PART = 5  # control steps that are timed in one
+Controls = list[NDArray[np.float64]]
 
 
 def opened(suite: str, task: int, source: str) -> LiberoSimulator:
@@ -62,19 +63,11 @@ def physics(simulator: LiberoSimulator) -> tuple[Any, Any]:
     return sim.model._model, sim.data._data
 
 
-def state_of(simulator: LiberoSimulator) -> Physics:
-    """All that decides the physics to come: time, positions, velocities, controls, the solver's start."""
-    model, data = physics(simulator)
-    state = np.zeros(mujoco.mj_stateSize(model, WHOLE))
-    mujoco.mj_getState(model, data, state, WHOLE)
-    return state
-
-
 @dataclass
 class Kept:
     """The controls of a control step, one row per physics step, as ``mj_step2`` finds them."""
 
-    rows: list[NDArray[np.float64]]
+    rows: Controls
 
     def beside(self, simulator: LiberoSimulator) -> Callable[[], None]:
         """Note them from now on; what ends that."""
@@ -89,6 +82,18 @@ class Kept:
         return lambda: delattr(arm, "act")
 
 
+def ours(simulator: LiberoSimulator, actions: NDArray[np.float64], _: Controls) -> None:
+    """Control steps of ours."""
+    for action in actions:
+        simulator.step(action)
+
+
+def robosuites(simulator: LiberoSimulator, actions: NDArray[np.float64], _: Controls) -> None:
+    """robosuite's own."""
+    for action in actions:
+        simulator._sim_env.step(action)
+
+
 def seconds(work: Callable[[], object]) -> float:
     """Processor time."""
     started = time.thread_time()
@@ -96,7 +101,7 @@ def seconds(work: Callable[[], object]) -> float:
     return time.thread_time() - started
 
 
-def bare(simulator: LiberoSimulator, controls: list[NDArray[np.float64]]) -> None:
+def bare(simulator: LiberoSimulator, _: NDArray[np.float64], controls: Controls) -> None:
     """The physics alone."""
     model, data = physics(simulator)
     for row in controls:
@@ -104,27 +109,25 @@ def bare(simulator: LiberoSimulator, controls: list[NDArray[np.float64]]) -> Non
         mujoco.mj_step(model, data)
 
 
+WAYS = {"bare": bare, "ours": ours, "exact": ours, "robosuite": robosuites}
+
+
 def timed_round(simulator: LiberoSimulator, actions: NDArray[np.float64]) -> dict[str, float]:
-    """Seconds per control step by way, all four from the same moments of one trajectory."""
-    spent = dict.fromkeys(("bare", "ours", "exact", "robosuite"), 0.0)
-    for action in actions:
+    """Seconds of a control step by way, medians over the parts of a trajectory; all four go on from where a part begins."""
+    spent: dict[str, list[float]] = {name: [] for name in WAYS}
+    for part in np.split(actions, range(PART, len(actions), PART)):
         moment, kept = simulator.snapshot(), Kept([])
         end = kept.beside(simulator)
-        simulator.step(action)
+        ours(simulator, part, kept.rows)
         end()
-        for name in spent:
+        for name, work in WAYS.items():
             simulator.restore(moment)
-            if name == "bare":
-                spent[name] += seconds(lambda: bare(simulator, kept.rows))
-            elif name == "robosuite":
-                spent[name] += seconds(lambda: simulator._sim_env.step(action))
-            else:
-                exact(simulator, name == "exact")
-                spent[name] += seconds(lambda: simulator.step(action))
+            exact(simulator, name == "exact")
+            spent[name].append(seconds(partial(work, simulator, part, kept.rows)) / len(part))
         exact(simulator, False)
         simulator.restore(moment)
-        simulator.step(action)
-    return {name: total / len(actions) for name, total in spent.items()}
+        ours(simulator, part, kept.rows)
+    return {name: statistics.median(each) for name, each in spent.items()}
 
 
 def measure(suite: str, task: int, source: str, rounds: int, steps: int) -> str:
@@ -176,9 +179,9 @@ def play(simulator: LiberoSimulator, seed: int, horizon: int, compare: bool) -> 
     return success, steps, differences
 
 
-def pairs(suite: str, source: str, episodes: int) -> Iterator[Pair]:
+def pairs(suite: str, tasks: Sequence[int], source: str, episodes: int) -> Iterator[Pair]:
     """``episodes`` of every task, from initial states in turn."""
-    for task in range(SUITES[suite].tasks):
+    for task in tasks:
         simulator = opened(suite, task, source)
         for number in range(episodes):
             seed = keyed_seed("bench", task, number)
@@ -196,9 +199,9 @@ def pairs(suite: str, source: str, episodes: int) -> Iterator[Pair]:
         simulator.close()
 
 
-def compared(suite: str, source: str, episodes: int) -> str:
+def compared(suite: str, tasks: Sequence[int], source: str, episodes: int) -> str:
     """The line of the outcomes."""
-    found = list(pairs(suite, source, episodes))
+    found = list(pairs(suite, tasks, source, episodes))
     differences = np.concatenate([pair.differences for pair in found])
     figures = {
         "episodes": len(found),
@@ -217,19 +220,21 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="A control step's cost beside the bare physics.")
     parser.add_argument("--assets", default="embedded", help="as in a study; a folder is measured in other suites, too")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5, help="0: no times")
     parser.add_argument("--steps", type=int, default=30, help="control steps a round")
     parser.add_argument("--episodes", type=int, default=0, help="of every task of libero_spatial, both ways")
+    parser.add_argument("--tasks", type=int, nargs="+", help="of these tasks; of all by default")
     given = parser.parse_args()
     about = machine()
     print(f"{about['processor']}, {about['cpus']} cores, {about['system']}")
     print("  ".join(f"{name} {version}" for name, version in versions(("mujoco", "robosuite", "numpy")).items()))
     suites = ("libero_spatial", *(OTHERS if Path(given.assets).is_dir() else ()))
     try:
-        for suite in suites:
+        for suite in suites if given.rounds else ():
             print(measure(suite, 0, given.assets, given.rounds, given.steps), flush=True)
         if given.episodes:
-            print(compared("libero_spatial", given.assets, given.episodes))
+            tasks = given.tasks or range(SUITES["libero_spatial"].tasks)
+            print(compared("libero_spatial", tasks, given.assets, given.episodes))
     except UserError as error:
         raise SystemExit(str(error)) from error
 

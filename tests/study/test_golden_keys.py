@@ -40,6 +40,7 @@ CHANGES: tuple[tuple[str, str], ...] = (
     ("train rollout videos report", "a training can be a part of one, and keeps the state to go on from"),
     ("latents train rollout videos report", "latents may be taken over from a file"),
     ("dataset latents train rollout videos report relabel", "a dataset may have its features renamed"),
+    ("all", "LIBERO's control step solves contact forces once per physics step instead of three times, or is exact"),
 )
 
 REPOSITORY = Path(__file__).parents[2]

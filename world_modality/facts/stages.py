@@ -86,14 +86,14 @@ STAGES: Table[StageKind] = Table(
         ),
         StageKind(
             name="demos",
-            version=2,
+            version=3,
             spec=Reference(f"{_SPECS}:DemosSpec"),
             runner=Reference("world_modality.data.demonstrations:run"),
             target="data",
         ),
         StageKind(
             name="relabel",
-            version=2,
+            version=3,
             spec=Reference(f"{_SPECS}:RelabelSpec"),
             runner=Reference("world_modality.data.relabel:run"),
             target="data",
@@ -127,7 +127,7 @@ STAGES: Table[StageKind] = Table(
         ),
         StageKind(
             name="rollout",
-            version=5,
+            version=6,
             spec=Reference(f"{_SPECS}:RolloutSpec"),
             runner=Reference("world_modality.rollout.stage:run"),
             target="rollouts",
@@ -137,7 +137,7 @@ STAGES: Table[StageKind] = Table(
         ),
         StageKind(
             name="videos",
-            version=3,
+            version=4,
             spec=Reference(f"{_SPECS}:VideosSpec"),
             runner=Reference("world_modality.rollout.videos_stage:run"),
             target="videos",

@@ -45,6 +45,8 @@ class Simulator(Part):
     does. By default fast with the embedded assets, and stock with any others."""
     settle_steps: NonNegativeInt = 10
     """No-op control steps after an initial state is set."""
+    exact: bool = False
+    """Whether states equal those of the benchmark's own code to the last bit, where a quicker step differs in it."""
     horizon: PositiveInt | None = None
     """Control steps before an episode counts as failed; the suite's official number by default."""
 

@@ -56,6 +56,7 @@ def sim_spec(study: Study, sources: Sources, suite: str) -> SimSpec:
         camera_size=study.simulator.camera_size,
         render=study.simulator.render or default_render(SUITES[suite], assets.source),
         settle_steps=study.simulator.settle_steps,
+        exact=study.simulator.exact,
     )
 
 

@@ -1,34 +1,33 @@
-"""The control law of LIBERO's arm at MuJoCo's own arrays, for 25 physics steps in every control step.
+"""What moves LIBERO's arm between two halves of a physics step: torques and fingers, 25 times in every control step.
 
-Operational space control (Khatib 1987): a force that pulls the point between the fingers to its goal, times the mass
-that is felt there, becomes torques of the joints; what the task leaves free pulls them to where they began. The numbers
-are those of robosuite's own controller to the last bit, since the same functions of numpy, numba and robosuite get the
-same numbers in arrays of the same shape and order. What is left out is what enters no torque: names looked up, limits
-asked again, the whole mass matrix, records of recent values, and forward passes.
+The numbers are those of robosuite's own controller to the last bit. What is left out enters none of them: names looked
+up, limits asked again, the whole mass matrix, records of recent values, forward passes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-JOINTS = 7
+TRIALS = 20
+"""Random states at which compiled torques are compared with plain ones before they are used."""
 
 
 class Arm(Protocol):
-    """What moves the arm of one scene between mj_step1 and mj_step2."""
+    """The arm of one scene."""
 
     def aim(self, action: NDArray[np.float64]) -> None:
-        """Begin a control step with an action [7]."""
+        """Begin a control step with an action [7], after its first mj_step1."""
 
     def act(self) -> None:
         """Write one physics step's torques (N m) and finger positions (m) into MuJoCo's controls."""
 
 
 def arm_of(sim_env: Any) -> Arm:
-    """The arm of a robosuite environment; a reset that builds the scene anew needs another one."""
+    """The arm of a robosuite environment; once a reset has built the scene anew it needs another one."""
     return OperationalSpaceArm(sim_env) if follows_known_law(sim_env) else RobosuitesArm(sim_env)
 
 
@@ -41,91 +40,92 @@ class RobosuitesArm:
 
     def aim(self, action: NDArray[np.float64]) -> None:
         """Begin a control step with an action [7]."""
-        self._action, self._first = action, True
+        self.action, self._first = action, True
 
     def act(self) -> None:
         """Write one physics step's controls, without the forward pass that robosuite would make for that."""
-        self._env.sim.forward = _nothing  # mj_step1 has just done what the controller reads
+        self._env.sim.forward = _nothing  # mj_step1 has just computed what the controller reads
         try:
-            self._env._pre_action(self._action, policy_step=self._first)
+            self._env._pre_action(self.action, policy_step=self._first)
         finally:
             del self._env.sim.forward
         self._first = False
 
 
 class OperationalSpaceArm:
-    """Driven by LIBERO's default law for its Panda."""
+    """Driven by LIBERO's default law for its Panda, at MuJoCo's own arrays."""
 
     def __init__(self, sim_env: Any) -> None:
-        """Look up once what robosuite looks up at every physics step. ``follows_known_law`` must hold of ``sim_env``."""
+        """Look up once what robosuite looks up at every physics step; ``follows_known_law`` must hold of ``sim_env``."""
         import mujoco
-        from robosuite.utils import control_utils
+        from robosuite.utils import transform_utils
 
+        self._robosuites = RobosuitesArm(sim_env)
         robot = sim_env.robots[0]
         model, data = sim_env.sim.model._model, sim_env.sim.data._data
-        self._model, self._data = model, data
-        self._jacobian_of = mujoco.mj_jacSite
-        self._formulas = control_utils
         self._controller, self._gripper = robot.controller, robot.gripper
-        self._site: int = robot.eef_site_id
-        joints, dofs = _run(robot.controller.qpos_index), _run(robot.controller.qvel_index)
-        self._position, self._turn = data.site_xpos[self._site], data.site_xmat[self._site].reshape(3, 3)
-        self._angles, self._speeds, self._bias = data.qpos[joints], data.qvel[dofs], data.qfrc_bias[dofs]
-        self._all_speeds, self._inertias = data.qvel, data.qM
-        self._torques = data.ctrl[_run(robot._ref_joint_actuator_indexes)]
-        self._fingers = data.ctrl[_run(robot._ref_joint_gripper_actuator_indexes)]
-        self._dofs = dofs
-        self._least, self._most = (np.array(limit) for limit in robot.torque_limits)
-        ranges = model.actuator_ctrlrange[_run(robot._ref_joint_gripper_actuator_indexes)]
-        self._middle, self._half = 0.5 * (ranges[:, 1] + ranges[:, 0]), 0.5 * (ranges[:, 1] - ranges[:, 0])
+        site, dofs = robot.eef_site_id, _run(robot.controller.qvel_index)
+        arm, fingers = _run(robot._ref_joint_actuator_indexes), _run(robot._ref_joint_gripper_actuator_indexes)
+        self._place, self._turn = data.site_xpos[site], data.site_xmat[site].reshape(3, 3)
+        jacobian = np.zeros((6, model.nv))
+        self._jacobian_of = mujoco.mj_jacSite
+        self._site = (model, data, jacobian[:3], jacobian[3:], site)
         numbers = np.zeros((model.nv, model.nv))
         mujoco.mj_fullM(model, numbers, np.arange(model.nM, dtype=np.float64))
-        self._entries = numbers[dofs, dofs].astype(np.intp)  # where in MuJoCo's packed matrix each inertia is
-        # The orders in memory are robosuite's: they decide how BLAS sums.
-        self._jacobian = np.zeros((6, model.nv))
-        self._linear, self._angular = self._jacobian[:3], self._jacobian[3:]
-        self._both = np.zeros((6, JOINTS), order="F")
-        self._moving, self._turning = np.zeros((3, JOINTS), order="F"), np.zeros((3, JOINTS), order="F")
-        self._mass = np.zeros((JOINTS, JOINTS))
-        self._wrench = np.zeros(6)
+        entries = numbers[dofs, dofs].astype(np.intp)
+        angles = data.qpos[_run(robot.controller.qpos_index)]
+        self._measured = (self._place, self._turn, jacobian, data.qvel, data.qM, entries, data.qfrc_bias[dofs], angles)
+        self._written = (dofs.start, np.stack(robot.torque_limits), data.ctrl[arm], data.ctrl[fingers])
+        low, high = model.actuator_ctrlrange[fingers].T
+        self._hand = np.stack((np.zeros(2), np.zeros(2), 0.5 * (high + low), 0.5 * (high - low)))
+        self._closing = np.array([-1.0, 1.0]) * robot.gripper.speed
+        law = self._controller
+        law.scale_action(np.zeros(6))  # which computes the scale at its first call
+        self._least, self._most, self._scale = law.input_min, law.input_max, law.action_scale
+        self._from, self._to = law.action_input_transform, law.action_output_transform
+        self._turned = transform_utils.axisangle2quat, transform_utils.quat2mat
+        self._gains = np.stack((law.kp, law.kd))
+        self._write = fastest_law()
 
     def aim(self, action: NDArray[np.float64]) -> None:
-        """Set the goal of a control step from an action [7], at the pose that mj_step1 has just computed."""
-        controller = self._controller
-        controller.ee_pos, controller.ee_ori_mat = self._position.copy(), self._turn.copy()
-        controller.new_update = False  # the pose is there: without this it would be computed once more
-        controller.set_goal(action[:6])
-        controller.new_update = True
-        self._goal, self._goal_turn = controller.goal_pos, controller.goal_ori
-        self._pull, self._twist = controller.kp[:3], controller.kp[3:]
-        self._brake, self._untwist = controller.kd[:3], controller.kd[3:]
-        self._start = controller.initial_joint
-        self._closing = np.array([-1.0, 1.0]) * self._gripper.speed * np.sign(action[6:])
+        """Set the goal of a control step from an action [7], relative to the pose that mj_step1 has just computed.
+
+        An action that turns nothing leaves the goal's rotation as it was. In the first physics step after a reset
+        robosuite's controller still goes by what it measured in that reset, so that one is left to it.
+        """
+        law = self._controller
+        self._first_of_all = not law.new_update
+        if self._first_of_all:
+            self._robosuites.aim(action)
+            return
+        move = (np.minimum(np.maximum(action[:6], self._least), self._most) - self._from) * self._scale + self._to
+        if move[3] or move[4] or move[5]:
+            quaternion_of, matrix_of = self._turned
+            law.goal_ori = np.dot(matrix_of(quaternion_of(move[3:])), self._turn)
+        law.goal_pos = self._place + move[:3]
+        self._gather(action)
 
     def act(self) -> None:
-        """Write this physics step's torques (N m) and finger positions (m) into MuJoCo's controls."""
-        formulas = self._formulas
-        self._jacobian_of(self._model, self._data, self._linear, self._angular, self._site)
-        arm = self._jacobian[:, self._dofs]
-        self._both[:], self._moving[:], self._turning[:] = arm, arm[:3], arm[3:]
-        mass = np.take(self._inertias, self._entries, out=self._mass, mode="clip").T
-        velocity, spin = np.dot(self._linear, self._all_speeds), np.dot(self._angular, self._all_speeds)
-        force = (self._goal - self._position) * self._pull + -velocity * self._brake
-        error = formulas.orientation_error(self._goal_turn, self._turn)
-        torque = error * self._twist + -spin * self._untwist
-        _, felt_mass, felt_inertia, free = formulas.opspace_matrices(mass, self._both, self._moving, self._turning)
-        np.dot(felt_mass, force, out=self._wrench[:3])
-        np.dot(felt_inertia, torque, out=self._wrench[3:])
-        torques = np.dot(self._both.T, self._wrench) + self._bias
-        torques += formulas.nullspace_torques(mass, free, self._start, self._angles, self._speeds)
-        np.minimum(np.maximum(torques, self._least, out=torques), self._most, out=self._torques)
-        fingers = np.minimum(np.maximum(self._gripper.current_action + self._closing, -1.0), 1.0)
-        self._gripper.current_action = fingers
-        np.add(self._middle, self._half * fingers, out=self._fingers)
+        """Write one physics step's torques (N m) and finger positions (m) into MuJoCo's controls."""
+        if self._first_of_all:
+            self._robosuites.act()
+            self._gather(self._robosuites.action)
+            self._first_of_all = False
+            return
+        self._jacobian_of(*self._site)
+        self._write(*self._arguments)
+
+    def _gather(self, action: NDArray[np.float64]) -> None:
+        """All that a control step's law reads and writes, once its goal is set."""
+        law, gripper, hand = self._controller, self._gripper, self._hand
+        hand[0], hand[1] = gripper.current_action, self._closing * np.sign(action[6])
+        gripper.current_action = hand[0]
+        wanted = (law.goal_pos, law.goal_ori, self._gains, law.initial_joint, hand)
+        self._arguments = (*self._measured, *wanted, *self._written)
 
 
 def follows_known_law(sim_env: Any) -> bool:
-    """Whether a robot is one Panda under LIBERO's default law: relative poses, fixed stiffness, nothing interpolated."""
+    """Whether a robot is one Panda under LIBERO's default law: relative poses, fixed gains, nothing interpolated."""
     from robosuite.controllers.osc import OperationalSpaceController
     from robosuite.models.grippers.panda_gripper import PandaGripper
 
@@ -142,8 +142,42 @@ def follows_known_law(sim_env: Any) -> bool:
         switches == ("fixed", True, True, True)
         and all(part is None for part in absent)
         and all(list(run) == list(range(run[0], run[0] + len(run))) for run in (*runs, law.qvel_index))
-        and len(law.qvel_index) == JOINTS
+        and len(law.qvel_index) == len(law.kp) + 1 == 7
     )
+
+
+_LAWS: list[Callable[..., None]] = []
+
+
+def fastest_law() -> Callable[..., None]:
+    """``law.write_controls``, compiled where that rounds alike on this machine.
+
+    Plain, its sums are numpy's, as in robosuite; compiled, they are scipy's, whose BLAS is of another version. Decided
+    once in a process.
+    """
+    if not _LAWS:
+        from world_modality.benchmarks.libero import law
+
+        same = all(_controls(law.write_controls, trial) == _controls(law.compiled, trial) for trial in range(TRIALS))
+        _LAWS.append(law.compiled if same else law.write_controls)
+    return _LAWS[0]
+
+
+def _controls(law: Callable[..., None], trial: int) -> bytes:
+    """The controls of an arm in a scene of invented numbers, by trial of another size."""
+    rng = np.random.default_rng(trial)
+    dofs = 9 + 6 * (trial % 12)
+    half = rng.normal(size=(7, 7))
+    inertias = np.concatenate((rng.normal(size=5), (half @ half.T + np.eye(7)).ravel()))
+    turns = [np.linalg.qr(rng.normal(size=(3, 3)))[0].copy() for _ in range(2)]
+    torques, fingers = np.zeros(7), np.zeros(2)
+    limits, hand = np.outer([-80.0, 80.0], np.ones(7)), rng.uniform(-1, 1, size=(4, 2))
+    entries = 5 + np.arange(49).reshape(7, 7)
+    jacobian, speeds, place, goal = (rng.normal(size=size) for size in ((6, dofs), dofs, 3, 3))
+    bias, angles, start, gains = (rng.normal(size=size) for size in (7, 7, 7, (2, 6)))
+    measured = (place, turns[0], jacobian, speeds, inertias, entries, bias, angles)
+    law(*measured, goal, turns[1], gains, start, hand, 0, limits, torques, fingers)
+    return torques.tobytes() + fingers.tobytes()
 
 
 def _run(numbers: Any) -> slice:

@@ -48,6 +48,9 @@ class LiberoSimulator:
         self.task: Task = load_task(spec.suite, task)
         self._sim_env = self._load()
         self._arm: Arm = arm_of(self._sim_env)
+        robot = self._sim_env.robots[0]  # whose numbers are the same in every scene of the task
+        body = self._sim_env.sim.model.body_name2id(robot.robot_model.eef_name)
+        self._hand_ids = body, robot.eef_site_id, robot._ref_gripper_joint_pos_indexes
         self._goal = GoalParts(self._sim_env)
         self._view = View(self._sim_env.sim.model._model, spec)
         self._started = ""
@@ -215,15 +218,14 @@ class LiberoSimulator:
 
     def _look(self) -> None:
         """Keep what pictures of this moment are drawn from: joint positions, and what glows (a stove that is on)."""
-        self._seen_qpos = self.qpos()
-        self._seen_lights = np.array(self._sim_env.sim.model.site_rgba)
+        sim = self._sim_env.sim
+        self._seen_qpos = sim.data._data.qpos.copy()
+        self._seen_lights = sim.model._model.site_rgba.copy()
 
     def _measure_pose(self) -> NDArray[np.float64]:
         """What the state is made of [9]: position (m), quaternion (x, y, z, w), two finger positions (m)."""
-        robot, data = self._sim_env.robots[0], self._sim_env.sim.data
-        w, x, y, z = data.get_body_xquat(robot.robot_model.eef_name)
-        fingers = data.qpos[robot._ref_gripper_joint_pos_indexes]
-        return np.concatenate((data.site_xpos[robot.eef_site_id], (x, y, z, w), fingers))
+        data, (body, site, fingers) = self._sim_env.sim.data._data, self._hand_ids
+        return np.concatenate((data.site_xpos[site], data.xquat[body, [1, 2, 3, 0]], data.qpos[fingers]))
 
     def _use_assets(self) -> None:
         """hf-libero reads the asset folder from a global while it constructs objects."""

@@ -113,7 +113,7 @@ WAYS = {"bare": bare, "ours": ours, "exact": ours, "robosuite": robosuites}
 
 
 def timed_round(simulator: LiberoSimulator, actions: NDArray[np.float64]) -> dict[str, float]:
-    """Seconds of a control step by way, medians over the parts of a trajectory; all four go on from where a part begins."""
+    """Seconds of a control step by way, medians over a trajectory's parts; all go on from where a part begins."""
     spent: dict[str, list[float]] = {name: [] for name in WAYS}
     for part in np.split(actions, range(PART, len(actions), PART)):
         moment, kept = simulator.snapshot(), Kept([])

@@ -56,7 +56,7 @@ class OperationalSpaceArm:
     """Driven by LIBERO's default law for its Panda, at MuJoCo's own arrays."""
 
     def __init__(self, sim_env: Any) -> None:
-        """Look up once what robosuite looks up at every physics step; ``follows_known_law`` must hold of ``sim_env``."""
+        """Look up once what robosuite looks up every time. ``follows_known_law`` must hold of ``sim_env``."""
         import mujoco
         from robosuite.utils import transform_utils
 

@@ -1,10 +1,10 @@
 """Operational space control of a seven-jointed arm, after Khatib (1987), as robosuite computes it to the last bit.
 
-A force that pulls the point between the fingers to its goal, and a torque that turns it, each times the inertia that is
-felt at that point, become torques of the joints; in what the task leaves free the joints are pulled to where they began.
+A force that pulls the point between the fingers to its goal, and a torque that turns it, each times the inertia that
+is felt at that point, become torques of the joints. What the task leaves free pulls the joints to where they began.
 Each step is the function of numpy or robosuite that robosuite's own controller calls, for arrays of the same shape and
-order in memory, which decide how BLAS and LAPACK round. Compiled as robosuite compiles its own; importing it takes
-seconds.
+order in memory, which decide how BLAS and LAPACK round. It is compiled as robosuite compiles its own, and kept beside
+this file. Importing it imports robosuite.
 """
 
 from __future__ import annotations

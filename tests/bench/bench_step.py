@@ -63,6 +63,13 @@ def physics(simulator: LiberoSimulator) -> tuple[Any, Any]:
     return sim.model._model, sim.data._data
 
 
+def sense(simulator: LiberoSimulator, on: bool) -> None:
+    """Compute the scene's sensors, as robosuite lets MuJoCo do, or leave them out."""
+    options = physics(simulator)[0].opt
+    flag = int(mujoco.mjtDisableBit.mjDSBL_SENSOR)
+    options.disableflags = options.disableflags & ~flag if on else options.disableflags | flag
+
+
 @dataclass
 class Kept:
     """The controls of a control step, one row per physics step, as ``mj_step2`` finds them."""
@@ -123,8 +130,10 @@ def timed_round(simulator: LiberoSimulator, actions: NDArray[np.float64]) -> dic
         for name, work in WAYS.items():
             simulator.restore(moment)
             exact(simulator, name == "exact")
+            sense(simulator, name in ("bare", "robosuite"))
             spent[name].append(seconds(partial(work, simulator, part, kept.rows)) / len(part))
         exact(simulator, False)
+        sense(simulator, False)
         simulator.restore(moment)
         ours(simulator, part, kept.rows)
     return {name: statistics.median(each) for name, each in spent.items()}

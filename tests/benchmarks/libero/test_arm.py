@@ -52,10 +52,14 @@ def rows(env: LiberoSimulator, step: Step, actions: NDArray[np.float64]) -> NDAr
 def test_an_exact_step_equals_robosuites_own_bit_for_bit(make_env: MakeEnv, task: int) -> None:
     env = make_env(task, exact=True)
     env.reset(0, seed=0)
+    sensed = np.array(env._sim_env.sim.data.sensordata)
     start, actions = env.snapshot(), drawn(25, seed=task)
     ours = rows(env, our_step(env), actions)
+    assert np.array_equal(env._sim_env.sim.data.sensordata, sensed)  # sensors are left out of ours ...
     env.restore(start)
+    env._sim_env.sim.model._model.opt.disableflags = 0  # ... and decide nothing
     assert np.array_equal(rows(env, robosuites_step(env), actions), ours)
+    assert not np.array_equal(env._sim_env.sim.data.sensordata, sensed)
     assert np.ptp(ours[:, -3:-1]) > 0.03  # the fingers moved
     env.restore(start)
     for number, action in enumerate(actions[:6]):  # each goes on from where the other one stopped

@@ -47,7 +47,7 @@ class LiberoSimulator:
         self.assets = Path(assets).resolve()  # robosuite takes relative paths as its own
         self.task: Task = load_task(spec.suite, task)
         self._sim_env = self._load()
-        self._arm: Arm = arm_of(self._sim_env)
+        self._arm = self._take_over()
         robot = self._sim_env.robots[0]  # whose numbers are the same in every scene of the task
         body = self._sim_env.sim.model.body_name2id(robot.robot_model.eef_name)
         self._hand_ids = body, robot.eef_site_id, robot._ref_gripper_joint_pos_indexes
@@ -82,7 +82,7 @@ class LiberoSimulator:
         self._use_assets()
         np.random.seed(seed % 2**32)
         self._hard_reset()
-        self._arm = arm_of(env)
+        self._arm = self._take_over()
         self._view.follow(env.sim.model._model)
         if init_state is None:
             drawn = np.asarray(env.sim.get_state().flatten(), dtype=np.float64)
@@ -254,6 +254,13 @@ class LiberoSimulator:
             observable.set_enabled(False)
             observable.set_active(False)
         return wrapper.env
+
+    def _take_over(self) -> Arm:
+        """What moves the arm of the scene that was just built. Its sensors, which nobody reads, are left out."""
+        import mujoco
+
+        self._sim_env.sim.model._model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_SENSOR
+        return arm_of(self._sim_env)
 
     def _hard_reset(self) -> None:
         """Rebuild the scene; a placement that does not fit is drawn again, as hf-libero does."""

@@ -4,7 +4,7 @@ SHELL := bash
 PY := .venv/bin/python
 WM := .venv/bin/wm
 
-.PHONY: demo test lint setup lock format fingerprint bench-training bench-rollouts bench-parity bench-evidence bench-report bench-arithmetic bench-checks
+.PHONY: demo test lint setup lock format fingerprint bench-training bench-rollouts bench-parity bench-evidence bench-report bench-arithmetic bench-checks bench-step
 setup:
 	@envs/bootstrap.sh
 
@@ -37,6 +37,11 @@ bench-checks: setup
 # What portable arithmetic costs, in a training step and in a rollout.
 bench-arithmetic: setup
 	@PYTHONPATH=tests $(PY) tests/bench/bench_arithmetic.py
+
+# What a control step of a LIBERO simulator costs beside MuJoCo's own share of it; ASSETS=FOLDER measures other suites, too.
+# EPISODES=20 plays so many of every task both ways, quick and exact, and compares how they end (an hour).
+bench-step: setup
+	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(PY) -m bench.bench_step $(if $(ASSETS),--assets $(ASSETS)) $(if $(EPISODES),--episodes $(EPISODES))
 
 lint: setup
 	@.venv/bin/ruff check .

@@ -101,6 +101,7 @@ def ours(play: Play, episodes: list[Episode], folder: Path) -> tuple[list[Trajec
         camera_size=play.size,
         render="stock",
         settle_steps=SETTLE,
+        exact=True,
     )
     cell = Cell(SUITES[SUITE], spec, play.memory, play.n_action_steps, play.horizon, "c", "", "cpu", {})
     new_history = play.encoder and history_maker(play.policy.config, play.memory, ENCODER, play.encoder, "cpu")

@@ -63,7 +63,7 @@ def test_where_a_drawer_is_open_lerobots_scene_depends_on_the_resets_before(monk
 
     With as many draws, ours is LeRobot's scene to the last bit, so there is nothing else that differs.
     """
-    ours = LiberoSimulator(sim_spec("stock", 16, settle_steps=1), 4, STAND_INS)
+    ours = LiberoSimulator(sim_spec("stock", 16, settle_steps=1, exact=True), 4, STAND_INS)
     from lerobot.envs.libero import LiberoEnv, _get_suite
     from libero.libero.envs.bddl_base_domain import OpenCloseSampler
 

@@ -44,6 +44,7 @@ CHANGES: tuple[tuple[str, str], ...] = (
     ("rollout videos report", "records tell how the scene settled and was drawn"),
     ("all", "object models are their content, wherever they come from, and LIBERO's original ones by default"),
     ("policy demos dataset train encoder latents rollout report", "workflow/studies/metaworld.yaml is new"),
+    ("all", "LIBERO's control step solves contact forces once per physics step instead of three times, or is exact"),
 )
 
 REPOSITORY = Path(__file__).parents[2]

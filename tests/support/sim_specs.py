@@ -7,7 +7,7 @@ from stand_ins import STAND_INS
 from world_modality.study.specs import SimSpec
 
 
-def sim_spec(render: str = "fast", camera_size: int = 64, settle_steps: int = 10) -> SimSpec:
+def sim_spec(render: str = "fast", camera_size: int = 64, settle_steps: int = 10, exact: bool = False) -> SimSpec:
     return SimSpec.model_validate(
         {
             "suite": "libero_spatial",
@@ -16,5 +16,6 @@ def sim_spec(render: str = "fast", camera_size: int = 64, settle_steps: int = 10
             "camera_size": camera_size,
             "render": render,
             "settle_steps": settle_steps,
+            "exact": exact,
         }
     )

@@ -89,7 +89,7 @@ STAGES: Table[StageKind] = Table(
         ),
         StageKind(
             name="demos",
-            version=2,
+            version=3,
             spec=Reference(f"{_SPECS}:DemosSpec"),
             runner=Reference("world_modality.data.demonstrations:run"),
             target="data",
@@ -97,7 +97,7 @@ STAGES: Table[StageKind] = Table(
         ),
         StageKind(
             name="relabel",
-            version=2,
+            version=3,
             spec=Reference(f"{_SPECS}:RelabelSpec"),
             runner=Reference("world_modality.data.relabel:run"),
             target="data",
@@ -143,7 +143,7 @@ STAGES: Table[StageKind] = Table(
         ),
         StageKind(
             name="videos",
-            version=3,
+            version=4,
             spec=Reference(f"{_SPECS}:VideosSpec"),
             runner=Reference("world_modality.rollout.videos_stage:run"),
             target="videos",

@@ -205,6 +205,7 @@ def _cell(how: How, loaded: Loaded, suite: str, assets: tuple[str, str]) -> Cell
         camera_size=size,
         render=how.render,
         settle_steps=SUITES[suite].settle_steps if how.settle_steps is None else how.settle_steps,
+        exact=how.lerobot_seed is not None,  # whose episodes are those of lerobot-eval to the last bit
     )
     return Cell(
         SUITES[suite],

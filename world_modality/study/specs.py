@@ -78,6 +78,7 @@ class SimSpec(Spec):
     camera_size: int  # pixels; all cameras are square
     render: str  # a style of the suite; LIBERO's fast: no MSAA, shadows or reflections; coarse: meshes simplified too
     settle_steps: int  # no-op control steps at the start of an episode
+    exact: bool = False  # states of the benchmark's own code to the last bit, where a quicker step differs in that
 
     @property
     def assets_origin(self) -> str:

@@ -22,12 +22,13 @@ def original_assets() -> Path:
 @pytest.fixture(scope="module")
 def make_env() -> Iterator[Callable[..., LiberoSimulator]]:
     """Environments by task, made once per module and closed at its end."""
-    made: dict[tuple[int, str], LiberoSimulator] = {}
+    made: dict[tuple[int, str, bool], LiberoSimulator] = {}
 
-    def make(task: int, render: str = "fast") -> LiberoSimulator:
-        if (task, render) not in made:
-            made[task, render] = LiberoSimulator(sim_spec(render), task, STAND_INS)
-        return made[task, render]
+    def make(task: int, render: str = "fast", exact: bool = False) -> LiberoSimulator:
+        kind = (task, render, exact)
+        if kind not in made:
+            made[kind] = LiberoSimulator(sim_spec(render, exact=exact), task, STAND_INS)
+        return made[kind]
 
     yield make
     for env in made.values():

@@ -59,19 +59,6 @@ def test_observations_have_the_datasets_form(make_env: MakeEnv) -> None:
     assert observation.state.dtype == np.float32
 
 
-def test_step_equals_robosuites_own_bit_for_bit(make_env: MakeEnv) -> None:
-    env = make_env(0)
-    trajectories = []
-    for step in (lambda action: env.step(action).success, lambda action: env._sim_env.step(action)[2]):
-        env.reset(0, seed=0)
-        rows = []
-        for action in random_actions(25):
-            success = step(action)
-            rows.append(np.append(env.qpos(), success))
-        trajectories.append(np.stack(rows))
-    assert np.array_equal(*trajectories)
-
-
 def test_rendering_changes_neither_physics_nor_itself(make_env: MakeEnv) -> None:
     env = make_env(0)
     ends = []
@@ -146,7 +133,12 @@ def test_a_reset_changes_only_the_models_poses(make_env: MakeEnv) -> None:
         model = env._sim_env.sim.model._model
         values = {name: getattr(model, name) for name in dir(model) if not name.startswith("_")}
         arrays.append({name: value.copy() for name, value in values.items() if isinstance(value, np.ndarray)})
-    changed = {name for name in arrays[0] if not np.array_equal(arrays[0][name], arrays[1][name])}
+
+    def equal(name: str) -> bool:  # polygons without an area have a normal of NaN
+        one, two = (each[name] for each in arrays)
+        return np.array_equal(one, two, equal_nan=one.dtype.kind == "f")
+
+    changed = {name for name in arrays[0] if not equal(name)}
     assert {"body_pos"} <= changed <= set(MODEL_FIELDS)
 
 
@@ -172,7 +164,7 @@ def test_success_is_reported_and_can_end(make_env: MakeEnv) -> None:
 @pytest.mark.defect("B22")
 def test_states_equal_lerobots_and_pictures_too() -> None:
     """The whole chain of LeRobot: environment, observation preprocessing, LiberoProcessorStep."""
-    spec = sim_spec("stock", camera_size=256)
+    spec = sim_spec("stock", camera_size=256, exact=True)
     env = LiberoSimulator(spec, 0, STAND_INS)
     from lerobot.envs.libero import LiberoEnv, _get_suite
     from lerobot.envs.utils import preprocess_observation

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from world_modality.benchmarks.contract import Observation, Picture, Pose, Step
+from world_modality.benchmarks.libero.arm import Arm, arm_of
 from world_modality.benchmarks.libero.goal import Contacts, GoalParts
 from world_modality.benchmarks.libero.quiet import import_libero, silenced
 from world_modality.benchmarks.libero.settling import SETTLE_STEPS, collision_fault, start_fault
@@ -47,6 +48,10 @@ class LiberoSimulator:
         self.assets = Path(assets).resolve()  # robosuite takes relative paths as its own
         self.task: Task = load_task(spec.suite, task)
         self._sim_env = self._load()
+        self._arm = self._take_over()
+        robot = self._sim_env.robots[0]  # whose numbers are the same in every scene of the task
+        body = self._sim_env.sim.model.body_name2id(robot.robot_model.eef_name)
+        self._hand_ids = body, robot.eef_site_id, robot._ref_gripper_joint_pos_indexes
         self._goal = GoalParts(self._sim_env)
         self._view = View(self._sim_env.sim.model._model, spec)
         self._started = self._fault = ""
@@ -80,6 +85,7 @@ class LiberoSimulator:
         self._use_assets()
         np.random.seed(seed % 2**32)
         self._hard_reset()
+        self._arm = self._take_over()
         self._view.follow(env.sim.model._model)
         if init_state is None:
             drawn = np.asarray(env.sim.get_state().flatten(), dtype=np.float64)
@@ -101,29 +107,34 @@ class LiberoSimulator:
     def step(self, action: ArrayLike) -> Step:
         """Execute one action [7] for one control step (1/20 s); LIBERO never ends an episode by itself.
 
-        Equal to robosuite's own ``step`` bit for bit, with one forward pass per physics step instead of three:
-        robosuite calls mj_forward in the environment, in the controller and inside mj_step.
+        robosuite makes three forward passes per physics step: in the environment, in the controller and inside mj_step.
+        Positions and velocities are the same in all of them, so they are computed once. The solver of contact forces
+        starts where it last ended, though, so the first two move what the third finds in its last bits: the spec's
+        ``exact`` solves three times as well, and equals robosuite's own ``step`` bit for bit.
         """
         import mujoco
 
         env = self._open()
         model, data = env.sim.model._model, env.sim.data._data
         command = np.asarray(action, dtype=np.float64)
+        if command.shape != (LIBERO_ACTION.size,):
+            raise ValueError(f"an action of LIBERO is {LIBERO_ACTION.size} numbers, not of shape {command.shape}")
         substeps = int(env.control_timestep / env.model_timestep)
         env.timestep += 1
-        env.sim.forward = _nothing  # the controller would repeat what mj_step1 has just done
-        try:
-            for substep in range(substeps):
-                sampled = substep == substeps + SAMPLED_SUBSTEP
-                if sampled:
-                    self._look()
-                mujoco.mj_step1(model, data)
-                env._pre_action(command, policy_step=substep == 0)
-                mujoco.mj_step2(model, data)
-                if sampled:
-                    self._seen_pose = self._measure_pose()
-        finally:
-            del env.sim.forward
+        for substep in range(substeps):
+            sampled = substep == substeps + SAMPLED_SUBSTEP
+            if sampled:
+                self._look()
+            mujoco.mj_step1(model, data)
+            if self.spec.exact:  # with the controls of the physics step before, as robosuite's first two passes
+                mujoco.mj_forwardSkip(model, data, mujoco.mjtStage.mjSTAGE_VEL, 1)
+                mujoco.mj_fwdConstraint(model, data)
+            if substep == 0:
+                self._arm.aim(command)
+            self._arm.act()
+            mujoco.mj_step2(model, data)
+            if sampled:
+                self._seen_pose = self._measure_pose()
         env.cur_time += env.control_timestep
         reward, _, _ = env._post_action(command)
         return Step(success=bool(reward > 0), terminated=False, reward=float(reward), progress=self._goal.progress)
@@ -172,6 +183,7 @@ class LiberoSimulator:
         if snapshot.task is not self:
             raise ValueError("a snapshot can be restored only by the simulator that made it")
         put_back(self._open(), snapshot)
+        self._arm = arm_of(self._sim_env)  # which holds on to the data that were there
         self._seen_qpos, self._seen_lights, self._seen_pose = (value.copy() for value in snapshot.seen)
 
     @property
@@ -224,15 +236,14 @@ class LiberoSimulator:
 
     def _look(self) -> None:
         """Keep what pictures of this moment are drawn from: joint positions, and what glows (a stove that is on)."""
-        self._seen_qpos = self.qpos()
-        self._seen_lights = np.array(self._sim_env.sim.model.site_rgba)
+        sim = self._sim_env.sim
+        self._seen_qpos = sim.data._data.qpos.copy()
+        self._seen_lights = sim.model._model.site_rgba.copy()
 
     def _measure_pose(self) -> NDArray[np.float64]:
         """What the state is made of [9]: position (m), quaternion (x, y, z, w), two finger positions (m)."""
-        robot, data = self._sim_env.robots[0], self._sim_env.sim.data
-        w, x, y, z = data.get_body_xquat(robot.robot_model.eef_name)
-        fingers = data.qpos[robot._ref_gripper_joint_pos_indexes]
-        return np.concatenate((data.site_xpos[robot.eef_site_id], (x, y, z, w), fingers))
+        data, (body, site, fingers) = self._sim_env.sim.data._data, self._hand_ids
+        return np.concatenate((data.site_xpos[site], data.xquat[body, [1, 2, 3, 0]], data.qpos[fingers]))
 
     def _use_assets(self) -> None:
         """hf-libero reads the asset folder from a global while it constructs objects."""
@@ -262,6 +273,13 @@ class LiberoSimulator:
             observable.set_active(False)
         return wrapper.env
 
+    def _take_over(self) -> Arm:
+        """What moves the arm of the scene that was just built. Its sensors, which nobody reads, are left out."""
+        import mujoco
+
+        self._sim_env.sim.model._model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_SENSOR
+        return arm_of(self._sim_env)
+
     def _hard_reset(self) -> None:
         """Rebuild the scene; a placement that does not fit is drawn again, as hf-libero does."""
         from robosuite.utils.errors import RandomizationError
@@ -278,10 +296,6 @@ class LiberoSimulator:
             except RandomizationError:
                 continue
         raise RuntimeError(f"no placement found for task {self.task.index} in {PLACEMENT_ATTEMPTS} attempts")
-
-
-def _nothing() -> None:
-    """Stands in for a forward pass whose result is already there."""
 
 
 def axis_angle(quaternion: NDArray[np.float64]) -> NDArray[np.float32]:

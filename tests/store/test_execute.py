@@ -17,7 +17,7 @@ from world_modality.errors import UserError
 from world_modality.store.done import read_done, read_run
 from world_modality.store.execute import execute
 from world_modality.store.layout import StageFolder, stage_folder
-from world_modality.store.lock import is_locked
+from world_modality.store.lock import exclusive, is_locked
 from world_modality.store.stage import Facts, Input, StageContext
 
 
@@ -78,6 +78,15 @@ def test_duplicates_wait_and_then_find_it_done(tmp_path: Path, folder: StageFold
     processes = [start(tmp_path, EPISODE_SECONDS="0.1") for _ in range(3)]
     assert sorted(finish(process) for process in processes) == ["found it done", "found it done", "ran"]
     assert episodes(folder) == [str(episode) for episode in range(EPISODES)]
+
+
+def test_who_does_not_want_to_wait_leaves_a_stage_that_another_works_on(tmp_path: Path, folder: StageFolder) -> None:
+    folder.path.mkdir(parents=True)
+    heard = io.StringIO()
+    with exclusive(folder.lock, lambda: None):
+        assert not execute(tmp_path, request(), count, cores=1, stream=heard, waits=False)
+    assert (heard.getvalue(), folder.done.exists()) == ("", False)
+    assert execute(tmp_path, request(), count, cores=1, stream=heard, waits=False)
 
 
 def test_a_waiting_duplicate_takes_over_from_a_killed_one(tmp_path: Path, folder: StageFolder) -> None:

@@ -55,7 +55,7 @@ def run_stage(root: Path, plan: Path, stage: str, key: str, cores: int, *, toget
     with shared_by.load()():
         status = _run_one(root, graph, request, cores)
         for other in _others(root, graph, request) if status == 0 else ():
-            if _is_ready(root, other) and _run_one(root, graph, other, cores) == INTERRUPTED:
+            if _is_ready(root, other) and _run_one(root, graph, other, cores, waits=False) == INTERRUPTED:
                 return INTERRUPTED
     return status
 
@@ -91,14 +91,15 @@ def _prepare_process(graph: Graph, cores: int) -> None:
     watch()
 
 
-def _run_one(root: Path, graph: Graph, request: StageRequest, cores: int) -> int:
+def _run_one(root: Path, graph: Graph, request: StageRequest, cores: int, *, waits: bool = True) -> int:
     stage, key = request.stage, request.key
     log = stage_folder(root, stage, key).log
     with _printing_to(log) as terminal:
         try:
             if stage == "rollout" and not stage_folder(root, stage, key).done.exists():
                 register(root, graph)  # however the stage was started, the study's plan comes before it
-            execute(root, request, _lazily(stage), cores=cores, stream=terminal, shared=STAGES[stage].shared)
+            shared = STAGES[stage].shared
+            execute(root, request, _lazily(stage), cores=cores, stream=terminal, shared=shared, waits=waits)
         except KeyboardInterrupt:
             return INTERRUPTED
         except UserError as error:

@@ -29,20 +29,31 @@ SEAL_POLL_SECONDS = 0.2  # between looks whether it is free
 
 
 def execute(
-    root: Path, request: StageRequest, runner: StageRunner, *, cores: int, stream: TextIO, shared: bool = False
+    root: Path,
+    request: StageRequest,
+    runner: StageRunner,
+    *,
+    cores: int,
+    stream: TextIO,
+    shared: bool = False,
+    waits: bool = True,
 ) -> bool:
     """Make sure that a stage is sealed; True if this process sealed it.
 
     Safe to call from any number of processes at any time: one works, the others wait and then find it done. With
     ``shared`` all of them work: the runner shares out what there is to do and calls ``context.begin_sealing`` before it
-    writes the artifact, and whoever comes to that first seals the stage.
+    writes the artifact, and whoever comes to that first seals the stage. Who does not want to wait, without ``waits``,
+    leaves a stage that another works on alone.
     UserError when an upstream result is missing; what the runner raises passes through and leaves the stage
     as it is, to be continued by the next call.
     """
     folder = stage_folder(root, request.stage, request.key)
     progress = Progress(request.label, stream=stream, last_line=folder.progress)
     attempt = _Attempt(root, folder, request, cores, progress)
-    seconds = attempt.beside_others(runner) if shared else attempt.alone(runner)
+    try:
+        seconds = attempt.beside_others(runner) if shared else attempt.alone(runner, waits=waits)
+    except _Busy:
+        return False
     if seconds is None:
         clean(folder)
         return False
@@ -50,6 +61,10 @@ def execute(
     over = f" over {attempts} attempts" if attempts > 1 else ""
     progress.say(f"{request.label:<{LABEL_WIDTH}}  done in {format_seconds(seconds)}{over}")
     return True
+
+
+class _Busy(Exception):
+    """Another process works on the stage, and this one does not want to wait."""
 
 
 class _SealedElsewhere(Exception):
@@ -63,9 +78,9 @@ class _Attempt:
         self._root, self._folder, self._request = root, folder, request
         self._cores, self._progress = cores, progress
 
-    def alone(self, runner: StageRunner) -> float | None:
+    def alone(self, runner: StageRunner, *, waits: bool) -> float | None:
         """Seconds that the stage took, or None if it is sealed already."""
-        with exclusive(self._folder.lock, lambda: self._tell("waits: another process works on it")):
+        with exclusive(self._folder.lock, self._tell_that_it_waits if waits else self._leave):
             if is_sealed(self._folder):
                 return None
             context = self._prepare()
@@ -171,5 +186,8 @@ class _Attempt:
         with self._folder.attempts.open("a") as file:
             file.write(datetime.now(UTC).isoformat(timespec="seconds") + "\n")
 
-    def _tell(self, text: str) -> None:
-        self._progress.say(f"{self._request.label:<{LABEL_WIDTH}}  {text}")
+    def _tell_that_it_waits(self) -> None:
+        self._progress.say(f"{self._request.label:<{LABEL_WIDTH}}  waits: another process works on it")
+
+    def _leave(self) -> None:
+        raise _Busy

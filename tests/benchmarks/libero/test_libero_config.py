@@ -25,7 +25,7 @@ from world_modality.benchmarks.libero.libero_config import (
     used_assets,
     write_missing_config,
 )
-from world_modality.benchmarks.libero.quiet import config_paths, import_libero, libero_folder
+from world_modality.benchmarks.libero.quiet import config_paths, libero_folder
 from world_modality.errors import UserError
 
 TELL = """\
@@ -93,15 +93,16 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pyt
 
 
 def test_the_entry_assets_counts_if_it_is_an_asset_folder(tmp_path: Path) -> None:
-    assert asset_folder() is None
+    packages = ASSETS.folder("package")
+    assert asset_folder() == packages
     write_missing_config()
-    assert asset_folder() is None  # the folder that hf-libero names by default is not there
+    assert asset_folder() == packages  # the folder that hf-libero names by default is not there
     text = yaml.safe_load(config_file().read_text())
-    for entry, found in ((str(STAND_INS), STAND_INS), (str(tmp_path), None), (5, None)):
+    for entry, found in ((str(STAND_INS), STAND_INS), (str(tmp_path), packages), (5, packages)):
         config_file().write_text(yaml.safe_dump({**text, "assets": entry}))
         assert asset_folder() == found
     config_file().write_text("[not: a: mapping")
-    assert asset_folder() is None
+    assert asset_folder() == packages
 
 
 def test_the_variable_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +134,7 @@ def settle(**changes: object) -> str:
 def test_a_file_of_another_installation_is_not_followed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], fault: str
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("WM_CACHE", str(tmp_path / "cache"))
     users = config_file()
     text = settle(**changes, datasets="/my/datasets")
     told = replace_wrong_config()
@@ -145,11 +146,10 @@ def test_a_file_of_another_installation_is_not_followed(
     assert yaml.safe_load(own.read_text()) == {**right, "datasets": "/my/datasets"}
     assert imported(own.parent).stdout.splitlines()[0] == right["bddl_files"]
     assert replace_wrong_config() is None  # in the processes that this one starts
-    assert asset_folder() is None
 
 
 def test_a_wrong_files_asset_folder_counts_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("WM_CACHE", str(tmp_path / "cache"))
     settle(bddl_files="/gone", assets=str(STAND_INS))
     assert replace_wrong_config() is not None
     assert asset_folder() == STAND_INS
@@ -168,15 +168,12 @@ def test_a_right_file_and_one_that_must_be_followed_stay(monkeypatch: pytest.Mon
 
 
 def test_the_assets_that_were_simulated_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    libero = import_libero()
-    stand_ins = {"source": str(STAND_INS), "digest": ASSETS.digest(str(STAND_INS))}
-    monkeypatch.setattr(libero, "_assets_path_cache", str(STAND_INS))
-    assert used_assets() == stand_ins
+    assert used_assets() == {"source": "package", "digest": ASSETS.package_digest}
     copy = shutil.copytree(STAND_INS, tmp_path / "assets")
-    monkeypatch.setattr(libero, "_assets_path_cache", str(copy))
-    assert used_assets() == {**stand_ins, "source": str(copy)}
+    settle(assets=str(copy))
+    assert used_assets() == {"source": str(copy), "digest": ASSETS.digest(str(STAND_INS))}
     monkeypatch.setenv(ASSETS_VARIABLE, str(STAND_INS))
-    assert used_assets() == stand_ins
+    assert used_assets() == {"source": str(STAND_INS), "digest": ASSETS.digest(str(STAND_INS))}
 
 
 WORKER = """\

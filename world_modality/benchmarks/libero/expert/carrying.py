@@ -1,0 +1,243 @@
+"""Picking a thing up and putting it where a condition wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from world_modality.benchmarks.libero.expert.boxes import Boxes, Vector, half_turn, rectangle
+from world_modality.benchmarks.libero.expert.goals import Errand, companions
+from world_modality.benchmarks.libero.expert.grasp import PALM, TIPS, Grasp, downward, grasps
+from world_modality.benchmarks.libero.expert.motion import CLOSED, OPEN, Arm, Course, Missed, tallest
+from world_modality.benchmarks.libero.expert.scene import Region, Scene
+
+ROOM = 0.02  # m above what the hand, or what it holds, passes over
+HAND_WIDTH, PALM_WIDTH = 0.07, 0.115  # half, of what hangs low and of the palm
+HOVER = 0.05  # above the grip, where the hand comes down from
+STRAYED = 0.04  # from the grip's axis: somebody else drove, so begin anew
+MOVED = 0.02  # of the thing since its grip was chosen
+SLIPPED = 0.045  # of the thing in the hand
+CLOSE_STEPS = (6, 14)  # least and most
+SETTLED = 3e-4  # m per step of the fingers
+LOWER_STEPS = 70
+REST = 8e-4  # m per step: slower, what is lowered lies on something
+NARROW = 0.9  # of a region's half width that a thing's origin may be off its middle
+LARGEST_TURN = np.radians(110)  # of the hand from how it started
+
+
+@dataclass
+class Carrier:
+    """Carries things; remembers which grips failed."""
+
+    scene: Scene
+    arm: Arm
+    rng: np.random.Generator
+    rest_yaw: float
+    """Of the fingers when the episode began (rad)."""
+    tried: dict[str, list[Grasp]] = field(default_factory=dict)
+
+    def place(self, errand: Errand) -> Course:
+        """Bring about ``errand.condition``; Missed if the thing was lost on the way."""
+        grasp = yield from self._pick(errand.thing)
+        try:
+            yield from self._put(errand, grasp)
+        except Missed:
+            self.tried.setdefault(errand.thing, []).append(grasp)
+            raise
+
+    # ---- picking up
+
+    def _choose(self, thing: str) -> Grasp:
+        scene = self.scene
+        found = grasps(
+            scene.boxes(thing),
+            scene.others(thing),
+            scene.mass_center(thing),
+            self._yaw(),
+            self.tried.get(thing, []),
+        )
+        if not found:
+            raise Missed(f"nothing of {thing} fits between the fingers")
+        return found[0]
+
+    def _yaw(self) -> float:
+        """Direction in which the fingers move now (rad), as near as possible to how they started."""
+        fingers = self.scene.hand()[1][:, 0]
+        return self.rest_yaw + half_turn(float(np.arctan2(fingers[1], fingers[0])) - self.rest_yaw)
+
+    def _pick(self, thing: str) -> Course:
+        while True:
+            grasp = self._choose(thing)
+            yaw = self.rest_yaw + half_turn(grasp.yaw - self.rest_yaw)
+            rotation, offset = downward(yaw), grasp.point - self.scene.position(thing)
+            yield from self._reach(thing, offset, rotation)
+            if float(np.linalg.norm(self.scene.position(thing) + offset - grasp.point)) > MOVED:
+                continue  # it was moved meanwhile
+            if (yield from self._descend(thing, offset, rotation)):
+                break
+        yield from self._close(rotation)
+        return Grasp(grasp.point, yaw, grasp.width, grasp.cost)
+
+    def _reach(self, thing: str, offset: Vector, rotation: Vector) -> Course:
+        while True:
+            hand, _ = self.scene.hand()
+            grip = self.scene.position(thing) + offset
+            safe = max(self._safe(hand, grip), grip[2] + HOVER)
+            sideways = float(np.linalg.norm((hand - grip)[:2]))
+            turn = self.arm.turned_by(rotation)
+            if sideways < 0.012 and turn < 0.12:
+                return
+            target = np.append(grip[:2], safe)
+            if hand[2] < safe - 0.03 and sideways > 0.03:
+                target[:2] = hand[:2]
+            yield "reach", self.arm.to(target, rotation, OPEN)
+
+    def _safe(self, hand: Vector, end: Vector) -> float:
+        others = self.scene.others()
+        low = tallest(others, hand, end, HAND_WIDTH) + TIPS
+        return max(low, tallest(others, hand, end, PALM_WIDTH) - PALM) + ROOM
+
+    def _descend(self, thing: str, offset: Vector, rotation: Vector) -> Course:
+        for _ in range(60):
+            hand, _ = self.scene.hand()
+            grip = self.scene.position(thing) + offset
+            sideways = float(np.linalg.norm((hand - grip)[:2]))
+            if sideways > STRAYED:
+                return False
+            if hand[2] - grip[2] < 0.006 and sideways < 0.01:
+                break
+            yield "descend", self.arm.to(grip, rotation, OPEN, speed=0.6)
+        return True
+
+    def _close(self, rotation: Vector) -> Course:
+        anchor, _ = self.scene.hand()
+        opening, still = self.scene.opening(), 0
+        for step in range(CLOSE_STEPS[1]):
+            yield "close", self.arm.to(anchor, rotation, CLOSED)
+            now = self.scene.opening()
+            still = still + 1 if abs(now - opening) < SETTLED else 0
+            opening = now
+            if step >= CLOSE_STEPS[0] and still >= 2:
+                break
+
+    # ---- putting down
+
+    def _put(self, errand: Errand, grasp: Grasp) -> Course:
+        scene, thing = self.scene, errand.thing
+        held = self._held(thing)
+        yaw = grasp.yaw + self._turn(errand, grasp.yaw)
+        rotation = downward(grasp.yaw)
+        start, bottom = scene.hand()[0], scene.boxes(thing).low[2]
+        while True:
+            hand, _ = scene.hand()
+            safe = self._safe_with(thing, hand, self._spot(errand))
+            if hand[2] > safe - ROOM / 2 and scene.boxes(thing).low[2] > bottom + 0.03:
+                break
+            self._check(thing, held)
+            yield "lift", self.arm.to(np.append(start[:2], safe + 0.01), rotation, CLOSED, speed=0.7)
+        rotation = downward(yaw)
+        while True:
+            hand, _ = scene.hand()
+            spot, origin = self._spot(errand), scene.position(thing)
+            away = float(np.linalg.norm((origin - spot)[:2]))
+            if away < 0.012 and self.arm.turned_by(rotation) < 0.1:
+                break
+            self._check(thing, held)
+            target = spot + hand - origin
+            target[2] = self._safe_with(thing, hand, target)
+            if hand[2] < target[2] - 0.03:
+                target[:2] = hand[:2]
+            yield "carry", self.arm.to(target, rotation, CLOSED, speed=0.7)
+        yield from self._lower(errand, rotation, held)
+        yield from self._release(errand, rotation)
+
+    def _safe_with(self, thing: str, hand: Vector, end: Vector) -> float:
+        """Height of the hand at which it and what it holds pass over everything on the way."""
+        others = self.scene.others(thing)
+        low, high = self.scene.boxes(thing).low, self.scene.boxes(thing).high
+        hangs, width = float(hand[2] - low[2]), float(np.max(high - low)[None][0] if False else max((high - low)[:2]) / 2)
+        under = tallest(others, hand, end, width) + hangs
+        return max(under, tallest(others, hand, end, PALM_WIDTH) - PALM) + ROOM
+
+    def _held(self, thing: str) -> Vector:
+        hand, rotation = self.scene.hand()
+        return np.asarray(rotation.T @ (self.scene.position(thing) - hand))
+
+    def _check(self, thing: str, held: Vector) -> None:
+        if float(np.linalg.norm(self._held(thing) - held)) > SLIPPED:
+            raise Missed(f"{thing} slipped from the hand")
+
+    def _lower(self, errand: Errand, rotation: Vector, held: Vector) -> Course:
+        scene, thing = self.scene, errand.thing
+        resting, done = 0, 0
+        last = float(scene.hand()[0][2])
+        for step in range(LOWER_STEPS):
+            hand, _ = scene.hand()
+            target = self._spot(errand) + hand - scene.position(thing)
+            target[2] = hand[2] - 0.035
+            yield "lower", self.arm.to(target, rotation, CLOSED, speed=0.45)
+            height = float(scene.hand()[0][2])
+            resting = resting + 1 if step > 4 and last - height < REST else 0
+            last = height
+            done = done + 1 if scene.holds(errand.condition) else 0
+            if resting >= 3 or done >= 4:
+                return
+            self._check(thing, held)
+
+    def _release(self, errand: Errand, rotation: Vector) -> Course:
+        anchor, _ = self.scene.hand()
+        for _ in range(8):
+            yield "open", self.arm.to(anchor, rotation, OPEN)
+        for _ in range(14):
+            if self.scene.hand()[0][2] > anchor[2] + 0.06:
+                break
+            yield "retreat", self.arm.to(anchor + np.array([0.0, 0.0, 0.1]), rotation, OPEN)
+        if not self.scene.holds(errand.condition):
+            raise Missed(f"{errand.thing} is not where it should be")
+
+    # ---- where to
+
+    def _spot(self, errand: Errand) -> Vector:
+        """Where the thing's origin is to be [3] (m); of its height nothing is said."""
+        region = self.scene.region(errand.target)
+        if region is None:
+            return self.scene.position(errand.target)
+        together = companions(self.scene.goal, errand.condition)
+        return region.center + shared(region, together.index(errand.thing) if errand.thing in together else 0,
+                                      len(together), self.scene.boxes(errand.thing))
+
+    def _turn(self, errand: Errand, yaw: float) -> float:
+        """How far to turn the hand so that the thing goes into a narrow region (rad); 0 where it fits anyhow."""
+        region = self.scene.region(errand.target)
+        if region is None or errand.condition[0] != "in":
+            return 0.0
+        long, half, _ = rectangle(self.scene.boxes(errand.thing).points(0.01)[:, :2])
+        if float(np.hypot(*half)) < min(region.half[:2]):
+            return 0.0
+        wanted = 0.0 if region.half[0] > region.half[1] else np.pi / 2
+        turn = half_turn(wanted - long)
+        if abs(yaw + turn - self.rest_yaw) > LARGEST_TURN:
+            turn -= float(np.sign(turn)) * np.pi
+        return turn
+
+
+def shared(region: Region, index: int, number: int, thing: Boxes) -> Vector:
+    """The offset [3] (m) from a region's middle of the ``index``-th of ``number`` things that share it.
+
+    They stand side by side along the axis on which they are narrow.
+    """
+    offset: Vector = np.zeros(3)
+    if number > 1:
+        size = (thing.high - thing.low)[:2]
+        axis = int(np.argmin(size - 0.01 * (region.half[:2] == region.half[:2].max())))
+        space = max(2 * region.half[axis] / number, float(size[axis]) + 0.008)
+        space = min(space, 2 * NARROW * region.half[axis] / (number - 1))
+        offset[axis] = (index - (number - 1) / 2) * space
+    return offset
+
+
+def free_height(points: Sequence[Vector]) -> float:
+    """The highest of points [m, 3]."""
+    return float(np.max([point[2] for point in points], initial=-np.inf))

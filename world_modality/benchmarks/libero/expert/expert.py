@@ -1,0 +1,97 @@
+"""The expert itself: errand after errand, with what went wrong tried again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from world_modality.benchmarks.libero.expert.carrying import Carrier
+from world_modality.benchmarks.libero.expert.goals import Errand, errands
+from world_modality.benchmarks.libero.expert.motion import OPEN, Action, Arm, Course, Missed
+from world_modality.benchmarks.libero.expert.scene import Scene
+from world_modality.benchmarks.libero.noise import ActionNoise, displace_arm
+from world_modality.benchmarks.libero.simulator import LiberoSimulator
+
+DELICATE = frozenset({"close", "open", "retreat", "recover"})
+"""Phases in which one wrong step ends the attempt: closing and opening the hand, and getting out of a failed grip."""
+LETTING_GO = frozenset({"open", "retreat"})
+RECOVER_STEPS = 9
+DOWN = np.array([0.0, 0.0, 0.12])
+
+
+class Expert:
+    """Solves a task by its goal; an :class:`~world_modality.benchmarks.contract.Expert`.
+
+    It does what it does from the state alone.
+    """
+
+    def __init__(self, env: LiberoSimulator, rng: np.random.Generator, noise: float | None = None) -> None:
+        """Plan for the scene as it is now, or with ``noise`` as it is after the arm was displaced.
+
+        Raises:
+            UserError: the goal has a part that it has no skill for.
+        """
+        self._noise: ActionNoise | None = None
+        if noise is not None:
+            displace_arm(env, rng, noise)
+            self._noise = ActionNoise(noise, rng)
+        self._scene = scene = Scene(env)
+        self._arm = Arm(scene)
+        fingers = scene.hand()[1][:, 0]
+        rest = float(np.arctan2(fingers[1], fingers[0]))
+        self._carrier = Carrier(scene, self._arm, rng, rest)
+        self._errands = errands(scene.goal, {})
+        self._phase = "reach"
+        self._last = False
+        self._course = self._work()
+
+    @property
+    def phase(self) -> str:
+        """The phase the expert is in after its last action."""
+        return self._phase
+
+    @property
+    def delicate(self) -> bool:
+        """Whether one wrong step in the last action's place would end the attempt."""
+        return self._phase in DELICATE
+
+    @property
+    def finishing(self) -> bool:
+        """Whether it lets go, or has let go, of the last thing, which it takes to be in its place."""
+        return self._last and self._phase in LETTING_GO
+
+    def act(self) -> Action:
+        """The action [7] in [-1, 1] for the current state: translation, rotation, gripper."""
+        self._phase, action = next(self._course)
+        return action
+
+    def disturb(self, action: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The action with the present phase's noise."""
+        return action if self._noise is None else self._noise.disturb(action, self._phase)
+
+    def _work(self) -> Course:
+        while True:
+            left = [errand for errand in self._errands if not self._scene.holds(errand.condition)]
+            if not left:
+                yield from self._wait()
+                continue
+            self._last = len(left) == 1
+            try:
+                yield from self._do(left[0])
+            except Missed:
+                yield from self._recover()
+
+    def _do(self, errand: Errand) -> Course:
+        return self._carrier.place(errand)
+
+    def _wait(self) -> Course:
+        hand, rotation = self._scene.hand()
+        yield "retreat", self._arm.to(hand + DOWN / 2, rotation, OPEN)
+
+    def _recover(self) -> Iterator[tuple[str, Action]]:
+        """Open the hand and rise, to begin anew."""
+        hand, rotation = self._scene.hand()
+        for _ in range(RECOVER_STEPS):
+            yield "recover", self._arm.to(hand + DOWN, rotation, OPEN)

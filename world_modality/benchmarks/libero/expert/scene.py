@@ -1,0 +1,149 @@
+"""What the expert sees of a LIBERO scene: shapes, regions, joints, the hand, and which parts of the goal hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from world_modality.benchmarks.libero.expert.boxes import Boxes, Vector
+from world_modality.benchmarks.libero.simulator import LiberoSimulator
+
+
+@dataclass(frozen=True)
+class Region:
+    """A place that BDDL names: a box in the world, maybe of a thing, maybe moved by a joint."""
+
+    name: str
+    owner: str | None
+    """The object or fixture that it belongs to; None for a part of the table or the floor."""
+    center: Vector
+    """[3] (m)"""
+    half: Vector
+    """[3], along the world's axes (m)."""
+    joint: str | None
+    """What opens it."""
+
+
+@dataclass(frozen=True)
+class Joint:
+    """A hinge or a slide."""
+
+    value: float
+    axis: Vector
+    """[3], in the world."""
+    anchor: Vector
+    """[3] (m), in the world."""
+    hinge: bool
+    low: float
+    high: float
+
+
+class Scene:
+    """Privileged view of a simulator as it is now; nothing here changes it."""
+
+    def __init__(self, env: LiberoSimulator) -> None:
+        """Look up which geoms make each thing; valid until the simulator's next ``reset``."""
+        self._sim_env: Any = env.robosuite
+        self._model = self._sim_env.sim.model._model
+        self._env = env
+        bodies = self._sim_env.obj_body_id
+        self._geoms = {name: self._collision_geoms(bodies[name]) for name in bodies}
+        self.things = tuple(name for name in bodies if len(self._geoms[name]))
+
+    @property
+    def _data(self) -> Any:
+        return self._sim_env.sim.data._data
+
+    @property
+    def goal(self) -> tuple[tuple[str, ...], ...]:
+        """The conjuncts of the task's goal."""
+        return self._env.goal
+
+    @property
+    def objects(self) -> tuple[str, ...]:
+        """Names of what can be moved."""
+        return self._env.objects
+
+    def hand(self) -> tuple[Vector, Vector]:
+        """World position [3] (m) and rotation [3, 3] of the point between the fingers."""
+        return self._env.hand()
+
+    def opening(self) -> float:
+        """Distance of the fingers (m)."""
+        fingers = self._data.qpos[self._sim_env.robots[0]._ref_gripper_joint_pos_indexes]
+        return float(np.abs(fingers).sum())
+
+    def position(self, name: str) -> Vector:
+        """World position [3] (m) of a thing's origin, which LIBERO's conditions are about."""
+        return self._env.position(name)
+
+    def rotation(self, name: str) -> Vector:
+        """World rotation [3, 3] of a thing."""
+        return np.array(self._data.xmat[self._sim_env.obj_body_id[name]]).reshape(3, 3)
+
+    def mass_center(self, name: str) -> Vector:
+        """World position [3] (m) of a thing's centre of mass."""
+        return np.array(self._data.subtree_com[self._sim_env.obj_body_id[name]])
+
+    def boxes(self, name: str, joint: str | None = None) -> Boxes:
+        """A thing's collision shapes; with ``joint`` only those of the part that it moves."""
+        geoms = self._geoms[name]
+        if joint is not None:
+            body = self._model.jnt_bodyid[self._model.joint(joint).id]
+            geoms = geoms[self._model.geom_bodyid[geoms] == body]
+        return self._boxes(geoms)
+
+    def others(self, *names: str) -> Boxes:
+        """The shapes of everything but these things, the arena and the robot."""
+        return Boxes.together([self._boxes(self._geoms[other]) for other in self.things if other not in names])
+
+    def region(self, name: str) -> Region | None:
+        """A region by its name; None if it is none, but a thing."""
+        site = self._sim_env.object_sites_dict.get(name)
+        if site is None:
+            return None
+        placed = self._data.site(name)
+        rotation = np.array(placed.xmat).reshape(3, 3)
+        half = np.abs(rotation) @ np.asarray(site.size, dtype=np.float64)
+        owner = site.parent_name if site.parent_name in self._geoms else None
+        return Region(name, owner, np.array(placed.xpos), half, next(iter(site.joints or ()), None))
+
+    def joints(self, name: str) -> tuple[str, ...]:
+        """Names of the joints of an articulated thing."""
+        return tuple(self._sim_env.get_object(name).joints) if name in self._env.fixtures else ()
+
+    def joint(self, name: str) -> Joint:
+        """A joint as it is now."""
+        number = self._model.joint(name).id
+        low, high = self._model.jnt_range[number]
+        return Joint(
+            value=float(self._data.qpos[self._model.jnt_qposadr[number]]),
+            axis=np.array(self._data.xaxis[number]),
+            anchor=np.array(self._data.xanchor[number]),
+            hinge=int(self._model.jnt_type[number]) == 3,
+            low=float(low),
+            high=float(high),
+        )
+
+    def holds(self, condition: Sequence[str]) -> bool:
+        """Whether a conjunct such as ("on", "plate_1", "table_region") holds now, by LIBERO's own rule."""
+        # the simulator notes what is asked of its instance, so the class is asked
+        return bool(type(self._sim_env)._eval_predicate(self._sim_env, list(condition)))
+
+    def _collision_geoms(self, body: int) -> Any:
+        model = self._model
+        inside = np.zeros(model.nbody, dtype=bool)
+        inside[body] = True
+        for child in range(body + 1, model.nbody):  # parents come before their children
+            inside[child] |= inside[model.body_parentid[child]]
+        solid = (model.geom_contype != 0) | (model.geom_conaffinity != 0)
+        return np.flatnonzero(inside[model.geom_bodyid] & solid)
+
+    def _boxes(self, geoms: Any) -> Boxes:
+        rotations = np.array(self._data.geom_xmat[geoms]).reshape(-1, 3, 3)
+        middle, half = self._model.geom_aabb[geoms][:, :3], self._model.geom_aabb[geoms][:, 3:]
+        centers = self._data.geom_xpos[geoms] + np.einsum("nij,nj->ni", rotations, middle)
+        return Boxes(centers, rotations, np.array(half))

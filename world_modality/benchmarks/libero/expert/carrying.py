@@ -68,6 +68,7 @@ class Carrier:
         return self.rest_yaw + half_turn(float(np.arctan2(fingers[1], fingers[0])) - self.rest_yaw)
 
     def _pick(self, thing: str) -> Course:
+        strays = 0
         while True:
             grasp = self._choose(thing)
             yaw = self.rest_yaw + half_turn(grasp.yaw - self.rest_yaw)
@@ -77,6 +78,9 @@ class Carrier:
                 continue  # it was moved meanwhile
             if (yield from self._descend(thing, offset, rotation)):
                 break
+            strays += 1
+            if strays > 2:
+                self.tried.setdefault(thing, []).append(grasp)
         yield from self._close(rotation)
         return Grasp(grasp.point, yaw, grasp.width, grasp.cost)
 
@@ -106,7 +110,7 @@ class Carrier:
             sideways = float(np.linalg.norm((hand - grip)[:2]))
             if sideways > STRAYED:
                 return False
-            if hand[2] - grip[2] < 0.006 and sideways < 0.01:
+            if hand[2] - grip[2] < 0.003 and sideways < 0.008:
                 break
             yield "descend", self.arm.to(grip, rotation, OPEN, speed=0.6)
         return True

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from world_modality.benchmarks.libero.expert.carrying import Carrier
+from world_modality.benchmarks.libero.expert.fixtures import Fitter
 from world_modality.benchmarks.libero.expert.goals import Errand, errands
 from world_modality.benchmarks.libero.expert.motion import OPEN, Action, Arm, Course, Missed
 from world_modality.benchmarks.libero.expert.scene import Scene
@@ -42,7 +43,8 @@ class Expert:
         fingers = scene.hand()[1][:, 0]
         rest = float(np.arctan2(fingers[1], fingers[0]))
         self._carrier = Carrier(scene, self._arm, rng, rest)
-        self._errands = errands(scene.goal, {})
+        self._fitter = Fitter(scene, self._arm, rest)
+        self._errands = errands(scene.goal, doors(scene))
         self._phase = "reach"
         self._last = False
         self._course = self._work()
@@ -84,7 +86,13 @@ class Expert:
                 yield from self._recover()
 
     def _do(self, errand: Errand) -> Course:
-        return self._carrier.place(errand)
+        skills = {
+            "place": self._carrier.place,
+            "turn": self._fitter.turn,
+            "open": self._fitter.open,
+            "close": self._fitter.close,
+        }
+        return skills[errand.verb](errand)
 
     def _wait(self) -> Course:
         hand, rotation = self._scene.hand()
@@ -95,3 +103,17 @@ class Expert:
         hand, rotation = self._scene.hand()
         for _ in range(RECOVER_STEPS):
             yield "recover", self._arm.to(hand + DOWN, rotation, OPEN)
+
+
+def doors(scene: Scene) -> dict[str, str]:
+    """Target of the goal -> the drawer or fixture that must be open while something is put in."""
+    found = {}
+    for conjunct in scene.goal:
+        region = scene.region(conjunct[2]) if len(conjunct) == 3 else None
+        if region is None or region.owner is None:
+            continue
+        if region.joint is not None:
+            found[region.name] = region.name
+        elif scene.opens(region.owner):
+            found[region.name] = region.owner
+    return found

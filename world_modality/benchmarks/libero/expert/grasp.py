@@ -13,7 +13,7 @@ import numpy as np
 
 from world_modality.benchmarks.libero.expert.boxes import Boxes, Vector, about_z, half_turn, rectangle
 
-PADS = (-0.0045, 0.0125)  # m above the hand's point: what closes on a thing
+PADS = (-0.0100, 0.0125)  # m above the hand's point: what closes on a thing
 PAD_WIDTH = 0.008  # half
 TIPS = 0.013  # how far the fingers reach below the hand's point
 PALM = 0.024  # how far above it the palm begins
@@ -25,8 +25,9 @@ WIDEST = 0.068  # of what fits between the fingers with some room
 LEAST_GAP = 0.008  # between two walls that are not one thing to grip
 YAWS = 12
 OFFSETS = np.arange(-0.056, 0.057, 0.008)  # of the grip from the middle, across the fingers
-HEIGHT_STEP = 0.008
-FLOOR_GAP = 0.004  # between fingertips and what the thing stands on
+LEAST_HOLD = 0.005  # m of a thing that the fingers must reach below its top
+HEIGHT_STEP = 0.004
+FLOOR_GAP = 0.001  # between fingertips and what the thing stands on
 
 ROOM = ((0.015, 0.0), (0.008, 0.25), (0.003, 0.7))  # room around the hand -> what it costs
 BLOCKED = 4.0
@@ -135,7 +136,7 @@ def _along(cloud: Vector, mass_center: Vector, yaw: float, rest_yaw: float, floo
     local = (cloud - mass_center) @ about_z(yaw)
     turn = abs(half_turn(yaw - rest_yaw))
     top = float(cloud[:, 2].max())
-    heights = np.arange(floor + TIPS + FLOOR_GAP, max(top - 0.004, floor + TIPS + FLOOR_GAP + 0.001), HEIGHT_STEP)
+    heights = np.arange(floor + TIPS + FLOOR_GAP, top - PADS[0] - LEAST_HOLD, HEIGHT_STEP)
     for offset in OFFSETS:
         slab = local[np.abs(local[:, 1] - offset) < PAD_WIDTH]
         for height in heights:

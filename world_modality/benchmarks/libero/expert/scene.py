@@ -40,6 +40,10 @@ class Joint:
     low: float
     high: float
 
+    def direction(self, point: Vector) -> Vector:
+        """Where a point [3] of the moved part goes as the value grows, per unit of it: [3]."""
+        return np.cross(self.axis, point - self.anchor) if self.hinge else self.axis
+
 
 class Scene:
     """Privileged view of a simulator as it is now; nothing here changes it."""
@@ -88,13 +92,16 @@ class Scene:
         """World position [3] (m) of a thing's centre of mass."""
         return np.array(self._data.subtree_com[self._sim_env.obj_body_id[name]])
 
-    def boxes(self, name: str, joint: str | None = None) -> Boxes:
-        """A thing's collision shapes; with ``joint`` only those of the part that it moves."""
+    def boxes(self, name: str) -> Boxes:
+        """A thing's collision shapes."""
+        return self._boxes(self._geoms[name])
+
+    def part(self, name: str, joint: str) -> tuple[Boxes, Boxes]:
+        """The shapes of a thing's part that ``joint`` moves, and those of everything else but the robot."""
+        body = self._model.jnt_bodyid[self._model.joint(joint).id]
         geoms = self._geoms[name]
-        if joint is not None:
-            body = self._model.jnt_bodyid[self._model.joint(joint).id]
-            geoms = geoms[self._model.geom_bodyid[geoms] == body]
-        return self._boxes(geoms)
+        moved = self._model.geom_bodyid[geoms] == body
+        return self._boxes(geoms[moved]), Boxes.together([self.others(name), self._boxes(geoms[~moved])])
 
     def others(self, *names: str) -> Boxes:
         """The shapes of everything but these things, the arena and the robot."""
@@ -114,6 +121,11 @@ class Scene:
     def joints(self, name: str) -> tuple[str, ...]:
         """Names of the joints of an articulated thing."""
         return tuple(self._sim_env.get_object(name).joints) if name in self._env.fixtures else ()
+
+    def opens(self, name: str) -> bool:
+        """Whether a thing itself can be open or closed, as a microwave can and a cabinet's drawers do for it."""
+        thing = self._sim_env.get_object(name)
+        return len(self.joints(name)) == 1 and hasattr(thing, "is_open")
 
     def joint(self, name: str) -> Joint:
         """A joint as it is now."""

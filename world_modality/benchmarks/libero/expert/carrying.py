@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -22,6 +21,8 @@ SLIPPED = 0.045  # of the thing in the hand
 CLOSE_STEPS = (6, 14)  # least and most
 SETTLED = 3e-4  # m per step of the fingers
 LOWER_STEPS = 70
+SLIDE_STEPS = 120
+FIRM = 0.5  # hold of a grip that carries
 REST = 8e-4  # m per step: slower, what is lowered lies on something
 NARROW = 0.9  # of a region's half width that a thing's origin may be off its middle
 LARGEST_TURN = np.radians(110)  # of the hand from how it started
@@ -42,7 +43,7 @@ class Carrier:
         """Bring about ``errand.condition``; Missed if the thing was lost on the way."""
         grasp = yield from self._pick(errand.thing)
         try:
-            yield from self._put(errand, grasp)
+            yield from self._slide(errand, grasp) if self._flat(errand, grasp) else self._put(errand, grasp)
         except Missed:
             self.tried.setdefault(errand.thing, []).append(grasp)
             raise
@@ -65,6 +66,8 @@ class Carrier:
     def _yaw(self) -> float:
         """Direction in which the fingers move now (rad), as near as possible to how they started."""
         fingers = self.scene.hand()[1][:, 0]
+        if abs(float(fingers[2])) > 0.5:  # it does not point down
+            return self.rest_yaw
         return self.rest_yaw + half_turn(float(np.arctan2(fingers[1], fingers[0])) - self.rest_yaw)
 
     def _pick(self, thing: str) -> Course:
@@ -82,7 +85,7 @@ class Carrier:
             if strays > 2:
                 self.tried.setdefault(thing, []).append(grasp)
         yield from self._close(rotation)
-        return Grasp(grasp.point, yaw, grasp.width, grasp.cost)
+        return replace(grasp, yaw=yaw)
 
     def _reach(self, thing: str, offset: Vector, rotation: Vector) -> Course:
         while True:
@@ -157,11 +160,33 @@ class Carrier:
         yield from self._lower(errand, rotation, held)
         yield from self._release(errand, rotation)
 
+    def _flat(self, errand: Errand, grasp: Grasp) -> bool:
+        """Whether a thing that cannot be held well is already at the height where it is to be."""
+        region = self.scene.region(errand.target)
+        level = region is not None and region.owner is None
+        return level and grasp.hold < FIRM and abs(float(region.center[2] - self.scene.boxes(errand.thing).low[2])) < 0.03
+
+    def _slide(self, errand: Errand, grasp: Grasp) -> Course:
+        """Push a thing to its place over what it stands on."""
+        scene, thing, rotation = self.scene, errand.thing, downward(grasp.yaw)
+        height, held = scene.hand()[0][2], self._held(errand.thing)
+        done = 0
+        for _ in range(SLIDE_STEPS):
+            hand, _ = scene.hand()
+            target = self._spot(errand) + hand - scene.position(thing)
+            target[2] = height
+            yield "push", self.arm.to(target, rotation, CLOSED, speed=0.5)
+            self._check(thing, held)
+            done = done + 1 if scene.holds(errand.condition) else 0
+            if done >= 4:
+                break
+        yield from self._release(errand, rotation)
+
     def _safe_with(self, thing: str, hand: Vector, end: Vector) -> float:
         """Height of the hand at which it and what it holds pass over everything on the way."""
         others = self.scene.others(thing)
         low, high = self.scene.boxes(thing).low, self.scene.boxes(thing).high
-        hangs, width = float(hand[2] - low[2]), float(np.max(high - low)[None][0] if False else max((high - low)[:2]) / 2)
+        hangs, width = float(hand[2] - low[2]), float(max((high - low)[:2])) / 2
         under = tallest(others, hand, end, width) + hangs
         return max(under, tallest(others, hand, end, PALM_WIDTH) - PALM) + ROOM
 
@@ -208,6 +233,7 @@ class Carrier:
         region = self.scene.region(errand.target)
         if region is None:
             return self.scene.position(errand.target)
+        region = self.scene.uncovered(region)
         together = companions(self.scene.goal, errand.condition)
         return region.center + shared(region, together.index(errand.thing) if errand.thing in together else 0,
                                       len(together), self.scene.boxes(errand.thing))
@@ -218,7 +244,7 @@ class Carrier:
         if region is None or errand.condition[0] != "in":
             return 0.0
         long, half, _ = rectangle(self.scene.boxes(errand.thing).points(0.01)[:, :2])
-        if float(np.hypot(*half)) < min(region.half[:2]):
+        if half[0] < min(region.half[:2]):
             return 0.0
         wanted = 0.0 if region.half[0] > region.half[1] else np.pi / 2
         turn = half_turn(wanted - long)
@@ -240,8 +266,3 @@ def shared(region: Region, index: int, number: int, thing: Boxes) -> Vector:
         space = min(space, 2 * NARROW * region.half[axis] / (number - 1))
         offset[axis] = (index - (number - 1) / 2) * space
     return offset
-
-
-def free_height(points: Sequence[Vector]) -> float:
-    """The highest of points [m, 3]."""
-    return float(np.max([point[2] for point in points], initial=-np.inf))

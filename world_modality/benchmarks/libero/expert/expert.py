@@ -43,7 +43,7 @@ class Expert:
         fingers = scene.hand()[1][:, 0]
         rest = float(np.arctan2(fingers[1], fingers[0]))
         self._carrier = Carrier(scene, self._arm, rng, rest)
-        self._fitter = Fitter(scene, self._arm, rest)
+        self._fitter = Fitter(scene, self._arm, rest, scene.hand()[0])
         self._errands = errands(scene.goal, doors(scene))
         self._phase = "reach"
         self._last = False
@@ -75,7 +75,7 @@ class Expert:
 
     def _work(self) -> Course:
         while True:
-            left = [errand for errand in self._errands if not self._scene.holds(errand.condition)]
+            left = [errand for errand in self._errands if not self._done(errand)]
             if not left:
                 yield from self._wait()
                 continue
@@ -84,6 +84,12 @@ class Expert:
                 yield from self._do(left[0])
             except Missed:
                 yield from self._recover()
+
+    def _done(self, errand: Errand) -> bool:
+        if self._scene.holds(errand.condition):
+            return True
+        needed = [each for each in errand.for_what if not self._scene.holds(each.condition)]
+        return bool(errand.for_what) and (not needed or self._fitter.wide_enough(errand))
 
     def _do(self, errand: Errand) -> Course:
         skills = {

@@ -18,12 +18,14 @@ LEAD = 0.5  # rad that the hand is ahead of a knob
 TURN_STEPS = 60
 TURN_ENOUGH = 0.1  # rad beyond where the condition begins to hold
 ASIDE = 0.10  # m before a handle, where the hand comes from
-PULL = 0.06  # m that the hand's goal is ahead of it
+PULL = 0.04  # m that the hand's goal is ahead of it
 PULL_STEPS = 120
+DRAWER_ROOM = 0.004  # m that a drawer is opened wider than what goes in
 PUSH_ASIDE = 0.09
 PUSH = 0.05
 PUSH_STEPS = 110
 LEVER = 0.8  # of a door's length, where it is pushed
+HOME_STEPS = 45
 TILT = np.radians(50)  # of a hand that pushes a drawer, from straight down
 
 
@@ -34,6 +36,8 @@ class Fitter:
     scene: Scene
     arm: Arm
     rest_yaw: float
+    home: Vector
+    """Of the hand when the episode began [3] (m)."""
 
     def turn(self, errand: Errand) -> Course:
         """Grip a knob and turn it until the condition holds."""
@@ -79,11 +83,25 @@ class Fitter:
             hand, _ = self.scene.hand()
             along = float((hand - line) @ outward) + PULL
             yield "pull", self.arm.to(line + along * outward, rotation, CLOSED)
+            if errand.for_what and self.wide_enough(errand):
+                break
             done += self.scene.holds(errand.condition)
             if done > 3:
                 break
         yield from self._let_go(outward)
-        self._judge(errand)
+        yield from self._home()
+        if not errand.for_what:
+            self._judge(errand)
+
+    def wide_enough(self, errand: Errand) -> bool:
+        """Whether a drawer is open far enough for all that has to go in."""
+        region = self.scene.region(errand.thing)
+        if region is None:
+            return self.scene.holds(errand.condition)
+        uncovered = self.scene.uncovered(region)
+        needed = [self.scene.boxes(each.thing) for each in errand.for_what]
+        axis = int(np.argmax(np.abs(self.scene.joint(region.joint).axis))) if region.joint else 0
+        return all(2 * uncovered.half[axis] > float((boxes.high - boxes.low)[axis]) + DRAWER_ROOM for boxes in needed)
 
     def close(self, errand: Errand) -> Course:
         """Push a drawer or a door shut."""
@@ -170,6 +188,14 @@ class Fitter:
         anchor, _ = self.scene.hand()
         for _ in range(steps):
             yield phase, self.arm.to(anchor, rotation, gripper)
+
+    def _home(self) -> Course:
+        """Back to where the hand was at first and pointing down: from a stretched arm not every way is free."""
+        for _ in range(HOME_STEPS):
+            if self.arm.turned_by(downward(self.rest_yaw)) < 0.3:
+                return
+            hand, _ = self.scene.hand()
+            yield "retreat", self.arm.to(np.append(self.home[:2], hand[2] + 0.02), downward(self.rest_yaw), OPEN)
 
     def _let_go(self, away: Vector) -> Course:
         anchor, rotation = self.scene.hand()

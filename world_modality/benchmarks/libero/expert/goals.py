@@ -24,6 +24,8 @@ class Errand:
     verb: Verb
     condition: tuple[str, ...]
     """The conjunct that holds once it is done, e.g. ("in", "bowl_1", "cabinet_1_top_region")."""
+    for_what: tuple[Errand, ...] = ()
+    """What needs it, if nothing else asks for it: then it need not hold once that is done."""
 
     @property
     def thing(self) -> str:
@@ -51,7 +53,12 @@ def errands(goal: Sequence[Sequence[str]], doors: Mapping[str, str]) -> tuple[Er
     inside = [part for part in placed if part.condition[0] == "in" and part.target in doors]
     opened_for = list(dict.fromkeys(doors[part.target] for part in inside))
     asked_open = [part for part in parts if part.verb == "open"]
-    implied = [Errand("open", ("open", door)) for door in opened_for if door not in {each.thing for each in asked_open}]
+    asked = {each.thing for each in asked_open}
+    implied = [
+        Errand("open", ("open", door), tuple(part for part in inside if doors[part.target] == door))
+        for door in opened_for
+        if door not in asked
+    ]
     closed = [part for part in parts if part.verb == "close"]
     last = [part for part in closed if part.thing in opened_for]
     return (

@@ -7,13 +7,15 @@ the fingers. Lengths are the Panda gripper's.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from world_modality.benchmarks.libero.expert.boxes import Boxes, Vector, about_z, half_turn, rectangle
 
-PADS = (-0.0100, 0.0125)  # m above the hand's point: what closes on a thing
+TIP_ENDS = -0.0100  # m above the hand's point: the lowest part of the fingers that closes on a thing
+PADS = (-0.0045, 0.0125)  # the part of them that is made for it
+TIPS_HOLD = 0.6  # of what the pads do
 PAD_WIDTH = 0.008  # half
 TIPS = 0.013  # how far the fingers reach below the hand's point
 PALM = 0.024  # how far above it the palm begins
@@ -23,21 +25,21 @@ PALM_SIZE = (0.104, 0.034)  # half, along and across the fingers
 REACH = 0.25  # how far away a neighbour can be in the hand's way
 WIDEST = 0.068  # of what fits between the fingers with some room
 LEAST_GAP = 0.008  # between two walls that are not one thing to grip
-YAWS = 12
+YAWS = 24
 OFFSETS = np.arange(-0.056, 0.057, 0.008)  # of the grip from the middle, across the fingers
 LEAST_HOLD = 0.005  # m of a thing that the fingers must reach below its top
 HEIGHT_STEP = 0.004
 FLOOR_GAP = 0.001  # between fingertips and what the thing stands on
 
-ROOM = ((0.015, 0.0), (0.008, 0.25), (0.003, 0.7))  # room around the hand -> what it costs
+ROOM = ((0.015, 0.0), (0.008, 0.15), (0.003, 0.4), (0.0, 0.9))  # room around the hand -> what it costs
 BLOCKED = 4.0
 OWN_ROOM = 0.002
 COST_OFF_CENTER = 14.0  # per metre between the grip and the centre of mass, sideways
 COST_TURN = 0.35  # per radian that the hand turns
-COST_LOOSE = 1.2  # for pads that hold nothing, less the more they hold
+COST_LOOSE = 2.0  # for pads that hold nothing, less the more they hold
 COST_ABOVE = 3.0  # per metre of the grip above the centre of mass
 COST_WIDE = 0.4  # for the widest thing that fits
-COST_SKEW = 25.0  # per metre that the gripped faces run away from the pads, left to right
+COST_SKEW = 100.0  # per metre that the gripped faces run away from the pads, left to right
 COST_TRIED = 1.0  # near a grip that failed
 CHECKED = 3000  # candidates whose room is looked at, cheapest first
 KEPT = 8
@@ -51,8 +53,8 @@ class Grasp:
     """[3] (m), world"""
     yaw: float
     """Of the direction in which the fingers move (rad, world)."""
-    width: float
-    """Of what is between them (m)."""
+    hold: float
+    """How much of the pads is on the thing, 0 to 1."""
     cost: float
 
     @property
@@ -111,7 +113,7 @@ def grasps(
         if len(judged) >= KEPT and grasp.cost > sorted(each.cost for each in judged)[KEPT - 1]:
             break  # whatever comes now costs more
         cost = grasp.cost + room_cost(grasp, cloud, near) + sum(COST_TRIED for other in tried if _alike(grasp, other))
-        judged.append(Grasp(grasp.point, grasp.yaw, grasp.width, cost))
+        judged.append(replace(grasp, cost=cost))
     return sorted(judged, key=lambda grasp: grasp.cost)[:KEPT]
 
 
@@ -136,29 +138,37 @@ def _along(cloud: Vector, mass_center: Vector, yaw: float, rest_yaw: float, floo
     local = (cloud - mass_center) @ about_z(yaw)
     turn = abs(half_turn(yaw - rest_yaw))
     top = float(cloud[:, 2].max())
-    heights = np.arange(floor + TIPS + FLOOR_GAP, top - PADS[0] - LEAST_HOLD, HEIGHT_STEP)
+    heights = np.arange(floor + TIPS + FLOOR_GAP, top - TIP_ENDS - LEAST_HOLD, HEIGHT_STEP)
     for offset in OFFSETS:
         slab = local[np.abs(local[:, 1] - offset) < PAD_WIDTH]
         for height in heights:
-            low, high = height + PADS[0] - mass_center[2], height + PADS[1] - mass_center[2]
+            low, high = height + TIP_ENDS - mass_center[2], height + PADS[1] - mass_center[2]
             between = slab[(slab[:, 2] >= low) & (slab[:, 2] <= high)]
             for part in _clusters(between):
                 width = float(np.ptp(part[:, 0]))
                 if width > WIDEST:
                     continue
                 middle = float(part[:, 0].min() + width / 2)
-                held = min(1.0, float(np.ptp(part[:, 2])) / 0.012) * min(1.0, float(np.ptp(part[:, 1])) / 0.010)
+                hold = _hold(part, height - mass_center[2])
                 cost = (
                     COST_OFF_CENTER * float(np.hypot(middle, offset))
                     + COST_TURN * turn
-                    + COST_LOOSE * (1.0 - held)
+                    + COST_LOOSE * (1.0 - hold)
                     + COST_ABOVE * abs(height - mass_center[2])
                     + COST_WIDE * width / WIDEST
                     + COST_SKEW * _skew(part, offset)
                 )
                 point = mass_center + about_z(yaw) @ np.array([middle, offset, 0.0])
-                found.append(Grasp(np.append(point[:2], height), yaw, width, cost))
+                found.append(Grasp(np.append(point[:2], height), yaw, hold, cost))
     return found
+
+
+def _hold(part: Vector, height: float) -> float:
+    """How much of the fingers is on points [m, 3] between them, at a height of the hand's point: 0 to 1."""
+    full = 0.8 * (PADS[1] - PADS[0])
+    on_pads = part[part[:, 2] >= height + PADS[0], 2]
+    upright = max(float(np.ptp(on_pads)) if len(on_pads) else 0.0, TIPS_HOLD * float(np.ptp(part[:, 2]))) / full
+    return min(1.0, upright) * min(1.0, float(np.ptp(part[:, 1])) / (1.3 * PAD_WIDTH))
 
 
 def _skew(part: Vector, offset: float) -> float:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from world_modality.benchmarks.libero.expert.boxes import Boxes, Vector
 from world_modality.benchmarks.libero.simulator import LiberoSimulator
+
+
+COVER = 0.02  # m: what covers a region less than this far from its end covers the end
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,25 @@ class Scene:
         half = np.abs(rotation) @ np.asarray(site.size, dtype=np.float64)
         owner = site.parent_name if site.parent_name in self._geoms else None
         return Region(name, owner, np.array(placed.xpos), half, next(iter(site.joints or ()), None))
+
+    def uncovered(self, region: Region) -> Region:
+        """The part of a drawer's region that nothing of its cabinet covers; other regions as they are."""
+        if region.joint is None or region.owner is None:
+            return region
+        geoms = self._geoms[region.owner]
+        body = self._model.jnt_bodyid[self._model.joint(region.joint).id]
+        low, high = self._boxes(geoms[self._model.geom_bodyid[geoms] != body]).bounds
+        axis = int(np.argmax(np.abs(self.joint(region.joint).axis)))
+        first, last = region.center - region.half, region.center + region.half
+        meets = (low < last) & (high > first)
+        over = meets[:, 0] & meets[:, 1] & (high[:, 2] > region.center[2])
+        for bottom, top in zip(low[over, axis], high[over, axis], strict=True):
+            if bottom <= first[axis] + COVER:
+                first[axis] = max(first[axis], top)
+            elif top >= last[axis] - COVER:
+                last[axis] = min(last[axis], bottom)
+        half = np.maximum((last - first) / 2, 0.0)
+        return replace(region, center=(first + last) / 2, half=half)
 
     def joints(self, name: str) -> tuple[str, ...]:
         """Names of the joints of an articulated thing."""

@@ -86,14 +86,14 @@ STAGES: Table[StageKind] = Table(
         ),
         StageKind(
             name="demos",
-            version=2,
+            version=3,
             spec=Reference(f"{_SPECS}:DemosSpec"),
             runner=Reference("world_modality.data.demonstrations:run"),
             target="data",
         ),
         StageKind(
             name="relabel",
-            version=2,
+            version=3,
             spec=Reference(f"{_SPECS}:RelabelSpec"),
             runner=Reference("world_modality.data.relabel:run"),
             target="data",

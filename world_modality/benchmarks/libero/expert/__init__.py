@@ -1,4 +1,4 @@
-"""A scripted expert that sees the simulator's state and works from a task's goal: skills, grips from geometry, motion."""
+"""A scripted expert that sees the simulator's state: from a task's goal to skills, grips from geometry, motion."""
 
 from world_modality.benchmarks.libero.expert.expert import Expert
 

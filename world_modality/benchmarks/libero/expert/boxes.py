@@ -107,7 +107,7 @@ def rectangle(points: Vector) -> tuple[float, Vector, Vector]:
     _, angle, size, middle = best
     if size[1] > size[0]:
         angle, size = angle + np.pi / 2, size[::-1]
-    return half_turn(angle), np.asarray(size), middle
+    return half_turn(float(angle)), np.asarray(size), middle
 
 
 def half_turn(angle: float) -> float:

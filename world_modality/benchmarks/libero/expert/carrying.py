@@ -9,7 +9,7 @@ import numpy as np
 from world_modality.benchmarks.libero.expert.boxes import Boxes, Vector, half_turn, rectangle
 from world_modality.benchmarks.libero.expert.goals import Errand, companions
 from world_modality.benchmarks.libero.expert.grasp import PALM, TIPS, Grasp, downward, grasps
-from world_modality.benchmarks.libero.expert.motion import CLOSED, OPEN, Arm, Course, Missed, tallest
+from world_modality.benchmarks.libero.expert.motion import CLOSED, OPEN, Arm, Course, Finding, Missed, tallest
 from world_modality.benchmarks.libero.expert.scene import Region, Scene
 
 ROOM = 0.02  # m above what the hand, or what it holds, passes over
@@ -22,6 +22,7 @@ CLOSE_STEPS = (6, 14)  # least and most
 SETTLED = 3e-4  # m per step of the fingers
 LOWER_STEPS = 70
 SLIDE_STEPS = 120
+LEVEL = 0.03  # m between what lies on the same thing
 FIRM = 0.5  # hold of a grip that carries
 REST = 8e-4  # m per step: slower, what is lowered lies on something
 NARROW = 0.9  # of a region's half width that a thing's origin may be off its middle
@@ -70,7 +71,7 @@ class Carrier:
             return self.rest_yaw
         return self.rest_yaw + half_turn(float(np.arctan2(fingers[1], fingers[0])) - self.rest_yaw)
 
-    def _pick(self, thing: str) -> Course:
+    def _pick(self, thing: str) -> Finding[Grasp]:
         strays = 0
         while True:
             grasp = self._choose(thing)
@@ -106,7 +107,7 @@ class Carrier:
         low = tallest(others, hand, end, HAND_WIDTH) + TIPS
         return max(low, tallest(others, hand, end, PALM_WIDTH) - PALM) + ROOM
 
-    def _descend(self, thing: str, offset: Vector, rotation: Vector) -> Course:
+    def _descend(self, thing: str, offset: Vector, rotation: Vector) -> Finding[bool]:
         for _ in range(60):
             hand, _ = self.scene.hand()
             grip = self.scene.position(thing) + offset
@@ -163,8 +164,9 @@ class Carrier:
     def _flat(self, errand: Errand, grasp: Grasp) -> bool:
         """Whether a thing that cannot be held well is already at the height where it is to be."""
         region = self.scene.region(errand.target)
-        level = region is not None and region.owner is None
-        return level and grasp.hold < FIRM and abs(float(region.center[2] - self.scene.boxes(errand.thing).low[2])) < 0.03
+        if region is None or region.owner is not None or grasp.hold >= FIRM:
+            return False
+        return abs(float(region.center[2] - self.scene.boxes(errand.thing).low[2])) < LEVEL
 
     def _slide(self, errand: Errand, grasp: Grasp) -> Course:
         """Push a thing to its place over what it stands on."""
@@ -235,8 +237,12 @@ class Carrier:
             return self.scene.position(errand.target)
         region = self.scene.uncovered(region)
         together = companions(self.scene.goal, errand.condition)
-        return region.center + shared(region, together.index(errand.thing) if errand.thing in together else 0,
-                                      len(together), self.scene.boxes(errand.thing))
+        return region.center + shared(
+            region,
+            together.index(errand.thing) if errand.thing in together else 0,
+            len(together),
+            self.scene.boxes(errand.thing),
+        )
 
     def _turn(self, errand: Errand, yaw: float) -> float:
         """How far to turn the hand so that the thing goes into a narrow region (rad); 0 where it fits anyhow."""

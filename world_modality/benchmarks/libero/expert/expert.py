@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from world_modality.benchmarks.libero.expert.carrying import Carrier
 from world_modality.benchmarks.libero.expert.fixtures import Fitter
 from world_modality.benchmarks.libero.expert.goals import Errand, errands
+from world_modality.benchmarks.libero.expert.known import impossible, missing_skill
 from world_modality.benchmarks.libero.expert.motion import OPEN, Action, Arm, Course, Missed
 from world_modality.benchmarks.libero.expert.scene import Scene
 from world_modality.benchmarks.libero.noise import ActionNoise, displace_arm
 from world_modality.benchmarks.libero.simulator import LiberoSimulator
+from world_modality.errors import UserError
 
 DELICATE = frozenset({"close", "open", "retreat", "recover"})
 """Phases in which one wrong step ends the attempt: closing and opening the hand, and getting out of a failed grip."""
@@ -44,7 +46,7 @@ class Expert:
         rest = float(np.arctan2(fingers[1], fingers[0]))
         self._carrier = Carrier(scene, self._arm, rng, rest)
         self._fitter = Fitter(scene, self._arm, rest, scene.hand()[0])
-        self._errands = errands(scene.goal, doors(scene))
+        self._errands = known_errands(env, scene)
         self._phase = "reach"
         self._last = False
         self._course = self._work()
@@ -109,6 +111,20 @@ class Expert:
         hand, rotation = self._scene.hand()
         for _ in range(RECOVER_STEPS):
             yield "recover", self._arm.to(hand + DOWN, rotation, OPEN)
+
+
+def known_errands(env: LiberoSimulator, scene: Scene) -> tuple[Errand, ...]:
+    """The errands of the task's goal; UserError if there is no skill for one."""
+    lacking = missing_skill(scene)
+    if lacking is None:
+        found = errands(scene.goal, doors(scene))
+        lacking = impossible(scene, found)
+        if lacking is None:
+            return found
+    raise UserError(
+        f"{env.spec.suite} task {env.task.index}: the scripted expert has no skill for {lacking}; leave this task out "
+        "of data.tasks, or choose hub or folder as data.source"
+    )
 
 
 def doors(scene: Scene) -> dict[str, str]:

@@ -70,12 +70,12 @@ class Fitter:
     def open(self, errand: Errand) -> Course:
         """Grip a drawer's handle from the front and pull."""
         name, slide = self._moved(errand)
-        joint, (part, _) = self.scene.joint(slide), self.scene.part(name, slide)
-        outward = joint.axis * (1.0 if abs(joint.high) > abs(joint.low) else -1.0)
-        handle = _handle(part, outward)
+        joint = self.scene.joint(slide)
+        outward = joint.outward
+        handle = self.scene.handle(name, slide)
         rotation = facing(-outward)
         yield from self._over(handle + ASIDE * outward, rotation, OPEN)
-        yield from self._approach(slide, handle, rotation, outward)
+        yield from self._approach(handle, rotation, outward)
         yield from self._hold("close", rotation, CLOSED, 12)
         line = self.scene.hand()[0]
         done = 0
@@ -108,7 +108,7 @@ class Fitter:
         name, moving = self._moved(errand)
         joint, (part, _) = self.scene.joint(moving), self.scene.part(name, moving)
         onward = -1.0 if abs(joint.high) > abs(joint.low) else 1.0
-        point = _lever(part, joint) if joint.hinge else _handle(part, -onward * joint.axis)
+        point = _lever(part, joint) if joint.hinge else self.scene.handle(name, moving)
         way = onward * joint.direction(point)
         way /= float(np.linalg.norm(way))
         rotation = downward(self.rest_yaw) if joint.hinge else leaning(way, self._across(way))
@@ -176,7 +176,7 @@ class Fitter:
                 return
             yield "descend", self.arm.to(point, rotation, gripper, speed=0.6)
 
-    def _approach(self, slide: str, handle: Vector, rotation: Vector, outward: Vector) -> Course:
+    def _approach(self, handle: Vector, rotation: Vector, outward: Vector) -> Course:
         yield from self._down(handle + ASIDE * outward, rotation, OPEN)
         for _ in range(40):
             hand, _ = self.scene.hand()
@@ -219,13 +219,6 @@ def leaning(way: Vector, across: Vector) -> Vector:
     """Rotation [3, 3] of a hand whose tips lead along ``way``, with its fingers side by side along ``across``."""
     approach = np.sin(TILT) * way - np.cos(TILT) * np.array([0.0, 0.0, 1.0])
     return np.stack([across, np.cross(approach, across), approach], axis=1)
-
-
-def _handle(part: Boxes, outward: Vector) -> Vector:
-    """The middle [3] of the box of a drawer that stands out farthest."""
-    reach = np.abs(np.einsum("nji,j->ni", part.rotations, outward)) * part.halves
-    ends = part.centers @ outward + reach.sum(axis=1)
-    return np.asarray(part.centers[int(np.argmax(ends))])
 
 
 def _lever(part: Boxes, joint: Joint) -> Vector:

@@ -65,7 +65,7 @@ class Grasp:
 
 def downward(yaw: float) -> Vector:
     """Rotation [3, 3] of a hand that points down and whose fingers move along ``yaw`` (rad)."""
-    return about_z(yaw) @ np.diag([1.0, -1.0, -1.0])
+    return np.asarray(about_z(yaw) @ np.diag([1.0, -1.0, -1.0]))
 
 
 def downward_palm(cloud: Vector, grasp: Grasp, room: float) -> float:
@@ -136,10 +136,11 @@ def _along(cloud: Vector, mass_center: Vector, yaw: float, rest_yaw: float, floo
     """Grips with the fingers along ``yaw``, without regard to what else is there."""
     found = []
     local = (cloud - mass_center) @ about_z(yaw)
+    offsets = [float(offset) for offset in OFFSETS]
     turn = abs(half_turn(yaw - rest_yaw))
     top = float(cloud[:, 2].max())
     heights = np.arange(floor + TIPS + FLOOR_GAP, top - TIP_ENDS - LEAST_HOLD, HEIGHT_STEP)
-    for offset in OFFSETS:
+    for offset in offsets:
         slab = local[np.abs(local[:, 1] - offset) < PAD_WIDTH]
         for height in heights:
             low, high = height + TIP_ENDS - mass_center[2], height + PADS[1] - mass_center[2]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,13 @@ from world_modality.benchmarks.libero.expert.scene import Scene
 from world_modality.facts.benchmarks import LIBERO_ACTION
 
 Action = NDArray[np.float32]
-Course = Iterator[tuple[str, Action]]
-"""Phase and action of every control step; what comes after a yield sees the state that the action led to."""
+type Finding[T] = Generator[tuple[str, Action], None, T]
+"""Phase and action of every control step, and what they found out in the end.
+
+What comes after a yield sees the state that the action led to.
+"""
+type Course = Finding[None]
+"""The same without a finding."""
 
 assert LIBERO_ACTION.gripper is not None
 OPEN, CLOSED = LIBERO_ACTION.gripper.open, LIBERO_ACTION.gripper.closed
@@ -41,7 +46,7 @@ class Arm:
         self._last: Vector = np.full(3, np.inf)
 
     def to(self, point: Vector, rotation: Vector, gripper: float, speed: float = 1.0) -> Action:
-        """The action [7] towards a world position (m) and rotation of the hand, no translation larger than ``speed``."""
+        """The action [7] towards a position (m) and rotation of the hand, no translation larger than ``speed``."""
         position, turned = self._scene.hand()
         error = point - position
         resting = float(np.linalg.norm(position - self._last)) < STALL_SPEED
@@ -63,13 +68,14 @@ class Arm:
 
 
 def tallest(boxes: Boxes, start: Vector, end: Vector, width: float) -> float:
-    """The highest top of the boxes that come within ``width`` (m) of the way from ``start`` to ``end``, seen from above.
+    """The highest top of the boxes that come, seen from above, within ``width`` (m) of the way between two points.
 
-    Minus infinity if there is none.
+    Minus infinity if none does.
     """
     low, high = boxes.bounds
     way = end[:2] - start[:2]
-    entry, leave = np.zeros(len(boxes)), np.ones(len(boxes))
+    entry: Vector = np.zeros(len(boxes))
+    leave: Vector = np.ones(len(boxes))
     for axis in range(2):
         near, far = low[:, axis] - width - start[axis], high[:, axis] + width - start[axis]
         if abs(way[axis]) < 1e-6:

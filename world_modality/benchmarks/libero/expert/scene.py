@@ -11,7 +11,6 @@ import numpy as np
 from world_modality.benchmarks.libero.expert.boxes import Boxes, Vector
 from world_modality.benchmarks.libero.simulator import LiberoSimulator
 
-
 COVER = 0.02  # m: what covers a region less than this far from its end covers the end
 
 
@@ -43,9 +42,14 @@ class Joint:
     low: float
     high: float
 
+    @property
+    def outward(self) -> Vector:
+        """The direction [3] in which a slide opens, away from 0."""
+        return np.asarray(self.axis * (1.0 if abs(self.high) > abs(self.low) else -1.0))
+
     def direction(self, point: Vector) -> Vector:
         """Where a point [3] of the moved part goes as the value grows, per unit of it: [3]."""
-        return np.cross(self.axis, point - self.anchor) if self.hinge else self.axis
+        return np.asarray(np.cross(self.axis, point - self.anchor)) if self.hinge else self.axis
 
 
 class Scene:
@@ -139,6 +143,13 @@ class Scene:
                 last[axis] = min(last[axis], bottom)
         half = np.maximum((last - first) / 2, 0.0)
         return replace(region, center=(first + last) / 2, half=half)
+
+    def handle(self, name: str, joint: str) -> Vector:
+        """The middle [3] (m) of the box of a drawer that stands out farthest."""
+        part, _ = self.part(name, joint)
+        outward = self.joint(joint).outward
+        ends = np.maximum(part.bounds[0] @ outward, part.bounds[1] @ outward)
+        return np.asarray(part.centers[int(np.argmax(ends))])
 
     def joints(self, name: str) -> tuple[str, ...]:
         """Names of the joints of an articulated thing."""

@@ -94,7 +94,8 @@ def rectangle(points: Vector) -> tuple[float, Vector, Vector]:
     The angle (rad) is in [-pi/2, pi/2); found on a grid of 3 degrees.
     """
     best: tuple[float, float, Vector, Vector] | None = None
-    for angle in np.arange(0.0, np.pi / 2, np.pi / 60):
+    for step in range(30):
+        angle = step * np.pi / 60
         c, s = np.cos(angle), np.sin(angle)
         axes = np.array([[c, s], [-s, c]])
         local = points @ axes.T
@@ -102,12 +103,12 @@ def rectangle(points: Vector) -> tuple[float, Vector, Vector]:
         size = (high - low) / 2
         area = float(size[0] * size[1])
         if best is None or area < best[0] - 1e-9:
-            best = (area, float(angle), size, axes.T @ ((low + high) / 2))
+            best = (area, angle, size, axes.T @ ((low + high) / 2))
     assert best is not None
     _, angle, size, middle = best
     if size[1] > size[0]:
         angle, size = angle + np.pi / 2, size[::-1]
-    return half_turn(float(angle)), np.asarray(size), middle
+    return half_turn(angle), np.asarray(size), middle
 
 
 def half_turn(angle: float) -> float:

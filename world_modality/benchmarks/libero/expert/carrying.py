@@ -22,6 +22,7 @@ CLOSE_STEPS = (6, 14)  # least and most
 SETTLED = 3e-4  # m per step of the fingers
 LOWER_STEPS = 70
 SLIDE_STEPS = 120
+WAY_STEPS = 120  # of a way that is free
 LEVEL = 0.03  # m between what lies on the same thing
 FIRM = 0.5  # hold of a grip that carries
 REST = 8e-4  # m per step: slower, what is lowered lies on something
@@ -35,7 +36,6 @@ class Carrier:
 
     scene: Scene
     arm: Arm
-    rng: np.random.Generator
     rest_yaw: float
     """Of the fingers when the episode began (rad)."""
     tried: dict[str, list[Grasp]] = field(default_factory=dict)
@@ -77,9 +77,13 @@ class Carrier:
             grasp = self._choose(thing)
             yaw = self.rest_yaw + half_turn(grasp.yaw - self.rest_yaw)
             rotation, offset = downward(yaw), grasp.point - self.scene.position(thing)
-            yield from self._reach(thing, offset, rotation)
-            if float(np.linalg.norm(self.scene.position(thing) + offset - grasp.point)) > MOVED:
-                continue  # it was moved meanwhile
+            try:
+                still = yield from self._reach(thing, offset, rotation)
+            except Missed:
+                self.tried.setdefault(thing, []).append(grasp)
+                raise
+            if not still:
+                continue
             if (yield from self._descend(thing, offset, rotation)):
                 break
             strays += 1
@@ -88,19 +92,24 @@ class Carrier:
         yield from self._close(rotation)
         return replace(grasp, yaw=yaw)
 
-    def _reach(self, thing: str, offset: Vector, rotation: Vector) -> Course:
-        while True:
+    def _reach(self, thing: str, offset: Vector, rotation: Vector) -> Finding[bool]:
+        """False if the thing was moved meanwhile."""
+        planned = self.scene.position(thing) + offset
+        for _ in range(WAY_STEPS):
             hand, _ = self.scene.hand()
             grip = self.scene.position(thing) + offset
+            if float(np.linalg.norm(grip - planned)) > MOVED:
+                return False
             safe = max(self._safe(hand, grip), grip[2] + HOVER)
             sideways = float(np.linalg.norm((hand - grip)[:2]))
             turn = self.arm.turned_by(rotation)
             if sideways < 0.012 and turn < 0.12:
-                return
+                return True
             target = np.append(grip[:2], safe)
             if hand[2] < safe - 0.03 and sideways > 0.03:
                 target[:2] = hand[:2]
             yield "reach", self.arm.to(target, rotation, OPEN)
+        raise Missed(f"no way to {thing}")
 
     def _safe(self, hand: Vector, end: Vector) -> float:
         others = self.scene.others()
@@ -138,7 +147,7 @@ class Carrier:
         yaw = grasp.yaw + self._turn(errand, grasp.yaw)
         rotation = downward(grasp.yaw)
         start, bottom = scene.hand()[0], scene.boxes(thing).low[2]
-        while True:
+        for _ in range(WAY_STEPS):
             hand, _ = scene.hand()
             safe = self._safe_with(thing, hand, self._spot(errand))
             if hand[2] > safe - ROOM / 2 and scene.boxes(thing).low[2] > bottom + 0.03:
@@ -146,7 +155,7 @@ class Carrier:
             self._check(thing, held)
             yield "lift", self.arm.to(np.append(start[:2], safe + 0.01), rotation, CLOSED, speed=0.7)
         rotation = downward(yaw)
-        while True:
+        for _ in range(WAY_STEPS):
             hand, _ = scene.hand()
             spot, origin = self._spot(errand), scene.position(thing)
             away = float(np.linalg.norm((origin - spot)[:2]))

@@ -17,8 +17,9 @@ from world_modality.benchmarks.libero.noise import ActionNoise, displace_arm
 from world_modality.benchmarks.libero.simulator import LiberoSimulator
 from world_modality.errors import UserError
 
-DELICATE = frozenset({"close", "open", "retreat", "recover"})
-"""Phases in which one wrong step ends the attempt: closing and opening the hand, and getting out of a failed grip."""
+DELICATE = frozenset({"close", "open", "retreat", "recover", "turn"})
+"""Phases in which one wrong step ends the attempt: closing and opening the hand, turning what it holds, and getting
+out of a failed grip."""
 LETTING_GO = frozenset({"open", "retreat"})
 RECOVER_STEPS = 9
 DOWN = np.array([0.0, 0.0, 0.12])
@@ -44,7 +45,7 @@ class Expert:
         self._arm = Arm(scene)
         fingers = scene.hand()[1][:, 0]
         rest = float(np.arctan2(fingers[1], fingers[0]))
-        self._carrier = Carrier(scene, self._arm, rng, rest)
+        self._carrier = Carrier(scene, self._arm, rest)
         self._fitter = Fitter(scene, self._arm, rest, scene.hand()[0])
         self._errands = known_errands(env, scene)
         self._phase = "reach"

@@ -4,7 +4,7 @@ SHELL := bash
 PY := .venv/bin/python
 WM := .venv/bin/wm
 
-.PHONY: demo test lint setup lock format fingerprint bench-training bench-rollouts bench-parity bench-evidence bench-report bench-arithmetic bench-checks
+.PHONY: demo test lint setup lock format fingerprint bench-training bench-rollouts bench-parity bench-evidence bench-report bench-arithmetic bench-checks bench-expert
 setup:
 	@envs/bootstrap.sh
 
@@ -37,6 +37,10 @@ bench-checks: setup
 # What portable arithmetic costs, in a training step and in a rollout.
 bench-arithmetic: setup
 	@PYTHONPATH=tests $(PY) tests/bench/bench_arithmetic.py
+
+# How often the scripted expert solves each task: SUITE=libero_goal ASSETS=FOLDER INIT_STATES=0-9, without pictures.
+bench-expert: setup
+	@PYTHONPATH=tests $(PY) -m bench.bench_expert --suite $(or $(SUITE),libero_spatial) $(if $(ASSETS),--assets $(ASSETS)) --init-states $(or $(INIT_STATES),0-9)
 
 lint: setup
 	@.venv/bin/ruff check .

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import time
 from dataclasses import dataclass
 
 from world_modality.benchmarks.assets import asset_tree
@@ -24,6 +25,8 @@ class Trial:
     success: bool
     steps: int
     phase: str
+    seconds: float
+    """Without the simulator's reset."""
 
 
 @dataclass(frozen=True)
@@ -42,23 +45,31 @@ def run_job(job: Job) -> list[Trial]:
     import numpy as np
 
     suite = SUITES[job.spec.suite]
+    noise = job.noise or None  # nothing is disturbed and the arm is not displaced
     simulator = open_simulator(job.spec, job.task, open_assets(job.spec))
     trials = []
     for init_state in job.init_states:
         seed = keyed_seed("bench", job.task, init_state)
         simulator.reset(suite.recorded(init_state), seed)
-        expert = make_expert(suite, simulator, np.random.default_rng(seed), job.noise)
+        started = time.perf_counter()
+        try:
+            expert = make_expert(suite, simulator, np.random.default_rng(seed), noise)
+        except UserError as error:
+            trials.append(Trial(job.task, init_state, False, 0, str(error), 0.0))
+            break
         steps, success = 0, False
         while not success and steps < job.horizon:
             success = simulator.step(expert.disturb(expert.act())).success
             steps += 1
-        trials.append(Trial(job.task, init_state, success, steps, expert.phase))
+        trials.append(Trial(job.task, init_state, success, steps, expert.phase, time.perf_counter() - started))
     simulator.close()
     return trials
 
 
-def parse_range(text: str) -> tuple[int, ...]:
-    """ "3", "0,2" or "10-14" as a tuple of integers."""
+def parse_range(text: str) -> tuple[int, ...] | None:
+    """ "3", "0,2" or "10-14" as a tuple of integers; None for "all"."""
+    if text == "all":
+        return None
     values: list[int] = []
     for part in text.split(","):
         first, _, last = part.partition("-")
@@ -67,15 +78,16 @@ def parse_range(text: str) -> tuple[int, ...]:
 
 
 def format_table(trials: list[Trial]) -> str:
-    """One row per task and a total: solved, mean steps of the solved, and what failed."""
-    lines = [f"{'task':>5}  {'solved':>8}  {'mean steps':>10}  failed (init state: phase)"]
+    """One row per task and a total: solved, mean steps and seconds of the solved, and what failed."""
+    lines = [f"{'task':>5}  {'solved':>8}  {'mean steps':>10}  {'mean s':>6}  failed (init state: phase)"]
     for task in (*sorted({t.task for t in trials}), None):
         rows = [t for t in trials if task is None or t.task == task]
-        steps = [t.steps for t in rows if t.success]
+        steps, seconds = [t.steps for t in rows if t.success], [t.seconds for t in rows if t.success]
         failed = ", ".join(f"{t.init_state}: {t.phase}" for t in rows if not t.success and task is not None)
         mean = f"{sum(steps) / len(steps):.0f}" if steps else "-"
+        time_taken = f"{sum(seconds) / len(seconds):.1f}" if steps else "-"
         name = "all" if task is None else str(task)
-        lines.append(f"{name:>5}  {f'{len(steps)}/{len(rows)}':>8}  {mean:>10}  {failed}")
+        lines.append(f"{name:>5}  {f'{len(steps)}/{len(rows)}':>8}  {mean:>10}  {time_taken:>6}  {failed}".rstrip())
     return "\n".join(lines)
 
 
@@ -84,7 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--assets", default="embedded", help="embedded, hub, or a folder")
     parser.add_argument("--suite", default="libero_spatial")
-    parser.add_argument("--tasks", type=parse_range, help="all if not given")
+    parser.add_argument("--tasks", type=parse_range, help="numbers such as 0-3,7; all by default")
     parser.add_argument("--init-states", type=parse_range, default=tuple(range(10, 15)))
     parser.add_argument("--horizon", type=int, help="control steps; the suite's official number if not given")
     parser.add_argument("--noise", type=float, default=0.0, help="scale of the demonstrations' action noise")
@@ -106,11 +118,13 @@ def main() -> None:
         settle_steps=10,
     )
     tasks = range(suite.tasks) if options.tasks is None else options.tasks
-    jobs = [Job(spec, task, options.init_states, options.horizon or suite.horizon, options.noise) for task in tasks]
+    states = tuple(range(suite.init_states or 0)) if options.init_states is None else options.init_states
+    jobs = [Job(spec, task, states, options.horizon or suite.horizon, options.noise) for task in tasks]
     trials: list[Trial] = []
     with multiprocessing.get_context("spawn").Pool(min(options.processes, len(jobs))) as pool:
         for done in pool.imap_unordered(run_job, jobs):
             trials.extend(done)
+            print(format_table(done).splitlines()[1], flush=True)
     print(format_table(trials))
 
 

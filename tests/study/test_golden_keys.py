@@ -40,7 +40,10 @@ CHANGES: tuple[tuple[str, str], ...] = (
     ("train rollout videos report", "a training can be a part of one, and keeps the state to go on from"),
     ("latents train rollout videos report", "latents may be taken over from a file"),
     ("dataset latents train rollout videos report relabel", "a dataset may have its features renamed"),
-    ("demos relabel dataset latents train rollout videos report", "the expert works from the goal: other demonstrations"),
+    (
+        "demos relabel dataset latents train rollout videos report",
+        "the expert works from the goal: other demonstrations",
+    ),
 )
 
 REPOSITORY = Path(__file__).parents[2]

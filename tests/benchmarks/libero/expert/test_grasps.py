@@ -65,8 +65,14 @@ def test_the_rim_is_gripped_where_neighbours_leave_room() -> None:
 
 
 def test_walls_all_around_cost_as_much_as_they_should() -> None:
-    walls = Boxes.together([box((0.075 * x, 0.075 * y, 0.1), (0.02, 0.02, 0.1)) for x in (-1, 0, 1) for y in (-1, 0, 1)
-                            if (x, y) != (0, 0)])
+    walls = Boxes.together(
+        [
+            box((0.075 * x, 0.075 * y, 0.1), (0.02, 0.02, 0.1))
+            for x in (-1, 0, 1)
+            for y in (-1, 0, 1)
+            if (x, y) != (0, 0)
+        ]
+    )
     assert best(box((0, 0, 0.03), (0.02, 0.02, 0.03)), walls).cost >= BLOCKED
 
 

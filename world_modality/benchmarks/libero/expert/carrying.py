@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from world_modality.benchmarks.libero.expert.scene import Region, Scene
 
 ROOM = 0.02  # m above what the hand, or what it holds, passes over
 HAND_WIDTH, PALM_WIDTH = 0.07, 0.115  # half, of what hangs low and of the palm
+UP = np.array([0.0, 0.0, 1.0])
 HOVER = 0.05  # above the grip, where the hand comes down from
 STRAYED = 0.04  # from the grip's axis: somebody else drove, so begin anew
 MOVED = 0.02  # of the thing since its grip was chosen
@@ -23,6 +25,7 @@ SETTLED = 3e-4  # m per step of the fingers
 LOWER_STEPS = 70
 SLIDE_STEPS = 120
 WAY_STEPS = 120  # of a way that is free
+LIFTED = 0.03  # m that a thing is raised at least
 LEVEL = 0.03  # m between what lies on the same thing
 FIRM = 0.5  # hold of a grip that carries
 REST = 8e-4  # m per step: slower, what is lowered lies on something
@@ -42,7 +45,7 @@ class Carrier:
 
     def place(self, errand: Errand) -> Course:
         """Bring about ``errand.condition``; Missed if the thing was lost on the way."""
-        grasp = yield from self._pick(errand.thing)
+        grasp = yield from self.pick(errand.thing)
         try:
             yield from self._slide(errand, grasp) if self._flat(errand, grasp) else self._put(errand, grasp)
         except Missed:
@@ -51,7 +54,7 @@ class Carrier:
 
     # ---- picking up
 
-    def _choose(self, thing: str) -> Grasp:
+    def _choose(self, thing: str, wanted: Callable[[Grasp], bool] | None) -> Grasp:
         scene = self.scene
         found = grasps(
             scene.boxes(thing),
@@ -59,6 +62,7 @@ class Carrier:
             scene.mass_center(thing),
             self._yaw(),
             self.tried.get(thing, []),
+            wanted=wanted,
         )
         if not found:
             raise Missed(f"nothing of {thing} fits between the fingers")
@@ -71,10 +75,11 @@ class Carrier:
             return self.rest_yaw
         return self.rest_yaw + half_turn(float(np.arctan2(fingers[1], fingers[0])) - self.rest_yaw)
 
-    def _pick(self, thing: str) -> Finding[Grasp]:
+    def pick(self, thing: str, wanted: Callable[[Grasp], bool] | None = None) -> Finding[Grasp]:
+        """Grip a thing, by one of the grips that will do; Missed if there is none."""
         strays = 0
         while True:
-            grasp = self._choose(thing)
+            grasp = self._choose(thing, wanted)
             yaw = self.rest_yaw + half_turn(grasp.yaw - self.rest_yaw)
             rotation, offset = downward(yaw), grasp.point - self.scene.position(thing)
             try:
@@ -143,17 +148,9 @@ class Carrier:
 
     def _put(self, errand: Errand, grasp: Grasp) -> Course:
         scene, thing = self.scene, errand.thing
-        held = self._held(thing)
+        held = self.held(thing)
         yaw = grasp.yaw + self._turn(errand, grasp.yaw)
-        rotation = downward(grasp.yaw)
-        start, bottom = scene.hand()[0], scene.boxes(thing).low[2]
-        for _ in range(WAY_STEPS):
-            hand, _ = scene.hand()
-            safe = self._safe_with(thing, hand, self._spot(errand))
-            if hand[2] > safe - ROOM / 2 and scene.boxes(thing).low[2] > bottom + 0.03:
-                break
-            self._check(thing, held)
-            yield "lift", self.arm.to(np.append(start[:2], safe + 0.01), rotation, CLOSED, speed=0.7)
+        yield from self.lift(thing, self._spot(errand), downward(grasp.yaw), held)
         rotation = downward(yaw)
         for _ in range(WAY_STEPS):
             hand, _ = scene.hand()
@@ -161,14 +158,27 @@ class Carrier:
             away = float(np.linalg.norm((origin - spot)[:2]))
             if away < 0.012 and self.arm.turned_by(rotation) < 0.1:
                 break
-            self._check(thing, held)
+            self.check(thing, held)
             target = spot + hand - origin
-            target[2] = self._safe_with(thing, hand, target)
+            target[2] = self.safe_with(thing, hand, target)
             if hand[2] < target[2] - 0.03:
                 target[:2] = hand[:2]
             yield "carry", self.arm.to(target, rotation, CLOSED, speed=0.7)
         yield from self._lower(errand, rotation, held)
-        yield from self._release(errand, rotation)
+        yield from self.release(errand, rotation)
+
+    def lift(self, thing: str, spot: Vector, rotation: Vector, held: Vector) -> Course:
+        """Raise a held thing until it passes over everything on the way to ``spot`` [3]."""
+        scene = self.scene
+        start, bottom = scene.hand()[0], scene.boxes(thing).low[2]
+        for _ in range(WAY_STEPS):
+            hand, _ = scene.hand()
+            safe = self.safe_with(thing, hand, spot)
+            if hand[2] > safe - ROOM / 2 and scene.boxes(thing).low[2] > bottom + LIFTED:
+                return
+            self.check(thing, held)
+            target = np.append(start[:2], max(safe, start[2] + LIFTED) + 0.02)
+            yield "lift", self.arm.to(target, rotation, CLOSED, speed=0.7)
 
     def _flat(self, errand: Errand, grasp: Grasp) -> bool:
         """Whether a thing that cannot be held well is already at the height where it is to be."""
@@ -180,33 +190,36 @@ class Carrier:
     def _slide(self, errand: Errand, grasp: Grasp) -> Course:
         """Push a thing to its place over what it stands on."""
         scene, thing, rotation = self.scene, errand.thing, downward(grasp.yaw)
-        height, held = scene.hand()[0][2], self._held(errand.thing)
+        height, held = scene.hand()[0][2], self.held(errand.thing)
         done = 0
         for _ in range(SLIDE_STEPS):
             hand, _ = scene.hand()
             target = self._spot(errand) + hand - scene.position(thing)
             target[2] = height
             yield "push", self.arm.to(target, rotation, CLOSED, speed=0.5)
-            self._check(thing, held)
+            self.check(thing, held)
             done = done + 1 if scene.holds(errand.condition) else 0
             if done >= 4:
                 break
-        yield from self._release(errand, rotation)
+        yield from self.release(errand, rotation)
 
-    def _safe_with(self, thing: str, hand: Vector, end: Vector) -> float:
+    def safe_with(self, thing: str, hand: Vector, end: Vector) -> float:
         """Height of the hand at which it and what it holds pass over everything on the way."""
         others = self.scene.others(thing)
         low, high = self.scene.boxes(thing).low, self.scene.boxes(thing).high
         hangs, width = float(hand[2] - low[2]), float(max((high - low)[:2])) / 2
         under = tallest(others, hand, end, width) + hangs
-        return max(under, tallest(others, hand, end, PALM_WIDTH) - PALM) + ROOM
+        over = max(under, tallest(others, hand, end, PALM_WIDTH) - PALM) + ROOM
+        return over if np.isfinite(over) else float(hand[2])
 
-    def _held(self, thing: str) -> Vector:
+    def held(self, thing: str) -> Vector:
+        """Where a thing is in the hand's frame [3] (m)."""
         hand, rotation = self.scene.hand()
         return np.asarray(rotation.T @ (self.scene.position(thing) - hand))
 
-    def _check(self, thing: str, held: Vector) -> None:
-        if float(np.linalg.norm(self._held(thing) - held)) > SLIPPED:
+    def check(self, thing: str, held: Vector) -> None:
+        """Missed if a thing is no longer where it was ``held``."""
+        if float(np.linalg.norm(self.held(thing) - held)) > SLIPPED:
             raise Missed(f"{thing} slipped from the hand")
 
     def _lower(self, errand: Errand, rotation: Vector, held: Vector) -> Course:
@@ -224,16 +237,17 @@ class Carrier:
             done = done + 1 if scene.holds(errand.condition) else 0
             if resting >= 3 or done >= 4:
                 return
-            self._check(thing, held)
+            self.check(thing, held)
 
-    def _release(self, errand: Errand, rotation: Vector) -> Course:
+    def release(self, errand: Errand, rotation: Vector, away: Vector = UP) -> Course:
+        """Open the hand and leave along ``away`` [3]; Missed if the condition does not hold then."""
         anchor, _ = self.scene.hand()
         for _ in range(8):
             yield "open", self.arm.to(anchor, rotation, OPEN)
         for _ in range(14):
-            if self.scene.hand()[0][2] > anchor[2] + 0.06:
+            if float((self.scene.hand()[0] - anchor) @ away) > 0.06:
                 break
-            yield "retreat", self.arm.to(anchor + np.array([0.0, 0.0, 0.1]), rotation, OPEN)
+            yield "retreat", self.arm.to(anchor + 0.1 * away, rotation, OPEN)
         if not self.scene.holds(errand.condition):
             raise Missed(f"{errand.thing} is not where it should be")
 

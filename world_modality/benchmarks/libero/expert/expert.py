@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from world_modality.benchmarks.libero.expert.carrying import Carrier
 from world_modality.benchmarks.libero.expert.fixtures import Fitter
 from world_modality.benchmarks.libero.expert.goals import Errand, errands
+from world_modality.benchmarks.libero.expert.inserting import Inserter
 from world_modality.benchmarks.libero.expert.known import impossible, missing_skill
 from world_modality.benchmarks.libero.expert.motion import OPEN, Action, Arm, Course, Missed
 from world_modality.benchmarks.libero.expert.scene import Scene
@@ -46,6 +47,7 @@ class Expert:
         fingers = scene.hand()[1][:, 0]
         rest = float(np.arctan2(fingers[1], fingers[0]))
         self._carrier = Carrier(scene, self._arm, rest)
+        self._inserter = Inserter(scene, self._arm, self._carrier)
         self._fitter = Fitter(scene, self._arm, rest, scene.hand()[0])
         self._errands = known_errands(env, scene)
         self._phase = "reach"
@@ -96,12 +98,16 @@ class Expert:
 
     def _do(self, errand: Errand) -> Course:
         skills = {
-            "place": self._carrier.place,
+            "place": self._inserter.insert if self._roofed(errand) else self._carrier.place,
             "turn": self._fitter.turn,
             "open": self._fitter.open,
             "close": self._fitter.close,
         }
         return skills[errand.verb](errand)
+
+    def _roofed(self, errand: Errand) -> bool:
+        region = self._scene.region(errand.target) if errand.verb == "place" else None
+        return region is not None and len(self._scene.roof(region)) > 0
 
     def _wait(self) -> Course:
         hand, rotation = self._scene.hand()

@@ -6,7 +6,7 @@ the fingers. Lengths are the Panda gripper's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,7 +26,7 @@ REACH = 0.25  # how far away a neighbour can be in the hand's way
 WIDEST = 0.068  # of what fits between the fingers with some room
 LEAST_GAP = 0.008  # between two walls that are not one thing to grip
 YAWS = 24
-OFFSETS = np.arange(-0.056, 0.057, 0.008)  # of the grip from the middle, across the fingers
+OFFSETS = np.arange(-0.088, 0.089, 0.008)  # of the grip from the middle, across the fingers
 LEAST_HOLD = 0.005  # m of a thing that the fingers must reach below its top
 HEIGHT_STEP = 0.004
 FLOOR_GAP = 0.001  # between fingertips and what the thing stands on
@@ -86,7 +86,7 @@ def grasps(
     rest_yaw: float,
     tried: Sequence[Grasp] = (),
     *,
-    support: float | None = None,
+    wanted: Callable[[Grasp], bool] | None = None,
 ) -> list[Grasp]:
     """Grips of a thing, the best first; empty if nothing of it fits between the fingers.
 
@@ -96,16 +96,17 @@ def grasps(
         mass_center: [3] (m), of the thing.
         rest_yaw: of the hand now, from which it would have to turn.
         tried: grips that failed, to be avoided.
-        support: height that the fingertips must stay above; by default the thing's own bottom.
+        wanted: which grips will do; all by default.
     """
     cloud = thing.points(0.005)
-    floor = float(thing.low[2]) if support is None else support
+    floor = float(thing.low[2])
     first, _, _ = rectangle(cloud[:, :2])  # a box is gripped along its edges
     candidates = [
         grasp
         for turn in range(YAWS)
         for grasp in _along(cloud, mass_center, half_turn(first + turn * np.pi / YAWS), rest_yaw, floor)
     ]
+    candidates = [grasp for grasp in candidates if wanted is None or wanted(grasp)]
     candidates.sort(key=lambda grasp: grasp.cost)
     near = neighbours.near(mass_center, REACH).points(0.012)
     judged: list[Grasp] = []
@@ -136,7 +137,8 @@ def _along(cloud: Vector, mass_center: Vector, yaw: float, rest_yaw: float, floo
     """Grips with the fingers along ``yaw``, without regard to what else is there."""
     found = []
     local = (cloud - mass_center) @ about_z(yaw)
-    offsets = [float(offset) for offset in OFFSETS]
+    reach = float(np.abs(local[:, 1]).max())
+    offsets = [float(offset) for offset in OFFSETS if abs(offset) < reach]
     turn = abs(half_turn(yaw - rest_yaw))
     top = float(cloud[:, 2].max())
     heights = np.arange(floor + TIPS + FLOOR_GAP, top - TIP_ENDS - LEAST_HOLD, HEIGHT_STEP)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
-import numpy as np
+from collections.abc import Sequence
 
 from world_modality.benchmarks.libero.expert.goals import VERBS, Errand
-from world_modality.benchmarks.libero.expert.scene import Region, Scene
+from world_modality.benchmarks.libero.expert.scene import Scene
 
 HAND_HALF = 0.09  # m that a hand which grips a handle from the front needs below it
 
@@ -41,8 +39,8 @@ def _why_not(scene: Scene, conjunct: Sequence[str]) -> str | None:
             return f"{conjunct[1]} cannot be moved"
         if region is None and conjunct[2] not in scene.things:
             return f"{conjunct[2]} is no place that it sees"
-        if region is not None and any(_roofs(scene, region)):
-            return f"{conjunct[2]} has a roof, and the hand comes from above"
+        if region is not None and len(scene.roof(region)) and scene.mouth(region) is None:
+            return f"{conjunct[2]} is closed on all sides"
     if verb == "turn" and not scene.joints(conjunct[1]):
         return f"{conjunct[1]} has no knob"
     return None
@@ -56,13 +54,3 @@ def _closed_for_good(scene: Scene, name: str) -> str | None:
     if handle[2] - scene.boxes(region.owner).low[2] < HAND_HALF:
         return "the handle is so low that the hand does not fit before it"
     return None
-
-
-def _roofs(scene: Scene, region: Region) -> Iterator[bool]:
-    """Whether each of its owner's boxes lies over the middle of a region that no drawer moves."""
-    if region.owner is None or region.joint is not None:
-        return
-    low, high = scene.boxes(region.owner).bounds
-    for bottom, top in zip(low, high, strict=True):
-        over = np.all((bottom[:2] < region.center[:2]) & (top[:2] > region.center[:2]))
-        yield bool(over and bottom[2] > region.center[2] + 0.02)

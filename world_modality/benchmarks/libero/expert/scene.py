@@ -11,6 +11,8 @@ import numpy as np
 from world_modality.benchmarks.libero.expert.boxes import Boxes, Vector
 from world_modality.benchmarks.libero.simulator import LiberoSimulator
 
+ROOF = 0.02  # m over a region's middle, where what covers it begins
+MOUTH_REACH = 0.30  # m from a region's middle to where nothing may be in the way
 COVER = 0.02  # m: what covers a region less than this far from its end covers the end
 
 
@@ -143,6 +145,28 @@ class Scene:
                 last[axis] = min(last[axis], bottom)
         half = np.maximum((last - first) / 2, 0.0)
         return replace(region, center=(first + last) / 2, half=half)
+
+    def roof(self, region: Region) -> Boxes:
+        """What of its owner lies over the middle of a region that no drawer moves."""
+        if region.owner is None or region.joint is not None:
+            return Boxes.together([])
+        boxes = self.boxes(region.owner)
+        low, high = boxes.bounds
+        over = np.all((low[:, :2] < region.center[:2]) & (high[:, :2] > region.center[:2]), axis=1)
+        return boxes.chosen(over & (low[:, 2] > region.center[2] + ROOF))
+
+    def mouth(self, region: Region) -> Vector | None:
+        """The horizontal direction [3] from which a roofed region can be reached; None if it is walled on all sides."""
+        if region.owner is None:
+            return None
+        low, high = self.boxes(region.owner).bounds
+        for out in (np.array([x, y, 0.0]) for x, y in ((0, -1), (0, 1), (-1, 0), (1, 0))):
+            way = region.center[:2], (region.center + MOUTH_REACH * out)[:2]
+            first, last = np.minimum(*way) - 1e-3, np.maximum(*way) + 1e-3
+            meets = np.all((low[:, :2] < last) & (high[:, :2] > first), axis=1)
+            if not np.any(meets & (low[:, 2] < region.center[2]) & (high[:, 2] > region.center[2])):
+                return out
+        return None
 
     def handle(self, name: str, joint: str) -> Vector:
         """The middle [3] (m) of the box of a drawer that stands out farthest."""

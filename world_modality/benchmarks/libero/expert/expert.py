@@ -106,7 +106,7 @@ class Expert:
         return skills[errand.verb](errand)
 
     def _roofed(self, errand: Errand) -> bool:
-        region = self._scene.region(errand.target) if errand.verb == "place" else None
+        region = self._scene.region(errand.target) if errand.condition[0] == "in" else None
         return region is not None and len(self._scene.roof(region)) > 0
 
     def _wait(self) -> Course:

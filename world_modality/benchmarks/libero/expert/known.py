@@ -39,7 +39,8 @@ def _why_not(scene: Scene, conjunct: Sequence[str]) -> str | None:
             return f"{conjunct[1]} cannot be moved"
         if region is None and conjunct[2] not in scene.things:
             return f"{conjunct[2]} is no place that it sees"
-        if region is not None and len(scene.roof(region)) and scene.mouth(region) is None:
+        walled = region is not None and len(scene.roof(region)) > 0 and scene.mouth(region) is None
+        if conjunct[0] == "in" and walled:
             return f"{conjunct[2]} is closed on all sides"
     if verb == "turn" and not scene.joints(conjunct[1]):
         return f"{conjunct[1]} has no knob"

@@ -106,9 +106,9 @@ def test_ranges_and_table_of_the_benchmark() -> None:
     [
         ("libero_object", 6, {"carry", "lower"}),  # a flat box
         ("libero_goal", 0, {"pull"}),
-        ("libero_goal", 5, {"push"}),
         ("libero_goal", 7, {"turn"}),
-        ("libero_10", 5, {"carry", "lower"}),  # a book into a narrow compartment
+        pytest.param("libero_goal", 5, {"push"}, marks=pytest.mark.slow),
+        pytest.param("libero_10", 5, {"carry", "lower"}, marks=pytest.mark.slow),  # a book into a narrow compartment
     ],
 )
 def test_each_skill_solves_a_task(
@@ -119,8 +119,10 @@ def test_each_skill_solves_a_task(
     assert phases <= set(seen)
 
 
-def test_what_goes_into_a_drawer_is_put_in_before_it_is_closed(scene: Callable[[str, int], LiberoSimulator]) -> None:
-    success, _, seen = drive(scene("libero_10", 3), init_state=0, steps=520)
+@pytest.mark.slow
+@pytest.mark.parametrize("task", [3, 9])  # a drawer, and a microwave, whose roof keeps the hand outside
+def test_what_is_closed_has_something_put_in_before(scene: Callable[[str, int], LiberoSimulator], task: int) -> None:
+    success, _, seen = drive(scene("libero_10", task), init_state=0, steps=520)
     assert success
     assert seen.index("lower") < seen.index("push")
 
@@ -128,7 +130,6 @@ def test_what_goes_into_a_drawer_is_put_in_before_it_is_closed(scene: Callable[[
 @pytest.mark.parametrize(
     ("suite", "task", "reason"),
     [
-        ("libero_10", 9, r"'in white_yellow_mug_1 microwave_1_heating_region': .* has a roof"),
         ("libero_90", 6, r"'open wooden_cabinet_1_bottom_region': the handle is so low"),
         ("libero_90", 35, r"'open microwave_1': it opens drawers alone"),
     ],

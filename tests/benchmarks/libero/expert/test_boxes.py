@@ -6,7 +6,7 @@ from scipy.spatial.transform import Rotation
 
 from world_modality.benchmarks.libero.expert.boxes import Boxes, about_z, half_turn, rectangle, rotation_vector
 from world_modality.benchmarks.libero.expert.carrying import shared
-from world_modality.benchmarks.libero.expert.motion import tallest
+from world_modality.benchmarks.libero.expert.motion import tallest, way_out
 from world_modality.benchmarks.libero.expert.scene import Region
 
 ANGLES = st.floats(-3.0, 3.0)
@@ -68,3 +68,13 @@ def test_things_that_share_a_region_stand_side_by_side_in_it() -> None:
     assert offsets[1][0] - offsets[0][0] >= 0.08  # on the axis on which they are narrow
     assert all(abs(offset[0]) < 0.075 and offset[1] == 0 for offset in offsets)
     assert np.array_equal(shared(region, 0, 1, pot), np.zeros(3))
+
+
+def test_what_is_under_a_drawer_is_moved_out_by_the_shortest_way() -> None:
+    bowl, drawer = box((0.0, 0.0, 0.05), (0.05, 0.05, 0.05)), box((0.10, -0.06, 0.3), (0.07, 0.09, 0.03))
+    move = way_out(bowl, drawer, 0.01)
+    assert move == pytest.approx([-0.03, 0.0, 0.0])
+    moved = box(move + [0.0, 0.0, 0.05], (0.05, 0.05, 0.05))
+    assert not way_out(moved, drawer, 0.0099).any()
+    beside, below = box((0.0, 0.2, 0.3), (0.05, 0.05, 0.03)), box((0.0, 0.0, -0.1), (0.5, 0.5, 0.01))
+    assert not way_out(bowl, Boxes.together([beside, below]), 0.01).any()

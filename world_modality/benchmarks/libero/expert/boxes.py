@@ -49,6 +49,10 @@ class Boxes:
         """Those that ``mask`` [n] marks."""
         return Boxes(self.centers[mask], self.rotations[mask], self.halves[mask])
 
+    def moved(self, by: Vector) -> Boxes:
+        """All of them somewhere else, ``by`` [3] (m) away."""
+        return Boxes(self.centers + by, self.rotations, self.halves)
+
     def contain(self, points: Vector, margin: float) -> NDArray[np.bool_]:
         """Which of the points [m, 3] lie in any box made larger by ``margin`` on every side: [m]."""
         local = np.einsum("nji,nmj->nmi", self.rotations, points[None] - self.centers[:, None])

@@ -9,8 +9,8 @@ import numpy as np
 
 from world_modality.benchmarks.libero.expert.boxes import Boxes, Vector, half_turn, rectangle
 from world_modality.benchmarks.libero.expert.goals import Errand, companions
-from world_modality.benchmarks.libero.expert.grasp import PALM, TIPS, Grasp, downward, grasps
-from world_modality.benchmarks.libero.expert.motion import CLOSED, OPEN, Arm, Course, Finding, Missed, tallest
+from world_modality.benchmarks.libero.expert.grasp import PALM, REACH, TIPS, Grasp, downward, grasps, lowest
+from world_modality.benchmarks.libero.expert.motion import CLOSED, OPEN, Arm, Course, Finding, Missed, tallest, way_out
 from world_modality.benchmarks.libero.expert.scene import Region, Scene
 
 ROOM = 0.02  # m above what the hand, or what it holds, passes over
@@ -25,6 +25,8 @@ SETTLED = 3e-4  # m per step of the fingers
 LOWER_STEPS = 70
 SLIDE_STEPS = 120
 WAY_STEPS = 120  # of a way that is free
+OVERHEAD = 0.008  # m around a thing, where nothing may be over it when it is lifted
+DRAGGED = 0.012  # m over the ground, of what is dragged from under something
 LIFTED = 0.03  # m that a thing is raised at least
 LEVEL = 0.03  # m between what lies on the same thing
 FIRM = 0.5  # hold of a grip that carries
@@ -56,9 +58,12 @@ class Carrier:
 
     def _choose(self, thing: str, wanted: Callable[[Grasp], bool] | None) -> Grasp:
         scene = self.scene
+        others = scene.others(thing)
+        # a thing under something is moved from there before it is lifted, so the hand must have room there, too
+        away = way_out(scene.boxes(thing), others, OVERHEAD)
         found = grasps(
             scene.boxes(thing),
-            scene.others(thing),
+            Boxes.together([others, others.moved(-away)]) if away.any() else others,
             scene.mass_center(thing),
             self._yaw(),
             self.tried.get(thing, []),
@@ -170,7 +175,10 @@ class Carrier:
     def lift(self, thing: str, spot: Vector, rotation: Vector, held: Vector) -> Course:
         """Raise a held thing until it passes over everything on the way to ``spot`` [3]."""
         scene = self.scene
-        start, bottom = scene.hand()[0], scene.boxes(thing).low[2]
+        bottom = scene.boxes(thing).low[2]
+        if self._free(thing, way_out(scene.boxes(thing), scene.others(thing), OVERHEAD), rotation):
+            yield from self._drag(thing, rotation, held)
+        start = scene.hand()[0]
         for _ in range(WAY_STEPS):
             hand, _ = scene.hand()
             safe = self.safe_with(thing, hand, spot)
@@ -179,6 +187,24 @@ class Carrier:
             self.check(thing, held)
             target = np.append(start[:2], max(safe, start[2] + LIFTED) + 0.02)
             yield "lift", self.arm.to(target, rotation, CLOSED, speed=0.7)
+
+    def _free(self, thing: str, away: Vector, rotation: Vector) -> bool:
+        """Whether the hand may go that far sideways [3] without touching anything."""
+        hand, _ = self.scene.hand()
+        there = Grasp(hand + away, float(np.arctan2(rotation[1, 0], rotation[0, 0])), 1.0, 0.0)
+        around = self.scene.others(thing).near(there.point, REACH).points(0.012)
+        return lowest(around, there, 0.0) <= hand[2] + DRAGGED
+
+    def _drag(self, thing: str, rotation: Vector, held: Vector) -> Course:
+        """Move a held thing from under what it would hit on its way up."""
+        scene, bottom = self.scene, self.scene.boxes(thing).low[2]
+        for _ in range(WAY_STEPS):
+            away = way_out(scene.boxes(thing), scene.others(thing), OVERHEAD)
+            if not away.any():
+                return
+            self.check(thing, held)
+            raised = np.array([0.0, 0.0, bottom + DRAGGED - scene.boxes(thing).low[2]])
+            yield "lift", self.arm.to(scene.hand()[0] + away + raised, rotation, CLOSED, speed=0.6)
 
     def _flat(self, errand: Errand, grasp: Grasp) -> bool:
         """Whether a thing that cannot be held well is already at the height where it is to be."""

@@ -31,7 +31,7 @@ LEAST_HOLD = 0.005  # m of a thing that the fingers must reach below its top
 HEIGHT_STEP = 0.004
 FLOOR_GAP = 0.001  # between fingertips and what the thing stands on
 
-ROOM = ((0.015, 0.0), (0.008, 0.15), (0.003, 0.4), (0.0, 0.9))  # room around the hand -> what it costs
+ROOM = ((0.015, 0.0), (0.008, 0.15), (0.003, 0.4), (0.0, 2.0))  # room around the hand -> what it costs
 BLOCKED = 4.0
 OWN_ROOM = 0.002
 COST_OFF_CENTER = 14.0  # per metre between the grip and the centre of mass, sideways
@@ -68,7 +68,7 @@ def downward(yaw: float) -> Vector:
     return np.asarray(about_z(yaw) @ np.diag([1.0, -1.0, -1.0]))
 
 
-def downward_palm(cloud: Vector, grasp: Grasp, room: float) -> float:
+def lowest(cloud: Vector, grasp: Grasp, room: float) -> float:
     """The lowest height of the hand's point at which an open hand from above keeps ``room`` to points [m, 3]."""
     local = np.abs((cloud[:, :2] - grasp.point[:2]) @ about_z(grasp.yaw)[:2, :2])
     palm = (local[:, 0] < PALM_SIZE[0] + room) & (local[:, 1] < PALM_SIZE[1] + room)
@@ -120,10 +120,10 @@ def grasps(
 
 def room_cost(grasp: Grasp, thing: Vector, neighbours: Vector) -> float:
     """What it costs that the open hand, on its way down, comes close to points [m, 3] at a grip, or touches them."""
-    if downward_palm(thing, grasp, OWN_ROOM) > grasp.point[2] + OWN_ROOM:
+    if lowest(thing, grasp, OWN_ROOM) > grasp.point[2] + OWN_ROOM:
         return BLOCKED
     for room, cost in ROOM:
-        if downward_palm(neighbours, grasp, room) <= grasp.point[2]:
+        if lowest(neighbours, grasp, room) <= grasp.point[2]:
             return cost
     return BLOCKED
 

@@ -67,6 +67,21 @@ class Arm:
         return float(np.linalg.norm(rotation_vector(rotation @ self._scene.hand()[1].T)))
 
 
+def way_out(thing: Boxes, others: Boxes, room: float) -> Vector:
+    """The shortest move [3] along x or y after which nothing of ``others`` is within ``room`` (m) over a thing."""
+    first, last = thing.low, thing.high
+    low, high = others.bounds
+    over = np.all((low[:, :2] < last[:2] + room) & (high[:, :2] > first[:2] - room), axis=1) & (low[:, 2] > last[2])
+    move: Vector = np.zeros(3)
+    if over.any():
+        back = (first - high[over].max(axis=0) - room)[:2]  # what it overlaps, towards larger x and y
+        on = (last - low[over].min(axis=0) + room)[:2]
+        choices = np.concatenate([-back, -on])
+        best = int(np.argmin(np.abs(choices)))
+        move[best % 2] = choices[best]
+    return move
+
+
 def tallest(boxes: Boxes, start: Vector, end: Vector, width: float) -> float:
     """The highest top of the boxes that come, seen from above, within ``width`` (m) of the way between two points.
 

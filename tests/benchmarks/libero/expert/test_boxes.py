@@ -74,7 +74,7 @@ def test_what_is_under_a_drawer_is_moved_out_by_the_shortest_way() -> None:
     bowl, drawer = box((0.0, 0.0, 0.05), (0.05, 0.05, 0.05)), box((0.10, -0.06, 0.3), (0.07, 0.09, 0.03))
     move = way_out(bowl, drawer, 0.01)
     assert move == pytest.approx([-0.03, 0.0, 0.0])
-    moved = box(move + [0.0, 0.0, 0.05], (0.05, 0.05, 0.05))
+    moved = bowl.moved(move)
     assert not way_out(moved, drawer, 0.0099).any()
     beside, below = box((0.0, 0.2, 0.3), (0.05, 0.05, 0.03)), box((0.0, 0.0, -0.1), (0.5, 0.5, 0.01))
     assert not way_out(bowl, Boxes.together([beside, below]), 0.01).any()

@@ -4,7 +4,7 @@ SHELL := bash
 PY := .venv/bin/python
 WM := .venv/bin/wm
 
-.PHONY: demo test lint setup lock format fingerprint bench-training bench-rollouts bench-parity bench-evidence bench-report bench-arithmetic bench-checks bench-step
+.PHONY: demo test lint setup lock format fingerprint bench-training bench-rollouts bench-parity bench-evidence bench-report bench-arithmetic bench-checks bench-step bench-expert
 setup:
 	@envs/bootstrap.sh
 
@@ -42,6 +42,10 @@ bench-arithmetic: setup
 # EPISODES=20 plays so many of every task both ways, quick and exact, and compares how they end (an hour).
 bench-step: setup
 	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(PY) -m bench.bench_step $(if $(ASSETS),--assets $(ASSETS)) $(if $(EPISODES),--episodes $(EPISODES))
+
+# How often the scripted expert solves each task: SUITE=libero_goal ASSETS=FOLDER INIT_STATES=0-9, without pictures.
+bench-expert: setup
+	@PYTHONPATH=tests $(PY) -m bench.bench_expert --suite $(or $(SUITE),libero_spatial) $(if $(ASSETS),--assets $(ASSETS)) --init-states $(or $(INIT_STATES),0-9)
 
 lint: setup
 	@.venv/bin/ruff check .

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import time
 from dataclasses import dataclass
 
 from world_modality.benchmarks.assets import asset_tree
@@ -24,7 +25,9 @@ class Trial:
     success: bool
     steps: int
     phase: str
-    language: str = ""
+    language: str
+    seconds: float
+    """Without the simulator's reset."""
 
 
 @dataclass(frozen=True)
@@ -43,23 +46,32 @@ def run_job(job: Job) -> list[Trial]:
     import numpy as np
 
     suite = SUITES[job.spec.suite]
+    noise = job.noise or None  # nothing is disturbed and the arm is not displaced
     simulator = open_simulator(job.spec, job.task, open_assets(job.spec))
     trials = []
     for init_state in job.init_states:
         seed = init_state if suite.init_states is None else keyed_seed("bench", job.task, init_state)
         simulator.reset(suite.recorded(init_state), seed)
-        expert = make_expert(suite, simulator, np.random.default_rng(seed), job.noise)
+        started = time.perf_counter()
+        try:
+            expert = make_expert(suite, simulator, np.random.default_rng(seed), noise)
+        except UserError as error:
+            trials.append(Trial(job.task, init_state, False, 0, str(error), simulator.language, 0.0))
+            break
         steps, success = 0, False
         while not success and steps < job.horizon:
             success = simulator.step(expert.disturb(expert.act())).success
             steps += 1
-        trials.append(Trial(job.task, init_state, success, steps, expert.phase, simulator.language))
+        seconds = time.perf_counter() - started
+        trials.append(Trial(job.task, init_state, success, steps, expert.phase, simulator.language, seconds))
     simulator.close()
     return trials
 
 
-def parse_range(text: str) -> tuple[int, ...]:
-    """ "3", "0,2" or "10-14" as a tuple of integers."""
+def parse_range(text: str) -> tuple[int, ...] | None:
+    """ "3", "0,2" or "10-14" as a tuple of integers; None for "all"."""
+    if text == "all":
+        return None
     values: list[int] = []
     for part in text.split(","):
         first, _, last = part.partition("-")
@@ -68,16 +80,18 @@ def parse_range(text: str) -> tuple[int, ...]:
 
 
 def format_table(trials: list[Trial]) -> str:
-    """One row per task and a total: solved, mean steps of the solved, what it is, and what failed."""
-    lines = [f"{'task':>5}  {'solved':>8}  {'mean steps':>10}  instruction; failed (init state or seed: phase)"]
+    """One row per task and a total: solved, mean steps and seconds of the solved, what it is, and what failed."""
+    head = f"{'task':>5}  {'solved':>8}  {'mean steps':>10}  {'mean s':>6}"
+    lines = [f"{head}  instruction; failed (init state or seed: phase)"]
     for task in (*sorted({t.task for t in trials}), None):
         rows = [t for t in trials if task is None or t.task == task]
-        steps = [t.steps for t in rows if t.success]
+        steps, seconds = [t.steps for t in rows if t.success], [t.seconds for t in rows if t.success]
         failed = ", ".join(f"{t.init_state}: {t.phase}" for t in rows if not t.success and task is not None)
         mean = f"{sum(steps) / len(steps):.0f}" if steps else "-"
+        time_taken = f"{sum(seconds) / len(seconds):.1f}" if steps else "-"
         name = "all" if task is None else str(task)
         told = "; ".join(filter(None, (rows[0].language if task is not None else "", failed)))
-        lines.append(f"{name:>5}  {f'{len(steps)}/{len(rows)}':>8}  {mean:>10}  {told}")
+        lines.append(f"{name:>5}  {f'{len(steps)}/{len(rows)}':>8}  {mean:>10}  {time_taken:>6}  {told}".rstrip())
     return "\n".join(lines)
 
 
@@ -86,7 +100,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--assets", default="package", help="package, hub, or a folder")
     parser.add_argument("--suite", default="libero_spatial")
-    parser.add_argument("--tasks", type=parse_range, help="all if not given")
+    parser.add_argument("--tasks", type=parse_range, help="numbers such as 0-3,7; all by default")
     parser.add_argument(
         "--init-states", type=parse_range, default=tuple(range(10, 15)), help="seeds, of a suite that records none"
     )
@@ -115,6 +129,7 @@ def main() -> None:
     with multiprocessing.get_context("spawn").Pool(min(options.processes, len(jobs))) as pool:
         for done in pool.imap_unordered(run_job, jobs):
             trials.extend(done)
+            print(format_table(done).splitlines()[1], flush=True)
     print(format_table(trials))
 
 

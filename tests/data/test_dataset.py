@@ -1,5 +1,6 @@
 import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from support.data_stages import drawn_episode, stage_context
 from support.hub_cache import COMMITS, use_hub
 
+from world_modality.benchmarks.libero.quiet import import_libero
+from world_modality.benchmarks.libero.tasks import instructions
 from world_modality.data.dataset import run
 from world_modality.data.episode_file import write_episode
 from world_modality.data.episodes import dataset_fingerprint, read_episode_table
@@ -73,6 +76,25 @@ def test_the_schema_is_the_public_datasets(scripted: StageContext) -> None:
     assert list(info["features"])[4:] == ["timestamp", "frame_index", "episode_index", "index", "task_index"]
     expected = {"codebase_version": "v3.0", "robot_type": "panda", "fps": 10, "total_episodes": 3, "total_frames": 19}
     assert expected.items() <= info.items()
+
+
+def test_tasks_are_worded_as_in_the_public_dataset(tmp_path: Path) -> None:
+    suites = ("libero_spatial", "libero_object", "libero_goal", "libero_10")
+    import_libero()
+    from libero.libero.benchmark import get_benchmark_dict
+
+    own = get_benchmark_dict()
+    texts = [text for suite in suites for text in instructions(suite).values()]
+    assert texts == [task.language for suite in suites for task in own[suite]().tasks]
+    assert len(set(texts)) == 40  # its number of tasks
+    assert all(re.fullmatch("[a-z ]+", text) for text in texts)  # no name of a scene, no capital
+    for number, text in enumerate(texts[-2:]):
+        episode = drawn_episode(3, number=number, task=text)
+        write_episode(tmp_path / "demos" / "episodes" / f"episode_{number:05d}.parquet", episode)
+    context = stage_context(tmp_path / "stage", demos=tmp_path / "demos")
+    run(SCRIPTED, context)
+    table = pq.read_table(context.artifact / "meta" / "tasks.parquet").to_pandas()
+    assert dict(zip(table.index, table["task_index"], strict=True)) == {texts[-2]: 0, texts[-1]: 1}
 
 
 def test_pictures_are_not_encoded_again(scripted: StageContext) -> None:

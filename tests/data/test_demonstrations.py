@@ -51,6 +51,21 @@ def test_demonstrations_are_solved_clean_and_reproducible(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
+def test_drawn_scenes_are_drawn_anew_and_again(tmp_path: Path) -> None:
+    contexts = [stage_context(tmp_path / name) for name in ("a", "b")]
+    for context in contexts:
+        run(spec(init_states=()), context)
+    first, second, again = (
+        read_episode(context.artifact / "episodes" / f"episode_{number:05d}.parquet")
+        for context, number in ((contexts[0], 0), (contexts[0], 1), (contexts[1], 0))
+    )
+    assert first.info.init_state is None
+    assert first.info.seed != second.info.seed
+    assert first.pictures["image"][0] != second.pictures["image"][0]
+    assert first.pictures["image"][0] == again.pictures["image"][0]
+
+
+@pytest.mark.slow
 def test_too_little_time_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="11 of 11 attempts at demonstrating task 0 of libero_spatial failed"):
         run(spec(episodes=1, max_steps=2), stage_context(tmp_path))

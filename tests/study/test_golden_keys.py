@@ -45,6 +45,10 @@ CHANGES: tuple[tuple[str, str], ...] = (
     ("all", "object models are their content, wherever they come from, and LIBERO's original ones by default"),
     ("policy demos dataset train encoder latents rollout report", "workflow/studies/metaworld.yaml is new"),
     ("all", "LIBERO's control step solves contact forces once per physics step instead of three times, or is exact"),
+    (
+        "demos relabel dataset latents train rollout videos report",
+        "the expert works from the goal: other demonstrations",
+    ),
 )
 
 REPOSITORY = Path(__file__).parents[2]

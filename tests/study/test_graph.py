@@ -108,6 +108,10 @@ CHANGES = {
     "another share held out": ((("  source: scripted\n", "  source: scripted\n  held_out: 0\n"),), ARMS),
     "more demonstrations": ((("{per_task: 2,", "{per_task: 3,"),), DEMOS | FROM_DATA),
     "more relabelled episodes": ((("{per_task: 1,", "{per_task: 2,"),), RELABEL | FROM_DATA),
+    "demonstrations from drawn scenes": (
+        (("{per_task: 2, init_states: 0-9}", "{per_task: 2, init_states: sampled}"),),
+        DEMOS | FROM_DATA,
+    ),
     "no relabelling": ((("  relabel: {per_task: 1, init_states: 0-9}\n", ""),), FROM_DATA),
     "an arm renamed": ((("  E1: {memory: zero}", "  control: {memory: zero}"),), REPORT),
     "the study renamed": ((("study: small", "study: smaller"),), REPORT),
@@ -406,3 +410,13 @@ def test_videos_are_made_of_every_cell_and_compared_with_what_its_condition_is(t
     assert read("videos E2-zero/1 task 0", "others") == ["rollout E2/1 task 0"]
     assert read("videos E2/0 task 1", "encoder") == ["encoder"]
     assert read("videos E2-zero/0 task 1", "encoder") == []
+
+
+def test_drawn_scenes_leave_all_recorded_states_to_the_rollouts(tmp_path: Path) -> None:
+    drawn = (("{per_task: 2, init_states: 0-9}", "{per_task: 2, init_states: sampled}"),
+             ("{per_task: 1, init_states: 0-9}", "{per_task: 1, init_states: sampled}"),
+             ("init_states: 30-33", "init_states: 0-3"))  # fmt: skip
+    graph = graph_of(tmp_path, edited(*drawn))
+    made = [request.spec for request in graph.stages.values() if request.stage in ("demos", "relabel")]
+    assert len(made) == 4
+    assert all(spec.init_states == () for spec in made)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -160,15 +162,6 @@ CASES = {
         ("suite: libero_spatial", "suite: [libero_spatial, libero]"),
         "study.yaml:2: suite: 'libero' is not a benchmark suite; choose one of " + ", ".join(SUITES.names),
     ),
-    "demonstrations of a suite that the expert does not know": (
-        (
-            "suite: libero_spatial\ntasks: [0, 1]\nsimulator: {assets: package",
-            "suite: [libero_spatial, libero_goal]\ntasks: [0, 1]\nsimulator: {assets: hub",
-        ),
-        "study.yaml:6: data.source: scripted experts know "
-        + ", ".join(suite.name for suite in SUITES if suite.expert is not None)
-        + ", not libero_goal; choose hub or folder",
-    ),
     "no suite": (("suite: libero_spatial", "suite: []"), "study.yaml:2: suite: [] is no suite and no list of suites"),
     "a suite twice": (
         ("suite: libero_spatial", "suite: [libero_spatial, libero_spatial]"),
@@ -208,6 +201,10 @@ CASES = {
     "backward range": (
         ("init_states: 30-33", "init_states: 33-30"),
         "study.yaml:21: rollouts.init_states: '33-30' is not a range such as 0-29 or a list of numbers",
+    ),
+    "rollouts that draw their scenes": (
+        ("init_states: 30-33", "init_states: sampled"),
+        "study.yaml:21: rollouts.init_states: 'sampled' is not a range such as 0-29 or a list of numbers",
     ),
     "duplicate seeds": (
         ("seeds: [0, 1]", "seeds: [0, 1, 0]"),
@@ -604,6 +601,17 @@ def test_one_sentence(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(UserError) as caught:
         load_study(Path("study.yaml"))
     assert str(caught.value) == expected
+
+
+def test_demonstrations_of_a_suite_without_an_expert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for suite in list(SUITES):
+        if suite.name != "libero_object":
+            monkeypatch.setitem(SUITES._entries, suite.name, (replace(suite, expert=None), {}))
+    monkeypatch.chdir(tmp_path)
+    Path("study.yaml").write_text(edited())
+    expected = "study.yaml:6: data.source: the scripted expert knows libero_object alone, not libero_spatial; choose"
+    with pytest.raises(UserError, match=re.escape(expected)):
+        load_study(Path("study.yaml"))
 
 
 @pytest.mark.parametrize(

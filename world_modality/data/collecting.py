@@ -92,7 +92,9 @@ def collect_recordings(
     doing: str,
     remedy: str,
 ) -> Facts:
-    """``collect`` of recordings in the simulator of ``spec``, reset to the next initial state before each attempt.
+    """``collect`` of recordings in the simulator of ``spec``, reset before each attempt.
+
+    It is reset to the next of the recorded initial states, or without any to a scene that the attempt's seed draws.
 
     Args:
         purpose: keys the seeds of the attempts, one of which ``attempt`` is given with the simulator.
@@ -107,8 +109,8 @@ def collect_recordings(
 
         def numbered(number: int) -> EpisodeFile | None:
             seed = keyed_seed(purpose, suite.name, spec.task, spec.seed, number)
-            init_state = spec.init_states[number % len(spec.init_states)]
-            simulator.reset(suite.recorded(init_state), seed)
+            init_state = spec.init_states[number % len(spec.init_states)] if spec.init_states else None
+            simulator.reset(None if init_state is None else suite.recorded(init_state), seed)
             made = attempt(simulator, seed)
             if made is None:
                 return None

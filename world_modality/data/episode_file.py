@@ -29,7 +29,7 @@ class EpisodeInfo:
     suite: str
     task: int
     language: str
-    init_state: int
+    init_state: int | None  # recorded one that it started from; None: drawn by its seed
     seed: int  # of environment, noise and policy draws
     success: bool
     steps: int  # control steps kept

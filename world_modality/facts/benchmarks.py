@@ -149,7 +149,7 @@ def _libero(name: str, tasks: int, horizon: int) -> Suite:
         renders=("stock", "fast", "coarse"),
         assets=("package", "hub", "folder"),
         asset_tree=Reference("world_modality.benchmarks.libero.assets:ASSETS"),
-        expert=Reference("world_modality.benchmarks.libero.expert:Expert") if name == "libero_spatial" else None,
+        expert=Reference("world_modality.benchmarks.libero.expert:Expert"),
         instructions=Reference("world_modality.benchmarks.libero.tasks:instructions"),
         settle_steps=10,  # until objects lie where a recorded state lets them fall
         preload=("world_modality.benchmarks.libero.preload",),

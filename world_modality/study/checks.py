@@ -22,6 +22,7 @@ from world_modality.study.parts import (
     without_cameras,
 )
 from world_modality.study.study import Arm, Study, World
+from world_modality.study.values import SAMPLED
 
 
 def problems(study: Study) -> Iterator[Problem]:
@@ -258,7 +259,8 @@ def _init_states(study: Study) -> Iterator[Problem]:
     if isinstance(study.data, ScriptedData):
         for key in ("demonstrations", "relabel"):
             part = getattr(study.data, key)
-            parts.append((("data", key, "init_states"), part.init_states if part else (), study.data_suites))
+            states = part.init_states if part and part.init_states != SAMPLED else ()
+            parts.append((("data", key, "init_states"), states, study.data_suites))
     evaluated = study.rollouts.init_states
     for at, states, suites in (*parts, (("rollouts", "init_states"), evaluated, study.rollout_suites)):
         for name in suites:

@@ -19,9 +19,9 @@ from world_modality.study.rows import (
 from world_modality.study.values import (
     Cameras,
     HeldOut,
-    InitStates,
     OneOrMore,
     Part,
+    Placements,
     Rename,
     Seed,
     Settings,
@@ -56,8 +56,9 @@ class Demonstrations(Part):
 
     per_task: PositiveInt
     """Successful episodes per task; failed attempts are counted and discarded."""
-    init_states: InitStates
-    """Initial states they start from; must not meet those of the rollouts."""
+    init_states: Placements
+    """Recorded initial states they start from, which must not meet those of the rollouts; or sampled: every attempt's
+    seed draws its scene as the task describes it, and all recorded ones stay free for the rollouts."""
     seed: Seed = 0
     noise: NonNegativeFloat = 1.0
     """Scale of the action noise injected while executing; the labels stay clean."""
@@ -69,7 +70,8 @@ class Relabel(Part):
     """Episodes driven by a policy and labelled by the expert."""
 
     per_task: NonNegativeInt
-    init_states: InitStates
+    init_states: Placements
+    """As of the demonstrations."""
     seed: Seed = 0
     policy_share: Annotated[float, Field(ge=0, le=1)] = 0.75
     """Share of blocks that the policy drives; the expert drives the others."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from world_modality.facts.benchmarks import SUITES
 from world_modality.study.parts import (
@@ -79,11 +79,16 @@ def demos_spec(study: Study, sim: SimSpec, task: int, episodes: int, number: int
         sim=sim,
         task=task,
         episodes=episodes,
-        init_states=settings.init_states,
+        init_states=_recorded(settings.init_states),
         seed=settings.seed + number,
         noise=settings.noise,
         max_steps=settings.max_steps or study.horizon(sim.suite),
     )
+
+
+def _recorded(states: tuple[int, ...] | Literal["sampled"]) -> tuple[int, ...]:
+    """The recorded initial states that attempts start from; none if they draw their scenes."""
+    return () if isinstance(states, str) else states
 
 
 def relabel_spec(study: Study, sources: Sources, sim: SimSpec, task: int, episodes: int, number: int) -> RelabelSpec:
@@ -95,7 +100,7 @@ def relabel_spec(study: Study, sources: Sources, sim: SimSpec, task: int, episod
         task=task,
         family=sources.policies[start_policy(study)].family,
         episodes=episodes,
-        init_states=settings.init_states,
+        init_states=_recorded(settings.init_states),
         seed=settings.seed + number,
         policy_share=settings.policy_share,
         block_steps=settings.block_steps,

@@ -92,7 +92,7 @@ class DemosSpec(Spec):
     sim: SimSpec
     task: int
     episodes: int  # successful episodes to write
-    init_states: tuple[int, ...]  # cycled through, each attempt with its own seed
+    init_states: tuple[int, ...]  # cycled through, each attempt with its own seed; empty: the seed draws the scene
     seed: int
     noise: float  # scale of the action noise injected while executing; labels stay clean
     max_steps: int
@@ -105,7 +105,7 @@ class RelabelSpec(Spec):
     task: int
     family: PolicyFamilyName  # of the policy that drives
     episodes: int
-    init_states: tuple[int, ...]
+    init_states: tuple[int, ...]  # as of demonstrations
     seed: int
     policy_share: float  # probability that a block of block_steps is driven by the policy
     block_steps: int

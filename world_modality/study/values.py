@@ -11,6 +11,7 @@ from pydantic_core import CoreSchema, PydanticCustomError
 from world_modality.facts.benchmarks import SUITES
 from world_modality.study.rows import UNKNOWN_NAME, ModeName, SuiteName, choice_of
 
+SAMPLED = "sampled"  # in place of recorded initial states: every episode's seed draws its scene
 MOST_STATES = 10_000  # of one study; "0-999999999" must not fill the memory
 
 
@@ -30,6 +31,11 @@ def _numbers(value: Any) -> Any:
     if not numbers or len(set(numbers)) < len(numbers):
         raise PydanticCustomError("init_states", "must name at least one initial state, and each only once")
     return tuple(numbers)
+
+
+def _placements(value: Any) -> Any:
+    """``sampled``, or numbers of recorded initial states as in ``_numbers``."""
+    return value if value == SAMPLED else _numbers(value)
 
 
 def _tasks(value: Any) -> Any:
@@ -86,19 +92,18 @@ def _settings(value: Any) -> Any:
 
 
 Settings = Annotated[tuple[tuple[str, Any], ...], PlainValidator(_settings), WithJsonSchema({"type": "object"})]
-InitStates = Annotated[
-    tuple[int, ...],
-    BeforeValidator(_numbers),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "pattern": r"^\d+-\d+$"},
-                {"type": "integer", "minimum": 0},
-                {"type": "array", "minItems": 1, "items": {"type": ["integer", "string"]}},
-            ]
-        }
-    ),
+NUMBERS: list[dict[str, Any]] = [
+    {"type": "string", "pattern": r"^\d+-\d+$"},
+    {"type": "integer", "minimum": 0},
+    {"type": "array", "minItems": 1, "items": {"type": ["integer", "string"]}},
 ]
+InitStates = Annotated[tuple[int, ...], BeforeValidator(_numbers), WithJsonSchema({"anyOf": NUMBERS})]
+Placements = Annotated[
+    tuple[int, ...] | Literal["sampled"],
+    PlainValidator(_placements),
+    WithJsonSchema({"anyOf": [{"const": SAMPLED}, *NUMBERS]}),
+]
+"""Recorded initial states, or that every episode draws its own scene."""
 Rename = Annotated[
     tuple[tuple[str, str], ...],
     BeforeValidator(_renamed),

@@ -16,6 +16,8 @@ PHASE_SCALES: Mapping[str, float] = {
     "lift": 0.12,
     "carry": 0.18,
     "lower": 0.05,
+    "pull": 0.05,
+    "push": 0.05,
     "recover": 0.20,
 }
 """Standard deviation of the translation noise, in units of the action, by the expert's phase; others have none."""

@@ -187,9 +187,14 @@ class LiberoSimulator:
         self._seen_qpos, self._seen_lights, self._seen_pose = (value.copy() for value in snapshot.seen)
 
     @property
-    def goal(self) -> tuple[str, ...]:
-        """The first condition of the task's goal, e.g. ("on", "akita_black_bowl_1", "plate_1")."""
-        return tuple(self._sim_env.parsed_problem["goal_state"][0])
+    def goal(self) -> tuple[tuple[str, ...], ...]:
+        """The conjuncts of the task's goal, e.g. (("on", "akita_black_bowl_1", "plate_1"),)."""
+        return tuple(tuple(conjunct) for conjunct in self._open().parsed_problem["goal_state"])
+
+    @property
+    def robosuite(self) -> Any:
+        """robosuite's environment, for experts, which see more than a policy; RuntimeError after ``close``."""
+        return self._open()
 
     @property
     def objects(self) -> tuple[str, ...]:

@@ -609,7 +609,7 @@ def test_demonstrations_of_a_suite_without_an_expert(tmp_path: Path, monkeypatch
             monkeypatch.setitem(SUITES._entries, suite.name, (replace(suite, expert=None), {}))
     monkeypatch.chdir(tmp_path)
     Path("study.yaml").write_text(edited())
-    expected = "study.yaml:6: data.source: the scripted expert knows libero_object alone, not libero_spatial; choose"
+    expected = "study.yaml:6: data.source: scripted experts know libero_object, not libero_spatial; choose"
     with pytest.raises(UserError, match=re.escape(expected)):
         load_study(Path("study.yaml"))
 

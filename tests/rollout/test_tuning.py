@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from world_modality.rollout.messages import Did, Scene, Timing
 from world_modality.rollout.timing import TimeAccount
-from world_modality.rollout.tuning import MOST_SLOTS_EACH, NEARLY, Measured, Trial, advice, tune
+from world_modality.rollout.tuning import MOST_SLOTS_EACH, NEARLY, PROCESS_BYTES, Measured, Trial, advice, fitting, tune
 
 seconds = st.floats(0, 100)
 ONE_ROW = Trial(1, 0.02)
@@ -21,6 +21,14 @@ def test_a_fast_policy_needs_two_episodes_per_process_and_a_slow_one_more():
     assert tune(measured(), ONE_ROW, 8).slots_each == 2
     assert tune(measured(plan=0.6), ONE_ROW, 8).slots_each == 4
     assert tune(measured(window=0.15), ONE_ROW, 8).slots_each == 4  # the same with the encoder's part
+
+
+@given(st.integers(1, 64), st.integers(0, 200 * 10**9))
+def test_no_more_processes_than_fit_into_the_memory_and_one_at_least(wanted, free):
+    workers = fitting(wanted, free)
+    assert 1 <= workers <= wanted
+    assert workers == 1 or workers * PROCESS_BYTES <= free
+    assert fitting(wanted, 10**15) == wanted
 
 
 def test_supply_and_demand_are_told():
@@ -73,7 +81,7 @@ def test_what_warms_up_does_not_count():
     """The first batch compiles and allocates; the first query of an episode comes with opening the simulator's
     window."""
     account = TimeAccount()
-    account.add(did(0, 0.0, 9.0, Scene("", "")))
+    account.add(did(0, 0.0, 9.0, Scene("", "", {}, "")))
     for policy, encoder, rows in ((8.0, 7.0, 4), (0.2, 0.3, 3), (0.4, 0.7, 2)):
         account.seconds["policy"] += policy
         account.seconds["encoder"] += encoder

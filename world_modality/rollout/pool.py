@@ -141,6 +141,16 @@ class Pool:
         """Whether some process has nothing to do."""
         return any(not process.commands for process in self._processes)
 
+    def memory(self) -> int:
+        """Bytes of main memory that the processes have of their own."""
+        import psutil
+
+        total = 0
+        for process in self._processes:
+            with suppress(psutil.Error):
+                total += int(psutil.Process(process.process.pid).memory_full_info().uss)
+        return total
+
     def is_quiet(self) -> bool:
         """Whether no process has anything to do or an episode under way."""
         return not any(process.commands for process in self._processes) and not any(self._begun)

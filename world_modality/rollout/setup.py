@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 from numpy.typing import NDArray
 
@@ -33,6 +34,7 @@ from world_modality.rollout.records import SERVED_SOFTWARE, Ledger
 from world_modality.rollout.scheduler import Scheduler
 from world_modality.rollout.timing import TimeAccount
 from world_modality.rollout.trajectory import Window
+from world_modality.rollout.tuning import fitting
 from world_modality.store.done import read_done
 from world_modality.store.layout import StageFolder
 from world_modality.store.machine import COMPUTING, versions
@@ -114,9 +116,14 @@ def roll_out(
         return None
     for episode in ledger.episodes:
         cell.suite.recorded(episode.init_state)
-    with simulator_pool(cell.sim, assets, min(cores, len(ledger.episodes))) as pool:
+    wanted = min(cores, len(ledger.episodes))
+    workers = fitting(wanted, psutil.virtual_memory().available)
+    if workers < wanted:
+        progress.say(f"{progress.label}  {workers} of {wanted} simulator processes: there is no memory for more")
+    with simulator_pool(cell.sim, assets, workers) as pool:
         account = Scheduler(cell, ledger, policy, new_history, progress).run(pool)
-    progress.say(f"{progress.label}  {account.summary(cores)}")
+        memory = pool.memory()
+    progress.say(f"{progress.label}  {account.summary(cores)}; simulators {memory / 1e9:.1f} GB")
     return account
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+PROCESS_BYTES = 1_200_000_000  # of a simulator process with the simulators of one task: measured, and some room
+MEMORY_SHARE = 0.8  # of what is free that a rollout's simulators may take
 MOST_SLOTS_EACH = 4  # more episodes per simulator process only cost memory
 NEARLY = 1.1  # a larger batch must make a row cheaper by more than this to be advised
 
@@ -65,6 +67,11 @@ class Tuning:
             f"{self.workers} simulator processes x {self.slots_each} episodes: simulators {self.supply:.0f} steps/s, "
             f"policy {self.demand:.0f} steps/s, bound by the {bound}; {advice}"
         )
+
+
+def fitting(workers: int, free_bytes: int) -> int:
+    """How many of so many simulator processes fit into the memory that is free: at least one."""
+    return max(1, min(workers, int(MEMORY_SHARE * free_bytes // PROCESS_BYTES)))
 
 
 def tune(measured: Measured, trial: Trial, workers: int) -> Tuning:

@@ -193,7 +193,7 @@ class Carrier:
         hand, _ = self.scene.hand()
         there = Grasp(hand + away, float(np.arctan2(rotation[1, 0], rotation[0, 0])), 1.0, 0.0)
         around = self.scene.others(thing).near(there.point, REACH).points(0.012)
-        return bool(lowest(around, there, 0.0) <= hand[2] + DRAGGED)
+        return lowest(around, there, 0.0) <= float(hand[2]) + DRAGGED
 
     def _drag(self, thing: str, rotation: Vector, held: Vector) -> Course:
         """Move a held thing from under what it would hit on its way up."""

@@ -24,6 +24,7 @@ from world_modality.errors import UserError
 from world_modality.store.layout import RESULTS
 
 CHECK = "check"
+FAULTY = "scenes that settle otherwise"
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +33,9 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[object]:
     monkeypatch.chdir(tmp_path)
     heard: list[object] = []
 
-    def see(spec: object, tasks: list[int], *_: object) -> Beginnings:
+    def see(spec: object, tasks: list[int], *_: object, settle: bool = False) -> Beginnings:
+        if settle:
+            return Beginnings({}, (), {}, {tasks[0]: "a bowl settled otherwise"} if FAULTY in heard else {})
         heard.append(spec)
         return Beginnings(dict.fromkeys(tasks, TASKS[0]), ())
 
@@ -58,6 +61,14 @@ def test_lines_say_level_part_place_and_message() -> None:
     assert command.check_lines(command.Checked(findings[:1], (), 7))[-1] == (
         "check        data, policy, encoder and simulator fit together (7 checks), with 1 warning"
     )
+
+
+def test_a_scene_that_settles_otherwise_is_named(study: Path, asked: list[object]) -> None:
+    asked.append(FAULTY)
+    found = command.check_study(study, RESULTS)
+    (fault,) = [finding for finding in found.findings if finding.part == "simulator"]
+    assert (fault.level, fault.where) == ("warning", "libero_spatial task 0")
+    assert fault.message == "a bowl settled otherwise; its rates cannot be compared with published ones"
 
 
 def test_errors_end_with_status_1_and_a_run_with_the_first_of_them(study: Path) -> None:

@@ -74,7 +74,7 @@ def check_study(path: Path, root: Path, *, recorded: bool = True) -> Checked:
         check_starts(check)
         if data is not None:
             check_data(check, data)
-        found = Checked(tuple(check.findings), tuple(check.unopened), check.checks)
+        found = Checked(tuple(check.findings), tuple(dict.fromkeys(check.unopened)), check.checks)
         if not found.unopened:  # what could not be opened now can be next time
             write_json(remembered, asdict(found))
     judged = list(judge_models(file.study, sources))

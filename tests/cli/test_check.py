@@ -114,7 +114,7 @@ def test_a_renamed_dataset_is_judged_as_one_of_the_right_names(study: Path, tmp_
 
 
 def test_a_simulator_that_cannot_be_asked_is_said(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> Beginnings:
+    def fail(*_: object, **__: object) -> Beginnings:
         raise UserError("no OpenGL")
 
     monkeypatch.setattr(check_data, see_apart.__name__, fail)

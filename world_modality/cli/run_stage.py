@@ -61,9 +61,14 @@ def run_stage(root: Path, plan: Path, stage: str, key: str, cores: int, *, toget
 
 
 def _others(root: Path, graph: Graph, request: StageRequest) -> list[StageRequest]:
-    """Stages of the same kind that are not sealed, those of the same task first: their simulator is open."""
+    """Stages of the same kind that are not sealed and that the same stages read, for whose sake this one is run.
+
+    Those of the same task come first: their simulator is open.
+    """
     here = _place(request)
-    others = [each for each in graph.of(request.stage) if each.key != request.key and not _is_sealed(root, each)]
+    read = [{each.key for each in reader.inputs} for reader in graph.stages.values()]
+    beside = set[str]().union(*(keys for keys in read if request.key in keys)) - {request.key}
+    others = [each for each in graph.of(request.stage) if each.key in beside and not _is_sealed(root, each)]
     return sorted(others, key=lambda each: (_place(each) != here, _place(each)))
 
 

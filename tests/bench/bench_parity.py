@@ -1,9 +1,9 @@
 """Do stock ``lerobot-eval`` and ``wm rollout`` agree? ``python -m bench.bench_parity``.
 
 Both play the same episodes of one checkpoint, LeRobot's own: its initial states, its seeds, one environment, its
-pictures; where the policy draws noise, both have ours. ``--environment libero_world`` lets ``lerobot-eval`` simulate with
-ours as well, as the plugin brings it, in place of its own LIBERO. An ACT that stock ``lerobot-train`` makes of the demo's dataset,
-and the packaged SmolVLA. A line per episode, and one per policy for programs. Status 1 if an episode differs.
+pictures; where the policy draws noise, both have ours. An ACT that stock ``lerobot-train`` makes of the demo's dataset,
+and the packaged SmolVLA. With ``--environment libero_world``, ``lerobot-eval`` simulates with ours, as the plugin
+brings it. A line per episode, and one per policy for programs. Status 1 if an episode differs.
 """
 
 from __future__ import annotations
@@ -147,8 +147,8 @@ def main() -> None:
         played(match, place)
         found = pairs(match, place)
         print(
-            f"{policy} on {given.suite} task {given.task}, assets {given.assets}: lerobot-eval in its {given.environment} "
-            f"({evaluated_seconds(place):.0f} s) and ours in batches of {given.batch}"
+            f"{policy} on {given.suite} task {given.task}, assets {given.assets}; lerobot-eval "
+            f"with {given.environment}, {evaluated_seconds(place):.0f} s; ours in batches of {given.batch}"
         )
         print("\n".join([*table(found), last_line(policy, found)]), flush=True)
         different += sum(not pair.equal for pair in found)

@@ -116,7 +116,7 @@ class SimulatorEnv(gymnasium.Env[dict[str, Any], NDArray[np.float32]]):
         told = {"is_success": step.success, "progress": step.progress, "task_id": self.task_id}
         return self._observe(), step.reward, step.success or step.terminated, False, told
 
-    def render(self) -> Picture:  # type: ignore[override] # LeRobot asks for one picture, as render_mode promises
+    def render(self) -> Picture:
         """The first camera's picture that was last shown."""
         return next(iter(self._pictures.values()))
 

@@ -19,10 +19,12 @@ from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES, Suite
 from world_modality.study.specs import SimSpec
 
+Makers = Sequence[Callable[[], gymnasium.Env[Any, Any]]]
+
 
 @EnvConfig.register_subclass("libero_world")
 @dataclass
-class LiberoWorldEnv(EnvConfig):
+class LiberoWorldEnv(EnvConfig):  # type: ignore[misc] # mypy does not see LeRobot
     """A suite of World Modality's table, or several with commas between that show and take the same.
 
     With its defaults an episode is the one of LeRobot's own type ``libero``, to the last bit.
@@ -93,14 +95,15 @@ class LiberoWorldEnv(EnvConfig):
         Raises:
             UserError: no such task, or the assets cannot be had.
         """
+        made = vector_of_processes if use_async_envs and n_envs > 1 else vector_in_turn
         modules = dict.fromkeys(module for suite in self.suites for module in suite.preload)
         multiprocessing.set_forkserver_preload([*modules, "__main__"])  # once for all processes of asynchronous ones
-        made = vector_of_processes if use_async_envs and n_envs > 1 else vector_in_turn
-        return {
-            suite.name: {task: made(self._makers(suite, *where, task, n_envs)) for task in self._tasks(suite)}
-            for suite in self.suites
-            for where in [self._simulated(suite)]
-        }
+        environments: dict[str, dict[int, Any]] = {}
+        for suite in self.suites:
+            spec, assets = self._simulated(suite)
+            makers = {task: self._makers(spec, task, assets, n_envs) for task in self._tasks(suite)}
+            environments[suite.name] = {task: made(makers[task]) for task in makers}
+        return environments
 
     def _tasks(self, suite: Suite) -> list[int]:
         chosen = range(suite.tasks) if self.task_ids is None else sorted(set(self.task_ids))
@@ -130,22 +133,21 @@ class LiberoWorldEnv(EnvConfig):
         )
         return spec, open_assets(spec)
 
-    def _makers(
-        self, suite: Suite, spec: SimSpec, assets: Path | None, task: int, count: int
-    ) -> list[Callable[[], gymnasium.Env[Any, Any]]]:
-        """What makes each environment of a vector. A finished one rests, as LeRobot's do, until the next episode."""
+    def _makers(self, spec: SimSpec, task: int, assets: Path | None, count: int) -> Makers:
+        """What makes each environment of a vector."""
         from world_modality.benchmarks.gym_env import SimulatorEnv
 
-        shared = {
-            "horizon": self.episode_length,
-            "stride": count,
-            "recorded": self.init_states,
-            "pictures_every": self.pictures_every,
-        }
-        return [partial(SimulatorEnv, spec, task, assets, first=number, **shared) for number in range(count)]
-
-
-Makers = Sequence[Callable[[], gymnasium.Env[Any, Any]]]
+        make = partial(
+            SimulatorEnv,
+            spec,
+            task,
+            assets,
+            horizon=self.episode_length,
+            stride=count,
+            recorded=self.init_states,
+            pictures_every=self.pictures_every,
+        )
+        return [partial(make, first=number) for number in range(count)]
 
 
 def vector_of_processes(makers: Makers) -> _LazyAsyncVectorEnv:
@@ -156,8 +158,8 @@ def vector_of_processes(makers: Makers) -> _LazyAsyncVectorEnv:
 def vector_in_turn(makers: Makers) -> gymnasium.vector.SyncVectorEnv:
     """All environments in this process.
 
-    A finished one rests here as well, which LeRobot's own synchronous vectors do not know: theirs begin another episode
-    meanwhile, whose initial state nobody is told the outcome of.
+    A finished one rests until the next episode, as in processes. LeRobot's own synchronous vectors let it begin another
+    one meanwhile, and its initial state is skipped.
     """
     return gymnasium.vector.SyncVectorEnv(
         [freeze_after_episode_end(maker) for maker in makers],

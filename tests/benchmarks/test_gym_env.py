@@ -31,7 +31,7 @@ def installed() -> Iterator[None]:
 
 
 def test_an_episode_ends_when_the_task_is_solved() -> None:
-    with closing(SimulatorEnv(SPEC, 0, None)) as env:
+    with closing(SimulatorEnv(SPEC, 0, None, pictures_every=40)) as env:
         seen, told = env.reset(seed=3)
         expert = make_expert(PUCKS, env.simulator, np.random.default_rng(0), None)
         assert (told["is_success"], env.task_description, env._max_episode_steps) == (

@@ -56,10 +56,11 @@ def test_every_suite_is_known(suite: str) -> None:
     ("settings", "message"),
     [
         ({"task": " , "}, "--env.task names no suite"),
+        ({"pictures_every": 0}, "--env.pictures_every=0: set it to 1 or more"),
         ({"task": "libero_spatial,metaworld_easy"}, "metaworld_easy shows and takes other things than libero_spatial"),
     ],
 )
-def test_suites_that_cannot_be_played_are_one_sentence(settings: dict[str, str], message: str) -> None:
+def test_what_cannot_be_played_is_one_sentence(settings: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
         make_env_config("libero_world", **settings)
 
@@ -71,7 +72,7 @@ def test_tasks_that_are_not_there_are_one_sentence(tasks: list[int]) -> None:
 
 
 def test_a_finished_environment_rests_until_the_next_rollout() -> None:
-    config = make_env_config("libero_world", task="pucks", camera_size=32, task_ids=[1, 0])
+    config = make_env_config("libero_world", task="pucks", camera_size=32, task_ids=[1, 0], pictures_every=40)
     made = make_env(config, n_envs=2)
     assert list(made["pucks"]) == [0, 1]
     before, _ = make_env_pre_post_processors(config, ACTConfig())

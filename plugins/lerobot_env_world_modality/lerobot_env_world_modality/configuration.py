@@ -42,8 +42,9 @@ class LiberoWorldEnv(EnvConfig):  # type: ignore[misc] # mypy does not see LeRob
     render: str = "stock"
     """Style of the pictures: stock, fast (no antialiasing, shadows or reflections) or coarse (fewer triangles, too)."""
     pictures_every: int = 1
-    """Control steps between new pictures. With the policy's n_action_steps nothing changes for one that looks at the
-    present alone, and only when it plans; but other pictures than those that it looks at are not drawn."""
+    """Control steps between new pictures. LeRobot shows its policy every step, but one that plans chunks, and looks at
+    the present alone, looks only when it plans: with its own n_action_steps here, no other picture is drawn, and nothing
+    changes."""
     assets: str = "package"
     """Where LIBERO's object models come from: package, hub, hub@REVISION or a folder's path."""
     exact: bool = True
@@ -55,6 +56,8 @@ class LiberoWorldEnv(EnvConfig):  # type: ignore[misc] # mypy does not see LeRob
 
     def __post_init__(self) -> None:
         """Describe what a policy sees and does, under the names that LeRobot gives to what it is shown."""
+        if self.pictures_every < 1:
+            raise UserError(f"--env.pictures_every={self.pictures_every}: set it to 1 or more control steps")
         suite = self.suites[0]
         self.fps = suite.control_rate
         picture = PolicyFeature(FeatureType.VISUAL, (self.camera_size, self.camera_size, 3))

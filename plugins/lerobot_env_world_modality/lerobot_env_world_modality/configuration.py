@@ -27,8 +27,8 @@ Makers = Sequence[Callable[[], gymnasium.Env[Any, Any]]]
 class LiberoWorldEnv(EnvConfig):  # type: ignore[misc] # mypy does not see LeRobot
     """A suite of World Modality's table, or several with commas between that show and take the same.
 
-    With its defaults an episode is the one of LeRobot's own type ``libero``, to the last bit, but in tasks that begin with
-    an open drawer: LeRobot's scene depends on the resets before, this one on its seed.
+    With its defaults an episode is the one of LeRobot's own type ``libero``, to the last bit, but in tasks that begin
+    with an open drawer: LeRobot's scene depends on the resets before, this one on its seed.
     """
 
     task: str | None = "libero_10"
@@ -43,8 +43,9 @@ class LiberoWorldEnv(EnvConfig):  # type: ignore[misc] # mypy does not see LeRob
     render: str = "stock"
     """Style of the pictures: stock, fast (no antialiasing, shadows or reflections) or coarse (fewer triangles, too)."""
     pictures_every: int = 1
-    """Control steps between new pictures. LeRobot shows its policy every step, but one that plans chunks and looks at the
-    present alone looks only when it plans: with its own n_action_steps here, nothing else is drawn and nothing changes."""
+    """Control steps between new pictures. LeRobot shows its policy every step, but one that plans chunks and looks at
+    the present alone looks only when it plans: with its own n_action_steps here nothing else is drawn, and it acts as
+    with all pictures."""
     assets: str = "package"
     """Where LIBERO's object models come from: package, hub, hub@REVISION or a folder's path."""
     exact: bool = True

@@ -21,7 +21,7 @@ if [ "${#missing[@]}" -gt 0 ]; then
 fi
 
 # --- the environment: stamped with what it was made from -------------------------------------------------------------
-wanted=$(cat envs/requirements.txt envs/uv.txt pyproject.toml | sha256sum | cut -d' ' -f1)" $PWD"
+wanted=$(cat envs/requirements.txt envs/uv.txt pyproject.toml plugins/*/pyproject.toml | sha256sum | cut -d' ' -f1)" $PWD"
 if [ "$(cat .venv/.ready 2>/dev/null || true)" = "$wanted" ]; then
   say "environment" "ready"
   exit 0
@@ -48,7 +48,7 @@ fi
   .venv/bin/python -m pip install --disable-pip-version-check --require-hashes -r envs/uv.txt
 # Compiled once: where Python may not write bytecode, every process would compile torch anew, for half a minute.
 .venv/bin/uv pip sync -q --compile-bytecode --python .venv/bin/python --require-hashes --no-config envs/requirements.txt envs/uv.txt
-.venv/bin/uv pip install -q --python .venv/bin/python --no-deps --no-build-isolation --no-config -e .
+.venv/bin/uv pip install -q --python .venv/bin/python --no-deps --no-build-isolation --no-config -e . -e plugins/lerobot_env_world_modality
 echo "$wanted" > .venv/.ready
 packages=$(.venv/bin/uv pip list -q --python .venv/bin/python --format freeze 2>/dev/null | wc -l)
 say "environment" "ready ($packages packages, $((SECONDS - started)) s)"

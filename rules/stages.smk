@@ -12,9 +12,9 @@ for kind in STAGES:
             f"results/{kind.name}/{{key}}/DONE.json",
         log:
             f"results/{kind.name}/{{key}}/log.txt",
+        priority: snakefile.priority_of(kind.name)
         conda:
             ENVIRONMENT
-        priority: snakefile.priority_of(kind.name)
         threads: snakefile.cores_of(study, kind.name, workflow)
         resources:
             mem_mb=kind.needs.memory_mb,

@@ -2,7 +2,8 @@
 
 Both play the same episodes of one checkpoint, LeRobot's own: its initial states, its seeds, one environment, its
 pictures; where the policy draws noise, both have ours. An ACT that stock ``lerobot-train`` makes of the demo's dataset,
-and the packaged SmolVLA. A line per episode, and one per policy for programs. Status 1 if an episode differs.
+and the packaged SmolVLA. With ``--environment libero_world``, ``lerobot-eval`` simulates with ours, as the plugin
+brings it. A line per episode, and one per policy for programs. Status 1 if an episode differs.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from support.parity import OURS, STOCK, Match, known_to_lerobot, last_line, pairs, table
+from support.onlookers import PLUGIN_TYPE
+from support.parity import OURS, STOCK, Match, evaluated_seconds, known_to_lerobot, last_line, pairs, table
 
 from world_modality.benchmarks.libero.libero_config import ASSETS_VARIABLE
 from world_modality.embedded import BASE_POLICY
@@ -109,6 +111,7 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1000)
     parser.add_argument("--horizon", type=int, help="control steps; the suite's by default")
+    parser.add_argument("--environment", default="libero", choices=["libero", PLUGIN_TYPE], help="lerobot-eval's")
     parser.add_argument("--batch", type=int, default=1, help="rows that ours computes at once")
     parser.add_argument("--assets", default="package", help="as in a study")
     parser.add_argument("--folder", type=Path, default=Path("outputs") / "parity")
@@ -138,11 +141,15 @@ def main() -> None:
             given.assets,
             given.batch,
             tuple(f"--{flag}" for flag in given.lerobot),
+            given.environment,
         )
-        place = folder / f"{policy}-task{given.task}"
+        place = folder / f"{policy}-task{given.task}-{given.environment}"
         played(match, place)
         found = pairs(match, place)
-        print(f"{policy} on {given.suite} task {given.task}, assets {given.assets}, ours in batches of {given.batch}")
+        print(
+            f"{policy} on {given.suite} task {given.task}, assets {given.assets}; lerobot-eval "
+            f"with {given.environment}, {evaluated_seconds(place):.0f} s; ours in batches of {given.batch}"
+        )
         print("\n".join([*table(found), last_line(policy, found)]), flush=True)
         different += sum(not pair.equal for pair in found)
     sys.exit(1 if different else 0)

@@ -18,6 +18,8 @@ REPOSITORY = Path(__file__).parents[2]
 PACKAGES = ("world_modality", "lerobot_policy_world_modality")
 FOLDERS = (*PACKAGES, "workflow/tools")
 
+PLUGIN = REPOSITORY / "plugins/lerobot_env_world_modality"
+
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 DECLARED = {canonicalize_name(each.name): each for each in map(Requirement, PROJECT["dependencies"])}
 LOCKED = {
@@ -81,3 +83,21 @@ def test_ranges_agree_with_those_of_the_environment(name: str) -> None:
 
 def test_the_environment_asks_for_nothing_that_is_not_locked() -> None:
     assert set(DIRECT) <= set(LOCKED)
+
+
+def test_the_environments_plugin_declares_what_it_imports_in_the_projects_ranges() -> None:
+    about = tomllib.loads((PLUGIN / "pyproject.toml").read_text())["project"]
+    declared = {canonicalize_name(each.name): each.specifier for each in map(Requirement, about["dependencies"])}
+    modules = {module for path in sorted((PLUGIN / PLUGIN.name).rglob("*.py")) for module in modules_of(path)}
+    providers = importlib.metadata.packages_distributions()
+    foreign = modules - sys.stdlib_module_names - {PLUGIN.name}
+    assert {canonicalize_name(providers[module][0]) for module in foreign} == declared.keys()
+    own = canonicalize_name(PROJECT["name"])
+    assert declared.pop(own).contains(PROJECT["version"])
+    assert declared == {name: DECLARED[name].specifier for name in declared}
+    assert about["requires-python"] == PROJECT["requires-python"]
+
+
+def test_lerobot_finds_the_environments_plugin_by_its_name() -> None:
+    name = importlib.metadata.distribution(PLUGIN.name).metadata["Name"]
+    assert name == PLUGIN.name  # with underscores, which LeRobot looks for

@@ -46,7 +46,10 @@ def test_the_setup_finds_them_too(tmp_path: Path) -> None:
     """A copy of the repository's bootstrap whose environment bears the stamp of being ready."""
     shutil.copytree(ENVS, tmp_path / "envs")
     shutil.copy(ENVS.parent / "pyproject.toml", tmp_path)
-    made_from = [tmp_path / name for name in ("envs/requirements.txt", "envs/uv.txt", "pyproject.toml")]
+    plugin = "plugins/lerobot_env_world_modality/pyproject.toml"
+    (tmp_path / plugin).parent.mkdir(parents=True)
+    shutil.copy(ENVS.parent / plugin, tmp_path / plugin)
+    made_from = [tmp_path / name for name in ("envs/requirements.txt", "envs/uv.txt", "pyproject.toml", plugin)]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in made_from)).hexdigest()
     (tmp_path / ".venv").mkdir()
     (tmp_path / ".venv" / ".ready").write_text(f"{digest} {tmp_path}\n")

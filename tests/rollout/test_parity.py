@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from stand_ins import STAND_INS
-from support.onlookers import ours, stock
+from support.onlookers import PLUGIN_TYPE, ours, stock
 from support.other_policies import SIZE, other_checkpoint
 from support.parity import OURS, STOCK, Match, known_to_lerobot, last_line, pairs
 from support.pictures import see_pictures_of
@@ -41,11 +41,15 @@ def checkpoint(kind: str, folder: Path) -> Path:
     return known_to_lerobot(folder / "ours", folder / "plain")
 
 
-@pytest.mark.parametrize(("kind", "episodes"), [("act", 2), ("smolvla", 1)])
+@pytest.mark.parametrize(
+    ("kind", "episodes", "environment"),
+    [("act", 2, "libero"), ("smolvla", 1, "libero"), ("act", 2, PLUGIN_TYPE)],
+)
 def test_lerobot_eval_and_ours_play_the_same_episodes(
-    tmp_path: Path, kind: str, episodes: int, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, kind: str, episodes: int, environment: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    match = Match(checkpoint(kind, tmp_path / kind), "libero_spatial", 0, episodes, horizon=6)
+    policy, assets = checkpoint(kind, tmp_path / kind), str(STAND_INS)
+    match = Match(policy, "libero_spatial", 0, episodes, horizon=6, assets=assets, environment=environment)
     for name, evaluator, flags in ((STOCK, stock, match.stock_flags), (OURS, ours, match.our_flags)):
         notes = tmp_path / f"{name}-notes"
         notes.mkdir()

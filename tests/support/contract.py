@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("lerobot_policy_world_modality", "world_modality")
+PACKAGES = ("lerobot_policy_world_modality", "plugins", "world_modality")
 WRITTEN_FOR = {
     "lerobot": ("lerobot", "0.6.1"),
     "libero": ("hf-libero", "0.1.4"),

@@ -23,11 +23,14 @@ from world_modality.benchmarks.contract import Step
 from world_modality.benchmarks.libero.libero_config import import_configured_libero
 from world_modality.benchmarks.libero.quiet import import_libero
 from world_modality.benchmarks.libero.simulator import LiberoSimulator
+from world_modality.facts.benchmarks import SUITES
 from world_modality.imports import replaced
 from world_modality.rollout import setup
 from world_modality.rollout.episodes import Episode, flow_seed
 from world_modality.rollout.pool import HANG_SECONDS, Pool, preloaded
 from world_modality.study.specs import SimSpec
+
+PLUGIN_TYPE = "libero_world"
 
 
 class Notes:
@@ -90,40 +93,42 @@ def ours(notes: Path, flags: Sequence[str]) -> None:
         app(["rollout", *flags], standalone_mode=False)
 
 
-# LeRobot's
+# lerobot-eval's
 
 
 class Onlooker:
     """Stands beside LeRobot's only environment: notes the joints, and knows which query of which episode is next."""
 
-    def __init__(self, notes: Path) -> None:
-        self._folder = notes
+    def __init__(self, notes: Path, suite: str, joints: Callable[[Any], ArrayLike]) -> None:
+        """``joints`` finds the positions of all joints [nq] below the environment."""
+        self._folder, self._suite, self._joints = notes, suite, joints
         self._notes: Notes | None = None
-        self.suite = ""
         self.episode = Episode(0, 0, 0)
         self.steps = 0
 
     def reset(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        """``LiberoEnv.reset``, watched."""
+        """The environment's ``reset``, watched."""
 
         def reset(env: Any, seed: int | None = None, **rest: Any) -> Any:
-            repeat, state = divmod(env.init_state_id, len(env._init_states))
+            states = SUITES[self._suite].init_states
+            assert states is not None
+            repeat, state = divmod(env.init_state_id, states)
             found = original(env, seed=seed, **rest)
             assert seed is not None
-            self.suite, self.episode, self.steps = self.suite, Episode(env.task_id, state, repeat), 0
+            self.episode, self.steps = Episode(env.task_id, state, repeat), 0
             self._notes = Notes(self._folder, env.task_id, state, seed)
-            self._notes.add(env._env.sim.data.qpos)
+            self._notes.add(self._joints(env))
             return found
 
         return reset
 
     def step(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        """``LiberoEnv.step``, watched."""
+        """The environment's ``step``, watched."""
 
         def step(env: Any, action: Any) -> Any:
             found = original(env, action)
             assert self._notes is not None
-            self._notes.add(env._env.sim.data.qpos)
+            self._notes.add(self._joints(env))
             self.steps += 1
             return found
 
@@ -137,21 +142,19 @@ class Onlooker:
             noise = host_of(policy.config.type).noise
             assert noise is not None
             replan = self.steps // policy.config.n_action_steps
-            with noise(policy, [flow_seed(self.suite, self.episode, replan)]) as arguments:
+            with noise(policy, [flow_seed(self._suite, self.episode, replan)]) as arguments:
                 return original(policy, batch, **arguments)
 
         return select_action
 
 
 def stock(notes: Path, flags: Sequence[str]) -> None:
-    """``lerobot-eval`` in one environment, on the assets that ``LEROBOT_WM_LIBERO_ASSETS`` names.
+    """``lerobot-eval`` in one environment: LeRobot's own LIBERO, or ours as the plugin brings it.
 
-    What it draws its noise from is the only thing that another seed would not decide: it is given ours.
+    LeRobot's own is configured first, with the assets that ``LEROBOT_WM_LIBERO_ASSETS`` names; ours needs nothing. What
+    a policy draws its noise from is the only thing that another seed would not decide: it is given ours.
     """
-    import_libero()
-    import_configured_libero()
     from lerobot.configs.parser import parse_arg
-    from lerobot.envs.libero import LiberoEnv
     from lerobot.policies.factory import get_policy_class
     from lerobot.scripts import lerobot_eval
     from lerobot.utils.import_utils import register_third_party_plugins
@@ -160,14 +163,27 @@ def stock(notes: Path, flags: Sequence[str]) -> None:
     from world_modality.training.arguments import command_line
 
     register_third_party_plugins()  # as it does itself before it asks for the policy
-    onlooker = Onlooker(notes)
-    onlooker.suite = str(parse_arg("env.task", flags))
+    environment, joints = watched_environment(str(parse_arg("env.type", flags)))
+    onlooker = Onlooker(notes, str(parse_arg("env.task", flags)), joints)
     policy = get_policy_class(read_config_file(Path(str(parse_arg("policy.path", flags))))["type"])
     with ExitStack() as stack:
-        for owner, name in ((LiberoEnv, "reset"), (LiberoEnv, "step"), (policy, "select_action")):
+        for owner, name in ((environment, "reset"), (environment, "step"), (policy, "select_action")):
             stack.enter_context(replaced(owner, name, getattr(onlooker, name)(getattr(owner, name))))
         stack.enter_context(command_line(list(flags), "lerobot-eval"))
         lerobot_eval.main()
+
+
+def watched_environment(kind: str) -> tuple[type, Callable[[Any], ArrayLike]]:
+    """The class of the environments of a type of LeRobot's, and where one has its joints."""
+    if kind == PLUGIN_TYPE:
+        from world_modality.benchmarks.gym_env import SimulatorEnv
+
+        return SimulatorEnv, lambda env: env.simulator.qpos()
+    import_libero()
+    import_configured_libero()
+    from lerobot.envs.libero import LiberoEnv
+
+    return LiberoEnv, lambda env: env._env.sim.data.qpos
 
 
 if __name__ == "__main__":

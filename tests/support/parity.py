@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from support.onlookers import read_notes
+from support.onlookers import PLUGIN_TYPE, read_notes
 
 from lerobot_policy_world_modality.backbone import TOKENIZER_STEP, resolve_backbone
 from world_modality.embedded import BACKBONE_PREFIX
@@ -34,6 +34,7 @@ class Match:
     assets: str = "package"
     batch: int = 1  # rows that ours computes at once; lerobot-eval computes as many as it has environments
     more: tuple[str, ...] = ()  # further flags of lerobot-eval
+    environment: str = "libero"  # lerobot-eval's --env.type: its own, or the plugin's
 
     @property
     def size(self) -> int:
@@ -46,11 +47,10 @@ class Match:
         flags = {
             "policy.path": self.checkpoint,
             "policy.device": "cpu",
-            "env.type": "libero",
+            "env.type": self.environment,
             "env.task": self.suite,
             "env.task_ids": [self.task],
-            "env.observation_height": self.size,
-            "env.observation_width": self.size,
+            **self._pictures,
             "eval.batch_size": 1,
             "eval.n_episodes": self.episodes,
             "seed": self.seed,
@@ -58,6 +58,12 @@ class Match:
             **({} if self.horizon is None else {"env.episode_length": self.horizon}),
         }
         return [*(f"--{name}={value}" for name, value in flags.items()), *self.more]
+
+    @property
+    def _pictures(self) -> dict[str, object]:
+        if self.environment == PLUGIN_TYPE:
+            return {"env.camera_size": self.size, "env.assets": self.assets}
+        return {"env.observation_height": self.size, "env.observation_width": self.size}
 
     def our_flags(self, output: Path) -> list[str]:
         """Of ``wm rollout``."""
@@ -135,6 +141,11 @@ def pairs(match: Match, folder: Path) -> list[Pair]:
         Pair(name, _played(told[name], notes[STOCK][name]), _played(_outcome(records[name]), notes[OURS][name]))
         for name in names
     ]
+
+
+def evaluated_seconds(folder: Path) -> float:
+    """What ``lerobot-eval`` says that its episodes in ``folder`` took."""
+    return float(json.loads((folder / STOCK / "eval_info.json").read_text())["overall"]["eval_s"])
 
 
 def _outcome(record: Record) -> tuple[bool, int | None]:

@@ -377,6 +377,10 @@ SIMULATOR: Table = {
         "libero.libero:benchmark.get_benchmark_dict": "(help=False)",
         "libero.libero:get_libero_path": "(query_key)",
     },
+    "world_modality/benchmarks/libero/perturbed.py": {
+        "libero.libero.envs.base_object:OBJECTS_DICT": ANY,
+        "libero.libero.envs.base_object:VISUAL_CHANGE_OBJECTS_DICT": ANY,
+    },
     "world_modality/benchmarks/lerobot_env/simulator.py": {
         "lerobot.envs.factory:make_env": (
             "(cfg, n_envs=1, use_async_envs=False, hub_cache_dir=None, trust_remote_code=False)"
@@ -430,6 +434,33 @@ ALONE: Table = {
     },
 }
 
+ENVIRONMENT: Table = {
+    "plugins/lerobot_env_world_modality/lerobot_env_world_modality/configuration.py": {
+        "lerobot.configs:FeatureType.VISUAL": VISUAL,
+        "lerobot.configs:FeatureType.STATE": STATE,
+        "lerobot.configs:FeatureType.ACTION": ACTION,
+        "lerobot.configs:PolicyFeature.__init__": "(self, type, shape)",
+        "lerobot.envs.configs:EnvConfig.register_subclass": "(name, choice_type=None)",
+        "lerobot.envs.configs:EnvConfig.task": "None",
+        "lerobot.envs.configs:EnvConfig.fps": "30",
+        "lerobot.envs.configs:EnvConfig.gym_kwargs": ANY,
+        "lerobot.envs.configs:EnvConfig.create_envs": "(self, n_envs, use_async_envs=False)",
+        "lerobot.envs.configs:EnvConfig.get_env_processors": "(self)",
+        "lerobot.envs.utils:_LazyAsyncVectorEnv.__init__": (
+            "(self, env_fns, observation_space=None, action_space=None, metadata=None)"
+        ),
+        "lerobot.envs.utils:freeze_after_episode_end": "(env_fn)",
+        "lerobot.utils.constants:ACTION": "'action'",
+        "lerobot.utils.constants:OBS_IMAGE": "'observation.image'",
+        "lerobot.utils.constants:OBS_IMAGES": "'observation.images'",
+        "lerobot.utils.constants:OBS_STATE": "'observation.state'",
+    },
+    "world_modality/benchmarks/gym_env.py": {
+        "lerobot.envs.utils:preprocess_observation": "(observations)",
+        "lerobot.scripts.lerobot_eval:rollout": ANY,  # asks for task_description, task and _max_episode_steps
+    },
+}
+
 JUDGED: Table = {
     "tests/support/onlookers.py": {
         "lerobot.configs.parser:parse_arg": "(arg_name, args=None)",
@@ -480,7 +511,7 @@ JUDGED: Table = {
     },
 }
 
-RELIED_ON: Table = {**PLUGIN, **POLICIES, **TRAINING, **DATA, **SIMULATOR, **ALONE, **JUDGED}
+RELIED_ON: Table = {**PLUGIN, **POLICIES, **TRAINING, **DATA, **SIMULATOR, **ALONE, **ENVIRONMENT, **JUDGED}
 
 POLICY_PARTS = {  # at their path below a policy of LeRobot's: their type
     "config.action_feature": "PolicyFeature",

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
+from stand_ins import STAND_INS
 from support.small_study import edited
 from support.tiny_dataset import libero_features, write_dataset
 
@@ -107,6 +108,7 @@ def study_of(data: Path, rename: Mapping[str, str] | None = None) -> Path:
             (SCRIPTED, f"  {{source: folder, path: {json.dumps(str(data))}{renamed}}}\n"),
             ("policy: {source: scratch}", "policy: {source: embedded}"),
             ("tasks: [0, 1]", "tasks: [0]"),
+            ("{assets: package, horizon: 220}", f"{{assets: {STAND_INS}, render: fast, horizon: 220}}"),
             ("study: small", f"study: {data.name}"),
         )
     )

@@ -226,6 +226,7 @@ def _cell(how: How, loaded: Loaded, suite: str, assets: tuple[str, str]) -> Cell
 def _require_same_manifest(output: Path, cell: Cell, batch: int, loaded: Loaded) -> None:
     """Note what the records of a suite come from; UserError if those that are there come from something else."""
     wanted: dict[str, Any] = {
+        "lerobot_seed": cell.lerobot_seed,
         **cell.sim.model_dump(mode="json"),
         "policy": cell.checkpoint,
         "encoder": loaded.encoder,
@@ -233,7 +234,6 @@ def _require_same_manifest(output: Path, cell: Cell, batch: int, loaded: Loaded)
         "n_action_steps": cell.n_action_steps,
         "num_steps": loaded.policy.facts.num_steps,
         "horizon": cell.horizon,
-        "lerobot_seed": cell.lerobot_seed,
         "batch": batch,
         "device": cell.device,
         "versions": dict(cell.versions),

@@ -40,6 +40,7 @@ CHANGES: tuple[tuple[str, str], ...] = (
     ("train rollout videos report", "a training can be a part of one, and keeps the state to go on from"),
     ("latents train rollout videos report", "latents may be taken over from a file"),
     ("dataset latents train rollout videos report relabel", "a dataset may have its features renamed"),
+    ("train rollout report", "config.yaml: 200 steps"),
     ("demos dataset train relabel rollout report", "embedded_base.yaml: more demonstrations and steps"),
     ("rollout report", "robustness.yaml: suites that perturb another one"),
     ("rollout videos report", "records tell how the scene settled and was drawn"),

@@ -47,8 +47,9 @@ def repository(workflow: Any) -> Path:
 
 
 def is_news(record: logging.LogRecord) -> bool:
-    """Whether a message says more than the stage itself, which reports its own failure."""
-    return "CalledProcessError" not in record.getMessage()
+    """Whether a message says more than the stage itself, which reports its own failure, or that another job made it."""
+    text = record.getMessage()
+    return not any(known in text for known in ("CalledProcessError", "were not present when the DAG was created"))
 
 
 def speak_rarely(handlers: Iterable[logging.Handler]) -> None:
@@ -92,8 +93,11 @@ def cores_of(study: Workflow, stage: str, workflow: Any) -> Callable[[Any], int]
 
 
 def priority_of(stage: str) -> int:
-    """Kinds that others wait for come first: then several stages of the last kinds are there for one job to run."""
-    return len(STAGES.names) - STAGES.names.index(stage)
+    """What trainings need, and they, come before rollouts: then there are several of those for one job to run.
+
+    Snakemake adds up priorities, so one job of 1 comes before any number of 0.
+    """
+    return int(STAGES.names.index(stage) <= STAGES.names.index("train"))
 
 
 def together(workflow: Any) -> str:

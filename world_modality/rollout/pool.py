@@ -28,7 +28,7 @@ from world_modality.rollout.worker import OpenSimulator, serve
 from world_modality.store.orphans import this_process
 from world_modality.study.specs import SimSpec
 
-SPARE = 2  # simulators of other tasks that a process keeps open, for a task that comes back
+SPARE = 1  # simulators of other tasks that a process keeps open, for a task that comes back
 START_SECONDS = 300.0  # that a process is given to import what it needs
 END_SECONDS = 5.0  # that a process is given to end before it is killed
 HANG_SECONDS = 300.0  # without a sign of a simulator; a reset takes seconds, a chunk less

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-PROCESS_BYTES = 1_200_000_000  # of a simulator process with the simulators of one task: measured, and some room
+PROCESS_BYTES = 7_000_000_000  # of a simulator process: 1 GB, and five of LIBERO's simulators of 1.2 GB
 MEMORY_SHARE = 0.8  # of what is free that a rollout's simulators may take
 MOST_SLOTS_EACH = 4  # more episodes per simulator process only cost memory
 NEARLY = 1.1  # a larger batch must make a row cheaper by more than this to be advised

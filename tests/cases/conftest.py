@@ -36,7 +36,7 @@ def episodes() -> Episodes:
 
     def moment(step: int) -> Moment:
         seen = env.observe()
-        action = np.zeros(7, np.float32)  # the embedded policy's data have no rotations
+        action = np.zeros(7, np.float32)
         action[:3] = rng.uniform(-0.5, 0.5, 3)
         action[6] = (-1, 1)[step // 3 % 2]
         env.step(action)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from lerobot.utils.logging_utils import AverageMeter, MetricsTracker
 from safetensors.torch import load_file
-from support.given_inputs import STATISTICS, Episodes, Moment, checkpoint_copy, dataset_of
+from support.given_inputs import STATISTICS, Episodes, Moment, Tensors, checkpoint_copy, dataset_of, edit_statistics
 from support.tiny_cell import cell_context, train_spec
 
 from world_modality.errors import UserError
@@ -26,8 +26,15 @@ def turning(moment: Moment) -> Moment:
     return replace(moment, action=action)
 
 
+def never_turned(statistics: Tensors) -> Tensors:
+    deviation = statistics["action.std"].clone()
+    deviation[3:6] = 0.0
+    return {**statistics, "action.std": deviation}
+
+
 def test_a_training_refuses_them_or_takes_other_statistics(place: Path, episodes: Episodes) -> None:
     policy = checkpoint_copy(place / "policy")
+    edit_statistics(policy, never_turned)
     assert not any(load_file(next(policy.glob(STATISTICS)))["action.std"][3:6])
     inputs = {"policy": (policy,), "dataset": (dataset_of(place / "data", episodes, change=turning),)}
     context = cell_context(place / "stage", inputs, memory="disabled")

@@ -49,7 +49,7 @@ def test_whole_checkpoints_have_no_finding(place: Path) -> None:
     assert judged(place / "study.yaml") == []
     outcome = wm("check", place / "study.yaml")
     assert outcome.accepted, outcome.said
-    assert "fit together (2 checks)" in outcome.printed
+    assert "fit together (3 checks)" in outcome.printed
 
 
 def test_what_cannot_be_opened_is_not_said_to_fit() -> None:

@@ -140,7 +140,7 @@ def test_beside_trained_arms_nothing_is_asked_for_the_number_of_actions(place: P
 
 def test_a_check_asks_it_and_says_what_does_not_fit(place: Path, server: Running) -> None:
     planned(place, server.address)
-    assert "fit together (1 checks)" in wm("check", place / "study.yaml").printed
+    assert "fit together (2 checks)" in wm("check", place / "study.yaml").printed
     for edit, message in (
         (("camera_size: 64", "camera_size: 128"), "have 128x128 pixels, but the checkpoint was trained on image of 64"),
         (("episodes: 2", "episodes: 2, n_action_steps: 7"), "n_action_steps 7: the chunks of scripted have 6 actions"),

@@ -41,7 +41,7 @@ def test_what_an_environment_tells_about_its_task(make_env: MakeEnv) -> None:
     digests = {env.task.init_state_digest(i) for i in range(50)}
     assert len(digests) == 50
     assert all(len(digest) == 16 for digest in digests)
-    assert env.goal == ("on", "akita_black_bowl_1", "plate_1")
+    assert env.goal == (("on", "akita_black_bowl_1", "plate_1"),)
     assert set(env.fixtures) == {"wooden_cabinet_1", "flat_stove_1"}
 
 

@@ -265,8 +265,7 @@ def rollout(
     assets: AssetsOption = "package",
     render: RenderOption = "stock",
     settle_steps: Annotated[
-        int | None,
-        typer.Option(min=0, help="No-op control steps at the start; the suite's official number by default."),
+        int | None, typer.Option(min=0, help="No-op control steps at the start; by default the suite's own number.")
     ] = None,
     lerobot_seed: Annotated[
         int | None, typer.Option(min=0, help="Meet the scenes of lerobot-eval --seed N.", show_default=False)

@@ -38,7 +38,7 @@ bench-checks: setup
 bench-arithmetic: setup
 	@PYTHONPATH=tests $(PY) tests/bench/bench_arithmetic.py
 
-# What a control step of a LIBERO simulator costs beside MuJoCo's own share of it; ASSETS=FOLDER measures other suites, too.
+# What a control step of a LIBERO simulator costs beside MuJoCo's own share of it, a task of four suites each.
 # EPISODES=20 plays so many of every task both ways, quick and exact, and compares how they end (an hour).
 bench-step: setup
 	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(PY) -m bench.bench_step $(if $(ASSETS),--assets $(ASSETS)) $(if $(EPISODES),--episodes $(EPISODES))

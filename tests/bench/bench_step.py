@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import mujoco
@@ -237,7 +236,7 @@ def main() -> None:
     about = machine()
     print(f"{about['processor']}, {about['cpus']} cores, {about['system']}")
     print("  ".join(f"{name} {version}" for name, version in versions(("mujoco", "robosuite", "numpy")).items()))
-    suites = ("libero_spatial", *(OTHERS if Path(given.assets).is_dir() else ()))
+    suites = ("libero_spatial", *OTHERS)
     try:
         for suite in suites if given.rounds else ():
             print(measure(suite, 0, given.assets, given.rounds, given.steps), flush=True)

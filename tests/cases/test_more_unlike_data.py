@@ -15,7 +15,7 @@ from support.given_inputs import PICTURE, Episodes, Moment, dataset_of, study_of
 from support.sim_specs import sim_spec
 
 from world_modality.benchmarks.libero.simulator import LiberoSimulator
-from world_modality.benchmarks.scenes import Beginnings, see_apart
+from world_modality.benchmarks.scenes import Beginnings, Questions, see_apart
 from world_modality.checks.replay import STEPS
 from world_modality.cli import check as command
 from world_modality.cli import check_data
@@ -34,11 +34,11 @@ def answers() -> dict[str, Beginnings]:
 
 @pytest.fixture(autouse=True)
 def simulator_asked_once(answers: dict[str, Beginnings], monkeypatch: pytest.MonkeyPatch) -> None:
-    def once(spec: SimSpec, tasks: list[int], *more: object, **settings: bool) -> Beginnings:
-        asked = repr((spec, tasks, more, settings))
-        if asked not in answers:
-            answers[asked] = see_apart(spec, tasks, *more, **settings)
-        return answers[asked]
+    def once(spec: SimSpec, asked: Questions) -> Beginnings:
+        question = repr((spec, asked))
+        if question not in answers:
+            answers[question] = see_apart(spec, asked)
+        return answers[question]
 
     monkeypatch.setattr(check_data, see_apart.__name__, once)
 

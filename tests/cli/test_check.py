@@ -13,7 +13,7 @@ from support.small_study import SMALL_STUDY, edited
 from support.tiny_dataset import TASKS, build_tiny_dataset
 from typer.testing import CliRunner
 
-from world_modality.benchmarks.scenes import Beginnings, see_apart
+from world_modality.benchmarks.scenes import Beginnings, Questions, see_apart
 from world_modality.checks.finding import Finding
 from world_modality.cli import check as command
 from world_modality.cli import check_data
@@ -33,11 +33,11 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[object]:
     monkeypatch.chdir(tmp_path)
     heard: list[object] = []
 
-    def see(spec: object, tasks: list[int], *_: object, settle: bool = False) -> Beginnings:
-        if settle:
-            return Beginnings({}, (), {}, {tasks[0]: "a bowl settled otherwise"} if FAULTY in heard else {})
+    def see(spec: object, asked: Questions) -> Beginnings:
+        if asked.settle:
+            return Beginnings({}, (), {}, {asked.tasks[0]: "a bowl settled otherwise"} if FAULTY in heard else {})
         heard.append(spec)
-        return Beginnings(dict.fromkeys(tasks, TASKS[0]), ())
+        return Beginnings(dict.fromkeys(asked.tasks, TASKS[0]), ())
 
     monkeypatch.setattr(check_data, see_apart.__name__, see)
     return heard
@@ -114,7 +114,7 @@ def test_a_renamed_dataset_is_judged_as_one_of_the_right_names(study: Path, tmp_
 
 
 def test_a_simulator_that_cannot_be_asked_is_said(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object, **__: object) -> Beginnings:
+    def fail(*_: object) -> Beginnings:
         raise UserError("no OpenGL")
 
     monkeypatch.setattr(check_data, see_apart.__name__, fail)

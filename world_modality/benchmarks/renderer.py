@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
 from typing import Any
 
@@ -21,7 +22,7 @@ class Renderer(mujoco.Renderer):  # type: ignore[misc]  # mujoco is not typed
 
     def __init__(self, model: Any, height: int, width: int, max_geom: int) -> None:
         super().__init__(model, height, width, max_geom)
-        self._freed = weakref.finalize(self, _free, self._gl_context, self._mjr_context)
+        self._freed = weakref.finalize(self, free, self._gl_context, self._mjr_context)
 
     def close(self) -> None:
         """Free meshes, textures and the OpenGL context."""
@@ -30,7 +31,11 @@ class Renderer(mujoco.Renderer):  # type: ignore[misc]  # mujoco is not typed
         self._gl_context = self._mjr_context = None
 
 
-def _free(context: Any, drawn: Any) -> None:
+def free(context: Any, drawn: Any) -> None:
+    """Free what was drawn with in its own OpenGL context, and the context, as far as there are any."""
+    if context is None or sys.is_finalizing():  # when Python ends, the libraries are torn down in any order
+        return
     context.make_current()
-    drawn.free()
+    if drawn is not None:
+        drawn.free()
     context.free()

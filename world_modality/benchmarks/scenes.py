@@ -57,45 +57,57 @@ Replays = Mapping[str, Sequence[NDArray[np.float64]]]
 """Recorded actions [n, A] by the instruction under which they were recorded."""
 
 
-def see(
-    spec: SimSpec,
-    tasks: Sequence[int],
-    texts: Sequence[str] = (),
-    most: int = 0,
-    replays: Replays = EMPTY,
-    settle: bool = False,
-) -> Beginnings:
-    """The beginnings of a suite's tasks.
+@dataclass(frozen=True)
+class Questions:
+    """What is asked of a suite's tasks."""
 
-    Args:
-        spec: the suite and how it is drawn.
-        tasks: of which the instruction is asked.
-        texts: instructions of recorded episodes.
-        most: so many scenes at most, of tasks with one of ``texts``.
-        replays: actions that are executed in these scenes, each list from the start.
-        settle: also whether the first initial state of every task settles as it is known to.
+    tasks: Sequence[int]
+    """Of which the instruction is asked."""
+    texts: Sequence[str] = ()
+    """Instructions of recorded episodes,"""
+    most: int = 0
+    """and how many scenes at most are asked for, of tasks with one of them."""
+    replays: Replays = EMPTY
+    """Actions that are executed in these scenes, each list from the start."""
+    settle: bool = False
+    """Whether the first initial state of every task settles as it is known to."""
+
+    def to_json(self) -> str:
+        """For another process."""
+        lists = {text: [each.tolist() for each in actions] for text, actions in self.replays.items()}
+        return json.dumps({**vars(self), "tasks": list(self.tasks), "texts": list(self.texts), "replays": lists})
+
+    @classmethod
+    def of_json(cls, text: str) -> Questions:
+        """As ``to_json`` wrote them."""
+        asked = json.loads(text)
+        replays = {text: [np.array(each) for each in lists] for text, lists in asked.pop("replays").items()}
+        return cls(**asked, replays=replays)
+
+
+def see(spec: SimSpec, asked: Questions) -> Beginnings:
+    """The beginnings of a suite's tasks.
 
     Raises:
         UserError: the assets are not there, or the simulator fails.
     """
     suite, assets = SUITES[spec.suite], open_assets(spec)
     told: Mapping[int, str] | None = None if suite.instructions is None else suite.instructions.load()(spec.suite)
-    instructions: dict[int, str] = {} if told is None else {task: told[task] for task in tasks}
+    instructions: dict[int, str] = {} if told is None else {task: told[task] for task in asked.tasks}
     scenes: list[Scene] = []
     led: dict[str, tuple[NDArray[np.float32], ...]] = {}
     faults: dict[int, str] = {}
-    for task in tasks:
-        if settle or told is None or (instructions[task] in texts and len(scenes) < most):
+    for task in asked.tasks:
+        if asked.settle or told is None or (instructions[task] in asked.texts and len(scenes) < asked.most):
             with closing(open_simulator(spec, task, assets)) as simulator:
                 instructions[task] = simulator.language
-                if settle and isinstance(simulator, Referenced):
-                    simulator.reset(suite.recorded(0), SEED)
-                    faults |= {task: simulator.start_fault()} if simulator.start_fault() else {}
-                if simulator.language in texts and len(scenes) < most:
-                    simulator.reset(suite.recorded(0), SEED)
+                simulator.reset(suite.recorded(0), SEED)
+                if asked.settle and isinstance(simulator, Referenced) and simulator.start_fault():
+                    faults[task] = simulator.start_fault()
+                if simulator.language in asked.texts and len(scenes) < asked.most:
                     seen = simulator.observe()
                     scenes.append(Scene(spec.suite, task, simulator.language, dict(seen.images), seen.state))
-                    lists = replays.get(simulator.language, ())
+                    lists = asked.replays.get(simulator.language, ())
                     led[simulator.language] = tuple(_replay(simulator, suite.recorded(0), each) for each in lists)
     return Beginnings(instructions, tuple(scenes), led, faults)
 
@@ -112,25 +124,16 @@ def _replay(simulator: Simulator, init_state: int | None, actions: NDArray[np.fl
     return np.stack(states)
 
 
-def see_apart(
-    spec: SimSpec,
-    tasks: Sequence[int],
-    texts: Sequence[str] = (),
-    most: int = 0,
-    replays: Replays = EMPTY,
-    settle: bool = False,
-) -> Beginnings:
+def see_apart(spec: SimSpec, asked: Questions) -> Beginnings:
     """``see`` in a process of its own; UserError also if that cannot be had."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "scenes.npz"
-        lists = {text: [each.tolist() for each in actions] for text, actions in replays.items()}
-        asked = json.dumps(
-            {"tasks": list(tasks), "texts": list(texts), "most": most, "replays": lists, "settle": settle}
-        )
-        patience = PATIENCE_S + PATIENCE_PER_TASK_S * len(tasks)
+        question, patience = asked.to_json(), PATIENCE_S + PATIENCE_PER_TASK_S * len(asked.tasks)
         command = [sys.executable, "-P", "-m", __name__, spec.model_dump_json(), str(out)]
         try:
-            done = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=patience, check=False)
+            done = subprocess.run(
+                command, input=question, capture_output=True, text=True, timeout=patience, check=False
+            )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise UserError(f"no simulator of {spec.suite} could be asked ({error})") from None
         if done.returncode or not out.is_file():
@@ -159,9 +162,7 @@ def _scene(spec: SimSpec, arrays: Mapping[str, NDArray[Any]], number: int) -> Sc
 
 
 def _main(spec: str, out: str) -> None:
-    asked = json.load(sys.stdin)
-    asked["replays"] = {text: [np.array(each) for each in lists] for text, lists in asked["replays"].items()}
-    seen = see(SimSpec.model_validate_json(spec), **asked)
+    seen = see(SimSpec.model_validate_json(spec), Questions.of_json(sys.stdin.read()))
     arrays: dict[str, Any] = {"count": len(seen.scenes), "instructions": json.dumps(dict(seen.instructions))}
     for number, scene in enumerate(seen.scenes):
         own = {**scene.pictures, "state": scene.state, "task": scene.task, "instruction": scene.instruction}

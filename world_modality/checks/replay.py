@@ -1,8 +1,9 @@
 """Do recorded actions move the robot in the simulator as they did where they were recorded?
 
 The first actions of some episodes are executed from the task's first initial state. The robot begins nearly alike in
-all of them, and in its first steps it meets nothing, so the way that it goes should be the recorded one. On recorded
-data of the embedded assets, with noise among what was executed, both had a cosine of 0.99 and a ratio of 1.1.
+all of them, and in its first steps it meets nothing, so the way that it goes should be the recorded one. On data
+that were recorded on stand-ins for LIBERO's object models, with noise among what was executed, both had a cosine of
+0.99 and a ratio of 1.1.
 """
 
 from __future__ import annotations

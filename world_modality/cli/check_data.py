@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from world_modality.benchmarks.scenes import see_apart
+from world_modality.benchmarks.scenes import Questions, see_apart
 from world_modality.checks.episodes import repetition_findings, shared_findings
 from world_modality.checks.features import feature_findings
 from world_modality.checks.files import as_error, file_findings
@@ -219,7 +219,7 @@ def check_starts(check: Checking) -> None:
     """Settle one initial state of every evaluated task: a scene that starts otherwise is another scene."""
     for spec, tasks in _simulated(check):
         try:
-            faults = see_apart(spec, tasks, settle=True).start_faults
+            faults = see_apart(spec, Questions(tasks, settle=True)).start_faults
         except UserError as error:
             check.unopened.append(f"simulator: {error}")
             continue
@@ -241,7 +241,7 @@ def _check_scenes(check: Checking, description: Description, *, seen: bool) -> N
         try:
             recorded = _recorded_moves(description, texts, SUITES[spec.suite]) if seen else {}
             actions = {text: [move.actions for move in moves] for text, moves in recorded.items()}
-            beginnings = see_apart(spec, tasks, sorted(set(texts)), SCENES if seen else 0, actions)
+            beginnings = see_apart(spec, Questions(tasks, sorted(set(texts)), SCENES if seen else 0, actions))
         except UserError as error:
             check.unopened.append(f"simulator: {error}")
             continue

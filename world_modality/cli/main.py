@@ -32,6 +32,7 @@ from world_modality.cli.options import (
     RenameOption,
     RenderOption,
     RolledOutOption,
+    SettleStepsOption,
     SizeOption,
     StudyOption,
     TasksOption,
@@ -264,9 +265,7 @@ def rollout(
     batch: BatchOption = 4,
     assets: AssetsOption = "package",
     render: RenderOption = "stock",
-    settle_steps: Annotated[
-        int | None, typer.Option(min=0, help="No-op control steps at the start; by default the suite's own number.")
-    ] = None,
+    settle_steps: SettleStepsOption = None,
     lerobot_seed: Annotated[
         int | None, typer.Option(min=0, help="Meet the scenes of lerobot-eval --seed N.", show_default=False)
     ] = None,

@@ -60,6 +60,9 @@ TasksOption = Annotated[str | None, typer.Option(help="Such as 0-4,7; all by def
 InitStatesOption = Annotated[
     str | None, typer.Option(help="That episodes start from, in turn; all by default.", show_default=False)
 ]
+SettleStepsOption = Annotated[
+    int | None, typer.Option(min=0, help="No-op control steps at the start; by default the suite's own number.")
+]
 HorizonOption = Annotated[int | None, typer.Option(min=1, help="Control steps; the suite's official by default.")]
 CameraNamesOption = Annotated[
     str | None, typer.Option("--rename", help='A checkpoint\'s cameras: {"image": "camera1"}.', show_default=False)

@@ -50,7 +50,7 @@ class Plan:
     """The pre-registered plan of one study. ValueError where it contradicts itself."""
 
     study: str
-    label: str  # of the suite, e.g. "libero_spatial (embedded assets)"
+    label: str  # of the suite, e.g. "libero_spatial", or with other assets "libero_spatial (assets DIGEST)"
     claims: tuple[Claim, ...]  # those of kind "better" in the order of testing, family by family
     seeds: tuple[int, ...]  # training seeds, in the order they are trained
     tasks: tuple[int, ...]

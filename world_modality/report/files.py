@@ -297,7 +297,8 @@ def summary_of(table: Mapping[str, Any]) -> dict[str, Any]:
 def to_latex(table: Mapping[str, Any]) -> str:
     """Two tables: rates by task and condition, and every claim in the scope it is decided in. Needs booktabs alone.
 
-    The caption says what the rates are of: the label names embedded assets, and the answer may be that there is none.
+    The caption says what the rates are of: the label names other assets than the benchmark's own, and the answer may be
+    that there is none.
     """
     percent = f"{100 * table['confidence']:.4g}"
     conditions = [condition_title(condition) for condition in table["conditions"]]

@@ -356,7 +356,7 @@ class ReportSpec(Spec):
     """The table and its verdict. Upstream: every rollout cell. Names for people enter only here."""
 
     study: str
-    label: str  # e.g. "libero_spatial (embedded assets)"
+    label: str  # e.g. "libero_spatial", or with other assets "libero_spatial (assets DIGEST)"
     sources: tuple[tuple[str, str], ...]  # part -> what was embedded and what was real
     conditions: tuple[ReportCondition, ...]
     arms: tuple[ReportArm, ...]

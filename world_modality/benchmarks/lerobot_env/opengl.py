@@ -6,7 +6,6 @@ Both free meshes and textures in whichever is, so closing one environment blacke
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 
@@ -30,19 +29,16 @@ def share_opengl() -> None:
 
 def _free_viewer(viewer: Any) -> None:
     context, viewer.opengl_context = getattr(viewer, "opengl_context", None), None
-    _free(context, getattr(viewer, "con", None))
+    _free_in(context, getattr(viewer, "con", None))
 
 
 def _close_renderer(renderer: Any) -> None:
     context, renderer._gl_context = renderer._gl_context, None
     drawn, renderer._mjr_context = renderer._mjr_context, None
-    _free(context, drawn)
+    _free_in(context, drawn)
 
 
-def _free(context: Any, drawn: Any) -> None:
-    if context is None or sys.is_finalizing():  # when Python ends, the libraries are torn down in any order
-        return
-    context.make_current()
-    if drawn is not None:
-        drawn.free()
-    context.free()
+def _free_in(context: Any, drawn: Any) -> None:
+    from world_modality.benchmarks.renderer import free  # which brings MuJoCo
+
+    free(context, drawn)

@@ -267,13 +267,7 @@ class Carrier:
 
     def release(self, errand: Errand, rotation: Vector, away: Vector = UP) -> Course:
         """Open the hand and leave along ``away`` [3]; Missed if the condition does not hold then."""
-        anchor, _ = self.scene.hand()
-        for _ in range(8):
-            yield "open", self.arm.to(anchor, rotation, OPEN)
-        for _ in range(14):
-            if float((self.scene.hand()[0] - anchor) @ away) > 0.06:
-                break
-            yield "retreat", self.arm.to(anchor + 0.1 * away, rotation, OPEN)
+        yield from self.arm.let_go(rotation, away)
         if not self.scene.holds(errand.condition):
             raise Missed(f"{errand.thing} is not where it should be")
 

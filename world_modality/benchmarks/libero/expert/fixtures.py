@@ -64,7 +64,7 @@ class Fitter:
             done += self.scene.holds(errand.condition)
             if done > 2:
                 break
-        yield from self._let_go(np.array([0.0, 0.0, 1.0]))
+        yield from self.arm.let_go(self.scene.hand()[1], np.array([0.0, 0.0, 1.0]))
         self._judge(errand)
 
     def open(self, errand: Errand) -> Course:
@@ -88,7 +88,7 @@ class Fitter:
             done += self.scene.holds(errand.condition)
             if done > 3:
                 break
-        yield from self._let_go(outward)
+        yield from self.arm.let_go(self.scene.hand()[1], outward)
         yield from self._home()
         if not errand.for_what:
             self._judge(errand)
@@ -132,7 +132,7 @@ class Fitter:
             yield "push", self.arm.to(target, rotation, CLOSED, speed=0.8)
             if self.scene.holds(errand.condition):
                 break
-        yield from self._let_go(-way)
+        yield from self.arm.let_go(self.scene.hand()[1], -way)
         self._judge(errand)
 
     def _moved(self, errand: Errand) -> tuple[str, str]:
@@ -196,15 +196,6 @@ class Fitter:
                 return
             hand, _ = self.scene.hand()
             yield "retreat", self.arm.to(np.append(self.home[:2], hand[2] + 0.02), downward(self.rest_yaw), OPEN)
-
-    def _let_go(self, away: Vector) -> Course:
-        anchor, rotation = self.scene.hand()
-        for _ in range(8):
-            yield "open", self.arm.to(anchor, rotation, OPEN)
-        for _ in range(14):
-            if float((self.scene.hand()[0] - anchor) @ away) > 0.06:
-                break
-            yield "retreat", self.arm.to(anchor + 0.1 * away, rotation, OPEN)
 
 
 def facing(approach: Vector) -> Vector:

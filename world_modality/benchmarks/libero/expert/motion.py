@@ -62,6 +62,16 @@ class Arm:
         action = np.concatenate([step, turn, [gripper]])
         return np.clip(action, LIBERO_ACTION.low, LIBERO_ACTION.high).astype(np.float32)
 
+    def let_go(self, rotation: Vector, away: Vector) -> Course:
+        """Open the hand where it is and leave along ``away`` [3]."""
+        anchor, _ = self._scene.hand()
+        for _ in range(8):
+            yield "open", self.to(anchor, rotation, OPEN)
+        for _ in range(14):
+            if float((self._scene.hand()[0] - anchor) @ away) > 0.06:
+                break
+            yield "retreat", self.to(anchor + 0.1 * away, rotation, OPEN)
+
     def turned_by(self, rotation: Vector) -> float:
         """Angle (rad) between the hand's rotation and this one."""
         return float(np.linalg.norm(rotation_vector(rotation @ self._scene.hand()[1].T)))

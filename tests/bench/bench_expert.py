@@ -8,8 +8,7 @@ import os
 import time
 from dataclasses import dataclass
 
-from world_modality.benchmarks.assets import asset_tree
-from world_modality.benchmarks.contract import make_expert, open_assets, open_simulator
+from world_modality.benchmarks.contract import make_expert, open_assets, open_simulator, simulator_spec
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
 from world_modality.store.keys import keyed_seed
@@ -109,20 +108,10 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     options = parser.parse_args()
     try:
-        tree = asset_tree(options.suite)
-        assets = tree.pin(options.assets) if tree else ""
-        digest = tree.digest(assets) if tree else ""
+        suite = SUITES[options.suite]
+        spec = simulator_spec(suite, options.assets, camera_size=256, render=suite.renders[-1])
     except UserError as error:
         raise SystemExit(str(error)) from error
-    suite = SUITES[options.suite]
-    spec = SimSpec(
-        suite=options.suite,
-        assets=assets,
-        assets_digest=digest,
-        camera_size=256,
-        render="fast" if "fast" in suite.renders else "stock",
-        settle_steps=suite.settle_steps,
-    )
     tasks = range(suite.tasks) if options.tasks is None else options.tasks
     jobs = [Job(spec, task, options.init_states, options.horizon or suite.horizon, options.noise) for task in tasks]
     trials: list[Trial] = []

@@ -9,10 +9,8 @@ import argparse
 import time
 from contextlib import closing
 
-from world_modality.benchmarks.assets import asset_tree
-from world_modality.benchmarks.contract import Referenced, open_assets, open_simulator
+from world_modality.benchmarks.contract import Referenced, open_assets, open_simulator, simulator_spec
 from world_modality.facts.benchmarks import SUITES
-from world_modality.study.specs import SimSpec
 
 STEPS = 10
 
@@ -27,15 +25,8 @@ def main() -> None:
     tasks = faults = solved = 0
     started = time.perf_counter()
     for name in options.suites:
-        suite, tree = SUITES[name], asset_tree(name)
-        spec = SimSpec(
-            suite=name,
-            assets=options.assets if tree else "",
-            assets_digest=tree.digest(options.assets) if tree else "",
-            camera_size=64,
-            render=suite.renders[-1],
-            settle_steps=suite.settle_steps,
-        )
+        suite = SUITES[name]
+        spec = simulator_spec(suite, options.assets, camera_size=64, render=suite.renders[-1])
         for task in range(suite.tasks):
             told = []
             with closing(open_simulator(spec, task, open_assets(spec))) as simulator:

@@ -19,14 +19,12 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from world_modality.benchmarks.assets import asset_tree
-from world_modality.benchmarks.contract import make_expert, open_assets, open_simulator
+from world_modality.benchmarks.contract import make_expert, open_assets, open_simulator, simulator_spec
 from world_modality.benchmarks.libero.simulator import LiberoSimulator
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
 from world_modality.store.keys import keyed_seed
 from world_modality.store.machine import machine, versions
-from world_modality.study.specs import SimSpec
 
 OTHERS = ("libero_object", "libero_goal", "libero_10")
 PART = 5  # control steps that are timed in one
@@ -35,17 +33,7 @@ Controls = list[NDArray[np.float64]]
 
 def opened(suite: str, task: int, source: str) -> LiberoSimulator:
     """A simulator of ours; UserError if ``source`` has no assets of that task."""
-    tree = asset_tree(suite)
-    assert tree is not None
-    assets = tree.pin(source)
-    spec = SimSpec(
-        suite=suite,
-        assets=assets,
-        assets_digest=tree.digest(assets),
-        camera_size=256,
-        render="fast",
-        settle_steps=10,
-    )
+    spec = simulator_spec(SUITES[suite], source, camera_size=256, render="fast")
     simulator = open_simulator(spec, task, open_assets(spec))
     assert isinstance(simulator, LiberoSimulator)
     return simulator

@@ -14,14 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from world_modality.benchmarks.assets import asset_tree
-from world_modality.benchmarks.contract import open_assets
+from world_modality.benchmarks.contract import open_assets, open_simulator, simulator_spec
 from world_modality.benchmarks.libero.settling import REFERENCE, SETTLE_STEPS, Moved, moved
 from world_modality.benchmarks.libero.simulator import LiberoSimulator
 from world_modality.facts.benchmarks import SUITES
 from world_modality.store.files import write_json
 from world_modality.store.progress import Progress
-from world_modality.study.specs import SimSpec
 
 STARTS = ((0, 0), (11, 1), (22, 2), (33, 3), (44, 4))
 """Initial states and seeds: the seed decides where fixtures stand."""
@@ -30,18 +28,10 @@ STAYS = Moved(0.001, 0.001, 0.5)  # less is not worth a line
 
 def movements(suite: str, task: int, assets: str) -> dict[str, list[list[float]]]:
     """By object: the least and the most sideways (m), upwards (m) and tilt (degrees) over ``STARTS``."""
-    tree = asset_tree(suite)
-    assert tree is not None
-    spec = SimSpec(
-        suite=suite,
-        assets=assets,
-        assets_digest=tree.digest(assets),
-        camera_size=64,
-        render="fast",
-        settle_steps=SETTLE_STEPS,
-    )
+    spec = simulator_spec(SUITES[suite], assets, camera_size=64, render="fast", settle_steps=SETTLE_STEPS)
     found: dict[str, list[tuple[float, ...]]] = {}
-    with closing(LiberoSimulator(spec, task, open_assets(spec) or tree.folder(assets))) as simulator:
+    with closing(open_simulator(spec, task, open_assets(spec))) as simulator:
+        assert isinstance(simulator, LiberoSimulator)
         for init_state, seed in STARTS:
             simulator.reset(init_state, seed)
             settled = simulator.poses()

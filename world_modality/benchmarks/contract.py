@@ -14,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from world_modality.benchmarks.assets import asset_tree
+from world_modality.benchmarks.assets import SETTING, asset_tree
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES, Suite
 from world_modality.study.specs import SimSpec
@@ -149,6 +149,38 @@ def open_simulator(spec: SimSpec, task: int, assets: Path | None) -> Simulator:
         raise UserError(f"{suite.name} cannot be drawn '{spec.render}': set render to {' or '.join(suite.renders)}")
     simulator: Simulator = suite.simulator.load()(spec, task, assets)
     return simulator
+
+
+def simulator_spec(
+    suite: Suite,
+    assets: str,
+    *,
+    camera_size: int,
+    render: str,
+    settle_steps: int | None = None,
+    exact: bool = False,
+    setting: str = SETTING,
+) -> SimSpec:
+    """How to simulate a suite with a source's object models as they are now; ``settle_steps`` by default the suite's.
+
+    ``setting`` is what the user named the source by. A suite that needs no object models ignores it.
+
+    Raises:
+        UserError: the object models cannot be had.
+    """
+    tree, source, digest = asset_tree(suite.name), "", ""
+    if tree is not None:
+        source = tree.pin(assets)
+        digest = tree.digest(source, setting=setting)
+    return SimSpec(
+        suite=suite.name,
+        assets=source,
+        assets_digest=digest,
+        camera_size=camera_size,
+        render=render,
+        settle_steps=suite.settle_steps if settle_steps is None else settle_steps,
+        exact=exact,
+    )
 
 
 def open_assets(spec: SimSpec) -> Path | None:

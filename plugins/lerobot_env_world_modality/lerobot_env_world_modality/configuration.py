@@ -118,23 +118,19 @@ class LiberoWorldEnv(EnvConfig):  # type: ignore[misc] # mypy does not see LeRob
 
     def _simulated(self, suite: Suite) -> tuple[SimSpec, Path | None]:
         """What simulates a suite, and the folder of its assets."""
-        from world_modality.benchmarks.assets import asset_tree
-        from world_modality.benchmarks.contract import open_assets
+        from world_modality.benchmarks.contract import open_assets, simulator_spec
 
-        tree, source, digest = asset_tree(suite.name), "", ""
-        if tree is not None:
-            source = tree.pin(self.assets)
-            digest = tree.digest(source, setting="--env.assets")
-            print(f"{suite.name}: {tree.benchmark}'s assets are {source} ({digest})")
-        spec = SimSpec(
-            suite=suite.name,
-            assets=source,
-            assets_digest=digest,
+        spec = simulator_spec(
+            suite,
+            self.assets,
             camera_size=self.camera_size,
             render=self.render,
-            settle_steps=suite.settle_steps if self.settle_steps is None else self.settle_steps,
+            settle_steps=self.settle_steps,
             exact=self.exact,
+            setting="--env.assets",
         )
+        if spec.assets:
+            print(f"{suite.name}: {suite.benchmark}'s assets are {spec.assets} ({spec.assets_digest})")
         return spec, open_assets(spec)
 
     def _makers(self, spec: SimSpec, task: int, assets: Path | None, count: int) -> Makers:

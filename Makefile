@@ -4,7 +4,7 @@ SHELL := bash
 PY := .venv/bin/python
 WM := .venv/bin/wm
 
-.PHONY: demo test lint setup lock format fingerprint bench-training bench-rollouts bench-parity bench-evidence bench-report bench-arithmetic bench-checks bench-step bench-expert
+.PHONY: demo test lint setup lock format fingerprint bench-training bench-rollouts bench-parity bench-evidence bench-report bench-arithmetic bench-checks bench-step bench-starts bench-expert
 setup:
 	@envs/bootstrap.sh
 
@@ -19,10 +19,11 @@ bench-training: setup
 	@.venv/bin/snakemake --cores $(CORES) latents
 	@PYTHONPATH=tests $(PY) -m bench.bench_overhead
 
-# Episodes per hour of lerobot-eval and of ours on the demo study's first checkpoint, which it makes if it is not there.
+# Episodes per hour of lerobot-eval and of ours on the demo study's first checkpoint, which it makes if it is not there:
+# SUITES="libero_spatial libero_object" EPISODES=20 ROUNDS=2.
 bench-rollouts: setup
 	@.venv/bin/snakemake --cores $(CORES) train
-	@PYTHONPATH=tests $(PY) -m bench.bench_rollouts
+	@PYTHONPATH=tests $(PY) -m bench.bench_rollouts $(if $(SUITES),--suites $(SUITES)) $(if $(EPISODES),--episodes $(EPISODES)) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 # The same episodes by lerobot-eval and by ours, an ACT's and a SmolVLA's; makes the demo's dataset if it is not there.
 bench-parity: setup
@@ -46,6 +47,10 @@ bench-step: setup
 # How often the scripted expert solves each task: SUITE=libero_goal ASSETS=FOLDER INIT_STATES=0-9, without pictures.
 bench-expert: setup
 	@PYTHONPATH=tests $(PY) -m bench.bench_expert --suite $(or $(SUITE),libero_spatial) $(if $(ASSETS),--assets $(ASSETS)) --init-states $(or $(INIT_STATES),0-9)
+
+# Whether every task of LIBERO-PRO's sixteen suites loads, resets and steps, or of SUITES="libero_90 libero_10".
+bench-starts: setup
+	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(PY) -m bench.bench_starts $(SUITES)
 
 lint: setup
 	@.venv/bin/ruff check .

@@ -1,7 +1,9 @@
 """LeRobot's evaluator against ours: ``python -m bench.bench_rollouts``.
 
-Both evaluate the same checkpoint on the same tasks and initial states, as whole commands in processes of their own, one
-after the other in every round. Figures, not a test: it always ends with status 0 unless a command fails.
+LeRobot's is started as ``lerobot-wm-eval``, which configures LIBERO and calls ``lerobot-eval``. Both play the
+same checkpoint on the same tasks and initial states, as whole commands in processes of their own, one after the
+other in every round. Figures, not a test: it always ends with status 0 unless a command fails. Lines for programs begin
+with ``BENCH rollouts``.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from world_modality.study.study import Study
 
 STOCK = "lerobot-eval"
 OURS = {"ours, same pixels": "stock", "ours, fast render": "fast"}
-TARGETS = {"ours, same pixels": "target >= 5", "ours, fast render": "target >= 8"}
+TARGETS = {"ours, same pixels": 10.0, "ours, fast render": 15.0}
 
 
 @dataclass(frozen=True)
@@ -38,16 +40,12 @@ class Work:
 
     checkpoint: Path
     study: Study
+    suite: str
     tasks: tuple[int, ...]
     episodes: int  # per task
     assets: str
     stock_batch: int
     cores: int
-
-    @property
-    def suite(self) -> str:
-        """The study's first."""
-        return self.study.rollout_suites[0]
 
     @property
     def count(self) -> int:
@@ -146,21 +144,37 @@ def rounds(work: Work, count: int, folder: Path) -> Iterator[dict[str, Timed]]:
         yield {name: run_stock(work, place) if name == STOCK else run_ours(work, place, OURS[name]) for name in order}
 
 
+def ratio(found: Sequence[dict[str, Timed]], name: str, part: str) -> float:
+    """How many times as fast as LeRobot's: the median over rounds of ratios taken within a round."""
+    return statistics.median(getattr(each[STOCK], part) / getattr(each[name], part) for each in found)
+
+
 def report(work: Work, found: Sequence[dict[str, Timed]]) -> str:
-    """The table: medians over rounds; ratios are taken within a round."""
-    lines = [f"{'':20}  episodes/h  without start-up  ratio  (without start-up)"]
+    """The table of a suite and its line for programs."""
+    lines = [f"{work.suite:20}  episodes/h  without start-up  ratio  (without start-up)"]
     for name in (STOCK, *OURS):
         rate = statistics.median(3600 * work.count / each[name].seconds for each in found)
         working = statistics.median(3600 * work.count / each[name].working for each in found)
-        ratio = statistics.median(each[STOCK].seconds / each[name].seconds for each in found)
-        pure = statistics.median(each[STOCK].working / each[name].working for each in found)
         won = "/".join(str(each[name].successes) for each in found)
+        target = f"target {TARGETS[name]:.0f}" if name in TARGETS else ""
         lines.append(
-            f"{name:20}  {rate:>10.0f}  {working:>16.0f}  {ratio:>5.2f}  ({pure:.2f})  {TARGETS.get(name, '')}  "
-            f"{won} of {work.count} succeed"
+            f"{name:20}  {rate:>10.0f}  {working:>16.0f}  {ratio(found, name, 'seconds'):>5.2f}  "
+            f"({ratio(found, name, 'working'):.2f})  {target}  {won} of {work.count} succeed"
         )
         lines += [f"{'':20}  {each[name].spent}" for each in found if each[name].spent]
-    return "\n".join(lines)
+    figures = " ".join(f"{way}={ratio(found, name, 'seconds'):.2f}" for name, way in OURS.items())
+    return "\n".join([*lines, f"BENCH rollouts suite={work.suite} rounds={len(found)} {figures}"])
+
+
+def measure(work: Work, count: int) -> None:
+    """All rounds of a suite, then its table."""
+    print(f"{work.suite}: {work.count} episodes a round, {STOCK} with {work.stock_batch} environments", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        found = []
+        for each in rounds(work, count, Path(folder)):
+            found.append(each)
+            print(", ".join(f"{name} {timing.seconds:.0f} s" for name, timing in each.items()), flush=True)
+    print(report(work, found), flush=True)
 
 
 def main() -> None:
@@ -168,6 +182,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="LeRobot's evaluator against ours.")
     parser.add_argument("--study", type=Path, default=Path("config.yaml"))
     parser.add_argument("--arm", help="whose checkpoint; the first by default")
+    parser.add_argument("--suites", nargs="+", help="the study's by default")
     parser.add_argument("--tasks", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--episodes", type=int, default=20, help="per task and round")
     parser.add_argument("--rounds", type=int, default=2)
@@ -180,24 +195,16 @@ def main() -> None:
     checkpoint = names_folder(RESULTS, study.study) / "train" / f"{arm}-seed{seed}" / "pretrained_model"
     if not checkpoint.is_dir():
         raise UserError(f"{checkpoint} is missing: make it first, with `snakemake --cores N train`")
-    assets = given.assets or study.simulator.assets or SUITES[study.rollout_suites[0]].assets[0]
+    suites = given.suites or study.rollout_suites
     batch = given.stock_batch or min(given.cores, given.episodes)
-    work = Work(checkpoint.resolve(), study, tuple(given.tasks), given.episodes, assets, batch, given.cores)
     about = machine()
     print(f"{about['processor']}, {about['cpus']} cores, load {os.getloadavg()[0]:.1f}, {about['system']}")
     print("  ".join(f"{name} {version}" for name, version in versions(("lerobot", "torch", "mujoco")).items()))
-    print(
-        f"{arm} of {study.study} on tasks {' '.join(map(str, given.tasks))}, {work.count} episodes a round, "
-        f"{given.rounds} rounds",
-        flush=True,
-    )
-    print(f"assets {assets}; {STOCK} with {batch} environments", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        found = []
-        for each in rounds(work, given.rounds, Path(folder)):
-            found.append(each)
-            print(", ".join(f"{name} {timing.seconds:.0f} s" for name, timing in each.items()), flush=True)
-    print(report(work, found))
+    print(f"{arm} of {study.study} on tasks {' '.join(map(str, given.tasks))}, {given.rounds} rounds", flush=True)
+    for suite in suites:
+        assets = given.assets or study.simulator.assets or SUITES[suite].assets[0]
+        work = Work(checkpoint.resolve(), study, suite, tuple(given.tasks), given.episodes, assets, batch, given.cores)
+        measure(work, given.rounds)
 
 
 if __name__ == "__main__":

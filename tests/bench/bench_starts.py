@@ -1,16 +1,18 @@
 """Whether every task of some suites loads, is reset to recorded states and takes ten steps: a line per task.
 
-``python -m bench.bench_starts`` does it for LIBERO-PRO's sixteen suites, three initial states of each task.
+``make bench-starts`` does it for LIBERO-PRO's sixteen suites, three initial states of each task, and tells each suite's
+numbers in a line that begins with ``BENCH starts``.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from contextlib import closing
 
 from world_modality.benchmarks.contract import Referenced, open_assets, open_simulator, simulator_spec
-from world_modality.facts.benchmarks import SUITES
+from world_modality.facts.benchmarks import SUITES, Suite
 
 STEPS = 10
 
@@ -22,23 +24,30 @@ def main() -> None:
     parser.add_argument("--init-states", type=int, nargs="+", default=[0, 17, 42])
     parser.add_argument("--assets", default="package")
     options = parser.parse_args()
-    tasks = faults = solved = 0
-    started = time.perf_counter()
     for name in options.suites:
-        suite = SUITES[name]
-        spec = simulator_spec(suite, options.assets, camera_size=64, render=suite.renders[-1])
-        for task in range(suite.tasks):
-            told = []
-            with closing(open_simulator(spec, task, open_assets(spec))) as simulator:
-                for number in options.init_states:
-                    simulator.reset(suite.recorded(number), number)
-                    step = [simulator.step(suite.action.no_op) for _ in range(STEPS)][-1]
-                    solved += step.success
-                    told.append(simulator.start_fault() if isinstance(simulator, Referenced) else "")
-                print(f"{name} {task:>2}  {simulator.language}", *filter(None, told), sep="; ", flush=True)
-            tasks, faults = tasks + 1, faults + any(told)
-    seconds = time.perf_counter() - started
-    print(f"BENCH starts tasks={tasks} with_faults={faults} already_solved={solved} seconds={seconds:.0f}")
+        started = time.perf_counter()
+        found = [start(SUITES[name], task, options.init_states, options.assets) for task in range(SUITES[name].tasks)]
+        faults, solved = sum(any(faults) for faults, _ in found), sum(solved for _, solved in found)
+        seconds = time.perf_counter() - started
+        print(
+            f"BENCH starts suite={name} tasks={len(found)} with_faults={faults} already_solved={solved} "
+            f"seconds={seconds:.0f}",
+            flush=True,
+        )
+
+
+def start(suite: Suite, task: int, init_states: Sequence[int], assets: str) -> tuple[list[str], int]:
+    """The fault of each start, and how many starts were solved after ``STEPS`` no-ops."""
+    spec = simulator_spec(suite, assets, camera_size=64, render=suite.renders[-1])
+    faults, solved = [], 0
+    with closing(open_simulator(spec, task, open_assets(spec))) as simulator:
+        for number in init_states:
+            simulator.reset(suite.recorded(number), number)
+            step = [simulator.step(suite.action.no_op) for _ in range(STEPS)][-1]
+            solved += step.success
+            faults.append(simulator.start_fault() if isinstance(simulator, Referenced) else "")
+        print(f"{suite.name} {task:>2}  {simulator.language}", *filter(None, faults), sep="; ", flush=True)
+    return faults, solved
 
 
 if __name__ == "__main__":

@@ -288,22 +288,29 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("environments", [1, 2])  # in this process, and in processes of Python's fork server
-def test_an_evaluation_on_the_embedded_assets(tiny: TinyWorld, place: Path, environments: int) -> None:
+@pytest.mark.parametrize(
+    ("kind", "environments"),
+    [("libero", 1), ("libero", 2), ("libero_world", 2)],  # in this process, and in processes of Python's fork server
+)
+def test_an_evaluation_on_the_stand_ins(tiny: TinyWorld, place: Path, kind: str, environments: int) -> None:
     (place / "evaluate.py").write_text(SCRIPT)
-    stale = environments == 2  # a configuration that another environment left behind
+    stale = environments == 2 and kind == "libero"  # a configuration that another environment left behind
     if stale:
         (place / "libero").mkdir()
         (place / "libero" / "config.yaml").write_text(
             "benchmark_root: /gone\nbddl_files: /gone/b\ninit_states: /gone/i\n"
         )
+    pictures = {
+        "libero": ("--env.observation_height=32", "--env.observation_width=32"),
+        "libero_world": ("--env.camera_size=32", f"--env.assets={STAND_INS}"),
+    }
     command = [
         *(sys.executable, "evaluate.py"),
         f"--policy.path={tiny.checkpoint('pred', world_gate_init=0.5)}",
         "--policy.device=cpu",
         "--policy.world_memory_mode_rollout=random",
-        *("--env.type=libero", "--env.task=libero_spatial", "--env.task_ids=[0]", "--env.episode_length=7"),
-        *("--env.observation_height=32", "--env.observation_width=32"),
+        *(f"--env.type={kind}", "--env.task=libero_spatial", "--env.task_ids=[0]", "--env.episode_length=7"),
+        *pictures[kind],
         *(f"--eval.batch_size={environments}", f"--eval.n_episodes={environments}", "--output_dir=out"),
     ]
     environment = os.environ | {ASSETS_VARIABLE: str(STAND_INS), "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -312,10 +319,12 @@ def test_an_evaluation_on_the_embedded_assets(tiny: TinyWorld, place: Path, envi
     assert result.returncode == 0, result.stderr[-3000:]
     found = json.loads((place / "out" / "eval_info.json").read_text())
     assert found["overall"]["n_episodes"] == environments
-    assert found["libero_assets"] == {"source": "embedded", "digest": ASSETS.digest(str(STAND_INS))}
+    source = "folder" if kind == "libero_world" else str(STAND_INS)
+    assert found["libero_assets"] == {"source": source, "digest": ASSETS.digest(str(STAND_INS))}
     told = [line for line in result.stderr.splitlines() if line.startswith("lerobot-wm-eval: ")]
     assert ("names benchmark_root /gone, which does not exist: LIBERO reads" if stale else "wrote") in told[0]
-    assert told[1] == "lerobot-wm-eval: simulates on the embedded stand-in assets: its numbers are no LIBERO scores"
     records = import_eval_info(place / "out" / "eval_info.json", "")
-    assert {record.assets for record in records} == {"embedded"}
+    assert {(record.assets, record.language) for record in records} == {
+        (source, "pick up the black bowl between the plate and the ramekin and place it on the plate")
+    }
     assert [record.init_state for record in records] == [*range(environments)], "as many episodes as environments"

@@ -139,6 +139,7 @@ def test_lerobots_episodes_become_episodes(tmp_path):
         (None, 0, "does not say how its environments started"),
         (ALONE, 5, "by its order of episodes"),
         (ALONE | {"number": 3, "asynchronous": True}, 5, "by its order of episodes"),
+        (ALONE | {"number": 3, "waits": True}, 5, "by its order of episodes"),
         (ALONE | {"number": 3}, 0, "3 synchronous environments start from states that depend on the outcomes"),
         (ALONE | {"number": 5}, 5, "by its order of episodes"),
         (ALONE | {"recorded_states": False}, 0, "did not start from recorded ones"),
@@ -235,6 +236,13 @@ def test_videos_are_told_where_there_are_some(tmp_path):
 def test_what_is_no_result_of_libero_is_refused(tmp_path, tasks, message):
     with pytest.raises(UserError, match=message):
         import_eval_info(eval_info(tmp_path, tasks), "")
+
+
+def test_a_suite_without_recorded_states_is_taken_over(tmp_path):
+    path = eval_info(tmp_path, [("metaworld_mt50", 0, [True, False])], ALONE | {"recorded_states": False})
+    records = import_eval_info(path, "act")
+    assert [(each.init_state, each.repeat, each.success) for each in records] == [(None, 0, True), (None, 1, False)]
+    assert records[0].language
 
 
 def test_another_file_is_refused(tmp_path):

@@ -1,6 +1,7 @@
 """The whole stage on the real simulator, the real encoder and the real policy type, with random weights."""
 
 import dataclasses
+import multiprocessing
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from world_modality.benchmarks.libero.simulator import LiberoSimulator
 from world_modality.encoders.source import build_embedded_encoder
 from world_modality.errors import UserError
 from world_modality.rollout import setup, stage
+from world_modality.rollout.pool import kept_memory, kept_simulators
 from world_modality.rollout.records import read_records
 from world_modality.rollout.scheduler import Scheduler
 from world_modality.store.progress import Progress
@@ -63,15 +65,10 @@ def tree(tmp_path_factory):
 
 
 @pytest.fixture
-def roll(tree, tmp_path, monkeypatch):
-    """Run the stage; gives its records without wall time, and what the simulator saw."""
-    monkeypatch.setattr(simulator, "LiberoSimulator", WatchedEnvironment)
-    # In this process, one episode after the other, where it can be watched.
-    monkeypatch.setattr(setup, "Scheduler", partial(Scheduler, slots=1))
-    monkeypatch.setattr(setup, "simulator_pool", in_this_process)
+def run_stage(tree, tmp_path):
+    """Run the stage; gives its records without wall time."""
 
     def run(trained, memory, states=(30,), name="cell", **simulator):
-        WATCHED.clear()
         settings = {
             "suite": "libero_spatial",
             "assets": str(STAND_INS),
@@ -107,9 +104,34 @@ def roll(tree, tmp_path, monkeypatch):
         facts = stage.run(spec, context)
         records = read_records(folder / "artifact" / "records.jsonl")
         assert facts["episodes"] == len(records) == len(states)
-        return list(records), list(WATCHED)
+        return list(records)
 
     return run
+
+
+@pytest.fixture
+def roll(run_stage, monkeypatch):
+    """Run the stage; gives its records without wall time, and what the simulator saw."""
+    monkeypatch.setattr(simulator, "LiberoSimulator", WatchedEnvironment)
+    # In this process, one episode after the other, where it can be watched.
+    monkeypatch.setattr(setup, "Scheduler", partial(Scheduler, slots=1))
+    monkeypatch.setattr(setup, "simulator_pool", in_this_process)
+
+    def run(*arguments, **settings):
+        WATCHED.clear()
+        return run_stage(*arguments, **settings), list(WATCHED)
+
+    return run
+
+
+def test_stages_of_one_job_leave_the_records_that_each_leaves_alone(run_stage):
+    cells = (("disabled", "disabled"), ("pred", "pred"), ("pred", "random"))
+    alone = [run_stage(*cell, name=f"alone-{cell[1]}") for cell in cells]
+    with kept_simulators():
+        together = [run_stage(*cell, name=f"together-{cell[1]}") for cell in cells]
+        assert kept_memory() > 0
+    assert together == alone
+    assert not multiprocessing.active_children()
 
 
 def test_e0_e1_and_zeroed_e2_do_the_same_to_the_last_bit(roll):

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from world_modality.errors import UserError
+from world_modality.store.files import folder_digest
 from world_modality.store.packages import CACHE_VARIABLE, PackagedFiles, cache_folder
 
 
@@ -88,9 +91,25 @@ def test_a_cache_that_cannot_be_written_is_one_sentence(
         files.folder("walk")
 
 
+def test_a_tree_of_which_a_part_was_removed_is_fetched_anew(files: PackagedFiles) -> None:
+    shutil.rmtree(files.folder("walk"))
+    assert {path.name for path in files.folder("walk").iterdir()} == {"a.xml", "b.xml"}
+
+
+def test_files_that_were_changed_are_refused_and_fetched_anew_as_the_message_says(files: PackagedFiles) -> None:
+    known = replace(files, tree=folder_digest(files.folder("walk")))
+    known.require_unchanged("walk")
+    (known.folder("walk") / "a.xml").write_text("other")
+    with pytest.raises(UserError, match="are not those that the packages brought") as error:
+        known.require_unchanged("walk")
+    shutil.rmtree(str(error.value).split("the files in ")[1].split(" are not")[0])
+    known.require_unchanged("walk")
+
+
 KILLED = """
 import sys
 from pathlib import Path
+from world_modality.store.files import folder_digest
 from world_modality.store.packages import PackagedFiles
 PackagedFiles("the models", Path(sys.argv[1]), "models", 1, "").folder("walk")
 """

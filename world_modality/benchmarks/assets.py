@@ -14,7 +14,7 @@ from world_modality.facts.benchmarks import SUITES
 from world_modality.store.files import folder_digest
 from world_modality.store.hub import fetch, resolve_commit
 from world_modality.store.keys import digest_of
-from world_modality.store.packages import PackagedFiles, cache_folder
+from world_modality.store.packages import DIGESTS, PackagedFiles, cache_folder
 
 PACKAGE = "package"
 SETTING = "simulator.assets"  # of a study
@@ -99,14 +99,12 @@ class AssetTree:
             UserError: its content is another one by now; otherwise as :meth:`folder`.
         """
         folder = self.folder(source)
-        found = self._content(folder, cache_folder() / "digests.json" if source == PACKAGE else None)
+        packages = self.package if source == PACKAGE else None
+        found = self._content(folder, None if packages is None else cache_folder() / DIGESTS)
         if self.further is not None:
-            self.further.folder("leave its suites out")
-        if found != digest and source == PACKAGE:
-            raise UserError(
-                f"the files in {folder} are not those that the packages brought ({found}, not {digest}): remove that "
-                "folder, and they are fetched anew"
-            )
+            self.further.require_unchanged("leave its suites out")
+        if found != digest and packages is not None:
+            raise packages.changed(found, digest)
         if found != digest:
             raise UserError(
                 f"the content of the {self.benchmark} asset folder {folder} is {found}, but it was {digest} when this "
@@ -114,9 +112,9 @@ class AssetTree:
             )
         return folder
 
-    def is_own(self, source: str, digest: str) -> bool:
-        """Whether a source with this content is the benchmark's own: published rates are made with no other."""
-        return hub_revision(source) is not None or digest == self.package_digest
+    def is_own(self, digest: str) -> bool:
+        """Whether this content is the benchmark's own: published rates are made with no other."""
+        return digest == self.package_digest
 
     def _content(self, folder: Path, cache: Path | None) -> str:
         digest = folder_digest(folder, exclude=self.foreign, cache=cache)

@@ -55,7 +55,7 @@ class SimulatorEnv(gymnasium.Env[dict[str, Any], NDArray[np.float32]]):
         self._spec, self._assets, self._suite = spec, assets, suite
         self.task_id = task
         self.init_state_id = first
-        self._stride, self._recorded = stride, recorded and suite.init_states is not None
+        self._stride, self.init_states = stride, recorded and suite.init_states is not None
         self._every = pictures_every
         self._simulator: Simulator | None = None
         self._pictures: Mapping[str, Picture] = {}
@@ -84,6 +84,11 @@ class SimulatorEnv(gymnasium.Env[dict[str, Any], NDArray[np.float32]]):
         return self.task_description
 
     @property
+    def assets(self) -> dict[str, str]:
+        """``source`` and ``digest`` of the object models that it simulates with."""
+        return {"source": self._spec.assets_origin, "digest": self._spec.assets_digest}
+
+    @property
     def simulator(self) -> Simulator:
         """The simulator, opened if it is not (seconds).
 
@@ -101,7 +106,7 @@ class SimulatorEnv(gymnasium.Env[dict[str, Any], NDArray[np.float32]]):
         super().reset(seed=seed, options=options)
         drawn = int(self.np_random.integers(SEEDS)) if seed is None else seed
         state = None
-        if self._recorded:
+        if self.init_states:
             assert self._suite.init_states is not None
             state = self.init_state_id % self._suite.init_states
         self.simulator.reset(state, drawn)

@@ -41,13 +41,14 @@ def find_assets(file: StudyFile, suite: str, digests: Path, *, lenient: bool) ->
         digest = tree.digest(source, digests)
     except UserError as error:
         raise file.error(AT, str(error)) from error
-    return Assets(source, digest, tree.is_own(source, digest))
+    return Assets(source, digest, tree.is_own(digest))
 
 
 def _of_hub(tree: AssetTree, source: str, digests: Path, *, lenient: bool) -> Assets:
     try:
         pinned = tree.pin(source)
-        return Assets(pinned, tree.digest(pinned, digests))
+        digest = tree.digest(pinned, digests)
+        return Assets(pinned, digest, tree.is_own(digest))
     except UserError:
         if not lenient:
             raise

@@ -11,15 +11,15 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+import world_modality.benchmarks
 import world_modality.checks
-from world_modality.benchmarks import scenes
 from world_modality.checks.finding import Finding
 from world_modality.cli.check_data import Checking, check_data, check_starts, data_folder
 from world_modality.cli.check_models import judge_models
 from world_modality.cli.sources import resolve_sources
 from world_modality.data import consistency, description
 from world_modality.errors import UserError
-from world_modality.facts import benchmarks
+from world_modality.facts import benchmarks as suites
 from world_modality.store.files import write_atomically, write_json
 from world_modality.store.keys import digest_of
 from world_modality.store.layout import RESULTS, checks_folder
@@ -28,7 +28,7 @@ from world_modality.study.load import load_study
 from world_modality.training import statistics
 
 WIDTH = 8
-ASKED = (scenes, consistency, description, statistics, benchmarks)
+ASKED = (consistency, description, statistics, suites)
 """Modules of other rooms whose code decides what is found."""
 
 
@@ -94,7 +94,7 @@ def check_lines(checked: Checked) -> list[str]:
     if checked.checks and not errors:
         fitting = "data, policy, encoder and simulator fit together"
         said = "nothing is wrong in what could be opened" if checked.unopened else fitting
-        lines.append(f"check        {said} ({checked.checks} checks){told}")
+        lines.append(f"check        {said} ({checked.checks} check{'s'[: checked.checks != 1]}){told}")
     return lines
 
 
@@ -139,15 +139,21 @@ def require_fit(path: Path, root: Path, tell: Callable[[str], None]) -> None:
 
 
 def _digest(check: Checking, data: Path | None) -> str:
-    """What the findings hang on: the study, its sources, the code of the checks, and whether data are there."""
+    """What the findings hang on: the study, its sources, the stages, whose keys know the versions of the simulators'
+    software, the code of checks and simulators, and whether data are there."""
     code = hashlib.sha256()
-    rooms = Path(world_modality.checks.__file__).parent.glob("*.py"), Path(__file__).parent.glob("check*.py")
+    benchmarks = Path(world_modality.benchmarks.__file__).parent
+    rooms = (
+        *(benchmarks.rglob("*.py"), benchmarks.rglob("*.json")),
+        *(Path(world_modality.checks.__file__).parent.glob("*.py"), Path(__file__).parent.glob("check*.py")),
+    )
     for file in (*sorted(chain(*rooms)), *(Path(str(module.__file__)) for module in ASKED)):
         code.update(file.read_bytes())
     return digest_of(
         {
             "study": repr(check.study),
             "sources": repr(check.sources),
+            "stages": sorted(check.graph.stages),
             "code": code.hexdigest(),
             "data": data is not None,
         }

@@ -223,13 +223,18 @@ def check_starts(check: Checking) -> None:
         except UserError as error:
             check.unopened.append(f"simulator: {error}")
             continue
-        check.judge("simulator", lambda faults=faults, spec=spec: _start_findings(spec.suite, faults))  # type: ignore[misc]
+        check.judge("simulator", lambda faults=faults, spec=spec: _start_findings(spec, faults))  # type: ignore[misc]
 
 
-def _start_findings(suite: str, faults: Mapping[int, str]) -> Iterator[Finding]:
+def _start_findings(sim: SimSpec, faults: Mapping[int, str]) -> Iterator[Finding]:
     for task, fault in faults.items():
-        message = f"{fault}; its rates cannot be compared with published ones"
-        yield Finding("warning", "simulator", f"{suite} task {task}", message)
+        yield Finding("warning", "simulator", f"{sim.suite} task {task}", fault)
+    usual = SUITES[sim.suite].settle_steps
+    if sim.settle_steps != usual:
+        message = (
+            f"episodes begin with {sim.settle_steps} steps of settling, those of published evaluations with {usual}"
+        )
+        yield Finding("warning", "simulator", "simulator.settle_steps", message)
 
 
 def _check_scenes(check: Checking, description: Description, *, seen: bool) -> None:

@@ -10,7 +10,8 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ All flags are LeRobot's, below. Those of the world memory are shown with --polic
 theirs are translated. LEROBOT_WM_SKIP_LIBERO_CONFIG=1 leaves LIBERO's configuration alone;
 LEROBOT_WM_LIBERO_ASSETS says where LIBERO's assets come from: package (the default), hub or a folder's path.
 """
+OUR_LIBERO = "libero_world"
+"""The environment type of plugins/lerobot_env_world_modality."""
 
 
 def train_main() -> int:
@@ -91,37 +94,33 @@ def _evaluate(arguments: list[str]) -> None:
     from world_modality.training.arguments import command_line
 
     with contextlib.ExitStack() as stack:
-        if simulated(arguments) == "libero":
-            noted = noting_simulators(lerobot_eval.eval_policy_all)
+        environment = simulated(arguments)
+        if environment in ("libero", OUR_LIBERO):
+            noted = noting_simulators(lerobot_eval.eval_policy_all, ours=environment == OUR_LIBERO)
             stack.enter_context(replaced(lerobot_eval, "eval_policy_all", noted))
         stack.enter_context(command_line(arguments, "lerobot-eval"))
         lerobot_eval.main()
 
 
-def noting_simulators(evaluate: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+def noting_simulators(evaluate: Callable[..., dict[str, Any]], *, ours: bool) -> Callable[..., dict[str, Any]]:
     """LeRobot's ``eval_policy_all`` whose result, which becomes eval_info.json, says on which assets was simulated, and
-    how environments were started."""
+    how environments were started, LeRobot's or ours."""
     from world_modality.benchmarks.libero.libero_config import used_assets
     from world_modality.rollout.imported import ASSETS, ENVIRONMENTS
 
     def eval_policy_all(envs: Any, *arguments: Any, **settings: Any) -> dict[str, Any]:
-        started = _started(envs)
-        return {**evaluate(envs, *arguments, **settings), ASSETS: used_assets(), ENVIRONMENTS: started}
+        first = next(env for tasks in envs.values() for env in tasks.values())
+        started = {
+            "number": int(first.num_envs),
+            "asynchronous": not hasattr(first, "envs"),  # a synchronous one has them here
+            "recorded_states": all(first.get_attr("init_states")),
+            "lerobot": version("lerobot"),
+            "waits": ours,
+        }
+        assets = first.get_attr("assets")[0] if ours else used_assets()
+        return {**evaluate(envs, *arguments, **settings), ASSETS: assets, ENVIRONMENTS: started}
 
     return eval_policy_all
-
-
-def _started(envs: Mapping[str, Mapping[int, Any]]) -> dict[str, Any]:
-    """The :class:`~world_modality.rollout.imported.Environments` of LeRobot's vector environments, all alike."""
-    from importlib.metadata import version
-
-    first = next(env for tasks in envs.values() for env in tasks.values())
-    return {
-        "number": int(first.num_envs),
-        "asynchronous": not hasattr(first, "envs"),  # a synchronous one has them here
-        "recorded_states": all(first.get_attr("init_states")),
-        "lerobot": version("lerobot"),
-    }
 
 
 def _prepared(arguments: list[str], program: str, script: str) -> list[str]:

@@ -224,7 +224,7 @@ def _kind_of_assets(record: Record) -> str:
     if not record.assets:
         return "  (assets unknown)"
     tree = asset_tree(record.suite)
-    own = tree is None or tree.is_own(record.assets, record.assets_digest)
+    own = tree is None or tree.is_own(record.assets_digest)
     return "" if own else f"  (assets {record.assets_digest})"
 
 

@@ -139,7 +139,8 @@ STAGES: Table[StageKind] = Table(
             folder="rollouts",
             shared=True,
             together=Reference("world_modality.rollout.pool:kept_simulators"),
-            needs=Needs(cores=8, gpu=True, memory_mb=16_000, minutes=240),
+            # Four processes of LIBERO's simulators at their largest; with less memory fewer are started.
+            needs=Needs(cores=4, gpu=True, memory_mb=36_000, minutes=240),
         ),
         StageKind(
             name="videos",

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import hypot
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from world_modality.evidence.outcomes import Outcomes
-from world_modality.evidence.rates import Interval, success_rate
+from world_modality.evidence.rates import stratified_difference, success_rate
 from world_modality.facts.benchmarks import SUITES
 from world_modality.report.claims import task_number
+from world_modality.report.judgement import limits
 from world_modality.study.specs import ReportSpec
 
 
 def drops(spec: ReportSpec, conditions: Mapping[str, Outcomes]) -> list[dict[str, Any]]:
     """A row per perturbed suite and condition; none where a study has no suite together with one that perturbs it.
 
-    ``conditions`` as ``conditions_of`` gives them. The interval is of the difference of two independent rates: nothing
-    is paired, since a perturbed task's recorded scenes are others than those of the task with the same number.
+    ``conditions`` as ``conditions_of`` gives them. The difference is over the tasks of which both suites have episodes.
+    Its interval is of independent rates: no episode is paired, since a perturbed task's recorded scenes are others than
+    those of the task with the same number.
     """
     rows = []
     for suite in spec.suites:
@@ -28,46 +30,34 @@ def drops(spec: ReportSpec, conditions: Mapping[str, Outcomes]) -> list[dict[str
             continue
         for name, held in conditions.items():
             with_it, without = _of(spec, suite, held), _of(spec, base, held)
-            if len(with_it) and len(without):
-                rows.append(_row(suite, base, name, with_it, without, spec.evidence.confidence))
+            if set(with_it.tasks) & set(without.tasks):
+                rows.append(_row(spec, suite, base, name, with_it, without))
     return rows
 
 
 def _of(spec: ReportSpec, suite: str, held: Outcomes) -> Outcomes:
-    tasks = {task_number(spec, cell.suite, cell.task) for cell in spec.cells if cell.suite == suite}
-    return held.where(np.isin(held.task, list(tasks)))
+    """A suite's episodes, tasks numbered as in the suite: perturbed ones have the numbers of what they perturb."""
+    own = {task_number(spec, suite, cell.task): cell.task for cell in spec.cells if cell.suite == suite}
+    chosen = held.where(np.isin(held.task, list(own)))
+    return replace(chosen, task=np.array([own[task] for task in chosen.task.tolist()], np.int64))
 
 
 def _row(
-    suite: str, base: str, condition: str, with_it: Outcomes, without: Outcomes, confidence: float
+    spec: ReportSpec, suite: str, base: str, condition: str, with_it: Outcomes, without: Outcomes
 ) -> dict[str, Any]:
-    one, other = success_rate(with_it, confidence), success_rate(without, confidence)
-    low, high = newcombe(one, other)
     return {
         "suite": suite,
         "base": base,
         "perturbation": SUITES[suite].perturbation,
         "condition": condition,
-        "rate": _rate(with_it, one),
-        "base_rate": _rate(without, other),
-        "estimate": one.estimate - other.estimate,
-        "low": low,
-        "high": high,
+        "rate": _rate(spec, suite, with_it),
+        "base_rate": _rate(spec, base, without),
+        **limits(stratified_difference(with_it, without, spec.evidence.confidence)),
     }
 
 
-def _rate(held: Outcomes, interval: Interval) -> dict[str, Any]:
-    counts = {"successes": int(held.success.sum()), "episodes": len(held), "planned": len(held)}
-    return {**counts, "estimate": interval.estimate, "low": interval.low, "high": interval.high}
-
-
-def newcombe(one: Interval, other: Interval) -> tuple[float, float]:
-    """The interval of the difference ``one - other`` of two independent rates, from an interval of each.
-
-    Newcombe 1998, Statistics in Medicine 17:873, method 10: d - sqrt((p1 - l1)^2 + (u2 - p2)^2) and
-    d + sqrt((u1 - p1)^2 + (p2 - l2)^2).
-    """
-    difference = one.estimate - other.estimate
-    low = difference - hypot(one.estimate - one.low, other.high - other.estimate)
-    high = difference + hypot(one.high - one.estimate, other.estimate - other.low)
-    return low, high
+def _rate(spec: ReportSpec, suite: str, held: Outcomes) -> dict[str, Any]:
+    cells = {(cell.seed, cell.task) for cell in spec.cells if cell.suite == suite}
+    planned = len(cells) * len(spec.init_states) * spec.repeats
+    counts = {"successes": int(held.success.sum()), "episodes": len(held), "planned": planned}
+    return {**counts, **limits(success_rate(held, spec.evidence.confidence))}

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from world_modality.benchmarks.libero.tasks import Task, load_task
 from world_modality.errors import UserError
-from world_modality.facts.benchmarks import SUITES
+from world_modality.facts.benchmarks import SUITES, Suite
 from world_modality.rollout.records import Record
 
 ENVIRONMENTS = "libero_environments"
@@ -35,12 +34,14 @@ class Environments:
     asynchronous: bool
     recorded_states: bool
     lerobot: str
+    waits: bool = False
+    """Whether one that ends before its neighbours waits for them, as those of type libero_world do."""
 
     def in_order(self, episodes: int) -> bool:
         """Whether episode e of so many is certain to have started from state e."""
         if not self.recorded_states or not self.lerobot.startswith(KNOWN_ORDER):
             return False
-        return self.asynchronous or self.number == 1 or 0 < episodes <= self.number
+        return self.asynchronous or self.waits or self.number == 1 or 0 < episodes <= self.number
 
     def told(self, episodes: int) -> str:
         """Where initial states come from, or why they are unknown, as a record's note."""
@@ -67,7 +68,7 @@ def import_eval_info(path: Path, checkpoint: str) -> tuple[Record, ...]:
     LeRobot notes no initial states, so they are unknown unless `lerobot-wm-eval` noted what decides them, and that is
     certain; see :class:`Environments`. Records of unknown states are paired with none.
 
-    UserError if the file is none, or holds suites or tasks that LIBERO does not have.
+    UserError if the file is none, or holds suites or tasks that are not known.
     """
     try:
         text = path.read_text()
@@ -112,7 +113,10 @@ def _records(
 ) -> Iterator[Record]:
     if suite not in SUITES:
         raise UserError(f"{path}: per_task names the suite {suite}, which is none of {', '.join(SUITES.names)}")
-    task = load_task(suite, index)
+    row = SUITES[suite]
+    if not 0 <= index < row.tasks:
+        raise UserError(f"{path}: {suite} has no task {index}: its tasks are 0 to {row.tasks - 1}")
+    language = "" if row.instructions is None else row.instructions.load()(suite)[index]
     if not successes:
         raise UserError(f"{path}: {suite} task {index} has no episodes: take it out of per_task, or evaluate it anew")
     certain = environments is not None and environments.in_order(len(successes))
@@ -122,16 +126,16 @@ def _records(
             raise UserError(
                 f"{path}: {suite} task {index}, episode {episode}: success is {success!r}, not true or false"
             )
-        place = divmod(episode, len(task.init_states)) if certain else (episode, None)
-        yield Record(**_fields(task, place, success), **about, note=note)
+        place = divmod(episode, row.init_states) if certain and row.init_states else (episode, None)
+        yield Record(**_fields(row, index, language, place, success), **about, note=note)
 
 
-def _fields(task: Task, place: tuple[int, int | None], success: bool) -> Mapping[str, Any]:
+def _fields(suite: Suite, task: int, language: str, place: tuple[int, int | None], success: bool) -> Mapping[str, Any]:
     """``place`` is repeat and initial state."""
     return {
-        "suite": task.suite,
-        "task": task.index,
-        "language": task.language,
+        "suite": suite.name,
+        "task": task,
+        "language": language,
         "init_state": place[1],
         "init_state_digest": "",
         "render": "",

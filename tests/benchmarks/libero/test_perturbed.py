@@ -13,7 +13,7 @@ import pytest
 
 from world_modality.benchmarks.assets import asset_tree
 from world_modality.benchmarks.contract import open_assets, open_simulator
-from world_modality.benchmarks.libero.perturbed import LIKE, register_objects
+from world_modality.benchmarks.libero.perturbed import LIKE, _variant, register_objects
 from world_modality.benchmarks.libero.quiet import import_libero, silenced
 from world_modality.benchmarks.libero.settling import CALM, collision_fault
 from world_modality.benchmarks.libero.tasks import instructions, language_of, load_task
@@ -43,7 +43,7 @@ def differences(suite: str) -> list[set[str]]:
         (parsed(load_task(suite, index).bddl), parsed(load_task(base, index).bddl))
         for index in range(SUITES[suite].tasks)
     ]
-    return [{part for part in one if one[part] != other[part]} for one, other in pairs]
+    return [{part for part in {*one, *other} if one.get(part) != other.get(part)} for one, other in pairs]
 
 
 def test_there_are_sixteen_suites_with_the_facts_of_their_own() -> None:
@@ -95,6 +95,7 @@ def test_exactly_the_objects_that_hf_libero_lacks_are_made_here() -> None:
     places = {"table", "kitchen_table", "living_room_table", "study_table", "floor", "main_table", "coffee_table"}
     assert asked - set(OBJECTS_DICT) <= places
     assert set(LIKE) <= asked
+    assert {OBJECTS_DICT[category].__module__ for category in LIKE} == {_variant.__module__}
 
 
 def test_a_task_with_new_objects_is_played() -> None:

@@ -17,6 +17,7 @@ TASKS = PackagedFiles(
     below="libero/libero",
     megabytes=6,
     terms="MIT licence (LIBERO, 2023; LIBERO-PRO, 2025); its data CC BY 4.0",
+    tree="3165a404ae6efa19",
 )
 LIKE = {
     "black_bowl": "akita_black_bowl",

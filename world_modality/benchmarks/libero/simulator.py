@@ -234,9 +234,10 @@ class LiberoSimulator:
         return np.concatenate((data.body_xpos[body], data.body_xquat[body]))
 
     def _find_fault(self, fastest: float) -> str:
-        if not self.placed or self.spec.settle_steps != SETTLE_STEPS:
+        if not self.placed:
             return ""
-        moved = start_fault(self.spec.suite, self.task.index, self.placed, self.poses())
+        comparable = self.spec.settle_steps == SETTLE_STEPS
+        moved = start_fault(self.spec.suite, self.task.index, self.placed, self.poses()) if comparable else ""
         return "; ".join(filter(None, (moved, collision_fault(fastest))))
 
     def _look(self) -> None:

@@ -9,12 +9,21 @@ import numpy as np
 
 from world_modality.benchmarks.libero.expert.boxes import Boxes, Vector, half_turn, rectangle
 from world_modality.benchmarks.libero.expert.goals import Errand, companions
-from world_modality.benchmarks.libero.expert.grasp import PALM, REACH, TIPS, Grasp, downward, grasps, lowest
+from world_modality.benchmarks.libero.expert.grasp import (
+    HAND_WIDTH,
+    PALM,
+    PALM_WIDTH,
+    REACH,
+    TIPS,
+    Grasp,
+    downward,
+    grasps,
+    lowest,
+)
 from world_modality.benchmarks.libero.expert.motion import CLOSED, OPEN, Arm, Course, Finding, Missed, tallest, way_out
 from world_modality.benchmarks.libero.expert.scene import Region, Scene
 
 ROOM = 0.02  # m above what the hand, or what it holds, passes over
-HAND_WIDTH, PALM_WIDTH = 0.07, 0.115  # half, of what hangs low and of the palm
 UP = np.array([0.0, 0.0, 1.0])
 HOVER = 0.05  # above the grip, where the hand comes down from
 STRAYED = 0.04  # from the grip's axis: somebody else drove, so begin anew

@@ -8,19 +8,17 @@ import numpy as np
 
 from world_modality.benchmarks.libero.expert.boxes import Boxes, Vector, about_z, half_turn
 from world_modality.benchmarks.libero.expert.goals import Errand
-from world_modality.benchmarks.libero.expert.grasp import PALM, TIPS, downward, grasps
+from world_modality.benchmarks.libero.expert.grasp import HAND_WIDTH, PALM, PALM_WIDTH, TIPS, downward, grasps
 from world_modality.benchmarks.libero.expert.motion import CLOSED, OPEN, Arm, Course, Missed, tallest
 from world_modality.benchmarks.libero.expert.scene import Joint, Scene
 
 ROOM = 0.02
-HAND_WIDTH, PALM_WIDTH = 0.07, 0.115
 LEAD = 0.5  # rad that the hand is ahead of a knob
 TURN_STEPS = 60
 TURN_ENOUGH = 0.1  # rad beyond where the condition begins to hold
 ASIDE = 0.10  # m before a handle, where the hand comes from
 PULL = 0.035  # m that the hand's goal is ahead of it
 PULL_STEPS = 120
-DRAWER_ROOM = 0.0  # m that a drawer is opened wider than what goes in
 PUSH_ASIDE = 0.09
 PUSH = 0.05
 PUSH_STEPS = 110
@@ -101,7 +99,7 @@ class Fitter:
         uncovered = self.scene.uncovered(region)
         needed = [self.scene.boxes(each.thing) for each in errand.for_what]
         axis = int(np.argmax(np.abs(self.scene.joint(region.joint).axis))) if region.joint else 0
-        return all(2 * uncovered.half[axis] > float((boxes.high - boxes.low)[axis]) + DRAWER_ROOM for boxes in needed)
+        return all(2 * uncovered.half[axis] > float((boxes.high - boxes.low)[axis]) for boxes in needed)
 
     def close(self, errand: Errand) -> Course:
         """Push a drawer or a door shut."""

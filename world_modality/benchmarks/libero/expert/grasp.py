@@ -19,6 +19,7 @@ TIPS_HOLD = 0.6  # of what the pads do
 PAD_WIDTH = 0.008  # half
 TIPS = 0.013  # how far the fingers reach below the hand's point
 PALM = 0.024  # how far above it the palm begins
+HAND_WIDTH, PALM_WIDTH = 0.07, 0.115  # half, of what hangs low and of the palm, on a way
 FINGERS = (0.040, 0.062)  # from the hand's point to an open finger's faces
 FINGER_WIDTH = 0.010  # half
 PALM_SIZE = (0.104, 0.034)  # half, along and across the fingers

@@ -1,0 +1,1 @@
+"""Small transformers that imitate from a frame's latents, with and without a prediction of the world to come."""

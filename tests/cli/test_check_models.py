@@ -56,7 +56,7 @@ def test_what_cannot_be_opened_is_not_said_to_fit() -> None:
     lines = check_lines(Checked((), ("arms.E0: its weights are not in the local hub cache yet",), 1))
     assert lines == [
         "unseen   arms.E0: its weights are not in the local hub cache yet",
-        "check        nothing is wrong in what could be opened (1 checks)",
+        "check        nothing is wrong in what could be opened (1 check)",
     ]
 
 

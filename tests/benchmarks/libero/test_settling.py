@@ -50,7 +50,9 @@ def test_the_bowl_seats_itself_on_the_ramekin_and_one_that_slips_off_is_told(ori
     assert start_fault("libero_spatial", 5, simulator.placed, settled) == ""
     slipped = settled | {BOWL: settled[BOWL] + np.array([0.022, 0.0, 0.0084, 0.0, 0.0, 0.0, 0.0])}
     told = start_fault("libero_spatial", 5, simulator.placed, slipped)
-    assert told.startswith(f"{BOWL} settled otherwise than with MuJoCo 3.3.2 ({BOWL} moved ")
+    assert told.startswith("another scene than in published evaluations, whose rates cannot be compared: ")
+    assert f"{BOWL} settled otherwise than with MuJoCo 3.3.2 ({BOWL} moved " in told
+    assert told.endswith("the object models are others")  # this is 3.3.2
     simulator.close()
 
 

@@ -16,7 +16,8 @@ from world_modality.facts.encoders import ENCODERS, POOLINGS
 from world_modality.study.specs import EncoderSpec
 
 Make = Callable[..., Encoder]
-KINDS = ENCODERS.names
+KINDS = ("vjepa2", "dinov2")  # a video encoder and one of pictures; test_families.py asks every family
+SMALL = [family.name for family in ENCODERS if family.small]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -33,7 +34,7 @@ def test_equals_the_model_called_by_hand(make_encoder: Make, kind: str) -> None:
     np.testing.assert_allclose(encode_clips(encoder, clip[None])[0, 0], expected.numpy(), atol=2e-5)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SMALL)
 @given(order=st.permutations(range(7)), start=st.integers(0, 6), stop=st.integers(1, 7))
 @settings(max_examples=10, deadline=None)
 def test_a_clip_does_not_depend_on_its_batch_mates(
@@ -103,7 +104,7 @@ def test_position_grid_follows_the_image_size(make_encoder: Make) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("pooling", ["mean", "grid2"])
 @pytest.mark.parametrize("frames", [1, 3, 4])
 def test_no_clip_sees_the_future(make_encoder: Make, kind: str, pooling: str, frames: int) -> None:
     """Changing only later frames leaves a latent unchanged bit for bit."""
@@ -129,16 +130,16 @@ def test_quarters_are_means_of_their_patches(make_encoder: Make, kind: str) -> N
     assert moved.argmax() == 1
 
 
-@pytest.mark.parametrize("side", [2, 3, 4])
-def test_a_grid_is_pooled_as_a_plain_loop_does(side: int) -> None:
+@pytest.mark.parametrize(("side", "fields"), [(2, 2), (3, 2), (4, 2), (4, 4), (6, 4), (14, 8), (16, 16)])
+def test_a_grid_is_pooled_as_a_plain_loop_does(side: int, fields: int) -> None:
     patches = torch.randn(2, side * side, 5, generator=torch.Generator().manual_seed(side))
-    grid, half = patches.view(2, side, side, 5), -(-side // 2)
-    ends = (slice(0, half), slice(side - half, side))
+    grid = patches.view(2, side, side, 5)
+    ends = [slice(place * side // fields, -(-(place + 1) * side // fields)) for place in range(fields)]
     expected = torch.stack([grid[:, rows, columns].mean((1, 2)) for rows in ends for columns in ends], dim=1)
-    torch.testing.assert_close(pool(patches, "grid2"), expected)
+    torch.testing.assert_close(pool(patches, f"grid{fields}"), expected)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SMALL)
 @pytest.mark.parametrize("batch", [1, 3])
 def test_the_batch_of_clips_is_the_specs(make_encoder: Make, kind: str, batch: int) -> None:
     encoder = make_encoder(kind, 2, batch=batch)

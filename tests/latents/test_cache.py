@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from support.data_stages import encoder_spec
 
 from world_modality.errors import UserError
+from world_modality.latents import cache
 from world_modality.latents.cache import Moments, write_cache
 from world_modality.latents.reader import open_latents
 

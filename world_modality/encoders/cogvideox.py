@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from world_modality.checks.encoder import encoder_findings
@@ -52,9 +53,10 @@ def _load(spec: EncoderSpec, folder: Path) -> Any:
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # what it reports of tensors is told below, as one sentence or not at all
     try:
-        model, told = AutoencoderKLCogVideoX.from_pretrained(
-            folder, **wanted, low_cpu_mem_usage=False, ignore_mismatched_sizes=True, output_loading_info=True
-        )
+        with torch.random.fork_rng(devices=[]):  # it is drawn at random before it is filled
+            model, told = AutoencoderKLCogVideoX.from_pretrained(
+                folder, **wanted, low_cpu_mem_usage=False, ignore_mismatched_sizes=True, output_loading_info=True
+            )
     except LOADING_FAILS as error:
         raise UserError(f"the encoder in {folder} cannot be loaded: {in_one_line(error)}") from error
     finally:

@@ -85,9 +85,7 @@ def test_frames_are_pooled_without_the_tokens_before_the_patches(make_case: Make
     patches = tokens[:, case.prefix :].mean(0)
     np.testing.assert_allclose(encode_clips(encoder, clip[None])[0, 0], patches.mean(0), atol=2e-6)
     if side >= 4:
-        np.testing.assert_allclose(
-            encode_clips(make_case(name, 2, pooling="grid4"), clip[None])[0], patches, atol=2e-6
-        )
+        np.testing.assert_allclose(encode_clips(make_case(name, 2, pooling="grid4"), clip[None])[0], patches, atol=2e-6)
     if case.class_token:
         found = encode_clips(make_case(name, 2, pooling="cls"), clip[None])[0]
         np.testing.assert_allclose(found, tokens[:, :1].mean(0), atol=2e-6)

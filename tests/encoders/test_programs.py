@@ -74,9 +74,15 @@ GIVEN = "{kind: vjepa2, source: embedded, frames: 4, image_size: 64}"
     [
         ({}, r"encoder\.kind: a torchscript encoder is a program .* set allow_torchscript to true if you trust it$"),
         ({"allow_torchscript": True}, r"encoder\.allow_torchscript: of which file\? Set sha256 to what `sha256sum "),
-        ({"allow_torchscript": True, "sha256": "0" * 64}, r"encoder\.sha256: .*encoder\.jit has the sha256 [0-9a-f]{64}"),
+        (
+            {"allow_torchscript": True, "sha256": "0" * 64},
+            r"encoder\.sha256: .*encoder\.jit has the sha256 [0-9a-f]{64}",
+        ),
         ({"sha256": "ABC", "allow_torchscript": True}, r"encoder\.sha256: "),
-        ({"kind": "dinov2", "allow_torchscript": True}, r"encoder\.allow_torchscript: is for encoders that are programs"),
+        (
+            {"kind": "dinov2", "allow_torchscript": True},
+            r"encoder\.allow_torchscript: is for encoders that are programs",
+        ),
     ],
 )
 def test_a_study_must_allow_the_very_file(
@@ -91,7 +97,9 @@ def test_a_study_must_allow_the_very_file(
 def test_a_study_s_leave_reaches_the_encoder(folder: Path, tmp_path: Path) -> None:
     digest = hashlib.sha256((folder / "encoder.jit").read_bytes()).hexdigest()
     asked = {"kind": "torchscript", "source": "folder", "path": str(folder), "frames": 4, "image_size": 64}
-    (tmp_path / "study.yaml").write_text(edited((GIVEN, json.dumps(asked | {"allow_torchscript": True, "sha256": digest}))))
+    (tmp_path / "study.yaml").write_text(
+        edited((GIVEN, json.dumps(asked | {"allow_torchscript": True, "sha256": digest})))
+    )
     file = load_study(tmp_path / "study.yaml")
     (encoder,) = file.study.encoders
     spec = planned_spec(encoder, resolve_sources(file, tmp_path / "results"))
@@ -112,8 +120,14 @@ class Indices(nn.Module):
 @pytest.mark.parametrize(
     ("write", "said"),
     [
-        (scripted(PictureTokens, hidden_size=7), r"makes latents \[1, 7, 4, 4\] of 32 pixels, but it makes float32 \[1, 6,"),
-        (scripted(VideoTokens, temporal_compression=8), r"makes latents \[1, 6, 2, 4, 4\] .* makes float32 \[1, 6, 3, 4, 4"),
+        (
+            scripted(PictureTokens, hidden_size=7),
+            r"makes latents \[1, 7, 4, 4\] of 32 pixels, but it makes float32 \[1, 6,",
+        ),
+        (
+            scripted(VideoTokens, temporal_compression=8),
+            r"makes latents \[1, 6, 2, 4, 4\] .* makes float32 \[1, 6, 3, 4, 4",
+        ),
         (scripted(Indices), r"but it makes int64 \[1, 4, 4\]: .* take a tokenizer whose latents are continuous"),
         (scripted(PictureTokens, patch_size="8"), r"config\.json: patch_size is '8': give a whole number above 0"),
         (scripted(VideoTokens), "cannot be run"),
@@ -168,7 +182,9 @@ class Sliced(nn.Module):
         return self.inner(frames + 0.1 * frames.roll(-1, 0))
 
 
-@pytest.mark.parametrize(("tokenizer", "said"), [(Drawn, "other latents of the same clip"), (Sliced, "only later frames")])
+@pytest.mark.parametrize(
+    ("tokenizer", "said"), [(Drawn, "other latents of the same clip"), (Sliced, "only later frames")]
+)
 def test_the_encoder_stage_refuses_a_program_that_looks_further(
     tmp_path: Path, tokenizer: Callable[[], nn.Module], said: str
 ) -> None:
@@ -192,7 +208,9 @@ def test_a_model_that_masks_at_random_is_refused(tmp_path: Path) -> None:
     from transformers import ViTMAEConfig, ViTMAEModel
 
     for ratio, said in ((0.75, "which is which is not known"), (0.0, "other latents of the same picture each time")):
-        folder = shutil.copytree(made_mae(tmp_path / str(ratio), ViTMAEConfig, ViTMAEModel, ratio), tmp_path / f"c{ratio}")
+        folder = shutil.copytree(
+            made_mae(tmp_path / str(ratio), ViTMAEConfig, ViTMAEModel, ratio), tmp_path / f"c{ratio}"
+        )
         with pytest.raises(UserError, match=said):
             load_encoder(CASES["ijepa"].spec(folder), folder)
 

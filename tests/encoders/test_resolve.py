@@ -51,7 +51,10 @@ def test_what_is_no_encoder_is_told(tmp_path: Path) -> None:
 
 def test_of_two_towers_the_pictures_counts_and_what_config_json_leaves_out_is_known(tmp_path: Path) -> None:
     """Published SigLIPs say nothing of their towers but what differs from transformers' defaults."""
-    towers = {"vision_config": {"model_type": "siglip_vision_model", "image_size": 384}, "text_config": {"hidden_size": 8}}
+    towers = {
+        "vision_config": {"model_type": "siglip_vision_model", "image_size": 384},
+        "text_config": {"hidden_size": 8},
+    }
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "siglip", **towers}))
     config = read_model_config(tmp_path)
     assert (config["model_type"], config["hidden_size"], config["patch_size"]) == ("siglip_vision_model", 768, 16)

@@ -111,7 +111,9 @@ def test_description_is_json_for_people(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("tokens", [1, 4, 64])
-def test_statistics_of_many_tokens_are_taken_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokens: int) -> None:
+def test_statistics_of_many_tokens_are_taken_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokens: int
+) -> None:
     """Whatever the parts, they are numpy's; a part holds no more tokens than it may."""
     rows = np.random.default_rng(0).normal(3, 2, (23, tokens, 5)).astype(np.float16)
     monkeypatch.setattr(cache, "TOKENS_AT_ONCE", 10)

@@ -65,6 +65,8 @@ def test_a_checkpoint_does_not_allow_a_program_to_run(tiny: TinyWorld, tmp_path:
     """It names the encoder; who is handed a checkpoint and a folder has allowed nothing by that."""
     _, encoder, world = made(tiny, tmp_path, "script_pictures", "mean")
     policy = world.policy("pred", encoder=encoder, world_encoder_path=str(encoder))
-    batch = {key: value[:, -1] if key in world.metadata.features else value for key, value in world.observation(0).items()}
+    batch = {
+        key: value[:, -1] if key in world.metadata.features else value for key, value in world.observation(0).items()
+    }
     with pytest.raises(UserError, match=r"encoder\.jit is a program, which nothing but a study may allow to run"):
         policy.eval().predict_action_chunk(batch)

@@ -122,12 +122,12 @@ class Case:
     deviation: tuple[float, float, float] = (0.3, 0.3, 0.3)
     pixels: int = 32
 
-    def spec(self, folder: Path, frames: int = 3, **changes: object) -> EncoderSpec:
+    def spec(self, folder: Path, frames: int = 3, kind: str = "", **changes: object) -> EncoderSpec:
         """The encoder in ``folder``, allowed to run if it is a program."""
         program = folder / "encoder.jit"
         run = hashlib.sha256(program.read_bytes()).hexdigest() if program.is_file() else None
         own = {"source": "folder", "name": str(folder), "image_size": self.pixels, "torchscript": run}
-        return encoder_spec(self.kind, frames, **{**own, **changes})
+        return encoder_spec(kind or self.kind, frames, **{**own, **changes})
 
 
 IMAGENET: dict[str, Any] = {"mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225)}

@@ -161,7 +161,9 @@ class Finder:
         if own is None:
             if source.encoder.source != "hub" or source.encoder.revision:
                 return source
-            place: dict[str, str | None] = {"revision": self.commit(at, source.encoder.name, "main")}  # an earlier checkpoint names none
+            place: dict[str, str | None] = {
+                "revision": self.commit(at, source.encoder.name, "main")
+            }  # an earlier checkpoint names none
             return replace(source, encoder=source.encoder.model_copy(update=place))
         if isinstance(own, HubWeights):
             place = {"name": own.repo_id, "revision": self.commit((*at, "revision"), own.repo_id, own.revision)}

@@ -46,7 +46,7 @@ class Program(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Frames in [-1, 1] -> latents, the first of them where it gives several things."""
-        with torch.jit.optimized_execution(False):  # else it is compiled after some calls, and rounds otherwise
+        with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]  # compiled, it would round otherwise
             given = self.scripted(frames)
         latents: Tensor = given[0] if isinstance(given, tuple | list) else given
         return latents
@@ -63,7 +63,7 @@ class ScriptedTokenizer:
         self._spec = spec
         require_tiled(spec, self._patch)
         try:
-            scripted = torch.jit.load(io.BytesIO(content), map_location="cpu")
+            scripted = torch.jit.load(io.BytesIO(content), map_location="cpu")  # type: ignore[no-untyped-call]
             self.model = Program(scripted.to(DTYPES[spec.dtype]), DTYPES[spec.dtype])
             self._try(folder)
         except LOADING_FAILS as error:
@@ -91,8 +91,8 @@ class ScriptedTokenizer:
             told = f"{str(given.dtype).removeprefix('torch.')} {list(given.shape)}"
             raise UserError(
                 f"{folder / 'config.json'} says that {ENCODERS[self._spec.kind].weights} makes latents "
-                f"{list(expected)} of {side} pixels, but it makes {told}: correct hidden_size, patch_size and {TIME}, or "
-                "take a tokenizer whose latents are continuous"
+                f"{list(expected)} of {side} pixels, but it makes {told}: correct hidden_size, patch_size and {TIME}, "
+                "or take a tokenizer whose latents are continuous"
             )
 
 

@@ -54,7 +54,7 @@ class Tower:
         return hidden
 
     def patches(self, tokens: Tensor) -> Tensor:
-        """A last hidden state without its prefix, [F, G * G, D]; UserError if the picture has another number of them."""
+        """A last hidden state without its prefix, [F, G * G, D]; UserError if there are more or fewer."""
         patches = tokens[:, self.prefix :]
         if patches.shape[1] != self._patches:
             raise UserError(

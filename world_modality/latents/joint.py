@@ -113,8 +113,7 @@ def cross_covariance(one: LatentCache, other: LatentCache) -> NDArray[np.float64
     for start in range(0, frames, step):
         # Around the stored means, so that no digits are lost to latents far from 0.
         a, b = (
-            cache.latents[start : start + step].astype(np.float64) - cache.statistics.mean
-            for cache in (one, other)
+            cache.latents[start : start + step].astype(np.float64) - cache.statistics.mean for cache in (one, other)
         )
         products += a.reshape(-1, one.dim).T @ b.reshape(-1, other.dim)
         sum_one += a.sum(axis=0)

@@ -11,8 +11,7 @@ z_{t+k} is predicted as
 where a_k, b_k and W_k are the least squares ones on the training episodes' frames whose t+k exists. W_k is penalised
 by its squared entries but for the constant's; some training episodes choose the penalty, then all are fitted. It reads
 every token of T frames, so time and memory grow with T * P * W to the third and second power. Where that is more than
-``WIDEST``, as of fine grids, every token is foreseen by the ridge from the T tokens at its own place, by one W_k for all
-places.
+``WIDEST``, as of fine grids, the ridge foresees every token from the T tokens at its own place, by one W_k for all.
 """
 
 from __future__ import annotations
@@ -87,7 +86,7 @@ def fit_baselines(windows: Windows, frames: FrameIndices, ahead: FrameIndices, c
     """
     first = windows(frames[:1])
     chunk_size = max(1, CHUNK * FEW // max(FEW, first.history.shape[2]))
-    alone = first.history[0].numel() > WIDEST
+    alone = first.history.shape[1:].numel() > WIDEST
     if alone:
         windows, first = partial(_each_alone, windows), _each_alone(windows, frames[:1])
     parts = (_Sums.empty(first), _Sums.empty(first))
@@ -206,7 +205,7 @@ def _apart(latents: Tensor) -> Tensor:
 
 def _together(latents: Tensor, tokens: int) -> Tensor:
     """[B * P, K, 1, W] -> [B, K, P, W]."""
-    return latents[:, :, 0].unflatten(0, (-1, tokens)).transpose(1, 2)
+    return latents[:, :, 0].view(-1, tokens, latents.shape[1], latents.shape[3]).transpose(1, 2)
 
 
 def _chunks(frames: FrameIndices, size: int) -> Iterator[FrameIndices]:

@@ -220,6 +220,6 @@ def _new_history(spec: RolloutSpec, context: StageContext, policy: ChunkPolicy, 
         )
     encoder = EncoderSpec.model_validate(record.spec)
     if known and policy.encoder_spec is not None:
-        # Weights that are known by content are the same wherever they were fetched from. What may be run is the study's.
+        # Weights known by content are the same wherever they were fetched from. What may be run is the study's.
         encoder = policy.encoder_spec.model_copy(update={"torchscript": encoder.torchscript})
     return history_maker(policy.config, spec.memory, encoder, folder, device)

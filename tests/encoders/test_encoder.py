@@ -12,12 +12,11 @@ from support.data_stages import encode_clips, encoder_spec, moving_dots
 
 from world_modality.encoders.encoder import Encoder, clip_rows, history_ends, load_encoder, pool
 from world_modality.errors import UserError
-from world_modality.facts.encoders import ENCODERS, POOLINGS
+from world_modality.facts.encoders import POOLINGS
 from world_modality.study.specs import EncoderSpec
 
 Make = Callable[..., Encoder]
 KINDS = ("vjepa2", "dinov2")  # a video encoder and one of pictures; test_families.py asks every family
-SMALL = [family.name for family in ENCODERS if family.small]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -34,7 +33,7 @@ def test_equals_the_model_called_by_hand(make_encoder: Make, kind: str) -> None:
     np.testing.assert_allclose(encode_clips(encoder, clip[None])[0, 0], expected.numpy(), atol=2e-5)
 
 
-@pytest.mark.parametrize("kind", SMALL)
+@pytest.mark.parametrize("kind", KINDS)
 @given(order=st.permutations(range(7)), start=st.integers(0, 6), stop=st.integers(1, 7))
 @settings(max_examples=10, deadline=None)
 def test_a_clip_does_not_depend_on_its_batch_mates(
@@ -139,7 +138,7 @@ def test_a_grid_is_pooled_as_a_plain_loop_does(side: int, fields: int) -> None:
     torch.testing.assert_close(pool(patches, f"grid{fields}"), expected)
 
 
-@pytest.mark.parametrize("kind", SMALL)
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("batch", [1, 3])
 def test_the_batch_of_clips_is_the_specs(make_encoder: Make, kind: str, batch: int) -> None:
     encoder = make_encoder(kind, 2, batch=batch)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,15 @@ from world_modality.facts.encoders import ENCODERS, POOLINGS
 
 Make = Callable[..., Encoder]
 Folder = Callable[[str], Path]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """As in stages and rollouts: attention splits its work by threads, and sums are rounded by where a clip lies."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
@@ -56,6 +65,16 @@ def test_a_rollout_s_history_is_the_cache_bit_for_bit(make_case: Make, name: str
     for now in range(len(video)):
         seen = video[max(0, now + 1 - history.required_frames) : now + 1]
         assert np.array_equal(history.encode(seen), cache[np.maximum(np.arange(now - 2, now + 1), 0)])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_latent_does_not_depend_on_the_clips_beside_it(make_case: Make, name: str) -> None:
+    """Five clips in batches of four, the other way round, and one alone."""
+    encoder = make_case(name, 2)
+    clips = np.stack([moving_dots(2, size=32, seed=seed) for seed in range(5)])
+    found = encode_clips(encoder, clips)
+    assert np.array_equal(encode_clips(encoder, clips[::-1])[::-1], found)
+    assert np.array_equal(encode_clips(encoder, clips[3:4]), found[3:4])
 
 
 @pytest.mark.defect("B11")

@@ -16,13 +16,20 @@ from world_modality.data.frames import FrameReader
 from world_modality.data.hub import ENCODER
 from world_modality.encoders import source
 from world_modality.errors import UserError
-from world_modality.facts.encoders import POOLINGS
+from world_modality.facts.encoders import GRIDS, POOLINGS
 from world_modality.latents import stage
 from world_modality.latents.reader import open_latents
 from world_modality.rollout.setup import history_maker
 from world_modality.study.specs import EncoderSpec, LatentsSpec
 
-FINE = {"deit": "grid4", "cogvideox": "grid4", "vjepa2": "grid2", "dinov3": "cls", "script_videos": "grid4"}
+FINE = {
+    "siglip": "grid8",
+    "deit": "grid4",
+    "cogvideox": "grid4",
+    "vjepa2": "grid2",
+    "dinov3": "cls",
+    "script_videos": "grid4",
+}
 
 
 def made(tiny: TinyWorld, folder: Path, name: str, pooling: str) -> tuple[EncoderSpec, Path, TinyWorld]:
@@ -32,7 +39,9 @@ def made(tiny: TinyWorld, folder: Path, name: str, pooling: str) -> tuple[Encode
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         CASES[name].write(own)
-    spec = CASES[name].spec(own, frames=2, pooling=pooling, revision=ENCODER.digest(own))
+    pixels = max(CASES[name].pixels, CASES[name].patch * GRIDS.get(pooling, 1))
+    settings = {"pooling": pooling, "image_size": pixels, "revision": ENCODER.digest(own)}
+    spec = CASES[name].spec(own, frames=2, **settings)
     encoder = stage_context(folder / "encoder")
     assert source.run(spec, encoder)["dim"] == CASES[name].dim
     latents = stage_context(folder / "latents", dataset=Path(tiny.dataset.root), encoder=encoder.artifact)

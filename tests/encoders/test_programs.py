@@ -17,6 +17,8 @@ from support.encoder_cases import CASES, PictureTokens, VideoTokens, scripted
 from support.small_study import edited
 from torch import Tensor, nn
 
+from world_modality.cli.given import encoder_of
+from world_modality.cli.leave import leave_to_run
 from world_modality.cli.sources import resolve_sources
 from world_modality.data.hub import ENCODER
 from world_modality.encoders.clipwise import require_clipwise
@@ -25,6 +27,7 @@ from world_modality.encoders.resolve import resolve_encoder
 from world_modality.encoders.source import run
 from world_modality.errors import UserError
 from world_modality.study.load import load_study
+from world_modality.study.parts import FolderWeights
 from world_modality.study.slices import encoder_spec as planned_spec
 
 VIDEOS = CASES["script_videos"]
@@ -221,3 +224,30 @@ def made_mae(folder: Path, config: Any, model: Any, ratio: float) -> Path:
     model(config(**SIZES, mask_ratio=ratio)).save_pretrained(folder)
     processor(folder)
     return folder
+
+
+def test_the_encoder_of_a_given_checkpoint_needs_the_study_s_leave_too(folder: Path, tmp_path: Path) -> None:
+    """The checkpoint's own config.json gives none."""
+    (tmp_path / "study.yaml").write_text(edited())
+    file, at = load_study(tmp_path / "study.yaml"), ("encoder",)
+    digest = hashlib.sha256((folder / "encoder.jit").read_bytes()).hexdigest()
+    own = {"source": "folder", "path": str(folder)}
+    for said in (None, FolderWeights(**own), FolderWeights(**own, sha256=digest)):
+        with pytest.raises(
+            UserError, match=r"study\.yaml:9: encoder: .* give source folder, allow_torchscript: true and"
+        ):
+            leave_to_run(file, at, "torchscript", said, folder)
+    other = FolderWeights(**own, allow_torchscript=True, sha256="0" * 64)
+    with pytest.raises(UserError, match=f"has the sha256 {digest}: name that one only if you trust the file"):
+        leave_to_run(file, at, "torchscript", other, folder)
+    allowed = FolderWeights(**own, allow_torchscript=True, sha256=digest)
+    assert leave_to_run(file, at, "torchscript", allowed, folder) == digest
+    assert leave_to_run(file, at, "dinov2", None, None) is None
+    config = {"world_encoder_torchscript": digest} | {
+        f"world_encoder_{name}": value
+        for name, value in VIDEOS.spec(folder).model_dump().items()
+        if name != "torchscript"
+    }
+    found = encoder_of(config)
+    assert found is not None
+    assert (found.kind, found.torchscript) == ("torchscript", None)

@@ -100,7 +100,7 @@ class WorldConfig(WorldMemoryConfig):
         if self.world_encoder_kind not in ENCODERS:
             known = ", ".join(ENCODERS.names)
             raise UserError(f"world_encoder_kind: '{self.world_encoder_kind}' is no encoder; choose one of {known}")
-        fields = {name: getattr(self, f"world_encoder_{name}") for name in EncoderSpec.model_fields}
+        fields = {name: getattr(self, f"world_encoder_{name}") for name in EncoderSpec.told()}
         try:
             return EncoderSpec.model_validate(fields)
         except ValidationError as error:
@@ -178,4 +178,5 @@ def world_fields(world: WorldSpec) -> dict[str, Any]:
 
 def encoder_fields(encoder: EncoderSpec) -> dict[str, Any]:
     """The config's fields that say how a frame became a latent; no path of the machine is among them."""
-    return {f"world_encoder_{name}": value for name, value in encoder.address().items()}
+    told, address = encoder.told(), encoder.address()
+    return {f"world_encoder_{name}": address[name] for name in told}

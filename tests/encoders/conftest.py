@@ -2,7 +2,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from support.data_stages import encoder_spec
+from support.encoder_cases import CASES
 
 from world_modality.encoders.encoder import Encoder, load_encoder
 from world_modality.encoders.source import build_embedded_encoder
@@ -29,3 +31,19 @@ def make_encoder(encoder_folder: Callable[[EncoderSpec], Path]) -> Callable[...,
         return load_encoder(spec, encoder_folder(spec))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def case_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a small encoder of ``support.encoder_cases``, written once; not to be changed."""
+    built: dict[str, Path] = {}
+
+    def folder(name: str) -> Path:
+        if name not in built:
+            built[name] = tmp_path_factory.mktemp(name)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                CASES[name].write(built[name])
+        return built[name]
+
+    return folder

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from support.data_stages import encoder_spec
 
 from world_modality.errors import UserError
+from world_modality.latents import cache
 from world_modality.latents.cache import Moments, write_cache
 from world_modality.latents.reader import open_latents
 
@@ -107,3 +108,23 @@ def test_description_is_json_for_people(tmp_path: Path) -> None:
     description = json.loads((write(tmp_path, random_rows()) / "latents.json").read_text())
     assert description["frames"] == 40
     assert description["encoder"]["frames"] == 4
+
+
+@pytest.mark.parametrize("tokens", [1, 4, 64])
+def test_statistics_of_many_tokens_are_taken_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokens: int
+) -> None:
+    """Whatever the parts, they are numpy's; a part holds no more tokens than it may."""
+    rows = np.random.default_rng(0).normal(3, 2, (23, tokens, 5)).astype(np.float16)
+    monkeypatch.setattr(cache, "TOKENS_AT_ONCE", 10)
+    moments = cache.Moments(tokens, 5)
+    sizes: list[int] = []
+    add = moments._add
+    monkeypatch.setattr(moments, "_add", lambda part: sizes.append(len(part)) or add(part))
+    moments.add(rows)
+    assert max(sizes) == max(1, 10 // tokens)
+    exact = rows.astype(np.float64)
+    covariance = np.mean([np.cov(exact[:, place].T, bias=True) for place in range(tokens)], axis=0)
+    found = moments.statistics()
+    np.testing.assert_allclose(found.mean, exact.mean(0), rtol=1e-6)
+    np.testing.assert_allclose(found.factor @ found.factor.T, covariance, atol=1e-5)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from support.data_stages import drawn_episode, encode_clips, encoder_spec, stage_context
 
 from world_modality.cli.latents import Check, Clips, encode_latents, import_latents
@@ -156,6 +157,27 @@ def test_every_sampled_frame_is_encoded_as_the_stage_did(made: Made) -> None:
     assert len(alignment.own) == len(made.rows)  # fewer frames than wanted: all of them
     np.testing.assert_allclose(alignment.own, 1, atol=1e-5)
     assert (alignment.located == alignment.sample.frames).all()
+
+
+def sliced(made: Made) -> np.ndarray:
+    """Latents of an encoder that attends both ways in time, taken from encodings of whole episodes: row t is what it
+    made of the two frames around t, after it had seen all of them."""
+    reader = FrameReader(made.dataset, "image")
+    encoder = load_encoder(encoder_spec(frames=CLIP, image_size=PIXELS), made.encoder)
+    rows = []
+    for episode in range(EPISODES):
+        video = reader.episode(episode)
+        whole = encoder.prepare(video[np.minimum(np.arange(len(video) + len(video) % 2), len(video) - 1)])
+        with torch.inference_mode():
+            tokens = encoder.network.model(pixel_values_videos=whole[None], skip_predictor=True).last_hidden_state[0]
+        tubelets = tokens.reshape(len(whole) // 2, -1, encoder.dim).mean(1).numpy()
+        rows.append(np.repeat(tubelets, 2, axis=0)[: len(video)])
+    return np.concatenate(rows).astype(np.float16)
+
+
+def test_latents_that_were_cut_in_time_from_longer_clips_are_refused(made: Made, tmp_path: Path) -> None:
+    told = refused(made, tmp_path, sliced(made))
+    assert "another encoder, camera, clip length or preprocessing made it, or they were cut in time from" in told
 
 
 def crossing(made: Made) -> np.ndarray:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from world_modality.facts.targets import TARGETS
 from world_modality.latents.windows import EpisodeBounds, future_rows, past_rows
+from world_modality.memory import baselines
 from world_modality.memory.baselines import PENALTIES, USUAL_PENALTY, LatentBaselines, fit_baselines
 from world_modality.memory.lookup import LatentWindow
 from world_modality.memory.target import LATENTS
@@ -199,3 +200,25 @@ def test_no_frames_make_baselines_that_expect_no_change() -> None:
     history = torch.randn(4, 2, DIM, 1)
     for prediction in fitted.predict(history).values():
         assert torch.equal(prediction, history[:, -1:].expand(-1, 3, -1, -1))
+
+
+def test_of_frames_too_wide_each_token_is_foreseen_from_its_own_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By one map for all places: as if each token were an episode of its own, and no wider whatever the grid."""
+
+    def step(rng: np.random.Generator, path: list[np.ndarray]) -> np.ndarray:
+        return 0.9 * path[-1] - 0.5 * path[max(0, len(path) - 2)] + 0.01 * rng.normal(size=DIM)
+
+    world = world_of(step, [30] * 6, 2, 2)
+    together = world.fit()
+    monkeypatch.setattr(baselines, "WIDEST", DIM)
+    alone = world.fit()
+    assert (together.ridge.shape, alone.ridge.shape) == ((2, 2 * DIM + 1, DIM), (2, 3, 1))
+    assert (together.facts().get("ridge_reads"), alone.facts()["ridge_reads"]) == (None, "each token alone")
+    assert torch.allclose(alone.reversion, together.reversion, atol=1e-5)
+    window = world.windows(world.frames)
+    found, whole = alone.predict(window.history), together.predict(window.history)
+    history = window.history[..., 0].transpose(1, 2)  # [B, P, T]
+    first = history[..., -1] + history @ alone.ridge[0, :2, 0] + alone.ridge[0, 2, 0]
+    assert torch.allclose(found["ridge"][:, 0, :, 0], first, atol=1e-5)
+    assert torch.allclose(found["velocity"], whole["velocity"], atol=1e-5)
+    assert min(world.skills(alone)["ridge"]) > 0.95

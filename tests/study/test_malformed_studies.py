@@ -360,7 +360,8 @@ CASES = {
     ),
     "an encoder family that there is not": (
         ("kind: vjepa2", "kind: vjepa"),
-        "study.yaml:9: encoder.kind: 'vjepa' is not an encoder family; choose one of vjepa2, dinov2",
+        "study.yaml:9: encoder.kind: 'vjepa' is not an encoder family; choose one of vjepa2, dinov2, dinov3, "
+        "dinov3_convnext, automodel, cogvideox, torchscript",
     ),
     "an arm's encoder without a source and none to take over": (
         (
@@ -472,7 +473,8 @@ CASES = {
     ),
     "an encoder that does not exist": (
         ("source: embedded, frames", "source: embedded, name: tiny, frames"),
-        "study.yaml:9: encoder.name: 'tiny' is not a small encoder; choose one of vjepa2-small, dinov2-small",
+        "study.yaml:9: encoder.name: 'tiny' is not a small encoder; choose one of vjepa2-small, dinov2-small, "
+        "dinov3-small, vit-small, cogvideox-small",
     ),
     "heads that do not divide the width": (
         ("prophet_width: 128", "prophet_width: 100"),

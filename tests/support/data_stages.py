@@ -12,6 +12,7 @@ from world_modality.data.dataset import run as run_dataset
 from world_modality.data.episode_file import EpisodeFile, EpisodeInfo, write_episode
 from world_modality.data.frames import encode_png
 from world_modality.encoders.encoder import Encoder
+from world_modality.facts.encoders import ENCODERS
 from world_modality.store.progress import Progress
 from world_modality.store.stage import StageContext
 from world_modality.study.specs import DatasetSpec, EncoderSpec
@@ -22,7 +23,7 @@ def encoder_spec(kind: str = "vjepa2", frames: int = 4, image_size: int = 32, **
     fields = {
         "kind": kind,
         "source": "embedded",
-        "name": f"{kind}-small",
+        "name": next(iter(ENCODERS[kind].small), ""),
         "revision": "",
         "seed": 0,
         "frames": frames,

@@ -15,16 +15,16 @@ from typing import Any
 
 from world_modality.checks.finding import Finding
 from world_modality.checks.tensors import (
-    INDEX,
     UNREADABLE,
-    WEIGHTS,
     common_prefix,
     few,
+    index_of,
     stored_files,
     stored_header,
     zero_tail,
 )
-from world_modality.facts.encoders import ENCODERS, EncoderFamily
+from world_modality.facts.encoders import ENCODERS, EncoderFamily, family_of
+from world_modality.facts.model_configs import plain_config
 
 PART = "encoder"
 WRAPPERS = ("module.", "_orig_mod.", "backbone.", "model.", "encoder.backbone.", "teacher.", "student.")
@@ -46,27 +46,34 @@ def encoder_findings(folder: Path, part: str = PART) -> list[Finding]:
 
 def _findings(folder: Path) -> Iterator[Finding]:
     try:
-        config: dict[str, Any] = json.loads((folder / "config.json").read_text())
-        family = next((family for family in ENCODERS if family.fits(config.get("model_type"))), None)
-    except (OSError, ValueError, AttributeError) as error:
+        config = plain_config(json.loads((folder / "config.json").read_text()))
+        family = family_of(config)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         yield _error(folder / "config.json", f"cannot be read ({error}); give a model folder")
         return
     if family is None:
         message = f"describes a {config.get('model_type')}: give one of {', '.join(ENCODERS.names)}"
         yield _error(folder / "config.json", message)
         return
-    yield from _without_processor(folder)
-    yield from _of_scaling(folder, family)
-    file = folder / (WEIGHTS if (folder / WEIGHTS).is_file() else INDEX)
+    if family.scaler:
+        yield from _without_processor(folder)
+        yield from _of_scaling(folder, family)
+    weights = family.weights
+    file = folder / (weights if (folder / weights).is_file() else index_of(weights))
     if not file.is_file():
-        pickled = sorted(path.name for pattern in PICKLED for path in folder.glob(pattern))
-        told = f"holds {few(pickled)}, and only safetensors are read: save the weights as {WEIGHTS}"
-        yield _error(folder, told if pickled else f"has no {WEIGHTS}: copy the folder anew")
-        return
+        pickled = [] if family.program else sorted(path.name for pattern in PICKLED for path in folder.glob(pattern))
+        told = f"holds {few(pickled)}, and only safetensors are read: save the weights as {weights}"
+        yield _error(folder, told if pickled else f"has no {weights}: copy the folder anew")
+    elif not family.program:  # of which nothing can be told without running it
+        yield from _of_weights(file, family, config)
+
+
+def _of_weights(file: Path, family: EncoderFamily, config: Mapping[str, Any]) -> Iterator[Finding]:
+    folder, weights = file.parent, family.weights
     try:
         own = f"{config['model_type']}."  # models with a further head put it before the encoder's names
-        names = sorted(name.removeprefix(own) for name in stored_header(folder))
-        zeros = [name for part in stored_files(folder) for name in zero_tail(part)]
+        names = sorted(name.removeprefix(own) for name in stored_header(folder, weights))
+        zeros = [name for part in stored_files(folder, weights) for name in zero_tail(part)]
     except UNREADABLE as error:
         yield _error(file, f"cannot be read ({error}); copy the folder anew")
         return
@@ -89,7 +96,7 @@ def _without_processor(folder: Path) -> Iterator[Finding]:
 
 def _of_scaling(folder: Path, family: EncoderFamily) -> Iterator[Finding]:
     """Settings by which the encoder's pictures would be other numbers than those it was trained on."""
-    for name in (PROCESSORS, *SCALERS[family.scaler]) if family.scaler else ():
+    for name in (PROCESSORS, *SCALERS[family.scaler]):
         file = folder / name
         if not file.is_file():
             continue

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 WEIGHTS = "model.safetensors"
-INDEX = "model.safetensors.index.json"
+INDEX = f"{WEIGHTS}.index.json"
 SHOWN = 3  # names in a message
 LFS_POINTER = b"version https://git-lfs"
 """How a file begins that git put in the place of a large one."""
@@ -42,30 +42,36 @@ def read_values(path: Path, names: Iterable[str]) -> dict[str, tuple[float, ...]
     return found
 
 
-def stored_header(folder: Path) -> dict[str, Mapping[str, Any]]:
-    """The tensors of a model folder, from one file or from all the files that an index names.
+def stored_header(folder: Path, weights: str = WEIGHTS) -> dict[str, Mapping[str, Any]]:
+    """The tensors of a model folder, from the file ``weights`` or from all the files that its index names.
 
     Raises:
         FileNotFoundError: there are none, or a file that the index names is missing.
         OSError, ValueError, LookupError, TypeError: a file is damaged, or lacks a tensor that the index names.
     """
-    headers = {file.name: read_header(file) for file in stored_files(folder)}
-    for name, file in _places(folder).items():
+    headers = {file.name: read_header(file) for file in stored_files(folder, weights)}
+    for name, file in _places(folder, weights).items():
         if name not in headers[file]:
-            raise ValueError(f"{file} lacks {name}, as {INDEX} has it")
+            raise ValueError(f"{file} lacks {name}, as {index_of(weights)} has it")
     return {name: entry for header in headers.values() for name, entry in header.items()}
 
 
-def stored_files(folder: Path) -> list[Path]:
+def stored_files(folder: Path, weights: str = WEIGHTS) -> list[Path]:
     """The files of a model folder's weights; raises what ``stored_header`` does of the index."""
-    return [folder / name for name in sorted(set(_places(folder).values())) or [WEIGHTS]]
+    return [folder / name for name in sorted(set(_places(folder, weights).values())) or [weights]]
 
 
-def _places(folder: Path) -> Mapping[str, str]:
+def index_of(weights: str) -> str:
+    """The name of the index beside weights that are cut into several files."""
+    return f"{weights}.index.json"
+
+
+def _places(folder: Path, weights: str) -> Mapping[str, str]:
     """Tensor name -> file, by the index; empty if one file holds all."""
-    if (folder / WEIGHTS).is_file() or not (folder / INDEX).is_file():
+    index = folder / index_of(weights)
+    if (folder / weights).is_file() or not index.is_file():
         return {}
-    places: Mapping[str, str] = json.loads((folder / INDEX).read_text())["weight_map"]
+    places: Mapping[str, str] = json.loads(index.read_text())["weight_map"]
     return places
 
 

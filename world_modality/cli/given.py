@@ -77,7 +77,7 @@ def encoder_of(config: Mapping[str, Any]) -> EncoderSpec | None:
     if not config.get("world_encoder_kind"):
         return None
     prefix = "world_encoder_"
-    fields = {name: config[prefix + name] for name in EncoderSpec.model_fields if prefix + name in config}
+    fields = {name: config[prefix + name] for name in EncoderSpec.told() if prefix + name in config}
     try:
         return EncoderSpec.model_validate(fields)
     except ValidationError as error:

@@ -16,18 +16,21 @@ from typing import TYPE_CHECKING, Any
 from world_modality.cli.assets import find_assets
 from world_modality.cli.given import described, given_problems, picture_problems, reads_latents, served, unknown
 from world_modality.cli.given_latents import find_latents
+from world_modality.cli.leave import leave_to_run
 from world_modality.data.hub import DATASET, ENCODER, POLICY
 from world_modality.data.schema import camera_column, picture_sizes
 from world_modality.embedded import BACKBONE_PREFIX, BASE_POLICY
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.encoders import ENCODERS
+from world_modality.facts.model_configs import plain_config
 from world_modality.facts.policies import POLICIES, PolicyShape, known_family, small_policies
 from world_modality.policies.config_file import read_config_file
 from world_modality.store.hub import RepoType, fetch_file, pinned_name, resolve_commit, split_pinned
 from world_modality.store.layout import digests_file
-from world_modality.study.checks import encoder_at, policy_at
+from world_modality.study.checks import policy_at
 from world_modality.study.document import Location
+from world_modality.study.encoder_checks import encoder_at
 from world_modality.study.load import StudyFile
 from world_modality.study.parts import (
     AnyEncoderModel,
@@ -153,16 +156,21 @@ class Finder:
         """A checkpoint whose encoder's weights lie where the study says, or where it says itself: then at a commit."""
         if source.encoder is None:
             return source
+        if own is None or isinstance(own, HubWeights):
+            leave_to_run(self.file, at, source.encoder.kind, own, None)
         if own is None:
             if source.encoder.source != "hub" or source.encoder.revision:
                 return source
-            place = {"revision": self.commit(at, source.encoder.name, "main")}  # an earlier checkpoint names none
+            place: dict[str, str | None] = {
+                "revision": self.commit(at, source.encoder.name, "main")
+            }  # an earlier checkpoint names none
             return replace(source, encoder=source.encoder.model_copy(update=place))
         if isinstance(own, HubWeights):
             place = {"name": own.repo_id, "revision": self.commit((*at, "revision"), own.repo_id, own.revision)}
         else:
             folder = self.folder((*at, "path"), own.path)
-            place = {"name": str(folder), "revision": ENCODER.digest(folder, self.digests)}
+            run = leave_to_run(self.file, at, source.encoder.kind, own, folder)
+            place = {"name": str(folder), "revision": ENCODER.digest(folder, self.digests), "torchscript": run}
         return replace(source, encoder=source.encoder.model_copy(update={"source": own.source, "seed": 0, **place}))
 
     def dataset(self) -> Source:
@@ -193,6 +201,7 @@ class Finder:
             case FolderEncoder():
                 folder = self.folder((*at, "path"), encoder.path)
                 self.file.check_encoder(encoder, encoder_patch(folder) or 1)
+                leave_to_run(self.file, at, encoder.kind, encoder, folder)
                 return Source(str(folder), ENCODER.digest(folder, self.digests))
 
     def commit(self, location: Location, repo_id: str, revision: str, repo_type: RepoType = "model") -> str:
@@ -365,7 +374,7 @@ def policy_shape(folder: Path) -> PolicyShape:
 def encoder_patch(folder: Path) -> int | None:
     """Pixels along a patch's side of the encoder in a Hugging Face model folder; None if it does not say."""
     try:
-        return int(json.loads((folder / "config.json").read_text())["patch_size"]) or None
+        return int(plain_config(json.loads((folder / "config.json").read_text()))["patch_size"]) or None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

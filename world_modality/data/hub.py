@@ -24,7 +24,7 @@ class Content:
 
 
 DATASET = Content()
-ENCODER = Content(("*.json", "*.safetensors", "*.txt"))
+ENCODER = Content(("*.json", "*.safetensors", "*.txt", "encoder.jit"))
 POLICY = Content(("*.json", "*.safetensors"), notes=frozenset({"provenance.json"}))
 
 

@@ -20,11 +20,14 @@ from world_modality.checks.finding import refuse_errors
 from world_modality.checks.tensors import few
 from world_modality.encoders.resolve import read_model_config
 from world_modality.errors import UserError, in_one_line
-from world_modality.facts.encoders import ENCODERS, POOLINGS, EncoderFamily
+from world_modality.facts.encoders import ENCODERS, GRIDS, POOLINGS, EncoderFamily, family_of
+from world_modality.facts.model_configs import plain_config
 from world_modality.study.specs import EncoderSpec
 
 FRAMES_AT_ONCE = 64  # bounds memory; preprocessing is per frame, so it changes no number
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+LOADING_FAILS = (OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, SafetensorError)
+"""What loading a model folder that is damaged, or is none, ends in."""
 
 
 class Network(Protocol):
@@ -104,15 +107,20 @@ def load_encoder(spec: EncoderSpec, folder: Path, device: str = "cpu") -> Encode
     """Load an encoder and its processor from a model folder, frozen and in ``spec.dtype``.
 
     Raises:
-        UserError: the folder holds another kind of model, or ``spec.image_size`` does not fit its patches.
+        UserError: the folder holds another kind of model, ``spec.image_size`` does not fit its patches, or it has no
+            class token where that is asked for.
     """
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # stages report by themselves
-    model_type = read_model_config(folder).get("model_type")
-    family = ENCODERS[spec.kind]
-    if not family.fits(model_type):
-        raise UserError(f"the encoder in {folder} is a {model_type}, not a {spec.kind}: name one of that kind")
+    config = read_model_config(folder)
+    family, found = ENCODERS[spec.kind], family_of(config)
+    if found != family:
+        told = config.get("model_type")
+        of = f", of kind {found.name}" if found and found.name != told else ""
+        raise UserError(f"the encoder in {folder} is a {told}{of}, not a {spec.kind}: name one of that kind")
+    if spec.pooling == "cls" and not family.class_token:
+        raise UserError(f"pooling cls takes a class token, and a {spec.kind} has none: choose mean or a grid")
     network: Network = family.network.load()(spec, folder)
     network.model.requires_grad_(False).eval().to(device)
     return Encoder(spec, network)
@@ -129,30 +137,39 @@ def load_model(spec: EncoderSpec, folder: Path, **settings: Any) -> Any:
     from transformers.utils import logging
 
     refuse_errors(encoder_findings(folder))
-    config = AutoConfig.from_pretrained(folder, local_files_only=True, **settings)
-    patch = int(config.patch_size)
-    if spec.image_size % patch or spec.image_size < patch * POOLINGS[spec.pooling] ** 0.5:
+    wanted = {"dtype": DTYPES[spec.dtype], "local_files_only": True, "ignore_mismatched_sizes": True}
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()  # what it reports of tensors is told below, as one sentence or not at all
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, **settings)
+        config = getattr(config, "vision_config", config)  # of two towers the one for pictures
+        require_tiled(spec, int(plain_config(config.to_dict())["patch_size"]))
+        with torch.random.fork_rng(devices=[]):  # what the file lacks is drawn at random
+            model, told = AutoModel.from_pretrained(folder, config=config, **wanted, output_loading_info=True)
+    except LOADING_FAILS as error:
+        raise UserError(f"the encoder in {folder} cannot be loaded: {in_one_line(error)}") from error
+    finally:
+        logging.set_verbosity(verbosity)
+    require_all_loaded(folder, ENCODERS[spec.kind], model, told)
+    return model
+
+
+def require_tiled(spec: EncoderSpec, patch: int) -> None:
+    """UserError unless patches of so many pixels divide the picture, and are enough for the pooling."""
+    if spec.image_size % patch or spec.image_size < patch * GRIDS.get(spec.pooling, 1):
         raise UserError(
             f"an image size of {spec.image_size} is asked of {spec.name}, whose patches of {patch} pixels do not "
             f"divide it or are too few for pooling {spec.pooling}: use a larger multiple of {patch}"
         )
-    wanted = {"config": config, "dtype": DTYPES[spec.dtype], "local_files_only": True, "ignore_mismatched_sizes": True}
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()  # what it reports of tensors is told below, as one sentence or not at all
-    try:
-        model, told = AutoModel.from_pretrained(folder, **wanted, output_loading_info=True)
-    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
-        raise UserError(f"the encoder in {folder} cannot be loaded: {in_one_line(error)}") from error
-    finally:
-        logging.set_verbosity(verbosity)
-    _require_all_loaded(folder, ENCODERS[spec.kind], model, told)
-    return model
 
 
-def _require_all_loaded(folder: Path, family: EncoderFamily, model: Any, told: Mapping[str, Any]) -> None:
-    """transformers draws at random what a file lacks or has in another shape, and goes on."""
+def require_all_loaded(folder: Path, family: EncoderFamily, model: Any, told: Mapping[str, Any]) -> None:
+    """UserError unless the weights fit the model, by what the library ``told`` when it loaded them.
+
+    transformers and diffusers draw at random what a file lacks or has in another shape, and go on.
+    """
     missing = sorted(name for name in told["missing_keys"] if not name.startswith(family.unused))
-    own = f"{model.base_model_prefix}."
+    own = f"{getattr(model, 'base_model_prefix', '')}."
     strange = sorted(name for name in told["unexpected_keys"] if name.removeprefix(own).startswith(family.parts))
     other = sorted(name for name, *_ in told["mismatched_keys"] if not name.startswith(family.unused))
     if missing or strange or other:
@@ -178,14 +195,14 @@ def resizing(spec: EncoderSpec) -> dict[str, Any]:
 def pool(patches: Tensor, pooling: str) -> Tensor:
     """The patches [B, G * G, D] of a square picture, row by row -> a frame's tokens [B, P, D].
 
-    ``mean``: of all patches, of any number. ``grid2``: of each quarter, from left to right and then from top to
-    bottom; of an odd grid the middle row and column count in both halves.
+    ``mean``: of all patches, of any number. A grid: of each of its fields, from left to right and then from top to
+    bottom; where the fields do not divide the patches, neighbouring ones share the patches between them.
     """
     if pooling == "mean":
         return patches.mean(dim=1, keepdim=True)
     side = round(patches.shape[1] ** 0.5)
     grid = patches.reshape(len(patches), side, side, -1).permute(0, 3, 1, 2)
-    return torch.nn.functional.adaptive_avg_pool2d(grid, 2).flatten(2).transpose(1, 2)
+    return torch.nn.functional.adaptive_avg_pool2d(grid, GRIDS[pooling]).flatten(2).transpose(1, 2)
 
 
 def clip_rows(ends: NDArray[np.int64], frames: int) -> NDArray[np.int64]:

@@ -9,7 +9,8 @@ from typing import Any
 
 from world_modality.data.hub import ENCODER
 from world_modality.errors import UserError
-from world_modality.facts.encoders import ENCODERS, POOLINGS
+from world_modality.facts.encoders import ENCODERS, POOLINGS, family_of
+from world_modality.facts.model_configs import plain_config, shows_pictures
 from world_modality.store.hub import find_folder
 from world_modality.study.specs import EncoderSpec
 
@@ -40,7 +41,7 @@ def resolve_encoder(
     """
     folder, commit = find_folder(name, patterns=ENCODER.patterns)
     config = read_model_config(folder)
-    family = next((family for family in ENCODERS if family.fits(config.get("model_type"))), None)
+    family = family_of(config)
     if family is None:
         raise UserError(
             f"the model in {folder} is a {config.get('model_type')}: give one of {', '.join(ENCODERS.names)}"
@@ -65,10 +66,22 @@ def at_hand(spec: EncoderSpec, folder: Path) -> ResolvedEncoder:
 
 
 def read_model_config(folder: Path) -> dict[str, Any]:
-    """The config.json of a model folder, with D as ``hidden_size``; UserError if it is none."""
+    """The config.json of a model folder in the words of :func:`plain_config`, with D as ``hidden_size``.
+
+    UserError if it is none.
+    """
     try:
-        config: dict[str, Any] = json.loads((folder / "config.json").read_text())
+        config = plain_config(json.loads((folder / "config.json").read_text()))
+        if "hidden_size" not in config and shows_pictures(config):
+            config = _with_defaults(config)
         _ = int(config["hidden_size"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{folder} holds no encoder: it has no config.json that describes a vision model") from error
     return config
+
+
+def _with_defaults(config: dict[str, Any]) -> dict[str, Any]:
+    """A tower's configuration with what only transformers knows, where its config.json holds what differs from it."""
+    from transformers import AutoConfig
+
+    return plain_config({**AutoConfig.for_model(**config).to_dict(), **config})

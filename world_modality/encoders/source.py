@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from world_modality.data.hub import ENCODER, copy_folder, fetch_snapshot
+from world_modality.encoders.clipwise import require_clipwise
 from world_modality.encoders.encoder import load_encoder
 from world_modality.errors import UserError
 from world_modality.facts.encoders import ENCODERS, small_encoders
@@ -30,7 +31,7 @@ def run(spec: EncoderSpec, context: StageContext) -> Facts:
 
     Raises:
         UserError: unknown architecture, unreachable hub, a folder that is missing or has changed since the study was
-            planned, or a model that does not fit the spec.
+            planned, a model that does not fit the spec, or one of others' code that sees other clips than its own.
     """
     if spec.source == "embedded":
         empty_folder(context.artifact)
@@ -40,6 +41,8 @@ def run(spec: EncoderSpec, context: StageContext) -> Facts:
     else:
         copy_folder(Path(spec.name), context.artifact, setting="encoder.path", content=ENCODER, digest=spec.revision)
     encoder = load_encoder(spec, context.artifact)
+    if ENCODERS[spec.kind].program or ENCODERS.distribution(spec.kind):
+        require_clipwise(encoder)
     return {"dim": encoder.dim, "parameters": encoder.parameter_count}
 
 

@@ -22,6 +22,7 @@ PLACES = ("episode start", "middle", "episode end")
 PER_EPISODE = 4  # two starts, one middle, one end
 NEIGHBOURS = 8  # rows this close may resemble each other
 ROWS_AT_ONCE = 16384  # bounds memory
+NUMBERS_AT_ONCE = 1 << 27  # where a row has more than 8192
 SAMPLED = 64  # frames that are encoded again
 MINIMUM_COSINE = 0.98  # that is taken for the same latent
 MINIMUM_SHARE = 0.98  # of the sampled frames have to match: all but one of 64
@@ -133,7 +134,7 @@ class Alignment:
             return f"{int((~self.matched).sum())} of {len(self.own)} sampled frames do not match their rows, nor others"
         return (
             f"its rows resemble no latents of this encoder (median cosine {median:.3f}): another encoder, camera, clip "
-            "length or preprocessing made it"
+            "length or preprocessing made it, or they were cut in time from encodings of longer clips"
         )
 
     def _displacements(self) -> tuple[FrameIndices, FrameIndices]:
@@ -179,8 +180,9 @@ def compare(
     wanted = _directions(encoded, centre)
     own = np.einsum("nd,nd->n", wanted, _directions(rows[sample.frames], centre)).astype(np.float64)
     best, located = own.copy(), sample.frames.copy()
-    for first in range(0, len(rows), ROWS_AT_ONCE):
-        cosines = wanted @ _directions(rows[first : first + ROWS_AT_ONCE], centre).T
+    step = rows_at_once(rows.shape[1], ROWS_AT_ONCE)
+    for first in range(0, len(rows), step):
+        cosines = wanted @ _directions(rows[first : first + step], centre).T
         place = cosines.argmax(axis=1)
         found = cosines[np.arange(len(wanted)), place].astype(np.float64)
         better = found > best + 1e-6  # the same row's cosine, summed in another order, is not better
@@ -188,13 +190,19 @@ def compare(
     return Alignment(sample, own, best, located, _twins(rows, sample.frames), minimum_cosine)
 
 
+def rows_at_once(width: int, most: int) -> int:
+    """How many rows of so many numbers are looked at together, at most ``most``."""
+    return max(1, min(most, NUMBERS_AT_ONCE // width))
+
+
 def _twins(rows: NDArray[np.float16], frames: FrameIndices) -> FrameIndices:
     """For each of ``frames``, the first other row that equals its row bit for bit, or -1."""
     own = np.ascontiguousarray(rows[frames])
     heads = own[:, :4].copy().view(np.uint64)[:, 0]  # eight bytes tell nearly all rows apart
     twins = np.full(len(frames), -1, np.int64)
-    for first in range(0, len(rows), ROWS_AT_ONCE):
-        part = rows[first : first + ROWS_AT_ONCE]
+    step = rows_at_once(rows.shape[1], ROWS_AT_ONCE)
+    for first in range(0, len(rows), step):
+        part = rows[first : first + step]
         theirs = part[:, :4].copy().view(np.uint64)[:, 0]
         for i in np.flatnonzero(twins < 0):
             for row in np.flatnonzero(theirs == heads[i]):

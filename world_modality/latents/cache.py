@@ -23,6 +23,7 @@ from world_modality.study.specs import EncoderSpec
 
 DESCRIPTION = "latents.json"
 STATISTICS = "statistics.npz"
+TOKENS_AT_ONCE = 65536  # bounds memory, and fixes the order of summation
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,11 @@ class Moments:
 
     def add(self, rows: NDArray[np.float16]) -> None:
         """Take in rows [L, P, D]."""
+        step = max(1, TOKENS_AT_ONCE // rows.shape[1])
+        for start in range(0, len(rows), step):
+            self._add(rows[start : start + step])
+
+    def _add(self, rows: NDArray[np.float16]) -> None:
         values = rows.astype(np.float64)
         if self._shift is None:
             self._shift = values.mean(axis=0)

@@ -19,7 +19,7 @@ from world_modality.data.frames import FrameReader
 from world_modality.encoders.encoder import Encoder, clip_rows, load_encoder
 from world_modality.encoders.resolve import ResolvedEncoder
 from world_modality.errors import UserError
-from world_modality.latents.alignment import ROWS_AT_ONCE, Alignment, Sample, choose_frames, compare
+from world_modality.latents.alignment import ROWS_AT_ONCE, Alignment, Sample, choose_frames, compare, rows_at_once
 from world_modality.latents.cache import write_cache
 from world_modality.latents.earlier_cache import claimed
 from world_modality.store.files import file_digest, write_json
@@ -61,8 +61,9 @@ def open_published(file: Path, *, frames: int, tokens: int, dim: int) -> NDArray
 
 def _require_latents(file: Path, rows: NDArray[np.float16]) -> None:
     unwritten: list[int] = []
-    for first in range(0, len(rows), ROWS_AT_ONCE):
-        part = rows[first : first + ROWS_AT_ONCE]
+    step = rows_at_once(rows.shape[1], ROWS_AT_ONCE)
+    for first in range(0, len(rows), step):
+        part = rows[first : first + step]
         infinite = ~np.isfinite(part).all(axis=1)
         if infinite.any():
             raise UserError(f"{file}: row {first + int(infinite.argmax())} is not finite: make the file again")

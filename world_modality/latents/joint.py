@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from world_modality.errors import UserError
-from world_modality.latents.cache import LatentStatistics, Moments, factor_of
+from world_modality.latents.cache import TOKENS_AT_ONCE, LatentStatistics, Moments, factor_of
 from world_modality.latents.reader import LatentCache, open_latents
 from world_modality.latents.windows import EpisodeBounds
 from world_modality.study.specs import EncoderSpec
 
-ROWS_AT_ONCE = 16384  # bounds memory, and fixes the order of summation
+ROWS_AT_ONCE = 16384  # of a few tokens each; both bound memory, and fix the order of summation
 
 
 @dataclass(frozen=True)
@@ -109,11 +109,11 @@ def cross_covariance(one: LatentCache, other: LatentCache) -> NDArray[np.float64
     products = np.zeros((one.dim, other.dim))
     sum_one, sum_other = np.zeros((one.tokens, one.dim)), np.zeros((other.tokens, other.dim))
     frames, tokens = len(one.latents), one.tokens
-    for start in range(0, frames, ROWS_AT_ONCE):
+    step = max(1, min(ROWS_AT_ONCE, TOKENS_AT_ONCE // tokens))
+    for start in range(0, frames, step):
         # Around the stored means, so that no digits are lost to latents far from 0.
         a, b = (
-            cache.latents[start : start + ROWS_AT_ONCE].astype(np.float64) - cache.statistics.mean
-            for cache in (one, other)
+            cache.latents[start : start + step].astype(np.float64) - cache.statistics.mean for cache in (one, other)
         )
         products += a.reshape(-1, one.dim).T @ b.reshape(-1, other.dim)
         sum_one += a.sum(axis=0)

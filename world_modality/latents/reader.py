@@ -11,11 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from world_modality.errors import UserError
-from world_modality.latents.cache import DESCRIPTION, STATISTICS, LatentStatistics
+from world_modality.latents.cache import DESCRIPTION, STATISTICS, TOKENS_AT_ONCE, LatentStatistics
 from world_modality.latents.earlier_cache import LATENTS
 from world_modality.study.specs import EncoderSpec
-
-ROWS_AT_ONCE = 65536  # bounds memory while checking
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,8 @@ def open_latents(folder: Path, *, frames: int) -> LatentCache:
             f"the latent cache in {folder} is {latents.dtype} {list(latents.shape)}, but the dataset needs "
             f"float16 {list(shape)}: it was made for another dataset, run the latents stage again"
         )
-    if not all(np.isfinite(latents[row : row + ROWS_AT_ONCE]).all() for row in range(0, frames, ROWS_AT_ONCE)):
+    step = max(1, TOKENS_AT_ONCE // shape[1])
+    if not all(np.isfinite(latents[row : row + step]).all() for row in range(0, frames, step)):
         raise UserError(f"the latent cache in {folder} holds values that are not finite: run the latents stage again")
     with np.load(folder / STATISTICS) as stored:
         statistics = LatentStatistics(stored["mean"], stored["factor"])

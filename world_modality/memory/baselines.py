@@ -10,13 +10,15 @@ z_{t+k} is predicted as
 
 where a_k, b_k and W_k are the least squares ones on the training episodes' frames whose t+k exists. W_k is penalised
 by its squared entries but for the constant's; some training episodes choose the penalty, then all are fitted. It reads
-every token of T frames, so time and memory grow with T * P * W to the third and second power.
+every token of T frames, so time and memory grow with T * P * W to the third and second power. Where that is more than
+``WIDEST``, as of fine grids, the ridge foresees every token from the T tokens at its own place, by one W_k for all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -34,6 +36,8 @@ Windows = Callable[[FrameIndices], LatentWindow]
 PENALTIES = tuple(10.0**power for power in range(-4, 4))  # per frame; 1 is as much as a standardised number's variance
 USUAL_PENALTY = 1.0  # where no episode is left to choose by
 CHUNK = 1024  # frames at a time: bounds the memory of their float64 histories and futures
+FEW = 4  # tokens of a frame up to which that holds; of more, as many fewer frames
+WIDEST = 25_000  # numbers that a ridge reads: their squares take 5 GB
 
 
 @dataclass(frozen=True)
@@ -42,11 +46,15 @@ class LatentBaselines:
 
     reversion: Tensor  # [K]: a_k
     velocity: Tensor  # [K]: b_k
-    ridge: Tensor  # [K, T * F + 1, F]
+    ridge: Tensor  # [K, T * F + 1, F]; alone: [K, T * W + 1, W]
     penalties: tuple[float, ...]  # of the ridge, per k
+    alone: bool = False  # whether each token was foreseen from its own place alone
 
     def predict(self, history: Tensor) -> dict[str, Tensor]:
         """Standardised history [B, T, P, W] ending at t -> by name z_{t+1..t+K} as predicted, each [B, K, P, W]."""
+        if self.alone and history.shape[2] > 1:
+            alone = self.predict(_apart(history))
+            return {name: _together(each, history.shape[2]) for name, each in alone.items()}
         tokens = history.shape[2:]
         history = history.flatten(2)
         now = history[:, -1, None]
@@ -66,6 +74,7 @@ class LatentBaselines:
             "mean_reversion": [round(value, 4) for value in self.reversion.tolist()],
             "velocity": [round(value, 4) for value in self.velocity.tolist()],
             "ridge_penalty": list(self.penalties),
+            **({"ridge_reads": "each token alone"} if self.alone else {}),
         }
 
 
@@ -76,13 +85,17 @@ def fit_baselines(windows: Windows, frames: FrameIndices, ahead: FrameIndices, c
     too, so K is fitted first and one matrix of squared features grows from step to step.
     """
     first = windows(frames[:1])
+    chunk_size = max(1, CHUNK * FEW // max(FEW, first.history.shape[2]))
+    alone = first.history.shape[1:].numel() > WIDEST
+    if alone:
+        windows, first = partial(_each_alone, windows), _each_alone(windows, frames[:1])
     parts = (_Sums.empty(first), _Sums.empty(first))
     prediction_horizon = first.future.shape[1]
     ridge: list[Tensor] = []
     penalties: list[float] = []
     for k in range(prediction_horizon, 0, -1):
         for part, rows in zip(parts, (~choosing, choosing), strict=True):
-            for chunk in _chunks(frames[rows & (ahead == k)]):
+            for chunk in _chunks(frames[rows & (ahead == k)], chunk_size):
                 part.add(windows(chunk), k)
         penalties.insert(0, _best_penalty(*parts, k))
         ridge.insert(0, _ridge(parts, k, penalties[0]).float())
@@ -92,6 +105,7 @@ def fit_baselines(windows: Windows, frames: FrameIndices, ahead: FrameIndices, c
         _ratio(one.following + other.following, one.steps + other.steps).float(),
         torch.stack(ridge),
         tuple(penalties),
+        alone,
     )
 
 
@@ -177,5 +191,22 @@ def _ratio(above: Tensor, below: Tensor) -> Tensor:
     return torch.where(below > 0, above / below.clamp_min(torch.finfo(below.dtype).tiny), 0)
 
 
-def _chunks(frames: FrameIndices) -> Iterator[FrameIndices]:
-    return (frames[start : start + CHUNK] for start in range(0, len(frames), CHUNK))
+def _each_alone(windows: Windows, frames: FrameIndices) -> LatentWindow:
+    """The windows of every token by itself, as if each were a frame of one token."""
+    found = windows(frames)
+    tokens = found.history.shape[2]
+    return LatentWindow(_apart(found.history), _apart(found.future), found.valid.repeat_interleave(tokens, 0))
+
+
+def _apart(latents: Tensor) -> Tensor:
+    """[B, T, P, W] -> [B * P, T, 1, W]."""
+    return latents.transpose(1, 2).flatten(0, 1)[:, :, None]
+
+
+def _together(latents: Tensor, tokens: int) -> Tensor:
+    """[B * P, K, 1, W] -> [B, K, P, W]."""
+    return latents[:, :, 0].view(-1, tokens, latents.shape[1], latents.shape[3]).transpose(1, 2)
+
+
+def _chunks(frames: FrameIndices, size: int) -> Iterator[FrameIndices]:
+    return (frames[start : start + size] for start in range(0, len(frames), size))

@@ -218,6 +218,8 @@ def _new_history(spec: RolloutSpec, context: StageContext, policy: ChunkPolicy, 
         raise UserError(
             f"{folder} does not hold the weights of the encoder the checkpoint was trained with; verify it."
         )
-    # Weights that are known by content are the same wherever they were fetched from.
-    encoder = policy.encoder_spec if known else None
-    return history_maker(policy.config, spec.memory, encoder or EncoderSpec.model_validate(record.spec), folder, device)
+    encoder = EncoderSpec.model_validate(record.spec)
+    if known and policy.encoder_spec is not None:
+        # Weights known by content are the same wherever they were fetched from. What may be run is the study's.
+        encoder = policy.encoder_spec.model_copy(update={"torchscript": encoder.torchscript})
+    return history_maker(policy.config, spec.memory, encoder, folder, device)

@@ -8,19 +8,11 @@ from itertools import pairwise
 from typing import Literal
 
 from world_modality.facts.benchmarks import SUITES
-from world_modality.facts.encoders import small_encoders
 from world_modality.facts.policies import POLICIES, PolicyFamily, PolicyShape, small_policies
 from world_modality.study.arm_checks import Problem, arm_problems, control_problems, served_problems, world_at
 from world_modality.study.document import Location
-from world_modality.study.parts import (
-    AnyEncoderModel,
-    AnyPolicy,
-    EmbeddedEncoder,
-    NewPolicy,
-    ScratchPolicy,
-    ScriptedData,
-    without_cameras,
-)
+from world_modality.study.encoder_checks import settings_problems
+from world_modality.study.parts import AnyEncoderModel, AnyPolicy, NewPolicy, ScratchPolicy, ScriptedData
 from world_modality.study.study import Arm, Study, World
 from world_modality.study.values import SAMPLED
 
@@ -110,28 +102,8 @@ def _memory_problems(study: Study, name: str, arm: Arm, family: PolicyFamily, sh
         )
 
 
-def encoder_problems(study: Study, encoder: AnyEncoderModel, patch: int) -> Iterator[Problem]:
-    """A picture that the encoder's patches, ``patch`` pixels wide, do not tile."""
-    for message in _untiled(encoder, patch):
-        yield (*encoder_at(study, encoder), "image_size"), message
-
-
-def _untiled(encoder: AnyEncoderModel, patch: int) -> Iterator[str]:
-    size = encoder.image_size
-    if size % patch:
-        nearest = f"{size - size % patch} or {size - size % patch + patch}" if size > patch else f"{patch}"
-        yield f"{size} is not a multiple of the encoder's patch of {patch}; choose {nearest}"
-
-
-def encoder_at(study: Study, encoder: AnyEncoderModel) -> Location:
-    """Where a study says what an encoder is: in its own section, or in that of the first arm that has it."""
-    found: dict[Location, AnyEncoderModel | None] = {("encoder",): study.encoder}
-    found |= {("arms", name, "encoder"): arm.encoder for name, arm in study.trained.items()}
-    return next(at for at, each in found.items() if each is not None and without_cameras(each) == encoder)
-
-
 def policy_at(study: Study, policy: AnyPolicy) -> Location:
-    """The same for a policy."""
+    """Where a study says what a policy is: in its own section, or in that of the first arm that has it."""
     arms = (name for name, arm in study.trained.items() if arm.policy == policy)
     return ("policy",) if policy == study.policy else ("arms", next(arms), "policy")
 
@@ -300,16 +272,7 @@ def _memories(study: Study) -> Iterator[Problem]:
 
 
 def _encoder(study: Study, at: Location, encoder: AnyEncoderModel) -> Iterator[Problem]:
-    if isinstance(encoder, EmbeddedEncoder):
-        names = [name for name, family in small_encoders().items() if family.name == encoder.kind]
-        if not names:
-            yield (*at, "kind"), f"there is no small encoder of kind {encoder.kind}; choose source hub or folder"
-        elif encoder.name is not None and encoder.name not in names:
-            yield (*at, "name"), f"'{encoder.name}' is no {encoder.kind} encoder; choose {' or '.join(names)}"
-        else:
-            patch = small_encoders()[encoder.name or names[0]].small_patch
-            for message in _untiled(encoder, patch):
-                yield (*at, "image_size"), message
+    yield from settings_problems(at, encoder)
     cameras = encoder.cameras or ()
     read = cameras or tuple(SUITES[study.rollout_suites[0]].cameras)[:1]
     for camera, _ in encoder.latents:

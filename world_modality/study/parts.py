@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
+from world_modality.facts.encoders import Pooling
 from world_modality.facts.policies import small_policies
 from world_modality.study.rows import (
     DialectName,
@@ -132,8 +133,9 @@ class Encoder(Part):
     cameras: Cameras | None = None
     """Whose frames are encoded, such as image, the scene camera of LIBERO, and image2, its wrist camera; the suite's
     first by default. Of several, each camera's latent stands beside the others', in this order."""
-    pooling: Literal["mean", "grid2"] = "mean"
-    """Of the patches: mean makes one token per frame, grid2 one per quarter of the picture."""
+    pooling: Pooling = "mean"
+    """Of the patches: mean makes one token per frame, grid2 one per quarter of the picture, grid4, grid8 and grid16 one
+    per field of finer grids; cls takes the class token alone."""
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     """In which it computes."""
     latents: Rename = ()
@@ -159,7 +161,21 @@ class HubEncoder(Encoder):
     """As in data."""
 
 
-class FolderEncoder(Encoder):
+class Leave(Part):
+    """What a study says of an encoder that is a program."""
+
+    allow_torchscript: bool = False
+    """Whether the folder's TorchScript file may be run, which can do whatever its maker wants."""
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    """Digest of that file; no other is run."""
+
+    @property
+    def torchscript(self) -> str | None:
+        """The digest of the file that may be run; None if none may."""
+        return self.sha256 if self.allow_torchscript else None
+
+
+class FolderEncoder(Encoder, Leave):
     """A Hugging Face model folder on this machine."""
 
     source: Literal["folder"]
@@ -175,7 +191,7 @@ class HubWeights(Part):
     """As in data."""
 
 
-class FolderWeights(Part):
+class FolderWeights(Leave):
     """The same in a Hugging Face model folder on this machine."""
 
     source: Literal["folder"]

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, SerializationInfo, SerializerFunctionWrapHandler, model_serializer
 
 from world_modality.facts.benchmarks import SUITES
-from world_modality.facts.encoders import ENCODERS
+from world_modality.facts.encoders import ENCODERS, Pooling
 from world_modality.facts.memory import FUSIONS, MODES
 from world_modality.facts.policies import DIALECTS, POLICIES
 from world_modality.facts.table import FactsOf
@@ -131,6 +131,7 @@ class EncoderSpec(Spec):
 
     computed = frozenset({"embedded"})
     place = "name"
+    optional = frozenset({"torchscript"})
 
     kind: EncoderFamilyName
     source: Literal["embedded", "hub", "folder"]
@@ -139,9 +140,15 @@ class EncoderSpec(Spec):
     seed: int  # of the random weights; embedded only
     frames: int  # m: clip length, the clip ends at t
     image_size: int  # pixels the clip is resized to
-    pooling: Literal["mean", "grid2"]  # of the patches: one token per frame, or one per quarter of the picture
+    pooling: Pooling  # of the patches: how they become a frame's tokens
     dtype: Literal["float32", "float16", "bfloat16"]  # compute dtype of the encoder
     batch: int = 4  # clips that it always computes at once: sums over another number are rounded otherwise
+    torchscript: str | None = None  # sha256 of the file that the study lets run; None: no file may
+
+    @classmethod
+    def told(cls) -> list[str]:
+        """The fields that a checkpoint says, too. What may be run is a study's word, and never a checkpoint's."""
+        return [name for name in cls.model_fields if name != "torchscript"]
 
 
 class PaddedEncoderSpec(EncoderSpec):

@@ -22,6 +22,7 @@ from world_modality.errors import UserError
 from world_modality.facts.targets import TARGETS
 from world_modality.latents.windows import EpisodeBounds
 from world_modality.memory.action_conditioning import NoisyActions
+from world_modality.memory.baselines import FEW
 from world_modality.memory.lookup import LatentLookup, LatentWindow
 from world_modality.memory.randomness import borrowed_generator
 from world_modality.memory.world import WorldMemory
@@ -71,7 +72,7 @@ def evaluate_prophet(
     )
     metrics = target.metrics(prediction_horizon)
     frames = _frames_with_future(lookup.bounds.only(judged), "judged")
-    for batch in _batches(frames):
+    for batch in _batches(frames, world.sizes.tokens):
         window = windows(batch)
         noisy = None if told is None else told.of(batch, prediction_horizon)
         predictions = {"prophet": world.prophet(window.history, noisy)}
@@ -149,8 +150,10 @@ def _choosing(bounds: EpisodeBounds) -> FrameIndices:
     return bounds.starts[list(held_out_episodes([""] * len(bounds.starts), CHOOSING, "ridge"))]
 
 
-def _batches(frames: FrameIndices) -> Iterator[FrameIndices]:
-    return (frames[start : start + BATCH] for start in range(0, len(frames), BATCH))
+def _batches(frames: FrameIndices, tokens: int) -> Iterator[FrameIndices]:
+    """Fewer frames at once where many tokens stand for each: bounds memory."""
+    size = max(1, BATCH * FEW // max(FEW, tokens))
+    return (frames[start : start + size] for start in range(0, len(frames), size))
 
 
 class DemonstratedActions:

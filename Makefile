@@ -4,7 +4,7 @@ SHELL := bash
 PY := .venv/bin/python
 WM := .venv/bin/wm
 
-.PHONY: demo test lint setup lock format fingerprint bench-training bench-rollouts bench-parity bench-evidence bench-report bench-arithmetic bench-checks bench-step bench-expert
+.PHONY: demo test lint setup lock format fingerprint bench-training bench-rollouts bench-parity bench-evidence bench-report bench-arithmetic bench-checks bench-step bench-expert bench-latents
 setup:
 	@envs/bootstrap.sh
 
@@ -46,6 +46,11 @@ bench-step: setup
 # How often the scripted expert solves each task: SUITE=libero_goal ASSETS=FOLDER INIT_STATES=0-9, without pictures.
 bench-expert: setup
 	@PYTHONPATH=tests $(PY) -m bench.bench_expert --suite $(or $(SUITE),libero_spatial) $(if $(ASSETS),--assets $(ASSETS)) --init-states $(or $(INIT_STATES),0-9)
+
+# Frames per second of the latents stage beside the bare encoder and a loop over LeRobot's dataset, and its peak memory.
+# DATASET=FOLDER of a LeRobotDataset with a camera named image; it makes a small one of videos otherwise.
+bench-latents: setup
+	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(PY) -m bench.bench_latents --cores $(CORES) $(if $(DATASET),--dataset $(DATASET))
 
 lint: setup
 	@.venv/bin/ruff check .

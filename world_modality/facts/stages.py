@@ -119,6 +119,7 @@ STAGES: Table[StageKind] = Table(
             spec=Reference(f"{_SPECS}:LatentsSpec"),
             runner=Reference("world_modality.latents.stage:run"),
             target="latents",
+            shared=True,
             needs=Needs(cores=8, all_cores=True, gpu=True, memory_mb=16_000, minutes=720),
         ),
         StageKind(

@@ -134,6 +134,7 @@ def encoder_spec(encoder: AnyEncoderModel, sources: Sources) -> EncoderSpec:
         image_size=encoder.image_size,
         pooling=encoder.pooling,
         dtype=encoder.dtype,
+        batch=encoder.batch,
     )
 
 

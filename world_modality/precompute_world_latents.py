@@ -1,7 +1,7 @@
 """``python -m world_modality.precompute_world_latents``: an earlier program's name and flags for `wm encode-latents`.
 
-It leaves ``<cache_dir>/<dataset_name>/<split>_world_latents_<source>[_m<frames>].fp16.npy``, and goes on where a run with
-the same flags was ended. In a study several machines can share the work (`wm join`).
+It leaves ``<cache_dir>/<dataset_name>/<split>_world_latents_<source>[_m<frames>].fp16.npy``, and goes on where a run
+with the same flags was ended. In a study several machines can share the work (`wm join`).
 """
 
 from __future__ import annotations

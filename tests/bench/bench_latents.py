@@ -47,7 +47,8 @@ Latents = NDArray[np.float16]
 
 def make_dataset(folder: Path, lengths: list[int], size: int, *, videos: bool) -> Path:
     """A LeRobotDataset of drawn episodes, encoded as LeRobot does by default, or as pictures."""
-    picture = {"dtype": "video" if videos else "image", "shape": (size, size, 3), "names": ["height", "width", "channel"]}
+    kind, names = "video" if videos else "image", ["height", "width", "channel"]
+    picture = {"dtype": kind, "shape": (size, size, 3), "names": names}
 
     def episode(number: int, length: int) -> Iterator[dict[str, Any]]:
         for part in range(0, length, 250):
@@ -85,7 +86,7 @@ def make_encoder(folder: Path, *, large: bool) -> EncoderSpec:
 
 
 def shared_out(work: Callable[[list[int]], Latents], episodes: int, cores: int) -> tuple[Latents, float]:
-    """``work`` on every ``cores``-th episode in as many forked processes, and the seconds of the slowest's own clock."""
+    """``work`` on every ``cores``-th episode in as many forked processes; with the seconds that the slowest took."""
     fork = multiprocessing.get_context("fork")
     results: Any = fork.Queue()
 

@@ -162,6 +162,7 @@ def running_hub(cache: Path) -> Iterator[dict[str, str]]:
             "HF_HUB_CACHE": str(cache / "hub"),
             "HF_HUB_DISABLE_XET": "1",
             "HF_HUB_DISABLE_TELEMETRY": "1",
+            "HF_HUB_DISABLE_PROGRESS_BARS": "1",
             "HF_HUB_OFFLINE": "0",
             "HF_TOKEN": TOKEN,
         }

@@ -1,4 +1,4 @@
-"""`wm encode-latents`, `wm import-latents`, `wm latents verify`: a cache without a study, made, taken over, looked at."""
+"""`wm encode-latents`, `wm import-latents`, `wm latents verify`: a cache without a study, made, taken over, checked."""
 
 from __future__ import annotations
 

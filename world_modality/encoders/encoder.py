@@ -85,7 +85,7 @@ class Encoder:
         """
         padding = np.repeat(rows[-1:], -len(rows) % self.spec.batch, axis=0)
         batches = torch.split(torch.from_numpy(np.concatenate([rows, padding])), self.spec.batch)
-        latents = [self._encode(prepared[batch]).float() for batch in batches]  # a GPU is asked for all, then waited for
+        latents = [self._encode(prepared[batch]).float() for batch in batches]  # a GPU is waited for once
         result: NDArray[np.float32] = torch.cat(latents)[: len(rows)].cpu().numpy()
         return result
 

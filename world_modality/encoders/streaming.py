@@ -40,7 +40,7 @@ class _Stream[Name]:
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
         self._frames: torch.Tensor | None = None  # prepared and still needed, [F, 3, S, S]
-        self._clips = np.empty((0, encoder.spec.frames), np.int64)  # that wait, as rows of these
+        self._clips: NDArray[np.int64] = np.empty((0, encoder.spec.frames), np.int64)  # that wait, as rows of these
         self._parts: deque[tuple[Name, int]] = deque()  # whose latents come next, and how many each has
         self._latents: list[NDArray[np.float16]] = []  # of these parts, as far as they are encoded
         self._encoded = 0

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.lib.format import dtype_to_descr, write_array_header_1_0
+from numpy.lib.format import write_array_header_1_0
 from numpy.typing import NDArray
 
 from world_modality.latents.earlier_cache import LATENTS
@@ -71,7 +71,7 @@ def _fill(path: Path, parts: Iterable[NDArray[np.float16]], shape: tuple[int, in
     moments = Moments(*shape[1:])
     filled = 0
     with path.open("wb") as file:
-        header = {"descr": dtype_to_descr(np.dtype(np.float16)), "fortran_order": False, "shape": shape}
+        header = {"descr": np.dtype(np.float16).str, "fortran_order": False, "shape": shape}
         write_array_header_1_0(file, header)  # type: ignore[no-untyped-call]
         for latents in parts:
             if not np.isfinite(latents).all():

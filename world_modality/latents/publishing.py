@@ -53,6 +53,8 @@ def pull_cache(repository: str, output: Path) -> list[str]:
     Raises:
         UserError: ``output`` exists, the hub is unreachable or has no such data set, or it holds no whole cache.
     """
+    if output.exists():
+        raise UserError(f"{output} exists already and is never overwritten: name a new folder, or remove that one")
     found, commit = find_folder(repository, "dataset", patterns=(*FILES, PROVENANCE, CARD))
     if commit is None:
         raise UserError(f"{repository} is a folder here, and no data set of the hub: copy it, or leave that folder")

@@ -1,4 +1,4 @@
-"""What of a cache is made in one go, and how it is kept until the cache is assembled: sealed, so that it can be trusted.
+"""What of a cache is made in one go, and how it is kept until the cache is assembled: sealed, so it can be trusted.
 
 A dataset is cut into stretches, an episode each, or several where an episode is long: so long ones are shared out too,
 and no process holds more than a stretch of them.

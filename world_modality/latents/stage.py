@@ -25,8 +25,8 @@ from world_modality.latents.alignment import MINIMUM_COSINE, SAMPLED
 from world_modality.latents.cache import write_cache
 from world_modality.latents.encoding import StretchEncoder, follow
 from world_modality.latents.importing import Import, Source
-from world_modality.latents.sharing import Share
 from world_modality.latents.shards import Shards, Stretch, cut
+from world_modality.latents.sharing import Share
 from world_modality.store.files import empty_folder, folder_digest, write_json
 from world_modality.store.stage import TIMING, Facts, StageContext
 from world_modality.study.specs import LatentsSpec
@@ -108,9 +108,7 @@ def _helpers(spec: LatentsSpec, context: StageContext, others: Sequence[str]) ->
             helper.join()
 
 
-def _help(
-    spec: LatentsSpec, dataset: Path, encoder: Path, work: Path, device: str, decoders: int, stage: int
-) -> None:
+def _help(spec: LatentsSpec, dataset: Path, encoder: Path, work: Path, device: str, decoders: int, stage: int) -> None:
     follow(stage)
     job = _open(spec, dataset, encoder, work, device)
     with closing(Share(job.shards, list(cut(job.reader.table)), work / LEASES)) as share:
@@ -134,9 +132,7 @@ def _encode_missing(job: StretchEncoder, device: str, context: StageContext) -> 
     return rate
 
 
-def _way(
-    job: StretchEncoder, device: str, cores: int, left: int
-) -> Callable[[Iterable[Stretch]], Generator[Stretch]]:
+def _way(job: StretchEncoder, device: str, cores: int, left: int) -> Callable[[Iterable[Stretch]], Generator[Stretch]]:
     """A GPU has one queue of work, which cores decode for; on a CPU each core has its own."""
     if device != "cpu" or cores == 1:
         return partial(job.here, decoders=max(1, cores - 1))

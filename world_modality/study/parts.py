@@ -139,7 +139,7 @@ class Encoder(Part):
     batch: PositiveInt = 4
     """Clips that it computes at once, in rollouts too: more keep a large GPU busy, and round sums otherwise."""
     latents: Rename = ()
-    """Where latents of the study's data lie that this encoder has made already, by camera: {image: FILE, folder or hub id}. A
+    """Where latents of the study's data lie that this encoder has made already, by camera: a file, folder or hub id. A
     sample of them is encoded again and compared before they are used; what is not named is encoded here."""
 
 

@@ -4,7 +4,7 @@ SHELL := bash
 PY := .venv/bin/python
 WM := .venv/bin/wm
 
-.PHONY: demo test lint setup lock format fingerprint bench-training bench-rollouts bench-parity bench-evidence bench-report bench-arithmetic bench-checks bench-step bench-starts bench-expert
+.PHONY: demo test lint setup lock format fingerprint bench-training bench-rollouts bench-parity bench-evidence bench-report bench-arithmetic bench-checks bench-step bench-starts bench-expert bench-latents
 setup:
 	@envs/bootstrap.sh
 
@@ -51,6 +51,11 @@ bench-expert: setup
 # Whether every task of LIBERO-PRO's sixteen suites loads, resets and steps, or of SUITES="libero_90 libero_10".
 bench-starts: setup
 	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(PY) -m bench.bench_starts $(SUITES)
+
+# Frames per second of the latents stage beside the bare encoder and a loop over LeRobot's dataset, and its peak memory.
+# DATASET=FOLDER of a LeRobotDataset with a camera named image; it makes a small one of videos otherwise.
+bench-latents: setup
+	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(PY) -m bench.bench_latents --cores $(CORES) $(if $(DATASET),--dataset $(DATASET))
 
 lint: setup
 	@.venv/bin/ruff check .

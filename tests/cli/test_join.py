@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.small_study import edited
 
-from world_modality.cli.join import join, ready_rollouts
+from world_modality.cli.join import join, ready_stages
 from world_modality.cli.planning import Planned, done_keys, plan_study
 from world_modality.cli.run_stage import RUNNERS_VARIABLE, run_stage
 from world_modality.store.done import read_done
@@ -66,13 +66,13 @@ def test_what_has_its_training_is_rolled_out_and_the_rest_is_counted(
 def test_what_nobody_works_on_comes_first_and_from_the_end(planned: Planned) -> None:
     make(planned, *UPSTREAM)
     rollouts = list(planned.graph.of("rollout"))
-    assert list(ready_rollouts(RESULTS, planned.graph)) == rollouts[::-1]
+    assert list(ready_stages(RESULTS, planned.graph)) == rollouts[::-1]
     folder = stage_folder(RESULTS, "rollout", rollouts[-1].key)
     folder.path.mkdir(parents=True)
     folder.attempts.write_text("now\n")
     with shared(folder.lock):
-        assert list(ready_rollouts(RESULTS, planned.graph)) == [*rollouts[-2::-1], rollouts[-1]]
-    assert next(iter(ready_rollouts(RESULTS, planned.graph))) == rollouts[-1]
+        assert list(ready_stages(RESULTS, planned.graph)) == [*rollouts[-2::-1], rollouts[-1]]
+    assert next(iter(ready_stages(RESULTS, planned.graph))) == rollouts[-1]
 
 
 def test_two_helpers_finish_a_study_s_rollouts(planned: Planned, tmp_path: Path) -> None:

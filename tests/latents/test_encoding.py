@@ -18,71 +18,76 @@ from world_modality.data.frames import FrameReader
 from world_modality.encoders import source
 from world_modality.encoders.encoder import load_encoder
 from world_modality.errors import UserError
-from world_modality.latents.encoding import EpisodeEncoder, Shards
+from world_modality.latents.encoding import StretchEncoder
+from world_modality.latents.shards import Shards, Stretch, cut
 
 EPISODES = 6
 
 
 @pytest.fixture(scope="module")
-def job(tmp_path_factory: pytest.TempPathFactory) -> EpisodeEncoder:
+def job(tmp_path_factory: pytest.TempPathFactory) -> StretchEncoder:
     folder = tmp_path_factory.mktemp("encoding")
     context = stage_context(folder / "encoder")
     source.run(encoder_spec(), context)
     dataset = build_tiny_dataset(folder / "set", episodes=EPISODES, frames=5, size=48)
-    job = EpisodeEncoder(
+    job = StretchEncoder(
         FrameReader(dataset, "image"), load_encoder(encoder_spec(), context.artifact), Shards(folder / "shards")
     )
-    assert list(job.here(range(EPISODES), 2)) == list(range(EPISODES))
+    assert list(job.here(stretches(job), 2)) == stretches(job)
     return job
 
 
+def stretches(job: StretchEncoder) -> list[Stretch]:
+    return list(cut(job.reader.table))
+
+
 @dataclass(frozen=True)
-class Fragile(EpisodeEncoder):
+class Fragile(StretchEncoder):
     """Its worker is killed at episode 2, ``times`` times."""
 
     times: int = 1
 
-    def encode(self, episode: int) -> int:
+    def encode(self, stretch: Stretch) -> Stretch:
         deaths = list(self.shards.folder.glob("death*"))
-        if episode == 2 and len(deaths) < self.times:
+        if stretch.episode == 2 and len(deaths) < self.times:
             self.shards.folder.mkdir(parents=True, exist_ok=True)
             (self.shards.folder / f"death{len(deaths)}").touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().encode(episode)
+        return super().encode(stretch)
 
 
-def fragile(job: EpisodeEncoder, folder: Path, times: int) -> Fragile:
+def fragile(job: StretchEncoder, folder: Path, times: int) -> Fragile:
     return Fragile(job.reader, job.encoder, Shards(folder), times)
 
 
 @pytest.mark.parametrize(("workers", "times"), [(4, 0), (4, 1), (4, 2), (2, 1)])
-def test_a_killed_worker_is_no_loss(job: EpisodeEncoder, tmp_path: Path, workers: int, times: int) -> None:
+def test_a_killed_worker_is_no_loss(job: StretchEncoder, tmp_path: Path, workers: int, times: int) -> None:
     other = fragile(job, tmp_path / "shards", times)
-    assert sorted(other.in_processes(range(EPISODES), workers)) == list(range(EPISODES))
-    for episode in range(EPISODES):
-        assert np.array_equal(other.shards.load(episode), job.shards.load(episode))
+    assert sorted(other.in_processes(stretches(job), workers)) == stretches(job)
+    for stretch in stretches(job):
+        assert np.array_equal(other.shards.load(stretch), job.shards.load(stretch))
     assert not multiprocessing.active_children()
 
 
-def test_a_last_worker_that_is_killed_is_told(job: EpisodeEncoder, tmp_path: Path) -> None:
+def test_a_last_worker_that_is_killed_is_told(job: StretchEncoder, tmp_path: Path) -> None:
     other = fragile(job, tmp_path / "shards", 99)
     with pytest.raises(UserError, match="lack of memory"):
-        list(other.in_processes(range(EPISODES), 4))
-    assert not other.shards.has(2)
+        list(other.in_processes(stretches(job), 4))
+    assert not other.shards.has(stretches(job)[2])
 
 
 @dataclass(frozen=True)
-class Slow(EpisodeEncoder):
+class Slow(StretchEncoder):
     """Episode 0 is done at once, unless it is damaged; the others take a minute each."""
 
     damaged: bool = False
 
-    def encode(self, episode: int) -> int:
-        if episode:
+    def encode(self, stretch: Stretch) -> Stretch:
+        if stretch.episode:
             time.sleep(60)
         if self.damaged:
             raise UserError("episode 0 is damaged")
-        return episode
+        return stretch
 
 
 def all_workers_end(within: float = 10.0) -> bool:
@@ -92,16 +97,16 @@ def all_workers_end(within: float = 10.0) -> bool:
     return not multiprocessing.active_children()
 
 
-def test_an_error_stops_all_workers_at_once(job: EpisodeEncoder) -> None:
+def test_an_error_stops_all_workers_at_once(job: StretchEncoder) -> None:
     slow = Slow(job.reader, job.encoder, job.shards, damaged=True)
     with pytest.raises(UserError, match="episode 0 is damaged"):
-        list(slow.in_processes(range(EPISODES), 3))
+        list(slow.in_processes(stretches(job), 3))
     assert all_workers_end()
 
 
-def test_no_worker_outlives_an_early_end(job: EpisodeEncoder) -> None:
-    encoded = Slow(job.reader, job.encoder, job.shards).in_processes(range(EPISODES), 3)
-    assert next(encoded) == 0
+def test_no_worker_outlives_an_early_end(job: StretchEncoder) -> None:
+    encoded = Slow(job.reader, job.encoder, job.shards).in_processes(stretches(job), 3)
+    assert next(encoded) == stretches(job)[0]
     assert len(multiprocessing.active_children()) == 3
     encoded.close()
     assert all_workers_end()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,13 +13,14 @@ import pytest
 import torch
 from support.data_stages import drawn_episode, encode_clips, encoder_spec, stage_context
 
-from world_modality.cli.latents import Check, Clips, encode_latents, import_latents
+from world_modality.cli.latents import Asked, Check, Clips, encode_latents, import_latents, verify_latents
 from world_modality.data.frames import FrameReader
 from world_modality.data.writer import EpisodeWriter
 from world_modality.encoders.encoder import load_encoder
 from world_modality.encoders.resolve import resolve_encoder
 from world_modality.encoders.source import build_embedded_encoder
 from world_modality.errors import UserError
+from world_modality.latents.exporting import export_cache
 from world_modality.latents.importing import PROVENANCE, Import, Source
 from world_modality.latents.reader import open_latents
 from world_modality.latents.stage import run
@@ -300,11 +301,32 @@ def test_an_interrupted_encoding_goes_on_and_is_not_mixed_with_another(
     with pytest.raises(UserError, match="unfinished work of another encoding"):
         encode_latents(made.dataset, tmp_path / "latents", other, cores=1)
 
-    def nothing_left(_: object, episodes: list[int], __: int) -> Iterator[int]:
-        assert episodes == []
-        yield from ()
-
-    monkeypatch.setattr(stage.EpisodeEncoder, "here", nothing_left)
+    monkeypatch.setattr(stage.StretchEncoder, "here", crash)  # nothing is left to encode
     encode_latents(made.dataset, tmp_path / "latents", made.clips, cores=1)
     assert (tmp_path / "latents" / "latents.npy").read_bytes() == (made.artifact / "latents.npy").read_bytes()
     assert [path.name for path in tmp_path.iterdir()] == ["latents"]
+
+
+def test_a_cache_is_verified_by_what_it_says_of_itself(made: Made, tmp_path: Path) -> None:
+    asked = Asked(str(made.encoder), None, None, None, None)
+    (line,) = verify_latents(made.artifact, made.dataset, asked, CHECK)
+    assert line.startswith(f"latents      {made.artifact / 'latents.npy'}: every row is a latent")
+    spoilt = Path(shutil.copytree(made.artifact, tmp_path / "spoilt"))
+    np.save(spoilt / "latents.npy", np.roll(np.load(spoilt / "latents.npy"), 3, axis=0))
+    with pytest.raises(UserError, match="its rows belong to the frames 3 before them"):
+        verify_latents(spoilt, made.dataset, asked, CHECK)
+    with pytest.raises(UserError, match="clips of this many frames: 4, where the given clips have 2"):
+        verify_latents(made.artifact, made.dataset, replace(asked, frames=2), CHECK)
+    with pytest.raises(UserError, match="was no model of the hub: give its folder as --encoder"):
+        verify_latents(made.artifact, made.dataset, replace(asked, encoder=None), CHECK)
+
+
+def test_an_exported_cache_is_verified_and_taken_over_again(made: Made, tmp_path: Path) -> None:
+    file = export_cache(made.artifact, tmp_path / "cache", dataset="HuggingFaceVLA/libero", split="train")
+    asked = Asked(str(made.encoder), None, None, PIXELS, None)
+    assert verify_latents(file.parent, made.dataset, asked, CHECK)
+    import_latents(file.parent, made.dataset, tmp_path / "taken", replace(made.clips, frames=None), CHECK)
+    for written in made.artifact.iterdir():
+        assert (tmp_path / "taken" / written.name).read_bytes() == written.read_bytes()
+    with pytest.raises(UserError, match="does not say which encoder made it: give --encoder"):
+        verify_latents(file, made.dataset, replace(asked, encoder=None), CHECK)

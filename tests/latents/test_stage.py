@@ -1,6 +1,9 @@
+import io
 import multiprocessing
 import time
+from collections.abc import Generator, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +24,11 @@ from world_modality.encoders.online import HistoryEncoder
 from world_modality.errors import UserError
 from world_modality.latents.joint import open_joint
 from world_modality.latents.reader import open_latents
+from world_modality.latents.shards import Shards, Stretch
 from world_modality.latents.stage import run
+from world_modality.store.execute import execute
+from world_modality.store.layout import stage_folder
+from world_modality.store.stage import Facts, StageContext, StageRequest
 from world_modality.study.specs import LatentsSpec
 
 EPISODES = 30
@@ -183,3 +190,136 @@ def test_a_camera_that_is_not_there_is_told(tmp_path: Path, dataset: Path, encod
     context = stage_context(tmp_path, dataset=tmp_path / "none", encoder=encoder_folder)
     with pytest.raises(UserError, match=r"meta/info\.json is missing"):
         run(spec(), context)
+
+
+def dataset_of(folder: Path, lengths: list[int], size: int = 32) -> Path:
+    with EpisodeWriter(folder, "local/set", fps=10) as writer:
+        for number, length in enumerate(lengths):
+            writer.add(drawn_episode(length, number=number, size=size))
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.defect("B2")
+def test_killed_again_and_again_at_any_moment_it_ends_with_the_same_files(tmp_path: Path, encoder_folder: Path) -> None:
+    inputs = {"dataset": dataset_of(tmp_path / "set", [6] * EPISODES), "encoder": encoder_folder}
+    whole = stage_context(tmp_path / "whole", **inputs)
+    begun = time.monotonic()
+    run(spec(), whole)
+    seconds = time.monotonic() - begun
+    moments = np.random.default_rng(0).uniform(0, seconds, 6)
+    killed = stage_context(tmp_path / "killed", **inputs)
+    for moment in moments:
+        process = multiprocessing.get_context("fork").Process(target=run, args=(spec(), killed))
+        process.start()
+        process.join(float(moment))
+        workers = psutil.Process(process.pid).children() if process.is_alive() else []
+        process.kill()
+        process.join()
+        psutil.wait_procs(workers, timeout=10)
+    run(spec(), killed)
+    assert contents(killed.artifact) == contents(whole.artifact)
+
+
+def test_shards_that_a_full_disk_cut_short_are_made_anew(
+    tmp_path: Path, encoder_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from world_modality.latents import stage
+
+    inputs = {"dataset": dataset_of(tmp_path / "set", [6, 5, 4]), "encoder": encoder_folder}
+    whole, spoilt = (stage_context(tmp_path / name, **inputs) for name in ("whole", "spoilt"))
+    run(spec(), whole)
+
+    def crash(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stage, "write_cache", crash)
+        with pytest.raises(KeyboardInterrupt):
+            run(spec(), spoilt)
+    _, second, third = sorted((spoilt.work / "shards").iterdir())
+    second.write_bytes(second.read_bytes()[:-1])
+    third.write_bytes(bytes(third.stat().st_size))
+    encoded: list[str] = []
+    save = stage.Shards.save
+
+    def noted(shards: stage.Shards, stretch: stage.Stretch, latents: np.ndarray) -> None:
+        encoded.append(stretch.name)
+        save(shards, stretch, latents)
+
+    monkeypatch.setattr(stage.Shards, "save", noted)
+    run(spec(), replace(spoilt, cores=1))
+    assert [f"{name}.npy" for name in encoded] == [second.name, third.name]
+    assert contents(spoilt.artifact) == contents(whole.artifact)
+
+
+@pytest.mark.parametrize("longest", [4, 7])
+def test_a_long_episode_in_stretches_has_the_same_latents(
+    tmp_path: Path, encoder_folder: Path, monkeypatch: pytest.MonkeyPatch, longest: int
+) -> None:
+    from world_modality.latents import stage
+
+    inputs = {"dataset": dataset_of(tmp_path / "set", [19, 2]), "encoder": encoder_folder}
+    whole, parts = (stage_context(tmp_path / name, **inputs) for name in ("whole", "parts"))
+    run(spec(), whole)
+    monkeypatch.setattr(stage, "cut", partial(stage.cut, longest=longest))
+    run(spec(), parts)
+    assert (parts.artifact / "latents.npy").read_bytes() == (whole.artifact / "latents.npy").read_bytes()
+
+
+def test_several_processes_share_a_stage_out_and_one_seals_it(tmp_path: Path, encoder_folder: Path) -> None:
+    inputs = {"dataset": dataset_of(tmp_path / "set", [6] * 12), "encoder": encoder_folder}
+    whole = stage_context(tmp_path / "whole", **inputs)
+    run(spec(), whole)
+    request = StageRequest("latents", "0" * 16, 1, "latents image", spec(), spec().address(), {}, ())
+    told = tmp_path / "told"
+    told.mkdir()
+
+    def help_out(name: str) -> None:
+        def runner(what: LatentsSpec, context: StageContext) -> Facts:
+            save = Shards.save
+
+            def slowly(shards: Shards, stretch: Stretch, latents: np.ndarray) -> None:
+                time.sleep(0.05)
+                with (told / name).open("a") as file:
+                    file.write(f"{stretch.name}\n")
+                save(shards, stretch, latents)
+
+            Shards.save = slowly  # type: ignore[method-assign]  # of this process
+            return run(what, replace(context, inputs={role: (path,) for role, path in inputs.items()}))
+
+        execute(tmp_path, request, runner, cores=1, stream=io.StringIO(), shared=True)
+
+    helpers = [multiprocessing.get_context("fork").Process(target=help_out, args=(name,)) for name in ("a", "b")]
+    for process in helpers:
+        process.start()
+    for process in helpers:
+        process.join(60)
+    assert [process.exitcode for process in helpers] == [0, 0]
+    shares = [(told / name).read_text().split() for name in ("a", "b")]
+    assert all(len(share) >= 2 for share in shares)
+    assert len(set(shares[0] + shares[1])) == len(shares[0] + shares[1]) == 12
+    assert contents(stage_folder(tmp_path, "latents", request.key).artifact) == contents(whole.artifact)
+
+
+def test_every_gpu_has_a_process_of_its_own(
+    tmp_path: Path, encoder_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Processors stand in for them."""
+    from world_modality.latents import stage
+
+    inputs = {"dataset": dataset_of(tmp_path / "set", [5] * 4), "encoder": encoder_folder}
+    whole, shared = (stage_context(tmp_path / name, **inputs) for name in ("whole", "shared"))
+    run(spec(), whole)
+    monkeypatch.setattr(stage, "devices", lambda: ("cpu", "cpu"))
+
+    def nothing(job: object, stretches: Iterable[Stretch], **_: object) -> Generator[Stretch]:  # the first is idle
+        yield from ()
+
+    monkeypatch.setattr(stage.StretchEncoder, "in_processes", nothing)
+    run(spec(), shared)
+    assert contents(shared.artifact) == contents(whole.artifact)
+    assert not multiprocessing.active_children()

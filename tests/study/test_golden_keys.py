@@ -51,6 +51,7 @@ CHANGES: tuple[tuple[str, str], ...] = (
         "demos relabel dataset latents train rollout videos report",
         "the expert works from the goal: other demonstrations",
     ),
+    ("latents train rollout videos report", "latents are summed up stretch by stretch"),
 )
 
 REPOSITORY = Path(__file__).parents[2]

@@ -213,7 +213,7 @@ CASES = {
     "the old key for a camera": (
         ("image_size: 64}", "image_size: 64, camera: image2}"),
         "study.yaml:9: encoder.camera: unknown key; did you mean cameras? allowed here: kind, frames, image_size, "
-        "cameras, pooling, dtype, latents, source, name, seed",
+        "cameras, pooling, dtype, batch, latents, source, name, seed",
     ),
     "an unknown camera": (
         ("image_size: 64}", "image_size: 64, cameras: [image, wrist]}"),

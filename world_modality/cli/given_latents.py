@@ -1,4 +1,4 @@
-"""Files of latents that a study need not make: where they are, and digests of what is in them."""
+"""Latents that a study need not make: where they are, on this machine or the hub, and digests of what is in them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from pathlib import Path
 from world_modality.errors import UserError
 from world_modality.latents.earlier_cache import find_published
 from world_modality.store.files import folder_digest
+from world_modality.store.hub import find_folder, is_repository
 from world_modality.study.document import Location
 from world_modality.study.load import StudyFile
 from world_modality.study.parts import AnyEncoderModel
 from world_modality.study.sources import Source
+
+PATTERNS = ("*.npy", "*.npz", "*.json")  # of a cache's files in a repository
 
 
 def find_latents(file: StudyFile, digests: Path) -> dict[str, Source]:
@@ -23,20 +26,29 @@ def find_latents(file: StudyFile, digests: Path) -> dict[str, Source]:
         digests: where digests of large files are remembered.
 
     Raises:
-        UserError: there is no such file, or the folder holds none or several.
+        UserError: there is no such file, the folder or data set of the hub holds none or several, or the hub cannot be
+            asked.
     """
     found: dict[str, Source] = {}
     for at, encoder in _encoders(file):
-        for camera, path in encoder.latents:
+        for camera, name in encoder.latents:
             try:
-                latents = find_published(Path(path).expanduser())
+                latents = find_published(_place(name))
             except UserError as error:
                 raise file.error((*at, "latents", camera), str(error)) from error
             if not latents.is_file():
-                raise file.error((*at, "latents", camera), f"there is no file {path}")
+                raise file.error((*at, "latents", camera), f"there is no file {name}")
             digest = folder_digest(latents.parent, patterns=(glob.escape(latents.name),), cache=digests)
-            found[path] = Source(str(latents.resolve()), digest)
+            found[name] = Source(str(latents.parent.resolve() / latents.name), digest)
     return found
+
+
+def _place(name: str) -> Path:
+    """A file or folder of this machine, or else a data set of the hub in its cache here."""
+    place = Path(name).expanduser()
+    if place.exists() or place.suffix == ".npy" or not is_repository(name.partition("@")[0]):
+        return place
+    return find_folder(name, "dataset", patterns=PATTERNS)[0]
 
 
 def _encoders(file: StudyFile) -> Iterator[tuple[Location, AnyEncoderModel]]:

@@ -1,4 +1,4 @@
-"""`wm join`: a further machine or job that shares a results folder lends a hand with a study's rollouts."""
+"""`wm join`: a further machine or job that shares a results folder lends a hand with a study's latents and rollouts."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from world_modality.cli.planning import plan_study
 from world_modality.cli.run_stage import run_stage
+from world_modality.facts.stages import STAGES
 from world_modality.store.index import sealed_done, unfinished
 from world_modality.store.layout import stage_folder
 from world_modality.store.stage import StageRequest
@@ -14,14 +15,14 @@ from world_modality.study.graph import Graph
 
 
 def join(root: Path, study: Path, cores: int) -> int:
-    """Work on every rollout of a study whose trainings are sealed, together with whoever else does; the exit status.
+    """Work on what a study's stages can share out and can be made now, beside whoever else does; the exit status.
 
-    Those that nobody works on come first, since the others are in hands already. Ends when none is left, or at the
-    first that fails; rollouts whose trainings are still to come are counted.
+    Ends when nothing of that is left, or at the first that fails; rollouts whose trainings are still to come are
+    counted.
     """
     planned = plan_study(study, root)
-    while ready := ready_rollouts(root, planned.graph):
-        status = run_stage(root, planned.snapshot, "rollout", ready[0].key, cores)
+    while ready := ready_stages(root, planned.graph):
+        status = run_stage(root, planned.snapshot, ready[0].stage, ready[0].key, cores)
         if status:
             return status
     waiting = sum(not _sealed(root, request) for request in planned.graph.of("rollout"))
@@ -29,19 +30,25 @@ def join(root: Path, study: Path, cores: int) -> int:
     return 0
 
 
-def ready_rollouts(root: Path, graph: Graph) -> Sequence[StageRequest]:
-    """Unsealed rollouts with all they read, those that nobody works on first, the last of the study before others.
+def ready_stages(root: Path, graph: Graph) -> Sequence[StageRequest]:
+    """Unsealed stages of kinds that several processes may work on, with all they read: the earliest kind of these.
 
-    A run of the study begins with its first, so both meet in the middle.
+    Those that nobody works on come first, since the others are in hands already; of them the last of the study, since
+    a run of the study begins with its first, and both meet in the middle.
     """
-    ready = [
-        request
-        for request in graph.of("rollout")
-        if not _sealed(root, request)
-        and all(sealed_done(stage_folder(root, each.stage, each.key)) is not None for each in request.inputs)
-    ]
-    ready.reverse()
-    return sorted(ready, key=lambda request: _in_hands(root, request))
+    for kind in STAGES:
+        if not kind.shared:
+            continue
+        ready = [
+            request
+            for request in graph.of(kind.name)
+            if not _sealed(root, request)
+            and all(sealed_done(stage_folder(root, each.stage, each.key)) is not None for each in request.inputs)
+        ]
+        if ready:
+            ready.reverse()
+            return sorted(ready, key=lambda request: _in_hands(root, request))
+    return ()
 
 
 def _sealed(root: Path, request: StageRequest) -> bool:

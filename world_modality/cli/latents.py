@@ -1,18 +1,21 @@
-"""`wm encode-latents` and `wm import-latents`: a latent cache without a study, made here or taken over from a file."""
+"""`wm encode-latents`, `wm import-latents`, `wm latents verify`: a cache without a study, made, taken over, checked."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from world_modality.encoders.resolve import ResolvedEncoder, resolve_encoder
 from world_modality.errors import UserError
+from world_modality.latents.cache import DESCRIPTION
+from world_modality.latents.earlier_cache import LATENTS, claimed, find_published
+from world_modality.latents.reader import read_description
 from world_modality.store.files import new_folder, write_json
 from world_modality.store.progress import Progress
-from world_modality.study.specs import LatentsSpec
+from world_modality.study.specs import EncoderSpec, LatentsSpec
 
 SPEC = "spec.json"
 FRAMES = 4  # of a clip, if nothing says how many
@@ -27,11 +30,24 @@ class Clips:
     frames: int | None
     image_size: int | None
     dtype: str
+    batch: int = 4
 
     def given(self, frames: int | None = None) -> ResolvedEncoder:
         """The encoder of clips of so many ``frames``, unless they are given; UserError if there is none."""
         clip = self.frames or frames or FRAMES
-        return resolve_encoder(self.encoder, frames=clip, image_size=self.image_size, dtype=self.dtype)
+        found = resolve_encoder(self.encoder, frames=clip, image_size=self.image_size, dtype=self.dtype)
+        return replace(found, spec=found.spec.model_copy(update={"batch": self.batch}))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a command line says of how frames became a cache's latents; None where the cache is to say it."""
+
+    encoder: str | None
+    camera: str | None
+    frames: int | None
+    image_size: int | None
+    dtype: str | None
 
 
 def encode_latents(dataset: Path, output: Path, clips: Clips, cores: int) -> list[str]:
@@ -87,8 +103,6 @@ def import_latents(file: Path, dataset: Path, output: Path, clips: Clips, check:
         UserError: ``output`` exists, or the file is not what it is, or says itself, to be.
     """
     _require_new(output)
-    from world_modality.latents.earlier_cache import claimed, find_published
-
     file = find_published(file)
     import torch
 
@@ -114,6 +128,53 @@ def import_latents(file: Path, dataset: Path, output: Path, clips: Clips, check:
         f"latents      {output}: {len(work.rows)} frames, {work.source.given.dim} numbers each{repaired}",
         _next(output),
     ]
+
+
+def verify_latents(cache: Path, dataset: Path, asked: Asked, check: Check) -> list[str]:
+    """Compare a sample of a cache's rows with what its encoder makes of their frames; lines that say what was found.
+
+    ``cache`` is a folder of ours, which says what made it, an earlier cache's folder of a dataset, or a file.
+
+    Raises:
+        UserError: the rows do not belong to their frames, or cannot be a cache of this dataset and encoder.
+    """
+    from world_modality.latents.importing import Import, Source
+
+    file = find_published(cache)
+    camera, given = _maker(file, asked)
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    work = Import(Source(file, dataset, camera, given), device)
+    alignment = work.check(
+        count=check.sample, seed=check.seed, minimum_cosine=check.minimum_cosine, progress=Progress("check")
+    )
+    print("\n".join(alignment.lines()))
+    if problem := alignment.problem():
+        raise UserError(f"{file}: {problem}")
+    return [f"latents      {file}: every row is a latent, and the sampled ones are those of their frames"]
+
+
+def _maker(file: Path, asked: Asked) -> tuple[str, ResolvedEncoder]:
+    """The camera and the encoder that made a file of latents, as asked for or else as a cache of ours says."""
+    said = read_description(file.parent) if file.name == LATENTS and (file.parent / DESCRIPTION).is_file() else None
+    if said is None:
+        if asked.encoder is None:
+            raise UserError(f"{file} does not say which encoder made it: give --encoder")
+        clips = Clips(asked.encoder, asked.camera or "image", asked.frames, asked.image_size, asked.dtype or "float32")
+        return clips.camera, clips.given(claimed(file).frames)
+    spec = EncoderSpec.model_validate(said["encoder"])
+    if asked.encoder is None and spec.source != "hub":
+        raise UserError(f"the encoder that made {file} was no model of the hub: give its folder as --encoder")
+    found = resolve_encoder(
+        asked.encoder or f"{spec.name}@{spec.revision}",
+        frames=asked.frames or spec.frames,
+        image_size=asked.image_size or spec.image_size,
+        dtype=asked.dtype or spec.dtype,
+        pooling=spec.pooling,
+    )
+    own = replace(found, spec=found.spec.model_copy(update={"batch": spec.batch}))
+    return asked.camera or str(said["camera"]), own
 
 
 def _require_new(output: Path) -> None:

@@ -9,31 +9,25 @@ from typing import Annotated, Literal, TextIO
 
 import typer
 
+from world_modality.cli import latents_app
 from world_modality.cli.options import (
     AssetsOption,
     BatchOption,
     CameraNamesOption,
-    CameraOption,
     CoresOption,
-    DatasetOption,
     DialectOption,
-    DtypeOption,
     EncoderOfCheckpointOption,
-    EncoderOption,
-    FramesOption,
     FromOption,
     HorizonOption,
     InitStatesOption,
     LastStudyOption,
     MemoryOption,
     NameOption,
-    OutputOption,
     PlanOption,
     RenameOption,
     RenderOption,
     RolledOutOption,
     SettleStepsOption,
-    SizeOption,
     StudyOption,
     TasksOption,
     TimeoutOption,
@@ -50,6 +44,7 @@ app = typer.Typer(
 )
 studies = typer.Typer(no_args_is_help=True, help="Write study files.")
 app.add_typer(studies, name="study")
+app.add_typer(latents_app.latents, name="latents")
 
 DEFAULT_STUDY = Path("config.yaml")
 
@@ -76,7 +71,7 @@ def resume(study: LastStudyOption = None, cores: CoresOption = None) -> None:
 
 @app.command()
 def join(study: LastStudyOption = None, cores: CoresOption = None) -> None:
-    """Help with a study's rollouts on a machine that shares the results folder, beside a run or without one."""
+    """Help with a study's latents and rollouts on a machine that shares the results folder, beside a run or alone."""
     from world_modality.cli.join import join as join_rollouts
     from world_modality.store.layout import RESULTS
 
@@ -197,49 +192,8 @@ def convert(
     print("\n".join(lines))
 
 
-@app.command()
-def encode_latents(
-    dataset: DatasetOption,
-    encoder: EncoderOption,
-    output: OutputOption,
-    camera: CameraOption = "image",
-    frames: FramesOption = 4,
-    image_size: SizeOption = None,
-    dtype: DtypeOption = "float32",
-    cores: CoresOption = None,
-) -> None:
-    """Encode every frame of a dataset, for a training without a study. The same command goes on after a crash."""
-    from world_modality.cli.latents import Clips, encode_latents
-
-    clips = Clips(encoder, camera, frames, image_size, dtype)
-    print("\n".join(encode_latents(dataset, output, clips, cores or os.cpu_count() or 1)))
-
-
-@app.command()
-def import_latents(
-    file: Annotated[Path, typer.Argument(help="A .npy file, float16 [frames, numbers], or a cache folder with one.")],
-    dataset: DatasetOption,
-    encoder: EncoderOption,
-    output: OutputOption,
-    camera: CameraOption = "image",
-    frames: Annotated[
-        int | None, typer.Option(min=1, help="Frames of a clip; as the file's name says by default, else 4.")
-    ] = None,
-    image_size: SizeOption = None,
-    dtype: DtypeOption = "float32",
-    sample: Annotated[int, typer.Option(min=8, help="Frames to encode again and compare.")] = 64,
-    seed: Annotated[int, typer.Option(help="Which frames.")] = 0,
-    minimum_cosine: Annotated[float, typer.Option(min=0.5, max=1.0, help="That is taken for the same latent.")] = 0.98,
-    repair_starts: Annotated[
-        bool, typer.Option(help="Encode the starts of episodes anew if they alone are wrong.")
-    ] = False,
-) -> None:
-    """Take over latents that someone else made, once a sample of them was encoded again and found in its rows."""
-    from world_modality.cli.latents import Check, Clips, import_latents
-
-    clips = Clips(encoder, camera, frames, image_size, dtype)
-    check = Check(sample, seed, minimum_cosine, repair_starts)
-    print("\n".join(import_latents(file, dataset, output, clips, check)))
+app.command()(latents_app.encode_latents)
+app.command()(latents_app.import_latents)
 
 
 @app.command()

@@ -22,6 +22,8 @@ TIMESTAMP_TOLERANCE = 1e-4  # seconds, LeRobot's own
 # Measured on LIBERO pictures of 256x256: level 1 encodes in 4 ms and decodes in 1.5 ms at 69 kB, level 6 (what LeRobot
 # would use for image columns) in 15 ms and 1.3 ms at 60 kB, no compression in 3 ms and 0.6 ms at 197 kB.
 COMPRESS_LEVEL = 1
+ROWS_AT_ONCE = 64  # of pictures that lie beside the frames, and
+READ_BYTES = 2**20  # at once; bound memory
 
 
 def encode_png(picture: NDArray[np.uint8]) -> bytes:
@@ -61,33 +63,71 @@ class FrameReader:
         Raises:
             UserError: the data does not hold exactly the frames that the metadata promises.
         """
-        return self._frames(number, None)
+        return self.between(number, 0, int(self.table.lengths[number]))
+
+    def between(self, number: int, first: int, end: int) -> NDArray[np.uint8]:
+        """The frames of an episode after the steps [first, end), uint8 [n, H, W, 3]; UserError as in ``episode``.
+
+        They are decoded in one go, each once; no more of the episode's pictures is held than these. Of a video up to
+        one group of pictures ahead of the first is decoded too.
+        """
+        times = self._times(number)
+        if self._is_video:
+            return self._decode_video(number, times[first:end])
+        return self._decode_pictures(number, range(first, end))
 
     def at(self, number: int, steps: Sequence[int]) -> NDArray[np.uint8]:
         """The frames of an episode after ``steps``, uint8 [n, H, W, 3]; UserError as in ``episode``."""
-        return self._frames(number, steps)
+        times = self._times(number)
+        if self._is_video:
+            # One by one: all that lies between would be decoded, too.
+            return np.concatenate([self._decode_video(number, [times[step]]) for step in steps])
+        return self._decode_pictures(number, steps)
 
-    def _frames(self, number: int, steps: Sequence[int] | None) -> NDArray[np.uint8]:
-        path = self._description.root / self._description.data_file(number)
-        stored = self._description.stored(self._column)
-        columns = ["index", "timestamp"] if self._is_video else ["index", stored]
-        own = [("episode_index", "=", self._description.rows[number]["episode_index"])]
-        rows = pq.read_table(path, columns=columns, filters=own).to_pydict()
+    def _times(self, number: int) -> list[float]:
+        """An episode's timestamps, once its rows were found to be those that the metadata promises."""
+        path = self._data_file(number)
+        rows = pq.read_table(path, columns=["index", "timestamp"], filters=self._own(number)).to_pydict()
         promised = range(int(self.table.starts[number]), int(self.table.ends[number]))
         if rows["index"] != list(promised):
             raise UserError(
                 f"episode {number} in {path} does not hold frames {promised.start} to {promised.stop - 1} in order, "
                 "as its metadata says: the dataset is damaged, fetch or build it again"
             )
-        if self._is_video:
-            times = rows["timestamp"]
-            if steps is None:
-                return self._decode_video(number, times)
-            # One by one: all that lies between would be decoded, too.
-            return np.concatenate([self._decode_video(number, [times[step]]) for step in steps])
-        pictures = rows[stored]
-        chosen = pictures if steps is None else [pictures[step] for step in steps]
-        return np.stack([decode_png(picture["bytes"]) for picture in chosen])
+        times: list[float] = rows["timestamp"]
+        return times
+
+    def _data_file(self, number: int) -> Path:
+        return self._description.root / self._description.data_file(number)
+
+    def _own(self, number: int) -> list[tuple[str, str, int]]:
+        return [("episode_index", "=", self._description.rows[number]["episode_index"])]
+
+    def _decode_pictures(self, number: int, steps: Sequence[int]) -> NDArray[np.uint8]:
+        """Pictures that are kept as bytes beside the frames' other values, whose rows were checked."""
+        places = self._places(number)[np.asarray(steps, np.int64)]
+        found = dict[int, NDArray[np.uint8]]()
+        stored = self._description.stored(self._column)
+        # Page by page: a long episode's column may be larger than memory.
+        with pq.ParquetFile(self._data_file(number), pre_buffer=False, buffer_size=READ_BYTES) as file:
+            groups = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
+            ends = np.cumsum(groups)
+            needed = np.unique(np.searchsorted(ends, places, side="right"))
+            for group in needed.tolist():
+                place = int(ends[group] - groups[group])
+                wanted = {int(each) for each in places if place <= each < ends[group]}
+                for batch in file.iter_batches(ROWS_AT_ONCE, row_groups=[group], columns=[stored]):
+                    for row in wanted & set(range(place, place + len(batch))):
+                        found[row] = decode_png(batch.column(0)[row - place]["bytes"].as_py())
+                    place += len(batch)
+                    if place > max(wanted):
+                        break
+        return np.stack([found[place] for place in places.tolist()])
+
+    def _places(self, number: int) -> NDArray[np.int64]:
+        """Which rows of its file are an episode's, int64 [L]."""
+        numbers = pq.read_table(self._data_file(number), columns=["episode_index"])["episode_index"].to_numpy()
+        return np.flatnonzero(numbers == self._description.rows[number]["episode_index"])
 
     def _decode_video(self, number: int, timestamps: list[float]) -> NDArray[np.uint8]:
         from lerobot.datasets.video_utils import decode_video_frames

@@ -45,7 +45,8 @@ class VJEPA2:
         side = self._spec.image_size
         pictures = F.interpolate(pictures, (side, side), mode="bilinear", align_corners=False)
         mean, deviation = (
-            torch.tensor(values).view(3, 1, 1) for values in (self._processor.image_mean, self._processor.image_std)
+            torch.tensor(values, device=pixels.device).view(3, 1, 1)
+            for values in (self._processor.image_mean, self._processor.image_std)
         )
         return (pictures - mean) / deviation
 

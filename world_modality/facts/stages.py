@@ -115,10 +115,11 @@ STAGES: Table[StageKind] = Table(
         ),
         StageKind(
             name="latents",
-            version=1,
+            version=2,
             spec=Reference(f"{_SPECS}:LatentsSpec"),
             runner=Reference("world_modality.latents.stage:run"),
             target="latents",
+            shared=True,
             needs=Needs(cores=8, all_cores=True, gpu=True, memory_mb=16_000, minutes=720),
         ),
         StageKind(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.lib.format import open_memmap
+from numpy.lib.format import write_array_header_1_0
 from numpy.typing import NDArray
 
 from world_modality.latents.earlier_cache import LATENTS
@@ -40,21 +40,21 @@ class LatentStatistics:
 
 def write_cache(
     folder: Path,
-    episodes: Iterable[NDArray[np.float16]],
+    parts: Iterable[NDArray[np.float16]],
     shape: tuple[int, int, int],
     *,
     camera: str,
     encoder: EncoderSpec,
     dataset_fingerprint: str,
 ) -> None:
-    """Assemble the cache in an empty folder from the episodes' latents [L, P, D] in order.
+    """Assemble the cache in an empty folder from the latents [n, P, D] of its parts in order.
 
     Together they must fill ``shape`` = (N, P, D).
 
     Raises:
         ValueError: a latent is not finite, or the rows are not N.
     """
-    statistics = _fill(folder / LATENTS, episodes, shape)
+    statistics = _fill(folder / LATENTS, parts, shape)
     np.savez(folder / STATISTICS, mean=statistics.mean, factor=statistics.factor)
     description = {
         "frames": shape[0],
@@ -67,22 +67,23 @@ def write_cache(
     write_json(folder / DESCRIPTION, description)
 
 
-def _fill(path: Path, episodes: Iterable[NDArray[np.float16]], shape: tuple[int, int, int]) -> LatentStatistics:
-    """Write the rows and gather their moments on the way."""
-    rows = open_memmap(path, mode="w+", dtype=np.float16, shape=shape)  # type: ignore[no-untyped-call]
+def _fill(path: Path, parts: Iterable[NDArray[np.float16]], shape: tuple[int, int, int]) -> LatentStatistics:
+    """Write the rows one after the other, so that no page of the file stays in memory, and gather their moments."""
     moments = Moments(*shape[1:])
     filled = 0
-    for latents in episodes:
-        if not np.isfinite(latents).all():
-            raise ValueError(
-                f"the encoder gave a latent that is not finite in frames {filled}..{filled + len(latents)}"
-            )
-        rows[filled : filled + len(latents)] = latents
-        moments.add(latents)
-        filled += len(latents)
+    with path.open("wb") as file:
+        header = {"descr": np.dtype(np.float16).str, "fortran_order": False, "shape": shape}
+        write_array_header_1_0(file, header)  # type: ignore[no-untyped-call]
+        for latents in parts:
+            if not np.isfinite(latents).all():
+                raise ValueError(
+                    f"the encoder gave a latent that is not finite in frames {filled}..{filled + len(latents)}"
+                )
+            file.write(np.ascontiguousarray(latents, np.float16).tobytes())
+            moments.add(latents)
+            filled += len(latents)
     if filled != shape[0]:
         raise ValueError(f"{filled} latents for {shape[0]} frames")
-    rows.flush()
     return moments.statistics()
 
 

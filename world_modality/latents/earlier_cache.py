@@ -17,10 +17,19 @@ from world_modality.errors import UserError
 from world_modality.facts.encoders import POOLINGS
 
 LATENTS = "latents.npy"
-"""The name of our own caches' file, which says nothing."""
+"""The name of our own caches' file; what made it stands in ``latents.json`` beside it."""
 CACHED = re.compile(r"(?P<split>.+)_world_latents_(?P<source>[a-z]+)(?:_m(?P<frames>[1-9]\d*))?(?:\.fp16)?\.npy")
 KINDS = {"vjepa": "vjepa2", "dino": "dinov2"}
 """The encoder family of each source in such a file's name."""
+
+
+def earlier_name(split: str, source: str, frames: int) -> str:
+    """What the earlier system called a file of latents.
+
+    >>> earlier_name("train", "vjepa", 4)
+    'train_world_latents_vjepa_m4.fp16.npy'
+    """
+    return f"{split}_world_latents_{source}{f'_m{frames}' if frames > 1 else ''}.fp16.npy"
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,8 @@ def find_published(path: Path) -> Path:
 
 def claimed(file: Path) -> Claimed:
     """What a file of latents says of itself; UserError if name and metadata disagree or it was never finished."""
+    if file.name == LATENTS:
+        return _described(file)
     named = CACHED.fullmatch(file.name)
     if named is None:
         return Claimed(file)
@@ -95,6 +106,19 @@ def claimed(file: Path) -> Claimed:
         _number(metadata, "dim", file),
         pooling if pooling in POOLINGS else None,  # other words for it are not known
     )
+
+
+def _described(file: Path) -> Claimed:
+    """What a cache of ours says; nothing if its description is not beside it."""
+    beside = file.with_suffix(".json")
+    if not beside.is_file():
+        return Claimed(file)
+    try:
+        said = json.loads(beside.read_text())
+        encoder, rows, dim = said["encoder"], int(said["frames"]), int(said["dim"])
+        return Claimed(file, str(encoder["kind"]), int(encoder["frames"]), rows, dim, str(encoder["pooling"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{beside} does not describe latents ({error}): copy the folder anew") from error
 
 
 def _metadata(file: Path) -> Mapping[str, Any]:

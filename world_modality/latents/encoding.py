@@ -1,23 +1,22 @@
-"""Encoding episodes one by one into shards: around one model on a GPU, in as many processes as cores on a CPU.
+"""Encoding stretches of a dataset into shards: around one model on a GPU, in as many processes as cores on a CPU.
 
-An episode's latents depend on that episode alone and are computed by one thread, so neither the number of workers nor
-who encodes what can change a bit of them.
+A stretch's latents depend on its frames alone and are computed by one thread in batches of one size, so neither the
+number of workers nor who encodes what beside what can change a bit of them.
 """
 
 from __future__ import annotations
 
-import io
 import multiprocessing
 import os
 import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import chain, islice
 
 import numpy as np
 import torch
@@ -25,71 +24,52 @@ from numpy.typing import NDArray
 
 from world_modality.data.frames import FrameReader
 from world_modality.encoders.encoder import Encoder
+from world_modality.encoders.streaming import encode_parts
 from world_modality.errors import UserError
-from world_modality.store.files import write_atomically
+from world_modality.latents.shards import Shards, Stretch
 
 PARENT_POLL_SECONDS = 0.5  # seconds between a worker's looks whether the stage still lives
+AHEAD = 2  # stretches per worker that are given out, so that none waits for its next
 
 
 @dataclass(frozen=True)
-class Shards:
-    """One file per episode, named by the episode alone: what lies under a name is that episode, complete."""
-
-    folder: Path
-
-    def path(self, episode: int) -> Path:
-        """Where an episode's latents are kept."""
-        return self.folder / f"episode_{episode:06d}.npy"
-
-    def has(self, episode: int) -> bool:
-        """Whether the episode is finished."""
-        return self.path(episode).is_file()
-
-    def save(self, episode: int, latents: NDArray[np.float16]) -> None:
-        """Keep an episode's latents [L, P, D]."""
-        buffer = io.BytesIO()
-        np.save(buffer, latents)
-        write_atomically(self.path(episode), buffer.getvalue())
-
-    def load(self, episode: int) -> NDArray[np.float16]:
-        """An episode's latents [L, P, D]."""
-        latents: NDArray[np.float16] = np.load(self.path(episode))
-        return latents
-
-
-@dataclass(frozen=True)
-class EpisodeEncoder:
-    """From an episode's pictures to its shard."""
+class StretchEncoder:
+    """From a stretch's pictures to its shard."""
 
     reader: FrameReader
     encoder: Encoder
     shards: Shards
 
-    def encode(self, episode: int) -> int:
-        """Encode and keep one episode; gives its number back."""
-        self.shards.save(episode, self.encoder.encode_episode(self.reader.episode(episode)))
-        return episode
+    def decode(self, stretch: Stretch) -> NDArray[np.uint8]:
+        """The frames uint8 [F, H, W, 3] that the stretch's clips see."""
+        return self.reader.between(stretch.episode, stretch.seen_from(self.encoder.spec.frames), stretch.end)
 
-    def here(self, episodes: Sequence[int], decoders: int) -> Generator[int]:
-        """Encode in this process, in order, with ``decoders`` threads that read ahead; yields finished episodes."""
-        for episode, frames in _decoded_ahead(self.reader, episodes, decoders):
-            self.shards.save(episode, self.encoder.encode_episode(frames))
-            yield episode
+    def encode(self, stretch: Stretch) -> Stretch:
+        """Encode and keep one stretch; gives it back."""
+        (done,) = self._kept([(stretch, self.decode(stretch))])
+        return done
 
-    def in_processes(self, episodes: Sequence[int], workers: int) -> Generator[int]:
-        """Encode in up to ``workers`` processes; yields finished episodes as they come.
+    def here(self, stretches: Iterable[Stretch], decoders: int) -> Generator[Stretch]:
+        """Encode in this process, in order, with ``decoders`` threads that read ahead; yields finished stretches."""
+        yield from self._kept(self._decoded_ahead(stretches, decoders))
 
-        When a worker is killed, most often for lack of memory, half as many go on with what is missing.
+    def in_processes(self, stretches: Iterable[Stretch], workers: int) -> Generator[Stretch]:
+        """Encode in up to ``workers`` processes; yields finished stretches as they come.
+
+        Each decodes while others encode. When one is killed, most often for lack of memory, half as many go on with
+        what is missing.
 
         Raises:
             UserError: the last one was killed too, or an episode cannot be read.
         """
-        left = set(episodes)
-        while left:
+        given_out = dict[Stretch, None]()
+        to_come = iter(stretches)
+        while True:
             try:
-                for episode in _pooled(self, sorted(left), min(workers, len(left))):
-                    left.discard(episode)
-                    yield episode
+                for stretch in _pooled(self, _noted(chain(list(given_out), to_come), given_out), workers):
+                    del given_out[stretch]
+                    yield stretch
+                return
             except BrokenProcessPool:
                 if workers == 1:
                     raise UserError(
@@ -98,33 +78,51 @@ class EpisodeEncoder:
                     ) from None
                 workers //= 2
 
+    def _kept(self, decoded: Iterable[tuple[Stretch, NDArray[np.uint8]]]) -> Generator[Stretch]:
+        clip = self.encoder.spec.frames
+        parts = ((stretch, frames, stretch.clip_rows(clip)) for stretch, frames in decoded)
+        for stretch, latents in encode_parts(self.encoder, parts):
+            self.shards.save(stretch, latents)
+            yield stretch
 
-def _decoded_ahead(
-    reader: FrameReader, episodes: Sequence[int], decoders: int
-) -> Generator[tuple[int, NDArray[np.uint8]]]:
-    """Each episode's number and frames in order, decoded by threads at most ``decoders`` episodes ahead of use."""
-    waiting: deque[tuple[int, Future[NDArray[np.uint8]]]] = deque()
-    with ThreadPoolExecutor(decoders) as pool:
-        for episode in episodes:
-            waiting.append((episode, pool.submit(reader.episode, episode)))
-            if len(waiting) > decoders:
-                number, frames = waiting.popleft()
-                yield number, frames.result()
-        while waiting:
-            number, frames = waiting.popleft()
-            yield number, frames.result()
+    def _decoded_ahead(
+        self, stretches: Iterable[Stretch], decoders: int
+    ) -> Generator[tuple[Stretch, NDArray[np.uint8]]]:
+        """Each stretch and its frames in order, decoded by threads at most ``decoders`` stretches ahead of use."""
+        waiting: deque[tuple[Stretch, Future[NDArray[np.uint8]]]] = deque()
+        with ThreadPoolExecutor(decoders) as pool:
+            for stretch in stretches:
+                waiting.append((stretch, pool.submit(self.decode, stretch)))
+                if len(waiting) > decoders:
+                    ready, frames = waiting.popleft()
+                    yield ready, frames.result()
+            while waiting:
+                ready, frames = waiting.popleft()
+                yield ready, frames.result()
 
 
-def _pooled(job: EpisodeEncoder, episodes: Sequence[int], workers: int) -> Generator[int]:
-    """Finished episodes as they come. BrokenProcessPool when a worker dies; whatever happens, no worker is left.
+def _noted(stretches: Iterable[Stretch], given_out: dict[Stretch, None]) -> Iterator[Stretch]:
+    for stretch in stretches:
+        given_out[stretch] = None
+        yield stretch
+
+
+def _pooled(job: StretchEncoder, stretches: Iterator[Stretch], workers: int) -> Generator[Stretch]:
+    """Finished stretches as they come. BrokenProcessPool when a worker dies; whatever happens, no worker is left.
 
     Workers are forked, so they share the encoder's weights and are there at once.
     """
     before = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), _begin, (job, os.getpid()))
+    running = set[Future[Stretch]]()
     try:
-        for future in as_completed([pool.submit(_encode, episode) for episode in episodes]):
-            yield future.result()
+        while True:
+            running |= {pool.submit(_encode, each) for each in islice(stretches, AHEAD * workers - len(running))}
+            if not running:
+                break
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield future.result()
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         for worker in set(multiprocessing.active_children()) - before:
@@ -133,26 +131,30 @@ def _pooled(job: EpisodeEncoder, episodes: Sequence[int], workers: int) -> Gener
     pool.shutdown()
 
 
-_job: EpisodeEncoder | None = None
+_job: StretchEncoder | None = None
 """In a worker: what it was forked with."""
 
 
-def _begin(job: EpisodeEncoder, stage: int) -> None:
+def _begin(job: StretchEncoder, stage: int) -> None:
     """A worker's first act: compute like every other one, leave Ctrl-C to the stage, and do not outlive it."""
     global _job
     _job = job
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
-    threading.Thread(target=_follow, args=(stage,), daemon=True).start()
+    follow(stage)
 
 
-def _encode(episode: int) -> int:
+def _encode(stretch: Stretch) -> Stretch:
     assert _job is not None
-    return _job.encode(episode)
+    return _job.encode(stretch)
 
 
-def _follow(stage: int) -> None:
-    """End this process when its parent is no longer ``stage``."""
+def follow(stage: int) -> None:
+    """From now on, end this process when its parent is no longer ``stage``."""
+    threading.Thread(target=_look_after, args=(stage,), daemon=True).start()
+
+
+def _look_after(stage: int) -> None:
     while os.getppid() == stage:
         time.sleep(PARENT_POLL_SECONDS)
     os._exit(1)

@@ -22,6 +22,7 @@ from world_modality.errors import UserError
 from world_modality.latents.alignment import ROWS_AT_ONCE, Alignment, Sample, choose_frames, compare, rows_at_once
 from world_modality.latents.cache import write_cache
 from world_modality.latents.earlier_cache import claimed
+from world_modality.latents.shards import cut
 from world_modality.store.files import file_digest, write_json
 from world_modality.store.machine import versions
 from world_modality.store.progress import Progress
@@ -136,7 +137,7 @@ class Import:
         with threadpool_limits(1):  # as in the stage, so that equal rows give equal statistics
             write_cache(
                 folder,
-                self._episodes(repair_starts),
+                self._parts(repair_starts),
                 (self.table.frames, self.source.given.tokens, self.source.given.dim),
                 camera=self.source.camera,
                 encoder=self.source.given.spec,
@@ -169,23 +170,29 @@ class Import:
         for episode in np.unique(episode_of):
             mine = np.flatnonzero(episode_of == episode)
             times = sample.frames[mine] - self.table.starts[episode]
-            encoded[mine] = self._latents(self.reader.episode(int(episode)), times)
+            encoded[mine] = self._latents(int(episode), times)
             done += len(mine)
             progress.update(done, len(encoded), "frames encoded again")
         return encoded
 
-    def _latents(self, video: NDArray[np.uint8], times: NDArray[np.int64]) -> NDArray[np.float16]:
+    def _latents(self, episode: int, times: NDArray[np.int64]) -> NDArray[np.float16]:
         """Latents [n, P, D] of an episode's clips that end at ``times``; only the frames they need are prepared."""
         rows = clip_rows(times, self.source.given.spec.frames)
         needed, where = np.unique(rows, return_inverse=True)
-        prepared = self._encoder.prepare(video[needed])
+        prepared = self._encoder.prepare(self._frames(episode, needed))
         return self._encoder.encode_prepared(prepared, where.reshape(rows.shape)).astype(np.float16)
 
-    def _episodes(self, repair_starts: bool) -> Iterator[NDArray[np.float16]]:
+    def _frames(self, episode: int, steps: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Frames of an episode, decoded run by run: those between that no clip needs may be many."""
+        runs = np.split(steps, np.flatnonzero(np.diff(steps) > 1) + 1)
+        return np.concatenate([self.reader.between(episode, int(run[0]), int(run[-1]) + 1) for run in runs])
+
+    def _parts(self, repair_starts: bool) -> Iterator[NDArray[np.float16]]:
+        """The rows in the stage's stretches."""
         reach = self.source.given.spec.frames - 1
-        for episode, (start, end) in enumerate(zip(self.table.starts, self.table.ends, strict=True)):
-            latents = np.array(self.rows[start:end])
-            if repair_starts and reach and episode:
+        for stretch in cut(self.table):
+            latents = np.array(self.rows[stretch.start + stretch.first : stretch.start + stretch.end])
+            if repair_starts and reach and stretch.episode and not stretch.first:
                 times = np.arange(min(reach, len(latents)))
-                latents[times] = self._latents(self.reader.episode(episode), times)
+                latents[times] = self._latents(stretch.episode, times)
             yield latents

@@ -75,7 +75,10 @@ def open_latents(folder: Path, *, frames: int) -> LatentCache:
         UserError: the cache is incomplete, has another number of rows, or holds a value that is not finite.
     """
     description = read_description(folder)
-    latents = np.load(folder / LATENTS, mmap_mode="r")
+    try:
+        latents = np.load(folder / LATENTS, mmap_mode="r")
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{folder / LATENTS} cannot be read ({error}): run the latents stage again") from error
     shape = (frames, description["tokens"], description["dim"])
     if latents.dtype != np.float16 or latents.shape != shape:
         raise UserError(

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import glob
+import multiprocessing
+import os
 import time
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from world_modality.data.episodes import dataset_fingerprint
@@ -17,41 +23,120 @@ from world_modality.encoders.resolve import at_hand
 from world_modality.errors import UserError
 from world_modality.latents.alignment import MINIMUM_COSINE, SAMPLED
 from world_modality.latents.cache import write_cache
-from world_modality.latents.encoding import EpisodeEncoder, Shards
+from world_modality.latents.encoding import StretchEncoder, follow
 from world_modality.latents.importing import Import, Source
+from world_modality.latents.shards import Shards, Stretch, cut
+from world_modality.latents.sharing import Share
 from world_modality.store.files import empty_folder, folder_digest, write_json
 from world_modality.store.stage import TIMING, Facts, StageContext
 from world_modality.study.specs import LatentsSpec
 
+SHARDS, LEASES = "shards", "leases"  # folders of the stage's work
+
 
 def run(spec: LatentsSpec, context: StageContext) -> Facts:
-    """Encode every frame's clip and assemble the cache; finished episodes survive a crash in ``context.work``.
+    """Encode every frame's clip and assemble the cache; finished stretches survive a crash in ``context.work``.
 
     Raises:
         UserError: dataset and spec do not fit (no such camera, damaged metadata), or the encoder does not fit the spec.
     """
     if spec.file:
         return _take_over(spec, context)
-    dataset = context.one("dataset")
+    first, *others = devices()
+    job = _open(spec, context.one("dataset"), context.one("encoder"), context.work, first)
+    with _helpers(spec, context, others):
+        rate = _encode_missing(job, first, context)
+    context.begin_sealing()
+    return _assemble(job, spec, context, rate)
+
+
+def devices() -> tuple[str, ...]:
+    """What this process and its helpers compute on: each GPU that it sees, or the CPU."""
+    return tuple(f"cuda:{number}" for number in range(torch.cuda.device_count())) or ("cpu",)
+
+
+def _open(spec: LatentsSpec, dataset: Path, encoder: Path, work: Path, device: str) -> StretchEncoder:
     # One thread, as in rollouts: how many cores a job was given must not decide how its sums are rounded.
     torch.set_num_threads(1)
     reader = FrameReader(dataset, spec.camera)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    encoder = load_encoder(spec.encoder, context.one("encoder"), device)
-    shards = Shards(context.work / "shards")
-    rate = _encode_missing(EpisodeEncoder(reader, encoder, shards), device, context)
+    return StretchEncoder(reader, load_encoder(spec.encoder, encoder, device), Shards(work / SHARDS))
+
+
+def _assemble(job: StretchEncoder, spec: LatentsSpec, context: StageContext, rate: float) -> Facts:
+    reader, encoder = job.reader, job.encoder
     empty_folder(context.artifact)
     with threadpool_limits(1):
         write_cache(
             context.artifact,
-            (shards.load(episode) for episode in range(len(reader.table))),
+            _in_order(job),
             (reader.table.frames, encoder.tokens, encoder.dim),
             camera=spec.camera,
             encoder=spec.encoder,
-            dataset_fingerprint=dataset_fingerprint(dataset),
+            dataset_fingerprint=dataset_fingerprint(context.one("dataset")),
         )
     write_json(context.volatile / TIMING, {"frames_per_second": round(rate, 1)})
     return {"frames": reader.table.frames, "tokens": encoder.tokens, "dim": encoder.dim}
+
+
+def _in_order(job: StretchEncoder) -> Iterator[NDArray[np.float16]]:
+    """All shards."""
+    for stretch in cut(job.reader.table):
+        latents = job.shards.load(stretch)
+        if latents is None:
+            raise UserError(
+                f"the latents of frames {stretch.start + stretch.first} to {stretch.start + stretch.end - 1} were "
+                "damaged after they were written: make sure that the disk is not full, and run it again, which makes "
+                "only those anew"
+            )
+        yield latents
+
+
+@contextmanager
+def _helpers(spec: LatentsSpec, context: StageContext, others: Sequence[str]) -> Iterator[None]:
+    """A process for each further GPU, which takes its share of the stretches; none outlives the block."""
+    spawn = multiprocessing.get_context("spawn")  # CUDA cannot be forked
+    share = partial(_help, spec, context.one("dataset"), context.one("encoder"), context.work)
+    decoders = max(1, context.cores // (len(others) + 1) - 1)
+    helpers = [spawn.Process(target=share, args=(device, decoders, os.getpid()), daemon=True) for device in others]
+    for helper in helpers:
+        helper.start()
+    try:
+        yield
+    finally:
+        for helper in helpers:
+            helper.kill()  # all is done, or this process ends early
+            helper.join()
+
+
+def _help(spec: LatentsSpec, dataset: Path, encoder: Path, work: Path, device: str, decoders: int, stage: int) -> None:
+    follow(stage)
+    job = _open(spec, dataset, encoder, work, device)
+    with closing(Share(job.shards, list(cut(job.reader.table)), work / LEASES)) as share:
+        for _ in share.work(lambda stretches: job.here(stretches, decoders)):
+            pass
+
+
+def _encode_missing(job: StretchEncoder, device: str, context: StageContext) -> float:
+    """Finish every stretch, with whoever else works on them; frames per second that were finished meanwhile."""
+    frames = job.reader.table.frames
+    with closing(Share(job.shards, list(cut(job.reader.table)), context.work / LEASES)) as share:
+        before = done = sum(map(len, share.done))
+        start = time.monotonic()
+        rate = 0.0
+        context.progress.update(done, frames, "frames")
+        with closing(share.work(_way(job, device, context.cores, share.left))) as finished:
+            for stretch in finished:
+                done += len(stretch)
+                rate = (done - before) / (time.monotonic() - start)
+                context.progress.update(done, frames, "frames", f"{rate:.0f} frames/s")
+    return rate
+
+
+def _way(job: StretchEncoder, device: str, cores: int, left: int) -> Callable[[Iterable[Stretch]], Generator[Stretch]]:
+    """A GPU has one queue of work, which cores decode for; on a CPU each core has its own."""
+    if device != "cpu" or cores == 1:
+        return partial(job.here, decoders=max(1, cores - 1))
+    return partial(job.in_processes, workers=max(1, min(cores, left)))
 
 
 def _take_over(spec: LatentsSpec, context: StageContext) -> Facts:
@@ -68,6 +153,7 @@ def _take_over(spec: LatentsSpec, context: StageContext) -> Facts:
     if problem := alignment.problem():
         hint = "; `wm import-latents --repair-starts` mends those" if alignment.only_starts_fail() else ""
         raise UserError(f"encoder.latents.{spec.camera}: {file} is not taken over: {problem}{hint}")
+    context.begin_sealing()
     empty_folder(context.artifact)
     work.write(context.artifact)
     return {
@@ -77,21 +163,3 @@ def _take_over(spec: LatentsSpec, context: StageContext) -> Facts:
         "frames_encoded_again": len(alignment.own),
         "of_which_matched": int(alignment.matched.sum()),
     }
-
-
-def _encode_missing(job: EpisodeEncoder, device: str, context: StageContext) -> float:
-    """Encode the episodes without a shard; return frames per second of this attempt."""
-    table, shards = job.reader.table, job.shards
-    missing = [episode for episode in range(len(table)) if not shards.has(episode)]
-    before = done = int(table.lengths.sum() - table.lengths[missing].sum())
-    start = time.monotonic()
-    rate = 0.0
-    context.progress.update(done, table.frames, "frames")
-    alone = device != "cpu" or context.cores == 1  # a GPU has one queue of work
-    encoded = job.here(missing, max(1, context.cores - 1)) if alone else job.in_processes(missing, context.cores)
-    with closing(encoded):
-        for episode in encoded:
-            done += int(table.lengths[episode])
-            rate = (done - before) / (time.monotonic() - start)
-            context.progress.update(done, table.frames, "frames", f"{rate:.0f} frames/s")
-    return rate

@@ -138,8 +138,10 @@ class Encoder(Part):
     per field of finer grids; cls takes the class token alone."""
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     """In which it computes."""
+    batch: PositiveInt = 4
+    """Clips that it computes at once, in rollouts too: more keep a large GPU busy, and round sums otherwise."""
     latents: Rename = ()
-    """Where latents of the study's data lie that this encoder has made already, by camera, such as {image: FILE}. A
+    """Where latents of the study's data lie that this encoder has made already, by camera: a file, folder or hub id. A
     sample of them is encoded again and compared before they are used; what is not named is encoded here."""
 
 

@@ -135,6 +135,7 @@ def encoder_spec(encoder: AnyEncoderModel, sources: Sources) -> EncoderSpec:
         pooling=encoder.pooling,
         dtype=encoder.dtype,
         torchscript=getattr(encoder, "torchscript", None),
+        batch=encoder.batch,
     )
 
 

@@ -1,0 +1,177 @@
+"""A small Hugging Face hub on this machine, for its real client: ``python -m support.hub_server`` prints its address.
+
+It holds in memory what is uploaded, by commits: repositories, large files, commits, listings and downloads, as far as
+the client asks for them. ``HF_ENDPOINT`` and ``HF_HUB_DISABLE_XET`` lead a process to it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+REPOSITORIES: dict[str, list[tuple[str, dict[str, bytes]]]] = {}
+"""``datasets/USER/NAME`` -> commits, each with its files."""
+LARGE: dict[str, bytes] = {}
+"""Uploaded content by its sha256."""
+TOKEN = "hf_of_the_test"
+
+
+class Hub(BaseHTTPRequestHandler):
+    """Answers one request."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        path, body = unquote(urlsplit(self.path).path), self._body()
+        if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+            self._answer({"error": "Invalid credentials in Authorization header"}, 401)
+        elif path == "/api/repos/create":
+            self._create(json.loads(body))
+        elif path == "/api/validate-yaml":
+            self._answer({"warnings": [], "errors": []})
+        elif path.endswith("/objects/batch"):
+            asked = json.loads(body)["objects"]
+            link = f"http://{self.headers['Host']}/large/"
+            objects = [{**each, "actions": {"upload": {"href": link + each["oid"]}}} for each in asked]
+            self._answer({"transfer": "basic", "objects": objects})
+        elif "/preupload/" in path:
+            files = json.loads(body)["files"]
+            self._answer({"files": [self._mode(each["path"]) for each in files]})
+        elif "/commit/" in path:
+            self._commit(path.removeprefix("/api/").partition("/commit/")[0], body)
+        else:
+            self._answer({"error": path}, 404)
+
+    def do_PUT(self) -> None:
+        body = self._body()
+        LARGE[hashlib.sha256(body).hexdigest()] = body
+        self._answer({})
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        path = unquote(urlsplit(self.path).path)
+        if "/resolve/" in path:
+            repository, _, rest = path.strip("/").partition("/resolve/")
+            revision, _, name = rest.partition("/")
+            self._file(repository, revision, name)
+            return
+        for part in ("/revision/", "/tree/"):
+            if part in path:
+                repository, _, revision = path.removeprefix("/api/").partition(part)
+                commit, files = self._found(repository, revision)
+                if commit is None:
+                    self._answer({"error": "Repository not found"}, 404, {"X-Error-Code": "RepoNotFound"})
+                elif part == "/tree/":
+                    listed = [{"type": "file", "path": name, **_known(data)} for name, data in sorted(files.items())]
+                    self._answer(listed)
+                else:
+                    siblings = [{"rfilename": name} for name in sorted(files)]
+                    self._answer({"id": repository.partition("/")[2], "sha": commit, "siblings": siblings})
+                return
+        self._answer({"error": path}, 404)
+
+    def _create(self, asked: dict[str, Any]) -> None:
+        name = f"{asked['type']}s/{asked.get('organization')}/{asked['name']}"
+        known = name in REPOSITORIES
+        REPOSITORIES.setdefault(name, [("0" * 40, {})])
+        self._answer({"url": f"http://{self.headers['Host']}/{name}"}, 409 if known else 200)
+
+    def _commit(self, repository: str, body: bytes) -> None:
+        files = dict(REPOSITORIES[repository][-1][1])
+        for line in body.decode().splitlines():
+            item = json.loads(line)
+            value = item["value"]
+            if item["key"] == "file":
+                files[value["path"]] = base64.b64decode(value["content"])
+            elif item["key"] == "lfsFile":
+                files[value["path"]] = LARGE[value["oid"]]
+        commit = hashlib.sha1(body + str(len(REPOSITORIES[repository])).encode()).hexdigest()
+        REPOSITORIES[repository].append((commit, files))
+        link = f"http://{self.headers['Host']}/{repository}/commit/{commit}"
+        self._answer({"commitUrl": link, "commitOid": commit, "success": True})
+
+    def _file(self, repository: str, revision: str, name: str) -> None:
+        commit, files = self._found(repository, revision)
+        if commit is None or name not in files:
+            self._answer({"error": "Entry not found"}, 404, {"X-Error-Code": "EntryNotFound"})
+            return
+        known = {"ETag": f'"{hashlib.sha256(files[name]).hexdigest()}"', "X-Repo-Commit": commit}
+        self._send(files[name], 200, {**known, "Content-Type": "application/octet-stream"})
+
+    def _found(self, repository: str, revision: str) -> tuple[str | None, dict[str, bytes]]:
+        for commit, files in reversed(REPOSITORIES.get(repository, [])):
+            if revision in ("main", commit):
+                return commit, files
+        return None, {}
+
+    @staticmethod
+    def _mode(name: str) -> dict[str, Any]:
+        large = not name.endswith((".json", ".md"))
+        return {"path": name, "uploadMode": "lfs" if large else "regular", "shouldIgnore": False, "oid": None}
+
+    def _body(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+    def _answer(self, value: Any, status: int = 200, headers: dict[str, str] | None = None) -> None:
+        self._send(json.dumps(value).encode(), status, {"Content-Type": "application/json", **(headers or {})})
+
+    def _send(self, data: bytes, status: int, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(data)
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+def _known(data: bytes) -> dict[str, Any]:
+    return {"size": len(data), "oid": hashlib.sha1(data).hexdigest()}
+
+
+@contextmanager
+def running_hub(cache: Path) -> Iterator[dict[str, str]]:
+    """A hub in a process of its own; the environment that leads the client to it, with its cache in ``cache``."""
+    tests = Path(__file__).parents[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "support.hub_server"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(tests)},
+    )
+    assert process.stdout is not None
+    try:
+        yield {
+            "HF_ENDPOINT": process.stdout.readline().strip(),
+            "HF_HOME": str(cache),
+            "HF_HUB_CACHE": str(cache / "hub"),
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+            "HF_HUB_OFFLINE": "0",
+            "HF_TOKEN": TOKEN,
+        }
+    finally:
+        process.kill()
+        process.wait()
+
+
+if __name__ == "__main__":
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    print(f"http://127.0.0.1:{server.server_port}", flush=True)
+    server.serve_forever()

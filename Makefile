@@ -4,7 +4,7 @@ SHELL := bash
 PY := .venv/bin/python
 WM := .venv/bin/wm
 
-.PHONY: demo test lint setup lock format fingerprint bench-training bench-rollouts bench-parity bench-evidence bench-report bench-arithmetic bench-checks bench-step bench-expert
+.PHONY: demo test lint setup lock format fingerprint bench-training bench-rollouts bench-parity bench-evidence bench-report bench-arithmetic bench-checks bench-step bench-expert bench-vq
 setup:
 	@envs/bootstrap.sh
 
@@ -46,6 +46,10 @@ bench-step: setup
 # How often the scripted expert solves each task: SUITE=libero_goal ASSETS=FOLDER INIT_STATES=0-9, without pictures.
 bench-expert: setup
 	@PYTHONPATH=tests $(PY) -m bench.bench_expert --suite $(or $(SUITE),libero_spatial) $(if $(ASSETS),--assets $(ASSETS)) --init-states $(or $(INIT_STATES),0-9)
+
+# Time and inertia of a codebook beside scikit-learn's KMeans and MiniBatchKMeans: ROWS=273000 DIM=768 SIZE=1024. Ten minutes.
+bench-vq: setup
+	@PYTHONPATH=tests $(PY) -m bench.bench_vq --rows $(or $(ROWS),273000) --dim $(or $(DIM),768) --size $(or $(SIZE),1024) $(if $(SKLEARN_ROWS),--sklearn-rows $(SKLEARN_ROWS))
 
 lint: setup
 	@.venv/bin/ruff check .

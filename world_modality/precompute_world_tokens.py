@@ -1,4 +1,4 @@
-"""Encode a dataset's frames, fit a codebook, write every frame's token: ``python -m world_modality.precompute_world_tokens``."""
+"""Make every frame of a dataset a token: ``python -m world_modality.precompute_world_tokens``."""
 
 from world_modality.cli.world_tokens import precompute_main as main
 

@@ -25,7 +25,7 @@ from world_modality.store.machine import versions
 from world_modality.tokens.kmeans import fit
 
 Rows = NDArray[np.float32]
-SEPARATION = 1.5  # of centres, in deviations of the noise
+SEPARATION = 0.5  # of centres, in deviations of the noise
 AT_ONCE = 8192
 ITERATIONS = 25  # as a study's by default
 

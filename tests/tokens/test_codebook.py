@@ -67,12 +67,13 @@ def test_of_equal_centroids_the_first_is_taken() -> None:
 
 def test_length_counts_unless_it_is_divided_out() -> None:
     centroids = np.array([[1, 0], [0, 1], [0.6, 0.6]], np.float32)
-    far = np.array([[90, 30], [0.1, 0.3], [0, 0]], np.float32)
+    far = np.array([[90, 30], [0.1, 0.9], [0.1, 0.1]], np.float32)
     assert Codebook(centroids, l2_normalised=False).assign(far).tolist() == [0, 1, 2]
     normalised = Codebook(centroids, l2_normalised=True)
-    assert normalised.assign(far).tolist() == normalised.assign(far * 1000).tolist()
+    assert normalised.assign(far).tolist() == normalised.assign(far * 1000).tolist() == [0, 1, 2]
     assert normalised.assign(far[:1] * [[1, 3]]).tolist() == [2]
-    assert np.allclose(np.linalg.norm(prepared(far, l2_normalised=True), axis=1), [1, 1, 0])
+    lengths = np.linalg.norm(prepared(np.array([[3, 4], [0, 0]]), l2_normalised=True), axis=1)
+    assert np.allclose(lengths, [1, 0])
 
 
 def test_half_precision_is_compared_as_what_it_is() -> None:

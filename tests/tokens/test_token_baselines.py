@@ -60,7 +60,7 @@ def test_a_bigram_is_the_likeliest_follower() -> None:
     tokens = np.array([0, 1, 0, 1, 0, 2, 3, 3, 1, 0], np.int32)[:, None]
     bounds = bounds_of([6, 4])
     fitted = Bigram.fit(tokens, 5, bounds, 1)
-    # 0 -> 1 twice, 2 once; 1 -> 0 thrice; 2 ends an episode, so it follows itself; 3 -> 3 and 1: the lower; 4 is unused.
+    # 0 -> 1 twice, 2 once; 1 -> 0 thrice; 2 ends an episode, so it follows itself; 3 -> 3 and 1: the lower, 4 no time
     assert fitted.following.tolist() == [1, 0, 2, 1, 4]
     assert fitted.accuracy(tokens, bounds, 1) == pytest.approx(6 / 8)
     assert copy_accuracy(tokens, bounds, 1) == pytest.approx(1 / 8)

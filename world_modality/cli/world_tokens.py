@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from world_modality.cli.latents import Clips, encode_latents
 from world_modality.data.episodes import EpisodeTable, read_episode_table
 from world_modality.errors import UserError
 from world_modality.store.files import new_folder, write_atomically
@@ -93,7 +94,6 @@ def precompute_main(given: Sequence[str] | None = None) -> None:
 
 
 def _precompute(arguments: argparse.Namespace) -> Iterator[str]:
-    from world_modality.cli.latents import Clips, encode_latents
     from world_modality.tokens.stage import run
 
     for name, why in IGNORED.items():
@@ -126,13 +126,11 @@ def _precompute(arguments: argparse.Namespace) -> Iterator[str]:
         yield f"written      {file}"
 
 
-def _require_same(latents: Path, dataset: Path, clips: object) -> None:
+def _require_same(latents: Path, dataset: Path, clips: Clips) -> None:
     """UserError unless the latents that are there are what would be made."""
-    from world_modality.cli.latents import Clips
     from world_modality.data.episodes import dataset_fingerprint
     from world_modality.latents.reader import open_latents
 
-    assert isinstance(clips, Clips)
     cache = open_latents(latents, frames=read_episode_table(dataset).frames)
     asked = clips.given().spec.address()
     if (cache.encoder.address(), cache.dataset_fingerprint) != (asked, dataset_fingerprint(dataset)):
@@ -201,8 +199,10 @@ def _analyze(arguments: argparse.Namespace) -> Iterator[str]:
     for step in range(1, arguments.max_k + 1):
         copy = copy_accuracy(tokens, shares.judged, step)
         bigram = Bigram.fit(tokens, size, shares.trained, step).accuracy(tokens, shares.judged, step)
-        told = [f"{name} {'-' if value is None else f'{100 * value:.2f}'}" for name, value in
-                (("copy", copy), ("bigram", bigram))]
+        told = [
+            f"{name} {'-' if value is None else f'{100 * value:.2f}'}"
+            for name, value in (("copy", copy), ("bigram", bigram))
+        ]
         yield f"k = {step:<8} {', '.join(told)}"
 
 

@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ PAIRS_AT_ONCE = 4096  # the same, of latents and centroids that are compared in 
 UNIT = float(np.finfo(np.float32).eps) / 2  # largest relative error of one rounding
 
 
-def prepared(latents: NDArray[np.floating], *, l2_normalised: bool) -> NDArray[np.float32]:
+def prepared(latents: NDArray[np.floating[Any]], *, l2_normalised: bool) -> NDArray[np.float32]:
     """Rows [N, D] as a codebook compares them: float32, and divided by their length if it wants that.
 
     A row of zeros has no direction and stays as it is.
@@ -33,7 +34,8 @@ def prepared(latents: NDArray[np.floating], *, l2_normalised: bool) -> NDArray[n
     if not l2_normalised:
         return rows
     length = np.sqrt(np.square(rows, dtype=np.float64).sum(axis=1, keepdims=True))
-    return (rows / np.where(length > 0, length, 1.0)).astype(np.float32)
+    unit: NDArray[np.float32] = (rows / np.where(length > 0, length, 1.0)).astype(np.float32)
+    return unit
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Codebook:
         """D."""
         return int(self.centroids.shape[1])
 
-    def assign(self, latents: NDArray[np.floating]) -> NDArray[np.int32]:
+    def assign(self, latents: NDArray[np.floating[Any]]) -> NDArray[np.int32]:
         """The tokens int32 [...] of latents [..., D]: each one's nearest centroid, of equally near ones the first.
 
         Nearness is told in double precision, so that a latent's token depends on nothing else: neither on what is
@@ -97,7 +99,7 @@ class Codebook:
         shifted = rows - self._centre
         columns, halves, longest = self._shifted
         scores = halves - shifted @ columns  # half the squared distance, less what a row's scores have in common
-        tokens = scores.argmin(axis=1)
+        tokens: NDArray[np.int64] = scores.argmin(axis=1)
         best = np.take_along_axis(scores, tokens[:, None], axis=1)
         lengths = np.sqrt(np.square(shifted, dtype=np.float64).sum(axis=1, keepdims=True))
         # Two scores closer than this may have changed places: a sum of D products errs by D roundings at most.
@@ -117,7 +119,8 @@ class Codebook:
             change = rows[row[pairs]].astype(np.float64) - self.centroids[centroid[pairs]]
             distances[pairs] = np.square(change).sum(axis=1)
         order = np.lexsort((centroid, distances, row))
-        return centroid[order[np.unique(row[order], return_index=True)[1]]]
+        nearest: NDArray[np.int64] = centroid[order[np.unique(row[order], return_index=True)[1]]]
+        return nearest
 
 
 def write_codebook(folder: Path, codebook: Codebook) -> None:

@@ -114,15 +114,15 @@ def _plus_plus(rows: Rows, size: int, seed: int) -> Rows:
     """Centroids drawn from rows by k-means++: each with a probability that grows with its squared distance from those
     before it."""
     drawing = faiss.ClusteringInitialization(rows.shape[1], size)  # type: ignore[attr-defined]  # made at import
-    drawing.method, drawing.seed = faiss.ClusteringInitMethod_KMEANS_PLUS_PLUS, seed  # type: ignore[attr-defined]
+    drawing.method, drawing.seed = faiss.ClusteringInitMethod_KMEANS_PLUS_PLUS, seed
     centroids = np.empty((size, rows.shape[1]), np.float32)
-    drawing.init_centroids(len(rows), faiss.swig_ptr(rows), faiss.swig_ptr(centroids))  # type: ignore[attr-defined]
+    drawing.init_centroids(len(rows), faiss.swig_ptr(rows), faiss.swig_ptr(centroids))
     return centroids
 
 
 class _Sample:
-    """Rows [N, D] that centroids are fitted to. Products are taken around ``centre`` [D]: where all rows lie far from 0,
-    what they have in common would cost digits."""
+    """Rows [N, D] that centroids are fitted to. Products are taken around ``centre`` [D]: where all rows lie far from
+    0, what they have in common would cost digits."""
 
     def __init__(self, rows: Rows, centre: Rows, pool: Executor) -> None:
         self._rows, self._centre, self._pool = rows, centre, pool
@@ -137,8 +137,8 @@ class _Sample:
         return float(np.einsum("nd,nd->n", shifted, shifted).sum(dtype=np.float64))
 
     def improve(self, centroids: Rows, *, coarse: bool) -> tuple[Rows, float]:
-        """One iteration: every row to its nearest centroid, every centroid to the mean of its rows; and the mean squared
-        distance that this leaves."""
+        """One iteration: every row to its nearest centroid, every centroid to the mean of its rows; and the mean
+        squared distance that this leaves."""
         shifted = centroids - self._centre
         halves = (np.square(shifted, dtype=np.float64).sum(axis=1) / 2).astype(np.float32)
         columns = torch.from_numpy(np.ascontiguousarray(shifted.T))

@@ -51,6 +51,7 @@ CHANGES: tuple[tuple[str, str], ...] = (
         "demos relabel dataset latents train rollout videos report",
         "the expert works from the goal: other demonstrations",
     ),
+    ("report", "shows the world tokens of a study that asks for some"),
 )
 
 REPOSITORY = Path(__file__).parents[2]

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans, MiniBatchKMeans
 
 from world_modality.store.machine import versions
-from world_modality.tokens.kmeans import fit
+from world_modality.tokens.kmeans import HAS_BFLOAT16, fit
 
 Rows = NDArray[np.float32]
 SEPARATION = 0.5  # of centres, in deviations of the noise
@@ -36,8 +36,9 @@ class Result:
 
     name: str
     seconds: float
+    processor: float
+    """Seconds of all its threads: what others do on the machine counts less in them."""
     inertia: float
-    note: str = ""
 
 
 def mixture(rows: int, dim: int, components: int, seed: int) -> tuple[Rows, Rows, NDArray[np.int64]]:
@@ -77,11 +78,12 @@ def overlap(rows: Rows, centres: Rows, own: NDArray[np.int64]) -> float:
 
 def timed(name: str, rows: Rows, judged: Rows, work: Callable[[Rows], tuple[Rows, str]]) -> Result:
     """Fit on ``rows``; judge on ``judged``, outside the time."""
-    begun = time.perf_counter()
+    begun, used = time.perf_counter(), time.process_time()
     centroids, note = work(rows)
-    seconds = time.perf_counter() - begun
-    found = Result(name, seconds, inertia(judged, centroids), note)
-    print(f"{name:<16} {len(rows)} rows  {seconds:9.1f} s  inertia {found.inertia:.6f}  {note}", flush=True)
+    seconds, processor = time.perf_counter() - begun, time.process_time() - used
+    found = Result(name, seconds, processor, inertia(judged, centroids))
+    told = f"{seconds:9.1f} s {processor:9.1f} CPU-s  inertia {found.inertia:.6f}  load {os.getloadavg()[0]:.1f}"
+    print(f"{name:<16} {len(rows)} rows  {told}  {note}", flush=True)
     return found
 
 
@@ -105,6 +107,33 @@ def theirs(kind: type, size: int, seed: int, **settings: object) -> Callable[[Ro
     return work
 
 
+@dataclass(frozen=True)
+class Against:
+    """KMeans beside ours on the same rows, which may be fewer than all."""
+
+    rows: int
+    mine: Result
+    theirs: Result
+    growth: float
+    """The power of the rows that KMeans's time grows with; nan if it was timed on all of them."""
+
+    def seconds(self, rows: int) -> float:
+        """KMeans's time for so many rows, extrapolated if it was timed on fewer."""
+        return self.theirs.seconds * (rows / self.rows) ** (0 if math.isnan(self.growth) else self.growth)
+
+
+def compare(rows: Rows, mine: Result, options: argparse.Namespace) -> Against:
+    """Time KMeans on all rows, or on some of them and on half of those."""
+    full = theirs(KMeans, options.size, options.seed, n_init=1, init="k-means++", max_iter=300)
+    if options.sklearn_rows is None:
+        return Against(len(rows), mine, timed("KMeans", rows, rows, full), math.nan)
+    part = rows[: options.sklearn_rows]
+    half = timed("KMeans", part[: len(part) // 2], part, full)
+    whole = timed("KMeans", part, part, full)
+    same = timed("ours", part, part, ours(options.size, options.threads, options.seed))
+    return Against(len(part), same, whole, math.log2(whole.seconds / half.seconds))
+
+
 def main() -> None:
     """Run all three and print the figures."""
     parser = argparse.ArgumentParser()
@@ -114,45 +143,32 @@ def main() -> None:
     parser.add_argument("--sklearn-rows", type=int, help="time KMeans on so many rows and on half of them, not on all")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--ours-alone", action="store_true")
     options = parser.parse_args()
     rows, centres, own = mixture(options.rows, options.dim, options.size, seed=12345)
-    load = os.getloadavg()
     print(f"{options.rows} rows of {options.dim}, {options.size} centroids, {options.threads} threads")
     print(f"components overlap: {100 * overlap(rows, centres, own):.1f}% of rows are nearer to another one's centre")
-    print(f"inertia of the components' own centres {inertia(rows, centres):.6f}", flush=True)
     mine = timed("ours", rows, rows, ours(options.size, options.threads, options.seed))
-    if options.ours_alone:
-        return
-    lloyd = {"n_init": 1, "init": "k-means++", "max_iter": 300}
-    full = theirs(KMeans, options.size, options.seed, **lloyd)
-    if options.sklearn_rows:
-        part = rows[: options.sklearn_rows]
-        half = timed("KMeans, half", part[: len(part) // 2], part, full)
-        whole = timed("KMeans", part, part, full)
-        own_part = timed("ours, the same", part, part, ours(options.size, options.threads, options.seed))
-        growth = math.log2(whole.seconds / half.seconds)
-        seconds, above = whole.seconds * (options.rows / len(part)) ** growth, own_part.inertia / whole.inertia - 1
-        print(f"KMeans grows as rows^{growth:.2f}: {seconds:.0f} s for all rows, extrapolated")
-    else:
-        whole = timed("KMeans", rows, rows, full)
-        growth, seconds, above = math.nan, whole.seconds, mine.inertia / whole.inertia - 1
     mini = timed("MiniBatchKMeans", rows, rows, theirs(MiniBatchKMeans, options.size, options.seed, n_init=1))
-    after = os.getloadavg()[0]
-    found = versions(("faiss-cpu", "numpy", "scikit-learn"))
-    packages = " ".join(f"{name}={version}" for name, version in found.items())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    against = compare(rows, mine, options)
+    seconds = against.seconds(options.rows)
     print(
         f"BENCH vq rows={options.rows} dim={options.dim} size={options.size} ours_s={mine.seconds:.1f} "
-        f"kmeans_s={seconds:.1f} kmeans_rows={options.sklearn_rows or options.rows} kmeans_growth={growth:.2f} "
-        f"minibatch_s={mini.seconds:.1f}"
+        f"kmeans_s={seconds:.1f} minibatch_s={mini.seconds:.1f}"
     )
     print(
         f"BENCH vq ratio={seconds / mine.seconds:.2f} ratio_minibatch={mini.seconds / mine.seconds:.2f} "
-        f"inertia_above_kmeans_percent={100 * above:.3f} "
+        f"inertia_above_kmeans_percent={100 * (against.mine.inertia / against.theirs.inertia - 1):.3f} "
         f"inertia_above_minibatch_percent={100 * (mine.inertia / mini.inertia - 1):.3f}"
     )
-    print(f"BENCH vq peak_gib={peak:.2f} load_before={load[0]:.2f} load_after={after:.2f} {packages}")
+    print(
+        f"BENCH vq kmeans_rows={against.rows} kmeans_grows_as_rows_to={against.growth:.2f} "
+        f"ratio_on_these={against.theirs.seconds / against.mine.seconds:.2f} "
+        f"cpu_ratio_on_these={against.theirs.processor / against.mine.processor:.2f}"
+    )
+    found = versions(("faiss-cpu", "numpy", "scikit-learn", "torch"))
+    packages = " ".join(f"{name}={version}" for name, version in found.items())
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"BENCH vq bfloat16={HAS_BFLOAT16} peak_gib={peak:.2f} {packages}")
 
 
 if __name__ == "__main__":

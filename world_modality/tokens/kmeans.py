@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-SEEDED_ON = 8  # rows per centroid of the sample that k-means++ draws from
+SEEDED_ON = 16  # rows per centroid of the sample that k-means++ draws from
 GROWTH = 4  # each sample is so many times as large as the one before
-SETTLED = 3e-3  # a sample is left once an iteration lowers the distortion by a smaller share,
-CONVERGED = 5e-4  # and the whole once one does by less than this
+SETTLED = 1e-3  # a sample is left once an iteration lowers the distortion by a smaller share,
+CONVERGED = 1e-4  # and the whole once one does by less than this
 EXACT = 1  # iterations over the whole at the end that compare in float32, whatever the processor has
 BLOCK = 8192  # rows that one thread works on
 WAVE = 16  # blocks that are under way at once

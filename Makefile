@@ -4,7 +4,7 @@ SHELL := bash
 PY := .venv/bin/python
 WM := .venv/bin/wm
 
-.PHONY: demo test lint setup lock format fingerprint bench-training bench-rollouts bench-parity bench-evidence bench-report bench-arithmetic bench-checks bench-step bench-starts bench-expert bench-latents
+.PHONY: demo test lint setup lock format fingerprint bench-training bench-rollouts bench-parity bench-evidence bench-report bench-arithmetic bench-checks bench-step bench-starts bench-expert bench-latents bench-vq
 setup:
 	@envs/bootstrap.sh
 
@@ -56,6 +56,10 @@ bench-starts: setup
 # DATASET=FOLDER of a LeRobotDataset with a camera named image; it makes a small one of videos otherwise.
 bench-latents: setup
 	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(PY) -m bench.bench_latents --cores $(CORES) $(if $(DATASET),--dataset $(DATASET))
+
+# Time and inertia of a codebook beside scikit-learn's KMeans and MiniBatchKMeans: ROWS=273000 DIM=768 SIZE=1024. Ten minutes.
+bench-vq: setup
+	@PYTHONPATH=tests $(PY) -m bench.bench_vq --rows $(or $(ROWS),273000) --dim $(or $(DIM),768) --size $(or $(SIZE),1024) $(if $(SKLEARN_ROWS),--sklearn-rows $(SKLEARN_ROWS))
 
 lint: setup
 	@.venv/bin/ruff check .

@@ -52,6 +52,7 @@ CHANGES: tuple[tuple[str, str], ...] = (
         "the expert works from the goal: other demonstrations",
     ),
     ("latents train rollout videos report", "latents are summed up stretch by stretch"),
+    ("report", "shows the world tokens of a study that asks for some"),
 )
 
 REPOSITORY = Path(__file__).parents[2]

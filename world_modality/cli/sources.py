@@ -332,6 +332,8 @@ def asked_of(study: Study) -> Asked:
         if taken is not None:
             pictures[".".join(map(str, policy_at(study, policy)))] = taken
     encoded = dict.fromkeys(camera_column(camera) for arm in study.trained.values() for camera in study.cameras(arm))
+    if study.tokens is not None and study.encoder is not None:
+        encoded |= dict.fromkeys(map(camera_column, study.cameras_of(study.encoder)))
     return Asked(tuple(SUITES[name] for name in study.rollout_suites), pictures, tuple(encoded))
 
 

@@ -123,6 +123,15 @@ STAGES: Table[StageKind] = Table(
             needs=Needs(cores=8, all_cores=True, gpu=True, memory_mb=16_000, minutes=720),
         ),
         StageKind(
+            name="tokens",
+            version=1,
+            spec=Reference(f"{_SPECS}:TokensSpec"),
+            runner=Reference("world_modality.tokens.stage:run"),
+            packages=("faiss-cpu", "numpy", "scipy"),
+            target="tokens",
+            needs=Needs(cores=8, all_cores=True, memory_mb=16_000, minutes=240),
+        ),
+        StageKind(
             name="train",
             version=5,
             spec=Reference(f"{_SPECS}:TrainSpec"),
@@ -153,7 +162,7 @@ STAGES: Table[StageKind] = Table(
         ),
         StageKind(
             name="report",
-            version=8,
+            version=9,
             spec=Reference(f"{_SPECS}:ReportSpec"),
             runner=Reference("world_modality.report.stage:run"),
             target="report",

@@ -37,13 +37,14 @@ class Material:
     trainings: Sequence[Path]
     videos: Sequence[Path]
     given: Sequence[Path] = ()  # of the given checkpoints
+    tokens: Sequence[Path] = ()  # of world tokens, one per camera
     missing: Sequence[Mapping[str, Any]] = ()  # cells that lack episodes, as ``collect`` finds them
     newest: str = ""  # when the newest outcome was recorded, UTC, ISO 8601; "" when all rollouts are sealed
 
     @property
     def artifacts(self) -> tuple[Path, ...]:
         """Of every stage that the report reads."""
-        return (*self.rollouts, *self.trainings, *self.given, *self.videos)
+        return (*self.rollouts, *self.trainings, *self.given, *self.videos, *self.tokens)
 
 
 @dataclass
@@ -81,6 +82,7 @@ def collect(root: Path, graph: Graph) -> Material:
         trainings=[folder.artifact for folder in trainings],
         videos=[folder.artifact for folder in _sealed(root, graph, "videos")],
         given=[folder.artifact for folder in _sealed(root, graph, "given")],
+        tokens=[folder.artifact for folder in _sealed(root, graph, "tokens")],
         newest=datetime.fromtimestamp(found.newest, UTC).isoformat(timespec="seconds") if found.newest else "",
         missing=_missing(spec, results, found),
     )

@@ -34,6 +34,13 @@ from world_modality.report.text import (
     task_table,
     verdicts,
 )
+from world_modality.report.world_tokens import (
+    TOKENS_HEADER,
+    baseline_header,
+    baseline_rows,
+    tokens_sentences,
+    usage_rows,
+)
 
 CSV_FIELDS = (
     "study",
@@ -154,6 +161,7 @@ def to_markdown(table: Mapping[str, Any]) -> str:
         *_plan(table["plan"]),
         *_prophet(table["prophet"]),
         *_offline(table["offline"]),
+        *_tokens(table["tokens"]),
         *_given(table["given"]),
         "## What was real",
         _grid(["part", "source"], table["sources"]),
@@ -247,6 +255,15 @@ def _offline(found: dict[str, Any] | None) -> list[str]:
         _grid(["memory: action loss / RMSE of chunks", *found["trainings"]], offline_rows(found)),
         _bullets(found["closed"]),
     ]
+
+
+def _tokens(found: Mapping[str, Any] | None) -> list[str]:
+    """How codebooks are used, and what is known of their tokens without a model."""
+    if found is None:
+        return []
+    told = _bullets(tokens_sentences(found))
+    baselines = _grid(baseline_header(found), baseline_rows(found))
+    return ["## World tokens", told, _grid(TOKENS_HEADER, usage_rows(found)), baselines]
 
 
 def _given(found: Mapping[str, Any] | None) -> list[str]:

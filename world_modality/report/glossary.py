@@ -53,6 +53,9 @@ TERMS: Mapping[str, tuple[str, str]] = {  # term -> how texts write it (a regula
         r"Prophet(?:'s)?",
         "the network that predicts the latents of the next K frames from those of the last T",
     ),
+    "world token": (r"[Ww]orld tokens?", "the number of the centroid of a codebook that a latent is nearest to"),
+    "codebook": (r"[Cc]odebooks?", "centroids that k-means fitted to the latents of training episodes"),
+    "perplexity": (r"[Pp]erplexity", "exp(entropy): as many equally frequent tokens would be as uncertain"),
     "skill": (r"[Ss]kill", "1 - MSE / MSE of persistence: 1 is perfect, 0 no better than to expect no change"),
     "baselines": (
         r"baselines?",

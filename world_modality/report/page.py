@@ -14,9 +14,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from world_modality.report import given, text
+from world_modality.report import given, text, world_tokens
 from world_modality.report.charts import Panel
 from world_modality.report.glossary import entries, linked, memory_link
+from world_modality.report.world_tokens import Grid
 from world_modality.rollout.choice import VIDEOS
 
 Sections = Mapping[str, Sequence[Panel]]
@@ -93,7 +94,12 @@ def breakable(value: str) -> Markup:
     return Markup(" ".join(words))
 
 
-def to_html(table: Mapping[str, Any], figures: Sections, videos: Sequence[EpisodeVideos]) -> str:
+def to_html(
+    table: Mapping[str, Any],
+    figures: Sections,
+    videos: Sequence[EpisodeVideos],
+    grids: Sequence[tuple[str, Sequence[Grid]]] = (),
+) -> str:
     """The page. Every text of the study is escaped; figures are SVG made here."""
     word = text.verdict_word(table)
     return (
@@ -111,6 +117,8 @@ def to_html(table: Mapping[str, Any], figures: Sections, videos: Sequence[Episod
             videos=videos,
             glossary=entries(table),
             given=given,
+            tokens=world_tokens,
+            grids=grids,
         )
     )
 

@@ -22,6 +22,7 @@ from world_modality.report.results import Results, load_results
 from world_modality.report.sealed_plans import describe_seals, first_start, read_seals, sealing_gate
 from world_modality.report.table import build_table, task_names
 from world_modality.report.trainings import curve_panels
+from world_modality.report.world_tokens import token_grids, tokens_table
 from world_modality.store.done import DoneFile
 from world_modality.store.files import write_atomically, write_json
 from world_modality.store.layout import stage_folder
@@ -33,19 +34,19 @@ def run(spec: ReportSpec, context: StageContext) -> Facts:
     """Write the report: table.md, .tex, .csv and .json, summary.json, report.html, records.parquet and records.csv.
 
     Inputs: "rollout", every cell's rollout; "train", the trainings behind them, and "given", the checkpoints that were
-    trained elsewhere; "videos", if there are any. UserError
+    trained elsewhere; "videos" and world "tokens", if there are any. UserError
     when conditions lack episodes or met other scenes, or the trainings differ in more than their memory: no sealed
     report is made of what has to be made again. `wm report` shows such a study as it is.
     """
-    rollouts, trainings, videos, given = (
-        context.inputs.get(role, ()) for role in ("rollout", "train", "videos", "given")
+    rollouts, trainings, videos, given, tokens = (
+        context.inputs.get(role, ()) for role in ("rollout", "train", "videos", "given", "tokens")
     )
     results, arms = load_results(spec, rollouts), arms_gate(spec.arms, trainings)
     for gate in (same_scenes(results), arms):
         if gate.passed is False:
             raise UserError(f"{gate.detail}.")
     root = rollouts[0].parents[2]
-    material = Material(spec, results, arms, rollouts, trainings, videos, given)
+    material = Material(spec, results, arms, rollouts, trainings, videos, given, tokens)
     table, pages = build_report(root, material)
     write_report(context.artifact, pages, results)
     write_json(context.volatile / TIMING, timing_of(root, material))
@@ -74,6 +75,7 @@ def build_report(root: Path, material: Material) -> tuple[dict[str, Any], dict[s
         "prophet": prophet_table(judgements),
         "offline": offline_table(results, material.trainings),
         "given": given_table(spec.arms, material.given),
+        "tokens": tokens_table(material.tokens),
         **describe(sealed, dict(spec.labels)),
     }
     figures = {
@@ -87,7 +89,9 @@ def build_report(root: Path, material: Material) -> tuple[dict[str, Any], dict[s
         "table.csv": to_csv(table),
         "table.json": to_json(table),
         "summary.json": to_json(summary_of(table)),
-        "report.html": to_html(table, figures, read_videos(material.videos, _labels(spec, sealed))),
+        "report.html": to_html(
+            table, figures, read_videos(material.videos, _labels(spec, sealed)), token_grids(material.tokens)
+        ),
         **figure_files(figures),
     }
 

@@ -21,7 +21,8 @@ SETTINGS: Mapping[str, str] = {
     "ATEN_CPU_CAPABILITY": "default",  # torch's own kernels
     "ONEDNN_MAX_CPU_ISA": "SSE41",  # convolutions, and matrices of 16 bits
     "MKL_CBWR": "COMPATIBLE",  # torch's matrices: one code path on processors of any maker
-    "OPENBLAS_CORETYPE": "Nehalem",  # numpy's and scipy's matrices
+    "OPENBLAS_CORETYPE": "Nehalem",  # numpy's, scipy's and faiss's matrices
+    "FAISS_SIMD_LEVEL": "NONE",  # its distances
     "NPY_DISABLE_CPU_FEATURES": "SSSE3 SSE41 POPCNT SSE42 AVX F16C FMA3 AVX2 AVX512F AVX512CD AVX512_SKX AVX512_CLX "
     "AVX512_CNL AVX512_ICL",
     "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX,-AVX2,-FMA,-FMA4,-AVX512F,-AVX512VL,-AVX512BW",  # sin, exp, ... in physics

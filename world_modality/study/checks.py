@@ -112,7 +112,7 @@ def _needed(study: Study) -> Iterator[Problem]:
     """Sections that an arm needs which is trained here."""
     first = next(iter(study.trained), None)
     if first is None:
-        for key in ("data", "training", "policy", "pretrain", "encoder"):
+        for key in ("data", "training", "policy", "pretrain", "encoder", "tokens"):
             if getattr(study, key):
                 yield (key,), "nothing is trained here, since all arms are given checkpoints; remove this key"
         return
@@ -269,12 +269,24 @@ def _memories(study: Study) -> Iterator[Problem]:
         if arm.memory != "disabled" and study.encoder_of(arm) is None:
             yield (), f"'encoder' is missing, and arms.{name} has a world memory"
             break
+    yield from _tokens(study)
+
+
+def _tokens(study: Study) -> Iterator[Problem]:
+    wanted = study.tokens
+    if wanted is None:
+        return
+    if study.encoder is None:
+        yield ("tokens",), "are made of latents, and 'encoder' is missing; give it, or remove this key"
+    if wanted.sample < wanted.size:
+        message = f"{wanted.sample} latents are too few for {wanted.size} codes; choose at least as many"
+        yield ("tokens", "sample"), message
 
 
 def _encoder(study: Study, at: Location, encoder: AnyEncoderModel) -> Iterator[Problem]:
     yield from settings_problems(at, encoder)
     cameras = encoder.cameras or ()
-    read = cameras or tuple(SUITES[study.rollout_suites[0]].cameras)[:1]
+    read = study.cameras_of(encoder)
     for camera, _ in encoder.latents:
         if camera not in read:
             yield (*at, "latents", camera), f"no latents of {camera} are read; choose {' or '.join(read)}"

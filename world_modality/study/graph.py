@@ -12,7 +12,8 @@ from world_modality.store.stage import Input, StageRequest
 from world_modality.study.comparable import require_comparable_plan
 from world_modality.study.conditions import compared_with, conditions_of, control_of, n_action_steps_of
 from world_modality.study.labels import parts_of, suite_label
-from world_modality.study.parts import AnyPolicy, ScriptedData, without_cameras
+from world_modality.study.latent_stages import latents_inputs, tokens_inputs
+from world_modality.study.parts import AnyPolicy, ScriptedData
 from world_modality.study.rows import software_of
 from world_modality.study.slices import (
     blocks,
@@ -20,9 +21,7 @@ from world_modality.study.slices import (
     dataset_spec,
     declared,
     demos_spec,
-    encoder_spec,
     evidence_spec,
-    latents_spec,
     optim_spec,
     policy_spec,
     relabel_spec,
@@ -45,7 +44,6 @@ from world_modality.study.specs import (
     Spec,
     TrainSpec,
     VideosSpec,
-    latents_role,
 )
 from world_modality.study.study import Arm, Study
 
@@ -117,6 +115,7 @@ class _Builder:
         self.graph = Graph(study.study, arithmetic=study.arithmetic)
         self.sims = {suite: sim_spec(study, sources, suite) for suite in study.suites}
         self.early: dict[int, Checkpoints] = {step: {} for step in study.early_steps}
+        self.tokens: tuple[Input, ...] = ()
 
     def build(self) -> Graph:
         """See :func:`build_graph`."""
@@ -135,6 +134,7 @@ class _Builder:
         study = self.study
         start = None if study.policy is None else self._pretrained(self._policy(study.policy, "policy"))
         dataset = self._dataset(start)
+        self.tokens = self._tokens(dataset)
         trainings: Checkpoints = {}
         for name, arm in study.trained.items():
             own = study.policy_of(arm)
@@ -262,29 +262,15 @@ class _Builder:
 
     def _memory_inputs(self, name: str, arm: Arm, dataset: StageRequest) -> tuple[Input, ...]:
         """What an arm with a world memory reads besides policy and data: latents, one stage per camera."""
-        encoder = self.study.encoder_of(arm)
+        encoder = None if arm.memory == "disabled" else arm.encoder or self.study.encoder
         if encoder is None:
             return ()
-        spec = encoder_spec(encoder, self.sources)
-        files = self.study.given_latents(arm)
-        given = {camera: self.sources.latents[path] for camera, path in files.items()}
-        shared = self.study.encoder is not None and encoder == without_cameras(self.study.encoder)
-        told = "" if shared else f"-{name}"
-        made = self.graph.add("encoder", spec, (), f"encoder{told.replace('-', ' ')}", f"encoder{told}")
-        reads = tuple(
-            _read(
-                latents_role(camera),
-                self.graph.add(
-                    "latents",
-                    latents_spec(spec, camera, given.get(camera)),
-                    (_read("dataset", dataset), _read("encoder", made)),
-                    f"latents{told.replace('-', ' ')} {camera}",
-                    f"{STAGES['latents'].links}{told}/{camera}",
-                ),
-            )
-            for camera in self.study.cameras(arm)
-        )
-        return *reads, _read("encoder", made)
+        reads, made = latents_inputs(self.graph, self.study, self.sources, encoder, dataset, name)
+        return *reads, made
+
+    def _tokens(self, dataset: StageRequest) -> tuple[Input, ...]:
+        """World tokens, one stage per camera of the study's encoder, as a training would read them."""
+        return tokens_inputs(self.graph, self.study, self.sources, dataset)
 
     def _arms(self, trainings: Checkpoints, given: Checkpoints) -> tuple[ReportArm, ...]:
         starts = {
@@ -318,6 +304,7 @@ class _Builder:
         inputs = [_read("rollout", request) for requests in rollouts.values() for request in requests]
         inputs += [_read("train" if each.stage == "train" else "given", each) for each in checkpoints.values()]
         inputs += self._videos(rollouts, conditions)
+        inputs += [Input("tokens", each.stage, each.key) for each in self.tokens]
         spec = ReportSpec(
             study=study.study,
             label=suite_label(study, self.sources),

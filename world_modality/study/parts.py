@@ -184,6 +184,21 @@ class FolderEncoder(Encoder, Leave):
     path: Text
 
 
+class Tokens(Part):
+    """World tokens: latents of the study's encoder as numbers of their nearest centroids, which are fitted on training
+    episodes alone. One codebook per camera."""
+
+    size: Annotated[int, Field(ge=2, le=8192)] = 64
+    """K: centroids of a codebook, and so different tokens."""
+    l2_normalise: bool = False
+    """Divide latents by their length before they are compared: only their direction counts."""
+    seed: Seed = 0
+    iterations: PositiveInt = 25
+    """Most passes of k-means over all that a codebook is fitted on; it ends before once they change little."""
+    sample: PositiveInt = 200_000
+    """Most latents that a codebook is fitted on, drawn from training episodes."""
+
+
 class HubWeights(Part):
     """Weights of the Hugging Face hub, of an encoder that a checkpoint describes."""
 

@@ -15,6 +15,7 @@ from world_modality.study.parts import (
     RemotePolicy,
     ScratchPolicy,
     ScriptedData,
+    Tokens,
     without_cameras,
 )
 from world_modality.study.sources import PolicySource, Source, Sources
@@ -30,6 +31,7 @@ from world_modality.study.specs import (
     RolloutSpec,
     ServerSpec,
     SimSpec,
+    TokensSpec,
     WorldSpec,
 )
 from world_modality.study.study import Arm, Rollouts, Round, Study, Training
@@ -143,6 +145,11 @@ def latents_spec(encoder: EncoderSpec, camera: str, given: Source | None = None)
     """The latent cache of one camera, made here unless a file of it is ``given``."""
     found = given or Source("")
     return LatentsSpec(encoder=encoder, camera=camera, dtype="float16", file=found.name, digest=found.revision)
+
+
+def tokens_spec(study: Study, tokens: Tokens) -> TokensSpec:
+    """World tokens of one camera's latents."""
+    return TokensSpec(**tokens.model_dump(), held_out=study.recipe.data.held_out)
 
 
 def policy_spec(study: Study, policy: AnyPolicy, sources: Sources) -> PolicySpec:

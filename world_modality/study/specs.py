@@ -174,6 +174,17 @@ class LatentsSpec(Spec):
         return bool(self.file)
 
 
+class TokensSpec(Spec):
+    """World tokens of one camera's latents: a codebook, and every frame's tokens. Upstream: latents, dataset."""
+
+    size: int  # K: centroids
+    l2_normalise: bool  # latents are divided by their length, wherever they are compared with centroids
+    seed: int
+    iterations: int  # over all that it is fitted on, at most
+    sample: int  # latents that it is fitted on, at most
+    held_out: float  # share of every task's episodes that it is not fitted on: those that no arm is trained on
+
+
 BEFORE = "before"
 """The role in which a training reads its earlier part, which it goes on from."""
 
@@ -181,6 +192,11 @@ BEFORE = "before"
 def latents_role(camera: str) -> str:
     """The role in which a training reads one camera's latents."""
     return f"latents_{camera}"
+
+
+def tokens_role(camera: str) -> str:
+    """The role in which a training would read one camera's world tokens."""
+    return f"tokens_{camera}"
 
 
 class ServerSpec(Spec):

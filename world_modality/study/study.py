@@ -33,6 +33,7 @@ from world_modality.study.parts import (
     Policy,
     ScriptedData,
     Simulator,
+    Tokens,
     without_cameras,
 )
 from world_modality.study.rows import (
@@ -250,6 +251,8 @@ class Study(Part):
     encoder: AnyEncoder | None = None
     """Needed as soon as an arm has a world memory."""
     world: World = World()
+    tokens: Tokens | None = None
+    """World tokens of the encoder's latents, which are then made even if no arm has a memory."""
     policy: Policy | None = None
     """What arms start from that are trained here and name none of their own."""
     pretrain: Annotated[tuple[Round, ...], BeforeValidator(as_tuple)] = ()
@@ -337,21 +340,20 @@ class Study(Part):
 
     @property
     def encoders(self) -> tuple[AnyEncoderModel, ...]:
-        """Those that arms read latents of, each once."""
-        found = (self.encoder_of(arm) for arm in self.trained.values())
+        """Those that latents are made with, each once."""
+        found = [self.encoder_of(arm) for arm in self.trained.values()]
+        if self.tokens is not None and self.encoder is not None:
+            found.append(without_cameras(self.encoder))
         return tuple(dict.fromkeys(encoder for encoder in found if encoder is not None))
 
     def cameras(self, arm: Arm) -> tuple[str, ...]:
         """The cameras whose latents an arm's memory is made of; none without memory."""
         encoder = arm.encoder or self.encoder
-        if arm.memory == "disabled" or encoder is None:
-            return ()
-        return encoder.cameras or tuple(SUITES[self.rollout_suites[0]].cameras)[:1]
+        return () if arm.memory == "disabled" or encoder is None else self.cameras_of(encoder)
 
-    def given_latents(self, arm: Arm) -> dict[str, str]:
-        """Where files of latents lie that an arm need not make, by camera."""
-        encoder = arm.encoder or self.encoder
-        return {} if arm.memory == "disabled" or encoder is None else dict(encoder.latents)
+    def cameras_of(self, encoder: AnyEncoderModel) -> tuple[str, ...]:
+        """Those whose frames an encoder encodes."""
+        return encoder.cameras or tuple(SUITES[self.rollout_suites[0]].cameras)[:1]
 
     def world_of(self, arm: Arm) -> World:
         """The settings of an arm's world memory."""

@@ -1,0 +1,69 @@
+"""The stages between frames and what a training reads of them: encoder, latents, and world tokens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from world_modality.facts.stages import STAGES
+from world_modality.store.stage import Input, StageRequest
+from world_modality.study.parts import AnyEncoderModel, without_cameras
+from world_modality.study.slices import encoder_spec, latents_spec, tokens_spec
+from world_modality.study.sources import Sources
+from world_modality.study.specs import latents_role, tokens_role
+from world_modality.study.study import Study
+
+if TYPE_CHECKING:
+    from world_modality.study.graph import Graph
+
+
+def latents_inputs(
+    graph: Graph, study: Study, sources: Sources, encoder: AnyEncoderModel, dataset: StageRequest, arm: str
+) -> tuple[tuple[Input, ...], Input]:
+    """The latents of an encoder's cameras, a stage each, and the encoder: as inputs of what reads them.
+
+    ``arm`` is named in labels and links if the encoder is not the study's own.
+    """
+    spec = encoder_spec(without_cameras(encoder), sources)
+    given = {camera: sources.latents[path] for camera, path in encoder.latents}
+    shared = study.encoder is not None and without_cameras(encoder) == without_cameras(study.encoder)
+    told = "" if shared else f"-{arm}"
+    made = graph.add("encoder", spec, (), f"encoder{told.replace('-', ' ')}", f"encoder{told}")
+    reads = tuple(
+        _input(
+            latents_role(camera),
+            graph.add(
+                "latents",
+                latents_spec(spec, camera, given.get(camera)),
+                (_input("dataset", dataset), _input("encoder", made)),
+                f"latents{told.replace('-', ' ')} {camera}",
+                f"{STAGES['latents'].links}{told}/{camera}",
+            ),
+        )
+        for camera in study.cameras_of(encoder)
+    )
+    return reads, _input("encoder", made)
+
+
+def tokens_inputs(graph: Graph, study: Study, sources: Sources, dataset: StageRequest) -> tuple[Input, ...]:
+    """World tokens of the study's encoder, a stage per camera, as inputs of a training; none if it asks for none."""
+    if study.tokens is None or study.encoder is None:
+        return ()
+    latents, _ = latents_inputs(graph, study, sources, study.encoder, dataset, "")
+    spec = tokens_spec(study, study.tokens)
+    return tuple(
+        _input(
+            tokens_role(camera),
+            graph.add(
+                "tokens",
+                spec,
+                (Input("latents", each.stage, each.key), _input("dataset", dataset)),
+                f"tokens {camera}",
+                f"{STAGES['tokens'].links}/{camera}",
+            ),
+        )
+        for camera, each in zip(study.cameras_of(study.encoder), latents, strict=True)
+    )
+
+
+def _input(role: str, request: StageRequest) -> Input:
+    return Input(role, request.stage, request.key)

@@ -47,7 +47,7 @@ def spoilt(place: Path, encoder: Path, change: Callable[[Tensors], Tensors]) -> 
 
 
 def encode(data: Path, encoder: Path, output: str = "latents") -> Outcome:
-    return wm(ENCODE, "--dataset", data, "--encoder", encoder, "--frames", 4, "--output", output, "--cores", 1)
+    return wm(*ENCODE, "--dataset", data, "--encoder", encoder, "--frames", 4, "--output", output, "--cores", 1)
 
 
 @pytest.mark.parametrize("kind", ["vjepa2", "dinov2"])

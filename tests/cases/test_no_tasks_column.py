@@ -17,6 +17,6 @@ def test_the_texts_are_those_of_the_frames(place: Path, whole: Path, encoders: C
     shutil.copytree(whole, data)
     for file in (data / "meta" / "episodes").rglob("*.parquet"):
         pq.write_table(pq.read_table(file).drop_columns(["tasks"]), file)
-    outcome = wm(ENCODE, "--dataset", data, "--encoder", encoders("dinov2"), "--output", "latents", "--cores", 1)
+    outcome = wm(*ENCODE, "--dataset", data, "--encoder", encoders("dinov2"), "--output", "latents", "--cores", 1)
     assert outcome.accepted, repr(outcome.error)
     assert read_episode_table(data).tasks == read_episode_table(whole).tasks

@@ -44,7 +44,7 @@ def no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def encode(data: Path, encoder: Path, output: Path) -> Outcome:
-    return wm(ENCODE, "--dataset", data, "--encoder", encoder, "--output", output, "--cores", 1)
+    return wm(*ENCODE, "--dataset", data, "--encoder", encoder, "--output", output, "--cores", 1)
 
 
 def test_a_run_without_locks(place: Path, whole: Path, no_locks: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def encode(place: Path, encoders: Callable[[str], Path]) -> Encode:
     def run(data: Path) -> Outcome:
         output = place / f"latents-{data.name}"
-        return wm(ENCODE, "--dataset", data, "--encoder", encoders("dinov2"), "--output", output, "--cores", 1)
+        return wm(*ENCODE, "--dataset", data, "--encoder", encoders("dinov2"), "--output", output, "--cores", 1)
 
     return run
 

@@ -203,7 +203,7 @@ REFUSED = {
     ("lerobot-eval", "--policy.type=act"): f"holds a '{EARLIER_TYPE}': leave --policy.type out",
     ("lerobot-train",): "give --policy.init_from_policy_path=.*, with --policy.type=smolvla_world_earlier to go on",
     ("lerobot-train", "--policy.type=smolvla_world"): "without to take its SmolVLA alone",
-    ("lerobot-train", "--policy.world_latents_source=vjepa"): "wm import-latents cache/HuggingFaceVLA/libero/train_",
+    ("lerobot-train", "--policy.world_latents_source=vjepa"): "wm latents import cache/HuggingFaceVLA/libero/train_",
 }
 
 

@@ -42,7 +42,7 @@ REFUSED = {
     "cache_dir=here": "here/HuggingFaceVLA/libero/train_world_latents_vjepa_m4.fp16.npy .*world_latents=FOLDER",
     "latent_suffix=m8": "train_world_latents_vjepa_m8.fp16.npy --dataset .* --encoder facebook/vjepa2.* --frames 8 ",
     "world_latents_source=dino": "train_world_latents_dino_m4.fp16.npy --dataset .* --encoder facebook/dinov2-base ",
-    "world_use_first_camera_only=true": "wm encode-latents",
+    "world_use_first_camera_only=true": "wm latents encode",
     "world_prefix_block=state": "a softmax of their own",
     "world_prefix_gate_init=0.1": "enters late: use --policy.world_gate_init",
     "world_prefix_num_heads=4": "enters late: use --policy.world_heads",

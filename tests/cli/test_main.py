@@ -72,7 +72,7 @@ def test_a_study_given_as_a_target_is_told_where_it_belongs(tmp_path: Path) -> N
 def test_help_shows_what_people_type_alone(tmp_path: Path) -> None:
     lines = wm(tmp_path, "-h").stdout.splitlines()
     shown = {line.split()[0] for line in lines if line.startswith("  ") and line.strip()}
-    assert {"run", "resume", "explain", "rollout", "inspect"} <= shown
+    assert {"run", "resume", "explain", "rollout", "inspect", "latents"} <= shown
     assert "stage" not in shown
     assert wm(tmp_path, "stage", "-h").stdout.startswith("Usage:")  # Snakemake's jobs go on to call it
     assert wm(tmp_path, "no-such-command").returncode == 2
@@ -82,7 +82,7 @@ def test_commands_without_a_study_tell_misuse_in_a_line(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     places = ("--dataset", "data", "--encoder", "encoder", "--output", "there")
     told = "there exists already and is never overwritten: name a new folder, or remove that one\n"
-    for arguments in (("encode-latents", *places), ("import-latents", "file.npy", *places)):
+    for arguments in (("latents", "encode", *places), ("latents", "import", "file.npy", *places)):
         result = wm(tmp_path, *arguments)
         assert (result.returncode, result.stdout, result.stderr) == (1, "", told)
     result = wm(tmp_path, "convert", "a", "b", "--to", "plain", "--latents", "c")

@@ -51,6 +51,11 @@ class Made:
         """How they were made, as a command line says it."""
         return Clips(str(self.encoder), "image", CLIP, PIXELS, "float32")
 
+    @property
+    def asked(self) -> Asked:
+        """The same, for a file that says nothing of it."""
+        return Asked(str(self.encoder), "image", CLIP, PIXELS, "float32")
+
 
 def cache(folder: Path, made: Made, **metadata: object) -> Path:
     """The earlier system's folder of the dataset."""
@@ -84,7 +89,7 @@ def publish(folder: Path, rows: np.ndarray) -> Path:
 def refused(made: Made, folder: Path, rows: np.ndarray, check: Check = CHECK) -> str:
     """The sentence that refuses these rows; nothing may be left behind."""
     with pytest.raises(UserError) as error:
-        import_latents(publish(folder, rows), made.dataset, folder / "taken", made.clips, check)
+        import_latents(publish(folder, rows), made.dataset, folder / "taken", made.asked, check)
     assert sorted(path.name for path in folder.iterdir()) == ["published.npy"]
     assert "\n" not in str(error.value)
     return str(error.value)
@@ -93,8 +98,8 @@ def refused(made: Made, folder: Path, rows: np.ndarray, check: Check = CHECK) ->
 def test_an_earlier_caches_folder_is_taken_over_and_says_itself_how_long_its_clips_are(
     made: Made, tmp_path: Path
 ) -> None:
-    clips = replace(made.clips, frames=None)
-    import_latents(cache(tmp_path, made), made.dataset, tmp_path / "taken", clips, CHECK)
+    asked = replace(made.asked, frames=None)
+    import_latents(cache(tmp_path, made), made.dataset, tmp_path / "taken", asked, CHECK)
     for name in ("latents.npy", "latents.json"):
         assert (tmp_path / "taken" / name).read_bytes() == (made.artifact / name).read_bytes()
 
@@ -128,17 +133,17 @@ def test_an_earlier_cache_of_another_dataset_or_clip_is_refused_before_anything_
     made: Made, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match="a dataset of this many frames: 273465, where the given one has"):
-        import_latents(cache(tmp_path, made, frames=273465), made.dataset, tmp_path / "taken", made.clips, CHECK)
+        import_latents(cache(tmp_path, made, frames=273465), made.dataset, tmp_path / "taken", made.asked, CHECK)
     file = tmp_path / "cache" / "HuggingFaceVLA" / "libero" / f"train_world_latents_vjepa_m{CLIP}.fp16.npy"
     with pytest.raises(UserError, match="of this many frames: 4, where the given clips have 2: give"):
-        import_latents(file, made.dataset, tmp_path / "taken", replace(made.clips, frames=2), CHECK)
+        import_latents(file, made.dataset, tmp_path / "taken", replace(made.asked, frames=2), CHECK)
     assert not (tmp_path / "taken").exists()
 
 
 def test_the_stages_own_latents_are_taken_over_bit_for_bit(
     made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lines = import_latents(publish(tmp_path, made.rows), made.dataset, tmp_path / "taken", made.clips, CHECK)
+    lines = import_latents(publish(tmp_path, made.rows), made.dataset, tmp_path / "taken", made.asked, CHECK)
     assert lines[0] == f"latents      {tmp_path / 'taken'}: {len(made.rows)} frames, 128 numbers each"
     for file in made.artifact.iterdir():
         assert (tmp_path / "taken" / file.name).read_bytes() == file.read_bytes(), file.name
@@ -222,7 +227,7 @@ def test_clips_across_episodes_are_refused_or_encoded_anew(made: Made, tmp_path:
     assert "its rows at episodes' starts are wrong and all others right" in told
     assert told.endswith("; --repair-starts encodes those anew")
     repairing = Check(sample=64, seed=0, minimum_cosine=0.98, repair_starts=True)
-    lines = import_latents(publish(tmp_path, rows), made.dataset, tmp_path / "taken", made.clips, repairing)
+    lines = import_latents(publish(tmp_path, rows), made.dataset, tmp_path / "taken", made.asked, repairing)
     assert lines[0].endswith(", the starts of episodes encoded anew")
     for file in made.artifact.iterdir():
         assert (tmp_path / "taken" / file.name).read_bytes() == file.read_bytes(), file.name
@@ -325,8 +330,23 @@ def test_an_exported_cache_is_verified_and_taken_over_again(made: Made, tmp_path
     file = export_cache(made.artifact, tmp_path / "cache", dataset="HuggingFaceVLA/libero", split="train")
     asked = Asked(str(made.encoder), None, None, PIXELS, None)
     assert verify_latents(file.parent, made.dataset, asked, CHECK)
-    import_latents(file.parent, made.dataset, tmp_path / "taken", replace(made.clips, frames=None), CHECK)
+    import_latents(file.parent, made.dataset, tmp_path / "taken", replace(made.asked, frames=None), CHECK)
     for written in made.artifact.iterdir():
         assert (tmp_path / "taken" / written.name).read_bytes() == written.read_bytes()
     with pytest.raises(UserError, match="does not say which encoder made it: give --encoder"):
         verify_latents(file, made.dataset, replace(asked, encoder=None), CHECK)
+
+
+def test_a_cache_of_ours_says_itself_what_made_it_when_it_is_taken_over(made: Made, tmp_path: Path) -> None:
+    """Here of four tokens per frame, computed 5 at a time, which no default is."""
+    grid = replace(made.clips, camera="image2", frames=2, batch=5, pooling="grid2")
+    encode_latents(made.dataset, tmp_path / "ours", grid, cores=1)
+    asked = Asked(str(made.encoder), None, None, None, None)
+    import_latents(tmp_path / "ours", made.dataset, tmp_path / "taken", asked, CHECK)
+    for name in ("latents.npy", "latents.json"):
+        assert (tmp_path / "taken" / name).read_bytes() == (tmp_path / "ours" / name).read_bytes()
+    bare = publish(tmp_path, np.load(tmp_path / "ours" / "latents.npy"))
+    flags = replace(asked, camera="image2", frames=2, image_size=PIXELS, batch=5, pooling="grid2")
+    import_latents(bare, made.dataset, tmp_path / "given", flags, CHECK)
+    for name in ("latents.npy", "latents.json"):
+        assert (tmp_path / "given" / name).read_bytes() == (tmp_path / "ours" / name).read_bytes()

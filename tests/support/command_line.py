@@ -17,7 +17,8 @@ from world_modality.errors import UserError
 from world_modality.store.layout import SNAPSHOT_VARIABLE
 from world_modality.store.orphans import PARENT_VARIABLE
 
-ROLLOUT, ENCODE, EXPLAIN, INSPECT = "rollout", "encode-latents", "explain", "inspect"
+ROLLOUT, EXPLAIN, INSPECT = "rollout", "explain", "inspect"
+ENCODE = ("latents", "encode")
 STATUS, VERIFY = "status", "verify"
 
 

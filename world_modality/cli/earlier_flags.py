@@ -204,9 +204,9 @@ class _Translator:
         frames = re.search(r"m(\d+)$", suffix)
         encoder = self.old.get("world_vision_model_name", ENCODERS.get(source, "ENCODER"))
         return (
-            "latents are one folder here, which says itself what made it: take the cache over by `wm import-latents "
+            "latents are one folder here, which says itself what made it: take the cache over by `wm latents import "
             f"{cache}/{dataset}/train_world_latents_{named}.fp16.npy --dataset DATASET --encoder {encoder} "
-            f"--frames {frames[1] if frames else 1} --output FOLDER`, or encode anew by `wm encode-latents`, and give "
+            f"--frames {frames[1] if frames else 1} --output FOLDER`, or encode anew by `wm latents encode`, and give "
             f"{PREFIX}world_latents=FOLDER"
         )
 

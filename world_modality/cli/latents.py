@@ -1,4 +1,4 @@
-"""`wm encode-latents`, `wm import-latents`, `wm latents verify`: a cache without a study, made, taken over, checked."""
+"""`wm latents encode`, `import` and `verify`: a cache without a study, made, taken over, checked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from world_modality.store.progress import Progress
 from world_modality.study.specs import EncoderSpec, LatentsSpec
 
 SPEC = "spec.json"
-FRAMES = 4  # of a clip, if nothing says how many
+CAMERA, FRAMES, BATCH, POOLING, DTYPE = "image", 4, 4, "mean", "float32"
+"""How frames become latents where nothing says it."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,15 @@ class Clips:
     frames: int | None
     image_size: int | None
     dtype: str
-    batch: int = 4
+    batch: int = BATCH
+    pooling: str = POOLING
 
     def given(self, frames: int | None = None) -> ResolvedEncoder:
         """The encoder of clips of so many ``frames``, unless they are given; UserError if there is none."""
         clip = self.frames or frames or FRAMES
-        found = resolve_encoder(self.encoder, frames=clip, image_size=self.image_size, dtype=self.dtype)
+        found = resolve_encoder(
+            self.encoder, frames=clip, image_size=self.image_size, dtype=self.dtype, pooling=self.pooling
+        )
         return replace(found, spec=found.spec.model_copy(update={"batch": self.batch}))
 
 
@@ -48,6 +52,8 @@ class Asked:
     frames: int | None
     image_size: int | None
     dtype: str | None
+    batch: int | None = None
+    pooling: str | None = None
 
 
 def encode_latents(dataset: Path, output: Path, clips: Clips, cores: int) -> list[str]:
@@ -93,23 +99,24 @@ class Check:
     repair_starts: bool
 
 
-def import_latents(file: Path, dataset: Path, output: Path, clips: Clips, check: Check) -> list[str]:
+def import_latents(file: Path, dataset: Path, output: Path, asked: Asked, check: Check) -> list[str]:
     """Take over a published file if its rows are where they belong; lines that say what was found.
 
-    ``file`` may be an earlier cache's folder of a dataset; its file's name and metadata say how long its clips are. The
-    table of what was compared is printed before a refusal too.
+    ``file`` may be a folder of ours, which says what made it, or an earlier cache's folder of a dataset; its file's
+    name and metadata say how long its clips are. The table of what was compared is printed before a refusal too.
 
     Raises:
         UserError: ``output`` exists, or the file is not what it is, or says itself, to be.
     """
     _require_new(output)
     file = find_published(file)
+    camera, given = _maker(file, asked)
     import torch
 
     from world_modality.latents.importing import Import, Source
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    work = Import(Source(file, dataset, clips.camera, clips.given(claimed(file).frames)), device)
+    work = Import(Source(file, dataset, camera, given), device)
     alignment = work.check(
         count=check.sample, seed=check.seed, minimum_cosine=check.minimum_cosine, progress=Progress("check")
     )
@@ -161,8 +168,17 @@ def _maker(file: Path, asked: Asked) -> tuple[str, ResolvedEncoder]:
     if said is None:
         if asked.encoder is None:
             raise UserError(f"{file} does not say which encoder made it: give --encoder")
-        clips = Clips(asked.encoder, asked.camera or "image", asked.frames, asked.image_size, asked.dtype or "float32")
-        return clips.camera, clips.given(claimed(file).frames)
+        claim = claimed(file)
+        clips = Clips(
+            asked.encoder,
+            asked.camera or CAMERA,
+            asked.frames,
+            asked.image_size,
+            asked.dtype or DTYPE,
+            asked.batch or BATCH,
+            asked.pooling or claim.pooling or POOLING,
+        )
+        return clips.camera, clips.given(claim.frames)
     spec = EncoderSpec.model_validate(said["encoder"])
     if asked.encoder is None and spec.source != "hub":
         raise UserError(f"the encoder that made {file} was no model of the hub: give its folder as --encoder")
@@ -171,9 +187,9 @@ def _maker(file: Path, asked: Asked) -> tuple[str, ResolvedEncoder]:
         frames=asked.frames or spec.frames,
         image_size=asked.image_size or spec.image_size,
         dtype=asked.dtype or spec.dtype,
-        pooling=spec.pooling,
+        pooling=asked.pooling or spec.pooling,
     )
-    own = replace(found, spec=found.spec.model_copy(update={"batch": spec.batch}))
+    own = replace(found, spec=found.spec.model_copy(update={"batch": asked.batch or spec.batch}))
     return asked.camera or str(said["camera"]), own
 
 

@@ -1,4 +1,4 @@
-"""Commands of `wm` about latents: `wm encode-latents`, `wm import-latents` and `wm latents ...`."""
+"""Commands of `wm` about latents: `wm latents ...`."""
 
 from __future__ import annotations
 
@@ -18,12 +18,40 @@ from world_modality.cli.options import (
     OutputOption,
     SizeOption,
 )
+from world_modality.facts.encoders import POOLINGS
 
-latents = typer.Typer(no_args_is_help=True, help="Check, export, publish and fetch caches of latents.")
+latents = typer.Typer(no_args_is_help=True, help="Make, take over, check, export, publish and fetch caches of latents.")
 
 CacheArgument = Annotated[Path, typer.Argument(help="Folder of a cache: latents.npy and what describes it.")]
+
+
+def _pooling(name: str | None) -> str | None:
+    if name is not None and name not in POOLINGS:
+        raise typer.BadParameter(f"'{name}' is not one of {', '.join(POOLINGS)}.")
+    return name
+
+
+POOLING_HELP = f"How patches become a frame's tokens: {', '.join(POOLINGS)}."
+# How a file's latents were made, which it may say itself.
+MakerOption = Annotated[
+    str | None, typer.Option(help="Folder, hub id or hub id@revision; the hub's by default, if it made them.")
+]
+MakersCameraOption = Annotated[str | None, typer.Option(help="Whose frames; as the cache says by default, else image.")]
 ClipOption = Annotated[
-    int | None, typer.Option(min=1, help="Frames of a clip; as the file's name says by default, else 4.")
+    int | None, typer.Option(min=1, help="Frames of a clip; as the file or its name says by default, else 4.")
+]
+MakersSizeOption = Annotated[
+    int | None, typer.Option(min=1, help="Pixels of the encoder's input; as the cache says by default, else its own.")
+]
+MakersDtypeOption = Annotated[
+    Literal["float32", "float16", "bfloat16"] | None,
+    typer.Option(help="In which the encoder computes; as the cache says by default, else float32."),
+]
+MakersPoolingOption = Annotated[
+    str | None, typer.Option(callback=_pooling, help=f"{POOLING_HELP} As the cache says by default, else mean.")
+]
+MakersBatchOption = Annotated[
+    int | None, typer.Option(min=1, help="Clips computed at once; as the cache says by default, else 4.")
 ]
 SampleOption = Annotated[int, typer.Option(min=8, help="Frames to encode again and compare.")]
 SampleSeedOption = Annotated[int, typer.Option(help="Which frames.")]
@@ -31,7 +59,8 @@ CosineOption = Annotated[float, typer.Option(min=0.5, max=1.0, help="That is tak
 RepositoryArgument = Annotated[str, typer.Argument(help="Data set of the Hugging Face hub, hub id or hub id@revision.")]
 
 
-def encode_latents(
+@latents.command()
+def encode(
     dataset: DatasetOption,
     encoder: EncoderOption,
     output: OutputOption,
@@ -39,25 +68,29 @@ def encode_latents(
     frames: FramesOption = 4,
     image_size: SizeOption = None,
     dtype: DtypeOption = "float32",
+    pooling: Annotated[str, typer.Option(callback=_pooling, help=POOLING_HELP)] = "mean",
     batch: Annotated[int, typer.Option(min=1, help="Clips that the encoder computes at once.")] = 4,
     cores: CoresOption = None,
 ) -> None:
     """Encode every frame of a dataset, for a training without a study. The same command goes on after a crash."""
     from world_modality.cli.latents import Clips, encode_latents
 
-    clips = Clips(encoder, camera, frames, image_size, dtype, batch)
+    clips = Clips(encoder, camera, frames, image_size, dtype, batch, pooling)
     print("\n".join(encode_latents(dataset, output, clips, cores or os.cpu_count() or 1)))
 
 
-def import_latents(
+@latents.command("import")
+def import_(
     file: Annotated[Path, typer.Argument(help="A .npy file, float16 [frames, numbers], or a cache folder with one.")],
     dataset: DatasetOption,
-    encoder: EncoderOption,
     output: OutputOption,
-    camera: CameraOption = "image",
+    encoder: MakerOption = None,
+    camera: MakersCameraOption = None,
     frames: ClipOption = None,
-    image_size: SizeOption = None,
-    dtype: DtypeOption = "float32",
+    image_size: MakersSizeOption = None,
+    dtype: MakersDtypeOption = None,
+    pooling: MakersPoolingOption = None,
+    batch: MakersBatchOption = None,
     sample: SampleOption = 64,
     seed: SampleSeedOption = 0,
     minimum_cosine: CosineOption = 0.98,
@@ -66,26 +99,24 @@ def import_latents(
     ] = False,
 ) -> None:
     """Take over latents that someone else made, once a sample of them was encoded again and found in its rows."""
-    from world_modality.cli.latents import Check, Clips, import_latents
+    from world_modality.cli.latents import Asked, Check, import_latents
 
-    clips = Clips(encoder, camera, frames, image_size, dtype)
+    asked = Asked(encoder, camera, frames, image_size, dtype, batch, pooling)
     check = Check(sample, seed, minimum_cosine, repair_starts)
-    print("\n".join(import_latents(file, dataset, output, clips, check)))
+    print("\n".join(import_latents(file, dataset, output, asked, check)))
 
 
 @latents.command()
 def verify(
     cache: Annotated[Path, typer.Argument(help="Folder of a cache, of ours or an earlier one's, or a .npy file.")],
     dataset: DatasetOption,
-    encoder: Annotated[
-        str | None, typer.Option(help="Folder, hub id or hub id@revision; the hub's by default, if it made them.")
-    ] = None,
-    camera: Annotated[str | None, typer.Option(help="Whose frames; as the cache says by default, else image.")] = None,
+    encoder: MakerOption = None,
+    camera: MakersCameraOption = None,
     frames: ClipOption = None,
-    image_size: SizeOption = None,
-    dtype: Annotated[
-        Literal["float32", "float16", "bfloat16"] | None, typer.Option(help="As the cache says by default.")
-    ] = None,
+    image_size: MakersSizeOption = None,
+    dtype: MakersDtypeOption = None,
+    pooling: MakersPoolingOption = None,
+    batch: MakersBatchOption = None,
     sample: SampleOption = 64,
     seed: SampleSeedOption = 0,
     minimum_cosine: CosineOption = 0.98,
@@ -93,7 +124,7 @@ def verify(
     """Encode a sample of a cache again and say whether its rows belong to their frames. Exit status 1 if not."""
     from world_modality.cli.latents import Asked, Check, verify_latents
 
-    asked = Asked(encoder, camera, frames, image_size, dtype)
+    asked = Asked(encoder, camera, frames, image_size, dtype, batch, pooling)
     print("\n".join(verify_latents(cache, dataset, asked, Check(sample, seed, minimum_cosine, False))))
 
 

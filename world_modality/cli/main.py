@@ -192,10 +192,6 @@ def convert(
     print("\n".join(lines))
 
 
-app.command()(latents_app.encode_latents)
-app.command()(latents_app.import_latents)
-
-
 @app.command()
 def rollout(
     context: typer.Context,

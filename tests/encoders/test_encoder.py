@@ -16,7 +16,7 @@ from world_modality.facts.encoders import POOLINGS
 from world_modality.study.specs import EncoderSpec
 
 Make = Callable[..., Encoder]
-KINDS = ("vjepa2", "dinov2")  # a video encoder and one of pictures; test_families.py asks every family
+KINDS = ("vjepa2", "dinov2")  # a video encoder and one of pictures; test_every_family.py asks every family
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -151,7 +151,7 @@ def _take_over(spec: LatentsSpec, context: StageContext) -> Facts:
     for line in alignment.lines():
         context.progress.say(f"{context.progress.label}: {line}")
     if problem := alignment.problem():
-        hint = "; `wm import-latents --repair-starts` mends those" if alignment.only_starts_fail() else ""
+        hint = "; `wm latents import --repair-starts` mends those" if alignment.only_starts_fail() else ""
         raise UserError(f"encoder.latents.{spec.camera}: {file} is not taken over: {problem}{hint}")
     context.begin_sealing()
     empty_folder(context.artifact)

@@ -57,6 +57,16 @@ class WorldConfig(WorldMemoryConfig):
                 raise UserError(f"{name} has {len(values)} entries for the cameras {self.world_cameras}: give one each")
 
     @property
+    def reads_latents(self) -> bool:
+        """Whether training reads latents, be it for a memory or in place of pictures."""
+        return self.train_mode.needs_world
+
+    @property
+    def sees_latents(self) -> bool:
+        """Whether a rollout reads those of the frames that it sees."""
+        return self.rollout_mode.needs_history
+
+    @property
     def cameras(self) -> tuple[str, ...]:
         """The cameras whose latents stand for a frame, in their order."""
         return tuple(self.world_cameras.split(","))

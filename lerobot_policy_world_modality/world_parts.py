@@ -18,6 +18,7 @@ from world_modality.latents.windows import EpisodeBounds
 from world_modality.memory.attachment import Sockets, WorldSizes
 from world_modality.memory.lookup import LatentLookup, require_held_out
 from world_modality.memory.world import WorldMemory
+from world_modality.tokens.reader import TokenCache, open_tokens
 
 
 def build_world(config: WorldConfig, sockets: Sockets) -> WorldMemory:
@@ -97,6 +98,35 @@ def open_training_latents(config: WorldConfig, dataset_meta: Any) -> LatentLooku
     if len(shapes) == len(config.cameras):
         config.world_frame_sizes = ",".join(f"{height}x{width}" for _, height, width in shapes)
     return lookup
+
+
+def open_training_tokens(config: Any, dataset_meta: Any) -> TokenCache:
+    """The world tokens of the training set that ``dataset_meta`` (LeRobot's) describes.
+
+    How many there are is written into the config. UserError if they are missing, of another dataset or camera, or of
+    another number than the config was made for.
+    """
+    if not config.world_tokens:
+        raise UserError(f"world_tokens is not set: model {config.model} knows world tokens, give the folder of some")
+    found = open_tokens(Path(config.world_tokens), frames=_bounds(dataset_meta).frames)
+    fingerprint = dataset_fingerprint(Path(dataset_meta.root))
+    if found.dataset_fingerprint != fingerprint:
+        raise UserError(
+            f"world_tokens: those in {config.world_tokens} are of a dataset with fingerprint "
+            f"{found.dataset_fingerprint}, but the dataset in {dataset_meta.root} has {fingerprint}: make them "
+            "of this one"
+        )
+    if found.camera != config.world_cameras:
+        raise UserError(
+            f"world_tokens: those are of camera {found.camera}, where world_cameras has {config.world_cameras}"
+        )
+    if config.world_vocabulary not in (0, found.codebook.size):
+        raise UserError(
+            f"world_vocabulary is {config.world_vocabulary} but there are {found.codebook.size} tokens: use the "
+            "codebook the policy was made for"
+        )
+    config.world_vocabulary = found.codebook.size
+    return found
 
 
 @dataclass(frozen=True)

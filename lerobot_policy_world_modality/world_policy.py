@@ -14,7 +14,7 @@ from lerobot.utils.constants import ACTION, OBS_STATE
 from torch import Tensor
 
 from lerobot_policy_world_modality.adapters.adapter import Adapter
-from lerobot_policy_world_modality.keyed_draws import draw_noise_and_time, seeds_of_frames, seeds_of_noise
+from lerobot_policy_world_modality.keyed_draws import seeds_of_frames, seeds_of_noise
 from lerobot_policy_world_modality.online_history import OnlineHistory
 from lerobot_policy_world_modality.probe import action_change, plain_pass_due, velocities
 from lerobot_policy_world_modality.world_config import WorldConfig
@@ -74,20 +74,20 @@ class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
             raise UserError(f"a policy of type '{config.type}' has no world memory: convert the checkpoint first")
         if dataset_meta is not None:
             adopt_pictures(config, dataset_meta)
+            if config.reads_latents:  # before the model, which may be made for their size
+                self._latents = open_training_latents(config, dataset_meta)
         with self.adapter.building(config):
             super().__init__(config, **kwargs)
         # Optimiser steps done; saved, so that a resumed run goes on with the draws of an uninterrupted one.
         self.register_buffer(STEP, torch.zeros((), dtype=torch.int64))
         self.world = None
         self._held_out = None if dataset_meta is None else HeldOut.of(config, dataset_meta)
-        if not config.train_mode.needs_world:
-            return
-        if dataset_meta is not None:
-            self._latents = open_training_latents(config, dataset_meta)
-        self.world = self._new_world(config)
-        self._online = OnlineHistory(config)
-        # Equal in all processes of a training: nothing for DistributedDataParallel to send before every step.
-        self._ddp_params_and_buffers_to_ignore = [f"world.{name}" for name, _ in self.world.named_buffers()]
+        if config.reads_latents:
+            self._online = OnlineHistory(config)
+        if config.train_mode.needs_world:
+            self.world = self._new_world(config)
+            # Equal in all processes of a training: nothing for DistributedDataParallel to send before every step.
+            self._ddp_params_and_buffers_to_ignore = [f"world.{name}" for name, _ in self.world.named_buffers()]
         if fit_statistics:
             self._fit_statistics()
 
@@ -133,13 +133,13 @@ class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
         if self.training and self._held_out is not None and INDEX in batch:
             self._held_out.refuse(batch[INDEX])
         if INDEX in batch and (noise is None or time is None):
-            drawn = draw_noise_and_time(self.model, self._frame_seeds("training-flow", batch), batch[ACTION].device)
+            drawn = self.adapter.draws(self.model, self._frame_seeds("training-flow", batch), batch[ACTION].device)
             noise, time = drawn[0] if noise is None else noise, drawn[1] if time is None else time
+        if self.training and self._latents is not None:
+            self._adopt_training_set(self._latents)
         if self.world is None:
             loss, info = self._flow(batch, noise, time, reduction)
             return loss, {**info, "flow_loss": info["loss"], "loss_total": info["loss"]}
-        if self.training:
-            self._adopt_training_set(self.world)
         window = self._window(self.world, batch)
         made: list[tuple[Tensor, Tensor | None]] = []  # prediction and memory of the pass, made before or within it
 
@@ -227,7 +227,7 @@ class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
 
     def _see(self, batch: dict[str, Tensor]) -> None:
         """Take note of the frame of one control step, unless its history is given."""
-        if self._online is not None and WORLD_HISTORY not in batch and self.config.rollout_mode.needs_history:
+        if self._online is not None and WORLD_HISTORY not in batch and self.config.sees_latents:
             self._online.see(batch)
 
     @contextmanager
@@ -298,13 +298,12 @@ class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
         standardised: Tensor = world.standardiser(latents.to(self.keyed_step.device))
         return standardised
 
-    def _adopt_training_set(self, world: WorldMemory) -> None:
+    def _adopt_training_set(self, latents: LatentLookup) -> None:
         """At step 0, take over what the training set alone decides; later, UserError if it is another set.
 
         That is its latents' statistics, whatever the start policy was converted with, and histories for "shuffle".
         """
-        assert self._latents is not None
-        config, found = self.config, self._latents.training_set
+        config, found = self.config, latents.training_set
         if int(self.keyed_step) > 0:
             if config.world_trained_on not in ("", found):
                 raise UserError(
@@ -314,9 +313,11 @@ class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
                     "the policy it was converted from"
                 )
             return
-        self.take_statistics(self._latents.statistics())
-        seeds = [keyed_seed("donors", config.world_seed, row) for row in range(len(world.donors))]
-        world.donors.copy_(self._standardised(world, self._latents.any_histories(seeds, config.world_context)))
+        self.take_statistics(latents.statistics())
+        if self.world is not None:
+            seeds = [keyed_seed("donors", config.world_seed, row) for row in range(len(self.world.donors))]
+            drawn = latents.any_histories(seeds, config.world_context)
+            self.world.donors.copy_(self._standardised(self.world, drawn))
         config.world_trained_on = found
 
     def _window(self, world: WorldMemory, batch: dict[str, Any]) -> LatentWindow:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
+from lerobot_policy_world_modality.keyed_draws import draw_noise_and_time
 from world_modality.memory.attachment import Sockets
 
 Loss = tuple[Tensor, dict[str, Any]]
@@ -38,6 +40,10 @@ class Adapter(ABC):
         reduction: str,
     ) -> Loss:
         """What LeRobot's ``forward`` gives for that noise [B, chunk_size, A] and time [B]; None: its own draws."""
+
+    def draws(self, flow: Any, seeds: Sequence[int], device: torch.device) -> tuple[Tensor, Tensor]:
+        """Noise [B, chunk_size, A] and flow time [B] of a training batch, each row's by its seed alone."""
+        return draw_noise_and_time(flow, seeds, device)
 
     def recomputes(self, _flow: Any) -> bool:
         """Whether the backward pass runs parts of the forward pass, and so the hooks, a second time."""

@@ -34,6 +34,44 @@ FLOW_WITHOUT_STATE = "(self, images, img_masks, tokens, masks, noise=None, num_s
 VISUAL, STATE, ACTION = (f"<FeatureType.{name}: '{name}'>" for name in ("VISUAL", "STATE", "ACTION"))
 
 PLUGIN: Table = {
+    "lerobot_policy_world_modality/configuration_world_transformer.py": {
+        "lerobot.configs:NormalizationMode": "class",
+        "lerobot.configs:NormalizationMode.IDENTITY": "<NormalizationMode.IDENTITY: 'IDENTITY'>",
+        "lerobot.configs:NormalizationMode.MEAN_STD": "<NormalizationMode.MEAN_STD: 'MEAN_STD'>",
+        "lerobot.configs:PreTrainedConfig": "class",
+        "lerobot.configs:PreTrainedConfig.action_delta_indices": ANY,
+        "lerobot.configs:PreTrainedConfig.get_optimizer_preset": "(self)",
+        "lerobot.configs:PreTrainedConfig.get_scheduler_preset": "(self)",
+        "lerobot.configs:PreTrainedConfig.observation_delta_indices": ANY,
+        "lerobot.configs:PreTrainedConfig.register_subclass": "(name, choice_type=None)",
+        "lerobot.configs:PreTrainedConfig.reward_delta_indices": ANY,
+        "lerobot.configs:PreTrainedConfig.validate_features": "(self)",
+        "lerobot.optim:AdamWConfig": "class",
+        "lerobot.optim:LRSchedulerConfig": "class",
+    },
+    "lerobot_policy_world_modality/processor_world_transformer.py": {
+        "lerobot.processor:PolicyProcessorPipeline": ANY,
+        "lerobot.processor:make_default_pre_post_processors": "(config, dataset_stats=None, *, normalizer_device=None)",
+    },
+    "lerobot_policy_world_modality/transformer_policy.py": {
+        "lerobot.policies.pretrained:PreTrainedPolicy": "class",
+        "lerobot.policies.pretrained:PreTrainedPolicy.__init__": "(self, config, *inputs, **kwargs)",
+        "lerobot.policies.pretrained:PreTrainedPolicy.forward": "(self, batch)",
+        "lerobot.policies.pretrained:PreTrainedPolicy.get_optim_params": "(self)",
+        "lerobot.policies.pretrained:PreTrainedPolicy.predict_action_chunk": "(self, batch, **kwargs)",
+        "lerobot.policies.pretrained:PreTrainedPolicy.reset": "(self)",
+        "lerobot.policies.pretrained:PreTrainedPolicy.select_action": "(self, batch, **kwargs)",
+        "lerobot.utils.constants:ACTION": "'action'",
+        "lerobot.utils.constants:OBS_STATE": "'observation.state'",
+    },
+    "world_modality/encoders/cogvideox.py": {
+        "diffusers.utils.logging:get_verbosity": "()",
+        "diffusers.utils.logging:set_verbosity": "(verbosity)",
+        "diffusers.utils.logging:set_verbosity_error": "()",
+        "diffusers.utils:logging": "module",
+        "diffusers:AutoencoderKLCogVideoX": "class",
+        "diffusers:AutoencoderKLCogVideoX.from_pretrained": "(pretrained_model_name_or_path, **kwargs)",
+    },
     "lerobot_policy_world_modality/world_policy.py": {
         "lerobot.policies.pretrained:PreTrainedPolicy.__init__": "(self, config, *inputs, **kwargs)",
         "lerobot.policies.pretrained:PreTrainedPolicy._get_default_peft_targets": "(self)",

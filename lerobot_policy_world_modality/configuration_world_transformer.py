@@ -1,0 +1,154 @@
+"""The policy type ``world_transformer``: the discrete line's models, which see a frame as its latents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from lerobot.configs import NormalizationMode, PreTrainedConfig
+from lerobot.optim import AdamWConfig, LRSchedulerConfig
+
+from lerobot_policy_world_modality.world_config import WorldConfig
+from world_modality.discrete.transformer import TransformerSizes, WorldInput
+from world_modality.errors import UserError
+from world_modality.facts.discrete import MODELS, DiscreteModel
+
+
+@dataclass
+class TransformerConfig(PreTrainedConfig):  # type: ignore[misc]  # LeRobot is not typed
+    """Sizes and switches of the transformer; what it knows of the world is beside them (:class:`WorldConfig`)."""
+
+    chunk_size: int = 8
+    n_action_steps: int = 8
+    normalization_mapping: dict[str, NormalizationMode] = field(
+        default_factory=lambda: {
+            "VISUAL": NormalizationMode.IDENTITY,
+            "STATE": NormalizationMode.MEAN_STD,
+            "ACTION": NormalizationMode.MEAN_STD,
+        }
+    )
+
+    model: str = "A"  # a row of world_modality.facts.discrete
+    width: int = 256
+    layers: int = 4
+    heads: int = 8
+    dropout: float = 0.0
+
+    # How model C reads the world token, and whether actions are kept from it and from what is predicted of it.
+    world_input_scale: float = 1.0
+    world_input_dropout: float = 0.0
+    world_input_layernorm: bool = False
+    block_world_to_action: bool = False
+
+    # World tokens: the folder of the tokens stage's artifact, and how many there are; 0: taken from it.
+    world_tokens: str = ""
+    world_vocabulary: int = 0
+    world_tokens_normalised: bool = False  # whether latents are divided by their length before they become tokens
+
+    optimizer_lr: float = 3e-4
+    optimizer_weight_decay: float = 1e-4
+    optimizer_grad_clip_norm: float = 1.0
+
+    def validate_features(self) -> None:
+        """UserError without a state or an action."""
+        if self.robot_state_feature is None or self.action_feature is None:
+            raise UserError("a world_transformer needs observation.state and action in its features")
+
+    def get_optimizer_preset(self) -> AdamWConfig:
+        """AdamW."""
+        return AdamWConfig(
+            lr=self.optimizer_lr,
+            weight_decay=self.optimizer_weight_decay,
+            grad_clip_norm=self.optimizer_grad_clip_norm,
+        )
+
+    def get_scheduler_preset(self) -> LRSchedulerConfig | None:
+        """None: the learning rate is constant."""
+        return None
+
+    @property
+    def observation_delta_indices(self) -> None:
+        """The present frame alone; its history is read from latents."""
+        return
+
+    @property
+    def action_delta_indices(self) -> list[int]:
+        """The actions of a chunk."""
+        return list(range(self.chunk_size))
+
+    @property
+    def reward_delta_indices(self) -> None:
+        """None are read."""
+        return
+
+
+@PreTrainedConfig.register_subclass("world_transformer")
+@dataclass
+class WorldTransformerConfig(WorldConfig, TransformerConfig):
+    """A transformer that imitates from latents; model F is A with a world memory."""
+
+    world_memory_mode_train: str = "disabled"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        row = self.row
+        if row.memory != self.train_mode.needs_world:
+            wanted = "another one than disabled" if row.memory else "disabled"
+            raise UserError(f"world_memory_mode_train: model {row.name} has {wanted}, not {self.train_mode.name}")
+        if self.world_fusion != "late":
+            raise UserError("world_fusion: a world_transformer is read by its memory late, and nowhere else")
+        if self.world_actions:
+            raise UserError("world_actions: a world_transformer makes its chunk at once, there are no noisy actions")
+        if self.uses_tokens and len(self.cameras) > 1:
+            raise UserError(f"world_cameras: model {row.name} has the world tokens of one camera; name one")
+        if self.width % self.heads:
+            raise UserError(f"width is {self.width}: use a multiple of heads, {self.heads}")
+
+    @property
+    def row(self) -> DiscreteModel:
+        """The model; UserError if there is none of that name."""
+        return MODELS[self.model]
+
+    @property
+    def uses_tokens(self) -> bool:
+        """Whether it reads or predicts world tokens."""
+        return self.row.predicts == "tokens" or self.row.world_input == "token"
+
+    @property
+    def reads_latents(self) -> bool:
+        """They are what it sees."""
+        return True
+
+    @property
+    def sees_latents(self) -> bool:
+        """They are what it sees."""
+        return True
+
+    @property
+    def sizes(self) -> TransformerSizes:
+        """Of the network; UserError if those of latents or tokens are not known."""
+        if self.world_latent_dim < 1 or (self.uses_tokens and self.world_vocabulary < 2):
+            lacking = "world_latents" if self.world_latent_dim < 1 else "world_tokens"
+            raise UserError(f"{lacking} is not set, and the network's size is not known without: give its folder")
+        return TransformerSizes(
+            latent=self.world_latent_dim,
+            tokens=self.world_latent_tokens,
+            state=self.robot_state_feature.shape[0],
+            action=self.action_feature.shape[0],
+            chunk_size=self.chunk_size,
+            horizon=self.world_prediction_horizon,
+            vocabulary=self.world_vocabulary if self.uses_tokens else 0,
+            width=self.width,
+            layers=self.layers,
+            heads=self.heads,
+            dropout=self.dropout,
+        )
+
+    @property
+    def world_input(self) -> WorldInput:
+        """How the world token is read."""
+        return WorldInput(
+            scale=self.world_input_scale,
+            dropout=self.world_input_dropout,
+            layernorm=self.world_input_layernorm,
+            blocked=self.block_world_to_action,
+        )

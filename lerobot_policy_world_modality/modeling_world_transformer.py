@@ -1,0 +1,96 @@
+"""The policy type ``world_transformer``: where its latents and tokens come from, and where it is shown frames."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lerobot_policy_world_modality.adapters.transformer import TransformerAdapter
+from lerobot_policy_world_modality.configuration_world_transformer import WorldTransformerConfig
+from lerobot_policy_world_modality.transformer_policy import (
+    FUTURE_LATENTS,
+    FUTURE_TOKENS,
+    LATENTS,
+    VALID,
+    TransformerPolicy,
+)
+from lerobot_policy_world_modality.world_parts import open_training_tokens
+from lerobot_policy_world_modality.world_policy import INDEX, WORLD_HISTORY, WorldPolicy
+from world_modality.errors import UserError
+from world_modality.latents.cache import LatentStatistics
+from world_modality.latents.windows import future_rows
+from world_modality.tokens.reader import TokenCache
+
+
+class WorldTransformerPolicy(WorldPolicy, TransformerPolicy):
+    """The discrete line's models A to F.
+
+    In training the latents and tokens of a frame are those of the caches, found by the frame's index; in a rollout
+    latents are given, or encoded from the pictures that the policy is shown, and tokens are made of them by the
+    checkpoint's codebook.
+    """
+
+    config_class = WorldTransformerConfig
+    name = "world_transformer"
+    adapter = TransformerAdapter()
+    _tokens: TokenCache | None = None
+
+    def __init__(self, config: WorldTransformerConfig, dataset_meta: Any = None, **kwargs: Any) -> None:
+        if dataset_meta is not None and config.uses_tokens:
+            self._tokens = open_training_tokens(config, dataset_meta)
+        super().__init__(config, dataset_meta, **kwargs)
+        if self._tokens is not None:
+            self.take_codebook(self._tokens.codebook)
+
+    def _fit_statistics(self) -> None:
+        if self._latents is not None and not self.standardised.fitted:
+            self.take_statistics(self._latents.statistics())
+
+    def take_statistics(self, statistics: LatentStatistics) -> None:
+        """Take over what the training latents are like."""
+        self.standardised.fit(statistics.mean, statistics.factor)
+        if self.world is not None:
+            super().take_statistics(statistics)
+
+    def select_action(self, batch: dict[str, Tensor], **_: Any) -> Tensor:
+        """The action [B, A]. Every call shows the policy a frame, whether or not a new chunk is due."""
+        self._see(batch)
+        if not self._queue:
+            self._queue.extend(self._chunk(batch)[:, : self.config.n_action_steps].transpose(0, 1))
+        return self._queue.popleft()
+
+    def predict_action_chunk(self, batch: dict[str, Tensor], **_: Any) -> Tensor:
+        """The chunk [B, chunk_size, A]."""
+        self._see(batch)
+        return self._chunk(batch)
+
+    def _chunk(self, batch: dict[str, Tensor]) -> Tensor:
+        if WORLD_HISTORY not in batch:
+            assert self._online is not None
+            batch = {**batch, WORLD_HISTORY: self._online.latents()}
+        with self._reading(batch, None):
+            return TransformerPolicy.predict_action_chunk(self, {**batch, LATENTS: batch[WORLD_HISTORY][:, -1]})
+
+    def _plain_loss(
+        self, batch: dict[str, Any], noise: Tensor | None, time: Tensor | None, reduction: str
+    ) -> tuple[Tensor, dict[str, float]]:
+        return super()._plain_loss({**batch, **self._around(batch)}, noise, time, reduction)
+
+    def _around(self, batch: dict[str, Any]) -> dict[str, Tensor]:
+        """What a training batch lacks: the frames' latents, and what comes after them of what the model predicts."""
+        if self._latents is None or INDEX not in batch:
+            raise UserError(
+                "a world_transformer learns from the latents of a dataset: build the policy with the dataset's "
+                "metadata, set world_latents, and give batches with 'index'"
+            )
+        horizon = self.config.world_prediction_horizon
+        window = self._latents.window(batch[INDEX], 1, horizon)
+        found = {LATENTS: window.history[:, -1], FUTURE_LATENTS: window.future, VALID: window.valid}
+        if self._tokens is not None:
+            frames = batch[INDEX].cpu().numpy().astype(np.int64)
+            rows, _ = future_rows(frames, self._latents.bounds.around(frames)[1], horizon)
+            found[FUTURE_TOKENS] = torch.from_numpy(self._tokens.tokens[rows].astype(np.int64))
+        return {name: value.to(self.keyed_step.device) for name, value in found.items()}

@@ -1,0 +1,126 @@
+"""The discrete line's transformer as a LeRobot policy: it regresses a chunk from a batch that brings latents."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import numpy as np
+import torch
+from lerobot.policies.pretrained import PreTrainedPolicy
+from lerobot.utils.constants import ACTION, OBS_STATE
+from torch import Tensor
+
+from lerobot_policy_world_modality.configuration_world_transformer import WorldTransformerConfig
+from world_modality.discrete.losses import (
+    action_errors,
+    mean_of,
+    mean_per_sample,
+    token_hits,
+    token_losses,
+)
+from world_modality.discrete.transformer import Answer, Seen, WorldTransformer
+from world_modality.memory.standardiser import Standardiser
+from world_modality.memory.target import score_latents
+from world_modality.tokens.codebook import Codebook
+
+LATENTS = "observation.world_now"  # float32 [B, P, W] of the present frame, in their own units
+FUTURE_LATENTS = "world_future"  # float32 [B, K, P, W], in training
+FUTURE_TOKENS = "world_future_tokens"  # int64 [B, K, P], in training
+VALID = "world_future_valid"  # bool [B, K]: whether the episode is that long
+PADDING = "action_is_pad"
+
+
+class TransformerPolicy(PreTrainedPolicy):  # type: ignore[misc]  # LeRobot is not typed
+    """Reads ``observation.state`` and the present frame's latents, which whoever calls puts into the batch.
+
+    Checkpoints carry the latents' statistics and, if the model knows world tokens, the codebook's centroids.
+    """
+
+    config_class = WorldTransformerConfig
+    name = "world_transformer"
+    centroids: Tensor
+
+    def __init__(self, config: WorldTransformerConfig, **_: Any) -> None:
+        super().__init__(config)
+        config.validate_features()
+        self.model = WorldTransformer(config.row, config.sizes, config.world_input)
+        self.standardised = Standardiser(config.world_latent_dim, config.world_latent_tokens)
+        known = (config.world_vocabulary, config.world_latent_dim) if config.uses_tokens else (0, 0)
+        self.register_buffer("centroids", torch.zeros(known))
+        self._queue: deque[Tensor] = deque(maxlen=config.n_action_steps)
+
+    def reset(self) -> None:
+        """New episodes start."""
+        self._queue = deque(maxlen=self.config.n_action_steps)
+
+    def get_optim_params(self) -> Any:
+        """All parameters."""
+        return self.parameters()
+
+    def take_codebook(self, codebook: Codebook) -> None:
+        """From now on latents become tokens by this codebook."""
+        self.centroids.copy_(torch.from_numpy(codebook.centroids))
+        self.config.world_tokens_normalised = codebook.l2_normalised
+
+    def forward(
+        self,
+        batch: dict[str, Any],
+        noise: Tensor | None = None,
+        time: Tensor | None = None,
+        reduction: str = "mean",  # noqa: ARG002
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Mean squared error of normalised actions + world_lambda * world loss; [B] with ``reduction="none"``.
+
+        A chunk is regressed: noise and time of a flow are of no use.
+        """
+        answer = self._answer(batch)
+        padded = batch.get(PADDING, torch.zeros(batch[ACTION].shape[:2], dtype=torch.bool, device=batch[ACTION].device))
+        of = mean_per_sample if reduction == "none" else mean_of
+        loss = of(action_errors(answer.actions, batch[ACTION], padded))
+        figures = {"action_loss": float(loss.detach().mean())}
+        if answer.world is not None:
+            world, told = self._world_loss(answer.world, batch, reduction)
+            loss = loss + self.config.world_lambda * world
+            figures |= told
+        return loss, {"loss": float(loss.detach().mean()), **figures}
+
+    def predict_action_chunk(self, batch: dict[str, Tensor], **_: Any) -> Tensor:
+        """Normalised actions [B, chunk_size, A]."""
+        self.eval()
+        with torch.no_grad():
+            return self._answer(batch).actions
+
+    def select_action(self, batch: dict[str, Tensor], **rest: Any) -> Tensor:
+        """The next action [B, A] of the chunk under way, or the first of a new one."""
+        if not self._queue:
+            chunk = self.predict_action_chunk(batch, **rest)[:, : self.config.n_action_steps]
+            self._queue.extend(chunk.transpose(0, 1))
+        return self._queue.popleft()
+
+    def _answer(self, batch: dict[str, Any]) -> Answer:
+        latents = batch[LATENTS].to(self.centroids.device)
+        token = self.tokens_of(latents) if self.config.row.world_input == "token" else None
+        answer: Answer = self.model(Seen(self.standardised(latents), batch[OBS_STATE].float(), token))
+        return answer
+
+    def tokens_of(self, latents: Tensor) -> Tensor:
+        """World tokens int64 [...] of latents [..., W] in their own units, by the rule of the tokens stage."""
+        codebook = Codebook(self.centroids.cpu().numpy(), self.config.world_tokens_normalised)
+        tokens = codebook.assign(latents.detach().cpu().numpy())
+        return torch.from_numpy(tokens.astype(np.int64)).to(latents.device)
+
+    def _world_loss(self, world: Tensor, batch: dict[str, Any], reduction: str) -> tuple[Tensor, dict[str, float]]:
+        valid = batch[VALID].to(world.device)
+        if self.config.row.predicts == "tokens":
+            tokens = batch[FUTURE_TOKENS].to(world.device)
+            of = mean_per_sample if reduction == "none" else mean_of
+            loss = of(token_losses(world, tokens, valid))
+            figures = {"world_loss": float(loss.detach().mean())}
+            for best in (1, 5):
+                figures[f"world_top{best}"] = float(mean_of(token_hits(world, tokens, valid, best)))
+            return loss, figures
+        now = self.standardised(batch[LATENTS].to(world.device))
+        future = self.standardised(batch[FUTURE_LATENTS].to(world.device))
+        score = score_latents(world[:, None], now, future, valid, delta=self.config.world_delta)
+        return score.loss_per_sample() if reduction == "none" else score.loss(), score.summary()

@@ -66,9 +66,9 @@ class TransformerPolicy(PreTrainedPolicy):  # type: ignore[misc]  # LeRobot is n
     def forward(
         self,
         batch: dict[str, Any],
-        noise: Tensor | None = None,
-        time: Tensor | None = None,
-        reduction: str = "mean",  # noqa: ARG002
+        noise: Tensor | None = None,  # noqa: ARG002 - as its heirs are called
+        time: Tensor | None = None,  # noqa: ARG002
+        reduction: str = "mean",
     ) -> tuple[Tensor, dict[str, float]]:
         """Mean squared error of normalised actions + world_lambda * world loss; [B] with ``reduction="none"``.
 

@@ -135,7 +135,9 @@ def test_the_embedded_base_policy(tmp_path: Path, policy: Path, monkeypatch: pyt
 
 def test_the_hubs_parts_are_named_by_their_commits(tmp_path: Path, full_hub: Hub) -> None:
     found = resolve(tmp_path, *FROM_HUB)
-    assets = Assets(f"hub@{ASSETS_COMMIT}", ASSETS.digest(f"hub@{ASSETS_COMMIT}"), own=False)  # other files than LIBERO's
+    assets = Assets(
+        f"hub@{ASSETS_COMMIT}", ASSETS.digest(f"hub@{ASSETS_COMMIT}"), own=False
+    )  # other files than LIBERO's
     assert found.assets == {"libero_spatial": assets}
     assert policy_of(found) == PolicySource("smolvla", "lerobot/smolvla_base", POLICY_COMMIT, f"{VLM}@{VLM_COMMIT}")
     assert found.dataset == Source("HuggingFaceVLA/libero", DATA_COMMIT)

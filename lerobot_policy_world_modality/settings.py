@@ -12,11 +12,18 @@ from draccus.utils import ParsingError
 from lerobot.configs import PreTrainedConfig
 
 from world_modality.errors import UserError
+from world_modality.facts.world import WorldMemoryConfig
 
 
 def config_class(policy_type: str) -> Any:
     """LeRobot's config class of a policy type of this plugin."""
     return PreTrainedConfig.get_choice_class(policy_type)
+
+
+def knows_world(policy_type: str) -> bool:
+    """Whether policies of that type have the settings ``world_*``."""
+    known = policy_type in PreTrainedConfig.get_known_choices()
+    return known and issubclass(config_class(policy_type), WorldMemoryConfig)
 
 
 def require_settings(names: Iterable[str], policy_type: str) -> None:

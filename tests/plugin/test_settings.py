@@ -6,7 +6,7 @@ import draccus
 import pytest
 
 from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
-from lerobot_policy_world_modality.settings import read_settings
+from lerobot_policy_world_modality.settings import knows_world, read_settings
 from world_modality.errors import UserError
 
 TEXTS = {
@@ -46,3 +46,11 @@ def test_what_is_no_setting_is_one_sentence(name: str, text: str, told: str) -> 
     with pytest.raises(UserError, match=told) as error:
         read_settings([(name, text)], "smolvla_world")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "knows"),
+    [("smolvla_world", True), ("pi0_world", True), ("world_transformer", True), ("act", False), ("unheard_of", False)],
+)
+def test_which_policies_have_settings_of_the_world(kind: str, knows: bool) -> None:
+    assert knows_world(kind) == knows

@@ -196,12 +196,12 @@ def _require_readable(arguments: Sequence[str]) -> None:
     import draccus
 
     from lerobot_policy_world_modality.convert import read_config
-    from lerobot_policy_world_modality.settings import config_class
+    from lerobot_policy_world_modality.settings import config_class, knows_world
 
     flags = policy_flags(arguments)
     own = sorted(name for name in flags if name.startswith("world_"))
     start = Path(flags["path"]) if "path" in flags else None
-    if start is not None and start.is_dir() and own and not has_memory(kind := read_config(start)["type"]):
+    if start is not None and start.is_dir() and own and not knows_world(kind := read_config(start)["type"]):
         raise UserError(
             f"--policy.{own[0]}: {flags['path']} is a '{kind}' without world memory: start from it with "
             "--policy.init_from_policy_path, or give it one with `wm convert`"

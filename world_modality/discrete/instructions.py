@@ -1,0 +1,109 @@
+"""Instructions as vectors: what a language model makes of the words of each task.
+
+A text is embedded alone and filled up to one length, so that its vector depends on no other text, to the last bit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from world_modality.errors import UserError, in_one_line
+from world_modality.store.hub import find_folder
+
+SMALL = "embedded:text-small"
+"""A small language model of random weights that this package builds: its vectors tell texts apart, and no more."""
+SMALL_SEED = 0
+SMALL_SIZES = {"dim": 64, "n_layers": 2, "n_heads": 4, "hidden_dim": 128}
+PATTERNS = ("*.json", "*.txt", "*.safetensors", "*.model")
+
+
+def embed(texts: Sequence[str], name: str, *, max_length: int, device: str = "cpu") -> NDArray[np.float32]:
+    """Embeddings float32 [len(texts), E]: the mean of the last hidden states over a text's own tokens.
+
+    Args:
+        texts: none of them empty.
+        name: ``embedded:text-small``, a model folder, hub id or hub id@revision of transformers' AutoModel.
+        max_length: tokens of a text; what is longer is cut off.
+        device: where to compute.
+
+    Raises:
+        UserError: a text is empty, or there is no such language model.
+    """
+    require_words(dict(enumerate(texts)))
+    tokenizer, model = _load(name)
+    model = model.requires_grad_(False).eval().to(device)
+    longest = min(max_length, getattr(model.config, "max_position_embeddings", max_length))
+    return np.stack([_embedded(text, tokenizer, model, longest) for text in texts])
+
+
+def require_words(texts: Mapping[int, str]) -> None:
+    """UserError if a task's instruction is empty; ``texts`` by task index."""
+    empty = [index for index, text in texts.items() if not text.strip()]
+    if empty:
+        raise UserError(
+            f"the instruction of task {', '.join(map(str, empty))} is empty: write it into meta/tasks.parquet, or give "
+            "the texts as --tasks_jsonl"
+        )
+
+
+def read_tasks(file: Path) -> dict[int, str]:
+    """Instructions by task index from lines ``{"task_index": 0, "task": "..."}``.
+
+    Raises:
+        UserError: the file cannot be read, or names an index twice.
+    """
+    found: dict[int, str] = {}
+    try:
+        for number, line in enumerate(file.read_text().splitlines(), start=1):
+            if line.strip():
+                entry = json.loads(line)
+                index = int(entry["task_index"])
+                if index in found:
+                    raise UserError(f"{file}:{number}: task_index {index} is there twice: leave one out")
+                found[index] = str(entry["task"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{file} cannot be read ({in_one_line(error)}): a line is a task_index and a task") from error
+    return found
+
+
+def _embedded(text: str, tokenizer: Any, model: Any, longest: int) -> NDArray[np.float32]:
+    tokens = tokenizer(text, padding="max_length", truncation=True, max_length=longest, return_tensors="pt")
+    tokens = {name: tokens[name].to(model.device) for name in ("input_ids", "attention_mask")}
+    with torch.inference_mode():
+        hidden = model(**tokens).last_hidden_state.float()[0]
+    own = tokens["attention_mask"][0].bool()
+    vector: NDArray[np.float32] = hidden[own].mean(dim=0).cpu().numpy()
+    return vector
+
+
+def _load(name: str) -> tuple[Any, Any]:
+    """Tokenizer and model."""
+    from transformers import AutoModel, AutoTokenizer
+
+    if name == SMALL:
+        return _small()
+    folder, _ = find_folder(name, patterns=PATTERNS)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        return tokenizer, AutoModel.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise UserError(f"{name} is no language model that transformers loads ({in_one_line(error)})") from error
+
+
+def _small() -> tuple[Any, Any]:
+    from transformers import AutoTokenizer, DistilBertConfig, DistilBertModel
+
+    from lerobot_policy_world_modality.backbone import BACKBONES
+
+    tokenizer = AutoTokenizer.from_pretrained(BACKBONES / "smolvlm-tiny", local_files_only=True)
+    config = DistilBertConfig(vocab_size=len(tokenizer), max_position_embeddings=128, dropout=0.0, **SMALL_SIZES)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SMALL_SEED)
+        return tokenizer, DistilBertModel(config)

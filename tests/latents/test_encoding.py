@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from support.data_stages import encoder_spec, stage_context
 from support.tiny_dataset import build_tiny_dataset
 
 from world_modality.data.frames import FrameReader
 from world_modality.encoders import source
-from world_modality.encoders.encoder import load_encoder
+from world_modality.encoders.encoder import Encoder, Network, load_encoder
 from world_modality.errors import UserError
 from world_modality.latents.encoding import StretchEncoder
 from world_modality.latents.shards import Shards, Stretch, cut
@@ -74,6 +75,42 @@ def test_a_last_worker_that_is_killed_is_told(job: StretchEncoder, tmp_path: Pat
     with pytest.raises(UserError, match="lack of memory"):
         list(other.in_processes(stretches(job), 4))
     assert not other.shards.has(stretches(job)[2])
+
+
+@dataclass(frozen=True)
+class Overflowing:
+    """A network whose latents of one clip are larger than float16 can hold."""
+
+    network: Network
+
+    @property
+    def model(self) -> object:
+        return self.network.model
+
+    @property
+    def dim(self) -> int:
+        return self.network.dim
+
+    def process(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.network.process(pixels)
+
+    def latents(self, clips: torch.Tensor) -> torch.Tensor:
+        latents = self.network.latents(clips)
+        latents[-1] = 1e6
+        return latents
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
+@pytest.mark.parametrize("workers", [0, 2])
+def test_latents_that_float16_cannot_hold_are_told_and_never_kept(
+    job: StretchEncoder, tmp_path: Path, workers: int
+) -> None:
+    encoder = Encoder(job.encoder.spec, Overflowing(job.encoder.network))
+    other = StretchEncoder(job.reader, encoder, Shards(tmp_path / "shards"))
+    encoded = other.in_processes(stretches(job), workers) if workers else other.here(stretches(job), 1)
+    with pytest.raises(UserError, match=r"^the encoder vjepa2-small, .* frames between \d+ and \d+: let it compute in"):
+        list(encoded)
+    assert not list((tmp_path / "shards").glob("*.npy"))
 
 
 @dataclass(frozen=True)

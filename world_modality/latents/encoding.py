@@ -26,6 +26,7 @@ from world_modality.data.frames import FrameReader
 from world_modality.encoders.encoder import Encoder
 from world_modality.encoders.streaming import encode_parts
 from world_modality.errors import UserError
+from world_modality.latents.cache import require_finite
 from world_modality.latents.shards import Shards, Stretch
 
 PARENT_POLL_SECONDS = 0.5  # seconds between a worker's looks whether the stage still lives
@@ -60,7 +61,7 @@ class StretchEncoder:
         what is missing.
 
         Raises:
-            UserError: the last one was killed too, or an episode cannot be read.
+            UserError: the last one was killed too, an episode cannot be read, or a latent is not finite.
         """
         given_out = dict[Stretch, None]()
         to_come = iter(stretches)
@@ -82,6 +83,7 @@ class StretchEncoder:
         clip = self.encoder.spec.frames
         parts = ((stretch, frames, stretch.clip_rows(clip)) for stretch, frames in decoded)
         for stretch, latents in encode_parts(self.encoder, parts):
+            require_finite(latents, stretch.start + stretch.first, self.encoder.spec)  # before it is kept for good
             self.shards.save(stretch, latents)
             yield stretch
 

@@ -139,9 +139,20 @@ def test_what_the_earlier_layout_has_no_words_for_is_not_exported(tmp_path: Path
 def test_a_cache_of_ours_is_refused_by_what_it_says_of_itself(tmp_path: Path, cache: Path) -> None:
     file = find_published(cache)
     said = claimed(file)
-    assert said == Claimed(file, "vjepa2", 4, FRAMES, DIM, "mean")
+    assert said == Claimed(file, "vjepa2", 4, FRAMES, DIM, "mean", encoder_spec(), "image2", "abc")
     with pytest.raises(UserError, match="clips of this many frames: 4, where the given clips have 2"):
         said.require(kind="vjepa2", frames=2, pooling="mean", rows=FRAMES, dim=DIM)
+    said.require_encoder(encoder_spec())
+    said.require_encoder(encoder_spec(source="folder", name="copy", revision="1"))  # it may hold the same weights
+    others = {"name": "vjepa2-other", "revision": "1", "seed": 3, "image_size": 64, "dtype": "bfloat16", "batch": 32}
+    for setting, value in others.items():
+        with pytest.raises(UserError, match=f"by an encoder of {setting} .*, where the given one has {value}: give"):
+            said.require_encoder(encoder_spec(**{setting: value}))
+    said.require_dataset(camera="image2", dataset="abc")
+    with pytest.raises(UserError, match="of frames of camera image2, where the given one is image: give"):
+        said.require_dataset(camera="image", dataset="abc")
+    with pytest.raises(UserError, match="of a dataset of the fingerprint abc, where the given one is def: give"):
+        said.require_dataset(camera="image2", dataset="def")
     bare = shutil.copytree(cache, tmp_path / "bare", ignore=lambda *_: ["latents.json"])
     assert claimed(bare / "latents.npy") == Claimed(bare / "latents.npy")
     (bare / "latents.json").write_text("{}")

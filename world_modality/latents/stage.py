@@ -146,7 +146,7 @@ def _take_over(spec: LatentsSpec, context: StageContext) -> Facts:
         raise UserError(f"{file} is not there, or not as it was when the study was planned: run the study again")
     encoder = at_hand(spec.encoder, context.one("encoder"))
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    work = Import(Source(file, context.one("dataset"), spec.camera, encoder), device)
+    work = Import(Source(file, context.one("dataset"), spec.camera, encoder), device, renamed=True)
     alignment = work.check(count=SAMPLED, seed=0, minimum_cosine=MINIMUM_COSINE, progress=context.progress)
     for line in alignment.lines():
         context.progress.say(f"{context.progress.label}: {line}")

@@ -19,7 +19,7 @@ from world_modality.data.frames import FrameReader
 from world_modality.encoders import source
 from world_modality.encoders.encoder import Encoder, Network, load_encoder
 from world_modality.errors import UserError
-from world_modality.latents.encoding import StretchEncoder
+from world_modality.latents.encoding import DECODED_AHEAD, StretchEncoder
 from world_modality.latents.shards import Shards, Stretch, cut
 
 EPISODES = 6
@@ -75,6 +75,18 @@ def test_a_last_worker_that_is_killed_is_told(job: StretchEncoder, tmp_path: Pat
     with pytest.raises(UserError, match="lack of memory"):
         list(other.in_processes(stretches(job), 4))
     assert not other.shards.has(stretches(job)[2])
+
+
+def test_no_more_is_taken_than_what_is_worked_on_and_decoded_ahead(job: StretchEncoder, tmp_path: Path) -> None:
+    """Else whoever comes later finds nothing left to do, and memory is full of pictures."""
+    other = StretchEncoder(job.reader, job.encoder, Shards(tmp_path))
+    for workers, most in ((0, DECODED_AHEAD + 1), (2, 2)):
+        taken: list[Stretch] = []
+        many = (taken.append(each) or each for each in stretches(job) * 4)
+        encoded = other.in_processes(many, workers) if workers else other.here(many, 63)
+        next(encoded)
+        assert len(taken) <= most + 1  # the last is not full without a clip of the next
+        encoded.close()
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -56,6 +57,11 @@ class FrameReader:
             raise UserError(f"encoder.cameras: the dataset in {root} has no {self._column}, but {cameras}")
         require_in_step(self._description, self._column)
         self._is_video = self._column in self._description.videos
+
+    @property
+    def picture_bytes(self) -> int:
+        """Of one frame, decoded, as the dataset describes it."""
+        return math.prod(self._description.features[self._column]["shape"])
 
     def episode(self, number: int) -> NDArray[np.uint8]:
         """All frames of an episode, uint8 [L, H, W, 3].

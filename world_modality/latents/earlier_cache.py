@@ -60,8 +60,8 @@ class Claimed:
         for name in (*model, "image_size", "dtype", "batch"):
             if theirs[name] != ours[name]:
                 raise UserError(
-                    f"{self.file} says that it was made by an encoder of {name} {theirs[name]}, where the given one has "
-                    f"{ours[name]}: give what it was made with"
+                    f"{self.file} says that it was made by an encoder of {name} {theirs[name]}, where the given one "
+                    f"has {ours[name]}: give what it was made with"
                 )
 
     def require_dataset(self, *, camera: str, dataset: str) -> None:

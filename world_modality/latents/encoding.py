@@ -30,7 +30,7 @@ from world_modality.latents.cache import require_finite
 from world_modality.latents.shards import Shards, Stretch
 
 PARENT_POLL_SECONDS = 0.5  # seconds between a worker's looks whether the stage still lives
-AHEAD = 2  # stretches per worker that are given out, so that none waits for its next
+DECODED_AHEAD = 4  # stretches at most: each is up to 256 MiB, and is kept from whoever else could encode it
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,17 @@ class StretchEncoder:
         return done
 
     def here(self, stretches: Iterable[Stretch], decoders: int) -> Generator[Stretch]:
-        """Encode in this process, in order, with ``decoders`` threads that read ahead; yields finished stretches."""
-        yield from self._kept(self._decoded_ahead(stretches, decoders))
+        """Encode in this process, in order; yields finished stretches.
+
+        Up to ``decoders`` threads, and no more than ``DECODED_AHEAD``, read a stretch each ahead.
+        """
+        yield from self._kept(self._decoded_ahead(stretches, min(decoders, DECODED_AHEAD)))
 
     def in_processes(self, stretches: Iterable[Stretch], workers: int) -> Generator[Stretch]:
         """Encode in up to ``workers`` processes; yields finished stretches as they come.
 
-        Each decodes while others encode. When one is killed, most often for lack of memory, half as many go on with
+        Each decodes while others encode, and none is given a stretch before it is free: whoever comes later finds what
+        to do. When one is killed, most often for lack of memory, half as many go on with
         what is missing.
 
         Raises:
@@ -119,7 +123,7 @@ def _pooled(job: StretchEncoder, stretches: Iterator[Stretch], workers: int) -> 
     running = set[Future[Stretch]]()
     try:
         while True:
-            running |= {pool.submit(_encode, each) for each in islice(stretches, AHEAD * workers - len(running))}
+            running |= {pool.submit(_encode, each) for each in islice(stretches, workers - len(running))}
             if not running:
                 break
             done, running = wait(running, return_when=FIRST_COMPLETED)

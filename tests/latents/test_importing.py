@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.data_stages import drawn_episode, encode_clips, encoder_spec, stage_context
+from support.data_stages import drawn_episode, encode_clips, encode_episode, encoder_spec, stage_context
 
 from world_modality.cli.latents import Asked, Check, Clips, encode_latents, import_latents, verify_latents
 from world_modality.data.frames import FrameReader
@@ -240,7 +240,7 @@ def other_latents(made: Made, folder: Path, *, seed: int = 0, frames: int = CLIP
     build_embedded_encoder(spec, folder / "encoder")
     encoder = load_encoder(spec, folder / "encoder")
     reader = FrameReader(made.dataset, camera)
-    return np.concatenate([encoder.encode_episode(reader.episode(number))[:, 0] for number in range(EPISODES)])
+    return np.concatenate([encode_episode(encoder, reader.episode(number))[:, 0] for number in range(EPISODES)])
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"camera": "image2"}])

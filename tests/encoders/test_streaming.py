@@ -19,6 +19,8 @@ from world_modality.encoders.source import build_embedded_encoder
 from world_modality.encoders.streaming import encode_parts
 from world_modality.latents.shards import cut
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SIZE = 16
 PIECE = 5  # frames that are prepared at once
 

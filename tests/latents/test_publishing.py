@@ -16,6 +16,7 @@ from support.data_stages import encoder_spec
 from support.hub_server import running_hub
 
 from world_modality.errors import UserError
+from world_modality.latents import publishing
 from world_modality.latents.cache import write_cache
 from world_modality.latents.earlier_cache import Claimed, claimed, find_published
 from world_modality.latents.exporting import export_cache
@@ -58,6 +59,20 @@ def test_a_cache_goes_to_the_hub_and_comes_back(tmp_path: Path, cache: Path, hub
     for file in cache.iterdir():
         assert (tmp_path / "pulled" / file.name).read_bytes() == file.read_bytes()
     assert (tmp_path / "pulled" / "README.md").read_text() == card(cache)
+
+
+def test_only_a_caches_files_are_copied(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another program may have fetched more of the data set into the folder that all share."""
+    monkeypatch.setattr(publishing, "find_folder", lambda *_, **__: (cache, "0" * 40))
+    (cache / "videos").mkdir()
+    (cache / "other.bin").write_bytes(b"other")
+    pull_cache("someone/latents", tmp_path / "pulled")
+    assert sorted(file.name for file in (tmp_path / "pulled").iterdir()) == sorted(publishing.FILES)
+    (cache / "statistics.npz").unlink()
+    told = r"^the data set someone/latents of the hub is no cache of latents, since it has no statistics\.npz: name"
+    with pytest.raises(UserError, match=told):
+        pull_cache("someone/latents", tmp_path / "again")
+    assert not (tmp_path / "again").exists()
 
 
 def test_nothing_is_fetched_into_a_folder_that_is_there(cache: Path) -> None:

@@ -53,9 +53,10 @@ bench-starts: setup
 	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(PY) -m bench.bench_starts $(SUITES)
 
 # Frames per second of the latents stage beside the bare encoder and a loop over LeRobot's dataset, and its peak memory.
-# DATASET=FOLDER of a LeRobotDataset with a camera named image; it makes a small one of videos otherwise.
+# DATASET=FOLDER of a small LeRobotDataset with a camera named image; it makes one of videos otherwise.
+# ENCODER=NAME BATCH=32 DTYPE=bfloat16 measure that encoder instead of the two that it makes.
 bench-latents: setup
-	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(PY) -m bench.bench_latents --cores $(CORES) $(if $(DATASET),--dataset $(DATASET))
+	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(PY) -m bench.bench_latents --cores $(CORES) $(if $(DATASET),--dataset $(DATASET)) $(if $(ENCODER),--encoder $(ENCODER)) $(if $(BATCH),--batch $(BATCH)) $(if $(DTYPE),--dtype $(DTYPE))
 
 # Time and inertia of a codebook beside scikit-learn's KMeans and MiniBatchKMeans: ROWS=273000 DIM=768 SIZE=1024. Exit status 1 if a target is missed.
 bench-vq: setup

@@ -6,9 +6,13 @@ Three ways to the same latents of the same dataset of videos, which it makes if 
 - naive: LeRobotDataset with ``delta_timestamps``, which decodes m frames for every frame, and its DataLoader;
 - stage: the latents stage, from opening the dataset to the cache on the disk, loading the encoder included.
 
-Each runs in so many processes of one thread as ``--cores`` says, and all three must give the same bytes. Once with the
-small encoder, where decoding dominates, and once with one of ViT-S's size, where encoding does. Then the stage's peak
-memory, on a quarter of the frames, on all of them, and on as many in one episode.
+On a CPU the bare encoder and the stage run in so many processes of one thread as ``--cores`` says, and the naive loop
+encodes in one thread beside so many processes that decode; all three must give the same bytes. Once with the small
+encoder, where decoding dominates, and once with one of ViT-S's size, where encoding does. Then the stage's peak memory,
+on a quarter of the frames, on all of them, and on as many in one episode.
+
+On a GPU, of which one may be seen, all three encode there, ``--cores`` decode for the stage and the naive loop, and the
+latents must be alike but for rounding; memory is not measured. ``--encoder`` names one to measure instead of the two.
 """
 
 from __future__ import annotations
@@ -33,8 +37,9 @@ from support.tiny_dataset import write_dataset
 
 from world_modality.data.frames import FrameReader
 from world_modality.encoders.encoder import Encoder, clip_rows, load_encoder
+from world_modality.encoders.resolve import resolve_encoder
 from world_modality.encoders.source import build_embedded_encoder
-from world_modality.latents.stage import run
+from world_modality.latents.stage import devices, run
 from world_modality.store.machine import machine
 from world_modality.store.progress import Progress
 from world_modality.store.stage import StageContext
@@ -86,7 +91,13 @@ def make_encoder(folder: Path, *, large: bool) -> EncoderSpec:
 
 
 def shared_out(work: Callable[[list[int]], Latents], episodes: int, cores: int) -> tuple[Latents, float]:
-    """``work`` on every ``cores``-th episode in as many forked processes; with the seconds that the slowest took."""
+    """``work`` on every ``cores``-th episode in as many forked processes; with the seconds that the slowest took.
+
+    0 ``cores``: all in this process, since CUDA cannot be forked.
+    """
+    if not cores:
+        began = time.perf_counter()
+        return work(list(range(episodes))), time.perf_counter() - began
     fork = multiprocessing.get_context("fork")
     results: Any = fork.Queue()
 
@@ -108,14 +119,15 @@ def shared_out(work: Callable[[list[int]], Latents], episodes: int, cores: int) 
 def in_order(latents: Latents, reader: FrameReader, cores: int) -> Latents:
     """Rows that ``shared_out`` found, by the frames' indices."""
     episodes = range(len(reader.table))
-    places = [np.arange(reader.table.starts[e], reader.table.ends[e]) for c in range(cores) for e in episodes[c::cores]]
+    order = [e for c in range(cores) for e in episodes[c::cores]] if cores else episodes
+    places = [np.arange(reader.table.starts[e], reader.table.ends[e]) for e in order]
     ordered = np.empty_like(latents)
     ordered[np.concatenate(places)] = latents
     return ordered
 
 
 def bare(encoder: Encoder, reader: FrameReader, cores: int) -> tuple[Latents, float]:
-    """The encoder on ready tensors."""
+    """The encoder on ready tensors, which lie where it does."""
     ready = [encoder.prepare(reader.episode(number)) for number in range(len(reader.table))]
     clips = [clip_rows(np.arange(len(frames)), CLIP) for frames in ready]
 
@@ -158,19 +170,19 @@ def stage(spec: EncoderSpec, dataset: Path, encoder: Path, folder: Path, cores: 
     return np.load(folder / "artifact" / "latents.npy", mmap_mode="r"), seconds
 
 
-def compared(name: str, dataset: Path, folder: Path, cores: int, *, large: bool) -> dict[str, float]:
-    """Frames per second of the three ways, with one encoder; an error if they do not give the same bytes."""
-    spec = make_encoder(folder / "encoder", large=large)
-    encoder, reader = load_encoder(spec, folder / "encoder"), FrameReader(dataset, CAMERA)
+def compared(name: str, spec: EncoderSpec, dataset: Path, weights: Path, folder: Path, cores: int) -> dict[str, float]:
+    """Frames per second of the three ways, with one encoder; an error if they do not give the same latents."""
+    (device,) = devices()
+    encoder, reader = load_encoder(spec, weights, device), FrameReader(dataset, CAMERA)
     torch.set_num_threads(1)
-    first, bare_s = bare(encoder, reader, cores)
-    second, stage_s = stage(spec, dataset, folder / "encoder", folder / "stage", cores)
+    first, bare_s = bare(encoder, reader, cores if device == "cpu" else 0)
+    second, stage_s = stage(spec, dataset, weights, folder / "stage", cores)
     third, naive_s = naive(encoder, dataset, cores)
-    if not (np.array_equal(first, second) and np.array_equal(first, third)):
+    if not (alike(first, second, device) and alike(first, third, device)):
         raise SystemExit(f"{name}: the three ways do not give the same latents")
     rates = {way: len(first) / seconds for way, seconds in (("bare", bare_s), ("stage", stage_s), ("naive", naive_s))}
     told = ", ".join(f"{way} {rate:.1f}" for way, rate in rates.items())
-    print(f"{name}: frames/s {told}; same bytes", flush=True)
+    print(f"{name} on {device}: frames/s {told}; same {'bytes' if device == 'cpu' else 'latents'}", flush=True)
     print(
         f"BENCH latents encoder={name} bare_fps={rates['bare']:.1f} stage_fps={rates['stage']:.1f} "
         f"naive_fps={rates['naive']:.1f} of_bare={rates['stage'] / rates['bare']:.3f} "
@@ -178,6 +190,27 @@ def compared(name: str, dataset: Path, folder: Path, cores: int, *, large: bool)
         flush=True,
     )
     return rates
+
+
+def alike(one: Latents, other: Latents, device: str) -> bool:
+    """Whether latents are the same: byte for byte on a CPU, but for a hundredth of their spread on a GPU."""
+    if device == "cpu":
+        return np.array_equal(one, other)
+    first, second = one.astype(np.float32), other.astype(np.float32)
+    return first.shape == second.shape and float(np.abs(first - second).max()) <= 0.01 * float(first.std())
+
+
+def made(dataset: Path, folder: Path, cores: int, *, large: bool) -> dict[str, float]:
+    """``compared``, with one of the two encoders that are made here."""
+    spec = make_encoder(folder / "encoder", large=large)
+    return compared("vit-s" if large else "vjepa2-small", spec, dataset, folder / "encoder", folder, cores)
+
+
+def given(name: str, dataset: Path, folder: Path, options: argparse.Namespace) -> dict[str, float]:
+    """``compared``, with an encoder that someone named."""
+    found = resolve_encoder(name, frames=CLIP, image_size=None, dtype=options.dtype)
+    spec = found.spec.model_copy(update={"batch": options.batch})
+    return compared(spec.kind, spec, dataset, found.folder, folder, options.cores)
 
 
 def peak_memory(dataset: Path, encoder: Path, folder: Path) -> float:
@@ -219,18 +252,28 @@ def main() -> None:
     parser.add_argument("--pixels", type=int, default=256, help="of its pictures")
     parser.add_argument("--memory-frames", type=int, default=8000, help="of the datasets that memory is measured on")
     parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--encoder", default="", help="folder or hub id of one to measure instead of the two made here")
+    parser.add_argument("--dtype", default="float32", help="in which it computes")
+    parser.add_argument("--batch", type=int, default=4, help="clips that it computes at once; 32 or more on a GPU")
     options = parser.parse_args()
     logging.disable(logging.WARNING)
     os.environ["SVT_LOG"] = "1"  # errors alone
     os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
-    print(f"{machine()['processor']}, {options.cores} cores", flush=True)
+    seen = devices()
+    if len(seen) > 1:
+        sys.exit(f"{len(seen)} GPUs are seen, and only the stage would use all: set CUDA_VISIBLE_DEVICES to one")
+    print(f"{machine()['processor']}, {options.cores} cores, {seen[0]}", flush=True)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         lengths = [options.length] * options.episodes
         dataset = options.dataset or make_dataset(folder / "set", lengths, options.pixels, videos=True)
-        small = compared("vjepa2-small", dataset, folder / "small", options.cores, large=False)
-        large = compared("vit-s", dataset, folder / "large", options.cores, large=True)
-        memory(folder / "memory", options.memory_frames)
+        if options.encoder:
+            rates = given(options.encoder, dataset, folder / "given", options)
+            sys.exit(0 if rates["stage"] >= 0.9 * rates["bare"] else 1)
+        small = made(dataset, folder / "small", options.cores, large=False)
+        large = made(dataset, folder / "large", options.cores, large=True)
+        if seen == ("cpu",):
+            memory(folder / "memory", options.memory_frames)
     of_bare, times_naive = large["stage"] / large["bare"], small["stage"] / small["naive"]
     print(f"where the encoder dominates {of_bare:.1%} of its speed (target 90%), where decoding does ", end="")
     print(f"{times_naive:.1f} times the naive loop's (target 5)")

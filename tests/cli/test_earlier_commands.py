@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from stand_ins import STAND_INS
+from support.data_stages import encode_episode
 from support.earlier_checkpoints import D, T, earlier_checkpoint, earlier_e1, written
 from support.given_inputs import edit_json
 from support.pictures import see_pictures_of
@@ -128,7 +129,7 @@ def test_a_policy_sees_latents_of_every_control_step(e2: Path, encoder: Path) ->
         history.add(step, {"image": shown[step]})
         if step not in (0, 1, 9):
             continue
-        whole = history._encoder.encoder.encode_episode(shown[: step + 1]).astype(np.float32)
+        whole = encode_episode(history._encoder.encoder, shown[: step + 1]).astype(np.float32)
         (latents,) = history.encode([history.window(step)])
         assert latents.shape == (T, 1, D)
         np.testing.assert_array_equal(latents, whole[np.maximum(np.arange(step - T + 1, step + 1), 0)])

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -47,3 +47,12 @@ def case_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
         return built[name]
 
     return folder
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """As in stages and rollouts: attention splits its work by threads, and sums are rounded by where a clip lies."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

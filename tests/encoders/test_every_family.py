@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from support.data_stages import encode_clips, moving_dots
+from support.data_stages import encode_clips, encode_in_stretches, moving_dots
 from support.encoder_cases import CASES
 
 from world_modality.encoders.encoder import Encoder, load_encoder
@@ -20,13 +20,7 @@ Make = Callable[..., Encoder]
 Folder = Callable[[str], Path]
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """As in stages and rollouts: attention splits its work by threads, and sums are rounded by where a clip lies."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +44,7 @@ def test_changing_only_later_frames_leaves_a_latent_unchanged_bit_for_bit(
     video = moving_dots(8, size=48)
     changed = video.copy()
     changed[5:] = 255 - changed[5:]
-    before, after = encoder.encode_episode(video), encoder.encode_episode(changed)
+    before, after = encode_in_stretches(encoder, video), encode_in_stretches(encoder, changed)
     assert before.shape == (8, POOLINGS[pooling], CASES[name].dim)
     assert np.array_equal(before[:5], after[:5])
     assert (before[5:] != after[5:]).any(axis=(1, 2)).all()
@@ -61,7 +55,7 @@ def test_changing_only_later_frames_leaves_a_latent_unchanged_bit_for_bit(
 def test_a_rollout_s_history_is_the_cache_bit_for_bit(make_case: Make, name: str, frames: int, pooling: str) -> None:
     history = HistoryEncoder(make_case(name, frames, pooling=pooling), 3)
     video = moving_dots(7, size=48)
-    cache = history.encoder.encode_episode(video).astype(np.float32)
+    cache = encode_in_stretches(history.encoder, video).astype(np.float32)
     for now in range(len(video)):
         seen = video[max(0, now + 1 - history.required_frames) : now + 1]
         assert np.array_equal(history.encode(seen), cache[np.maximum(np.arange(now - 2, now + 1), 0)])

@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from support.data_stages import moving_dots
+from support.data_stages import encode_in_stretches, moving_dots
 
 from world_modality.encoders.encoder import Encoder
 from world_modality.encoders.online import HistoryEncoder
@@ -16,7 +16,7 @@ def test_every_step_of_an_episode_equals_the_cache_bit_for_bit(
     encoder = make_encoder(kind, frames, pooling=pooling)
     history = HistoryEncoder(encoder, context)
     video = moving_dots(11)
-    cache = encoder.encode_episode(video).astype(np.float32)
+    cache = encode_in_stretches(encoder, video).astype(np.float32)
     assert history.required_frames == context + frames - 1
     for now in range(len(video)):
         seen = video[max(0, now + 1 - history.required_frames) : now + 1]
@@ -29,7 +29,7 @@ def test_two_cameras_are_two_caches_side_by_side(make_encoder: Callable[..., Enc
     """Bit for bit, though both cameras' clips share the encoder's batches, and the cameras have unequal pictures."""
     history = HistoryEncoder(make_encoder(), context)
     videos = [moving_dots(9, size, seed) for size, seed in ((48, 0), (32, 1))]
-    caches = [history.encoder.encode_episode(video).astype(np.float32) for video in videos]
+    caches = [encode_in_stretches(history.encoder, video).astype(np.float32) for video in videos]
     for now in range(9):
         seen = [video[max(0, now + 1 - history.required_frames) : now + 1] for video in videos]
         ends = np.maximum(np.arange(now - context + 1, now + 1), 0)

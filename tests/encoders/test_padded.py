@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from support.data_stages import encoder_spec
+from support.data_stages import encode_episode, encoder_spec
 
 from world_modality.encoders.encoder import Encoder, load_encoder
 from world_modality.encoders.source import build_embedded_encoder
@@ -57,11 +57,11 @@ def test_pictures_take_smolvlas_way(folder: Path, padded_to: int, shape: tuple[i
 def test_it_is_another_encoder_and_says_so(folder: Path) -> None:
     plain = load_encoder(encoder_spec(frames=2, image_size=SIDE), folder)
     padded = encoder(folder, SMOLVLA)
-    assert not np.array_equal(plain.encode_episode(frames()), padded.encode_episode(frames()))
+    assert not np.array_equal(encode_episode(plain, frames()), encode_episode(padded, frames()))
     assert padded.spec.address() == plain.spec.address() | {"padded_to": SMOLVLA}
 
 
 def test_in_half_precision_it_says_nearly_the_same(folder: Path) -> None:
-    single, half = (encoder(folder, SMOLVLA, dtype).encode_episode(frames()) for dtype in ("float32", "float16"))
+    single, half = (encode_episode(encoder(folder, SMOLVLA, dtype), frames()) for dtype in ("float32", "float16"))
     assert np.isfinite(half).all()
     np.testing.assert_allclose(single, half, atol=0.05 * np.abs(single).max())

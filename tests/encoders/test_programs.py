@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.data_stages import encoder_spec, stage_context
+from support.data_stages import encode_episode, encoder_spec, stage_context
 from support.encoder_cases import CASES, PictureTokens, VideoTokens, scripted
 from support.small_study import edited
 from torch import Tensor, nn
@@ -203,7 +203,7 @@ def test_numbers_do_not_depend_on_how_often_it_ran(folder: Path) -> None:
     """TorchScript compiles what it saw a few times."""
     encoder = load_encoder(VIDEOS.spec(folder), folder)
     video = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
-    found = [encoder.encode_episode(video) for _ in range(5)]
+    found = [encode_episode(encoder, video) for _ in range(5)]
     assert all(np.array_equal(each, found[0]) for each in found)
 
 

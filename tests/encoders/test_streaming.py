@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.data_stages import encoder_spec, moving_dots
+from support.data_stages import encode_episode, encoder_spec, moving_dots
 
 from world_modality.data.episodes import EpisodeTable
 from world_modality.encoders import streaming
@@ -18,6 +18,8 @@ from world_modality.encoders.encoder import Encoder, load_encoder
 from world_modality.encoders.source import build_embedded_encoder
 from world_modality.encoders.streaming import encode_parts
 from world_modality.latents.shards import cut
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 SIZE = 16
 PIECE = 5  # frames that are prepared at once
@@ -69,7 +71,7 @@ def test_a_part_s_latents_are_those_of_its_episode_alone(
     names = [name for name, _ in found]
     assert names == sorted(names)
     ends = np.cumsum(lengths)
-    alone = [made.encode_episode(video()[end - length : end]) for length, end in zip(lengths, ends, strict=True)]
+    alone = [encode_episode(made, video()[end - length : end]) for length, end in zip(lengths, ends, strict=True)]
     assert np.array_equal(np.concatenate([latents for _, latents in found]), np.concatenate(alone))
     assert {latents.dtype for _, latents in found} == {np.dtype(np.float16)}
 

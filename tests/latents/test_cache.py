@@ -86,7 +86,7 @@ def test_rows_that_do_not_fill_the_cache_or_are_not_finite_are_refused(tmp_path:
         )
     broken = random_rows()
     broken[5, 0, 2] = np.inf
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(UserError, match=r"vjepa2-small, computing in float32, .* of 1 frames between 5 and 5: let it"):
         write(tmp_path, broken)
 
 
@@ -102,6 +102,28 @@ def test_a_damaged_or_foreign_cache_is_told(tmp_path: Path) -> None:
     (folder / "statistics.npz").unlink()
     with pytest.raises(UserError, match=r"lacks statistics\.npz"):
         open_latents(folder, frames=40)
+
+
+DAMAGED = {
+    "empty": lambda file: file.write_bytes(b""),
+    "cut": lambda file: file.write_bytes(file.read_bytes()[:-30]),
+    "no_factor": lambda file: np.savez(file, mean=np.zeros((1, 6), np.float32)),
+    "narrow": lambda file: np.savez(file, mean=np.zeros((1, 5), np.float32), factor=np.eye(6, dtype=np.float32)),
+    "infinite": lambda file: np.savez(
+        file, mean=np.zeros((1, 6), np.float32), factor=np.full((6, 6), np.inf, np.float32)
+    ),
+    "an_array": lambda file: np.save(file.open("wb"), np.zeros(6)),
+    "objects": lambda file: np.savez(file, mean=np.array([{}]), factor=np.eye(6, dtype=np.float32)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_damaged_statistics_are_told(tmp_path: Path, damage: str) -> None:
+    folder = write(tmp_path, random_rows())
+    DAMAGED[damage](folder / "statistics.npz")
+    with pytest.raises(UserError, match=r"statistics\.npz.*: run the latents stage again$") as told:
+        open_latents(folder, frames=40)
+    assert "\n" not in str(told.value)
 
 
 def test_description_is_json_for_people(tmp_path: Path) -> None:

@@ -11,14 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from support.data_stages import encoder_spec, stage_context
 from support.tiny_dataset import build_tiny_dataset
 
 from world_modality.data.frames import FrameReader
 from world_modality.encoders import source
-from world_modality.encoders.encoder import load_encoder
+from world_modality.encoders.encoder import Encoder, Network, load_encoder
 from world_modality.errors import UserError
-from world_modality.latents.encoding import StretchEncoder
+from world_modality.latents.encoding import DECODED_AHEAD, StretchEncoder
 from world_modality.latents.shards import Shards, Stretch, cut
 
 EPISODES = 6
@@ -74,6 +75,54 @@ def test_a_last_worker_that_is_killed_is_told(job: StretchEncoder, tmp_path: Pat
     with pytest.raises(UserError, match="lack of memory"):
         list(other.in_processes(stretches(job), 4))
     assert not other.shards.has(stretches(job)[2])
+
+
+def test_no_more_is_taken_than_what_is_worked_on_and_decoded_ahead(job: StretchEncoder, tmp_path: Path) -> None:
+    """Else whoever comes later finds nothing left to do, and memory is full of pictures."""
+    other = StretchEncoder(job.reader, job.encoder, Shards(tmp_path))
+    for workers, most in ((0, DECODED_AHEAD + 1), (2, 2)):
+        taken: list[Stretch] = []
+        many = (taken.append(each) or each for each in stretches(job) * 4)
+        encoded = other.in_processes(many, workers) if workers else other.here(many, 63)
+        next(encoded)
+        assert len(taken) <= most + 1  # the last is not full without a clip of the next
+        encoded.close()
+
+
+@dataclass(frozen=True)
+class Overflowing:
+    """A network whose latents of one clip are larger than float16 can hold."""
+
+    network: Network
+
+    @property
+    def model(self) -> object:
+        return self.network.model
+
+    @property
+    def dim(self) -> int:
+        return self.network.dim
+
+    def process(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.network.process(pixels)
+
+    def latents(self, clips: torch.Tensor) -> torch.Tensor:
+        latents = self.network.latents(clips)
+        latents[-1] = 1e6
+        return latents
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
+@pytest.mark.parametrize("workers", [0, 2])
+def test_latents_that_float16_cannot_hold_are_told_and_never_kept(
+    job: StretchEncoder, tmp_path: Path, workers: int
+) -> None:
+    encoder = Encoder(job.encoder.spec, Overflowing(job.encoder.network))
+    other = StretchEncoder(job.reader, encoder, Shards(tmp_path / "shards"))
+    encoded = other.in_processes(stretches(job), workers) if workers else other.here(stretches(job), 1)
+    with pytest.raises(UserError, match=r"^the encoder vjepa2-small, .* frames between \d+ and \d+: let it compute in"):
+        list(encoded)
+    assert not list((tmp_path / "shards").glob("*.npy"))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.data_stages import drawn_episode, encode_clips, encoder_spec, stage_context
+from support.data_stages import drawn_episode, encode_clips, encode_episode, encoder_spec, stage_context
 
 from world_modality.cli.latents import Asked, Check, Clips, encode_latents, import_latents, verify_latents
 from world_modality.data.frames import FrameReader
@@ -245,7 +245,7 @@ def other_latents(made: Made, folder: Path, *, seed: int = 0, frames: int = CLIP
     build_embedded_encoder(spec, folder / "encoder")
     encoder = load_encoder(spec, folder / "encoder")
     reader = FrameReader(made.dataset, camera)
-    return np.concatenate([encoder.encode_episode(reader.episode(number))[:, 0] for number in range(EPISODES)])
+    return np.concatenate([encode_episode(encoder, reader.episode(number))[:, 0] for number in range(EPISODES)])
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"camera": "image2"}])
@@ -322,8 +322,30 @@ def test_a_cache_is_verified_by_what_it_says_of_itself(made: Made, tmp_path: Pat
         verify_latents(spoilt, made.dataset, asked, CHECK)
     with pytest.raises(UserError, match="clips of this many frames: 4, where the given clips have 2"):
         verify_latents(made.artifact, made.dataset, replace(asked, frames=2), CHECK)
+    with pytest.raises(UserError, match="of frames of camera image, where the given one is image2: give"):
+        verify_latents(made.artifact, made.dataset, replace(asked, camera="image2"), CHECK)
+    with pytest.raises(UserError, match="an encoder of dtype float32, where the given one has bfloat16: give"):
+        verify_latents(made.artifact, made.dataset, replace(asked, dtype="bfloat16"), CHECK)
+    copy = Path(shutil.copytree(made.dataset, tmp_path / "copy"))
+    (copy / "meta" / "info.json").write_text((copy / "meta" / "info.json").read_text() + "\n")
+    with pytest.raises(UserError, match="of a dataset of the fingerprint"):
+        verify_latents(made.artifact, copy, asked, CHECK)
     with pytest.raises(UserError, match="was no model of the hub: give its folder as --encoder"):
         verify_latents(made.artifact, made.dataset, replace(asked, encoder=None), CHECK)
+
+
+def test_the_stage_takes_over_a_cache_of_ours_unless_another_encoder_made_it(made: Made, tmp_path: Path) -> None:
+    """The dataset may be a copy whose features a study renamed, so it is judged by its frames."""
+    file = made.artifact / "latents.npy"
+    copy = Path(shutil.copytree(made.dataset, tmp_path / "copy"))
+    (copy / "meta" / "info.json").write_text((copy / "meta" / "info.json").read_text() + "\n")
+    context = stage_context(tmp_path / "stage", dataset=copy, encoder=made.encoder)
+    digest = folder_digest(file.parent, patterns=(file.name,))
+    spec = LatentsSpec(encoder=made.clips.given().spec, camera="image", dtype="float16", file=str(file), digest=digest)
+    other = spec.model_copy(update={"encoder": spec.encoder.model_copy(update={"batch": 8})})
+    with pytest.raises(UserError, match="an encoder of batch 4, where the given one has 8: give"):
+        run(other, context)
+    assert run(spec, context)["of_which_matched"] == 64
 
 
 def test_an_exported_cache_is_verified_and_taken_over_again(made: Made, tmp_path: Path) -> None:

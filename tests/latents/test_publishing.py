@@ -16,6 +16,7 @@ from support.data_stages import encoder_spec
 from support.hub_server import running_hub
 
 from world_modality.errors import UserError
+from world_modality.latents import publishing
 from world_modality.latents.cache import write_cache
 from world_modality.latents.earlier_cache import Claimed, claimed, find_published
 from world_modality.latents.exporting import export_cache
@@ -58,6 +59,20 @@ def test_a_cache_goes_to_the_hub_and_comes_back(tmp_path: Path, cache: Path, hub
     for file in cache.iterdir():
         assert (tmp_path / "pulled" / file.name).read_bytes() == file.read_bytes()
     assert (tmp_path / "pulled" / "README.md").read_text() == card(cache)
+
+
+def test_only_a_caches_files_are_copied(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another program may have fetched more of the data set into the folder that all share."""
+    monkeypatch.setattr(publishing, "find_folder", lambda *_, **__: (cache, "0" * 40))
+    (cache / "videos").mkdir()
+    (cache / "other.bin").write_bytes(b"other")
+    pull_cache("someone/latents", tmp_path / "pulled")
+    assert sorted(file.name for file in (tmp_path / "pulled").iterdir()) == sorted(publishing.FILES)
+    (cache / "statistics.npz").unlink()
+    told = r"^the data set someone/latents of the hub is no cache of latents, since it has no statistics\.npz: name"
+    with pytest.raises(UserError, match=told):
+        pull_cache("someone/latents", tmp_path / "again")
+    assert not (tmp_path / "again").exists()
 
 
 def test_nothing_is_fetched_into_a_folder_that_is_there(cache: Path) -> None:
@@ -139,9 +154,20 @@ def test_what_the_earlier_layout_has_no_words_for_is_not_exported(tmp_path: Path
 def test_a_cache_of_ours_is_refused_by_what_it_says_of_itself(tmp_path: Path, cache: Path) -> None:
     file = find_published(cache)
     said = claimed(file)
-    assert said == Claimed(file, "vjepa2", 4, FRAMES, DIM, "mean")
+    assert said == Claimed(file, "vjepa2", 4, FRAMES, DIM, "mean", encoder_spec(), "image2", "abc")
     with pytest.raises(UserError, match="clips of this many frames: 4, where the given clips have 2"):
         said.require(kind="vjepa2", frames=2, pooling="mean", rows=FRAMES, dim=DIM)
+    said.require_encoder(encoder_spec())
+    said.require_encoder(encoder_spec(source="folder", name="copy", revision="1"))  # it may hold the same weights
+    others = {"name": "vjepa2-other", "revision": "1", "seed": 3, "image_size": 64, "dtype": "bfloat16", "batch": 32}
+    for setting, value in others.items():
+        with pytest.raises(UserError, match=f"by an encoder of {setting} .*, where the given one has {value}: give"):
+            said.require_encoder(encoder_spec(**{setting: value}))
+    said.require_dataset(camera="image2", dataset="abc")
+    with pytest.raises(UserError, match="of frames of camera image2, where the given one is image: give"):
+        said.require_dataset(camera="image", dataset="abc")
+    with pytest.raises(UserError, match="of a dataset of the fingerprint abc, where the given one is def: give"):
+        said.require_dataset(camera="image2", dataset="def")
     bare = shutil.copytree(cache, tmp_path / "bare", ignore=lambda *_: ["latents.json"])
     assert claimed(bare / "latents.npy") == Claimed(bare / "latents.npy")
     (bare / "latents.json").write_text("{}")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from world_modality.data.episodes import EpisodeTable
-from world_modality.latents.shards import Shards, Stretch, cut
+from world_modality.latents.shards import Shards, Stretch, cut, longest_stretch
 
 LATENTS = np.random.default_rng(0).normal(size=(5, 2, 3)).astype(np.float16)
 STRETCH = Stretch(start=100, episode=3, first=10, end=15)
@@ -73,6 +73,31 @@ def test_a_shard_with_another_byte_is_made_anew(tmp_path: Path, byte: int) -> No
     shards.path(STRETCH).write_bytes(content)
     assert shards.load(STRETCH) is None
     assert not shards.path(STRETCH).exists()
+
+
+def test_a_finished_shard_is_told_by_its_ends_and_believed_by_its_digest(tmp_path: Path) -> None:
+    shards = Shards(tmp_path)
+    shards.save(STRETCH, LATENTS)
+    path = shards.path(STRETCH)
+    content = path.read_bytes()
+    for emptied in (content[:-32] + bytes(32), content + b"1", b"\x93NUMPY" + content[6:80]):
+        path.write_bytes(emptied)
+        assert not shards.has(STRETCH)
+        assert not path.exists()
+    path.write_bytes(content[:130] + b"other" + content[135:])
+    assert shards.has(STRETCH)
+    assert shards.load(STRETCH) is None
+
+
+def test_a_stretch_of_large_pictures_is_short() -> None:
+    for sides, frames in (((256, 256), 512), ((480, 640), 291), ((2160, 3840), 32)):
+        assert longest_stretch(sides[0] * sides[1] * 3) == frames
+    pieces = list(Stretch(start=100, episode=3, first=10, end=31).pieces(8))
+    assert [(each.start, each.episode, each.first, each.end) for each in pieces] == [
+        (100, 3, 10, 18),
+        (100, 3, 18, 26),
+        (100, 3, 26, 31),
+    ]
 
 
 def test_a_file_of_zeros_as_a_power_cut_leaves_it_is_made_anew(tmp_path: Path) -> None:

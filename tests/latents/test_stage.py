@@ -1,9 +1,9 @@
 import io
+import json
 import multiprocessing
 import time
 from collections.abc import Generator, Iterable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from world_modality.encoders import source
 from world_modality.encoders.encoder import load_encoder
 from world_modality.encoders.online import HistoryEncoder
 from world_modality.errors import UserError
+from world_modality.latents.alike import BEGUN
 from world_modality.latents.joint import open_joint
 from world_modality.latents.reader import open_latents
 from world_modality.latents.shards import Shards, Stretch
@@ -257,7 +258,7 @@ def test_shards_that_a_full_disk_cut_short_are_made_anew(
 
 
 @pytest.mark.parametrize("longest", [4, 7])
-def test_a_long_episode_in_stretches_has_the_same_latents(
+def test_a_long_episode_in_pieces_has_the_same_cache(
     tmp_path: Path, encoder_folder: Path, monkeypatch: pytest.MonkeyPatch, longest: int
 ) -> None:
     from world_modality.latents import stage
@@ -265,9 +266,10 @@ def test_a_long_episode_in_stretches_has_the_same_latents(
     inputs = {"dataset": dataset_of(tmp_path / "set", [19, 2]), "encoder": encoder_folder}
     whole, parts = (stage_context(tmp_path / name, **inputs) for name in ("whole", "parts"))
     run(spec(), whole)
-    monkeypatch.setattr(stage, "cut", partial(stage.cut, longest=longest))
+    monkeypatch.setattr(stage, "longest_stretch", lambda _: longest)
     run(spec(), parts)
-    assert (parts.artifact / "latents.npy").read_bytes() == (whole.artifact / "latents.npy").read_bytes()
+    assert len(list((parts.work / "shards").iterdir())) == -(-19 // longest) + 1
+    assert contents(parts.artifact) == contents(whole.artifact)
 
 
 def test_several_processes_share_a_stage_out_and_one_seals_it(tmp_path: Path, encoder_folder: Path) -> None:
@@ -323,3 +325,21 @@ def test_every_gpu_has_a_process_of_its_own(
     run(spec(), shared)
     assert contents(shared.artifact) == contents(whole.artifact)
     assert not multiprocessing.active_children()
+
+
+def test_work_that_was_begun_on_another_device_is_left_alone(
+    tmp_path: Path, dataset: Path, encoder_folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from world_modality.latents import stage
+
+    context = stage_context(tmp_path, dataset=dataset, encoder=encoder_folder)
+    (context.work / BEGUN).write_text(json.dumps({"device": "NVIDIA H200"}))
+    told = rf"^the latents in {context.work} were begun on NVIDIA H200, and here it is cpu, .* or remove that folder"
+    with pytest.raises(UserError, match=told):
+        run(spec(), context)
+    stage._help(spec(), dataset, encoder_folder, context.work, "cpu", 1, 0)
+    assert "cpu lends no hand: the latents in" in capfd.readouterr().err
+    assert not (context.work / "shards").exists()
+    (context.work / BEGUN).unlink()
+    assert run(spec(), context)["frames"] == 18
+    assert run(spec(), context)["frames"] == 18

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.data_stages import encode_episode
 from support.tiny_policy import CONTEXT, ENCODER, HORIZON, PICTURE, TinyWorld
 
 from lerobot_policy_world_modality.online_history import to_pixels
@@ -44,7 +45,7 @@ def encode(tiny: TinyWorld, root: Path, camera: str) -> Path:
     """The folder of a camera's latents, by the encoder in ``root``."""
     encoder = load_encoder(ENCODER, root / "encoder")
     starts, ends = (tiny.metadata.episodes[name] for name in ("dataset_from_index", "dataset_to_index"))
-    episodes = [encoder.encode_episode(pixels(tiny, camera, a, b)) for a, b in zip(starts, ends, strict=True)]
+    episodes = [encode_episode(encoder, pixels(tiny, camera, a, b)) for a, b in zip(starts, ends, strict=True)]
     folder = root / f"latents_{camera}"
     folder.mkdir()
     write_cache(

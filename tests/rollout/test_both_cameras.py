@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from stand_ins import STAND_INS
+from support.data_stages import encode_episode
 from support.tiny_cell import stage_context, train_spec
 from support.tiny_checkpoints import ENCODER, seal_encoder
 from support.tiny_dataset import build_tiny_dataset
@@ -99,7 +100,7 @@ def test_a_rollout_reads_what_training_would_have_read(trained, tmp_path, monkey
     assert (record.steps, record.replans, record.trained_memory) == (8, 3, "pred")
     assert len(VIDEO) == 9
     loaded = load_encoder(ENCODER, encoder)
-    caches = [loaded.encode_episode(np.stack(video)) for video in zip(*VIDEO, strict=True)]
+    caches = [encode_episode(loaded, np.stack(video)) for video in zip(*VIDEO, strict=True)]
     rows = np.concatenate(caches, axis=-1).astype(np.float32)
     assert [history.shape for history in HISTORIES] == [(2, 1, 2 * loaded.dim)] * 3
     for replan, history in enumerate(HISTORIES):

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 from stand_ins import STAND_INS
+from support.data_stages import encode_episode
 from support.pictures import see_pictures_of
 from support.tiny_checkpoints import ENCODER, plain_checkpoint, world_checkpoint
 from support.toy_world import InlinePool
@@ -178,7 +179,7 @@ def frames_to_history(play: Play) -> Callable[[list[Any]], torch.Tensor]:
     context = int(play.policy.config.world_context)
 
     def encode(frames: list[Any]) -> torch.Tensor:
-        latents = encoder.encode_episode(np.stack(frames)).astype(np.float32)
+        latents = encode_episode(encoder, np.stack(frames)).astype(np.float32)
         ends = [max(0, len(frames) - context + place) for place in range(context)]
         return torch.from_numpy(latents[ends])[None]
 

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from support.data_stages import encode_episode
 from support.tiny_checkpoints import ENCODER
 from support.toy_world import InlinePool, ToyPolicy, ToyWorld, roll, toy_spec
 
@@ -53,7 +54,7 @@ def test_a_rollouts_latents_are_those_the_cache_would_hold(encoder, tmp_path, n_
     """At every replan, from the padded first to the last, bit for bit, the cameras in their order; episodes never
     mix."""
     records, requests = run(tmp_path, VideoWorld(), encoder, n_action_steps, 17, cameras, delay=delay)
-    caches = [encoder.encode_episode(VIDEOS[camera][:17]) for camera in cameras]
+    caches = [encode_episode(encoder, VIDEOS[camera][:17]) for camera in cameras]
     cache = np.concatenate(caches, axis=-1).astype(np.float32)
     replans = [replan for record in records for replan in range(record.replans)]
     for replan, request in zip(replans, requests, strict=True):

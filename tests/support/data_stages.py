@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from world_modality.data.dataset import run as run_dataset
 from world_modality.data.episode_file import EpisodeFile, EpisodeInfo, write_episode
 from world_modality.data.frames import encode_png
-from world_modality.encoders.encoder import Encoder
+from world_modality.encoders.encoder import Encoder, clip_rows
+from world_modality.encoders.streaming import encode_parts
 from world_modality.facts.encoders import ENCODERS
+from world_modality.latents.shards import Stretch
 from world_modality.store.progress import Progress
 from world_modality.store.stage import StageContext
 from world_modality.study.specs import DatasetSpec, EncoderSpec
@@ -65,6 +67,25 @@ def encode_clips(encoder: Encoder, clips: NDArray[np.uint8]) -> NDArray[np.float
     count, frames = clips.shape[:2]
     prepared = encoder.prepare(clips.reshape(count * frames, *clips.shape[2:]))
     return encoder.encode_prepared(prepared, np.arange(count * frames).reshape(count, frames))
+
+
+def encode_episode(encoder: Encoder, frames: NDArray[np.uint8]) -> NDArray[np.float16]:
+    """Latents float16 [L, P, D] of an episode's frames uint8 [L, H, W, 3] in one go; row t is the clip that ends at t.
+
+    Not the way of the latents stage, but short enough to be right: what that is compared with.
+    """
+    rows = clip_rows(np.arange(len(frames)), encoder.spec.frames)
+    return encoder.encode_prepared(encoder.prepare(frames), rows).astype(np.float16)
+
+
+def encode_in_stretches(encoder: Encoder, frames: NDArray[np.uint8]) -> NDArray[np.float16]:
+    """As ``encode_episode`` but as the latents stage does it: in two stretches, through batches that both share."""
+    clip, length = encoder.spec.frames, len(frames)
+    parts = (
+        (each, frames[each.seen_from(clip) : each.end], each.clip_rows(clip))
+        for each in Stretch(0, 0, 0, length).pieces((length + 1) // 2)
+    )
+    return np.concatenate([latents for _, latents in encode_parts(encoder, parts)])
 
 
 def stage_context(folder: Path, **inputs: Path | tuple[Path, ...]) -> StageContext:

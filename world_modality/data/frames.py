@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import math
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
@@ -15,7 +19,7 @@ from world_modality.data.consistency import require_in_step
 from world_modality.data.description import Description, read_description
 from world_modality.data.episodes import table_of
 from world_modality.data.schema import camera_column
-from world_modality.errors import UserError
+from world_modality.errors import UserError, in_one_line
 
 VIDEO_BACKEND = "pyav"  # torchcodec needs a system FFmpeg
 TIMESTAMP_TOLERANCE = 1e-4  # seconds, LeRobot's own
@@ -24,6 +28,8 @@ TIMESTAMP_TOLERANCE = 1e-4  # seconds, LeRobot's own
 COMPRESS_LEVEL = 1
 ROWS_AT_ONCE = 64  # of pictures that lie beside the frames, and
 READ_BYTES = 2**20  # at once; bound memory
+UNREADABLE = (OSError, ValueError, TypeError, LookupError, RuntimeError, SyntaxError, zlib.error, pa.ArrowException)
+"""What reading a damaged file of rows or pictures ends in."""
 
 
 def encode_png(picture: NDArray[np.uint8]) -> bytes:
@@ -57,6 +63,11 @@ class FrameReader:
         require_in_step(self._description, self._column)
         self._is_video = self._column in self._description.videos
 
+    @property
+    def picture_bytes(self) -> int:
+        """Of one frame, decoded, as the dataset describes it."""
+        return math.prod(self._description.features[self._column]["shape"])
+
     def episode(self, number: int) -> NDArray[np.uint8]:
         """All frames of an episode, uint8 [L, H, W, 3].
 
@@ -74,7 +85,8 @@ class FrameReader:
         times = self._times(number)
         if self._is_video:
             return self._decode_video(number, times[first:end])
-        return self._decode_pictures(number, range(first, end))
+        with self._reading(number, self._data_file(number)):
+            return self._decode_pictures(number, range(first, end))
 
     def at(self, number: int, steps: Sequence[int]) -> NDArray[np.uint8]:
         """The frames of an episode after ``steps``, uint8 [n, H, W, 3]; UserError as in ``episode``."""
@@ -82,12 +94,25 @@ class FrameReader:
         if self._is_video:
             # One by one: all that lies between would be decoded, too.
             return np.concatenate([self._decode_video(number, [times[step]]) for step in steps])
-        return self._decode_pictures(number, steps)
+        with self._reading(number, self._data_file(number)):
+            return self._decode_pictures(number, steps)
+
+    @contextmanager
+    def _reading(self, number: int, file: Path, *further: type[Exception]) -> Iterator[None]:
+        """Whatever goes wrong with an episode's part of a file, in one sentence."""
+        try:
+            yield
+        except (*UNREADABLE, *further) as error:
+            raise UserError(
+                f"{self._column} of episode {number} cannot be read from {file} ({in_one_line(error)}): the dataset is "
+                "damaged, fetch or build it again"
+            ) from error
 
     def _times(self, number: int) -> list[float]:
         """An episode's timestamps, once its rows were found to be those that the metadata promises."""
         path = self._data_file(number)
-        rows = pq.read_table(path, columns=["index", "timestamp"], filters=self._own(number)).to_pydict()
+        with self._reading(number, path):
+            rows = pq.read_table(path, columns=["index", "timestamp"], filters=self._own(number)).to_pydict()
         promised = range(int(self.table.starts[number]), int(self.table.ends[number]))
         if rows["index"] != list(promised):
             raise UserError(
@@ -130,15 +155,13 @@ class FrameReader:
         return np.flatnonzero(numbers == self._description.rows[number]["episode_index"])
 
     def _decode_video(self, number: int, timestamps: list[float]) -> NDArray[np.uint8]:
+        from av.error import FFmpegError
         from lerobot.datasets.video_utils import decode_video_frames
 
         stretch = self._description.stretch(number, self._column)
-        frames = decode_video_frames(
-            self._description.root / stretch.file,
-            [stretch.start + timestamp for timestamp in timestamps],
-            TIMESTAMP_TOLERANCE,
-            VIDEO_BACKEND,
-            return_uint8=True,
-        )
+        file = self._description.root / stretch.file
+        times = [stretch.start + timestamp for timestamp in timestamps]
+        with self._reading(number, file, FFmpegError):
+            frames = decode_video_frames(file, times, TIMESTAMP_TOLERANCE, VIDEO_BACKEND, return_uint8=True)
         pictures: NDArray[np.uint8] = frames.permute(0, 2, 3, 1).contiguous().numpy()
         return pictures

@@ -92,11 +92,6 @@ class Encoder:
         result: NDArray[np.float32] = torch.cat(latents)[: len(rows)].cpu().numpy()
         return result
 
-    def encode_episode(self, frames: NDArray[np.uint8]) -> NDArray[np.float16]:
-        """Latents float16 [L, P, D] of an episode's frames uint8 [L, H, W, 3]; row t is the clip that ends at t."""
-        rows = clip_rows(np.arange(len(frames)), self.spec.frames)
-        return self.encode_prepared(self.prepare(frames), rows).astype(np.float16)
-
     @torch.inference_mode()
     def _encode(self, clips: Tensor) -> Tensor:
         """[B, m, 3, S, S] -> [B, P, D]."""

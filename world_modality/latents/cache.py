@@ -17,6 +17,7 @@ import numpy as np
 from numpy.lib.format import write_array_header_1_0
 from numpy.typing import NDArray
 
+from world_modality.errors import UserError
 from world_modality.latents.earlier_cache import LATENTS
 from world_modality.store.files import write_json
 from world_modality.study.specs import EncoderSpec
@@ -52,9 +53,10 @@ def write_cache(
     Together they must fill ``shape`` = (N, P, D).
 
     Raises:
-        ValueError: a latent is not finite, or the rows are not N.
+        UserError: a latent is not finite.
+        ValueError: the rows are not N.
     """
-    statistics = _fill(folder / LATENTS, parts, shape)
+    statistics = _fill(folder / LATENTS, parts, shape, encoder)
     np.savez(folder / STATISTICS, mean=statistics.mean, factor=statistics.factor)
     description = {
         "frames": shape[0],
@@ -67,7 +69,21 @@ def write_cache(
     write_json(folder / DESCRIPTION, description)
 
 
-def _fill(path: Path, parts: Iterable[NDArray[np.float16]], shape: tuple[int, int, int]) -> LatentStatistics:
+def require_finite(latents: NDArray[np.float16], first: int, encoder: EncoderSpec) -> None:
+    """UserError if one of the latents [n, P, D] of the dataset's frames from ``first`` on is not finite."""
+    finite = np.isfinite(latents).all(axis=(1, 2))
+    if not finite.all():
+        spoilt = first + np.flatnonzero(~finite)
+        raise UserError(
+            f"the encoder {encoder.name}, computing in {encoder.dtype}, gave latents that are no numbers, or too large "
+            f"for float16, of {len(spoilt)} frames between {spoilt[0]} and {spoilt[-1]}: let it compute in float32, or "
+            "name another encoder"
+        )
+
+
+def _fill(
+    path: Path, parts: Iterable[NDArray[np.float16]], shape: tuple[int, int, int], encoder: EncoderSpec
+) -> LatentStatistics:
     """Write the rows one after the other, so that no page of the file stays in memory, and gather their moments."""
     moments = Moments(*shape[1:])
     filled = 0
@@ -75,10 +91,7 @@ def _fill(path: Path, parts: Iterable[NDArray[np.float16]], shape: tuple[int, in
         header = {"descr": np.dtype(np.float16).str, "fortran_order": False, "shape": shape}
         write_array_header_1_0(file, header)  # type: ignore[no-untyped-call]
         for latents in parts:
-            if not np.isfinite(latents).all():
-                raise ValueError(
-                    f"the encoder gave a latent that is not finite in frames {filled}..{filled + len(latents)}"
-                )
+            require_finite(latents, filled, encoder)
             file.write(np.ascontiguousarray(latents, np.float16).tobytes())
             moments.add(latents)
             filled += len(latents)

@@ -15,6 +15,7 @@ from typing import Any
 
 from world_modality.errors import UserError
 from world_modality.facts.encoders import POOLINGS
+from world_modality.study.specs import EncoderSpec
 
 LATENTS = "latents.npy"
 """The name of our own caches' file; what made it stands in ``latents.json`` beside it."""
@@ -42,6 +43,36 @@ class Claimed:
     rows: int | None = None  # frames of the dataset
     dim: int | None = None
     pooling: str | None = None
+    encoder: EncoderSpec | None = None  # all of it; only a cache of ours says that, and
+    camera: str | None = None
+    dataset: str | None = None  # its fingerprint
+
+    def require_encoder(self, given: EncoderSpec) -> None:
+        """UserError that names the first setting in which the encoder that the file says made it is not the given one.
+
+        A model's name and revision are compared where both come from the same kind of source: a folder may hold the
+        hub's.
+        """
+        if self.encoder is None:
+            return
+        theirs, ours = self.encoder.address(), given.address()
+        model = ("name", "revision", "seed") if theirs["source"] == ours["source"] else ()
+        for name in (*model, "image_size", "dtype", "batch"):
+            if theirs[name] != ours[name]:
+                raise UserError(
+                    f"{self.file} says that it was made by an encoder of {name} {theirs[name]}, where the given one "
+                    f"has {ours[name]}: give what it was made with"
+                )
+
+    def require_dataset(self, *, camera: str, dataset: str) -> None:
+        """UserError if the file says that it was made of another camera, or of a dataset of another fingerprint."""
+        for name, said, given in (("camera", self.camera, camera), ("dataset", self.dataset, dataset)):
+            if said not in (None, given):
+                what = "frames of camera" if name == "camera" else "a dataset of the fingerprint"
+                raise UserError(
+                    f"{self.file} says that it was made of {what} {said}, where the given one is {given}: give what it "
+                    "was made from"
+                )
 
     def require(self, *, kind: str, frames: int, pooling: str, rows: int, dim: int) -> None:
         """UserError that names the first of these that the file says otherwise."""
@@ -115,8 +146,18 @@ def _described(file: Path) -> Claimed:
         return Claimed(file)
     try:
         said = json.loads(beside.read_text())
-        encoder, rows, dim = said["encoder"], int(said["frames"]), int(said["dim"])
-        return Claimed(file, str(encoder["kind"]), int(encoder["frames"]), rows, dim, str(encoder["pooling"]))
+        encoder, rows, dim = EncoderSpec.model_validate(said["encoder"]), int(said["frames"]), int(said["dim"])
+        return Claimed(
+            file,
+            encoder.kind,
+            encoder.frames,
+            rows,
+            dim,
+            encoder.pooling,
+            encoder,
+            str(said["camera"]),
+            str(said["dataset_fingerprint"]),
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{beside} does not describe latents ({error}): copy the folder anew") from error
 

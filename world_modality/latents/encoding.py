@@ -26,10 +26,11 @@ from world_modality.data.frames import FrameReader
 from world_modality.encoders.encoder import Encoder
 from world_modality.encoders.streaming import encode_parts
 from world_modality.errors import UserError
+from world_modality.latents.cache import require_finite
 from world_modality.latents.shards import Shards, Stretch
 
 PARENT_POLL_SECONDS = 0.5  # seconds between a worker's looks whether the stage still lives
-AHEAD = 2  # stretches per worker that are given out, so that none waits for its next
+DECODED_AHEAD = 4  # stretches at most: each is up to 256 MiB, and is kept from whoever else could encode it
 
 
 @dataclass(frozen=True)
@@ -50,17 +51,21 @@ class StretchEncoder:
         return done
 
     def here(self, stretches: Iterable[Stretch], decoders: int) -> Generator[Stretch]:
-        """Encode in this process, in order, with ``decoders`` threads that read ahead; yields finished stretches."""
-        yield from self._kept(self._decoded_ahead(stretches, decoders))
+        """Encode in this process, in order; yields finished stretches.
+
+        Up to ``decoders`` threads, and no more than ``DECODED_AHEAD``, read a stretch each ahead.
+        """
+        yield from self._kept(self._decoded_ahead(stretches, min(decoders, DECODED_AHEAD)))
 
     def in_processes(self, stretches: Iterable[Stretch], workers: int) -> Generator[Stretch]:
         """Encode in up to ``workers`` processes; yields finished stretches as they come.
 
-        Each decodes while others encode. When one is killed, most often for lack of memory, half as many go on with
+        Each decodes while others encode, and none is given a stretch before it is free: whoever comes later finds what
+        to do. When one is killed, most often for lack of memory, half as many go on with
         what is missing.
 
         Raises:
-            UserError: the last one was killed too, or an episode cannot be read.
+            UserError: the last one was killed too, an episode cannot be read, or a latent is not finite.
         """
         given_out = dict[Stretch, None]()
         to_come = iter(stretches)
@@ -82,6 +87,7 @@ class StretchEncoder:
         clip = self.encoder.spec.frames
         parts = ((stretch, frames, stretch.clip_rows(clip)) for stretch, frames in decoded)
         for stretch, latents in encode_parts(self.encoder, parts):
+            require_finite(latents, stretch.start + stretch.first, self.encoder.spec)  # before it is kept for good
             self.shards.save(stretch, latents)
             yield stretch
 
@@ -117,7 +123,7 @@ def _pooled(job: StretchEncoder, stretches: Iterator[Stretch], workers: int) -> 
     running = set[Future[Stretch]]()
     try:
         while True:
-            running |= {pool.submit(_encode, each) for each in islice(stretches, AHEAD * workers - len(running))}
+            running |= {pool.submit(_encode, each) for each in islice(stretches, workers - len(running))}
             if not running:
                 break
             done, running = wait(running, return_when=FIRST_COMPLETED)

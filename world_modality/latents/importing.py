@@ -96,8 +96,14 @@ class Source:
 class Import:
     """A published file beside its dataset and encoder; ``check`` compares them, ``write`` takes the file over."""
 
-    def __init__(self, source: Source, device: str = "cpu") -> None:
+    def __init__(self, source: Source, device: str = "cpu", *, renamed: bool = False) -> None:
         """Open all three and look at every row of the file.
+
+        Args:
+            source: the file and what it is said to be from.
+            device: of the encoder.
+            renamed: the dataset may be a copy whose features have other names. So the camera's name and the dataset's
+                fingerprint, which a cache of ours says, may be others.
 
         Raises:
             UserError: the dataset has no such camera, or the file cannot be latents of it (``open_published``), or says
@@ -105,14 +111,17 @@ class Import:
         """
         self.source = source
         self.reader = FrameReader(source.dataset, source.camera)
-        spec = source.given.spec
-        claimed(source.file).require(
+        spec, said = source.given.spec, claimed(source.file)
+        said.require(
             kind=spec.kind,
             frames=spec.frames,
             pooling=spec.pooling,
             rows=self.reader.table.frames,
             dim=source.given.dim,
         )
+        said.require_encoder(spec)
+        if not renamed:
+            said.require_dataset(camera=source.camera, dataset=dataset_fingerprint(source.dataset))
         self.rows = open_published(
             source.file, frames=self.reader.table.frames, tokens=source.given.tokens, dim=source.given.dim
         )

@@ -58,10 +58,17 @@ def pull_cache(repository: str, output: Path) -> list[str]:
     found, commit = find_folder(repository, "dataset", patterns=(*FILES, PROVENANCE, CARD))
     if commit is None:
         raise UserError(f"{repository} is a folder here, and no data set of the hub: copy it, or leave that folder")
+    lacking = [name for name in FILES if not (found / name).is_file()]
+    if lacking:
+        raise UserError(
+            f"the data set {repository} of the hub is no cache of latents, since it has no {', '.join(lacking)}: name "
+            "another one or another revision of it"
+        )
     description = read_description(found)
     with new_folder(output) as draft:
-        for file in sorted(found.iterdir()):
-            shutil.copyfile(file, draft / file.name)
+        for name in (*FILES, PROVENANCE, CARD):  # the hub's folder may hold what others fetched of the data set
+            if (found / name).is_file():
+                shutil.copyfile(found / name, draft / name)
         open_latents(draft, frames=int(description["frames"]))
     encoder = description["encoder"]
     return [

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from world_modality.errors import UserError
+from world_modality.errors import UserError, in_one_line
 from world_modality.latents.cache import DESCRIPTION, STATISTICS, TOKENS_AT_ONCE, LatentStatistics
 from world_modality.latents.earlier_cache import LATENTS
 from world_modality.study.specs import EncoderSpec
@@ -72,7 +74,7 @@ def open_latents(folder: Path, *, frames: int) -> LatentCache:
         frames: N, the number of frames of the dataset it is to be used with.
 
     Raises:
-        UserError: the cache is incomplete, has another number of rows, or holds a value that is not finite.
+        UserError: the cache is incomplete or damaged, has another number of rows, or holds a value that is not finite.
     """
     description = read_description(folder)
     try:
@@ -88,12 +90,27 @@ def open_latents(folder: Path, *, frames: int) -> LatentCache:
     step = max(1, TOKENS_AT_ONCE // shape[1])
     if not all(np.isfinite(latents[row : row + step]).all() for row in range(0, frames, step)):
         raise UserError(f"the latent cache in {folder} holds values that are not finite: run the latents stage again")
-    with np.load(folder / STATISTICS) as stored:
-        statistics = LatentStatistics(stored["mean"], stored["factor"])
     return LatentCache(
         latents,
-        statistics,
+        _statistics(folder / STATISTICS, tokens=shape[1], dim=shape[2]),
         description["camera"],
         EncoderSpec.model_validate(description["encoder"]),
         description["dataset_fingerprint"],
     )
+
+
+def _statistics(file: Path, *, tokens: int, dim: int) -> LatentStatistics:
+    """Mean [tokens, dim] and factor [dim, dim]; UserError if the file is damaged or holds others."""
+    try:
+        with np.load(file) as stored:
+            found = {name: stored[name] for name in ("mean", "factor")}
+    except (OSError, ValueError, EOFError, KeyError, TypeError, BadZipFile, zlib.error) as error:
+        raise UserError(f"{file} is damaged ({in_one_line(error)}): run the latents stage again") from error
+    for name, shape in (("mean", (tokens, dim)), ("factor", (dim, dim))):
+        values = found[name]
+        if values.shape != shape or values.dtype != np.float32 or not np.isfinite(values).all():
+            raise UserError(
+                f"{file}: {name} is {values.dtype} {list(values.shape)}, and not finite float32 {list(shape)}: run the "
+                "latents stage again"
+            )
+    return LatentStatistics(found["mean"], found["factor"])

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
+from numpy.lib.format import read_array_header_1_0, read_magic
 from numpy.typing import NDArray
 
 from world_modality.data.episodes import EpisodeTable
@@ -20,6 +23,8 @@ from world_modality.encoders.encoder import clip_rows
 from world_modality.store.files import write_atomically
 
 STRETCH = 512  # frames at most: 100 MB of pictures of 256 x 256
+STRETCH_BYTES = 256 * 2**20  # of larger pictures, decoded: bounds memory, since several stretches are held at once
+SHORTEST = 32  # frames, of the largest pictures: those before a stretch are decoded too
 SEAL_BYTES = hashlib.sha256().digest_size
 
 
@@ -34,6 +39,11 @@ class Stretch:
 
     def __len__(self) -> int:
         return self.end - self.first
+
+    def pieces(self, longest: int) -> Iterator[Stretch]:
+        """The stretch in order, each piece of at most ``longest`` frames."""
+        for first in range(self.first, self.end, longest):
+            yield Stretch(self.start, self.episode, first, min(first + longest, self.end))
 
     @property
     def name(self) -> str:
@@ -52,8 +62,16 @@ class Stretch:
 def cut(table: EpisodeTable, longest: int = STRETCH) -> Iterator[Stretch]:
     """The stretches of a dataset in the order of its frames, each of at most ``longest`` frames."""
     for episode, (start, length) in enumerate(zip(table.starts.tolist(), table.lengths.tolist(), strict=True)):
-        for first in range(0, length, longest):
-            yield Stretch(start, episode, first, min(first + longest, length))
+        yield from Stretch(start, episode, 0, length).pieces(longest)
+
+
+def longest_stretch(picture_bytes: int) -> int:
+    """Frames that are decoded in one go, of pictures of so many bytes.
+
+    >>> longest_stretch(256 * 256 * 3), longest_stretch(480 * 640 * 3), longest_stretch(2160 * 3840 * 3)
+    (512, 291, 32)
+    """
+    return max(SHORTEST, min(STRETCH, STRETCH_BYTES // picture_bytes))
 
 
 @dataclass(frozen=True)
@@ -80,8 +98,19 @@ class Shards:
         write_atomically(self.path(stretch), content + hashlib.sha256(content).digest())
 
     def has(self, stretch: Stretch) -> bool:
-        """Whether a stretch is finished; a file of it that is not what was written is removed."""
-        return self.load(stretch) is not None
+        """Whether a stretch is finished, by its file's size and ends; one that was cut short or emptied is removed.
+
+        Quick enough to be asked again and again. ``load`` reads all of it.
+        """
+        path = self.path(stretch)
+        try:
+            with path.open("rb") as file:
+                whole = _is_whole(file)
+        except FileNotFoundError:
+            return False
+        if not whole:
+            path.unlink(missing_ok=True)
+        return whole
 
     def load(self, stretch: Stretch) -> NDArray[np.float16] | None:
         """A stretch's latents [n, P, D]; None if there are none, or a damaged file of them, which is removed."""
@@ -96,3 +125,16 @@ class Shards:
             return None
         latents: NDArray[np.float16] = np.load(io.BytesIO(content), allow_pickle=False)
         return latents
+
+
+def _is_whole(file: BinaryIO) -> bool:
+    """Whether an open shard has the size that its array's header promises, and a digest at its end."""
+    try:
+        read_magic(file)  # type: ignore[no-untyped-call]
+        shape, _, dtype = read_array_header_1_0(file)  # type: ignore[no-untyped-call]
+    except (ValueError, EOFError):
+        return False
+    promised = file.tell() + math.prod(shape) * dtype.itemsize
+    file.seek(promised)
+    seal = file.read()
+    return len(seal) == SEAL_BYTES and any(seal)

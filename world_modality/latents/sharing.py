@@ -7,15 +7,17 @@ finished are made by those who are left; what each makes is the same, whoever ma
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from math import inf
 from pathlib import Path
 
 from world_modality.latents.shards import Shards, Stretch
 from world_modality.store.leases import Leases
 
 POLL_SECONDS = 0.5  # between looks whether others have finished, or died
+TOLD_SECONDS = 60.0  # of waiting, until it is said for whom, again and again
+STALL_SECONDS = 6 * 3600.0  # without a finished stretch: a slow encoder on a CPU may take hours for one
 
 
 class Share:
@@ -24,9 +26,8 @@ class Share:
     def __init__(self, shards: Shards, stretches: Sequence[Stretch], folder: Path) -> None:
         """Share out ``stretches`` by leases in ``folder``; what ``shards`` hold is looked at, and done."""
         self._shards = shards
-        # An owner is at work for as long as its process lives: a stretch may take a slow encoder an hour.
-        self._leases = Leases(folder, stall_s=inf)
-        self._left = dict.fromkeys(each for each in stretches if not shards.has(each))
+        self._leases = Leases(folder, stall_s=STALL_SECONDS)
+        self._left = dict.fromkeys(each for each in stretches if shards.load(each) is None)
         self.done = [each for each in stretches if each not in self._left]
         """What is finished, as far as this process knows."""
 
@@ -35,26 +36,42 @@ class Share:
         """How many stretches are not finished, as far as this process knows."""
         return len(self._left)
 
-    def work(self, encode: Callable[[Iterable[Stretch]], Generator[Stretch]]) -> Generator[Stretch]:
+    def work(
+        self, encode: Callable[[Iterable[Stretch]], Generator[Stretch]], say: Callable[[str], None] = lambda _: None
+    ) -> Generator[Stretch]:
         """Finish every stretch, with ``encode`` or by others; yields each once it is.
 
-        ``encode`` yields the stretches that it is given, once their shards are saved.
+        Args:
+            encode: yields the stretches that it is given, once their shards are saved.
+            say: told now and then who is waited for, when nothing is left but what others work on.
         """
+        quiet_since = time.monotonic()
         while self._left:
             idle = True
             with closing(encode(self._claimed())) as encoded:
                 for stretch in encoded:
                     idle = False
+                    self._leases.renew()  # what is saved is a sign of life
                     self._leases.release(stretch.name)
                     yield self._finished(stretch)
             others = [each for each in self._left if self._shards.has(each)]
             yield from map(self._finished, others)
-            if idle and not others:
-                time.sleep(POLL_SECONDS)
+            if not idle or others:
+                quiet_since = time.monotonic()
+                continue
+            if time.monotonic() - quiet_since >= TOLD_SECONDS:
+                quiet_since = time.monotonic()
+                say(self._waiting())
+            time.sleep(POLL_SECONDS)
 
     def close(self) -> None:
         """Let go of what was claimed."""
         self._leases.close()
+
+    def _waiting(self) -> str:
+        """Whom the stretches that are left are waited for from."""
+        holders = Counter(self._leases.holder(each.name) or "nobody yet" for each in self._left)
+        return "waits for " + ", ".join(f"{count} stretches of {holder}" for holder, count in sorted(holders.items()))
 
     def _claimed(self) -> Iterator[Stretch]:
         """Stretches that nobody else works on and that are missing; each is this process's from then on."""

@@ -28,7 +28,7 @@ STALL_S = 900.0  # without a sign of the owner itself; loading a large policy or
 
 def this_process() -> dict[str, Any]:
     """What tells this process from every other, and whether it can be looked up from where we are."""
-    return {"place": _place(), "pid": os.getpid(), "started": _started(os.getpid())}
+    return {"place": _place(), "host": platform.node(), "pid": os.getpid(), "started": _started(os.getpid())}
 
 
 def _place() -> str:
@@ -88,6 +88,14 @@ class Leases:
         """Look whether this owner still holds ``name``, and renew it: false once another took it over."""
         self.renew()
         return self._renew(self._path(name))
+
+    def holder(self, name: str) -> str | None:
+        """Who holds ``name``, as told to a person: a host and a process on it; None if nobody does."""
+        text = _read(self._path(name))
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            note = json.loads(text or "")
+            return f"process {note['pid']} on {note['host']}"
+        return None
 
     def renew(self) -> None:
         """Say that the owner gets on: leases of one that says nothing for ``stall_s`` seconds are not renewed."""

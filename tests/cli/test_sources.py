@@ -133,6 +133,16 @@ def test_the_embedded_base_policy(tmp_path: Path, policy: Path, monkeypatch: pyt
         resolve(tmp_path, edit)
 
 
+def test_an_encoder_of_another_kind_than_its_folder_s_is_told_when_a_study_is_planned(tmp_path: Path) -> None:
+    folder = tmp_path / "dino"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "dinov2", "hidden_size": 8, "patch_size": 16}')
+    with pytest.raises(
+        UserError, match=r"study.yaml:\d+: encoder.kind: the encoder in .*dino is of kind dinov2, not vjepa2"
+    ):
+        resolve(tmp_path, (ENCODED, f"source: folder, path: {folder}, frames"))
+
+
 def test_the_hubs_parts_are_named_by_their_commits(tmp_path: Path, full_hub: Hub) -> None:
     found = resolve(tmp_path, *FROM_HUB)
     assets = Assets(

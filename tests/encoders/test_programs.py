@@ -18,7 +18,7 @@ from support.small_study import edited
 from torch import Tensor, nn
 
 from world_modality.cli.given import encoder_of
-from world_modality.cli.leave import leave_to_run
+from world_modality.cli.given_encoder import leave_to_run
 from world_modality.cli.sources import resolve_sources
 from world_modality.data.hub import ENCODER
 from world_modality.encoders.clipwise import require_clipwise

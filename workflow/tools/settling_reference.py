@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from world_modality.benchmarks.contract import open_assets, open_simulator, simulator_spec
-from world_modality.benchmarks.libero.settling import REFERENCE, SETTLE_STEPS, Moved, moved
+from world_modality.benchmarks.libero.settling import REFERENCE, SETTLE_STEPS, Moved, _reference, moved, start_fault
 from world_modality.benchmarks.libero.simulator import LiberoSimulator
 from world_modality.facts.benchmarks import SUITES
 from world_modality.store.files import write_json
@@ -51,15 +51,33 @@ def main() -> None:
     parser.add_argument("suites", nargs="+")
     parser.add_argument("--assets", default="package")
     arguments = parser.parse_args()
-    kept: dict[str, Any] = json.loads(REFERENCE.read_text()) if REFERENCE.exists() else {"tasks": {}}
+    kept: dict[str, Any] = json.loads(REFERENCE.read_text()) if REFERENCE.exists() else {"tasks": {}, "apart": {}}
     for suite in arguments.suites:
         progress, own = Progress(suite), {}
         for task in range(SUITES[suite].tasks):
             progress.update(task, SUITES[suite].tasks, "tasks")
             own[str(task)] = movements(suite, task, arguments.assets)
-        progress.update(len(own), len(own), "tasks")
-        kept = {"mujoco": version("mujoco"), "tasks": {**kept["tasks"], suite: own}}
+        kept = {**kept, "mujoco": version("mujoco"), "tasks": {**kept["tasks"], suite: own}}
         write_json(REFERENCE, kept)
+        _reference.cache_clear()
+        odd = {str(task): states_apart(suite, task, arguments.assets) for task in range(SUITES[suite].tasks)}
+        apart = {task: states for task, states in odd.items() if states}
+        kept = {**kept, "apart": {**kept.get("apart", {}), suite: apart}}
+        write_json(REFERENCE, kept)
+        progress.update(len(own), len(own), "tasks")
+
+
+def states_apart(suite: str, task: int, assets: str) -> list[int]:
+    """Recorded states that settle otherwise than those of ``STARTS``."""
+    spec = simulator_spec(SUITES[suite], assets, camera_size=64, render="fast", settle_steps=SETTLE_STEPS)
+    found = []
+    with closing(open_simulator(spec, task, open_assets(spec))) as simulator:
+        assert isinstance(simulator, LiberoSimulator)
+        for init_state in range(SUITES[suite].init_states or 0):
+            simulator.reset(init_state, init_state)
+            if start_fault(suite, task, simulator.placed, simulator.poses()):
+                found.append(init_state)
+    return found
 
 
 if __name__ == "__main__":

@@ -104,7 +104,7 @@ def share(text: str) -> float:
 def place(given: argparse.Namespace) -> tuple[Path, str]:
     """The dataset's folder, and its name in the cache; UserError if there is no such dataset."""
     dataset, commit = find_folder(given.dataset_name, "dataset")
-    return dataset, dataset.resolve().name if commit is None else given.dataset_name.partition("@")[0]
+    return dataset, Path(given.dataset_name).absolute().name if commit is None else given.dataset_name.partition("@")[0]
 
 
 def require_same(latents: Path, dataset: Path, clips: Clips, *, instead: str) -> None:

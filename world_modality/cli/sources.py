@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from world_modality.cli.assets import find_assets
 from world_modality.cli.given import described, given_problems, picture_problems, reads_latents, served, unknown
+from world_modality.cli.given_encoder import leave_to_run, require_kind
 from world_modality.cli.given_latents import find_latents
-from world_modality.cli.leave import leave_to_run
 from world_modality.data.hub import DATASET, ENCODER, POLICY
 from world_modality.data.schema import camera_column, picture_sizes
 from world_modality.embedded import BACKBONE_PREFIX, BASE_POLICY
@@ -200,6 +200,7 @@ class Finder:
                 return Source(encoder.repo_id, self.commit((*at, "revision"), encoder.repo_id, encoder.revision))
             case FolderEncoder():
                 folder = self.folder((*at, "path"), encoder.path)
+                require_kind(self.file, (*at, "kind"), encoder.kind, folder)
                 self.file.check_encoder(encoder, encoder_patch(folder) or 1)
                 leave_to_run(self.file, at, encoder.kind, encoder, folder)
                 return Source(str(folder), ENCODER.digest(folder, self.digests))

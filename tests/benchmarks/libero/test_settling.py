@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 from support.sim_specs import sim_spec
 
+from world_modality.benchmarks.libero import settling
 from world_modality.benchmarks.libero.settling import Moved, moved, start_fault
 from world_modality.benchmarks.libero.simulator import LiberoSimulator
 from world_modality.facts.benchmarks import LIBERO_ACTION
@@ -40,7 +41,9 @@ def test_a_turn_about_the_vertical_is_no_tilt() -> None:
     )
 
 
-def test_the_bowl_seats_itself_on_the_ramekin_and_one_that_slips_off_is_told(original_assets: Path) -> None:
+def test_the_bowl_seats_itself_on_the_ramekin_and_one_that_slips_off_is_told(
+    original_assets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """libero_spatial task 5, where MuJoCo from 3.4.0 on lets it slip off: height 0.9344 m here, 0.9428 m there."""
     simulator = LiberoSimulator(sim_spec(), 5, original_assets)
     simulator.reset(3, seed=3)
@@ -50,9 +53,20 @@ def test_the_bowl_seats_itself_on_the_ramekin_and_one_that_slips_off_is_told(ori
     assert start_fault("libero_spatial", 5, simulator.placed, settled) == ""
     slipped = settled | {BOWL: settled[BOWL] + np.array([0.022, 0.0, 0.0084, 0.0, 0.0, 0.0, 0.0])}
     told = start_fault("libero_spatial", 5, simulator.placed, slipped)
+    assert told.startswith(f"{BOWL} settled otherwise than in the initial states that are known ({BOWL} moved ")
+    monkeypatch.setattr(settling, "version", lambda _: "3.8.1")
+    told = start_fault("libero_spatial", 5, simulator.placed, slipped)
     assert told.startswith("another scene than in published evaluations, whose rates cannot be compared: ")
     assert f"{BOWL} settled otherwise than with MuJoCo 3.3.2 ({BOWL} moved " in told
-    assert told.endswith("the object models are others")  # this is 3.3.2
+    assert told.endswith("this is MuJoCo 3.8.1")
+    simulator.close()
+
+
+def test_a_recorded_state_that_is_known_to_settle_otherwise_is_no_fault(original_assets: Path) -> None:
+    simulator = LiberoSimulator(sim_spec(), 0, original_assets)
+    simulator.reset(31, seed=31)
+    assert simulator.start_fault() == ""
+    assert start_fault("libero_spatial", 0, simulator.placed, simulator.poses()) != ""
     simulator.close()
 
 

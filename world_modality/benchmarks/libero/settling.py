@@ -19,7 +19,8 @@ import numpy as np
 from world_modality.benchmarks.contract import Pose
 
 REFERENCE = Path(__file__).with_name("settling.json")
-"""By suite, task and object: the least and the most of each number of :class:`Moved`, over several initial states."""
+"""``tasks``, by suite, task and object: the least and the most of each number of :class:`Moved`, over several initial
+states; ``apart``, by suite and task: recorded states that settle otherwise than these in that very physics."""
 SETTLE_STEPS = 10
 """Those of the reference, which are LIBERO's."""
 
@@ -49,26 +50,37 @@ def moved(placed: Pose, settled: Pose) -> Moved:
     return Moved(float(np.linalg.norm(step[:2])), float(step[2]), float(tilt))
 
 
-def start_fault(suite: str, task: int, placed: Mapping[str, Pose], settled: Mapping[str, Pose]) -> str:
+def start_fault(
+    suite: str, task: int, placed: Mapping[str, Pose], settled: Mapping[str, Pose], init_state: int | None = None
+) -> str:
     """What starts otherwise than in the reference, in words, with the version that did it; empty if nothing does.
 
     Args:
         placed: the movable objects' poses in the initial state.
         settled: those after ``SETTLE_STEPS``; further ones do not count.
+        init_state: the recorded state it was, if that is known.
     """
     known = _reference()["tasks"].get(suite, {}).get(str(task))
-    if known is None:
+    apart = _reference().get("apart", {}).get(suite, {}).get(str(task), [])
+    if known is None or init_state in apart:
         return ""
     odd = [name for name, pose in placed.items() if not _fits(moved(pose, settled[name]), known.get(name))]
     if not odd:
         return ""
     how = moved(placed[odd[0]], settled[odd[0]])
     known_version, here = _reference()["mujoco"], version("mujoco")
-    cause = "the object models are others" if here == known_version else f"this is MuJoCo {here}"
+    moves = (
+        f"{odd[0]} moved {100 * how.sideways:.1f} cm sideways and {100 * how.upwards:+.1f} cm upwards, and tilted by "
+        f"{how.tilt:.0f} degrees"
+    )
+    if here == known_version:
+        return (
+            f"{', '.join(odd)} settled otherwise than in the initial states that are known ({moves}): this one does "
+            "so, or the object models are others"
+        )
     return (
         f"another scene than in published evaluations, whose rates cannot be compared: {', '.join(odd)} settled "
-        f"otherwise than with MuJoCo {known_version} ({odd[0]} moved {100 * how.sideways:.1f} cm sideways and "
-        f"{100 * how.upwards:+.1f} cm upwards, and tilted by {how.tilt:.0f} degrees), {cause}"
+        f"otherwise than with MuJoCo {known_version} ({moves}), this is MuJoCo {here}"
     )
 
 

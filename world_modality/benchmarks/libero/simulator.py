@@ -102,7 +102,7 @@ class LiberoSimulator:
         for _ in range(self.spec.settle_steps):
             self.step(LIBERO_ACTION.no_op)
             fastest = max(fastest, float(np.abs(env.sim.data._data.qvel).max()))
-        self._fault = self._find_fault(fastest)
+        self._fault = self._find_fault(fastest, init_state)
 
     def step(self, action: ArrayLike) -> Step:
         """Execute one action [7] for one control step (1/20 s); LIBERO never ends an episode by itself.
@@ -233,11 +233,12 @@ class LiberoSimulator:
         data, body = self._sim_env.sim.data, self._sim_env.obj_body_id[name]
         return np.concatenate((data.body_xpos[body], data.body_xquat[body]))
 
-    def _find_fault(self, fastest: float) -> str:
+    def _find_fault(self, fastest: float, init_state: int | None) -> str:
         if not self.placed:
             return ""
-        comparable = self.spec.settle_steps == SETTLE_STEPS
-        moved = start_fault(self.spec.suite, self.task.index, self.placed, self.poses()) if comparable else ""
+        moved = ""
+        if self.spec.settle_steps == SETTLE_STEPS:
+            moved = start_fault(self.spec.suite, self.task.index, self.placed, self.poses(), init_state)
         return "; ".join(filter(None, (moved, collision_fault(fastest))))
 
     def _look(self) -> None:

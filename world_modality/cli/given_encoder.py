@@ -1,14 +1,26 @@
-"""Whether a study lets an encoder run that is a program, such as a TorchScript file."""
+"""Whether the encoder in a folder is of the family that a study says, and whether it may run if it is a program."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
-from world_modality.facts.encoders import ENCODERS
+from world_modality.facts.encoders import ENCODERS, family_of
+from world_modality.facts.model_configs import plain_config
 from world_modality.store.files import file_digest
 from world_modality.study.document import Location
 from world_modality.study.load import StudyFile
 from world_modality.study.parts import Leave
+
+
+def require_kind(file: StudyFile, at: Location, kind: str, folder: Path) -> None:
+    """UserError if the encoder in a folder says that it is of another family; of what says nothing it is told later."""
+    try:
+        found = family_of(plain_config(json.loads((folder / "config.json").read_text())))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return
+    if found is not None and found.name != kind:
+        raise file.error(at, f"the encoder in {folder} is of kind {found.name}, not {kind}: write that")
 
 
 def leave_to_run(file: StudyFile, at: Location, kind: str, said: object, folder: Path | None) -> str | None:

@@ -136,7 +136,10 @@ PLUGIN: Table = {
         "lerobot.processor:PolicyProcessorPipeline": ANY,
     },
     "lerobot_policy_world_modality/world_config.py": {"lerobot.optim:OptimizerConfig": "class"},
-    "lerobot_policy_world_modality/settings.py": {"lerobot.configs:PreTrainedConfig.get_choice_class": "(name)"},
+    "lerobot_policy_world_modality/settings.py": {
+        "lerobot.configs:PreTrainedConfig.get_choice_class": "(name)",
+        "lerobot.configs:PreTrainedConfig.get_known_choices": "()",
+    },
     "lerobot_policy_world_modality/backbone.py": {
         "lerobot.processor:ProcessorStepRegistry.register": "(name=None)",
         "lerobot.processor:TokenizerProcessorStep.__init__": (

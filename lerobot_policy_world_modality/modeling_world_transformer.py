@@ -58,21 +58,19 @@ class WorldTransformerPolicy(WorldPolicy, TransformerPolicy):
     def select_action(self, batch: dict[str, Tensor], **_: Any) -> Tensor:
         """The action [B, A]. Every call shows the policy a frame, whether or not a new chunk is due."""
         self._see(batch)
-        if not self._queue:
-            self._queue.extend(self._chunk(batch)[:, : self.config.n_action_steps].transpose(0, 1))
-        return self._queue.popleft()
+        return super().select_action(batch)
 
     def predict_action_chunk(self, batch: dict[str, Tensor], **_: Any) -> Tensor:
         """The chunk [B, chunk_size, A]."""
         self._see(batch)
-        return self._chunk(batch)
+        return super().predict_action_chunk(batch)
 
     def _chunk(self, batch: dict[str, Tensor]) -> Tensor:
         if WORLD_HISTORY not in batch:
             assert self._online is not None
             batch = {**batch, WORLD_HISTORY: self._online.latents()}
         with self._reading(batch, None):
-            return TransformerPolicy.predict_action_chunk(self, {**batch, LATENTS: batch[WORLD_HISTORY][:, -1]})
+            return super()._chunk({**batch, LATENTS: batch[WORLD_HISTORY][:, -1]})
 
     def _plain_loss(
         self, batch: dict[str, Any], noise: Tensor | None, time: Tensor | None, reduction: str

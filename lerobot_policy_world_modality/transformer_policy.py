@@ -87,16 +87,18 @@ class TransformerPolicy(PreTrainedPolicy):  # type: ignore[misc]  # LeRobot is n
 
     def predict_action_chunk(self, batch: dict[str, Tensor], **_: Any) -> Tensor:
         """Normalised actions [B, chunk_size, A]."""
+        return self._chunk(batch)
+
+    def select_action(self, batch: dict[str, Tensor], **_: Any) -> Tensor:
+        """The next action [B, A] of the chunk under way, or the first of a new one."""
+        if not self._queue:
+            self._queue.extend(self._chunk(batch)[:, : self.config.n_action_steps].transpose(0, 1))
+        return self._queue.popleft()
+
+    def _chunk(self, batch: dict[str, Tensor]) -> Tensor:
         self.eval()
         with torch.no_grad():
             return self._answer(batch).actions
-
-    def select_action(self, batch: dict[str, Tensor], **rest: Any) -> Tensor:
-        """The next action [B, A] of the chunk under way, or the first of a new one."""
-        if not self._queue:
-            chunk = self.predict_action_chunk(batch, **rest)[:, : self.config.n_action_steps]
-            self._queue.extend(chunk.transpose(0, 1))
-        return self._queue.popleft()
 
     def _answer(self, batch: dict[str, Any]) -> Answer:
         latents = batch[LATENTS].to(self.centroids.device)

@@ -133,8 +133,8 @@ def test_tokens_in_a_rollout_are_those_of_the_stage(tiny: TinyWorld, tokens: Pat
     assert np.array_equal(policy.tokens_of(torch.from_numpy(rows)).numpy(), known.tokens)
 
 
-def test_the_seed_of_a_start_is_the_same_for_every_world(tiny: TinyWorld, tokens: Path) -> None:
-    """A, and F before its gate opens, are one policy."""
+def test_a_memory_behind_a_closed_gate_changes_no_action(tiny: TinyWorld, tokens: Path) -> None:
+    """F with A's weights is A, to the last bit."""
     a, f = built(tiny, "A", tokens).eval(), built(tiny, "F", tokens).eval()
     f.load_state_dict(a.state_dict(), strict=False)
     history = torch.randn(2, CONTEXT, 1, LATENT_DIM)

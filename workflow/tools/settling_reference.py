@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from world_modality.benchmarks.contract import open_assets, open_simulator, simulator_spec
-from world_modality.benchmarks.libero.settling import REFERENCE, SETTLE_STEPS, Moved, _reference, moved, start_fault
+from world_modality.benchmarks.libero.settling import REFERENCE, SETTLE_STEPS, Moved, moved, reference, start_fault
 from world_modality.benchmarks.libero.simulator import LiberoSimulator
 from world_modality.facts.benchmarks import SUITES
 from world_modality.store.files import write_json
@@ -59,10 +59,10 @@ def main() -> None:
             own[str(task)] = movements(suite, task, arguments.assets)
         kept = {**kept, "mujoco": version("mujoco"), "tasks": {**kept["tasks"], suite: own}}
         write_json(REFERENCE, kept)
-        _reference.cache_clear()
+        reference.cache_clear()
         odd = {str(task): states_apart(suite, task, arguments.assets) for task in range(SUITES[suite].tasks)}
         apart = {task: states for task, states in odd.items() if states}
-        kept = {**kept, "apart": {**kept.get("apart", {}), suite: apart}}
+        kept = {**kept, "apart": {**kept["apart"], suite: apart}}
         write_json(REFERENCE, kept)
         progress.update(len(own), len(own), "tasks")
 
@@ -73,7 +73,7 @@ def states_apart(suite: str, task: int, assets: str) -> list[int]:
     found = []
     with closing(open_simulator(spec, task, open_assets(spec))) as simulator:
         assert isinstance(simulator, LiberoSimulator)
-        for init_state in range(SUITES[suite].init_states or 0):
+        for init_state in range(len(simulator.task.init_states)):
             simulator.reset(init_state, init_state)
             if start_fault(suite, task, simulator.placed, simulator.poses()):
                 found.append(init_state)

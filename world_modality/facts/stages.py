@@ -142,7 +142,7 @@ STAGES: Table[StageKind] = Table(
         ),
         StageKind(
             name="rollout",
-            version=6,
+            version=7,
             spec=Reference(f"{_SPECS}:RolloutSpec"),
             runner=Reference("world_modality.rollout.stage:run"),
             target="rollouts",

@@ -20,7 +20,8 @@ from world_modality.benchmarks.contract import Pose
 
 REFERENCE = Path(__file__).with_name("settling.json")
 """``tasks``, by suite, task and object: the least and the most of each number of :class:`Moved`, over several initial
-states; ``apart``, by suite and task: recorded states that settle otherwise than these in that very physics."""
+states; ``apart``, by suite and task: recorded states that settle otherwise than these in that very physics, and so are
+not compared; ``mujoco``, its version."""
 SETTLE_STEPS = 10
 """Those of the reference, which are LIBERO's."""
 
@@ -60,15 +61,15 @@ def start_fault(
         settled: those after ``SETTLE_STEPS``; further ones do not count.
         init_state: the recorded state it was, if that is known.
     """
-    known = _reference()["tasks"].get(suite, {}).get(str(task))
-    apart = _reference().get("apart", {}).get(suite, {}).get(str(task), [])
+    known = reference()["tasks"].get(suite, {}).get(str(task))
+    apart = reference()["apart"].get(suite, {}).get(str(task), [])
     if known is None or init_state in apart:
         return ""
     odd = [name for name, pose in placed.items() if not _fits(moved(pose, settled[name]), known.get(name))]
     if not odd:
         return ""
     how = moved(placed[odd[0]], settled[odd[0]])
-    known_version, here = _reference()["mujoco"], version("mujoco")
+    known_version, here = reference()["mujoco"], version("mujoco")
     moves = (
         f"{odd[0]} moved {100 * how.sideways:.1f} cm sideways and {100 * how.upwards:+.1f} cm upwards, and tilted by "
         f"{how.tilt:.0f} degrees"
@@ -106,6 +107,7 @@ def _fits(found: Moved, known: list[list[float]] | None) -> bool:
 
 
 @cache
-def _reference() -> dict[str, Any]:
+def reference() -> dict[str, Any]:
+    """The file's JSON values: ``mujoco``, ``tasks`` and ``apart``."""
     loaded: dict[str, Any] = json.loads(REFERENCE.read_text())
     return loaded

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from lerobot.configs import NormalizationMode, PreTrainedConfig
-from lerobot.optim import AdamWConfig, LRSchedulerConfig
+from lerobot.optim import AdamWConfig, CosineDecayWithWarmupSchedulerConfig, LRSchedulerConfig
 
 from lerobot_policy_world_modality.world_config import WorldConfig
-from world_modality.discrete.transformer import TransformerSizes, WorldInput
+from world_modality.discrete.sequence import TransformerSizes, WorldInput
 from world_modality.errors import UserError
 from world_modality.facts.discrete import MODELS, DiscreteModel
+from world_modality.facts.memory import MODES, SEES_THE_PRESENT
+from world_modality.tokens.reader import TokenCache
 
 
 @dataclass
@@ -28,16 +30,17 @@ class TransformerConfig(PreTrainedConfig):  # type: ignore[misc]  # LeRobot is n
     )
 
     model: str = "A"  # a row of world_modality.facts.discrete
-    width: int = 256
-    layers: int = 4
-    heads: int = 8
-    dropout: float = 0.0
+    width: int = TransformerSizes.width
+    layers: int = TransformerSizes.layers
+    heads: int = TransformerSizes.heads
+    dropout: float = TransformerSizes.dropout
+    init_seed: int = 0  # of the network's random weights, beside world_seed: every training draws its own
 
     # How model C reads the world token, and whether actions are kept from it and from what is predicted of it.
-    world_input_scale: float = 1.0
-    world_input_dropout: float = 0.0
-    world_input_layernorm: bool = False
-    block_world_to_action: bool = False
+    world_input_scale: float = WorldInput.scale
+    world_input_dropout: float = WorldInput.dropout
+    world_input_layernorm: bool = WorldInput.layernorm
+    block_world_to_action: bool = WorldInput.blocked
 
     # World tokens: the folder of the tokens stage's artifact, and how many there are; 0: taken from it.
     world_tokens: str = ""
@@ -47,6 +50,9 @@ class TransformerConfig(PreTrainedConfig):  # type: ignore[misc]  # LeRobot is n
     optimizer_lr: float = 3e-4
     optimizer_weight_decay: float = 1e-4
     optimizer_grad_clip_norm: float = 1.0
+    scheduler_warmup_steps: int = 100
+    scheduler_decay_steps: int = 30_000  # LeRobot shortens them to the training's length
+    scheduler_decay_lr: float = 3e-6
 
     def validate_features(self) -> None:
         """UserError without a state or an action."""
@@ -61,9 +67,19 @@ class TransformerConfig(PreTrainedConfig):  # type: ignore[misc]  # LeRobot is n
             grad_clip_norm=self.optimizer_grad_clip_norm,
         )
 
-    def get_scheduler_preset(self) -> LRSchedulerConfig | None:
-        """None: the learning rate is constant."""
-        return None
+    def get_scheduler_preset(self) -> LRSchedulerConfig:
+        """Linear warm-up, then a cosine down to ``scheduler_decay_lr``."""
+        return CosineDecayWithWarmupSchedulerConfig(
+            num_warmup_steps=self.scheduler_warmup_steps,
+            num_decay_steps=self.scheduler_decay_steps,
+            peak_lr=self.optimizer_lr,
+            decay_lr=self.scheduler_decay_lr,
+        )
+
+    @property
+    def max_action_dim(self) -> int:
+        """A, of chunks as they are made; nothing is padded."""
+        return int(self.action_feature.shape[0])
 
     @property
     def observation_delta_indices(self) -> None:
@@ -84,16 +100,16 @@ class TransformerConfig(PreTrainedConfig):  # type: ignore[misc]  # LeRobot is n
 @PreTrainedConfig.register_subclass("world_transformer")
 @dataclass
 class WorldTransformerConfig(WorldConfig, TransformerConfig):
-    """A transformer that imitates from latents; model F is A with a world memory."""
+    """A transformer that imitates from latents; with a world memory, A is the research's model F."""
 
     world_memory_mode_train: str = "disabled"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         row = self.row
-        if row.memory != self.train_mode.needs_world:
-            wanted = "another one than disabled" if row.memory else "disabled"
-            raise UserError(f"world_memory_mode_train: model {row.name} has {wanted}, not {self.train_mode.name}")
+        for name in ("world_memory_mode_train", "world_memory_mode_rollout"):
+            if MODES[getattr(self, name) or "disabled"].delay:
+                raise UserError(f"{name}: {SEES_THE_PRESENT.format(mode=getattr(self, name))}")
         if self.world_fusion != "late":
             raise UserError("world_fusion: a world_transformer is read by its memory late, and nowhere else")
         if self.world_actions:
@@ -111,7 +127,20 @@ class WorldTransformerConfig(WorldConfig, TransformerConfig):
     @property
     def uses_tokens(self) -> bool:
         """Whether it reads or predicts world tokens."""
-        return self.row.predicts == "tokens" or self.row.world_input == "token"
+        return self.row.knows_tokens
+
+    def adopt_tokens(self, tokens: TokenCache) -> None:
+        """Take over how many there are; UserError if the config was made for others."""
+        if tokens.camera != self.world_cameras:
+            raise UserError(
+                f"world_tokens: those are of camera {tokens.camera}, where world_cameras has {self.world_cameras}"
+            )
+        if self.world_vocabulary not in (0, tokens.codebook.size):
+            raise UserError(
+                f"world_vocabulary is {self.world_vocabulary} but there are {tokens.codebook.size} tokens: use the "
+                "codebook the policy was made for"
+            )
+        self.world_vocabulary = tokens.codebook.size
 
     @property
     def reads_latents(self) -> bool:

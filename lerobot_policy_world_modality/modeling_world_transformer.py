@@ -26,7 +26,7 @@ from world_modality.tokens.reader import TokenCache
 
 
 class WorldTransformerPolicy(WorldPolicy, TransformerPolicy):
-    """The discrete line's models A to F.
+    """The discrete line's models.
 
     In training the latents and tokens of a frame are those of the caches, found by the frame's index; in a rollout
     latents are given, or encoded from the pictures that the policy is shown, and tokens are made of them by the
@@ -60,17 +60,22 @@ class WorldTransformerPolicy(WorldPolicy, TransformerPolicy):
         self._see(batch)
         return super().select_action(batch)
 
-    def predict_action_chunk(self, batch: dict[str, Tensor], **_: Any) -> Tensor:
-        """The chunk [B, chunk_size, A]."""
+    def predict_action_chunk(self, batch: dict[str, Tensor], noise: Tensor | None = None, **_: Any) -> Tensor:
+        """The chunk [B, chunk_size, A]; noise is of use for a memory alone that draws, whose draws it keys."""
         self._see(batch)
-        return super().predict_action_chunk(batch)
+        return self._chunk(batch, noise)
 
-    def _chunk(self, batch: dict[str, Tensor]) -> Tensor:
+    def _chunk(self, batch: dict[str, Tensor], noise: Tensor | None = None) -> Tensor:
         if WORLD_HISTORY not in batch:
             assert self._online is not None
             batch = {**batch, WORLD_HISTORY: self._online.latents()}
-        with self._reading(batch, None):
+        with self._reading(batch, noise):
             return super()._chunk({**batch, LATENTS: batch[WORLD_HISTORY][:, -1]})
+
+    def forward(self, batch: dict[str, Any], *arguments: Any, **named: Any) -> tuple[Tensor, dict[str, float]]:
+        """The loss and metrics of every policy with a world memory; the actions' own share stands for a flow's loss."""
+        loss, info = super().forward(batch, *arguments, **named)
+        return loss, {**info, "flow_loss": info["action_loss"]}
 
     def _plain_loss(
         self, batch: dict[str, Any], noise: Tensor | None, time: Tensor | None, reduction: str

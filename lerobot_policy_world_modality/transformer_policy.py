@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -85,9 +86,9 @@ class TransformerPolicy(PreTrainedPolicy):  # type: ignore[misc]  # LeRobot is n
             figures |= told
         return loss, {"loss": float(loss.detach().mean()), **figures}
 
-    def predict_action_chunk(self, batch: dict[str, Tensor], **_: Any) -> Tensor:
-        """Normalised actions [B, chunk_size, A]."""
-        return self._chunk(batch)
+    def predict_action_chunk(self, batch: dict[str, Tensor], noise: Tensor | None = None, **_: Any) -> Tensor:
+        """Normalised actions [B, chunk_size, A]; a chunk that is regressed needs no noise."""
+        return self._chunk(batch, noise)
 
     def select_action(self, batch: dict[str, Tensor], **_: Any) -> Tensor:
         """The next action [B, A] of the chunk under way, or the first of a new one."""
@@ -95,15 +96,19 @@ class TransformerPolicy(PreTrainedPolicy):  # type: ignore[misc]  # LeRobot is n
             self._queue.extend(self._chunk(batch)[:, : self.config.n_action_steps].transpose(0, 1))
         return self._queue.popleft()
 
-    def _chunk(self, batch: dict[str, Tensor]) -> Tensor:
+    def _chunk(self, batch: dict[str, Tensor], noise: Tensor | None = None) -> Tensor:  # noqa: ARG002
         self.eval()
         with torch.no_grad():
             return self._answer(batch).actions
 
     def _answer(self, batch: dict[str, Any]) -> Answer:
+        """Predicted latents are standardised, and those themselves, be it their change that the network makes."""
         latents = batch[LATENTS].to(self.centroids.device)
         token = self.tokens_of(latents) if self.config.row.world_input == "token" else None
-        answer: Answer = self.model(Seen(self.standardised(latents), batch[OBS_STATE].float(), token))
+        now = self.standardised(latents)
+        answer: Answer = self.model(Seen(now, batch[OBS_STATE].float(), token))
+        if answer.world is not None and self.config.row.predicts == "latents" and self.config.world_delta:
+            return replace(answer, world=answer.world + now[:, None])
         return answer
 
     def tokens_of(self, latents: Tensor) -> Tensor:

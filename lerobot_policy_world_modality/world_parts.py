@@ -116,16 +116,7 @@ def open_training_tokens(config: Any, dataset_meta: Any) -> TokenCache:
             f"{found.dataset_fingerprint}, but the dataset in {dataset_meta.root} has {fingerprint}: make them "
             "of this one"
         )
-    if found.camera != config.world_cameras:
-        raise UserError(
-            f"world_tokens: those are of camera {found.camera}, where world_cameras has {config.world_cameras}"
-        )
-    if config.world_vocabulary not in (0, found.codebook.size):
-        raise UserError(
-            f"world_vocabulary is {config.world_vocabulary} but there are {found.codebook.size} tokens: use the "
-            "codebook the policy was made for"
-        )
-    config.world_vocabulary = found.codebook.size
+    config.adopt_tokens(found)
     return found
 
 

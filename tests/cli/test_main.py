@@ -9,7 +9,7 @@ from pathlib import Path
 
 from support.small_study import edited
 
-from world_modality.study.study import study_schema
+from world_modality.study.schema import study_schema
 
 
 def wm(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -10,14 +10,8 @@ import torch
 from torch import Tensor
 
 from world_modality.discrete.losses import mean_of, token_hits, token_losses
-from world_modality.discrete.transformer import (
-    Seen,
-    TransformerSizes,
-    WorldInput,
-    WorldTransformer,
-    parts_of,
-    structure,
-)
+from world_modality.discrete.sequence import TransformerSizes, WorldInput, parts_of, structure
+from world_modality.discrete.transformer import Seen, WorldTransformer
 from world_modality.facts.discrete import MODELS
 
 SIZES = TransformerSizes(
@@ -63,7 +57,7 @@ def test_no_two_models_are_one_network() -> None:
     structures = {name: structure(MODELS[name], SIZES, WorldInput()) for name in MODELS.names}
     assert all(structures[one] != structures[other] for one, other in combinations(structures, 2))
     lengths = {name: sum(part.length for part in parts_of(MODELS[name], SIZES)) for name in MODELS.names}
-    assert lengths == {"A": 9, "B": 15, "B_cont": 15, "C": 17, "C_no_world_input": 17, "F": 9}
+    assert lengths == {"A": 9, "B": 15, "B_cont": 15, "C": 17, "C_no_world_input": 17}
 
 
 @pytest.mark.parametrize("world_input", [WorldInput(scale=0.0), WorldInput(dropout=1.0)])
@@ -121,7 +115,7 @@ def test_world_tokens_must_be_known_where_they_are_used() -> None:
     for name in ("B", "C", "C_no_world_input"):
         with pytest.raises(ValueError, match="needs world tokens"):
             built(name, nothing)
-    for name in ("A", "B_cont", "F"):
+    for name in ("A", "B_cont"):
         built(name, nothing)
 
 

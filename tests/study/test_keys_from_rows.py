@@ -19,7 +19,7 @@ from world_modality.facts.stages import STAGES
 from world_modality.store.keys import stage_key
 from world_modality.study import rows
 from world_modality.study.graph import Graph
-from world_modality.study.study import study_schema
+from world_modality.study.schema import study_schema
 
 TABLES = (SUITES, ENCODERS, MODES, FUSIONS, POLICIES, STAGES)
 

@@ -11,7 +11,7 @@ from support.small_study import SMALL_STUDY, edited
 
 from world_modality.study.document import read_document
 from world_modality.study.load import load_study
-from world_modality.study.study import study_schema
+from world_modality.study.schema import study_schema
 
 REPOSITORY = Path(__file__).parents[2]
 SCHEMA = REPOSITORY / "workflow" / "schemas" / "study.schema.json"

@@ -43,6 +43,7 @@ PLUGIN: Table = {
         "lerobot.configs:PreTrainedConfig.get_optimizer_preset": "(self)",
         "lerobot.configs:PreTrainedConfig.get_scheduler_preset": "(self)",
         "lerobot.configs:PreTrainedConfig.observation_delta_indices": ANY,
+        "lerobot.optim:CosineDecayWithWarmupSchedulerConfig": "class",
         "lerobot.configs:PreTrainedConfig.register_subclass": "(name, choice_type=None)",
         "lerobot.configs:PreTrainedConfig.reward_delta_indices": ANY,
         "lerobot.configs:PreTrainedConfig.validate_features": "(self)",
@@ -257,6 +258,15 @@ POLICIES: Table = {
         f"{CONFIG}.max_state_dim": "32",
         f"{CONFIG}.resize_imgs_with_padding": "(512, 512)",
     },
+    "world_modality/policies/world_transformer.py": {
+        "lerobot.configs:PreTrainedConfig": "class",
+        "lerobot.configs:PreTrainedConfig.from_pretrained": (
+            "(pretrained_name_or_path, *, force_download=False, resume_download=None, proxies=None, token=None, "
+            "cache_dir=None, local_files_only=False, revision=None, **policy_kwargs)"
+        ),
+        "lerobot.configs.types:FeatureType": "class",
+        "lerobot.configs.types:FeatureType.VISUAL": "<FeatureType.VISUAL: 'VISUAL'>",
+    },
     "world_modality/policies/smolvla_earlier.py": {
         "lerobot.policies.factory:get_policy_class": "(name)",
     },
@@ -331,6 +341,7 @@ TRAINING: Table = {
         "lerobot.policies.common.vla_utils:resize_with_pad": "(img, height, width, *, pad_value)",
         "lerobot.datasets.dataset_reader:DatasetReader.get_item": "(self, idx)",
         "lerobot.datasets.dataset_reader:DatasetReader._query_hf_dataset": "(self, query_indices)",
+        "lerobot.datasets.dataset_reader:DatasetReader._query_videos": "(self, query_timestamps, ep_idx)",
     },
     "tests/bench/real_size.py": {
         f"{CONFIG}.chunk_size": "50",

@@ -38,7 +38,7 @@ from world_modality.policies.config_file import read_config_file
 from world_modality.store.hub import fetch
 from world_modality.store.index import sealed_done
 from world_modality.store.layout import stage_folder
-from world_modality.study.checks import policy_at
+from world_modality.study.arm_checks import policy_at
 from world_modality.study.graph import Graph
 from world_modality.study.parts import FolderData, HubData, NewPolicy, ScratchPolicy, ScriptedData
 from world_modality.study.sources import UNRESOLVED, Sources

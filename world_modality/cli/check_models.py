@@ -19,7 +19,7 @@ from world_modality.facts.benchmarks import SUITES
 from world_modality.policies.config_file import read_config_file
 from world_modality.rollout.fit import require_chunk, require_fit, require_picture_size
 from world_modality.store.hub import fetch_file, is_cached
-from world_modality.study.checks import policy_at
+from world_modality.study.arm_checks import policy_at
 from world_modality.study.conditions import n_action_steps_of
 from world_modality.study.parts import FolderPolicy, HubPolicy, RemotePolicy
 from world_modality.study.sources import CheckpointSource, PolicySource, Sources

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from world_modality.errors import UserError
 from world_modality.facts.memory import MODES
+from world_modality.facts.policies import family_of
 from world_modality.study.arm_checks import Problem, rolled_out_problems
 from world_modality.study.document import Location
 from world_modality.study.parts import RemotePolicy
@@ -122,6 +123,8 @@ def rolled_modes(arm: GivenArm, checkpoint: CheckpointSource) -> list[str]:
 
 def reads_latents(arm: GivenArm, checkpoint: CheckpointSource) -> bool:
     """Whether a rollout of it encodes what it sees."""
+    if family_of(checkpoint.policy.family).sees_latents:
+        return True
     return any(mode in MODES and MODES[mode].needs_history for mode in rolled_modes(arm, checkpoint))
 
 

@@ -307,7 +307,7 @@ def schema(
     output: Annotated[Path | None, typer.Option("--output", help="File to write; prints by default.")] = None,
 ) -> None:
     """Print or write the JSON schema of studies, for editors."""
-    from world_modality.study.study import study_schema
+    from world_modality.study.schema import study_schema
 
     if output is None:
         print(study_schema(), end="")

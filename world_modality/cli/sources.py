@@ -28,7 +28,7 @@ from world_modality.facts.policies import POLICIES, PolicyShape, known_family, s
 from world_modality.policies.config_file import read_config_file
 from world_modality.store.hub import RepoType, fetch_file, pinned_name, resolve_commit, split_pinned
 from world_modality.store.layout import digests_file
-from world_modality.study.checks import policy_at
+from world_modality.study.arm_checks import policy_at
 from world_modality.study.document import Location
 from world_modality.study.encoder_checks import encoder_at
 from world_modality.study.load import StudyFile

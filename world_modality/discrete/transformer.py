@@ -1,50 +1,21 @@
 """The transformer of the discrete line: one sequence of what is seen, what is asked of the world, and the actions.
 
-    [instruction] [frame's latents x P] [state] [world x P] [queries x K P] [actions x H]
-
-Which of the parts there are is the model's row in :mod:`world_modality.facts.discrete`. All positions see each other,
-unless actions are to be kept from the world's place (:func:`attention_mask`).
+All positions of the sequence (:mod:`world_modality.discrete.sequence`) see each other, unless actions are to be kept
+from the world's place (:func:`attention_mask`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from world_modality.discrete.sequence import Part, TransformerSizes, WorldInput, parts_of
 from world_modality.facts.discrete import DiscreteModel
 
 POSITION_DEVIATION = 0.02
-
-
-@dataclass(frozen=True)
-class TransformerSizes:
-    """P tokens of W numbers stand for a frame; V world tokens are known."""
-
-    latent: int  # W
-    tokens: int  # P
-    state: int  # S
-    action: int  # A
-    chunk_size: int  # H
-    horizon: int  # K
-    vocabulary: int = 0  # V; 0 where neither input nor prediction are world tokens
-    language: int = 0  # E, numbers of an instruction's embedding; 0: none is read
-    width: int = 256
-    layers: int = 4
-    heads: int = 8
-    dropout: float = 0.0
-
-
-@dataclass(frozen=True)
-class WorldInput:
-    """How the world token is read."""
-
-    scale: float = 1.0  # times its embedding
-    dropout: float = 0.0  # probability that a sample's is left out in training
-    layernorm: bool = False  # its embedding is normalised, before it is scaled
-    blocked: bool = False  # actions are kept from it: it serves predictions alone
 
 
 @dataclass(frozen=True)
@@ -65,27 +36,6 @@ class Answer:
     world: Tensor | None  # [B, K, P, V] logits of world tokens or [B, K, P, W] latents; None without queries
 
 
-@dataclass(frozen=True)
-class Part:
-    """A stretch of the sequence."""
-
-    name: str
-    length: int
-
-
-def parts_of(model: DiscreteModel, sizes: TransformerSizes) -> tuple[Part, ...]:
-    """The sequence of a model, in order."""
-    found = [
-        Part("language", int(sizes.language > 0)),
-        Part("latents", sizes.tokens),
-        Part("state", 1),
-        Part("world", sizes.tokens if model.world_input else 0),
-        Part("queries", sizes.horizon * sizes.tokens if model.predicts else 0),
-        Part("actions", sizes.chunk_size),
-    ]
-    return tuple(part for part in found if part.length)
-
-
 def attention_mask(parts: tuple[Part, ...], *, blocked: bool) -> Tensor | None:
     """bool [L, L], True where a position (row) may not see another one (column); None where all see all.
 
@@ -104,7 +54,7 @@ class WorldTransformer(nn.Module):
     def __init__(self, model: DiscreteModel, sizes: TransformerSizes, world_input: WorldInput | None = None) -> None:
         """ValueError if world tokens are to be read or predicted and ``sizes`` knows none."""
         super().__init__()
-        if "token" in (model.world_input, model.predicts.removesuffix("s")) and sizes.vocabulary < 2:
+        if model.knows_tokens and sizes.vocabulary < 2:
             raise ValueError(f"model {model.name} needs world tokens: set vocabulary to how many there are")
         self.row, self.sizes, self.world_input = model, sizes, world_input or WorldInput()
         self.parts = parts_of(model, sizes)
@@ -162,18 +112,3 @@ class WorldTransformer(nn.Module):
             kept = torch.rand(len(embedded), 1, 1, device=embedded.device) >= self.world_input.dropout
             embedded = embedded * kept
         return embedded
-
-
-def structure(model: DiscreteModel, sizes: TransformerSizes, world_input: WorldInput) -> tuple[object, ...]:
-    """What decides what a network can compute: equal for two that differ in nothing but settings without effect.
-
-    A token whose embedding is never let in leaves a place that holds its position alone, as without world input.
-    """
-    reads = model.world_input == "token" and world_input.dropout < 1 and world_input.scale != 0
-    blocked = world_input.blocked and bool(model.world_input or model.predicts)
-    known = sizes.vocabulary if reads or model.predicts == "tokens" else 0
-    how = world_input if reads else WorldInput()
-    return (
-        *(parts_of(model, sizes), model.predicts, model.memory, reads),
-        *(replace(how, blocked=blocked), replace(sizes, vocabulary=known)),
-    )

@@ -1,4 +1,7 @@
-"""The models of the discrete line: what each reads of the world beside the present frame, and what it predicts."""
+"""The models of the discrete line: what each reads of the world beside the present frame, and what it predicts.
+
+Model F of the research is no row: it is A with a world memory, which every model here can have.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +23,11 @@ class DiscreteModel:
     world_input: Literal["", "token", "nothing"] = ""
     """What the world's place of its sequence holds beside its position: the frame's world token, or nothing; "" where
     there is no such place."""
-    memory: bool = False
-    """Whether its actions read a memory of predicted latents, as policies with a world memory do."""
+
+    @property
+    def knows_tokens(self) -> bool:
+        """Whether it reads or predicts world tokens."""
+        return self.predicts == "tokens" or self.world_input == "token"
 
 
 MODELS: Table[DiscreteModel] = Table(
@@ -38,6 +44,5 @@ MODELS: Table[DiscreteModel] = Table(
             predicts="tokens",
             world_input="nothing",
         ),
-        DiscreteModel("F", "A whose actions read a memory of predicted latents", memory=True),
     ),
 )

@@ -48,6 +48,12 @@ class MemoryMode:
         return not self.needs_future
 
 
+SEES_THE_PRESENT = (
+    "memory '{mode}' is made of the past alone, and this policy sees the present in the same latents: choose another"
+)
+"""Why a policy that sees frames as their latents takes no memory with a delay."""
+
+
 @dataclass(frozen=True)
 class Fusion:
     """A place where the memory enters a policy."""

@@ -55,6 +55,8 @@ class PolicyFamily:
     "" if it is none such."""
     exact_zero: bool = True
     """Whether a memory of zeros adds exactly nothing, and so is a control; otherwise it adds a constant, a bias."""
+    sees_latents: bool = False
+    """Whether it sees frames as an encoder's latents alone, whatever its memory: so it is built for them."""
     plans_chunks: bool = True
     """Whether it plans a chunk of actions from what it sees at one control step, and no more than it says it looks
     back to."""
@@ -62,7 +64,7 @@ class PolicyFamily:
     @property
     def types(self) -> tuple[str, ...]:
         """LeRobot's policy types of the family."""
-        return (self.name,) if self.world_type is None else (self.name, self.world_type)
+        return tuple(dict.fromkeys((self.name, self.world_type or self.name)))
 
 
 LEROBOT = ("lerobot", "torch", "transformers")
@@ -120,6 +122,15 @@ POLICIES: Table[PolicyFamily] = Table(
             host=Reference("world_modality.policies.pi0:PI05Host"),
             reads_instructions=True,
             denoising_steps="num_inference_steps",
+        ),
+        PolicyFamily(
+            name="world_transformer",
+            label="world transformer",
+            packages=LEROBOT,
+            host=Reference("world_modality.policies.world_transformer:WorldTransformerHost"),
+            world_type="world_transformer",
+            fusions=("late",),
+            sees_latents=True,
         ),
         PolicyFamily(
             name="act",

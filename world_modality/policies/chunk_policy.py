@@ -78,6 +78,8 @@ class ChunkPolicy:
         config = self.config
         mode = getattr(config, "rollout_mode", None)
         features = {name: each.shape for name, each in config.image_features.items() if "empty_camera" not in name}
+        if family_of(config.type).sees_latents:
+            features = {key: (3, *size) for key, size in zip(config.image_keys, config.frame_sizes, strict=False)}
         return PolicyFacts(
             kind=str(config.type),
             pictures={name: (height, width) for name, (_, height, width) in features.items()},
@@ -114,8 +116,8 @@ class ChunkPolicy:
         if not 1 <= len(requests) <= self.batch or len({request.language for request in requests}) > 1:
             raise ValueError(f"a policy is asked for 1 to {self.batch} chunks under one instruction at once")
         mode = getattr(self.config, "rollout_mode", None)
-        if mode is not None and mode.needs_history and any(request.latents is None for request in requests):
-            raise ValueError(f"memory mode '{mode.name}' needs the world's history")
+        if getattr(self.config, "sees_latents", False) and any(request.latents is None for request in requests):
+            raise ValueError(f"memory mode '{self.config.rollout_mode.name}' needs the world's history")
         if any((request.future is not None) != (mode is not None and mode.needs_future) for request in requests):
             raise ValueError("a future is for memory that needs it, in offline evaluation, and only for that")
         noise = host_of(str(self.config.type)).noise

@@ -75,10 +75,12 @@ def _drawn(generators: Sequence[torch.Generator], shape: tuple[int, ...], device
 
 @dataclass(frozen=True)
 class LatentInputs:
-    """What a start policy is given a memory of: each camera's latents in the memory's order, and their encoder."""
+    """What a start policy is given a memory of, or sees: each camera's latents in its order, and their encoder."""
 
     latents: tuple[Path, ...]
     encoder: Path
+    tokens: tuple[Path, ...] = ()
+    """World tokens of the same cameras, for a policy that knows any."""
 
 
 class PolicyHost:

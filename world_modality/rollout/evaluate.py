@@ -17,7 +17,6 @@ from world_modality.data.hub import ENCODER, POLICY
 from world_modality.encoders.source import build_embedded_encoder
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
-from world_modality.facts.memory import MODES
 from world_modality.facts.policies import family_of, note_of
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
 from world_modality.policies.contract import WatchedPolicy
@@ -166,7 +165,7 @@ def _load(how: How, suites: Sequence[str], output: Path) -> Loaded:
     kind, memory = policy.facts.kind, policy.facts.memory
     if how.num_steps is not None and not family_of(kind).denoising_steps:
         raise UserError(f"--num-steps: a '{kind}' policy makes no chunk in steps; leave it out")
-    if not MODES[memory].needs_history:
+    if not getattr(policy.config, "sees_latents", False):
         if how.encoder is not None:
             raise UserError(f"--encoder: memory '{memory}' encodes nothing in a rollout; leave it out")
         return Loaded(policy, folder, POLICY.digest(folder), "", None, told)

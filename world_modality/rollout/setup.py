@@ -206,8 +206,8 @@ def _reach(spec: RolloutSpec, server: ServerSpec, context: StageContext) -> Read
 
 
 def _new_history(spec: RolloutSpec, context: StageContext, policy: ChunkPolicy, device: str) -> NewHistory | None:
-    """What makes an episode's window of the sealed encoder; None for memory modes that never encode a frame."""
-    if not MODES[spec.memory].needs_history:
+    """What makes an episode's window of the sealed encoder; None where no frame is ever encoded."""
+    if not getattr(policy.config, "sees_latents", False):
         return None
     folder = context.one("encoder")
     record = read_done(StageFolder(folder.parent).done)

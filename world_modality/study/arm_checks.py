@@ -4,25 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from world_modality.facts.memory import FUSIONS, MODES
+from world_modality.facts.discrete import MODELS
+from world_modality.facts.memory import FUSIONS, MODES, SEES_THE_PRESENT
 from world_modality.study.document import Location
-from world_modality.study.parts import RemotePolicy, ScratchPolicy
+from world_modality.study.models import knows_tokens, model_of, network_of
+from world_modality.study.parts import AnyPolicy, NewPolicy, RemotePolicy, ScratchPolicy, without_cameras
 from world_modality.study.study import AnyArm, Arm, Study
 
 Problem = tuple[Location, str]
 """The place to point at, and what is wrong there."""
 
 
+def policy_at(study: Study, policy: AnyPolicy) -> Location:
+    """Where a study says what a policy is: in its own section, or in that of the first arm that has it."""
+    arms = (name for name, arm in study.trained.items() if arm.policy == policy)
+    return ("policy",) if policy == study.policy else ("arms", next(arms), "policy")
+
+
 def arm_problems(study: Study) -> Iterator[Problem]:
     """What is wrong with arms, and arms that would be trained alike."""
     trained: dict[tuple[object, ...], str] = {}
     for name, arm in study.trained.items():
-        how = () if arm.memory == "disabled" else (study.world_of(arm), study.encoder_of(arm))
-        treatment = arm.memory, study.policy_of(arm), how, study.cameras(arm), arm.preset
+        policy, world = study.policy_of(arm), study.world_of(arm)
+        how = () if arm.memory == "disabled" else (world,)
+        treatment = arm.memory, network_of(policy, world), how, study.encoder_of(arm), study.cameras(arm), arm.preset
         if treatment in trained:
+            other = trained[treatment]
+            same = policy == study.policy_of(study.trained[other])
             yield (
-                ("arms", name, "memory"),
-                f"'{arm.memory}' is what arms.{trained[treatment]} trains too; they would be equal",
+                ("arms", name, "memory") if same else (*policy_at(study, policy), "settings"),
+                f"'{arm.memory}' is what arms.{other} trains too; they would be equal"
+                if same
+                else f"these settings make the network of arms.{other}; they would be equal",
             )
         trained.setdefault(treatment, name)
         if study.pretrain and isinstance(arm.policy, ScratchPolicy):
@@ -30,7 +43,8 @@ def arm_problems(study: Study) -> Iterator[Problem]:
             yield ("arms", name, "policy"), message
         yield from _following(name, arm, study)
         yield from _taught(name, arm, study)
-        if arm.memory == "disabled":
+        yield from _seeing(name, arm, study)
+        if not study.reads_latents(arm):
             for key in ("encoder", "world"):
                 if getattr(arm, key) is not None:
                     message = "an arm whose memory is disabled has no world memory; remove this key"
@@ -78,6 +92,31 @@ def _following(name: str, arm: Arm, study: Study) -> Iterator[Problem]:
             f"'{world.fusion}' reads the memory before the noisy actions that world.actions tells the Prophet are "
             "there; choose another fusion, or set world.actions to false",
         )
+
+
+def _seeing(name: str, arm: Arm, study: Study) -> Iterator[Problem]:
+    """What a policy that sees latents cannot do with a memory, or does not know of the world."""
+    policy = study.policy_of(arm)
+    if not study.sees_latents(arm):
+        return
+    modes: list[tuple[Location, str]] = [(("arms", name, "memory"), arm.memory)]
+    modes += [(("arms", name, "rollout"), arm.rollout)] if arm.rollout else []
+    modes += [(("arms", name, "ablations", position), mode) for position, mode in enumerate(arm.ablations)]
+    for at, mode in modes:
+        if MODES[mode].delay:
+            yield at, SEES_THE_PRESENT.format(mode=mode)
+    at = policy_at(study, policy)
+    if isinstance(policy, NewPolicy) and model_of(policy) is None:
+        given, known = dict(policy.settings).get("model"), ", ".join(MODELS.names)
+        yield (*at, "settings", "model"), f"'{given}' is no model; choose one of {known} (F is A with memory: pred)"
+    elif knows_tokens(policy) and isinstance(policy, NewPolicy):
+        if study.tokens is None:
+            yield (), f"'tokens' is missing, and arms.{name} knows world tokens; give it, such as tokens: {{size: 64}}"
+        elif study.encoder is None or study.encoder_of(arm) != without_cameras(study.encoder):
+            yield ("arms", name, "encoder"), "world tokens are of the study's encoder; remove this key"
+        elif len(study.cameras(arm)) > 1:
+            message = f"arms.{name} knows the world tokens of one camera; name one"
+            yield ("encoder", "cameras"), message
 
 
 def _taught(name: str, arm: Arm, study: Study) -> Iterator[Problem]:

@@ -9,7 +9,14 @@ from typing import Literal
 
 from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.policies import POLICIES, PolicyFamily, PolicyShape, small_policies
-from world_modality.study.arm_checks import Problem, arm_problems, control_problems, served_problems, world_at
+from world_modality.study.arm_checks import (
+    Problem,
+    arm_problems,
+    control_problems,
+    policy_at,
+    served_problems,
+    world_at,
+)
 from world_modality.study.document import Location
 from world_modality.study.encoder_checks import settings_problems
 from world_modality.study.parts import AnyEncoderModel, AnyPolicy, NewPolicy, ScratchPolicy, ScriptedData
@@ -100,12 +107,6 @@ def _memory_problems(study: Study, name: str, arm: Arm, family: PolicyFamily, sh
             world_at(name, arm, "heads"),
             f"{world.heads} does not divide the width of the policy's action expert ({width}); choose one of {fitting}",
         )
-
-
-def policy_at(study: Study, policy: AnyPolicy) -> Location:
-    """Where a study says what a policy is: in its own section, or in that of the first arm that has it."""
-    arms = (name for name, arm in study.trained.items() if arm.policy == policy)
-    return ("policy",) if policy == study.policy else ("arms", next(arms), "policy")
 
 
 def _needed(study: Study) -> Iterator[Problem]:
@@ -266,8 +267,9 @@ def _memories(study: Study) -> Iterator[Problem]:
     for at, encoder in encoders.items():
         yield from _encoder(study, at, encoder)
     for name, arm in study.trained.items():
-        if arm.memory != "disabled" and study.encoder_of(arm) is None:
-            yield (), f"'encoder' is missing, and arms.{name} has a world memory"
+        if study.reads_latents(arm) and study.encoder_of(arm) is None:
+            why = "sees frames as latents" if study.sees_latents(arm) else "has a world memory"
+            yield (), f"'encoder' is missing, and arms.{name} {why}"
             break
     yield from _tokens(study)
 

@@ -14,7 +14,7 @@ from typing import Any
 from world_modality.errors import UserError
 from world_modality.store.stage import StageRequest
 from world_modality.study.slices import OPTIMISER
-from world_modality.study.specs import BEFORE, ReportArm, latents_role
+from world_modality.study.specs import BEFORE, ReportArm, latents_role, tokens_role
 from world_modality.study.study import World
 
 Description = Mapping[str, Any]
@@ -22,7 +22,9 @@ Description = Mapping[str, Any]
 
 ABSENT = "(absent)"
 LATENTS = f"inputs.{latents_role('')}"
-"""What the keys of cameras' latents begin with, in a training's description."""
+"""What the keys of cameras' latents begin with, in a training's description,"""
+TOKENS = f"inputs.{tokens_role('')}"
+"""and those of their world tokens, which only some policies read."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ class Declared:
         latents = {key for each in (a, b) for key, _ in _flatten(each) if key.startswith(LATENTS)}
         if "encoder" in words:
             allowed |= latents
+        if "policy" in words:
+            allowed |= {key for each in (a, b) for key, _ in _flatten(each) if key.startswith(TOKENS)}
         if _differ(a, b, self.mode):
             allowed |= self.follows
         if "disabled" in (_setting(a, self.mode), _setting(b, self.mode)) and _differ(a, b, self.mode):

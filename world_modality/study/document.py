@@ -28,6 +28,8 @@ TAG = "tag:yaml.org,2002:"
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 SECTIONS = ("policy", "encoder", "world")
 """An arm may have these sections too. What it says there holds instead of what the study says, key by key."""
+SETTINGS = "settings"
+"""The key of a policy's section whose value is taken over key by key as well."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -207,13 +209,19 @@ def _filled(arm: Any, study: Mapping[str, Any]) -> Any:
     if not isinstance(arm, Mapping):
         return arm
     own = {
-        section: {**study[section], **arm[section]}
+        section: _over(study[section], arm[section])
         for section in SECTIONS
         if isinstance(arm.get(section), Mapping)
         and "source" not in arm[section]
         and isinstance(study.get(section), Mapping)
     }
     return {**arm, **own}
+
+
+def _over(section: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """A section with an arm's own keys; of a policy's settings with the arm's own settings."""
+    both = SETTINGS in own and isinstance(own[SETTINGS], Mapping) and isinstance(section.get(SETTINGS), Mapping)
+    return {**section, **own, **({SETTINGS: {**section[SETTINGS], **own[SETTINGS]}} if both else {})}
 
 
 def section_of(location: Location) -> Location | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from world_modality.facts.memory import MODES
+from world_modality.facts.policies import POLICIES
 from world_modality.facts.stages import STAGES
 from world_modality.store.keys import stage_key
 from world_modality.store.stage import Input, StageRequest
@@ -13,6 +14,7 @@ from world_modality.study.comparable import require_comparable_plan
 from world_modality.study.conditions import compared_with, conditions_of, control_of, n_action_steps_of
 from world_modality.study.labels import parts_of, suite_label
 from world_modality.study.latent_stages import latents_inputs, tokens_inputs
+from world_modality.study.models import knows_tokens
 from world_modality.study.parts import AnyPolicy, ScriptedData
 from world_modality.study.rows import software_of
 from world_modality.study.slices import (
@@ -261,15 +263,15 @@ class _Builder:
         )
 
     def _memory_inputs(self, name: str, arm: Arm, dataset: StageRequest) -> tuple[Input, ...]:
-        """What an arm with a world memory reads besides policy and data: latents, one stage per camera."""
-        encoder = None if arm.memory == "disabled" else arm.encoder or self.study.encoder
+        """What an arm reads besides policy and data: latents, one stage per camera, their encoder, and world tokens."""
+        encoder = arm.encoder or self.study.encoder if self.study.reads_latents(arm) else None
         if encoder is None:
             return ()
         reads, made = latents_inputs(self.graph, self.study, self.sources, encoder, dataset, name)
-        return *reads, made
+        return *reads, made, *(self.tokens if knows_tokens(self.study.policy_of(arm)) else ())
 
     def _tokens(self, dataset: StageRequest) -> tuple[Input, ...]:
-        """World tokens, one stage per camera of the study's encoder, as a training would read them."""
+        """World tokens, one stage per camera of the study's encoder, as a training reads them."""
         return tokens_inputs(self.graph, self.study, self.sources, dataset)
 
     def _arms(self, trainings: Checkpoints, given: Checkpoints) -> tuple[ReportArm, ...]:
@@ -344,7 +346,8 @@ class _Builder:
     ) -> Iterator[tuple[tuple[str, int], StageRequest]]:
         """The rollout stages of one checkpoint in one memory mode: each task's blocks of episodes."""
         inputs = [_read("checkpoint", checkpoint)]
-        if MODES[condition.rolled].needs_history:
+        sees = POLICIES[checkpoint.address["family"]].sees_latents if checkpoint.address["family"] else False
+        if sees or MODES[condition.rolled].needs_history:
             inputs += [each for each in checkpoint.inputs if each.role == "encoder"] or self._encoder_of(condition)
         executed = n_action_steps_of(self.study, self.sources)
         cut, several = blocks(self.study.rollouts), len(self.study.rollout_suites) > 1

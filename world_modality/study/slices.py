@@ -187,8 +187,8 @@ def checkpoint_spec(checkpoint: GivenCheckpoint, source: PolicySource) -> Policy
 
 
 def world_spec(study: Study, arm: Arm) -> WorldSpec | None:
-    """An arm's world memory; None without memory."""
-    if arm.memory == "disabled":
+    """An arm's world memory, or the latents that it sees without one; None if it reads none."""
+    if not study.reads_latents(arm):
         return None
     settings = study.world_of(arm).model_dump()
     own = {"cameras": study.cameras(arm), "attention_width": settings["attention_width"] or 0}

@@ -195,7 +195,7 @@ def latents_role(camera: str) -> str:
 
 
 def tokens_role(camera: str) -> str:
-    """The role in which a training would read one camera's world tokens."""
+    """The role in which a training reads one camera's world tokens."""
     return f"tokens_{camera}"
 
 
@@ -265,12 +265,13 @@ class OptimSpec(Spec):
 
 
 class TrainSpec(Spec):
-    """One training, or a part of one. Upstream: policy, dataset and, with a memory, each of its cameras' latents and
-    the encoder; of a part that goes on from another one, that one too, in the role :data:`BEFORE`."""
+    """One training, or a part of one. Upstream: policy, dataset and, if it reads latents, each of its cameras' and the
+    encoder, and world tokens if it knows any; of a part that goes on from another one, that one too, in the role
+    :data:`BEFORE`."""
 
     family: PolicyFamilyName
     memory: ModeName
-    world: WorldSpec | None  # None exactly when memory is "disabled"
+    world: WorldSpec | None  # None exactly if no latents are read
     optim: OptimSpec
     seed: int
     threads: int  # of the CPU, in each process: sums are rounded in an order that depends on it

@@ -1,11 +1,10 @@
-"""A study: one YAML file, as frozen types, and their JSON schema for editors.
+"""A study: one YAML file, as frozen types.
 
-Cross-field rules are in checks.py, the stages that it asks for in graph.py.
+Cross-field rules are in checks.py, the stages that it asks for in graph.py, its schema for editors in schema.py.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -22,6 +21,7 @@ from pydantic import (
 
 from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.memory import MODES
+from world_modality.facts.policies import POLICIES
 from world_modality.study.evidence_settings import Evidence
 from world_modality.study.parts import (
     AnyEncoder,
@@ -333,9 +333,19 @@ class Study(Part):
         own = () if self.policy is None else (self.policy,)
         return tuple(dict.fromkeys((*own, *map(self.policy_of, self.trained.values()))))
 
+    def sees_latents(self, arm: Arm) -> bool:
+        """Whether an arm's policy sees frames as latents alone, whatever its memory. A policy in a folder or on the hub
+        is known by the type that the study gives it."""
+        kind = getattr(self.policy_of(arm), "type", None)
+        return kind is not None and POLICIES[kind].sees_latents
+
+    def reads_latents(self, arm: Arm) -> bool:
+        """Whether an arm needs latents, be it for a memory or to see."""
+        return arm.memory != "disabled" or self.sees_latents(arm)
+
     def encoder_of(self, arm: Arm) -> AnyEncoderModel | None:
-        """What makes an arm's latents, whichever cameras' they are; None without memory."""
-        encoder = None if arm.memory == "disabled" else arm.encoder or self.encoder
+        """What makes an arm's latents, whichever cameras' they are; None if it reads none."""
+        encoder = arm.encoder or self.encoder if self.reads_latents(arm) else None
         return None if encoder is None else without_cameras(encoder)
 
     @property
@@ -347,17 +357,19 @@ class Study(Part):
         return tuple(dict.fromkeys(encoder for encoder in found if encoder is not None))
 
     def cameras(self, arm: Arm) -> tuple[str, ...]:
-        """The cameras whose latents an arm's memory is made of; none without memory."""
+        """The cameras whose latents an arm reads; none if it reads none."""
         encoder = arm.encoder or self.encoder
-        return () if arm.memory == "disabled" or encoder is None else self.cameras_of(encoder)
+        return self.cameras_of(encoder) if encoder is not None and self.reads_latents(arm) else ()
 
     def cameras_of(self, encoder: AnyEncoderModel) -> tuple[str, ...]:
         """Those whose frames an encoder encodes."""
         return encoder.cameras or tuple(SUITES[self.rollout_suites[0]].cameras)[:1]
 
     def world_of(self, arm: Arm) -> World:
-        """The settings of an arm's world memory."""
+        """The settings of an arm's world memory, or of what it predicts without one."""
         settings = arm.world or self.world
+        if arm.memory == "disabled":
+            return World(context=1, **settings.model_dump(include={"prediction_horizon", "delta", "lambda_world"}))
         # Nothing to detach: else arms that are trained alike would look different.
         return settings if MODES[arm.memory].needs_prophet else settings.model_copy(update={"detach": False})
 
@@ -374,21 +386,3 @@ def _places(suites: tuple[str, ...], tasks: tuple[int, ...] | Literal["all"]) ->
     return tuple(
         (suite, task) for suite in suites for task in (range(SUITES[suite].tasks) if tasks == "all" else sorted(tasks))
     )
-
-
-def study_schema() -> str:
-    """The schema's text, ending in a newline. It names the rows of other distributions too, as they are here."""
-    schema = Study.model_json_schema()
-    for section in TAKEN_OVER:
-        choices = schema["$defs"]["Arm"]["properties"][section]["anyOf"]
-        choices.append(_without_source(schema, choices[0]["discriminator"]["mapping"].values()))
-    return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema, indent=2) + "\n"
-
-
-def _without_source(schema: dict[str, Any], members: Any) -> dict[str, Any]:
-    """Any keys of the models that ``members`` refer to, but for their source."""
-    keys: dict[str, Any] = {}
-    for member in members:
-        keys |= schema["$defs"][member.rpartition("/")[2]]["properties"]
-    del keys["source"]
-    return {"type": "object", "properties": keys, "additionalProperties": False}

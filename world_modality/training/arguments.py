@@ -17,7 +17,7 @@ from world_modality.policies.host import PolicyHost, host_of
 from world_modality.study.specs import TrainSpec
 from world_modality.training.metrics import log_interval
 
-PLACES = {"pretrained_path": None, "world_latents": "", "world_encoder_path": "", "repo_id": None}
+PLACES = {"pretrained_path": None, "world_latents": "", "world_tokens": "", "world_encoder_path": "", "repo_id": None}
 """Fields of a policy's config.json that name places on a machine, and what they hold in an artifact."""
 TRAIN_CONFIG = "train_config.json"
 """LeRobot's name of the settings that a checkpoint was trained with."""
@@ -32,7 +32,9 @@ class Places:
     dataset: Path
     output: Path
     latents: tuple[Path, ...]
-    """Each camera's, in the memory's order; none without memory."""
+    """Each camera's, in the memory's order; none if it reads none."""
+    tokens: tuple[Path, ...] = ()
+    """The same of world tokens."""
 
 
 def device_name(asked: str = "auto") -> str:
@@ -95,8 +97,9 @@ def _episodes(spec: TrainSpec, dataset: Path, host: PolicyHost) -> dict[str, obj
 
 def place_arguments(places: Places) -> list[str]:
     """Where things lie: the only settings that a resumed training may have otherwise than it began with."""
-    latents = os.pathsep.join(map(str, places.latents))
-    return [f"--dataset.root={places.dataset}", *([f"--policy.world_latents={latents}"] if latents else [])]
+    read = {"world_latents": places.latents, "world_tokens": places.tokens}
+    found = {name: os.pathsep.join(map(str, folders)) for name, folders in read.items() if folders}
+    return [f"--dataset.root={places.dataset}", *(f"--policy.{name}={value}" for name, value in found.items())]
 
 
 def resume_arguments(spec: TrainSpec, checkpoint: Path, places: Places) -> list[str]:

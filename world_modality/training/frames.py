@@ -23,6 +23,8 @@ from PIL import Image
 from torch import Tensor
 
 MEMORY_SHARE = 0.4  # of the memory that is available when training starts
+NUMBERS = ("float32", "int64", "bool")
+"""Types of a dataset's columns that become tensors as they are."""
 PNG = b"\x89PNG"
 CGROUPS = Path("/sys/fs/cgroup")
 
@@ -176,7 +178,7 @@ def keep_frames_in_memory(dataset: Any, shrink: Shrink | None, *, threads: int, 
         budget: bytes, by default ``MEMORY_SHARE`` of the available memory.
     """
     table = dataset.hf_dataset
-    plain = all(feature["dtype"] in ("image", "float32", "int64", "bool") for feature in dataset.meta.features.values())
+    plain = all(feature["dtype"] in ("image", *NUMBERS) for feature in dataset.meta.features.values())
     if not dataset.meta.image_keys or dataset.meta.depth_keys or not plain or table._indices is not None:
         return False
     budget = int(available_memory() * MEMORY_SHARE) if budget is None else budget
@@ -184,6 +186,16 @@ def keep_frames_in_memory(dataset: Any, shrink: Shrink | None, *, threads: int, 
     dataset.reader.hf_dataset = frames
     dataset.__getitems__ = BatchFetch(dataset, frames, threads)
     return True
+
+
+def leave_pictures_out(dataset: Any) -> None:
+    """Let a ``LeRobotDataset`` read no picture, stored or filmed, for a policy that does not look at any."""
+    reader, meta = dataset.reader, dataset.meta
+    table = dataset.hf_dataset.remove_columns(meta.image_keys)
+    numbers = all(meta.features[name]["dtype"] in NUMBERS for name in table.column_names)
+    plain = numbers and table._indices is None
+    reader.hf_dataset = DecodedFrames(table, (), list(reader.delta_indices or ()), None, 0) if plain else table
+    reader._query_videos = lambda *_: {}
 
 
 def available_memory(

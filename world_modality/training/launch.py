@@ -13,11 +13,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from world_modality.data.tables import readable_tables
+from world_modality.facts.policies import family_of
 from world_modality.imports import replaced
 from world_modality.policies.config_file import read_config_file
 from world_modality.training.arguments import command_line
 from world_modality.training.checkpoints import KEEP, SaveClock, Saving, pointing_atomically, saving_atomically
-from world_modality.training.frames import MEMORY_SHARE, Shrink, available_memory, keep_frames_in_memory
+from world_modality.training.frames import MEMORY_SHARE, Shrink, available_memory, keep_frames_in_memory, leave_pictures_out
 from world_modality.training.metrics import Line, MetricsLog, log_interval
 from world_modality.training.statistics import Statistics, keep_statistics, measure_trained, start_statistics
 
@@ -85,6 +86,9 @@ class Hooks:
             keep_statistics(dataset.meta, self.statistics)
             size = host_of(cfg.policy.type).picture_size(cfg.policy)
             shrink = Shrink(*size) if size else None
+            if family_of(cfg.policy.type).sees_latents:
+                leave_pictures_out(dataset)
+                return dataset, held_out
             if cfg.num_workers == 0:
                 budget = int(available_memory() * MEMORY_SHARE / process_count())
                 keep_frames_in_memory(dataset, shrink, threads=self.decoders, budget=budget)

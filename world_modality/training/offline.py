@@ -17,6 +17,7 @@ from lerobot_policy_world_modality.world_policy import PADDING, WORLD_FUTURE, WO
 from world_modality.data.episodes import EpisodeTable, load_metadata, read_episode_table
 from world_modality.data.tables import readable_tables
 from world_modality.facts.memory import MODES, MemoryMode
+from world_modality.facts.policies import family_of
 from world_modality.memory.lookup import LatentLookup
 from world_modality.memory.randomness import borrowed_generator, keyed_normal
 from world_modality.store.keys import keyed_seed
@@ -40,7 +41,7 @@ class _Judged:
 
 
 def evaluate_offline(
-    checkpoint: Path, dataset: Path, latents: Sequence[Path], *, device: str = "cpu"
+    checkpoint: Path, dataset: Path, latents: Sequence[Path], *, tokens: Sequence[Path] = (), device: str = "cpu"
 ) -> dict[str, Any]:
     """Loss and error of a checkpoint's actions with every memory it can be given, as JSON values.
 
@@ -51,13 +52,15 @@ def evaluate_offline(
     Args:
         checkpoint: a ``pretrained_model`` folder, with or without world modules.
         dataset: the LeRobotDataset that it was trained on.
-        latents: folders of that dataset's latents, one per camera of the checkpoint, in its order; none without memory.
+        latents: folders of that dataset's latents, one per camera of the checkpoint, in its order; none if it reads
+            none.
+        tokens: the same of its world tokens, if the checkpoint knows any.
         device: where to compute.
 
     Raises:
         UserError: they do not belong together.
     """
-    judged = _load(checkpoint, dataset, latents, device)
+    judged = _load(checkpoint, dataset, {"world_latents": latents, "world_tokens": tokens}, device)
     modes = _modes(judged)
     with torch.no_grad(), borrowed_generator():
         figures = {mode.name: _figures(judged, mode) for mode in modes}
@@ -77,9 +80,11 @@ def _modes(judged: _Judged) -> tuple[MemoryMode, ...]:
 
     Of other packages' only the one that it was trained with: what is installed beside us is not in a training's key.
     """
-    trained = judged.policy.config.train_mode
-    if judged.lookup is None:
+    config = judged.policy.config
+    trained = config.train_mode
+    if judged.policy.world is None:
         return (trained,)
+    assert judged.lookup is not None  # of whatever has a memory
     donors = len(judged.lookup.trained.starts) > 1 and judged.policy.world.has_donors
     return tuple(
         mode
@@ -88,6 +93,7 @@ def _modes(judged: _Judged) -> tuple[MemoryMode, ...]:
         and (mode == trained or not MODES.distribution(mode.name))
         and (trained.needs_learned or not mode.needs_learned)
         and (donors or not mode.needs_donors)
+        and not (mode.delay and family_of(config.type).sees_latents)
     )
 
 
@@ -131,12 +137,16 @@ def _shown(judged: _Judged, mode: MemoryMode, index: Tensor) -> dict[str, Tensor
     return {WORLD_HISTORY: history.to(config.device), WORLD_FUTURE: future.to(config.device)}
 
 
-def _load(checkpoint: Path, dataset: Path, latents: Sequence[Path], device: str) -> _Judged:
+def _load(checkpoint: Path, dataset: Path, read: Mapping[str, Sequence[Path]], device: str) -> _Judged:
+    """``read``: the config's field of each kind of what the policy reads, and its folders."""
     from lerobot.configs import PreTrainedConfig
     from lerobot.policies.factory import get_policy_class
 
     config, metadata = PreTrainedConfig.from_pretrained(checkpoint), load_metadata(dataset)
-    config.device, config.world_latents = device, os.pathsep.join(map(str, latents))
+    config.device = device
+    for field, folders in read.items():
+        if folders:
+            setattr(config, field, os.pathsep.join(map(str, folders)))
     with borrowed_generator():
         policy = get_policy_class(config.type).from_pretrained(checkpoint, config=config, dataset_meta=metadata)
     held_out = tuple(config.world_held_out)

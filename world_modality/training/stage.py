@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from world_modality.policies.host import LatentInputs, host_of
 from world_modality.store.files import sync_tree, write_json
 from world_modality.store.stage import TIMING, Facts, StageContext
 from world_modality.study.comparable import require_equal
-from world_modality.study.specs import BEFORE, TrainSpec, latents_role
+from world_modality.study.specs import BEFORE, TrainSpec, latents_role, tokens_role
 from world_modality.training import checkpoints, offline, prophet
 from world_modality.training.arguments import (
     PLACES,
@@ -61,7 +63,8 @@ def run(spec: TrainSpec, context: StageContext) -> Facts:
             f"training: it cannot start from a Prophet of its own yet, so leave out input '{RESERVED_ROLE}'"
         )
     start = _convert_once(spec, context)
-    places = Places(start, context.one("dataset"), context.work / "run", tuple(_latents(spec, context).values()))
+    latents, tokens = (tuple(found(spec, context).values()) for found in (_latents, _tokens))
+    places = Places(start, context.one("dataset"), context.work / "run", latents, tokens)
     checkpoint = recover(places.output / "checkpoints")
     device = _describe_arm_once(spec, context, places, begun=checkpoint is not None)
     if checkpoint is None:
@@ -152,20 +155,27 @@ def _convert(spec: TrainSpec, context: StageContext, target: Path) -> None:
     # The seed is also where the world modules' first weights come from.
     settings: dict[str, Any] = {"world_seed": spec.seed, "world_memory_mode_train": spec.memory}
     memory = None
-    if spec.memory != "disabled":
-        if spec.world is None:
-            raise UserError(f"training: memory mode '{spec.memory}' needs the settings of the world memory: set world")
+    if spec.memory != "disabled" and spec.world is None:
+        raise UserError(f"training: memory mode '{spec.memory}' needs the settings of the world memory: set world")
+    if spec.world is not None:
         settings |= world_fields(spec.world)
-        memory = LatentInputs(tuple(_latents(spec, context).values()), context.one("encoder"))
+        latents, tokens = (tuple(found(spec, context).values()) for found in (_latents, _tokens))
+        memory = LatentInputs(latents, context.one("encoder"), tokens)
     # Where the pictures are others, LeRobot takes the dataset's cameras and state, in the dataset's order.
     renew = not _cameras(source) <= _dataset_features(context.one("dataset"))
     host_of(read_config_file(source)["type"]).prepare(source, target, settings, memory, renew=renew)
 
 
 def _latents(spec: TrainSpec, context: StageContext) -> dict[str, Path]:
-    """Role and folder of each camera's latents, in the memory's order; none without memory."""
+    """Role and folder of each camera's latents, in the memory's order; none if it reads none."""
     roles = () if spec.world is None else map(latents_role, spec.world.cameras)
     return {role: context.one(role) for role in roles}
+
+
+def _tokens(spec: TrainSpec, context: StageContext) -> dict[str, Path]:
+    """The same of world tokens, of which only some policies know any."""
+    roles = () if spec.world is None else map(tokens_role, spec.world.cameras)
+    return {role: context.one(role) for role in roles if role in context.inputs}
 
 
 def _cameras(policy: Path) -> set[str]:
@@ -187,11 +197,12 @@ def _checked_arm(spec: TrainSpec, context: StageContext, places: Places) -> dict
     """
     arm = _describe(spec, context, places)
     if spec.memory != "disabled":
-        plain = spec.model_copy(update={"memory": "disabled", "world": None})
+        sees = family_of(spec.family).sees_latents
+        plain = spec.model_copy(update={"memory": "disabled", "world": spec.world if sees else None})
         reference = context.work / "reference"
         shutil.rmtree(reference, ignore_errors=True)
         _convert(plain, context, reference)
-        without = Places(reference, places.dataset, places.output, ())
+        without = replace(places, policy=reference) if sees else Places(reference, places.dataset, places.output, ())
         named = f"the arm with memory {spec.memory}", "the same arm without memory"
         plain_arm = _describe(plain, context, without)
         declared = memory_keys() | {f"inputs.{role}" for role in _latents(spec, context)}
@@ -201,7 +212,8 @@ def _checked_arm(spec: TrainSpec, context: StageContext, places: Places) -> dict
 
 
 def _describe(spec: TrainSpec, context: StageContext, places: Places) -> dict[str, Any]:
-    roles = {"policy": context.one("policy"), "dataset": places.dataset, **_latents(spec, context)}
+    roles = {"policy": context.one("policy"), "dataset": places.dataset}
+    roles |= _latents(spec, context) | _tokens(spec, context)
     by_place = {places.policy: "policy", **{folder: role for role, folder in roles.items()}}
     arm = describe_arm(resolve(fresh_arguments(spec, places, context.cores)), roles, by_place)
     return {**arm, "threads": spec.threads, "processes": spec.processes}
@@ -225,8 +237,9 @@ def _judge(spec: TrainSpec, context: StageContext, device: str) -> None:
     checkpoint, latents = context.artifact / PRETRAINED_MODEL_DIR, tuple(_latents(spec, context).values())
     judges: list[tuple[str, Any, Any]] = []
     if has_memory(read_config_file(checkpoint)["type"]):  # even disabled: it knows the frames' own noise
-        judges.append((OFFLINE, offline.evaluate_offline, offline.describe))
-    if spec.world is not None:
+        tokens = tuple(_tokens(spec, context).values())
+        judges.append((OFFLINE, partial(offline.evaluate_offline, tokens=tokens), offline.describe))
+    if spec.memory != "disabled":
         judges.append((PROPHET, prophet.evaluate_prophet, prophet.describe))
     for name, evaluate, describe in judges:
         with torch_threads(spec.threads):

@@ -24,7 +24,7 @@ from world_modality.data.hub import POLICY, copy_folder, fetch_snapshot
 from world_modality.embedded import BASE_POLICY
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
-from world_modality.facts.policies import POLICIES
+from world_modality.facts.policies import POLICIES, family_of
 from world_modality.policies.config_file import read_config_file
 from world_modality.policies.host import PREPROCESSOR, host_of, small_host
 from world_modality.policies.served import Served, write_served
@@ -67,7 +67,7 @@ def run(spec: PolicySpec, context: StageContext) -> Facts:
         host_of(read_config_file(context.artifact)["type"]).pin_backbone(context.artifact, spec.backbone)
     if spec.rename:
         write_json(context.artifact / RENAME_FILE, dict(spec.rename))
-    return describe_policy(context.artifact)
+    return describe_policy(context.artifact, weightless=spec.source == "new" and family_of(spec.family).sees_latents)
 
 
 def _tokenizers(folder: Path) -> list[str]:
@@ -77,8 +77,10 @@ def _tokenizers(folder: Path) -> list[str]:
     return [step["config"]["tokenizer_name"] for step in steps if "tokenizer_name" in step.get("config", {})]
 
 
-def describe_policy(folder: Path) -> dict[str, object]:
+def describe_policy(folder: Path, *, weightless: bool = False) -> dict[str, object]:
     """Type, backbone, tokenizer and parameter count of a ``pretrained_model`` folder.
+
+    A ``weightless`` one gets its weights where it is trained, since only what it sees says how large they are.
 
     Raises:
         UserError: the folder is not one, or its policy is of a family that cannot be trained here.
@@ -86,17 +88,20 @@ def describe_policy(folder: Path) -> dict[str, object]:
     import safetensors
 
     config = read_config_file(folder)
-    refuse_errors(weight_findings(folder, config, "policy"))
+    if not weightless:
+        refuse_errors(weight_findings(folder, config, "policy"))
     known = {kind: family for family in POLICIES if family.plans_chunks for kind in family.types}
     if config["type"] not in known:
         raise UserError(
             f"policy: {folder} holds a policy of type '{config['type']}': only {', '.join(known)} can be trained here"
         )
-    with safetensors.safe_open(folder / "model.safetensors", framework="np") as weights:
-        parameters = sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
-    return {
+    about = {
         "type": config["type"],
         "backbone": host_of(config["type"]).backbone(config),
         "tokenizer": ", ".join(_tokenizers(folder)),
-        "parameters": parameters,
     }
+    if weightless:
+        return about
+    with safetensors.safe_open(folder / "model.safetensors", framework="np") as weights:
+        parameters = sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
+    return {**about, "parameters": parameters}

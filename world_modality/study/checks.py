@@ -77,6 +77,9 @@ def _new_policy(study: Study, policy: NewPolicy) -> Iterator[Problem]:
         message = f"a policy of type {policy.type} plans no chunk from what it sees, as rollouts need"
         yield (*policy_at(study, policy), "type"), message
         return
+    if family.sees_latents and policy == study.policy and isinstance(study.data, ScriptedData) and study.data.relabel:
+        message = f"a new {family.label} has no weights before it is trained, and cannot drive; remove this key"
+        yield ("data", "relabel"), message
     yield from policy_problems(study, policy, family, PolicyShape(chunk if isinstance(chunk, int) else None, None))
 
 

@@ -18,7 +18,13 @@ from world_modality.imports import replaced
 from world_modality.policies.config_file import read_config_file
 from world_modality.training.arguments import command_line
 from world_modality.training.checkpoints import KEEP, SaveClock, Saving, pointing_atomically, saving_atomically
-from world_modality.training.frames import MEMORY_SHARE, Shrink, available_memory, keep_frames_in_memory, leave_pictures_out
+from world_modality.training.frames import (
+    MEMORY_SHARE,
+    Shrink,
+    available_memory,
+    keep_frames_in_memory,
+    leave_pictures_out,
+)
 from world_modality.training.metrics import Line, MetricsLog, log_interval
 from world_modality.training.statistics import Statistics, keep_statistics, measure_trained, start_statistics
 

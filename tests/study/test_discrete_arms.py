@@ -1,0 +1,117 @@
+"""Models of the discrete line as arms: what each of them reads, how they are compared, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.small_study import edited, graph_of
+
+from world_modality.errors import UserError
+from world_modality.study.graph import Graph
+from world_modality.study.load import load_study
+
+STUDY = edited(
+    ("  relabel: {per_task: 1, init_states: 0-9}\n", ""),
+    (
+        "policy: {source: scratch}\n",
+        "policy: {source: new, type: world_transformer, settings: {width: 64, heads: 4}}\n",
+    ),
+    (
+        "  E0: {memory: disabled}\n  E1: {memory: zero}\n  E2: {memory: pred, ablations: [zero, random]}\n",
+        "  A: {memory: disabled}\n"
+        "  B: {memory: disabled, policy: {settings: {model: B}}, against: A}\n"
+        "  B_cont: {memory: disabled, policy: {settings: {model: B_cont}}, against: A}\n"
+        "  C: {memory: disabled, policy: {settings: {model: C}}, against: B}\n"
+        "  C_no_world_input: {memory: disabled, policy: {settings: {model: C_no_world_input}}, against: C}\n"
+        "  F: {memory: pred, ablations: [zero, random]}\n"
+        "tokens: {size: 32}\n",
+    ),
+)
+
+
+def read(graph: Graph, name: str) -> set[str]:
+    names = {key: name for name, key in graph.names.items()}
+    return {names[each.key] for each in graph.stages[graph.names[name]].inputs}
+
+
+def error_of(tmp_path: Path, *edits: tuple[str, str]) -> str:
+    text = STUDY
+    for old, new in edits:
+        assert old in text
+        text = text.replace(old, new)
+    path = tmp_path / "study.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError) as told:
+        load_study(path)
+    return str(told.value)
+
+
+def test_every_arm_sees_latents_and_only_those_that_know_tokens_read_them(tmp_path: Path) -> None:
+    graph = graph_of(tmp_path, STUDY)
+    for arm in ("A", "B", "B_cont", "C", "C_no_world_input", "F"):
+        found = read(graph, f"train/{arm}-seed0")
+        assert {"dataset", "latents/image", "encoder"} <= found
+        assert ("tokens/image" in found) == (arm in ("B", "C", "C_no_world_input"))
+    for arm in ("A", "C", "F-zero", "F-random"):  # which encode what they see, whatever the memory holds
+        assert "encoder" in read(graph, f"rollouts/{arm}/seed0/task0")
+
+
+def test_settings_are_taken_over_one_by_one(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(STUDY)
+    policy = load_study(path).study.trained["C"].policy
+    assert dict(policy.settings) == {"width": 64, "heads": 4, "model": "C"}
+
+
+def test_without_a_memory_only_what_is_predicted_reaches_the_training(tmp_path: Path) -> None:
+    def changed(old: str, new: str) -> set[str]:
+        graphs = graph_of(tmp_path, STUDY), graph_of(tmp_path, STUDY.replace(old, new))
+        names = [name for name in graphs[0].names if name.startswith("train/") and name.endswith("seed0")]
+        return {name for name in names if graphs[0].names[name] != graphs[1].names[name]}
+
+    assert changed("prophet_width: 128", "prophet_width: 64") == {"train/F-seed0"}
+    assert len(changed("prediction_horizon: 8", "prediction_horizon: 4")) == 6
+    assert changed("tokens: {size: 32}", "tokens: {size: 16}") == {
+        "train/B-seed0",
+        "train/C-seed0",
+        "train/C_no_world_input-seed0",
+    }
+
+
+def test_f_is_compared_with_a_by_itself(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(STUDY)
+    assert load_study(path).study.control_of("F") == "A"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("{model: C}}, against: B", "{model: C, world_input_scale: 0}}, against: B", "make the network of arms.C"),
+        ("{model: C}}, against: B", "{model: C, world_input_dropout: 1}}, against: B", "make the network of arms.C"),
+        ("{model: B}}", "{model: A}}", "these settings make the network of arms.A"),
+        ("{model: B}}", "{model: A, world_input_scale: 2}}", "these settings make the network of arms.A"),
+        ("{model: B}}", "{model: A, block_world_to_action: true}}", "these settings make the network of arms.A"),
+        ("{model: B}}", "{model: F}}", "'F' is no model; choose one of A, B, B_cont, C, C_no_world_input (F is A"),
+        ("tokens: {size: 32}\n", "", "'tokens' is missing, and arms.B knows world tokens"),
+        ("image_size: 64}", "image_size: 64, cameras: [image, image2]}", "world tokens of one camera; name one"),
+        ("F: {memory: pred, ablations: [zero", "F: {memory: pred, ablations: [stale", "made of the past alone"),
+        ("F: {memory: pred", "F: {memory: pred, world: {fusion: suffix}", "choose one of late"),
+        ("init_states: 0-9}\n", "init_states: 0-9}\n  relabel: {per_task: 1, init_states: 0-9}\n", "cannot drive"),
+        (
+            "encoder: {kind: vjepa2, source: embedded, frames: 4, image_size: 64}\n",
+            "",
+            "'encoder' is missing, and arms.A sees frames as latents",
+        ),
+    ],
+)
+def test_what_makes_no_comparison_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert message in error_of(tmp_path, (old, new))
+
+
+def test_a_model_with_a_memory_is_another_than_one_without(tmp_path: Path) -> None:
+    text = STUDY.replace(
+        "  F: {memory", "  B_with_memory: {memory: pred, policy: {settings: {model: B}}}\n  F: {memory"
+    )
+    assert "tokens/image" in read(graph_of(tmp_path, text), "train/B_with_memory-seed1")

@@ -102,8 +102,15 @@ def world_type_of(source: Path) -> str:
     kind = read_config(source)["type"]
     family = family_of(kind)
     world_type = (POLICIES[family.base] if family.base else family).world_type
+    if family.sees_latents:
+        raise UserError(
+            f"{source} is a '{kind}', which is built for the latents that it is trained on: train it with a memory, as "
+            "an arm with memory: pred or with --policy.world_memory_mode_train=pred"
+        )
     if world_type is None:
-        able = ", ".join(family.label for family in POLICIES if family.world_type and not family.base)
+        able = ", ".join(
+            family.label for family in POLICIES if family.world_type and not family.base and not family.sees_latents
+        )
         raise UserError(f"{source} is a '{kind}', which takes no world memory: convert one of {able}")
     return world_type
 

@@ -55,6 +55,8 @@ def strip(source: Path, target: Path) -> Stripped:
     if not has_memory(config["type"]):
         raise UserError(f"{source} is a '{config['type']}': it has no world modules to strip")
     family = plain_family(config["type"])
+    if family.sees_latents:
+        raise UserError(f"{source} is a '{config['type']}', of which LeRobot has no type of its own")
     if config.get("small_architecture"):
         raise UserError(
             f"{source} is a {config['small_architecture']}: LeRobot's own '{family.name}' cannot have its sizes"

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from world_modality.checks.rename import full
 from world_modality.errors import UserError
 from world_modality.facts.memory import MODES
 from world_modality.facts.policies import family_of
@@ -169,6 +170,11 @@ def trained_pictures(config: Mapping[str, Any]) -> Iterator[tuple[str, tuple[int
         if feature.get("type") == "VISUAL" and EMPTY_CAMERA not in name:
             height, width = feature["shape"][-2:]
             yield name, (int(height), int(width))
+    if family_of(str(config.get("type"))).sees_latents:  # whose encoder looks, not the policy
+        sizes = str(config.get("world_frame_sizes") or "").split(",")
+        for camera, size in zip(str(config.get("world_cameras")).split(","), filter(None, sizes), strict=False):
+            height, width = size.split("x")
+            yield full(camera), (int(height), int(width))
 
 
 def picture_problems(config: Mapping[str, Any], size: int, at: Location) -> Iterator[Problem]:

@@ -16,7 +16,7 @@ from world_modality.checks.tensors import UNREADABLE, WEIGHTS, read_header
 from world_modality.cli.earlier_flags import KNOWN
 from world_modality.cli.given import policy_at
 from world_modality.errors import UserError
-from world_modality.facts.policies import BIAS_CONTROL, family_of, has_memory
+from world_modality.facts.policies import BIAS_CONTROL, PolicyFamily, family_of, has_memory
 from world_modality.policies.config_file import read_config_file, unknown_settings
 from world_modality.policies.earlier import EARLIER_TYPE, is_earlier_folder, present_name
 from world_modality.policies.served import read_served
@@ -155,17 +155,24 @@ def _policy(checkpoint: Path, config: Mapping[str, Any], tensors: Mapping[str, M
     dtypes = ", ".join(sorted({str(each["dtype"]) for each in tensors.values()}))
     return [
         f"checkpoint   {checkpoint}",
-        f"policy       {config['type']} on {config.get(family.backbone, 'no backbone')}",
+        f"policy       {config['type']}{_built_on(config, family)}",
         f"parameters   {base:,} of the base, {world:,} of the world memory ({dtypes}){beside}",
-        f"actions      chunks of {config.get('chunk_size')}, {config.get('n_action_steps')} executed, "
-        f"{config.get(family.denoising_steps)} integration steps",
+        f"actions      chunks of {config.get('chunk_size')}, {config.get('n_action_steps')} executed"
+        + (f", {config.get(family.denoising_steps)} integration steps" if family.denoising_steps else ""),
     ]
+
+
+def _built_on(config: Mapping[str, Any], family: PolicyFamily) -> str:
+    if not family.sees_latents:
+        return f" on {config.get(family.backbone, 'no backbone')}"
+    tokens = f", knows {config.get('world_vocabulary')} world tokens" if config.get("world_vocabulary") else ""
+    return f", model {config.get('model')}, which sees frames as latents{tokens}"
 
 
 def _world(config: Mapping[str, Any], checkpoint: Path) -> list[str]:
     mode = config.get("world_memory_mode_train", "disabled")
     if mode == "disabled":
-        return ["memory       none"]
+        return ["memory       none", *(_encoded(config) if family_of(config["type"]).sees_latents else [])]
     rollout = config.get("world_memory_mode_rollout") or mode
     lines = [
         f"memory       trained with {mode}, rolled out with {rollout}, fusion {config['world_fusion']}",
@@ -175,8 +182,17 @@ def _world(config: Mapping[str, Any], checkpoint: Path) -> list[str]:
         f"{'changes' if config['world_delta'] else 'latents'}, loss weight {config['world_lambda']}"
         + (", memory detached" if config.get("world_detach") else "")
         + (", told the noisy actions" if config.get("world_actions") else ""),
-        f"latents      {config['world_latent_dim']} numbers of {_cameras(config['world_cameras'].split(','))}",
+        *_encoded(config),
     ]
+    weights = checkpoint / "model.safetensors"
+    gates = [name for name in read_header(weights) if present_name(name).startswith(WORLD) and name.endswith("gate")]
+    values = ", ".join(f"{math.tanh(value):.4f}" for value in _scalars(weights, gates))
+    return [*lines, f"gates        {values}"]
+
+
+def _encoded(config: Mapping[str, Any]) -> list[str]:
+    """What stands for a frame, and what made it of it."""
+    lines = [f"latents      {config['world_latent_dim']} numbers of {_cameras(config['world_cameras'].split(','))}"]
     if config.get("world_encoder_kind"):
         version = config["world_encoder_revision"] or config["world_encoder_source"]
         lines.append(
@@ -185,10 +201,7 @@ def _world(config: Mapping[str, Any], checkpoint: Path) -> list[str]:
             f"{config['world_encoder_image_size']} px, {config['world_encoder_pooling']} pooling, "
             f"{config['world_encoder_dtype']}, content {config['world_encoder_digest'] or 'not noted'}"
         )
-    weights = checkpoint / "model.safetensors"
-    gates = [name for name in read_header(weights) if present_name(name).startswith(WORLD) and name.endswith("gate")]
-    values = ", ".join(f"{math.tanh(value):.4f}" for value in _scalars(weights, gates))
-    return [*lines, f"gates        {values}"]
+    return lines
 
 
 def _earlier(config: Mapping[str, Any], checkpoint: Path) -> list[str]:

@@ -19,6 +19,7 @@ class Begin:
     task: int
     init_state: int | None  # None: the seed decides the scene
     seed: int
+    views: tuple[str, ...] | None = None  # the cameras of every view of the policy's; None for all
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Act:
     frames: tuple[int, ...]  # ... after so many of these actions
     observations: tuple[int, ...]  # after so many of these actions, a whole view on the way
     observe: bool  # whether the policy is to see what comes after the last one
+    views: tuple[str, ...] | None = None  # as in the beginning
 
 
 Command = Begin | Act

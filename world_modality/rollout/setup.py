@@ -20,7 +20,7 @@ from world_modality.encoders.online import HistoryEncoder
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES, Suite
 from world_modality.facts.memory import MODES
-from world_modality.facts.policies import note_of
+from world_modality.facts.policies import family_of, note_of
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
 from world_modality.policies.contract import Policy, PolicyFacts, WatchedPolicy
 from world_modality.policies.precision import device_named
@@ -50,8 +50,11 @@ class LatentHistory:
     The window ends ``delay`` steps before the replan, or at the episode's first frame.
     """
 
-    def __init__(self, encoder: HistoryEncoder, cameras: tuple[str, ...], delay: int = 0) -> None:
+    def __init__(
+        self, encoder: HistoryEncoder, cameras: tuple[str, ...], delay: int = 0, *, alone: bool = False
+    ) -> None:
         self.cameras = cameras
+        self.alone = alone
         self._encoder = encoder
         self._delay = delay
         self._frames: dict[int, Mapping[str, NDArray[np.uint8]]] = {}
@@ -131,7 +134,8 @@ def history_maker(config: Any, memory: str, spec: EncoderSpec, folder: Path, dev
     """What makes an episode's window of the encoder in ``folder``; UserError if the checkpoint was trained with
     another."""
     encoder = HistoryEncoder(load_encoder(config.rollout_encoder(spec), folder, device), config.world_context)
-    return partial(LatentHistory, encoder, config.cameras, MODES[memory].delay * config.world_prediction_horizon)
+    delay, alone = MODES[memory].delay * config.world_prediction_horizon, family_of(config.type).sees_latents
+    return partial(LatentHistory, encoder, config.cameras, delay, alone=alone)
 
 
 def prepare(spec: RolloutSpec, context: StageContext) -> tuple[WatchedPolicy, Cell, NewHistory | None]:

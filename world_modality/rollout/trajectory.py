@@ -27,6 +27,10 @@ class History(Protocol):
     def cameras(self) -> tuple[str, ...]:
         """The cameras whose frames are encoded."""
 
+    @property
+    def alone(self) -> bool:
+        """Whether the policy looks at nothing but these latents."""
+
     def wants(self, step: int, replan_step: int) -> bool:
         """Whether the frame of ``step`` lies in the window of the replan at ``replan_step``."""
 
@@ -73,7 +77,8 @@ class Trajectory:
     def begin(self) -> Begin:
         """The command to start with; UserError if the suite has no such initial state."""
         episode = self.episode
-        return Begin(self.slot, episode.task, self.suite.recorded(episode.init_state), self.environment_seed)
+        state = self.suite.recorded(episode.init_state)
+        return Begin(self.slot, episode.task, state, self.environment_seed, self._views)
 
     def advance(self, did: Did) -> None:
         """Take in what a command led to."""
@@ -133,4 +138,9 @@ class Trajectory:
         observations = tuple(range(count - min(self.past_steps, count - 1), count)) if observe else ()
         actions = self.suite.action.executed(chunk[:count])
         self.digest.update(np.ascontiguousarray(actions, np.float32).tobytes())
-        return Act(self.slot, actions, cameras, frames, observations, observe)
+        return Act(self.slot, actions, cameras, frames, observations, observe, self._views)
+
+    @property
+    def _views(self) -> tuple[str, ...] | None:
+        """The cameras that a view holds, None for all: what nobody looks at is not rendered."""
+        return self.history.cameras if self.history is not None and self.history.alone else None

@@ -85,7 +85,7 @@ def begin(simulator: Simulator, command: Begin, clock: Clock) -> Did:
     simulator.reset(command.init_state, command.seed)
     settled = dict(simulator.poses())
     clock.charge("reset")
-    view = simulator.observe()
+    view = simulator.observe(command.views)
     clock.charge("render")
     fault = simulator.start_fault() if isinstance(simulator, Referenced) else ""
     scene = Scene(simulator.language, simulator.init_state_digest, settled, fault)
@@ -109,9 +109,9 @@ def act(simulator: Simulator, command: Act) -> Did:
         if done in command.frames:
             frames[done] = {camera: simulator.render(camera) for camera in command.cameras}
         if done in command.observations:
-            observations[done] = simulator.observe()
+            observations[done] = simulator.observe(command.views)
         clock.charge("render")
-    view = None if over or not command.observe else simulator.observe()
+    view = None if over or not command.observe else simulator.observe(command.views)
     clock.charge("render")
     return Did(command.slot, None, done, last, reward, view, frames, observations, clock.timing())
 

@@ -28,7 +28,7 @@ CASES = {
     "unknown top-level key": (
         ("rollouts:\n", "roll_outs:\n"),
         "study.yaml:20: roll_outs: unknown key; did you mean rollouts? allowed here: study, suite, tasks, arithmetic, "
-        "simulator, data, encoder, world, tokens, policy, pretrain, training, arms, rollouts, evidence",
+        "simulator, data, encoder, world, tokens, instructions, policy, pretrain, training, arms, rollouts, evidence",
     ),
     "unknown nested key": (
         ("prophet_layers: 2", "prophet_depth: 2"),

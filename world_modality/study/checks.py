@@ -112,7 +112,7 @@ def _needed(study: Study) -> Iterator[Problem]:
     """Sections that an arm needs which is trained here."""
     first = next(iter(study.trained), None)
     if first is None:
-        for key in ("data", "training", "policy", "pretrain", "encoder", "tokens"):
+        for key in ("data", "training", "policy", "pretrain", "encoder", "tokens", "instructions"):
             if getattr(study, key):
                 yield (key,), "nothing is trained here, since all arms are given checkpoints; remove this key"
         return

@@ -26,6 +26,7 @@ from world_modality.study.evidence_settings import Evidence
 from world_modality.study.parts import (
     AnyEncoder,
     AnyEncoderModel,
+    AnyInstructions,
     AnyPolicy,
     Checkpoints,
     Data,
@@ -253,6 +254,8 @@ class Study(Part):
     world: World = World()
     tokens: Tokens | None = None
     """World tokens of the encoder's latents, which are then made even if no arm has a memory."""
+    instructions: AnyInstructions | None = None
+    """Vectors of the data's instructions."""
     policy: Policy | None = None
     """What arms start from that are trained here and name none of their own."""
     pretrain: Annotated[tuple[Round, ...], BeforeValidator(as_tuple)] = ()

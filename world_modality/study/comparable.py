@@ -77,7 +77,8 @@ class Declared:
 
 SPECS = Declared(
     mode="memory",
-    follows=frozenset({"world.detach"}),  # of a memory that is not the Prophet's there is nothing to detach
+    # Of a memory that is not the Prophet's there is nothing to detach, and only one passes from truth to prediction.
+    follows=frozenset({"world.detach", "world.truth_steps"}),
     words={
         "memory": frozenset({"memory"}),
         "policy": frozenset({"family", "inputs.policy"}),

@@ -41,7 +41,7 @@ def resolved_settings() -> Declared:
     renamed = {"lambda_world": "lambda"}
     return Declared(
         mode="policy.world_memory_mode_train",
-        follows=frozenset({"policy.world_detach"}),
+        follows=frozenset({"policy.world_detach", "policy.world_truth_steps"}),
         words={
             "memory": frozenset({"policy.world_memory_mode_train"}),
             "policy": frozenset({"policy", "inputs.policy"}),

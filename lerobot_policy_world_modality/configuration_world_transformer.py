@@ -8,10 +8,12 @@ from lerobot.configs import NormalizationMode, PreTrainedConfig
 from lerobot.optim import AdamWConfig, CosineDecayWithWarmupSchedulerConfig, LRSchedulerConfig
 
 from lerobot_policy_world_modality.world_config import WorldConfig
+from world_modality.discrete.instruction_table import InstructionTable
 from world_modality.discrete.sequence import TransformerSizes, WorldInput
 from world_modality.errors import UserError
 from world_modality.facts.discrete import MODELS, DiscreteModel
 from world_modality.facts.memory import MODES, SEES_THE_PRESENT
+from world_modality.study.instructions import InstructionsSpec
 from world_modality.tokens.reader import TokenCache
 
 
@@ -47,6 +49,19 @@ class TransformerConfig(PreTrainedConfig):  # type: ignore[misc]  # LeRobot is n
     world_vocabulary: int = 0
     world_tokens_normalised: bool = False  # whether latents are divided by their length before they become tokens
 
+    # Instructions: the folder of the instructions stage's artifact. What is below is taken from it: the texts that are
+    # known, in the order of their vectors of so many numbers, and the language model. Where that was a folder, an
+    # unknown text needs the place of it on this machine.
+    world_instructions: str = ""
+    world_texts: list[str] = field(default_factory=list)
+    world_text_dim: int = 0
+    world_text_source: str = ""
+    world_text_name: str = ""
+    world_text_revision: str = ""
+    world_text_seed: int = 0
+    world_text_max_length: int = 0
+    world_text_path: str = ""
+
     optimizer_lr: float = 3e-4
     optimizer_weight_decay: float = 1e-4
     optimizer_grad_clip_norm: float = 1.0
@@ -58,6 +73,29 @@ class TransformerConfig(PreTrainedConfig):  # type: ignore[misc]  # LeRobot is n
         """UserError without a state or an action."""
         if self.robot_state_feature is None or self.action_feature is None:
             raise UserError("a world_transformer needs observation.state and action in its features")
+
+    @property
+    def text_model(self) -> InstructionsSpec:
+        """The language model that made the vectors of the texts that are known."""
+        return InstructionsSpec.model_validate(
+            {name: getattr(self, f"world_text_{name}") for name in InstructionsSpec.model_fields}
+        )
+
+    def adopt_instructions(self, table: InstructionTable) -> None:
+        """Fill in what is left open about instructions; UserError if the policy was made for others."""
+        found = {
+            "world_texts": list(table.texts),
+            "world_text_dim": table.embeddings.shape[1],
+            **{f"world_text_{name}": value for name, value in table.model.address().items()},
+        }
+        for name, value in found.items():
+            if self.world_texts and getattr(self, name) != value:
+                raise UserError(
+                    f"world_instructions: the policy was made for instructions with {name} {getattr(self, name)!r}, "
+                    f"not {value!r}: use those it was made for, or start anew"
+                )
+        for name, value in found.items():
+            setattr(self, name, value)
 
     def get_optimizer_preset(self) -> AdamWConfig:
         """AdamW."""
@@ -158,6 +196,10 @@ class WorldTransformerConfig(WorldConfig, TransformerConfig):
         if self.world_latent_dim < 1 or (self.uses_tokens and self.world_vocabulary < 2):
             lacking = "world_latents" if self.world_latent_dim < 1 else "world_tokens"
             raise UserError(f"{lacking} is not set, and the network's size is not known without: give its folder")
+        if self.world_instructions and not self.world_texts:
+            raise UserError(
+                "world_instructions is set, and nothing is known of them: build with the dataset's metadata"
+            )
         return TransformerSizes(
             latent=self.world_latent_dim,
             tokens=self.world_latent_tokens,
@@ -166,6 +208,7 @@ class WorldTransformerConfig(WorldConfig, TransformerConfig):
             chunk_size=self.chunk_size,
             horizon=self.world_prediction_horizon,
             vocabulary=self.world_vocabulary if self.uses_tokens else 0,
+            language=self.world_text_dim,
             width=self.width,
             layers=self.layers,
             heads=self.heads,

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lerobot_policy_world_modality.adapters.transformer import TransformerAdapter
 from lerobot_policy_world_modality.configuration_world_transformer import WorldTransformerConfig
+from lerobot_policy_world_modality.instructions import open_training_instructions
 from lerobot_policy_world_modality.transformer_policy import (
     FUTURE_LATENTS,
     FUTURE_TOKENS,
@@ -41,7 +42,10 @@ class WorldTransformerPolicy(WorldPolicy, TransformerPolicy):
     def __init__(self, config: WorldTransformerConfig, dataset_meta: Any = None, **kwargs: Any) -> None:
         if dataset_meta is not None and config.uses_tokens:
             self._tokens = open_training_tokens(config, dataset_meta)
+        instructions = open_training_instructions(config, dataset_meta) if dataset_meta is not None else None
         super().__init__(config, dataset_meta, **kwargs)
+        if instructions is not None:
+            self.take_instructions(instructions)
         if self._tokens is not None:
             self.take_codebook(self._tokens.codebook)
 

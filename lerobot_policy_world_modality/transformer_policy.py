@@ -13,6 +13,8 @@ from lerobot.utils.constants import ACTION, OBS_STATE
 from torch import Tensor
 
 from lerobot_policy_world_modality.configuration_world_transformer import WorldTransformerConfig
+from lerobot_policy_world_modality.instructions import TASK, KnownInstructions
+from world_modality.discrete.instruction_table import InstructionTable
 from world_modality.discrete.losses import (
     action_errors,
     mean_of,
@@ -21,6 +23,7 @@ from world_modality.discrete.losses import (
     token_losses,
 )
 from world_modality.discrete.transformer import Answer, Seen, WorldTransformer
+from world_modality.errors import UserError
 from world_modality.memory.standardiser import Standardiser
 from world_modality.memory.target import score_latents
 from world_modality.tokens.codebook import Codebook
@@ -33,9 +36,11 @@ PADDING = "action_is_pad"
 
 
 class TransformerPolicy(PreTrainedPolicy):  # type: ignore[misc]  # LeRobot is not typed
-    """Reads ``observation.state`` and the present frame's latents, which whoever calls puts into the batch.
+    """Reads ``observation.state`` and the present frame's latents, which whoever calls puts into the batch, and the
+    instruction, LeRobot's ``task``, if it was made for some.
 
-    Checkpoints carry the latents' statistics and, if the model knows world tokens, the codebook's centroids.
+    Checkpoints carry the latents' statistics, the codebook's centroids if the model knows world tokens, and the vectors
+    of the instructions that they know.
     """
 
     config_class = WorldTransformerConfig
@@ -49,6 +54,8 @@ class TransformerPolicy(PreTrainedPolicy):  # type: ignore[misc]  # LeRobot is n
         self.standardised = Standardiser(config.world_latent_dim, config.world_latent_tokens)
         known = (config.world_vocabulary, config.world_latent_dim) if config.uses_tokens else (0, 0)
         self.register_buffer("centroids", torch.zeros(known))
+        texts = config.world_texts
+        self.instructions = KnownInstructions(texts, config.world_text_dim) if texts else None
         self._queue: deque[Tensor] = deque(maxlen=config.n_action_steps)
 
     def reset(self) -> None:
@@ -63,6 +70,11 @@ class TransformerPolicy(PreTrainedPolicy):  # type: ignore[misc]  # LeRobot is n
         """From now on latents become tokens by this codebook."""
         self.centroids.copy_(torch.from_numpy(codebook.centroids))
         self.config.world_tokens_normalised = codebook.l2_normalised
+
+    def take_instructions(self, table: InstructionTable) -> None:
+        """From now on these texts are known by these vectors."""
+        assert self.instructions is not None
+        self.instructions.embeddings.copy_(torch.from_numpy(table.embeddings))
 
     def forward(
         self,
@@ -106,10 +118,20 @@ class TransformerPolicy(PreTrainedPolicy):  # type: ignore[misc]  # LeRobot is n
         latents = batch[LATENTS].to(self.centroids.device)
         token = self.tokens_of(latents) if self.config.row.world_input == "token" else None
         now = self.standardised(latents)
-        answer: Answer = self.model(Seen(now, batch[OBS_STATE].float(), token))
+        answer: Answer = self.model(Seen(now, batch[OBS_STATE].float(), token, self._language(batch)))
         if answer.world is not None and self.config.row.predicts == "latents" and self.config.world_delta:
             return replace(answer, world=answer.world + now[:, None])
         return answer
+
+    def _language(self, batch: dict[str, Any]) -> Tensor | None:
+        """The instructions' vectors [B, E]; None if the model reads none."""
+        if self.instructions is None:
+            return None
+        if TASK not in batch:
+            raise UserError(f"the policy reads instructions: give batches with '{TASK}', a text per row")
+        given = batch[TASK]
+        vectors: Tensor = self.instructions([given] if isinstance(given, str) else given, self.config)
+        return vectors
 
     def tokens_of(self, latents: Tensor) -> Tensor:
         """World tokens int64 [...] of latents [..., W] in their own units, by the rule of the tokens stage."""

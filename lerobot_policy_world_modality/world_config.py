@@ -182,7 +182,7 @@ class WorldConfig(WorldMemoryConfig):
 def world_fields(world: WorldSpec) -> dict[str, Any]:
     """The config's fields that a study's :class:`WorldSpec` sets."""
     names = {"lambda_world": "world_lambda"}
-    settings = world.model_dump() | {"cameras": ",".join(world.cameras)}
+    settings = world.model_dump(exclude_none=True) | {"cameras": ",".join(world.cameras)}
     return {names.get(name, f"world_{name}"): value for name, value in settings.items()}
 
 

@@ -291,7 +291,8 @@ class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
         if mode.needs_donors:
             donors = self._standardised(world, self._latents.donors(batch[INDEX], seeds, self.config.world_context))
         inputs = memory_inputs(world, seeds, history=history, donors=donors, noisy=noisy)
-        known = replace(inputs, prediction=None if mode.delay else prediction, future=window.future)
+        truth = self.config.truth_at(int(self.keyed_step)) if self.training else 0.0  # an evaluation is as a rollout
+        known = replace(inputs, prediction=None if mode.delay else prediction, future=window.future, truth=truth)
         return make_memory(mode, known.detached() if self.config.world_detach else known)
 
     def _standardised(self, world: WorldMemory, latents: Tensor) -> Tensor:

@@ -7,15 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.hub_cache import COMMITS, use_hub
 from support.tiny_dataset import build_tiny_dataset
 from transformers import AutoTokenizer, BertConfig, BertModel
 
 from lerobot_policy_world_modality.backbone import BACKBONES
 from world_modality.benchmarks.libero.tasks import instructions
 from world_modality.data.episodes import read_episode_table
+from world_modality.data.hub import TEXT_MODEL
+from world_modality.discrete.instruction_table import embed_with
 from world_modality.discrete.instructions import SMALL, embed, read_tasks
 from world_modality.errors import UserError
 from world_modality.precompute_instruction_embeddings import main
+from world_modality.study.instructions import InstructionsSpec
 
 
 def test_forty_tasks_of_libero_are_forty_vectors_each_by_its_own_words() -> None:
@@ -27,14 +31,42 @@ def test_forty_tasks_of_libero_are_forty_vectors_each_by_its_own_words() -> None
     assert np.array_equal(embed(texts[7:8], SMALL, max_length=64)[0], vectors[7])  # whatever stands beside it
 
 
-def test_a_model_of_transformers_is_loaded_from_a_folder(tmp_path: Path) -> None:
+def save_bert(folder: Path) -> Path:
+    """A small BERT of random weights, as transformers saves it."""
     tokenizer = AutoTokenizer.from_pretrained(BACKBONES / "smolvlm-tiny")
-    tokenizer.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(folder)
     sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
-    BertModel(BertConfig(vocab_size=len(tokenizer), **sizes)).save_pretrained(tmp_path)
-    vectors = embed(["open the drawer", "close the drawer"], str(tmp_path), max_length=16)
+    BertModel(BertConfig(vocab_size=len(tokenizer), **sizes)).save_pretrained(folder)
+    return folder
+
+
+def test_a_model_of_transformers_is_loaded_from_a_folder(tmp_path: Path) -> None:
+    vectors = embed(["open the drawer", "close the drawer"], str(save_bert(tmp_path)), max_length=16)
     assert vectors.shape == (2, 32)
     assert not np.array_equal(*vectors)
+
+
+def test_a_planned_model_is_that_of_its_commit_or_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever it lies by then, as a rollout on another machine has it."""
+    texts, folder = ["open the drawer"], save_bert(tmp_path / "bert")
+    hub = use_hub(tmp_path / "hub", monkeypatch)
+    hub.add("distilbert/distilbert-base-uncased", COMMITS[0], folder)
+    wanted = embed(texts, str(folder), max_length=16)
+    own = {"seed": 0, "max_length": 16}
+    of_hub = InstructionsSpec(source="hub", name="distilbert/distilbert-base-uncased", revision=COMMITS[0], **own)
+    assert np.array_equal(embed_with(of_hub, texts), wanted)
+    assert np.array_equal(embed(texts, "distilbert-base-uncased", max_length=16), wanted)  # as it was once called
+    told = InstructionsSpec(source="folder", name=str(folder), revision=TEXT_MODEL.digest(folder), **own)
+    assert np.array_equal(embed_with(told, texts), wanted)
+    moved = folder.rename(tmp_path / "moved")
+    known = InstructionsSpec.model_validate(told.address())  # as a checkpoint knows it
+    assert known.name == "folder"
+    assert np.array_equal(embed_with(known, texts, moved), wanted)
+    with pytest.raises(UserError, match="is not there, and"):
+        embed_with(told, texts)
+    (moved / "config.json").write_text((moved / "config.json").read_text() + " ")
+    with pytest.raises(UserError, match="put back the files"):
+        embed_with(known, texts, moved)
 
 
 def test_what_is_no_text_or_no_model_is_one_sentence(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ SIZES = world_sizes(dim=DIM, hypotheses=HYPOTHESES, prediction_horizon=HORIZON, 
 SHAPE = (BATCH, HYPOTHESES, HORIZON, TOKENS, DIM)
 FLAGS = (
     *("needs_world", "needs_history", "needs_future", "needs_donors", "needs_learned", "needs_moments"),
-    *("needs_prophet", "delay", "rollable"),
+    *("needs_prophet", "needs_truth", "delay", "rollable"),
 )
 NOTHING = {"disabled", "aux_only"}  # modes that inject nothing
 
@@ -88,14 +88,16 @@ def test_what_the_modes_hold_and_need() -> None:
     assert needs == {
         "needs_world": set(MODES.names) - {"disabled"},
         "needs_history": {"pred", "persistence", "stale", "time_shuffle", "signflip", "random_scaled"},
-        "needs_future": {"oracle"},
+        "needs_future": {"oracle", "scheduled"},
         "needs_donors": {"shuffle"},
         "needs_learned": {"learned"},
         "needs_moments": {"random"},
-        "needs_prophet": {"pred", "stale", "shuffle", "time_shuffle", "signflip"},
+        "needs_prophet": {"pred", "scheduled", "stale", "shuffle", "time_shuffle", "signflip"},
+        "needs_truth": {"scheduled"},
         "delay": {"stale"},
-        "rollable": set(MODES.names) - {"oracle"},
+        "rollable": set(MODES.names) - {"oracle", "scheduled"},
     }
+    assert {mode.name: mode.rollout for mode in MODES if mode.rollout != mode.name} == {"scheduled": "pred"}
     assert all(mode.isolates and mode.holds and mode.noun for mode in MODES)
 
 
@@ -113,6 +115,20 @@ def test_a_detached_memory_is_the_same_and_without_the_prophets_gradient(name: s
     assert torch.equal(own, detached)
     assert own.requires_grad == (name == "learned" or MODES[name].needs_prophet)
     assert detached.requires_grad == (name == "learned")
+
+
+@pytest.mark.parametrize("truth", [0.0, 0.3, 1.0])
+def test_scheduled_shows_the_true_future_to_its_share_of_samples(truth: float) -> None:
+    """Whole samples; which of them only their seeds decide, whoever stands beside them."""
+    given = replace(inputs(tuple(range(3000))), truth=truth)
+    oracle, prediction = memory("oracle", given), memory("pred", given)
+    mixed = memory("scheduled", given)
+    true = (mixed == oracle).flatten(1).all(1)
+    assert (true | (mixed == prediction).flatten(1).all(1)).all()
+    assert true.float().mean().item() == pytest.approx(truth, abs=0.03 if 0 < truth < 1 else 0)
+    some = range(0, 3000, 7)
+    alone = replace(given, seeds=tuple(some), history=given.history[::7], future=given.future[::7])
+    assert torch.equal(memory("scheduled", alone), mixed[::7])
 
 
 def test_time_shuffle_moves_every_samples_steps_ahead_and_nothing_else() -> None:

@@ -21,6 +21,8 @@ def gradients(policy: Any, world: TinyWorld) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(len(FRAMES), policy.config.chunk_size, policy.config.max_action_dim, generator=generator)
     policy.train()
+    if getattr(policy.config, "world_memory_mode_train", "") == "scheduled":
+        policy.keyed_step.fill_(policy.config.world_truth_steps)  # when the prediction has taken the place of the truth
     policy(world.batch(*FRAMES), noise=noise, time=torch.rand(len(FRAMES), generator=generator))[0].backward()
     return {name: parameter.grad for name, parameter in policy.named_parameters() if parameter.grad is not None}
 

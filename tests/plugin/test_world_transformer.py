@@ -41,10 +41,9 @@ def tokens(tiny: TinyWorld, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def config_of(tiny: TinyWorld, model: str, tokens: Path | None, **settings: Any) -> WorldTransformerConfig:
     features = dataset_to_policy_features(tiny.metadata.features)
-    own = {name: WORLD[name] for name in WORLD} | SMALL
+    own = WORLD | SMALL | {"world_memory_mode_train": "pred" if model == "F" else "disabled"}
     return WorldTransformerConfig(
         model=F_MODEL if model == "F" else model,
-        world_memory_mode_train="pred" if model == "F" else "disabled",
         world_latents=str(tiny.latents),
         world_tokens="" if tokens is None else str(tokens),
         input_features={"observation.state": features["observation.state"]},
@@ -142,6 +141,21 @@ def test_a_memory_behind_a_closed_gate_changes_no_action(tiny: TinyWorld, tokens
     history = torch.randn(2, CONTEXT, 1, LATENT_DIM)
     asked = {"observation.state": batch_of(tiny, [0, 1])["observation.state"], WORLD_HISTORY: history}
     assert torch.equal(a.predict_action_chunk(asked), f.predict_action_chunk(asked))
+
+
+def test_f_reads_the_true_future_first_and_its_prediction_in_the_end(tiny: TinyWorld) -> None:
+    """Scheduled sampling: at first its loss is that of an oracle's memory, in the end that of its own prediction."""
+    opened = {"world_gate_init": 0.8, "world_truth_steps": 5}
+    modes = ("scheduled", "oracle", "pred")
+    of = {mode: built(tiny, "F", None, world_memory_mode_train=mode, **opened) for mode in modes}
+    for step, other, another in ((0, "oracle", "pred"), (5, "pred", "oracle")):
+        losses = {}
+        for mode, policy in of.items():
+            policy.train()
+            policy.keyed_step.fill_(step)
+            losses[mode] = policy.forward(batch_of(tiny, [0, 3, 9, 12]))[1]["flow_loss"]
+        assert losses["scheduled"] == losses[other] != losses[another]
+    assert of["scheduled"].config.rollout_mode.name == "pred"
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,7 @@ def test_what_arms_of_a_study_have_of_their_own_is_compared_under_both_names() -
     """As specs when a study is planned, and as LeRobot's settings when a table is made."""
     from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
 
-    spec = world_spec(load_study(STUDIES[0]).study, Arm(memory="pred"))
+    spec = world_spec(load_study(STUDIES[0]).study, Arm(memory="scheduled"))  # whose spec has every setting
     assert spec is not None
     words = {word.removeprefix("world.") for word in SPECS.words if word.startswith("world.")}
     assert words == spec.address().keys() - {"cameras"}

@@ -15,8 +15,8 @@ from world_modality.facts.policies import POLICIES, PolicyShape
 from world_modality.study.load import load_study
 
 MODES = (
-    "disabled, zero, learned, pred, oracle, persistence, stale, shuffle, time_shuffle, random, standard_normal, "
-    "random_scaled, signflip, aux_only"
+    "disabled, zero, learned, pred, oracle, scheduled, persistence, stale, shuffle, time_shuffle, random, "
+    "standard_normal, random_scaled, signflip, aux_only"
 )
 
 LAUGHS = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
@@ -28,13 +28,13 @@ CASES = {
     "unknown top-level key": (
         ("rollouts:\n", "roll_outs:\n"),
         "study.yaml:20: roll_outs: unknown key; did you mean rollouts? allowed here: study, suite, tasks, arithmetic, "
-        "simulator, data, encoder, world, tokens, policy, pretrain, training, arms, rollouts, evidence",
+        "simulator, data, encoder, world, tokens, instructions, policy, pretrain, training, arms, rollouts, evidence",
     ),
     "unknown nested key": (
         ("prophet_layers: 2", "prophet_depth: 2"),
         "study.yaml:10: world.prophet_depth: unknown key; did you mean prophet_width? allowed here: context, "
         "prediction_horizon, heads, prophet_layers, prophet_width, hypotheses, fusion, attention_width, delta, "
-        "lambda_world, detach, gate_init, actions",
+        "lambda_world, detach, truth_steps, gate_init, actions",
     ),
     "key of another source": (
         ("demonstrations: {per_task: 2, init_states: 0-9}", "repo_id: lerobot/libero"),
@@ -351,7 +351,7 @@ CASES = {
         ("{memory: zero}", "{memory: zero, world: {fusions: late}}"),
         "study.yaml:18: arms.E1.world.fusions: unknown key; did you mean fusion? allowed here: context, "
         "prediction_horizon, heads, prophet_layers, prophet_width, hypotheses, fusion, attention_width, delta, "
-        "lambda_world, detach, gate_init, actions",
+        "lambda_world, detach, truth_steps, gate_init, actions",
     ),
     "a fusion that there is not": (
         ("{memory: zero}", "{memory: zero, world: {fusion: middle}}"),

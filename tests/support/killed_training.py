@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from support.tiny_cell import ROLES, WORLD, build_inputs, cell_context, train_spec
+from support.tiny_cell import ROLES, build_inputs, cell_context, train_spec
 
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
@@ -76,8 +76,8 @@ class Cell:
         if "torchrun" not in self.parts:
             stage.run_in_processes = run_forked
         spec = train_spec(memory, steps=steps).model_copy(update={"processes": self.processes})
-        if memory != "disabled":
-            spec = spec.model_copy(update={"world": WORLD.model_copy(update={"fusion": fusion})})
+        if spec.world is not None:
+            spec = spec.model_copy(update={"world": spec.world.model_copy(update={"fusion": fusion})})
         inputs = {role: (root / role,) for role in ROLES}
         if PI0 in self.parts:
             inputs["policy"] = (root / PI0,)

@@ -10,10 +10,13 @@ from world_modality.study.graph import Graph, build_graph
 from world_modality.study.load import load_study
 from world_modality.study.parts import (
     AnyEncoderModel,
+    AnyInstructions,
     AnyPolicy,
     FolderEncoder,
+    FolderInstructions,
     FolderPolicy,
     HubEncoder,
+    HubInstructions,
     HubPolicy,
     NewPolicy,
     RemotePolicy,
@@ -69,6 +72,7 @@ def fixed_sources(study: Study, assets: Assets = PACKAGED) -> Sources:
         policies={policy: _policy(policy) for policy in study.policies},
         dataset=None if study.data is None else Source(f"local/{'_'.join(study.data_suites)}"),
         encoders={encoder: _encoder(encoder) for encoder in study.encoders},
+        instructions=None if study.instructions is None else _text_model(study.instructions),
         checkpoints={name: tuple(_given(name, each) for each in arm.checkpoint) for name, arm in study.given.items()},
     )
 
@@ -99,6 +103,15 @@ def _encoder(encoder: AnyEncoderModel) -> Source:
         case FolderEncoder():
             return Source(encoder.path, "c" * 16)
     return Source(encoder.name or f"{encoder.kind}-small")
+
+
+def _text_model(instructions: AnyInstructions) -> Source:
+    match instructions:
+        case HubInstructions():
+            return Source(instructions.repo_id, instructions.revision)
+        case FolderInstructions():
+            return Source(instructions.path, "e" * 16)
+    return Source("text-small")
 
 
 def edited(*replacements: tuple[str, str], text: str = SMALL_STUDY) -> str:

@@ -10,6 +10,7 @@ from support.tiny_dataset import build_tiny_dataset
 
 from world_modality.data.episodes import dataset_fingerprint
 from world_modality.facts.benchmarks import SUITES
+from world_modality.facts.memory import MODES
 from world_modality.latents.cache import write_cache
 from world_modality.policies.host import small_host
 from world_modality.store.progress import Progress
@@ -71,7 +72,9 @@ def train_spec(
         world_lr=1e-3 if memory == "disabled" else 1e-2,
         train_vision=True,
     )
-    world = None if memory == "disabled" else WORLD.model_copy(update={"cameras": cameras})
+    truth_steps = steps // 2 if MODES[memory].needs_truth else None
+    own = {"cameras": cameras, "truth_steps": truth_steps}
+    world = None if memory == "disabled" else WORLD.model_copy(update=own)
     return TrainSpec(family="smolvla", memory=memory, world=world, optim=optim, seed=seed, threads=1, n_action_steps=5)
 
 

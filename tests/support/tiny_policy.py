@@ -44,6 +44,7 @@ WORLD = {
     "world_prophet_layers": 1,
     "world_prophet_width": 32,
     "world_seed": 5,
+    "world_truth_steps": 4,
 }
 ENCODER = EncoderSpec(
     kind="vjepa2",

@@ -67,7 +67,7 @@ def described(policy: PolicySource, config: Mapping[str, Any]) -> CheckpointSour
     return CheckpointSource(
         policy,
         trained=trained,
-        rolled=str(config.get("world_memory_mode_rollout") or trained),
+        rolled=str(config.get("world_memory_mode_rollout") or MODES[trained].rollout),
         n_action_steps=int(config["n_action_steps"]),
         encoder=encoder_of(config),
         moments=bool(config.get("world_moments", True)),

@@ -16,6 +16,7 @@ from world_modality.checks.tensors import UNREADABLE, WEIGHTS, read_header
 from world_modality.cli.earlier_flags import KNOWN
 from world_modality.cli.given import policy_at
 from world_modality.errors import UserError
+from world_modality.facts.memory import MODES
 from world_modality.facts.policies import BIAS_CONTROL, PolicyFamily, family_of, has_memory
 from world_modality.policies.config_file import read_config_file, unknown_settings
 from world_modality.policies.earlier import EARLIER_TYPE, is_earlier_folder, present_name
@@ -173,7 +174,7 @@ def _world(config: Mapping[str, Any], checkpoint: Path) -> list[str]:
     mode = config.get("world_memory_mode_train", "disabled")
     if mode == "disabled":
         return ["memory       none", *(_encoded(config) if family_of(config["type"]).sees_latents else [])]
-    rollout = config.get("world_memory_mode_rollout") or mode
+    rollout = config.get("world_memory_mode_rollout") or (MODES[mode].rollout if mode in MODES else mode)
     lines = [
         f"memory       trained with {mode}, rolled out with {rollout}, fusion {config['world_fusion']}",
         f"prophet      T={config['world_context']}, K={config['world_prediction_horizon']}, "

@@ -17,6 +17,7 @@ from world_modality.cli.assets import find_assets
 from world_modality.cli.given import described, given_problems, picture_problems, reads_latents, served, unknown
 from world_modality.cli.given_encoder import leave_to_run, require_kind
 from world_modality.cli.given_latents import find_latents
+from world_modality.cli.text_model import find_text_model
 from world_modality.data.hub import DATASET, ENCODER, POLICY
 from world_modality.data.schema import camera_column, picture_sizes
 from world_modality.embedded import BACKBONE_PREFIX, BASE_POLICY
@@ -81,6 +82,7 @@ def resolve_sources(file: StudyFile, root: Path, *, lenient: bool = False) -> So
         encoders={encoder: finder.encoder(encoder) for encoder in study.encoders},
         checkpoints=finder.given(),
         latents=find_latents(file, digests_file(root)),
+        instructions=find_text_model(finder),
     )
 
 

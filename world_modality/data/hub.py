@@ -25,6 +25,7 @@ class Content:
 
 DATASET = Content()
 ENCODER = Content(("*.json", "*.safetensors", "*.txt", "encoder.jit"))
+TEXT_MODEL = Content(("*.json", "*.txt", "*.safetensors", "*.model"))
 POLICY = Content(("*.json", "*.safetensors"), notes=frozenset({"provenance.json"}))
 
 

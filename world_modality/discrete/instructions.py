@@ -14,17 +14,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from world_modality.data.hub import TEXT_MODEL
+from world_modality.embedded import BACKBONE_PREFIX, SMALL_TEXT_MODEL
 from world_modality.errors import UserError, in_one_line
 from world_modality.store.hub import find_folder
 
-SMALL = "embedded:text-small"
-"""A small language model of random weights that this package builds: its vectors tell texts apart, and no more."""
-SMALL_SEED = 0
+SMALL = f"{BACKBONE_PREFIX}{SMALL_TEXT_MODEL}"
+OWNERS = {"distilbert-base-uncased": "distilbert/distilbert-base-uncased"}
+"""Names from before every repository of the hub had an owner, and what they are now."""
 SMALL_SIZES = {"dim": 64, "n_layers": 2, "n_heads": 4, "hidden_dim": 128}
-PATTERNS = ("*.json", "*.txt", "*.safetensors", "*.model")
 
 
-def embed(texts: Sequence[str], name: str, *, max_length: int, device: str = "cpu") -> NDArray[np.float32]:
+def embed(
+    texts: Sequence[str], name: str, *, max_length: int, device: str = "cpu", seed: int = 0
+) -> NDArray[np.float32]:
     """Embeddings float32 [len(texts), E]: the mean of the last hidden states over a text's own tokens.
 
     Args:
@@ -32,12 +35,13 @@ def embed(texts: Sequence[str], name: str, *, max_length: int, device: str = "cp
         name: ``embedded:text-small``, a model folder, hub id or hub id@revision of transformers' AutoModel.
         max_length: tokens of a text; what is longer is cut off.
         device: where to compute.
+        seed: of the random weights of ``embedded:text-small``; no other model has such.
 
     Raises:
         UserError: a text is empty, or there is no such language model.
     """
     require_words(dict(enumerate(texts)))
-    tokenizer, model = _load(name)
+    tokenizer, model = _small(seed) if name == SMALL else _load(name)
     model = model.requires_grad_(False).eval().to(device)
     longest = min(max_length, getattr(model.config, "max_position_embeddings", max_length))
     return np.stack([_embedded(text, tokenizer, model, longest) for text in texts])
@@ -48,8 +52,8 @@ def require_words(texts: Mapping[int, str]) -> None:
     empty = [index for index, text in texts.items() if not text.strip()]
     if empty:
         raise UserError(
-            f"the instruction of task {', '.join(map(str, empty))} is empty: write it into meta/tasks.parquet, or give "
-            "the texts as --tasks_jsonl"
+            f"the instruction of task {', '.join(map(str, empty))} is empty: write it where the texts come from, which "
+            "is the dataset's meta/tasks.parquet, or --tasks_jsonl"
         )
 
 
@@ -87,9 +91,8 @@ def _load(name: str) -> tuple[Any, Any]:
     """Tokenizer and model."""
     from transformers import AutoModel, AutoTokenizer
 
-    if name == SMALL:
-        return _small()
-    folder, _ = find_folder(name, patterns=PATTERNS)
+    model, at, revision = name.partition("@")
+    folder, _ = find_folder(f"{OWNERS.get(model, model)}{at}{revision}", patterns=TEXT_MODEL.patterns)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         return tokenizer, AutoModel.from_pretrained(folder, local_files_only=True)
@@ -97,7 +100,7 @@ def _load(name: str) -> tuple[Any, Any]:
         raise UserError(f"{name} is no language model that transformers loads ({in_one_line(error)})") from error
 
 
-def _small() -> tuple[Any, Any]:
+def _small(seed: int) -> tuple[Any, Any]:
     from transformers import AutoTokenizer, DistilBertConfig, DistilBertModel
 
     from lerobot_policy_world_modality.backbone import BACKBONES
@@ -105,5 +108,5 @@ def _small() -> tuple[Any, Any]:
     tokenizer = AutoTokenizer.from_pretrained(BACKBONES / "smolvlm-tiny", local_files_only=True)
     config = DistilBertConfig(vocab_size=len(tokenizer), max_position_embeddings=128, dropout=0.0, **SMALL_SIZES)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(SMALL_SEED)
+        torch.manual_seed(seed)
         return tokenizer, DistilBertModel(config)

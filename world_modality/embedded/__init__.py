@@ -7,3 +7,7 @@ BASE_POLICY = Path(__file__).parent / "base_policy"
 
 BACKBONE_PREFIX = "embedded:"
 """Marks the name of a packaged backbone in a checkpoint's ``vlm_model_name``."""
+
+SMALL_TEXT_MODEL = "text-small"
+"""A small language model of random weights that is built where it is asked for: its vectors tell texts apart, and no
+more."""

@@ -36,11 +36,21 @@ class MemoryMode:
     """The Prophet makes the memory, so that the policy's loss trains it too, unless the memory is detached."""
     delay: int = 0
     """How many prediction horizons before the present the history ends."""
+    needs_truth: bool = False
+    """How likely a sample is to be shown the true future, which falls in the course of a training."""
+    rolled: str = ""
+    """The mode that checkpoints trained in this one are rolled out in, unless somebody says otherwise; by default the
+    same."""
 
     @property
     def noun(self) -> str:
         """How sentences call the memory."""
         return self.words or f"{self.name.replace('_', ' ')} memory"
+
+    @property
+    def rollout(self) -> str:
+        """The mode that checkpoints trained in it are rolled out in by themselves."""
+        return self.rolled or self.name
 
     @property
     def rollable(self) -> bool:
@@ -111,6 +121,17 @@ MODES: Table[MemoryMode] = Table(
             make=Reference(f"{_MODES}:oracle"),
             words="the true future as memory",
             needs_future=True,
+        ),
+        MemoryMode(
+            name="scheduled",
+            holds="what really came, ever more rarely, else the Prophet's prediction",
+            isolates="exposure: to learn to read a perfect prediction first, and the own one by and by",
+            make=Reference(f"{_MODES}:scheduled"),
+            words="the true future and by and by the prediction as memory",
+            needs_future=True,
+            needs_prophet=True,
+            needs_truth=True,
+            rolled="pred",
         ),
         MemoryMode(
             name="persistence",

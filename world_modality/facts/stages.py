@@ -132,6 +132,14 @@ STAGES: Table[StageKind] = Table(
             needs=Needs(cores=8, all_cores=True, memory_mb=16_000, minutes=240),
         ),
         StageKind(
+            name="instructions",
+            version=1,
+            spec=Reference("world_modality.study.instructions:InstructionsSpec"),
+            runner=Reference("world_modality.discrete.instruction_table:run"),
+            packages=("torch", "transformers"),
+            target="instructions",
+        ),
+        StageKind(
             name="train",
             version=5,
             spec=Reference(f"{_SPECS}:TrainSpec"),

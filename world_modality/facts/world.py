@@ -16,7 +16,7 @@ from world_modality.facts.memory import FUSIONS, MODES, MemoryMode
 class WorldMemoryConfig:
     """All settings of the world memory. They are flat and named ``world_*``, so each is a command-line flag."""
 
-    # What the memory holds. Rollout: "" means the same as in training.
+    # What the memory holds. Rollout: "" means the same as in training, or what the training's mode leads to.
     world_memory_mode_train: str = "pred"
     world_memory_mode_rollout: str = ""
 
@@ -34,6 +34,7 @@ class WorldMemoryConfig:
     world_gate_init: float = 0.0  # the residual is multiplied by tanh(gate)
     world_lambda: float = 0.2  # weight of the world loss beside the flow loss
     world_detach: bool = False  # the flow loss does not train the Prophet through the memory
+    world_truth_steps: int = 0  # mode scheduled: steps over which the probability of the true future falls from 1 to 0
     world_latent_dim: int = 0  # W, of all cameras together; 0: taken from the latents when training starts
     world_latent_tokens: int = 1  # P tokens of W numbers stand for a frame; 1: the encoder's tokens are pooled
 
@@ -75,7 +76,18 @@ class WorldMemoryConfig:
     @property
     def rollout_mode(self) -> MemoryMode:
         """What the memory holds in a rollout."""
-        return MODES[self.world_memory_mode_rollout or self.world_memory_mode_train]
+        return MODES[self.world_memory_mode_rollout or self.train_mode.rollout]
+
+    def truth_at(self, step: int) -> float:
+        """How likely the memory of a sample is the true future after ``step`` steps; UserError if that is not said."""
+        if not self.train_mode.needs_truth:
+            return 0.0
+        if self.world_truth_steps < 1:
+            raise UserError(
+                f"world_truth_steps is {self.world_truth_steps}: say over how many steps the memory "
+                f"'{self.train_mode.name}' passes from the true future to the prediction, such as half of the training"
+            )
+        return max(0.0, 1 - step / self.world_truth_steps)
 
     def check_world(self, chunk_size: int) -> None:
         """UserError for a value that makes no sense, beside others or in a policy of chunks of ``chunk_size``."""

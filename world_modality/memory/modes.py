@@ -17,6 +17,7 @@ from world_modality.facts.memory import MemoryMode
 from world_modality.memory.attachment import WorldSizes
 from world_modality.memory.randomness import keyed_normal
 from world_modality.memory.standardiser import Standardiser
+from world_modality.store.keys import keyed_seed
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class MemoryInputs:
     future: Tensor | None = None  # [B, K, P, W]: what really came, known in training and offline alone
     donors: Tensor | None = None  # [B, T, P, W]: histories of other episodes
     learned: Tensor | None = None  # [N, K, P, W]: trained constants
+    truth: float = 0.0  # probability that a sample is shown ``future``
 
     @property
     def shape(self) -> tuple[int, int, int, int, int]:
@@ -92,6 +94,14 @@ def oracle(inputs: MemoryInputs) -> Tensor:
     """What really came, z_{t+1..t+K}; past the episode's end its last latent."""
     assert inputs.future is not None
     return inputs.future[:, None].expand(inputs.shape)
+
+
+def scheduled(inputs: MemoryInputs) -> Tensor:
+    """What really came, for a share of the samples, which are drawn by their seeds; the prediction for all others."""
+    prediction = inputs.predicted()
+    shown = [keyed_seed("truth", seed) < inputs.truth * 2**63 for seed in inputs.seeds]
+    mask = torch.tensor(shown, device=prediction.device)[:, None, None, None, None]
+    return torch.where(mask, oracle(inputs), prediction)
 
 
 def persistence(inputs: MemoryInputs) -> Tensor:

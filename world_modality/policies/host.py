@@ -80,7 +80,9 @@ class LatentInputs:
     latents: tuple[Path, ...]
     encoder: Path
     tokens: tuple[Path, ...] = ()
-    """World tokens of the same cameras, for a policy that knows any."""
+    """World tokens of the same cameras, for a policy that knows any,"""
+    instructions: tuple[Path, ...] = ()
+    """and the one folder of the instructions' vectors, for one that reads them."""
 
 
 class PolicyHost:

@@ -14,6 +14,7 @@ from lerobot_policy_world_modality.adapters.transformer import TransformerAdapte
 from lerobot_policy_world_modality.convert import copy_processors, load_weights
 from lerobot_policy_world_modality.modeling_world_transformer import WorldTransformerPolicy
 from world_modality.data.hub import ENCODER
+from world_modality.discrete.instruction_table import open_instructions
 from world_modality.errors import UserError
 from world_modality.latents.joint import open_joint
 from world_modality.latents.reader import read_description
@@ -59,6 +60,9 @@ class WorldTransformerHost(WorldHost):
         tokens = open_tokens(memory.tokens[0], frames=len(latents.caches[0].latents)) if config.uses_tokens else None
         if tokens is not None:
             config.adopt_tokens(tokens)
+        texts = [open_instructions(folder) for folder in memory.instructions]
+        for table in texts:
+            config.adopt_instructions(table)
         with borrowed_generator() as generator:
             generator.manual_seed(keyed_seed("weights", config.init_seed, config.world_seed))
             policy = WorldTransformerPolicy(config)
@@ -67,6 +71,8 @@ class WorldTransformerHost(WorldHost):
         policy.take_statistics(latents.statistics())
         if tokens is not None:
             policy.take_codebook(tokens.codebook)
+        for table in texts:
+            policy.take_instructions(table)
         target.mkdir(parents=True, exist_ok=True)
         copy_processors(source, target)
         policy.save_pretrained(target)

@@ -49,7 +49,7 @@ def arm_problems(study: Study) -> Iterator[Problem]:
                 if getattr(arm, key) is not None:
                     message = "an arm whose memory is disabled has no world memory; remove this key"
                     yield ("arms", name, key), message
-        yield from rolled_out_problems(name, arm, arm.memory, arm.memory)
+        yield from rolled_out_problems(name, arm, arm.memory, MODES[arm.memory].rollout)
 
 
 def served_problems(study: Study) -> Iterator[Problem]:

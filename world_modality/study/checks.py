@@ -116,7 +116,7 @@ def _needed(study: Study) -> Iterator[Problem]:
     """Sections that an arm needs which is trained here."""
     first = next(iter(study.trained), None)
     if first is None:
-        for key in ("data", "training", "policy", "pretrain", "encoder", "tokens"):
+        for key in ("data", "training", "policy", "pretrain", "encoder", "tokens", "instructions"):
             if getattr(study, key):
                 yield (key,), "nothing is trained here, since all arms are given checkpoints; remove this key"
         return
@@ -275,6 +275,8 @@ def _memories(study: Study) -> Iterator[Problem]:
             yield (), f"'encoder' is missing, and arms.{name} {why}"
             break
     yield from _tokens(study)
+    if study.instructions is not None and not any(map(study.sees_latents, study.trained.values())):
+        yield ("instructions",), "are read by policies that see latents alone, and no arm has one; remove this key"
 
 
 def _tokens(study: Study) -> Iterator[Problem]:

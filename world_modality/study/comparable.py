@@ -13,6 +13,7 @@ from typing import Any
 
 from world_modality.errors import UserError
 from world_modality.store.stage import StageRequest
+from world_modality.study.instructions import INSTRUCTIONS
 from world_modality.study.slices import OPTIMISER
 from world_modality.study.specs import BEFORE, ReportArm, latents_role, tokens_role
 from world_modality.study.study import World
@@ -68,8 +69,11 @@ class Declared:
         latents = {key for each in (a, b) for key, _ in _flatten(each) if key.startswith(LATENTS)}
         if "encoder" in words:
             allowed |= latents
-        if "policy" in words:
+        if "policy" in words:  # of which one may see latents and the other pictures
             allowed |= {key for each in (a, b) for key, _ in _flatten(each) if key.startswith(TOKENS)}
+            allowed |= {f"inputs.{INSTRUCTIONS}"}
+            if any(ABSENT in (_setting(a, key), _setting(b, key)) for key in latents):
+                allowed |= self.memory | latents
         if _differ(a, b, self.mode):
             allowed |= self.follows
         if "disabled" in (_setting(a, self.mode), _setting(b, self.mode)) and _differ(a, b, self.mode):
@@ -81,7 +85,8 @@ class Declared:
 
 SPECS = Declared(
     mode="memory",
-    follows=frozenset({"world.detach"}),  # of a memory that is not the Prophet's there is nothing to detach
+    # Of a memory that is not the Prophet's there is nothing to detach, and only one passes from truth to prediction.
+    follows=frozenset({"world.detach", "world.truth_steps"}),
     words={
         "memory": frozenset({"memory"}),
         "policy": frozenset({"family", "inputs.policy"}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from world_modality.facts.memory import MODES
 from world_modality.study.sources import Sources
 from world_modality.study.specs import ReportCondition
 from world_modality.study.study import Arm, Study
@@ -13,7 +14,7 @@ def memories_of(study: Study, sources: Sources, name: str) -> tuple[str, str]:
     """What an arm's memory holds in training and in its own rollouts; a given checkpoint says both itself."""
     arm = study.arms[name]
     if isinstance(arm, Arm):
-        return arm.memory, arm.rollout or arm.memory
+        return arm.memory, arm.rollout or MODES[arm.memory].rollout
     first = sources.checkpoints[name][0]
     return first.trained, arm.rollout or first.rolled
 

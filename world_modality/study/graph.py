@@ -13,7 +13,7 @@ from world_modality.store.stage import Input, StageRequest
 from world_modality.study.comparable import require_comparable_plan
 from world_modality.study.conditions import compared_with, conditions_of, control_of, n_action_steps_of
 from world_modality.study.labels import parts_of, suite_label
-from world_modality.study.latent_stages import latents_inputs, tokens_inputs
+from world_modality.study.latent_stages import instructions_inputs, latents_inputs, tokens_inputs
 from world_modality.study.models import knows_tokens
 from world_modality.study.parts import AnyPolicy, ScriptedData
 from world_modality.study.rows import software_of
@@ -118,6 +118,7 @@ class _Builder:
         self.sims = {suite: sim_spec(study, sources, suite) for suite in study.suites}
         self.early: dict[int, Checkpoints] = {step: {} for step in study.early_steps}
         self.tokens: tuple[Input, ...] = ()
+        self.instructions: tuple[Input, ...] = ()
 
     def build(self) -> Graph:
         """See :func:`build_graph`."""
@@ -136,7 +137,8 @@ class _Builder:
         study = self.study
         start = None if study.policy is None else self._pretrained(self._policy(study.policy, "policy"))
         dataset = self._dataset(start)
-        self.tokens = self._tokens(dataset)
+        self.tokens = tokens_inputs(self.graph, study, self.sources, dataset)
+        self.instructions = instructions_inputs(self.graph, study, self.sources, dataset)
         trainings: Checkpoints = {}
         for name, arm in study.trained.items():
             own = study.policy_of(arm)
@@ -263,16 +265,16 @@ class _Builder:
         )
 
     def _memory_inputs(self, name: str, arm: Arm, dataset: StageRequest) -> tuple[Input, ...]:
-        """What an arm reads besides policy and data: latents, one stage per camera, their encoder, and world tokens."""
+        """What an arm reads besides policy and data: latents, one stage per camera, and their encoder; a policy that
+        sees latents also world tokens, if it knows any, and instructions."""
         encoder = arm.encoder or self.study.encoder if self.study.reads_latents(arm) else None
         if encoder is None:
             return ()
         reads, made = latents_inputs(self.graph, self.study, self.sources, encoder, dataset, name)
-        return *reads, made, *(self.tokens if knows_tokens(self.study.policy_of(arm)) else ())
-
-    def _tokens(self, dataset: StageRequest) -> tuple[Input, ...]:
-        """World tokens, one stage per camera of the study's encoder, as a training reads them."""
-        return tokens_inputs(self.graph, self.study, self.sources, dataset)
+        if not self.study.sees_latents(arm):
+            return *reads, made
+        tokens = self.tokens if knows_tokens(self.study.policy_of(arm)) else ()
+        return *reads, made, *tokens, *self.instructions
 
     def _arms(self, trainings: Checkpoints, given: Checkpoints) -> tuple[ReportArm, ...]:
         starts = {

@@ -41,6 +41,9 @@ def parts_of(study: Study, sources: Sources) -> tuple[tuple[str, str], ...]:
     for encoder in study.encoders:
         made = sources.encoders[encoder]
         parts.append(("encoder", _part(encoder.source, made.name, made.revision)))
+    if study.instructions is not None and sources.instructions is not None:
+        text = sources.instructions
+        parts.append(("language model", _part(study.instructions.source, text.name, text.revision)))
     return tuple(dict.fromkeys(parts))
 
 

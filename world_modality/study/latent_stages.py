@@ -1,4 +1,4 @@
-"""The stages between frames and what a training reads of them: encoder, latents, and world tokens."""
+"""The stages between data and what a training reads of them: encoder, latents, world tokens, and instructions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from world_modality.facts.stages import STAGES
 from world_modality.store.stage import Input, StageRequest
+from world_modality.study.instructions import INSTRUCTIONS, instructions_spec
 from world_modality.study.parts import AnyEncoderModel, without_cameras
 from world_modality.study.slices import encoder_spec, latents_spec, tokens_spec
 from world_modality.study.sources import Sources
@@ -63,6 +64,20 @@ def tokens_inputs(graph: Graph, study: Study, sources: Sources, dataset: StageRe
         )
         for camera, each in zip(study.cameras_of(study.encoder), latents, strict=True)
     )
+
+
+def instructions_inputs(graph: Graph, study: Study, sources: Sources, dataset: StageRequest) -> tuple[Input, ...]:
+    """Vectors of a dataset's instructions as an input of a training; none if the study asks for none."""
+    if study.instructions is None or sources.instructions is None:
+        return ()
+    made = graph.add(
+        "instructions",
+        instructions_spec(study.instructions, sources.instructions),
+        (_input("dataset", dataset),),
+        "instructions",
+        STAGES["instructions"].links,
+    )
+    return (_input(INSTRUCTIONS, made),)
 
 
 def _input(role: str, request: StageRequest) -> Input:

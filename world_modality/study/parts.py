@@ -199,6 +199,39 @@ class Tokens(Part):
     """Most latents that a codebook is fitted on, drawn from training episodes."""
 
 
+class Instructions(Part):
+    """The data's instructions as vectors, by a language model, for policies that read them so."""
+
+    max_length: PositiveInt = 64
+    """Words and parts of words of an instruction; what is longer is cut off."""
+
+
+class EmbeddedInstructions(Instructions):
+    """A small language model with random weights, built here: its vectors tell texts apart, and no more."""
+
+    source: Literal["embedded"]
+    seed: Seed = 0
+
+
+class HubInstructions(Instructions):
+    """A language model of the Hugging Face hub."""
+
+    source: Literal["hub"]
+    repo_id: Text = "distilbert/distilbert-base-uncased"
+    revision: Text
+    """As in data."""
+
+
+class FolderInstructions(Instructions):
+    """A language model's Hugging Face folder on this machine."""
+
+    source: Literal["folder"]
+    path: Text
+
+
+AnyInstructions = Annotated[EmbeddedInstructions | HubInstructions | FolderInstructions, Field(discriminator="source")]
+
+
 class HubWeights(Part):
     """Weights of the Hugging Face hub, of an encoder that a checkpoint describes."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from world_modality.facts.benchmarks import SUITES
+from world_modality.facts.memory import MODES
 from world_modality.study.parts import (
     AnyEncoderModel,
     AnyPolicy,
@@ -192,6 +193,8 @@ def world_spec(study: Study, arm: Arm) -> WorldSpec | None:
         return None
     settings = study.world_of(arm).model_dump()
     own = {"cameras": study.cameras(arm), "attention_width": settings["attention_width"] or 0}
+    if MODES[arm.memory].needs_truth:
+        own["truth_steps"] = settings["truth_steps"] or max(1, study.recipe.training.steps // 2)
     return WorldSpec(**settings | own)
 
 

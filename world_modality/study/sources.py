@@ -78,6 +78,8 @@ class Sources:
     """By arm, in the order in which the study names them."""
     latents: Mapping[str, Source] = field(default_factory=dict)
     """Files of latents that were made elsewhere, by what the study calls them."""
+    instructions: Source | None = None
+    """The language model of a study whose instructions become vectors."""
 
     @property
     def unresolved(self) -> tuple[str, ...]:
@@ -95,3 +97,5 @@ class Sources:
             yield "the policy's backbone", policy.backbone
         for encoder in self.encoders.values():
             yield "encoder", encoder.revision
+        if self.instructions is not None:
+            yield "instructions", self.instructions.revision

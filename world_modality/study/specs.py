@@ -232,6 +232,8 @@ class PolicySpec(Spec):
 class WorldSpec(Spec):
     """The world memory's modules: shared by Prophet, injector and rollout."""
 
+    optional = frozenset({"truth_steps"})
+
     cameras: tuple[str, ...]  # whose latents stand for a frame, side by side in this order
     context: int  # T: latents of history, ending at t
     prediction_horizon: int  # K: latents predicted, t+1..t+K
@@ -246,6 +248,7 @@ class WorldSpec(Spec):
     gate_init: float
     actions: bool = False  # the Prophet is told the noisy actions and the time of the flow
     detach: bool = False  # the memory is made of the prediction without its gradient
+    truth_steps: int | None = None  # over which a memory passes from the true future to the prediction, if it does
 
 
 class OptimSpec(Spec):

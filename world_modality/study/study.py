@@ -26,6 +26,7 @@ from world_modality.study.evidence_settings import Evidence
 from world_modality.study.parts import (
     AnyEncoder,
     AnyEncoderModel,
+    AnyInstructions,
     AnyPolicy,
     Checkpoints,
     Data,
@@ -36,10 +37,7 @@ from world_modality.study.parts import (
     Tokens,
     without_cameras,
 )
-from world_modality.study.rows import (
-    FusionName,
-    ModeName,
-)
+from world_modality.study.rows import FusionName, ModeName
 from world_modality.study.specs import Arithmetic, Device, Dtype
 from world_modality.study.values import (
     InitStates,
@@ -80,6 +78,9 @@ class World(Part):
     detach: bool = False
     """Make the memory of the prediction without its gradient, so that the Prophet learns from its own loss alone. Where
     the memory is not the Prophet's it changes nothing."""
+    truth_steps: PositiveInt | None = None
+    """With memory scheduled: steps over which the true future gives way to the prediction; half of ``training.steps``
+    by default."""
     gate_init: float = 0.0
     """Gate of the injector before training; at 0 it adds nothing before it has learned something."""
     actions: bool = False
@@ -253,6 +254,8 @@ class Study(Part):
     world: World = World()
     tokens: Tokens | None = None
     """World tokens of the encoder's latents, which are then made even if no arm has a memory."""
+    instructions: AnyInstructions | None = None
+    """Vectors of the data's instructions."""
     policy: Policy | None = None
     """What arms start from that are trained here and name none of their own."""
     pretrain: Annotated[tuple[Round, ...], BeforeValidator(as_tuple)] = ()
@@ -370,8 +373,9 @@ class Study(Part):
         settings = arm.world or self.world
         if arm.memory == "disabled":
             return World(context=1, **settings.model_dump(include={"prediction_horizon", "delta", "lambda_world"}))
-        # Nothing to detach: else arms that are trained alike would look different.
-        return settings if MODES[arm.memory].needs_prophet else settings.model_copy(update={"detach": False})
+        mode = MODES[arm.memory]  # what it does not need must not make arms look different that are trained alike
+        idle = {} if mode.needs_prophet else {"detach": False}
+        return settings.model_copy(update=idle if mode.needs_truth else {**idle, "truth_steps": None})
 
     def control_of(self, name: str) -> str | None:
         """The arm that an arm is compared with; None if there is none, or if only its checkpoints could tell."""

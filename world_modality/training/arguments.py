@@ -17,7 +17,15 @@ from world_modality.policies.host import PolicyHost, host_of
 from world_modality.study.specs import TrainSpec
 from world_modality.training.metrics import log_interval
 
-PLACES = {"pretrained_path": None, "world_latents": "", "world_tokens": "", "world_encoder_path": "", "repo_id": None}
+PLACES = {
+    "pretrained_path": None,
+    "repo_id": None,
+    "world_latents": "",
+    "world_tokens": "",
+    "world_instructions": "",
+    "world_encoder_path": "",
+    "world_text_path": "",
+}
 """Fields of a policy's config.json that name places on a machine, and what they hold in an artifact."""
 TRAIN_CONFIG = "train_config.json"
 """LeRobot's name of the settings that a checkpoint was trained with."""
@@ -35,6 +43,8 @@ class Places:
     """Each camera's, in the memory's order; none if it reads none."""
     tokens: tuple[Path, ...] = ()
     """The same of world tokens."""
+    instructions: tuple[Path, ...] = ()
+    """The one folder of the instructions' vectors, or none."""
 
 
 def device_name(asked: str = "auto") -> str:
@@ -97,9 +107,18 @@ def _episodes(spec: TrainSpec, dataset: Path, host: PolicyHost) -> dict[str, obj
 
 def place_arguments(places: Places) -> list[str]:
     """Where things lie: the only settings that a resumed training may have otherwise than it began with."""
-    read = {"world_latents": places.latents, "world_tokens": places.tokens}
-    found = {name: os.pathsep.join(map(str, folders)) for name, folders in read.items() if folders}
-    return [f"--dataset.root={places.dataset}", *(f"--policy.{name}={value}" for name, value in found.items())]
+    read = [f"--policy.{name}={folders}" for name, folders in read_fields(places).items()]
+    return [f"--dataset.root={places.dataset}", *read]
+
+
+def read_fields(places: Places) -> dict[str, str]:
+    """The fields of a policy's config that say where what it reads lies, for what it does read."""
+    read = {
+        "world_latents": places.latents,
+        "world_tokens": places.tokens,
+        "world_instructions": places.instructions,
+    }
+    return {name: os.pathsep.join(map(str, folders)) for name, folders in read.items() if folders}
 
 
 def resume_arguments(spec: TrainSpec, checkpoint: Path, places: Places) -> list[str]:

@@ -41,7 +41,7 @@ def resolved_settings() -> Declared:
     renamed = {"lambda_world": "lambda"}
     return Declared(
         mode="policy.world_memory_mode_train",
-        follows=frozenset({"policy.world_detach"}),
+        follows=frozenset({"policy.world_detach", "policy.world_truth_steps"}),
         words={
             "memory": frozenset({"policy.world_memory_mode_train"}),
             "policy": frozenset({"policy", "inputs.policy"}),
@@ -90,7 +90,15 @@ def _without_path(value: str, places: Mapping[Path, str]) -> str:
 
 def _input_digest(folder: Path) -> str:
     """16 hex over the files that tell one input from another, without reading gigabytes of pictures."""
-    latents = ("latents.json", "statistics.npz")
-    telling = ("model.safetensors", "meta/info.json", "meta/stats.json", *latents, "tokens.json", "tokens.npy")
+    read = ("latents.json", "statistics.npz", "tokens.json", "tokens.npy", "embeddings.npy")
+    telling = (
+        "model.safetensors",
+        "meta/info.json",
+        "meta/stats.json",
+        *latents,
+        "tokens.json",
+        "tokens.npy",
+        "embeddings.npy",
+    )
     content = {name: file_digest(folder / name) for name in telling if (folder / name).is_file()}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from world_modality.facts.policies import family_of
 from world_modality.memory.lookup import LatentLookup
 from world_modality.memory.randomness import borrowed_generator, keyed_normal
 from world_modality.store.keys import keyed_seed
+from world_modality.training.arguments import Places, read_fields
 from world_modality.training.frames import keep_frames_in_memory
 
 OFFLINE = "offline.json"
@@ -41,7 +41,13 @@ class _Judged:
 
 
 def evaluate_offline(
-    checkpoint: Path, dataset: Path, latents: Sequence[Path], *, tokens: Sequence[Path] = (), device: str = "cpu"
+    checkpoint: Path,
+    dataset: Path,
+    latents: Sequence[Path],
+    *,
+    tokens: Sequence[Path] = (),
+    instructions: Sequence[Path] = (),
+    device: str = "cpu",
 ) -> dict[str, Any]:
     """Loss and error of a checkpoint's actions with every memory it can be given, as JSON values.
 
@@ -55,12 +61,14 @@ def evaluate_offline(
         latents: folders of that dataset's latents, one per camera of the checkpoint, in its order; none if it reads
             none.
         tokens: the same of its world tokens, if the checkpoint knows any.
+        instructions: the one folder of its instructions' vectors, if the checkpoint reads them.
         device: where to compute.
 
     Raises:
         UserError: they do not belong together.
     """
-    judged = _load(checkpoint, dataset, {"world_latents": latents, "world_tokens": tokens}, device)
+    read = read_fields(Places(checkpoint, dataset, checkpoint, *map(tuple, (latents, tokens, instructions))))
+    judged = _load(checkpoint, dataset, read, device)
     modes = _modes(judged)
     with torch.no_grad(), borrowed_generator():
         figures = {mode.name: _figures(judged, mode) for mode in modes}
@@ -90,6 +98,7 @@ def _modes(judged: _Judged) -> tuple[MemoryMode, ...]:
         mode
         for mode in MODES
         if mode.needs_world
+        and not mode.rolled  # judged by what it leads to
         and (mode == trained or not MODES.distribution(mode.name))
         and (trained.needs_learned or not mode.needs_learned)
         and (donors or not mode.needs_donors)
@@ -137,16 +146,15 @@ def _shown(judged: _Judged, mode: MemoryMode, index: Tensor) -> dict[str, Tensor
     return {WORLD_HISTORY: history.to(config.device), WORLD_FUTURE: future.to(config.device)}
 
 
-def _load(checkpoint: Path, dataset: Path, read: Mapping[str, Sequence[Path]], device: str) -> _Judged:
-    """``read``: the config's field of each kind of what the policy reads, and its folders."""
+def _load(checkpoint: Path, dataset: Path, read: Mapping[str, str], device: str) -> _Judged:
+    """``read``: the fields of the config that say where what the policy reads lies."""
     from lerobot.configs import PreTrainedConfig
     from lerobot.policies.factory import get_policy_class
 
     config, metadata = PreTrainedConfig.from_pretrained(checkpoint), load_metadata(dataset)
     config.device = device
     for field, folders in read.items():
-        if folders:
-            setattr(config, field, os.pathsep.join(map(str, folders)))
+        setattr(config, field, folders)
     with borrowed_generator():
         policy = get_policy_class(config.type).from_pretrained(checkpoint, config=config, dataset_meta=metadata)
     held_out = tuple(config.world_held_out)

@@ -23,6 +23,7 @@ from world_modality.policies.host import LatentInputs, host_of
 from world_modality.store.files import sync_tree, write_json
 from world_modality.store.stage import TIMING, Facts, StageContext
 from world_modality.study.comparable import require_equal
+from world_modality.study.instructions import INSTRUCTIONS
 from world_modality.study.specs import BEFORE, TrainSpec, latents_role, tokens_role
 from world_modality.training import checkpoints, offline, prophet
 from world_modality.training.arguments import (
@@ -63,8 +64,7 @@ def run(spec: TrainSpec, context: StageContext) -> Facts:
             f"training: it cannot start from a Prophet of its own yet, so leave out input '{RESERVED_ROLE}'"
         )
     start = _convert_once(spec, context)
-    latents, tokens = (tuple(found(spec, context).values()) for found in (_latents, _tokens))
-    places = Places(start, context.one("dataset"), context.work / "run", latents, tokens)
+    places = Places(start, context.one("dataset"), context.work / "run", *_read(spec, context))
     checkpoint = recover(places.output / "checkpoints")
     device = _describe_arm_once(spec, context, places, begun=checkpoint is not None)
     if checkpoint is None:
@@ -159,8 +159,8 @@ def _convert(spec: TrainSpec, context: StageContext, target: Path) -> None:
         raise UserError(f"training: memory mode '{spec.memory}' needs the settings of the world memory: set world")
     if spec.world is not None:
         settings |= world_fields(spec.world)
-        latents, tokens = (tuple(found(spec, context).values()) for found in (_latents, _tokens))
-        memory = LatentInputs(latents, context.one("encoder"), tokens)
+        latents, *others = _read(spec, context)
+        memory = LatentInputs(latents, context.one("encoder"), *others)
     # Where the pictures are others, LeRobot takes the dataset's cameras and state, in the dataset's order.
     renew = not _cameras(source) <= _dataset_features(context.one("dataset"))
     host_of(read_config_file(source)["type"]).prepare(source, target, settings, memory, renew=renew)
@@ -176,6 +176,16 @@ def _tokens(spec: TrainSpec, context: StageContext) -> dict[str, Path]:
     """The same of world tokens, of which only some policies know any."""
     roles = () if spec.world is None else map(tokens_role, spec.world.cameras)
     return {role: context.one(role) for role in roles if role in context.inputs}
+
+
+def _instructions(_spec: TrainSpec, context: StageContext) -> dict[str, Path]:
+    """The same of the instructions' vectors, which only some policies read."""
+    return {INSTRUCTIONS: context.one(INSTRUCTIONS)} if INSTRUCTIONS in context.inputs else {}
+
+
+def _read(spec: TrainSpec, context: StageContext) -> list[tuple[Path, ...]]:
+    """Folders of latents, of world tokens and of instructions."""
+    return [tuple(found(spec, context).values()) for found in (_latents, _tokens, _instructions)]
 
 
 def _cameras(policy: Path) -> set[str]:
@@ -213,7 +223,7 @@ def _checked_arm(spec: TrainSpec, context: StageContext, places: Places) -> dict
 
 def _describe(spec: TrainSpec, context: StageContext, places: Places) -> dict[str, Any]:
     roles = {"policy": context.one("policy"), "dataset": places.dataset}
-    roles |= _latents(spec, context) | _tokens(spec, context)
+    roles |= _latents(spec, context) | _tokens(spec, context) | _instructions(spec, context)
     by_place = {places.policy: "policy", **{folder: role for role, folder in roles.items()}}
     arm = describe_arm(resolve(fresh_arguments(spec, places, context.cores)), roles, by_place)
     return {**arm, "threads": spec.threads, "processes": spec.processes}
@@ -237,8 +247,9 @@ def _judge(spec: TrainSpec, context: StageContext, device: str) -> None:
     checkpoint, latents = context.artifact / PRETRAINED_MODEL_DIR, tuple(_latents(spec, context).values())
     judges: list[tuple[str, Any, Any]] = []
     if has_memory(read_config_file(checkpoint)["type"]):  # even disabled: it knows the frames' own noise
-        tokens = tuple(_tokens(spec, context).values())
-        judges.append((OFFLINE, partial(offline.evaluate_offline, tokens=tokens), offline.describe))
+        _, tokens, texts = _read(spec, context)
+        beside = partial(offline.evaluate_offline, tokens=tokens, instructions=texts)
+        judges.append((OFFLINE, beside, offline.describe))
     if spec.memory != "disabled":
         judges.append((PROPHET, prophet.evaluate_prophet, prophet.describe))
     for name, evaluate, describe in judges:

@@ -38,15 +38,15 @@ def test_nothing_done(tmp_path: Path) -> None:
     assert lines(tmp_path, ONE_SEED) == [
         "study        small: 1 task of libero_spatial, arms E0 E1 E2, seed 0, 4 episodes per task and condition",
         "plan         15 stages: 0 done, 15 to run",
-        "  policy     0 of 1 done; 1 new",
-        "  encoder    0 of 1 done; 1 new",
-        "  demos      0 of 1 done; 1 new",
-        "  relabel    0 of 1 done; 1 follows from stages above",
-        "  dataset    0 of 1 done; 1 follows from stages above",
-        "  latents    0 of 1 done; 1 follows from stages above",
-        "  train      0 of 3 done; 3 follow from stages above",
-        "  rollout    0 of 5 done; 5 follow from stages above",
-        "  report     0 of 1 done; 1 follows from stages above",
+        "  policy       0 of 1 done; 1 new",
+        "  encoder      0 of 1 done; 1 new",
+        "  demos        0 of 1 done; 1 new",
+        "  relabel      0 of 1 done; 1 follows from stages above",
+        "  dataset      0 of 1 done; 1 follows from stages above",
+        "  latents      0 of 1 done; 1 follows from stages above",
+        "  train        0 of 3 done; 3 follow from stages above",
+        "  rollout      0 of 5 done; 5 follow from stages above",
+        "  report       0 of 1 done; 1 follows from stages above",
     ]
 
 
@@ -60,12 +60,12 @@ def test_a_changed_value_is_named_where_it_acts(tmp_path: Path) -> None:
     deeper = edited(("prophet_layers: 2", "prophet_layers: 3"), text=ONE_SEED)
     assert lines(tmp_path, deeper, None)[1:] == [
         "plan         15 stages: 8 done, 7 to run",
-        "  train      1 of 3 done; E1/0, E2/0: world.prophet_layers 2 -> 3",
-        "  rollout    1 of 5 done; 4 follow from stages above",
-        "  report     0 of 1 done; 1 follows from stages above",
+        "  train        1 of 3 done; E1/0, E2/0: world.prophet_layers 2 -> 3",
+        "  rollout      1 of 5 done; 4 follow from stages above",
+        "  report       0 of 1 done; 1 follows from stages above",
     ]
     more = edited(("{per_task: 2,", "{per_task: 3,"), text=ONE_SEED)
-    assert lines(tmp_path, more, None)[2] == "  demos      0 of 1 done; task 0: episodes 2 -> 3"
+    assert lines(tmp_path, more, None)[2] == "  demos        0 of 1 done; task 0: episodes 2 -> 3"
     renamed = edited(("  E1: ", "  control: "), text=ONE_SEED)
     assert lines(tmp_path, renamed, None)[1] == "plan         15 stages: 14 done, 1 to run"
 
@@ -96,10 +96,10 @@ def test_a_removed_result_is_told_as_such(tmp_path: Path) -> None:
     link_names(root, graph)
     train, report = graph.names["train/E2-seed0"], graph.report.key
     shutil.rmtree(root / "report" / report)
-    assert lines(tmp_path, ONE_SEED, None)[2:] == ["  report     0 of 1 done; report: its result was removed"]
+    assert lines(tmp_path, ONE_SEED, None)[2:] == ["  report       0 of 1 done; report: its result was removed"]
     shutil.rmtree(root / "by-name")  # whose links told so; what was made from a result tells it too
     shutil.rmtree(root / "train" / train)
-    assert lines(tmp_path, ONE_SEED, None)[2] == "  train      2 of 3 done; E2/0: its result was removed"
+    assert lines(tmp_path, ONE_SEED, None)[2] == "  train        2 of 3 done; E2/0: its result was removed"
 
 
 def test_a_stage_is_compared_with_what_its_study_had_in_its_place(tmp_path: Path) -> None:
@@ -135,7 +135,8 @@ def test_interrupted_stages_say_how_far_they_came(tmp_path: Path) -> None:
     folder.path.mkdir(parents=True)
     folder.attempts.write_text("started\n")
     folder.progress.write_text("report                      ####------------  1/4 cells  ETA 0:05\n")
-    assert lines(tmp_path, ONE_SEED, None)[2] == "  report     0 of 1 done; report: interrupted at 1/4 cells  ETA 0:05"
+    found = lines(tmp_path, ONE_SEED, None)[2]
+    assert found == "  report       0 of 1 done; report: interrupted at 1/4 cells  ETA 0:05"
     status = status_lines(root, graph, done_keys(root, graph))
     assert status[-2] == "report     0 of 1 sealed"
     assert status[-1].startswith("  report                      ####------------  1/4 cells  ETA 0:05  (stopped 0:0")
@@ -150,7 +151,7 @@ def test_a_damaged_result_without_its_record_is_not_done(tmp_path: Path) -> None
         folder.done.unlink()
     (one.artifact / "result.json").unlink()
     assert graph.stages.keys() - done_keys(root, graph) == {one.path.name}
-    assert lines(tmp_path, ONE_SEED, None)[2] == "  rollout    4 of 5 done; E0/0 task 0: damaged, to be made again"
+    assert lines(tmp_path, ONE_SEED, None)[2] == "  rollout      4 of 5 done; E0/0 task 0: damaged, to be made again"
     assert "  rollout E0/0 task 0  (damaged)" in status_lines(root, graph, done_keys(root, graph))
     restore_done_files(root, graph)
     assert not one.done.exists()

@@ -5,29 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.small_study import edited, graph_of
+from support.small_study import DISCRETE_STUDY as STUDY
+from support.small_study import graph_of
 
 from world_modality.errors import UserError
 from world_modality.study.graph import Graph
 from world_modality.study.load import load_study
-
-STUDY = edited(
-    ("  relabel: {per_task: 1, init_states: 0-9}\n", ""),
-    (
-        "policy: {source: scratch}\n",
-        "policy: {source: new, type: world_transformer, settings: {width: 64, heads: 4}}\n",
-    ),
-    (
-        "  E0: {memory: disabled}\n  E1: {memory: zero}\n  E2: {memory: pred, ablations: [zero, random]}\n",
-        "  A: {memory: disabled}\n"
-        "  B: {memory: disabled, policy: {settings: {model: B}}, against: A}\n"
-        "  B_cont: {memory: disabled, policy: {settings: {model: B_cont}}, against: A}\n"
-        "  C: {memory: disabled, policy: {settings: {model: C}}, against: B}\n"
-        "  C_no_world_input: {memory: disabled, policy: {settings: {model: C_no_world_input}}, against: C}\n"
-        "  F: {memory: pred, ablations: [zero, random]}\n"
-        "tokens: {size: 32}\n",
-    ),
-)
 
 
 def read(graph: Graph, name: str) -> set[str]:
@@ -55,6 +38,21 @@ def test_every_arm_sees_latents_and_only_those_that_know_tokens_read_them(tmp_pa
         assert ("tokens/image" in found) == (arm in ("B", "C", "C_no_world_input"))
     for arm in ("A", "C", "F-zero", "F-random"):  # which encode what they see, whatever the memory holds
         assert "encoder" in read(graph, f"rollouts/{arm}/seed0/task0")
+
+
+def test_instructions_are_read_by_all_that_see_latents_and_by_no_other(tmp_path: Path) -> None:
+    mixed = STUDY.replace("arms:\n", "arms:\n  E0: {memory: disabled, policy: {source: embedded}}\n")
+    graph = graph_of(tmp_path, mixed + "instructions: {source: embedded}\n")
+    assert "instructions" in read(graph, "train/A-seed0") & read(graph, "train/F-seed1")
+    assert "instructions" not in read(graph, "train/E0-seed0")
+
+
+def test_a_model_can_be_compared_with_a_policy_that_sees_pictures(tmp_path: Path) -> None:
+    mixed = STUDY.replace("arms:\n", "arms:\n  E0: {memory: disabled, policy: {source: embedded}}\n").replace(
+        "  A: {memory: disabled}\n", "  A: {memory: disabled, against: E0}\n"
+    )
+    graph = graph_of(tmp_path, mixed + "instructions: {source: embedded}\n")
+    assert graph.stages[graph.names["train/A-seed0"]].address["family"] == "world_transformer"
 
 
 def test_settings_are_taken_over_one_by_one(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.hub_cache import COMMITS, use_hub
+from support.small_study import DISCRETE_STUDY as PLAIN
 from support.small_study import SMALL_STUDY, fixed_sources, graph_of
 
 from world_modality.cli.sources import resolve_sources
@@ -19,7 +20,6 @@ from world_modality.study.latent_stages import instructions_inputs
 from world_modality.study.load import load_study
 from world_modality.study.snapshot import read_snapshot, write_snapshot
 
-PLAIN = SMALL_STUDY.replace("  E1: {memory: zero}\n  E2: {memory: pred, ablations: [zero, random]}\n", "")
 EMBEDDED = "instructions: {source: embedded}\n"
 
 
@@ -90,6 +90,7 @@ REFUSED = {
     "instructions: {source: embedded, max_length: 0}": "instructions.max_length: must be greater than 0, not 0",
     "instructions: {source: embedded, path: x}": "instructions.path: unknown key",
     "instructions: {source: hub}": "instructions: 'revision' is missing",
+    "instructions: {source: embedded}": "instructions: are read by policies that see latents alone, and no arm has one",
 }
 
 

@@ -122,6 +122,26 @@ def edited(*replacements: tuple[str, str], text: str = SMALL_STUDY) -> str:
     return text
 
 
+DISCRETE_STUDY = edited(
+    ("  relabel: {per_task: 1, init_states: 0-9}\n", ""),
+    (
+        "policy: {source: scratch}\n",
+        "policy: {source: new, type: world_transformer, settings: {width: 64, heads: 4}}\n",
+    ),
+    (
+        "  E0: {memory: disabled}\n  E1: {memory: zero}\n  E2: {memory: pred, ablations: [zero, random]}\n",
+        "  A: {memory: disabled}\n"
+        "  B: {memory: disabled, policy: {settings: {model: B}}, against: A}\n"
+        "  B_cont: {memory: disabled, policy: {settings: {model: B_cont}}, against: A}\n"
+        "  C: {memory: disabled, policy: {settings: {model: C}}, against: B}\n"
+        "  C_no_world_input: {memory: disabled, policy: {settings: {model: C_no_world_input}}, against: C}\n"
+        "  F: {memory: pred, ablations: [zero, random]}\n"
+        "tokens: {size: 32}\n",
+    ),
+)
+"""Arms of all models of the discrete line."""
+
+
 def graph_of(folder: Path, text: str = SMALL_STUDY, assets: Assets = PACKAGED) -> Graph:
     """The graph of a study given as text."""
     path = folder / "study.yaml"

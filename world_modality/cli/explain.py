@@ -86,7 +86,7 @@ def explain(root: Path, outlook: Outlook, cores: int | None) -> list[str]:
         lacking = [request for request in stages if request.key not in outlook.done]
         if lacking:
             reasons = _reasons(root, outlook, lacking)
-            lines.append(f"  {kind:<11}{len(stages) - len(lacking)} of {len(stages)} done; {'; '.join(reasons)}")
+            lines.append(f"  {kind:<12} {len(stages) - len(lacking)} of {len(stages)} done; {'; '.join(reasons)}")
     return lines
 
 

@@ -63,5 +63,20 @@ TARGETS: Table[Target] = Table(
             logged_unit="cosine",
             logged_baseline="_persistence",
         ),
+        Target(
+            name="tokens",
+            predicts="the world tokens of the encoder's latents",
+            stored="int32 [N, P]",
+            code=Reference("world_modality.tokens.target:TOKENS"),
+            figures=(
+                Figure("top1", "top-1 accuracy", "how often the likeliest token is the one that came"),
+                Figure("top5", "top-5 accuracy", "how often it is among the five likeliest"),
+            ),
+            baselines=("copy", "bigram"),
+            logged="world_top1",
+            logged_words="Share of the next frames' world tokens that were foreseen",
+            logged_unit="top-1 accuracy",
+            logged_baseline="_copy",
+        ),
     ),
 )

@@ -18,13 +18,14 @@ from world_modality.training.metrics import Line, read_metrics
 METRICS = "metrics.jsonl"
 PREFIX = "train "  # of a training's label
 POINTS = 150  # per curve: more than a phone has pixels for
-TARGET = TARGETS["latents"]
 CHARTS = {  # title -> what the upright axis measures, metrics
     # apart from the total loss, which only some arms add the world's to
-    "Action loss (flow matching)": ("loss", ("flow_loss",)),
+    "Action loss": ("loss", ("flow_loss",)),
     "Total loss": ("loss", ("loss_total",)),
-    "Loss of the Prophet": ("loss", ("world_loss",)),
-    TARGET.logged_words: (TARGET.logged_unit, (TARGET.logged, f"{TARGET.logged}{TARGET.logged_baseline}")),
+    "Loss of what is predicted of the world": ("loss", ("world_loss",)),
+    **{
+        each.logged_words: (each.logged_unit, (each.logged, f"{each.logged}{each.logged_baseline}")) for each in TARGETS
+    },
     "What the memory does to the actions": ("standard deviations", ("world_action_change",)),
     "Opening of the memory's gates": ("tanh of the gate, mean", ("world_gate",)),
     "What the memory adds, relative to what it is added to": ("ratio of norms", ("world_residual_ratio",)),
@@ -33,8 +34,9 @@ CHARTS = {  # title -> what the upright axis measures, metrics
     "Norm of the base policy's gradients": ("norm", ("grad_norm_base",)),
     "Norm of the world modules' gradients": ("norm", ("grad_norm_world",)),
 }
-STEP_AHEAD = TARGET.logged_words + ", k = {}"  # drawn for the first and the last frame ahead
-PERSISTENCE = TARGET.logged_baseline  # of what a prediction that nothing moves would score: data's, not an arm's
+BASELINES = {  # what a prediction that nothing moves would score is the data's, not an arm's
+    f"{each.logged}{each.logged_baseline}": each.baselines[0] for each in TARGETS
+}
 BASELINE = 6  # its series
 
 
@@ -53,12 +55,15 @@ def curve_panels(results: Results, trainings: Sequence[Path]) -> list[Panel]:
 
 def _steps_ahead(logs: Iterable[Sequence[Mapping[str, Any]]]) -> dict[str, tuple[str, tuple[str, ...]]]:
     """Charts of the first and the last frame ahead, as far as any training predicts."""
-    names = {name.removeprefix(f"{TARGET.logged}_") for rows in logs for row in rows for name in row}
-    ahead = sorted(int(name) for name in names if name.isdecimal())
-    return {
-        STEP_AHEAD.format(k): (TARGET.logged_unit, (f"{TARGET.logged}_{k}", f"{TARGET.logged}{PERSISTENCE}_{k}"))
-        for k in (ahead[:1] + ahead[1:][-1:])
-    }
+    logged = {name for rows in logs for row in rows for name in row}
+    charts: dict[str, tuple[str, tuple[str, ...]]] = {}
+    for each in TARGETS:
+        names = {name.removeprefix(f"{each.logged}_") for name in logged}
+        ahead = sorted(int(name) for name in names if name.isdecimal())
+        for k in ahead[:1] + ahead[1:][-1:]:
+            metrics = (f"{each.logged}_{k}", f"{each.logged}{each.logged_baseline}_{k}")
+            charts[f"{each.logged_words}, k = {k}"] = each.logged_unit, metrics
+    return charts
 
 
 def _curves(
@@ -68,8 +73,9 @@ def _curves(
     for key, rows in logs.items():
         condition, seed, index = owned[key]
         points = _thin([(row["step"], row[metric]) for row in rows if _is_number(row.get(metric))])
-        if len(points) > 1 and PERSISTENCE in metric:
-            yield Curve("persistence", seed, BASELINE, points)
+        baseline = next((words for name, words in BASELINES.items() if metric.startswith(name)), None)
+        if len(points) > 1 and baseline is not None:
+            yield Curve(baseline, seed, BASELINE, points)
             return
         if len(points) > 1:
             yield Curve(condition, seed, index, points)

@@ -73,6 +73,20 @@ def copy_accuracy(tokens: Tokens, bounds: EpisodeBounds, step: int) -> float | N
     return float((now == later).mean()) if now.size else None
 
 
+def likeliest_followers(now: Tokens, later: Tokens, size: int) -> Tokens:
+    """The likeliest of ``later`` [...] for each token of ``now`` [...]: int32 [size].
+
+    Of equally frequent followers the lower wins; a token that was never followed follows itself.
+    """
+    kinds, counts = np.unique(now.astype(np.int64) * size + later, return_counts=True)
+    before, after = np.divmod(kinds, size)
+    order = np.lexsort((after, -counts, before))
+    first, places = np.unique(before[order], return_index=True)
+    following = np.arange(size, dtype=np.int32)
+    following[first] = after[order][places]
+    return following
+
+
 @dataclass(frozen=True)
 class Bigram:
     """The likeliest token some frames after each: ``following`` int32 [K]."""
@@ -81,16 +95,8 @@ class Bigram:
 
     @classmethod
     def fit(cls, tokens: Tokens, size: int, bounds: EpisodeBounds, step: int) -> Bigram:
-        """Count pairs in these episodes. Of equally frequent followers the lower wins; a token that was never followed
-        follows itself."""
-        now, later = pairs(tokens, bounds, step)
-        kinds, counts = np.unique(now.astype(np.int64) * size + later, return_counts=True)
-        before, after = np.divmod(kinds, size)
-        order = np.lexsort((after, -counts, before))
-        first, places = np.unique(before[order], return_index=True)
-        following = np.arange(size, dtype=np.int32)
-        following[first] = after[order][places]
-        return cls(following)
+        """Count pairs in these episodes."""
+        return cls(likeliest_followers(*pairs(tokens, bounds, step), size))
 
     def accuracy(self, tokens: Tokens, bounds: EpisodeBounds, step: int) -> float | None:
         """How often it is right in these episodes; None if none is that long."""

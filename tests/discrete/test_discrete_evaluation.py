@@ -15,7 +15,16 @@ from lerobot.datasets.factory import resolve_delta_timestamps
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from lerobot.policies.factory import make_pre_post_processors
 from support.data_stages import stage_context
-from support.discrete_world import CHUNK, CONTEXT, HORIZON, TOKENS, DiscreteWorld, build_discrete_world
+from support.discrete_world import (
+    CHUNK,
+    CONTEXT,
+    HORIZON,
+    KNOW_TOKENS,
+    NAMES,
+    TOKENS,
+    DiscreteWorld,
+    build_discrete_world,
+)
 from support.tiny_policy import save_tiny_base
 from torch.utils.data import default_collate
 
@@ -27,7 +36,6 @@ from world_modality.discrete.judged import Judged, load_judged
 from world_modality.discrete.result import CLEAN, EPISODES, RESULT, read_episodes, read_result
 from world_modality.discrete.sums import EpisodeSums, action_part
 from world_modality.errors import UserError
-from world_modality.facts.discrete import MODELS
 from world_modality.memory.target import LatentMetrics
 from world_modality.tokens.stage import run as run_tokens
 
@@ -35,11 +43,7 @@ from world_modality.tokens.stage import run as run_tokens
 def judged(world: DiscreteWorld, model: str, *, seed: int = 0, **settings: Any) -> Judged:
     known = {name: settings.pop(name) for name in ("episodes", "most") if name in settings}
     checkpoint = world.checkpoint(model, seed=seed, **settings)
-    return load_judged(checkpoint, world.dataset, [world.latents], _tokens(world, model), **known)
-
-
-def _tokens(world: DiscreteWorld, model: str) -> Path | None:
-    return world.tokens if MODELS[model].predicts == "tokens" else None
+    return load_judged(checkpoint, world.dataset, [world.latents], world.tokens_of(model), **known)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +55,7 @@ def as_lerobot_has_them(discrete: DiscreteWorld) -> dict[str, Any]:
     return dict(default_collate([dataset[int(frame)] for frame in found.frames]))
 
 
-@pytest.mark.parametrize("model", MODELS.names)
+@pytest.mark.parametrize("model", NAMES)
 def test_an_uncorrupted_run_is_the_policy_s_own_forward(
     discrete: DiscreteWorld, as_lerobot_has_them: dict[str, Any], model: str
 ) -> None:
@@ -62,10 +66,9 @@ def test_an_uncorrupted_run_is_the_policy_s_own_forward(
     with torch.no_grad():
         _, told = found.policy.forward(batch)
     assert result.actions.all.value == pytest.approx(told["action_loss"], rel=1e-5)
-    assert result.episodes == discrete.held_out
-    assert result.held_out is True
+    assert (result.name, result.episodes, result.held_out) == (model, discrete.held_out, True)
     assert (result.frames, result.frames_there) == (len(found.frames), len(found.frames))
-    assert (result.tokens is not None) == (MODELS[model].predicts == "tokens")
+    assert (result.tokens is not None) == (model in KNOW_TOKENS)
     if result.tokens is not None:
         for name in ("top1", "top5"):
             assert result.tokens.all[name].value == pytest.approx(told[f"world_{name}"], rel=1e-5)
@@ -133,7 +136,7 @@ def spoilt(world: DiscreteWorld, root: Path) -> DiscreteWorld:
     return replace(world, latents=root / "latents", tokens=root / "tokens")
 
 
-@pytest.mark.defect("W14")
+@pytest.mark.defect("W15")
 @pytest.mark.parametrize("model", ["B_cont", "C", "F"])
 def test_no_training_episode_is_read(discrete: DiscreteWorld, tmp_path: Path, model: str) -> None:
     """Whatever training episodes hold, all but the bigram, which is fitted on them, stays as it is to the last bit."""
@@ -141,7 +144,7 @@ def test_no_training_episode_is_read(discrete: DiscreteWorld, tmp_path: Path, mo
     checkpoint = discrete.checkpoint(model)
     results = []
     for world in (discrete, other):
-        found = load_judged(checkpoint, world.dataset, [world.latents], _tokens(world, model))
+        found = load_judged(checkpoint, world.dataset, [world.latents], world.tokens_of(model))
         for episode in set(range(len(found.bounds.starts))) - set(discrete.held_out):
             place = slice(found.bounds.starts[episode], found.bounds.ends[episode])
             if world is other:

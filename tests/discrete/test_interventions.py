@@ -12,14 +12,12 @@ from support.discrete_world import TOKENS, DiscreteWorld
 from world_modality.discrete.evaluation import evaluate
 from world_modality.discrete.interventions import Interventions, answer
 from world_modality.discrete.judged import Judged, load_judged
-from world_modality.facts.discrete import MODELS
 from world_modality.facts.offline import CORRUPTIONS
 
 
 def judged(world: DiscreteWorld, model: str, *, seed: int = 0, episodes: Any = None, **settings: Any) -> Judged:
-    tokens = world.tokens if MODELS[model].predicts == "tokens" else None
     checkpoint = world.checkpoint(model, seed=seed, **settings)
-    return load_judged(checkpoint, world.dataset, [world.latents], tokens, episodes=episodes)
+    return load_judged(checkpoint, world.dataset, [world.latents], world.tokens_of(model), episodes=episodes)
 
 
 def test_each_corruption_is_of_what_its_name_says() -> None:

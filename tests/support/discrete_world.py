@@ -16,15 +16,29 @@ from support.tiny_policy import CONTEXT, HORIZON, WORLD, save_tiny_latents
 from lerobot_policy_world_modality.configuration_world_transformer import WorldTransformerConfig
 from lerobot_policy_world_modality.modeling_world_transformer import WorldTransformerPolicy
 from world_modality.data.episodes import held_out_episodes, load_metadata, read_episode_table
-from world_modality.facts.discrete import MODELS
 from world_modality.study.specs import TokensSpec
 from world_modality.tokens.stage import run as run_tokens
 
+NAMES = ("A", "B", "B_cont", "C", "C_no_world_input", "F")
+"""Models as the research calls them."""
+KNOW_TOKENS = ("B", "C", "C_no_world_input")
+F = {"model": "F", "world_memory_mode_train": "pred"}
+"""Settings of the one with a memory."""
 CHUNK = 5
 SHARE = 0.5
 SIZES = {"width": 16, "layers": 1, "heads": 2, "chunk_size": CHUNK, "n_action_steps": 2, "device": "cpu"}
 TOKENS = TokensSpec(size=6, l2_normalise=True, seed=0, iterations=10, sample=1000, held_out=SHARE)
-__all__ = ["CHUNK", "CONTEXT", "HORIZON", "SHARE", "TOKENS", "DiscreteWorld", "build_discrete_world"]
+__all__ = [
+    "CHUNK",
+    "CONTEXT",
+    "HORIZON",
+    "KNOW_TOKENS",
+    "NAMES",
+    "SHARE",
+    "TOKENS",
+    "DiscreteWorld",
+    "build_discrete_world",
+]
 
 
 @dataclass(frozen=True)
@@ -41,6 +55,10 @@ class DiscreteWorld:
     def held_out(self) -> tuple[int, ...]:
         """The episodes that no checkpoint is trained on."""
         return held_out_episodes(read_episode_table(self.dataset).tasks, SHARE)
+
+    def tokens_of(self, model: str) -> Path | None:
+        """The tokens that a model is given."""
+        return self.tokens if model in KNOW_TOKENS else None
 
     def checkpoint(self, model: str, *, seed: int = 0, held_out: bool = True, **settings: Any) -> Path:
         """A checkpoint of random weights whose memory, if it has one, is heard."""
@@ -59,17 +77,15 @@ class DiscreteWorld:
     def config(self, model: str, **settings: Any) -> WorldTransformerConfig:
         """Its config."""
         features = dataset_to_policy_features(self.metadata.features)
-        row = MODELS[model]
         return WorldTransformerConfig(
-            model=model,
             world_latents=str(self.latents),
-            world_tokens=str(self.tokens) if "token" in (row.predicts.removesuffix("s"), row.world_input) else "",
+            world_tokens=str(self.tokens) if model in KNOW_TOKENS else "",
             input_features={"observation.state": features["observation.state"]},
             output_features={"action": features["action"]},
             **{
                 **WORLD,
                 **SIZES,
-                "world_memory_mode_train": "pred" if row.memory else "disabled",
+                **(F if model == "F" else {"model": model, "world_memory_mode_train": "disabled"}),
                 "world_gate_init": 2.0,
                 **settings,
             },

@@ -18,7 +18,7 @@ from world_modality.cli.world_tokens import Files
 from world_modality.data.episodes import read_episode_table
 from world_modality.errors import UserError
 from world_modality.facts.discrete import MODELS
-from world_modality.facts.offline import CORRUPTIONS, Corrupted
+from world_modality.facts.offline import CORRUPTIONS, Corrupted, known_as
 
 IGNORED = {
     "image_key": "the checkpoint says whose latents it reads",
@@ -145,11 +145,11 @@ def _require_what_is_corrupted(checkpoint: Path, settings: Mapping[str, Any], of
     model = settings.get("model", "")
     if of is None or model not in MODELS:
         return
-    row = MODELS[model]
-    if of == "token" and row.world_input != "token":
-        raise UserError(f"{checkpoint} is model {model}, which reads no world token: give a checkpoint of model C")
-    if of == "memory" and not row.memory:
-        raise UserError(f"{checkpoint} is model {model}, which reads no memory: give a checkpoint of model F")
+    name = known_as(model, settings.get("world_memory_mode_train", ""))
+    if of == "token" and MODELS[model].world_input != "token":
+        raise UserError(f"{checkpoint} is model {name}, which reads no world token: give a checkpoint of model C")
+    if of == "memory" and name == model != "F":
+        raise UserError(f"{checkpoint} is model {name}, which reads no memory: give a checkpoint of model F")
 
 
 def _wanted(given: argparse.Namespace, settings: Mapping[str, Any], dataset: Path) -> Sequence[int] | None:
@@ -204,7 +204,7 @@ def _tables(result: Any, of: Corrupted | None) -> Iterator[str]:
     )
     from world_modality.report.text import grid
 
-    yield f"model        {result.model}, on {judged_on(result)}"
+    yield f"model        {result.name}, on {judged_on(result)}"
     yield f"action MSE   {number(result.actions.all)} normalised, {100 * result.confidence:g}% interval over episodes"
     rows = (
         (step_rows(result), dimension_rows(result), forecast_rows(result)) if of is None else (corruption_rows(result),)

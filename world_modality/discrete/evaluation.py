@@ -166,6 +166,7 @@ def _result(run: _Run, training: str) -> OfflineResult:
     return OfflineResult(
         form=FORM,
         model=config.row.name,
+        memory=config.world_memory_mode_train,
         training=training,
         dataset_fingerprint=judged.policy._latents.latents.dataset_fingerprint,
         held_out=judged.held_out,

@@ -20,7 +20,7 @@ from lerobot_policy_world_modality.world_policy import INDEX
 from world_modality.discrete.donors import Frames, judged_frames
 from world_modality.discrete.judged import Judged
 from world_modality.discrete.transformer import Answer, Seen
-from world_modality.facts.offline import CORRUPTIONS, Corruption
+from world_modality.facts.offline import CORRUPTIONS, Corruption, known_as
 from world_modality.store.keys import keyed_seed
 
 MEMORY_POOL = 256
@@ -152,14 +152,13 @@ class Interventions:
         return keyed_seed("offline", corruption.name, self.judged.donors.seed, int(frame))
 
     def _why_not(self, corruption: Corruption) -> str:
-        config = self.judged.policy.config
-        row = config.row
-        if corruption.of == "token" and row.world_input != "token":
-            return f"model {row.name} reads no world token"
+        policy = self.judged.policy
+        model, mode = policy.config.row, policy.config.train_mode
+        if corruption.of == "token" and model.world_input != "token":
+            return f"model {model.name} reads no world token"
         if corruption.of == "memory":
-            if not row.memory:
-                return f"model {row.name} reads no memory"
-            mode = config.train_mode
+            if policy.world is None:
+                return f"model {known_as(model.name, mode.name)} reads no memory"
             if not (mode.needs_history or mode.needs_future):
                 return f"its memory holds {mode.holds}, whatever the frame"
             if corruption.kind == mode.name:

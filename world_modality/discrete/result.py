@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from world_modality.errors import UserError, in_one_line
+from world_modality.facts.offline import known_as
 
 RESULT = "offline.json"
 EPISODES = "episodes.parquet"
@@ -97,6 +98,7 @@ class OfflineResult(_Part):
 
     form: int
     model: str  # a row of MODELS
+    memory: str  # the mode that its actions read; "disabled" if they read none
     training: str  # key of the stage that trained the checkpoint; "" of one that was given
     dataset_fingerprint: str
     held_out: bool  # whether the checkpoint says that the judged episodes were not trained on
@@ -114,6 +116,11 @@ class OfflineResult(_Part):
     latents: LatentForecast | None
     interventions: tuple[Intervention, ...]
     left_out: tuple[LeftOut, ...]
+
+    @property
+    def name(self) -> str:
+        """What the research calls the model."""
+        return known_as(self.model, self.memory)
 
 
 def read_result(folder: Path) -> OfflineResult:

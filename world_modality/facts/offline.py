@@ -87,6 +87,13 @@ CORRUPTIONS: Table[Corruption] = Table(
 )
 
 
+def known_as(model: str, memory: str) -> str:
+    """What the research calls a model whose actions read a memory of that mode: F is A with one."""
+    if memory in ("", "disabled"):
+        return model
+    return "F" if model in ("A", "F") else f"{model} with {memory} memory"
+
+
 @dataclass(frozen=True)
 class OfflineClaim:
     """Two models that are compared on the same held-out frames: ``treated`` is asked to have the smaller action

@@ -196,22 +196,25 @@ def test_what_is_written_is_read_again_and_sums_make_the_figures(discrete: Discr
     again = read_result(tmp_path)
     assert again == made.result
     assert again.training == "k" * 16
-    clean = read_episodes(tmp_path, CLEAN, "action")
+    figures = read_episodes(tmp_path)
+    clean = figures[CLEAN, "action"]
     assert clean.episodes == discrete.held_out
     assert clean.above.sum() / clean.below.sum() == pytest.approx(again.actions.all.value)
     for each in again.interventions:
-        sums = read_episodes(tmp_path, each.name, "action")
+        sums = figures[each.name, "action"]
         assert sums.above.sum() / sums.below.sum() == pytest.approx(each.error.value)
         assert each.change.value == pytest.approx(each.error.value - again.actions.all.value, abs=1e-6)
         assert each.top1_change.value == pytest.approx(each.top1.value - again.tokens.all["top1"].value, abs=1e-6)
-    with pytest.raises(UserError, match="has no skill of run clean"):
-        read_episodes(tmp_path, CLEAN, "skill")
+    ahead = figures[CLEAN, "top1"]
+    assert ahead.above.shape == (len(discrete.held_out), HORIZON)
+    by_step = (ahead.above.sum(axis=0) / ahead.below.sum(axis=0)).tolist()
+    assert by_step == pytest.approx([each.value for each in again.tokens.top1])
     (tmp_path / RESULT).write_text(json.dumps({"form": 1}))
     with pytest.raises(UserError, match="is no offline evaluation"):
         read_result(tmp_path)
     (tmp_path / EPISODES).unlink()
     with pytest.raises(UserError, match="cannot be read"):
-        read_episodes(tmp_path, CLEAN, "action")
+        read_episodes(tmp_path)
 
 
 def test_of_many_frames_the_same_are_drawn_for_every_checkpoint(discrete: DiscreteWorld) -> None:

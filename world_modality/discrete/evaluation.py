@@ -168,6 +168,7 @@ def _result(run: _Run, training: str) -> OfflineResult:
         model=config.row.name,
         memory=config.world_memory_mode_train,
         training=training,
+        training_seed=config.world_seed,
         dataset_fingerprint=judged.policy._latents.latents.dataset_fingerprint,
         held_out=judged.held_out,
         episodes=judged.episodes,

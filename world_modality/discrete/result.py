@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -100,6 +101,7 @@ class OfflineResult(_Part):
     model: str  # a row of MODELS
     memory: str  # the mode that its actions read; "disabled" if they read none
     training: str  # key of the stage that trained the checkpoint; "" of one that was given
+    training_seed: int  # which the checkpoint says that it was trained with
     dataset_fingerprint: str
     held_out: bool  # whether the checkpoint says that the judged episodes were not trained on
     episodes: tuple[int, ...]
@@ -164,24 +166,31 @@ def _rows(
 
 @dataclass(frozen=True)
 class EpisodeFigures:
-    """The sums of one run's figure, over its steps and dimensions, by episode: [E] each."""
+    """The two sums of one run's figure, by episode and step, over dimensions: [E, steps] each."""
 
     episodes: tuple[int, ...]
     above: Floats
     below: Floats
 
 
-def read_episodes(folder: Path, run: str, figure: str) -> EpisodeFigures:
-    """One figure of one run; UserError if the folder has none."""
+def read_episodes(folder: Path) -> dict[tuple[str, str], EpisodeFigures]:
+    """The sums of every run and figure; UserError if the file is missing, damaged or of another form."""
     file = folder / EPISODES
     try:
-        table = pq.read_table(file, filters=[("run", "=", run), ("figure", "=", figure)])
+        table = pq.read_table(file, columns=["run", "figure", "step", "episode", "above", "below"]).to_pandas()
     except (OSError, pa.ArrowInvalid) as error:
         raise UserError(f"{file} cannot be read ({in_one_line(error)}): run the evaluation again") from error
-    if not len(table):
-        raise UserError(f"{file} has no {figure} of run {run}: it was made by another version, run it again")
-    episodes, places = np.unique(table["episode"].to_numpy(), return_inverse=True)
-    above, below = (
-        np.bincount(places, weights=table[name].to_numpy()).astype(np.float64) for name in ("above", "below")
+    return {
+        (str(run), str(figure)): _figures(rows)
+        for (run, figure), rows in table.groupby(["run", "figure"], observed=True)
+    }
+
+
+def _figures(rows: Any) -> EpisodeFigures:
+    """Of one run's figure, of a data frame."""
+    summed = rows.groupby(["episode", "step"])[["above", "below"]].sum().unstack("step")
+    return EpisodeFigures(
+        tuple(int(each) for each in summed.index),
+        summed["above"].to_numpy(np.float64),
+        summed["below"].to_numpy(np.float64),
     )
-    return EpisodeFigures(tuple(episodes.tolist()), above, below)

@@ -102,16 +102,28 @@ def gain_on_episodes(
 ) -> Effect:
     """By which share the treated arm's summed error is smaller than the control's, for these checkpoints.
 
-    ``1 - sum(treated) / sum(control)``, the sums [seeds, E] being over the same frames of the same episodes: an episode
-    is met by all checkpoints, so they count as one. ``frames`` are those of one checkpoint.
+    ``1 - sum(treated) / sum(control)``, the sums [seeds, E] being over the same frames of the same episodes.
+    ``frames`` are those of one checkpoint.
     """
-    gap, below = (control - treated).sum(axis=0), control.sum(axis=0)
-    counts = (frames, int(control.shape[1]), int(control.shape[0]))
+    return _on_episodes(control - treated, control, levels, frames, generator)
+
+
+def rise_on_episodes(
+    treated: Floats, control: Floats, counted: Floats, levels: Levels, frames: int, generator: np.random.Generator
+) -> Effect:
+    """``treated - control`` of two shares, hits [seeds, E] of as many ``counted`` in either arm."""
+    return _on_episodes(treated - control, counted, levels, frames, generator)
+
+
+def _on_episodes(gap: Floats, below: Floats, levels: Levels, frames: int, generator: np.random.Generator) -> Effect:
+    """``sum(gap) / sum(below)``: an episode is met by all checkpoints, so they count as one."""
+    counts = (frames, int(below.shape[1]), int(below.shape[0]))
+    above, below = gap.sum(axis=0), below.sum(axis=0)
     total = float(below.sum())
-    estimate = float(gap.sum()) / total if total else 0.0
+    estimate = float(above.sum()) / total if total else 0.0
     if int((below > 0).sum()) < 2:
         return unknown("checkpoint", "none", levels, estimate, counts, "only one episode")
-    ratio = ratio_of(gap, below, generator)
+    ratio = ratio_of(above, below, generator)
     method = "Student's t over episodes" if ratio.roots is None else "bootstrap-t over episodes"
     return Effect(
         "checkpoint",
@@ -135,3 +147,9 @@ def gain_across_seeds(treated: Floats, control: Floats, levels: Levels, frames: 
     one, two = treated.sum(axis=1), control.sum(axis=1)
     scale = float(two.mean()) or 1.0
     return welch(-one / scale, -two / scale, levels, frames, int(control.shape[1]), widest=math.inf)
+
+
+def rise_across_seeds(treated: Floats, control: Floats, counted: Floats, levels: Levels, frames: int) -> Effect:
+    """The difference of two shares for training anew: Welch's test of the seeds' shares."""
+    one, two = (hits.sum(axis=1) / counted.sum(axis=1) for hits in (treated, control))
+    return welch(one, two, levels, frames, int(control.shape[1]))

@@ -172,7 +172,7 @@ STAGES: Table[StageKind] = Table(
         ),
         StageKind(
             name="report",
-            version=9,
+            version=10,
             spec=Reference(f"{_SPECS}:ReportSpec"),
             runner=Reference("world_modality.report.stage:run"),
             target="report",

@@ -27,6 +27,7 @@ from world_modality.tokens.reader import TokenCache
 
 TYPE = "world_transformer"
 OWN = "own"  # in a batch: the actions in their own units
+TASK = "task"  # in a LeRobot batch: the instructions, a text per row
 MOST_FRAMES = 65536
 """Judged; more take hours and move no figure."""
 
@@ -83,6 +84,7 @@ class Judged:
             ACTION: normal[ACTION].to(device),
             PADDING: padded.to(device),
             OWN: actions,
+            TASK: [self.donors.tasks[episode] for episode in self.donors.bounds.find(frames)],
         }
         around: dict[str, Any] = self.policy._around(batch)
         return batch | around

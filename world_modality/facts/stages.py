@@ -145,7 +145,7 @@ STAGES: Table[StageKind] = Table(
             version=1,
             spec=Reference("world_modality.study.offline_stages:OfflineSpec"),
             runner=Reference("world_modality.discrete.stage:run"),
-            packages=("numpy", "scipy"),
+            packages=("numpy", "pyarrow", "scipy"),
             target="offline",
             needs=Needs(cores=4, gpu=True, memory_mb=16_000),
             plan=Reference("world_modality.study.offline_stages:plan"),

@@ -283,7 +283,7 @@ def _models(found: Mapping[str, Any] | None) -> list[str]:
         *(_grid(header, rows) for _, header, rows in offline_arms.forecast_grids(found)),
         _grid(offline_arms.CORRUPTED_HEADER, corrupted),
         _bullets(offline_arms.left_out(found)),
-        _bullets(offline_claims.plan_lines(found["claims"])),
+        _bullets(offline_claims.plan_lines(found)),
         _grid(offline_claims.CLAIMS_HEADER, offline_claims.claim_rows(found["claims"])),
         offline_arms.NOTE,
     ]

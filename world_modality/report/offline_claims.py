@@ -189,19 +189,21 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def plan_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What is asked and how it is decided, and the verdicts of the claims."""
+def plan_lines(found: Mapping[str, Any]) -> list[str]:
+    """What is asked and how it is decided, and the verdicts of the claims; ``found`` as in table.json."""
+    rows = found["claims"]
     asked = dict.fromkeys((row["claim"], row["asks"]) for row in rows)
     if not asked:
         return []
     alpha = next((row["alpha"] for row in rows if "alpha" in row), None)
-    told = "; ".join(f"{claim}: {asks}" for claim, asks in asked)
+    told = " ".join(f"{claim}: {asks}" for claim, asks in asked)
+    where = "held-out frames" if all(arm["held_out"] for arm in found["arms"]) else "frames that arms were trained on"
     how = "" if alpha is None else f", each at one-sided alpha {alpha:.3g}"
     lines = [
-        f"Asked of every study with such arms, in this order: {told}",
-        f"A claim is decided across trainings{how}, by the squared error of normalised actions on frames that no arm "
-        f"was trained on; a gain is the share by which it is smaller, and one within {100 * MARGIN:g}% counts as none. "
-        "No verdict of the study hangs on it.",
+        f"Asked of every study with such arms, in this order, whether the first one's error is smaller. {told}",
+        f"A claim is decided across trainings{how}, by the squared error of normalised actions on {where}; a gain is "
+        f"the share by which it is smaller, and one within {100 * MARGIN:g}% counts as none. No verdict of the study "
+        "hangs on it.",
     ]
     return [*lines, *(row["sentence"] for row in rows if row.get("primary"))]
 

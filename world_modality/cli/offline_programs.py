@@ -18,7 +18,7 @@ from world_modality.cli.world_tokens import Files
 from world_modality.data.episodes import read_episode_table
 from world_modality.errors import UserError
 from world_modality.facts.discrete import MODELS
-from world_modality.facts.offline import CORRUPTIONS, Corrupted, known_as
+from world_modality.facts.offline import CORRUPTIONS, MOST_FRAMES, Corrupted, known_as
 
 IGNORED = {
     "image_key": "the checkpoint says whose latents it reads",
@@ -106,7 +106,7 @@ def _evaluate(given: argparse.Namespace, of: Corrupted | None) -> Iterator[str]:
     import torch
 
     from world_modality.discrete.evaluation import evaluate
-    from world_modality.discrete.judged import MOST_FRAMES, load_judged
+    from world_modality.discrete.judged import load_judged
     from world_modality.policies.config_file import read_config_file
     from world_modality.store.files import new_folder
 

@@ -19,17 +19,15 @@ from world_modality.data.episodes import EpisodeTable, load_metadata, read_episo
 from world_modality.data.schema import ACTION, STATE
 from world_modality.discrete.donors import Donors, Frames, judged_frames
 from world_modality.errors import UserError
+from world_modality.facts.offline import FAMILY, MOST_FRAMES
 from world_modality.latents.windows import EpisodeBounds
 from world_modality.memory.randomness import borrowed_generator
 from world_modality.policies.config_file import read_config_file
 from world_modality.tokens.codebook import Codebook
 from world_modality.tokens.reader import TokenCache
 
-TYPE = "world_transformer"
 OWN = "own"  # in a batch: the actions in their own units
 TASK = "task"  # in a LeRobot batch: the instructions, a text per row
-MOST_FRAMES = 65536
-"""Judged; more take hours and move no figure."""
 
 
 @dataclass(frozen=True)
@@ -117,10 +115,10 @@ def load_judged(
         UserError: they do not belong together, the checkpoint is of another type, or held no episode out.
     """
     table, settings = read_episode_table(dataset), read_config_file(checkpoint)
-    if settings["type"] != TYPE:
+    if settings["type"] != FAMILY:
         raise UserError(
             f"{checkpoint} is a policy of type '{settings['type']}': offline evaluation is of the discrete line's, "
-            f"of type '{TYPE}'"
+            f"of type '{FAMILY}'"
         )
     metadata = load_metadata(dataset)
     for name in (STATE, ACTION):
@@ -160,7 +158,7 @@ def _load(
     config.world_latents = os.pathsep.join(map(str, latents))
     config.world_tokens = "" if tokens is None else str(tokens)
     with borrowed_generator():
-        policy = get_policy_class(TYPE).from_pretrained(checkpoint, config=config, dataset_meta=metadata)
+        policy = get_policy_class(FAMILY).from_pretrained(checkpoint, config=config, dataset_meta=metadata)
     if policy._tokens is not None:
         own = Codebook(policy.centroids.cpu().numpy(), bool(settings.get("world_tokens_normalised", False)))
         given = policy._tokens.codebook

@@ -7,6 +7,10 @@ from typing import Literal
 
 from world_modality.facts.table import Table
 
+FAMILY = "world_transformer"
+"""The policy family, and LeRobot's type, of these models."""
+MOST_FRAMES = 65536
+"""That a checkpoint is judged on: more take hours and move no figure."""
 Corrupted = Literal["token", "memory"]
 """Of the present frame, which model C reads; of predicted latents, which the actions of model F read."""
 

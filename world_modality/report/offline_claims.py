@@ -227,5 +227,7 @@ def claim_panels(rows: Sequence[Mapping[str, Any]]) -> list[Panel]:
     ]
     title = "Offline: by how much the action error is smaller"
     return (
-        [Panel(title, forest(lines, title, "percent of the control's error", width=540.0, row=40.0))] if lines else []
+        [Panel(title, forest(lines, title, "percent of the control's error", width=540.0, row=40.0, size=12.0))]
+        if lines
+        else []
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from world_modality.facts.offline import FAMILY, MOST_FRAMES
 from world_modality.facts.stages import STAGES
 from world_modality.store.stage import Input, StageRequest
 from world_modality.study.sources import Sources
@@ -13,8 +14,6 @@ from world_modality.study.study import Study
 if TYPE_CHECKING:
     from world_modality.study.graph import Graph
 
-FAMILY = "world_transformer"
-FRAMES = 65536
 SEED = 0
 
 
@@ -48,7 +47,7 @@ def offline_request(training: StageRequest, spec: TrainSpec) -> tuple[OfflineSpe
     asked = OfflineSpec(
         family=spec.family,
         held_out=spec.held_out,
-        frames=FRAMES,
+        frames=MOST_FRAMES,
         seed=SEED,
         threads=spec.threads,
         device=spec.device,

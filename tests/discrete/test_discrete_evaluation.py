@@ -32,7 +32,7 @@ from lerobot_policy_world_modality.world_policy import WORLD_HISTORY
 from world_modality.data.episodes import read_episode_table
 from world_modality.discrete.evaluation import Evaluation, evaluate
 from world_modality.discrete.interventions import Interventions, answer
-from world_modality.discrete.judged import Judged, load_judged
+from world_modality.discrete.judged import OWN, Judged, load_judged
 from world_modality.discrete.result import CLEAN, EPISODES, RESULT, read_episodes, read_result
 from world_modality.discrete.sums import EpisodeSums, action_part
 from world_modality.errors import UserError
@@ -53,6 +53,16 @@ def as_lerobot_has_them(discrete: DiscreteWorld) -> dict[str, Any]:
     windows = resolve_delta_timestamps(found.policy.config, discrete.metadata)
     dataset = LeRobotDataset("local/tiny", root=discrete.dataset, delta_timestamps=windows)
     return dict(default_collate([dataset[int(frame)] for frame in found.frames]))
+
+
+def test_frames_are_as_lerobot_shows_them(discrete: DiscreteWorld, as_lerobot_has_them: dict[str, Any]) -> None:
+    found = judged(discrete, "A")
+    before, _ = make_pre_post_processors(found.policy.config, pretrained_path=str(discrete.checkpoint("A")))
+    wanted, own = before(dict(as_lerobot_has_them)), found.batch(found.frames)
+    for name in ("index", "observation.state", "action", "action_is_pad"):
+        assert torch.equal(own[name], wanted[name]), name
+    assert own["task"] == wanted["task"] == as_lerobot_has_them["task"]
+    assert torch.equal(own[OWN], as_lerobot_has_them["action"])
 
 
 @pytest.mark.parametrize("model", NAMES)

@@ -6,7 +6,7 @@ judged. A corrupted run differs from the clean one in what is corrupted, and in 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import inf
@@ -86,7 +86,7 @@ def evaluate(
         batch: frames at once.
         tell: called with how many frames are done, and of how many.
     """
-    run = _Run(judged, tuple(each for each in Interventions(judged).possible if wanted(each)))
+    run = _Run(judged, wanted)
     frames = judged.frames
     step = max(1, batch * FEW // max(FEW, judged.policy.config.world_latent_tokens))
     for start in range(0, len(frames), step):
@@ -98,11 +98,11 @@ def evaluate(
 class _Run:
     """Sums of the clean run and of the corrupted ones."""
 
-    def __init__(self, judged: Judged, corruptions: Sequence[Corruption]) -> None:
-        self.judged, self.corruptions = judged, tuple(corruptions)
-        self.interventions = Interventions(judged)
-        episodes = len(judged.episodes)
-        self.sums = {name: EpisodeSums(episodes) for name in (CLEAN, *(each.name for each in corruptions))}
+    def __init__(self, judged: Judged, wanted: Callable[[Corruption], bool]) -> None:
+        self.judged, self.interventions = judged, Interventions(judged)
+        self.corruptions = tuple(each for each in self.interventions.possible if wanted(each))
+        runs = (CLEAN, *(each.name for each in self.corruptions))
+        self.sums = {name: EpisodeSums(len(judged.episodes)) for name in runs}
 
     def add(self, frames: Frames) -> None:
         """Run all of it on some frames."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from world_modality.discrete.result import Estimate, OfflineResult
 from world_modality.facts.offline import CORRUPTIONS
@@ -14,14 +13,14 @@ LATENT_FIGURES = {"skill": "skill", "change_cosine": "cosine of the change"}
 CORRUPTION_HEADER = ["in place of the world", "action error", "change", "change in percent", "top-1 change, points"]
 
 
-def number(estimate: Estimate, scale: float = 1.0, *, signed: bool = False) -> str:
-    """``0.7127 [0.2872, 1.1382]``, times ``scale``; a hyphen for what could not be measured."""
+def number(estimate: Estimate, *, signed: bool = False) -> str:
+    """``0.7127 [0.2872, 1.1382]``; a hyphen for what could not be measured."""
     if estimate.value is None:
         return "-"
-    told = _short(scale * estimate.value, signed=signed)
+    told = _short(estimate.value, signed=signed)
     if estimate.low is None or estimate.high is None:
         return f"{told} [no interval]"
-    return f"{told} [{_short(scale * estimate.low, signed=signed)}, {_short(scale * estimate.high, signed=signed)}]"
+    return f"{told} [{_short(estimate.low, signed=signed)}, {_short(estimate.high, signed=signed)}]"
 
 
 def percent(estimate: Estimate, *, signed: bool = False) -> str:
@@ -29,10 +28,10 @@ def percent(estimate: Estimate, *, signed: bool = False) -> str:
     if estimate.value is None:
         return "-"
     form = "{:+.1f}" if signed else "{:.1f}"
-    told = [None if each is None else form.format(100 * each + 0.0) for each in (estimate.value, estimate.low)]
-    if told[1] is None or estimate.high is None:
-        return f"{told[0]} [no interval]"
-    return f"{told[0]} [{told[1]}, {form.format(100 * estimate.high + 0.0)}]"
+    if estimate.low is None or estimate.high is None:
+        return f"{form.format(100 * estimate.value)} [no interval]"
+    told, low, high = (form.format(100 * each + 0.0) for each in (estimate.value, estimate.low, estimate.high))
+    return f"{told} [{low}, {high}]"
 
 
 def _short(value: float, *, signed: bool) -> str:
@@ -42,9 +41,8 @@ def _short(value: float, *, signed: bool) -> str:
 
 def judged_on(result: OfflineResult) -> str:
     """``4 held-out episodes of 2 tasks, 34 frames``."""
-    kind = "held-out episode" if result.held_out else "episode that may have been trained on"
-    if len(result.episodes) != 1:
-        kind = "held-out episodes" if result.held_out else "episodes that may have been trained on"
+    episodes = f"episode{'s' * (len(result.episodes) != 1)}"
+    kind = f"held-out {episodes}" if result.held_out else f"{episodes} that may have been trained on"
     drawn = "" if result.frames == result.frames_there else f" drawn from {result.frames_there}"
     tasks = f"{result.tasks} task{'s' * (result.tasks != 1)}"
     return f"{len(result.episodes)} {kind} of {tasks}, {result.frames} frames{drawn}"
@@ -117,8 +115,3 @@ def forecast_note(result: OfflineResult) -> str:
     fitted = result.tokens
     kind = "episodes that are not judged" if fitted.fitted_apart else "judged episodes, as there are no others"
     return f"the bigram is fitted on {fitted.fitted_on} {kind}"
-
-
-def as_data(result: OfflineResult) -> Mapping[str, Any]:
-    """For table.json."""
-    return result.model_dump(mode="json")

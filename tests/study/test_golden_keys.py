@@ -54,6 +54,7 @@ CHANGES: tuple[tuple[str, str], ...] = (
     ("latents train rollout videos report", "latents are summed up stretch by stretch"),
     ("report", "shows the world tokens of a study that asks for some"),
     ("rollout videos report", "records word how a scene settled otherwise anew, and know recorded states that do"),
+    ("report", "shows offline evaluations of the discrete line's models, of a study that has any"),
 )
 
 REPOSITORY = Path(__file__).parents[2]

@@ -23,11 +23,17 @@ VJEPA, DINO = "facebook/vjepa2-vitg-fpc64-256", "facebook/dinov2-base"
 FEATURE = "observation.images."
 
 
-def parser(program: str, about: str) -> argparse.ArgumentParser:
-    """A program's parser, with the flags that all have: which dataset, and where its cache is."""
+def parser(program: str, about: str, *, split: bool = True) -> argparse.ArgumentParser:
+    """A program's parser, with the flags that all have: which dataset, and where its cache is.
+
+    Without ``split`` its files there are not named by a flag.
+    """
     flags = argparse.ArgumentParser(prog=f"python -m world_modality.{program}", description=about)
     flags.add_argument("--dataset_name", required=True, help="folder of a LeRobotDataset v3, hub id or hub id@revision")
-    flags.add_argument("--split", default="train", help="first word of the files' names; they hold the whole dataset")
+    if split:
+        flags.add_argument(
+            "--split", default="train", help="first word of the files' names; they hold the whole dataset"
+        )
     flags.add_argument("--cache_dir", type=Path, default=Path("cache"))
     return flags
 

@@ -25,9 +25,13 @@ def token_losses(logits: Tensor, tokens: Tensor, valid: Tensor) -> Rows:
 
 def token_hits(logits: Tensor, tokens: Tensor, valid: Tensor, best: int) -> Rows:
     """Per step ahead, how many true tokens are among the ``best`` likeliest: [K], and of how many: [K]."""
+    return token_hits_per_sample(logits, tokens, valid, best).sum(0), valid.sum(0)
+
+
+def token_hits_per_sample(logits: Tensor, tokens: Tensor, valid: Tensor, best: int) -> Tensor:
+    """The same of each sample [B, K]; the mean over its P tokens, 0 where it is not ``valid``."""
     likeliest = logits.topk(min(best, logits.shape[-1]), dim=-1).indices
-    hits = (likeliest == tokens[..., None]).any(-1).float().mean(-1) * valid
-    return hits.sum(0), valid.sum(0)
+    return (likeliest == tokens[..., None]).any(-1).float().mean(-1) * valid
 
 
 def mean_of(rows: Rows) -> Tensor:

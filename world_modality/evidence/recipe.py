@@ -14,7 +14,9 @@ FEWEST_SEEDS = 3
 """Below, nothing is said about the recipe: two runs per arm leave one degree of freedom for how much runs differ."""
 
 
-def welch(treated: Floats, control: Floats, levels: Levels, episodes: int, clusters: int) -> Effect:
+def welch(
+    treated: Floats, control: Floats, levels: Levels, episodes: int, clusters: int, widest: float = 1.0
+) -> Effect:
     """Welch's t-test of two independent groups of training runs (Welch 1947, Biometrika 34:28).
 
     Standard error ``sqrt(v1/n1 + v2/n2)`` with Satterthwaite's degrees of freedom.
@@ -25,6 +27,7 @@ def welch(treated: Floats, control: Floats, levels: Levels, episodes: int, clust
         levels: of tests and intervals.
         episodes: per arm, for the record.
         clusters: scenes, for the record.
+        widest: no difference is larger than this; that of two rates is at most 1.
     """
     gap = float(treated.mean() - control.mean())
     runs = min(treated.size, control.size)
@@ -36,7 +39,7 @@ def welch(treated: Floats, control: Floats, levels: Levels, episodes: int, clust
         return unknown("recipe", _WELCH, levels, gap, counts, _ALIKE)
     freedom = float(parts.sum() ** 2 / (parts**2 / np.array([treated.size - 1, control.size - 1])).sum())
     error = float(np.sqrt(parts.sum()))
-    return t_effect(_WELCH, gap, error, freedom, levels, counts)
+    return t_effect(_WELCH, gap, error, freedom, levels, counts, widest)
 
 
 def paired_runs(differences: Floats, levels: Levels, episodes: int, clusters: int) -> Effect:
@@ -62,7 +65,13 @@ def _too_few(runs: int) -> str:
 
 
 def t_effect(
-    method: str, gap: float, error: float, freedom: float, levels: Levels, counts: tuple[int, int, int]
+    method: str,
+    gap: float,
+    error: float,
+    freedom: float,
+    levels: Levels,
+    counts: tuple[int, int, int],
+    widest: float = 1.0,
 ) -> Effect:
     """An effect whose estimate over its standard error is t distributed; ``counts`` are episodes, clusters and
     seeds."""
@@ -72,8 +81,8 @@ def t_effect(
         "recipe",
         method,
         levels,
-        Interval(gap, max(-1.0, gap - wide), min(1.0, gap + wide)),
-        Interval(gap, max(-1.0, gap - narrow), min(1.0, gap + narrow)),
+        Interval(gap, max(-widest, gap - wide), min(widest, gap + wide)),
+        Interval(gap, max(-widest, gap - narrow), min(widest, gap + narrow)),
         float(t.sf(gap / error, freedom)),
         float(t.cdf(gap / error, freedom)),
         *counts,

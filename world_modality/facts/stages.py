@@ -149,6 +149,16 @@ STAGES: Table[StageKind] = Table(
             needs=Needs(cores=8, all_cores=True, gpu=True, memory_mb=32_000, minutes=1440),
         ),
         StageKind(
+            name="offline",
+            version=1,
+            spec=Reference("world_modality.study.offline_stages:OfflineSpec"),
+            runner=Reference("world_modality.discrete.stage:run"),
+            packages=("numpy", "pyarrow", "scipy"),
+            target="offline",
+            needs=Needs(cores=4, gpu=True, memory_mb=16_000),
+            plan=Reference("world_modality.study.offline_stages:plan"),
+        ),
+        StageKind(
             name="rollout",
             version=7,
             spec=Reference(f"{_SPECS}:RolloutSpec"),
@@ -170,7 +180,7 @@ STAGES: Table[StageKind] = Table(
         ),
         StageKind(
             name="report",
-            version=9,
+            version=10,
             spec=Reference(f"{_SPECS}:ReportSpec"),
             runner=Reference("world_modality.report.stage:run"),
             target="report",

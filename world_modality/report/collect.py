@@ -38,13 +38,14 @@ class Material:
     videos: Sequence[Path]
     given: Sequence[Path] = ()  # of the given checkpoints
     tokens: Sequence[Path] = ()  # of world tokens, one per camera
+    offline: Sequence[Path] = ()  # offline evaluations of the discrete line's trainings
     missing: Sequence[Mapping[str, Any]] = ()  # cells that lack episodes, as ``collect`` finds them
     newest: str = ""  # when the newest outcome was recorded, UTC, ISO 8601; "" when all rollouts are sealed
 
     @property
     def artifacts(self) -> tuple[Path, ...]:
         """Of every stage that the report reads."""
-        return (*self.rollouts, *self.trainings, *self.given, *self.videos, *self.tokens)
+        return (*self.rollouts, *self.trainings, *self.given, *self.videos, *self.tokens, *self.offline)
 
 
 @dataclass
@@ -83,6 +84,7 @@ def collect(root: Path, graph: Graph) -> Material:
         videos=[folder.artifact for folder in _sealed(root, graph, "videos")],
         given=[folder.artifact for folder in _sealed(root, graph, "given")],
         tokens=[folder.artifact for folder in _sealed(root, graph, "tokens")],
+        offline=[folder.artifact for folder in _sealed(root, graph, "offline")],
         newest=datetime.fromtimestamp(found.newest, UTC).isoformat(timespec="seconds") if found.newest else "",
         missing=_missing(spec, results, found),
     )

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from world_modality.report import offline_arms, offline_claims
 from world_modality.report.given import GIVEN_HEADER, given_rows, given_sentences
 from world_modality.report.text import (
     ROBUSTNESS_HEADER,
@@ -112,6 +113,9 @@ def to_csv(table: Mapping[str, Any]) -> str:
             )
     for row in _suite_csv_rows(table):
         writer.writerow({**origin, **sure, **row})
+    for row in table["models"]["claims"] if table["models"] else ():
+        own = {"kind": f"offline {row['figure']}", "condition": row["treated"], "scenes": row.get("episodes")}
+        writer.writerow({**row, **origin, **own, "episodes": None})
     return out.getvalue()
 
 
@@ -162,6 +166,7 @@ def to_markdown(table: Mapping[str, Any]) -> str:
         *_prophet(table["prophet"]),
         *_offline(table["offline"]),
         *_tokens(table["tokens"]),
+        *_models(table["models"]),
         *_given(table["given"]),
         "## What was real",
         _grid(["part", "source"], table["sources"]),
@@ -264,6 +269,24 @@ def _tokens(found: Mapping[str, Any] | None) -> list[str]:
     told = _bullets(tokens_sentences(found))
     baselines = _grid(baseline_header(found), baseline_rows(found))
     return ["## World tokens", told, _grid(TOKENS_HEADER, usage_rows(found)), baselines]
+
+
+def _models(found: Mapping[str, Any] | None) -> list[str]:
+    """Offline evaluations: errors, forecasts, corruption, and arm against arm."""
+    if found is None:
+        return []
+    corrupted = offline_arms.corrupted_rows(found)
+    return [
+        f"## {offline_arms.TITLE}",
+        _bullets(offline_arms.basis_lines(found)),
+        _grid(offline_arms.ERRORS_HEADER, offline_arms.error_rows(found)),
+        *(_grid(header, rows) for _, header, rows in offline_arms.forecast_grids(found)),
+        _grid(offline_arms.CORRUPTED_HEADER, corrupted),
+        _bullets(offline_arms.left_out(found)),
+        _bullets(offline_claims.plan_lines(found)),
+        _grid(offline_claims.CLAIMS_HEADER, offline_claims.claim_rows(found["claims"])),
+        offline_arms.NOTE,
+    ]
 
 
 def _given(found: Mapping[str, Any] | None) -> list[str]:

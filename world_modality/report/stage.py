@@ -15,6 +15,8 @@ from world_modality.report.forecast import offline_table, prophet_panels, prophe
 from world_modality.report.gates import arms_gate, record_gates, same_scenes
 from world_modality.report.given import given_table
 from world_modality.report.judgement import conditions_of, discordant_rows, other_analyses, task_rows
+from world_modality.report.offline_arms import evaluated, evaluations_csv
+from world_modality.report.offline_claims import claim_panels, models_table
 from world_modality.report.page import figure_files, read_videos, to_html
 from world_modality.report.provenance import describe, lineage, timing_of
 from world_modality.report.record_files import write_records
@@ -31,22 +33,23 @@ from world_modality.study.specs import ReportSpec
 
 
 def run(spec: ReportSpec, context: StageContext) -> Facts:
-    """Write the report: table.md, .tex, .csv and .json, summary.json, report.html, records.parquet and records.csv.
+    """Write the report: table.md, .tex, .csv and .json, summary.json, report.html, records.parquet and records.csv, and
+    offline.csv with the figures of offline evaluations.
 
     Inputs: "rollout", every cell's rollout; "train", the trainings behind them, and "given", the checkpoints that were
-    trained elsewhere; "videos" and world "tokens", if there are any. UserError
+    trained elsewhere; "videos", world "tokens" and "offline" evaluations, if there are any. UserError
     when conditions lack episodes or met other scenes, or the trainings differ in more than their memory: no sealed
     report is made of what has to be made again. `wm report` shows such a study as it is.
     """
-    rollouts, trainings, videos, given, tokens = (
-        context.inputs.get(role, ()) for role in ("rollout", "train", "videos", "given", "tokens")
+    rollouts, trainings, videos, given, tokens, offline = (
+        context.inputs.get(role, ()) for role in ("rollout", "train", "videos", "given", "tokens", "offline")
     )
     results, arms = load_results(spec, rollouts), arms_gate(spec.arms, trainings)
     for gate in (same_scenes(results), arms):
         if gate.passed is False:
             raise UserError(f"{gate.detail}.")
     root = rollouts[0].parents[2]
-    material = Material(spec, results, arms, rollouts, trainings, videos, given, tokens)
+    material = Material(spec, results, arms, rollouts, trainings, videos, given, tokens, offline)
     table, pages = build_report(root, material)
     write_report(context.artifact, pages, results)
     write_json(context.volatile / TIMING, timing_of(root, material))
@@ -63,6 +66,7 @@ def build_report(root: Path, material: Material) -> tuple[dict[str, Any], dict[s
         started = first_start(stage_folder(root, "rollout", cell.rollout) for cell in judged_cells(spec))
         gates.append(sealing_gate(plan, seals, started))
     judgements = read_judgements(results, material.trainings)
+    models = evaluated(spec.arms, material.offline)
     conditions, names = conditions_of(spec, results), task_names(spec, results)
     places = {task_number(spec, *place): place for place in results.places}
     table = {
@@ -76,12 +80,14 @@ def build_report(root: Path, material: Material) -> tuple[dict[str, Any], dict[s
         "offline": offline_table(results, material.trainings),
         "given": given_table(spec.arms, material.given),
         "tokens": tokens_table(material.tokens),
+        "models": models_table(models, spec.evidence),
         **describe(sealed, dict(spec.labels)),
     }
     figures = {
         **all_figures(table, plan, conditions, names),
         "prophets": prophet_panels(judgements),
         "curves": curve_panels(results, material.trainings),
+        "models": claim_panels(table["models"]["claims"]) if models else [],
     }
     return table, {
         "table.md": to_markdown(table),
@@ -92,6 +98,7 @@ def build_report(root: Path, material: Material) -> tuple[dict[str, Any], dict[s
         "report.html": to_html(
             table, figures, read_videos(material.videos, _labels(spec, sealed)), token_grids(material.tokens)
         ),
+        **({"offline.csv": evaluations_csv(models)} if models else {}),
         **figure_files(figures),
     }
 

@@ -309,6 +309,7 @@ class _Builder:
         inputs += [_read("train" if each.stage == "train" else "given", each) for each in checkpoints.values()]
         inputs += self._videos(rollouts, conditions)
         inputs += [Input("tokens", each.stage, each.key) for each in self.tokens]
+        inputs += [_read("offline", each) for each in self.graph.of("offline")]
         spec = ReportSpec(
             study=study.study,
             label=suite_label(study, self.sources),

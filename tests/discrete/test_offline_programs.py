@@ -1,0 +1,84 @@
+"""The earlier system's three commands on a given checkpoint: tables, files, and one sentence for what is wrong."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.discrete_world import DiscreteWorld
+
+from world_modality.cli.offline_programs import eval_main, future_main, world_main
+from world_modality.discrete.result import EPISODES, read_result
+
+
+def flags(world: DiscreteWorld, model: str, output: Path, *more: object, **settings: bool) -> list[str]:
+    checkpoint = world.checkpoint(model, **settings)
+    said = ["--checkpoint", checkpoint, "--dataset_name", world.dataset, "--output_dir", output, *more]
+    return [str(each) for each in said]
+
+
+def test_errors_and_forecasts_are_told_and_kept(
+    discrete: DiscreteWorld, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    eval_main(flags(discrete, "C", tmp_path / "out", "--use_language", "--num_workers", 4))
+    told = capsys.readouterr().out
+    result = read_result(tmp_path / "out")
+    assert (result.model, result.interventions, result.episodes) == ("C", (), discrete.held_out)
+    assert (tmp_path / "out" / EPISODES).is_file()
+    assert "--use_language has no effect" in told
+    assert "--num_workers has no effect" in told
+    assert "model        C, on 4 held-out episodes of 2 tasks, " in told
+    for word in ("step of the chunk", "a6", "likeliest token", "bigram", "k=4", "fitted on 2 episodes that are not"):
+        assert word in told
+    with pytest.raises(SystemExit, match="exists already and is never overwritten"):
+        eval_main(flags(discrete, "C", tmp_path / "out"))
+    eval_main(flags(discrete, "B_cont", tmp_path / "latents", "--episodes", "1-2"))
+    assert "cosine of the change" in capsys.readouterr().out
+    eval_main(flags(discrete, "A", tmp_path / "train", "--split", "train"))
+    assert "on 2 episodes that may have been trained on of 2 tasks" in capsys.readouterr().out
+
+
+def test_interventions_are_those_of_the_mode(
+    discrete: DiscreteWorld, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world_main(flags(discrete, "C", tmp_path / "all"))
+    assert [each.name for each in read_result(tmp_path / "all").interventions] == [
+        f"token_{kind}" for kind in ("uniform", "marginal", "other_episode", "other_task")
+    ]
+    assert "any token of the codebook" in capsys.readouterr().out
+    future_main(
+        flags(discrete, "F", tmp_path / "f", "--corruption_mode", "shuffle", "--batch_size", 4, "--max_batches", 2)
+    )
+    found = read_result(tmp_path / "f")
+    assert [each.name for each in found.interventions] == ["memory_other_episode"]
+    assert found.frames == 8
+    world_main(flags(discrete, "C", tmp_path / "one", "--episodes", "1"))
+    assert "left out: the tokens of a frame of another episode: only one episode" in capsys.readouterr().out
+
+
+def test_what_is_wrong_is_one_sentence(discrete: DiscreteWorld, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(SystemExit, match="is model B, which reads no world token: give a checkpoint of model C"):
+        world_main(flags(discrete, "B", out))
+    with pytest.raises(SystemExit, match="is model C, which reads no memory: give a checkpoint of model F"):
+        future_main(flags(discrete, "C", out))
+    with pytest.raises(SystemExit, match="without held-out episodes: name the episodes"):
+        eval_main(flags(discrete, "A", out, held_out=False))
+    with pytest.raises(SystemExit, match=r"there are no latents in .*nowhere: give the folder"):
+        eval_main(flags(discrete, "A", out, "--latents", tmp_path / "nowhere"))
+    with pytest.raises(SystemExit, match=r"there are no world tokens in .*nowhere"):
+        eval_main(flags(discrete, "B", out, "--world_tokens", tmp_path / "nowhere"))
+    with pytest.raises(SystemExit):
+        eval_main(flags(discrete, "A", out, "--episodes", "1-x"))
+    assert not out.exists()
+
+
+def test_they_are_programs() -> None:
+    for name in ("eval_offline", "intervention_corrupt_world", "intervention_corrupt_future"):
+        done = subprocess.run(
+            [sys.executable, "-m", f"world_modality.{name}", "--help"], capture_output=True, text=True, check=True
+        )
+        assert f"python -m world_modality.{name}" in done.stdout
+        assert "--checkpoint" in done.stdout

@@ -1,0 +1,263 @@
+"""Offline evaluation of a model of the discrete line: its errors on demonstrated frames, and what corruption does.
+
+Every figure is a ratio of two sums over frames, and its interval is over episodes: other episodes might have been
+judged. A corrupted run differs from the clean one in what is corrupted, and in nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lerobot_policy_world_modality.transformer_policy import FUTURE_LATENTS, FUTURE_TOKENS, LATENTS, PADDING, VALID
+from world_modality.data.schema import ACTION
+from world_modality.discrete.donors import Frames
+from world_modality.discrete.interventions import Interventions, answer
+from world_modality.discrete.judged import OWN, Judged
+from world_modality.discrete.losses import token_hits_per_sample
+from world_modality.discrete.result import (
+    CLEAN,
+    EPISODES,
+    FORM,
+    RESULT,
+    ActionErrors,
+    Estimate,
+    Floats,
+    Intervention,
+    LatentForecast,
+    LeftOut,
+    OfflineResult,
+    Sums,
+    TokenForecast,
+    write_episodes,
+)
+from world_modality.discrete.sums import EpisodeSums, Part, action_part, latent_parts, right_part
+from world_modality.discrete.transformer import Answer
+from world_modality.evidence.ratios import ratio_of
+from world_modality.evidence.resampling import keyed_generator
+from world_modality.facts.offline import Corruption
+from world_modality.store.files import write_json
+from world_modality.tokens.baselines import Bigram
+
+BATCH = 256
+FEW = 4  # tokens of a frame up to which so many frames are run at once
+CONFIDENCE = 0.95
+GUESSES = (1, 5)
+Limits = tuple[float, float]
+ANY, ERROR, SHARE, SKILL, COSINE = (-inf, inf), (0.0, inf), (0.0, 1.0), (-inf, 1.0), (-1.0, 1.0)
+"""What a figure can be, whatever an interval says."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A checkpoint's figures, and the sums that they and their intervals are made of."""
+
+    result: OfflineResult
+    runs: Mapping[str, Sums]
+    tasks: tuple[str, ...]  # of the judged episodes
+
+    def write(self, folder: Path) -> None:
+        """Write ``offline.json`` and ``episodes.parquet`` into a folder."""
+        write_episodes(folder / EPISODES, self.runs, self.result.episodes, self.tasks)
+        write_json(folder / RESULT, self.result.model_dump(mode="json"))
+
+
+def evaluate(
+    judged: Judged,
+    *,
+    training: str = "",
+    wanted: Callable[[Corruption], bool] = lambda _: True,
+    batch: int = BATCH,
+    tell: Callable[[int, int], None] = lambda *_: None,
+) -> Evaluation:
+    """Run the model on the judged frames, as it is and with every ``wanted`` corruption that means something to it.
+
+    Args:
+        judged: the checkpoint and its frames.
+        training: key of the stage that trained it, for the record.
+        wanted: which corruptions.
+        batch: frames at once.
+        tell: called with how many frames are done, and of how many.
+    """
+    run = _Run(judged, wanted)
+    frames = judged.frames
+    step = max(1, batch * FEW // max(FEW, judged.policy.config.world_latent_tokens))
+    for start in range(0, len(frames), step):
+        run.add(frames[start : start + step])
+        tell(min(start + step, len(frames)), len(frames))
+    return Evaluation(_result(run, training), {name: sums.sums for name, sums in run.sums.items()}, judged.donors.tasks)
+
+
+class _Run:
+    """Sums of the clean run and of the corrupted ones."""
+
+    def __init__(self, judged: Judged, wanted: Callable[[Corruption], bool]) -> None:
+        self.judged, self.interventions = judged, Interventions(judged)
+        self.corruptions = tuple(each for each in self.interventions.possible if wanted(each))
+        runs = (CLEAN, *(each.name for each in self.corruptions))
+        self.sums = {name: EpisodeSums(len(judged.episodes)) for name in runs}
+
+    def add(self, frames: Frames) -> None:
+        """Run all of it on some frames."""
+        judged, policy = self.judged, self.judged.policy
+        batch, places = judged.batch(frames), judged.donors.bounds.find(frames)
+        memory = self.interventions.memory(frames)
+        clean = answer(policy, batch, memory=memory)
+        parts = {**self._read(clean, batch), **self._known(clean, batch, frames)}
+        own = judged.after(clean.actions).float().cpu()
+        parts["action_own"] = action_part(own, batch[OWN], batch[PADDING].cpu())
+        self.sums[CLEAN].add(places, parts)
+        for corruption in self.corruptions:
+            if corruption.of == "token":
+                other = answer(policy, batch, token=self.interventions.token(corruption, frames), memory=memory)
+            else:
+                assert memory is not None
+                other = answer(policy, batch, memory=self.interventions.corrupted_memory(corruption, frames, memory))
+            self.sums[corruption.name].add(places, self._read(other, batch))
+
+    def _read(self, found: Answer, batch: dict[str, Any]) -> dict[str, Part]:
+        """What any run is judged by."""
+        parts = {"action": action_part(found.actions, batch[ACTION], batch[PADDING])}
+        if found.world is not None and self.judged.policy.config.row.predicts == "tokens":
+            tokens, valid = batch[FUTURE_TOKENS], batch[VALID]
+            for best in GUESSES:
+                parts[f"top{best}"] = token_hits_per_sample(found.world, tokens, valid, best), valid
+        return parts
+
+    def _known(self, found: Answer, batch: dict[str, Any], frames: Frames) -> dict[str, Part]:
+        """What is told of the clean run alone: the baselines of tokens, and how latents are foreseen."""
+        policy, valid = self.judged.policy, batch[VALID]
+        if policy.config.row.predicts == "tokens":
+            tokens = batch[FUTURE_TOKENS]
+            assert self.judged.tokens is not None
+            now = self.judged.tokens.tokens[frames].astype(np.int64)
+            guesses = {"copied": np.repeat(now[:, None], tokens.shape[1], axis=1)}
+            guesses["bigram"] = np.stack([each.following[now] for each in self._bigrams], axis=1)
+            return {
+                name: right_part(torch.from_numpy(guess).to(tokens.device), tokens, valid)
+                for name, guess in guesses.items()
+            }
+        if policy.config.row.predicts == "latents":
+            assert found.world is not None
+            now, future = (policy.standardised(batch[name]) for name in (LATENTS, FUTURE_LATENTS))
+            return latent_parts(found.world.float(), now, future, valid)
+        return {}
+
+    @cached_property
+    def _bigrams(self) -> tuple[Bigram, ...]:
+        """Per step ahead, fitted on the episodes for that."""
+        cache, horizon = self.judged.tokens, self.judged.policy.config.world_prediction_horizon
+        assert cache is not None
+        size, fitted = cache.codebook.size, self.judged.fitted
+        return tuple(Bigram.fit(cache.tokens, size, fitted, step) for step in range(1, horizon + 1))
+
+
+def _result(run: _Run, training: str) -> OfflineResult:
+    judged, clean = run.judged, run.sums[CLEAN].sums
+    config = judged.policy.config
+    predicts = config.row.predicts
+    return OfflineResult(
+        form=FORM,
+        model=config.row.name,
+        memory=config.world_memory_mode_train,
+        training=training,
+        training_seed=config.world_seed,
+        dataset_fingerprint=judged.policy._latents.latents.dataset_fingerprint,
+        held_out=judged.held_out,
+        episodes=judged.episodes,
+        tasks=len(set(judged.donors.tasks)),
+        frames=len(judged.frames),
+        frames_there=len(judged.donors.frames),
+        chunk_size=config.chunk_size,
+        prediction_horizon=config.world_prediction_horizon,
+        dimensions=judged.dimensions,
+        seed=judged.donors.seed,
+        confidence=CONFIDENCE,
+        actions=_actions(clean),
+        tokens=_tokens(clean, judged) if predicts == "tokens" else None,
+        latents=_latents(clean) if predicts == "latents" else None,
+        interventions=tuple(_intervention(each, run.sums[each.name].sums, clean) for each in run.corruptions),
+        left_out=tuple(LeftOut(name=name, why=why) for name, why in run.interventions.left_out.items()),
+    )
+
+
+def _actions(sums: Sums) -> ActionErrors:
+    normal, own = sums["action"], sums["action_own"]
+    return ActionErrors(
+        all=_estimate(normal, ERROR),
+        steps=_along(normal, 1, ERROR),
+        dimensions=_along(normal, 2, ERROR),
+        table=_table(normal),
+        own_dimensions=_along(own, 2, ERROR),
+        own_table=_table(own),
+    )
+
+
+def _tokens(sums: Sums, judged: Judged) -> TokenForecast:
+    names = ("top1", "top5", "copied", "bigram")
+    return TokenForecast(
+        **{name: _along(sums[name], 1, SHARE) for name in names},
+        all={name: _estimate(sums[name], SHARE) for name in names},
+        fitted_on=len(judged.fitted.starts),
+        fitted_apart=judged.apart,
+    )
+
+
+def _latents(sums: Sums) -> LatentForecast:
+    limits = {"skill": SKILL, "change_cosine": COSINE}
+    return LatentForecast(
+        **{name: _along(sums[name], 1, each) for name, each in limits.items()},
+        all={name: _estimate(sums[name], each) for name, each in limits.items()},
+    )
+
+
+def _intervention(corruption: Corruption, sums: Sums, clean: Sums) -> Intervention:
+    (error, counted), (before, _) = sums["action"], clean["action"]
+    top1 = sums.get("top1")
+    change = None if top1 is None else (top1[0] - clean["top1"][0], top1[1])
+    return Intervention(
+        name=corruption.name,
+        error=_estimate((error, counted), ERROR),
+        change=_estimate((error - before, counted)),
+        relative=_estimate((error - before, before)),
+        top1=None if top1 is None else _estimate(top1, SHARE),
+        top1_change=None if change is None else _estimate(change),
+    )
+
+
+def _along(pair: tuple[Floats, Floats], axis: int, limits: Limits) -> tuple[Estimate, ...]:
+    """An estimate per place of an axis of [E, ...], over all others."""
+    moved = [np.moveaxis(each, axis, 0) for each in pair]
+    return tuple(_estimate(place, limits) for place in zip(*moved, strict=True))
+
+
+def _table(pair: tuple[Floats, Floats]) -> tuple[tuple[float | None, ...], ...]:
+    above, below = (each.sum(axis=0) for each in pair)
+    return tuple(
+        tuple(_rounded(a / b) if b else None for a, b in zip(*row, strict=True))
+        for row in zip(above.tolist(), below.tolist(), strict=True)
+    )
+
+
+def _estimate(pair: tuple[Floats, Floats], limits: Limits = ANY) -> Estimate:
+    """The ratio of all of [E, ...], with its interval over the E episodes, within ``limits``."""
+    above, below = (each.reshape(len(each), -1).sum(axis=1) for each in pair)
+    if not below.sum() > 0:
+        return Estimate(value=None)
+    if np.count_nonzero(below > 0) < 2:
+        return Estimate(value=_rounded(float(above.sum() / below.sum())))
+    found = ratio_of(above, below, keyed_generator("offline")).interval(CONFIDENCE)
+    low, high = max(found.low, limits[0]), min(found.high, limits[1])
+    return Estimate(value=_rounded(found.estimate), low=_rounded(low), high=_rounded(high))
+
+
+def _rounded(value: float) -> float:
+    """To eight significant digits: what follows is rounding noise."""
+    return float(f"{value:.8g}") + 0.0

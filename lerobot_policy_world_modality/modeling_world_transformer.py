@@ -15,6 +15,7 @@ from lerobot_policy_world_modality.transformer_policy import (
     FUTURE_LATENTS,
     FUTURE_TOKENS,
     LATENTS,
+    NOW_TOKENS,
     VALID,
     TransformerPolicy,
 )
@@ -99,5 +100,6 @@ class WorldTransformerPolicy(WorldPolicy, TransformerPolicy):
         if self._tokens is not None:
             frames = batch[INDEX].cpu().numpy().astype(np.int64)
             rows, _ = future_rows(frames, self._latents.bounds.around(frames)[1], horizon)
+            found[NOW_TOKENS] = torch.from_numpy(self._tokens.tokens[frames].astype(np.int64))
             found[FUTURE_TOKENS] = torch.from_numpy(self._tokens.tokens[rows].astype(np.int64))
         return {name: value.to(self.keyed_step.device) for name, value in found.items()}

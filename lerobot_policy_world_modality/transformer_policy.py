@@ -15,24 +15,22 @@ from torch import Tensor
 from lerobot_policy_world_modality.configuration_world_transformer import WorldTransformerConfig
 from lerobot_policy_world_modality.instructions import TASK, KnownInstructions
 from world_modality.discrete.instruction_table import InstructionTable
-from world_modality.discrete.losses import (
-    action_errors,
-    mean_of,
-    mean_per_sample,
-    token_hits,
-    token_losses,
-)
+from world_modality.discrete.losses import action_errors, mean_of, mean_per_sample
 from world_modality.discrete.transformer import Answer, Seen, WorldTransformer
 from world_modality.errors import UserError
 from world_modality.memory.standardiser import Standardiser
-from world_modality.memory.target import score_latents
+from world_modality.memory.target import target_of
 from world_modality.tokens.codebook import Codebook
 
 LATENTS = "observation.world_now"  # float32 [B, P, W] of the present frame, in their own units
 FUTURE_LATENTS = "world_future"  # float32 [B, K, P, W], in training
 FUTURE_TOKENS = "world_future_tokens"  # int64 [B, K, P], in training
+NOW_TOKENS = "world_now_tokens"  # int64 [B, P], in training
 VALID = "world_future_valid"  # bool [B, K]: whether the episode is that long
 PADDING = "action_is_pad"
+
+READ = {"tokens": (NOW_TOKENS, FUTURE_TOKENS), "latents": (LATENTS, FUTURE_LATENTS)}
+"""What a target is of, now and in the future."""
 
 
 class TransformerPolicy(PreTrainedPolicy):  # type: ignore[misc]  # LeRobot is not typed
@@ -140,16 +138,13 @@ class TransformerPolicy(PreTrainedPolicy):  # type: ignore[misc]  # LeRobot is n
         return torch.from_numpy(tokens.astype(np.int64)).to(latents.device)
 
     def _world_loss(self, world: Tensor, batch: dict[str, Any], reduction: str) -> tuple[Tensor, dict[str, float]]:
+        """The loss of what is predicted by the rule of its target, and what that logs."""
+        kind = self.config.row.predicts
+        now, future = (batch[name].to(world.device) for name in READ[kind])
+        if kind == "latents":
+            now, future = self.standardised(now), self.standardised(future)
         valid = batch[VALID].to(world.device)
-        if self.config.row.predicts == "tokens":
-            tokens = batch[FUTURE_TOKENS].to(world.device)
-            of = mean_per_sample if reduction == "none" else mean_of
-            loss = of(token_losses(world, tokens, valid))
-            figures = {"world_loss": float(loss.detach().mean())}
-            for best in (1, 5):
-                figures[f"world_top{best}"] = float(mean_of(token_hits(world, tokens, valid, best)))
-            return loss, figures
-        now = self.standardised(batch[LATENTS].to(world.device))
-        future = self.standardised(batch[FUTURE_LATENTS].to(world.device))
-        score = score_latents(world[:, None], now, future, valid, delta=self.config.world_delta)
+        score = target_of(kind).score(world[:, None], now, future, valid, delta=self.config.world_delta)
+        if self.training:
+            score = score.over_processes()
         return score.loss_per_sample() if reduction == "none" else score.loss(), score.summary()

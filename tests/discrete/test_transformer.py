@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from world_modality.discrete.losses import mean_of, token_hits, token_losses
 from world_modality.discrete.sequence import TransformerSizes, WorldInput, parts_of, structure
 from world_modality.discrete.transformer import Seen, WorldTransformer
 from world_modality.facts.discrete import MODELS
+from world_modality.tokens.target import TOKENS, hits
 
 SIZES = TransformerSizes(
     latent=6,
@@ -149,14 +149,15 @@ def accuracy(name: str, *, visible: bool, shuffled: bool = False) -> float:
     for step in range(150):
         rows = torch.randint(0, 600, (64,), generator=torch.Generator().manual_seed(step))
         batch = Seen(data.latents[rows], data.state[rows], data.token[rows])
-        loss = mean_of(token_losses(model(batch).world, future[rows], torch.ones(64, 2, dtype=torch.bool)))
+        assert batch.token is not None
+        there = torch.ones(64, 2, dtype=torch.bool)
+        loss = TOKENS.score(model(batch).world[:, None], batch.token, future[rows], there, delta=False).loss()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     model.eval()
     held = Seen(data.latents[600:], data.state[600:], data.token[600:])
-    hits, counted = token_hits(model(held).world, future[600:], torch.ones(300, 2, dtype=torch.bool), best=1)
-    return float((hits / counted).mean())
+    return float(hits(model(held).world, future[600:], best=1).mean())
 
 
 @pytest.mark.parametrize("name", ["B", "C"])

@@ -55,6 +55,7 @@ CHANGES: tuple[tuple[str, str], ...] = (
     ("report", "shows the world tokens of a study that asks for some"),
     ("rollout videos report", "records word how a scene settled otherwise anew, and know recorded states that do"),
     ("report", "shows offline evaluations of the discrete line's models, of a study that has any"),
+    ("all", "a study of the discrete line's models: workflow/studies/discrete.yaml"),
 )
 
 REPOSITORY = Path(__file__).parents[2]

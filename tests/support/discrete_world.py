@@ -22,7 +22,7 @@ from world_modality.tokens.stage import run as run_tokens
 NAMES = ("A", "B", "B_cont", "C", "C_no_world_input", "F")
 """Models as the research calls them."""
 KNOW_TOKENS = ("B", "C", "C_no_world_input")
-F = {"model": "F", "world_memory_mode_train": "pred"}
+F = {"model": "A", "world_memory_mode_train": "pred"}
 """Settings of the one with a memory."""
 CHUNK = 5
 SHARE = 0.5

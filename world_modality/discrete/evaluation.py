@@ -21,7 +21,6 @@ from world_modality.data.schema import ACTION
 from world_modality.discrete.donors import Frames
 from world_modality.discrete.interventions import Interventions, answer
 from world_modality.discrete.judged import OWN, Judged
-from world_modality.discrete.losses import token_hits_per_sample
 from world_modality.discrete.result import (
     CLEAN,
     EPISODES,
@@ -45,11 +44,11 @@ from world_modality.evidence.resampling import keyed_generator
 from world_modality.facts.offline import Corruption
 from world_modality.store.files import write_json
 from world_modality.tokens.baselines import Bigram
+from world_modality.tokens.target import BEST, hits
 
 BATCH = 256
 FEW = 4  # tokens of a frame up to which so many frames are run at once
 CONFIDENCE = 0.95
-GUESSES = (1, 5)
 Limits = tuple[float, float]
 ANY, ERROR, SHARE, SKILL, COSINE = (-inf, inf), (0.0, inf), (0.0, 1.0), (-inf, 1.0), (-1.0, 1.0)
 """What a figure can be, whatever an interval says."""
@@ -127,8 +126,8 @@ class _Run:
         parts = {"action": action_part(found.actions, batch[ACTION], batch[PADDING])}
         if found.world is not None and self.judged.policy.config.row.predicts == "tokens":
             tokens, valid = batch[FUTURE_TOKENS], batch[VALID]
-            for best in GUESSES:
-                parts[f"top{best}"] = token_hits_per_sample(found.world, tokens, valid, best), valid
+            for best in BEST:
+                parts[f"top{best}"] = hits(found.world, tokens, best) * valid, valid
         return parts
 
     def _known(self, found: Answer, batch: dict[str, Any], frames: Frames) -> dict[str, Part]:

@@ -71,16 +71,12 @@ class KnownInstructions(nn.Module):
 
 
 def open_training_instructions(config: Any, dataset_meta: Any) -> InstructionTable | None:
-    """The instructions of the training set that ``dataset_meta`` (LeRobot's) describes; None if the policy reads none.
+    """The instructions of the training set that ``dataset_meta`` (LeRobot's) describes; None if none are given.
 
     What the config leaves open about them is written into it. UserError if they are missing or damaged, of another
     dataset, or others than the policy was made for.
     """
-    if not config.world_instructions:
-        if config.world_texts:
-            raise UserError(
-                "world_instructions is not set: the policy reads instructions, give the folder of the data's"
-            )
+    if not config.world_instructions:  # a checkpoint knows texts by itself
         return None
     folder = Path(config.world_instructions)
     table = open_instructions(folder)

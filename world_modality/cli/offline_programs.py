@@ -24,12 +24,12 @@ IGNORED = {
     "image_key": "the checkpoint says whose latents it reads",
     "proprio_key": "it is read as observation.state",
     "action_key": "it is read as action",
-    "instruction_key": "these models read no instructions",
+    "instruction_key": "a checkpoint that reads instructions knows them, by the task of a frame",
     "episode_id_key": "the dataset's episode table says where episodes are",
     "num_workers": "latents and actions are read as they are needed",
 }
 """Flags that are taken and decide nothing here, and why."""
-LANGUAGE = {"use_language": "these models read no instructions"}
+LANGUAGE = {"use_language": "the checkpoint says whether it reads instructions"}
 SPLIT = "train"
 """First word of the files in the cache: they hold the whole dataset."""
 ALL = "all"

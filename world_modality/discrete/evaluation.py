@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from world_modality.discrete.result import (
     CLEAN,
     EPISODES,
     FORM,
+    LIMITS,
     RESULT,
     ActionErrors,
     Estimate,
@@ -35,12 +35,11 @@ from world_modality.discrete.result import (
     OfflineResult,
     Sums,
     TokenForecast,
+    estimate,
     write_episodes,
 )
 from world_modality.discrete.sums import EpisodeSums, Part, action_part, latent_parts, right_part
 from world_modality.discrete.transformer import Answer
-from world_modality.evidence.ratios import ratio_of
-from world_modality.evidence.resampling import keyed_generator
 from world_modality.facts.offline import Corruption
 from world_modality.store.files import write_json
 from world_modality.tokens.baselines import Bigram
@@ -49,9 +48,6 @@ from world_modality.tokens.target import BEST, hits
 BATCH = 256
 FEW = 4  # tokens of a frame up to which so many frames are run at once
 CONFIDENCE = 0.95
-Limits = tuple[float, float]
-ANY, ERROR, SHARE, SKILL, COSINE = (-inf, inf), (0.0, inf), (0.0, 1.0), (-inf, 1.0), (-1.0, 1.0)
-"""What a figure can be, whatever an interval says."""
 
 
 @dataclass(frozen=True)
@@ -188,75 +184,61 @@ def _result(run: _Run, training: str) -> OfflineResult:
 
 
 def _actions(sums: Sums) -> ActionErrors:
-    normal, own = sums["action"], sums["action_own"]
     return ActionErrors(
-        all=_estimate(normal, ERROR),
-        steps=_along(normal, 1, ERROR),
-        dimensions=_along(normal, 2, ERROR),
-        table=_table(normal),
-        own_dimensions=_along(own, 2, ERROR),
-        own_table=_table(own),
+        all=_all(sums, "action"),
+        steps=_along(sums, "action", 1),
+        dimensions=_along(sums, "action", 2),
+        table=_table(sums["action"]),
+        own_dimensions=_along(sums, "action_own", 2),
+        own_table=_table(sums["action_own"]),
     )
 
 
 def _tokens(sums: Sums, judged: Judged) -> TokenForecast:
     names = ("top1", "top5", "copied", "bigram")
     return TokenForecast(
-        **{name: _along(sums[name], 1, SHARE) for name in names},
-        all={name: _estimate(sums[name], SHARE) for name in names},
+        **{name: _along(sums, name, 1) for name in names},
+        all={name: _all(sums, name) for name in names},
         fitted_on=len(judged.fitted.starts),
         fitted_apart=judged.apart,
     )
 
 
 def _latents(sums: Sums) -> LatentForecast:
-    limits = {"skill": SKILL, "change_cosine": COSINE}
+    names = ("skill", "change_cosine")
     return LatentForecast(
-        **{name: _along(sums[name], 1, each) for name, each in limits.items()},
-        all={name: _estimate(sums[name], each) for name, each in limits.items()},
+        **{name: _along(sums, name, 1) for name in names}, all={name: _all(sums, name) for name in names}
     )
 
 
 def _intervention(corruption: Corruption, sums: Sums, clean: Sums) -> Intervention:
     (error, counted), (before, _) = sums["action"], clean["action"]
     top1 = sums.get("top1")
-    change = None if top1 is None else (top1[0] - clean["top1"][0], top1[1])
     return Intervention(
         name=corruption.name,
-        error=_estimate((error, counted), ERROR),
-        change=_estimate((error - before, counted)),
-        relative=_estimate((error - before, before)),
-        top1=None if top1 is None else _estimate(top1, SHARE),
-        top1_change=None if change is None else _estimate(change),
+        error=_all(sums, "action"),
+        change=estimate(error - before, counted, CONFIDENCE),
+        relative=estimate(error - before, before, CONFIDENCE),
+        top1=None if top1 is None else _all(sums, "top1"),
+        top1_change=None if top1 is None else estimate(top1[0] - clean["top1"][0], top1[1], CONFIDENCE),
     )
 
 
-def _along(pair: tuple[Floats, Floats], axis: int, limits: Limits) -> tuple[Estimate, ...]:
+def _all(sums: Sums, figure: str) -> Estimate:
+    return estimate(*sums[figure], CONFIDENCE, LIMITS[figure])
+
+
+def _along(sums: Sums, figure: str, axis: int) -> tuple[Estimate, ...]:
     """An estimate per place of an axis of [E, ...], over all others."""
-    moved = [np.moveaxis(each, axis, 0) for each in pair]
-    return tuple(_estimate(place, limits) for place in zip(*moved, strict=True))
+    above, below = (np.moveaxis(each, axis, 0) for each in sums[figure])
+    return tuple(estimate(one, other, CONFIDENCE, LIMITS[figure]) for one, other in zip(above, below, strict=True))
 
 
 def _table(pair: tuple[Floats, Floats]) -> tuple[tuple[float | None, ...], ...]:
-    above, below = (each.sum(axis=0) for each in pair)
+    """Without intervals: of an episode alone, the estimate of a place is its value."""
+    above, below = (each.sum(axis=0, keepdims=True) for each in pair)
+    steps, dimensions = above.shape[1:]
     return tuple(
-        tuple(_rounded(a / b) if b else None for a, b in zip(*row, strict=True))
-        for row in zip(above.tolist(), below.tolist(), strict=True)
+        tuple(estimate(above[:, k, d], below[:, k, d], CONFIDENCE).value for d in range(dimensions))
+        for k in range(steps)
     )
-
-
-def _estimate(pair: tuple[Floats, Floats], limits: Limits = ANY) -> Estimate:
-    """The ratio of all of [E, ...], with its interval over the E episodes, within ``limits``."""
-    above, below = (each.reshape(len(each), -1).sum(axis=1) for each in pair)
-    if not below.sum() > 0:
-        return Estimate(value=None)
-    if np.count_nonzero(below > 0) < 2:
-        return Estimate(value=_rounded(float(above.sum() / below.sum())))
-    found = ratio_of(above, below, keyed_generator("offline")).interval(CONFIDENCE)
-    low, high = max(found.low, limits[0]), min(found.high, limits[1])
-    return Estimate(value=_rounded(found.estimate), low=_rounded(low), high=_rounded(high))
-
-
-def _rounded(value: float) -> float:
-    """To eight significant digits: what follows is rounding noise."""
-    return float(f"{value:.8g}") + 0.0

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from world_modality.errors import UserError, in_one_line
+from world_modality.evidence.ratios import ratio_of
+from world_modality.evidence.resampling import keyed_generator
 from world_modality.facts.offline import known_as
 
 RESULT = "offline.json"
@@ -29,6 +32,15 @@ FORM = 1
 CLEAN = "clean"
 
 Floats = NDArray[np.float64]
+Limits = tuple[float, float]
+ANY: Limits = (-inf, inf)
+LIMITS: dict[str, Limits] = {
+    **dict.fromkeys(("action", "action_own"), (0.0, inf)),
+    **dict.fromkeys(("top1", "top5", "copied", "bigram"), (0.0, 1.0)),
+    "skill": (-inf, 1.0),
+    "change_cosine": (-1.0, 1.0),
+}
+"""What a figure can be, whatever an interval says."""
 Sums = Mapping[str, tuple[Floats, Floats]]
 """By figure, what is summed and of how much, of every episode: [E, steps] or [E, steps, dimensions] each."""
 
@@ -43,6 +55,25 @@ class Estimate(_Part):
     value: float | None
     low: float | None = None
     high: float | None = None
+
+
+def estimate(above: Floats, below: Floats, confidence: float, limits: Limits = ANY, digits: int = 8) -> Estimate:
+    """The ratio of the sums of [E, ...] each, with its interval over the E episodes within ``limits``.
+
+    To so many significant digits: what follows is rounding noise.
+    """
+
+    def rounded(value: float) -> float:
+        return float(f"{value:.{digits}g}") + 0.0
+
+    above, below = (each.reshape(len(each), -1).sum(axis=1) for each in (above, below))
+    if not below.sum() > 0:
+        return Estimate(value=None)
+    if np.count_nonzero(below > 0) < 2:
+        return Estimate(value=rounded(float(above.sum() / below.sum())))
+    found = ratio_of(above, below, keyed_generator("offline")).interval(confidence)
+    low, high = max(found.low, limits[0]), min(found.high, limits[1])
+    return Estimate(value=rounded(found.estimate), low=rounded(low), high=rounded(high))
 
 
 class ActionErrors(_Part):

@@ -16,16 +16,18 @@ from typing import Any
 import numpy as np
 
 from world_modality.discrete.result import (
+    ANY,
     CLEAN,
+    LIMITS,
     EpisodeFigures,
     Estimate,
     Floats,
+    Limits,
     OfflineResult,
+    estimate,
     read_episodes,
     read_result,
 )
-from world_modality.evidence.ratios import ratio_of
-from world_modality.evidence.resampling import keyed_generator
 from world_modality.facts.offline import CORRUPTIONS
 from world_modality.report.offline_models import (
     FORECASTS,
@@ -98,8 +100,9 @@ def _arm(name: str, own: Sequence[Evaluated], confidence: float) -> dict[str, An
         """A figure per step and over all of them."""
         pairs = [each.sums[run, figure] for each in own]
         above, below = (np.stack([getattr(pair, part) for pair in pairs]).sum(axis=0) for part in ("above", "below"))
-        steps = [_estimate(above[:, [k]], below[:, [k]], confidence) for k in range(above.shape[1])]
-        return {"steps": steps, "all": _estimate(above, below, confidence)}
+        limits = LIMITS[figure]
+        steps = [_estimate(above[:, k], below[:, k], confidence, limits) for k in range(above.shape[1])]
+        return {"steps": steps, "all": _estimate(above, below, confidence, limits)}
 
     forecasts = FORECASTS if first.tokens else LATENT_FIGURES if first.latents else {}
     return {
@@ -110,7 +113,7 @@ def _arm(name: str, own: Sequence[Evaluated], confidence: float) -> dict[str, An
         "error": over_seeds("action"),
         "forecasts": {figure: over_seeds(figure) for figure in forecasts},
         "corrupted": [_corrupted(each.name, own, confidence) for each in first.interventions],
-        "left_out": list(left_out_lines(first)),
+        "left_out": list(left_out_lines(first, {CORRUPTIONS[each.name].of for each in first.interventions})),
         "judged_on": judged_on(first),
         "held_out": first.held_out,
         "note": forecast_note(first),
@@ -130,19 +133,9 @@ def _corrupted(name: str, own: Sequence[Evaluated], confidence: float) -> dict[s
     return {"name": name, "error": change("action", relative=True), "top1": top1}
 
 
-def _estimate(above: Floats, below: Floats, confidence: float) -> dict[str, Any]:
-    """The ratio of the sums of [E, steps] each, with its interval over episodes."""
-    above, below = above.sum(axis=1), below.sum(axis=1)
-    value = float(above.sum() / below.sum()) if below.sum() > 0 else None
-    if value is None or np.count_nonzero(below > 0) < 2:
-        return {"value": value, "low": None, "high": None}
-    found = ratio_of(above, below, keyed_generator("offline")).interval(confidence)
-    return {"value": _six(found.estimate), "low": _six(found.low), "high": _six(found.high)}
-
-
-def _six(value: float) -> float:
-    """Six significant digits, which no machine disputes."""
-    return float(f"{value:.6g}") + 0.0
+def _estimate(above: Floats, below: Floats, confidence: float, limits: Limits = ANY) -> dict[str, Any]:
+    """For table.json, to six digits, which no machine disputes."""
+    return estimate(above, below, confidence, limits, digits=6).model_dump()
 
 
 def _told(data: Mapping[str, Any]) -> Estimate:
@@ -198,7 +191,7 @@ def corrupted_rows(found: Mapping[str, Any]) -> list[list[str]]:
 
 def left_out(found: Mapping[str, Any]) -> list[str]:
     """What was not corrupted in arms that read some of it, and why."""
-    return [f"{row['arm']}: {line}." for row in found["arms"] if row["corrupted"] for line in row["left_out"]]
+    return [f"{row['arm']}: {line}." for row in found["arms"] for line in row["left_out"]]
 
 
 def basis_lines(found: Mapping[str, Any]) -> list[str]:

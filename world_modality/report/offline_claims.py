@@ -152,7 +152,7 @@ def _sentence(pair: _Pair, figure: str, row: Mapping[str, Any], reason: str) -> 
     else:
         how = "more" if gap >= 0 else "less"
         what = f"{treated} foresees the next token {abs(gap):.1f} points {how} often than {control}"
-    numbers = [] if row["low"] is None else [_interval(row)]
+    numbers = [] if row["low"] is None else [f"gain {gap:+.1f}, {_interval(row)}"]
     seeds, episodes = row["seeds"], row["episodes"]
     numbers += [f"{seeds} seed{'s' * (seeds != 1)}", f"{episodes} episode{'s' * (episodes != 1)}"]
     told = f"{row['word'].capitalize()}: {SCOPES[row['scope']]}, {what} ({', '.join(numbers)})"

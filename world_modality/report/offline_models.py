@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 
 from world_modality.discrete.result import Estimate, OfflineResult
 from world_modality.facts.offline import CORRUPTIONS
@@ -97,8 +97,8 @@ def corruption_rows(result: OfflineResult) -> list[list[str]]:
     return [CORRUPTION_HEADER, ["nothing: as it is", number(result.actions.all), "", "", ""], *rows]
 
 
-def left_out_lines(result: OfflineResult, kinds: Sequence[str] = ("token", "memory")) -> Iterator[str]:
-    """What was not corrupted and why, once per reason."""
+def left_out_lines(result: OfflineResult, kinds: Collection[str]) -> Iterator[str]:
+    """What of these ``kinds`` was not corrupted and why, once per reason."""
     reasons: dict[str, list[str]] = {}
     for each in result.left_out:
         row = CORRUPTIONS[each.name]

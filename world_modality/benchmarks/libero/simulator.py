@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from world_modality.benchmarks.contract import Observation, Picture, Pose, Step
 from world_modality.benchmarks.libero.arm import Arm, arm_of
+from world_modality.benchmarks.libero.compiled import compiling_once
 from world_modality.benchmarks.libero.goal import Contacts, GoalParts
 from world_modality.benchmarks.libero.quiet import import_libero, silenced
 from world_modality.benchmarks.libero.settling import SETTLE_STEPS, collision_fault, start_fault
@@ -262,7 +263,7 @@ class LiberoSimulator:
         from libero.libero.envs.env_wrapper import ControlEnv
 
         try:
-            with silenced():
+            with silenced(), compiling_once():
                 wrapper = ControlEnv(
                     bddl_file_name=str(self.task.bddl),
                     use_camera_obs=False,
@@ -291,13 +292,14 @@ class LiberoSimulator:
         """Rebuild the scene; a placement that does not fit is drawn again, as hf-libero does."""
         from robosuite.utils.errors import RandomizationError
 
+        own = self._sim_env.sim.model._model
         for _ in range(PLACEMENT_ATTEMPTS):
             # hf-libero appends to these lists at every load and draws from np.random for each entry of the first,
             # so without this the scene of a given seed would depend on how many resets came before.
             self._sim_env.object_property_initializers.clear()
             self._sim_env.visualization_sites_list.clear()
             try:
-                with silenced():
+                with silenced(), compiling_once(own):
                     self._sim_env.reset()
                 return
             except RandomizationError:

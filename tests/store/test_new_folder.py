@@ -53,6 +53,23 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         pass
 
 
+def test_what_a_killed_process_left_is_cleared_and_no_other(tmp_path: Path) -> None:
+    program = (
+        "import os, signal\nfrom pathlib import Path\nfrom world_modality.store.files import new_folder\n"
+        f"with new_folder(Path({str(tmp_path / 'result')!r})) as draft:\n"
+        "    (draft / 'a').write_text('1')\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -9
+    (left,) = tmp_path.iterdir()
+    mine = tmp_path / left.name.replace(left.name.split(".")[-3], str(os.getpid()))
+    mine.mkdir()
+    with new_folder(tmp_path / "other"):
+        assert left.exists()  # of another folder
+    with new_folder(tmp_path / "result"):
+        assert not left.exists()
+        assert mine.exists()  # whose process runs
+
+
 def test_one_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
     target = tmp_path / "result"
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import fnmatch
+import glob
 import hashlib
 import json
 import os
 import re
 import secrets
 import shutil
+import socket
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from world_modality.errors import UserError
 from world_modality.store.keys import KEY_LENGTH
@@ -89,12 +93,16 @@ def sync_tree(root: Path) -> None:
 def new_folder(target: Path) -> Iterator[Path]:
     """Yields an empty folder to fill, which becomes ``target`` when the block ends: all of it, or nothing.
 
+    Drafts of the same folder that processes of this machine left behind, which are no more, are removed.
+
     Raises:
         UserError: there is something at ``target`` already, which is left as it is, or nothing can be written there.
     """
     if target.is_symlink() or target.exists():
         raise UserError(f"{target} exists already and is never overwritten: name a new folder, or remove that one")
-    draft = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
+    whose = f".{target.name}.{socket.gethostname()}"
+    draft = target.with_name(f"{whose}.{os.getpid()}.{secrets.token_hex(4)}.part")
+    _clear(target.parent, whose)
     try:
         draft.mkdir(parents=True)
     except OSError as error:
@@ -106,6 +114,14 @@ def new_folder(target: Path) -> Iterator[Path]:
         sync_folder(target.parent)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _clear(folder: Path, whose: str) -> None:
+    """Remove the drafts that begin with ``whose`` and were some process's that does not run any more."""
+    for draft in folder.glob(f"{glob.escape(whose)}.*.part"):
+        pid = draft.name.split(".")[-3]
+        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(draft, ignore_errors=True)
 
 
 def files_below(folder: Path, *, follow: bool = True) -> Iterator[tuple[str, Path]]:

@@ -87,8 +87,8 @@ class TransformerPolicy(PreTrainedPolicy):  # type: ignore[misc]  # LeRobot is n
         """
         answer = self._answer(batch)
         padded = batch.get(PADDING, torch.zeros(batch[ACTION].shape[:2], dtype=torch.bool, device=batch[ACTION].device))
-        of = mean_per_sample if reduction == "none" else mean_of
-        loss = of(action_errors(answer.actions, batch[ACTION], padded))
+        errors = action_errors(answer.actions, batch[ACTION], padded)
+        loss = mean_per_sample(errors) if reduction == "none" else mean_of(errors, shared=self.training)
         figures = {"action_loss": float(loss.detach().mean())}
         if answer.world is not None:
             world, told = self._world_loss(answer.world, batch, reduction)

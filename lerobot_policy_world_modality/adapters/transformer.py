@@ -16,7 +16,7 @@ from world_modality.memory.attachment import Sockets
 class TransformerAdapter(Adapter):
     """It makes its chunk at once: a flow of one step from no noise, whose velocity is the chunk."""
 
-    masks_padding = True
+    masks_padding = False  # it does, and counts over all processes by itself
 
     def building(self, _config: Any) -> AbstractContextManager[None]:
         """LeRobot can, whatever it holds."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from world_modality.memory.target import at_least_one, mean_over_processes
+
 Rows = tuple[Tensor, Tensor]
 """A sum per sample [B], and how many numbers are in it [B]."""
 
@@ -15,10 +17,11 @@ def action_errors(actions: Tensor, wanted: Tensor, padded: Tensor) -> Rows:
     return errors.sum(1), (~padded).sum(1)
 
 
-def mean_of(rows: Rows) -> Tensor:
-    """Over all that counts; 0 of nothing."""
+def mean_of(rows: Rows, *, shared: bool) -> Tensor:
+    """Over all that counts, of a batch that all processes of a training share if ``shared``; 0 of nothing."""
     total, counted = rows
-    return total.sum() / counted.sum().clamp_min(1)
+    count = counted.sum()
+    return total.sum() / at_least_one(mean_over_processes(count) if shared else count)
 
 
 def mean_per_sample(rows: Rows) -> Tensor:

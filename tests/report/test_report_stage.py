@@ -259,6 +259,6 @@ def test_a_constant_or_unreadable_metric_does_not_break_the_page(toy, report):
 def test_curves_of_several_seeds_share_their_arms_colour(toy, report):
     toy.seeds = (0, 1, 2)
     folder, _ = report(toy)
-    curves = (folder / "figures" / "curves.action-loss-flow-matching.svg").read_text()
+    curves = (folder / "figures" / "curves.action-loss.svg").read_text()
     assert curves.count(f"stroke: {COLOURS[0]}") == 3 + 1  # a line per seed and the legend
     assert "E0, seed 2, from" in curves

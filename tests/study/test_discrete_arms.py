@@ -92,6 +92,8 @@ def test_f_is_compared_with_a_by_itself(tmp_path: Path) -> None:
         ("{model: B}}", "{model: A, world_input_scale: 2}}", "these settings make the network of arms.A"),
         ("{model: B}}", "{model: A, block_world_to_action: true}}", "these settings make the network of arms.A"),
         ("{model: B}}", "{model: F}}", "'F' is no model; choose one of A, B, B_cont, C, C_no_world_input (F is A"),
+        ("{model: C}}", "{model: C, world_lambda: 0.9}}", "is set by the study's sections world, tokens"),
+        ("F: {memory: pred", "A2: {memory: disabled, world: {prediction_horizon: 4}}\n  F: {memory: pred", "arms.A"),
         ("tokens: {size: 32}\n", "", "'tokens' is missing, and arms.B knows world tokens"),
         ("image_size: 64}", "image_size: 64, cameras: [image, image2]}", "world tokens of one camera; name one"),
         ("F: {memory: pred, ablations: [zero", "F: {memory: pred, ablations: [stale", "made of the past alone"),

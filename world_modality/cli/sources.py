@@ -107,7 +107,10 @@ class Finder:
                 family, _ = self._fit_policy(policy, (*at, "source"), folder)
                 return PolicySource(family, policy.name, POLICY.digest(folder))
             case FolderPolicy() | HubPolicy():
-                return self.checkpoint(policy, at)[0]
+                source = self.checkpoint(policy, at)[0]
+                if policy.type is None and POLICIES[source.family].sees_latents:
+                    raise self.file.error(at, f"it sees frames as latents; say so, as type: {source.family}")
+                return source
 
     def checkpoint(self, policy: FolderPolicy | HubPolicy, at: Location) -> tuple[PolicySource, dict[str, Any] | None]:
         """A policy that the study names at ``at``, and its config.json; None if only the hub could have told it."""

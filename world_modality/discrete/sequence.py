@@ -69,8 +69,8 @@ def structure(model: DiscreteModel, sizes: TransformerSizes, world_input: WorldI
     reads = model.world_input == "token" and world_input.dropout < 1 and world_input.scale != 0
     blocked = world_input.blocked and bool(model.world_input or model.predicts)
     known = sizes.vocabulary if reads or model.predicts == "tokens" else 0
-    how = world_input if reads else WorldInput()
+    how, ahead = world_input if reads else WorldInput(), sizes.horizon if model.predicts else 0
     return (
         *(parts_of(model, sizes), model.predicts, reads),
-        *(replace(how, blocked=blocked), replace(sizes, vocabulary=known)),
+        *(replace(how, blocked=blocked), replace(sizes, vocabulary=known, horizon=ahead)),
     )

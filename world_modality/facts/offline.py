@@ -95,7 +95,7 @@ def known_as(model: str, memory: str) -> str:
     """What the research calls a model whose actions read a memory of that mode: F is A with one."""
     if memory in ("", "disabled"):
         return model
-    return "F" if model == "A" else f"{model} with {memory} memory"
+    return "F" if model == "A" and memory in ("pred", "scheduled") else f"{model} with {memory} memory"
 
 
 @dataclass(frozen=True)

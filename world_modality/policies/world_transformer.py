@@ -57,6 +57,8 @@ class WorldTransformerHost(WorldHost):
         latents = open_joint(memory.latents, frames=read_description(memory.latents[0])["frames"])
         config.adopt_latents(latents)
         config.world_encoder_digest = ENCODER.digest(memory.encoder)
+        if config.uses_tokens and not memory.tokens:
+            raise UserError(f"{source} holds model {config.model}, which knows world tokens: give the study tokens")
         tokens = open_tokens(memory.tokens[0], frames=len(latents.caches[0].latents)) if config.uses_tokens else None
         if tokens is not None:
             config.adopt_tokens(tokens)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from world_modality.facts.discrete import MODELS
 from world_modality.facts.memory import FUSIONS, MODES, SEES_THE_PRESENT
 from world_modality.study.document import Location
-from world_modality.study.models import knows_tokens, model_of, network_of
+from world_modality.study.models import OF_WORLD_INPUT, knows_tokens, model_of, network_of
 from world_modality.study.parts import AnyPolicy, NewPolicy, RemotePolicy, ScratchPolicy, without_cameras
 from world_modality.study.study import AnyArm, Arm, Study
 
@@ -106,6 +106,10 @@ def _seeing(name: str, arm: Arm, study: Study) -> Iterator[Problem]:
         if MODES[mode].delay:
             yield at, SEES_THE_PRESENT.format(mode=mode)
     at = policy_at(study, policy)
+    settings = dict(policy.settings) if isinstance(policy, NewPolicy) else {}
+    for setting in settings:
+        if setting.startswith("world_") and setting not in OF_WORLD_INPUT.values():
+            yield (*at, "settings", setting), "is set by the study's sections world, tokens and instructions; remove it"
     if isinstance(policy, NewPolicy) and model_of(policy) is None:
         given, known = dict(policy.settings).get("model"), ", ".join(MODELS.names)
         yield (*at, "settings", "model"), f"'{given}' is no model; choose one of {known} (F is A with memory: pred)"

@@ -258,6 +258,15 @@ POLICIES: Table = {
         f"{CONFIG}.max_state_dim": "32",
         f"{CONFIG}.resize_imgs_with_padding": "(512, 512)",
     },
+    "world_modality/benchmarks/libero/compiled.py": {
+        "robosuite.utils.binding_utils:MjSim": "class",
+    },
+    "world_modality/discrete/judged.py": {
+        "lerobot.configs:PreTrainedConfig": "class",
+        "lerobot.configs:PreTrainedConfig.from_pretrained": ANY,
+        "lerobot.policies.factory:get_policy_class": "(name)",
+        "lerobot.policies.factory:make_pre_post_processors": ANY,
+    },
     "world_modality/policies/world_transformer.py": {
         "lerobot.configs:PreTrainedConfig": "class",
         "lerobot.configs:PreTrainedConfig.from_pretrained": (

@@ -9,7 +9,7 @@ from lerobot.optim import AdamWConfig, CosineDecayWithWarmupSchedulerConfig, LRS
 
 from lerobot_policy_world_modality.world_config import WorldConfig
 from world_modality.discrete.instruction_table import InstructionTable
-from world_modality.discrete.sequence import TransformerSizes, WorldInput
+from world_modality.discrete.sequence import CHUNK_SIZE, TransformerSizes, WorldInput
 from world_modality.errors import UserError
 from world_modality.facts.discrete import MODELS, DiscreteModel
 from world_modality.facts.memory import MODES, SEES_THE_PRESENT
@@ -21,8 +21,8 @@ from world_modality.tokens.reader import TokenCache
 class TransformerConfig(PreTrainedConfig):  # type: ignore[misc]  # LeRobot is not typed
     """Sizes and switches of the transformer; what it knows of the world is beside them (:class:`WorldConfig`)."""
 
-    chunk_size: int = 8
-    n_action_steps: int = 8
+    chunk_size: int = CHUNK_SIZE
+    n_action_steps: int = CHUNK_SIZE
     normalization_mapping: dict[str, NormalizationMode] = field(
         default_factory=lambda: {
             "VISUAL": NormalizationMode.IDENTITY,

@@ -47,10 +47,11 @@ class WorldTransformerPolicy(WorldPolicy, TransformerPolicy):
         super().__init__(config, dataset_meta, **kwargs)
         if instructions is not None:
             self.take_instructions(instructions)
-        if self._tokens is not None:
-            self.take_codebook(self._tokens.codebook)
 
     def _fit_statistics(self) -> None:
+        """And the codebook: called once the weights are there, be they new or a checkpoint's."""
+        if self._tokens is not None:
+            self.take_codebook(self._tokens.codebook)
         if self._latents is not None and not self.standardised.fitted:
             self.take_statistics(self._latents.statistics())
 

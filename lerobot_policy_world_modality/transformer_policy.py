@@ -65,8 +65,15 @@ class TransformerPolicy(PreTrainedPolicy):  # type: ignore[misc]  # LeRobot is n
         return self.parameters()
 
     def take_codebook(self, codebook: Codebook) -> None:
-        """From now on latents become tokens by this codebook."""
-        self.centroids.copy_(torch.from_numpy(codebook.centroids))
+        """From now on latents become tokens by this codebook; UserError if it was trained with another one."""
+        given = torch.from_numpy(codebook.centroids).to(self.centroids)
+        normalised = self.config.world_tokens_normalised
+        if self.centroids.any() and not (torch.equal(self.centroids, given) and normalised == codebook.l2_normalised):
+            raise UserError(
+                "world_tokens: those are of another codebook than the policy was trained with: give the tokens that it "
+                "was trained with, or start anew"
+            )
+        self.centroids.copy_(given)
         self.config.world_tokens_normalised = codebook.l2_normalised
 
     def take_instructions(self, table: InstructionTable) -> None:

@@ -9,7 +9,8 @@ import pytest
 from support.data_stages import encoder_spec
 from support.small_study import edited
 
-from world_modality.cli.sources import BASE_POLICY, encoder_patch, policy_shape, resolve_sources
+from world_modality.cli.folder_shapes import encoder_patch, policy_shape
+from world_modality.cli.sources import BASE_POLICY, resolve_sources
 from world_modality.encoders.source import build_embedded_encoder
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES

@@ -241,14 +241,14 @@ def test_what_does_not_belong_together_is_one_sentence(discrete: DiscreteWorld, 
         load_judged(save_tiny_base(tmp_path / "smolvla"), discrete.dataset, *own)
     with pytest.raises(UserError, match="without held-out episodes: name the episodes"):
         load_judged(discrete.checkpoint("C", held_out=False), discrete.dataset, *own)
-    with pytest.raises(UserError, match=r"episodes \[0, 6\] are not some of the dataset's 6"):
+    with pytest.raises(UserError, match="the dataset has no episode 6: choose from 0 to 5"):
         load_judged(checkpoint, discrete.dataset, *own, episodes=[0, 6])
     other = build_discrete_world(tmp_path / "other", episodes=4)
     with pytest.raises(UserError, match="it was made for another dataset"):
         load_judged(checkpoint, discrete.dataset, [other.latents], discrete.tokens)
     context = stage_context(tmp_path / "tokens", dataset=discrete.dataset, latents=discrete.latents)
     run_tokens(TOKENS.model_copy(update={"seed": 5}), context)
-    with pytest.raises(UserError, match="are of another codebook than the checkpoint"):
+    with pytest.raises(UserError, match="are of another codebook than the policy was trained with"):
         load_judged(checkpoint, discrete.dataset, [discrete.latents], context.artifact)
     with pytest.raises(UserError, match="model C knows world tokens, give the folder"):
         load_judged(checkpoint, discrete.dataset, [discrete.latents], None)

@@ -59,7 +59,7 @@ def test_settings_are_taken_over_one_by_one(tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
     path.write_text(STUDY)
     policy = load_study(path).study.trained["C"].policy
-    assert dict(policy.settings) == {"width": 64, "heads": 4, "model": "C"}
+    assert dict(policy.settings) == {"chunk_size": 10, "width": 64, "heads": 4, "model": "C"}
 
 
 def test_without_a_memory_only_what_is_predicted_reaches_the_training(tmp_path: Path) -> None:
@@ -92,7 +92,16 @@ def test_f_is_compared_with_a_by_itself(tmp_path: Path) -> None:
         ("{model: B}}", "{model: A, world_input_scale: 2}}", "these settings make the network of arms.A"),
         ("{model: B}}", "{model: A, block_world_to_action: true}}", "these settings make the network of arms.A"),
         ("{model: B}}", "{model: F}}", "'F' is no model; choose one of A, B, B_cont, C, C_no_world_input (F is A"),
-        ("{model: C}}", "{model: C, world_lambda: 0.9}}", "is set by the study's sections world, tokens"),
+        ("{model: C}}", "{model: C, world_lambda: 0.9}}", "settings.world_lambda: is set by the study's section world"),
+        ("{model: C}}", "{model: C, optimizer_lr: 0.9}}", "optimizer_lr: is set by the study's section training"),
+        ("{model: C}}", "{model: C, widht: 32}}", "widht: unknown setting; did you mean width?"),
+        ("{model: C}}", "{model: C, width: 66}}", "settings.width: 66 is not a multiple of heads (4)"),
+        ("{model: C}}", "{model: C, layers: -1}}", "layers: must be greater than 0, not -1"),
+        ("{model: C}}", "{model: C, dropout: 2}}", "dropout: must be less than 1"),
+        ("{model: C}}", '{model: C, width: "big"}}', "width: must be a whole number, not 'big'"),
+        ("{model: B}}", "{layers: 4}}", "these settings make the network of arms.A"),
+        ("chunk_size: 10, ", "", "10 exceeds the policy's chunk of 8 actions"),
+        ("prophet_layers: 2", "prophet_layers: 2, actions: true", "there are no noisy actions"),
         ("F: {memory: pred", "A2: {memory: disabled, world: {prediction_horizon: 4}}\n  F: {memory: pred", "arms.A"),
         ("tokens: {size: 32}\n", "", "'tokens' is missing, and arms.B knows world tokens"),
         ("image_size: 64}", "image_size: 64, cameras: [image, image2]}", "world tokens of one camera; name one"),

@@ -29,9 +29,24 @@ def test_half_of_the_training_by_default_and_none_of_other_arms(tmp_path: Path) 
 
 
 def test_no_other_training_knows_of_it(tmp_path: Path) -> None:
-    plain = graph_of(tmp_path, SMALL_STUDY)
-    told = graph_of(tmp_path, SMALL_STUDY.replace("prophet_layers: 2", "truth_steps: 7, prophet_layers: 2"))
-    assert plain.names == told.names
+    plain = graph_of(tmp_path, SCHEDULED)
+    told = graph_of(tmp_path, SCHEDULED.replace("prophet_layers: 2", "truth_steps: 7, prophet_layers: 2"))
+    changed = {name for name in plain.names if plain.names[name] != told.names[name] and name.startswith("train/")}
+    assert changed == {"train/E2-seed0", "train/E2-seed1"}
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        (SMALL_STUDY.replace("prophet_layers: 2", "truth_steps: 7, prophet_layers: 2"), "world.truth_steps"),
+        (SCHEDULED.replace("memory: zero}", "memory: zero, world: {truth_steps: 7}}"), "arms.E1.world.truth_steps"),
+    ],
+)
+def test_steps_that_nobody_takes_are_refused(tmp_path: Path, text: str, where: str) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=f"{where}: is for memory scheduled, which no arm here has"):
+        load_study(path)
 
 
 def test_it_is_rolled_out_with_its_prediction(tmp_path: Path) -> None:

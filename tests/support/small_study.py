@@ -8,6 +8,7 @@ from pathlib import Path
 from world_modality.facts.benchmarks import SUITES
 from world_modality.study.graph import Graph, build_graph
 from world_modality.study.load import load_study
+from world_modality.study.models import model_of
 from world_modality.study.parts import (
     AnyEncoderModel,
     AnyInstructions,
@@ -90,7 +91,8 @@ def _policy(policy: AnyPolicy) -> PolicySource:
         case FolderPolicy():
             return PolicySource(policy.type or "smolvla", policy.path, sha256(policy.path.encode()).hexdigest()[:16])
         case NewPolicy():
-            return PolicySource(policy.type, policy.type)
+            model = model_of(policy)
+            return PolicySource(policy.type, policy.type, knows_tokens=model is not None and model.knows_tokens)
         case RemotePolicy():
             return PolicySource("", policy.name or "toy", policy.revision or "d" * 16)
     return PolicySource("smolvla", policy.name)
@@ -126,7 +128,7 @@ DISCRETE_STUDY = edited(
     ("  relabel: {per_task: 1, init_states: 0-9}\n", ""),
     (
         "policy: {source: scratch}\n",
-        "policy: {source: new, type: world_transformer, settings: {width: 64, heads: 4}}\n",
+        "policy: {source: new, type: world_transformer, settings: {chunk_size: 10, width: 64, heads: 4}}\n",
     ),
     (
         "  E0: {memory: disabled}\n  E1: {memory: zero}\n  E2: {memory: pred, ablations: [zero, random]}\n",

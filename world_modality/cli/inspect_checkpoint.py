@@ -21,9 +21,8 @@ from world_modality.facts.policies import BIAS_CONTROL, PolicyFamily, family_of,
 from world_modality.policies.config_file import read_config_file, unknown_settings
 from world_modality.policies.earlier import EARLIER_TYPE, is_earlier_folder, present_name
 from world_modality.policies.served import read_served
-from world_modality.store.done import DoneFile, read_done, read_run
+from world_modality.store.done import DoneFile, read_run, stage_of
 from world_modality.store.files import read_object
-from world_modality.store.layout import StageFolder
 from world_modality.store.stage import TIMING
 
 PROVENANCE = "provenance.json"  # this package's note on a checkpoint that no stage made
@@ -234,16 +233,16 @@ def _scalars(path: Path, names: list[str]) -> list[float]:
 
 def _origin(checkpoint: Path) -> list[str]:
     """How it was made, as far as the files around it tell: a sealed stage, LeRobot's notes, this package's."""
-    for folder in (checkpoint, *checkpoint.resolve().parents[:3]):
-        stage = StageFolder(folder)
-        record, run = read_done(stage.done), read_run(stage.run)
-        if record is not None:
-            sealed = f", sealed {run.sealed_at}" if run else ""
-            return [
-                f"stage        {record.label} ({record.stage}/{record.key}){sealed}",
-                *_stage_training(record, read_object(stage.volatile / TIMING)),
-                f"made with    {_versions(record.versions)}",
-            ]
+    found = stage_of(checkpoint)
+    if found is not None:
+        stage, record = found
+        run = read_run(stage.run)
+        sealed = f", sealed {run.sealed_at}" if run else ""
+        return [
+            f"stage        {record.label} ({record.stage}/{record.key}){sealed}",
+            *_stage_training(record, read_object(stage.volatile / TIMING)),
+            f"made with    {_versions(record.versions)}",
+        ]
     notes = read_object(checkpoint / PROVENANCE)
     lines = [*_lerobot_training(checkpoint)]
     if "made_by" in notes:

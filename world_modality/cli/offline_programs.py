@@ -19,6 +19,9 @@ from world_modality.data.episodes import read_episode_table
 from world_modality.errors import UserError
 from world_modality.facts.discrete import MODELS
 from world_modality.facts.offline import CORRUPTIONS, MOST_FRAMES, Corrupted, known_as
+from world_modality.store.done import stage_of
+from world_modality.store.layout import stage_folder
+from world_modality.study.specs import latents_role, tokens_role
 
 IGNORED = {
     "image_key": "the checkpoint says whose latents it reads",
@@ -106,6 +109,7 @@ def _evaluate(given: argparse.Namespace, of: Corrupted | None) -> Iterator[str]:
     import torch
 
     from world_modality.discrete.evaluation import evaluate
+    from world_modality.discrete.interventions import Interventions
     from world_modality.discrete.judged import load_judged
     from world_modality.policies.config_file import read_config_file
     from world_modality.store.files import new_folder
@@ -129,7 +133,12 @@ def _evaluate(given: argparse.Namespace, of: Corrupted | None) -> Iterator[str]:
     )
     mode = getattr(given, "corruption_mode", "")
     kind = EARLIER.get(mode, mode)
-    evaluation = evaluate(judged, wanted=lambda row: row.of == of and kind in (ALL, row.kind), batch=given.batch_size)
+    asked = {row.name for row in CORRUPTIONS if row.of == of and kind in (ALL, row.kind)}
+    left_out = Interventions(judged).left_out
+    if asked and asked <= left_out.keys():
+        why = "; ".join(dict.fromkeys(left_out[name] for name in asked))
+        raise UserError(f"--corruption_mode {mode}: nothing can be put there: {why}")
+    evaluation = evaluate(judged, wanted=lambda row: row.name in asked, batch=given.batch_size)
     with new_folder(output) as folder:
         evaluation.write(folder)
     yield from _tables(evaluation.result, of)
@@ -148,8 +157,10 @@ def _require_what_is_corrupted(checkpoint: Path, settings: Mapping[str, Any], of
     name = known_as(model, settings.get("world_memory_mode_train", ""))
     if of == "token" and MODELS[model].world_input != "token":
         raise UserError(f"{checkpoint} is model {name}, which reads no world token: give a checkpoint of model C")
-    if of == "memory" and name == model != "F":
-        raise UserError(f"{checkpoint} is model {name}, which reads no memory: give a checkpoint of model F")
+    if of == "memory" and name == model:
+        raise UserError(
+            f"{checkpoint} is model {name}, which reads no memory: give one of model F, which is A with a memory"
+        )
 
 
 def _wanted(given: argparse.Namespace, settings: Mapping[str, Any], dataset: Path) -> Sequence[int] | None:
@@ -165,19 +176,34 @@ def _wanted(given: argparse.Namespace, settings: Mapping[str, Any], dataset: Pat
 
 
 def _caches(given: argparse.Namespace, settings: Mapping[str, Any], cache: Path) -> tuple[list[Path], Path | None]:
-    """Folders of the latents and of the tokens: as given, else where the checkpoint says, else in the cache."""
+    """Folders of the latents and of the tokens: as given, else what a study's training read, else where the checkpoint
+    says, else in the cache."""
     cameras = str(settings.get("world_cameras", "image")).split(",")
+    if given.latents and len(given.latents) != len(cameras):
+        raise UserError(f"--latents: give one folder for each of the checkpoint's cameras, {', '.join(cameras)}")
     files = [Files(cache, SPLIT, camera) for camera in cameras]
     said = [Path(each) for each in str(settings.get("world_latents") or "").split(os.pathsep) if each]
-    latents = given.latents or _there(said) or [each.latents for each in files]
+    read = _read_by(given.checkpoint, [latents_role(camera) for camera in cameras])
+    latents = given.latents or _there(read) or _there(said) or [each.latents for each in files]
     _require(latents, "latents", "--latents")
     row = MODELS[settings["model"]] if settings.get("model") in MODELS else None
-    if row is None or not (row.predicts == "tokens" or row.world_input == "token"):
+    if row is None or not row.knows_tokens:
         return latents, None
     said = [Path(each) for each in [str(settings.get("world_tokens") or "")] if each]
-    (tokens,) = [given.world_tokens] if given.world_tokens else _there(said) or [files[0].made]
+    read = _read_by(given.checkpoint, [tokens_role(cameras[0])])
+    (tokens,) = [given.world_tokens] if given.world_tokens else _there(read) or _there(said) or [files[0].made]
     _require([tokens], "world tokens", "--world_tokens")
     return latents, tokens
+
+
+def _read_by(checkpoint: Path, roles: Sequence[str]) -> list[Path]:
+    """What the study's training that made a checkpoint read in these roles; nothing if none did."""
+    found = stage_of(checkpoint)
+    if found is None:
+        return []
+    stage, record = found
+    read = {each.role: stage_folder(stage.path.parents[1], each.stage, each.key).artifact for each in record.upstream}
+    return [read[role] for role in roles if role in read]
 
 
 def _there(folders: Sequence[Path]) -> list[Path]:

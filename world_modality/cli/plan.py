@@ -41,9 +41,10 @@ def plan_lines(study_file: Path, root: Path) -> list[str]:
     material = collect(root, graph)
     plan = plan_of(material.spec)
     if plan is None:
-        raise UserError(
-            f"{study_file}: arms: one arm makes no comparison, so there is nothing to plan; add a second arm"
-        )
+        *others, last = study.arms
+        todo = f"no arm is compared with another one; say of one what it is held against, as {last}: {{against: "
+        told = f"{todo}{others[0]}, ...}}" if others else "one arm makes no comparison; add a second arm"
+        raise UserError(f"{study_file}: arms: there is nothing to plan, since {told}")
     conditions = conditions_of(material.spec, material.results)
     data = outlook(plan, conditions, _priced(study, root, graph), len(study.rollouts.init_states))
     seal = next((each for each in read_seals(root, plan.study) if each.digest == plan.digest), None)

@@ -19,6 +19,8 @@ from world_modality.facts.stages import targets as known_targets
 from world_modality.store.layout import RESULTS
 from world_modality.store.run_lock import HANDLE_VARIABLE, run_lock
 
+INTERRUPTED = 130
+"""Exit status after Ctrl-C."""
 REPOSITORY = Path(world_modality.__file__).parent.parent
 
 
@@ -74,7 +76,10 @@ def _unlock(study: Path) -> None:
 
 
 def _run(study: Path, cores: int | None, targets: Sequence[str], handle: int) -> int:
-    """Snakemake's exit status. It inherits the hold on the results tree, in case this process is killed."""
+    """Snakemake's exit status, or that of a program that was interrupted.
+
+    It inherits the hold on the results tree, in case this process is killed.
+    """
     command = [
         *_snakemake(study),
         *("--cores", str(cores or "all")),
@@ -83,11 +88,13 @@ def _run(study: Path, cores: int | None, targets: Sequence[str], handle: int) ->
     ]
     environment = os.environ | {TERSE_VARIABLE: "1", HANDLE_VARIABLE: str(handle)}
     process = subprocess.Popen(command, env=environment, pass_fds=(handle,))
+    interrupted = False
     while True:
         try:
-            return process.wait()
+            status = process.wait()
+            return INTERRUPTED if interrupted and status else status
         except KeyboardInterrupt:  # it reaches Snakemake too, which needs a moment to end its jobs and its lock
-            continue
+            interrupted = True
 
 
 def profile_arguments(profile: Path) -> list[str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from world_modality.cli.assets import find_assets
+from world_modality.cli.folder_shapes import encoder_patch, policy_shape
 from world_modality.cli.given import described, given_problems, picture_problems, reads_latents, served, unknown
 from world_modality.cli.given_encoder import leave_to_run, require_kind
 from world_modality.cli.given_latents import find_latents
@@ -24,15 +25,15 @@ from world_modality.embedded import BACKBONE_PREFIX, BASE_POLICY
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.encoders import ENCODERS
-from world_modality.facts.model_configs import plain_config
-from world_modality.facts.policies import POLICIES, PolicyShape, known_family, small_policies
+from world_modality.facts.policies import POLICIES, known_family, small_policies
 from world_modality.policies.config_file import read_config_file
 from world_modality.store.hub import RepoType, fetch_file, pinned_name, resolve_commit, split_pinned
 from world_modality.store.layout import digests_file
-from world_modality.study.arm_checks import policy_at
+from world_modality.study.arm_checks import policy_at, token_problems
 from world_modality.study.document import Location
 from world_modality.study.encoder_checks import encoder_at
 from world_modality.study.load import StudyFile
+from world_modality.study.models import knows_tokens, model_of
 from world_modality.study.parts import (
     AnyEncoderModel,
     AnyPolicy,
@@ -57,7 +58,6 @@ if TYPE_CHECKING:
     from world_modality.checks.features import Asked
 
 BASE_STUDY = "workflow/studies/embedded_base.yaml"
-LARGEST_HEADER = 100_000_000  # bytes; safetensors' own limit
 
 
 def resolve_sources(file: StudyFile, root: Path, *, lenient: bool = False) -> Sources:
@@ -101,7 +101,8 @@ class Finder:
             case ScratchPolicy():
                 return PolicySource(small_policies()[policy.name].name, policy.name)
             case NewPolicy():
-                return PolicySource(policy.type, policy.type)
+                model = model_of(policy)
+                return PolicySource(policy.type, policy.type, knows_tokens=model is not None and model.knows_tokens)
             case EmbeddedPolicy():
                 folder = self._base_policy(at)
                 family, _ = self._fit_policy(policy, (*at, "source"), folder)
@@ -110,6 +111,8 @@ class Finder:
                 source = self.checkpoint(policy, at)[0]
                 if policy.type is None and POLICIES[source.family].sees_latents:
                     raise self.file.error(at, f"it sees frames as latents; say so, as type: {source.family}")
+                if source.knows_tokens:
+                    self.file.check(token_problems(self.file.study, policy))
                 return source
 
     def checkpoint(self, policy: FolderPolicy | HubPolicy, at: Location) -> tuple[PolicySource, dict[str, Any] | None]:
@@ -118,7 +121,8 @@ class Finder:
             folder = self.folder((*at, "path"), policy.path)
             family, config = self._fit_policy(policy, (*at, "path"), folder)
             backbone = self._backbone(at, config, policy.backbone_revision)
-            return PolicySource(family, str(folder), POLICY.digest(folder, self.digests), backbone), config
+            source = PolicySource(family, str(folder), POLICY.digest(folder, self.digests), backbone)
+            return replace(source, knows_tokens=knows_tokens(config)), config
         commit = self.commit((*at, "revision"), policy.repo_id, policy.revision)
         fetched = self._hub_folder((*at, "revision"), policy.repo_id, commit)
         if fetched is None:
@@ -126,7 +130,7 @@ class Finder:
             return PolicySource(family, policy.repo_id, commit, UNRESOLVED), None
         family, config = self._fit_policy(policy, (*at, "repo_id"), fetched)
         backbone = self._backbone(at, config, policy.backbone_revision)
-        return PolicySource(family, policy.repo_id, commit, backbone), config
+        return PolicySource(family, policy.repo_id, commit, backbone, knows_tokens(config)), config
 
     def given(self) -> dict[str, tuple[CheckpointSource, ...]]:
         """The given checkpoints by arm, after the study was compared with what they say."""
@@ -368,31 +372,4 @@ def _pictures_of(policy: AnyPolicy) -> tuple[str, ...] | None:
         features = json.loads((folder / "config.json").read_text())["input_features"]
         return tuple(name for name, feature in features.items() if feature["type"] == "VISUAL")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-
-
-def policy_shape(folder: Path) -> PolicyShape:
-    """The shape of a LeRobot ``pretrained_model`` folder, as far as it can be told; UserError if it is none."""
-    config = read_config_file(folder)
-    family = known_family(config["type"])
-    width = _first_size(folder / "model.safetensors", family.width_tensor if family else "")
-    return PolicyShape(int(config["chunk_size"]) if "chunk_size" in config else None, width)
-
-
-def encoder_patch(folder: Path) -> int | None:
-    """Pixels along a patch's side of the encoder in a Hugging Face model folder; None if it does not say."""
-    try:
-        return int(plain_config(json.loads((folder / "config.json").read_text()))["patch_size"]) or None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _first_size(weights: Path, tensor: str) -> int | None:
-    """A tensor's, from the JSON header, whose length is the file's first eight bytes; None if it cannot be told."""
-    try:
-        with weights.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(min(length, LARGEST_HEADER)))
-        return int(header[tensor]["shape"][0])
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None

@@ -41,5 +41,5 @@ def run(spec: DemosSpec, context: StageContext) -> Facts:
         attempt=attempt,
         counted="demonstrations",
         doing="demonstrating",
-        remedy="raise data.demonstrations.max_steps or lower data.demonstrations.noise",
+        remedy="raise data.demonstrations.max_steps (simulator.horizon by default), or lower data.demonstrations.noise",
     )

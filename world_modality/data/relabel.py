@@ -118,5 +118,5 @@ def run(spec: RelabelSpec, context: StageContext) -> Facts:
         attempt=attempt,
         counted="relabelled episodes",
         doing="relabelling",
-        remedy="raise data.relabel.max_steps or lower data.relabel.policy_share",
+        remedy="raise data.relabel.max_steps (simulator.horizon by default), or lower data.relabel.policy_share",
     )

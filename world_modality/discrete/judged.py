@@ -23,7 +23,6 @@ from world_modality.facts.offline import FAMILY, MOST_FRAMES
 from world_modality.latents.windows import EpisodeBounds
 from world_modality.memory.randomness import borrowed_generator
 from world_modality.policies.config_file import read_config_file
-from world_modality.tokens.codebook import Codebook
 from world_modality.tokens.reader import TokenCache
 
 OWN = "own"  # in a batch: the actions in their own units
@@ -124,7 +123,7 @@ def load_judged(
     for name in (STATE, ACTION):
         if name not in metadata.features:
             raise UserError(f"{dataset} has no feature {name}: a world_transformer reads one of that name, rename it")
-    policy = _load(checkpoint, settings, metadata, latents, tokens, device)
+    policy = _load(checkpoint, metadata, latents, tokens, device)
     held_out = _held_out(policy, checkpoint, asked=episodes is None)
     chosen = _chosen(episodes, held_out, len(table), checkpoint)
     bounds = EpisodeBounds.of(table.starts, table.ends)
@@ -146,9 +145,7 @@ def load_judged(
     )
 
 
-def _load(
-    checkpoint: Path, settings: dict[str, Any], metadata: Any, latents: Sequence[Path], tokens: Path | None, device: str
-) -> Any:
+def _load(checkpoint: Path, metadata: Any, latents: Sequence[Path], tokens: Path | None, device: str) -> Any:
     """LeRobot's policy in evaluation mode; UserError if latents or tokens are others than it was trained with."""
     from lerobot.configs import PreTrainedConfig
     from lerobot.policies.factory import get_policy_class
@@ -157,16 +154,9 @@ def _load(
     config.device = device
     config.world_latents = os.pathsep.join(map(str, latents))
     config.world_tokens = "" if tokens is None else str(tokens)
+    config.world_instructions = ""  # what it knows of them is in its weights
     with borrowed_generator():
         policy = get_policy_class(FAMILY).from_pretrained(checkpoint, config=config, dataset_meta=metadata)
-    if policy._tokens is not None:
-        own = Codebook(policy.centroids.cpu().numpy(), bool(settings.get("world_tokens_normalised", False)))
-        given = policy._tokens.codebook
-        if own.l2_normalised != given.l2_normalised or not np.array_equal(own.centroids, given.centroids):
-            raise UserError(
-                f"world_tokens: those in {tokens} are of another codebook than the checkpoint in {checkpoint}: give "
-                "the tokens that it was trained with"
-            )
     return policy.eval().requires_grad_(False)
 
 
@@ -194,8 +184,9 @@ def _chosen(
             )
         return held_out
     found = tuple(sorted(set(episodes)))
-    if not found or found[0] < 0 or found[-1] >= number:
-        raise UserError(f"episodes {list(found)} are not some of the dataset's {number}: name those from 0 on")
+    strange = ", ".join(str(each) for each in found if not 0 <= each < number)
+    if strange or not found:
+        raise UserError(f"the dataset has no episode {strange or 'of none'}: choose from 0 to {number - 1}")
     return found
 
 

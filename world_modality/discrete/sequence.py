@@ -11,6 +11,9 @@ from dataclasses import dataclass, replace
 
 from world_modality.facts.discrete import DiscreteModel
 
+CHUNK_SIZE = 8
+"""H, unless somebody says otherwise."""
+
 
 @dataclass(frozen=True)
 class TransformerSizes:

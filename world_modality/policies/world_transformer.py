@@ -53,6 +53,10 @@ class WorldTransformerHost(WorldHost):
         if memory is None:
             raise UserError(f"{source} holds a {self.family.label}, which sees frames as their latents: give it some")
         config = PreTrainedConfig.from_pretrained(source)
+        if config.train_mode.needs_world:
+            raise UserError(
+                f"{source} was trained with memory '{config.train_mode.name}': start from a policy that has none"
+            )
         config = replace(config, pretrained_path=None, **{"input_features": {}} if renew else {}, **settings)
         latents = open_joint(memory.latents, frames=read_description(memory.latents[0])["frames"])
         config.adopt_latents(latents)

@@ -61,6 +61,8 @@ class Evaluated:
     result: OfflineResult
     sums: Mapping[tuple[str, str], EpisodeFigures]
     """By run and figure."""
+    against: str = ""
+    """The arm's control; "" if it has none."""
 
 
 def evaluated(arms: Sequence[ReportArm], artifacts: Sequence[Path]) -> list[Evaluated]:
@@ -73,7 +75,7 @@ def evaluated(arms: Sequence[ReportArm], artifacts: Sequence[Path]) -> list[Eval
         result = read_result(folder)
         found[result.training] = (result, read_episodes(folder))
     return [
-        Evaluated(arm.name, found[key][0].training_seed, *found[key])
+        Evaluated(arm.name, found[key][0].training_seed, *found[key], against=arm.against)
         for arm in arms
         for key in arm.trainings
         if key in found

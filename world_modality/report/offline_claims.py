@@ -76,15 +76,34 @@ def claims_table(found: Sequence[Evaluated], evidence: EvidenceSpec) -> list[dic
 
 
 def _pairs(found: Sequence[Evaluated]) -> Iterator[_Pair]:
+    """Arms that a claim of the table compares by their models, then arms that are held against another one of them."""
     arms = by_arm(found)
+    asked: set[frozenset[str]] = set()
+    for claim, one, other in (*_known(arms), *_held_against(arms)):
+        common = {each.seed for each in arms[one]} & {each.seed for each in arms[other]}
+        kept = [[each for each in arms[name] if each.seed in common] for name in (one, other)]
+        if common and frozenset((one, other)) not in asked:
+            asked.add(frozenset((one, other)))
+            yield _Pair(claim, *kept)
+
+
+def _known(arms: Mapping[str, Sequence[Evaluated]]) -> Iterator[tuple[OfflineClaim, str, str]]:
     for claim in OFFLINE_CLAIMS:
-        for treated in arms.values():
-            for control in arms.values():
+        for one, treated in arms.items():
+            for other, control in arms.items():
                 if (treated[0].result.name, control[0].result.name) == (claim.treated, claim.control):
-                    common = {each.seed for each in treated} & {each.seed for each in control}
-                    kept = [[each for each in own if each.seed in common] for own in (treated, control)]
-                    if common:
-                        yield _Pair(claim, *kept)
+                    yield claim, one, other
+
+
+def _held_against(arms: Mapping[str, Sequence[Evaluated]]) -> Iterator[tuple[OfflineClaim, str, str]]:
+    for name, own in arms.items():
+        control = own[0].against
+        if control in arms:
+            yield (
+                OfflineClaim(name, control, "is it a better imitator than the arm that it is held against?"),
+                name,
+                control,
+            )
 
 
 def _rows(pair: _Pair, levels: Levels) -> Iterator[dict[str, Any]]:

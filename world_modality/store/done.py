@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from world_modality.store.keys import KEY_LENGTH, stage_key
+from world_modality.store.layout import StageFolder
 
 
 class Closed(BaseModel):
@@ -91,3 +92,13 @@ def read_done(path: Path) -> DoneFile | None:
         return DoneFile.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):
         return None
+
+
+def stage_of(folder: Path) -> tuple[StageFolder, DoneFile] | None:
+    """The sealed stage whose result a folder is, or lies in; None if it is of none."""
+    for place in (folder.resolve(), *folder.resolve().parents[:3]):
+        stage = StageFolder(place)
+        record = read_done(stage.done)
+        if record is not None:
+            return stage, record
+    return None

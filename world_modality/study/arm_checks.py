@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from world_modality.facts.discrete import MODELS
 from world_modality.facts.memory import FUSIONS, MODES, SEES_THE_PRESENT
 from world_modality.study.document import Location
-from world_modality.study.models import OF_WORLD_INPUT, knows_tokens, model_of, network_of
+from world_modality.study.models import model_of, network_of, settings_problems
 from world_modality.study.parts import AnyPolicy, NewPolicy, RemotePolicy, ScratchPolicy, without_cameras
 from world_modality.study.study import AnyArm, Arm, Study
 
@@ -23,6 +22,8 @@ def policy_at(study: Study, policy: AnyPolicy) -> Location:
 
 def arm_problems(study: Study) -> Iterator[Problem]:
     """What is wrong with arms, and arms that would be trained alike."""
+    if study.world.truth_steps is not None:
+        yield from _truthless(tuple(study.trained.values()), ("world", "truth_steps"))
     trained: dict[tuple[object, ...], str] = {}
     for name, arm in study.trained.items():
         policy, world = study.policy_of(arm), study.world_of(arm)
@@ -42,6 +43,8 @@ def arm_problems(study: Study) -> Iterator[Problem]:
             message = "the rounds of pretrain train the study's policy alone; let the arm start from a trained policy"
             yield ("arms", name, "policy"), message
         yield from _following(name, arm, study)
+        if arm.world is not None and arm.world.truth_steps != study.world.truth_steps:
+            yield from _truthless((arm,), ("arms", name, "world", "truth_steps"))
         yield from _taught(name, arm, study)
         yield from _seeing(name, arm, study)
         if not study.reads_latents(arm):
@@ -83,6 +86,13 @@ def control_problems(study: Study) -> Iterator[Problem]:
                 seen.append(control)
 
 
+def _truthless(arms: tuple[Arm, ...], at: Location) -> Iterator[Problem]:
+    """Steps over which nobody's memory passes from the true future to the prediction."""
+    if not any(MODES[arm.memory].needs_truth for arm in arms):
+        modes = " or ".join(mode.name for mode in MODES if mode.needs_truth)
+        yield at, f"is for memory {modes}, which no arm here has; remove this key"
+
+
 def _following(name: str, arm: Arm, study: Study) -> Iterator[Problem]:
     """A fusion that comes too early for a memory made of the noisy actions."""
     world = study.world_of(arm)
@@ -105,22 +115,26 @@ def _seeing(name: str, arm: Arm, study: Study) -> Iterator[Problem]:
     for at, mode in modes:
         if MODES[mode].delay:
             yield at, SEES_THE_PRESENT.format(mode=mode)
-    at = policy_at(study, policy)
-    settings = dict(policy.settings) if isinstance(policy, NewPolicy) else {}
-    for setting in settings:
-        if setting.startswith("world_") and setting not in OF_WORLD_INPUT.values():
-            yield (*at, "settings", setting), "is set by the study's sections world, tokens and instructions; remove it"
-    if isinstance(policy, NewPolicy) and model_of(policy) is None:
-        given, known = dict(policy.settings).get("model"), ", ".join(MODELS.names)
-        yield (*at, "settings", "model"), f"'{given}' is no model; choose one of {known} (F is A with memory: pred)"
-    elif knows_tokens(policy) and isinstance(policy, NewPolicy):
-        if study.tokens is None:
-            yield (), f"'tokens' is missing, and arms.{name} knows world tokens; give it, such as tokens: {{size: 64}}"
-        elif study.encoder is None or study.encoder_of(arm) != without_cameras(study.encoder):
-            yield ("arms", name, "encoder"), "world tokens are of the study's encoder; remove this key"
-        elif len(study.cameras(arm)) > 1:
-            message = f"arms.{name} knows the world tokens of one camera; name one"
-            yield ("encoder", "cameras"), message
+    world = study.world_of(arm)
+    if world.actions:
+        yield world_at(name, arm, "actions"), "a world transformer makes its chunk at once: there are no noisy actions"
+    if isinstance(policy, NewPolicy):
+        at = policy_at(study, policy)
+        yield from (((*at, "settings", *key), message) for key, message in settings_problems(policy))
+        model = model_of(policy)
+        if model is not None and model.knows_tokens:
+            yield from token_problems(study, policy)
+
+
+def token_problems(study: Study, policy: AnyPolicy) -> Iterator[Problem]:
+    """What keeps a policy from the world tokens that it knows, by the first arm that has it."""
+    name, arm = next((name, arm) for name, arm in study.trained.items() if study.policy_of(arm) == policy)
+    if study.tokens is None:
+        yield (), f"'tokens' is missing, and arms.{name} knows world tokens; give it, such as tokens: {{size: 64}}"
+    elif study.encoder is None or study.encoder_of(arm) != without_cameras(study.encoder):
+        yield ("arms", name, "encoder"), "world tokens are of the study's encoder; remove this key"
+    elif len(study.cameras(arm)) > 1:
+        yield ("encoder", "cameras"), f"arms.{name} knows the world tokens of one camera; name one"
 
 
 def _taught(name: str, arm: Arm, study: Study) -> Iterator[Problem]:

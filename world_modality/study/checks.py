@@ -19,6 +19,7 @@ from world_modality.study.arm_checks import (
 )
 from world_modality.study.document import Location
 from world_modality.study.encoder_checks import settings_problems
+from world_modality.study.models import settings_of
 from world_modality.study.parts import AnyEncoderModel, AnyPolicy, NewPolicy, ScratchPolicy, ScriptedData
 from world_modality.study.study import Arm, Study, World
 from world_modality.study.values import SAMPLED
@@ -72,7 +73,8 @@ def policy_problems(study: Study, policy: AnyPolicy, family: PolicyFamily, shape
 
 def _new_policy(study: Study, policy: NewPolicy) -> Iterator[Problem]:
     """What does not fit a policy that LeRobot builds anew."""
-    family, chunk = POLICIES[policy.type], dict(policy.settings).get("chunk_size")
+    family, known = POLICIES[policy.type], settings_of(policy)
+    chunk = dict(policy.settings).get("chunk_size") if known is None else known.chunk_size
     if not family.plans_chunks:
         message = f"a policy of type {policy.type} plans no chunk from what it sees, as rollouts need"
         yield (*policy_at(study, policy), "type"), message

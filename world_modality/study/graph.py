@@ -14,7 +14,6 @@ from world_modality.study.comparable import require_comparable_plan
 from world_modality.study.conditions import compared_with, conditions_of, control_of, n_action_steps_of
 from world_modality.study.labels import parts_of, suite_label
 from world_modality.study.latent_stages import instructions_inputs, latents_inputs, tokens_inputs
-from world_modality.study.models import knows_tokens
 from world_modality.study.parts import AnyPolicy, ScriptedData
 from world_modality.study.rows import software_of
 from world_modality.study.slices import (
@@ -273,7 +272,7 @@ class _Builder:
         reads, made = latents_inputs(self.graph, self.study, self.sources, encoder, dataset, name)
         if not self.study.sees_latents(arm):
             return *reads, made
-        tokens = self.tokens if knows_tokens(self.study.policy_of(arm)) else ()
+        tokens = self.tokens if self.sources.policies[self.study.policy_of(arm)].knows_tokens else ()
         return *reads, made, *tokens, *self.instructions
 
     def _arms(self, trainings: Checkpoints, given: Checkpoints) -> tuple[ReportArm, ...]:

@@ -35,6 +35,8 @@ class PolicySource:
     name: str
     revision: str = ""
     backbone: str = ""
+    knows_tokens: bool = False
+    """Whether it reads or predicts world tokens."""
 
 
 @dataclass(frozen=True)

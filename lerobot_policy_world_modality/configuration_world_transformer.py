@@ -9,10 +9,10 @@ from lerobot.optim import AdamWConfig, CosineDecayWithWarmupSchedulerConfig, LRS
 
 from lerobot_policy_world_modality.world_config import WorldConfig
 from world_modality.discrete.instruction_table import InstructionTable
-from world_modality.discrete.sequence import CHUNK_SIZE, TransformerSizes, WorldInput
 from world_modality.errors import UserError
 from world_modality.facts.discrete import MODELS, DiscreteModel
 from world_modality.facts.memory import MODES, SEES_THE_PRESENT
+from world_modality.facts.sequence import CHUNK_SIZE, TransformerSizes, WorldInput
 from world_modality.study.instructions import InstructionsSpec
 from world_modality.tokens.reader import TokenCache
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from world_modality.discrete.sequence import TransformerSizes, WorldInput, parts_of, structure
 from world_modality.discrete.transformer import Seen, WorldTransformer
 from world_modality.facts.discrete import MODELS
+from world_modality.facts.sequence import TransformerSizes, WorldInput, parts_of, structure
 from world_modality.tokens.target import TOKENS, hits
 
 SIZES = TransformerSizes(

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from support.toy_results import ToyResults
 
-from world_modality.discrete.evaluation import CONFIDENCE, Evaluation
-from world_modality.discrete.result import ActionErrors, Estimate, Intervention, LeftOut, OfflineResult, TokenForecast
+from world_modality.offline.evaluation import CONFIDENCE, Evaluation
+from world_modality.offline.result import ActionErrors, Estimate, Intervention, LeftOut, OfflineResult, TokenForecast
 from world_modality.report.offline_arms import Evaluated, evaluated
 from world_modality.report.offline_claims import claims_table
 from world_modality.report.stage import run
@@ -111,9 +111,12 @@ def test_the_page_and_the_tables_hold_figures_claims_and_a_plot(toy: ToyResults,
     assert [(row["arm"], row["model"]) for row in models["arms"]] == list(MODELS.items())
     assert [len(row["errors"]) for row in models["arms"]] == [3, 3, 3]
     primary = [row for row in models["claims"] if row["primary"]]
-    assert [(row["claim"], row["word"]) for row in primary] == [("E1 < E0", "helps"), ("E2 < E1", "cannot tell")]
+    assert [(row["claim"], row["word"]) for row in primary] == [
+        *(("E1 < E0", "helps"), ("E2 < E1", "cannot tell")),
+        ("E2 < E0", "helps"),  # no question of its own: E0 is what E2 is held against
+    ]
     assert primary[0]["estimate"] == pytest.approx(0.2, abs=0.1)
-    assert primary[0]["alpha"] == 0.025  # of two claims, each has its share
+    assert primary[0]["alpha"] == pytest.approx(0.05 / 3, abs=1e-6)  # of three claims, each has its share
     text = (folder / "table.md").read_text()
     section = text.partition("## Offline evaluation of the models")[2].partition("\n## ")[0]
     for word in (

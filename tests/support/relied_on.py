@@ -261,7 +261,7 @@ POLICIES: Table = {
     "world_modality/benchmarks/libero/compiled.py": {
         "robosuite.utils.binding_utils:MjSim": "class",
     },
-    "world_modality/discrete/judged.py": {
+    "world_modality/offline/judged.py": {
         "lerobot.configs:PreTrainedConfig": "class",
         "lerobot.configs:PreTrainedConfig.from_pretrained": ANY,
         "lerobot.policies.factory:get_policy_class": "(name)",

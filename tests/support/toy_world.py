@@ -117,9 +117,10 @@ class ToyWorld:
         self.log.append(("render", self.steps, camera))
         return np.full((8, 8, 3), self.steps, np.uint8)
 
-    def observe(self):
+    def observe(self, cameras=None):
         state = np.concatenate([self.goal - self.point, [0]]).astype(np.float32)
-        return Observation({camera: self.render(camera) for camera in SUITE.cameras}, state)
+        seen = SUITE.cameras if cameras is None else cameras
+        return Observation({camera: self.render(camera) for camera in seen}, state)
 
     def close(self) -> None:
         self.log.append(("close",))

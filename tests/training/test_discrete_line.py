@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lerobot.configs import PreTrainedConfig
+from lerobot.policies.factory import get_policy_class
 from safetensors.torch import load_file
 from support.data_stages import stage_context as data_context
 from support.tiny_cell import WORLD, build_inputs, stage_context, train_spec
 
 from world_modality.benchmarks.contract import Observation
+from world_modality.data.episodes import load_metadata
 from world_modality.errors import UserError
 from world_modality.facts.discrete import MODELS
 from world_modality.policies.chunk_policy import load_policy
@@ -23,6 +27,7 @@ from world_modality.study.specs import BEFORE, PolicySpec, TokensSpec, TrainSpec
 from world_modality.tokens.reader import open_tokens
 from world_modality.tokens.stage import run as run_tokens
 from world_modality.training import stage, start
+from world_modality.training.metrics import read_metrics
 
 SIZES = {"width": 16, "layers": 1, "heads": 2, "chunk_size": 5, "n_action_steps": 5}
 WEIGHTS = "pretrained_model/model.safetensors"
@@ -137,6 +142,46 @@ def test_a_trained_model_can_be_trained_further_also_with_a_memory(inputs: Input
     assert kept
     assert all(torch.equal(old[name], new[name]) for name in kept)
     assert any(name.startswith("world.") for name in new)
+
+
+def test_tokens_of_another_codebook_are_refused_where_a_trained_model_starts(inputs: Inputs, tmp_path: Path) -> None:
+    before = trained(tmp_path / "before", inputs, "C")
+    other = data_context(tmp_path / "tokens", latents=inputs["latents_image"][0], dataset=inputs["dataset"][0])
+    run_tokens(TokensSpec(size=6, l2_normalise=False, seed=1, iterations=5, sample=1000, held_out=0.0), other)
+    context = cell(tmp_path / "after", inputs, "C")
+    for tokens, refused in ((inputs["tokens_image"][0], False), (other.artifact, True)):
+        start_from = replace(context, inputs={**context.inputs, "policy": (before,), "tokens_image": (tokens,)})
+        expected = pytest.raises(UserError, match="another codebook than the policy") if refused else nullcontext()
+        with expected:
+            stage._convert(spec_of(), start_from, tmp_path / f"start{refused}")
+    config = PreTrainedConfig.from_pretrained(before)
+    config.world_latents, config.world_tokens = str(inputs["latents_image"][0]), str(other.artifact)
+    with pytest.raises(UserError, match="another codebook than the policy"):  # as lerobot-train starts from it
+        get_policy_class(config.type).from_pretrained(
+            before, config=config, dataset_meta=load_metadata(inputs["dataset"][0])
+        )
+
+
+def test_a_model_that_has_a_memory_is_no_start(inputs: Inputs, tmp_path: Path) -> None:
+    before = trained(tmp_path / "before", inputs, "A", "pred")
+    context = cell(tmp_path / "after", inputs, "A")
+    start_from = replace(context, inputs={**context.inputs, "policy": (before,)})
+    with pytest.raises(UserError, match="was trained with memory 'pred': start from a policy that has none"):
+        stage._convert(spec_of("pred"), start_from, tmp_path / "start")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "memory"), [("C", "disabled"), ("B_cont", "disabled"), ("A", "pred")])
+def test_two_processes_train_to_the_losses_of_one(inputs: Inputs, tmp_path: Path, model: str, memory: str) -> None:
+    """Actions past an episode's end weigh in neither loss: the parts of a batch have unequally many of them."""
+    told = []
+    for processes in (1, 2):
+        context = cell(tmp_path / str(processes), inputs, model)
+        stage.run(spec_of(memory, processes=processes), context)
+        told.append(read_metrics(context.artifact / "metrics.jsonl"))
+    for one, two in zip(*told, strict=True):
+        for name in ("loss", "action_loss", "world_loss", "grad_norm"):
+            assert two.get(name) == pytest.approx(one.get(name), rel=1e-4)
 
 
 def test_no_picture_is_read_in_training(inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

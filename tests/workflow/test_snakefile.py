@@ -81,7 +81,7 @@ def test_a_change_reruns_what_depends_on_it_and_nothing_when_undone(complete: Tr
     tree.write(edited(("prophet_layers: 2", "prophet_layers: 3"), text=SHORT_STUDY))
     explained = tree.wm("run", "--cores", "2").stderr
     assert explained.startswith("study ")
-    assert "train      1 of 2 done; E2/0: world.prophet_layers 2 -> 3" in explained
+    assert "train        1 of 2 done; E2/0: world.prophet_layers 2 -> 3" in explained
     assert kinds(tree.done() - before) == ["report", "rollout", "train"]
     assert tree.attempts() == SHORT_STAGES + 3
     tree.write(SHORT_STUDY)

@@ -108,9 +108,9 @@ def _evaluate(given: argparse.Namespace, of: Corrupted | None) -> Iterator[str]:
     """Evaluate, keep and tell; ``of`` is what is corrupted, None: nothing."""
     import torch
 
-    from world_modality.discrete.evaluation import evaluate
-    from world_modality.discrete.interventions import Interventions
-    from world_modality.discrete.judged import load_judged
+    from world_modality.offline.evaluation import evaluate
+    from world_modality.offline.interventions import Interventions
+    from world_modality.offline.judged import load_judged
     from world_modality.policies.config_file import read_config_file
     from world_modality.store.files import new_folder
 

@@ -1,6 +1,6 @@
 """The transformer of the discrete line: one sequence of what is seen, what is asked of the world, and the actions.
 
-All positions of the sequence (:mod:`world_modality.discrete.sequence`) see each other, unless actions are to be kept
+All positions of the sequence (:mod:`world_modality.facts.sequence`) see each other, unless actions are to be kept
 from the world's place (:func:`attention_mask`).
 """
 
@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from world_modality.discrete.sequence import Part, TransformerSizes, WorldInput, parts_of
 from world_modality.facts.discrete import DiscreteModel
+from world_modality.facts.sequence import Part, TransformerSizes, WorldInput, parts_of
 
 POSITION_DEVIATION = 0.02
 

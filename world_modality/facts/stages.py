@@ -152,7 +152,7 @@ STAGES: Table[StageKind] = Table(
             name="offline",
             version=1,
             spec=Reference("world_modality.study.offline_stages:OfflineSpec"),
-            runner=Reference("world_modality.discrete.stage:run"),
+            runner=Reference("world_modality.offline.stage:run"),
             packages=("numpy", "pyarrow", "scipy"),
             target="offline",
             needs=Needs(cores=4, gpu=True, memory_mb=16_000),

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from world_modality.discrete.result import (
+from world_modality.facts.offline import CORRUPTIONS
+from world_modality.offline.result import (
     ANY,
     CLEAN,
     LIMITS,
@@ -28,7 +29,6 @@ from world_modality.discrete.result import (
     read_episodes,
     read_result,
 )
-from world_modality.facts.offline import CORRUPTIONS
 from world_modality.report.offline_models import (
     FORECASTS,
     LATENT_FIGURES,

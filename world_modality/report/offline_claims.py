@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from world_modality.discrete.result import CLEAN, Floats
 from world_modality.evidence.effect import Effect, Levels, Scope
 from world_modality.evidence.plan import Claim
 from world_modality.evidence.ratios import gain_across_seeds, gain_on_episodes, rise_across_seeds, rise_on_episodes
 from world_modality.evidence.resampling import keyed_generator
 from world_modality.evidence.verdict import word_for
 from world_modality.facts.offline import OFFLINE_CLAIMS, OfflineClaim
+from world_modality.offline.result import CLEAN, Floats
 from world_modality.report.charts import Line, Panel, forest
 from world_modality.report.judgement import effect_limits, probability, rounded
 from world_modality.report.offline_arms import Evaluated, arms_table, by_arm

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from world_modality.discrete.result import Estimate, OfflineResult
 from world_modality.facts.offline import CORRUPTIONS
+from world_modality.offline.result import Estimate, OfflineResult
 
 FORECASTS = {"top1": "likeliest token", "top5": "five likeliest", "copied": "copy", "bigram": "bigram"}
 """What foresees the next tokens, as tables call it."""

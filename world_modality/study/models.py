@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import Field, PositiveInt, ValidationError
 
-from world_modality.discrete.sequence import CHUNK_SIZE, TransformerSizes, WorldInput, structure
 from world_modality.facts.discrete import MODELS, DiscreteModel
 from world_modality.facts.policies import POLICIES, known_family
+from world_modality.facts.sequence import CHUNK_SIZE, TransformerSizes, WorldInput, structure
 from world_modality.study.document import Location
 from world_modality.study.messages import sentence
 from world_modality.study.parts import AnyPolicy, NewPolicy

@@ -9,10 +9,10 @@ import pytest
 import torch
 from support.discrete_world import TOKENS, DiscreteWorld
 
-from world_modality.discrete.evaluation import evaluate
-from world_modality.discrete.interventions import Interventions, answer
-from world_modality.discrete.judged import Judged, load_judged
 from world_modality.facts.offline import CORRUPTIONS
+from world_modality.offline.evaluation import evaluate
+from world_modality.offline.interventions import Interventions, answer
+from world_modality.offline.judged import Judged, load_judged
 
 
 def judged(world: DiscreteWorld, model: str, *, seed: int = 0, episodes: Any = None, **settings: Any) -> Judged:

@@ -17,11 +17,11 @@ from torch import Tensor
 from lerobot_policy_world_modality.world_policy import INDEX, PADDING
 from world_modality.data.episodes import EpisodeTable, load_metadata, read_episode_table
 from world_modality.data.schema import ACTION, STATE
-from world_modality.discrete.donors import Donors, Frames, judged_frames
 from world_modality.errors import UserError
 from world_modality.facts.offline import FAMILY, MOST_FRAMES
 from world_modality.latents.windows import EpisodeBounds
 from world_modality.memory.randomness import borrowed_generator
+from world_modality.offline.donors import Donors, Frames, judged_frames
 from world_modality.policies.config_file import read_config_file
 from world_modality.tokens.reader import TokenCache
 

@@ -17,10 +17,12 @@ import torch
 
 from lerobot_policy_world_modality.transformer_policy import FUTURE_LATENTS, FUTURE_TOKENS, LATENTS, PADDING, VALID
 from world_modality.data.schema import ACTION
-from world_modality.discrete.donors import Frames
-from world_modality.discrete.interventions import Interventions, answer
-from world_modality.discrete.judged import OWN, Judged
-from world_modality.discrete.result import (
+from world_modality.discrete.transformer import Answer
+from world_modality.facts.offline import Corruption
+from world_modality.offline.donors import Frames
+from world_modality.offline.interventions import Interventions, answer
+from world_modality.offline.judged import OWN, Judged
+from world_modality.offline.result import (
     CLEAN,
     EPISODES,
     FORM,
@@ -38,9 +40,7 @@ from world_modality.discrete.result import (
     estimate,
     write_episodes,
 )
-from world_modality.discrete.sums import EpisodeSums, Part, action_part, latent_parts, right_part
-from world_modality.discrete.transformer import Answer
-from world_modality.facts.offline import Corruption
+from world_modality.offline.sums import EpisodeSums, Part, action_part, latent_parts, right_part
 from world_modality.store.files import write_json
 from world_modality.tokens.baselines import Bigram
 from world_modality.tokens.target import BEST, hits

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from world_modality.data.episodes import held_out_episodes, read_episode_table
-from world_modality.discrete.evaluation import evaluate
-from world_modality.discrete.judged import load_judged
-from world_modality.discrete.result import OfflineResult
 from world_modality.errors import UserError
+from world_modality.offline.evaluation import evaluate
+from world_modality.offline.judged import load_judged
+from world_modality.offline.result import OfflineResult
 from world_modality.policies.config_file import read_config_file
 from world_modality.store.files import empty_folder
 from world_modality.store.stage import Facts, StageContext

@@ -10,7 +10,7 @@ import pytest
 from support.discrete_world import DiscreteWorld
 
 from world_modality.cli.offline_programs import eval_main, future_main, world_main
-from world_modality.discrete.result import EPISODES, read_result
+from world_modality.offline.result import EPISODES, read_result
 
 
 def flags(world: DiscreteWorld, model: str, output: Path, *more: object, **settings: bool) -> list[str]:
@@ -62,7 +62,7 @@ def test_what_is_wrong_is_one_sentence(discrete: DiscreteWorld, tmp_path: Path) 
     out = tmp_path / "out"
     with pytest.raises(SystemExit, match="is model B, which reads no world token: give a checkpoint of model C"):
         world_main(flags(discrete, "B", out))
-    with pytest.raises(SystemExit, match="is model C, which reads no memory: give a checkpoint of model F"):
+    with pytest.raises(SystemExit, match="is model C, which reads no memory: give one of model F, which is A"):
         future_main(flags(discrete, "C", out))
     with pytest.raises(SystemExit, match="without held-out episodes: name the episodes"):
         eval_main(flags(discrete, "A", out, held_out=False))

@@ -10,10 +10,10 @@ from support.data_stages import stage_context
 from support.discrete_world import SHARE, DiscreteWorld
 from support.small_study import graph_of
 
-from world_modality.discrete.result import read_result
-from world_modality.discrete.stage import run
 from world_modality.errors import UserError
 from world_modality.facts.stages import STAGES
+from world_modality.offline.result import read_result
+from world_modality.offline.stage import run
 from world_modality.store.files import files_below
 from world_modality.store.stage import StageContext
 from world_modality.study import offline_stages

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from world_modality.discrete.donors import Donors, judged_frames
 from world_modality.latents.windows import EpisodeBounds
+from world_modality.offline.donors import Donors, judged_frames
 
 
 @st.composite

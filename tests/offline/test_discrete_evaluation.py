@@ -30,13 +30,13 @@ from torch.utils.data import default_collate
 
 from lerobot_policy_world_modality.world_policy import WORLD_HISTORY
 from world_modality.data.episodes import read_episode_table
-from world_modality.discrete.evaluation import Evaluation, evaluate
-from world_modality.discrete.interventions import Interventions, answer
-from world_modality.discrete.judged import OWN, Judged, load_judged
-from world_modality.discrete.result import CLEAN, EPISODES, RESULT, read_episodes, read_result
-from world_modality.discrete.sums import EpisodeSums, action_part
 from world_modality.errors import UserError
 from world_modality.memory.target import LatentMetrics
+from world_modality.offline.evaluation import Evaluation, evaluate
+from world_modality.offline.interventions import Interventions, answer
+from world_modality.offline.judged import OWN, Judged, load_judged
+from world_modality.offline.result import CLEAN, EPISODES, RESULT, read_episodes, read_result
+from world_modality.offline.sums import EpisodeSums, action_part
 from world_modality.tokens.stage import run as run_tokens
 
 

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lerobot_policy_world_modality.world_policy import INDEX
-from world_modality.discrete.donors import Frames, judged_frames
-from world_modality.discrete.judged import Judged
 from world_modality.discrete.transformer import Answer, Seen
 from world_modality.facts.offline import CORRUPTIONS, Corruption, known_as
+from world_modality.offline.donors import Frames, judged_frames
+from world_modality.offline.judged import Judged
 from world_modality.store.keys import keyed_seed
 
 MEMORY_POOL = 256

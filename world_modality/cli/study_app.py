@@ -1,0 +1,188 @@
+"""Commands of `wm` about a study: plan, run, watch, check and report it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal, TextIO
+
+import typer
+
+from world_modality.cli.options import (
+    CoresOption,
+    FromOption,
+    HorizonOption,
+    InitStatesOption,
+    LastStudyOption,
+    PlanOption,
+    StudyOption,
+    TasksOption,
+)
+
+app = typer.Typer()
+studies = typer.Typer(no_args_is_help=True, help="Write study files.")
+app.add_typer(studies, name="study")
+
+DEFAULT_STUDY = Path("config.yaml")
+
+
+@app.command()
+def run(
+    study: StudyOption = DEFAULT_STUDY,
+    cores: CoresOption = None,
+    target: Annotated[list[str] | None, typer.Argument(help="Snakemake targets; all by default.")] = None,
+) -> None:
+    """Run what is missing of a study, and print its table. Safe to call again after any interruption."""
+    from world_modality.cli.run_study import run_study
+
+    raise typer.Exit(run_study(study, cores, target or [], tell_progress=False))
+
+
+@app.command()
+def resume(study: LastStudyOption = None, cores: CoresOption = None) -> None:
+    """Say how far an interrupted run came, and go on with it."""
+    from world_modality.cli.run_study import run_study
+
+    raise typer.Exit(run_study(study or last_study(sys.stderr), cores, [], tell_progress=True))
+
+
+@app.command()
+def join(study: LastStudyOption = None, cores: CoresOption = None) -> None:
+    """Help with a study's latents and rollouts on a machine that shares the results folder, beside a run or alone."""
+    from world_modality.cli.join import join as join_rollouts
+    from world_modality.store.layout import RESULTS
+
+    raise typer.Exit(join_rollouts(RESULTS, study or last_study(sys.stderr), cores or os.cpu_count() or 1))
+
+
+@app.command()
+def status(study: LastStudyOption = None) -> None:
+    """Show which stages of a study are sealed, and how far unfinished ones came."""
+    from world_modality.cli.explain import status_lines, survey, unresolved_lines
+    from world_modality.cli.planning import plan_study
+    from world_modality.store.layout import RESULTS
+
+    planned = plan_study(study or last_study(sys.stdout), RESULTS, lenient=True)
+    lines = status_lines(RESULTS, planned.graph, survey(RESULTS, planned).done)
+    print("\n".join([*unresolved_lines(planned), *lines]))
+
+
+@app.command()
+def explain(study: LastStudyOption = None, cores: CoresOption = None) -> None:
+    """Say what a run of a study would do, and why."""
+    from world_modality.cli.explain import explain as explain_lines
+    from world_modality.cli.explain import survey
+    from world_modality.cli.planning import plan_study
+    from world_modality.store.layout import RESULTS
+
+    planned = plan_study(study or last_study(sys.stdout), RESULTS, lenient=True)
+    print("\n".join(explain_lines(RESULTS, survey(RESULTS, planned), cores)))
+
+
+@app.command()
+def check(study: Annotated[Path | None, typer.Argument(help="By default the one that was run last.")] = None) -> None:
+    """Say whether a study's data, policy and simulator fit together. Exit status 1 if they do not."""
+    from world_modality.cli.check import report_fit
+
+    raise typer.Exit(report_fit(study or last_study(sys.stderr)))
+
+
+@app.command()
+def report(
+    study: LastStudyOption = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder; results/by-name/<study>/so-far by default.", show_default=False)
+    ] = None,
+) -> None:
+    """Write the report of what is there now, with what is missing marked. Runs nothing, at any moment of a run."""
+    from world_modality.cli.report import report_so_far
+    from world_modality.store.layout import RESULTS
+
+    print("\n".join(report_so_far(study or last_study(sys.stdout), RESULTS, output)))
+
+
+@app.command()
+def plan(study: LastStudyOption = None) -> None:
+    """Show what a study registers before its first rollout, what that can find, and the cheapest study that would."""
+    from world_modality.cli.plan import plan_lines
+    from world_modality.store.layout import RESULTS
+
+    print("\n".join(plan_lines(study or last_study(sys.stdout), RESULTS)))
+
+
+@app.command()
+def verify() -> None:
+    """Compare every sealed result with its digests. Exit status 1 if anything is damaged."""
+    from world_modality.cli.explain import report_damage
+    from world_modality.store.layout import RESULTS
+
+    raise typer.Exit(report_damage(RESULTS))
+
+
+@app.command()
+def track(
+    tracker: Annotated[Literal["tensorboard", "wandb"], typer.Argument(help="Where the metrics go.")],
+    study: LastStudyOption = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder; beside the study's results by name by default.", show_default=False)
+    ] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Keep W&B's runs on this machine, to be synced.")] = False,
+) -> None:
+    """Export training metrics and success rates to TensorBoard or Weights & Biases. Nothing else ever does."""
+    from world_modality.cli.report import track as export
+    from world_modality.store.layout import RESULTS
+
+    print("\n".join(export(study or last_study(sys.stderr), RESULTS, tracker, output, offline)))
+
+
+@studies.command()
+def init(
+    suite: Annotated[str, typer.Option("--suite", help="Suite that they are evaluated on.")],
+    first: FromOption = None,
+    more: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
+    tasks: TasksOption = None,
+    init_states: InitStatesOption = None,
+    episodes: Annotated[int | None, typer.Option(min=1, help="Per task.", show_default=False)] = None,
+    assets: Annotated[str | None, typer.Option(help="As a study's simulator.assets.", show_default=False)] = None,
+    horizon: HorizonOption = None,
+) -> None:
+    """Print a study of given checkpoints: these arms, their ablations, by default 200 episodes per task."""
+    from world_modality.cli.study_init import Scope, init_lines
+
+    scope = Scope(tasks, init_states, episodes, assets, horizon)
+    print("\n".join(init_lines([*(first or []), *(more or [])], suite, scope)))
+
+
+@app.command()
+def schema(
+    output: Annotated[Path | None, typer.Option("--output", help="File to write; prints by default.")] = None,
+) -> None:
+    """Print or write the JSON schema of studies, for editors."""
+    from world_modality.study.schema import study_schema
+
+    if output is None:
+        print(study_schema(), end="")
+    else:
+        output.write_text(study_schema())
+
+
+@app.command(hidden=True)
+def stage(
+    kind: str, key: str, plan: PlanOption, cores: Annotated[int, typer.Option(min=1)] = 1, together: bool = False
+) -> None:
+    """Run one stage, or others of its kind too. Snakemake calls this; it does nothing if the stage is sealed."""
+    from world_modality.cli.run_stage import run_stage
+    from world_modality.store.layout import RESULTS
+
+    raise typer.Exit(run_stage(RESULTS, plan, kind, key, cores, together=together))
+
+
+def last_study(told: TextIO) -> Path:
+    """The study that was run last; says so on ``told``."""
+    from world_modality.cli.planning import last_study as find
+    from world_modality.store.layout import RESULTS
+
+    study, line = find(RESULTS, DEFAULT_STUDY)
+    print(line, file=told)
+    return study

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from world_modality.cli import run_study
+from world_modality.cli.profiles import Where, find_profile
 from world_modality.errors import UserError
 
 
@@ -30,4 +31,4 @@ def test_a_lock_that_cannot_be_removed_is_one_sentence(tmp_path: Path, monkeypat
 def test_a_target_that_does_not_exist_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"there is no target nonsense; choose from all, data, .*videos, report"):
-        run_study.run_study(Path("study.yaml"), 1, ["nonsense"], tell_progress=False)
+        run_study.run_study(Path("study.yaml"), Where(find_profile("local"), 1), ["nonsense"])

@@ -7,13 +7,14 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from world_modality.cli.profiles import PROFILES
 from world_modality.cli.sources import resolve_sources
 from world_modality.errors import UserError
 from world_modality.facts.stages import STAGES
 from world_modality.store.done import read_done
 from world_modality.store.files import write_atomically
 from world_modality.store.index import sealed_done
-from world_modality.store.layout import last_study_file, so_far_folder, stage_folder
+from world_modality.store.layout import last_profile_file, last_study_file, so_far_folder, stage_folder
 from world_modality.store.links import link_all, link_stage
 from world_modality.store.seal import restore
 from world_modality.study.graph import Graph, build_graph
@@ -104,6 +105,20 @@ def remember_study(root: Path, study: Path) -> None:
     path, here = study.resolve(), Path.cwd()
     shown = path.relative_to(here) if path.is_relative_to(here) else path
     write_atomically(last_study_file(root), os.fsencode(f"{shown}\n"))
+
+
+def remember_profile(root: Path, profile: Path) -> None:
+    """Note the folder of the profile that a study is being run with; a profile of the repository by its name."""
+    name = profile.name if profile.parent == PROFILES else str(profile.resolve())
+    write_atomically(last_profile_file(root), os.fsencode(f"{name}\n"))
+
+
+def last_profile(root: Path) -> str | None:
+    """The name or folder of the profile that a study was run with last; None if none was."""
+    try:
+        return os.fsdecode(last_profile_file(root).read_bytes()).removesuffix("\n")
+    except FileNotFoundError:
+        return None
 
 
 def last_study(root: Path, default: Path) -> tuple[Path, str]:

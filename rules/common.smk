@@ -23,6 +23,7 @@ wildcard_constraints:
 
 onstart:
     snakefile.start(study)
+    snakefile.ask_who_answers(workflow)
 
 
 onsuccess:

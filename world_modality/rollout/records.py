@@ -225,17 +225,18 @@ class Ledger:
     def claim(self) -> Episode | None:
         """The first episode that nobody has finished or works on, ours from now on; None if there is none at
         present."""
-        for episode in self._episodes:
-            name = _lease(episode)
-            if episode not in self._done and not self._leases.holds(name) and self._leases.claim(name):
-                self.refresh()  # its last owner may have finished it just before
-                if episode not in self._done:
-                    return episode
-                self._leases.release(name)
+        left = {_lease(episode): episode for episode in self._episodes if episode not in self._done}
+        free = [name for name in left if not self._leases.holds(name)]
+        while name := self._leases.claim_first(free):
+            self.refresh()  # its last owner may have finished it just before
+            if left[name] not in self._done:
+                return left[name]
+            self._leases.leave(name)
+            free = [name for name in free if left[name] not in self._done]
         return None
 
     def append(self, record: Record) -> bool:
-        """Write one record through to the disk, and let go of its episode.
+        """Write one record through to the disk; its episode stays this owner's until all who share the folder can know.
 
         False, with nothing written, if this owner slept so long that its episode was taken over: whoever has it now
         records the same outcome, or has done so.
@@ -243,7 +244,7 @@ class Ledger:
         name = _lease(record.episode)
         self.refresh()
         written = record.episode not in self._done and self._write_if_held(record, name)
-        self._leases.release(name)
+        self._leases.leave(name)
         return written
 
     def renew(self) -> None:

@@ -99,6 +99,11 @@ def so_far_folder(root: Path, study: str) -> Path:
     return names_folder(root, study) / "so-far"
 
 
+def seen_sealed_file(root: Path, study: str) -> Path:
+    """What helpers of a study have found sealed, for each other; a hint, which `wm join` alone reads."""
+    return root / "seen-sealed" / f"{study}.json"
+
+
 def last_study_file(root: Path) -> Path:
     """The path of the study that was run last."""
     return root / "last-study.txt"

@@ -4,6 +4,10 @@ A lease is a small file that its owner touches every ``BEAT_S`` seconds for as l
 over when its owner's process is gone, which shows at once on the owner's machine, or after ``SILENCE_S`` seconds
 without a touch, be the owner dead on another machine, stopped or stuck. An owner that wakes up later finds out by
 asking :meth:`Leases.still_holds` before it writes what it holds the lease for.
+
+Machines see a shared folder late: a listing or a file's age may be what it was a minute ago. Creating and linking are
+decided by the server, so whoever holds a lease does so everywhere. What a lease was held for may be seen later than
+that it was let go of, so the lease of finished work is left to run out (:meth:`Leases.leave`).
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ import tempfile
 import threading
 import time
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +65,8 @@ class Leases:
         self._folder, self._silence, self._stall = folder, silence_s, stall_s
         self._note = json.dumps(this_process() | {"owner": uuid.uuid4().hex})
         self._held: set[Path] = set()
+        self._left: set[Path] = set()
+        self._look_again: dict[Path, float] = {}  # when another's lease can have run out
         self._signed = time.monotonic()
         self._ended = threading.Event()
         threading.Thread(target=self._beat, args=(beat_s,), daemon=True).start()
@@ -79,6 +86,21 @@ class Leases:
             if note is not None:  # what was let go of meanwhile may be another's by now: only what is dead is removed
                 path.unlink(missing_ok=True)
             return self._create(path)
+
+    def claim_first(self, names: Sequence[str]) -> str | None:
+        """Hold the first of ``names`` that nobody holds; None while others hold all of them.
+
+        Those that are known to be held are not asked for one by one: one listing tells which are there, and a lease
+        is looked at again only once it can have run out. Elsewhere that is; here its owner may die at any time.
+        """
+        if not names or self.claim(names[0]):
+            return names[0] if names else None
+        there = set(self._folder.iterdir())
+        for name in sorted(names[1:], key=lambda name: self._path(name) in there):
+            path = self._path(name)
+            if (path not in there or time.monotonic() >= self._look_again.get(path, 0.0)) and self.claim(name):
+                return name
+        return None
 
     def holds(self, name: str) -> bool:
         """Whether this owner holds ``name``, for all it knows."""
@@ -110,9 +132,17 @@ class Leases:
         """Let go of what is finished, or what somebody else may do."""
         self._drop(self._path(name))
 
+    def leave(self, name: str) -> None:
+        """Renew what is finished no more, and let go of it in the end only: others may not see yet that it is."""
+        path = self._path(name)
+        if path in self._held:
+            self._held.discard(path)
+            self._left.add(path)
+
     def close(self) -> None:
         """Let go of everything."""
         self._ended.set()
+        self._held |= self._left
         for path in list(self._held):
             self._drop(path)
 
@@ -143,11 +173,16 @@ class Leases:
         """Whether nobody holds the lease whose note was read as ``text``."""
         if text is None:
             return True
+        elsewhere = True
         with contextlib.suppress(ValueError, KeyError, TypeError):
             note = json.loads(text)
-            if note["place"] == _place() and note["started"] is not None and _started(note["pid"]) != note["started"]:
+            elsewhere = note["place"] != _place()
+            if not elsewhere and note["started"] is not None and _started(note["pid"]) != note["started"]:
                 return True
-        return self._seconds_untouched(path) > self._silence
+        untouched = self._seconds_untouched(path)
+        if elsewhere:
+            self._look_again[path] = time.monotonic() + self._silence - untouched
+        return untouched > self._silence
 
     def _seconds_untouched(self, path: Path) -> float:
         """By the file server's clock, which need not be this machine's; 0 for a lease that is gone by now."""

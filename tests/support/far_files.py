@@ -178,10 +178,16 @@ class Server:
         return node.target
 
     def rename(self, source: str, target: Any, **_: Any) -> None:
-        """Of files and links."""
-        (old, name), (new, other) = _split(source), _split(os.fspath(target))
+        """A folder only to where nothing is."""
+        target = os.fspath(target)
+        (old, name), (new, other) = _split(source), _split(target)
         self._ask("rename")
         node = self._find(source)
+        if source in self.folders:
+            if self.folders.get(target, False):
+                raise _error(errno.ENOTEMPTY, target)
+            for each in [each for each in self.folders if each == source or each.startswith(f"{source}/")]:
+                self.folders[target + each.removeprefix(source)] = self.folders.pop(each)
         self._entries(new)[other] = node
         del self._entries(old)[name]
         self._changed(old)

@@ -191,6 +191,7 @@ def open_slow(task):
 
 def roll(folder, spec, pool=None, planner=None, new_history=None, slots=1, progress=None, leases=None, **facts):
     """The records of a cell, in order; the ledger lies in ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(folder / "ledger", episodes_of(spec), leases)
     progress = progress or Progress("toy", stream=io.StringIO())
     scheduler = Scheduler(toy_cell(spec, **facts), ledger, planner or ToyPolicy(), new_history, progress, slots)
@@ -208,6 +209,7 @@ def spec_from(text) -> RolloutSpec:
 
 if __name__ == "__main__":
     folder, silence = Path(sys.argv[1]), float(sys.argv[3])
+    (folder / "ledger").mkdir(parents=True, exist_ok=True)
     roll(
         folder,
         spec_from(sys.argv[2]),

@@ -7,6 +7,7 @@ that is due next goes on. Nothing else ever switches, so a run is repeatable.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from heapq import heappop, heappush, heappushpop
 from typing import Any
@@ -91,7 +92,8 @@ class Clock:
         while self._tasks:
             task = self._tasks.pop()
             if task:  # has begun and not ended
-                task.throw(GreenletExit)
+                with suppress(Exception):  # whatever it runs into on its way out
+                    task.throw(GreenletExit)
 
     @property
     def task(self) -> Task:

@@ -193,8 +193,12 @@ class Ledger:
     """
 
     def __init__(self, folder: Path, episodes: Iterable[Episode], leases: Leases | None = None) -> None:
-        """Open ``folder``, creating it, for the given episodes; records of others are left alone."""
-        folder.mkdir(parents=True, exist_ok=True)
+        """Open ``folder``, creating it, for the given episodes; records of others are left alone.
+
+        FileNotFoundError if the folder that it lies in is gone: others finished everything since it was prepared, and
+        removed their records once they were sealed, so what looks empty is not to be done again.
+        """
+        folder.mkdir(exist_ok=True)
         sync_folder(folder.parent)
         self._folder = folder
         self._episodes = tuple(sorted(episodes))

@@ -49,6 +49,11 @@ class StageFolder:
         return self.path / "work"
 
     @property
+    def finished(self) -> Path:
+        """What ``work`` is called while it is removed."""
+        return self.path / "work.finished"
+
+    @property
     def lock(self) -> Path:
         """Held while a process works in this folder."""
         return self.path / "lock"

@@ -61,7 +61,7 @@ class Leases:
     def __init__(
         self, folder: Path, beat_s: float = BEAT_S, silence_s: float = SILENCE_S, stall_s: float = STALL_S
     ) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)  # in a folder that is there: never in what was removed once all was done
         self._folder, self._silence, self._stall = folder, silence_s, stall_s
         self._note = json.dumps(this_process() | {"owner": uuid.uuid4().hex})
         self._held: set[Path] = set()

@@ -261,6 +261,7 @@ class World:
             (request.key, episode) for request in self.graph.of("rollout") for episode in episodes_of(_spec(request))
         }
         self.all_begun = float("inf")  # when the last episode was
+        self.harmed = 0  # times that a worker was frozen or not heard
         self._workers = [Worker(self, number) for number in range(plan.workers)]
 
     def run(self) -> Found:
@@ -318,6 +319,7 @@ class World:
 
         for share, happens in ((plan.die, gone), (plan.freeze, frozen), (plan.deaf, deaf)):
             if worker is not self._workers[0] and rng.random() < share:
+                self.harmed += happens is not gone
                 self.clock.start(happens, keeper, rng.uniform(0.05, 0.95) * plan.expected_s)
 
     def _make_checkpoints(self) -> None:

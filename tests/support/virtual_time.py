@@ -25,7 +25,7 @@ class Machine:
     gone: bool = False  # it will never do anything again
     frozen_until: float = 0.0  # does nothing before; then it goes on as if nothing had been
     deaf_until: float = 0.0  # until then its renewals of leases are lost on the way
-    known: dict[str, dict[str, tuple[float, Any]]] = field(default_factory=dict, repr=False)  # its cache of what files are like
+    known: dict[str, dict[str, tuple[float, Any]]] = field(default_factory=dict, repr=False)  # of files, until when
 
 
 class Task(greenlet):

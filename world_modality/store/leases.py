@@ -26,6 +26,7 @@ from typing import Any
 
 from world_modality.store.lock import exclusive
 
+SUFFIX = ".lease"
 BEAT_S = 15.0
 SILENCE_S = 120.0
 STALL_S = 900.0  # without a sign of the owner itself; loading a large policy or compiling it takes minutes
@@ -66,7 +67,7 @@ class Leases:
         self._note = json.dumps(this_process() | {"owner": uuid.uuid4().hex})
         self._held: set[Path] = set()
         self._left: set[Path] = set()
-        self._look_again: dict[Path, float] = {}  # when another's lease can have run out
+        self._look_again: dict[str, float] = {}  # when another's lease can have run out
         self._signed = time.monotonic()
         self._ended = threading.Event()
         threading.Thread(target=self._beat, args=(beat_s,), daemon=True).start()
@@ -93,14 +94,16 @@ class Leases:
         Those that are known to be held are not asked for one by one: one listing tells which are there, and a lease
         is looked at again only once it can have run out. Elsewhere that is; here its owner may die at any time.
         """
-        if not names or self.claim(names[0]):
-            return names[0] if names else None
-        there = set(self._folder.iterdir())
-        for name in sorted(names[1:], key=lambda name: self._path(name) in there):
-            path = self._path(name)
-            if (path not in there or time.monotonic() >= self._look_again.get(path, 0.0)) and self.claim(name):
+        if names and self._may_have_run_out(names[0]) and self.claim(names[0]):
+            return names[0]
+        there = {path.stem for path in self._folder.glob("*" + SUFFIX)} if names else set()
+        for name in sorted(names, key=there.__contains__):
+            if (name not in there or self._may_have_run_out(name)) and self.claim(name):
                 return name
         return None
+
+    def _may_have_run_out(self, name: str) -> bool:
+        return time.monotonic() >= self._look_again.get(name, 0.0)
 
     def holds(self, name: str) -> bool:
         """Whether this owner holds ``name``, for all it knows."""
@@ -125,7 +128,7 @@ class Leases:
 
     def others(self) -> bool:
         """Whether another owner holds any lease of this folder now."""
-        paths = (path for path in self._folder.glob("*.lease") if path not in self._held)
+        paths = (path for path in self._folder.glob("*" + SUFFIX) if path not in self._held)
         return any(not self._abandoned(path, _read(path)) for path in paths)
 
     def release(self, name: str) -> None:
@@ -153,7 +156,7 @@ class Leases:
                 path.unlink(missing_ok=True)
 
     def _path(self, name: str) -> Path:
-        return self._folder / f"{name}.lease"
+        return self._folder / (name + SUFFIX)
 
     def _create(self, path: Path) -> bool:
         """Put the note in place whole, or find one there already."""
@@ -181,7 +184,7 @@ class Leases:
                 return True
         untouched = self._seconds_untouched(path)
         if elsewhere:
-            self._look_again[path] = time.monotonic() + self._silence - untouched
+            self._look_again[path.stem] = time.monotonic() + self._silence - untouched
         return untouched > self._silence
 
     def _seconds_untouched(self, path: Path) -> float:

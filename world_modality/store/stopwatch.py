@@ -21,8 +21,9 @@ def timed(folder: Path, every: float = EVERY_S) -> Iterator[Callable[[], float]]
     """Keep the seconds that the block takes in a file of its own in ``folder``; yields what tells the sum of all files.
 
     Written after ``every`` seconds, then less and less often down to a twelfth of that, and at the block's end: an
-    attempt that is killed counts up to its last minute, and a thousand of them do not keep a file server busy. A disk that is full stops no stage: its time is then known less well. A folder that somebody removed
-    meanwhile, because the stage is sealed, stays away.
+    attempt that is killed counts up to its last minute, and a thousand of them do not keep a file server busy. A disk
+    that is full stops no stage: its time is then known less well. A folder that somebody removed meanwhile, because the
+    stage is sealed, stays away.
     """
     own, start = folder / f"{uuid.uuid4().hex}.txt", time.monotonic()
     with contextlib.suppress(OSError):

@@ -14,8 +14,8 @@ from support.virtual_time import Clock, Machine
 from world_modality.rollout.records import Ledger
 from world_modality.store.leases import Leases
 
-CALM = {"die": 0.0, "freeze": 0.0, "deaf": 0.0}
-ROUGH = {"die": 0.2, "freeze": 0.2, "deaf": 0.3}
+CALM = {"die": 0.0, "freeze_per_h": 0.0, "deaf_per_h": 0.0}
+ROUGH = {"die": 0.2, "freeze_per_h": 2.0, "deaf_per_h": 2.0}
 LONGEST_S = 300.0  # without an episode, while there is one to begin: a lease's silence and a few looks
 
 
@@ -25,7 +25,7 @@ def test_whatever_happens_every_episode_has_one_record_and_nobody_waits(seed: in
     world = World(Plan(8, 400, start_s=30, seed=seed, **ROUGH))
     found = world.run()
     assert found.lost == 0
-    assert found.duplicates <= world.plan.slots * world.harmed
+    assert found.duplicates <= world.plan.slots * found.harmed
     assert max(found.idle_s.values()) < LONGEST_S
 
 
@@ -33,7 +33,7 @@ def test_more_workers_than_stages_share_them() -> None:
     world = World(Plan(32, 1000, seed=5, **ROUGH))
     found = world.run()
     assert found.lost == 0
-    assert found.duplicates <= world.plan.slots * world.harmed
+    assert found.duplicates <= world.plan.slots * found.harmed
     assert min(found.shares.values()) > 0
     assert max(found.idle_s.values()) < LONGEST_S
 

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +60,9 @@ class Plan:
     latency_s: float = 0.02
     stale_s: float = 30.0
     most_per_s: float = float("inf")  # operations that the file server can do
-    die: float = 0.05  # share of the workers that are gone at some time,
-    freeze: float = 0.1  # of those that stop once, for 150 to 900 s,
-    deaf: float = 0.1  # and of those whose renewals are lost once, for 60 to 600 s
+    die: float = 0.05  # share of the workers that are gone at some time
+    freeze_per_h: float = 0.1  # how often a worker stops, for 150 to 900 s,
+    deaf_per_h: float = 0.1  # and how often its renewals are lost, for 60 to 600 s
     seed: int = 0
 
     @property
@@ -81,6 +82,8 @@ class Found:
     wrong: int = 0  # published records that do not say how their episode ended
     idle_s: dict[str, float] = field(default_factory=dict)  # longest, by worker, while there were episodes to begin
     shares: dict[str, int] = field(default_factory=dict)  # episodes played by each worker that lived
+    deaths: int = 0
+    harmed: int = 0  # times that a worker was frozen or not heard
     busy_s: float = 0.0  # of all slots, on episodes
     had_s: float = 0.0  # of all slots of the living, until the last episode had begun
     operations: Counter[str] = field(default_factory=Counter)
@@ -105,6 +108,8 @@ class Found:
             "duplicates": self.duplicates,
             "duplicate_share": round(self.duplicates / self.plan.episodes, 5),
             "lost": self.lost,
+            "deaths": self.deaths,
+            "frozen_or_deaf": self.harmed,
             "busy_share": round(self.busy_s / self.had_s, 3),
             "longest_idle_s": round(max(self.idle_s.values()), 1),
             "fewest_episodes": shares[0],
@@ -303,24 +308,32 @@ class World:
         self.found.hours = self.clock.now / 3600
 
     def _fate(self, worker: Worker, rng: random.Random) -> None:
-        plan, machine = self.plan, worker.machine
-        keeper = Machine("fate")
+        plan, machine, keeper = self.plan, worker.machine, Machine("fate")
 
         def gone() -> None:
             machine.gone = True
             self.clock.sleep(LOST_LOCKS_S)
             self.server.forget(machine)
 
-        def frozen() -> None:
+        def freeze() -> None:
             machine.frozen_until = self.clock.now + rng.uniform(150, 900)
 
-        def deaf() -> None:
+        def deafen() -> None:
             machine.deaf_until = self.clock.now + rng.uniform(60, 600)
 
-        for share, happens in ((plan.die, gone), (plan.freeze, frozen), (plan.deaf, deaf)):
-            if worker is not self._workers[0] and rng.random() < share:
-                self.harmed += happens is not gone
-                self.clock.start(happens, keeper, rng.uniform(0.05, 0.95) * plan.expected_s)
+        def often(per_h: float, happens: Callable[[], None]) -> None:
+            while True:
+                self.clock.sleep(3600 * rng.expovariate(per_h))
+                if worker.ended or machine.gone:
+                    return
+                happens()
+                self.harmed += 1
+
+        if rng.random() < plan.die and worker is not self._workers[0]:
+            self.clock.start(gone, keeper, rng.uniform(0.05, 0.95) * plan.expected_s)
+        for per_h, happens in ((plan.freeze_per_h, freeze), (plan.deaf_per_h, deafen)):
+            if per_h:
+                self.clock.start(partial(often, per_h, happens), keeper)
 
     def _make_checkpoints(self) -> None:
         """The sealed trainings that the rollouts read."""
@@ -349,6 +362,7 @@ class World:
         found.shares = {worker.machine.name: worker.played for worker in lived}
         found.had_s = self.all_begun * self.plan.slots * self.plan.workers
         found.operations = self.server.operations
+        found.deaths, found.harmed = len(self._workers) - len(lived), self.harmed
         found.peak_per_s = max(self.server.busy.values()) / BUCKET_S
 
 

@@ -134,18 +134,19 @@ class Asking(Leases):
         return super().claim(name)
 
 
-def test_what_is_left_is_held_until_its_owner_ends_or_its_silence_is_over(tmp_path: Path) -> None:
+def test_what_is_left_stays_until_its_silence_is_over_or_it_is_removed(tmp_path: Path) -> None:
     one, other = Leases(tmp_path), Leases(tmp_path)
     for name in ("a", "b"):
         assert one.claim(name)
         one.leave(name)
     assert not one.holds("a")
+    one.close()
     assert not other.claim("a")
     os.utime(tmp_path / "a.lease", (0, 0))
     assert other.claim("a")
-    one.close()
-    assert other.still_holds("a")
-    assert other.claim("b")
+    assert not other.claim("b")
+    other.remove("b")
+    assert one.claim("b")
 
 
 class Unlucky(Leases):

@@ -222,7 +222,7 @@ class Ledger:
         """Read what others have written."""
         wanted = set(self._episodes)
         for path in self._files():
-            for record in self._whole_lines(path):
+            for record in self._whole_lines(path) if path != self._own else ():
                 if record.episode in wanted:
                     self._done.setdefault(record.episode, record)
 
@@ -256,8 +256,13 @@ class Ledger:
         self._leases.renew()
 
     def close(self) -> None:
-        """Let go of every episode."""
+        """Let go of every episode that has no record of this owner's."""
         self._leases.close()
+
+    def tidy(self) -> None:
+        """Remove the leases of episodes that have a record, once all do and no other owner needs to be told."""
+        for episode in self._done:
+            self._leases.remove(_lease(episode))
 
     def publish(self, target: Path, timings: Path) -> None:
         """Write all records of the folder, sorted by episode, to ``target``, and how long each took to ``timings``.
@@ -304,7 +309,6 @@ class Ledger:
             os.fsync(file.fileno())
         if new:
             sync_folder(self._folder)
-        self._read_up_to[self._own] = self._own.stat().st_size, self._read_up_to.get(self._own, (0, 0))[1] + 1
         self._done[record.episode] = record
         return True
 

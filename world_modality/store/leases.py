@@ -66,7 +66,6 @@ class Leases:
         self._folder, self._silence, self._stall = folder, silence_s, stall_s
         self._note = json.dumps(this_process() | {"owner": uuid.uuid4().hex})
         self._held: set[Path] = set()
-        self._left: set[Path] = set()
         self._look_again: dict[str, float] = {}  # when another's lease can have run out
         self._signed = time.monotonic()
         self._ended = threading.Event()
@@ -136,16 +135,17 @@ class Leases:
         self._drop(self._path(name))
 
     def leave(self, name: str) -> None:
-        """Renew what is finished no more, and let go of it in the end only: others may not see yet that it is."""
-        path = self._path(name)
-        if path in self._held:
-            self._held.discard(path)
-            self._left.add(path)
+        """Renew what is finished no more, without letting go of it: others may not see yet that it is."""
+        self._held.discard(self._path(name))
+
+    def remove(self, name: str) -> None:
+        """Remove what anybody left, once no other need be told any more."""
+        self._held.discard(self._path(name))
+        self._path(name).unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Let go of everything but what was left."""
         self._ended.set()
-        self._held |= self._left
         for path in list(self._held):
             self._drop(path)
 

@@ -64,7 +64,7 @@ bench-vq: setup
 
 # How many helpers one results folder bears (docs/scale.md): WORKERS="16 128 1000" EPISODES=400000 SERVER=5000 operations per second.
 bench-scale: setup
-	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(PY) -m bench.bench_scale $(if $(WORKERS),--workers $(WORKERS)) $(if $(EPISODES),--episodes $(EPISODES)) $(if $(SERVER),--server $(SERVER))
+	@OMP_NUM_THREADS=1 PYTHONHASHSEED=0 PYTHONPATH=tests $(PY) -m bench.bench_scale $(if $(WORKERS),--workers $(WORKERS)) $(if $(EPISODES),--episodes $(EPISODES)) $(if $(SERVER),--server $(SERVER))
 
 lint: setup
 	@.venv/bin/ruff check .

@@ -43,6 +43,7 @@ TREE = Path(ROOT) / "results"
 STUDY = "many"
 SHORTEST_S, SPREAD_S = 30.0, 60.0  # of an episode
 TASKS = 40
+PATIENCE_S = 36_000.0  # and twenty times as long as it should take, until whoever still works is said to be stuck
 STEPS = 10  # control steps of an episode: one query
 VIEW = Observation({}, np.zeros(8, np.float32))
 
@@ -252,7 +253,7 @@ class World:
 
     def __init__(self, plan: Plan, turns: Callable[[Worker], Turns] | None = None) -> None:
         self.plan, self.found = plan, Found(plan)
-        self.clock = Clock()
+        self.clock = Clock(limit=PATIENCE_S + 20 * plan.expected_s)
         self.server = Server(
             self.clock,
             latency_s=plan.latency_s,

@@ -15,6 +15,7 @@ from typing import Any
 from greenlet import GreenletExit, getcurrent, greenlet
 
 FOREVER = float("inf")
+MOMENT_S = 1e-6  # that anything takes: whoever waits until a time must not wake a rounding before it, for ever
 
 
 @dataclass(eq=False)
@@ -38,10 +39,10 @@ class Task(greenlet):
 
 
 class Clock:
-    """Seconds since the beginning, and who is due when."""
+    """Seconds since the beginning, and who is due when. It stops at ``limit``, whatever is still to be done."""
 
-    def __init__(self) -> None:
-        self.now = 0.0
+    def __init__(self, limit: float = FOREVER) -> None:
+        self.now, self._limit = 0.0, limit
         self._due: list[tuple[float, int, Task]] = []
         self._turns = 0
         self._tasks: set[Task] = set()
@@ -62,8 +63,8 @@ class Clock:
         return task
 
     def run(self) -> None:
-        """Go on until nobody has anything to wait for but each other."""
-        while self._due:
+        """Go on until nobody has anything to wait for but each other, or it is too late."""
+        while self._due and self.now < self._limit:
             self._go_on(heappop(self._due))
 
     def sleep(self, seconds: float) -> None:
@@ -122,7 +123,7 @@ class Clock:
     def _entry(self, seconds: float, task: Task) -> tuple[float, int, Task]:
         self._turns += 1
         task.turn = self._turns
-        return self.now + (seconds if seconds > 0.0 else 0.0), self._turns, task
+        return self.now + max(seconds, MOMENT_S), self._turns, task
 
     def _go_on(self, entry: tuple[float, int, Task]) -> None:
         """Switch to the first task that is due and can go on, if that is another than the one that asks."""
@@ -139,6 +140,10 @@ class Clock:
                 return
             entry = heappop(self._due)
         self.now = when
+        if when >= self._limit:
+            if self.inside:
+                self._main.switch()
+            return
         if task is not getcurrent():
             task.switch()
 

@@ -24,8 +24,15 @@ MOST_DUPLICATES = 0.01
 def measured(plan: Plan) -> tuple[str, bool]:
     """The line of one plan, and whether all is as it should be."""
     gc.set_threshold(500_000)  # thousands of tasks are alive at once, and hardly anything goes in circles
-    start = time.process_time()
-    found = World(plan).run()
+    start, told = time.process_time(), 0.0
+
+    def tell(done: float, hours: float) -> None:
+        nonlocal told
+        if done >= told + 0.1:
+            told = done
+            print(f"{plan.workers} workers: {done:.0%} after {hours:.2f} h", file=sys.stderr, flush=True)
+
+    found = World(plan, tell).run()
     figures = found.figures()
     kinds = ",".join(f"{kind}:{count / plan.episodes:.2f}" for kind, count in found.operations.most_common())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6

@@ -212,6 +212,7 @@ def test_an_episode_that_somebody_else_finished_meanwhile_counts_once(tmp_path):
 def test_episodes_that_others_finish_are_waited_for_and_need_no_simulator_of_ours(tmp_path):
     theirs = roll(tmp_path / "calm", toy_spec())
     folder = tmp_path / "ours" / "ledger"
+    folder.mkdir(parents=True)
     other = Leases(folder / "leases")
     assert all(
         other.claim(f"task{episode.task}_init{episode.init_state}_repeat{episode.repeat}") for episode in EPISODES

@@ -7,7 +7,6 @@ scheduler. An episode takes 30 to 90 s and ends as its seed says. Some workers d
 from __future__ import annotations
 
 import io
-import json
 import random
 import time
 from collections import Counter
@@ -208,7 +207,7 @@ class Worker:
     def work(self) -> None:
         """``wm join``, without its planning and the process of a stage."""
         self._idle_since = time.monotonic()
-        turns = self.world.turns(self)
+        turns = Turns(TREE, self.world.graph, self.order)
         while request := turns.next():
             execute(TREE, request, self._roll_out, cores=1, stream=io.StringIO(), shared=True)
             link_stage(TREE, STUDY, self.world.names[request.key], "rollout", request.key)
@@ -251,8 +250,8 @@ class Worker:
 class World:
     """The study's folder, its workers and what is seen of them."""
 
-    def __init__(self, plan: Plan, turns: Callable[[Worker], Turns] | None = None) -> None:
-        self.plan, self.found = plan, Found(plan)
+    def __init__(self, plan: Plan, told: Callable[[float, float], None] = lambda done, hours: None) -> None:
+        self.plan, self.found, self._told = plan, Found(plan), told
         self.clock = Clock(limit=PATIENCE_S + 20 * plan.expected_s)
         self.server = Server(
             self.clock,
@@ -262,7 +261,6 @@ class World:
             seed=plan.seed,
         )
         self.graph, self.names = study_of(plan)
-        self.turns = turns or (lambda worker: Turns(TREE, self.graph, worker.order))
         self._not_begun = {
             (request.key, episode) for request in self.graph.of("rollout") for episode in episodes_of(_spec(request))
         }
@@ -307,6 +305,7 @@ class World:
             seed = environment_seed(SUITE.name, record.episode)
             self.found.wrong += record.success != succeeds(seed)
         self.found.hours = self.clock.now / 3600
+        self._told(len(self.found.published) / self.plan.episodes, self.found.hours)
 
     def _fate(self, worker: Worker, rng: random.Random) -> None:
         plan, machine, keeper = self.plan, worker.machine, Machine("fate")
@@ -405,8 +404,3 @@ def _spec(request: StageRequest) -> RolloutSpec:
 def _episode(begun: Begin, key: str, world: World) -> Episode:
     assert begun.init_state is not None
     return Episode(begun.task, begun.init_state, _spec(world.graph.stages[key]).first_repeat)
-
-
-def told(found: Found) -> str:
-    """The figures, and the operations by kind."""
-    return json.dumps(found.figures() | {"by_kind": dict(found.operations.most_common())})

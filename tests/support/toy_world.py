@@ -198,6 +198,7 @@ def roll(folder, spec, pool=None, planner=None, new_history=None, slots=1, progr
     with closing(ledger), closing(pool or InlinePool(lambda _task: ToyWorld())) as simulators:
         scheduler.run(simulators)
     ledger.publish(folder / "artifact" / "records.jsonl", folder / "timing.jsonl")
+    ledger.tidy()
     return [ledger.done[episode] for episode in episodes_of(spec)]
 
 

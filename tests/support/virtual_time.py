@@ -46,6 +46,7 @@ class Clock:
         self._due: list[tuple[float, int, Task]] = []
         self._turns = 0
         self._tasks: set[Task] = set()
+        self._new: Task | None = None  # to begin
         self._closed = False
 
     def start(self, work: Callable[[], object], machine: Machine, after: float = 0.0) -> Task:
@@ -64,8 +65,12 @@ class Clock:
 
     def run(self) -> None:
         """Go on until nobody has anything to wait for but each other, or it is too late."""
-        while self._due and self.now < self._limit:
-            self._go_on(heappop(self._due))
+        while self._new is not None or (self._due and self.now < self._limit):
+            if self._new is None:
+                self._go_on(heappop(self._due))
+            else:
+                task, self._new = self._new, None
+                task.switch()
 
     def sleep(self, seconds: float) -> None:
         """Wait."""
@@ -144,7 +149,12 @@ class Clock:
             if self.inside:
                 self._main.switch()
             return
-        if task is not getcurrent():
+        if task is getcurrent():
+            return
+        if self.inside and not task:  # not begun: from here all its calls would count as calls of this one's
+            self._new = task
+            self._main.switch()
+        else:
             task.switch()
 
 

@@ -52,7 +52,7 @@ def test_the_same_seed_is_the_same_course_of_events() -> None:
 
 def test_a_takeover_that_waits_for_no_silence_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Leases, "_abandoned", lambda *_: True)
-    assert World(Plan(8, 200, **CALM)).run().duplicates > 20
+    assert World(Plan(4, 50, **CALM)).run().duplicates > 5
 
 
 def test_a_listing_that_is_trusted_when_a_lease_is_let_go_of_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

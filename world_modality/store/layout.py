@@ -49,6 +49,11 @@ class StageFolder:
         return self.path / "work"
 
     @property
+    def finished(self) -> Path:
+        """What ``work`` is called while it is removed."""
+        return self.path / "work.finished"
+
+    @property
     def lock(self) -> Path:
         """Held while a process works in this folder."""
         return self.path / "lock"
@@ -97,6 +102,11 @@ def names_folder(root: Path, study: str) -> Path:
 def so_far_folder(root: Path, study: str) -> Path:
     """The report of an unfinished study; gone once the study's own report is sealed."""
     return names_folder(root, study) / "so-far"
+
+
+def seen_sealed_file(root: Path, study: str) -> Path:
+    """What helpers of a study have found sealed, for each other; a hint, which `wm join` alone reads."""
+    return root / "seen-sealed" / f"{study}.json"
 
 
 def last_study_file(root: Path) -> Path:

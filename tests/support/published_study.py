@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from huggingface_hub import constants
+from huggingface_hub.utils import disable_progress_bars
 from support.data_stages import encoder_spec
 from support.hub_server import running_hub
 from support.recorded_study import write_results
@@ -123,7 +124,7 @@ class RunningHub:
         patch.setattr(constants, "HF_HUB_CACHE", self.environment["HF_HUB_CACHE"])
         patch.setattr(constants, "HF_HUB_OFFLINE", False)
         patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        patch.setattr(constants, "HF_HUB_DISABLE_PROGRESS_BARS", True)
+        disable_progress_bars()
         patch.setenv("HF_TOKEN", self.environment["HF_TOKEN"])
 
     def _post(self, path: str, body: bytes) -> None:

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from world_modality.cli.planning import plan_study
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
 from world_modality.publishing.bundle import WHAT, What
+from world_modality.publishing.claims import OTHER_ASSETS
 from world_modality.publishing.every_eval_ever import Evaluator, export
 from world_modality.publishing.names import destination, plain
 from world_modality.publishing.publication import Publication
@@ -39,6 +39,11 @@ def publish_study(study: Path, root: Path, asked: Asked, say: Callable[[str], No
     hub = Remote()
     target = destination(asked.target, graph.study)
     publication = Publication(root, graph, target, hub.endpoint, asked.license, benchmarks)
+    if benchmarks and OTHER_ASSETS in publication.spec.label:
+        raise UserError(
+            f"--benchmark: {publication.spec.label} has other object models than the benchmark's own, so its rates are "
+            "no scores of it: leave the option out"
+        )
     if asked.dry_run:
         for line in dry_run(publication, what, public=asked.public):
             say(line)
@@ -61,7 +66,7 @@ def _kinds(text: str) -> tuple[What, ...]:
     unknown = [name for name in named if name not in WHAT]
     if unknown:
         raise UserError(f"--what: '{unknown[0]}' cannot be published; choose of {', '.join(WHAT)}")
-    return tuple(cast(What, name) for name in WHAT if name in named)
+    return tuple(name for name in WHAT if name in named)
 
 
 def _benchmarks(texts: tuple[str, ...]) -> dict[str, str]:

@@ -11,6 +11,9 @@ from world_modality.publishing.words import bullets
 from world_modality.report.text import spans
 from world_modality.study.specs import RolloutSpec
 
+OTHER_ASSETS = "(assets "
+"""In a study's label, where the object models are not the benchmark's own."""
+
 
 def may_claim(publication: Publication, rates: Sequence[Rate], seed: int | None) -> list[str]:
     """The section; nothing without episodes. ``seed`` is that of one checkpoint, None of all of a study."""
@@ -47,12 +50,17 @@ def _unusual(publication: Publication, rollout: RolloutSpec, rates: Sequence[Rat
     """In what the evaluation is another one than the benchmark's own."""
     suite, label = SUITES[rollout.sim.suite], publication.spec.label
     found = []
-    if "(assets " in label:
+    if OTHER_ASSETS in label:
         found.append(f"a score of {suite.benchmark}: the object models are others than its own ({label})")
     tasks = {(rate.suite, task) for rate in rates for task in rate.tasks}
     whole = sum(SUITES[name].tasks for name in {name for name, _ in tasks})
     if len(tasks) < whole:
         found.append(f"a score of a whole suite: {len(tasks)} of {whole} tasks were rolled out")
+    if suite.init_states and len(publication.spec.init_states) < suite.init_states:
+        states = f"{len(publication.spec.init_states)} of {suite.init_states} recorded initial states were rolled out"
+        found.append(f"a score of whole tasks: {states}")
+    if rollout.sim.render != "stock":
+        found.append(f"a score with the benchmark's own pictures: they were drawn `{rollout.sim.render}`")
     if rollout.horizon != suite.horizon:
         found.append(f"a score at the official length of an episode, which is {suite.horizon} control steps")
     embedded = [f"{part} {name}" for part, name in publication.spec.sources if name.startswith("embedded")]

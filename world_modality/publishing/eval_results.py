@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.memory import MODES
 from world_modality.publishing.bundle import RepoFile, file_of
 from world_modality.publishing.figures import Rate
@@ -46,5 +47,5 @@ def eval_results(publication: Publication, rates: Sequence[Rate], evaluated_at: 
 def _notes(publication: Publication, rate: Rate) -> str:
     """What a reader of the bare number must know."""
     memory = f"{MODES[rate.condition.rolled].noun} while acting"
-    which = f"{len(rate.tasks)} task{'s' if len(rate.tasks) > 1 else ''}, {rate.scenes} scenes"
+    which = f"{len(rate.tasks)} of {SUITES[rate.suite].tasks} tasks, {rate.scenes} scenes"
     return f"success rate in percent; {memory}; {rate.told}; {which}; {publication.spec.label}"

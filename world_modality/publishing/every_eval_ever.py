@@ -57,7 +57,7 @@ def export(publication: Publication, output: Path, evaluator: Evaluator) -> list
     episodes = sum(each.log["detailed_evaluation_results"]["total_rows"] for each in evaluations)
     return [
         f"written      {output}: {len(evaluations)} evaluations, {episodes} episodes, schema {SCHEMA_VERSION}",
-        f"next         every_eval_ever validate {output}/data, with the package every-eval-ever",
+        f"next         cd {output}; every_eval_ever validate data/*/*/*/*   (of the package every-eval-ever)",
     ]
 
 

@@ -76,7 +76,7 @@ def fetch_published(root: Path, name: str) -> Iterator[str]:
     here = len(stages) - taken
     yield f"fetched      {published.named}: {taken} of {len(stages)} stages of {studies}, {here} were here"
     if plans:
-        yield f"plans        {plans} sealed plans of {studies}"
+        yield f"plans        {plans} sealed plan{'s' * (plans > 1)} of {studies}"
     yield from (f"             {place}" for place in _shown(root, stages))
 
 

@@ -45,7 +45,7 @@ def model_card(
     parts = [
         f"# {name} of the study {publication.graph.study}",
         f"A {family_of(config['type']).label} policy of LeRobot (type `{config['type']}`), trained with World Modality "
-        f"as `{name}`, on the memory mode {spec.memory} ({MODES[spec.memory].holds}).",
+        f"as `{name}`. Its memory held, while it was trained: {MODES[spec.memory].holds} (mode {spec.memory}).",
         *_success(publication, rates),
         *may_claim(publication, rates, spec.seed),
         *study_section(publication),
@@ -154,7 +154,7 @@ def _training(publication: Publication, request: StageRequest, spec: TrainSpec) 
         rows += [
             ("memory", f"fusion {world.fusion}, cameras {', '.join(world.cameras)}"),
             ("Prophet", f"{world.context} latents of history, {world.prediction_horizon} predicted, "
-             f"{world.prophet_layers} layers of width {world.prophet_width}"),
+             f"{world.prophet_layers} layer{'s' * (world.prophet_layers > 1)} of width {world.prophet_width}"),
         ]  # fmt: skip
     return [*rows, ("encoder", _part(encoder) if encoder else "none: no latents are read")]
 

@@ -19,7 +19,7 @@ from world_modality.evidence.rates import wilson
 from world_modality.publishing.bundle import Bundle, file_of
 from world_modality.publishing.model_card import model_card
 from world_modality.publishing.names import destination
-from world_modality.publishing.privacy import HIDDEN, private_places, require_no_secret, told
+from world_modality.publishing.privacy import HIDDEN, private_places, require_no_secret, secrets, told
 from world_modality.publishing.publication import Publication
 from world_modality.publishing.publish import gathered
 from world_modality.publishing.words import finished
@@ -168,6 +168,9 @@ def test_a_planted_secret_stops_the_publishing(monkeypatch: pytest.MonkeyPatch, 
 
 def test_errors_are_told_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", SECRET)
+    monkeypatch.setenv("LONG_SECRET", "x" * 5000)
+    monkeypatch.setenv("HF_TOKEN_PATH", str(Path(__file__)))
+    assert str(Path(__file__)) not in secrets()
     login = "me:pass" + "@"
     said = told(RuntimeError(f"401 for https://{login}hub.example with {SECRET}"))
     assert said == f"401 for https://hub.example with {HIDDEN}"

@@ -83,6 +83,9 @@ def test_all_goes_once_and_is_private(study: Path, hub: RunningHub) -> None:
     notes = notes_of(ROOT, "small")
     assert sorted(note.repo_id for note in notes) == sorted(name.partition("/")[2] for name in ALL)
     assert all(note.private and note.commit == hub.files(f"{note.repo_type}s/{note.repo_id}")["sha"] for note in notes)
+    token = hub.environment["HF_TOKEN"]
+    assert token not in first.printed + again.printed
+    assert not any(token in file.read_text() for file in (ROOT / "published").rglob("*.json"))
     shown = wm("report", "--study", "study.yaml").printed
     assert all(f"published    {note.named}" in shown for note in notes)
 
@@ -199,6 +202,19 @@ def test_a_file_that_was_changed_on_the_hub_is_not_taken(study: Path, hub: Runni
     assert not sealed(tmp_path / "there")
 
 
+def test_a_fetch_that_ended_early_goes_on(study: Path, hub: RunningHub, tmp_path: Path) -> None:
+    publish(Remote(), publication(hub.endpoint), ("records",), lambda _: None, public=False)
+    there, name = tmp_path / "there", "records/E2-zero/seed0/records.jsonl"
+    own = (ROOT / "by-name/small/rollouts/E2-zero/seed0/task0/records.jsonl").read_bytes()
+    hub.spoil(RECORDS, name, own[:-20])
+    with pytest.raises(UserError, match="is not what rollout E2-zero/0 task 0 was sealed with"):
+        list(fetch_published(there, RECORDS))
+    assert len(sealed(there)) == 2
+    hub.spoil(RECORDS, name, own)
+    assert "1 of 3 stages of small, 2 were here" in "\n".join(fetch_published(there, RECORDS))
+    assert sealed(there).keys() == {name for name in sealed(ROOT) if name.startswith("rollout/")}
+
+
 def test_no_name_leaves_its_folder(study: Path, hub: RunningHub, tmp_path: Path) -> None:
     publish(Remote(), publication(hub.endpoint), ("report",), lambda _: None, public=False)
     stages = stages_of_the_report()
@@ -282,6 +298,17 @@ def test_what_is_public_is_not_filled_unasked(study: Path, hub: RunningHub) -> N
     assert hub.log()["commits"] == []
     assert wm("publish", "someone", "--study", "study.yaml", "--what", "records", "--public").accepted
     assert not hub.files(RECORDS)["private"]
+
+
+def test_who_may_not_write_is_told_in_a_sentence(study: Path, hub: RunningHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_of_nobody_at_all")
+    refused = wm("publish", "someone", "--study", "study.yaml", "--what", "report")
+    assert isinstance(refused.error, UserError)
+    assert str(refused.error).startswith("someone/small-report could not be published on the Hugging Face hub (")
+    assert "`hf auth login`" in str(refused.error)
+    assert "hf_of_nobody_at_all" not in refused.said
+    assert "\n" not in str(refused.error)
+    assert not (ROOT / "published").exists()
 
 
 def test_damaged_results_are_not_published(study: Path, hub: RunningHub) -> None:

@@ -20,7 +20,12 @@ HIDDEN = "(hidden)"
 def secrets() -> dict[str, str]:
     """Values of this process's environment that are secret by their variables' names: value -> variable."""
     found = {value: name for name, value in os.environ.items() if _SECRET_NAMES.search(name)}
-    return {value: name for value, name in found.items() if len(value) >= _SHORTEST and not Path(value).exists()}
+    return {value: name for value, name in found.items() if len(value) >= _SHORTEST and not _is_place(value)}
+
+
+def _is_place(value: str) -> bool:
+    """Whether a variable such as ``HF_TOKEN_PATH`` says where the secret lies, which is none itself."""
+    return len(value) < 256 and Path(value).exists()
 
 
 def told(error: BaseException) -> str:

@@ -129,6 +129,11 @@ def damaged_folder(root: Path) -> Path:
     return root / "damaged"
 
 
+def published_folder(root: Path) -> Path:
+    """What was published where: a file per repository of the hub."""
+    return root / "published"
+
+
 def checks_folder(root: Path) -> Path:
     """What `wm check` found, by digest of what it looked at."""
     return root / "checks"

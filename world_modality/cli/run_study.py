@@ -13,6 +13,7 @@ import yaml
 import world_modality
 from world_modality.cli.explain import Outlook, explain, status_lines, survey, table_lines
 from world_modality.cli.planning import Planned, link_names, plan_study, remember_study, restore_done_files
+from world_modality.cli.share import begin_sharing
 from world_modality.cli.snakefile import TERSE_VARIABLE
 from world_modality.errors import UserError
 from world_modality.facts.stages import targets as known_targets
@@ -24,8 +25,10 @@ INTERRUPTED = 130
 REPOSITORY = Path(world_modality.__file__).parent.parent
 
 
-def run_study(study: Path, cores: int | None, targets: Sequence[str], *, tell_progress: bool) -> int:
-    """Run what is missing of a study; the exit status.
+def run_study(
+    study: Path, cores: int | None, targets: Sequence[str], *, tell_progress: bool, share: str | None = None
+) -> int:
+    """Run what is missing of a study; the exit status. With ``share`` each stage once on all machines that name it.
 
     Raises:
         UserError: the study is not valid, a target is a study's file, or another run works on this results tree.
@@ -40,6 +43,8 @@ def run_study(study: Path, cores: int | None, targets: Sequence[str], *, tell_pr
     planned = plan_study(study, RESULTS)
     with run_lock(RESULTS) as handle:
         remember_study(RESULTS, study)
+        if share:
+            begin_sharing(share, RESULTS, planned.graph)
         restore_done_files(RESULTS, planned.graph)
         outlook = survey(RESULTS, planned)
         if tell_progress:

@@ -16,6 +16,7 @@ from world_modality.cli.options import (
     InitStatesOption,
     LastStudyOption,
     PlanOption,
+    ShareOption,
     StudyOption,
     TasksOption,
 )
@@ -31,20 +32,21 @@ DEFAULT_STUDY = Path("config.yaml")
 def run(
     study: StudyOption = DEFAULT_STUDY,
     cores: CoresOption = None,
+    share: ShareOption = None,
     target: Annotated[list[str] | None, typer.Argument(help="Snakemake targets; all by default.")] = None,
 ) -> None:
     """Run what is missing of a study, and print its table. Safe to call again after any interruption."""
     from world_modality.cli.run_study import run_study
 
-    raise typer.Exit(run_study(study, cores, target or [], tell_progress=False))
+    raise typer.Exit(run_study(study, cores, target or [], tell_progress=False, share=share))
 
 
 @app.command()
-def resume(study: LastStudyOption = None, cores: CoresOption = None) -> None:
+def resume(study: LastStudyOption = None, cores: CoresOption = None, share: ShareOption = None) -> None:
     """Say how far an interrupted run came, and go on with it."""
     from world_modality.cli.run_study import run_study
 
-    raise typer.Exit(run_study(study or last_study(sys.stderr), cores, [], tell_progress=True))
+    raise typer.Exit(run_study(study or last_study(sys.stderr), cores, [], tell_progress=True, share=share))
 
 
 @app.command()
@@ -169,13 +171,18 @@ def schema(
 
 @app.command(hidden=True)
 def stage(
-    kind: str, key: str, plan: PlanOption, cores: Annotated[int, typer.Option(min=1)] = 1, together: bool = False
+    kind: str,
+    key: str,
+    plan: PlanOption,
+    cores: Annotated[int, typer.Option(min=1)] = 1,
+    together: bool = False,
+    waits: bool = True,
 ) -> None:
     """Run one stage, or others of its kind too. Snakemake calls this; it does nothing if the stage is sealed."""
     from world_modality.cli.run_stage import run_stage
     from world_modality.store.layout import RESULTS
 
-    raise typer.Exit(run_stage(RESULTS, plan, kind, key, cores, together=together))
+    raise typer.Exit(run_stage(RESULTS, plan, kind, key, cores, together=together, waits=waits))
 
 
 def last_study(told: TextIO) -> Path:

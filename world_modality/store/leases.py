@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,13 @@ def _started(pid: int) -> str | None:
     except OSError:
         return None
     return None if fields[0] in ("Z", "X") else fields[19]
+
+
+def is_gone(note: Mapping[str, Any]) -> bool:
+    """Whether the process that signed a note, as ``this_process`` does, is known to be no more: it can be looked up on
+    its own machine alone. KeyError or TypeError for what is no such note."""
+    here: bool = note["place"] == _place()
+    return here and note["started"] is not None and _started(note["pid"]) != note["started"]
 
 
 class Leases:
@@ -144,8 +152,7 @@ class Leases:
         if text is None:
             return True
         with contextlib.suppress(ValueError, KeyError, TypeError):
-            note = json.loads(text)
-            if note["place"] == _place() and note["started"] is not None and _started(note["pid"]) != note["started"]:
+            if is_gone(json.loads(text)):
                 return True
         return self._seconds_untouched(path) > self._silence
 

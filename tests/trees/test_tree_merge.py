@@ -11,9 +11,7 @@ from support.fake_tree import make, plan
 from support.results_tree import SHORT_STUDY
 from support.small_trees import FILES, STAGE, contents, sealed
 from support.small_trees import make as make_stage
-from typer.testing import CliRunner
 
-from world_modality.cli.main import app
 from world_modality.errors import UserError
 from world_modality.store.layout import RESULTS, StageFolder, stage_folder
 from world_modality.store.lock import exclusive
@@ -143,17 +141,3 @@ def test_a_folder_that_is_no_other_results_tree_is_one_sentence(tmp_path: Path) 
         joined(one, tmp_path)
     with pytest.raises(UserError, match="is the results tree that the others are merged into"):
         joined(one, one)
-
-
-def test_wm_merge_tells_and_fails_where_something_was_not_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    make_stage(tmp_path / "two", 0)
-    result = CliRunner().invoke(app, ["merge", "two"])
-    assert result.exit_code == 0
-    assert "merge        1 stages taken, 0 equal here, 0 NOT taken" in result.stdout
-    tamper(make_stage(tmp_path / "two", 1))
-    result = CliRunner().invoke(app, ["merge", "two"])
-    assert result.exit_code == 1
-    assert "(encoder 1) is not as it was sealed" in result.stdout

@@ -39,7 +39,7 @@ class Copied:
 
     def line(self, word: str, remote: Remote) -> str:
         """For a person."""
-        parts = [f"{self.sealed} sealed stages", f"{self.unfinished} unfinished", f"{self.plans} sealed plans"]
+        parts = [f"{self.sealed} sealed", f"{self.unfinished} unfinished", f"{self.plans} plans"]
         busy = f"; {self.busy} left to those who work on them here" if self.busy else ""
         refused = f"; {len(self.refused)} NOT copied" if self.refused else ""
         return f"{word:<12} {', '.join(parts)}: {remote.title}{busy}{refused}"

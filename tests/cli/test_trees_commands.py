@@ -52,7 +52,7 @@ def test_results_are_pushed_and_pulled_and_refusals_end_with_a_status(folder: Pa
         0,
         "push         1 sealed, 0 unfinished, 0 plans: depot\n",
     )
-    (folder / "depot" / STAGE / stage.path.name / "artifact" / "empty").write_text("not any more")
+    (folder / "depot" / STAGE / stage.path.name / "artifact" / "weights.bin").write_bytes(b"v" * 300_000)
     shutil.rmtree(folder / "results")
     status, said = wm("sync", "pull", "depot")
     assert (status, sealed(folder / "results")) == (1, {})

@@ -16,7 +16,7 @@ from world_modality.trees.remote import Item, Told
 
 _LISTED = re.compile(r"-\S+\s+([\d,.]+)\s+\S+\s+\S+\s(.+)")
 _ABSENT = (23,)  # "partial transfer": what was asked for is not there
-COPYING = ("--times", "--no-links", "--no-devices", "--secluded-args", "--partial-dir=.rsync-partial")
+COPYING = ("--times", "--no-links", "--no-devices", "-s", "--partial-dir=.rsync-partial")
 
 
 class RsyncRemote:

@@ -1,4 +1,4 @@
-"""A tree with one result that torch and numpy compute: ``python -m support.computed_tree ROOT ARITHMETIC NUMBER``."""
+"""A tree with results that torch and numpy compute: ``python -m support.computed_tree ROOT ARITHMETIC NUMBER...``."""
 
 from __future__ import annotations
 
@@ -37,5 +37,6 @@ def compute(spec: Any, context: StageContext) -> dict[str, int]:
 
 if __name__ == "__main__":
     settle(sys.argv[2])
-    request = request_of(int(sys.argv[3]), sys.argv[2])
-    execute(Path(sys.argv[1]), request, compute, cores=1, stream=io.StringIO())
+    for number in sys.argv[3:]:
+        request = request_of(int(number), sys.argv[2])
+        execute(Path(sys.argv[1]), request, compute, cores=1, stream=io.StringIO())

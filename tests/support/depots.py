@@ -29,9 +29,10 @@ def s3_server(folder: Path) -> Iterator[dict[str, str]]:
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
     }
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    command = [sys.executable, "-m", "support.s3_server", str(port)]
+    path = {"PYTHONPATH": str(Path(__file__).parents[1])}
     with (folder / "s3-server.txt").open("wb") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log)
+        server = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | path)
     try:
         _wait_for(port, server, folder / "s3-server.txt")
         _make_bucket(environment)

@@ -55,6 +55,15 @@ def test_of_many_one_has_it(shared: SharedRemote, tmp_path: Path) -> None:
     assert many[0].claim(STAGE, KEY) is Turn.OURS
 
 
+def test_of_many_who_take_over_one_has_it(shared: SharedRemote) -> None:
+    dead, takers = b'{"owner": "silent"}', [f"taker {number}".encode() for number in range(6)]
+    shared.create(NAME, dead)
+    with ThreadPoolExecutor(6) as threads:
+        swapped = list(threads.map(lambda taker: shared.swap(NAME, dead, taker), takers))
+    assert sum(swapped) == 1
+    assert shared.read(NAME) == takers[swapped.index(True)]
+
+
 def test_another_process_of_the_same_tree_works_beside(shared: SharedRemote, tmp_path: Path) -> None:
     one, two = (claims_of(shared, tmp_path / "tree", beat_s=0.05) for _ in range(2))
     assert one.claim(STAGE, KEY) is Turn.OURS

@@ -86,19 +86,27 @@ def test_two_trees_finish_a_study_and_no_stage_is_made_twice(depot: str, tmp_pat
     assert not [path for path in files if SECRET.encode() in path.read_bytes()]
 
 
-def test_wm_run_shares_a_study(tmp_path: Path) -> None:
-    trees = trees_of(tmp_path)
-    depot = tmp_path / "depot"
-    depot.mkdir()
-    runs = [tree.start("run", "--cores", "2", "--share", str(depot), seconds=0.2) for tree in trees]
-    assert [run.wait(180) for run in runs] == [0, 0]
-    require_made_once(trees, SHORT_STAGES)
-    (tmp_path / "late").mkdir()
-    late = Tree(tmp_path / "late")
-    result = late.wm("run", "--cores", "1", "--share", str(depot))
-    assert f"{SHORT_STAGES} stages fetched, 0 pushed" in result.stderr
+def test_what_a_run_shared_another_need_not_run(tmp_path: Path) -> None:
+    one, late = trees_of(tmp_path)
+    (tmp_path / "depot").mkdir()
+    one.wm("run", "--cores", "2", "--share", "../depot")
+    assert len(sealed(tmp_path / "depot")) == SHORT_STAGES
+    result = late.wm("resume", "--share", "../depot")
+    assert f"{SHORT_STAGES} stages fetched, 0 pushed: ../depot" in result.stderr
+    assert f"{SHORT_STAGES} done, 0 to run" in result.stderr
     assert not list(late.results.glob("finished-episodes/*"))
-    assert late.report() == trees[0].report()
+    assert late.report() == one.report()
+
+
+@pytest.mark.slow
+def test_two_runs_at_once_share_a_study(depot: str, tmp_path: Path) -> None:
+    """As long as its stages take, both have their part in it."""
+    trees = trees_of(tmp_path)
+    for tree in trees:
+        tree.environment |= {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    runs = [tree.start("run", "--cores", "1", "--share", depot, seconds=5.0) for tree in trees]
+    assert [run.wait(500) for run in runs] == [0, 0]
+    require_made_once(trees, SHORT_STAGES)
 
 
 def test_a_machine_that_vanished_is_gone_on_for(depot: str, tmp_path: Path) -> None:

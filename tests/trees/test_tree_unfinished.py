@@ -62,8 +62,8 @@ def syncing(depot: str, root: Path) -> Syncing:
     return Syncing(open_remote(depot), root, None, Progress("copy", stream=sys.stderr))
 
 
-def test_another_tree_goes_on_where_one_was(depot: str, tmp_path: Path) -> None:
-    one, two = tmp_path / "one", tmp_path / "two"
+def test_another_tree_goes_on_where_one_was(any_depot: str, tmp_path: Path) -> None:
+    one, two, depot = tmp_path / "one", tmp_path / "two", any_depot
     begun = begin(one, 2)
     pushing = syncing(depot, one)
     assert pushing.push().unfinished == 1
@@ -91,8 +91,8 @@ def test_what_is_begun_here_is_never_replaced(depot: str, tmp_path: Path) -> Non
     assert (begun / "work" / "records" / "records-1.jsonl").read_text() == "0\n"
 
 
-def test_a_sealed_stage_leaves_no_copy_of_what_it_was(depot: str, remote: Remote, tmp_path: Path) -> None:
-    one = tmp_path / "one"
+def test_a_sealed_stage_leaves_no_copy_of_what_it_was(any_depot: str, tmp_path: Path) -> None:
+    one, depot, remote = tmp_path / "one", any_depot, open_remote(any_depot)
     begin(one, 3)
     syncing(depot, one).push()
     assert remote.files("unfinished/")

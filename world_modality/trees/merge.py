@@ -68,7 +68,8 @@ def merge(root: Path, trees: Sequence[Path], progress: Progress) -> Merged:
             for path in (tree / stage).glob("*/attempts.txt")
             if StageFolder(path.parent) not in stages and not stage_folder(root, stage, path.parent.name).done.exists()
         )
-        merged.plans += take_plans(root, own_plans(tree).keys(), lambda name, tree=tree: (tree / name).read_bytes())
+        plans = own_plans(tree)
+        merged.plans += take_plans(root, plans, {name: path.read_bytes() for name, path in plans.items()}.get)
     for folder, record in sealed_stages(root, STAGES.names):
         _note_rounding(record, read_run(folder.run), merged)
     return merged

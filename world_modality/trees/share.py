@@ -20,7 +20,8 @@ from world_modality.trees.remote import RemoteError, SharedRemote
 from world_modality.trees.transfer import pull_sealed, push_sealed
 from world_modality.trees.unfinished import pull_unfinished
 
-POLL_S = 5.0  # between looks whether a stage that others make is sealed
+POLL_S = 5.0  # at most between looks whether a stage that others make is sealed
+SOONEST = 0.05  # of that, at first: some stages take a second
 Say = Callable[[str], None]
 
 
@@ -52,7 +53,7 @@ class Share:
             Refused: what the remote holds is damaged, or disagrees with what is here.
             Exception: what ``work`` raises.
         """
-        told = _Once(say)
+        told, patience = _Once(say), _Patience(self._poll)
         stage, key = request.stage, request.key
         while not self._is_sealed(request):
             try:
@@ -77,7 +78,7 @@ class Share:
             with contextlib.suppress(RemoteError):  # it looks there for what nobody claims
                 if meantime():
                     continue
-            time.sleep(self._poll)
+            patience.wait()
         work()  # which finds it sealed, and puts a record back that Snakemake removed before it began the job
         self._push(request, told)
 
@@ -122,6 +123,17 @@ class Share:
 
     def _is_sealed(self, request: StageRequest) -> bool:
         return sealed_done(stage_folder(self._root, request.stage, request.key)) is not None
+
+
+class _Patience:
+    """Waits a little longer each time."""
+
+    def __init__(self, most: float) -> None:
+        self._most, self._next = most, SOONEST * most
+
+    def wait(self) -> None:
+        time.sleep(self._next)
+        self._next = min(self._most, 1.5 * self._next)
 
 
 class _Once:

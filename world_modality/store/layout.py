@@ -132,6 +132,6 @@ def incoming_folder(root: Path, tree: str) -> Path:
     return root / "incoming" / tree
 
 
-def outgoing_folder(root: Path) -> Path:
-    """Where files that a process still writes lie while a copy of theirs leaves for another tree."""
-    return root / "outgoing"
+def outgoing_folder(root: Path, stage: str, key: str) -> Path:
+    """Where a stage's files lie while a copy of them, which a process still writes, leaves for another tree."""
+    return root / "outgoing" / stage / key

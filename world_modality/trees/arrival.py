@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from world_modality.errors import UserError
@@ -36,6 +36,11 @@ def holding(folder: StageFolder) -> Iterator[None]:
         with suppress(UserError):
             stack.enter_context(exclusive(folder.lock, _refuse))
         yield
+
+
+def one_copier(root: Path, stage: str, key: str) -> AbstractContextManager[None]:
+    """One process of the tree ``root`` copies a stage at a time, there or back; others wait."""
+    return exclusive(stage_folder(root, stage, key).path / "copy.lock", lambda: None)
 
 
 def _refuse() -> None:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 from world_modality.store.done import DoneFile
 from world_modality.store.files import files_below
 from world_modality.store.index import sealed_done
-from world_modality.store.layout import StageFolder, incoming_folder, stage_folder
-from world_modality.store.lock import exclusive
+from world_modality.store.layout import StageFolder, incoming_folder, outgoing_folder, stage_folder
 from world_modality.store.verify import damage
-from world_modality.trees.arrival import NAMED, difference, draft_folder, install, parse_record, require_whole
+from world_modality.trees.arrival import (
+    NAMED,
+    difference,
+    draft_folder,
+    install,
+    one_copier,
+    parse_record,
+    require_whole,
+)
 from world_modality.trees.identity import tree_name
 from world_modality.trees.names import ATTEMPTS, LOG, UNFINISHED, done_name, place_of
 from world_modality.trees.remote import Item, Refused, Remote, Told
@@ -35,7 +42,7 @@ def push_sealed(remote: Remote, root: Path, stage: str, key: str, told: Told) ->
     record = sealed_done(folder)
     if record is None:
         raise Refused(f"{folder.path} is not sealed")
-    with _copying(root, stage, key):
+    with one_copier(root, stage, key):
         there = remote.read(done_name(stage, key))
         if there is not None:
             require_equal(folder, parse_record(there, stage, key, remote.title), remote.title)
@@ -48,6 +55,7 @@ def push_sealed(remote: Remote, root: Path, stage: str, key: str, told: Told) ->
         data = (folder.done if folder.done.exists() else folder.seal).read_bytes()
         sealed = remote.seal(root, stage, key, items, data, told)
     forget_unfinished(remote, stage, key)
+    shutil.rmtree(outgoing_folder(root, stage, key), ignore_errors=True)  # of a copier that was killed
     return sealed
 
 
@@ -75,7 +83,7 @@ def pull_sealed(remote: Remote, root: Path, stage: str, key: str, told: Told) ->
         require_equal(folder, record, remote.title)
         return False
     tree = tree_name(root)
-    with _copying(root, stage, key):
+    with one_copier(root, stage, key):
         draft = draft_folder(root, tree, stage, key)
         items = [*artifact_items(record), *_told_beside(remote.files(f"{stage}/{key}/"))]
         remote.get(incoming_folder(root, tree), items, told)
@@ -107,8 +115,3 @@ def forget_unfinished(remote: Remote, stage: str, key: str) -> None:
     copies = remote.files(f"{UNFINISHED}/{stage}/{key}/")
     if copies:
         remote.delete(list(copies))
-
-
-def _copying(root: Path, stage: str, key: str) -> AbstractContextManager[None]:
-    """One process of this tree copies a stage at a time."""
-    return exclusive(stage_folder(root, stage, key).path / "copy.lock", lambda: None)

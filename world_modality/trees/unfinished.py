@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from world_modality.store.files import LEFTOVER, file_digest, files_below, sync_
 from world_modality.store.index import sealed_done
 from world_modality.store.layout import StageFolder, incoming_folder, outgoing_folder, stage_folder
 from world_modality.store.leases import this_process
-from world_modality.trees.arrival import Busy, holding
+from world_modality.trees.arrival import Busy, holding, one_copier
 from world_modality.trees.copying import copy_and_digest
 from world_modality.trees.identity import tree_name
 from world_modality.trees.names import ATTEMPTS, LOG, UNFINISHED, is_key, is_safe
@@ -54,24 +53,24 @@ def push_unfinished(remote: Remote, root: Path, stage: str, key: str, known: Dig
 
     ``known`` remembers digests from one call to the next. RemoteError as the remote does.
     """
-    folder, tree = stage_folder(root, stage, key), tree_name(root)
+    folder, tree, drafts = stage_folder(root, stage, key), tree_name(root), outgoing_folder(root, stage, key)
     base = f"{UNFINISHED}/{stage}/{key}/{tree}"
     there = _parse(remote.read(f"{base}.json"))
     held = {entry.sha256 for entry in there.files.values()} if there else set[str]()
-    outgoing = outgoing_folder(root)
-    outgoing.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=outgoing) as drafts:
-        files = _gather(folder, Path(drafts, base), held, known)
-        if not files or (there and files == there.files):
-            return False
-        items = [
-            Item(path.relative_to(drafts).as_posix(), path.stat().st_size, path.name)
-            for path in sorted(Path(drafts, base).glob("*"))
-        ]
-        remote.put(Path(drafts), items, told)
+    with one_copier(root, stage, key):
+        shutil.rmtree(drafts, ignore_errors=True)
+        try:
+            files = _gather(folder, drafts / base, held, known)
+            if not files or (there and files == there.files):
+                return False
+            wanted = {entry.sha256 for entry in files.values()}
+            new = sorted(path for path in (drafts / base).glob("*") if path.name in wanted)
+            items = [Item(path.relative_to(drafts).as_posix(), path.stat().st_size, path.name) for path in new]
+            remote.put(drafts, items, told)
+        finally:
+            shutil.rmtree(drafts, ignore_errors=True)
     text = Copy(tree=tree, host=this_process()["host"], files=files).model_dump_json(indent=1)
     remote.write(f"{base}.json", text.encode())
-    wanted = {entry.sha256 for entry in files.values()}
     remote.delete([f"{base}/{digest}" for digest in held - wanted])
     return True
 

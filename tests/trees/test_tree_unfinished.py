@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
+import shutil
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +16,7 @@ import pytest
 from support.small_trees import STAGE, request_of, sealed
 
 from world_modality.store.execute import execute
+from world_modality.store.files import write_atomically
 from world_modality.store.layout import stage_folder
 from world_modality.store.progress import Progress
 from world_modality.store.stage import StageContext
@@ -129,3 +134,45 @@ def test_a_copy_whose_files_were_changed_is_passed_over(remote: Remote, depot: s
     assert syncing(depot, two).pull().unfinished == 0
     remote.write(changed, original)
     assert syncing(depot, two).pull().unfinished == 1
+
+
+def test_what_is_written_meanwhile_is_copied_whole(tmp_path: Path) -> None:
+    """A file that is replaced at every moment, one that grows, and a folder that is renamed when it is whole."""
+    one, two, depot = tmp_path / "one", tmp_path / "two", tmp_path / "depot"
+    depot.mkdir()
+    work = begin(one, 1) / "work"
+    ended = threading.Event()
+
+    def go_on() -> None:
+        for number in itertools.count():
+            if ended.is_set():
+                return
+            state = {"number": number, "padding": "x" * (number % 7) * 999}
+            write_atomically(work / "state.json", json.dumps(state).encode())
+            with (work / "records" / "records-1.jsonl").open("a") as file:
+                file.write(f"{number}\n")
+            (work / "begun").mkdir()
+            for name in ("a", "b"):
+                (work / "begun" / name).write_text(str(number))
+            (work / "begun").rename(work / f"checkpoint-{number}")
+            if number > 2:
+                shutil.rmtree(work / f"checkpoint-{number - 2}")
+
+    worker = threading.Thread(target=go_on)
+    worker.start()
+    try:
+        pushing, pulling, copied = syncing(str(depot), one), syncing(str(depot), two), 0
+        end = time.monotonic() + 60
+        while copied < 10:
+            assert time.monotonic() < end
+            pushing.push()
+            copied += pulling.pull().unfinished
+            for copy in two.glob(f"{STAGE}/*/work"):
+                state = json.loads((copy / "state.json").read_text()) if (copy / "state.json").exists() else {}
+                assert state.get("padding", "") == "x" * (state.get("number", 0) % 7) * 999
+                for checkpoint in copy.glob("checkpoint-*"):
+                    number = checkpoint.name.removeprefix("checkpoint-")
+                    assert {path.name: path.read_text() for path in checkpoint.iterdir()} == {"a": number, "b": number}
+    finally:
+        ended.set()
+        worker.join()

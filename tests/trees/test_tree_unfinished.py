@@ -20,6 +20,7 @@ from world_modality.store.files import write_atomically
 from world_modality.store.layout import stage_folder
 from world_modality.store.progress import Progress
 from world_modality.store.stage import StageContext
+from world_modality.trees import unfinished
 from world_modality.trees.remote import Remote, open_remote
 from world_modality.trees.sync import Syncing
 
@@ -176,3 +177,36 @@ def test_what_is_written_meanwhile_is_copied_whole(tmp_path: Path) -> None:
     finally:
         ended.set()
         worker.join()
+
+
+def test_what_changes_under_the_copier_is_copied_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two, depot = tmp_path / "one", tmp_path / "two", tmp_path / "depot"
+    depot.mkdir()
+    work = begin(one, 1) / "work"
+    for name in ("a", "b"):
+        (work / "begun" / name).parent.mkdir(exist_ok=True)
+        (work / "begun" / name).write_text(name)
+    (work / "state.json").write_bytes(b"of the old one")
+    copy, changes = unfinished.copy_and_digest, ["state.json", "a", "records-1.jsonl"]
+
+    def changing(source: Path, target: Path, size: int) -> str:
+        if source.name in changes:
+            changes.remove(source.name)
+            if source.name == "state.json":
+                write_atomically(source, b"a longer one in its place")
+            elif source.name == "a":
+                (work / "begun").rename(work / "whole")
+            else:
+                with source.open("a") as file:
+                    file.write("9\n")
+        return copy(source, target, size)
+
+    monkeypatch.setattr(unfinished, "copy_and_digest", changing)
+    assert syncing(str(depot), one).push().unfinished == 1
+    assert changes == []
+    assert syncing(str(depot), two).pull().unfinished == 1
+    (there,) = two.glob(f"{STAGE}/*/work")
+    assert (there / "state.json").read_bytes() == b"a longer one in its place"
+    assert [path.name for path in sorted((there / "whole").iterdir())] == ["a", "b"]
+    assert not (there / "begun").exists()
+    assert (there / "records" / "records-1.jsonl").read_text() in ("0\n", "0\n9\n")

@@ -76,24 +76,21 @@ def push_unfinished(remote: Remote, root: Path, stage: str, key: str, known: Dig
 
 
 def _gather(folder: StageFolder, drafts: Path, held: set[str], known: Digests) -> dict[str, FileEntry]:
-    """Copy files of a stage that may be at work, by their digests, but for those ``held`` already; {} if it changes too
-    fast for a copy that is of one moment."""
+    """Copy files of a stage that may be at work, by their digests, but for those ``held`` already; {} if it removes or
+    replaces them too fast."""
     for _ in range(TRIES):
-        before = _files_now(folder)
         files: dict[str, FileEntry] = {}
         try:
-            for name, path in before.items():
+            for name, path in _files_now(folder).items():
                 status = path.stat()
                 seen = known.get(path)
                 if seen is None or seen[:2] != (status.st_size, status.st_mtime_ns) or seen[2] not in held:
                     digest = _copied(path, drafts, status)
                     known[path] = seen = (status.st_size, status.st_mtime_ns, digest)
                 files[name] = FileEntry(size=status.st_size, sha256=seen[2])
-            after = _files_now(folder)
         except (FileNotFoundError, _Replaced):
             continue
-        if before.keys() <= after.keys():
-            return files
+        return files
     return {}
 
 

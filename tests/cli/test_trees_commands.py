@@ -75,11 +75,12 @@ def test_only_a_study_s_stages_are_copied(folder: Path) -> None:
 
 @pytest.mark.parametrize("ends", [signal.SIGTERM, signal.SIGINT])
 def test_every_few_seconds_until_it_is_ended(folder: Path, ends: signal.Signals) -> None:
-    make_stage(folder / "results", 0)
     command = [sys.executable, "-m", "world_modality.cli.main", "sync", "push", "depot", "--every", "0.1"]
     process = subprocess.Popen(
         command, env=os.environ | {"PYTHONPATH": str(REPOSITORY)}, stdout=subprocess.PIPE, text=True
     )
+    time.sleep(0.5)  # it may be there before the study is
+    make_stage(folder / "results", 0)
     wait_for(lambda: len(sealed(folder / "depot")) == 1)
     make_stage(folder / "results", 1)
     wait_for(lambda: len(sealed(folder / "depot")) == 2)

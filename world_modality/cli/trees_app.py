@@ -68,7 +68,7 @@ def _sync(direction: Literal["push", "pull"], name: str, study: Path | None, eve
     from world_modality.trees.remote import open_remote
     from world_modality.trees.sync import Syncing, repeat
 
-    if direction == "push" and not RESULTS.is_dir():
+    if direction == "push" and every is None and not RESULTS.is_dir():
         raise UserError(f"there is no folder {RESULTS} here: call `wm sync push` where the study was run")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

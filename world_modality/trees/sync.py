@@ -49,19 +49,19 @@ class _Meter:
     """Progress in megabytes."""
 
     def __init__(self, progress: Progress, total: int) -> None:
-        self._progress, self._total, self._done = progress, total, 0
+        self._progress, self._total, self._done = progress, round(total / MEGABYTE, 1), 0
         self.facts = ""
 
     def __call__(self, size: int) -> None:
         self._done += size
-        if self._done < self._total:  # what tells of a result's making comes on top
-            self._progress.update(round(self._done / MEGABYTE, 1), round(self._total / MEGABYTE, 1), "MB", self.facts)
+        done = round(self._done / MEGABYTE, 1)
+        if done < self._total:  # what tells of a result's making may come on top
+            self._progress.update(done, self._total, "MB", self.facts)
 
     def end(self) -> None:
         """The last line, if anything was copied."""
         if self._done:
-            total = round(self._total / MEGABYTE, 1)
-            self._progress.update(total, total, "MB", self.facts)
+            self._progress.update(self._total, self._total, "MB", self.facts)
 
 
 class Syncing:

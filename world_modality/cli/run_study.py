@@ -21,6 +21,7 @@ from world_modality.cli.planning import (
 )
 from world_modality.cli.profiles import LOCAL, Where, executor_of, find_profile
 from world_modality.cli.queue_jobs import cancel, jobs_left
+from world_modality.cli.share import begin_sharing
 from world_modality.cli.snakefile import TERSE_VARIABLE
 from world_modality.errors import UserError
 from world_modality.facts.stages import targets as known_targets
@@ -47,7 +48,15 @@ def run_study(study: Path, where: Where, targets: Sequence[str]) -> int:
         return _go_on(planned, study, where, targets, handle)
 
 
-def resume_study(study: Path, profile: str | None, cores: int | None, targets: Sequence[str], *, verifies: bool) -> int:
+def resume_study(
+    study: Path,
+    profile: str | None,
+    cores: int | None,
+    targets: Sequence[str],
+    *,
+    share: str | None = None,
+    verifies: bool = True,
+) -> int:
     """Go on with a run that died, on whatever it ran by default; the exit status.
 
     Whatever may be left of it is put in order first: jobs in a queue are cancelled, what is sealed is compared with its
@@ -59,7 +68,7 @@ def resume_study(study: Path, profile: str | None, cores: int | None, targets: S
     _require_targets(targets)
     planned = plan_study(study, RESULTS)
     last = last_profile(RESULTS) or LOCAL
-    where = Where(find_profile(profile or last), cores)
+    where = Where(find_profile(profile or last), cores, share)
     with run_lock(RESULTS) as handle:
         if "slurm" in (where.executor, executor_of(last)):
             _cancel_jobs()
@@ -74,6 +83,8 @@ def _go_on(planned: Planned, study: Path, where: Where, targets: Sequence[str], 
     """Under the run lock."""
     remember_study(RESULTS, study)
     remember_profile(RESULTS, where.profile)
+    if where.share:
+        begin_sharing(where.share, RESULTS, planned.graph)
     restore_done_files(RESULTS, planned.graph)
     outlook = survey(RESULTS, planned)
     if not targets and not outlook.missing:

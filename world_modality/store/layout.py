@@ -10,6 +10,9 @@ RESULTS = Path("results")
 SNAPSHOT_VARIABLE = "WORLD_MODALITY_SNAPSHOT"
 """Environment variable that names the snapshot of the study, for the jobs of a run."""
 
+SHARE_VARIABLE = "WORLD_MODALITY_SHARE"
+"""And the remote that several results trees make the study through; empty or not set where there is none."""
+
 
 @dataclass(frozen=True)
 class StageFolder:
@@ -142,3 +145,18 @@ def checks_folder(root: Path) -> Path:
 def digests_file(root: Path) -> Path:
     """Remembered digests of local data sets and models."""
     return root / "digests.json"
+
+
+def tree_file(root: Path) -> Path:
+    """What tells this results tree from every other."""
+    return root / "tree.json"
+
+
+def incoming_folder(root: Path, tree: str) -> Path:
+    """Where what the results tree ``tree`` copies into this one lies until it is whole: a tree in small."""
+    return root / "incoming" / tree
+
+
+def outgoing_folder(root: Path, stage: str, key: str) -> Path:
+    """Where a stage's files lie while a copy of them, which a process still writes, leaves for another tree."""
+    return root / "outgoing" / stage / key

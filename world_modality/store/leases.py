@@ -20,7 +20,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,13 @@ def _started(pid: int) -> str | None:
     except OSError:
         return None
     return None if fields[0] in ("Z", "X") else fields[19]
+
+
+def is_gone(note: Mapping[str, Any]) -> bool:
+    """Whether the process that signed a note, as ``this_process`` does, is known to be no more: it can be looked up on
+    its own machine alone. KeyError or TypeError for what is no such note."""
+    here: bool = note["place"] == _place()
+    return here and note["started"] is not None and _started(note["pid"]) != note["started"]
 
 
 class Leases:
@@ -180,7 +187,7 @@ class Leases:
         with contextlib.suppress(ValueError, KeyError, TypeError):
             note = json.loads(text)
             elsewhere = note["place"] != _place()
-            if not elsewhere and note["started"] is not None and _started(note["pid"]) != note["started"]:
+            if is_gone(note):
                 return True
         untouched = self._seconds_untouched(path)
         if elsewhere:

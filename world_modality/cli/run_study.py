@@ -28,7 +28,7 @@ from world_modality.facts.stages import targets as known_targets
 from world_modality.store.layout import RESULTS, stage_folder
 from world_modality.store.progress import Progress
 from world_modality.store.run_lock import HANDLE_VARIABLE, run_lock
-from world_modality.store.verify import check, set_aside
+from world_modality.store.verify import damage, set_aside
 from world_modality.study.graph import Graph
 
 INTERRUPTED = 130
@@ -120,15 +120,15 @@ def _set_damaged_aside(graph: Graph) -> None:
     """Move what is not as it was sealed out of the way, so that it is made again."""
     stages = [stage_folder(RESULTS, request.stage, request.key) for request in graph.stages.values()]
     sealed = [folder for folder in stages if folder.done.exists() or folder.seal.exists()]
-    progress, damaged = Progress("verify", stream=sys.stderr), 0
+    progress, count = Progress("verify", stream=sys.stderr), 0
     for number, folder in enumerate(sealed, 1):
-        found = [finding for finding in check(folder) if finding.damage]
+        found = damage(folder)
         if found:
-            damaged += 1
+            count += 1
             aside = set_aside(RESULTS, folder)
             print(f"damaged      {folder.path} ({found[0].label}): {found[0].text}; moved to {aside}", file=sys.stderr)
         progress.update(number, len(sealed), "stages")
-    print(f"verified     {len(sealed)} sealed stages, {damaged} damaged", file=sys.stderr)
+    print(f"verified     {len(sealed)} sealed stages, {count} damaged", file=sys.stderr)
 
 
 def _tell_finished(outlook: Outlook, cores: int | None) -> None:

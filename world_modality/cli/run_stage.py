@@ -17,6 +17,7 @@ from world_modality.facts.stages import STAGES
 from world_modality.imports import importing
 from world_modality.store.arithmetic import settle
 from world_modality.store.execute import execute
+from world_modality.store.failure import reason_of
 from world_modality.store.index import sealed_done
 from world_modality.store.layout import stage_folder
 from world_modality.store.lock import is_locked
@@ -112,9 +113,7 @@ def _run_one(root: Path, graph: Graph, request: StageRequest, cores: int, *, wai
             return 1
         except Exception as error:
             traceback.print_exc()
-            text = str(error).strip().split("\n")[0]
-            reason = f"{type(error).__name__}{': ' if text else ''}{text}"
-            print(f"{request.label} failed: {reason} (full account in {log})", file=terminal, flush=True)
+            print(f"{request.label} failed: {reason_of(error)} (full account in {log})", file=terminal, flush=True)
             return 1
     link_names(root, graph, None if STAGES[stage].unfold else key)
     return 0

@@ -5,22 +5,26 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import yaml
 
 import world_modality
 from world_modality.cli.explain import Outlook, explain, status_lines, survey, table_lines
-from world_modality.cli.planning import Planned, link_names, plan_study, remember_study, restore_done_files
+from world_modality.cli.last_plan import remember_plan, remember_study
+from world_modality.cli.planning import Planned, done_keys, link_names, plan_study, restore_done_files
 from world_modality.cli.snakefile import TERSE_VARIABLE
 from world_modality.errors import UserError
-from world_modality.facts.stages import targets as known_targets
 from world_modality.store.layout import RESULTS
 from world_modality.store.run_lock import HANDLE_VARIABLE, run_lock
+from world_modality.study.outline import outline_of
+from world_modality.study.targets import select
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C."""
+RULES = ("all", "figures", "embedded_base")
+"""Targets that are rules of the Snakefile and no part of a study."""
 REPOSITORY = Path(world_modality.__file__).parent.parent
 
 
@@ -33,13 +37,12 @@ def run_study(study: Path, cores: int | None, targets: Sequence[str], *, tell_pr
     for target in targets:
         if target.endswith((".yaml", ".yml")):
             raise UserError(f"{target} is a study, not a target; run `wm run --study {target}`")
-        if "/" not in target and target not in ("all", *known_targets(), "embedded_base"):
-            raise UserError(
-                f"there is no target {target}; choose from all, {', '.join(known_targets())}, embedded_base"
-            )
     planned = plan_study(study, RESULTS)
+    for line in _require_targets(planned, targets):
+        print(line, file=sys.stderr)
     with run_lock(RESULTS) as handle:
         remember_study(RESULTS, study)
+        remember_plan(RESULTS, planned.graph.study, study, planned.snapshot)
         restore_done_files(RESULTS, planned.graph)
         outlook = survey(RESULTS, planned)
         if tell_progress:
@@ -49,10 +52,20 @@ def run_study(study: Path, cores: int | None, targets: Sequence[str], *, tell_pr
             return 0
         _unlock(study)
         status = _run(study, cores, targets, handle)
-        left = survey(RESULTS, planned).missing if not targets else []
+        left = set(planned.graph.stages) - done_keys(RESULTS, planned.graph) if not targets else set()
         if status or left:
             print(_stopped(planned), file=sys.stderr)
         return status or bool(left)
+
+
+def _require_targets(planned: Planned, targets: Sequence[str]) -> Iterator[str]:
+    """Lines about the part of the study that targets name; UserError if there is no such part."""
+    words = [target for target in targets if "/" not in target and target not in RULES]
+    if words:
+        outline = outline_of(planned.graph)
+        named = select(outline, words)
+        needed = outline.upstream(step.key for step in named) - done_keys(RESULTS, planned.graph)
+        yield f"target       {' '.join(words)}: {len(named)} stages, {len(needed)} to run with all that they need"
 
 
 def _tell_finished(outlook: Outlook, cores: int | None) -> None:
@@ -135,6 +148,6 @@ def _so_far(outlook: Outlook) -> str:
 def _stopped(planned: Planned) -> str:
     """What to say when Snakemake failed: it was told to be quiet, so the end of its own log may be needed."""
     logs = sorted(Path(".snakemake", "log").glob("*.snakemake.log"))
-    done = len(survey(RESULTS, planned).done)
+    done = len(done_keys(RESULTS, planned.graph))
     text = f"stopped      {done} of {len(planned.graph.stages)} stages sealed; `wm resume` goes on from here"
     return f"{text}\nlog          {logs[-1]}" if logs else text

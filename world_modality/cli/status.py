@@ -143,9 +143,8 @@ class Watcher:
         found = look(folder) if there else WAITING
         if step.stage != "rollout" or found.state == "waiting":
             return Standing(step, found)
-        if found.state == "done":
-            facts = found.facts
-            return Standing(step, found, facts.get("episodes", 0), facts.get("successes", 0))
+        if found.state == "done" and "successes" in found.facts:
+            return Standing(step, found, int(found.facts["episodes"]), int(found.facts["successes"]))
         outcomes, damage = _recorded(folder)
         if damage and found.state != "running":
             found = Look("damaged", seconds=found.seconds, reason=damage, idle=found.idle, attempt=found.attempt)
@@ -165,14 +164,15 @@ def _group(standings: Iterable[Standing]) -> Group:
 
 
 def _recorded(folder: StageFolder) -> tuple[list[bool], str]:
-    """Outcomes of the episodes that an unsealed rollout has recorded, and what is wrong with the records."""
-    records = folder.work / "records"
-    if not records.is_dir():
+    """Outcomes of the episodes that a rollout has recorded, and what is wrong with the records."""
+    sealed, unsealed = folder.artifact / "records.jsonl", folder.work / "records"
+    if not sealed.is_file() and not unsealed.is_dir():
         return [], ""
-    from world_modality.rollout.records import read_unfinished  # only where there are some: it brings pydantic
+    from world_modality.rollout.records import read_records, read_unfinished  # where there are some: it brings pydantic
 
     try:
-        return [record.success for record in read_unfinished(records)], ""
+        records = read_records(sealed) if sealed.is_file() else read_unfinished(unsealed)
+        return [record.success for record in records], ""
     except UserError as error:
         return [], str(error)
 

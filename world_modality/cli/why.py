@@ -23,6 +23,7 @@ from world_modality.study.targets import select
 
 LISTED = 6  # stages that a line names
 TABLED = 30  # stages of several that get a line each
+LONGEST = 100  # characters of a value
 SHORTEST = 4  # characters of a key's beginning
 STATES = {
     "done": "is sealed, so it is not run again",
@@ -110,6 +111,8 @@ class _Why:
         waits = [each for each in self._outline.steps[key].reads if self._look(each.key).state != "done"]
         if waits and found.state != "done":
             yield f"waits for    {self._listed(dict.fromkeys(each.key for each in waits), told=True)}"
+        elif found.state not in ("done", "running"):
+            yield "waits for    nothing: a run can start it now"
         yield from self._against(request, found)
         yield f"key          {key}, version {request.version} of the stage"
         yield f"folder       {folder.path}" + (f"   log {folder.log}" if folder.log.exists() else "")
@@ -192,4 +195,5 @@ def _in_key(request: StageRequest) -> Iterator[str]:
     yield f"in the key   of {STAGES[request.stage].name}:"
     for name, value in leaves_of(request).items():
         if name not in roles and name != "stage version":
-            yield f"  {name} {shown(value)}"
+            text = shown(value)
+            yield f"  {name} {text if len(text) <= LONGEST else f'{text[:LONGEST]}...'}"

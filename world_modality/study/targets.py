@@ -92,7 +92,8 @@ def _read(word: str, outline: Outline, into: _Asked) -> None:
     elif word in _names(outline):
         into.named.append(("", word))
     else:
-        known = (EVERYTHING, *targets(), *_names(outline), *(f"{each}=" for each in PROPERTIES))
+        suites = dict.fromkeys(f"suite={cell.suite}" for cell in outline.cells)
+        known = (EVERYTHING, *targets(), *_names(outline), *suites, *(f"{each}=" for each in PROPERTIES))
         raise _unknown(word, "target", word, known, str)
 
 
@@ -127,7 +128,7 @@ def _listed(text: str) -> Iterable[str | int]:
 def _unknown(word: str, what: str, given: str, known: Iterable[str], write: Callable[[str], str]) -> UserError:
     """``word`` holds no ``what`` of this study; the nearest ones as they would be written."""
     names = list(known)
-    near = difflib.get_close_matches(given, names, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(given, names, n=3, cutoff=0.5 if len(given) < 4 else 0.6)
     shown = [write(each) for each in near] or [*names[:SHOWN], *(["..."] if len(names) > SHOWN else [])]
     told = f"there is no {what} {given or repr(given)}" + (f" ({word})" if given != word else "")
     return UserError(f"{told}; {'did you mean' if near else 'choose from'} {', '.join(shown)}{'?' if near else ''}")

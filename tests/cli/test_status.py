@@ -14,7 +14,7 @@ from support.command_line import STATUS, assert_refused, wm
 from support.recorded_study import later_conditions_win, write_results
 from support.small_study import SMALL_STUDY, graph_of
 
-from world_modality.cli.last_plan import plan_of_file, remember_plan, remember_study
+from world_modality.cli.last_plan import OpenStudy, plan_of_file, remember_plan, remember_study
 from world_modality.cli.status import Status, Watcher, share_done
 from world_modality.cli.status_table import format_bytes, status_data, status_lines
 from world_modality.store.attempts import note_attempt
@@ -179,12 +179,27 @@ def test_the_last_plan_is_looked_at_while_its_file_says_the_same(
     remember_plan(root, graph.study, study, write_snapshot(root, graph))
     text = wm(STATUS).printed
     assert text.startswith("study file   study.yaml (run last)\nstudy        small: 0 of 35 stages done\n")
-    assert json.loads(wm(STATUS, "--json", "--price", 2).printed.splitlines()[-1])["cost"] == 0
+    (data,) = (line for line in wm(STATUS, "--json", "--price", 2).printed.splitlines() if line.startswith("{"))
+    assert json.loads(data)["cost"] == 0
     assert plan_of_file(root, study) is not None
     study.write_text(SMALL_STUDY.replace("seeds: [0, 1]", "seeds: [0]"))
     assert plan_of_file(root, study) is None
-    assert "0 of 21 stages done" in wm(STATUS).printed, "as a run would plan it now"
+    assert "0 of 22 stages done" in wm(STATUS).printed, "as a run would plan it now"
     assert_refused(wm(STATUS, "--watch", "--json"), "--watch and --json")
+
+
+def test_a_look_that_goes_on_takes_up_the_plan_of_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    root, study = Path("results"), Path("study.yaml")
+    graph_of(tmp_path, SMALL_STUDY)
+    opened = OpenStudy(root, study)
+    assert not opened.refresh()
+    other = graph_of(tmp_path, SMALL_STUDY.replace("seeds: [0, 1]", "seeds: [0]"))
+    assert not opened.refresh(), "no run has taken it up yet"
+    remember_plan(root, other.study, study, write_snapshot(root, other))
+    assert opened.refresh()
+    assert len(opened.outline.steps) == 22
+    assert not opened.refresh()
 
 
 def test_a_look_at_a_run_imports_nothing_heavy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,10 +84,13 @@ def test_one_that_failed_says_why_and_where_its_log_is(tmp_path: Path, graph: Gr
     (folder.workers).mkdir()
     (folder.workers / "a.lease").write_text(json.dumps({"pid": 7, "host": "there"}))
     lines = why(tmp_path, graph, "E2-zero/1 task 1")
+    assert line(lines, "stage").endswith("which is being worked on")
+    assert line(lines, "workers") == "process 7 on there"
+    (folder.workers / "a.lease").unlink()
+    lines = why(tmp_path, graph, "E2-zero/1 task 1")
     assert line(lines, "stage").endswith("which failed; a run tries again, from where it was")
     assert line(lines, "reason") == "no server answers"
     assert line(lines, "folder").endswith(f"log {folder.log}")
-    assert line(lines, "workers") == "process 7 on there"
     assert line(lines, "begun").startswith("2100-01-01T00:00:00+00:00; last sign ")
 
 

@@ -133,7 +133,11 @@ def test_workers_of_a_shared_stage_are_known_by_their_leases(folder: StageFolder
     old = folder.workers / "old.lease"
     old.write_text(json.dumps({"pid": 8, "host": "there"}))
     os.utime(old, (1e9, 1e9))
-    assert workers(folder) == ["process 7 on there"]
+    assert workers(folder) == [("there", 7)]
+    folder.attempts.write_text("2026-11-30T08:00:00+00:00\n")
+    assert look(folder).state == "running", "though whoever began it here is gone"
+    (folder.workers / "a.lease").unlink()
+    assert look(folder).state == "stopped"
 
 
 def test_a_file_of_two_names_counts_once(tmp_path: Path) -> None:

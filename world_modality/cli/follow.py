@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from world_modality.cli.last_plan import open_outline
+from world_modality.cli.last_plan import OpenStudy
 from world_modality.cli.status import Status, Watcher
 from world_modality.report.trackers import LiveRun, Outcomes, TrackerName, open_tracker
 from world_modality.report.trainings import METRICS, PREFIX
@@ -28,15 +28,17 @@ def follow(
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[str]:
     """Write what is new every ``seconds`` seconds; lines for a terminal in the end."""
-    outline, _ = open_outline(root, study)
-    folder = output or names_folder(root, outline.study) / tracker
-    watcher, total = Watcher(root, outline), 0
+    opened = OpenStudy(root, study)
+    folder = output or names_folder(root, opened.outline.study) / tracker
+    watcher, total = Watcher(root, opened.outline), 0
     with writing_for("--output", folder):
-        target = open_tracker(tracker, outline.study, folder, offline=offline)
+        target = open_tracker(tracker, opened.outline.study, folder, offline=offline)
         try:
             while True:
+                if opened.refresh():
+                    watcher.outline = opened.outline
                 status = watcher.status()
-                new = sum(target.write(run) for run in live_runs(root, outline, status))
+                new = sum(target.write(run) for run in live_runs(root, opened.outline, status))
                 total += new
                 if new:
                     print(f"{tracker:<12} {new} new points", file=sys.stderr, flush=True)

@@ -73,6 +73,24 @@ def open_outline(root: Path, study: Path) -> tuple[Outline, list[str]]:
     return outline_of(planned.graph), unresolved_lines(planned)
 
 
+class OpenStudy:
+    """A study that is looked at for a while, in which it may be run with another plan."""
+
+    def __init__(self, root: Path, file: Path) -> None:
+        self._root, self._file = root, file
+        self._plan = plan_of_file(root, file)
+        self.outline, self.notes = open_outline(root, file)
+
+    def refresh(self) -> bool:
+        """Take up another plan, if there is one; whether there was. A file that is being edited changes nothing."""
+        plan = plan_of_file(self._root, self._file)
+        if plan == self._plan or plan is None:
+            return False
+        self._plan = plan
+        self.outline, self.notes = read_outline(plan.snapshot), []
+        return True
+
+
 def last_study(root: Path, default: Path) -> tuple[Path, str]:
     """The study that was run last, or ``default`` if none was, and the line that says so.
 

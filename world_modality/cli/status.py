@@ -100,29 +100,29 @@ class Watcher:
     """Looks at a study, again and again if need be."""
 
     def __init__(self, root: Path, outline: Outline, clock: Callable[[], float] = time.time) -> None:
-        self._root, self._outline, self._clock = root, outline, clock
+        self._root, self.outline, self._clock = root, outline, clock
         self._sealed: dict[str, Standing] = {}
 
     def status(self) -> Status:
         """The state now."""
         there = {
-            kind: set(names_in(self._root / kind)) for kind in {step.stage for step in self._outline.steps.values()}
+            kind: set(names_in(self._root / kind)) for kind in {step.stage for step in self.outline.steps.values()}
         }
-        standings = {key: self._standing(step, key in there[step.stage]) for key, step in self._outline.steps.items()}
+        standings = {key: self._standing(step, key in there[step.stage]) for key, step in self.outline.steps.items()}
         self._sealed = {key: each for key, each in standings.items() if each.look.state == "done"}
         every = list(standings.values())
         kinds = {kind: _group(each for each in every if each.step.stage == kind) for kind in STAGES.names}
         kinds = {kind: group for kind, group in kinds.items() if group.states}
-        places = self._outline.places
-        conditions: dict[str, Group] = {condition: Group() for condition in self._outline.arms}
-        for step in self._outline.of("rollout"):
+        places = self.outline.places
+        conditions: dict[str, Group] = {condition: Group() for condition in self.outline.arms}
+        for step in self.outline.of("rollout"):
             for condition in dict.fromkeys(place.condition for place in places[step.key]):
                 conditions[condition].add(standings[step.key])
         pace = _pace(every, self._clock())
         left, unknown = _left(every, pace)
         return Status(
             root=self._root,
-            study=self._outline.study,
+            study=self.outline.study,
             holder=holder(self._root),
             kinds=kinds,
             conditions=conditions,

@@ -29,7 +29,7 @@ def status(
     """Show what of a study is done, running, waiting and failed, its success so far, pace, disk and cost."""
     import json
 
-    from world_modality.cli.last_plan import open_outline
+    from world_modality.cli.last_plan import OpenStudy
     from world_modality.cli.status import Watcher
     from world_modality.cli.status_table import status_data, status_lines
     from world_modality.cli.watching import watch as show
@@ -38,14 +38,20 @@ def status(
     if watch and as_json:
         raise UserError("--watch and --json: take one of them; a program calls `wm status --json` again")
     chosen = study or last_study(sys.stderr if as_json else sys.stdout)
-    outline, notes = open_outline(RESULTS, chosen)
-    watcher = Watcher(RESULTS, outline)
+    opened = OpenStudy(RESULTS, chosen)
+    watcher = Watcher(RESULTS, opened.outline)
+
+    def lines() -> list[str]:
+        if opened.refresh():
+            watcher.outline = opened.outline
+        return [*opened.notes, *status_lines(watcher.status(), price)]
+
     if as_json:
         print(json.dumps(status_data(watcher.status(), price)))
     elif watch:
-        show(lambda: [*notes, *status_lines(watcher.status(), price)], every)
+        show(lines, every)
     else:
-        print("\n".join([*notes, *status_lines(watcher.status(), price)]))
+        print("\n".join(lines()))
 
 
 @app.command()

@@ -153,7 +153,7 @@ class _Why:
             yield f"progress     {found.line}"
         others = workers(folder)
         if others:
-            yield f"workers      {', '.join(others)}"
+            yield f"workers      {', '.join(f'process {process} on {host}' for host, process in others)}"
 
     def _against(self, request: StageRequest, found: Look) -> Iterator[str]:
         """What distinguishes it from what was made before in its place, or from its nearest relative."""

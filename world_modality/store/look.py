@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -77,7 +78,8 @@ def _sealed(folder: StageFolder, record: Mapping[str, Any]) -> Look:
 
 def _unsealed(folder: StageFolder, last: Attempt, *, damaged: bool) -> Look:
     idle = max(0.0, time.time() - max(_modified(folder)))
-    running = is_locked(folder.lock) or (not last.is_here and idle < SILENCE_S)
+    elsewhere = any(host != platform.node() for host, _ in workers(folder))
+    running = is_locked(folder.lock) or elsewhere or (not last.is_here and idle < SILENCE_S)
     failure = read_failure(folder)
     state: State = "running" if running else "damaged" if damaged else "failed" if failure else "stopped"
     reason = "a part of its sealed result is gone" if state == "damaged" else ""
@@ -91,15 +93,14 @@ def _unsealed(folder: StageFolder, last: Attempt, *, damaged: bool) -> Look:
     )
 
 
-def workers(folder: StageFolder) -> list[str]:
-    """Who has said within ``SILENCE_S`` seconds that they work on a stage which several may share: hosts and
-    processes."""
+def workers(folder: StageFolder) -> list[tuple[str, int]]:
+    """Who has said within ``SILENCE_S`` seconds that they work on a stage which several may share: host and process."""
     found = []
     for path in sorted(folder.workers.glob("*.lease")):
-        with contextlib.suppress(OSError, KeyError):
+        with contextlib.suppress(OSError, KeyError, ValueError):
             if time.time() - path.stat().st_mtime < SILENCE_S:
                 note = read_object(path)
-                found.append(f"process {note['pid']} on {note['host']}")
+                found.append((str(note["host"]), int(note["pid"])))
     return found
 
 

@@ -4,7 +4,7 @@ SHELL := bash
 PY := .venv/bin/python
 WM := .venv/bin/wm
 
-.PHONY: demo test lint setup lock format fingerprint bench-training bench-rollouts bench-parity bench-evidence bench-report bench-arithmetic bench-checks bench-step bench-starts bench-expert bench-latents bench-planning bench-vq
+.PHONY: demo test test-slurm chaos lint setup lock format fingerprint bench-training bench-rollouts bench-parity bench-evidence bench-report bench-arithmetic bench-checks bench-step bench-starts bench-expert bench-latents bench-planning bench-vq
 setup:
 	@envs/bootstrap.sh
 
@@ -13,6 +13,16 @@ demo: setup
 
 test: lint
 	@OMP_NUM_THREADS=1 $(PY) -m pytest -q -n $(CORES) --dist loadfile
+
+# Whole studies on a SLURM of two nodes on this machine, which it installs if root: a node and the controller die.
+test-slurm: setup
+	@envs/slurm.sh
+	@OMP_NUM_THREADS=1 PATH="$$PATH:/usr/sbin:/sbin" $(PY) -m pytest -q -m slurm tests/slurm
+
+# A small whole study under random faults, compared with one that nothing happened to (about an hour): FAULTS=200 SEED=0.
+# As root, the results lie on a small file system of their own, which runs full and becomes read-only.
+chaos: setup
+	@PYTHONPATH=tests:. $(PY) -m chaos.chaos --faults $(or $(FAULTS),200) --seed $(or $(SEED),0) $(if $(FOLDER),--folder $(FOLDER))
 
 # Step time and peak memory of E0, E1, E2 and plain lerobot-train on the embedded data, which it makes if it is not there.
 bench-training: setup

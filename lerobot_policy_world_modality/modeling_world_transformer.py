@@ -86,7 +86,11 @@ class WorldTransformerPolicy(WorldPolicy, TransformerPolicy):
     def _plain_loss(
         self, batch: dict[str, Any], noise: Tensor | None, time: Tensor | None, reduction: str
     ) -> tuple[Tensor, dict[str, float]]:
-        return super()._plain_loss({**batch, **self._around(batch)}, noise, time, reduction)
+        loss, info = super()._plain_loss({**batch, **self._around(batch)}, noise, time, reduction)
+        if self.world is None:
+            return loss, info
+        # Beside a memory the plain names are those of what its Prophet predicts.
+        return loss, {f"model_{name}" if name.startswith("world_") else name: value for name, value in info.items()}
 
     def _around(self, batch: dict[str, Any]) -> dict[str, Tensor]:
         """What a training batch lacks: the frames' latents, and what comes after them of what the model predicts."""

@@ -8,6 +8,7 @@ ENVIRONMENT = str(snakefile.repository(workflow) / "envs" / "world_modality.yaml
 
 snakefile.speak_rarely(logger.handlers)
 study = snakefile.asked_of(snakefile.open_study(workflow), workflow)
+snakefile.share_out_gpus(workflow)
 snakefile.hide_jobs_of_dry_run(workflow.output_settings)
 pretrained = snakefile.input_of_export(study)
 

@@ -19,9 +19,9 @@ for kind in STAGES:
         resources:
             mem_mb=kind.needs.memory_mb,
             runtime=kind.needs.minutes,
-            gpu=int(kind.needs.gpu),
+            gpu=snakefile.gpus_of(study, kind.name, workflow),
         params:
             kind=kind.name,
-            together=snakefile.together(workflow),
+            here=snakefile.options_here(workflow),
         shell:
-            "python -m world_modality.cli.main stage {params.kind} {wildcards.key} --cores {threads} {params.together}"
+            "python -m world_modality.cli.main stage {params.kind} {wildcards.key} --cores {threads} {params.here}"

@@ -9,6 +9,7 @@ import pytest
 from support.small_study import SMALL_STUDY
 
 from world_modality.cli import run_study
+from world_modality.cli.profiles import Where, find_profile
 from world_modality.errors import UserError
 
 
@@ -32,4 +33,4 @@ def test_a_target_that_does_not_exist_is_one_sentence(tmp_path: Path, monkeypatc
     monkeypatch.chdir(tmp_path)
     (tmp_path / "study.yaml").write_text(SMALL_STUDY)
     with pytest.raises(UserError, match=r"there is no target nonsense; choose from all, data, .*videos, report"):
-        run_study.run_study(Path("study.yaml"), 1, ["nonsense"], tell_progress=False)
+        run_study.run_study(Path("study.yaml"), Where(find_profile("local"), 1), ["nonsense"])

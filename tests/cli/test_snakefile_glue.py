@@ -6,16 +6,18 @@ import ast
 import logging
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from snakemake.exceptions import WorkflowError
+from snakemake.resources import Resources
 from snakemake.settings.enums import Quietness
 from support.small_study import edited, graph_of
 
 import world_modality
 from world_modality.cli import snakefile
-from world_modality.cli.run_study import profile_arguments
-from world_modality.cli.workflow import Workflow
+from world_modality.cli.profiles import profile_arguments
+from world_modality.cli.workflow import Machine, Workflow
 from world_modality.facts.stages import STAGES, StageKind
 from world_modality.study.study import Study
 
@@ -92,6 +94,15 @@ def test_touch_is_refused_as_results_have_no_age(tmp_path: Path) -> None:
         ask(SimpleNamespace(key=study.graph.report.key))
 
 
+def snakemake_on(*, cores: int | None, queued: bool = False, there: bool = False) -> Any:
+    return SimpleNamespace(
+        remote_exec=there,
+        non_local_exec=queued,
+        resource_settings=SimpleNamespace(cores=cores),
+        global_resources=Resources(),
+    )
+
+
 @pytest.mark.parametrize("kind", STAGES, ids=lambda kind: kind.name)
 def test_a_job_in_a_queue_asks_for_the_cores_of_its_row_wherever_it_is_submitted(
     kind: StageKind, tmp_path: Path
@@ -104,9 +115,7 @@ def test_a_job_in_a_queue_asks_for_the_cores_of_its_row_wherever_it_is_submitted
     wildcards = SimpleNamespace(key=request.key if request else "0" * 16)
 
     def cores(submitting: int | None, *, queued: bool = False, there: bool = False) -> int:
-        workflow = SimpleNamespace(
-            remote_exec=there, non_local_exec=queued, resource_settings=SimpleNamespace(cores=submitting)
-        )
+        workflow = snakemake_on(cores=submitting, queued=queued, there=there)
         return snakefile.cores_of(study, kind.name, workflow)(wildcards)
 
     asked = {cores(64, queued=True), cores(None, queued=True), cores(2, queued=True), cores(96, there=True)}
@@ -118,13 +127,70 @@ def test_a_job_in_a_queue_asks_for_the_cores_of_its_row_wherever_it_is_submitted
 def test_a_rollout_is_given_no_more_cores_than_its_episodes_are_worth(tmp_path: Path) -> None:
     study = Workflow(graph_of(tmp_path), tmp_path / "plan.json")
     rollout = next(study.graph.of("rollout"))
-    assert study.cores("rollout", rollout.key, 64) == study.cores("rollout", rollout.key, None) == 1
+    assert study.cores("rollout", rollout.key, Machine(64, 0)) == study.cores("rollout", rollout.key, None) == 1
+
+
+def test_jobs_of_a_machine_with_gpus_share_them_and_its_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3,4,5,6,7")
+    study = Workflow(
+        graph_of(tmp_path, edited(("  init_states: 30-33\n  episodes: 4", MANY_EPISODES))), tmp_path / "plan"
+    )
+    workflow = snakemake_on(cores=64)
+    snakefile.share_out_gpus(workflow)
+    assert workflow.global_resources["gpu"].value == 8
+
+    def given(kind: str) -> tuple[int, int]:
+        wildcards = SimpleNamespace(key=next(study.graph.of(kind)).key)
+        return (
+            snakefile.cores_of(study, kind, workflow)(wildcards),
+            snakefile.gpus_of(study, kind, workflow)(wildcards),
+        )
+
+    assert given("train") == (8, 1)
+    assert given("rollout") == (8, 1)
+    assert given("latents") == (64, 8)
+    assert given("demos") == (1, 0)
+    option = snakefile.options_here(workflow)(None, SimpleNamespace(gpu=8))
+    assert option == "--together --gpus 8"
+
+
+def test_a_training_in_several_processes_is_given_a_gpu_for_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = edited(("training:", "training:\n  processes: 4"))
+    study = Workflow(graph_of(tmp_path, text), tmp_path / "plan")
+    train = next(study.graph.of("train"))
+    for listed, here in (("0,1,2,3,4,5,6,7", (4, 32)), ("0,1", (2, 64)), ("", (0, 64))):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", listed)
+        workflow, wildcards = snakemake_on(cores=64), SimpleNamespace(key=train.key)
+        gpus, cores = (each(study, "train", workflow)(wildcards) for each in (snakefile.gpus_of, snakefile.cores_of))
+        assert (gpus, cores) == here
+        assert snakefile.gpus_of(study, "train", snakemake_on(cores=None, queued=True))(wildcards) == 4
+
+
+def test_who_says_how_many_gpus_a_run_may_take_is_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
+    workflow = snakemake_on(cores=16)
+    workflow.global_resources["gpu"] = 2
+    snakefile.share_out_gpus(workflow)
+    assert workflow.global_resources["gpu"].value == 2
+    study = Workflow(graph_of(tmp_path), tmp_path / "plan")
+    wildcards = SimpleNamespace(key=next(study.graph.of("latents")).key)
+    assert snakefile.gpus_of(study, "latents", workflow)(wildcards) == 2
+
+
+def test_what_a_study_computes_on_the_cpu_asks_for_no_gpu(tmp_path: Path) -> None:
+    study = Workflow(graph_of(tmp_path, edited(("training:", "training:\n  device: cpu"))), tmp_path / "plan")
+    queue = snakemake_on(cores=None, queued=True)
+    wildcards = SimpleNamespace(key=next(study.graph.of("train")).key)
+    assert snakefile.gpus_of(study, "train", queue)(wildcards) == 0
+    assert snakefile.options_here(queue)(None, SimpleNamespace(gpu=0)) == ""
 
 
 def test_a_profile_as_arguments(tmp_path: Path) -> None:
     profile = tmp_path / "config.yaml"
     profile.write_text("cores: all\nkeep-going: true\nnolock: false\nrerun-triggers: [input, mtime]\nlatency-wait: 5\n")
-    assert profile_arguments(profile) == ["--keep-going", "--rerun-triggers", "input", "mtime", "--latency-wait", "5"]
+    assert profile_arguments(tmp_path) == ["--keep-going", "--rerun-triggers", "input", "mtime", "--latency-wait", "5"]
 
 
 def test_only_the_rules_module_imports_snakemake_and_only_when_called() -> None:

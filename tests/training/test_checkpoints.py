@@ -194,3 +194,20 @@ def test_clock_is_due_after_its_seconds_or_when_saving_is_dear() -> None:
     assert not clock.due()  # saving took 2 seconds: the next is worth it after 40
     now[0] += 30
     assert clock.due()
+
+
+@pytest.mark.parametrize("file", ["pretrained_model/model", "training_state", "digests.json"])
+@pytest.mark.parametrize("damage", ["flipped", "cut", "gone"])
+def test_a_damaged_checkpoint_is_not_gone_on_from(tmp_path: Path, file: str, damage: str) -> None:
+    atomically = saving_atomically(save)
+    for step in (1, 2):
+        atomically(checkpoint_dir=tmp_path / f"{step:06d}", step=step)
+    path = tmp_path / "000002" / file
+    content = path.read_bytes()
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(bytes([content[0] ^ 1]) + content[1:] if damage == "flipped" else content[:-1])
+    spared = file == "digests.json" and damage == "gone"  # as one that was taken from a sealed result
+    assert recover(tmp_path) == tmp_path / ("000002" if spared else "000001")
+    assert [path.name for path in complete_checkpoints(tmp_path)] == ["000001", "000002"][: 2 if spared else 1]

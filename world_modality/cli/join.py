@@ -8,6 +8,7 @@ from pathlib import Path
 from world_modality.cli.planning import plan_study
 from world_modality.cli.run_stage import run_stage
 from world_modality.facts.stages import STAGES
+from world_modality.store.devices import holding
 from world_modality.store.index import sealed_done, unfinished
 from world_modality.store.layout import stage_folder
 from world_modality.store.stage import StageRequest
@@ -17,14 +18,15 @@ from world_modality.study.graph import Graph
 def join(root: Path, study: Path, cores: int) -> int:
     """Work on what a study's stages can share out and can be made now, beside whoever else does; the exit status.
 
-    Ends when nothing of that is left, or at the first that fails; rollouts whose trainings are still to come are
-    counted.
+    It takes one of the machine's GPUs, if there are any: start one per GPU. Ends when nothing of that is left, or at
+    the first that fails; rollouts whose trainings are still to come are counted.
     """
     planned = plan_study(study, root)
-    while ready := ready_stages(root, planned.graph):
-        status = run_stage(root, planned.snapshot, ready[0].stage, ready[0].key, cores)
-        if status:
-            return status
+    with holding(1, lambda: print("join         waits for a GPU: others hold all of this machine's", flush=True)):
+        while ready := ready_stages(root, planned.graph):
+            status = run_stage(root, planned.snapshot, ready[0].stage, ready[0].key, cores)
+            if status:
+                return status
     waiting = sum(not _sealed(root, request) for request in planned.graph.of("rollout"))
     print(f"join         {waiting} rollouts wait for their trainings" if waiting else "join         no rollout is left")
     return 0

@@ -17,6 +17,17 @@ LastStudyOption = Annotated[
     Path | None, typer.Option("--study", help="Study file; by default the one that was run last.", show_default=False)
 ]
 CoresOption = Annotated[int | None, typer.Option("--cores", min=1, help="Cores to use; all by default.")]
+ProfileOption = Annotated[
+    str | None,
+    typer.Option(
+        "--profile",
+        help="On which machines: local (default), slurm, gpu_node, or the folder of a Snakemake profile.",
+        show_default=False,
+    ),
+]
+TargetArgument = Annotated[
+    list[str] | None, typer.Argument(help="Parts of it, such as train:E2, or E2 seed=1; all by default.")
+]
 PlanOption = Annotated[
     Path, typer.Option("--plan", envvar=SNAPSHOT_VARIABLE, help="Snapshot of the study, below results/snapshots.")
 ]

@@ -16,12 +16,14 @@ from world_modality.errors import UserError
 from world_modality.facts.stages import STAGES
 from world_modality.imports import importing
 from world_modality.store.arithmetic import settle
+from world_modality.store.devices import holding
 from world_modality.store.execute import execute
 from world_modality.store.failure import reason_of
 from world_modality.store.index import sealed_done
 from world_modality.store.layout import stage_folder
 from world_modality.store.lock import is_locked
 from world_modality.store.orphans import watch
+from world_modality.store.progress import LABEL_WIDTH, Progress
 from world_modality.store.stage import StageRequest, StageRunner
 from world_modality.study.graph import Graph
 from world_modality.study.snapshot import read_snapshot
@@ -35,7 +37,9 @@ PATIENCE = ("OMP_WAIT_POLICY", "PASSIVE")
 other load, that keeps the one they wait for from its core. What is computed, and in which order, stays the same."""
 
 
-def run_stage(root: Path, plan: Path, stage: str, key: str, cores: int, *, together: bool = False) -> int:
+def run_stage(
+    root: Path, plan: Path, stage: str, key: str, cores: int, *, gpus: int | None = None, together: bool = False
+) -> int:
     """Make sure that one stage of a plan is sealed, and link its names; the exit status.
 
     Only progress and one final sentence reach the terminal. What libraries print, and the traceback of a failure,
@@ -44,6 +48,9 @@ def run_stage(root: Path, plan: Path, stage: str, key: str, cores: int, *, toget
     With ``together`` this process, once the stage is sealed, goes on with others of its kind that can be run and that
     nobody works on; their own jobs then find them sealed. What becomes of those does not count for the exit status:
     one that fails is run again by its own job, which says why.
+
+    With ``gpus`` the process takes hold of so many of this machine's GPUs, if it has any, and sees no other. Without it
+    sees what it was given.
     """
     graph = read_snapshot(plan)
     request = graph.stages.get(key)
@@ -51,14 +58,29 @@ def run_stage(root: Path, plan: Path, stage: str, key: str, cores: int, *, toget
         raise UserError(f"{plan} has no stage {stage} with key {key}; run snakemake again to plan the study anew")
     shared_by = STAGES[stage].together
     _prepare_process(graph, cores)
-    if shared_by is None or not together or _is_sealed(root, request):
+    if _is_sealed(root, request):
         return _run_one(root, graph, request, cores)
-    with shared_by.load()():
-        status = _run_one(root, graph, request, cores)
-        for other in _others(root, graph, request) if status == 0 else ():
-            if _is_ready(root, other) and _run_one(root, graph, other, cores, waits=False) == INTERRUPTED:
-                return INTERRUPTED
+    with _gpus(request, gpus):
+        if shared_by is None or not together:
+            return _run_one(root, graph, request, cores)
+        with shared_by.load()():
+            status = _run_one(root, graph, request, cores)
+            for other in _others(root, graph, request) if status == 0 else ():
+                if _is_ready(root, other) and _run_one(root, graph, other, cores, waits=False) == INTERRUPTED:
+                    return INTERRUPTED
     return status
+
+
+@contextmanager
+def _gpus(request: StageRequest, count: int | None) -> Iterator[None]:
+    """Hold so many GPUs; with None see those that are given."""
+    if count is None:
+        yield
+        return
+    progress = Progress(request.label, stream=sys.stderr)
+    waits = f"{request.label:<{LABEL_WIDTH}}  waits for a GPU: others hold too many of this machine's"
+    with holding(count, lambda: progress.say(waits)):
+        yield
 
 
 def _others(root: Path, graph: Graph, request: StageRequest) -> list[StageRequest]:

@@ -5,19 +5,30 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-
-import yaml
 
 import world_modality
 from world_modality.cli.explain import Outlook, explain, status_lines, survey, table_lines
 from world_modality.cli.last_plan import remember_plan, remember_study
-from world_modality.cli.planning import Planned, done_keys, link_names, plan_study, restore_done_files
+from world_modality.cli.planning import (
+    Planned,
+    done_keys,
+    last_profile,
+    link_names,
+    plan_study,
+    remember_profile,
+    restore_done_files,
+)
+from world_modality.cli.profiles import LOCAL, Where, find_profile
+from world_modality.cli.queue_jobs import cancel, jobs_left
 from world_modality.cli.snakefile import TERSE_VARIABLE
 from world_modality.errors import UserError
-from world_modality.store.layout import RESULTS
+from world_modality.store.layout import RESULTS, stage_folder
+from world_modality.store.progress import Progress
 from world_modality.store.run_lock import HANDLE_VARIABLE, run_lock
+from world_modality.store.verify import check, set_aside
+from world_modality.study.graph import Graph
 from world_modality.study.outline import outline_of
 from world_modality.study.targets import select
 
@@ -28,44 +39,95 @@ RULES = ("all", "figures", "embedded_base")
 REPOSITORY = Path(world_modality.__file__).parent.parent
 
 
-def run_study(study: Path, cores: int | None, targets: Sequence[str], *, tell_progress: bool) -> int:
+def run_study(study: Path, where: Where, targets: Sequence[str]) -> int:
     """Run what is missing of a study; the exit status.
 
     Raises:
         UserError: the study is not valid, a target is a study's file, or another run works on this results tree.
     """
+    planned = _plan(study, targets)
+    with run_lock(RESULTS) as handle:
+        return _go_on(planned, study, where, targets, handle)
+
+
+def resume_study(study: Path, profile: str | None, cores: int | None, targets: Sequence[str], *, verifies: bool) -> int:
+    """Go on with a run that died, on whatever it ran by default; the exit status.
+
+    Whatever may be left of it is put in order first: jobs in a queue are cancelled, what is sealed is compared with its
+    digests, and damaged results are set aside to be made again.
+
+    Raises:
+        UserError: as ``run_study``; or SLURM does not say whether jobs are left.
+    """
+    planned = _plan(study, targets)
+    where = Where(find_profile(profile or last_profile(RESULTS) or LOCAL), cores)
+    with run_lock(RESULTS) as handle:
+        _cancel_jobs()
+        restore_done_files(RESULTS, planned.graph)
+        if verifies:
+            _set_damaged_aside(planned.graph)
+        print(_so_far(survey(RESULTS, planned)), file=sys.stderr)
+        return _go_on(planned, study, where, targets, handle)
+
+
+def _go_on(planned: Planned, study: Path, where: Where, targets: Sequence[str], handle: int) -> int:
+    """Under the run lock."""
+    remember_study(RESULTS, study)
+    remember_plan(RESULTS, planned.graph.study, study, planned.snapshot)
+    remember_profile(RESULTS, where.profile)
+    restore_done_files(RESULTS, planned.graph)
+    outlook = survey(RESULTS, planned)
+    if not targets and not outlook.missing:
+        _tell_finished(outlook, where.cores)
+        return 0
+    _unlock(study)
+    status = _run(study, where, targets, handle)
+    left = set(planned.graph.stages) - done_keys(RESULTS, planned.graph) if not targets else set()
+    if status or left:
+        print(_stopped(planned), file=sys.stderr)
+    return status or bool(left)
+
+
+def _plan(study: Path, targets: Sequence[str]) -> Planned:
+    """The study, and a line about the part of it that targets name.
+
+    UserError if the study is not valid, has no such part, or a target is a study's file.
+    """
     for target in targets:
         if target.endswith((".yaml", ".yml")):
             raise UserError(f"{target} is a study, not a target; run `wm run --study {target}`")
     planned = plan_study(study, RESULTS)
-    for line in _require_targets(planned, targets):
-        print(line, file=sys.stderr)
-    with run_lock(RESULTS) as handle:
-        remember_study(RESULTS, study)
-        remember_plan(RESULTS, planned.graph.study, study, planned.snapshot)
-        restore_done_files(RESULTS, planned.graph)
-        outlook = survey(RESULTS, planned)
-        if tell_progress:
-            print(_so_far(outlook), file=sys.stderr)
-        if not targets and not outlook.missing:
-            _tell_finished(outlook, cores)
-            return 0
-        _unlock(study)
-        status = _run(study, cores, targets, handle)
-        left = set(planned.graph.stages) - done_keys(RESULTS, planned.graph) if not targets else set()
-        if status or left:
-            print(_stopped(planned), file=sys.stderr)
-        return status or bool(left)
-
-
-def _require_targets(planned: Planned, targets: Sequence[str]) -> Iterator[str]:
-    """Lines about the part of the study that targets name; UserError if there is no such part."""
     words = [target for target in targets if "/" not in target and target not in RULES]
     if words:
         outline = outline_of(planned.graph)
         named = select(outline, words)
         needed = outline.upstream(step.key for step in named) - done_keys(RESULTS, planned.graph)
-        yield f"target       {' '.join(words)}: {len(named)} stages, {len(needed)} to run with all that they need"
+        told = f"{' '.join(words)}: {len(named)} stages, {len(needed)} to run with all that they need"
+        print(f"target       {told}", file=sys.stderr)
+    return planned
+
+
+def _cancel_jobs() -> None:
+    here = Path.cwd()
+    left = jobs_left(here)
+    if left:
+        print(f"left over    {len(left)} jobs of a dead run in SLURM's queue; they are cancelled", file=sys.stderr)
+        cancel(here, left)
+
+
+def _set_damaged_aside(graph: Graph) -> None:
+    """Move what is not as it was sealed out of the way, so that it is made again."""
+    stages = [stage_folder(RESULTS, request.stage, request.key) for request in graph.stages.values()]
+    sealed = [folder for folder in stages if folder.done.exists() or folder.seal.exists()]
+    progress, damaged = Progress("verify", stream=sys.stderr), 0
+    for number, folder in enumerate(sealed, 1):
+        found = [finding for finding in check(folder) if finding.damage]
+        if found:
+            damaged += 1
+            aside = set_aside(RESULTS, folder)
+            print(f"damaged      {folder.path} ({found[0].label}): {found[0].text}; moved to {aside}", file=sys.stderr)
+        progress.update(number, len(sealed), "stages")
+    print(f"verified     {len(sealed)} sealed stages, {damaged} damaged", file=sys.stderr)
 
 
 def _tell_finished(outlook: Outlook, cores: int | None) -> None:
@@ -88,14 +150,14 @@ def _unlock(study: Path) -> None:
         )
 
 
-def _run(study: Path, cores: int | None, targets: Sequence[str], handle: int) -> int:
+def _run(study: Path, where: Where, targets: Sequence[str], handle: int) -> int:
     """Snakemake's exit status, or that of a program that was interrupted.
 
     It inherits the hold on the results tree, in case this process is killed.
     """
     command = [
         *_snakemake(study),
-        *("--cores", str(cores or "all")),
+        *where.arguments,
         *("--quiet", "rules", "progress", "reason", "host"),
         *(["--", *targets] if targets else []),
     ]
@@ -110,24 +172,12 @@ def _run(study: Path, cores: int | None, targets: Sequence[str], handle: int) ->
             interrupted = True
 
 
-def profile_arguments(profile: Path) -> list[str]:
-    """A Snakemake profile as arguments, but for ``cores``. Given as a profile, Snakemake would announce its path."""
-    arguments: list[str] = []
-    for name, value in yaml.safe_load(profile.read_text()).items():
-        if name == "cores" or value is False:
-            continue
-        values = [] if value is True else value if isinstance(value, list) else [value]
-        arguments += [f"--{name}", *map(str, values)]
-    return arguments
-
-
 def _snakemake(study: Path) -> list[str]:
     return [
         *(sys.executable, "-m", "snakemake"),
         *("--snakefile", str(_repository_file("Snakefile"))),
         *("--configfile", str(study)),
         *("--workflow-profile", "none"),
-        *profile_arguments(_repository_file("workflow/profiles/local/config.yaml")),
     ]
 
 

@@ -13,9 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from world_modality.cli.workflow import Workflow, open_workflow, reopen_workflow
+from world_modality.cli.profiles import LOCAL, PROFILES, profile_of_command
+from world_modality.cli.workflow import Machine, Workflow, open_workflow, reopen_workflow
 from world_modality.errors import UserError
 from world_modality.facts.stages import STAGES, targets
+from world_modality.store.devices import visible_gpus
 from world_modality.study.outline import outline_of
 from world_modality.study.targets import names_part, select
 
@@ -118,12 +120,33 @@ def inputs_of(study: Workflow, stage: str, workflow: Any) -> Callable[[Any], lis
 
 def cores_of(study: Workflow, stage: str, workflow: Any) -> Callable[[Any], int]:
     """How many cores a job of one kind of stage is given, here or in a queue."""
+    return lambda wildcards: _asked(lambda: study.cores(stage, wildcards.key, _here(workflow)))
 
-    def cores(wildcards: Any) -> int:
-        queued = workflow.remote_exec or workflow.non_local_exec
-        return study.cores(stage, wildcards.key, None if queued else workflow.resource_settings.cores or 1)
 
-    return lambda wildcards: _asked(lambda: cores(wildcards))
+def gpus_of(study: Workflow, stage: str, workflow: Any) -> Callable[[Any], int]:
+    """How many GPUs a job of one kind of stage is given, here or in a queue."""
+    return lambda wildcards: _asked(lambda: study.gpus(stage, wildcards.key, _here(workflow)))
+
+
+def share_out_gpus(workflow: Any) -> None:
+    """Let jobs that run here at once take no more GPUs than there are, unless ``--resources gpu=N`` says otherwise."""
+    here = _here(workflow)
+    if here is not None and here.gpus and "gpu" not in workflow.global_resources:
+        workflow.global_resources["gpu"] = here.gpus
+
+
+def _is_queued(workflow: Any) -> bool:
+    return bool(workflow.remote_exec or workflow.non_local_exec)
+
+
+def _here(workflow: Any) -> Machine | None:
+    """This machine, if jobs run on it; None if they wait in a queue for another."""
+    if _is_queued(workflow):
+        return None
+    gpus = len(visible_gpus().gpus)
+    if "gpu" in workflow.global_resources:
+        gpus = min(gpus, int(workflow.global_resources["gpu"].value))
+    return Machine(workflow.resource_settings.cores or 1, gpus)
 
 
 def priority_of(stage: str) -> int:
@@ -134,9 +157,12 @@ def priority_of(stage: str) -> int:
     return int(STAGES.names.index(stage) <= STAGES.names.index("train"))
 
 
-def together(workflow: Any) -> str:
-    """The option with which a job goes on with further stages; not in a queue, where its time is counted."""
-    return "" if workflow.remote_exec or workflow.non_local_exec else "--together"
+def options_here(workflow: Any) -> Callable[[Any, Any], str]:
+    """The options of a job on this machine: it goes on with further stages, and takes hold of GPUs.
+
+    None in a queue, where its time is counted, and which hands out GPUs.
+    """
+    return lambda _wildcards, resources: "" if _is_queued(workflow) else f"--together --gpus {resources.gpu}"
 
 
 def input_of_export(study: Workflow) -> Callable[[Any], list[str]]:
@@ -146,8 +172,10 @@ def input_of_export(study: Workflow) -> Callable[[Any], list[str]]:
 
 def start(study: Workflow) -> None:
     """Before the first job of a real run. If another run works here, ends the process with one sentence."""
+    by_wm = TERSE_VARIABLE in os.environ  # which says by itself with which profile
+    profile = None if by_wm else profile_of_command(sys.argv, os.environ) or PROFILES / LOCAL
     try:
-        study.start()
+        study.start(profile)
     except UserError as error:
         sys.exit(str(error))
 

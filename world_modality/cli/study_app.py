@@ -16,7 +16,9 @@ from world_modality.cli.options import (
     InitStatesOption,
     LastStudyOption,
     PlanOption,
+    ProfileOption,
     StudyOption,
+    TargetArgument,
     TasksOption,
 )
 
@@ -31,22 +33,29 @@ DEFAULT_STUDY = Path("config.yaml")
 def run(
     study: StudyOption = DEFAULT_STUDY,
     cores: CoresOption = None,
-    target: Annotated[
-        list[str] | None, typer.Argument(help="Parts of it, such as train:E2 or E2 seed=1; all by default.")
-    ] = None,
+    profile: ProfileOption = None,
+    target: TargetArgument = None,
 ) -> None:
     """Run what is missing of a study, and print its table. Safe to call again after any interruption."""
+    from world_modality.cli.profiles import LOCAL, Where, find_profile
     from world_modality.cli.run_study import run_study
 
-    raise typer.Exit(run_study(study, cores, target or [], tell_progress=False))
+    raise typer.Exit(run_study(study, Where(find_profile(profile or LOCAL), cores), target or []))
 
 
 @app.command()
-def resume(study: LastStudyOption = None, cores: CoresOption = None) -> None:
-    """Say how far an interrupted run came, and go on with it."""
-    from world_modality.cli.run_study import run_study
+def resume(
+    study: LastStudyOption = None,
+    cores: CoresOption = None,
+    profile: ProfileOption = None,
+    verify: Annotated[bool, typer.Option(help="Compare sealed results with their digests first.")] = True,
+    target: TargetArgument = None,
+) -> None:
+    """Put in order what a dead run left, say how far it came, and go on with it. The one command after any death."""
+    from world_modality.cli.run_study import resume_study
 
-    raise typer.Exit(run_study(study or last_study(sys.stderr), cores, [], tell_progress=True))
+    study = study or last_study(sys.stderr)
+    raise typer.Exit(resume_study(study, profile, cores, target or [], verifies=verify))
 
 
 @app.command()
@@ -143,13 +152,18 @@ def schema(
 
 @app.command(hidden=True)
 def stage(
-    kind: str, key: str, plan: PlanOption, cores: Annotated[int, typer.Option(min=1)] = 1, together: bool = False
+    kind: str,
+    key: str,
+    plan: PlanOption,
+    cores: Annotated[int, typer.Option(min=1)] = 1,
+    gpus: Annotated[int | None, typer.Option(min=0)] = None,
+    together: bool = False,
 ) -> None:
     """Run one stage, or others of its kind too. Snakemake calls this; it does nothing if the stage is sealed."""
     from world_modality.cli.run_stage import run_stage
     from world_modality.store.layout import RESULTS
 
-    raise typer.Exit(run_stage(RESULTS, plan, kind, key, cores, together=together))
+    raise typer.Exit(run_stage(RESULTS, plan, kind, key, cores, gpus=gpus, together=together))
 
 
 def last_study(told: TextIO) -> Path:

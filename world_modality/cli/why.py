@@ -61,11 +61,11 @@ def find_stages(root: Path, planned: Planned, words: Sequence[str]) -> list[str]
     if text in by_label:
         return list(dict.fromkeys(by_label[text]))
     if len(words) == 1:
-        key = graph.names.get(text.rstrip("/")) or _key_in(root, graph.study, Path(text))
-        if key in graph.stages:
-            return [key]
-        if key is not None:
-            raise UserError(f"{text} is the stage {key}, which {graph.study} has not: name its study with --study")
+        meant = graph.names.get(text.rstrip("/")) or _key_in(root, graph.study, Path(text))
+        if meant in graph.stages:
+            return [str(meant)]
+        if meant is not None:
+            raise UserError(f"{text} is the stage {meant}, which {graph.study} has not: name its study with --study")
         begun = [each for each in graph.stages if len(text) >= SHORTEST and each.startswith(text)]
         if begun:
             return begun

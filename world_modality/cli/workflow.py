@@ -11,7 +11,13 @@ from pathlib import Path
 from world_modality.cli.assets import fetch_assets, simulators
 from world_modality.cli.explain import explain, survey, table_lines
 from world_modality.cli.last_plan import remember_plan, remember_study
-from world_modality.cli.planning import link_names, plan_study, register, restore_done_files
+from world_modality.cli.planning import (
+    link_names,
+    plan_study,
+    register,
+    remember_profile,
+    restore_done_files,
+)
 from world_modality.errors import UserError
 from world_modality.facts.stages import STAGES
 from world_modality.rollout.episodes import episodes_of
@@ -26,6 +32,22 @@ from world_modality.study.specs import RolloutSpec
 from world_modality.study.targets import select
 
 EPISODES_PER_CORE = 5  # of a rollout: fewer take less time than a further simulator process needs to start
+
+
+REPOSITORY_VARIABLE = "WORLD_MODALITY_REPOSITORY"
+"""Where the clone is, for envs/world_modality.post-deploy.sh."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a run may use of the machine that it is on."""
+
+    cores: int
+    gpus: int
+
+    def share(self, gpus: int) -> int:
+        """Cores that belong to so many of the GPUs; all, for a job without one."""
+        return max(1, self.cores * gpus // self.gpus) if gpus else self.cores
 
 
 @dataclass(frozen=True)
@@ -50,19 +72,35 @@ class Workflow:
             raise UserError(f"{self.graph.study} has no stage {stage} with key {key}; ask for a target such as `all`")
         return [self.done(each.stage, each.key) for each in request.inputs]
 
-    def cores(self, stage: str, key: str, here: int | None) -> int:
+    def cores(self, stage: str, key: str, here: Machine | None) -> int:
         """How many cores a stage's job is given, on which its result does not depend.
 
-        In a queue, where ``here`` is None, as many as its row says. On this machine, of which the run may use ``here``
-        cores, one, or all of them. A rollout no more than its episodes are worth: a core per ``EPISODES_PER_CORE``.
+        In a queue, where ``here`` is None, as many as its row says. On this machine one, or all of them; of a machine
+        with several GPUs, the share of those that it is given. A rollout no more than its episodes are worth: a core
+        per ``EPISODES_PER_CORE``.
         """
         kind, request = STAGES[stage], self.graph.stages.get(key)
         most = kind.needs.cores
         if here is not None:
-            most = here if kind.needs.all_cores or kind.shared else 1
+            most = here.share(self.gpus(stage, key, here)) if kind.needs.all_cores or kind.shared else 1
         if request is not None and isinstance(request.spec, RolloutSpec):
             most = min(most, len(episodes_of(request.spec)) // EPISODES_PER_CORE)
         return max(1, most)
+
+    def gpus(self, stage: str, key: str, here: Machine | None) -> int:
+        """How many GPUs a stage's job is given: none, one, or one per process of a training.
+
+        On this machine no more than there are. A stage that takes all cores and shares its work out by itself takes
+        all of them.
+        """
+        kind, request = STAGES[stage], self.graph.stages.get(key)
+        spec = None if request is None else request.spec
+        if not kind.needs.gpu or getattr(spec, "device", "auto") == "cpu":
+            return 0
+        wanted = int(getattr(spec, "processes", 1))
+        if here is None:
+            return wanted
+        return here.gpus if kind.shared and kind.needs.all_cores else min(wanted, here.gpus)
 
     def target(self, name: str) -> list[str]:
         """All stages that a target builds; where parts of the study are asked for, those that are asked for."""
@@ -103,8 +141,8 @@ class Workflow:
             )
         return self._needed([self.graph.stages[self.graph.pretrained]])
 
-    def start(self) -> None:
-        """Hold the results tree for this run, remember its study, check it and seal its plan.
+    def start(self, profile: Path | None) -> None:
+        """Hold the results tree for this run, remember its study and the profile, check it and seal its plan.
 
         UserError when another run works there, or the study's parts do not fit together. This is before the first job,
         wherever jobs are run.
@@ -113,6 +151,8 @@ class Workflow:
             hold_until_exit(self.root)
             remember_study(self.root, self.file)
             remember_plan(self.root, self.graph.study, self.file, self.plan)
+            if profile is not None:
+                remember_profile(self.root, profile)
             fetch_assets(simulators(self.graph))
             _require_fit(self.file, self.root)
             register(self.root, self.graph)
@@ -150,6 +190,7 @@ def open_workflow(study_files: Iterable[Path | str], default: Path, cores: int |
         if not outlook.missing:
             workflow.table()
     os.environ[SNAPSHOT_VARIABLE] = str(planned.snapshot)
+    os.environ[REPOSITORY_VARIABLE] = str(default.resolve().parent)
     _use_this_python()
     return workflow
 

@@ -265,7 +265,7 @@ def offline_rows(found: Table) -> list[list[str]]:
     be measured."""
     return [
         [
-            str(row["memory"]),
+            "no memory" if row["memory"] == "disabled" else str(row["memory"]),
             *(
                 "" if pair == (None, None) else " / ".join("-" if each is None else f"{each:.4f}" for each in pair)
                 for pair in zip(row["flow_loss"], row["action_rmse"], strict=True)

@@ -156,10 +156,10 @@ class WeightsAndBiases:
 
     def _open(self, run: LiveRun) -> None:
         settings: dict[str, Any] = {"project": self._study, "dir": str(self._folder), "reinit": "create_new"}
-        mode, resume = ("offline", "never") if self._offline else ("online", "allow")
+        settings |= {"mode": "offline", "resume": "never"} if self._offline else {"mode": "online", "resume": "allow"}
         before = last_offline_step(self._folder, run.key) if self._offline else NONE_YET
         try:
-            made = self._wandb.init(name=run.name, id=run.key, mode=mode, resume=resume, **settings)
+            made = self._wandb.init(name=run.name, id=run.key, **settings)
         except (self._wandb.errors.Error, OSError) as error:
             raise UserError(f"Weights & Biases did not take {run.name} ({error}): log in, or use --offline") from error
         self._runs[run.key] = made
@@ -188,16 +188,18 @@ def wandb_rows(run: LiveRun) -> Iterator[tuple[int, dict[str, float]]]:
 
 def last_offline_step(folder: Path, key: str) -> int:
     """The last step that runs of this id, kept on this machine, hold; -1 if there are none."""
-    from wandb.proto.wandb_internal_pb2 import Record
-    from wandb.sdk.internal.datastore import DataStore
+    from wandb.proto import wandb_internal_pb2
+    from wandb.sdk.internal import datastore
 
+    messages: Any = wandb_internal_pb2
+    files: Any = datastore
     last = NONE_YET
-    for file in folder.glob(f"wandb/offline-run-*-{key}/run-{key}.wandb"):
-        store = DataStore()
+    for file in folder.glob(f"wandb/offline-run-*-{key}*/run-{key}.wandb"):  # -1, -2, ... of the same second
+        store = files.DataStore()
         with suppress(Exception):  # the end of a file whose writer was killed
             store.open_for_scan(str(file))
             while (data := store.scan_data()) is not None:
-                record = Record()
+                record = messages.Record()
                 record.ParseFromString(data)
                 if record.HasField("history"):
                     last = max(last, record.history.step.num)

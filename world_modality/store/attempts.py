@@ -41,5 +41,9 @@ def read_attempts(path: Path) -> tuple[Attempt, ...]:
 
 
 def _parse(words: list[str]) -> Attempt:
-    numbers = [int(word) if word.isdecimal() else 0 for word in words[2:4]]
-    return Attempt(words[0], *words[1:2], *numbers)
+    started, host, process, cores, *_ = [*words, "", "", ""]
+    return Attempt(started, host, _number(process), _number(cores))
+
+
+def _number(word: str) -> int:
+    return int(word) if word.isdecimal() else 0

@@ -129,6 +129,16 @@ def run_lock_file(root: Path) -> Path:
     return root / "run.lock"
 
 
+def last_profile_file(root: Path) -> Path:
+    """The Snakemake profile that a study was run with last."""
+    return root / "last-profile.txt"
+
+
+def damaged_folder(root: Path) -> Path:
+    """Results that were found damaged, moved out of the way."""
+    return root / "damaged"
+
+
 def checks_folder(root: Path) -> Path:
     """What `wm check` found, by digest of what it looked at."""
     return root / "checks"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from world_modality.errors import UserError
 from world_modality.store.done import DoneFile, content_digest, read_done
-from world_modality.store.files import file_digest, files_below
-from world_modality.store.layout import StageFolder
+from world_modality.store.files import file_digest, files_below, sync_folder
+from world_modality.store.layout import StageFolder, damaged_folder
 from world_modality.store.machine import source_digest
 
 
@@ -29,7 +30,7 @@ def verify(root: Path, stages: Iterable[str]) -> Iterator[tuple[StageFolder, lis
         for path in sorted(path for path in (root / stage).glob("*") if path.is_dir()):
             folder = StageFolder(path)
             if folder.done.exists() or folder.seal.exists():
-                yield folder, list(_check(folder))
+                yield folder, list(check(folder))
 
 
 def require_as_sealed(folder: StageFolder, name: str) -> Path:
@@ -44,7 +45,8 @@ def require_as_sealed(folder: StageFolder, name: str) -> Path:
     return path
 
 
-def _check(folder: StageFolder) -> Iterator[Finding]:
+def check(folder: StageFolder) -> Iterator[Finding]:
+    """What there is to tell of a stage folder that claims to be sealed."""
     record = read_done(folder.done) or read_done(folder.seal)
     if record is None:
         yield Finding(folder.path, folder.path.name, "DONE.json is not a whole record", damage=True)
@@ -62,6 +64,16 @@ def _check(folder: StageFolder) -> Iterator[Finding]:
     yield from (finding(text) for text in _compare(folder, record))
     if record.source_digest != source_digest():
         yield finding("made by another version of the library's source", damage=False)
+
+
+def set_aside(root: Path, folder: StageFolder) -> Path:
+    """Move a damaged stage out of the way in one rename, so that it is made anew; where it lies now."""
+    target = damaged_folder(root) / f"{folder.path.parent.name}-{folder.path.name}-{uuid.uuid4().hex[:8]}"
+    target.parent.mkdir(exist_ok=True)
+    folder.path.rename(target)
+    sync_folder(target.parent)
+    sync_folder(folder.path.parent)
+    return target
 
 
 def _compare(folder: StageFolder, record: DoneFile) -> Iterator[str]:

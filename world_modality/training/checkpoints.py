@@ -6,21 +6,24 @@ When one is saved and how many are kept cannot change a result, so neither is in
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from world_modality.errors import UserError
-from world_modality.store.files import sync_folder, sync_tree
+from world_modality.store.files import file_digest, files_below, sync_folder, sync_tree, write_json
 
 KEEP_VARIABLE = "WORLD_MODALITY_KEEP_CHECKPOINTS"
 KEEP = 2  # where the variable does not say otherwise
 PARTIAL = ".partial"
 REPLACED = f".replaced{PARTIAL}"
+DIGESTS = "digests.json"
+"""In a checkpoint: each file's SHA-256, so that a damaged one is not gone on from."""
 WORK_PER_SAVE = 20  # time trained for each second that saving takes, at least
 
 
@@ -71,11 +74,22 @@ def discard(checkpoint: Path) -> None:
     shutil.rmtree(doomed)
 
 
+def is_intact(checkpoint: Path) -> bool:
+    """Whether a checkpoint's files are as they were saved; one without digests, taken from a sealed result, is."""
+    try:
+        digests = json.loads((checkpoint / DIGESTS).read_text())
+        return all(file_digest(checkpoint / name) == digest for name, digest in digests.items())
+    except FileNotFoundError:
+        return not (checkpoint / DIGESTS).exists()
+    except ValueError:
+        return False
+
+
 def recover(root: Path) -> Path | None:
     """Mend what a crash left in ``root`` and return the newest complete checkpoint, if any.
 
-    What is unfinished is deleted; a checkpoint that was about to be replaced is put back. All processes of a training
-    may do this at the same time, before the first of them saves.
+    What is unfinished or damaged is deleted; a checkpoint that was about to be replaced is put back. All processes of a
+    training may do this at the same time, before the first of them saves.
     """
     for aside in root.glob(f"*{REPLACED}"):
         with contextlib.suppress(OSError):  # the new one is in its place, or another process was faster
@@ -83,14 +97,21 @@ def recover(root: Path) -> Path | None:
     for path in root.glob(f"*{PARTIAL}"):
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(path)
-    complete = complete_checkpoints(root)
-    return complete[-1] if complete else None
+    for checkpoint in reversed(complete_checkpoints(root)):
+        if is_intact(checkpoint):
+            return checkpoint
+        with contextlib.suppress(FileNotFoundError):  # another process was faster
+            discard(checkpoint)
+    return None
 
 
-def saving_atomically(save: Callable[..., None], keep: int | None = KEEP) -> Callable[..., None]:
+def saving_atomically(
+    save: Callable[..., None], keep: int | None = KEEP, beside: Sequence[Path] = ()
+) -> Callable[..., None]:
     """LeRobot's ``save_checkpoint`` with the same arguments, atomic, keeping the newest ``keep`` checkpoints.
 
-    With None all are kept. A checkpoint of the same step, of a training that went on from an older one, is replaced.
+    With None all are kept. The files ``beside`` are copied into each, as they are when it is saved. A checkpoint of the
+    same step, of a training that went on from an older one, is replaced.
     """
 
     def save_checkpoint(checkpoint_dir: Path, **rest: Any) -> None:
@@ -98,6 +119,9 @@ def saving_atomically(save: Callable[..., None], keep: int | None = KEEP) -> Cal
         if partial.exists():  # of a training that was killed here
             shutil.rmtree(partial)
         save(checkpoint_dir=partial, **rest)
+        for file in (each for each in beside if each.is_file()):
+            shutil.copyfile(file, partial / file.name)
+        write_json(partial / DIGESTS, {name: file_digest(path) for name, path in files_below(partial)})
         sync_tree(partial)
         replaced = checkpoint_dir.with_name(checkpoint_dir.name + REPLACED)
         if checkpoint_dir.exists():

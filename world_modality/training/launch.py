@@ -109,7 +109,7 @@ class Hooks:
                 self.log.more = optimizer.gradient_norms
             return optimizer, scheduler
 
-        lasting = durable(script, self.saving.keep)
+        lasting = durable(script, self.saving.keep, beside=(self.log.path,))
         return {
             **lasting,
             "init_logging": init_logging,
@@ -121,16 +121,16 @@ class Hooks:
         }
 
 
-def durable(script: Any, keep: int | None = KEEP) -> dict[str, Callable[..., Any]]:
+def durable(script: Any, keep: int | None = KEEP, beside: Sequence[Path] = ()) -> dict[str, Callable[..., Any]]:
     """The hooks that let any training of LeRobot's go on after a crash as if nothing had happened, by name.
 
-    ``keep`` is how many checkpoints are kept, None for all.
+    ``keep`` is how many checkpoints are kept, None for all; ``beside`` are files that each of them has a copy of.
     """
     return {
         "EpisodeAwareSampler": endless(script.EpisodeAwareSampler),
         "compute_sampler_state": sampler_state,
         "cycle": drawing_nothing(script.cycle),
-        "save_checkpoint": saving_atomically(script.save_checkpoint, keep),
+        "save_checkpoint": saving_atomically(script.save_checkpoint, keep, beside),
         "update_last_checkpoint": pointing_atomically(script.update_last_checkpoint),
     }
 

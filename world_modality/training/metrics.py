@@ -69,7 +69,7 @@ class MetricsLog(logging.Handler):
 
     def __init__(self, path: Path, timings: Path, on_line: Callable[[Line], None]) -> None:
         super().__init__(logging.INFO)
-        self._path, self._timings, self._on_line = path, timings, on_line
+        self.path, self._timings, self._on_line = path, timings, on_line
         self._start = next((line["loss"] for line in read_metrics(path)), None)
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -85,7 +85,7 @@ class MetricsLog(logging.Handler):
         _require_sane(line, self._start)
         times = {name: line.pop(name) for name in TIMED if name in line}
         _append(self._timings, {"step": line["step"], **times})
-        _append(self._path, line)
+        _append(self.path, line)
         self._on_line(line)
 
 

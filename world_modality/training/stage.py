@@ -72,6 +72,8 @@ def run(spec: TrainSpec, context: StageContext) -> Facts:
         if BEFORE in context.inputs:
             shutil.copyfile(context.one(BEFORE) / METRICS, context.artifact / METRICS)
             checkpoint = go_on_from(context.one(BEFORE), spec, places, device, context.cores)
+    if checkpoint is not None and (checkpoint / METRICS).is_file():
+        shutil.copyfile(checkpoint / METRICS, context.artifact / METRICS)  # whatever became of the lines meanwhile
     done = 0 if checkpoint is None else int(checkpoint.name)
     for lines in (context.artifact / METRICS, context.volatile / METRICS):
         rewind(lines, done)

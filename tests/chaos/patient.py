@@ -1,0 +1,165 @@
+"""The study that faults are done to: its folder, its processes, and how far it is."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+from support.counted_rollouts import JOURNAL_VARIABLE
+
+from world_modality.cli.run_stage import RUNNERS_VARIABLE
+from world_modality.errors import UserError
+
+TESTS = Path(__file__).parents[1]
+RESUME = ("-m", "world_modality.cli.main", "resume", "--study", "study.yaml", "--cores", "2")
+
+
+@dataclass
+class Patient:
+    """A working folder with ``study.yaml`` and ``results``."""
+
+    folder: Path
+    random: random.Random
+    process: subprocess.Popen[bytes] | None = None
+    destroyed: int = 0
+    """Recorded episodes that faults took away."""
+    noted: list[str] = field(default_factory=list)
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results"
+
+    @property
+    def journal(self) -> Path:
+        """A line per episode that was recorded, also of those that were recorded again."""
+        return self.folder / "recorded.txt"
+
+    @property
+    def said(self) -> Path:
+        return self.folder / "said.txt"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return os.environ | {
+            "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)]),
+            RUNNERS_VARIABLE: "support.counted_rollouts:RUNNERS",
+            JOURNAL_VARIABLE: str(self.journal),
+        }
+
+    def call(self, *arguments: str, seconds: float = 900) -> subprocess.CompletedProcess[str]:
+        """A program of this Python to its end."""
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+
+    def start(self) -> None:
+        """Go on with the study, as a person does after whatever happened."""
+        with self.said.open("ab") as said:
+            self.process = subprocess.Popen(
+                [sys.executable, *RESUME],
+                cwd=self.folder,
+                env=self.environment,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,
+            )
+
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def wait(self, seconds: float) -> bool:
+        """Whether the run ended in time."""
+        assert self.process is not None
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def end(self, number: int = signal.SIGKILL) -> None:
+        """Send a signal to all of the run, and kill what is left of it."""
+        assert self.process is not None
+        family = self.family()
+        os.killpg(self.process.pid, number)
+        self.wait(0 if number == signal.SIGKILL else 30)
+        for each in family:
+            try:
+                each.kill()
+            except psutil.NoSuchProcess:
+                continue
+        psutil.wait_procs(family, 30)
+        self.process.wait(30)
+
+    def family(self) -> list[psutil.Process]:
+        """Every process of the run, the first included."""
+        assert self.process is not None
+        try:
+            first = psutil.Process(self.process.pid)
+            return [first, *first.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
+
+    def snakemakes(self) -> list[psutil.Process]:
+        return [each for each in self.family() if "snakemake" in _command(each)[2:3]]
+
+    def stages(self, kind: str = "") -> list[psutil.Process]:
+        """Processes that run a stage, of one kind or any."""
+        found = []
+        for each in self.family():
+            command = _command(each)
+            if command[1:4] == ["-m", "world_modality.cli.main", "stage"] and kind in ("", command[4]):
+                found.append(each)
+        return found
+
+    def helpers(self) -> list[psutil.Process]:
+        """Processes that stages started: simulators, decoders, trainers of several."""
+        return [child for stage in self.stages() for child in stage.children(recursive=True)]
+
+    def wait_for_work(self, seconds: float) -> None:
+        """Until a stage is being run, or the run ends."""
+        end = time.monotonic() + seconds
+        while self.is_running() and not self.stages() and time.monotonic() < end:
+            time.sleep(0.1)
+
+    def sealed(self) -> list[Path]:
+        """Folders of sealed stages."""
+        return sorted(path.parent for path in self.results.glob("*/*/DONE.json"))
+
+    def unsealed(self) -> list[Path]:
+        """Work folders of stages that are not."""
+        return sorted(path for path in self.results.glob("*/*/work") if not (path.parent / "DONE.json").exists())
+
+    def recorded(self, stage: Path) -> int:
+        """Episodes of a rollout's folder that are on the disk and can be read."""
+        files = [*stage.glob("artifact/records.jsonl"), *stage.glob("work/**/records-*.jsonl")]
+        return len({episode for file in files for episode in _episodes(file)})
+
+
+def _episodes(file: Path) -> Iterator[tuple[int, int, int]]:
+    for line in file.read_bytes().splitlines():
+        with contextlib.suppress(ValueError, UserError):
+            record = json.loads(line)
+            yield record["task"], record["init_state"], record["repeat"]
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []

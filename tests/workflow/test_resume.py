@@ -1,0 +1,74 @@
+"""`wm resume` after whatever a dead machine left."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from support.results_tree import SHORT_STAGES, Tree
+
+
+def test_a_damaged_result_is_set_aside_and_made_again(complete: Tree, tmp_path: Path) -> None:
+    tree = complete.copy(tmp_path)
+    (dataset,) = tree.results.glob("dataset/*/artifact/result.json")
+    dataset.write_text(dataset.read_text().replace("digest", "dijest"))
+    resumed = tree.wm("resume", "--cores", "2").stderr
+    assert f"damaged      results/dataset/{dataset.parts[-3]} (" in resumed
+    assert "artifact/result.json changed: same size, other contents; moved to results/damaged/dataset-" in resumed
+    assert f"verified     {SHORT_STAGES} sealed stages, 1 damaged" in resumed
+    assert "10 stages: 9 done, 1 to run" in resumed
+    assert "0 damaged" in tree.verify()
+    assert len(list((tree.results / "damaged").iterdir())) == 1
+    assert tree.report() == complete.report()
+
+
+def test_a_torn_record_is_restored_and_nothing_runs(complete: Tree, tmp_path: Path) -> None:
+    tree = complete.copy(tmp_path)
+    for done in tree.results.glob("*/*/DONE.json"):
+        done.write_bytes(done.read_bytes()[:100])
+    resumed = tree.wm("resume").stderr
+    assert f"verified     {SHORT_STAGES} sealed stages, 0 damaged" in resumed
+    assert tree.attempts() == complete.attempts()
+    assert not (tree.results / "damaged").exists()
+
+
+def test_who_does_not_verify_takes_what_is_there(complete: Tree, tmp_path: Path) -> None:
+    tree = complete.copy(tmp_path)
+    (dataset,) = tree.results.glob("dataset/*/artifact/result.json")
+    dataset.write_text(dataset.read_text().replace("digest", "dijest"))
+    assert "verified" not in tree.wm("resume", "--no-verify").stderr
+    assert tree.attempts() == complete.attempts()
+
+
+def test_only_a_target_can_be_resumed(tree: Tree) -> None:
+    tree.wm("resume", "data", "--cores", "2")
+    assert {name.partition("/")[0] for name in tree.done()} >= {"demos", "dataset"}
+    assert not any(name.startswith(("train", "latents")) for name in tree.done())
+
+
+def test_a_profile_is_remembered_and_a_wrong_one_is_one_sentence(tree: Tree) -> None:
+    own = tree.folder / "mine"
+    shutil.copytree(Path(__file__).parents[2] / "workflow" / "profiles" / "local", own)
+    (own / "config.yaml").write_text((own / "config.yaml").read_text() + "default-resources: {mem_mb: 77}\n")
+    tree.wm("run", "data", "--profile", "./mine")
+    assert (tree.results / "last-profile.txt").read_text() == f"{own}\n"
+    shutil.rmtree(own)
+    lost = tree.wm("resume", check=False)
+    assert lost.returncode == 1
+    assert lost.stderr.endswith(
+        f"--profile {own}: there is no {own}/config.yaml; choose from gpu_node, local, slurm, or name a folder by its "
+        "path\n"
+    )
+    tree.wm("resume", "data", "--profile", "local")
+    assert (tree.results / "last-profile.txt").read_text() == "local\n"
+
+
+@pytest.mark.parametrize(("text", "sentence"), [("- a\n- b\n", "is no Snakemake profile"), ("a: [\n", "is not YAML")])
+def test_a_profile_that_is_none_is_one_sentence(tree: Tree, text: str, sentence: str) -> None:
+    (tree.folder / "mine").mkdir()
+    (tree.folder / "mine" / "config.yaml").write_text(text)
+    wrong = tree.wm("run", "--profile", "./mine", check=False)
+    assert wrong.returncode == 1
+    assert f"mine/config.yaml {sentence}" in wrong.stderr
+    assert wrong.stderr.count("\n") == 1

@@ -1,0 +1,79 @@
+"""Jobs that a dead run left in SLURM's queue: they would hold the stages that a new run wants to go on with."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from world_modality.errors import UserError
+
+JOB_PREFIX = "world-modality"
+"""How the jobs of workflow/profiles/slurm are called; a run's number follows."""
+LEAVE_SECONDS = 120.0  # SLURM gives a job half a minute to end, and looks after its nodes now and then
+POLL_SECONDS = 1.0
+ASK_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class QueuedJob:
+    """A job in the queue."""
+
+    number: str
+    state: str
+    """SLURM's word: PENDING, RUNNING, ..."""
+    what: str
+    """The rule, and the key of its stage."""
+
+
+def jobs_left(folder: Path) -> list[QueuedJob]:
+    """This user's jobs that a run in ``folder`` submitted and that have not ended; none where there is no SLURM.
+
+    Raises:
+        UserError: SLURM does not answer, so that nobody can tell.
+    """
+    if shutil.which("squeue") is None:
+        return []
+    asked = ["squeue", "--me", "--noheader", "--format=%i|%j|%T|%Z|%k"]
+    found = []
+    for line in _ask(asked).splitlines():
+        number, name, state, place, comment = line.split("|", 4)
+        if name.startswith(f"{JOB_PREFIX}_") and Path(place) == folder:
+            found.append(QueuedJob(number, state, comment.replace("rule_", "").replace("_wildcards_", " ")))
+    return found
+
+
+def cancel(folder: Path, jobs: Sequence[QueuedJob]) -> None:
+    """Take jobs out of the queue, and wait until they are gone: until then they hold their stages.
+
+    Raises:
+        UserError: SLURM does not answer, or they do not end.
+    """
+    numbers = {job.number for job in jobs}
+    _ask(["scancel", *sorted(numbers)])
+    end = time.monotonic() + LEAVE_SECONDS
+    while left := sorted(numbers & {job.number for job in jobs_left(folder)}):
+        if time.monotonic() > end:
+            raise UserError(
+                f"jobs {', '.join(left)} of a dead run were cancelled and have not ended in {LEAVE_SECONDS:.0f} s; "
+                "look at `squeue --me`, and call this again once they are gone"
+            )
+        time.sleep(POLL_SECONDS)
+
+
+def _ask(command: Sequence[str]) -> str:
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=ASK_SECONDS)
+    except subprocess.TimeoutExpired:
+        said = f"no answer in {ASK_SECONDS:.0f} s"
+    else:
+        if result.returncode == 0:
+            return result.stdout
+        said = (result.stderr.strip().splitlines() or [f"exit status {result.returncode}"])[-1]
+    raise UserError(
+        f"SLURM does not answer `{command[0]}` ({said}), so nobody can tell whether jobs of a dead run are left; "
+        "call this again when it does"
+    )

@@ -32,13 +32,6 @@ def test_wrong_words_end_with_a_sentence_and_others_are_snakemakes(tree: Tree) -
     assert refused.stderr.splitlines()[-1] == (
         "there is no arm or condition E9 (train:E9); did you mean train:E2, train:E0?"
     )
-    dry = tree.snakemake("-n", "seed=0", "--quiet", "progress")
+    dry = tree.snakemake("-n", "seed=0")
     whole = SHORT_STAGES - 1  # all but the report
     assert re.search(rf"^total +{whole + 1}$", dry.stdout + dry.stderr, re.M)
-
-
-def test_what_failed_is_told_by_status(tree: Tree) -> None:
-    tree.environment["WORLD_MODALITY_RUNNERS"] = "support.fake_stages:FAILING"
-    tree.wm("run", "--cores", "2", "train:E0", check=False)
-    status = tree.wm("status").stdout
-    assert "failed\n  policy: ZeroDivisionError: division by zero  (results/policy/" in status

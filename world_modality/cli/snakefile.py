@@ -18,6 +18,7 @@ from world_modality.cli.workflow import Machine, Workflow, open_workflow, reopen
 from world_modality.errors import UserError
 from world_modality.facts.stages import STAGES, targets
 from world_modality.store.devices import visible_gpus
+from world_modality.store.layout import ASKED_VARIABLE
 from world_modality.study.outline import outline_of
 from world_modality.study.targets import names_part, select
 
@@ -57,12 +58,14 @@ def asked_of(study: Workflow, workflow: Any) -> Workflow:
     words = [word for word in sys.argv[1:] if not word.startswith("-") and "/" not in word]
     outline = outline_of(study.graph)
     asked = tuple(word for word in words if word in targets() or names_part(outline, word))
+    os.environ.pop(ASKED_VARIABLE, None)
     if not set(asked) - set(targets()):
         return study
     try:
         select(outline, asked)
     except UserError as error:
         sys.exit(str(error))
+    os.environ[ASKED_VARIABLE] = " ".join(asked)
     return replace(study, asked=asked)
 
 

@@ -10,6 +10,10 @@ RESULTS = Path("results")
 SNAPSHOT_VARIABLE = "WORLD_MODALITY_SNAPSHOT"
 """Environment variable that names the snapshot of the study, for the jobs of a run."""
 
+ASKED_VARIABLE = "WORLD_MODALITY_ASKED"
+"""Environment variable with the words that name the part of the study which is asked for, if it is a part, for jobs of
+this machine: they go on with nothing else."""
+
 
 @dataclass(frozen=True)
 class StageFolder:

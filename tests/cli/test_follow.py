@@ -60,7 +60,7 @@ def test_what_comes_is_written_as_it_comes_and_once(graph: Graph) -> None:
     assert "rollouts/success/E2" not in half
     assert half["rollouts/success/E2-zero"] == 30
     again = follow(STUDY, ROOT, "tensorboard", None, offline=False, seconds=1.0, sleep=stop)
-    assert again == [f"tensorboard  0 points written to {folder}"]
+    assert again == [f"tensorboard  0 points written to {folder}", f"next         tensorboard --logdir {folder}"]
 
 
 def stop(seconds: float) -> None:
@@ -72,4 +72,4 @@ def test_it_ends_once_all_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     STUDY.write_text(SMALL_STUDY)
     write_results(ROOT, plan_study(STUDY, ROOT).graph)
     told = wm("track", "tensorboard", "--study", "study.yaml", "--follow", "--output", "curves").printed
-    assert told.splitlines()[-1] == f"tensorboard  {2 * 3 * 2 + 2 * 2 * 2} points written to curves"
+    assert told.splitlines()[-2] == f"tensorboard  {2 * 3 * 2 + 2 * 2 * 2} points written to curves"

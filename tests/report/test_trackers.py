@@ -12,6 +12,7 @@ from world_modality.report.trackers import (
     LiveRun,
     Outcomes,
     TensorBoard,
+    Trackio,
     WeightsAndBiases,
     last_offline_step,
     last_steps,
@@ -65,6 +66,23 @@ def test_a_run_that_has_nothing_yet_leaves_nothing(tmp_path: Path) -> None:
     tracker = TensorBoard(tmp_path)
     assert tracker.write(replace(RUN, lines=[])) == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_trackio_gets_what_is_new_also_after_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One folder per process: Trackio reads where it lies when it is imported."""
+    monkeypatch.setenv("TRACKIO_DIR", "")
+    tracker = Trackio("toy", tmp_path)
+    assert tracker.write(RUN) == 6
+    assert tracker.write(RUN) == 0
+    again = Trackio("toy", tmp_path)
+    assert again.write(ROLLED) == 4 + 3
+    assert again.write(DONE) == 2
+    assert Trackio("toy", tmp_path).write(DONE) == 0
+    rows = again._storage.get_logs("toy", RUN.name)
+    losses = [(row["step"], row["train/loss"]) for row in rows if "train/loss" in row]
+    assert losses == [(10 * (at + 1), 1.0 / (at + 1)) for at in range(5)]
+    assert [row["step"] for row in rows if "rollouts/success_so_far/E2" in row] == [4, 8]
+    assert list(tmp_path.rglob("*.db"))
 
 
 def test_steps_of_wandb_only_rise() -> None:

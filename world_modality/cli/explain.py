@@ -65,7 +65,7 @@ def survey(root: Path, planned: Planned) -> Outlook:
 def _linked(root: Path, graph: Graph) -> dict[str, frozenset[str]]:
     """The keys that the links of the study's last run lead to, in the places of the present ones."""
     found: dict[str, set[str]] = defaultdict(set)
-    for name, key in graph.names.items():
+    for name, key in graph.names.items() if names_folder(root, graph.study).is_dir() else ():
         earlier = linked_key(root, graph.study, name)
         if earlier is not None:
             found[key].add(earlier)
@@ -102,8 +102,10 @@ def unresolved_lines(planned: Planned) -> list[str]:
 
 def _reasons(root: Path, outlook: Outlook, lacking: Sequence[StageRequest]) -> list[str]:
     """Why these stages of one kind are missing, grouped by reason."""
-    waiting = [request for request in lacking if any(each.key not in outlook.done for each in request.inputs)]
-    roots = [request for request in lacking if request not in waiting]
+    waiting, roots = list[StageRequest](), list[StageRequest]()
+    for request in lacking:
+        waits = any(each.key not in outlook.done for each in request.inputs)
+        (waiting if waits else roots).append(request)
     groups: dict[str, list[str]] = defaultdict(list)
     for request in roots[:EXPLAINED]:
         groups[_reason(root, outlook, request)].append(_short(request))

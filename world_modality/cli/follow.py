@@ -9,7 +9,7 @@ from pathlib import Path
 
 from world_modality.cli.last_plan import OpenStudy
 from world_modality.cli.status import Status, Watcher
-from world_modality.report.trackers import LiveRun, Outcomes, TrackerName, open_tracker
+from world_modality.report.trackers import LiveRun, Outcomes, TrackerName, how_to_look, open_tracker
 from world_modality.report.trainings import METRICS, PREFIX
 from world_modality.store.files import writing_for
 from world_modality.store.layout import names_folder, stage_folder
@@ -24,10 +24,10 @@ def follow(
     output: Path | None,
     *,
     offline: bool,
-    seconds: float,
+    seconds: float | None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[str]:
-    """Write what is new every ``seconds`` seconds; lines for a terminal in the end."""
+    """Write what is new every ``seconds`` seconds, or once; lines for a terminal in the end."""
     opened = OpenStudy(root, study)
     folder = output or names_folder(root, opened.outline.study) / tracker
     watcher, total = Watcher(root, opened.outline), 0
@@ -42,14 +42,15 @@ def follow(
                 total += new
                 if new:
                     print(f"{tracker:<12} {new} new points", file=sys.stderr, flush=True)
-                if _is_over(status):
+                if seconds is None or _is_over(status):
                     break
                 sleep(seconds)
         except KeyboardInterrupt:
             pass
         finally:
             target.close()
-    return [f"{tracker:<12} {total} points written to {folder}"]
+    look = how_to_look(tracker, opened.outline.study, folder, offline=offline)
+    return [f"{tracker:<12} {total} points written to {folder}", f"next         {look}"]
 
 
 def live_runs(root: Path, outline: Outline, status: Status) -> Iterator[LiveRun]:

@@ -184,10 +184,10 @@ def start(study: Workflow) -> None:
 
 
 def _asked[T](question: Callable[[], T]) -> T:
-    """The answer, or Snakemake's own error, which it prints without a traceback."""
-    from snakemake.exceptions import WorkflowError
-
+    """The answer, or Snakemake's own error, which it prints without a traceback. Asked thousands of times."""
     try:
         return question()
     except UserError as error:
+        from snakemake.exceptions import WorkflowError
+
         raise WorkflowError(str(error)) from None

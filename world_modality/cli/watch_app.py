@@ -87,7 +87,7 @@ def gc(
 
 @app.command()
 def track(
-    tracker: Annotated[Literal["tensorboard", "wandb"], typer.Argument(help="Where the metrics go.")],
+    tracker: Annotated[Literal["tensorboard", "wandb", "trackio"], typer.Argument(help="Where the metrics go.")],
     study: LastStudyOption = None,
     output: Annotated[
         Path | None, typer.Option(help="Folder; beside the study's results by name by default.", show_default=False)
@@ -96,14 +96,14 @@ def track(
     follow: Annotated[bool, typer.Option("--follow", help="Of what runs too, as it comes, until it is done.")] = False,
     every: Annotated[float, typer.Option("--every", min=0.1, help="Seconds between two looks of --follow.")] = 30.0,
 ) -> None:
-    """Export training metrics and success rates to TensorBoard or Weights & Biases. Nothing else ever does."""
+    """Export training metrics and success rates to TensorBoard, Weights & Biases or Trackio. Nothing else ever does."""
     from world_modality.store.layout import RESULTS
 
     chosen = study or last_study(sys.stderr)
-    if follow:
+    if follow or tracker == "trackio":
         from world_modality.cli.follow import follow as export_live
 
-        lines = export_live(chosen, RESULTS, tracker, output, offline=offline, seconds=every)
+        lines = export_live(chosen, RESULTS, tracker, output, offline=offline, seconds=every if follow else None)
     else:
         from world_modality.cli.report import track as export
 

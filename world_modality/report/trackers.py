@@ -1,12 +1,14 @@
-"""Curves of a study under way in TensorBoard or Weights & Biases: every point once, whoever was killed in between.
+"""Curves of a study under way in TensorBoard, W&B or Trackio: every point once, whoever was killed in between.
 
 What a tracker holds already is read back from the tracker itself when it is opened, and never remembered beside it.
 """
 
 from __future__ import annotations
 
+import io
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -20,7 +22,7 @@ IN_THE_END = "rollouts/success"
 """Prefix of the rates of all planned episodes; their step is the training's last."""
 NONE_YET = -1
 
-TrackerName = Literal["tensorboard", "wandb"]
+TrackerName = Literal["tensorboard", "wandb", "trackio"]
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,19 @@ class Tracker(Protocol):
 
 def open_tracker(name: TrackerName, study: str, folder: Path, *, offline: bool) -> Tracker:
     """The tracker of that name, with what it holds already. UserError where its package is missing."""
-    return TensorBoard(folder) if name == "tensorboard" else WeightsAndBiases(study, folder, offline=offline)
+    if name == "wandb":
+        return WeightsAndBiases(study, folder, offline=offline)
+    return TensorBoard(folder) if name == "tensorboard" else Trackio(study, folder)
+
+
+def how_to_look(name: TrackerName, study: str, folder: Path, *, offline: bool) -> str:
+    """What a person types or opens next."""
+    match name:
+        case "tensorboard":
+            return f"tensorboard --logdir {folder}"
+        case "trackio":
+            return f"TRACKIO_DIR={folder} trackio show --project {study}"
+    return f"wandb sync --append {folder / 'wandb'}/offline-run-*" if offline else f"project {study}"
 
 
 def points(run: LiveRun) -> Iterator[tuple[str, int, float]]:
@@ -74,6 +88,11 @@ def points(run: LiveRun) -> Iterator[tuple[str, int, float]]:
         yield f"{SO_FAR}/{condition}", found.episodes, found.rate
         if found.episodes == found.planned:
             yield f"{IN_THE_END}/{condition}", last, found.rate
+
+
+def _lacking(run: LiveRun, last: Mapping[str, int]) -> list[tuple[str, int, float]]:
+    """The points beyond the ``last`` steps, by tag."""
+    return [(tag, step, value) for tag, step, value in points(run) if step > last.get(tag, NONE_YET)]
 
 
 class TensorBoard:
@@ -94,8 +113,7 @@ class TensorBoard:
         target = self._folder / run.name
         if run.name not in self._last:
             self._last[run.name] = last_steps(target)
-        last = self._last[run.name]
-        new = [(tag, step, value) for tag, step, value in points(run) if step > last.get(tag, NONE_YET)]
+        new = _lacking(run, last := self._last[run.name])
         if new and run.name not in self._writers:
             self._writers[run.name] = self._new_writer(str(target))
         for tag, step, value in new:
@@ -122,6 +140,51 @@ def last_steps(folder: Path) -> dict[str, int]:
         for tag in written.Tags()["scalars"]:
             found[tag] = max(found.get(tag, NONE_YET), *(event.step for event in written.Scalars(tag)))
     return found
+
+
+class Trackio:
+    """A project of Trackio's, ``study``, in a database below ``folder``; nothing leaves this machine."""
+
+    def __init__(self, study: str, folder: Path) -> None:
+        os.environ["TRACKIO_DIR"] = str(folder.resolve())  # read once, where it is imported
+        try:
+            import trackio
+            from trackio.sqlite_storage import SQLiteStorage
+        except ImportError as error:
+            raise UserError("Trackio is not installed here: install the package trackio") from error
+        self._trackio: Any = trackio
+        self._storage: Any = SQLiteStorage
+        self._study = study
+        self._last: dict[str, dict[str, int]] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def write(self, run: LiveRun) -> int:
+        """See :class:`Tracker`."""
+        if run.name not in self._last:
+            self._last[run.name] = self._stored(run.name)
+        new = _lacking(run, self._last[run.name])
+        rows: dict[int, dict[str, float]] = {}
+        for tag, step, value in new:
+            rows.setdefault(step, {})[tag] = value
+            self._last[run.name][tag] = step
+        if rows:
+            silent = {"embed": False, "auto_log_gpu": False, "auto_log_cpu": False}
+            with redirect_stdout(io.StringIO()):  # it prints how to look at it at every start
+                opened = self._trackio.init(project=self._study, name=run.name, resume="allow", **silent)
+                for step in sorted(rows):
+                    opened.log(rows[step], step=step)
+                opened.finish()
+        return len(new)
+
+    def _stored(self, name: str) -> dict[str, int]:
+        """The last step of every curve of a run."""
+        found: dict[str, int] = {}
+        for row in self._storage.get_logs(self._study, name):
+            found |= {tag: max(found.get(tag, NONE_YET), int(row["step"])) for tag in row if "/" in tag}
+        return found
+
+    def close(self) -> None:
+        """See :class:`Tracker`; every run was closed when it was written."""
 
 
 class WeightsAndBiases:

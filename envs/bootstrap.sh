@@ -22,7 +22,7 @@ fi
 
 # --- the environment: stamped with what it was made from -------------------------------------------------------------
 # Another build of torch than the lock's, which is CUDA's: WM_TORCH=rocm7.0, cpu, cu126 or auto, as uv's --torch-backend.
-wanted=$(cat envs/requirements.txt envs/uv.txt pyproject.toml plugins/*/pyproject.toml | sha256sum | cut -d' ' -f1)" $PWD ${WM_TORCH:-}"
+wanted=$(cat envs/requirements.txt envs/uv.txt pyproject.toml plugins/*/pyproject.toml | sha256sum | cut -d' ' -f1)" $PWD${WM_TORCH:+ $WM_TORCH}"
 if [ "$(cat .venv/.ready 2>/dev/null || true)" = "$wanted" ]; then
   say "environment" "ready"
   exit 0

@@ -42,21 +42,21 @@ RUN = "world-modality_0b7c3a52-97b8-4e2e-8b0f-1d6f7c2d9e11"
 
 
 def test_only_jobs_of_runs_in_this_folder_are_its_own(queue: Path) -> None:
-    mine = ("17", RUN, "RUNNING", "/home/me/study", "rule_train_stage_wildcards_00ff")
+    mine = ("17", RUN, "RUNNING", "/shared/study", "rule_train_stage_wildcards_00ff")
     lines = [
         mine,
-        ("18", RUN, "PENDING", "/home/me/other", "rule_train_stage_wildcards_00ff"),
-        ("19", "0b7c3a52-97b8-4e2e-8b0f-1d6f7c2d9e11", "RUNNING", "/home/me/study", "rule_map"),
-        ("20", "bash", "RUNNING", "/home/me/study", "(null)"),
-        ("21", RUN, "PENDING", "/home/me/study", "group|of|several"),
+        ("18", RUN, "PENDING", "/shared/other", "rule_train_stage_wildcards_00ff"),
+        ("19", "0b7c3a52-97b8-4e2e-8b0f-1d6f7c2d9e11", "RUNNING", "/shared/study", "rule_map"),
+        ("20", "bash", "RUNNING", "/shared/study", "(null)"),
+        ("21", RUN, "PENDING", "/shared/study", "group|of|several"),
     ]
     (queue / "queue").write_text(told(*lines))
-    left = jobs_left(Path("/home/me/study"))
+    left = jobs_left(Path("/shared/study"))
     assert left == [
         QueuedJob("17", "RUNNING", "train_stage 00ff"),
         QueuedJob("21", "PENDING", "group|of|several"),
     ]
-    cancel(Path("/home/me/study"), left)
+    cancel(Path("/shared/study"), left)
     assert (queue / "cancelled").read_text() == "17 21\n"
 
 

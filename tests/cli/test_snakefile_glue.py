@@ -157,7 +157,7 @@ def test_jobs_of_a_machine_with_gpus_share_them_and_its_cores(tmp_path: Path, mo
 def test_a_training_in_several_processes_is_given_a_gpu_for_each(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = edited(("training:", "training:\n  processes: 4"))
+    text = edited(("training:", "training:\n  processes: 4"), ("batch_size: 2", "batch_size: 4"))
     study = Workflow(graph_of(tmp_path, text), tmp_path / "plan")
     train = next(study.graph.of("train"))
     for listed, here in (("0,1,2,3,4,5,6,7", (4, 32)), ("0,1", (2, 64)), ("", (0, 64))):

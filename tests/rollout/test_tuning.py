@@ -17,9 +17,10 @@ def measured(simulate=0.2, plan=0.03, window=0.0, steps=10, batch=4):
 
 
 def test_a_fast_policy_needs_two_episodes_per_process_and_a_slow_one_more():
-    assert tune(measured(), ONE_ROW, 2).slots_each == 3
+    assert tune(measured(), ONE_ROW, 2).slots_each == 2
+    assert tune(measured(plan=0.15), ONE_ROW, 2).slots_each == 3
     assert tune(measured(), ONE_ROW, 8).slots_each == 2
-    assert tune(measured(plan=0.6), ONE_ROW, 8).slots_each == 4
+    assert tune(measured(plan=0.8), ONE_ROW, 8).slots_each == 4
     assert tune(measured(window=0.15), ONE_ROW, 8).slots_each == 4  # the same with the encoder's part
 
 
@@ -34,7 +35,7 @@ def test_no_more_processes_than_fit_into_the_memory_and_one_at_least(wanted, fre
 def test_supply_and_demand_are_told():
     tuning = tune(measured(plan=0.1), Trial(1, 0.025), 2)
     assert tuning.sentence() == (
-        "2 simulator processes x 3 episodes: simulators 100 steps/s, policy 400 steps/s, bound by the simulators; "
+        "2 simulator processes x 2 episodes: simulators 100 steps/s, policy 400 steps/s, bound by the simulators; "
         "batch 4 fits"
     )
     slow = tune(measured(simulate=0.1, plan=1.0), Trial(1, 0.9), 8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes.util
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from world_modality.errors import UserError
@@ -27,7 +28,10 @@ def choose_opengl() -> str:
     if not choice:
         has_gpu = any(Path(name).exists() for name in GPU_DEVICE_FILES) and not Path(ROCM_DEVICE_FILE).exists()
         order = ("egl", "osmesa") if has_gpu else ("osmesa", "egl")
-        works = {"egl": egl_opens, "osmesa": lambda: ctypes.util.find_library("OSMesa") is not None}
+        works: dict[str, Callable[[], bool]] = {
+            "egl": egl_opens,
+            "osmesa": lambda: ctypes.util.find_library("OSMesa") is not None,
+        }
         choice = next((name for name in order if works[name]()), "")
         if not choice:
             raise UserError(

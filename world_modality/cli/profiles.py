@@ -27,10 +27,14 @@ class Where:
     """All of this machine by default; in a queue no limit."""
 
     @property
+    def executor(self) -> str:
+        """Snakemake's name for what runs the jobs."""
+        return str(_settings_of(self.profile).get("executor", LOCAL))
+
+    @property
     def arguments(self) -> list[str]:
         """For Snakemake."""
-        settings = _settings_of(self.profile)
-        cores = self.cores or ("all" if settings.get("executor", "local") == "local" else None)
+        cores = self.cores or ("all" if self.executor == LOCAL else None)
         return [*profile_arguments(self.profile), *(["--cores", str(cores)] if cores else [])]
 
 
@@ -43,6 +47,14 @@ def find_profile(name: str) -> Path:
             f"--profile {name}: there is no {folder / PROFILE_FILE}; choose from {known}, or name a folder by its path"
         )
     return folder
+
+
+def executor_of(name: str) -> str:
+    """What runs the jobs of a profile; "" if there is no such profile, or none any more."""
+    try:
+        return Where(find_profile(name)).executor
+    except UserError:
+        return ""
 
 
 def profile_of_command(arguments: Sequence[str], environment: Mapping[str, str]) -> Path | None:

@@ -20,7 +20,7 @@ from world_modality.cli.planning import (
     remember_profile,
     restore_done_files,
 )
-from world_modality.cli.profiles import LOCAL, Where, find_profile
+from world_modality.cli.profiles import LOCAL, Where, executor_of, find_profile
 from world_modality.cli.queue_jobs import cancel, jobs_left
 from world_modality.cli.snakefile import TERSE_VARIABLE
 from world_modality.errors import UserError
@@ -60,9 +60,11 @@ def resume_study(study: Path, profile: str | None, cores: int | None, targets: S
         UserError: as ``run_study``; or SLURM does not say whether jobs are left.
     """
     planned = _plan(study, targets)
-    where = Where(find_profile(profile or last_profile(RESULTS) or LOCAL), cores)
+    last = last_profile(RESULTS) or LOCAL
+    where = Where(find_profile(profile or last), cores)
     with run_lock(RESULTS) as handle:
-        _cancel_jobs()
+        if "slurm" in (where.executor, executor_of(last)):
+            _cancel_jobs()
         restore_done_files(RESULTS, planned.graph)
         if verifies:
             _set_damaged_aside(planned.graph)

@@ -87,11 +87,15 @@ class _Run:
     def _fill(self) -> None:
         """Give every free slot an episode, as long as there are any.
 
-        Where others hold what is left, they are asked again after a while only: every request reads their leases.
+        Towards the end fewer slots are filled, down to one per process: a process that has taken several episodes would
+        still be at them when the others have nothing left. Where others hold what is left, they are asked again after a
+        while only: every request reads their leases.
         """
         if time.monotonic() < self._ask_again:
             return
-        for slot in range(self._slots):
+        ledger = self._plan.ledger
+        left = len(ledger.episodes) - len(ledger.done) - len(self._trajectories)
+        for slot in range(min(self._slots, max(self._pool.workers, left))):
             if slot not in self._trajectories:
                 episode = self._plan.ledger.claim()
                 if episode is None:

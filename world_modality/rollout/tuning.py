@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 PROCESS_BYTES = 7_000_000_000  # of a simulator process: 1 GB, and five of LIBERO's simulators of 1.2 GB
@@ -79,12 +78,13 @@ def tune(measured: Measured, trial: Trial, workers: int) -> Tuning:
 
     A process has nothing to do while all its episodes wait. A batch is complete after ``batch / workers`` chunks of
     every
-    process, and answered ``plan`` seconds later; meanwhile each process needs chunks of its own to simulate.
+    process, and answered ``plan`` seconds later; meanwhile each process needs chunks of its own to simulate. Rounded: a
+    process that has nothing to do is answered before its batch is complete.
     """
     simulate = max(measured.simulate, 1e-6)
     plan = max(measured.plan + measured.batch * measured.window, 1e-6)
     waiting = measured.batch / workers + plan / simulate
-    slots = min(MOST_SLOTS_EACH, max(2, math.ceil(waiting)))
+    slots = min(MOST_SLOTS_EACH, max(2, round(waiting)))
     supply, demand = workers * measured.steps / simulate, measured.batch * measured.steps / plan
     advised, saved = advice(measured, trial, workers)
     return Tuning(workers, slots, supply, demand, measured.batch, advised, saved)

@@ -77,7 +77,7 @@ def evaluate_offline(
 
 
 def describe(result: Mapping[str, Any]) -> str:
-    """``offline on 128 held-out frames: action loss zero 0.152, pred 0.148, oracle 0.131``; without memory a number."""
+    """``offline on 128 held-out frames: action loss zero 0.152, pred 0.148``; without memory the number alone."""
     kind = "held-out" if result["held_out"] else "training"
     losses = {name: f"{figures['flow_loss']:.3f}" for name, figures in result["memories"].items()}
     told = ", ".join(loss if name == "disabled" else f"{name} {loss}" for name, loss in losses.items())

@@ -4,7 +4,7 @@ SHELL := bash
 PY := .venv/bin/python
 WM := .venv/bin/wm
 
-.PHONY: demo test test-slurm chaos lint setup lock format fingerprint bench-training bench-rollouts bench-parity bench-evidence bench-report bench-arithmetic bench-checks bench-step bench-starts bench-expert bench-latents bench-vq bench-scale
+.PHONY: demo test test-slurm chaos lint setup lock format fingerprint bench-training bench-rollouts bench-parity bench-evidence bench-report bench-arithmetic bench-checks bench-step bench-starts bench-expert bench-latents bench-vq bench-scale bench-planning
 setup:
 	@envs/bootstrap.sh
 
@@ -67,6 +67,10 @@ bench-starts: setup
 # ENCODER=NAME BATCH=32 DTYPE=bfloat16 measure that encoder instead of the two that it makes.
 bench-latents: setup
 	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(PY) -m bench.bench_latents --cores $(CORES) $(if $(DATASET),--dataset $(DATASET)) $(if $(ENCODER),--encoder $(ENCODER)) $(if $(BATCH),--batch $(BATCH)) $(if $(DTYPE),--dtype $(DTYPE))
+
+# Time of planning and looking at a study of 1,600, 3,200 and 6,400 rollout stages: SEEDS="2 4 8". Exit status 1 if a target is missed.
+bench-planning: setup
+	@PYTHONPATH=tests $(PY) -m bench.bench_planning $(if $(SEEDS),--seeds $(SEEDS))
 
 # Time and inertia of a codebook beside scikit-learn's KMeans and MiniBatchKMeans: ROWS=273000 DIM=768 SIZE=1024. Exit status 1 if a target is missed.
 bench-vq: setup

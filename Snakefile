@@ -11,7 +11,7 @@ include: "rules/report.smk"
 rule all:
     default_target: True
     input:
-        study.target("report"),
+        snakefile.input_of_target(study, "report"),
     localrule: True
 
 
@@ -22,7 +22,18 @@ for target in targets():
         name:
             target
         input:
-            study.target(target),
+            snakefile.input_of_target(study, target),
+        localrule: True
+
+
+# train:E2, E2-zero, seed=1: what words of the command line name beside these (docs/watching.md).
+for word in snakefile.parts_asked(study, known=("all", "figures", "embedded_base")):
+
+    rule:
+        name:
+            word
+        input:
+            snakefile.input_of_target(study, word),
         localrule: True
 
 

@@ -7,7 +7,7 @@ from world_modality.store.layout import SHARE_VARIABLE, SNAPSHOT_VARIABLE
 ENVIRONMENT = str(snakefile.repository(workflow) / "envs" / "world_modality.yaml")
 
 snakefile.speak_rarely(logger.handlers)
-study = snakefile.open_study(workflow)
+study = snakefile.asked_of(snakefile.open_study(workflow), workflow)
 snakefile.share_out_gpus(workflow)
 snakefile.hide_jobs_of_dry_run(workflow.output_settings)
 pretrained = snakefile.input_of_export(study)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from world_modality.cli.planning import last_study, remember_study
+from world_modality.cli.last_plan import last_study, remember_study
 from world_modality.errors import UserError
 
 RESULTS = Path("results")

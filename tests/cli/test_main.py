@@ -22,7 +22,7 @@ def test_status_and_explain_of_an_untouched_tree(tmp_path: Path) -> None:
     status = wm(tmp_path, "status")
     assert status.stdout.splitlines()[:2] == [
         "study file   config.yaml (none was run here yet)",
-        "policy     0 of 1 sealed",
+        "study        small: 0 of 35 stages done",
     ]
     explained = wm(tmp_path, "explain")
     assert "29 stages" not in explained.stdout

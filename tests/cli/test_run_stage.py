@@ -106,7 +106,10 @@ def test_a_failed_stage_says_so_in_one_sentence(tmp_path: Path, graph: Graph) ->
     assert result.returncode == 1
     assert result.stderr == f"policy failed: ZeroDivisionError: division by zero (full account in {log})\n"
     assert "Traceback" in (tmp_path / log).read_text()
+    failed = folder_of(tmp_path, graph, "policy").failed
+    assert failed.read_text().endswith(" ZeroDivisionError: division by zero\n")
     assert run_stage(tmp_path, graph, "policy").returncode == 0
+    assert not failed.exists()
 
 
 def test_missing_upstream_and_unknown_key(tmp_path: Path, graph: Graph) -> None:

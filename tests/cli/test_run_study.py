@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.small_study import SMALL_STUDY
 
 from world_modality.cli import run_study
 from world_modality.cli.profiles import Where, find_profile
@@ -30,5 +31,6 @@ def test_a_lock_that_cannot_be_removed_is_one_sentence(tmp_path: Path, monkeypat
 
 def test_a_target_that_does_not_exist_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "study.yaml").write_text(SMALL_STUDY)
     with pytest.raises(UserError, match=r"there is no target nonsense; choose from all, data, .*videos, report"):
         run_study.run_study(Path("study.yaml"), Where(find_profile("local"), 1), ["nonsense"])

@@ -5,30 +5,27 @@ from __future__ import annotations
 import json
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from world_modality.cli.planning import Planned, done_keys
+from world_modality.cli.planning import Planned, done_records
+from world_modality.cli.relatives import Relative, changed
 from world_modality.errors import UserError
 from world_modality.facts.stages import STAGES
 from world_modality.report.console import console_lines
-from world_modality.store.done import DoneFile, read_run
-from world_modality.store.index import Unfinished, sealed_stages, unfinished
-from world_modality.store.layout import names_folder, stage_folder
+from world_modality.store.done import read_run
+from world_modality.store.index import Unfinished, sealed_done, unfinished
+from world_modality.store.layout import StageFolder, names_folder, stage_folder
 from world_modality.store.links import linked_key
 from world_modality.store.progress import format_seconds
 from world_modality.store.stage import StageRequest
 from world_modality.store.verify import verify
 from world_modality.study.graph import Graph
 from world_modality.study.sources import SERVED
-from world_modality.study.specs import BEFORE, TrainSpec, latents_role
+from world_modality.study.specs import BEFORE, TrainSpec
 
 EXPLAINED = 20  # missing stages per kind that get a reason of their own
-DIFFERENCES = 3  # a sealed stage that differs in more is no relative
-
-Leaves = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,7 @@ class Outlook:
 
     planned: Planned
     done: frozenset[str]
-    sealed: Mapping[str, Sequence[DoneFile]]  # by kind, of kinds with something missing
+    sealed: Mapping[str, Sequence[Relative]]  # by kind, of kinds with something missing
     seconds: Mapping[str, Sequence[float]]  # that each of these took, as far as is known
     linked: Mapping[str, frozenset[str]]  # by key of the graph: what its names for people lead to, be it there or not
     proven: frozenset[str]  # keys that results of the study which are there were made from
@@ -50,21 +47,25 @@ class Outlook:
 
 def survey(root: Path, planned: Planned) -> Outlook:
     """Look which stages of a study are sealed, and what else is, of the kinds that are not complete."""
-    done = done_keys(root, planned.graph)
-    kinds = {request.stage for key, request in planned.graph.stages.items() if key not in done}
-    sealed: dict[str, list[DoneFile]] = defaultdict(list)
+    graph = planned.graph
+    known = done_records(root, graph)
+    done = frozenset(known)
+    sealed: dict[str, list[Relative]] = defaultdict(list)
     seconds: dict[str, list[float]] = defaultdict(list)
-    for folder, record in sealed_stages(root, sorted(kinds)):
-        sealed[record.stage].append(record)
-        if run := read_run(folder.run):
-            seconds[record.stage].append(run.wall_seconds)
-    return Outlook(planned, done, sealed, seconds, _linked(root, planned.graph), _proven(planned.graph, done))
+    for kind in sorted({request.stage for key, request in graph.stages.items() if key not in done}):
+        for path in sorted((root / kind).glob("*")):
+            own = path.name in graph.stages
+            record = known.get(path.name) if own else sealed_done(StageFolder(path))
+            if record is not None:
+                sealed[kind].append(Relative(record))
+                seconds[kind] += [run.wall_seconds] if (run := read_run(StageFolder(path).run)) else []
+    return Outlook(planned, done, sealed, seconds, _linked(root, graph), _proven(graph, done))
 
 
 def _linked(root: Path, graph: Graph) -> dict[str, frozenset[str]]:
     """The keys that the links of the study's last run lead to, in the places of the present ones."""
     found: dict[str, set[str]] = defaultdict(set)
-    for name, key in graph.names.items():
+    for name, key in graph.names.items() if names_folder(root, graph.study).is_dir() else ():
         earlier = linked_key(root, graph.study, name)
         if earlier is not None:
             found[key].add(earlier)
@@ -101,8 +102,10 @@ def unresolved_lines(planned: Planned) -> list[str]:
 
 def _reasons(root: Path, outlook: Outlook, lacking: Sequence[StageRequest]) -> list[str]:
     """Why these stages of one kind are missing, grouped by reason."""
-    waiting = [request for request in lacking if any(each.key not in outlook.done for each in request.inputs)]
-    roots = [request for request in lacking if request not in waiting]
+    waiting, roots = list[StageRequest](), list[StageRequest]()
+    for request in lacking:
+        waits = any(each.key not in outlook.done for each in request.inputs)
+        (waiting if waits else roots).append(request)
     groups: dict[str, list[str]] = defaultdict(list)
     for request in roots[:EXPLAINED]:
         groups[_reason(root, outlook, request)].append(_short(request))
@@ -130,100 +133,7 @@ def _reason(root: Path, outlook: Outlook, request: StageRequest) -> str:
     earlier = outlook.linked.get(request.key, frozenset())
     if request.key in earlier or request.key in outlook.proven:
         return "its result was removed"
-    return _changed(outlook, request, earlier)
-
-
-def _changed(outlook: Outlook, request: StageRequest, earlier: frozenset[str]) -> str:
-    """What distinguishes a stage from its nearest sealed relative.
-
-    The nearest in the same place of the same study comes first, then one of the same label, then any other, which is
-    named.
-    """
-    mine = _leaves_of_request(request)
-    records = [record for record in outlook.sealed.get(request.stage, ()) if record.key != request.key]
-    same_place = [record for record in records if record.key in earlier]
-    same_label = [record for record in records if record.label == request.label]
-    for relatives in (same_place, same_label, records):
-        found = [(differences(leaves := _leaves_of_record(record), mine), record.label, leaves) for record in relatives]
-        nearest, label, leaves = min(found, key=lambda each: len(each[0]), default=([], "", {}))
-        if 0 < len(nearest) <= DIFFERENCES:
-            told = ", ".join(nearest) + _longer(leaves, mine)
-            return told if label == request.label or relatives is same_place else f"like {label}, but {told}"
-        if relatives is same_place and nearest:
-            return f"{', '.join(nearest[:DIFFERENCES])} and {len(nearest) - DIFFERENCES} more settings"
-    return "new"
-
-
-def differences(before: Leaves, after: Leaves) -> list[str]:
-    """What distinguishes a stage from a sealed relative, as ``name old -> new``."""
-    found = []
-    for name in sorted(before.keys() | after.keys()):
-        old, new = before.get(name), after.get(name)
-        if _is_role(name) and old != new:
-            found.append("other earlier part" if name == BEFORE else f"other {name.replace('_', ' ')}")
-        elif name not in before or name not in after:  # sealed before there was such a setting, or while there was
-            found.append(f"{name} is {'no setting any more' if name in before else 'a new setting'}")
-        elif old != new:
-            found.append(f"{name} {_shown(old)} -> {_shown(new)}")
-    return found
-
-
-def _longer(before: Leaves, after: Leaves) -> str:
-    """Of a training that differs from a sealed one in nothing but being longer: whether it can go on from that one."""
-    different = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)} - {"stop"}
-    if not {"optim.steps"} <= different <= {"optim.steps", "optim.decay_steps", BEFORE}:
-        return ""
-    steps, decay = before["optim.steps"], before["optim.decay_steps"]
-    if after["optim.steps"] < steps or before["optim.preset"]:
-        return ""
-    if decay > steps or before["optim.warmup_steps"] > steps:
-        return f" (not gone on from: its schedule was shortened to {steps} steps)"
-    if "optim.decay_steps" in different:
-        return f" (not gone on from: its learning rate has decayed by step {decay}; with decay_steps {decay} it is)"
-    return f" (to go on from it, name {steps} in training.checkpoints)"
-
-
-def _is_role(name: str) -> bool:
-    """Whether a leaf is what a stage reads in some role rather than a setting, whose value would mean something."""
-    return name in _ROLES or name.startswith(latents_role(""))
-
-
-_ROLES = frozenset({*STAGES.names, "checkpoint", BEFORE})
-
-
-def _leaves_of_request(request: StageRequest) -> Leaves:
-    inputs = [(each.role, each.key) for each in request.inputs]
-    return _leaves(request.version, request.software, request.address, inputs)
-
-
-def _leaves_of_record(record: DoneFile) -> Leaves:
-    inputs = [(each.role, each.key) for each in record.upstream]
-    return _leaves(record.version, record.software, record.address, inputs)
-
-
-def _leaves(
-    version: int, software: Mapping[str, str], address: Mapping[str, Any], inputs: Iterable[tuple[str, str]]
-) -> Leaves:
-    """Everything in the key, flat: dotted spec fields, package versions, and the keys of every upstream role."""
-    leaves: dict[str, Any] = {"stage version": version} | dict(software)
-    for role, key in inputs:
-        leaves[role] = (*leaves.get(role, ()), key)
-    _flatten("", address, leaves)
-    return leaves
-
-
-def _flatten(prefix: str, value: Mapping[str, Any], into: dict[str, Any]) -> None:
-    for name, item in value.items():
-        if isinstance(item, Mapping):
-            _flatten(f"{prefix}{name}.", item, into)
-        else:
-            into[prefix + name] = item
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, list | tuple) and len(value) > 4:
-        return f"{value[0]}..{value[-1]} ({len(value)})"
-    return "none" if value in (None, "") else str(value)
+    return changed(request, outlook.sealed.get(request.stage, ()), earlier)
 
 
 def _short(request: StageRequest) -> str:

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from world_modality.cli import checkpoint_app, latents_app, publish_app, study_app, trees_app
+from world_modality.cli import checkpoint_app, latents_app, publish_app, study_app, trees_app, watch_app
 from world_modality.errors import UserError
 
 app = typer.Typer(
@@ -17,6 +17,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(study_app.app)
+app.add_typer(watch_app.app)
 app.add_typer(checkpoint_app.app)
 app.add_typer(latents_app.latents, name="latents")
 app.add_typer(publish_app.app)

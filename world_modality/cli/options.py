@@ -25,7 +25,9 @@ ProfileOption = Annotated[
         show_default=False,
     ),
 ]
-TargetArgument = Annotated[list[str] | None, typer.Argument(help="Snakemake targets; all by default.")]
+TargetArgument = Annotated[
+    list[str] | None, typer.Argument(help="Parts of it, such as train:E2, or E2 seed=1; all by default.")
+]
 PlanOption = Annotated[
     Path, typer.Option("--plan", envvar=SNAPSHOT_VARIABLE, help="Snapshot of the study, below results/snapshots.")
 ]

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from world_modality.cli.profiles import PROFILES
 from world_modality.cli.sources import resolve_sources
-from world_modality.errors import UserError
 from world_modality.facts.stages import STAGES
-from world_modality.store.done import read_done
-from world_modality.store.files import write_atomically
+from world_modality.store.done import DoneFile, read_done
+from world_modality.store.files import names_in, write_atomically
 from world_modality.store.index import sealed_done
-from world_modality.store.layout import last_profile_file, last_study_file, so_far_folder, stage_folder
+from world_modality.store.layout import last_profile_file, so_far_folder, stage_folder
 from world_modality.store.links import link_all, link_stage
 from world_modality.store.seal import restore
 from world_modality.study.graph import Graph, build_graph
@@ -27,12 +27,17 @@ from world_modality.study.study import Study
 
 @dataclass(frozen=True)
 class Planned:
-    """A study, its stages, and where its snapshot lies."""
+    """A study and its stages."""
 
     graph: Graph
-    snapshot: Path
+    root: Path
     headline: str
     unresolved: tuple[str, ...] = ()  # parts that only the hub could have told, so that the keys are not final
+
+    @cached_property
+    def snapshot(self) -> Path:
+        """What jobs read of it, below ``root``; written when it is first asked for."""
+        return write_snapshot(self.root, self.graph)
 
 
 def plan_study(path: Path, root: Path, *, lenient: bool = False) -> Planned:
@@ -41,7 +46,7 @@ def plan_study(path: Path, root: Path, *, lenient: bool = False) -> Planned:
     sources = resolve_sources(file, root, lenient=lenient)
     graph = build_graph(file.study, sources)
     line = headline(file.study, suite_label(file.study, sources))
-    return Planned(graph, write_snapshot(root, graph), line, sources.unresolved)
+    return Planned(graph, root, line, sources.unresolved)
 
 
 def headline(study: Study, label: str) -> str:
@@ -74,11 +79,20 @@ def link_names(root: Path, graph: Graph, only: str | None = None) -> None:
             link_stage(root, graph.study, name, stage, key)
 
 
+def done_records(root: Path, graph: Graph) -> dict[str, DoneFile]:
+    """The records of the graph's sealed stages by key, those included whose DONE.json the next run restores."""
+    there = {kind: set(names_in(root / kind)) for kind in STAGES.names}
+    found = {
+        key: sealed_done(stage_folder(root, request.stage, key))
+        for key, request in graph.stages.items()
+        if key in there[request.stage]
+    }
+    return {key: record for key, record in found.items() if record is not None}
+
+
 def done_keys(root: Path, graph: Graph) -> frozenset[str]:
-    """Keys of the graph's sealed stages, those included whose DONE.json the next run restores."""
-    return frozenset(
-        key for key, request in graph.stages.items() if sealed_done(stage_folder(root, request.stage, key)) is not None
-    )
+    """Keys of the graph's sealed stages."""
+    return frozenset(done_records(root, graph))
 
 
 def restore_done_files(root: Path, graph: Graph) -> None:
@@ -100,13 +114,6 @@ def restore_done_files(root: Path, graph: Graph) -> None:
             os.utime(folder.done, (newest, newest))
 
 
-def remember_study(root: Path, study: Path) -> None:
-    """Note that ``study`` is being run; relative to the working folder if it lies in it, so that both can be moved."""
-    path, here = study.resolve(), Path.cwd()
-    shown = path.relative_to(here) if path.is_relative_to(here) else path
-    write_atomically(last_study_file(root), os.fsencode(f"{shown}\n"))
-
-
 def remember_profile(root: Path, profile: Path) -> None:
     """Note the folder of the profile that a study is being run with; a profile of the repository by its name."""
     name = profile.name if profile.parent == PROFILES else str(profile.resolve())
@@ -119,22 +126,6 @@ def last_profile(root: Path) -> str | None:
         return os.fsdecode(last_profile_file(root).read_bytes()).removesuffix("\n")
     except FileNotFoundError:
         return None
-
-
-def last_study(root: Path, default: Path) -> tuple[Path, str]:
-    """The study that was run last, or ``default`` if none was, and the line that says so.
-
-    Raises:
-        UserError: the study that was run last is gone.
-    """
-    file = last_study_file(root)
-    try:
-        study = Path(os.fsdecode(file.read_bytes()).removesuffix("\n"))
-    except FileNotFoundError:
-        return default, f"study file   {default} (none was run here yet)"
-    if not study.is_file():
-        raise UserError(f"{study}, the study that was run last according to {file}, is gone; name one with --study")
-    return study, f"study file   {study} (run last)"
 
 
 def register(root: Path, graph: Graph) -> None:

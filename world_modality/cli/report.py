@@ -16,6 +16,7 @@ from world_modality.report.console import console_lines
 from world_modality.report.provenance import timing_of
 from world_modality.report.record_sets import read_set
 from world_modality.report.stage import build_report, write_report
+from world_modality.report.trackers import how_to_look
 from world_modality.store.files import write_atomically, write_json, writing_for
 from world_modality.store.layout import names_folder, so_far_folder
 from world_modality.store.stage import TIMING
@@ -74,8 +75,7 @@ def track(study: Path, root: Path, tracker: Tracker, output: Path | None, offlin
     with writing_for("--output", folder):
         if tracker == "tensorboard":
             to_tensorboard(runs, folder)
-            shown = f"tensorboard --logdir {folder}"
         else:
             to_wandb(runs, graph.study, folder, offline=offline)
-            shown = f"wandb sync {folder / 'wandb'}/offline-run-*" if offline else f"project {graph.study}"
+    shown = how_to_look(tracker, graph.study, folder, offline=offline)
     return [f"{tracker:<12} {len(runs)} runs: {', '.join(run.name for run in runs)}", f"next         {shown}"]

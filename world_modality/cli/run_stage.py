@@ -22,14 +22,17 @@ from world_modality.imports import importing
 from world_modality.store.arithmetic import settle
 from world_modality.store.devices import holding
 from world_modality.store.execute import execute
+from world_modality.store.failure import reason_of
 from world_modality.store.index import sealed_done
-from world_modality.store.layout import stage_folder
+from world_modality.store.layout import ASKED_VARIABLE, stage_folder
 from world_modality.store.lock import is_locked
 from world_modality.store.orphans import watch
 from world_modality.store.progress import LABEL_WIDTH, Progress
 from world_modality.store.stage import StageRequest, StageRunner
 from world_modality.study.graph import Graph
+from world_modality.study.outline import outline_of
 from world_modality.study.snapshot import read_snapshot
+from world_modality.study.targets import select
 
 RUNNERS_VARIABLE = "WORLD_MODALITY_RUNNERS"
 """``module:mapping`` of stage -> runner that goes before the table of kinds: for tests, since no key tells of it."""
@@ -102,11 +105,14 @@ def _gpus(request: StageRequest, count: int | None) -> Iterator[None]:
 def _others(root: Path, graph: Graph, request: StageRequest) -> list[StageRequest]:
     """Stages of the same kind that are not sealed and that the same stages read, for whose sake this one is run.
 
-    Those of the same task come first: their simulator is open.
+    Of a part of the study those that the part needs. Those of the same task come first: their simulator is open.
     """
     here = _place(request)
     read = [{each.key for each in reader.inputs} for reader in graph.stages.values()]
     beside = set[str]().union(*(keys for keys in read if request.key in keys)) - {request.key}
+    if words := os.environ.get(ASKED_VARIABLE, "").split():
+        outline = outline_of(graph)
+        beside &= outline.upstream(step.key for step in select(outline, words))
     others = [each for each in graph.of(request.stage) if each.key in beside and not _is_sealed(root, each)]
     return sorted(others, key=lambda each: (_place(each) != here, _place(each)))
 
@@ -190,9 +196,7 @@ def _run_one(
             return 1
         except Exception as error:
             traceback.print_exc()
-            text = str(error).strip().split("\n")[0]
-            reason = f"{type(error).__name__}{': ' if text else ''}{text}"
-            print(f"{request.label} failed: {reason} (full account in {log})", file=terminal, flush=True)
+            print(f"{request.label} failed: {reason_of(error)} (full account in {log})", file=terminal, flush=True)
             return 1
     link_names(root, graph, None if STAGES[stage].unfold else key)
     return 0

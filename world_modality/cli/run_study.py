@@ -10,13 +10,14 @@ from pathlib import Path
 
 import world_modality
 from world_modality.cli.explain import Outlook, explain, status_lines, survey, table_lines
+from world_modality.cli.last_plan import remember_plan, remember_study
 from world_modality.cli.planning import (
     Planned,
+    done_keys,
     last_profile,
     link_names,
     plan_study,
     remember_profile,
-    remember_study,
     restore_done_files,
 )
 from world_modality.cli.profiles import LOCAL, Where, executor_of, find_profile
@@ -24,15 +25,18 @@ from world_modality.cli.queue_jobs import cancel, jobs_left
 from world_modality.cli.share import begin_sharing
 from world_modality.cli.snakefile import TERSE_VARIABLE
 from world_modality.errors import UserError
-from world_modality.facts.stages import targets as known_targets
 from world_modality.store.layout import RESULTS, stage_folder
 from world_modality.store.progress import Progress
 from world_modality.store.run_lock import HANDLE_VARIABLE, run_lock
 from world_modality.store.verify import damage, set_aside
 from world_modality.study.graph import Graph
+from world_modality.study.outline import outline_of
+from world_modality.study.targets import select
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C."""
+RULES = ("all", "figures", "embedded_base")
+"""Targets that are rules of the Snakefile and no part of a study."""
 REPOSITORY = Path(world_modality.__file__).parent.parent
 
 
@@ -42,8 +46,7 @@ def run_study(study: Path, where: Where, targets: Sequence[str]) -> int:
     Raises:
         UserError: the study is not valid, a target is a study's file, or another run works on this results tree.
     """
-    _require_targets(targets)
-    planned = plan_study(study, RESULTS)
+    planned = _plan(study, targets)
     with run_lock(RESULTS) as handle:
         return _go_on(planned, study, where, targets, handle)
 
@@ -65,8 +68,7 @@ def resume_study(
     Raises:
         UserError: as ``run_study``; or SLURM does not say whether jobs are left.
     """
-    _require_targets(targets)
-    planned = plan_study(study, RESULTS)
+    planned = _plan(study, targets)
     last = last_profile(RESULTS) or LOCAL
     where = Where(find_profile(profile or last), cores, share)
     with run_lock(RESULTS) as handle:
@@ -82,6 +84,7 @@ def resume_study(
 def _go_on(planned: Planned, study: Path, where: Where, targets: Sequence[str], handle: int) -> int:
     """Under the run lock."""
     remember_study(RESULTS, study)
+    remember_plan(RESULTS, planned.graph.study, study, planned.snapshot)
     remember_profile(RESULTS, where.profile)
     if where.share:
         begin_sharing(where.share, RESULTS, planned.graph)
@@ -92,20 +95,29 @@ def _go_on(planned: Planned, study: Path, where: Where, targets: Sequence[str], 
         return 0
     _unlock(study)
     status = _run(study, where, targets, handle)
-    left = survey(RESULTS, planned).missing if not targets else []
+    left = set(planned.graph.stages) - done_keys(RESULTS, planned.graph) if not targets else set()
     if status or left:
         print(_stopped(planned), file=sys.stderr)
     return status or bool(left)
 
 
-def _require_targets(targets: Sequence[str]) -> None:
+def _plan(study: Path, targets: Sequence[str]) -> Planned:
+    """The study, and a line about the part of it that targets name.
+
+    UserError if the study is not valid, has no such part, or a target is a study's file.
+    """
     for target in targets:
         if target.endswith((".yaml", ".yml")):
             raise UserError(f"{target} is a study, not a target; run `wm run --study {target}`")
-        if "/" not in target and target not in ("all", *known_targets(), "embedded_base"):
-            raise UserError(
-                f"there is no target {target}; choose from all, {', '.join(known_targets())}, embedded_base"
-            )
+    planned = plan_study(study, RESULTS)
+    words = [target for target in targets if "/" not in target and target not in RULES]
+    if words:
+        outline = outline_of(planned.graph)
+        named = select(outline, words)
+        needed = outline.upstream(step.key for step in named) - done_keys(RESULTS, planned.graph)
+        told = f"{' '.join(words)}: {len(named)} stages, {len(needed)} to run with all that they need"
+        print(f"target       {told}", file=sys.stderr)
+    return planned
 
 
 def _cancel_jobs() -> None:
@@ -199,6 +211,6 @@ def _so_far(outlook: Outlook) -> str:
 def _stopped(planned: Planned) -> str:
     """What to say when Snakemake failed: it was told to be quiet, so the end of its own log may be needed."""
     logs = sorted(Path(".snakemake", "log").glob("*.snakemake.log"))
-    done = len(survey(RESULTS, planned).done)
+    done = len(done_keys(RESULTS, planned.graph))
     text = f"stopped      {done} of {len(planned.graph.stages)} stages sealed; `wm resume` goes on from here"
     return f"{text}\nlog          {logs[-1]}" if logs else text

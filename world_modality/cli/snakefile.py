@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,11 @@ from world_modality.cli.profiles import LOCAL, PROFILES, profile_of_command
 from world_modality.cli.queue_jobs import keeps_accounts
 from world_modality.cli.workflow import Machine, Workflow, open_workflow, reopen_workflow
 from world_modality.errors import UserError
-from world_modality.facts.stages import STAGES
+from world_modality.facts.stages import STAGES, targets
 from world_modality.store.devices import visible_gpus
+from world_modality.store.layout import ASKED_VARIABLE
+from world_modality.study.outline import outline_of
+from world_modality.study.targets import names_part, select
 
 TERSE_VARIABLE = "WORLD_MODALITY_TERSE"
 """Set for Snakemake: only its warnings and errors go to the terminal, beside the stages' own progress."""
@@ -41,6 +45,39 @@ def open_study(workflow: Any) -> Workflow:
         return open_workflow(workflow.overwrite_configfiles, default, cores, dry_run)
     except UserError as error:
         sys.exit(str(error))
+
+
+def asked_of(study: Workflow, workflow: Any) -> Workflow:
+    """The study with the words of the command line that name parts of it, such as ``train:E2``, if there are any.
+
+    Snakemake knows a target by a rule of its name or by a file. So the Snakefile has a rule for each of these words;
+    all of them, and the kinds of stages beside them, ask for what they name together. Ends the process with one
+    sentence if a word can only be meant so and names nothing.
+    """
+    if not workflow.is_main_process:
+        return study
+    words = [word for word in sys.argv[1:] if not word.startswith("-") and "/" not in word]
+    outline = outline_of(study.graph)
+    asked = tuple(word for word in words if word in targets() or names_part(outline, word))
+    os.environ.pop(ASKED_VARIABLE, None)
+    if not set(asked) - set(targets()):
+        return study
+    try:
+        select(outline, asked)
+    except UserError as error:
+        sys.exit(str(error))
+    os.environ[ASKED_VARIABLE] = " ".join(asked)
+    return replace(study, asked=asked)
+
+
+def parts_asked(study: Workflow, known: Iterable[str]) -> list[str]:
+    """Words that need rules of their own, beside those with ``known`` names."""
+    return [word for word in dict.fromkeys(study.asked) if word not in {*targets(), *known}]
+
+
+def input_of_target(study: Workflow, name: str) -> Callable[[Any], list[str]]:
+    """The input function of a target; nobody waits for thousands of names that are not asked for."""
+    return lambda _wildcards: _asked(lambda: study.target(name))
 
 
 def repository(workflow: Any) -> Path:
@@ -158,10 +195,10 @@ def start(study: Workflow) -> None:
 
 
 def _asked[T](question: Callable[[], T]) -> T:
-    """The answer, or Snakemake's own error, which it prints without a traceback."""
-    from snakemake.exceptions import WorkflowError
-
+    """The answer, or Snakemake's own error, which it prints without a traceback. Asked thousands of times."""
     try:
         return question()
     except UserError as error:
+        from snakemake.exceptions import WorkflowError
+
         raise WorkflowError(str(error)) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Literal, TextIO
+from typing import Annotated, TextIO
 
 import typer
 
@@ -71,18 +71,6 @@ def join(study: LastStudyOption = None, cores: CoresOption = None) -> None:
 
 
 @app.command()
-def status(study: LastStudyOption = None) -> None:
-    """Show which stages of a study are sealed, and how far unfinished ones came."""
-    from world_modality.cli.explain import status_lines, survey, unresolved_lines
-    from world_modality.cli.planning import plan_study
-    from world_modality.store.layout import RESULTS
-
-    planned = plan_study(study or last_study(sys.stdout), RESULTS, lenient=True)
-    lines = status_lines(RESULTS, planned.graph, survey(RESULTS, planned).done)
-    print("\n".join([*unresolved_lines(planned), *lines]))
-
-
-@app.command()
 def explain(study: LastStudyOption = None, cores: CoresOption = None) -> None:
     """Say what a run of a study would do, and why."""
     from world_modality.cli.explain import explain as explain_lines
@@ -132,22 +120,6 @@ def verify() -> None:
     from world_modality.store.layout import RESULTS
 
     raise typer.Exit(report_damage(RESULTS))
-
-
-@app.command()
-def track(
-    tracker: Annotated[Literal["tensorboard", "wandb"], typer.Argument(help="Where the metrics go.")],
-    study: LastStudyOption = None,
-    output: Annotated[
-        Path | None, typer.Option(help="Folder; beside the study's results by name by default.", show_default=False)
-    ] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Keep W&B's runs on this machine, to be synced.")] = False,
-) -> None:
-    """Export training metrics and success rates to TensorBoard or Weights & Biases. Nothing else ever does."""
-    from world_modality.cli.report import track as export
-    from world_modality.store.layout import RESULTS
-
-    print("\n".join(export(study or last_study(sys.stderr), RESULTS, tracker, output, offline)))
 
 
 @studies.command()
@@ -200,7 +172,7 @@ def stage(
 
 def last_study(told: TextIO) -> Path:
     """The study that was run last; says so on ``told``."""
-    from world_modality.cli.planning import last_study as find
+    from world_modality.cli.last_plan import last_study as find
     from world_modality.store.layout import RESULTS
 
     study, line = find(RESULTS, DEFAULT_STUDY)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from world_modality.cli.assets import fetch_assets, simulators
 from world_modality.cli.explain import explain, survey, table_lines
+from world_modality.cli.last_plan import remember_plan, remember_study
 from world_modality.cli.planning import (
     link_names,
     plan_study,
     register,
     remember_profile,
-    remember_study,
     restore_done_files,
 )
 from world_modality.errors import UserError
@@ -26,8 +26,10 @@ from world_modality.store.orphans import announce
 from world_modality.store.run_lock import hold_until_exit
 from world_modality.store.stage import StageRequest
 from world_modality.study.graph import Graph
+from world_modality.study.outline import outline_of
 from world_modality.study.snapshot import read_snapshot
 from world_modality.study.specs import RolloutSpec
+from world_modality.study.targets import select
 
 EPISODES_PER_CORE = 5  # of a rollout: fewer take less time than a further simulator process needs to start
 
@@ -57,6 +59,7 @@ class Workflow:
     file: Path | None = None  # the study, in the process that planned it
     sealed: frozenset[str] = frozenset()  # keys, when it was planned
     root: Path = RESULTS
+    asked: tuple[str, ...] = ()  # words of the command line, if some of them name parts of the study
 
     def done(self, stage: str, key: str) -> str:
         """The one declared output of a stage."""
@@ -100,8 +103,16 @@ class Workflow:
         return here.gpus if kind.shared and kind.needs.all_cores else min(wanted, here.gpus)
 
     def target(self, name: str) -> list[str]:
-        """All stages that a target builds."""
-        wanted = [request for kind in STAGES if kind.target == name for request in self.graph.of(kind.name)]
+        """All stages that a target builds; where parts of the study are asked for, those that are asked for."""
+        if self.asked and name in self.asked:
+            return self.part()
+        return self._needed([request for kind in STAGES if kind.target == name for request in self.graph.of(kind.name)])
+
+    def part(self) -> list[str]:
+        """The stages that the words of ``asked`` name together."""
+        return self._needed([self.graph.stages[step.key] for step in select(outline_of(self.graph), self.asked)])
+
+    def _needed(self, wanted: Sequence[StageRequest]) -> list[str]:
         return [self.done(each.stage, each.key) for each in (*wanted, *self._hidden(wanted))]
 
     def shown_by_snakemake(self) -> str:
@@ -128,8 +139,7 @@ class Workflow:
                 f"{self.graph.study} has no pretraining rounds to export; "
                 "add --configfile workflow/studies/embedded_base.yaml"
             )
-        wanted = self.graph.stages[self.graph.pretrained]
-        return [self.done(each.stage, each.key) for each in (wanted, *self._hidden([wanted]))]
+        return self._needed([self.graph.stages[self.graph.pretrained]])
 
     def start(self, profile: Path | None) -> None:
         """Hold the results tree for this run, remember its study and the profile, check it and seal its plan.
@@ -140,6 +150,7 @@ class Workflow:
         if self.file is not None:
             hold_until_exit(self.root)
             remember_study(self.root, self.file)
+            remember_plan(self.root, self.graph.study, self.file, self.plan)
             if profile is not None:
                 remember_profile(self.root, profile)
             fetch_assets(simulators(self.graph))

@@ -12,6 +12,7 @@ from typing import Any
 from world_modality.evidence.gates import SEALED, Gate
 from world_modality.evidence.plan import Plan, changes
 from world_modality.evidence.resampling import digest_of
+from world_modality.store.attempts import read_attempts
 from world_modality.store.done import read_run
 from world_modality.store.files import write_json
 from world_modality.store.layout import StageFolder, sealed_plans_folder
@@ -89,11 +90,11 @@ def first_start(folders: Iterable[StageFolder]) -> str:
 
 def _started(folder: StageFolder) -> str:
     """The first line of the stage's attempts, or when it was sealed, should they be gone."""
-    try:
-        return folder.attempts.read_text().split("\n", 1)[0]
-    except OSError:
-        run = read_run(folder.run)
-        return run.sealed_at if run else ""
+    first = next(iter(read_attempts(folder.attempts)), None)
+    if first is not None:
+        return first.started
+    run = read_run(folder.run)
+    return run.sealed_at if run else ""
 
 
 def sealing_gate(plan: Plan, seals: Sequence[Seal], started: str) -> Gate:

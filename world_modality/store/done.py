@@ -67,6 +67,7 @@ class Run(Closed):
     sealed_at: str  # UTC, ISO 8601
     wall_seconds: float  # of all attempts and all who worked on it; one that was killed counts up to its last seconds
     attempts: int
+    cores: int = 0  # that whoever sealed it was given; 0 in results of before it was noted
     machine: dict[str, Any]  # that sealed it
 
 

@@ -7,13 +7,14 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
 from typing import TextIO
 
 from world_modality.errors import UserError
+from world_modality.store.attempts import note_attempt
 from world_modality.store.done import read_done
+from world_modality.store.failure import forget_failure, note_failure
 from world_modality.store.files import remove_leftovers
 from world_modality.store.layout import StageFolder, stage_folder
 from world_modality.store.leases import Leases
@@ -24,7 +25,6 @@ from world_modality.store.stage import Facts, StageContext, StageRequest, StageR
 from world_modality.store.stopwatch import timed
 
 SEAL_LEASE = "seal"  # the lease of whoever begins or seals a stage that several work on
-WORKERS = "workers"  # folder of the leases of those who work on such a stage now
 SEAL_POLL_SECONDS = 0.2  # between looks whether it is free
 
 
@@ -45,7 +45,7 @@ def execute(
     writes the artifact, and whoever comes to that first seals the stage. Who does not want to wait, without ``waits``,
     leaves a stage that another works on alone.
     UserError when an upstream result is missing; what the runner raises passes through and leaves the stage
-    as it is, to be continued by the next call.
+    as it is, with a note of the reason, to be continued by the next call.
     """
     folder = stage_folder(root, request.stage, request.key)
     progress = Progress(request.label, stream=stream, last_line=folder.progress)
@@ -83,12 +83,13 @@ class _Attempt:
         with exclusive(self._folder.lock, self._tell_that_it_waits if waits else self._leave):
             if is_sealed(self._folder):
                 return None
-            context = self._prepare()
-            self._note_start()
-            with timed(self._folder.seconds) as elapsed:
-                facts = runner(self._request.spec, context)
-                seconds = elapsed()
-            self._seal(facts, seconds)
+            with self._noting_failure():
+                context = self._prepare()
+                self._note_start()
+                with timed(self._folder.seconds) as elapsed:
+                    facts = runner(self._request.spec, context)
+                    seconds = elapsed()
+                self._seal(facts, seconds)
         return seconds
 
     def beside_others(self, runner: StageRunner) -> float | None:
@@ -103,8 +104,9 @@ class _Attempt:
             with self._seal_lease(leases):
                 if is_sealed(self._folder):
                     return None
-                context = self._prepare(lambda: self._begin_sealing(leases))
-                workers = stack.enter_context(closing(Leases(self._folder.work / WORKERS, stall_s=inf)))
+                with self._noting_failure():
+                    context = self._prepare(lambda: self._begin_sealing(leases))
+                workers = stack.enter_context(closing(Leases(self._folder.workers, stall_s=inf)))
                 self._note_start(joins=workers.others())
                 workers.claim(uuid.uuid4().hex)
             with timed(self._folder.seconds) as elapsed:
@@ -112,8 +114,17 @@ class _Attempt:
                 seconds = elapsed()
             if facts is None:
                 return None
-            self._seal(facts, seconds)
+            with self._noting_failure():
+                self._seal(facts, seconds)
         return seconds
+
+    @contextmanager
+    def _noting_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            note_failure(self._folder, error)
+            raise
 
     def _run_unless_sealed(self, runner: StageRunner, context: StageContext, leases: Leases) -> Facts | None:
         """The runner's facts once it is this process's turn to seal; None if another did."""
@@ -122,10 +133,11 @@ class _Attempt:
             self._begin_sealing(leases)
         except _SealedElsewhere:
             return None
-        except Exception:
+        except Exception as error:
             with self._seal_lease(leases):
                 if is_sealed(self._folder):
                     return None
+                note_failure(self._folder, error)
             raise
         return facts
 
@@ -149,7 +161,7 @@ class _Attempt:
 
     def _seal(self, facts: Facts, seconds: float) -> None:
         attempts = len(self._folder.attempts.read_text().splitlines())
-        seal(self._folder, self._request, facts, seconds, attempts)
+        seal(self._folder, self._request, facts, seconds, attempts, self._cores)
 
     def _prepare(self, begin_sealing: Callable[[], None] | None = None) -> StageContext:
         inputs: dict[str, tuple[Path, ...]] = {}
@@ -181,10 +193,9 @@ class _Attempt:
 
     def _note_start(self, *, joins: bool = False) -> None:
         """Count an attempt, unless this process lends others a hand; the first line also tells when all began."""
-        if joins and self._folder.attempts.exists():
-            return
-        with self._folder.attempts.open("a") as file:
-            file.write(datetime.now(UTC).isoformat(timespec="seconds") + "\n")
+        forget_failure(self._folder)
+        if not (joins and self._folder.attempts.exists()):
+            note_attempt(self._folder.attempts, self._cores)
 
     def _tell_that_it_waits(self) -> None:
         self._progress.say(f"{self._request.label:<{LABEL_WIDTH}}  waits: another process works on it")

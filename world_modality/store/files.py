@@ -124,6 +124,15 @@ def _clear(folder: Path, whose: str) -> None:
             shutil.rmtree(draft, ignore_errors=True)
 
 
+def names_in(folder: Path) -> list[str]:
+    """Names of what lies in a folder, in no order; none if there is no such folder. One look, however many they are."""
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
 def files_below(folder: Path, *, follow: bool = True) -> Iterator[tuple[str, Path]]:
     """(relative POSIX path, path) of every file below ``folder``, sorted.
 

@@ -17,7 +17,12 @@ def canonical_json(value: Any) -> str:
 
 def digest_of(value: Any) -> str:
     """First 16 hex digits of sha256 over the canonical JSON of ``value``."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:KEY_LENGTH]
+    return text_digest(canonical_json(value))
+
+
+def text_digest(text: str) -> str:
+    """First 16 hex digits of sha256 over a text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]
 
 
 def stage_key(

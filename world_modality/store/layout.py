@@ -13,6 +13,10 @@ SNAPSHOT_VARIABLE = "WORLD_MODALITY_SNAPSHOT"
 SHARE_VARIABLE = "WORLD_MODALITY_SHARE"
 """And the remote that several results trees make the study through; empty or not set where there is none."""
 
+ASKED_VARIABLE = "WORLD_MODALITY_ASKED"
+"""Environment variable with the words that name the part of the study which is asked for, if it is a part, for jobs of
+this machine: they go on with nothing else."""
+
 
 @dataclass(frozen=True)
 class StageFolder:
@@ -57,6 +61,11 @@ class StageFolder:
         return self.path / "work.finished"
 
     @property
+    def workers(self) -> Path:
+        """The leases of those who work on a stage that several may share."""
+        return self.work / "workers"
+
+    @property
     def lock(self) -> Path:
         """Held while a process works in this folder."""
         return self.path / "lock"
@@ -67,8 +76,13 @@ class StageFolder:
         return self.path / "progress.txt"
 
     @property
+    def failed(self) -> Path:
+        """When and why the last attempt failed: a ``store.failure.Failure``; gone once another one begins."""
+        return self.path / "failed.txt"
+
+    @property
     def attempts(self) -> Path:
-        """One line per start of the stage, but for those who joined others at work."""
+        """One line per start of the stage, but for those who joined others at work: a ``store.attempts.Attempt``."""
         return self.path / "attempts.txt"
 
     @property
@@ -115,6 +129,16 @@ def seen_sealed_file(root: Path, study: str) -> Path:
 def last_study_file(root: Path) -> Path:
     """The path of the study that was run last."""
     return root / "last-study.txt"
+
+
+def last_plans_folder(root: Path) -> Path:
+    """Which snapshot each study was run with last, one file per study."""
+    return root / "last-plans"
+
+
+def removed_folder(root: Path) -> Path:
+    """Where stages lie while they are being removed: what a removal that was killed left is no result any more."""
+    return root / ".removed"
 
 
 def run_lock_file(root: Path) -> Path:

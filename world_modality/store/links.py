@@ -49,6 +49,18 @@ def link_stage(root: Path, study: str, name: str, stage: str, key: str) -> Path:
         return _link(names_folder(root, study) / name, stage_folder(root, stage, key).artifact)
 
 
+def prune_dead(root: Path) -> None:
+    """Remove our links, of whatever study, to results that are gone."""
+    with _changing(root):
+        for folder in (path for path in (root / "by-name").glob("*") if path.is_dir()):
+            alive = {
+                link: Path(os.path.normpath(link.parent / link.readlink()))
+                for link in folder.rglob("*")
+                if link.is_symlink() and link.exists()
+            }
+            _prune(root, folder, alive)
+
+
 def linked_key(root: Path, study: str, name: str) -> str | None:
     """The key that ``by-name/<study>/<name>`` leads to, be its result there or not; None if there is no such link."""
     link = names_folder(root, study) / name

@@ -66,11 +66,13 @@ def shared(path: Path) -> Iterator[None]:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether some process holds ``path`` right now; where there are no locks, nobody does."""
+    """Whether some process holds ``path`` right now; where there are no locks, or none may be had, nobody does."""
     try:
         handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.EACCES, errno.EROFS):
+            return False
+        raise
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

@@ -15,13 +15,14 @@ import os
 import platform
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from world_modality.errors import UserError
 from world_modality.store.layout import run_lock_file
-from world_modality.store.lock import take
+from world_modality.store.lock import is_locked, take
 
 HANDLE_VARIABLE = "WORLD_MODALITY_RUN_LOCK"
 """Environment variable with the number of an inherited handle that holds the lock."""
@@ -63,6 +64,18 @@ def hold_until_exit(root: Path) -> None:
         os.set_inheritable(int(inherited), False)  # jobs may outlive this process, and must not hold the tree then
         _sign(int(inherited))
         _beat(run_lock_file(root), threading.Event())
+
+
+def holder(root: Path) -> str:
+    """Who runs something in a results tree, as told to a person; "" for nobody, as far as can be seen from here."""
+    path = run_lock_file(root)
+    try:
+        host, _, process = path.read_text(errors="replace").strip().rpartition(" ")
+        silent = time.time() - path.stat().st_mtime
+    except OSError:
+        return ""
+    alive = is_locked(path) if host == platform.node() else silent < SILENCE_S
+    return f"process {process} on {host}" if host and alive else ""
 
 
 def _acquire(path: Path) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from world_modality.store.done import DoneFile, FileEntry, Run, content_digest, read_done
+from world_modality.store.failure import forget_failure
 from world_modality.store.files import (
     file_digest,
     files_below,
@@ -51,7 +52,12 @@ def restore(folder: StageFolder) -> bool:
 
 
 def seal(
-    folder: StageFolder, request: StageRequest, facts: Mapping[str, Any], wall_seconds: float, attempts: int
+    folder: StageFolder,
+    request: StageRequest,
+    facts: Mapping[str, Any],
+    wall_seconds: float,
+    attempts: int,
+    cores: int = 1,
 ) -> DoneFile:
     """Digest the artifact, write the record, and drop the work folder.
 
@@ -71,6 +77,7 @@ def seal(
         sealed_at=datetime.now(UTC).isoformat(timespec="seconds"),
         wall_seconds=round(wall_seconds, 3),
         attempts=attempts,
+        cores=cores,
         machine=machine(),
     )
     write_atomically(folder.run, (run.model_dump_json(indent=1) + "\n").encode())
@@ -109,6 +116,7 @@ def clean(folder: StageFolder) -> None:
     shutil.rmtree(folder.finished, ignore_errors=True)
     shutil.rmtree(folder.seconds, ignore_errors=True)
     folder.progress.unlink(missing_ok=True)
+    forget_failure(folder)
 
 
 def is_whole(folder: StageFolder, record: DoneFile) -> bool:

@@ -121,11 +121,20 @@ def require_comparable(
         UserError: two differ in more than their arms declare, or an arm lacks a seed that another one has.
     """
     by_name = {arm.name: arm for arm in arms}
+    groups = dict[object, int]()
+    alike = {
+        name: groups.setdefault(_but_for_seeds(each.settings, declared), len(groups))
+        for name, each in trainings.items()
+    }
+    passed = set[object]()  # of the many pairs of seeds of two arms one comparison tells all
     for (name_a, a), (name_b, b) in combinations(trainings.items(), 2):
         one, other = by_name[a.arm], by_name[b.arm]
-        if are_compared(one, other):
+        differing = tuple(_differ(a.settings, b.settings, key) for key in (declared.seed, *sorted(declared.seeds)))
+        pair = (a.arm, b.arm, alike[name_a], alike[name_b], differing)
+        if pair not in passed and are_compared(one, other):
             allowed = declared.between(a.settings, b.settings, {*one.declared, *other.declared})
             require_equal(name_a, a.settings, name_b, b.settings, allowed, advice)
+            passed.add(pair)
     seeds: dict[str, set[Any]] = {}
     for training in trainings.values():
         seeds.setdefault(training.arm, set()).add(_setting(training.settings, declared.seed))
@@ -176,6 +185,11 @@ def _describe(request: StageRequest) -> Description:
     """
     read = {each.role: each.key for each in request.inputs if each.role != BEFORE}
     return {**request.address, "inputs": read}
+
+
+def _but_for_seeds(training: Description, declared: Declared) -> tuple[tuple[str, str], ...]:
+    """Equal for trainings that differ in nothing but their seeds and what follows these."""
+    return tuple(sorted((key, repr(value)) for key, value in _flatten(training) if key not in declared.seeds))
 
 
 def _setting(training: Description, key: str) -> Any:

@@ -73,14 +73,31 @@ def choice_of(annotation: Any) -> Choice | None:
 
 def rows_named_in(model: BaseModel) -> Iterator[tuple[Table[Any] | FactsOf, str]]:
     """Mark and name of every row that a spec, or a spec inside it, names; some more than once, none for ""."""
-    for field, hint in hints_of(type(model)).items():
+    for field, mark in _telling(type(model)):
         value = getattr(model, field)
-        mark = next((mark for mark in getattr(hint, "__metadata__", ()) if isinstance(mark, Table | FactsOf)), None)
         for each in value if isinstance(value, tuple) else (value,):
             if isinstance(each, BaseModel):
                 yield from rows_named_in(each)
             elif mark is not None and each:
                 yield mark, each
+
+
+@cache
+def _telling(model: type[BaseModel]) -> tuple[tuple[str, Table[Any] | FactsOf | None], ...]:
+    """The fields of a spec that can name rows, with their marks. A study's thousands of rollouts are of one type."""
+    marks = {
+        field: next((mark for mark in getattr(hint, "__metadata__", ()) if isinstance(mark, Table | FactsOf)), None)
+        for field, hint in hints_of(model).items()
+    }
+    hints = hints_of(model)
+    return tuple((field, mark) for field, mark in marks.items() if mark is not None or _may_hold_specs(hints[field]))
+
+
+def _may_hold_specs(hint: Any) -> bool:
+    """Whether a value of a type can be a spec, or hold some."""
+    if isinstance(hint, type) and issubclass(hint, BaseModel):
+        return True
+    return hint is Any or any(map(_may_hold_specs, typing.get_args(hint)))
 
 
 @cache

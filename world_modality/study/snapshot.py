@@ -12,7 +12,7 @@ from typing import Any
 from world_modality.errors import UserError
 from world_modality.facts.stages import STAGES
 from world_modality.store.files import write_atomically
-from world_modality.store.keys import canonical_json, digest_of
+from world_modality.store.keys import canonical_json, text_digest
 from world_modality.store.layout import snapshots_folder
 from world_modality.store.stage import Input, StageRequest
 from world_modality.study.graph import Graph
@@ -20,10 +20,10 @@ from world_modality.study.graph import Graph
 
 def write_snapshot(root: Path, graph: Graph) -> Path:
     """Write ``graph`` below ``results/snapshots`` under its own digest; the file. Writing it again changes nothing."""
-    value = _encode(graph)
-    path = snapshots_folder(root) / f"{graph.study}-{digest_of(value)}.json"
+    text = canonical_json(_encode(graph))
+    path = snapshots_folder(root) / f"{graph.study}-{text_digest(text)}.json"
     if not path.exists():
-        write_atomically(path, canonical_json(value).encode())
+        write_atomically(path, text.encode())
     return path
 
 

@@ -1,0 +1,108 @@
+"""`wm gc`: what no study needs any more, and its removal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from world_modality.cli.last_plan import last_plans
+from world_modality.cli.planning import plan_study
+from world_modality.cli.status_table import format_bytes
+from world_modality.errors import UserError
+from world_modality.facts.stages import STAGES
+from world_modality.store.files import names_in
+from world_modality.store.garbage import Unneeded, finish_removals, remove, unneeded
+from world_modality.store.layout import snapshots_folder
+from world_modality.store.links import prune_dead
+from world_modality.store.run_lock import holder, run_lock
+from world_modality.study.outline import outline_of, read_outline
+
+Kept = Mapping[str, set[str]]
+"""Keys that a study needs, by what the study is called in the listing."""
+
+
+def collect_garbage(root: Path, studies: Sequence[Path], *, remove_them: bool) -> list[str]:
+    """List what none of these studies needs, by default none of those that were run here, and remove it if asked.
+
+    Plans, links of other tools and the records of what was checked stay. Lines for a terminal.
+
+    Raises:
+        UserError: no study is known here, one is not valid, or a run works in this tree.
+    """
+    if not root.is_dir():
+        raise UserError(f"there is no folder {root} here: call `wm gc` where the study was run")
+    if not remove_them:
+        who = holder(root)
+        note = [f"now          {who} works here, so nothing would be removed before it ends"] if who else []
+        return [*_listing(root, studies, remove_them=False), *note]
+    with run_lock(root):
+        finish_removals(root)
+        return _listing(root, studies, remove_them=True)
+
+
+def _listing(root: Path, studies: Sequence[Path], *, remove_them: bool) -> list[str]:
+    kept = _named(root, studies) if studies else _known(root)
+    if not kept:
+        raise UserError(f"no study was run in {root} yet: name those whose results are to stay, `wm gc STUDY...`")
+    found = list(unneeded(root, STAGES.names, set[str]().union(*kept.values())))
+    idle, busy = [each for each in found if not each.busy], [each for each in found if each.busy]
+    lines = [f"kept         {', '.join(f'{name} ({len(keys)} stages)' for name, keys in kept.items())}"]
+    if studies and (others := sorted(set(_known(root)) - set(kept))):
+        lines.append(f"not kept     {', '.join(others)}, run here and not named")
+    lines += [*_table(idle), *(f"busy         {each.folder.path}: somebody works on it, so it stays" for each in busy)]
+    size = format_bytes(sum(each.size for each in idle))
+    if not idle:
+        return [*lines, "unneeded     nothing"]
+    if not remove_them:
+        return [*lines, f"unneeded     {len(idle)} stages, {size}; `wm gc --yes` removes them"]
+    for each in idle:
+        remove(root, each.folder)
+    finish_removals(root)
+    prune_dead(root)
+    return [*lines, f"removed      {len(idle)} stages, {size}"]
+
+
+def _named(root: Path, studies: Sequence[Path]) -> Kept:
+    """What the named studies need as their files are now."""
+    found: dict[str, set[str]] = {}
+    for study in studies:
+        graph = plan_study(study, root).graph
+        found.setdefault(graph.study, set()).update(graph.stages)
+    return found
+
+
+def _known(root: Path) -> Kept:
+    """What the studies need that were run here: as they were run last, and as their files are now where these changed.
+
+    Of studies that were run before this was noted, all that any of their plans needs.
+    """
+    found: dict[str, set[str]] = {}
+    for plan in last_plans(root):
+        keys = found.setdefault(plan.study, set())
+        if plan.snapshot.is_file():
+            keys.update(read_outline(plan.snapshot).steps)
+        elif not plan.file.is_file():
+            raise UserError(
+                f"{plan.study} was run here, and its plan {plan.snapshot} and its file {plan.file} are gone: name the "
+                "studies whose results are to stay"
+            )
+        if plan.file.is_file() and not plan.is_of(plan.file):
+            keys.update(outline_of(plan_study(plan.file, root).graph).steps)
+    for name in names_in(root / "by-name"):
+        if name not in found:
+            older = snapshots_folder(root).glob(f"{name}-{'[0-9a-f]' * 16}.json")
+            keys = set[str]().union(*(read_outline(path).steps for path in older))
+            found |= {name: keys} if keys else {}
+    return found
+
+
+def _table(found: Sequence[Unneeded]) -> list[str]:
+    lines = []
+    for kind in STAGES.names:
+        own = [each for each in found if each.stage == kind]
+        if own:
+            newest = datetime.fromtimestamp(max(each.newest for each in own), UTC).strftime("%Y-%m-%d %H:%M")
+            size = format_bytes(sum(each.size for each in own))
+            lines.append(f"  {kind:<12} {len(own):>6} stages  {size:>9}   newest {newest} UTC")
+    return lines

@@ -1,0 +1,123 @@
+"""Which study was run last, and with which plan, so that whoever looks at the run need not plan it again.
+
+A look asks no hub and no server then, and takes the same second whatever the study's size.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from world_modality.errors import UserError
+from world_modality.store.files import read_object, write_atomically
+from world_modality.store.layout import last_plans_folder, last_study_file, snapshots_folder
+from world_modality.study.outline import Outline, outline_of, read_outline
+
+
+@dataclass(frozen=True)
+class LastPlan:
+    """A study as it was run last."""
+
+    study: str  # its name
+    file: Path  # as it was given, relative to the working folder if it lies in it
+    digest: str  # of the file's content then
+    snapshot: Path
+
+    def is_of(self, file: Path) -> bool:
+        """Whether ``file`` is this study's, and says now what it said then."""
+        return self.file.resolve() == file.resolve() and self.digest == _digest(file)
+
+
+def remember_study(root: Path, study: Path) -> None:
+    """Note that ``study`` is being run."""
+    write_atomically(last_study_file(root), os.fsencode(f"{_shown(study)}\n"))
+
+
+def remember_plan(root: Path, name: str, study: Path, snapshot: Path) -> None:
+    """Note that the study called ``name`` is being run with the plan in ``snapshot``."""
+    note = {"file": str(_shown(study)), "digest": _digest(study), "snapshot": snapshot.name}
+    write_atomically(last_plans_folder(root) / f"{name}.json", (json.dumps(note) + "\n").encode())
+
+
+def _shown(study: Path) -> Path:
+    """A study's path, relative to the working folder if it lies in it, so that both can be moved."""
+    path, here = study.resolve(), Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def last_plans(root: Path) -> list[LastPlan]:
+    """The plans of all studies that were run here, by name."""
+    return [plan for path in sorted(last_plans_folder(root).glob("*.json")) if (plan := _read(root, path)) is not None]
+
+
+def plan_of_file(root: Path, file: Path) -> LastPlan | None:
+    """The plan that a study was run with last, if its file has not changed since and the plan is still there."""
+    return next((plan for plan in last_plans(root) if plan.is_of(file) and plan.snapshot.is_file()), None)
+
+
+def open_outline(root: Path, study: Path) -> tuple[Outline, list[str]]:
+    """A study's stages, and lines about what is not known of them.
+
+    As it was run last, if its file says the same now; else as a run would plan it, without waiting for a hub.
+    """
+    last = plan_of_file(root, study)
+    if last is not None:
+        return read_outline(last.snapshot), []
+    from world_modality.cli.explain import unresolved_lines  # planning imports ten times as much as looking
+    from world_modality.cli.planning import plan_study
+
+    planned = plan_study(study, root, lenient=True)
+    return outline_of(planned.graph), unresolved_lines(planned)
+
+
+class OpenStudy:
+    """A study that is looked at for a while, in which it may be run with another plan."""
+
+    def __init__(self, root: Path, file: Path) -> None:
+        self._root, self._file = root, file
+        self._plan = plan_of_file(root, file)
+        self.outline, self.notes = open_outline(root, file)
+
+    def refresh(self) -> bool:
+        """Take up another plan, if there is one; whether there was. A file that is being edited changes nothing."""
+        plan = plan_of_file(self._root, self._file)
+        if plan == self._plan or plan is None:
+            return False
+        self._plan = plan
+        self.outline, self.notes = read_outline(plan.snapshot), []
+        return True
+
+
+def last_study(root: Path, default: Path) -> tuple[Path, str]:
+    """The study that was run last, or ``default`` if none was, and the line that says so.
+
+    Raises:
+        UserError: the study that was run last is gone.
+    """
+    file = last_study_file(root)
+    try:
+        study = Path(os.fsdecode(file.read_bytes()).removesuffix("\n"))
+    except FileNotFoundError:
+        return default, f"study file   {default} (none was run here yet)"
+    if not study.is_file():
+        raise UserError(f"{study}, the study that was run last according to {file}, is gone; name one with --study")
+    return study, f"study file   {study} (run last)"
+
+
+def _read(root: Path, path: Path) -> LastPlan | None:
+    note = read_object(path)
+    try:
+        snapshot = snapshots_folder(root) / Path(str(note["snapshot"])).name
+        return LastPlan(path.stem, Path(str(note["file"])), str(note["digest"]), snapshot)
+    except KeyError:
+        return None
+
+
+def _digest(file: Path) -> str:
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError:
+        return ""

@@ -7,6 +7,7 @@ from support.record_files import write_records
 from world_modality.errors import UserError
 from world_modality.report.record_sets import read_set
 from world_modality.report.results import Trial
+from world_modality.rollout.records import read_records, to_ledger_line
 
 
 def test_a_studys_condition_is_read_through_its_links_with_the_seeds_of_its_folders(tmp_path):
@@ -27,7 +28,9 @@ def test_an_evaluations_folder_is_one_set_whose_episodes_count_once(tmp_path):
     folder = tmp_path / "mine"
     published = write_records(folder / "libero_spatial.jsonl", {0: "10"})
     (folder / "libero_spatial").mkdir()
-    (folder / "libero_spatial" / "records-0123456789ab.jsonl").write_text(published.read_text())
+    (folder / "libero_spatial" / "records-0123456789ab.jsonl").write_text(
+        "".join(map(to_ledger_line, read_records(published)))
+    )
     found = read_set(folder)
     assert (found.name, len(found.records)) == ("mine", 2)
     assert read_set(published).name == "mine"

@@ -11,7 +11,7 @@ from support.small_study import SMALL_STUDY, edited
 from support.toy_records import record
 
 from world_modality.rollout.episodes import episodes_of
-from world_modality.rollout.records import to_line
+from world_modality.rollout.records import Record, to_ledger_line, to_line
 from world_modality.store.attempts import note_attempt
 from world_modality.store.failure import note_failure
 from world_modality.store.layout import StageFolder, stage_folder
@@ -57,7 +57,7 @@ def half_done(root: Path, graph: Graph) -> None:
         for number, request in enumerate(rollouts[first : first + UNDER_WAY + FAILED]):
             folder = stage_folder(root, "rollout", request.key)
             (folder.work / "records").mkdir(parents=True)
-            (folder.work / "records" / "records-a.jsonl").write_text("".join(_lines(request)[:10]))
+            (folder.work / "records" / "records-a.jsonl").write_text("".join(_ledger_lines(request)[:10]))
             note_attempt(folder.attempts, 4)
             if number >= UNDER_WAY:
                 note_failure(folder, ZeroDivisionError("division by zero"))
@@ -80,18 +80,24 @@ def _seal(root: Path, request: StageRequest) -> None:
 
 
 def _lines(request: StageRequest) -> list[str]:
+    return [to_line(each) for each in _records(request)]
+
+
+def _ledger_lines(request: StageRequest) -> list[str]:
+    return [to_ledger_line(each) for each in _records(request)]
+
+
+def _records(request: StageRequest) -> list[Record]:
     assert isinstance(request.spec, RolloutSpec)
     checkpoint = next(each.key for each in request.inputs if each.role == "checkpoint")
     return [
-        to_line(
-            record(
-                each.init_state,
-                (each.init_state + each.repeat) % 3 > 0,
-                task=each.task,
-                repeat=each.repeat,
-                suite=request.spec.sim.suite,
-                checkpoint=checkpoint,
-            )
+        record(
+            each.init_state,
+            (each.init_state + each.repeat) % 3 > 0,
+            task=each.task,
+            repeat=each.repeat,
+            suite=request.spec.sim.suite,
+            checkpoint=checkpoint,
         )
         for each in episodes_of(request.spec)
     ]

@@ -11,7 +11,7 @@ from support.toy_records import record
 from world_modality.report.claims import plan_of
 from world_modality.report.sealed_plans import seal_plan
 from world_modality.rollout.episodes import episodes_of
-from world_modality.rollout.records import to_line
+from world_modality.rollout.records import to_ledger_line, to_line
 from world_modality.store.layout import StageFolder, stage_folder
 from world_modality.store.seal import seal
 from world_modality.store.stage import StageRequest
@@ -70,15 +70,13 @@ def _write_rollout(
     if count == 0:
         return
     training = next(each.key for each in request.inputs if each.role == "checkpoint")
-    lines = [
-        to_line(
-            record(
-                episode.init_state,
-                success(episode.init_state),
-                task=episode.task,
-                checkpoint=training,
-                language=f"do {episode.task}",
-            )
+    records = [
+        record(
+            episode.init_state,
+            success(episode.init_state),
+            task=episode.task,
+            checkpoint=training,
+            language=f"do {episode.task}",
         )
         for episode in episodes_of(request.spec)
     ]
@@ -86,9 +84,10 @@ def _write_rollout(
     folder.attempts.write_text("2100-01-01T00:00:00+00:00\n")
     if count is None:
         folder.artifact.mkdir()
-        (folder.artifact / "records.jsonl").write_text("".join(lines))
-        seal(folder, request, {}, 10.0 * len(lines), 1)
+        (folder.artifact / "records.jsonl").write_text("".join(map(to_line, records)))
+        seal(folder, request, {}, 10.0 * len(records), 1)
         return
     work = folder.work / "records"
     work.mkdir(parents=True)
+    lines = list(map(to_ledger_line, records))
     (work / "records-a.jsonl").write_text("".join(lines[:count]) + lines[count][:40])  # its writer was killed

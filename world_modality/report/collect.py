@@ -14,7 +14,7 @@ from world_modality.evidence.gates import Gate
 from world_modality.report.gates import arms_gate
 from world_modality.report.results import Results, gather
 from world_modality.rollout.episodes import episodes_of
-from world_modality.rollout.records import Record, read_records, read_unfinished
+from world_modality.rollout.records import OWNERS, Record, read_records, read_unfinished
 from world_modality.store.done import read_run
 from world_modality.store.index import sealed_done
 from world_modality.store.layout import StageFolder, stage_folder
@@ -101,7 +101,7 @@ def _records(root: Path, request: StageRequest, found: _Found) -> Sequence[Recor
         return read_records(require_as_sealed(folder, "records.jsonl"))
     found.states[request.key] = UNDER_WAY if folder.attempts.exists() else NOT_STARTED
     own = set(episodes_of(cast(RolloutSpec, request.spec)))
-    files = (folder.work / "records").glob("records-*.jsonl") if unfinished else ()
+    files = (folder.work / "records").glob(OWNERS) if unfinished else ()
     found.newest = max([found.newest, *map(_changed, files)])
     return [record for record in unfinished if record.episode in own]
 

@@ -13,9 +13,8 @@ from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
 from world_modality.report.results import Trial
 from world_modality.rollout.imported import import_eval_info
-from world_modality.rollout.records import Record, read_records
+from world_modality.rollout.records import OWNERS, Record, read_records
 
-OWNERS = "records-*.jsonl"  # what each process of an evaluation writes until all is published
 SEED = re.compile(r"seed(\d+)")
 
 

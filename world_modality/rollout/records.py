@@ -10,6 +10,8 @@ import os
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from fnmatch import fnmatch
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ UNKNOWN_STATE = -1
 """In an episode, where a record does not know the initial state; ``repeat`` then counts the task's episodes."""
 TIMINGS = "timing.jsonl"
 """Beside published records: the timing of each, in the same order."""
+OWNERS = "records-*.jsonl"
+"""What each owner of a ledger writes, until all is published."""
 REMOTE = "remote"
 """What begins a record's device where another process computed the policy."""
 SERVED_SOFTWARE = "served "
@@ -153,30 +157,32 @@ def from_line(line: str, shared: dict[object, Any] | None = None) -> Record:
 
 
 def read_records(path: Path) -> tuple[Record, ...]:
-    """All records of a sealed file; UserError names the file and line of a damaged one."""
+    """All records of a sealed file, of which UserError names a damaged line; or of an owner's in a ledger."""
+    if fnmatch(path.name, OWNERS):
+        return tuple(_parse(path, _intact(path.read_bytes())))
     return tuple(_parse(path, path.read_text().splitlines()))
 
 
 def read_unfinished(folder: Path) -> tuple[Record, ...]:
     """The records of a cell in the making, each episode's first; none if there is no such folder. Changes nothing.
 
-    A line without its end is still being written, or its writer was killed. UserError as ``read_records``.
+    A line without its end is still being written, or its writer was killed; a damaged one stands for nothing. UserError
+    as ``read_records``.
     """
     found: dict[Episode, Record] = {}
-    for path in sorted(folder.glob("records-*.jsonl")):
+    for path in sorted(folder.glob(OWNERS)):
         try:
             content = path.read_bytes()
         except FileNotFoundError:  # sealed in this moment, and removed with its stage's work
             continue
-        for record in _parse(path, content[: content.rfind(b"\n") + 1].decode().splitlines()):
+        for record in _parse(path, _intact(content)):
             found.setdefault(record.episode, record)
     return tuple(found[episode] for episode in sorted(found))
 
 
-def _parse(path: Path, lines: Iterable[str], first: int = 1) -> Iterator[Record]:
-    """Records of lines, of which the first is line ``first`` of the file."""
+def _parse(path: Path, lines: Iterable[str]) -> Iterator[Record]:
     shared: dict[object, Any] = {}
-    for number, line in enumerate(lines, first):
+    for number, line in enumerate(lines, 1):
         try:
             yield from_line(line, shared)
         except (ValueError, TypeError) as error:
@@ -186,10 +192,32 @@ def _parse(path: Path, lines: Iterable[str], first: int = 1) -> Iterator[Record]
             ) from None
 
 
+def to_ledger_line(record: Record) -> str:
+    """``to_line`` with timing and the line's digest: what a ledger is written in.
+
+    A bit that was flipped on a disk, or two lines that ran into one, do not agree with it.
+    """
+    text = to_line(record, with_timing=True).removesuffix("\n")
+    return f"{text}\t{_line_digest(text.encode()).decode()}\n"
+
+
+def _line_digest(text: bytes) -> bytes:
+    return blake2b(text, digest_size=8).hexdigest().encode()
+
+
+def _intact(content: bytes) -> Iterator[str]:
+    """The whole lines of a file that bear their own digest, without it: any other's episode is made anew."""
+    for line in content[: content.rfind(b"\n") + 1].split(b"\n"):
+        text, _, digest = line.rpartition(b"\t")
+        if text and digest == _line_digest(text):
+            yield text.decode()
+
+
 class Ledger:
     """The records of a cell in the making, in a folder that several processes or machines may share.
 
-    Every owner appends to a file of its own, fsynced line by line, so nobody can damage another's records.
+    Every owner appends to a file of its own, fsynced line by line, so nobody can damage another's records. Each line
+    bears a digest; one that is damaged stands for nothing, and its episode is made anew.
     """
 
     def __init__(self, folder: Path, episodes: Iterable[Episode], leases: Leases | None = None) -> None:
@@ -205,7 +233,7 @@ class Ledger:
         self._leases = leases or Leases(folder / "leases")
         self._own = folder / f"records-{uuid.uuid4().hex[:12]}.jsonl"
         self._done: dict[Episode, Record] = {}
-        self._read_up_to: dict[Path, tuple[int, int]] = {}  # bytes and lines
+        self._read_up_to: dict[Path, int] = {}  # bytes
         self.refresh()
 
     @property
@@ -284,22 +312,21 @@ class Ledger:
         write_atomically(target, "".join(map(to_line, ordered)).encode())
 
     def _files(self) -> list[Path]:
-        return sorted(self._folder.glob("records-*.jsonl"))
+        return sorted(self._folder.glob(OWNERS))
 
     def _whole_lines(self, path: Path) -> Iterator[Record]:
         """What is new in a file. A line without its end is still being written, or its writer was killed."""
-        start, before = self._read_up_to.get(path, (0, 0))
+        start = self._read_up_to.get(path, 0)
         with path.open("rb") as file:
             file.seek(start)
             content = file.read()
         whole = content[: content.rfind(b"\n") + 1]
-        lines = whole.decode().splitlines()
-        self._read_up_to[path] = start + len(whole), before + len(lines)
-        return _parse(path, lines, before + 1)
+        self._read_up_to[path] = start + len(whole)
+        return _parse(path, _intact(whole))
 
     def _write_if_held(self, record: Record, lease: str) -> bool:
         """All is ready before the look at the lease, so that hardly anything can come between it and the line."""
-        line = to_line(record, with_timing=True).encode()
+        line = to_ledger_line(record).encode()
         with self._own.open("ab") as file:
             new = not file.tell()
             if not self._leases.still_holds(lease):

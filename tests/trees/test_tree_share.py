@@ -23,7 +23,7 @@ from support.small_trees import request_of, sealed
 from world_modality.cli.run_stage import run_stage
 from world_modality.errors import UserError
 from world_modality.store.execute import execute
-from world_modality.store.layout import RESULTS, SHARE_VARIABLE, stage_folder
+from world_modality.store.layout import RESULTS, SHARE_VARIABLE, SNAPSHOT_VARIABLE, stage_folder
 from world_modality.store.progress import Progress
 from world_modality.store.stage import StageContext
 from world_modality.trees.claims import Claims, Turn
@@ -133,6 +133,34 @@ def wait_for(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def test_a_job_whose_stage_another_tree_makes_runs_the_next_of_its_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _ = trees_of(tmp_path)
+    (tmp_path / "depot").mkdir()
+    monkeypatch.chdir(one.folder)
+    planned = plan()
+    make(planned, lambda request: request.stage not in ("train", "rollout", "report"))
+    first, second = planned.graph.of("train")
+    elsewhere = Claims(open_shared(str(tmp_path / "depot")), tmp_path / "two" / "results")
+    assert elsewhere.claim("train", first.key) is Turn.OURS
+    job = subprocess.Popen(
+        [sys.executable, *("-m", "world_modality.cli.main", "stage", "train", first.key, "--together")],
+        env=one.environment | {SHARE_VARIABLE: str(tmp_path / "depot"), SNAPSHOT_VARIABLE: str(planned.snapshot)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for(lambda: f"train/{second.key}" in one.done())
+    assert f"train/{first.key}" not in one.done()
+    elsewhere.release("train", first.key)
+    _, said = job.communicate(timeout=60)
+    assert job.returncode == 0
+    assert f"{first.label}: waits for process {os.getpid()} on " in said
+    assert {f"train/{first.key}", f"train/{second.key}"} <= one.done()
+    assert f"train/{second.key}" in sealed(tmp_path / "depot")
+    assert not [request for request in planned.graph.of("rollout") if f"rollout/{request.key}" in one.done()]
 
 
 def share_of(remote: SharedRemote, root: Path) -> Share:

@@ -4,7 +4,7 @@ SHELL := bash
 PY := .venv/bin/python
 WM := .venv/bin/wm
 
-.PHONY: demo test test-slurm chaos lint setup lock format fingerprint bench-training bench-rollouts bench-parity bench-evidence bench-report bench-arithmetic bench-checks bench-step bench-starts bench-expert bench-latents bench-planning bench-vq
+.PHONY: demo test test-slurm chaos lint setup lock format fingerprint bench-training bench-rollouts bench-parity bench-evidence bench-report bench-arithmetic bench-checks bench-step bench-starts bench-expert bench-latents bench-vq bench-scale bench-planning
 setup:
 	@envs/bootstrap.sh
 
@@ -75,6 +75,10 @@ bench-planning: setup
 # Time and inertia of a codebook beside scikit-learn's KMeans and MiniBatchKMeans: ROWS=273000 DIM=768 SIZE=1024. Exit status 1 if a target is missed.
 bench-vq: setup
 	@PYTHONPATH=tests $(PY) -m bench.bench_vq --rows $(or $(ROWS),273000) --dim $(or $(DIM),768) --size $(or $(SIZE),1024) $(if $(SKLEARN_ROWS),--sklearn-rows $(SKLEARN_ROWS))
+
+# How many helpers one results folder bears (docs/scale.md): WORKERS="16 128 1000" EPISODES=400000 SERVER=5000 operations per second.
+bench-scale: setup
+	@OMP_NUM_THREADS=1 PYTHONHASHSEED=0 PYTHONPATH=tests $(PY) -m bench.bench_scale $(if $(WORKERS),--workers $(WORKERS)) $(if $(EPISODES),--episodes $(EPISODES)) $(if $(SERVER),--server $(SERVER))
 
 lint: setup
 	@.venv/bin/ruff check .

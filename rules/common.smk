@@ -2,7 +2,7 @@ from snakemake.logging import logger
 
 from world_modality.cli import snakefile
 from world_modality.facts.stages import STAGES, targets
-from world_modality.store.layout import SNAPSHOT_VARIABLE
+from world_modality.store.layout import SHARE_VARIABLE, SNAPSHOT_VARIABLE
 
 ENVIRONMENT = str(snakefile.repository(workflow) / "envs" / "world_modality.yaml")
 
@@ -14,6 +14,7 @@ pretrained = snakefile.input_of_export(study)
 
 
 envvars:
+    SHARE_VARIABLE,
     SNAPSHOT_VARIABLE,
 
 
@@ -23,6 +24,7 @@ wildcard_constraints:
 
 onstart:
     snakefile.start(study)
+    snakefile.ask_who_answers(workflow)
 
 
 onsuccess:

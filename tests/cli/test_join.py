@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
+from random import Random
 
 import pytest
 from support.small_study import edited
 
-from world_modality.cli.join import join, ready_stages
+from world_modality.cli import turns as turns_module
+from world_modality.cli.join import join
 from world_modality.cli.planning import Planned, done_keys, plan_study
 from world_modality.cli.run_stage import RUNNERS_VARIABLE, run_stage
+from world_modality.cli.turns import Turns
 from world_modality.store.done import read_done
 from world_modality.store.layout import RESULTS, stage_folder
 from world_modality.store.lock import shared
@@ -63,16 +67,34 @@ def test_what_has_its_training_is_rolled_out_and_the_rest_is_counted(
     assert f"{len(rollouts) // 2} rollouts wait" in capsys.readouterr().out
 
 
-def test_what_nobody_works_on_comes_first_and_from_the_end(planned: Planned) -> None:
+def test_what_nobody_works_on_comes_first_in_an_order_of_one_s_own(planned: Planned) -> None:
     make(planned, *UPSTREAM)
-    rollouts = list(planned.graph.of("rollout"))
-    assert list(ready_stages(RESULTS, planned.graph)) == rollouts[::-1]
-    folder = stage_folder(RESULTS, "rollout", rollouts[-1].key)
-    folder.path.mkdir(parents=True)
-    folder.attempts.write_text("now\n")
-    with shared(folder.lock):
-        assert list(ready_stages(RESULTS, planned.graph)) == [*rollouts[-2::-1], rollouts[-1]]
-    assert next(iter(ready_stages(RESULTS, planned.graph))) == rollouts[-1]
+    rollouts = {request.key for request in planned.graph.of("rollout")}
+    firsts = [Turns(RESULTS, planned.graph, Random(seed)).next() for seed in range(20)]
+    assert {first.key for first in firsts if first} == rollouts
+    turns, taken = Turns(RESULTS, planned.graph, Random(1)), []
+    with ExitStack() as others:
+        for _ in rollouts:
+            request = turns.next()
+            assert request is not None
+            taken.append(request.key)
+            others.enter_context(shared(stage_folder(RESULTS, "rollout", request.key).lock))
+        assert sorted(taken) == sorted(rollouts)
+        last = turns.next()
+        assert last is not None  # where there is nothing else, one lends a hand
+    assert last.key in rollouts
+
+
+def test_what_one_has_found_sealed_no_other_looks_at(planned: Planned, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(planned, *UPSTREAM, "rollout")
+    one = Turns(RESULTS, planned.graph, Random(1))
+    assert one.next() is None
+    assert one.left("rollout") == 0
+    assert one.next() is None  # tells what it has seen
+    monkeypatch.setattr(turns_module, "sealed_done", lambda folder: pytest.fail(f"looked at {folder.path}"))
+    other = Turns(RESULTS, planned.graph, Random(2))
+    assert other.next() is None
+    assert other.left("rollout") == 0
 
 
 def test_two_helpers_finish_a_study_s_rollouts(planned: Planned, tmp_path: Path) -> None:

@@ -9,7 +9,15 @@ from statsmodels.stats.proportion import confint_proportions_2indep, proportion_
 from support.outcome_grids import flat, grid
 
 from world_modality.evidence.outcomes import outcomes_of
-from world_modality.evidence.rates import fisher_p, hybrid, mixed_alike, stratified_difference, success_rate, wilson
+from world_modality.evidence.rates import (
+    fisher_p,
+    hybrid,
+    mixed_alike,
+    standard_error,
+    stratified_difference,
+    success_rate,
+    wilson,
+)
 
 group = st.integers(1, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 counts = st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
@@ -49,6 +57,25 @@ def test_copies_of_a_scene_add_no_certainty(success, copies):
     copied, _ = flat(success * copies, success * copies, scenes * copies)
     assert success_rate(copied).low <= success_rate(once).low + 1e-9
     assert success_rate(copied).high >= success_rate(once).high - 1e-9
+
+
+@given(st.lists(st.booleans(), min_size=2, max_size=25), st.integers(2, 5))
+def test_the_standard_error_is_binomial_and_copies_make_it_no_smaller(success, copies):
+    scenes, rate = list(range(len(success))), np.mean(success)
+    once, _ = flat(success, success, scenes)
+    copied, _ = flat(success * copies, success * copies, scenes * copies)
+    alone = standard_error(once)
+    assert alone == pytest.approx(np.sqrt(rate * (1 - rate) / len(success)))
+    assert standard_error(copied) >= alone - 1e-9
+
+
+def test_the_standard_error_of_repeated_scenes_is_that_of_their_means():
+    rng = np.random.default_rng(0)
+    scenes = rng.random(40)
+    drawn = rng.random((40, 5)) < scenes[:, None]
+    error = standard_error(grid(drawn.reshape(1, 1, 40, 5)))
+    assert error == pytest.approx(drawn.mean(axis=1).std(ddof=1) / np.sqrt(40))
+    assert standard_error(grid(np.ones((1, 1, 1, 5)))) is None
 
 
 def test_tasks_that_differ_do_not_widen_the_interval():

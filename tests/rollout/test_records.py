@@ -104,6 +104,7 @@ def test_an_episode_has_one_record(folder, tmp_path):
     other.close()
     assert ledger.claim() == EPISODES[0]
     assert ledger.append(record)
+    ledger.tidy()
     late = Ledger(shared, EPISODES)
     assert late._leases.claim(lease.stem)
     assert not late.append(record)
@@ -168,7 +169,27 @@ def test_two_owners_share_the_episodes_and_each_is_done_once(folder, tmp_path):
     one.close()
     assert three.claim() == yours[0]
     three.close()
+    assert len(list((shared / "leases").glob("*.lease"))) == len(mine)  # their records may not be seen everywhere
+    three.tidy()
     assert list((shared / "leases").glob("*.lease")) == []
+
+
+def test_whoever_sees_records_late_does_not_repeat_their_episodes(folder, tmp_path, monkeypatch):
+    """A folder's listing may be a minute old on another machine; its lease says what the record cannot yet."""
+    records = Ledger(folder, EPISODES).done
+    shared = tmp_path / "shared"
+    one, two = Ledger(shared, EPISODES), Ledger(shared, EPISODES)
+    first = one.claim()
+    assert one.append(records[first])
+    monkeypatch.setattr(two, "_files", list)
+    assert two.claim() == EPISODES[1]
+    assert first not in two.done
+
+
+def test_a_ledger_is_not_begun_anew_where_all_was_removed(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        Ledger(tmp_path / "work" / "records", EPISODES)
+    assert not (tmp_path / "work").exists()
 
 
 def test_an_episode_that_somebody_else_finished_meanwhile_counts_once(tmp_path):
@@ -191,6 +212,7 @@ def test_an_episode_that_somebody_else_finished_meanwhile_counts_once(tmp_path):
 def test_episodes_that_others_finish_are_waited_for_and_need_no_simulator_of_ours(tmp_path):
     theirs = roll(tmp_path / "calm", toy_spec())
     folder = tmp_path / "ours" / "ledger"
+    folder.mkdir(parents=True)
     other = Leases(folder / "leases")
     assert all(
         other.claim(f"task{episode.task}_init{episode.init_state}_repeat{episode.repeat}") for episode in EPISODES

@@ -101,6 +101,54 @@ def test_an_owner_that_is_stuck_is_not_kept_alive_by_its_own_clock(tmp_path: Pat
     stuck.close()
 
 
+def test_the_first_that_nobody_holds_is_claimed_without_asking_for_each(tmp_path: Path) -> None:
+    other, mine = Leases(tmp_path), Asking(tmp_path)
+    names = [f"n{number}" for number in range(6)]
+    for name in (names[0], names[1], names[3]):
+        assert other.claim(name)
+        note = tmp_path / f"{name}.lease"
+        note.write_text(note.read_text().replace('"place": "', f'"place": "{socket.gethostname()} elsewhere '))
+    assert [mine.claim_first(names) for _ in range(3)] == ["n2", "n4", "n5"]
+    assert mine.asked == ["n0", "n2", "n4", "n5"]
+    held = [names[0], names[1], names[3]]
+    assert mine.claim_first(held) is None
+    mine.asked.clear()
+    assert mine.claim_first(held) is None
+    assert mine.asked == []  # none of them can have run out yet
+    other.release("n3")
+    assert mine.claim_first(held) is None  # its note is another's by now, so it stays
+    (tmp_path / "n3.lease").unlink()
+    assert mine.claim_first(held) == "n3"
+    assert mine.claim_first([]) is None
+
+
+class Asking(Leases):
+    """Notes what it asks for."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.asked: list[str] = []
+
+    def claim(self, name: str) -> bool:
+        self.asked.append(name)
+        return super().claim(name)
+
+
+def test_what_is_left_stays_until_its_silence_is_over_or_it_is_removed(tmp_path: Path) -> None:
+    one, other = Leases(tmp_path), Leases(tmp_path)
+    for name in ("a", "b"):
+        assert one.claim(name)
+        one.leave(name)
+    assert not one.holds("a")
+    one.close()
+    assert not other.claim("a")
+    os.utime(tmp_path / "a.lease", (0, 0))
+    assert other.claim("a")
+    assert not other.claim("b")
+    other.remove("b")
+    assert one.claim("b")
+
+
 class Unlucky(Leases):
     """An owner that finds the lease held, sees it let go of, and is overtaken by a third before it has it."""
 

@@ -57,6 +57,7 @@ CHANGES: tuple[tuple[str, str], ...] = (
     ("report", "shows offline evaluations of the discrete line's models, of a study that has any"),
     ("all", "a study of the discrete line's models: workflow/studies/discrete.yaml"),
     ("all", "the discrete study trains 250 steps, so that it takes less than a quarter of an hour"),
+    ("report", "a gate: native results come from processors that round alike"),
 )
 
 REPOSITORY = Path(__file__).parents[2]

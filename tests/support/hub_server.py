@@ -1,7 +1,9 @@
 """A small Hugging Face hub on this machine, for its real client: ``python -m support.hub_server`` prints its address.
 
-It holds in memory what is uploaded, by commits: repositories, large files, commits, listings and downloads, as far as
-the client asks for them. ``HF_ENDPOINT`` and ``HF_HUB_DISABLE_XET`` lead a process to it.
+It holds in memory what is uploaded, by commits: repositories, private or not, large files, commits, listings and
+downloads, as far as the client asks for them. ``HF_ENDPOINT`` and ``HF_HUB_DISABLE_XET`` lead a process to it. A test
+may ask what happened (``/test/log``), let uploads hang from the n-th on (``/test/hold/n``), and change a file behind
+everybody's back (``/test/spoil/REPOSITORY/NAME``).
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,9 +23,15 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 REPOSITORIES: dict[str, list[tuple[str, dict[str, bytes]]]] = {}
-"""``datasets/USER/NAME`` -> commits, each with its files."""
+"""``datasets/USER/NAME``, ``models/USER/NAME`` -> commits, each with its files."""
+PRIVATE: set[str] = set()
+"""Those that nobody sees without the token."""
 LARGE: dict[str, bytes] = {}
 """Uploaded content by its sha256."""
+LOG: dict[str, list[str]] = {"uploads": [], "commits": [], "refused": []}
+"""sha256 of what was sent, repositories that were committed to, and requests without the token."""
+HOLD: list[int] = []
+"""How many uploads there may be before one hangs; empty: any number."""
 TOKEN = "hf_of_the_test"
 
 
@@ -33,7 +42,10 @@ class Hub(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         path, body = unquote(urlsplit(self.path).path), self._body()
-        if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+        if path.startswith("/test/"):
+            self._control(path.removeprefix("/test/"), body)
+        elif not self._trusted():
+            LOG["refused"].append(path)
             self._answer({"error": "Invalid credentials in Authorization header"}, 401)
         elif path == "/api/repos/create":
             self._create(json.loads(body))
@@ -42,11 +54,15 @@ class Hub(BaseHTTPRequestHandler):
         elif path.endswith("/objects/batch"):
             asked = json.loads(body)["objects"]
             link = f"http://{self.headers['Host']}/large/"
-            objects = [{**each, "actions": {"upload": {"href": link + each["oid"]}}} for each in asked]
+            objects = [
+                each if each["oid"] in LARGE else {**each, "actions": {"upload": {"href": link + each["oid"]}}}
+                for each in asked
+            ]
             self._answer({"transfer": "basic", "objects": objects})
         elif "/preupload/" in path:
+            held = self._found(path.removeprefix("/api/").partition("/preupload/")[0], "main")[1]
             files = json.loads(body)["files"]
-            self._answer({"files": [self._mode(each["path"]) for each in files]})
+            self._answer({"files": [self._mode(each["path"], held.get(each["path"])) for each in files]})
         elif "/commit/" in path:
             self._commit(path.removeprefix("/api/").partition("/commit/")[0], body)
         else:
@@ -54,7 +70,10 @@ class Hub(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         body = self._body()
+        while HOLD and len(LOG["uploads"]) >= HOLD[0]:
+            time.sleep(0.02)
         LARGE[hashlib.sha256(body).hexdigest()] = body
+        LOG["uploads"].append(hashlib.sha256(body).hexdigest())
         self._answer({})
 
     def do_HEAD(self) -> None:
@@ -62,29 +81,49 @@ class Hub(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = unquote(urlsplit(self.path).path)
-        if "/resolve/" in path:
+        if path == "/test/log":
+            self._answer(LOG)
+        elif "/resolve/" in path:
             repository, _, rest = path.strip("/").partition("/resolve/")
             revision, _, name = rest.partition("/")
-            self._file(repository, revision, name)
-            return
-        for part in ("/revision/", "/tree/"):
-            if part in path:
-                repository, _, revision = path.removeprefix("/api/").partition(part)
-                commit, files = self._found(repository, revision)
-                if commit is None:
-                    self._answer({"error": "Repository not found"}, 404, {"X-Error-Code": "RepoNotFound"})
-                elif part == "/tree/":
-                    listed = [{"type": "file", "path": name, **_known(data)} for name, data in sorted(files.items())]
-                    self._answer(listed)
-                else:
-                    siblings = [{"rfilename": name} for name in sorted(files)]
-                    self._answer({"id": repository.partition("/")[2], "sha": commit, "siblings": siblings})
-                return
-        self._answer({"error": path}, 404)
+            self._file(repository if repository.startswith("datasets/") else f"models/{repository}", revision, name)
+        elif path.startswith(("/api/models/", "/api/datasets/")):
+            self._told(path.removeprefix("/api/"))
+        else:
+            self._answer({"error": path}, 404)
+
+    def _told(self, path: str) -> None:
+        """About a repository, or what is in it."""
+        part = next((part for part in ("/revision/", "/tree/") if part in path), "/revision/")
+        repository, _, revision = path.partition(part)
+        commit, files = self._found(repository, revision or "main")
+        if commit is None:
+            self._answer({"error": "Repository not found"}, 404, {"X-Error-Code": "RepoNotFound"})
+        elif part == "/tree/":
+            self._answer([{"type": "file", "path": name, **_known(name, data)} for name, data in sorted(files.items())])
+        else:
+            siblings = [{"rfilename": name} for name in sorted(files)]
+            said = {"id": repository.partition("/")[2], "sha": commit, "private": repository in PRIVATE}
+            self._answer({**said, "siblings": siblings})
+
+    def _control(self, asked: str, body: bytes) -> None:
+        what, _, rest = asked.partition("/")
+        if what == "hold":
+            HOLD[:] = [int(rest)] if rest else []
+        elif what == "spoil":
+            repository, name = "/".join(rest.split("/")[:3]), "/".join(rest.split("/")[3:])
+            commit, files = REPOSITORIES[repository][-1]
+            REPOSITORIES[repository].append((hashlib.sha1(commit.encode() + body).hexdigest(), {**files, name: body}))
+        self._answer({})
+
+    def _trusted(self) -> bool:
+        return bool(self.headers.get("Authorization") == f"Bearer {TOKEN}")
 
     def _create(self, asked: dict[str, Any]) -> None:
-        name = f"{asked['type']}s/{asked.get('organization')}/{asked['name']}"
+        name = f"{asked.get('type') or 'model'}s/{asked.get('organization')}/{asked['name']}"
         known = name in REPOSITORIES
+        if not known and asked.get("visibility") == "private":
+            PRIVATE.add(name)
         REPOSITORIES.setdefault(name, [("0" * 40, {})])
         self._answer({"url": f"http://{self.headers['Host']}/{name}"}, 409 if known else 200)
 
@@ -93,12 +132,19 @@ class Hub(BaseHTTPRequestHandler):
         for line in body.decode().splitlines():
             item = json.loads(line)
             value = item["value"]
+            if (
+                item["key"] == "header"
+                and value.get("parentCommit", REPOSITORIES[repository][-1][0]) != (REPOSITORIES[repository][-1][0])
+            ):
+                self._answer({"error": "A commit has happened since."}, 412)
+                return
             if item["key"] == "file":
                 files[value["path"]] = base64.b64decode(value["content"])
             elif item["key"] == "lfsFile":
                 files[value["path"]] = LARGE[value["oid"]]
         commit = hashlib.sha1(body + str(len(REPOSITORIES[repository])).encode()).hexdigest()
         REPOSITORIES[repository].append((commit, files))
+        LOG["commits"].append(repository)
         link = f"http://{self.headers['Host']}/{repository}/commit/{commit}"
         self._answer({"commitUrl": link, "commitOid": commit, "success": True})
 
@@ -111,15 +157,19 @@ class Hub(BaseHTTPRequestHandler):
         self._send(files[name], 200, {**known, "Content-Type": "application/octet-stream"})
 
     def _found(self, repository: str, revision: str) -> tuple[str | None, dict[str, bytes]]:
+        if repository in PRIVATE and not self._trusted():
+            return None, {}
         for commit, files in reversed(REPOSITORIES.get(repository, [])):
             if revision in ("main", commit):
                 return commit, files
         return None, {}
 
     @staticmethod
-    def _mode(name: str) -> dict[str, Any]:
-        large = not name.endswith((".json", ".md"))
-        return {"path": name, "uploadMode": "lfs" if large else "regular", "shouldIgnore": False, "oid": None}
+    def _mode(name: str, held: bytes | None) -> dict[str, Any]:
+        known = {} if held is None else _known(name, held)
+        oid = known["lfs"]["oid"] if "lfs" in known else known.get("oid")
+        mode = "lfs" if _is_large(name) else "regular"
+        return {"path": name, "uploadMode": mode, "shouldIgnore": False, "oid": oid}
 
     def _body(self) -> bytes:
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -140,8 +190,15 @@ class Hub(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def _known(data: bytes) -> dict[str, Any]:
-    return {"size": len(data), "oid": hashlib.sha1(data).hexdigest()}
+def _is_large(name: str) -> bool:
+    return not name.endswith((".json", ".jsonl", ".md", ".yaml"))
+
+
+def _known(name: str, data: bytes) -> dict[str, Any]:
+    if _is_large(name):
+        pointer = {"size": len(data), "oid": hashlib.sha256(data).hexdigest(), "pointerSize": 130}
+        return {"size": len(data), "oid": hashlib.sha1(data).hexdigest(), "lfs": pointer}
+    return {"size": len(data), "oid": hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()}
 
 
 @contextmanager

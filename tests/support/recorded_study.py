@@ -33,12 +33,13 @@ def write_results(
     *,
     success: Success = later_conditions_win,
     episodes: Callable[[str], int | None] | None = None,
+    fill: Callable[[StageRequest, Path], None] = lambda *_: None,
 ) -> None:
     """Seal the plan, then every stage before the report.
 
     ``episodes`` says of a rollout's label how many of its episodes are there: None for a sealed stage, 0 for one that
     was
-    never started.
+    never started. ``fill`` may put more into the artifact of a stage, but for a rollout, before it is sealed.
     """
     seal_plan(root, plan_of(graph.report.spec))
     cells = {cell.rollout: cell for cell in graph.report.spec.cells}
@@ -49,16 +50,17 @@ def write_results(
             count = episodes(request.label) if episodes else None
             _write_rollout(folder, request, lambda state, c=cell: success(c.condition, c.seed, c.task, state), count)
         elif request.stage != "report":
-            _write(folder, request)
+            _write(folder, request, fill)
 
 
-def _write(folder: StageFolder, request: StageRequest) -> None:
+def _write(folder: StageFolder, request: StageRequest, fill: Callable[[StageRequest, Path], None]) -> None:
     folder.artifact.mkdir(parents=True)
     (folder.artifact / "result.json").write_text("{}")
     if request.stage == "train":
         mode = request.spec.memory
         arm = {"seed": request.spec.seed, "policy": {"world_memory_mode_train": mode}}
         (folder.artifact / "arm.json").write_text(json.dumps(arm))
+    fill(request, folder.artifact)
     seal(folder, request, {}, 3600.0, 1)
 
 

@@ -98,18 +98,32 @@ class Cluster:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.environment = os.environ | {"SLURM_CONF": str(folder / "slurm.conf"), "PATH": _path()}
+        self.environment = os.environ | {
+            "SLURM_CONF": str(folder / "slurm.conf"),
+            "PATH": os.pathsep.join((str(folder / "bin"), _path())),
+        }
+        self._wrap_srun()
         controller_port, *node_ports = _free_ports(1 + len(NODES))
         host = socket.gethostname().split(".")[0]
         text = CONFIGURATION.format(
             folder=folder, host=host, controller_port=controller_port, node_ports=f"{node_ports[0]}-{node_ports[-1]}"
         )
         (folder / "slurm.conf").write_text(text)
-        (folder / "gres.conf").write_text("NodeName=n[1-2] Name=gpu Count=2\n")  # to be asked for; there are none
+        for number in range(2):  # to be asked for: nothing is behind them
+            (folder / f"gpu{number}").touch()
+        (folder / "gres.conf").write_text(f"NodeName=n[1-2] Name=gpu File={folder}/gpu[0-1]\n")
         (folder / "munge.key").write_bytes(secrets.token_bytes(1024))
         (folder / "munge.key").chmod(0o400)
         for name in ("state", *(f"spool-{node}" for node in NODES)):
             (folder / name).mkdir()
+
+    def _wrap_srun(self) -> None:
+        """The executor takes all of SLURM's variables from a job before it calls srun, which then looks in /etc."""
+        found = shutil.which("srun", path=_path())
+        script = self.folder / "bin" / "srun"
+        script.parent.mkdir()
+        script.write_text(f'#!/bin/sh\nSLURM_CONF={self.folder}/slurm.conf exec {found} "$@"\n')
+        script.chmod(0o755)
 
     def start(self) -> None:
         """AssertionError with what SLURM says if the nodes are not ready in half a minute."""

@@ -191,12 +191,14 @@ def open_slow(task):
 
 def roll(folder, spec, pool=None, planner=None, new_history=None, slots=1, progress=None, leases=None, **facts):
     """The records of a cell, in order; the ledger lies in ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(folder / "ledger", episodes_of(spec), leases)
     progress = progress or Progress("toy", stream=io.StringIO())
     scheduler = Scheduler(toy_cell(spec, **facts), ledger, planner or ToyPolicy(), new_history, progress, slots)
     with closing(ledger), closing(pool or InlinePool(lambda _task: ToyWorld())) as simulators:
         scheduler.run(simulators)
     ledger.publish(folder / "artifact" / "records.jsonl", folder / "timing.jsonl")
+    ledger.tidy()
     return [ledger.done[episode] for episode in episodes_of(spec)]
 
 
@@ -208,6 +210,7 @@ def spec_from(text) -> RolloutSpec:
 
 if __name__ == "__main__":
     folder, silence = Path(sys.argv[1]), float(sys.argv[3])
+    (folder / "ledger").mkdir(parents=True, exist_ok=True)
     roll(
         folder,
         spec_from(sys.argv[2]),

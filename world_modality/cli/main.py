@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from world_modality.cli import checkpoint_app, latents_app, study_app, watch_app
+from world_modality.cli import checkpoint_app, latents_app, publish_app, study_app, trees_app, watch_app
 from world_modality.errors import UserError
 
 app = typer.Typer(
@@ -20,6 +20,8 @@ app.add_typer(study_app.app)
 app.add_typer(watch_app.app)
 app.add_typer(checkpoint_app.app)
 app.add_typer(latents_app.latents, name="latents")
+app.add_typer(publish_app.app)
+app.add_typer(trees_app.app)
 
 
 def main() -> None:

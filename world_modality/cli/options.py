@@ -10,7 +10,7 @@ import typer
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES, render_styles
 from world_modality.facts.memory import MODES
-from world_modality.store.layout import SNAPSHOT_VARIABLE
+from world_modality.store.layout import SHARE_VARIABLE, SNAPSHOT_VARIABLE
 
 StudyOption = Annotated[Path, typer.Option("--study", help="Study file.")]
 LastStudyOption = Annotated[
@@ -30,6 +30,17 @@ TargetArgument = Annotated[
 ]
 PlanOption = Annotated[
     Path, typer.Option("--plan", envvar=SNAPSHOT_VARIABLE, help="Snapshot of the study, below results/snapshots.")
+]
+ShareOption = Annotated[
+    str | None,
+    typer.Option(
+        "--share",
+        envvar=SHARE_VARIABLE,
+        show_envvar=False,
+        metavar="REMOTE",
+        help="Folder or s3://BUCKET/PREFIX through which several machines make the study, each stage once.",
+        show_default=False,
+    ),
 ]
 DatasetOption = Annotated[Path, typer.Option(help="Root folder of the LeRobotDataset v3.")]
 OutputOption = Annotated[Path, typer.Option(help="New folder.")]

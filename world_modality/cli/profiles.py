@@ -25,6 +25,8 @@ class Where:
     """Folder of a Snakemake profile."""
     cores: int | None = None
     """All of this machine by default; in a queue no limit."""
+    share: str | None = None
+    """A remote; each stage is made once on all machines that name it."""
 
     @property
     def executor(self) -> str:

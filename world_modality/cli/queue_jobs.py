@@ -29,6 +29,17 @@ class QueuedJob:
     """The rule, and the key of its stage."""
 
 
+def keeps_accounts() -> bool:
+    """Whether SLURM can be asked by `sacct` what became of a job; where it keeps no accounts, `squeue` has to tell."""
+    try:
+        asked = subprocess.run(
+            ["sacct", "--noheader", "--allocations"], capture_output=True, check=False, timeout=ASK_SECONDS
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return asked.returncode == 0
+
+
 def jobs_left(folder: Path) -> list[QueuedJob]:
     """This user's jobs that a run in ``folder`` submitted and that have not ended; none where there is no SLURM.
 

@@ -9,6 +9,7 @@ from typing import Literal
 from world_modality.cli.explain import table_lines, unresolved_lines
 from world_modality.cli.planning import plan_study
 from world_modality.errors import UserError
+from world_modality.publishing.notes import notes_of
 from world_modality.report.collect import collect
 from world_modality.report.comparison import as_data, compare, render_comparison
 from world_modality.report.console import console_lines
@@ -29,8 +30,9 @@ def report_so_far(study: Path, root: Path, output: Path | None) -> list[str]:
     A sealed report's table is only shown, unless ``output`` asks for files. UserError when the study is not valid.
     """
     planned = plan_study(study, root, lenient=True)
+    published = [f"published    {note.named} ({note.what})" for note in notes_of(root, planned.graph.study)]
     if output is None and (sealed := table_lines(root, planned.graph)):
-        return [*unresolved_lines(planned), *sealed]
+        return [*unresolved_lines(planned), *sealed, *published]
     folder = output or so_far_folder(root, planned.graph.study)
     material = collect(root, planned.graph)
     table, pages = build_report(root, material)
@@ -41,7 +43,8 @@ def report_so_far(study: Path, root: Path, output: Path | None) -> list[str]:
     cells = f"{len(material.missing)} cell{'s' if len(material.missing) != 1 else ''}"
     gap = [f"missing      {lacking} episodes in {cells}"] if lacking else []
     lines = console_lines(table)
-    return [*unresolved_lines(planned), *lines, "", *gap, f"report       {folder / 'report.html'}   (opens offline)"]
+    shown = f"report       {folder / 'report.html'}   (opens offline)"
+    return [*unresolved_lines(planned), *lines, "", *gap, shown, *published]
 
 
 def compare_sets(one: Path, two: Path, margin: float, json_file: Path | None) -> str:

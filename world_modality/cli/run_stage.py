@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import importlib
 import os
+import subprocess
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO, cast
 
 from world_modality.cli.planning import link_names, register
+from world_modality.cli.share import share_of
 from world_modality.errors import UserError
 from world_modality.facts.stages import STAGES
 from world_modality.imports import importing
@@ -40,7 +44,15 @@ other load, that keeps the one they wait for from its core. What is computed, an
 
 
 def run_stage(
-    root: Path, plan: Path, stage: str, key: str, cores: int, *, gpus: int | None = None, together: bool = False
+    root: Path,
+    plan: Path,
+    stage: str,
+    key: str,
+    cores: int,
+    *,
+    gpus: int | None = None,
+    together: bool = False,
+    waits: bool = True,
 ) -> int:
     """Make sure that one stage of a plan is sealed, and link its names; the exit status.
 
@@ -53,6 +65,10 @@ def run_stage(
 
     With ``gpus`` the process takes hold of so many of this machine's GPUs, if it has any, and sees no other. Without it
     sees what it was given.
+
+    Where results trees share the study and another one makes the stage, the job waits for it, and ``together`` runs
+    others of its kind meanwhile, each in a process of its own. Without ``waits`` it leaves the stage to whoever makes
+    it.
     """
     graph = read_snapshot(plan)
     request = graph.stages.get(key)
@@ -60,13 +76,14 @@ def run_stage(
         raise UserError(f"{plan} has no stage {stage} with key {key}; run snakemake again to plan the study anew")
     shared_by = STAGES[stage].together
     _prepare_process(graph, cores)
+    meanwhile = _Meanwhile(root, plan, graph, request, cores) if together else None
     if _is_sealed(root, request):
-        return _run_one(root, graph, request, cores)
+        return _run_one(root, graph, request, cores, waits=waits)
     with _gpus(request, gpus):
         if shared_by is None or not together:
-            return _run_one(root, graph, request, cores)
+            return _run_one(root, graph, request, cores, waits=waits, meanwhile=meanwhile)
         with shared_by.load()():
-            status = _run_one(root, graph, request, cores)
+            status = _run_one(root, graph, request, cores, waits=waits, meanwhile=meanwhile)
             for other in _others(root, graph, request) if status == 0 else ():
                 if _is_ready(root, other) and _run_one(root, graph, other, cores, waits=False) == INTERRUPTED:
                     return INTERRUPTED
@@ -100,6 +117,34 @@ def _others(root: Path, graph: Graph, request: StageRequest) -> list[StageReques
     return sorted(others, key=lambda each: (_place(each) != here, _place(each)))
 
 
+@dataclass(frozen=True)
+class _Meanwhile:
+    """What a job does while another tree makes its stage: it runs one of the others that can be run, the last first.
+
+    Trees that begin with the first then meet in the middle. In a process of its own each is run as by its own job.
+    """
+
+    root: Path
+    plan: Path
+    graph: Graph
+    request: StageRequest
+    cores: int
+    tried: set[str] = field(default_factory=set)
+
+    def __call__(self, terminal: TextIO, claimed: frozenset[str]) -> bool:
+        """Whether one of those that nobody claims was made. What becomes of one that fails its own job tells."""
+        for other in reversed(_others(self.root, self.graph, self.request)):
+            if other.key in self.tried | claimed or not _is_ready(self.root, other):
+                continue
+            self.tried.add(other.key)
+            command = [sys.executable, "-m", "world_modality.cli.main", "stage", other.stage, other.key, "--no-waits"]
+            command += ["--plan", str(self.plan), "--cores", str(self.cores)]
+            subprocess.run(command, stdout=terminal, stderr=terminal, check=False)
+            if _is_sealed(self.root, other):
+                return True
+        return False
+
+
 def _place(request: StageRequest) -> tuple[str, int]:
     sim = getattr(request.spec, "sim", None)
     return ("" if sim is None else sim.suite), getattr(request.spec, "task", 0)
@@ -124,7 +169,15 @@ def _prepare_process(graph: Graph, cores: int) -> None:
     watch()
 
 
-def _run_one(root: Path, graph: Graph, request: StageRequest, cores: int, *, waits: bool = True) -> int:
+def _run_one(
+    root: Path,
+    graph: Graph,
+    request: StageRequest,
+    cores: int,
+    *,
+    waits: bool = True,
+    meanwhile: _Meanwhile | None = None,
+) -> int:
     stage, key = request.stage, request.key
     log = stage_folder(root, stage, key).log
     with _printing_to(log) as terminal:
@@ -132,7 +185,10 @@ def _run_one(root: Path, graph: Graph, request: StageRequest, cores: int, *, wai
             if stage == "rollout" and not stage_folder(root, stage, key).done.exists():
                 register(root, graph)  # however the stage was started, the study's plan comes before it
             shared = STAGES[stage].shared
-            execute(root, request, _lazily(stage), cores=cores, stream=terminal, shared=shared, waits=waits)
+            work = partial(
+                execute, root, request, _lazily(stage), cores=cores, stream=terminal, shared=shared, waits=waits
+            )
+            _make(root, request, work, terminal, waits, meanwhile)
         except KeyboardInterrupt:
             return INTERRUPTED
         except UserError as error:
@@ -144,6 +200,29 @@ def _run_one(root: Path, graph: Graph, request: StageRequest, cores: int, *, wai
             return 1
     link_names(root, graph, None if STAGES[stage].unfold else key)
     return 0
+
+
+def _make(
+    root: Path,
+    request: StageRequest,
+    work: Callable[[], bool],
+    terminal: TextIO,
+    waits: bool,
+    meanwhile: _Meanwhile | None,
+) -> None:
+    """Have a stage sealed by ``work``, or by whoever shares the study with this tree."""
+    share = share_of(root)
+    if share is None:
+        work()
+        return
+
+    def others() -> bool:
+        return meanwhile is not None and meanwhile(terminal, share.claims.claimed(request.stage))
+
+    def say(text: str) -> None:
+        print(text, file=terminal, flush=True)
+
+    share.make(request, work, say, waits=waits, meantime=others)
 
 
 def _lazily(stage: str) -> StageRunner:

@@ -22,12 +22,13 @@ from world_modality.cli.planning import (
 )
 from world_modality.cli.profiles import LOCAL, Where, executor_of, find_profile
 from world_modality.cli.queue_jobs import cancel, jobs_left
+from world_modality.cli.share import begin_sharing
 from world_modality.cli.snakefile import TERSE_VARIABLE
 from world_modality.errors import UserError
 from world_modality.store.layout import RESULTS, stage_folder
 from world_modality.store.progress import Progress
 from world_modality.store.run_lock import HANDLE_VARIABLE, run_lock
-from world_modality.store.verify import check, set_aside
+from world_modality.store.verify import damage, set_aside
 from world_modality.study.graph import Graph
 from world_modality.study.outline import outline_of
 from world_modality.study.targets import select
@@ -50,7 +51,15 @@ def run_study(study: Path, where: Where, targets: Sequence[str]) -> int:
         return _go_on(planned, study, where, targets, handle)
 
 
-def resume_study(study: Path, profile: str | None, cores: int | None, targets: Sequence[str], *, verifies: bool) -> int:
+def resume_study(
+    study: Path,
+    profile: str | None,
+    cores: int | None,
+    targets: Sequence[str],
+    *,
+    share: str | None = None,
+    verifies: bool = True,
+) -> int:
     """Go on with a run that died, on whatever it ran by default; the exit status.
 
     Whatever may be left of it is put in order first: jobs in a queue are cancelled, what is sealed is compared with its
@@ -61,7 +70,7 @@ def resume_study(study: Path, profile: str | None, cores: int | None, targets: S
     """
     planned = _plan(study, targets)
     last = last_profile(RESULTS) or LOCAL
-    where = Where(find_profile(profile or last), cores)
+    where = Where(find_profile(profile or last), cores, share)
     with run_lock(RESULTS) as handle:
         if "slurm" in (where.executor, executor_of(last)):
             _cancel_jobs()
@@ -77,6 +86,8 @@ def _go_on(planned: Planned, study: Path, where: Where, targets: Sequence[str], 
     remember_study(RESULTS, study)
     remember_plan(RESULTS, planned.graph.study, study, planned.snapshot)
     remember_profile(RESULTS, where.profile)
+    if where.share:
+        begin_sharing(where.share, RESULTS, planned.graph)
     restore_done_files(RESULTS, planned.graph)
     outlook = survey(RESULTS, planned)
     if not targets and not outlook.missing:
@@ -121,15 +132,15 @@ def _set_damaged_aside(graph: Graph) -> None:
     """Move what is not as it was sealed out of the way, so that it is made again."""
     stages = [stage_folder(RESULTS, request.stage, request.key) for request in graph.stages.values()]
     sealed = [folder for folder in stages if folder.done.exists() or folder.seal.exists()]
-    progress, damaged = Progress("verify", stream=sys.stderr), 0
+    progress, count = Progress("verify", stream=sys.stderr), 0
     for number, folder in enumerate(sealed, 1):
-        found = [finding for finding in check(folder) if finding.damage]
+        found = damage(folder)
         if found:
-            damaged += 1
+            count += 1
             aside = set_aside(RESULTS, folder)
             print(f"damaged      {folder.path} ({found[0].label}): {found[0].text}; moved to {aside}", file=sys.stderr)
         progress.update(number, len(sealed), "stages")
-    print(f"verified     {len(sealed)} sealed stages, {damaged} damaged", file=sys.stderr)
+    print(f"verified     {len(sealed)} sealed stages, {count} damaged", file=sys.stderr)
 
 
 def _tell_finished(outlook: Outlook, cores: int | None) -> None:

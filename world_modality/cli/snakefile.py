@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from world_modality.cli.profiles import LOCAL, PROFILES, profile_of_command
+from world_modality.cli.queue_jobs import keeps_accounts
 from world_modality.cli.workflow import Machine, Workflow, open_workflow, reopen_workflow
 from world_modality.errors import UserError
 from world_modality.facts.stages import STAGES, targets
@@ -136,6 +137,16 @@ def share_out_gpus(workflow: Any) -> None:
     here = _here(workflow)
     if here is not None and here.gpus and "gpu" not in workflow.global_resources:
         workflow.global_resources["gpu"] = here.gpus
+
+
+def ask_who_answers(workflow: Any) -> None:
+    """Before the first job, let SLURM be asked what becomes of jobs by a command that answers.
+
+    The executor takes `sacct` if it is installed, also where SLURM keeps no accounts: then it waits forever.
+    """
+    settings = workflow.executor_settings
+    if getattr(settings, "status_command", None) == "sacct" and not keeps_accounts():
+        settings.status_command = "squeue"
 
 
 def _is_queued(workflow: Any) -> bool:

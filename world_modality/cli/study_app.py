@@ -17,6 +17,7 @@ from world_modality.cli.options import (
     LastStudyOption,
     PlanOption,
     ProfileOption,
+    ShareOption,
     StudyOption,
     TargetArgument,
     TasksOption,
@@ -34,13 +35,14 @@ def run(
     study: StudyOption = DEFAULT_STUDY,
     cores: CoresOption = None,
     profile: ProfileOption = None,
+    share: ShareOption = None,
     target: TargetArgument = None,
 ) -> None:
     """Run what is missing of a study, and print its table. Safe to call again after any interruption."""
     from world_modality.cli.profiles import LOCAL, Where, find_profile
     from world_modality.cli.run_study import run_study
 
-    raise typer.Exit(run_study(study, Where(find_profile(profile or LOCAL), cores), target or []))
+    raise typer.Exit(run_study(study, Where(find_profile(profile or LOCAL), cores, share), target or []))
 
 
 @app.command()
@@ -48,6 +50,7 @@ def resume(
     study: LastStudyOption = None,
     cores: CoresOption = None,
     profile: ProfileOption = None,
+    share: ShareOption = None,
     verify: Annotated[bool, typer.Option(help="Compare sealed results with their digests first.")] = True,
     target: TargetArgument = None,
 ) -> None:
@@ -55,7 +58,7 @@ def resume(
     from world_modality.cli.run_study import resume_study
 
     study = study or last_study(sys.stderr)
-    raise typer.Exit(resume_study(study, profile, cores, target or [], verifies=verify))
+    raise typer.Exit(resume_study(study, profile, cores, target or [], share=share, verifies=verify))
 
 
 @app.command()
@@ -158,12 +161,13 @@ def stage(
     cores: Annotated[int, typer.Option(min=1)] = 1,
     gpus: Annotated[int | None, typer.Option(min=0)] = None,
     together: bool = False,
+    waits: bool = True,
 ) -> None:
     """Run one stage, or others of its kind too. Snakemake calls this; it does nothing if the stage is sealed."""
     from world_modality.cli.run_stage import run_stage
     from world_modality.store.layout import RESULTS
 
-    raise typer.Exit(run_stage(RESULTS, plan, kind, key, cores, gpus=gpus, together=together))
+    raise typer.Exit(run_stage(RESULTS, plan, kind, key, cores, gpus=gpus, together=together, waits=waits))
 
 
 def last_study(told: TextIO) -> Path:

@@ -21,7 +21,7 @@ from world_modality.cli.planning import (
 from world_modality.errors import UserError
 from world_modality.facts.stages import STAGES
 from world_modality.rollout.episodes import episodes_of
-from world_modality.store.layout import RESULTS, SNAPSHOT_VARIABLE, stage_folder
+from world_modality.store.layout import RESULTS, SHARE_VARIABLE, SNAPSHOT_VARIABLE, stage_folder
 from world_modality.store.orphans import announce
 from world_modality.store.run_lock import hold_until_exit
 from world_modality.store.stage import StageRequest
@@ -191,6 +191,7 @@ def open_workflow(study_files: Iterable[Path | str], default: Path, cores: int |
             workflow.table()
     os.environ[SNAPSHOT_VARIABLE] = str(planned.snapshot)
     os.environ[REPOSITORY_VARIABLE] = str(default.resolve().parent)
+    os.environ.setdefault(SHARE_VARIABLE, "")  # Snakemake hands on only what is set
     _use_this_python()
     return workflow
 

@@ -66,16 +66,44 @@ def success_rate(outcomes: Outcomes, confidence: float = 0.95) -> Interval:
         return wilson(x, n, confidence)
     if task.size == 1:
         return _wilson(rate, 1.0, normal_quantile(confidence))  # one scene, however often it was repeated
-    if int(np.unique(task, return_counts=True)[1].min()) < 2:
-        task = np.zeros_like(task)
-    wins = np.asarray(np.bincount(index, weights=outcomes.success), dtype=np.float64)
-    robust = _robust_variance(task, wins, np.bincount(index).astype(np.int64))
+    task = _strata(task)
+    robust = _robust_variance(task, *_by_scene(outcomes, index))
     independent = rate * (1 - rate) / n
     # Without a single failure, or success, nothing is known about the clustering: count each scene once.
     effect = n / task.size if independent == 0 else max(1.0, robust / independent)
     tail = 0.5 + confidence / 2
     shrink = effect * float(t.ppf(tail, task.size - np.unique(task).size) / norm.ppf(tail)) ** 2
     return _wilson(rate, n / shrink, normal_quantile(confidence))
+
+
+def standard_error(outcomes: Outcomes) -> float | None:
+    """The standard error of :func:`success_rate`: ``sqrt(p (1 - p) / n)`` where every scene was rolled out once.
+
+    Where scenes repeat, the cluster-robust one, but never below that; None of a single scene, which tells nothing of
+    how much scenes differ.
+    """
+    n = len(outcomes)
+    if n == 0:
+        raise ValueError("an arm without episodes has no success rate")
+    task, _, index = scenes(outcomes)
+    independent = outcomes.rate * (1 - outcomes.rate) / n
+    if task.size == n:
+        return math.sqrt(independent)
+    if task.size == 1:
+        return None
+    return math.sqrt(max(independent, _robust_variance(_strata(task), *_by_scene(outcomes, index))))
+
+
+def _strata(task: Ints) -> Ints:
+    """Task of every scene [scenes], or one pool of all where a task has a single scene."""
+    alone = int(np.unique(task, return_counts=True)[1].min()) < 2
+    return np.zeros_like(task) if alone else task
+
+
+def _by_scene(outcomes: Outcomes, index: Ints) -> tuple[Floats, Ints]:
+    """Successes and episodes of every scene, [scenes] each; ``index`` is every episode's scene."""
+    wins = np.asarray(np.bincount(index, weights=outcomes.success), dtype=np.float64)
+    return wins, np.bincount(index).astype(np.int64)
 
 
 def _robust_variance(task: Ints, wins: Floats, episodes: Ints) -> float:

@@ -52,7 +52,7 @@ class Share:
                 for stretch in encoded:
                     idle = False
                     self._leases.renew()  # what is saved is a sign of life
-                    self._leases.release(stretch.name)
+                    self._leases.leave(stretch.name)  # others may not see the shard yet
                     yield self._finished(stretch)
             others = [each for each in self._left if self._shards.has(each)]
             yield from map(self._finished, others)
@@ -78,7 +78,7 @@ class Share:
         for stretch in list(self._left):
             if not self._leases.holds(stretch.name) and self._leases.claim(stretch.name):
                 if self._shards.has(stretch):  # another finished it since we looked
-                    self._leases.release(stretch.name)
+                    self._leases.leave(stretch.name)
                 else:
                     yield stretch
 

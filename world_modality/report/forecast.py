@@ -11,6 +11,7 @@ from world_modality.facts.targets import TARGETS
 from world_modality.report.charts import Curve, Panel, curves
 from world_modality.report.judgement import read_finite
 from world_modality.report.results import Results
+from world_modality.report.text import spans
 from world_modality.report.trainings import METRICS, owners, read_log
 
 TARGET = TARGETS["latents"]
@@ -107,23 +108,12 @@ def _sentence(group: Sequence[Judgement]) -> str:
         mean = sum(value or 0.0 for value in own) / len(own)
         (won if mean > (others[rival] or 0.0) else lost).append(k + 1)
     if won and lost:
-        verdict = f"beats the best baseline at k = {_spans(won)} and not at k = {_spans(lost)}"
+        verdict = f"beats the best baseline at k = {spans(won)} and not at k = {spans(lost)}"
     else:
         verdict = "beats the best baseline at every k" if won else "does not beat the best baseline at any k"
     seeds = f"; mean of {len(group)} seeds" if len(group) > 1 else ""
     rival_names = " or ".join(dict.fromkeys(rivals)) or "none could be measured"
     return f"{first.arm}'s Prophet {verdict} ({rival_names}), by {MERIT.words} on {first.judged_on}{seeds}."
-
-
-def _spans(numbers: Sequence[int]) -> str:
-    """``1-3, 6``."""
-    spans: list[list[int]] = []
-    for number in numbers:
-        if spans and number == spans[-1][-1] + 1:
-            spans[-1].append(number)
-        else:
-            spans.append([number])
-    return ", ".join(str(span[0]) if len(span) == 1 else f"{span[0]}-{span[-1]}" for span in spans)
 
 
 def prophet_panels(judgements: Sequence[Judgement]) -> list[Panel]:

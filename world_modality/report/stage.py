@@ -21,6 +21,7 @@ from world_modality.report.page import figure_files, read_videos, to_html
 from world_modality.report.provenance import describe, lineage, timing_of
 from world_modality.report.record_files import write_records
 from world_modality.report.results import Results, load_results
+from world_modality.report.rounding import rounding_gate
 from world_modality.report.sealed_plans import describe_seals, first_start, read_seals, sealing_gate
 from world_modality.report.table import build_table, task_names
 from world_modality.report.trainings import curve_panels
@@ -60,7 +61,8 @@ def build_report(root: Path, material: Material) -> tuple[dict[str, Any], dict[s
     """The table, and the text of every file by its name. ``root`` is the results tree with the study's sealed plans."""
     spec, results = material.spec, material.results
     sealed = lineage(material.artifacts)
-    plan, gates = plan_of(spec), [material.arms, *record_gates(results, spec.arms)]
+    plan = plan_of(spec)
+    gates = [material.arms, *record_gates(results, spec.arms), rounding_gate(root, sealed)]
     seals = read_seals(root, spec.study)
     if plan is not None:
         started = first_start(stage_folder(root, "rollout", cell.rollout) for cell in judged_cells(spec))

@@ -255,6 +255,17 @@ def deviations(plan: Table) -> list[str]:
     ]
 
 
+def spans(numbers: Sequence[int]) -> str:
+    """``1-3, 6``."""
+    spans: list[list[int]] = []
+    for number in numbers:
+        if spans and number == spans[-1][-1] + 1:
+            spans[-1].append(number)
+        else:
+            spans.append([number])
+    return ", ".join(str(span[0]) if len(span) == 1 else f"{span[0]}-{span[-1]}" for span in spans)
+
+
 def mark_word(passed: bool | None) -> str:
     """How a gate ended, in a word."""
     return {True: "passed", False: "FAILED", None: "does not apply"}[passed]

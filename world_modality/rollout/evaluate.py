@@ -90,6 +90,7 @@ def evaluate(how: How, scenes: Scenes, output: Path, cores: int, videos_wanted: 
                 if account is not None:
                     write_json(output / suite / TIMING, account.told(cores))
                 ledger.publish(output / f"{suite}.jsonl", output / suite / TIMINGS)
+                ledger.tidy()
                 found[suite] = [ledger.done[episode] for episode in ledger.episodes]
         for suite, own in found.items():
             _video(

@@ -193,8 +193,12 @@ class Ledger:
     """
 
     def __init__(self, folder: Path, episodes: Iterable[Episode], leases: Leases | None = None) -> None:
-        """Open ``folder``, creating it, for the given episodes; records of others are left alone."""
-        folder.mkdir(parents=True, exist_ok=True)
+        """Open ``folder``, creating it, for the given episodes; records of others are left alone.
+
+        FileNotFoundError if the folder that it lies in is gone: others finished everything since it was prepared, and
+        removed their records once they were sealed, so what looks empty is not to be done again.
+        """
+        folder.mkdir(exist_ok=True)
         sync_folder(folder.parent)
         self._folder = folder
         self._episodes = tuple(sorted(episodes))
@@ -218,24 +222,25 @@ class Ledger:
         """Read what others have written."""
         wanted = set(self._episodes)
         for path in self._files():
-            for record in self._whole_lines(path):
+            for record in self._whole_lines(path) if path != self._own else ():
                 if record.episode in wanted:
                     self._done.setdefault(record.episode, record)
 
     def claim(self) -> Episode | None:
         """The first episode that nobody has finished or works on, ours from now on; None if there is none at
         present."""
-        for episode in self._episodes:
-            name = _lease(episode)
-            if episode not in self._done and not self._leases.holds(name) and self._leases.claim(name):
-                self.refresh()  # its last owner may have finished it just before
-                if episode not in self._done:
-                    return episode
-                self._leases.release(name)
+        left = {_lease(episode): episode for episode in self._episodes if episode not in self._done}
+        free = [name for name in left if not self._leases.holds(name)]
+        while name := self._leases.claim_first(free):
+            self.refresh()  # its last owner may have finished it just before
+            if left[name] not in self._done:
+                return left[name]
+            self._leases.leave(name)
+            free = [name for name in free if left[name] not in self._done]
         return None
 
     def append(self, record: Record) -> bool:
-        """Write one record through to the disk, and let go of its episode.
+        """Write one record through to the disk; its episode stays this owner's until all who share the folder can know.
 
         False, with nothing written, if this owner slept so long that its episode was taken over: whoever has it now
         records the same outcome, or has done so.
@@ -243,7 +248,7 @@ class Ledger:
         name = _lease(record.episode)
         self.refresh()
         written = record.episode not in self._done and self._write_if_held(record, name)
-        self._leases.release(name)
+        self._leases.leave(name)
         return written
 
     def renew(self) -> None:
@@ -251,8 +256,13 @@ class Ledger:
         self._leases.renew()
 
     def close(self) -> None:
-        """Let go of every episode."""
+        """Let go of every episode that has no record of this owner's."""
         self._leases.close()
+
+    def tidy(self) -> None:
+        """Remove the leases of episodes that have a record, once all do and no other owner needs to be told."""
+        for episode in self._done:
+            self._leases.remove(_lease(episode))
 
     def publish(self, target: Path, timings: Path) -> None:
         """Write all records of the folder, sorted by episode, to ``target``, and how long each took to ``timings``.
@@ -299,7 +309,6 @@ class Ledger:
             os.fsync(file.fileno())
         if new:
             sync_folder(self._folder)
-        self._read_up_to[self._own] = self._own.stat().st_size, self._read_up_to.get(self._own, (0, 0))[1] + 1
         self._done[record.episode] = record
         return True
 

@@ -26,7 +26,8 @@ from world_modality.store.progress import Progress
 MAX_ATTEMPTS = 3
 LISTEN_SECONDS = 1.0  # between looks at the clock while nothing is heard
 CALIBRATION = 8  # chunks that are measured before the number of episodes at once is settled
-SHARE_SECONDS = 2.0  # between looks whether others have finished what they hold
+SHARE_SECONDS = 2.0  # between looks whether others have finished what they hold,
+MOST_SHARE_SECONDS = 16.0  # where one look after the other finds nothing to do
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class _Run:
         self._own = 0  # episodes that were finished here
         self._slots = plan.slots or 2 * pool.workers
         self._tuned = plan.slots is not None
-        self._ask_again = 0.0  # when to look again for an episode that nobody holds
+        self._pause, self._ask_again = SHARE_SECONDS, 0.0  # when to look again for an episode that nobody holds
 
     def run(self) -> TimeAccount:
         """See :meth:`Scheduler.run`."""
@@ -74,7 +75,7 @@ class _Run:
             ledger.renew()
             self._fill()
             if not self._trajectories:  # others hold what is left
-                time.sleep(SHARE_SECONDS)
+                time.sleep(max(0.0, self._ask_again - time.monotonic()))
                 ledger.refresh()
                 self._report()
                 continue
@@ -99,8 +100,10 @@ class _Run:
             if slot not in self._trajectories:
                 episode = self._plan.ledger.claim()
                 if episode is None:
-                    self._ask_again = time.monotonic() + SHARE_SECONDS
+                    self._ask_again = time.monotonic() + self._pause
+                    self._pause = min(2 * self._pause, MOST_SHARE_SECONDS)
                     return
+                self._pause = SHARE_SECONDS
                 self._begin(slot, episode)
 
     def _begin(self, slot: int, episode: Episode) -> None:

@@ -50,10 +50,35 @@ def capability() -> dict[str, Any]:
     found: dict[str, Any] = {name: os.environ[name] for name in SETTINGS if name in os.environ}
     if "torch" in sys.modules:
         found["torch"] = sys.modules["torch"].backends.cpu.get_cpu_capability()
+        if sys.modules["torch"].cuda.is_initialized():
+            found["gpu"] = sys.modules["torch"].cuda.get_device_name()
     if "numpy" in sys.modules:
         from numpy._core._multiarray_umath import __cpu_features__ as features  # type: ignore[import-not-found]
         from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
 
         found["numpy"] = sorted(name for name, there in features.items() if there)
         found["blas"] = sorted(f"{each['internal_api']} {each.get('architecture')}" for each in threadpool_info())
+    return found
+
+
+TOLD_BY_LIBRARIES = ("ATEN_CPU_CAPABILITY", "NPY_DISABLE_CPU_FEATURES")
+"""Settings whose effect a library tells, be it set or found."""
+
+
+def rounding(machine: Mapping[str, Any]) -> dict[str, str]:
+    """What decides how native results are rounded, of a machine as a ``store.done.Run`` tells it: values by name.
+
+    A library that the process had not loaded is left out, and so is all of a machine that does not tell.
+    """
+    told = machine.get("capability")
+    if not isinstance(told, Mapping):
+        return {}
+    found = {name: str(told.get(name, "")) for name in SETTINGS if name not in TOLD_BY_LIBRARIES}
+    if machine.get("processor"):
+        found["processor's maker"] = str(machine["processor"]).partition(" ")[0].removesuffix("(R)")
+    for library in ("torch", "gpu"):
+        if library in told:
+            found[library] = str(told[library])
+    if "numpy" in told:
+        found["instructions"] = " ".join(told["numpy"])
     return found

@@ -20,11 +20,17 @@ _REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _PINNED = re.compile(r"(?P<repo_id>[^@]+)@(?P<commit>[0-9a-f]{40})")
 
 
-def resolve_commit(repo_id: str, revision: str, repo_type: RepoType = "model") -> str:
+def resolve_commit(repo_id: str, revision: str, repo_type: RepoType = "model", *, now: bool = False) -> str:
     """The commit, 40 hex digits, that a branch or tag stands for; a commit is taken as it is.
 
     The local hub cache is asked first. What the hub answers is remembered there, so a study that is planned again
     stays the same study, whatever was uploaded in between.
+
+    Args:
+        repo_id: hub id.
+        revision: commit, branch or tag.
+        repo_type: of models and data sets there may be one of the same name each.
+        now: what it stands for on the hub at this moment; the cache is neither asked nor told.
 
     Raises:
         UserError: neither the cache nor the hub can tell.
@@ -38,6 +44,8 @@ def resolve_commit(repo_id: str, revision: str, repo_type: RepoType = "model") -
     wanted: dict[str, Any] = {"repo_id": repo_id, "revision": revision, "repo_type": repo_type}
     api = HfApi()
     try:
+        if now:
+            return str(api.repo_info(**wanted).sha)
         with suppress(RevisionResolutionError):
             return str(api.resolve_revision(**wanted, local_files_only=True).resolved)
         return str(api.resolve_revision(**wanted).resolved)

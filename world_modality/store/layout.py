@@ -10,6 +10,9 @@ RESULTS = Path("results")
 SNAPSHOT_VARIABLE = "WORLD_MODALITY_SNAPSHOT"
 """Environment variable that names the snapshot of the study, for the jobs of a run."""
 
+SHARE_VARIABLE = "WORLD_MODALITY_SHARE"
+"""And the remote that several results trees make the study through; empty or not set where there is none."""
+
 ASKED_VARIABLE = "WORLD_MODALITY_ASKED"
 """Environment variable with the words that name the part of the study which is asked for, if it is a part, for jobs of
 this machine: they go on with nothing else."""
@@ -51,6 +54,11 @@ class StageFolder:
     def work(self) -> Path:
         """Checkpoints, shards and partial records; gone once the stage is sealed."""
         return self.path / "work"
+
+    @property
+    def finished(self) -> Path:
+        """What ``work`` is called while it is removed."""
+        return self.path / "work.finished"
 
     @property
     def workers(self) -> Path:
@@ -113,6 +121,11 @@ def so_far_folder(root: Path, study: str) -> Path:
     return names_folder(root, study) / "so-far"
 
 
+def seen_sealed_file(root: Path, study: str) -> Path:
+    """What helpers of a study have found sealed, for each other; a hint, which `wm join` alone reads."""
+    return root / "seen-sealed" / f"{study}.json"
+
+
 def last_study_file(root: Path) -> Path:
     """The path of the study that was run last."""
     return root / "last-study.txt"
@@ -143,6 +156,11 @@ def damaged_folder(root: Path) -> Path:
     return root / "damaged"
 
 
+def published_folder(root: Path) -> Path:
+    """What was published where: a file per repository of the hub."""
+    return root / "published"
+
+
 def checks_folder(root: Path) -> Path:
     """What `wm check` found, by digest of what it looked at."""
     return root / "checks"
@@ -151,3 +169,18 @@ def checks_folder(root: Path) -> Path:
 def digests_file(root: Path) -> Path:
     """Remembered digests of local data sets and models."""
     return root / "digests.json"
+
+
+def tree_file(root: Path) -> Path:
+    """What tells this results tree from every other."""
+    return root / "tree.json"
+
+
+def incoming_folder(root: Path, tree: str) -> Path:
+    """Where what the results tree ``tree`` copies into this one lies until it is whole: a tree in small."""
+    return root / "incoming" / tree
+
+
+def outgoing_folder(root: Path, stage: str, key: str) -> Path:
+    """Where a stage's files lie while a copy of them, which a process still writes, leaves for another tree."""
+    return root / "outgoing" / stage / key

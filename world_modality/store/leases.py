@@ -4,6 +4,10 @@ A lease is a small file that its owner touches every ``BEAT_S`` seconds for as l
 over when its owner's process is gone, which shows at once on the owner's machine, or after ``SILENCE_S`` seconds
 without a touch, be the owner dead on another machine, stopped or stuck. An owner that wakes up later finds out by
 asking :meth:`Leases.still_holds` before it writes what it holds the lease for.
+
+Machines see a shared folder late: a listing or a file's age may be what it was a minute ago. Creating and linking are
+decided by the server, so whoever holds a lease does so everywhere. What a lease was held for may be seen later than
+that it was let go of, so the lease of finished work is left to run out (:meth:`Leases.leave`).
 """
 
 from __future__ import annotations
@@ -16,11 +20,13 @@ import tempfile
 import threading
 import time
 import uuid
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from world_modality.store.lock import exclusive
 
+SUFFIX = ".lease"
 BEAT_S = 15.0
 SILENCE_S = 120.0
 STALL_S = 900.0  # without a sign of the owner itself; loading a large policy or compiling it takes minutes
@@ -50,16 +56,24 @@ def _started(pid: int) -> str | None:
     return None if fields[0] in ("Z", "X") else fields[19]
 
 
+def is_gone(note: Mapping[str, Any]) -> bool:
+    """Whether the process that signed a note, as ``this_process`` does, is known to be no more: it can be looked up on
+    its own machine alone. KeyError or TypeError for what is no such note."""
+    here: bool = note["place"] == _place()
+    return here and note["started"] is not None and _started(note["pid"]) != note["started"]
+
+
 class Leases:
     """The leases of one owner in a shared folder, by name."""
 
     def __init__(
         self, folder: Path, beat_s: float = BEAT_S, silence_s: float = SILENCE_S, stall_s: float = STALL_S
     ) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)  # in a folder that is there: never in what was removed once all was done
         self._folder, self._silence, self._stall = folder, silence_s, stall_s
         self._note = json.dumps(this_process() | {"owner": uuid.uuid4().hex})
         self._held: set[Path] = set()
+        self._look_again: dict[str, float] = {}  # when another's lease can have run out
         self._signed = time.monotonic()
         self._ended = threading.Event()
         threading.Thread(target=self._beat, args=(beat_s,), daemon=True).start()
@@ -79,6 +93,23 @@ class Leases:
             if note is not None:  # what was let go of meanwhile may be another's by now: only what is dead is removed
                 path.unlink(missing_ok=True)
             return self._create(path)
+
+    def claim_first(self, names: Sequence[str]) -> str | None:
+        """Hold the first of ``names`` that nobody holds; None while others hold all of them.
+
+        Those that are known to be held are not asked for one by one: one listing tells which are there, and a lease
+        is looked at again only once it can have run out. Elsewhere that is; here its owner may die at any time.
+        """
+        if names and self._may_have_run_out(names[0]) and self.claim(names[0]):
+            return names[0]
+        there = {path.stem for path in self._folder.glob("*" + SUFFIX)} if names else set()
+        for name in sorted(names, key=there.__contains__):
+            if (name not in there or self._may_have_run_out(name)) and self.claim(name):
+                return name
+        return None
+
+    def _may_have_run_out(self, name: str) -> bool:
+        return time.monotonic() >= self._look_again.get(name, 0.0)
 
     def holds(self, name: str) -> bool:
         """Whether this owner holds ``name``, for all it knows."""
@@ -103,15 +134,24 @@ class Leases:
 
     def others(self) -> bool:
         """Whether another owner holds any lease of this folder now."""
-        paths = (path for path in self._folder.glob("*.lease") if path not in self._held)
+        paths = (path for path in self._folder.glob("*" + SUFFIX) if path not in self._held)
         return any(not self._abandoned(path, _read(path)) for path in paths)
 
     def release(self, name: str) -> None:
         """Let go of what is finished, or what somebody else may do."""
         self._drop(self._path(name))
 
+    def leave(self, name: str) -> None:
+        """Renew what is finished no more, without letting go of it: others may not see yet that it is."""
+        self._held.discard(self._path(name))
+
+    def remove(self, name: str) -> None:
+        """Remove what anybody left, once no other need be told any more."""
+        self._held.discard(self._path(name))
+        self._path(name).unlink(missing_ok=True)
+
     def close(self) -> None:
-        """Let go of everything."""
+        """Let go of everything but what was left."""
         self._ended.set()
         for path in list(self._held):
             self._drop(path)
@@ -123,7 +163,7 @@ class Leases:
                 path.unlink(missing_ok=True)
 
     def _path(self, name: str) -> Path:
-        return self._folder / f"{name}.lease"
+        return self._folder / (name + SUFFIX)
 
     def _create(self, path: Path) -> bool:
         """Put the note in place whole, or find one there already."""
@@ -143,11 +183,16 @@ class Leases:
         """Whether nobody holds the lease whose note was read as ``text``."""
         if text is None:
             return True
+        elsewhere = True
         with contextlib.suppress(ValueError, KeyError, TypeError):
             note = json.loads(text)
-            if note["place"] == _place() and note["started"] is not None and _started(note["pid"]) != note["started"]:
+            elsewhere = note["place"] != _place()
+            if is_gone(note):
                 return True
-        return self._seconds_untouched(path) > self._silence
+        untouched = self._seconds_untouched(path)
+        if elsewhere:
+            self._look_again[path.stem] = time.monotonic() + self._silence - untouched
+        return untouched > self._silence
 
     def _seconds_untouched(self, path: Path) -> float:
         """By the file server's clock, which need not be this machine's; 0 for a lease that is gone by now."""

@@ -32,7 +32,7 @@ class Progress:
         *,
         stream: TextIO | None = None,
         every: float = 5.0,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = lambda: time.monotonic(),  # as it is when it is asked
         last_line: Path | None = None,  # a file that holds the newest line, for whoever looks after a crash
     ) -> None:
         self.label = label

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -105,8 +106,14 @@ def seal(
 
 
 def clean(folder: StageFolder) -> None:
-    """Remove what only an unfinished stage needs."""
-    shutil.rmtree(folder.work, ignore_errors=True)
+    """Remove what only an unfinished stage needs.
+
+    The work goes in one moment, before its files do: a helper that still looks at it must find all of it or nothing.
+    """
+    shutil.rmtree(folder.finished, ignore_errors=True)
+    with suppress(OSError):  # there is none, or another removes it now
+        folder.work.rename(folder.finished)
+    shutil.rmtree(folder.finished, ignore_errors=True)
     shutil.rmtree(folder.seconds, ignore_errors=True)
     folder.progress.unlink(missing_ok=True)
     forget_failure(folder)

@@ -13,15 +13,17 @@ from pathlib import Path
 from world_modality.store.files import write_atomically
 
 EVERY_S = 5.0
+RAREST = 12  # times as long, in the end: a minute
 
 
 @contextmanager
 def timed(folder: Path, every: float = EVERY_S) -> Iterator[Callable[[], float]]:
     """Keep the seconds that the block takes in a file of its own in ``folder``; yields what tells the sum of all files.
 
-    Written every ``every`` seconds and at the block's end, so that an attempt that is killed counts up to its last
-    few seconds. A disk that is full stops no stage: its time is then known less well. A folder that somebody removed
-    meanwhile, because the stage is sealed, stays away.
+    Written after ``every`` seconds, then less and less often down to a twelfth of that, and at the block's end: an
+    attempt that is killed counts up to its last minute, and a thousand of them do not keep a file server busy. A disk
+    that is full stops no stage: its time is then known less well. A folder that somebody removed meanwhile, because the
+    stage is sealed, stays away.
     """
     own, start = folder / f"{uuid.uuid4().hex}.txt", time.monotonic()
     with contextlib.suppress(OSError):
@@ -37,8 +39,10 @@ def timed(folder: Path, every: float = EVERY_S) -> Iterator[Callable[[], float]]
                 write_atomically(own, f"{time.monotonic() - start:.3f}\n".encode())
 
     def keep_often() -> None:
-        while not ended.wait(every):
+        wait = every
+        while not ended.wait(wait):
             keep()
+            wait = min(2 * wait, RAREST * every)
 
     thread = threading.Thread(target=keep_often, daemon=True)
     thread.start()

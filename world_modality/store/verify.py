@@ -33,6 +33,11 @@ def verify(root: Path, stages: Iterable[str]) -> Iterator[tuple[StageFolder, lis
                 yield folder, list(check(folder))
 
 
+def damage(folder: StageFolder) -> list[Finding]:
+    """What is wrong with one stage folder that claims to be sealed; nothing with a sound one."""
+    return [finding for finding in check(folder) if finding.damage]
+
+
 def require_as_sealed(folder: StageFolder, name: str) -> Path:
     """A sealed artifact's file, by its path; UserError if it is not what the stage was sealed with."""
     record, path = read_done(folder.done), folder.artifact / name

@@ -1,0 +1,143 @@
+"""Trees joined: what is missing comes, what disagrees or is damaged is named and stays out."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from support.fake_tree import make, plan
+from support.results_tree import SHORT_STUDY
+from support.small_trees import FILES, STAGE, contents, sealed
+from support.small_trees import make as make_stage
+
+from world_modality.errors import UserError
+from world_modality.store.layout import RESULTS, StageFolder, stage_folder
+from world_modality.store.lock import exclusive
+from world_modality.store.progress import Progress
+from world_modality.store.verify import damage
+from world_modality.trees.merge import Merged, merge
+
+
+def joined(root: Path, *trees: Path) -> Merged:
+    return merge(root, trees, Progress("merge", stream=sys.stderr))
+
+
+def test_three_partial_trees_equal_a_single_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each made what its part needs by itself, so many stages are there two and three times."""
+    parts = {
+        "single": lambda request: True,
+        "first": lambda request: request.stage not in ("train", "rollout", "report"),
+        "second": lambda request: request.stage not in ("train", "rollout", "report") or " E0/" in request.label,
+        "third": lambda request: request.stage not in ("train", "rollout", "report") or " E2/" in request.label,
+        "joined": lambda request: request.stage == "report",
+    }
+    trees = [tmp_path / name / "results" for name in ("first", "second", "third")]
+    for name, wanted in parts.items():
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        Path("study.yaml").write_text(SHORT_STUDY)
+        planned = plan()
+        if name == "joined":
+            merged = joined(RESULTS, *trees)
+            assert (merged.refused, merged.unfinished) == ([], 0)
+            assert merged.taken == len(planned.graph.stages) - 1
+            assert merged.equal == sum(len(sealed(tree)) for tree in trees) - merged.taken
+            assert merged.plans >= 1  # two of the three sealed it, perhaps at the same time
+        make(planned, wanted)
+    digests = [
+        {key: each.content_digest for key, each in sealed(tmp_path / name / "results").items()}
+        for name in ("single", "joined")
+    ]
+    assert digests[0] == digests[1]
+    assert len(digests[0]) == len(planned.graph.stages)
+
+
+def test_what_is_merged_twice_is_left_and_shares_its_bytes(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    folder = make_stage(two, 0)
+    assert joined(one, two).taken == 1
+    copy = stage_folder(one, STAGE, folder.path.name)
+    assert contents(copy) == FILES
+    assert damage(copy) == []
+    assert (copy.artifact / "weights.bin").samefile(folder.artifact / "weights.bin")
+    again = joined(one, two, two)
+    assert (again.taken, again.equal, again.refused) == (0, 2, [])
+
+
+def test_results_that_disagree_are_told_of_and_kept(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    mine = make_stage(one, 0)
+    make_stage(two, 0, {**FILES, "weights.bin": b"other", "new": b""})
+    merged = joined(one, two)
+    (said,) = merged.refused
+    assert said.startswith(f"{two}: {STAGE}/{mine.path.name} (encoder 0) holds another result than the one here")
+    assert said.endswith("not taken: new, weights.bin")
+    assert contents(mine) == FILES
+    assert merged.taken == 0
+
+
+def tamper(folder: StageFolder) -> None:
+    (folder.artifact / "weights.bin").write_bytes(b"v" * 300_000)
+
+
+def test_what_was_tampered_with_is_named(tmp_path: Path) -> None:
+    one, two, three = (tmp_path / name for name in ("one", "two", "three"))
+    tamper(make_stage(two, 0))
+    make_stage(three, 0)
+    (said,) = joined(one, two).refused
+    assert said.startswith(f"{two}: {STAGE}/")
+    assert "is not taken: artifact/weights.bin has other contents" in said
+    assert not sealed(one)
+    assert joined(one, three).taken == 1  # and the damaged copy did not come between
+    (said,) = joined(one, two).refused
+    assert "is not as it was sealed: artifact/weights.bin changed" in said
+    tamper(stage_folder(one, STAGE, next(iter(sealed(one))).split("/")[1]))
+    assert "is not as it was sealed here: artifact/weights.bin changed" in joined(one, three).refused[0]
+
+
+def test_a_file_outside_of_the_tree_is_not_taken(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    folder = make_stage(two, 0)
+    (tmp_path / "secret").write_bytes(FILES["weights.bin"])
+    (folder.artifact / "weights.bin").unlink()
+    (folder.artifact / "weights.bin").symlink_to(tmp_path / "secret")
+    assert "artifact/weights.bin is missing" in joined(one, two).refused[0]
+    shutil.rmtree(folder.artifact / "deeper")
+    (tmp_path / "deeper").mkdir()
+    (folder.artifact / "deeper").symlink_to(tmp_path / "deeper")
+    assert joined(one, two).taken == 0
+    assert not sealed(one)
+
+
+def test_what_is_being_made_here_and_what_is_unfinished_there_stay(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    folder = make_stage(two, 0)
+    (two / STAGE / ("0" * 16)).mkdir()
+    (two / STAGE / ("0" * 16) / "attempts.txt").write_text("now\n")
+    with exclusive(stage_folder(one, STAGE, folder.path.name).lock, lambda: None):
+        merged = joined(one, two)
+    assert "is being made here: merge again later" in merged.refused[0]
+    assert merged.unfinished == 1
+
+
+def test_plans_of_all_trees_are_kept(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    make_stage(two, 0)
+    for tree, name in ((one, "a"), (two, "a"), (two, "b")):
+        (tree / "sealed-plans" / "study").mkdir(parents=True, exist_ok=True)
+        (tree / "sealed-plans" / "study" / f"{name}.json").write_text(f'{{"tree": "{tree.name}"}}')
+    assert joined(one, two).plans == 1
+    assert (one / "sealed-plans" / "study" / "a.json").read_text() == '{"tree": "one"}'
+
+
+def test_a_folder_that_is_no_other_results_tree_is_one_sentence(tmp_path: Path) -> None:
+    one = tmp_path / "work" / "results"
+    make_stage(one, 0)
+    with pytest.raises(UserError, match=r"is no results tree: name .*work/results$"):
+        joined(tmp_path / "results", tmp_path / "work")
+    with pytest.raises(UserError, match="is no results tree; name a folder such as results/"):
+        joined(one, tmp_path)
+    with pytest.raises(UserError, match="is the results tree that the others are merged into"):
+        joined(one, one)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,15 @@ from world_modality.store.done import DoneFile, read_done
 from world_modality.store.layout import StageFolder
 from world_modality.store.lock import is_locked
 from world_modality.store.seal import is_whole
+
+
+def sealed_stages(root: Path, stages: Iterable[str]) -> Iterator[tuple[StageFolder, DoneFile]]:
+    """Every sealed stage of these kinds, in a stable order."""
+    for stage in stages:
+        for path in sorted((root / stage).glob("*")):
+            record = sealed_done(StageFolder(path))
+            if record is not None:
+                yield StageFolder(path), record
 
 
 def sealed_done(folder: StageFolder) -> DoneFile | None:

@@ -88,11 +88,11 @@ def test_what_runs_and_what_failed_is_told_with_its_reason(tmp_path: Path, graph
     json.dumps(data)
 
 
-def test_a_damaged_line_of_records_is_told(tmp_path: Path, graph: Graph) -> None:
-    folder = place(tmp_path, graph, "rollouts/E2-zero/seed1/task1")
-    (folder.work / "records" / "records-a.jsonl").write_text("nonsense\n")
+def test_records_that_cannot_be_read_are_told(tmp_path: Path, graph: Graph) -> None:
+    file = place(tmp_path, graph, "rollouts/E2-zero/seed0/task1").artifact / "records.jsonl"
+    file.write_text("x" * file.stat().st_size)
     (damaged,) = look(tmp_path, graph).of("damaged")
-    assert "records-a.jsonl:1 is not a rollout record" in damaged.look.reason
+    assert "records.jsonl:1 is not a rollout record" in damaged.look.reason
 
 
 def test_time_left_is_of_what_runs_as_it_goes(tmp_path: Path, graph: Graph) -> None:

@@ -3,7 +3,7 @@
 Each figure is a whole command, from its start to its end, in a results tree of its own: Snakemake's dry run,
 `wm explain`, `wm plan`, and `wm status`, `why` and `gc` on a tree in which half of the study is done. Exit status 1 if
 a target is missed: planning in 30 s and a look in 2 s at the largest size, and neither growing faster than the number
-of stages.
+of stages. Targets are of the processor's time, which is the time of an idle machine: other programs stretch the other.
 """
 
 from __future__ import annotations
@@ -115,9 +115,9 @@ def missed(found: dict[int, dict[str, Took]], growth: dict[str, float]) -> list[
     """The targets that were not met, a sentence each."""
     largest = found[max(found)]
     slow = [
-        f"{name} takes {largest[name].wall:.1f} s, more than {limit:g} s"
+        f"{name} takes {largest[name].cpu:.1f} s, more than {limit:g} s"
         for name, limit in LIMITS.items()
-        if largest[name].wall > limit
+        if largest[name].cpu > limit
     ]
     fast = [f"{name} grows with stages^{power:.2f}" for name, power in growth.items() if power > GROWTH]
     return slow + fast
@@ -138,9 +138,10 @@ def main() -> int:
         found[stages] = took
     growth = exponents(found)
     sizes = sorted(found)
+    print(f"seconds of the processor (and from start to end; load {os.getloadavg()[0]:.1f} in the end)")
     print("command       " + "".join(f"{size:>9,} stages" for size in sizes) + "   grows with stages^")
     for name in (*EMPTY, *HALF):
-        times = "".join(f"{found[size][name].wall:>14.2f} s" for size in sizes)
+        times = "".join(f"{found[size][name].cpu:>8.2f} ({found[size][name].wall:5.1f})" for size in sizes)
         print(f"{name:<14}{times}   {growth[name]:>8.2f}")
     for name, took in found[sizes[-1]].items():
         print(f"BENCH planning {name}_s={took.wall:.3f}")

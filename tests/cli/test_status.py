@@ -94,6 +94,13 @@ def test_a_damaged_line_of_records_counts_as_none(tmp_path: Path, graph: Graph) 
     assert look(tmp_path, graph).of("damaged") == []
 
 
+def test_records_that_cannot_be_read_are_told(tmp_path: Path, graph: Graph) -> None:
+    file = place(tmp_path, graph, "rollouts/E2-zero/seed0/task1").artifact / "records.jsonl"
+    file.write_text("x" * file.stat().st_size)
+    (damaged,) = look(tmp_path, graph).of("damaged")
+    assert "records.jsonl:1 is not a rollout record" in damaged.look.reason
+
+
 def test_time_left_is_of_what_runs_as_it_goes(tmp_path: Path, graph: Graph) -> None:
     assert look(tmp_path, graph).left is None
     running = place(tmp_path, graph, "rollouts/E2-zero/seed1/task1")

@@ -1,5 +1,7 @@
 """A small Hugging Face hub on this machine, for its real client: ``python -m support.hub_server`` prints its address.
 
+``python -m support.hub_server FOLDER`` holds what lies in FOLDER/models/USER/NAME and FOLDER/datasets/USER/NAME.
+
 It holds in memory what is uploaded, by commits: repositories, large files, commits, listings and downloads, as far as
 the client asks for them. ``HF_ENDPOINT`` and ``HF_HUB_DISABLE_XET`` lead a process to it.
 """
@@ -65,7 +67,7 @@ class Hub(BaseHTTPRequestHandler):
         if "/resolve/" in path:
             repository, _, rest = path.strip("/").partition("/resolve/")
             revision, _, name = rest.partition("/")
-            self._file(repository, revision, name)
+            self._file(repository if repository.startswith("datasets/") else f"models/{repository}", revision, name)
             return
         for part in ("/revision/", "/tree/"):
             if part in path:
@@ -140,16 +142,28 @@ class Hub(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+def take(folder: Path) -> None:
+    """Let the hub hold repositories that lie in a folder, each as one commit."""
+    for repository in folder.glob("*/*/*"):
+        files = {
+            unquote(path.relative_to(repository).as_posix()): path for path in repository.rglob("*") if path.is_file()
+        }
+        held = {name: path.read_bytes() for name, path in sorted(files.items())}
+        commit = hashlib.sha1(repr(held).encode()).hexdigest()
+        REPOSITORIES[repository.relative_to(folder).as_posix()] = [("0" * 40, {}), (commit, held)]
+
+
 def _known(data: bytes) -> dict[str, Any]:
     return {"size": len(data), "oid": hashlib.sha1(data).hexdigest()}
 
 
 @contextmanager
-def running_hub(cache: Path) -> Iterator[dict[str, str]]:
-    """A hub in a process of its own; the environment that leads the client to it, with its cache in ``cache``."""
+def running_hub(cache: Path, content: Path | None = None) -> Iterator[dict[str, str]]:
+    """A hub in a process of its own, which holds what lies in ``content``; the environment that leads the client to it,
+    with its cache in ``cache``."""
     tests = Path(__file__).parents[1]
     process = subprocess.Popen(
-        [sys.executable, "-m", "support.hub_server"],
+        [sys.executable, "-m", "support.hub_server", *([] if content is None else [str(content)])],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(tests)},
@@ -172,6 +186,8 @@ def running_hub(cache: Path) -> Iterator[dict[str, str]]:
 
 
 if __name__ == "__main__":
+    for folder in sys.argv[1:]:
+        take(Path(folder))
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     print(f"http://127.0.0.1:{server.server_port}", flush=True)
     server.serve_forever()

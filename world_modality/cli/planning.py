@@ -99,11 +99,15 @@ def restore_done_files(root: Path, graph: Graph) -> None:
             os.utime(folder.done, (newest, newest))
 
 
-def remember_study(root: Path, study: Path) -> None:
-    """Note that ``study`` is being run; relative to the working folder if it lies in it, so that both can be moved."""
+def remember_study(root: Path, study: Path, *further: Path) -> None:
+    """Note that ``study`` is being run; relative to the working folder if it lies in it, so that both can be moved.
+
+    ``further``: results trees in which it is looked for, too, where the study itself names ``root``.
+    """
     path, here = study.resolve(), Path.cwd()
     shown = path.relative_to(here) if path.is_relative_to(here) else path
-    write_atomically(last_study_file(root), os.fsencode(f"{shown}\n"))
+    for folder in dict.fromkeys((root, *further)):
+        write_atomically(last_study_file(folder), os.fsencode(f"{shown}\n"))
 
 
 def last_study(root: Path, default: Path) -> tuple[Path, str]:

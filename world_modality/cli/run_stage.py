@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import importlib
 import os
-import sys
 import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any, cast
 
 from world_modality.cli.planning import link_names, register
+from world_modality.cli.stage_log import printing_to
 from world_modality.errors import UserError
 from world_modality.facts.stages import STAGES
 from world_modality.imports import importing
+from world_modality.redaction import redacted
 from world_modality.store.arithmetic import settle
 from world_modality.store.execute import execute
 from world_modality.store.index import sealed_done
 from world_modality.store.layout import stage_folder
 from world_modality.store.lock import is_locked
 from world_modality.store.orphans import watch
+from world_modality.store.room import trouble
 from world_modality.store.stage import StageRequest, StageRunner
 from world_modality.study.graph import Graph
 from world_modality.study.snapshot import read_snapshot
@@ -44,7 +45,7 @@ def run_stage(root: Path, plan: Path, stage: str, key: str, cores: int, *, toget
     nobody works on; their own jobs then find them sealed. What becomes of those does not count for the exit status:
     one that fails is run again by its own job, which says why.
     """
-    graph = read_snapshot(plan)
+    graph = _read_plan(root, plan)
     request = graph.stages.get(key)
     if request is None or request.stage != stage:
         raise UserError(f"{plan} has no stage {stage} with key {key}; run snakemake again to plan the study anew")
@@ -58,6 +59,15 @@ def run_stage(root: Path, plan: Path, stage: str, key: str, cores: int, *, toget
             if _is_ready(root, other) and _run_one(root, graph, other, cores, waits=False) == INTERRUPTED:
                 return INTERRUPTED
     return status
+
+
+def _read_plan(root: Path, plan: Path) -> Graph:
+    """The run's plan; UserError that tells of the disk if that is why there is none."""
+    try:
+        return read_snapshot(plan)
+    except UserError as error:
+        told = trouble(root, error) if plan.absolute().is_relative_to(root.absolute()) else None
+        raise UserError(told or str(error)) from error
 
 
 def _others(root: Path, graph: Graph, request: StageRequest) -> list[StageRequest]:
@@ -99,7 +109,7 @@ def _prepare_process(graph: Graph, cores: int) -> None:
 def _run_one(root: Path, graph: Graph, request: StageRequest, cores: int, *, waits: bool = True) -> int:
     stage, key = request.stage, request.key
     log = stage_folder(root, stage, key).log
-    with _printing_to(log) as terminal:
+    with printing_to(log) as terminal:
         try:
             if stage == "rollout" and not stage_folder(root, stage, key).done.exists():
                 register(root, graph)  # however the stage was started, the study's plan comes before it
@@ -112,12 +122,19 @@ def _run_one(root: Path, graph: Graph, request: StageRequest, cores: int, *, wai
             return 1
         except Exception as error:
             traceback.print_exc()
-            text = str(error).strip().split("\n")[0]
-            reason = f"{type(error).__name__}{': ' if text else ''}{text}"
-            print(f"{request.label} failed: {reason} (full account in {log})", file=terminal, flush=True)
+            print(f"{request.label}{_failure(root, error, log)}", file=terminal, flush=True)
             return 1
     link_names(root, graph, None if STAGES[stage].unfold else key)
     return 0
+
+
+def _failure(root: Path, error: Exception, log: Path) -> str:
+    """What a stage failed of, in a sentence: the disk of the results, or whatever its code raised."""
+    told = trouble(root, error)
+    if told is not None:
+        return f": {told}"
+    text = redacted(str(error)).strip().split("\n")[0]
+    return f" failed: {type(error).__name__}{': ' if text else ''}{text} (full account in {log})"
 
 
 def _lazily(stage: str) -> StageRunner:
@@ -140,26 +157,3 @@ def find_runner(stage: str) -> StageRunner:
         if stage in runners:
             return cast(StageRunner, runners[stage])
     return cast(StageRunner, STAGES[stage].runner.load())
-
-
-@contextmanager
-def _printing_to(log: Path) -> Iterator[TextIO]:
-    """Send everything that this process and its children print to ``log``; yields the terminal.
-
-    Done at the level of file descriptors, because native libraries print without asking Python.
-    """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    saved_out, saved_err = os.dup(1), os.dup(2)
-    with os.fdopen(os.dup(2), "w", buffering=1) as terminal, log.open("ab", buffering=0) as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-        try:
-            yield terminal
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            for saved, number in ((saved_out, 1), (saved_err, 2)):
-                os.dup2(saved, number)
-                os.close(saved)

@@ -14,9 +14,10 @@ import world_modality
 from world_modality.cli.explain import Outlook, explain, status_lines, survey, table_lines
 from world_modality.cli.planning import Planned, link_names, plan_study, remember_study, restore_done_files
 from world_modality.cli.snakefile import TERSE_VARIABLE
+from world_modality.cli.tree import require_writable, results_of
 from world_modality.errors import UserError
 from world_modality.facts.stages import targets as known_targets
-from world_modality.store.layout import RESULTS
+from world_modality.store.layout import RESULTS_VARIABLE, results_folder
 from world_modality.store.run_lock import HANDLE_VARIABLE, run_lock
 
 INTERRUPTED = 130
@@ -37,28 +38,30 @@ def run_study(study: Path, cores: int | None, targets: Sequence[str], *, tell_pr
             raise UserError(
                 f"there is no target {target}; choose from all, {', '.join(known_targets())}, embedded_base"
             )
-    planned = plan_study(study, RESULTS)
-    with run_lock(RESULTS) as handle:
-        remember_study(RESULTS, study)
-        restore_done_files(RESULTS, planned.graph)
-        outlook = survey(RESULTS, planned)
+    root = results_of(study)
+    require_writable(root)
+    planned = plan_study(study, root)
+    with run_lock(root) as handle:
+        remember_study(root, study, results_folder())
+        restore_done_files(root, planned.graph)
+        outlook = survey(root, planned)
         if tell_progress:
-            print(_so_far(outlook), file=sys.stderr)
+            print(_so_far(root, outlook), file=sys.stderr)
         if not targets and not outlook.missing:
-            _tell_finished(outlook, cores)
+            _tell_finished(root, outlook, cores)
             return 0
         _unlock(study)
-        status = _run(study, cores, targets, handle)
-        left = survey(RESULTS, planned).missing if not targets else []
+        status = _run(study, root, cores, targets, handle)
+        left = survey(root, planned).missing if not targets else []
         if status or left:
-            print(_stopped(planned), file=sys.stderr)
+            print(_stopped(root, planned), file=sys.stderr)
         return status or bool(left)
 
 
-def _tell_finished(outlook: Outlook, cores: int | None) -> None:
-    print("\n".join(explain(RESULTS, outlook, cores)), file=sys.stderr)
-    link_names(RESULTS, outlook.planned.graph)
-    for line in table_lines(RESULTS, outlook.planned.graph):
+def _tell_finished(root: Path, outlook: Outlook, cores: int | None) -> None:
+    print("\n".join(explain(root, outlook, cores)), file=sys.stderr)
+    link_names(root, outlook.planned.graph)
+    for line in table_lines(root, outlook.planned.graph):
         print(line)
 
 
@@ -75,7 +78,7 @@ def _unlock(study: Path) -> None:
         )
 
 
-def _run(study: Path, cores: int | None, targets: Sequence[str], handle: int) -> int:
+def _run(study: Path, root: Path, cores: int | None, targets: Sequence[str], handle: int) -> int:
     """Snakemake's exit status, or that of a program that was interrupted.
 
     It inherits the hold on the results tree, in case this process is killed.
@@ -86,7 +89,7 @@ def _run(study: Path, cores: int | None, targets: Sequence[str], handle: int) ->
         *("--quiet", "rules", "progress", "reason", "host"),
         *(["--", *targets] if targets else []),
     ]
-    environment = os.environ | {TERSE_VARIABLE: "1", HANDLE_VARIABLE: str(handle)}
+    environment = os.environ | {TERSE_VARIABLE: "1", HANDLE_VARIABLE: str(handle), RESULTS_VARIABLE: str(root)}
     process = subprocess.Popen(command, env=environment, pass_fds=(handle,))
     interrupted = False
     while True:
@@ -125,16 +128,16 @@ def _repository_file(name: str) -> Path:
     return path
 
 
-def _so_far(outlook: Outlook) -> str:
+def _so_far(root: Path, outlook: Outlook) -> str:
     graph = outlook.planned.graph
     lines = [f"so far       {len(outlook.done)} of {len(graph.stages)} stages sealed"]
-    started = [line for line in status_lines(RESULTS, graph, outlook.done) if line.startswith("  ")]
+    started = [line for line in status_lines(root, graph, outlook.done) if line.startswith("  ")]
     return "\n".join([*lines, *started])
 
 
-def _stopped(planned: Planned) -> str:
+def _stopped(root: Path, planned: Planned) -> str:
     """What to say when Snakemake failed: it was told to be quiet, so the end of its own log may be needed."""
     logs = sorted(Path(".snakemake", "log").glob("*.snakemake.log"))
-    done = len(survey(RESULTS, planned).done)
+    done = len(survey(root, planned).done)
     text = f"stopped      {done} of {len(planned.graph.stages)} stages sealed; `wm resume` goes on from here"
     return f"{text}\nlog          {logs[-1]}" if logs else text

@@ -15,6 +15,9 @@ from typing import Any
 from world_modality.cli.workflow import Workflow, open_workflow, reopen_workflow
 from world_modality.errors import UserError
 from world_modality.facts.stages import STAGES
+from world_modality.redaction import redacted
+from world_modality.store.fetched import use_fetched
+from world_modality.store.room import storage_sentence
 
 TERSE_VARIABLE = "WORLD_MODALITY_TERSE"
 """Set for Snakemake: only its warnings and errors go to the terminal, beside the stages' own progress."""
@@ -35,9 +38,10 @@ def open_study(workflow: Any) -> Workflow:
     default = repository(workflow) / "config.yaml"
     cores, dry_run = workflow.resource_settings.cores, workflow.output_settings.dryrun
     try:
+        use_fetched()
         return open_workflow(workflow.overwrite_configfiles, default, cores, dry_run)
-    except UserError as error:
-        sys.exit(str(error))
+    except (UserError, OSError) as error:
+        sys.exit(_told(error))
 
 
 def repository(workflow: Any) -> Path:
@@ -114,8 +118,16 @@ def start(study: Workflow) -> None:
     """Before the first job of a real run. If another run works here, ends the process with one sentence."""
     try:
         study.start()
-    except UserError as error:
-        sys.exit(str(error))
+    except (UserError, OSError) as error:
+        sys.exit(_told(error))
+
+
+def _told(error: UserError | OSError) -> str:
+    """The sentence of an error that is one, or that a disk brought about; any other error goes on."""
+    told = storage_sentence(error) if isinstance(error, OSError) else str(error)
+    if told is None:
+        raise error
+    return redacted(told)
 
 
 def _asked[T](question: Callable[[], T]) -> T:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 RESULTS = Path("results")
+"""The results tree in the working folder, where nobody names another one: see :func:`results_folder`."""
+
+RESULTS_VARIABLE = "WORLD_MODALITY_RESULTS"
+"""Environment variable that names the results tree; `--results` sets it, and a run sets it for its jobs."""
 
 SNAPSHOT_VARIABLE = "WORLD_MODALITY_SNAPSHOT"
 """Environment variable that names the snapshot of the study, for the jobs of a run."""
+
+
+def results_folder(own: str | None = None) -> Path:
+    """The results tree: the environment's, or else ``own``, which is a study's, or else ``RESULTS``."""
+    return Path(os.environ.get(RESULTS_VARIABLE) or own or RESULTS).expanduser()
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from support.tiny_checkpoints import plain_checkpoint
 
 from world_modality.benchmarks.libero.quiet import libero_folder
 from world_modality.benchmarks.libero.tasks import read_states
+from world_modality.checks.processors import processor_findings
 from world_modality.encoders.encoder import load_encoder
 from world_modality.encoders.source import build_embedded_encoder
 from world_modality.errors import UserError
@@ -49,6 +50,13 @@ def test_a_processor_of_another_class_is_never_called(checkpoint: Path, tmp_path
         (checkpoint / PREPROCESSOR).write_text(original)
     assert not trace.exists()
     assert load_processors(checkpoint, config)
+
+
+def test_a_check_finds_it_before_anything_is_loaded(tmp_path: Path) -> None:
+    folder = steps(tmp_path / "checkpoint", {"class": "subprocess.Popen", "config": {"args": ["true"]}})
+    (found,) = processor_findings(folder, {"type": "act"}, {}, "arms.E0")
+    assert (found.level, found.part, found.where) == ("error", "arms.E0", str(folder / PREPROCESSOR))
+    assert found.message.startswith("has a step of subprocess.Popen, no class of LeRobot")
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from world_modality.checks.processors import POSTPROCESSOR, PREPROCESSOR
+from world_modality.checks.processors import POSTPROCESSOR, PREPROCESSOR, TRUSTED
 from world_modality.errors import UserError
 from world_modality.store.files import read_object
-
-PLUGINS = "lerobot_"
-"""What the names of LeRobot's plugins begin with; they are installed by whoever runs this."""
 
 
 def require_known_steps(folder: Path) -> None:
@@ -32,8 +29,8 @@ def require_known_steps(folder: Path) -> None:
             if "registry_name" not in step and not _is_step(str(step.get("class", ""))):
                 raise UserError(
                     f"{folder / name}: a step is of {step.get('class')}, which is no processor step of LeRobot or of "
-                    f"an installed plugin ({PLUGINS}...), and nothing else is run: install the plugin that it is of, "
-                    "register the step there, or leave it out"
+                    f"an installed plugin ({TRUSTED[1]}...), and nothing else is run: install the plugin that it is "
+                    "of, register the step there, or leave it out"
                 )
 
 
@@ -45,8 +42,7 @@ def _steps(pipeline: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _is_step(path: str) -> bool:
     """Whether ``module.Class`` is a processor step of LeRobot or a plugin. No other module is imported to find out."""
     module, _, name = path.rpartition(".")
-    top = module.partition(".")[0]
-    if top != "lerobot" and not top.startswith(PLUGINS):
+    if not path.startswith(TRUSTED):
         return False
     from lerobot.processor import ProcessorStep
 

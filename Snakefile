@@ -48,11 +48,11 @@ rule embedded_base:
     input:
         pretrained,
     log:
-        "results/embedded_base.log",
+        f"{study.root}/embedded_base.log",
     localrule: True
     conda:
         ENVIRONMENT
     params:
         tool=snakefile.repository(workflow) / "workflow" / "tools" / "base_policy.py",
     shell:
-        "python {params.tool:q} > {log} 2>&1"
+        "python {params.tool:q} > {log:q} 2>&1"

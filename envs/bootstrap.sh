@@ -33,6 +33,13 @@ for candidate in python3.12 python3 python; do
   if "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 12))' >/dev/null 2>&1; then python=$candidate; break; fi
 done
 [ -n "$python" ] || fail "Python 3.12 was not found; install it (Ubuntu 24.04: apt-get install python3.12 python3.12-venv) and run this again"
+# Where `wm fetch --wheels` has filled a folder, packages come from it and no network is asked.
+for_uv=() for_pip=()
+if [ -n "${WORLD_MODALITY_FETCHED:-}" ]; then
+  wheels=$(realpath "$WORLD_MODALITY_FETCHED")/wheels
+  [ -d "$wheels" ] || fail "WORLD_MODALITY_FETCHED: there is no $wheels; run: wm fetch STUDY --wheels --to FOLDER where there is a network"
+  for_uv=(--offline --no-index --find-links "$wheels") for_pip=(--no-index --find-links "$wheels")
+fi
 say "environment" "setting up with $($python --version) (a few minutes on a slow line)"
 if ! .venv/bin/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 12))' >/dev/null 2>&1; then
   rm -rf .venv
@@ -45,11 +52,11 @@ if ! .venv/bin/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 12))'
     "$python" -m venv .venv
   fi
 fi
-.venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r envs/uv.txt 2>/dev/null ||
-  .venv/bin/python -m pip install --disable-pip-version-check --require-hashes -r envs/uv.txt
+.venv/bin/python -m pip install -q --disable-pip-version-check "${for_pip[@]}" --require-hashes -r envs/uv.txt 2>/dev/null ||
+  .venv/bin/python -m pip install --disable-pip-version-check "${for_pip[@]}" --require-hashes -r envs/uv.txt
 # Compiled once: where Python may not write bytecode, every process would compile torch anew, for half a minute.
-.venv/bin/uv pip sync -q --compile-bytecode --python .venv/bin/python --require-hashes --no-config envs/requirements.txt envs/uv.txt
-.venv/bin/uv pip install -q --python .venv/bin/python --no-deps --no-build-isolation --no-config -e . -e plugins/lerobot_env_world_modality
+.venv/bin/uv pip sync -q "${for_uv[@]}" --compile-bytecode --python .venv/bin/python --require-hashes --no-config envs/requirements.txt envs/uv.txt
+.venv/bin/uv pip install -q "${for_uv[@]}" --python .venv/bin/python --no-deps --no-build-isolation --no-config -e . -e plugins/lerobot_env_world_modality
 if [ -n "${WM_TORCH:-}" ]; then
   mapfile -t torch < <(sed -nE 's/^(torch(vision)?==[^ ]+).*/\1/p' envs/requirements.txt)
   .venv/bin/uv pip install -q --python .venv/bin/python --no-config --torch-backend "$WM_TORCH" \

@@ -14,13 +14,12 @@ from typing import Any
 
 from lerobot.processor import ProcessorStepRegistry, TokenizerProcessorStep
 
+from world_modality.data.hub import TEXT_FILES, WEIGHT_FILES
 from world_modality.embedded import BACKBONE_PREFIX
 from world_modality.errors import UserError
 from world_modality.store.hub import fetch, split_pinned
 
 BACKBONES = Path(__file__).parent / "backbones"
-TEXT_FILES = ("*.json", "*.txt", "*.jinja", "*.model")  # configuration, processor, tokenizer
-WEIGHT_FILES = ("*.safetensors",)
 TOKENIZER_STEP = "backbone_tokenizer_processor"
 
 

@@ -2,7 +2,7 @@ from snakemake.logging import logger
 
 from world_modality.cli import snakefile
 from world_modality.facts.stages import STAGES, targets
-from world_modality.store.layout import SHARE_VARIABLE, SNAPSHOT_VARIABLE
+from world_modality.store.layout import RESULTS_VARIABLE, SHARE_VARIABLE, SNAPSHOT_VARIABLE
 
 ENVIRONMENT = str(snakefile.repository(workflow) / "envs" / "world_modality.yaml")
 
@@ -14,6 +14,7 @@ pretrained = snakefile.input_of_export(study)
 
 
 envvars:
+    RESULTS_VARIABLE,
     SHARE_VARIABLE,
     SNAPSHOT_VARIABLE,
 

@@ -1,16 +1,16 @@
 # What Snakemake's own report shows. Copies: Snakemake marks folders that it was told of, and sealed ones stay as they are.
 rule figures_for_snakemake:
     input:
-        "results/report/{key}/DONE.json",
+        f"{study.root}/report/{{key}}/DONE.json",
     output:
         page=report(
-            "results/report/{key}/for-snakemake/report.html",
+            f"{study.root}/report/{{key}}/for-snakemake/report.html",
             caption="../workflow/report/page.rst",
             category="Report",
             labels={"part": "whole report"},
         ),
         figures=report(
-            directory("results/report/{key}/for-snakemake/figures"),
+            directory(f"{study.root}/report/{{key}}/for-snakemake/figures"),
             patterns=["{section}.{figure}.svg"],
             caption="../workflow/report/figure.rst",
             category="Figures",
@@ -18,10 +18,12 @@ rule figures_for_snakemake:
             labels={"figure": "{figure}"},
         ),
     log:
-        "results/report/{key}/for-snakemake.log",
+        f"{study.root}/report/{{key}}/for-snakemake.log",
     localrule: True
     conda:
         ENVIRONMENT
+    params:
+        artifact=f"{study.root}/report/{{key}}/artifact",
     shell:
-        "{{ cp results/report/{wildcards.key}/artifact/report.html {output.page} &&"
-        " cp -R results/report/{wildcards.key}/artifact/figures {output.figures}; }} > {log} 2>&1"
+        "{{ cp {params.artifact:q}/report.html {output.page:q} &&"
+        " cp -R {params.artifact:q}/figures {output.figures:q}; }} > {log:q} 2>&1"

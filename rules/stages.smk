@@ -9,9 +9,9 @@ for kind in STAGES:
         input:
             snakefile.inputs_of(study, kind.name, workflow),
         output:
-            f"results/{kind.name}/{{key}}/DONE.json",
+            f"{study.root}/{kind.name}/{{key}}/DONE.json",
         log:
-            f"results/{kind.name}/{{key}}/log.txt",
+            f"{study.root}/{kind.name}/{{key}}/log.txt",
         priority: snakefile.priority_of(kind.name)
         conda:
             ENVIRONMENT

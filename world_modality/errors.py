@@ -1,8 +1,14 @@
 """The one exception whose message is meant for the user, and what others' exceptions say in one."""
 
+from world_modality.redaction import redacted
+
 
 class UserError(Exception):
     """Bad input or a broken precondition, told in one sentence: what is wrong, where, and what to do."""
+
+    def __str__(self) -> str:
+        """The sentence, without secrets of the environment that it may quote."""
+        return redacted(super().__str__())
 
 
 def in_one_line(error: BaseException | str) -> str:

@@ -83,6 +83,8 @@ def spoilt_descriptions() -> Iterator[tuple[dict[str, Any], str]]:
     yield {"fps": 0}, "fps is 0"
     yield {"fps": None}, "fps is None"
     yield {"data_path": None}, "data_path is None"
+    yield {"data_path": "../other/{file_index}.parquet"}, "leads out of the dataset, to ../other/"
+    yield {"data_path": "/etc/{file_index}.parquet"}, "leads out of the dataset, to /etc/"
 
 
 @pytest.mark.parametrize(("changes", "named"), spoilt_descriptions())

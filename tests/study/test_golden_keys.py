@@ -58,6 +58,7 @@ CHANGES: tuple[tuple[str, str], ...] = (
     ("all", "a study of the discrete line's models: workflow/studies/discrete.yaml"),
     ("all", "the discrete study trains 250 steps, so that it takes less than a quarter of an hour"),
     ("report", "a gate: native results come from processors that round alike"),
+    ("report", "a report calls a policy without memory so, and says where native results of other processors met"),
 )
 
 REPOSITORY = Path(__file__).parents[2]

@@ -27,8 +27,9 @@ LAUGHS = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
 CASES = {
     "unknown top-level key": (
         ("rollouts:\n", "roll_outs:\n"),
-        "study.yaml:20: roll_outs: unknown key; did you mean rollouts? allowed here: study, suite, tasks, arithmetic, "
-        "simulator, data, encoder, world, tokens, instructions, policy, pretrain, training, arms, rollouts, evidence",
+        "study.yaml:20: roll_outs: unknown key; did you mean rollouts? allowed here: study, results, suite, tasks, "
+        "arithmetic, simulator, data, encoder, world, tokens, instructions, policy, pretrain, training, arms, "
+        "rollouts, evidence",
     ),
     "unknown nested key": (
         ("prophet_layers: 2", "prophet_depth: 2"),

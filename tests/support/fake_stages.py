@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -62,6 +63,41 @@ def fail(spec: Any, context: StageContext) -> dict[str, int]:
     raise ZeroDivisionError("division by zero")
 
 
+def fill(spec: Any, context: StageContext) -> dict[str, int]:
+    """Writes more than the disk holds, once: what it wrote is kept, as a checkpoint would be, in a file of its own."""
+    if not os.environ.get("FAKE_STAGE_CALM"):
+        with (context.artifact / "much").open("wb") as file:
+            for _ in range(1 << 12):
+                file.write(bytes(1 << 16))
+    (context.artifact / "much").unlink(missing_ok=True)
+    return run(spec, context)
+
+
+def lose_disk(spec: Any, context: StageContext) -> dict[str, int]:
+    """The disk of the results changes while the stage works on it, by the command that a test gives."""
+    if command := os.environ.get("FAKE_STAGE_COMMAND"):
+        os.chdir("/")  # whoever works in a folder keeps its disk
+        subprocess.run(command.split(), check=True)
+    return run(spec, context)
+
+
+def blab(spec: Any, context: StageContext) -> dict[str, Any]:
+    """Tells every secret of the environment in every way that there is, and fails with them on demand."""
+    told = " ".join(os.environ[name] for name in os.environ["FAKE_STAGE_SECRETS"].split())
+    print(told)
+    print(told, file=sys.stderr, flush=True)
+    os.write(1, f"native {told}\n".encode())
+    for part in (told[:9], told[9:], "\n"):  # piece by piece, as a slow printer would
+        os.write(2, part.encode())
+        time.sleep(0.05)
+    subprocess.run([sys.executable, "-c", f"print({told!r})"], check=True)
+    context.progress.update(1, 2, "episodes", told)
+    context.progress.say(told)
+    if os.environ.get("FAKE_STAGE_FAILS") == type(spec).__name__:
+        raise RuntimeError(f"401 Unauthorized for {told}")
+    return {**run(spec, context), "told": told}
+
+
 def tell_waiting(spec: Any, context: StageContext) -> dict[str, int]:
     """Prints how threads will wait, from before torch was imported."""
     print(f"{os.environ['OMP_WAIT_POLICY']} {'torch' in sys.modules}")
@@ -92,3 +128,6 @@ TELLING = {**dict.fromkeys(STAGES, tell_waiting), "report": report}
 FAILING = RUNNERS | {"policy": fail}
 UNROLLABLE = RUNNERS | {"rollout": fail}
 UNTRAINABLE = RUNNERS | {"train": fail}
+FILLING = RUNNERS | {"policy": fill}
+LOSING = RUNNERS | {"policy": lose_disk}
+BLABBING = dict.fromkeys(STAGES, blab)

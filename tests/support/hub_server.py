@@ -1,5 +1,7 @@
 """A small Hugging Face hub on this machine, for its real client: ``python -m support.hub_server`` prints its address.
 
+``python -m support.hub_server FOLDER`` holds what lies in FOLDER/models/USER/NAME and FOLDER/datasets/USER/NAME.
+
 It holds in memory what is uploaded, by commits: repositories, private or not, large files, commits, listings and
 downloads, as far as the client asks for them. ``HF_ENDPOINT`` and ``HF_HUB_DISABLE_XET`` lead a process to it. A test
 may ask what happened (``/test/log``), let uploads hang from the n-th on (``/test/hold/n``), and change a file behind
@@ -190,6 +192,17 @@ class Hub(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+def take(folder: Path) -> None:
+    """Let the hub hold repositories that lie in a folder, each as one commit."""
+    for repository in folder.glob("*/*/*"):
+        files = {
+            unquote(path.relative_to(repository).as_posix()): path for path in repository.rglob("*") if path.is_file()
+        }
+        held = {name: path.read_bytes() for name, path in sorted(files.items())}
+        commit = hashlib.sha1(repr(held).encode()).hexdigest()
+        REPOSITORIES[repository.relative_to(folder).as_posix()] = [("0" * 40, {}), (commit, held)]
+
+
 def _is_large(name: str) -> bool:
     return not name.endswith((".json", ".jsonl", ".md", ".yaml"))
 
@@ -202,11 +215,12 @@ def _known(name: str, data: bytes) -> dict[str, Any]:
 
 
 @contextmanager
-def running_hub(cache: Path) -> Iterator[dict[str, str]]:
-    """A hub in a process of its own; the environment that leads the client to it, with its cache in ``cache``."""
+def running_hub(cache: Path, content: Path | None = None) -> Iterator[dict[str, str]]:
+    """A hub in a process of its own, which holds what lies in ``content``; the environment that leads the client to it,
+    with its cache in ``cache``."""
     tests = Path(__file__).parents[1]
     process = subprocess.Popen(
-        [sys.executable, "-m", "support.hub_server"],
+        [sys.executable, "-m", "support.hub_server", *([] if content is None else [str(content)])],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(tests)},
@@ -229,6 +243,8 @@ def running_hub(cache: Path) -> Iterator[dict[str, str]]:
 
 
 if __name__ == "__main__":
+    for folder in sys.argv[1:]:
+        take(Path(folder))
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     print(f"http://127.0.0.1:{server.server_port}", flush=True)
     server.serve_forever()

@@ -216,6 +216,9 @@ POLICIES: Table = {
         "lerobot.datasets:io_utils": "module",
         "lerobot.datasets.io_utils:Dataset": "class",
     },
+    "world_modality/policies/trusted.py": {
+        "lerobot.processor:ProcessorStep": "class",
+    },
     "world_modality/policies/checkpoint.py": {
         "lerobot.processor:NormalizerProcessorStep": "class",
         "lerobot.processor:UnnormalizerProcessorStep": "class",
@@ -477,6 +480,10 @@ ALONE: Table = {
         "lerobot.configs:PreTrainedConfig.from_pretrained": PRETRAINED_CONFIG,
         "lerobot.configs:PreTrainedConfig.get_choice_class": "(name)",
         "lerobot.policies.factory:get_policy_class": "(name)",
+    },
+    "world_modality/cli/fetch.py": {
+        "lerobot.configs:PreTrainedConfig": "class",
+        "lerobot.configs:PreTrainedConfig.get_choice_class": "(name)",
     },
     "world_modality/cli/lerobot_scripts.py": {
         "lerobot.configs.parser:parse_arg": "(arg_name, args=None)",

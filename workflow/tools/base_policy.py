@@ -20,7 +20,7 @@ from world_modality.embedded import BACKBONE_PREFIX, BASE_POLICY
 from world_modality.errors import UserError
 from world_modality.store.done import read_done, read_run
 from world_modality.store.files import sync_folder, sync_tree, write_json
-from world_modality.store.layout import RESULTS, SNAPSHOT_VARIABLE, stage_folder
+from world_modality.store.layout import SNAPSHOT_VARIABLE, results_folder, stage_folder
 from world_modality.store.stage import StageRequest
 from world_modality.study.graph import Graph
 from world_modality.study.snapshot import read_snapshot
@@ -121,7 +121,7 @@ def main() -> None:
     snapshot = os.environ.get(SNAPSHOT_VARIABLE)
     parser.add_argument("--plan", type=Path, default=snapshot, required=not snapshot, help="of results/snapshots")
     try:
-        export_last_round(RESULTS, parser.parse_args().plan)
+        export_last_round(results_folder(), parser.parse_args().plan)
     except UserError as error:
         sys.exit(str(error))
 

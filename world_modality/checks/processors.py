@@ -29,6 +29,9 @@ NEEDED = {
 }
 """Statistics that each of LeRobot's ways to normalise needs."""
 
+TRUSTED = ("lerobot.", "lerobot_")
+"""What the names of modules begin with whose classes a step may name: LeRobot's, and those of installed plugins."""
+
 COLOURS = 3
 PADDED = ("max_state_dim", "max_action_dim")
 Statistics = Mapping[str, tuple[float, ...]]
@@ -116,6 +119,13 @@ def processor_findings(folder: Path, config: Mapping[str, Any], rename: Rename, 
         if lacking:
             message = f"has no {few(lacking)}, which {name} reads: copy the checkpoint anew"
             yield Finding("error", part, str(folder), message)
+            return
+        foreign = [step.name for step in steps if "." in step.name and not step.name.startswith(TRUSTED)]
+        if foreign:
+            message = (
+                f"has a step of {few(foreign)}, no class of LeRobot or a plugin of it, and it is not run: leave it out"
+            )
+            yield Finding("error", part, str(file), message)
             return
         place = _Place(folder, file, part, rename)
         yield from _not_normalised(place, steps, config, group)

@@ -16,13 +16,14 @@ import world_modality.checks
 from world_modality.checks.finding import Finding
 from world_modality.cli.check_data import Checking, check_data, check_starts, data_folder
 from world_modality.cli.check_models import judge_models
+from world_modality.cli.needed import missing_sentence
 from world_modality.cli.sources import resolve_sources
 from world_modality.data import consistency, description
 from world_modality.errors import UserError
 from world_modality.facts import benchmarks as suites
 from world_modality.store.files import write_atomically, write_json
 from world_modality.store.keys import digest_of
-from world_modality.store.layout import RESULTS, checks_folder
+from world_modality.store.layout import checks_folder
 from world_modality.study.graph import build_graph
 from world_modality.study.load import load_study
 from world_modality.training import statistics
@@ -80,7 +81,7 @@ def check_study(path: Path, root: Path, *, recorded: bool = True) -> Checked:
     judged = list(judge_models(file.study, sources))
     return Checked(
         (*found.findings, *(finding for each, _ in judged for finding in each)),
-        (*found.unopened, *(why for _, why in judged if why)),
+        (*found.unopened, *(why for _, why in judged if why), *filter(None, [missing_sentence(file, sources, path)])),
         found.checks + sum(not why for _, why in judged),
     )
 
@@ -108,7 +109,7 @@ def write_page(checked: Checked, study: str, root: Path) -> Path:
     return file
 
 
-def report_fit(path: Path, root: Path = RESULTS) -> int:
+def report_fit(path: Path, root: Path) -> int:
     """Print what was found; 1 if there are errors, else 0. UserError as ``check_study``."""
     checked = check_study(path, root)
     print("\n".join(_told(checked, path, root)))

@@ -43,12 +43,20 @@ def find_latents(file: StudyFile, digests: Path) -> dict[str, Source]:
     return found
 
 
+def latents_on_hub(file: StudyFile) -> list[str]:
+    """The data sets of the hub that a study takes latents from, as it calls them."""
+    names = (name for _, encoder in _encoders(file) for _, name in encoder.latents)
+    return [name for name in dict.fromkeys(names) if _lies_on_hub(name)]
+
+
 def _place(name: str) -> Path:
     """A file or folder of this machine, or else a data set of the hub in its cache here."""
+    return find_folder(name, "dataset", patterns=PATTERNS)[0] if _lies_on_hub(name) else Path(name).expanduser()
+
+
+def _lies_on_hub(name: str) -> bool:
     place = Path(name).expanduser()
-    if place.exists() or place.suffix == ".npy" or not is_repository(name.partition("@")[0]):
-        return place
-    return find_folder(name, "dataset", patterns=PATTERNS)[0]
+    return not place.exists() and place.suffix != ".npy" and is_repository(name.partition("@")[0])
 
 
 def _encoders(file: StudyFile) -> Iterator[tuple[Location, AnyEncoderModel]]:

@@ -31,9 +31,10 @@ class LastPlan:
         return self.file.resolve() == file.resolve() and self.digest == _digest(file)
 
 
-def remember_study(root: Path, study: Path) -> None:
-    """Note that ``study`` is being run."""
-    write_atomically(last_study_file(root), os.fsencode(f"{_shown(study)}\n"))
+def remember_study(root: Path, study: Path, *further: Path) -> None:
+    """Note that ``study`` is being run; also in ``further`` results trees, where the study itself names ``root``."""
+    for folder in dict.fromkeys((root, *further)):
+        write_atomically(last_study_file(folder), os.fsencode(f"{_shown(study)}\n"))
 
 
 def remember_plan(root: Path, name: str, study: Path, snapshot: Path) -> None:

@@ -22,6 +22,7 @@ from world_modality.cli.earlier_flags import RENAME_VARIABLE, rename_flag, trans
 from world_modality.cli.start_policy import evaluated, policy_flags, start_from, without_known_type
 from world_modality.errors import UserError
 from world_modality.facts.policies import has_memory
+from world_modality.store.fetched import use_fetched
 
 HELP = """\
 {program}: LeRobot's {script} with the policy types smolvla_world and pi0_world present and LIBERO configured.
@@ -46,6 +47,7 @@ def eval_main() -> int:
 def _reported(run: Callable[[], None]) -> int:
     """The exit status of ``run``; an error meant for the user is one sentence on stderr."""
     try:
+        use_fetched()
         run()
     except UserError as error:
         print(error, file=sys.stderr)

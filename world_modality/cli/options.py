@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES, render_styles
 from world_modality.facts.memory import MODES
-from world_modality.store.layout import SHARE_VARIABLE, SNAPSHOT_VARIABLE
+from world_modality.store.fetched import FETCHED_VARIABLE, use_fetched
+from world_modality.store.layout import RESULTS_VARIABLE, SHARE_VARIABLE, SNAPSHOT_VARIABLE
 
 StudyOption = Annotated[Path, typer.Option("--study", help="Study file.")]
 LastStudyOption = Annotated[
@@ -27,6 +32,22 @@ ProfileOption = Annotated[
 ]
 TargetArgument = Annotated[
     list[str] | None, typer.Argument(help="Parts of it, such as train:E2, or E2 seed=1; all by default.")
+]
+ResultsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--results",
+        help=f"Folder of the results; by default ${RESULTS_VARIABLE}, the study's own, or results.",
+        show_default=False,
+    ),
+]
+FetchedOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--fetched",
+        help=f"Folder that `wm fetch` filled, instead of any network; ${FETCHED_VARIABLE} by default.",
+        show_default=False,
+    ),
 ]
 PlanOption = Annotated[
     Path, typer.Option("--plan", envvar=SNAPSHOT_VARIABLE, help="Snapshot of the study, below results/snapshots.")
@@ -113,3 +134,39 @@ RenderOption = Annotated[
     str, typer.Option(callback=_style, help="fast leaves out shadows and the like; coarse meshes, too.")
 ]
 VideosOption = Annotated[str, typer.Option(help="Episodes to record: first=2,failures=3,discordant=3.")]
+
+
+class StudyCommands(typer.Typer):
+    """Commands about studies: each also takes --results and --fetched, which hold for all that it starts."""
+
+    def command(self, name: str | None = None, **settings: Any) -> Callable[[Any], Any]:
+        """As typer's; the function does not see the two options."""
+        register = super().command(name, **settings)
+
+        def registered(function: Any) -> Any:
+            register(_with_places(function))
+            return function
+
+        return registered
+
+
+def _with_places(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A command that notes in the environment where results and fetched parts are before it does anything else."""
+
+    @functools.wraps(function)
+    def command(*, results: Path | None, fetched: Path | None, **given: Any) -> Any:
+        for variable, named in ((RESULTS_VARIABLE, results), (FETCHED_VARIABLE, fetched)):
+            if named is not None:
+                os.environ[variable] = str(named)
+        use_fetched()
+        return function(**given)
+
+    hints = get_type_hints(function, include_extras=True) | {"results": ResultsOption, "fetched": FetchedOption}
+    own = [each.replace(annotation=hints[name]) for name, each in inspect.signature(function).parameters.items()]
+    places = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hints[name])
+        for name in ("results", "fetched")
+    ]
+    command.__signature__ = inspect.Signature([*own, *places])  # type: ignore[attr-defined]
+    command.__annotations__ = hints
+    return command

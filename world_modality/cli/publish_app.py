@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
-from world_modality.cli.options import LastStudyOption, OutputOption
+from world_modality.cli.options import LastStudyOption, OutputOption, StudyCommands
+from world_modality.cli.study_app import DEFAULT_STUDY, last_study
+from world_modality.cli.tree import results_of, results_of_last
 
-app = typer.Typer()
-exports = typer.Typer(no_args_is_help=True, help="Write results in the formats of others.")
+app = StudyCommands()
+exports = StudyCommands(no_args_is_help=True, help="Write results in the formats of others.")
 app.add_typer(exports, name="export")
 
 OrganizationOption = Annotated[str, typer.Option(help="Who ran the evaluation, as its readers should know them.")]
@@ -38,11 +40,10 @@ def publish(
 ) -> None:
     """Publish what is sealed of a study on the Hugging Face hub. A second call sends only what is new."""
     from world_modality.cli.publishing import Asked, publish_study
-    from world_modality.cli.study_app import last_study
-    from world_modality.store.layout import RESULTS
 
     asked = Asked(target, what, public, dry_run, license, tuple(benchmark or ()))
-    publish_study(study or last_study(sys.stderr), RESULTS, asked, print)
+    chosen = study or last_study(sys.stderr)
+    publish_study(chosen, results_of(chosen), asked, print)
 
 
 @app.command("fetch-published")
@@ -53,10 +54,10 @@ def fetch_published(
 ) -> None:
     """Take up what `wm publish` put onto the hub into this results tree, each file compared with its digest."""
     from world_modality.publishing.fetch import fetch_published as fetch
-    from world_modality.store.layout import RESULTS
 
+    root = results_of_last(DEFAULT_STUDY)
     for name in repositories:
-        print("\n".join(fetch(RESULTS, name)))
+        print("\n".join(fetch(root, name)))
 
 
 @exports.command("every-eval-ever")
@@ -68,8 +69,6 @@ def every_eval_ever(
 ) -> None:
     """Write a study's records in the schema of Every Eval Ever: aggregates, and a line per episode."""
     from world_modality.cli.publishing import export_every_eval_ever
-    from world_modality.cli.study_app import last_study
-    from world_modality.store.layout import RESULTS
 
     place = study or last_study(sys.stderr)
-    print("\n".join(export_every_eval_ever(place, RESULTS, output, organization, developer or organization)))
+    print("\n".join(export_every_eval_ever(place, results_of(place), output, organization, developer or organization)))

@@ -16,9 +16,11 @@ from typing import Any, TextIO, cast
 
 from world_modality.cli.planning import link_names, register
 from world_modality.cli.share import share_of
+from world_modality.cli.stage_log import printing_to
 from world_modality.errors import UserError
 from world_modality.facts.stages import STAGES
 from world_modality.imports import importing
+from world_modality.redaction import redacted
 from world_modality.store.arithmetic import settle
 from world_modality.store.devices import holding
 from world_modality.store.execute import execute
@@ -28,6 +30,7 @@ from world_modality.store.layout import ASKED_VARIABLE, stage_folder
 from world_modality.store.lock import is_locked
 from world_modality.store.orphans import watch
 from world_modality.store.progress import LABEL_WIDTH, Progress
+from world_modality.store.room import trouble
 from world_modality.store.stage import StageRequest, StageRunner
 from world_modality.study.graph import Graph
 from world_modality.study.outline import outline_of
@@ -70,7 +73,7 @@ def run_stage(
     others of its kind meanwhile, each in a process of its own. Without ``waits`` it leaves the stage to whoever makes
     it.
     """
-    graph = read_snapshot(plan)
+    graph = _read_plan(root, plan)
     request = graph.stages.get(key)
     if request is None or request.stage != stage:
         raise UserError(f"{plan} has no stage {stage} with key {key}; run snakemake again to plan the study anew")
@@ -100,6 +103,15 @@ def _gpus(request: StageRequest, count: int | None) -> Iterator[None]:
     waits = f"{request.label:<{LABEL_WIDTH}}  waits for a GPU: others hold too many of this machine's"
     with holding(count, lambda: progress.say(waits)):
         yield
+
+
+def _read_plan(root: Path, plan: Path) -> Graph:
+    """The run's plan; UserError that tells of the disk if that is why there is none."""
+    try:
+        return read_snapshot(plan)
+    except UserError as error:
+        told = trouble(root, error) if plan.absolute().is_relative_to(root.absolute()) else None
+        raise UserError(told or str(error)) from error
 
 
 def _others(root: Path, graph: Graph, request: StageRequest) -> list[StageRequest]:
@@ -180,7 +192,7 @@ def _run_one(
 ) -> int:
     stage, key = request.stage, request.key
     log = stage_folder(root, stage, key).log
-    with _printing_to(log) as terminal:
+    with printing_to(log) as terminal:
         try:
             if stage == "rollout" and not stage_folder(root, stage, key).done.exists():
                 register(root, graph)  # however the stage was started, the study's plan comes before it
@@ -192,11 +204,11 @@ def _run_one(
         except KeyboardInterrupt:
             return INTERRUPTED
         except UserError as error:
-            print(f"{request.label}: {error}", file=terminal, flush=True)
+            print(f"{request.label}: {redacted(str(error))}", file=terminal, flush=True)
             return 1
         except Exception as error:
             traceback.print_exc()
-            print(f"{request.label} failed: {reason_of(error)} (full account in {log})", file=terminal, flush=True)
+            print(f"{request.label}{_failure(root, error, log)}", file=terminal, flush=True)
             return 1
     link_names(root, graph, None if STAGES[stage].unfold else key)
     return 0
@@ -225,6 +237,12 @@ def _make(
     share.make(request, work, say, waits=waits, meantime=others)
 
 
+def _failure(root: Path, error: Exception, log: Path) -> str:
+    """What a stage failed of, in a sentence: the disk of the results, or whatever its code raised."""
+    told = trouble(root, error)
+    return f" failed: {reason_of(error)} (full account in {log})" if told is None else f": {told}"
+
+
 def _lazily(stage: str) -> StageRunner:
     """The stage's runner, imported when it is called: a duplicate job that finds the stage sealed imports nothing."""
 
@@ -245,26 +263,3 @@ def find_runner(stage: str) -> StageRunner:
         if stage in runners:
             return cast(StageRunner, runners[stage])
     return cast(StageRunner, STAGES[stage].runner.load())
-
-
-@contextmanager
-def _printing_to(log: Path) -> Iterator[TextIO]:
-    """Send everything that this process and its children print to ``log``; yields the terminal.
-
-    Done at the level of file descriptors, because native libraries print without asking Python.
-    """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    saved_out, saved_err = os.dup(1), os.dup(2)
-    with os.fdopen(os.dup(2), "w", buffering=1) as terminal, log.open("ab", buffering=0) as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-        try:
-            yield terminal
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            for saved, number in ((saved_out, 1), (saved_err, 2)):
-                os.dup2(saved, number)
-                os.close(saved)

@@ -24,8 +24,9 @@ from world_modality.cli.profiles import LOCAL, Where, executor_of, find_profile
 from world_modality.cli.queue_jobs import cancel, jobs_left
 from world_modality.cli.share import begin_sharing
 from world_modality.cli.snakefile import TERSE_VARIABLE
+from world_modality.cli.tree import require_writable, results_of
 from world_modality.errors import UserError
-from world_modality.store.layout import RESULTS, stage_folder
+from world_modality.store.layout import RESULTS_VARIABLE, results_folder, stage_folder
 from world_modality.store.progress import Progress
 from world_modality.store.run_lock import HANDLE_VARIABLE, run_lock
 from world_modality.store.verify import damage, set_aside
@@ -46,9 +47,11 @@ def run_study(study: Path, where: Where, targets: Sequence[str]) -> int:
     Raises:
         UserError: the study is not valid, a target is a study's file, or another run works on this results tree.
     """
-    planned = _plan(study, targets)
-    with run_lock(RESULTS) as handle:
-        return _go_on(planned, study, where, targets, handle)
+    root = results_of(study)
+    require_writable(root)
+    planned = _plan(study, root, targets)
+    with run_lock(root) as handle:
+        return _go_on(planned, root, study, where, targets, handle)
 
 
 def resume_study(
@@ -68,40 +71,42 @@ def resume_study(
     Raises:
         UserError: as ``run_study``; or SLURM does not say whether jobs are left.
     """
-    planned = _plan(study, targets)
-    last = last_profile(RESULTS) or LOCAL
+    root = results_of(study)
+    require_writable(root)
+    planned = _plan(study, root, targets)
+    last = last_profile(root) or LOCAL
     where = Where(find_profile(profile or last), cores, share)
-    with run_lock(RESULTS) as handle:
+    with run_lock(root) as handle:
         if "slurm" in (where.executor, executor_of(last)):
             _cancel_jobs()
-        restore_done_files(RESULTS, planned.graph)
+        restore_done_files(root, planned.graph)
         if verifies:
-            _set_damaged_aside(planned.graph)
-        print(_so_far(survey(RESULTS, planned)), file=sys.stderr)
-        return _go_on(planned, study, where, targets, handle)
+            _set_damaged_aside(root, planned.graph)
+        print(_so_far(root, survey(root, planned)), file=sys.stderr)
+        return _go_on(planned, root, study, where, targets, handle)
 
 
-def _go_on(planned: Planned, study: Path, where: Where, targets: Sequence[str], handle: int) -> int:
+def _go_on(planned: Planned, root: Path, study: Path, where: Where, targets: Sequence[str], handle: int) -> int:
     """Under the run lock."""
-    remember_study(RESULTS, study)
-    remember_plan(RESULTS, planned.graph.study, study, planned.snapshot)
-    remember_profile(RESULTS, where.profile)
+    remember_study(root, study, results_folder())
+    remember_plan(root, planned.graph.study, study, planned.snapshot)
+    remember_profile(root, where.profile)
     if where.share:
-        begin_sharing(where.share, RESULTS, planned.graph)
-    restore_done_files(RESULTS, planned.graph)
-    outlook = survey(RESULTS, planned)
+        begin_sharing(where.share, root, planned.graph)
+    restore_done_files(root, planned.graph)
+    outlook = survey(root, planned)
     if not targets and not outlook.missing:
-        _tell_finished(outlook, where.cores)
+        _tell_finished(root, outlook, where.cores)
         return 0
     _unlock(study)
-    status = _run(study, where, targets, handle)
-    left = set(planned.graph.stages) - done_keys(RESULTS, planned.graph) if not targets else set()
+    status = _run(study, root, where, targets, handle)
+    left = set(planned.graph.stages) - done_keys(root, planned.graph) if not targets else set()
     if status or left:
-        print(_stopped(planned), file=sys.stderr)
+        print(_stopped(root, planned), file=sys.stderr)
     return status or bool(left)
 
 
-def _plan(study: Path, targets: Sequence[str]) -> Planned:
+def _plan(study: Path, root: Path, targets: Sequence[str]) -> Planned:
     """The study, and a line about the part of it that targets name.
 
     UserError if the study is not valid, has no such part, or a target is a study's file.
@@ -109,12 +114,12 @@ def _plan(study: Path, targets: Sequence[str]) -> Planned:
     for target in targets:
         if target.endswith((".yaml", ".yml")):
             raise UserError(f"{target} is a study, not a target; run `wm run --study {target}`")
-    planned = plan_study(study, RESULTS)
+    planned = plan_study(study, root)
     words = [target for target in targets if "/" not in target and target not in RULES]
     if words:
         outline = outline_of(planned.graph)
         named = select(outline, words)
-        needed = outline.upstream(step.key for step in named) - done_keys(RESULTS, planned.graph)
+        needed = outline.upstream(step.key for step in named) - done_keys(root, planned.graph)
         told = f"{' '.join(words)}: {len(named)} stages, {len(needed)} to run with all that they need"
         print(f"target       {told}", file=sys.stderr)
     return planned
@@ -128,25 +133,25 @@ def _cancel_jobs() -> None:
         cancel(here, left)
 
 
-def _set_damaged_aside(graph: Graph) -> None:
+def _set_damaged_aside(root: Path, graph: Graph) -> None:
     """Move what is not as it was sealed out of the way, so that it is made again."""
-    stages = [stage_folder(RESULTS, request.stage, request.key) for request in graph.stages.values()]
+    stages = [stage_folder(root, request.stage, request.key) for request in graph.stages.values()]
     sealed = [folder for folder in stages if folder.done.exists() or folder.seal.exists()]
     progress, count = Progress("verify", stream=sys.stderr), 0
     for number, folder in enumerate(sealed, 1):
         found = damage(folder)
         if found:
             count += 1
-            aside = set_aside(RESULTS, folder)
+            aside = set_aside(root, folder)
             print(f"damaged      {folder.path} ({found[0].label}): {found[0].text}; moved to {aside}", file=sys.stderr)
         progress.update(number, len(sealed), "stages")
     print(f"verified     {len(sealed)} sealed stages, {count} damaged", file=sys.stderr)
 
 
-def _tell_finished(outlook: Outlook, cores: int | None) -> None:
-    print("\n".join(explain(RESULTS, outlook, cores)), file=sys.stderr)
-    link_names(RESULTS, outlook.planned.graph)
-    for line in table_lines(RESULTS, outlook.planned.graph):
+def _tell_finished(root: Path, outlook: Outlook, cores: int | None) -> None:
+    print("\n".join(explain(root, outlook, cores)), file=sys.stderr)
+    link_names(root, outlook.planned.graph)
+    for line in table_lines(root, outlook.planned.graph):
         print(line)
 
 
@@ -163,7 +168,7 @@ def _unlock(study: Path) -> None:
         )
 
 
-def _run(study: Path, where: Where, targets: Sequence[str], handle: int) -> int:
+def _run(study: Path, root: Path, where: Where, targets: Sequence[str], handle: int) -> int:
     """Snakemake's exit status, or that of a program that was interrupted.
 
     It inherits the hold on the results tree, in case this process is killed.
@@ -174,7 +179,7 @@ def _run(study: Path, where: Where, targets: Sequence[str], handle: int) -> int:
         *("--quiet", "rules", "progress", "reason", "host"),
         *(["--", *targets] if targets else []),
     ]
-    environment = os.environ | {TERSE_VARIABLE: "1", HANDLE_VARIABLE: str(handle)}
+    environment = os.environ | {TERSE_VARIABLE: "1", HANDLE_VARIABLE: str(handle), RESULTS_VARIABLE: str(root)}
     process = subprocess.Popen(command, env=environment, pass_fds=(handle,))
     interrupted = False
     while True:
@@ -201,16 +206,16 @@ def _repository_file(name: str) -> Path:
     return path
 
 
-def _so_far(outlook: Outlook) -> str:
+def _so_far(root: Path, outlook: Outlook) -> str:
     graph = outlook.planned.graph
     lines = [f"so far       {len(outlook.done)} of {len(graph.stages)} stages sealed"]
-    started = [line for line in status_lines(RESULTS, graph, outlook.done) if line.startswith("  ")]
+    started = [line for line in status_lines(root, graph, outlook.done) if line.startswith("  ")]
     return "\n".join([*lines, *started])
 
 
-def _stopped(planned: Planned) -> str:
+def _stopped(root: Path, planned: Planned) -> str:
     """What to say when Snakemake failed: it was told to be quiet, so the end of its own log may be needed."""
     logs = sorted(Path(".snakemake", "log").glob("*.snakemake.log"))
-    done = len(done_keys(RESULTS, planned.graph))
+    done = len(done_keys(root, planned.graph))
     text = f"stopped      {done} of {len(planned.graph.stages)} stages sealed; `wm resume` goes on from here"
     return f"{text}\nlog          {logs[-1]}" if logs else text

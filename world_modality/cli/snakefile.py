@@ -18,8 +18,11 @@ from world_modality.cli.queue_jobs import keeps_accounts
 from world_modality.cli.workflow import Machine, Workflow, open_workflow, reopen_workflow
 from world_modality.errors import UserError
 from world_modality.facts.stages import STAGES, targets
+from world_modality.redaction import redacted
 from world_modality.store.devices import visible_gpus
+from world_modality.store.fetched import use_fetched
 from world_modality.store.layout import ASKED_VARIABLE
+from world_modality.store.room import storage_sentence
 from world_modality.study.outline import outline_of
 from world_modality.study.targets import names_part, select
 
@@ -42,9 +45,10 @@ def open_study(workflow: Any) -> Workflow:
     default = repository(workflow) / "config.yaml"
     cores, dry_run = workflow.resource_settings.cores, workflow.output_settings.dryrun
     try:
+        use_fetched()
         return open_workflow(workflow.overwrite_configfiles, default, cores, dry_run)
-    except UserError as error:
-        sys.exit(str(error))
+    except (UserError, OSError) as error:
+        sys.exit(_told(error))
 
 
 def asked_of(study: Workflow, workflow: Any) -> Workflow:
@@ -190,8 +194,16 @@ def start(study: Workflow) -> None:
     profile = None if by_wm else profile_of_command(sys.argv, os.environ) or PROFILES / LOCAL
     try:
         study.start(profile)
-    except UserError as error:
-        sys.exit(str(error))
+    except (UserError, OSError) as error:
+        sys.exit(_told(error))
+
+
+def _told(error: UserError | OSError) -> str:
+    """The sentence of an error that is one, or that a disk brought about; any other error goes on."""
+    told = storage_sentence(error) if isinstance(error, OSError) else str(error)
+    if told is None:
+        raise error
+    return redacted(told)
 
 
 def _asked[T](question: Callable[[], T]) -> T:

@@ -18,12 +18,14 @@ from world_modality.cli.options import (
     PlanOption,
     ProfileOption,
     ShareOption,
+    StudyCommands,
     StudyOption,
     TargetArgument,
     TasksOption,
 )
+from world_modality.cli.tree import results_of, results_of_last
 
-app = typer.Typer()
+app = StudyCommands()
 studies = typer.Typer(no_args_is_help=True, help="Write study files.")
 app.add_typer(studies, name="study")
 
@@ -65,9 +67,9 @@ def resume(
 def join(study: LastStudyOption = None, cores: CoresOption = None) -> None:
     """Help with a study's latents and rollouts on a machine that shares the results folder, beside a run or alone."""
     from world_modality.cli.join import join as join_rollouts
-    from world_modality.store.layout import RESULTS
 
-    raise typer.Exit(join_rollouts(RESULTS, study or last_study(sys.stderr), cores or os.cpu_count() or 1))
+    study = study or last_study(sys.stderr)
+    raise typer.Exit(join_rollouts(results_of(study), study, cores or os.cpu_count() or 1))
 
 
 @app.command()
@@ -76,10 +78,11 @@ def explain(study: LastStudyOption = None, cores: CoresOption = None) -> None:
     from world_modality.cli.explain import explain as explain_lines
     from world_modality.cli.explain import survey
     from world_modality.cli.planning import plan_study
-    from world_modality.store.layout import RESULTS
 
-    planned = plan_study(study or last_study(sys.stdout), RESULTS, lenient=True)
-    print("\n".join(explain_lines(RESULTS, survey(RESULTS, planned), cores)))
+    study = study or last_study(sys.stdout)
+    root = results_of(study)
+    planned = plan_study(study, root, lenient=True)
+    print("\n".join(explain_lines(root, survey(root, planned), cores)))
 
 
 @app.command()
@@ -87,7 +90,8 @@ def check(study: Annotated[Path | None, typer.Argument(help="By default the one 
     """Say whether a study's data, policy and simulator fit together. Exit status 1 if they do not."""
     from world_modality.cli.check import report_fit
 
-    raise typer.Exit(report_fit(study or last_study(sys.stderr)))
+    study = study or last_study(sys.stderr)
+    raise typer.Exit(report_fit(study, results_of(study)))
 
 
 @app.command()
@@ -99,27 +103,26 @@ def report(
 ) -> None:
     """Write the report of what is there now, with what is missing marked. Runs nothing, at any moment of a run."""
     from world_modality.cli.report import report_so_far
-    from world_modality.store.layout import RESULTS
 
-    print("\n".join(report_so_far(study or last_study(sys.stdout), RESULTS, output)))
+    study = study or last_study(sys.stdout)
+    print("\n".join(report_so_far(study, results_of(study), output)))
 
 
 @app.command()
 def plan(study: LastStudyOption = None) -> None:
     """Show what a study registers before its first rollout, what that can find, and the cheapest study that would."""
     from world_modality.cli.plan import plan_lines
-    from world_modality.store.layout import RESULTS
 
-    print("\n".join(plan_lines(study or last_study(sys.stdout), RESULTS)))
+    study = study or last_study(sys.stdout)
+    print("\n".join(plan_lines(study, results_of(study))))
 
 
 @app.command()
 def verify() -> None:
     """Compare every sealed result with its digests. Exit status 1 if anything is damaged."""
     from world_modality.cli.explain import report_damage
-    from world_modality.store.layout import RESULTS
 
-    raise typer.Exit(report_damage(RESULTS))
+    raise typer.Exit(report_damage(results_of_last(DEFAULT_STUDY)))
 
 
 @studies.command()
@@ -165,16 +168,16 @@ def stage(
 ) -> None:
     """Run one stage, or others of its kind too. Snakemake calls this; it does nothing if the stage is sealed."""
     from world_modality.cli.run_stage import run_stage
-    from world_modality.store.layout import RESULTS
+    from world_modality.store.layout import results_folder
 
-    raise typer.Exit(run_stage(RESULTS, plan, kind, key, cores, gpus=gpus, together=together, waits=waits))
+    raise typer.Exit(run_stage(results_folder(), plan, kind, key, cores, gpus=gpus, together=together, waits=waits))
 
 
 def last_study(told: TextIO) -> Path:
     """The study that was run last; says so on ``told``."""
     from world_modality.cli.last_plan import last_study as find
-    from world_modality.store.layout import RESULTS
+    from world_modality.store.layout import results_folder
 
-    study, line = find(RESULTS, DEFAULT_STUDY)
+    study, line = find(results_folder(), DEFAULT_STUDY)
     print(line, file=told)
     return study

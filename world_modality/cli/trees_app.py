@@ -9,12 +9,15 @@ from typing import Annotated, Literal
 
 import typer
 
+from world_modality.cli.options import StudyCommands
+from world_modality.cli.study_app import DEFAULT_STUDY
+from world_modality.cli.tree import results_of, results_of_last
 from world_modality.errors import UserError
 
 INTERRUPTED = 130  # exit status after Ctrl-C, by convention
 
-app = typer.Typer()
-sync = typer.Typer(no_args_is_help=True, help="Copy results to another place or back, also while studies run.")
+app = StudyCommands()
+sync = StudyCommands(no_args_is_help=True, help="Copy results to another place or back, also while studies run.")
 app.add_typer(sync, name="sync")
 
 RemoteArgument = Annotated[
@@ -44,11 +47,10 @@ def pull(remote: RemoteArgument, study: OfStudyOption = None, every: EveryOption
 @app.command()
 def merge(trees: Annotated[list[Path], typer.Argument(help="Results folders of other machines.")]) -> None:
     """Join other results trees into this one. Exit status 1 if anything disagrees or is damaged: it is not taken."""
-    from world_modality.store.layout import RESULTS
     from world_modality.store.progress import Progress
     from world_modality.trees.merge import merge as join_trees
 
-    merged = join_trees(RESULTS, trees, Progress("merge", stream=sys.stderr))
+    merged = join_trees(results_of_last(DEFAULT_STUDY), trees, Progress("merge", stream=sys.stderr))
     for text in merged.refused:
         print(text)
     print(f"merge        {merged.taken} stages taken, {merged.equal} equal here, {len(merged.refused)} NOT taken")
@@ -63,17 +65,17 @@ def merge(trees: Annotated[list[Path], typer.Argument(help="Results folders of o
 
 
 def _sync(direction: Literal["push", "pull"], name: str, study: Path | None, every: float | None) -> int:
-    from world_modality.store.layout import RESULTS
     from world_modality.store.progress import Progress
     from world_modality.trees.remote import open_remote
     from world_modality.trees.sync import Syncing, repeat
 
-    if direction == "push" and every is None and not RESULTS.is_dir():
-        raise UserError(f"there is no folder {RESULTS} here: call `wm sync push` where the study was run")
+    root = results_of(study) if study else results_of_last(DEFAULT_STUDY)
+    if direction == "push" and every is None and not root.is_dir():
+        raise UserError(f"there is no folder {root} here: call `wm sync push` where the study was run")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         remote = open_remote(name)
-        syncing = Syncing(remote, RESULTS, _stages_of(study), Progress(direction, stream=sys.stderr))
+        syncing = Syncing(remote, root, _stages_of(study, root), Progress(direction, stream=sys.stderr))
         once = syncing.push if direction == "push" else syncing.pull
         return repeat(once, direction, remote, every, lambda text: print(text, flush=True))
     except KeyboardInterrupt:
@@ -81,11 +83,10 @@ def _sync(direction: Literal["push", "pull"], name: str, study: Path | None, eve
         return INTERRUPTED if every is None else 0
 
 
-def _stages_of(study: Path | None) -> frozenset[tuple[str, str]] | None:
+def _stages_of(study: Path | None, root: Path) -> frozenset[tuple[str, str]] | None:
     if study is None:
         return None
     from world_modality.cli.planning import plan_study
-    from world_modality.store.layout import RESULTS
 
-    graph = plan_study(study, RESULTS, lenient=True).graph
+    graph = plan_study(study, root, lenient=True).graph
     return frozenset((request.stage, key) for key, request in graph.stages.items())

@@ -8,11 +8,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from world_modality.cli.options import LastStudyOption
-from world_modality.cli.study_app import last_study
+from world_modality.cli.options import LastStudyOption, StudyCommands
+from world_modality.cli.study_app import DEFAULT_STUDY, last_study
+from world_modality.cli.tree import results_of, results_of_last
 from world_modality.errors import UserError
 
-app = typer.Typer()
+app = StudyCommands()
 
 SECONDS = 5.0
 """Between two looks, unless somebody names another number."""
@@ -33,13 +34,13 @@ def status(
     from world_modality.cli.status import Watcher
     from world_modality.cli.status_table import status_data, status_lines
     from world_modality.cli.watching import watch as show
-    from world_modality.store.layout import RESULTS
 
     if watch and as_json:
         raise UserError("--watch and --json: take one of them; a program calls `wm status --json` again")
     chosen = study or last_study(sys.stderr if as_json else sys.stdout)
-    opened = OpenStudy(RESULTS, chosen)
-    watcher = Watcher(RESULTS, opened.outline)
+    root = results_of(chosen)
+    opened = OpenStudy(root, chosen)
+    watcher = Watcher(root, opened.outline)
 
     def lines() -> list[str]:
         if opened.refresh():
@@ -65,10 +66,11 @@ def why(
     from world_modality.cli.explain import unresolved_lines
     from world_modality.cli.planning import plan_study
     from world_modality.cli.why import why_lines
-    from world_modality.store.layout import RESULTS
 
-    planned = plan_study(study or last_study(sys.stderr), RESULTS, lenient=True)
-    print("\n".join([*unresolved_lines(planned), *why_lines(RESULTS, planned, target)]))
+    chosen = study or last_study(sys.stderr)
+    root = results_of(chosen)
+    planned = plan_study(chosen, root, lenient=True)
+    print("\n".join([*unresolved_lines(planned), *why_lines(root, planned, target)]))
 
 
 @app.command()
@@ -80,9 +82,9 @@ def gc(
 ) -> None:
     """List the stages that no study needs any more, or remove them."""
     from world_modality.cli.garbage import collect_garbage
-    from world_modality.store.layout import RESULTS
 
-    print("\n".join(collect_garbage(RESULTS, studies or [], remove_them=yes)))
+    root = results_of(studies[0]) if studies else results_of_last(DEFAULT_STUDY)
+    print("\n".join(collect_garbage(root, studies or [], remove_them=yes)))
 
 
 @app.command()
@@ -97,15 +99,14 @@ def track(
     every: Annotated[float, typer.Option("--every", min=0.1, help="Seconds between two looks of --follow.")] = 30.0,
 ) -> None:
     """Export training metrics and success rates to TensorBoard, Weights & Biases or Trackio. Nothing else ever does."""
-    from world_modality.store.layout import RESULTS
-
     chosen = study or last_study(sys.stderr)
+    root = results_of(chosen)
     if follow or tracker == "trackio":
         from world_modality.cli.follow import follow as export_live
 
-        lines = export_live(chosen, RESULTS, tracker, output, offline=offline, seconds=every if follow else None)
+        lines = export_live(chosen, root, tracker, output, offline=offline, seconds=every if follow else None)
     else:
         from world_modality.cli.report import track as export
 
-        lines = export(chosen, RESULTS, tracker, output, offline)
+        lines = export(chosen, root, tracker, output, offline)
     print("\n".join(lines))

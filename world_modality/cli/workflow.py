@@ -18,10 +18,18 @@ from world_modality.cli.planning import (
     remember_profile,
     restore_done_files,
 )
+from world_modality.cli.tree import require_writable, results_of, room_lines
 from world_modality.errors import UserError
 from world_modality.facts.stages import STAGES
 from world_modality.rollout.episodes import episodes_of
-from world_modality.store.layout import RESULTS, SHARE_VARIABLE, SNAPSHOT_VARIABLE, stage_folder
+from world_modality.store.layout import (
+    RESULTS,
+    RESULTS_VARIABLE,
+    SHARE_VARIABLE,
+    SNAPSHOT_VARIABLE,
+    results_folder,
+    stage_folder,
+)
 from world_modality.store.orphans import announce
 from world_modality.store.run_lock import hold_until_exit
 from world_modality.store.stage import StageRequest
@@ -59,6 +67,8 @@ class Workflow:
     file: Path | None = None  # the study, in the process that planned it
     sealed: frozenset[str] = frozenset()  # keys, when it was planned
     root: Path = RESULTS
+    elsewhere: Path = RESULTS
+    """The results tree of whoever names no study."""
     asked: tuple[str, ...] = ()  # words of the command line, if some of them name parts of the study
 
     def done(self, stage: str, key: str) -> str:
@@ -149,7 +159,7 @@ class Workflow:
         """
         if self.file is not None:
             hold_until_exit(self.root)
-            remember_study(self.root, self.file)
+            remember_study(self.root, self.file, self.elsewhere)
             remember_plan(self.root, self.graph.study, self.file, self.plan)
             if profile is not None:
                 remember_profile(self.root, profile)
@@ -179,17 +189,22 @@ def open_workflow(study_files: Iterable[Path | str], default: Path, cores: int |
     if len(files) > 1:
         raise UserError(f"--configfile takes one study, not {len(files)}: {', '.join(map(str, files))}")
     file = files[0] if files else default
-    planned = plan_study(file, RESULTS, lenient=dry_run)
-    outlook = survey(RESULTS, planned)
-    print("\n".join(explain(RESULTS, outlook, cores)), file=sys.stderr, flush=True)
-    workflow = Workflow(planned.graph, planned.snapshot, file, outlook.done)
+    root, elsewhere = results_of(file), results_folder()
+    if set("{}") & set(str(root)):
+        raise UserError(f"the results folder {root} has a brace, which means something else to Snakemake: rename it")
+    if not dry_run:
+        require_writable(root)
+    planned = plan_study(file, root, lenient=dry_run)
+    outlook = survey(root, planned)
+    print("\n".join([*explain(root, outlook, cores), *room_lines(root, outlook)]), file=sys.stderr, flush=True)
+    workflow = Workflow(planned.graph, planned.snapshot, file, outlook.done, root, elsewhere)
     if not dry_run:
         announce()
-        restore_done_files(RESULTS, planned.graph)
-        link_names(RESULTS, planned.graph)
+        restore_done_files(root, planned.graph)
+        link_names(root, planned.graph)
         if not outlook.missing:
             workflow.table()
-    os.environ[SNAPSHOT_VARIABLE] = str(planned.snapshot)
+    os.environ[SNAPSHOT_VARIABLE], os.environ[RESULTS_VARIABLE] = str(planned.snapshot), str(root)
     os.environ[REPOSITORY_VARIABLE] = str(default.resolve().parent)
     os.environ.setdefault(SHARE_VARIABLE, "")  # Snakemake hands on only what is set
     _use_this_python()
@@ -200,7 +215,7 @@ def reopen_workflow() -> Workflow:
     """The workflow as the main process planned it, in a process that it started for one job."""
     plan = Path(os.environ[SNAPSHOT_VARIABLE])
     _use_this_python()
-    return Workflow(read_snapshot(plan), plan)
+    return Workflow(read_snapshot(plan), plan, root=results_folder())
 
 
 def _require_fit(file: Path, root: Path) -> None:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -128,7 +128,7 @@ class Description:
         name: str = self.info["data_path"].format(
             chunk_index=row["data/chunk_index"], file_index=row["data/file_index"]
         )
-        return name
+        return _require_inside(name, self.root)
 
     def stretch(self, episode: int, column: str) -> Stretch:
         """Where an episode's pictures of a video column lie."""
@@ -142,7 +142,7 @@ class Description:
         name: str = self.info["video_path"].format(
             video_key=called, chunk_index=row[f"{of}/chunk_index"], file_index=row[f"{of}/file_index"]
         )
-        return name
+        return _require_inside(name, self.root)
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -254,7 +254,16 @@ def read_description(root: Path, shown: str = "") -> Description:
     for key in ("data_path", *(["video_path"] if video else [])):
         if not isinstance(info.get(key), str):
             raise UserError(f"{file}: {key} is {info.get(key)!r}, not a pattern of file names: build the dataset again")
+        _require_inside(info[key], root)
     return Description(root, info)
+
+
+def _require_inside(name: str, root: Path) -> str:
+    """A relative path; UserError if it leads out of the dataset."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise UserError(f"{root / INFO} leads out of the dataset, to {name}: build the dataset again")
+    return name
 
 
 def _require_version(shown: str, info: Mapping[str, Any]) -> None:

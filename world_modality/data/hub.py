@@ -27,6 +27,10 @@ DATASET = Content()
 ENCODER = Content(("*.json", "*.safetensors", "*.txt", "encoder.jit"))
 TEXT_MODEL = Content(("*.json", "*.txt", "*.safetensors", "*.model"))
 POLICY = Content(("*.json", "*.safetensors"), notes=frozenset({"provenance.json"}))
+TEXT_FILES = ("*.json", "*.txt", "*.jinja", "*.model")
+"""Of a policy's backbone: configuration, processor, tokenizer;"""
+WEIGHT_FILES = ("*.safetensors",)
+"""and its weights, which are only read where a policy says so."""
 
 
 def fetch_snapshot(

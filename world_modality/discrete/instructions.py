@@ -94,8 +94,9 @@ def _load(name: str) -> tuple[Any, Any]:
     model, at, revision = name.partition("@")
     folder, _ = find_folder(f"{OWNERS.get(model, model)}{at}{revision}", patterns=TEXT_MODEL.patterns)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        return tokenizer, AutoModel.from_pretrained(folder, local_files_only=True)
+        own = {"local_files_only": True, "trust_remote_code": False}
+        tokenizer = AutoTokenizer.from_pretrained(folder, **own)
+        return tokenizer, AutoModel.from_pretrained(folder, **own, use_safetensors=True)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise UserError(f"{name} is no language model that transformers loads ({in_one_line(error)})") from error
 
@@ -105,7 +106,9 @@ def _small(seed: int) -> tuple[Any, Any]:
 
     from lerobot_policy_world_modality.backbone import BACKBONES
 
-    tokenizer = AutoTokenizer.from_pretrained(BACKBONES / "smolvlm-tiny", local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(
+        BACKBONES / "smolvlm-tiny", local_files_only=True, trust_remote_code=False
+    )
     config = DistilBertConfig(vocab_size=len(tokenizer), max_position_embeddings=128, dropout=0.0, **SMALL_SIZES)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -132,11 +132,12 @@ def load_model(spec: EncoderSpec, folder: Path, **settings: Any) -> Any:
     from transformers.utils import logging
 
     refuse_errors(encoder_findings(folder))
-    wanted = {"dtype": DTYPES[spec.dtype], "local_files_only": True, "ignore_mismatched_sizes": True}
+    own = {"local_files_only": True, "trust_remote_code": False}
+    wanted = {**own, "dtype": DTYPES[spec.dtype], "ignore_mismatched_sizes": True, "use_safetensors": True}
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # what it reports of tensors is told below, as one sentence or not at all
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, **settings)
+        config = AutoConfig.from_pretrained(folder, **own, **settings)
         config = getattr(config, "vision_config", config)  # of two towers the one for pictures
         require_tiled(spec, int(plain_config(config.to_dict())["patch_size"]))
         with torch.random.fork_rng(devices=[]):  # what the file lacks is drawn at random

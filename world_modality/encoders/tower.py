@@ -29,7 +29,7 @@ class Tower:
         self.dim = int(config["hidden_size"])
         self._spec = spec
         self._patches = (spec.image_size // int(config["patch_size"])) ** 2
-        self._processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
+        self._processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
     @property
     def prefix(self) -> int:

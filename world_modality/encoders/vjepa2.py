@@ -26,7 +26,7 @@ class VJEPA2:
         self.model = load_model(spec, folder, crop_size=spec.image_size)
         self.dim = int(self.model.config.hidden_size)
         self._spec = spec
-        self._processor = AutoVideoProcessor.from_pretrained(folder, local_files_only=True)
+        self._processor = AutoVideoProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
     def process(self, pixels: Tensor) -> Tensor:
         """The frames as one video, which the processor treats frame by frame; or by way of SmolVLA's own size."""

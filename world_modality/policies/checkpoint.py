@@ -22,6 +22,7 @@ from world_modality.policies.config_file import read_config_file
 from world_modality.policies.earlier import readable
 from world_modality.policies.host import host_of
 from world_modality.policies.precision import number_settings
+from world_modality.policies.trusted import refuse_foreign_code, require_known_steps
 from world_modality.store.hub import fetch, is_cached, is_repository, split_pinned
 
 
@@ -104,8 +105,10 @@ def load_processors(folder: Path, config: Any, rename: Rename | None = None) -> 
 
     ``rename``: names of statistics that stand for a feature's. UserError if a step is not known or cannot be built.
     """
+    refuse_foreign_code()
     try:
         with readable(folder) as place:
+            require_known_steps(place)
             processors: tuple[Any, Any] = make_pre_post_processors(
                 policy_cfg=config,
                 pretrained_path=str(place),

@@ -24,6 +24,7 @@ from world_modality.errors import UserError, in_one_line
 from world_modality.facts.benchmarks import Suite
 from world_modality.facts.policies import PolicyFamily, family_of, small_family
 from world_modality.memory.randomness import borrowed_generator
+from world_modality.policies.trusted import refuse_foreign_code
 from world_modality.policies.weights import WEIGHTS, require_loaded
 from world_modality.store.files import write_json
 from world_modality.study.specs import OptimSpec
@@ -93,6 +94,7 @@ class PolicyHost:
 
     def __init__(self, family: PolicyFamily) -> None:
         self.family = family
+        refuse_foreign_code()
 
     # Start
 

@@ -6,6 +6,7 @@ so it may be asked by several machines at once, and started again at any time.
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
@@ -28,6 +29,9 @@ CONNECT_SECONDS = 10.0  # until a server that takes the connection has said what
 FIRST_PAUSES = (0.5, 1.0)  # seconds between the tries to reach a server that was never reached,
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)  # and one that was lost: it may load for as long as all of them
 MOST_BYTES = 1 << 28  # of an answer
+SERVERS_VARIABLE = "WORLD_MODALITY_SERVERS"
+"""Environment variable with the addresses of servers that ask who is there, ws://USER:PASSWORD@HOST:PORT, with blanks
+between them. Studies and records hold addresses without that."""
 
 
 class ServerError(UserError):
@@ -193,7 +197,7 @@ class ServedPolicy:
         self._lines = ExitStack()
         line = self._lines.enter_context(
             connect(
-                self._policy.address,
+                with_credentials(self._policy.address),
                 open_timeout=CONNECT_SECONDS,
                 close_timeout=1.0,
                 compression=None,
@@ -225,6 +229,15 @@ class ServedPolicy:
 
     def _error(self, what: str, kind: type[ServerError] = ServerError) -> ServerError:
         return kind(f"{self._policy.address}: the policy's server {what}")
+
+
+def with_credentials(address: str) -> str:
+    """An address with the user and password, or token, that the environment holds for its host and port, if any."""
+    for known in os.environ.get(SERVERS_VARIABLE, "").split():
+        scheme, _, rest = known.partition("://")
+        if f"{scheme}://{rest.rpartition('@')[2].rstrip('/')}" == address:
+            return known
+    return address
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from world_modality.errors import UserError
+from world_modality.redaction import redacted
 from world_modality.store.layout import StageFolder
 
 
@@ -23,7 +24,7 @@ class Failure:
 
 def reason_of(error: Exception) -> str:
     """What an error says, in a line: the sentence of one that is meant for people, else its type and first line."""
-    text = str(error).strip().split("\n")[0]
+    text = redacted(str(error)).strip().split("\n")[0]
     if isinstance(error, UserError):
         return text
     return f"{type(error).__name__}{': ' if text else ''}{text}"

@@ -12,7 +12,7 @@ import secrets
 import shutil
 import socket
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +190,8 @@ def folder_digest(
         fresh[str(path.resolve())] = [*identity, content]
         total.update(f"{name}\0{content}\n".encode())
     if cache and any(known.get(path) != entry for path, entry in fresh.items()):
-        write_atomically(cache, json.dumps(known | fresh).encode())
+        with suppress(OSError):  # a folder that several machines may only read is read anew every time
+            write_atomically(cache, json.dumps(known | fresh).encode())
     return total.hexdigest()[:KEY_LENGTH]
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from world_modality.errors import UserError
+from world_modality.store.files import matches
 
 RepoType = Literal["model", "dataset"]
 
@@ -140,6 +141,54 @@ def is_cached(repo_id: str, revision: str, name: str, repo_type: RepoType = "mod
     from huggingface_hub import try_to_load_from_cache
 
     return isinstance(try_to_load_from_cache(repo_id, name, revision=revision, repo_type=repo_type), str)
+
+
+def cached_folder(repo_id: str, commit: str, repo_type: RepoType = "model") -> Path | None:
+    """The folder of a repository in the user's hub cache, be it complete or not; None if nothing of it is there."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(repo_id, revision=commit, repo_type=repo_type, local_files_only=True))
+    except LocalEntryNotFoundError:
+        return None
+
+
+def listed_files(
+    repo_id: str, commit: str, repo_type: RepoType = "model", *, patterns: Sequence[str] = ("*",)
+) -> dict[str, int]:
+    """The matching files of a repository at a commit, as the hub lists them, with their bytes.
+
+    UserError if the hub cannot be reached or has no such repository.
+    """
+    import httpx
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    try:
+        entries = list(HfApi().list_repo_tree(repo_id, recursive=True, revision=commit, repo_type=repo_type))
+    except (HfHubHTTPError, HFValidationError) as error:
+        raise _refused(repo_id, commit, repo_type, error) from error
+    except (ConnectionError, httpx.TransportError) as error:
+        raise UserError(
+            f"the Hugging Face hub cannot be reached ({type(error).__name__}): check the network and HF_HUB_OFFLINE"
+        ) from error
+    sizes = {entry.path: entry.size for entry in entries if getattr(entry, "size", None) is not None}
+    return {name: size for name, size in sorted(sizes.items()) if matches(name, patterns)}
+
+
+def hub_answers(seconds: float = 3.0) -> bool:
+    """Whether the hub is asked at all, and answers within so many seconds."""
+    import httpx
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        httpx.head(constants.ENDPOINT, timeout=seconds)
+    except httpx.HTTPError:
+        return False
+    return True
 
 
 def pinned_name(repo_id: str, commit: str) -> str:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 RESULTS = Path("results")
+"""The results tree in the working folder, where nobody names another one: see :func:`results_folder`."""
+
+RESULTS_VARIABLE = "WORLD_MODALITY_RESULTS"
+"""Environment variable that names the results tree; `--results` sets it, and a run sets it for its jobs."""
 
 SNAPSHOT_VARIABLE = "WORLD_MODALITY_SNAPSHOT"
 """Environment variable that names the snapshot of the study, for the jobs of a run."""
@@ -16,6 +21,11 @@ SHARE_VARIABLE = "WORLD_MODALITY_SHARE"
 ASKED_VARIABLE = "WORLD_MODALITY_ASKED"
 """Environment variable with the words that name the part of the study which is asked for, if it is a part, for jobs of
 this machine: they go on with nothing else."""
+
+
+def results_folder(own: str | None = None) -> Path:
+    """The results tree: the environment's, or else ``own``, which is a study's, or else ``RESULTS``."""
+    return Path(os.environ.get(RESULTS_VARIABLE) or own or RESULTS).expanduser()
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
+from world_modality.redaction import redacted
+
 BAR_WIDTH = 16
 LABEL_WIDTH = 26  # "rollout E2-random/0 task 1"
 
@@ -62,8 +64,8 @@ class Progress:
         line = "  ".join(parts)
         self.say(line)
         if self._last_line is not None:
-            self._last_line.write_text(line + "\n")
+            self._last_line.write_text(redacted(line) + "\n")
 
     def say(self, text: str) -> None:
         """Print one line now."""
-        print(text, file=self._stream, flush=True)
+        print(redacted(text), file=self._stream, flush=True)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from world_modality.redaction import redacted
 from world_modality.store.done import DoneFile, FileEntry, Run, content_digest, read_done
 from world_modality.store.failure import forget_failure
 from world_modality.store.files import (
@@ -94,7 +95,7 @@ def seal(
         software=dict(request.software),
         files=files,
         content_digest=content_digest(files),
-        facts=json.loads(json.dumps(dict(facts), default=_plain)),
+        facts=json.loads(redacted(json.dumps(dict(facts), default=_plain))),
         versions={**versions(), **request.software},
         source_digest=source_digest(),
     )

@@ -47,6 +47,7 @@ from world_modality.study.values import (
     Seeds,
     Suites,
     Tasks,
+    Text,
     as_tuple,
 )
 
@@ -240,6 +241,8 @@ class Study(Part):
 
     study: Name
     """Names the folder of links results/by-name/<study>."""
+    results: Text | None = None
+    """The folder of its results, `results` by default; --results and WORLD_MODALITY_RESULTS go before it. In no key."""
     suite: Suites | None = None
     """A benchmark suite, or a list of several: of the data and of the rollouts, unless these name their own."""
     tasks: Tasks | None = None

@@ -26,8 +26,10 @@ from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.policies import POLICIES, family_of
 from world_modality.policies.config_file import read_config_file
+from world_modality.policies.earlier import readable
 from world_modality.policies.host import PREPROCESSOR, host_of, small_host
 from world_modality.policies.served import Served, write_served
+from world_modality.policies.trusted import require_known_steps
 from world_modality.store.files import write_json
 from world_modality.store.stage import Facts, StageContext
 from world_modality.study.specs import PolicySpec
@@ -63,6 +65,8 @@ def run(spec: PolicySpec, context: StageContext) -> Facts:
                 "train it with `snakemake embedded_base`, or set policy.source to scratch"
             )
         copy_folder(BASE_POLICY, context.artifact, setting="policy.source", content=POLICY, digest=spec.revision)
+    with readable(context.artifact) as place:
+        require_known_steps(place)
     if spec.backbone:
         host_of(read_config_file(context.artifact)["type"]).pin_backbone(context.artifact, spec.backbone)
     if spec.rename:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from world_modality.benchmarks.libero.perturbed import TASKS, register_objects
 from world_modality.benchmarks.libero.quiet import import_libero, libero_folder, silenced
-from world_modality.errors import UserError
+from world_modality.errors import UserError, in_one_line
 from world_modality.facts.benchmarks import SUITES
 
 
@@ -70,8 +71,6 @@ def load_task(suite: str, index: int) -> Task:
         UserError: no such suite, or no such task in it.
     """
     import_libero()
-    import torch
-
     base = SUITES[suite].perturbs
     if base is not None:
         return _load_perturbed(suite, base, index)
@@ -80,16 +79,35 @@ def load_task(suite: str, index: int) -> Task:
         raise UserError(f"{suite} has no task {index}: its tasks are 0 to {len(tasks) - 1}")
     task = tasks[index]
     root = libero_folder()
-    # The files are numpy pickles of the installed package, hence weights_only=False.
-    states = torch.load(root / "init_files" / task.problem_folder / task.init_states_file, weights_only=False)
+    states = read_states(root / "init_files" / task.problem_folder / task.init_states_file)
     return Task(
         suite=suite,
         index=index,
         name=task.name,
         language=task.language,
         bddl=root / "bddl_files" / task.problem_folder / task.bddl_file,
-        init_states=np.asarray(states, dtype=np.float64),
+        init_states=states,
     )
+
+
+def read_states(file: Path) -> NDArray[np.float64]:
+    """The recorded states of one of hf-libero's files, which are pickles of an array: nothing but an array is read.
+
+    UserError if the file holds anything else, none of which is run.
+    """
+    import torch
+
+    rebuild: Any = np.zeros(0).__reduce__()[
+        0
+    ]  # by the name that numpy 1 gave it when the files were made, and by numpy 2's
+    rebuilds = [(rebuild, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")]
+    try:
+        with torch.serialization.safe_globals([np.ndarray, np.dtype, np.dtypes.Float64DType, *rebuilds]):
+            return np.asarray(torch.load(file, weights_only=True), dtype=np.float64)
+    except (OSError, pickle.UnpicklingError, RuntimeError, ValueError, TypeError, EOFError) as error:
+        raise UserError(
+            f"{file} holds no recorded states of LIBERO ({in_one_line(error)}): install hf-libero anew"
+        ) from error
 
 
 def _load_perturbed(suite: str, base: str, index: int) -> Task:

@@ -1,0 +1,84 @@
+"""The results tree that a command is about: which folder it is, whether it can be written, and what fits into it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from world_modality.errors import UserError
+from world_modality.store.layout import RESULTS_VARIABLE, results_folder
+from world_modality.store.room import free_bytes, readable_size, trouble
+
+if TYPE_CHECKING:
+    from world_modality.cli.explain import Outlook
+
+
+def results_of(study: Path) -> Path:
+    """The results tree of a study: as --results or the environment says, as its own `results` does, or `results`.
+
+    UserError if only the study can tell, and it is not valid.
+    """
+    if os.environ.get(RESULTS_VARIABLE):
+        return results_folder()
+    from world_modality.study.load import load_study  # whoever only asks for help does not wait for it
+
+    return results_folder(load_study(study).study.results)
+
+
+def results_of_last(default: Path) -> Path:
+    """The results tree of the study that was run last, or of ``default``; where no such study is, as without one."""
+    from world_modality.cli.last_plan import last_study
+
+    with suppress(UserError):
+        return results_of(last_study(results_folder(), default)[0])
+    return results_folder()
+
+
+def require_writable(root: Path) -> None:
+    """UserError unless files can be made in the results tree, which is made if it is not there."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"the results folder {root} cannot be made ({error.strerror}): name another one with --results or "
+            f"{RESULTS_VARIABLE}"
+        ) from error
+    told = trouble(root)
+    if told:
+        raise UserError(told)
+
+
+def room_lines(root: Path, outlook: Outlook) -> list[str]:
+    """A warning if what is left of a study will not fit; nothing if it will, or nobody can tell."""
+    needed, free = bytes_needed(outlook), free_bytes(root)
+    if free is None or needed <= free:
+        return []
+    return [
+        f"disk         {readable_size(free)} free in {root}, and what is left needs about {readable_size(needed)}: "
+        "free some, or name another folder with --results; what does not fit goes on when there is room"
+    ]
+
+
+def bytes_needed(outlook: Outlook) -> int:
+    """About how many bytes the missing stages will hold, of those kinds of which something is sealed here."""
+    sizes = {
+        kind: statistics.median(sum(file.size for file in each.record.files.values()) for each in relatives)
+        for kind, relatives in outlook.sealed.items()
+        if relatives
+    }
+    return round(sum(sizes.get(request.stage, 0) for request in outlook.missing))
+
+
+def require_free(folder: Path, needed: int, what: str) -> None:
+    """UserError unless so many bytes are free where ``folder`` is, or will be."""
+    place = next(each for each in (folder, *folder.resolve().parents) if each.exists())
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise UserError(
+            f"{what} needs {readable_size(needed)}, and {folder} has {readable_size(free)} free: free some, or name "
+            "a folder on another disk"
+        )

@@ -2,7 +2,11 @@ from snakemake.logging import logger
 
 from world_modality.cli import snakefile
 from world_modality.facts.stages import STAGES, targets
-from world_modality.store.layout import RESULTS_VARIABLE, SHARE_VARIABLE, SNAPSHOT_VARIABLE
+from world_modality.store.layout import (
+    RESULTS_VARIABLE,
+    SHARE_VARIABLE,
+    SNAPSHOT_VARIABLE,
+)
 
 ENVIRONMENT = str(snakefile.repository(workflow) / "envs" / "world_modality.yaml")
 

@@ -17,7 +17,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 
 from support.many_workers import Plan, World
 
-IDLE_S = 300.0
+IDLE_S = 600.0
 MOST_DUPLICATES = 0.01
 
 

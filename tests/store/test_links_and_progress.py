@@ -7,6 +7,7 @@ from pathlib import Path
 
 from world_modality.store.layout import stage_folder
 from world_modality.store.links import link_all, link_stage, linked_key
+from world_modality.store.lock import exclusive
 from world_modality.store.progress import Progress, format_seconds
 
 
@@ -103,3 +104,10 @@ def test_progress_is_throttled_and_estimates_from_this_attempt(tmp_path: Path) -
 
 def test_durations() -> None:
     assert [format_seconds(value) for value in (0.4, 65, 7389)] == ["0:00", "1:05", "2:03:09"]
+
+
+def test_a_stage_s_name_waits_for_nobody(tmp_path: Path) -> None:
+    """A process that was stopped while it made names must not stop every job that ends."""
+    with exclusive(tmp_path / "by-name" / ".lock", lambda: None):
+        link = link_stage(tmp_path, "study", "train/E0", "train", "0" * 16)
+    assert link.is_symlink()

@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from world_modality.store.keys import KEY_LENGTH
@@ -14,6 +14,7 @@ from world_modality.store.layout import names_folder, stage_folder
 from world_modality.store.lock import exclusive
 from world_modality.store.stage import TIMING
 
+TRIES = 10
 OURS = re.compile(rf"[^/]+/[0-9a-f]{{{KEY_LENGTH}}}/(artifact|(artifact|volatile)/[^/]+)")
 """What a name leads to, seen from the results tree: an artifact, or a file of the report's or of what is told of it."""
 
@@ -44,9 +45,15 @@ def link_all(root: Path, study: str, names: Mapping[str, tuple[str, str]], unfol
 
 
 def link_stage(root: Path, study: str, name: str, stage: str, key: str) -> Path:
-    """Make ``by-name/<study>/<name>`` point to a stage's artifact, and leave other names alone; the link."""
-    with _changing(root):
-        return _link(names_folder(root, study) / name, stage_folder(root, stage, key).artifact)
+    """Make ``by-name/<study>/<name>`` point to a stage's artifact, and leave other names alone; the link.
+
+    It waits for nobody: a process that is stopped while it holds a lock would stop every other that has sealed a stage.
+    """
+    link, target = names_folder(root, study) / name, stage_folder(root, stage, key).artifact
+    for _ in range(TRIES):
+        with suppress(FileNotFoundError):  # its folder was empty, and another just removed it
+            return _link(link, target)
+    return _link(link, target)
 
 
 def prune_dead(root: Path) -> None:
@@ -70,7 +77,7 @@ def linked_key(root: Path, study: str, name: str) -> str | None:
 
 
 def _changing(root: Path) -> AbstractContextManager[None]:
-    """Jobs of a study end at the same time, and one may remove the folder in which another makes a link."""
+    """Who makes all names at once does so alone."""
     return exclusive(root / "by-name" / ".lock", lambda: None)
 
 
@@ -81,7 +88,8 @@ def _prune(root: Path, folder: Path, wanted: Mapping[Path, Path]) -> None:
             if link.is_symlink() and _is_ours(root, link) and not _leads_to(link, wanted.get(link)):
                 link.unlink()
         if Path(parent) != folder and not any(Path(parent).iterdir()):
-            Path(parent).rmdir()
+            with suppress(OSError):  # a stage that is being sealed has just got a name in it
+                Path(parent).rmdir()
 
 
 def _is_ours(root: Path, link: Path) -> bool:

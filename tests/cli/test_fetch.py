@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -77,19 +78,35 @@ def _run(command: list[str], folder: Path, environment: dict[str, str]) -> subpr
     return subprocess.run(command, cwd=folder, env=found, capture_output=True, text=True, check=False)
 
 
-def without_network(folder: Path, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def without_network(
+    folder: Path,
+    home: Path,
+    *arguments: str,
+    program: tuple[str, ...] = ("-m", "world_modality.cli.main"),
+    **environment: str,
+) -> subprocess.CompletedProcess[str]:
     """`wm` of another user, in a network that has not even itself."""
     apart = ["unshare", "--net"]
     if not shutil.which("unshare") or _run([*apart, "true"], folder, {}).returncode:
         pytest.skip("no network can be taken away here")
-    command = [*apart, sys.executable, "-m", "world_modality.cli.main", *arguments]
-    return _run(command, folder, {"HF_HOME": str(home), "HF_HUB_CACHE": str(home / "hub"), "HOME": str(home)})
+    places = {"HF_HOME": str(home), "HF_HUB_CACHE": str(home / "hub"), "HOME": str(home)}
+    return _run([*apart, sys.executable, *program, *arguments], folder, places | environment)
 
 
-def keys(folder: Path) -> list[str]:
-    plans = sorted(path.name for path in (folder / "results" / "snapshots").iterdir())
-    shutil.rmtree(folder / "results")
-    return plans
+PLANS = """
+from pathlib import Path
+from world_modality.cli.planning import plan_study
+from world_modality.store.fetched import use_fetched
+use_fetched()
+print(plan_study(Path("study.yaml"), Path("results")).snapshot)
+"""
+
+
+def key(said: str) -> str:
+    """Of the stage that `wm why` told of."""
+    found = re.search(r"\b[0-9a-f]{16}\b", said)
+    assert found, said
+    return found[0]
 
 
 def test_a_study_is_fetched_with_sizes_and_is_planned_alike_without_a_network(
@@ -103,14 +120,14 @@ def test_a_study_is_fetched_with_sizes_and_is_planned_alike_without_a_network(
     note = json.loads((folder / "fetched" / "fetched.json").read_text())
     assert [each["name"].split()[0] for each in note["studies"]["small"]["fetched"]] == ["policy", "dataset", "encoder"]
     assert not (folder / "results").exists()
-    assert wm(folder, hub, "explain", "--study", "study.yaml").returncode == 0
-    with_network = keys(folder)
+    with_network = wm(folder, hub, "why", "report", "--study", "study.yaml")
+    assert with_network.returncode == 0, with_network.stderr
     moved = shutil.move(folder / "fetched", tmp_path / "brought along")
     try:
-        apart = without_network(folder, tmp_path, "explain", "--study", "study.yaml", "--fetched", str(moved))
+        apart = without_network(folder, tmp_path, "why", "report", "--study", "study.yaml", "--fetched", str(moved))
         assert apart.returncode == 0, apart.stderr
         assert "unresolved" not in apart.stdout
-        assert keys(folder) == with_network
+        assert key(apart.stdout) == key(with_network.stdout)
         told = without_network(folder, tmp_path, "check", "study.yaml", "--fetched", str(moved)).stdout
         assert "network" not in told
     finally:
@@ -135,13 +152,13 @@ def test_without_the_folder_a_check_says_what_lacks_and_what_to_do(fetched: tupl
 @pytest.mark.slow
 def test_a_stage_is_made_from_the_folder_without_a_network(fetched: tuple[Path, str], tmp_path: Path) -> None:
     folder, _ = fetched
-    planned = without_network(folder, tmp_path, "explain", "--study", "study.yaml", "--fetched", "fetched")
+    planned = without_network(folder, tmp_path, program=("-c", PLANS), WORLD_MODALITY_FETCHED="fetched")
     assert planned.returncode == 0, planned.stderr
-    (plan,) = (folder / "results" / "snapshots").iterdir()
-    key = next(each["key"] for each in json.loads(plan.read_text())["stages"] if each["stage"] == "encoder")
-    made = without_network(folder, tmp_path, "stage", "encoder", key, "--plan", str(plan), "--fetched", "fetched")
+    plan = folder / planned.stdout.strip()
+    encoder = next(each["key"] for each in json.loads(plan.read_text())["stages"] if each["stage"] == "encoder")
+    made = without_network(folder, tmp_path, "stage", "encoder", encoder, "--plan", str(plan), "--fetched", "fetched")
     assert made.returncode == 0, made.stderr
-    assert (folder / "results" / "encoder" / key / "DONE.json").is_file()
+    assert (folder / "results" / "encoder" / encoder / "DONE.json").is_file()
     shutil.rmtree(folder / "results")
 
 

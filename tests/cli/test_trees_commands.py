@@ -90,7 +90,7 @@ def test_every_few_seconds_until_it_is_ended(folder: Path, ends: signal.Signals)
     make_stage(folder / "results", 2)
     wait_for(lambda: len(sealed(folder / "depot")) == 3)
     process.send_signal(ends)
-    said, _ = process.communicate(timeout=30)
+    said, _ = process.communicate(timeout=120)
     assert process.returncode == 0
     assert said.endswith("push         stopped; the next call goes on where it was\n")
     assert said.count("depot is not there any more; tried again every 0.1 s\n") == 1

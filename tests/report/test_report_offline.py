@@ -17,7 +17,7 @@ def test_a_memory_that_a_checkpoint_cannot_be_given_has_an_empty_cell(toy) -> No
     table = offline_table(*results(toy))
     assert table["trainings"] == ["E0, seed 0", "E1, seed 0", "E2, seed 0"]
     assert offline_rows(table) == [
-        ["disabled", "0.2000 / 0.5000", "", ""],
+        ["no memory", "0.2000 / 0.5000", "", ""],
         ["zero", "", "0.2000 / 0.5000", "0.2000 / 0.5000"],
         ["pred", "", "0.1900 / 0.5000", "0.1900 / 0.5000"],
         ["oracle", "", "0.1800 / 0.5000", "0.1800 / 0.5000"],

@@ -15,7 +15,7 @@ from world_modality.rollout.choice import Choice
 from world_modality.rollout.episodes import Episode
 from world_modality.rollout.evaluate import evaluate
 from world_modality.rollout.evaluation import TIMING, How, Scenes, VideoChoice
-from world_modality.rollout.records import read_records
+from world_modality.rollout.records import read_records, to_ledger_line
 from world_modality.rollout.video import video_name
 
 NO_VIDEOS = VideoChoice(Choice(), ())
@@ -87,8 +87,9 @@ def test_an_episode_that_takes_another_trajectory_when_it_is_recorded_stops_noth
     act, scenes = how(policies["act"], num_steps=None), dataclasses.replace(SCENES, tasks=(0,))
     evaluate(act, scenes, tmp_path, 1, NO_VIDEOS)
     (file,) = (tmp_path / "libero_spatial").glob("records-*.jsonl")
-    first, second = map(json.loads, file.read_text().splitlines())
-    file.write_text("".join(json.dumps(each) + "\n" for each in (first | {"trajectory_digest": "0" * 16}, second)))
+    first, second = read_records(file)
+    other = dataclasses.replace(first, trajectory_digest="0" * 16)
+    file.write_text("".join(map(to_ledger_line, (other, second))))
     records = evaluate(act, scenes, tmp_path, 1, VideoChoice(Choice(first=2), ()))
     assert len(records) == 2
     (video,) = (tmp_path / "videos" / "libero_spatial").iterdir()

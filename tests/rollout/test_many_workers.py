@@ -51,8 +51,15 @@ def test_the_same_seed_is_the_same_course_of_events() -> None:
 
 
 def test_a_takeover_that_waits_for_no_silence_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Episodes are played twice, or two take the last ones from each other for ever."""
     monkeypatch.setattr(Leases, "_abandoned", lambda *_: True)
-    assert World(Plan(4, 50, **CALM)).run().duplicates > 5
+    world = World(Plan(4, 50, **CALM))
+    try:
+        duplicates = world.run().duplicates
+    except AssertionError as error:
+        assert "a worker waits for ever" in str(error)  # noqa: PT017 - one of two that are right
+    else:
+        assert duplicates > 5
 
 
 def test_a_listing_that_is_trusted_when_a_lease_is_let_go_of_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -238,5 +238,5 @@ def written(ledger):
     if not ledger.is_dir():
         return []
     lines = [line for path in ledger.glob("records-*.jsonl") for line in path.read_text().splitlines(keepends=True)]
-    records = [json.loads(line) for line in lines if line.endswith("\n")]
+    records = [json.loads(line.rpartition("\t")[0]) for line in lines if line.endswith("\n")]
     return [(record["task"], record["init_state"], record["repeat"]) for record in records]

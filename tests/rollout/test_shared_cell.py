@@ -20,7 +20,7 @@ from support.toy_world import roll, toy_cell
 from world_modality.errors import UserError
 from world_modality.rollout import stage
 from world_modality.rollout.episodes import episodes_of
-from world_modality.rollout.records import from_line, read_records
+from world_modality.rollout.records import OWNERS, read_records
 from world_modality.store.done import read_done, read_run
 from world_modality.store.layout import StageFolder, stage_folder
 from world_modality.store.lock import is_locked
@@ -89,7 +89,7 @@ def test_two_share_a_cell_and_one_of_them_is_killed(tmp_path: Path, runner: str)
     assert is_locked(folder.lock)
     one.send_signal(signal.SIGKILL)
     one.communicate()
-    before = [from_line(line).episode for lines in recorded(folder).values() for line in lines]
+    before = [record.episode for path in folder.work.glob(f"records/{OWNERS}") for record in read_records(path)]
     assert len(before) == len(set(before)) >= 4
     three = start(tmp_path, CHANGES, runner)
     assert sorted([ended(two), ended(three)]) == ["found it sealed", "sealed it"]

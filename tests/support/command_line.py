@@ -12,9 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from world_modality.cli.main import app
-from world_modality.cli.workflow import open_workflow
+from world_modality.cli.workflow import REPOSITORY_VARIABLE, open_workflow
 from world_modality.errors import UserError
-from world_modality.store.layout import SNAPSHOT_VARIABLE
+from world_modality.store.layout import RESULTS_VARIABLE, SHARE_VARIABLE, SNAPSHOT_VARIABLE
 from world_modality.store.orphans import PARENT_VARIABLE
 
 ROLLOUT, EXPLAIN, INSPECT = "rollout", "explain", "inspect"
@@ -49,13 +49,14 @@ def wm(*arguments: object) -> Outcome:
 
 def before_the_first_job(study: Path, monkeypatch: pytest.MonkeyPatch) -> Outcome:
     """All that a run of a study does in the working folder until Snakemake starts the first job."""
-    for variable in (SNAPSHOT_VARIABLE, PARENT_VARIABLE, "PATH"):  # that it changes for its jobs
+    changed = (SNAPSHOT_VARIABLE, PARENT_VARIABLE, RESULTS_VARIABLE, SHARE_VARIABLE, REPOSITORY_VARIABLE, "PATH")
+    for variable in changed:  # that it changes for its jobs
         monkeypatch.setenv(variable, os.environ.get(variable, ""))
     printed = io.StringIO()
     error: Exception | None = None
     with redirect_stdout(printed), redirect_stderr(printed):
         try:
-            open_workflow([study], study, cores=1, dry_run=False).start()
+            open_workflow([study], study, cores=1, dry_run=False).start(None)
         except Exception as caught:
             error = caught
     return Outcome(printed.getvalue(), error)

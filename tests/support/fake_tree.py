@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 from world_modality.cli.planning import Planned, done_keys, plan_study
 from world_modality.cli.run_stage import RUNNERS_VARIABLE, run_stage
@@ -20,15 +21,19 @@ RUNNERS = "support.fake_stages:RUNNERS"
 
 def plan() -> Planned:
     """The study of the working folder."""
-    os.environ[RUNNERS_VARIABLE] = RUNNERS
     return plan_study(Path("study.yaml"), RESULTS)
+
+
+def _run(planned: Planned, request: StageRequest, *, together: bool = False) -> None:
+    with patch.dict(os.environ, {RUNNERS_VARIABLE: RUNNERS}):
+        assert run_stage(RESULTS, planned.snapshot, request.stage, request.key, 1, together=together) == 0
 
 
 def make(planned: Planned, wanted: Callable[[StageRequest], bool] = lambda _request: True) -> None:
     """Make stages of a study, whose inputs are there or come first."""
     for request in planned.graph.stages.values():
         if wanted(request):
-            assert run_stage(RESULTS, planned.snapshot, request.stage, request.key, 1) == 0
+            _run(planned, request)
 
 
 def make_all(planned: Planned, *, backwards: bool, together: bool) -> None:
@@ -40,8 +45,7 @@ def make_all(planned: Planned, *, backwards: bool, together: bool) -> None:
             for key, request in planned.graph.stages.items()
             if key in missing and all(each.key in done for each in request.inputs)
         ]
-        request = ready[-1 if backwards else 0]
-        assert run_stage(RESULTS, planned.snapshot, request.stage, request.key, 1, together=together) == 0
+        _run(planned, ready[-1 if backwards else 0], together=together)
 
 
 if __name__ == "__main__":

@@ -168,13 +168,18 @@ def _cut(patient: Patient) -> Callable[[bytes], bytes]:
     return lambda data: data[: patient.random.randrange(len(data))]
 
 
-def damage_sealed(patient: Patient, change: Callable[[bytes], bytes], what: str) -> str | None:
-    files = _files([folder / "artifact" for folder in patient.sealed()])
+def damage(patient: Patient, folders: list[Path], change: Callable[[bytes], bytes], what: str) -> str | None:
+    """One of the files below these folders is not as it was."""
+    files = _files(folders)
     if not files:
         return None
     path = patient.random.choice(sorted(files))
     _damage(patient, path, change)
     return f"{what} {path.relative_to(patient.results)}"
+
+
+def _artifacts(patient: Patient) -> list[Path]:
+    return [folder / "artifact" for folder in patient.sealed()]
 
 
 def damage_record(patient: Patient) -> str | None:
@@ -185,15 +190,6 @@ def damage_record(patient: Patient) -> str | None:
     path = patient.random.choice(sealed) / "DONE.json"
     path.write_bytes(_cut(patient)(path.read_bytes()))
     return f"cut {path.relative_to(patient.results)}"
-
-
-def damage_work(patient: Patient, change: Callable[[bytes], bytes], what: str) -> str | None:
-    files = _files(patient.unsealed())
-    if not files:
-        return None
-    path = patient.random.choice(sorted(files))
-    _damage(patient, path, change)
-    return f"{what} {path.relative_to(patient.results)}"
 
 
 def vanish(patient: Patient) -> str | None:
@@ -238,11 +234,19 @@ FAULTS = (
     Fault("wm join, killed", helping_hand, running=True),
     Fault("disk full", disk_full, running=True),
     Fault("read-only file system", read_only, running=True),
-    Fault("bit flip in a sealed result", lambda patient: damage_sealed(patient, _flip(patient), "flipped"), False),
-    Fault("sealed result cut short", lambda patient: damage_sealed(patient, _cut(patient), "cut"), False),
+    Fault(
+        "bit flip in a sealed result",
+        lambda patient: damage(patient, _artifacts(patient), _flip(patient), "flipped"),
+        False,
+    ),
+    Fault("sealed result cut short", lambda patient: damage(patient, _artifacts(patient), _cut(patient), "cut"), False),
     Fault("DONE.json torn", damage_record, running=False),
-    Fault("bit flip in unsealed work", lambda patient: damage_work(patient, _flip(patient), "flipped"), False),
-    Fault("unsealed work cut short", lambda patient: damage_work(patient, _cut(patient), "cut"), False),
+    Fault(
+        "bit flip in unsealed work",
+        lambda patient: damage(patient, patient.unsealed(), _flip(patient), "flipped"),
+        False,
+    ),
+    Fault("unsealed work cut short", lambda patient: damage(patient, patient.unsealed(), _cut(patient), "cut"), False),
     Fault("sealed stage vanishes", vanish, running=False),
     Fault(".snakemake is lost", forget_snakemake, running=False),
     Fault("clock jumps", jump_of_the_clock, running=False),

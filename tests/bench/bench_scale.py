@@ -15,7 +15,8 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
-from support.many_workers import Plan, World
+from support.many_workers import World
+from support.many_workers_figures import Plan
 
 IDLE_S = 600.0
 MOST_DUPLICATES = 0.01

@@ -125,8 +125,18 @@ def main() -> None:
                 subprocess.run(["umount", "--lazy", str(patient.results)], check=False)
 
 
+def copied(patient: Patient) -> Path:
+    """A folder with the results as the remote has them, to which pushes were killed before."""
+    pulled = patient.folder / "pulled"
+    for command in (("push", str(patient.remote)), ("pull", str(patient.remote), "--results", str(pulled / "results"))):
+        told = patient.call("sync", *command)
+        assert told.returncode == 0, told.stdout + told.stderr
+    return pulled
+
+
 def _tell(whole: Patient, patient: Patient, done: Counter[str], tries: int, *, small: bool, minutes: float) -> int:
-    differ = different(contents(whole.folder), contents(patient.folder))
+    right = contents(whole.folder)
+    differ = different(right, contents(patient.folder)) + different(right, contents(copied(patient)))
     lines = patient.journal.read_text().splitlines()
     episodes = len(set(lines))
     again = len(lines) - episodes - patient.destroyed

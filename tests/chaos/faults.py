@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 from chaos.patient import Patient
+from support.depots import BUCKET, s3_server
 
 DAY_S = 86_400
 REFUSED_S = 120.0
@@ -78,7 +79,7 @@ def interrupt(patient: Patient) -> str | None:
 
 def second_run(patient: Patient) -> str | None:
     """Another Snakemake on the same tree."""
-    told = patient.call("-m", "world_modality.cli.main", "run", "--study", "study.yaml", "--cores", "1", seconds=900)
+    told = patient.call("run", "--study", "study.yaml", "--cores", "1", seconds=900)
     if not patient.is_running():
         return None
     assert told.returncode != 0, "two runs worked on one tree"
@@ -88,22 +89,43 @@ def second_run(patient: Patient) -> str | None:
 
 def helping_hand(patient: Patient) -> str | None:
     """`wm join` beside the run, killed in the middle."""
-    command = ["-m", "world_modality.cli.main", "join", "--study", "study.yaml", "--cores", "1"]
-    with patient.said.open("ab") as said:
-        beside = subprocess.Popen(
-            [sys.executable, *command],
-            cwd=patient.folder,
-            env=patient.environment,
-            stdout=said,
-            stderr=said,
-            start_new_session=True,
-        )
+    beside = patient.begin("join", "--study", "study.yaml", "--cores", "1", said=patient.said_beside)
     time.sleep(patient.random.uniform(2, 15))
-    children = psutil.Process(beside.pid).children(recursive=True)
-    os.killpg(beside.pid, signal.SIGKILL)
-    beside.wait()
-    psutil.wait_procs(children, 30)
+    _kill_group(beside)
     return "a `wm join` beside it"
+
+
+def push_killed(patient: Patient) -> str | None:
+    """`wm sync push` beside the run, killed in the middle: the remote has a part, and a later push the rest."""
+    patient.remote.mkdir(exist_ok=True)
+    beside = patient.begin("sync", "push", str(patient.remote), said=patient.said_beside)
+    time.sleep(patient.random.uniform(0.5, 6))
+    _kill_group(beside)
+    return "a `wm sync push` beside it"
+
+
+def remote_fails(patient: Patient) -> str | None:
+    """The server of an S3 remote dies while `wm sync push` writes to it."""
+    if not patient.sealed():
+        return None
+    said = patient.folder / "said-of-a-push.txt"
+    said.unlink(missing_ok=True)
+    with s3_server(patient.folder) as environment:
+        beside = patient.begin("sync", "push", f"s3://{BUCKET}/tree", said=said, environment=environment)
+        time.sleep(patient.random.uniform(0.5, 8))
+    status, text = beside.wait(REFUSED_S), said.read_text()
+    assert status == 0 or (status == 1 and "Traceback" not in text), text
+    return f"the S3 server died; `wm sync push` ended with status {status}"
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    children: list[psutil.Process] = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        children = psutil.Process(process.pid).children(recursive=True)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    psutil.wait_procs(children, 30)
 
 
 def disk_full(patient: Patient) -> str | None:
@@ -232,6 +254,8 @@ FAULTS = (
     Fault("Ctrl-C", interrupt, running=True),
     Fault("a second run", second_run, running=True),
     Fault("wm join, killed", helping_hand, running=True),
+    Fault("wm sync push, killed", push_killed, running=True),
+    Fault("a remote fails in the middle", remote_fails, running=True),
     Fault("disk full", disk_full, running=True),
     Fault("read-only file system", read_only, running=True),
     Fault(

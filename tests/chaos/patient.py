@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from world_modality.cli.run_stage import RUNNERS_VARIABLE
 from world_modality.errors import UserError
 
 TESTS = Path(__file__).parents[1]
-RESUME = ("-m", "world_modality.cli.main", "resume", "--study", "study.yaml", "--cores", "2")
+WM = ("-m", "world_modality.cli.main")
 
 
 @dataclass
@@ -40,6 +40,11 @@ class Patient:
         return self.folder / "results"
 
     @property
+    def remote(self) -> Path:
+        """Where copies of the results are pushed."""
+        return self.folder / "remote"
+
+    @property
     def journal(self) -> Path:
         """A line per episode that was recorded, also of those that were recorded again."""
         return self.folder / "recorded.txt"
@@ -49,6 +54,11 @@ class Patient:
         return self.folder / "said.txt"
 
     @property
+    def said_beside(self) -> Path:
+        """What other commands said beside the run."""
+        return self.folder / "said-beside.txt"
+
+    @property
     def environment(self) -> dict[str, str]:
         return os.environ | {
             "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)]),
@@ -56,10 +66,10 @@ class Patient:
             JOURNAL_VARIABLE: str(self.journal),
         }
 
-    def call(self, *arguments: str, seconds: float = 900) -> subprocess.CompletedProcess[str]:
-        """A program of this Python to its end."""
+    def call(self, *command: str, seconds: float = 900) -> subprocess.CompletedProcess[str]:
+        """A command of `wm` to its end."""
         return subprocess.run(
-            [sys.executable, *arguments],
+            [sys.executable, *WM, *command],
             cwd=self.folder,
             env=self.environment,
             capture_output=True,
@@ -68,17 +78,21 @@ class Patient:
             check=False,
         )
 
-    def start(self) -> None:
-        """Go on with the study, as a person does after whatever happened."""
-        with self.said.open("ab") as said:
-            self.process = subprocess.Popen(
-                [sys.executable, *RESUME],
+    def begin(self, *command: str, said: Path, environment: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+        """A command of `wm` in a process group of its own; what it says is added to a file."""
+        with said.open("ab") as file:
+            return subprocess.Popen(
+                [sys.executable, *WM, *command],
                 cwd=self.folder,
-                env=self.environment,
-                stdout=said,
-                stderr=said,
+                env=self.environment | dict(environment or {}),
+                stdout=file,
+                stderr=file,
                 start_new_session=True,
             )
+
+    def start(self) -> None:
+        """Go on with the study, as a person does after whatever happened."""
+        self.process = self.begin("resume", "--study", "study.yaml", "--cores", "2", said=self.said)
 
     def is_running(self) -> bool:
         return self.process is not None and self.process.poll() is None
@@ -123,7 +137,7 @@ class Patient:
         found = []
         for each in self.family():
             command = _command(each)
-            if command[1:4] == ["-m", "world_modality.cli.main", "stage"] and kind in ("", command[4]):
+            if tuple(command[1:4]) == (*WM, "stage") and kind in ("", command[4]):
                 found.append(each)
         return found
 

@@ -16,7 +16,7 @@ from support.small_study import edited, graph_of
 
 import world_modality
 from world_modality.cli import snakefile
-from world_modality.cli.profiles import profile_arguments
+from world_modality.cli.profiles import PROFILES, profile_arguments, profile_of_command
 from world_modality.cli.workflow import Machine, Workflow
 from world_modality.facts.stages import STAGES, StageKind
 from world_modality.study.study import Study
@@ -226,3 +226,22 @@ def test_a_target_names_missing_stages_that_snakemake_would_overlook(tmp_path: P
     assert extra({train[0], report}) == {train[0]}
     assert extra({train[0], dataset.key}, "train") == {dataset.key}
     assert extra({train[0]}, "latents") == set()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ([], None),
+        (["--cores", "2"], None),
+        (["--executor", "slurm", "--jobs", "4"], "slurm"),
+        (["--executor=slurm"], "slurm"),
+        (["-e", "slurm", "--profile", "workflow/profiles/gpu_node"], "gpu_node"),
+        (["--executor", "kubernetes"], None),
+    ],
+)
+def test_where_plain_snakemake_runs_is_known(
+    arguments: list[str], named: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(PROFILES.parents[1])
+    found = profile_of_command(["snakemake", *arguments], {})
+    assert found == (None if named is None else PROFILES / named)

@@ -98,6 +98,21 @@ def test_without_prediction_any_memory_carries_the_rule():
     assert last.treated_words == "predicted memory after training with the true future as memory (d)"
 
 
+def test_a_study_without_memories_asks_about_its_policies():
+    conditions = [condition("a", "disabled")]
+    for name, control in (("b", "a"), ("c", "b")):
+        conditions.append(condition(name, "disabled").model_copy(update={"against": control}))
+    claims = claims_of(conditions, 0.05)
+    assert [(claim.name, claim.part, claim.share) for claim in claims] == [
+        ("b > a", "b beats a", 1),
+        ("c > b", "", 1),
+    ]
+    items = checklist(claims, [_confirmed(claim) for claim in claims])
+    assert [(item.part, item.passed, item.not_asked) for item in items] == [("b beats a", True, ())]
+    refuted = replace(_confirmed(claims[0]), word="hurts")
+    assert [item.passed for item in checklist(claims, [refuted])] == [False]
+
+
 def test_an_arm_that_is_rolled_out_on_a_memory_is_not_idle():
     conditions = [condition("a", "disabled"), condition("b", "zero", "pred"), condition("c", "zero")]
     assert [(claim.name, claim.treated_words) for claim in claims_of(conditions, 0.05)] == [("c = a", "zero memory")]

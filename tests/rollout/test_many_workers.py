@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from support.far_files import ROOT, Server
-from support.many_workers import Plan, World
+from support.many_workers import World
+from support.many_workers_figures import Plan
 from support.mounted import mounted
 from support.virtual_time import Clock, Machine
 

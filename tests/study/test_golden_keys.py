@@ -59,6 +59,7 @@ CHANGES: tuple[tuple[str, str], ...] = (
     ("all", "the discrete study trains 250 steps, so that it takes less than a quarter of an hour"),
     ("report", "a gate: native results come from processors that round alike"),
     ("report", "a report calls a policy without memory so, and says where native results of other processors met"),
+    ("report", "a study in which no arm has a memory asks whether a policy beats its control"),
 )
 
 REPOSITORY = Path(__file__).parents[2]

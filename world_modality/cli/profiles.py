@@ -60,13 +60,20 @@ def executor_of(name: str) -> str:
 
 
 def profile_of_command(arguments: Sequence[str], environment: Mapping[str, str]) -> Path | None:
-    """The folder of the profile that Snakemake itself was called with; None if it was called without."""
+    """The folder of the profile that Snakemake itself was called with; None if it was called without.
+
+    With an executor and no profile it is the repository's of that name: `wm resume` must not run a queue's work here.
+    """
     named = environment.get("SNAKEMAKE_PROFILE")
+    executor = ""
     for number, argument in enumerate(arguments):
         option, equals, value = argument.partition("=")
+        value = value if equals else next(iter(arguments[number + 1 :]), "")
         if option in ("--profile", "--workflow-profile"):
-            named = value if equals else next(iter(arguments[number + 1 :]), None)
-    folder = Path(named) if named else None
+            named = value
+        elif option in ("--executor", "-e"):
+            executor = value
+    folder = Path(named) if named else PROFILES / executor if executor else None
     return folder.resolve() if folder is not None and (folder / PROFILE_FILE).is_file() else None
 
 

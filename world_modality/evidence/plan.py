@@ -147,9 +147,17 @@ RULE = {
 """The decision rule's parts, and what a study must hold for each to be asked."""
 
 
+def beats(treated: str, control: str) -> str:
+    """The only part of the decision rule of a study in which no arm has a memory: it asks about the policies."""
+    return f"{treated} beats {control}"
+
+
 def rule_parts(claims: Sequence[Claim]) -> tuple[str, ...]:
-    """The parts of the decision rule that these claims are held to, asked or not."""
-    other = any(claim.part == OTHER_BETTER for claim in claims)
+    """The parts that the decision rule has for these claims, asked or not; none of a memory's if none is claimed."""
+    asked = {claim.part for claim in claims}
+    if not asked & {*RULE, OTHER_BETTER}:
+        return tuple(dict.fromkeys(claim.part for claim in claims if claim.part))
+    other = OTHER_BETTER in asked
     return tuple(OTHER_BETTER if other and part == BETTER else part for part in RULE)
 
 

@@ -180,7 +180,7 @@ STAGES: Table[StageKind] = Table(
         ),
         StageKind(
             name="report",
-            version=11,
+            version=12,
             spec=Reference(f"{_SPECS}:ReportSpec"),
             runner=Reference("world_modality.report.stage:run"),
             target="report",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from world_modality.evidence.effect import Levels
-from world_modality.evidence.plan import BETTER, CONTENT, HARMLESS, OTHER_BETTER, Assumptions, Claim, Plan
+from world_modality.evidence.plan import BETTER, CONTENT, HARMLESS, OTHER_BETTER, Assumptions, Claim, Plan, beats
 from world_modality.evidence.recipe import FEWEST_SEEDS
 from world_modality.evidence.resampling import digest_of
 from world_modality.facts.memory import MODES
@@ -22,11 +22,12 @@ SUITE_STEP = 100
 def claims_of(conditions: Sequence[ReportCondition], margin: float) -> tuple[Claim, ...]:
     """The study's claims in the order of testing; none for a study of one arm.
 
-    The first arm that is trained and rolled out on predicted memory (without one, the first that holds any memory but
-    zero) carries the decision rule: it beats its own placebos, then its control; an arm trained and rolled out on zero
-    memory equals the latter. Its other ablations follow in the rule's sequence, beside the rule. Every further arm with
-    a memory or a control is a family of its own with the same order, at an equal share of a further alpha. An arm
-    without control is compared with its ablations alone. What was trained for fewer steps is shown, and claims nothing.
+    The first arm that is trained and rolled out on predicted memory carries the decision rule; without one, the first
+    that holds any memory but zero; without any memory, the first with a control. It beats its own placebos, then its
+    control; an arm trained and rolled out on zero memory equals the latter. Its other ablations follow in the rule's
+    sequence, beside the rule. Every further arm with a memory or a control is a family of its own with the same order,
+    at an equal share of a further alpha. An arm without control is compared with its ablations alone. What was trained
+    for fewer steps is shown, and claims nothing.
     """
     conditions = [condition for condition in conditions if not condition.step]
     by_name = {condition.name: condition for condition in conditions}
@@ -81,7 +82,8 @@ def _rule(arm: ReportCondition, conditions: Sequence[ReportCondition], margin: f
     ablations = [condition for condition in conditions if condition.arm == arm.name and condition.name != arm.name]
     placebos = [condition for mode in PLACEBOS for condition in ablations if condition.rolled == mode]
     others = [condition for condition in ablations if condition not in placebos]
-    part = BETTER if arm.rolled == "pred" else "" if arm.trained == "disabled" else OTHER_BETTER
+    policy = beats(arm.name, arm.against)  # without a memory it is the policy that is asked about
+    part = BETTER if arm.rolled == "pred" else policy if arm.trained == "disabled" else OTHER_BETTER
     controls = [condition for condition in conditions if condition.name == arm.against]
     return [
         *(_claim(arm, each, margin, _name(arm, each, conditions), CONTENT) for each in placebos),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from world_modality.evidence.plan import CONTENT
 from world_modality.evidence.points import found_text, points
 
 Table = Mapping[str, Any]
@@ -163,6 +164,12 @@ def could_find_line(table: Table) -> str:
 def rule(table: Table) -> list[Table]:
     """The decision rule's parts; empty where nothing is compared."""
     return list(table["judgement"]["rule"]) if table["judgement"] else []
+
+
+def rule_title(table: Table) -> str:
+    """What the decision rule's parts ask, as a heading."""
+    memories = any(item["part"] == CONTENT for item in rule(table))
+    return "Is the content used?" if memories else "Does it beat its control?"
 
 
 def part_lines(table: Table, item: Table) -> list[str]:

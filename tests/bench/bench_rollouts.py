@@ -2,8 +2,7 @@
 
 LeRobot's is started as ``lerobot-wm-eval``, which configures LIBERO and calls ``lerobot-eval``. Both play the
 same checkpoint on the same tasks and initial states, as whole commands in processes of their own, one after the
-other in every round. Figures, not a test: it always ends with status 0 unless a command fails. Lines for programs begin
-with ``BENCH rollouts``.
+other in every round. Lines for programs begin with ``BENCH rollouts``. It ends with status 1 if a target is missed.
 """
 
 from __future__ import annotations
@@ -166,8 +165,8 @@ def report(work: Work, found: Sequence[dict[str, Timed]]) -> str:
     return "\n".join([*lines, f"BENCH rollouts suite={work.suite} rounds={len(found)} {figures}"])
 
 
-def measure(work: Work, count: int) -> None:
-    """All rounds of a suite, then its table."""
+def measure(work: Work, count: int) -> bool:
+    """All rounds of a suite, then its table; whether all targets are met."""
     print(f"{work.suite}: {work.count} episodes a round, {STOCK} with {work.stock_batch} environments", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         found = []
@@ -175,10 +174,11 @@ def measure(work: Work, count: int) -> None:
             found.append(each)
             print(", ".join(f"{name} {timing.seconds:.0f} s" for name, timing in each.items()), flush=True)
     print(report(work, found), flush=True)
+    return all(ratio(found, name, "seconds") >= target for name, target in TARGETS.items())
 
 
-def main() -> None:
-    """Measure and print."""
+def main() -> int:
+    """Measure and print; the exit status."""
     parser = argparse.ArgumentParser(description="LeRobot's evaluator against ours.")
     parser.add_argument("--study", type=Path, default=Path("config.yaml"))
     parser.add_argument("--arm", help="whose checkpoint; the first by default")
@@ -201,14 +201,16 @@ def main() -> None:
     print(f"{about['processor']}, {about['cpus']} cores, load {os.getloadavg()[0]:.1f}, {about['system']}")
     print("  ".join(f"{name} {version}" for name, version in versions(("lerobot", "torch", "mujoco")).items()))
     print(f"{arm} of {study.study} on tasks {' '.join(map(str, given.tasks))}, {given.rounds} rounds", flush=True)
+    met = True
     for suite in suites:
         assets = given.assets or study.simulator.assets or SUITES[suite].assets[0]
         work = Work(checkpoint.resolve(), study, suite, tuple(given.tasks), given.episodes, assets, batch, given.cores)
-        measure(work, given.rounds)
+        met = measure(work, given.rounds) and met
+    return int(not met)
 
 
 if __name__ == "__main__":
     try:
-        main()
+        sys.exit(main())
     except UserError as error:
         sys.exit(str(error))

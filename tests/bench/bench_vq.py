@@ -139,7 +139,7 @@ def compare(rows: Rows, mine: Result, options: argparse.Namespace) -> Against:
 
 
 def missed(ratio: float, above: float) -> list[str]:
-    """What misses its target: KMeans's time over ours, and ours' inertia above KMeans's in percent."""
+    """What misses its target: KMeans's time over ours on the same rows, and ours' inertia above its in percent."""
     slow = [] if ratio >= RATIO else [f"ratio {ratio:.2f} is below {RATIO:g}"]
     return slow if above <= ABOVE else [*slow, f"inertia is {above:.3f}% above KMeans's, more than {ABOVE:g}%"]
 
@@ -161,7 +161,8 @@ def main() -> int:
     mini = timed("MiniBatchKMeans", rows, rows, theirs(MiniBatchKMeans, options.size, options.seed, n_init=1))
     against = compare(rows, mine, options)
     seconds = against.seconds(options.rows)
-    ratio, above = seconds / mine.seconds, 100 * (against.mine.inertia / against.theirs.inertia - 1)
+    ratio, timed_ratio = seconds / mine.seconds, against.theirs.seconds / against.mine.seconds
+    above = 100 * (against.mine.inertia / against.theirs.inertia - 1)
     print(
         f"BENCH vq rows={options.rows} dim={options.dim} size={options.size} ours_s={mine.seconds:.1f} "
         f"kmeans_s={seconds:.1f} minibatch_s={mini.seconds:.1f}"
@@ -173,14 +174,14 @@ def main() -> int:
     )
     print(
         f"BENCH vq kmeans_rows={against.rows} kmeans_grows_as_rows_to={against.growth:.2f} "
-        f"ratio_on_these={against.theirs.seconds / against.mine.seconds:.2f} "
+        f"ratio_on_these={timed_ratio:.2f} "
         f"cpu_ratio_on_these={against.theirs.processor / against.mine.processor:.2f}"
     )
     found = versions(("faiss-cpu", "numpy", "scikit-learn", "torch"))
     packages = " ".join(f"{name}={version}" for name, version in found.items())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"BENCH vq bfloat16={HAS_BFLOAT16} peak_gib={peak:.2f} {packages}")
-    wrong = missed(ratio, above)
+    wrong = missed(timed_ratio, above)  # what was timed on the same rows, not what is extrapolated
     print("\n".join(f"BENCH vq missed: {each}" for each in wrong) or "BENCH vq both targets are met")
     return 1 if wrong else 0
 

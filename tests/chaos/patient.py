@@ -33,7 +33,8 @@ class Patient:
     process: subprocess.Popen[bytes] | None = None
     destroyed: int = 0
     """Recorded episodes that faults took away."""
-    noted: list[str] = field(default_factory=list)
+    _destroyed_artifacts: set[tuple[Path, int]] = field(default_factory=set)
+    """Stage and inode of each: what is damaged twice is made anew once."""
 
     @property
     def results(self) -> Path:
@@ -90,9 +91,9 @@ class Patient:
                 start_new_session=True,
             )
 
-    def start(self) -> None:
+    def start(self, *targets: str) -> None:
         """Go on with the study, as a person does after whatever happened."""
-        self.process = self.begin("resume", "--study", "study.yaml", "--cores", "2", said=self.said)
+        self.process = self.begin("resume", "--study", "study.yaml", "--cores", "2", "--", *targets, said=self.said)
 
     def is_running(self) -> bool:
         return self.process is not None and self.process.poll() is None
@@ -151,6 +152,15 @@ class Patient:
         while self.is_running() and not self.stages() and time.monotonic() < end:
             time.sleep(0.1)
 
+    def done_files(self) -> list[str]:
+        """DONE.json of every sealed stage, relative to the working folder."""
+        return [str((stage / "DONE.json").relative_to(self.folder)) for stage in self.sealed()]
+
+    def episodes(self) -> set[tuple[str, tuple[int, int, int]]]:
+        """Key and episode of every record of sealed rollouts."""
+        files = self.results.glob("rollout/*/artifact/records.jsonl")
+        return {(file.parts[-3], episode) for file in files for episode in _episodes(file)}
+
     def sealed(self) -> list[Path]:
         """Folders of sealed stages."""
         return sorted(path.parent for path in self.results.glob("*/*/DONE.json"))
@@ -158,6 +168,13 @@ class Patient:
     def unsealed(self) -> list[Path]:
         """Work folders of stages that are not."""
         return sorted(path for path in self.results.glob("*/*/work") if not (path.parent / "DONE.json").exists())
+
+    def destroy(self, stage: Path) -> None:
+        """Count the episodes of a sealed stage that a fault took away."""
+        artifact = stage, (stage / "artifact").stat().st_ino
+        if artifact not in self._destroyed_artifacts:
+            self._destroyed_artifacts.add(artifact)
+            self.destroyed += self.recorded(stage)
 
     def recorded(self, stage: Path) -> int:
         """Episodes of a rollout's folder that are on the disk and can be read."""

@@ -118,7 +118,7 @@ def test_a_demonstrations_dataset_has_the_public_ones_columns_and_rate(tmp_path:
     """As the card of lerobot/metaworld_mt50 has them, but for the names of numbers, which are ours."""
     demo = DemosSpec(sim=spec(96), task=HANDLE, episodes=1, init_states=(1,), seed=0, noise=1.0, max_steps=200)
     demonstrations.run(demo, stage_context(tmp_path / "demos"))
-    (request,) = planned().of("dataset")
+    request, *_ = planned().of("dataset")
     assert isinstance(request.spec, DatasetSpec)
     context = stage_context(tmp_path / "dataset", demos=tmp_path / "demos" / "artifact")
     dataset.run(request.spec, context)

@@ -69,6 +69,8 @@ def test_what_differs_in_the_scenes_is_told_and_gets_no_word(tmp_path, changed, 
     assert found.unpaired.interval.estimate == pytest.approx(19 / 20 - 4 / 20)
     assert any(f"they met different scenes ({told})" in each for each in found.warnings)
     assert ("styles of pictures differ: fast against stock" in found.warnings) is ("render" in changed)
+    assert ("not simulated alike (render fast / stock)" in found.withheld) is ("render" in changed)
+    assert ("No verdict, since" in render_comparison(found)) is ("render" in changed)
 
 
 def test_what_a_record_does_not_say_is_no_other_scene(tmp_path):
@@ -90,7 +92,7 @@ def test_other_software_of_the_simulation_withholds_the_word_and_no_number(tmp_p
     assert {key for key in here if here[key] != there[key]} == {"word", "reason", "sentence"}
     assert (here["word"], there["word"]) == ("withheld", "helps")
     versions = " / ".join(sorted((SOFTWARE[name], other)))
-    told = f"episodes on libero_spatial were simulated with different software ({name} {versions}): roll all of them"
+    told = f"episodes on libero_spatial were not simulated alike ({name} {versions}): roll all of them out with one"
     assert as_data(found)["withheld"].startswith(told)
     text = render_comparison(found)
     assert f"No verdict, since {told}" in text

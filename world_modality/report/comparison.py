@@ -32,6 +32,8 @@ SCENE = {
     "render": "pictures of another style",
 }
 """What makes an episode's scene, by the records' fields, and what it is called where two differ in it."""
+RENDER = "render"
+"""What the style of the pictures is called among versions of software."""
 NOT_MIXED_ALIKE = (
     "the sets hold the tasks in different shares, so the difference is not that of the rates over all tasks but the "
     "mean of the tasks' own differences, each weighted by the smaller of its two numbers of episodes"
@@ -70,7 +72,7 @@ def compare(one: RecordSet, two: RecordSet, margin: float, levels: Levels | None
 
     Episodes are paired by training seed, scene and repeat, if at least half of the smaller set's are in both, and only
     if both sets met the same scene there, as far as their records say. Else the two rates are compared as independent
-    ones. Where other software simulated them, the numbers stand and their word is withheld.
+    ones. Where they were not simulated alike, the numbers stand and their word is withheld.
     """
     levels = levels or Levels()
     names = _names(one, two)
@@ -170,11 +172,11 @@ def _has_assets(record: Record) -> bool:
 
 
 def _withheld(compared: Iterable[Record]) -> str:
-    """Why no word is given, as one clause: the software that simulates a suite was not the same in all records that
-    tell it, so what differs may be the simulator; empty if it was."""
+    """Why no word is given, as one clause: a suite's software or style of pictures was not the same in all records
+    that tell it, so what differs may be the simulator; empty if it was."""
     versions: dict[tuple[str, str], set[str]] = {}
     for record in compared:
-        for name, version in record.versions.items():
+        for name, version in (*record.versions.items(), *([(RENDER, record.render)] if record.render else [])):
             versions.setdefault((record.suite, name), set()).add(version)
     odd = {
         (suite, name): " / ".join(sorted(found))
@@ -185,7 +187,7 @@ def _withheld(compared: Iterable[Record]) -> str:
         return ""
     first = min(suite for suite, _ in odd)
     told = ", ".join(f"{name} {found}" for (suite, name), found in sorted(odd.items()) if suite == first)
-    return f"episodes on {first} were simulated with different software ({told}): roll all of them out with the same"
+    return f"episodes on {first} were not simulated alike ({told}): roll all of them out with one software and style"
 
 
 def _simulates(name: str, suite: str) -> bool:
@@ -193,7 +195,7 @@ def _simulates(name: str, suite: str) -> bool:
     here, on any but the policy's server's."""
     if suite not in SUITES:
         return not name.startswith(SERVED_SOFTWARE)
-    return name in (*SUITES[suite].packages, *SUITES.distribution(suite), OPENGL)
+    return name in (*SUITES[suite].packages, *SUITES.distribution(suite), OPENGL, RENDER)
 
 
 def _other_scene(one: RecordSet, two: RecordSet, common: Sequence[Trial]) -> tuple[Trial, str] | None:

@@ -36,7 +36,7 @@ def evaluate(
     tasks: str | None = None,
     memory: str | None = None,
     init_states: str | None = None,
-    assets: str = "hub",
+    assets: str | None = None,
     cores: int = 1,
 ) -> pd.DataFrame:
     """Roll out what ``output`` lacks, as ``wm rollout`` does, and return all its records as :func:`records` does.
@@ -49,7 +49,7 @@ def evaluate(
         tasks: numbers such as ``0-2,7``; all by default.
         memory: what a world memory holds; as trained by default.
         init_states: that episodes start from, in turn; all by default.
-        assets: where object models come from: package, hub, or a folder.
+        assets: where object models come from: package, hub, or a folder; the first that a suite knows by default.
         cores: simulator processes.
 
     Raises:

@@ -97,7 +97,7 @@ def format_table(trials: list[Trial]) -> str:
 def main() -> None:
     """Parse the command line, run one job per task in parallel processes, print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--assets", default="package", help="package, hub, or a folder")
+    parser.add_argument("--assets", help="package, hub, or a folder; the suite's first source by default")
     parser.add_argument("--suite", default="libero_spatial")
     parser.add_argument("--tasks", type=parse_range, help="numbers such as 0-3,7; all by default")
     parser.add_argument(

@@ -22,7 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("suites", nargs="*", default=[suite.name for suite in SUITES if suite.perturbs])
     parser.add_argument("--init-states", type=int, nargs="+", default=[0, 17, 42])
-    parser.add_argument("--assets", default="package")
+    parser.add_argument("--assets", help="the suite's first source by default")
     options = parser.parse_args()
     for name in options.suites:
         started = time.perf_counter()
@@ -36,7 +36,7 @@ def main() -> None:
         )
 
 
-def start(suite: Suite, task: int, init_states: Sequence[int], assets: str) -> tuple[list[str], int]:
+def start(suite: Suite, task: int, init_states: Sequence[int], assets: str | None) -> tuple[list[str], int]:
     """The fault of each start, and how many starts were solved after ``STEPS`` no-ops."""
     spec = simulator_spec(suite, assets, camera_size=64, render=suite.renders[-1])
     faults, solved = [], 0

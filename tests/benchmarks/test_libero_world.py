@@ -58,11 +58,24 @@ def test_every_suite_is_known(suite: str) -> None:
         ({"task": " , "}, "--env.task names no suite"),
         ({"pictures_every": 0}, "--env.pictures_every=0: set it to 1 or more"),
         ({"task": "libero_spatial,metaworld_easy"}, "metaworld_easy shows and takes other things than libero_spatial"),
+        ({"fps": 10}, "--env.fps=10: libero_10 is simulated at 20 control steps per second and no others"),
+        ({"task": "metaworld_easy", "fps": 20}, "--env.fps=20: metaworld_easy is simulated at 80 control steps"),
     ],
 )
 def test_what_cannot_be_played_is_one_sentence(settings: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
         make_env_config("libero_world", **settings)
+
+
+def test_the_suites_own_rate_may_be_said() -> None:
+    """As a configuration that was saved and is read again does."""
+    config = make_env_config("libero_world", task="metaworld_easy")
+    assert make_env_config("libero_world", task="metaworld_easy", fps=config.fps) == config
+
+
+def test_object_models_of_a_suite_that_needs_none_are_refused() -> None:
+    with pytest.raises(UserError, match=r"--env\.assets is package, but pucks needs no object models; leave it out"):
+        make_env(make_env_config("libero_world", task="pucks", assets="package"))
 
 
 @pytest.mark.parametrize("tasks", [[], [0, 2]])

@@ -1,6 +1,7 @@
 """What a command line asks to be rolled out, and LeRobot's results as records."""
 
 import json
+from pathlib import Path
 
 import pytest
 from stand_ins import STAND_INS
@@ -245,6 +246,13 @@ def test_a_suite_without_recorded_states_is_taken_over(tmp_path):
     assert records[0].language
 
 
+def test_of_a_suite_without_assets_none_are_unknown(tmp_path):
+    path = eval_info(tmp_path, [("metaworld_mt50", 0, [True, False])], ALONE | {"recorded_states": False})
+    lines = command.result_lines(import_eval_info(path, "act"), Path("out"))
+    assert any(line.startswith("metaworld_mt50 all") for line in lines)
+    assert not any("assets" in line for line in lines)
+
+
 def test_another_file_is_refused(tmp_path):
     for content in ("{", "{}", "[]", '{"per_task": 3}', '{"per_task": [{}]}', '{"per_task": [], "libero_assets": 3}'):
         (tmp_path / "eval_info.json").write_text(content)
@@ -271,6 +279,7 @@ def test_nothing_to_roll_out_is_said(tmp_path):
     [
         ("nowhere", "libero_spatial", "asset folder .*nowhere does not exist: set --assets to package or to hub"),
         (".", "libero_spatial", "is no LIBERO asset folder, .*: set --assets to the folder"),
+        ("package", "metaworld_mt50", "^--assets package: metaworld_mt50 needs no object models; leave it out$"),
     ],
 )
 def test_assets_that_cannot_be_had_are_told_before_the_policy_is_looked_for(

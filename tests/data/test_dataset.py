@@ -1,3 +1,5 @@
+"""A dataset stage's dataset: LeRobot's format, in the public dataset's conventions."""
+
 import hashlib
 import json
 import re
@@ -8,19 +10,25 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
+from stand_ins import STAND_INS
 from support.data_stages import drawn_episode, stage_context
 from support.hub_cache import COMMITS, use_hub
+from support.small_study import graph_of
 
+from world_modality.benchmarks.contract import Observation, Simulator, make_expert, simulator_spec
 from world_modality.benchmarks.libero.tasks import instructions
+from world_modality.data.collecting import collect_recordings
 from world_modality.data.dataset import run
 from world_modality.data.episode_file import write_episode
 from world_modality.data.episodes import dataset_fingerprint, read_episode_table
 from world_modality.data.frames import FrameReader, decode_png
 from world_modality.data.hub import DATASET
+from world_modality.data.recording import Decision, Recording, record
 from world_modality.data.writer import SAMPLED_PICTURES
 from world_modality.errors import UserError
+from world_modality.facts.benchmarks import SUITES
 from world_modality.store.stage import StageContext
-from world_modality.study.specs import DatasetSpec
+from world_modality.study.specs import DatasetSpec, DemosSpec
 
 SCRIPTED = DatasetSpec(source="scripted", repo_id="local/libero_spatial", revision="", fps=10)
 LENGTHS = (6, 8, 5)
@@ -62,20 +70,46 @@ def test_every_frame_is_where_it_belongs(scripted: StageContext) -> None:
     assert row == len(dataset)
 
 
-def test_the_schema_is_the_public_datasets(scripted: StageContext) -> None:
+def begun_demonstration(root: Path) -> Path:
+    """The folder of a demonstration of the scripted expert in the simulator, as a study records it, cut after three
+    steps."""
+    suite = SUITES["libero_spatial"]
+    sim = simulator_spec(suite, str(STAND_INS), camera_size=256, render="fast")
+    spec = DemosSpec(sim=sim, task=0, episodes=1, init_states=(3,), seed=0, noise=1.0, max_steps=3)
+
+    def attempt(simulator: Simulator, seed: int) -> Recording:
+        expert = make_expert(suite, simulator, np.random.default_rng(seed), spec.noise)
+
+        def drive(_: Observation) -> Decision:
+            label = expert.act()
+            return Decision(label, expert.disturb(label), expert.finishing)
+
+        return record(simulator, drive, spec.max_steps)
+
+    context = stage_context(root)
+    collect_recordings(context, spec, purpose="demo", attempt=attempt, counted="begun", doing="beginning", remedy="")
+    return context.artifact
+
+
+def test_the_schema_is_the_public_datasets(tmp_path: Path) -> None:
     """As meta/info.json of HuggingFaceVLA/libero at v3.0 has it; no file of that dataset can be had here."""
-    info = json.loads((scripted.artifact / "meta" / "info.json").read_text())
+    (planned,) = graph_of(tmp_path).of("dataset")
+    assert isinstance(planned.spec, DatasetSpec)
+    context = stage_context(tmp_path / "stage", demos=begun_demonstration(tmp_path / "demos"))
+    run(planned.spec, context)
+    info = json.loads((context.artifact / "meta" / "info.json").read_text())
     picture = {"dtype": "image", "shape": [256, 256, 3], "names": ["height", "width", "channel"], "fps": 10.0}
-    own = {name: info["features"][name] for name in list(info["features"])[:4]}
-    assert own == {
-        "observation.images.image": picture,
-        "observation.images.image2": picture,
-        "observation.state": {"dtype": "float32", "shape": [8], "names": ["state"], "fps": 10.0},
-        "action": {"dtype": "float32", "shape": [7], "names": ["actions"], "fps": 10.0},
-    }
+    assert list(info["features"].items())[:4] == [
+        ("observation.images.image", picture),
+        ("observation.images.image2", picture),
+        ("observation.state", {"dtype": "float32", "shape": [8], "names": ["state"], "fps": 10.0}),
+        ("action", {"dtype": "float32", "shape": [7], "names": ["actions"], "fps": 10.0}),
+    ]
     assert list(info["features"])[4:] == ["timestamp", "frame_index", "episode_index", "index", "task_index"]
-    expected = {"codebase_version": "v3.0", "robot_type": "panda", "fps": 10, "total_episodes": 3, "total_frames": 19}
+    expected = {"codebase_version": "v3.0", "robot_type": "panda", "fps": 10, "total_episodes": 1, "total_frames": 3}
     assert expected.items() <= info.items()
+    (path,) = (context.artifact / "data").rglob("*.parquet")
+    assert np.allclose(pq.read_table(path).column("timestamp").to_numpy(), [0, 0.1, 0.2])
 
 
 def test_tasks_are_worded_as_in_the_public_dataset(tmp_path: Path) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from world_modality.data.episodes import EpisodeTable
@@ -73,6 +74,33 @@ def test_a_shard_with_another_byte_is_made_anew(tmp_path: Path, byte: int) -> No
     shards.path(STRETCH).write_bytes(content)
     assert shards.load(STRETCH) is None
     assert not shards.path(STRETCH).exists()
+
+
+@settings(max_examples=3, deadline=None)
+@given(st.tuples(st.integers(1, 4), st.integers(1, 2), st.integers(1, 6)), st.integers(1, 255), st.integers(0, 9))
+def test_a_shard_cut_at_any_length_or_changed_in_any_byte_is_made_anew(
+    shape: tuple[int, int, int], flipped: int, seed: int
+) -> None:
+    stretch = Stretch(start=0, episode=0, first=0, end=shape[0])
+    with tempfile.TemporaryDirectory() as folder:
+        shards = Shards(Path(folder))
+        shards.save(stretch, np.random.default_rng(seed).normal(size=shape).astype(np.float16))
+        path = shards.path(stretch)
+        content = path.read_bytes()
+        for place in range(len(content)):
+            path.write_bytes(content[:place])
+            assert not shards.has(stretch)
+            assert not path.exists()
+            changed = bytearray(content)
+            changed[place] ^= flipped
+            path.write_bytes(changed)
+            assert shards.has(stretch) == path.exists()  # a quick look may take it for whole, a reading may not
+            path.write_bytes(changed)
+            assert shards.load(stretch) is None
+            assert not path.exists()
+        path.write_bytes(content)
+        assert shards.has(stretch)
+        assert shards.load(stretch) is not None
 
 
 def test_a_finished_shard_is_told_by_its_ends_and_believed_by_its_digest(tmp_path: Path) -> None:

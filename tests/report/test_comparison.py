@@ -54,9 +54,82 @@ def test_other_scenes_are_not_paired(tmp_path):
     assert "not paired" in render_comparison(found)
 
 
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"render": "stock"}, "pictures of another style"),
+        ({"settled": {"plate_1": [0.1, 0.2, 0.8, 1.0, 0.0, 0.0, 0.0]}}, "objects that settled elsewhere"),
+        ({"assets_digest": "b" * 16}, "other object models"),
+        ({"environment_seed": 3}, "other seeds"),
+    ],
+)
+def test_what_differs_in_the_scenes_is_told_and_gets_no_word(tmp_path, changed, told):
+    found = compared(tmp_path, BETTER, WORSE, changed)
+    assert found.verdicts == ()
+    assert found.unpaired.interval.estimate == pytest.approx(19 / 20 - 4 / 20)
+    assert any(f"they met different scenes ({told})" in each for each in found.warnings)
+    assert ("styles of pictures differ: fast against stock" in found.warnings) is ("render" in changed)
+    assert ("not simulated alike (render fast / stock)" in found.withheld) is ("render" in changed)
+    assert ("No verdict, since" in render_comparison(found)) is ("render" in changed)
+
+
 def test_what_a_record_does_not_say_is_no_other_scene(tmp_path):
-    found = compared(tmp_path, BETTER, WORSE, {"init_state_digest": "", "assets_digest": "", "environment_seed": None})
+    untold = {"init_state_digest": "", "assets_digest": "", "environment_seed": None, "render": "", "settled": {}}
+    found = compared(tmp_path, BETTER, WORSE, untold)
     assert found.unpaired is None
+    assert found.verdicts[0].word == "helps"
+
+
+SOFTWARE = {"torch": "2.11.0", "mujoco": "3.3.2", "robosuite": "1.4.0", "hf-libero": "0.1.4", "opengl": "osmesa"}
+
+
+@pytest.mark.parametrize("changed", [{"mujoco": "3.8.1"}, {"robosuite": "1.5.0"}, {"opengl": "egl"}])
+def test_other_software_of_the_simulation_withholds_the_word_and_no_number(tmp_path, changed):
+    (name, other), *_ = changed.items()
+    plain = compared(tmp_path, BETTER, WORSE, versions=SOFTWARE)
+    found = compared(tmp_path, BETTER, WORSE, {"versions": SOFTWARE | changed}, versions=SOFTWARE)
+    here, there = as_data(found)["verdicts"][0], as_data(plain)["verdicts"][0]
+    assert {key for key in here if here[key] != there[key]} == {"word", "reason", "sentence"}
+    assert (here["word"], there["word"]) == ("withheld", "helps")
+    versions = " / ".join(sorted((SOFTWARE[name], other)))
+    told = f"episodes on libero_spatial were not simulated alike ({name} {versions}): roll all of them out with one"
+    assert as_data(found)["withheld"].startswith(told)
+    text = render_comparison(found)
+    assert f"No verdict, since {told}" in text
+    assert "+75.0 [" in text
+    assert not any(word in text for word in ("Helps", "Hurts", "Equivalent", "Cannot tell", "raised success"))
+
+
+@pytest.mark.parametrize("versions", [SOFTWARE | {"torch": "2.12.0"}, {"torch": "2.11.0"}, {}])
+def test_other_software_of_the_policy_or_none_told_withholds_nothing(tmp_path, versions):
+    found = compared(tmp_path, BETTER, WORSE, {"versions": versions}, versions=SOFTWARE)
+    assert (found.withheld, found.verdicts[0].word) == ("", "helps")
+
+
+def test_a_set_of_two_simulators_in_itself_gets_no_word(tmp_path):
+    one, two = (
+        read_set(write_records(tmp_path / f"{name}.jsonl", own, versions=SOFTWARE))
+        for name, own in (("one", BETTER), ("two", WORSE))
+    )
+    first, record = next(iter(one.records.items()))
+    mixed = {**one.records, first: replace(record, versions=SOFTWARE | {"mujoco": "3.8.1"})}
+    assert "mujoco 3.3.2 / 3.8.1" in compare(RecordSet("one", mixed), two, margin=0.05).withheld
+    assert compare(one, two, margin=0.05).withheld == ""
+
+
+def test_of_a_suite_that_is_not_known_here_any_software_may_simulate(tmp_path):
+    about = {"suite": "elsewhere", "versions": {"engine": "1", "served engine": "1"}}
+    found = compared(tmp_path, BETTER, WORSE, {"versions": {"engine": "2", "served engine": "1"}}, **about)
+    assert "on elsewhere" in found.withheld
+    assert not compared(tmp_path, BETTER, WORSE, {"versions": {"engine": "1", "served engine": "2"}}, **about).withheld
+
+
+def test_nothing_is_said_of_assets_where_a_suite_needs_none(tmp_path):
+    found = compared(tmp_path, BETTER, WORSE, suite="metaworld_mt50", assets="", assets_digest="")
+    assert found.verdicts[0].word == "helps"
+    assert not any("assets" in each for each in found.warnings)
+    untold = compared(tmp_path, BETTER, WORSE, assets="", assets_digest="")
+    assert "simulator assets are not told by every record, and may differ" in untold.warnings
 
 
 def test_only_common_episodes_count_and_the_rest_is_told(tmp_path):

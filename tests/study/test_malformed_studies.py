@@ -606,6 +606,20 @@ def test_one_sentence(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert str(caught.value) == expected
 
 
+def test_exactness_that_a_suite_does_not_know(tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(
+        edited(
+            ("suite: libero_spatial", "suite: metaworld_mt50"),
+            ("{assets: package, horizon: 220}", "{exact: true, horizon: 220}"),
+        )
+    )
+    expected = r"study\.yaml:4: simulator\.exact: metaworld_mt50 has no quicker step to turn off; remove this key$"
+    with pytest.raises(UserError, match=expected):
+        load_study(tmp_path / "study.yaml")
+    (tmp_path / "study.yaml").write_text(edited(("horizon: 220", "horizon: 220, exact: true")))
+    assert load_study(tmp_path / "study.yaml").study.simulator.exact
+
+
 def test_demonstrations_of_a_suite_without_an_expert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for suite in list(SUITES):
         if suite.name != "libero_object":

@@ -153,7 +153,7 @@ def open_simulator(spec: SimSpec, task: int, assets: Path | None) -> Simulator:
 
 def simulator_spec(
     suite: Suite,
-    assets: str,
+    assets: str | None,
     *,
     camera_size: int,
     render: str,
@@ -163,14 +163,16 @@ def simulator_spec(
 ) -> SimSpec:
     """How to simulate a suite with a source's object models as they are now; ``settle_steps`` by default the suite's.
 
-    ``setting`` is what the user named the source by. A suite that needs no object models ignores it.
+    ``assets`` is by default the first source that the suite knows, ``setting`` what the user named the source by.
 
     Raises:
-        UserError: the object models cannot be had.
+        UserError: the object models cannot be had, or a source is named and the suite needs none.
     """
     tree, source, digest = asset_tree(suite.name), "", ""
+    if tree is None and assets is not None:
+        raise UserError(f"{setting} is {assets}, but {suite.name} needs no object models; leave it out")
     if tree is not None:
-        source = tree.pin(assets)
+        source = tree.pin(suite.assets[0] if assets is None else assets)
         digest = tree.digest(source, setting=setting)
     return SimSpec(
         suite=suite.name,

@@ -103,7 +103,7 @@ def rollout(
     num_steps: Annotated[int | None, typer.Option(min=1, help="Flow integration steps.")] = None,
     horizon: HorizonOption = None,
     batch: BatchOption = 4,
-    assets: AssetsOption = "package",
+    assets: AssetsOption = None,
     render: RenderOption = "stock",
     settle_steps: SettleStepsOption = None,
     lerobot_seed: Annotated[

@@ -129,7 +129,9 @@ EncoderOfCheckpointOption = Annotated[
     str | None, typer.Option(help="Folder or hub id; the one that the checkpoint names by default.")
 ]
 BatchOption = Annotated[int, typer.Option(min=1, help="Episodes that the policy answers at once. Part of the result.")]
-AssetsOption = Annotated[str, typer.Option(help="package, hub, hub@REVISION or a folder.")]
+AssetsOption = Annotated[
+    str | None, typer.Option(help="package (the default), hub, hub@REVISION or a folder.", show_default=False)
+]
 RenderOption = Annotated[
     str, typer.Option(callback=_style, help="fast leaves out shadows and the like; coarse meshes, too.")
 ]

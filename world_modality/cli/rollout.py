@@ -221,11 +221,12 @@ def result_lines(records: Sequence[Record], output: Path) -> list[str]:
 
 def _kind_of_assets(record: Record) -> str:
     """Marks numbers on other assets than the benchmark's own, or on unknown ones."""
+    tree = asset_tree(record.suite)
+    if tree is None:
+        return ""
     if not record.assets:
         return "  (assets unknown)"
-    tree = asset_tree(record.suite)
-    own = tree is None or tree.is_own(record.assets_digest)
-    return "" if own else f"  (assets {record.assets_digest})"
+    return "" if tree.is_own(record.assets_digest) else f"  (assets {record.assets_digest})"
 
 
 def _rate(records: Sequence[Record]) -> str:

@@ -98,6 +98,9 @@ class Suite:
     """What of them it perturbs, for people."""
     settle_steps: int = 0
     """No-op control steps that its own evaluation begins an episode with."""
+    exact: bool = False
+    """Whether it is simulated quicker than by the benchmark's own code, and ``simulator.exact`` asks for that one's
+    states to the last bit."""
     preload: tuple[str, ...] = ()
     """Modules that every simulator process needs, imported once and ahead."""
     n_action_steps: int | None = None
@@ -152,6 +155,7 @@ def _libero(name: str, tasks: int, horizon: int) -> Suite:
         expert=Reference("world_modality.benchmarks.libero.expert:Expert"),
         instructions=Reference("world_modality.benchmarks.libero.tasks:instructions"),
         settle_steps=10,  # until objects lie where a recorded state lets them fall
+        exact=True,
         preload=("world_modality.benchmarks.libero.preload",),
         n_action_steps=10,  # as in the evaluations that reproduce published rates
         labels={"observation.state": ("state",), "action": ("actions",)},  # as in HuggingFaceVLA/libero

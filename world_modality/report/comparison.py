@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,15 +15,25 @@ from world_modality.evidence.plan import Claim
 from world_modality.evidence.rates import Interval, fisher_p, hybrid, mixed_alike, stratified_difference, success_rate
 from world_modality.evidence.verdict import Verdict, word_for
 from world_modality.evidence.wording import sentence
+from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.policies import BIAS_CONTROL
 from world_modality.report.judgement import effect_limits, limits, probability, rounded
 from world_modality.report.record_sets import RecordSet
 from world_modality.report.results import Place, Trial
 from world_modality.report.table import short_names
-from world_modality.report.text import OVERALL, grid, p_told, points_text, rate_text
-from world_modality.rollout.records import OWN_NOISE, Record
+from world_modality.report.text import OVERALL, SCOPES, WITHHELD, grid, p_told, points_text, rate_text
+from world_modality.rollout.records import OPENGL, OWN_NOISE, SERVED_SOFTWARE, Record
 
-SCENE = ("assets_digest", "init_state_digest", "environment_seed")
+SCENE = {
+    "assets_digest": "other object models",
+    "init_state_digest": "other initial states",
+    "environment_seed": "other seeds",
+    "settled": "objects that settled elsewhere",
+    "render": "pictures of another style",
+}
+"""What makes an episode's scene, by the records' fields, and what it is called where two differ in it."""
+RENDER = "render"
+"""What the style of the pictures is called among versions of software."""
 NOT_MIXED_ALIKE = (
     "the sets hold the tasks in different shares, so the difference is not that of the rates over all tasks but the "
     "mean of the tasks' own differences, each weighted by the smaller of its two numbers of episodes"
@@ -53,6 +63,7 @@ class Comparison:
     verdicts: tuple[Verdict, ...]  # one per scope; empty where nothing is paired
     tasks: tuple[TaskEffect, ...]
     unpaired: Unpaired | None
+    withheld: str  # why the numbers are given no word, as one clause; empty where they are
     warnings: tuple[str, ...]
 
 
@@ -60,9 +71,8 @@ def compare(one: RecordSet, two: RecordSet, margin: float, levels: Levels | None
     """``one - two``. UserError where the sets share no task.
 
     Episodes are paired by training seed, scene and repeat, if at least half of the smaller set's are in both, and only
-    if
-    both sets met the same scene there, as far as their records say. Else the two rates are compared as independent
-    ones.
+    if both sets met the same scene there, as far as their records say. Else the two rates are compared as independent
+    ones. Where they were not simulated alike, the numbers stand and their word is withheld.
     """
     levels = levels or Levels()
     names = _names(one, two)
@@ -77,6 +87,7 @@ def compare(one: RecordSet, two: RecordSet, margin: float, levels: Levels | None
     places = {number: (place, _language(one, place)) for number, place in enumerate(shared)}
     suites = tuple(dict.fromkeys(suite for suite, _ in shared))
     conditions = (_outcomes(one, chosen[0], shared), _outcomes(two, chosen[1], shared))
+    withheld = _withheld(own.records[trial] for own, held in zip((one, two), chosen, strict=True) for trial in held)
     if not why:
         pairs = [(one.records[trial], two.records[trial]) for trial in common]
         same = all(first.checkpoint == second.checkpoint for first, second in pairs)
@@ -85,12 +96,12 @@ def compare(one: RecordSet, two: RecordSet, margin: float, levels: Levels | None
             _verdict(names, conditions, scope, (same, alike), margin, levels) for scope in ("checkpoint", "recipe")
         )
         tasks = task_effects(*conditions, same, levels, f"compare {names[0]} {names[1]}") if len(shared) > 1 else ()
-        return Comparison(names, suites, places, conditions, verdicts, tasks, None, tuple(warnings))
+        return Comparison(names, suites, places, conditions, verdicts, tasks, None, withheld, tuple(warnings))
     warnings.append(f"not paired: {why}; the rates are compared as independent ones, which finds less")
     unpaired = _unpaired(conditions, levels, known=not any(map(_unknown_states, (one, two))))
     if unpaired.stratified:
         warnings.append(NOT_MIXED_ALIKE)
-    return Comparison(names, suites, places, conditions, (), (), unpaired, tuple(warnings))
+    return Comparison(names, suites, places, conditions, (), (), unpaired, withheld, tuple(warnings))
 
 
 def _names(one: RecordSet, two: RecordSet) -> tuple[str, str]:
@@ -106,7 +117,8 @@ def _not_paired(one: RecordSet, two: RecordSet, common: Sequence[Trial], held: t
     if not common:
         return "no episode is in both"
     if odd := _other_scene(one, two, common):
-        return f"at {odd} they met different scenes"
+        trial, what = odd
+        return f"at {trial} they met different scenes ({what})"
     if 2 * len(common) < min(held):
         return f"of {held[0]} and {held[1]} episodes on the same tasks only {len(common)} are in both"
     return ""
@@ -132,11 +144,19 @@ def _leftovers(
 def _kinds(one: RecordSet, two: RecordSet) -> list[str]:
     """Differences between the sets that a reader must know of."""
     found = []
-    for what, name in (("assets", "simulator assets"), ("device", "devices"), ("software", "software versions")):
-        first, second = ({str(getattr(record, what)) for record in each.records.values()} for each in (one, two))
+    for what, name in (
+        ("assets", "simulator assets"),
+        ("render", "styles of pictures"),
+        ("device", "devices"),
+        ("software", "software versions"),
+    ):
+        first, second = (
+            {str(getattr(record, what)) for record in each.records.values() if what != "assets" or _has_assets(record)}
+            for each in (one, two)
+        )
         if "" in first | second:
             found.append(f"{name} are not told by every record, and may differ")
-        elif first != second:
+        elif first and second and first != second:
             found.append(f"{name} differ: {' / '.join(sorted(first))} against {' / '.join(sorted(second))}")
     for each in (one, two):
         if any(record.note == BIAS_CONTROL for record in each.records.values()):
@@ -146,15 +166,47 @@ def _kinds(one: RecordSet, two: RecordSet) -> list[str]:
     return found
 
 
-def _other_scene(one: RecordSet, two: RecordSet, common: Sequence[Trial]) -> Trial | None:
-    """The first common episode at which the sets say that they met different scenes; what one does not say is not
-    one."""
+def _has_assets(record: Record) -> bool:
+    """Whether the record's suite needs assets at all; one that is not known here may."""
+    return record.suite not in SUITES or bool(SUITES[record.suite].assets)
+
+
+def _withheld(compared: Iterable[Record]) -> str:
+    """Why no word is given, as one clause: a suite's software or style of pictures was not the same in all records
+    that tell it, so what differs may be the simulator; empty if it was."""
+    versions: dict[tuple[str, str], set[str]] = {}
+    for record in compared:
+        for name, version in (*record.versions.items(), *([(RENDER, record.render)] if record.render else [])):
+            versions.setdefault((record.suite, name), set()).add(version)
+    odd = {
+        (suite, name): " / ".join(sorted(found))
+        for (suite, name), found in versions.items()
+        if len(found) > 1 and _simulates(name, suite)
+    }
+    if not odd:
+        return ""
+    first = min(suite for suite, _ in odd)
+    told = ", ".join(f"{name} {found}" for (suite, name), found in sorted(odd.items()) if suite == first)
+    return f"episodes on {first} were not simulated alike ({told}): roll all of them out with one software and style"
+
+
+def _simulates(name: str, suite: str) -> bool:
+    """Whether physics or pictures of a suite may hang on the version of ``name``; those of a suite that is not known
+    here, on any but the policy's server's."""
+    if suite not in SUITES:
+        return not name.startswith(SERVED_SOFTWARE)
+    return name in (*SUITES[suite].packages, *SUITES.distribution(suite), OPENGL, RENDER)
+
+
+def _other_scene(one: RecordSet, two: RecordSet, common: Sequence[Trial]) -> tuple[Trial, str] | None:
+    """The first common episode at which the sets say that they met different scenes, and in what; what one does not
+    say is not one."""
     for trial in common:
         pair = one.records[trial], two.records[trial]
-        for name in SCENE:
+        for name, told in SCENE.items():
             first, second = (getattr(record, name) for record in pair)
-            if first not in ("", None) and second not in ("", None) and first != second:
-                return trial
+            if first not in ("", None, {}) and second not in ("", None, {}) and first != second:
+                return trial, told
     return None
 
 
@@ -243,7 +295,8 @@ def as_data(comparison: Comparison) -> dict[str, Any]:
         "sets": list(comparison.names),
         "suites": list(comparison.suites),
         "rates": rates,
-        "verdicts": [_told(verdict) for verdict in comparison.verdicts],
+        "withheld": comparison.withheld,
+        "verdicts": [_told(verdict, comparison.withheld) for verdict in comparison.verdicts],
         "tasks": [
             {
                 "task": names[each.task],
@@ -265,13 +318,18 @@ def as_data(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _told(verdict: Verdict) -> dict[str, Any]:
+def _no_verdict(withheld: str) -> str:
+    """The sentence that stands where a verdict would."""
+    return f"No verdict, since {withheld}."
+
+
+def _told(verdict: Verdict, withheld: str) -> dict[str, Any]:
     effect = verdict.effect
     return {
         "scope": effect.scope,
-        "word": verdict.word,
-        "reason": verdict.reason,
-        "sentence": sentence(verdict),
+        "word": WITHHELD if withheld else verdict.word,
+        "reason": withheld or verdict.reason,
+        "sentence": _no_verdict(withheld) if withheld else sentence(verdict),
         **effect_limits(effect),
         "confidence": rounded(effect.levels.confidence),
         "margin": verdict.claim.margin,
@@ -294,8 +352,12 @@ def render_comparison(comparison: Comparison) -> str:
         told = "" if found["p"] is None else f", Fisher's {p_told(found['p'])}"
         how = "not paired, mean over tasks" if found["stratified"] else "not paired"
         parts += ["", f"{_difference(data)}  {points_text(found)} points  {how}{told}"]
-    for told_once in dict.fromkeys(sentence(verdict) for verdict in comparison.verdicts):
-        parts += ["", told_once]
+    if comparison.withheld:
+        gaps = [f"{points_text(each)} points  {SCOPES[each['scope']]}" for each in data["verdicts"]]
+        parts += ["", *(f"{_difference(data)}  {gap}" for gap in gaps), _no_verdict(comparison.withheld)]
+    else:
+        for told_once in dict.fromkeys(sentence(verdict) for verdict in comparison.verdicts):
+            parts += ["", told_once]
     return "\n".join([*parts, *(["", *(f"note: {each}" for each in data["warnings"])] if data["warnings"] else [])])
 
 

@@ -73,7 +73,7 @@ def evaluate(how: How, scenes: Scenes, output: Path, cores: int, videos_wanted: 
     torch.set_num_threads(1)  # how many cores there are must not decide how sums are rounded
     episodes = {suite: scenes.episodes_of(suite) for suite in scenes.suites}
     # Ahead of the policy, which may take minutes to load.
-    assets = {suite: _find_assets(how.assets, suite) for suite in scenes.suites}
+    assets = _find_assets(how.assets, scenes.suites)
     expect_simulators(scenes.suites)
     loaded = _load(how, scenes.suites, output) if how.served is None else _reach(how, how.served)
     with closing(loaded):
@@ -132,11 +132,21 @@ def _video(chosen: Sequence[Record], cell: Cell, loaded: Loaded, folder: Path) -
         progress.update(len(chosen), len(chosen), "videos", "")
 
 
-def _find_assets(source: str, suite: str) -> tuple[str, str]:
-    """A suite's pinned source and its digest, both empty where it needs none; UserError if they cannot be had."""
+def _find_assets(source: str | None, suites: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """By suite the pinned source and its digest, both empty where it needs none.
+
+    UserError if they cannot be had, or if a source is named and no suite needs one.
+    """
+    if source is not None and not any(SUITES[suite].assets for suite in suites):
+        raise UserError(f"--assets {source}: {', '.join(suites)} needs no object models; leave it out")
+    return {suite: _pinned(source, suite) for suite in suites}
+
+
+def _pinned(source: str | None, suite: str) -> tuple[str, str]:
     option, tree = "--assets", asset_tree(suite)
     if tree is None:
         return "", ""
+    source = SUITES[suite].assets[0] if source is None else source
     try:
         pinned = tree.pin(source)
         tree.folder(pinned, option)  # fetched before anything is loaded

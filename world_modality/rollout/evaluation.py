@@ -53,7 +53,7 @@ class How:
     num_steps: int | None  # None: the checkpoint's
     horizon: int | None  # control steps; None: the suite's official number
     batch: int
-    assets: str
+    assets: str | None  # where object models come from; None: the first source that each suite knows
     render: str
     settle_steps: int | None  # None: the suite's official number
     rename: Mapping[str, str] = field(default_factory=dict)  # of the simulator's columns, as in checks/rename.py

@@ -30,6 +30,8 @@ REMOTE = "remote"
 """What begins a record's device where another process computed the policy."""
 SERVED_SOFTWARE = "served "
 """What begins the names of software, among a record's versions, that computed a served policy."""
+OPENGL = "opengl"
+"""The name, among a record's versions, of what drew its pictures."""
 OWN_NOISE = "the policy draws its own noise: the same episode may take another trajectory"
 """A record's note where no seed decides the policy's noise."""
 

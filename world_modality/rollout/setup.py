@@ -29,7 +29,7 @@ from world_modality.policies.served import read_served
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.fit import require_chunk, require_fit, require_picture_size
 from world_modality.rollout.pool import kept_memory, simulator_pool
-from world_modality.rollout.records import SERVED_SOFTWARE, Ledger
+from world_modality.rollout.records import OPENGL, SERVED_SOFTWARE, Ledger
 from world_modality.rollout.scheduler import Scheduler
 from world_modality.rollout.timing import TimeAccount
 from world_modality.rollout.trajectory import Window
@@ -98,7 +98,7 @@ def software(suite: Suite, facts: PolicyFacts) -> dict[str, str]:
     policy's server names."""
     packages = versions((*COMPUTING, *suite.packages))
     served = {f"{SERVED_SOFTWARE}{name}": version for name, version in facts.versions.items()}
-    return {**packages, **SUITES.distribution(suite.name), "opengl": choose_opengl(), **served}
+    return {**packages, **SUITES.distribution(suite.name), OPENGL: choose_opengl(), **served}
 
 
 def roll_out(

@@ -171,6 +171,8 @@ def _suites(study: Study) -> Iterator[Problem]:
         styles, wanted = SUITES[name].renders, study.simulator.render
         if wanted is not None and wanted not in styles:
             yield ("simulator", "render"), f"{name} cannot be drawn {wanted}; choose {' or '.join(styles)}"
+    if study.simulator.exact and not any(SUITES[name].exact for name in study.suites):
+        yield ("simulator", "exact"), f"{', '.join(study.suites)} has no quicker step to turn off; remove this key"
 
 
 def _named(

@@ -47,7 +47,8 @@ class Simulator(Part):
     settle_steps: NonNegativeInt | None = None
     """No-op control steps at the start of an episode; the suite's official number by default."""
     exact: bool = False
-    """Whether states equal those of the benchmark's own code to the last bit, where a quicker step differs in it."""
+    """Whether states equal those of the benchmark's own code to the last bit, where a quicker step differs in it;
+    LIBERO's suites have one."""
     horizon: PositiveInt | None = None
     """Control steps before an episode counts as failed; the suite's official number by default."""
 

@@ -59,7 +59,7 @@ def sim_spec(study: Study, sources: Sources, suite: str) -> SimSpec:
         camera_size=study.simulator.camera_size,
         render=study.simulator.render or SUITES[suite].renders[0],
         settle_steps=SUITES[suite].settle_steps if settling is None else settling,
-        exact=study.simulator.exact,
+        exact=study.simulator.exact and SUITES[suite].exact,
     )
 
 

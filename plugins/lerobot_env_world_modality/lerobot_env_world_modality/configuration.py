@@ -34,8 +34,8 @@ class LiberoWorldEnv(EnvConfig):  # type: ignore[misc] # mypy does not see LeRob
     task: str | None = "libero_10"
     task_ids: list[int] | None = None
     """Tasks of every suite; None: all."""
-    fps: int = 20
-    """Control steps per second; the suite decides, nothing else is simulated."""
+    fps: int | None = None
+    """Control steps per second: the suite's, and no others."""
     episode_length: int | None = None
     """Control steps of an episode; None: the suite's."""
     camera_size: int = 256
@@ -46,8 +46,9 @@ class LiberoWorldEnv(EnvConfig):  # type: ignore[misc] # mypy does not see LeRob
     """Control steps between new pictures. LeRobot shows its policy every step, but one that plans chunks and looks at
     the present alone looks only when it plans: with its own n_action_steps here nothing else is drawn, and it acts as
     with all pictures."""
-    assets: str = "package"
-    """Where LIBERO's object models come from: package, hub, hub@REVISION or a folder's path."""
+    assets: str | None = None
+    """Where object models come from, for suites that need some: package, hub, hub@REVISION or a folder's path; None:
+    the first source that the suite knows."""
     exact: bool = True
     """Whether contact forces are solved as often as in robosuite, and not once per physics step."""
     settle_steps: int | None = None
@@ -60,6 +61,11 @@ class LiberoWorldEnv(EnvConfig):  # type: ignore[misc] # mypy does not see LeRob
         if self.pictures_every < 1:
             raise UserError(f"--env.pictures_every={self.pictures_every}: set it to 1 or more control steps")
         suite = self.suites[0]
+        if self.fps not in (None, suite.control_rate):
+            raise UserError(
+                f"--env.fps={self.fps}: {suite.name} is simulated at {suite.control_rate} control steps per second "
+                "and no others; leave it out"
+            )
         self.fps = suite.control_rate
         picture = PolicyFeature(FeatureType.VISUAL, (self.camera_size, self.camera_size, 3))
         self.features = {

@@ -92,7 +92,8 @@ class Patient:
 
     def start(self) -> None:
         """Go on with the study, as a person does after whatever happened."""
-        self.process = self.begin("resume", "--study", "study.yaml", "--cores", "2", said=self.said)
+        command = "resume" if (self.results / "snapshots").is_dir() else "run"
+        self.process = self.begin(command, "--study", "study.yaml", "--cores", "2", said=self.said)
 
     def is_running(self) -> bool:
         return self.process is not None and self.process.poll() is None

@@ -214,7 +214,7 @@ def _wait(process: subprocess.Popen[bytes]) -> int:
 
 
 def _command(study: Path, root: Path, where: Where, targets: Sequence[str]) -> list[str]:
-    """The later of two equal options counts, so these go before what a profile says."""
+    """Of an option that is given twice the later one counts, so ours come after the profile's."""
     return [
         *_snakemake(study),
         *where.arguments,

@@ -59,7 +59,7 @@ def test_whatever_a_profile_leaves_out_a_run_can_be_gone_on_with(
     assert read.rerun_triggers == {RerunTrigger.INPUT, RerunTrigger.MTIME}
     if where.executor == "slurm":
         assert read.slurm_jobname_prefix == job_prefix(root)
-        assert read.slurm_keep_successful_logs == (profile == "slurm")
+        assert (read.slurm_keep_successful_logs is True) == (profile == "slurm")
 
 
 def test_a_run_is_not_begun_beside_the_jobs_of_a_dead_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

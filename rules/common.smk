@@ -28,7 +28,7 @@ wildcard_constraints:
 
 
 onstart:
-    snakefile.start(study)
+    snakefile.start(study, workflow)
     snakefile.ask_who_answers(workflow)
 
 

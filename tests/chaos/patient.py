@@ -93,7 +93,9 @@ class Patient:
 
     def start(self, *targets: str) -> None:
         """Go on with the study, as a person does after whatever happened."""
-        self.process = self.begin("resume", "--study", "study.yaml", "--cores", "2", "--", *targets, said=self.said)
+        command = "resume" if (self.results / "snapshots").is_dir() else "run"
+        words = ("--study", "study.yaml", "--cores", "2", "--", *targets)
+        self.process = self.begin(command, *words, said=self.said)
 
     def is_running(self) -> bool:
         return self.process is not None and self.process.poll() is None

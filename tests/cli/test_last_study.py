@@ -43,6 +43,14 @@ def test_a_study_outside_the_folder(tmp_path: Path) -> None:
     assert last_study(RESULTS, DEFAULT)[0] == outside
 
 
+def test_what_goes_on_with_a_run_takes_no_default() -> None:
+    with pytest.raises(UserError) as caught:
+        last_study(RESULTS, None)
+    assert str(caught.value) == (
+        "nothing was run in results: name the folder of the results with --results, or the study with --study"
+    )
+
+
 def test_a_study_that_is_gone() -> None:
     remember_study(RESULTS, Path("studies", "mine.yaml"))
     Path("studies", "mine.yaml").unlink()

@@ -17,6 +17,7 @@ from support.small_study import edited, graph_of
 import world_modality
 from world_modality.cli import snakefile
 from world_modality.cli.profiles import PROFILES, profile_arguments, profile_of_command
+from world_modality.cli.queue_jobs import job_prefix
 from world_modality.cli.workflow import Machine, Workflow
 from world_modality.facts.stages import STAGES, StageKind
 from world_modality.study.study import Study
@@ -70,7 +71,7 @@ def test_input_functions_ask_the_study(tmp_path: Path) -> None:
     graph = graph_of(tmp_path)
     study = Workflow(graph, tmp_path / "plan.json")
     (dataset,) = graph.of("dataset")
-    workflow = SimpleNamespace(touch=False)
+    workflow = SimpleNamespace(touch=False, executor_settings=None)
     found = snakefile.inputs_of(study, "dataset", workflow)(SimpleNamespace(key=dataset.key))
     assert found == [f"results/{each.stage}/{each.key}/DONE.json" for each in dataset.inputs]
     with pytest.raises(WorkflowError, match=r"^small has no stage train with key 0+; ask for a target"):
@@ -89,9 +90,19 @@ def test_a_setting_beside_the_study_is_refused(key: str) -> None:
 
 def test_touch_is_refused_as_results_have_no_age(tmp_path: Path) -> None:
     study = Workflow(graph_of(tmp_path), tmp_path / "plan.json")
-    ask = snakefile.inputs_of(study, "report", SimpleNamespace(touch=True))
+    ask = snakefile.inputs_of(study, "report", SimpleNamespace(touch=True, executor_settings=None))
     with pytest.raises(WorkflowError, match=r"^--touch makes no result, and none counts by its age: leave it out"):
         ask(SimpleNamespace(key=study.graph.report.key))
+
+
+def test_the_jobs_of_a_queue_are_named_after_their_tree_before_the_executor_reads_it(tmp_path: Path) -> None:
+    graph = graph_of(tmp_path)
+    settings = SimpleNamespace(jobname_prefix="a profile's own")
+    workflow = SimpleNamespace(touch=False, executor_settings=settings)
+    for root in (tmp_path / "one", tmp_path / "two"):
+        study = Workflow(graph, tmp_path / "plan.json", root=root)
+        snakefile.inputs_of(study, "report", workflow)(SimpleNamespace(key=graph.report.key))
+        assert settings.jobname_prefix == job_prefix(root)
 
 
 def snakemake_on(*, cores: int | None, queued: bool = False, there: bool = False) -> Any:

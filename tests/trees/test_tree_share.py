@@ -91,11 +91,14 @@ def test_what_a_run_shared_another_need_not_run(tmp_path: Path) -> None:
     (tmp_path / "depot").mkdir()
     one.wm("run", "--cores", "2", "--share", "../depot")
     assert len(sealed(tmp_path / "depot")) == SHORT_STAGES
-    result = late.wm("resume", "--share", "../depot")
+    result = late.wm("run", "--share", "../depot")
     assert f"{SHORT_STAGES} stages fetched, 0 pushed: ../depot" in result.stderr
     assert f"{SHORT_STAGES} done, 0 to run" in result.stderr
     assert not list(late.results.glob("finished-episodes/*"))
     assert late.report() == one.report()
+    again = late.wm("resume", "--no-verify").stderr
+    assert f"share        {tmp_path / 'depot'}, as in the run before; without it: --share ''" in again
+    assert f"0 stages fetched, 0 pushed: {tmp_path / 'depot'}" in again
 
 
 @pytest.mark.slow

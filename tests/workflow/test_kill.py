@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import random
@@ -44,7 +45,8 @@ def survive(tree: Tree, kills: int, seed: int) -> None:
     random_ = random.Random(seed)
     moments = sorted(random_.sample(range(1, SHORT_STAGES * EPISODES - 1), kills))
     for episodes in moments:
-        process = tree.start("resume", "--cores", "2", seconds=SLOW)
+        begun = (tree.results / "snapshots").is_dir()
+        process = tree.start("resume" if begun else "run", "--cores", "2", seconds=SLOW)
         reached = wait_until(tree, episodes, process)
         time.sleep(random_.uniform(0, SLOW))
         if reached and process.poll() is None:
@@ -87,6 +89,22 @@ def test_stages_end_with_a_killed_snakemake(tree: Tree) -> None:
     assert process.wait(timeout=60) != 0
     assert tree.wm("run", "--cores", "2").returncode == 0
     assert len(tree.done()) == SHORT_STAGES
+
+
+def test_sigterm_to_wm_alone_ends_the_run(tree: Tree) -> None:
+    process = tree.start("run", "--cores", "2", seconds=20)
+    try:
+        wait = time.monotonic() + 120
+        while not list(tree.results.glob("*/*/attempts.txt")) and time.monotonic() < wait:
+            time.sleep(0.1)
+        family = psutil.Process(process.pid).children(recursive=True)
+        assert any("stage" in each.cmdline() for each in family)
+        process.terminate()
+        assert process.wait(20) == 143
+        assert psutil.wait_procs(family, timeout=20)[1] == []
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_a_second_run_beside_a_living_one_is_refused(tree: Tree) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from support.results_tree import SHORT_STAGES, Tree
 
+from world_modality.cli.last_place import Place, last_place
+
 
 def test_a_damaged_result_is_set_aside_and_made_again(complete: Tree, tmp_path: Path) -> None:
     tree = complete.copy(tmp_path)
@@ -44,9 +46,24 @@ def test_who_does_not_verify_takes_what_is_there(complete: Tree, tmp_path: Path)
 
 
 def test_only_a_target_can_be_resumed(tree: Tree) -> None:
+    (tree.results / "snapshots").mkdir(parents=True)  # all that is left of a run that died before its first job
     tree.wm("resume", "data", "--cores", "2")
     assert {name.partition("/")[0] for name in tree.done()} >= {"demos", "dataset"}
     assert not any(name.startswith(("train", "latents")) for name in tree.done())
+
+
+def test_what_was_not_begun_or_is_gone_is_not_begun_anew(tree: Tree) -> None:
+    (tree.folder / "config.yaml").write_text((tree.folder / "study.yaml").read_text())
+    bare = tree.wm_without_study("resume", check=False)  # of a run whose results lie elsewhere
+    assert (bare.returncode, bare.stdout) == (1, "")
+    assert bare.stderr.startswith("nothing was run in results: name the folder of the results with --results, or the ")
+    (tree.folder / "unmounted").mkdir()  # where a disk was mounted
+    told = tree.wm("resume", "--results", "unmounted", check=False)
+    assert told.returncode == 1
+    assert told.stderr.startswith(
+        "the results folder unmounted is gone, or nothing was run there: mount its disk again"
+    )
+    assert {path.name for path in tree.folder.rglob("*")} == {"config.yaml", "study.yaml", "unmounted"}
 
 
 def test_a_profile_is_remembered_and_a_wrong_one_is_one_sentence(tree: Tree) -> None:
@@ -54,7 +71,7 @@ def test_a_profile_is_remembered_and_a_wrong_one_is_one_sentence(tree: Tree) -> 
     shutil.copytree(Path(__file__).parents[2] / "workflow" / "profiles" / "local", own)
     (own / "config.yaml").write_text((own / "config.yaml").read_text() + "default-resources: {mem_mb: 77}\n")
     tree.wm("run", "data", "--profile", "./mine")
-    assert (tree.results / "last-profile.txt").read_text() == f"{own}\n"
+    assert last_place(tree.results) == Place(str(own), "local")
     shutil.rmtree(own)
     lost = tree.wm("resume", check=False)
     assert lost.returncode == 1
@@ -63,7 +80,7 @@ def test_a_profile_is_remembered_and_a_wrong_one_is_one_sentence(tree: Tree) -> 
         "path\n"
     )
     tree.wm("resume", "data", "--profile", "local")
-    assert (tree.results / "last-profile.txt").read_text() == "local\n"
+    assert last_place(tree.results) == Place("local", "local")
 
 
 @pytest.mark.parametrize(("text", "sentence"), [("- a\n- b\n", "is no Snakemake profile"), ("a: [\n", "is not YAML")])

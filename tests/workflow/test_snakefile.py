@@ -15,6 +15,8 @@ from support.fake_stages import EPISODES, finished_episodes
 from support.results_tree import REPOSITORY, SHORT_STAGES, SHORT_STUDY, Tree
 from support.small_study import edited
 
+from world_modality.cli.last_place import Place, last_place
+from world_modality.cli.queue_jobs import job_prefix
 from world_modality.facts.stages import STAGES
 
 
@@ -226,8 +228,16 @@ def test_a_job_asks_slurm_for_what_its_row_says(complete: Tree, tmp_path: Path) 
     tree.snakemake(*queue, "--", "latents", check=False)
     (asked,) = submitted.read_text().splitlines()
     needs = STAGES["latents"].needs
-    for each in (f"--cpus-per-task={needs.cores}", f"--mem {needs.memory_mb}", f"-t {needs.minutes}", "--gpus=1"):
+    named = f"--job-name {job_prefix(tree.results)}_"
+    for each in (
+        named,
+        f"--cpus-per-task={needs.cores}",
+        f"--mem {needs.memory_mb}",
+        f"-t {needs.minutes}",
+        "--gpus=1",
+    ):
         assert each in asked, asked
+    assert last_place(tree.results) == Place("slurm", "slurm")
     otherwise = ("--set-threads", "latents_stage=3", "--set-resources", "latents_stage:gpu=0")
     tree.snakemake(*queue, *otherwise, "--", "latents", check=False)
     last = submitted.read_text().splitlines()[-1]

@@ -92,16 +92,20 @@ class OpenStudy:
         return True
 
 
-def last_study(root: Path, default: Path) -> tuple[Path, str]:
+def last_study(root: Path, default: Path | None) -> tuple[Path, str]:
     """The study that was run last, or ``default`` if none was, and the line that says so.
 
     Raises:
-        UserError: the study that was run last is gone.
+        UserError: the study that was run last is gone, or none was and there is no default.
     """
     file = last_study_file(root)
     try:
         study = Path(os.fsdecode(file.read_bytes()).removesuffix("\n"))
     except FileNotFoundError:
+        if default is None:
+            raise UserError(
+                f"nothing was run in {root}: name the folder of the results with --results, or the study with --study"
+            ) from None
         return default, f"study file   {default} (none was run here yet)"
     if not study.is_file():
         raise UserError(f"{study}, the study that was run last according to {file}, is gone; name one with --study")

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from world_modality.cli.profiles import PROFILES
 from world_modality.cli.sources import resolve_sources
 from world_modality.facts.stages import STAGES
 from world_modality.store.done import DoneFile, read_done
-from world_modality.store.files import names_in, write_atomically
+from world_modality.store.files import names_in
 from world_modality.store.index import sealed_done
-from world_modality.store.layout import last_profile_file, so_far_folder, stage_folder
+from world_modality.store.layout import so_far_folder, stage_folder
 from world_modality.store.links import link_all, link_stage
 from world_modality.store.seal import restore
 from world_modality.study.graph import Graph, build_graph
@@ -112,20 +111,6 @@ def restore_done_files(root: Path, graph: Graph) -> None:
         times[key] = max(folder.done.stat().st_mtime, newest)
         if newest > folder.done.stat().st_mtime:
             os.utime(folder.done, (newest, newest))
-
-
-def remember_profile(root: Path, profile: Path) -> None:
-    """Note the folder of the profile that a study is being run with; a profile of the repository by its name."""
-    name = profile.name if profile.parent == PROFILES else str(profile.resolve())
-    write_atomically(last_profile_file(root), os.fsencode(f"{name}\n"))
-
-
-def last_profile(root: Path) -> str | None:
-    """The name or folder of the profile that a study was run with last; None if none was."""
-    try:
-        return os.fsdecode(last_profile_file(root).read_bytes()).removesuffix("\n")
-    except FileNotFoundError:
-        return None
 
 
 def register(root: Path, graph: Graph) -> None:

@@ -10,7 +10,10 @@ from typing import Any
 import yaml
 
 import world_modality
+from world_modality.cli.last_place import Place
 from world_modality.errors import UserError, in_one_line
+from world_modality.store.layout import SHARE_VARIABLE
+from world_modality.trees.remote import absolute_name
 
 PROFILES = Path(world_modality.__file__).parent.parent / "workflow" / "profiles"
 PROFILE_FILE = "config.yaml"
@@ -26,12 +29,17 @@ class Where:
     cores: int | None = None
     """All of this machine by default; in a queue no limit."""
     share: str | None = None
-    """A remote; each stage is made once on all machines that name it."""
+    """A remote; each stage is made once on all machines that name it. None or "" for none."""
 
     @property
     def executor(self) -> str:
         """Snakemake's name for what runs the jobs."""
         return str(_settings_of(self.profile).get("executor", LOCAL))
+
+    @property
+    def place(self) -> Place:
+        """What is noted of it."""
+        return Place(_name_of(self.profile), self.executor, absolute_name(self.share or ""))
 
     @property
     def arguments(self) -> list[str]:
@@ -51,12 +59,14 @@ def find_profile(name: str) -> Path:
     return folder
 
 
-def executor_of(name: str) -> str:
-    """What runs the jobs of a profile; "" if there is no such profile, or none any more."""
-    try:
-        return Where(find_profile(name)).executor
-    except UserError:
-        return ""
+def place_of_command(arguments: Sequence[str], environment: Mapping[str, str], executor: str) -> Place:
+    """Where Snakemake itself was called to run a study, which says what its ``executor`` really is."""
+    folder = profile_of_command(arguments, environment)
+    if folder is not None and Where(folder).executor == executor:
+        name = _name_of(folder)
+    else:
+        name = LOCAL if executor == LOCAL else ""
+    return Place(name, executor, absolute_name(environment.get(SHARE_VARIABLE, "")))
 
 
 def profile_of_command(arguments: Sequence[str], environment: Mapping[str, str]) -> Path | None:
@@ -75,6 +85,11 @@ def profile_of_command(arguments: Sequence[str], environment: Mapping[str, str])
             executor = value
     folder = Path(named) if named else PROFILES / executor if executor else None
     return folder.resolve() if folder is not None and (folder / PROFILE_FILE).is_file() else None
+
+
+def _name_of(profile: Path) -> str:
+    """By which ``find_profile`` finds it again from any working folder."""
+    return profile.name if profile.parent == PROFILES else str(profile.resolve())
 
 
 def profile_arguments(profile: Path) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shutil
 import subprocess
 import time
@@ -9,10 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from world_modality.cli.last_place import Place, last_place
 from world_modality.errors import UserError
 
-JOB_PREFIX = "world-modality"
-"""How the jobs of workflow/profiles/slurm are called; a run's number follows."""
+SLURM = "slurm"
+"""Snakemake's name for the executor that submits jobs to SLURM."""
 LEAVE_SECONDS = 120.0  # SLURM gives a job half a minute to end, and looks after its nodes now and then
 POLL_SECONDS = 1.0
 ASK_SECONDS = 60.0
@@ -40,25 +43,46 @@ def keeps_accounts() -> bool:
     return asked.returncode == 0
 
 
-def jobs_left(folder: Path) -> list[QueuedJob]:
-    """This user's jobs that a run in ``folder`` submitted and that have not ended; none where there is no SLURM.
+def job_prefix(root: Path) -> str:
+    """How the jobs of the results tree ``root`` are called in a queue; ``_`` and a run's number follow."""
+    return f"world-modality-{hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:8]}"
+
+
+def jobs_left(root: Path) -> list[QueuedJob]:
+    """This user's jobs that runs on a results tree submitted and that have not ended; none where there is no SLURM.
 
     Raises:
         UserError: SLURM does not answer, so that nobody can tell.
     """
     if shutil.which("squeue") is None:
         return []
-    asked = ["squeue", "--me", "--noheader", "--format=%i|%j|%T|%Z|%k"]
-    found = []
+    asked = ["squeue", "--me", "--noheader", "--format=%i|%j|%T|%k"]
+    found, mine = [], f"{job_prefix(root)}_"
     for line in _ask(asked).splitlines():
-        number, name, state, place, comment = line.split("|", 4)
-        if name.startswith(f"{JOB_PREFIX}_") and Path(place) == folder:
+        number, name, state, comment = line.split("|", 3)
+        if name.startswith(mine):
             found.append(QueuedJob(number, state, comment.replace("rule_", "").replace("_wildcards_", " ")))
     return found
 
 
-def cancel(folder: Path, jobs: Sequence[QueuedJob]) -> None:
-    """Take jobs out of the queue, and wait until they are gone: until then they hold their stages.
+def may_be_left(root: Path, place: Place) -> bool:
+    """Whether SLURM's queue has to be looked into before a study is run at ``place``: it will be used, or was."""
+    last = last_place(root)
+    return SLURM in (place.executor, last.executor if last else "")
+
+
+def require_none_left(root: Path, place: Place) -> None:
+    """UserError if jobs of a dead run are left, or SLURM does not say: new ones would wait for their stages."""
+    left = jobs_left(root) if may_be_left(root, place) else []
+    if left:
+        raise UserError(
+            f"{len(left)} job{'s' * (len(left) > 1)} of a dead run on {root}, still in SLURM's queue, would keep new "
+            "ones waiting: call `wm resume`, which cancels what is left and goes on"
+        )
+
+
+def cancel(root: Path, jobs: Sequence[QueuedJob]) -> None:
+    """Take a results tree's jobs out of the queue, and wait until they are gone: until then they hold their stages.
 
     Raises:
         UserError: SLURM does not answer, or they do not end.
@@ -66,7 +90,7 @@ def cancel(folder: Path, jobs: Sequence[QueuedJob]) -> None:
     numbers = {job.number for job in jobs}
     _ask(["scancel", *sorted(numbers)])
     end = time.monotonic() + LEAVE_SECONDS
-    while left := sorted(numbers & {job.number for job in jobs_left(folder)}):
+    while left := sorted(numbers & {job.number for job in jobs_left(root)}):
         if time.monotonic() > end:
             raise UserError(
                 f"jobs {', '.join(left)} of a dead run were cancelled and have not ended in {LEAVE_SECONDS:.0f} s; "

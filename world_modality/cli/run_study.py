@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 
 import world_modality
 from world_modality.cli.explain import Outlook, explain, status_lines, survey, table_lines
+from world_modality.cli.last_place import Place, last_place, remember_place
 from world_modality.cli.last_plan import remember_plan, remember_study
-from world_modality.cli.planning import (
-    Planned,
-    done_keys,
-    last_profile,
-    link_names,
-    plan_study,
-    remember_profile,
-    restore_done_files,
-)
-from world_modality.cli.profiles import LOCAL, Where, executor_of, find_profile
-from world_modality.cli.queue_jobs import cancel, jobs_left
+from world_modality.cli.planning import Planned, done_keys, link_names, plan_study, restore_done_files
+from world_modality.cli.profiles import LOCAL, Where, find_profile
+from world_modality.cli.queue_jobs import SLURM, cancel, job_prefix, jobs_left, may_be_left, require_none_left
 from world_modality.cli.share import begin_sharing
 from world_modality.cli.snakefile import TERSE_VARIABLE
-from world_modality.cli.tree import require_writable, results_of
+from world_modality.cli.tree import require_begun, require_writable, results_of
 from world_modality.errors import UserError
-from world_modality.store.layout import RESULTS_VARIABLE, results_folder, stage_folder
+from world_modality.store.layout import RESULTS_VARIABLE, SHARE_VARIABLE, results_folder, stage_folder
 from world_modality.store.progress import Progress
 from world_modality.store.run_lock import HANDLE_VARIABLE, run_lock
 from world_modality.store.verify import damage, set_aside
@@ -34,8 +30,14 @@ from world_modality.study.graph import Graph
 from world_modality.study.outline import outline_of
 from world_modality.study.targets import select
 
-INTERRUPTED = 130
+INTERRUPTED = 128 + signal.SIGINT
 """Exit status after Ctrl-C."""
+TERMINATED = 128 + signal.SIGTERM
+"""And after SIGTERM,"""
+END_SECONDS = 2.0
+"""whereupon Snakemake is killed after that long: told to end, it waits for the stages at work, be it for days."""
+RERUNS = ("--rerun-incomplete", "--rerun-triggers", "input", "mtime")
+"""What going on needs of Snakemake, whatever a profile says or leaves out."""
 RULES = ("all", "figures", "embedded_base")
 """Targets that are rules of the Snakefile and no part of a study."""
 REPOSITORY = Path(world_modality.__file__).parent.parent
@@ -45,12 +47,14 @@ def run_study(study: Path, where: Where, targets: Sequence[str]) -> int:
     """Run what is missing of a study; the exit status.
 
     Raises:
-        UserError: the study is not valid, a target is a study's file, or another run works on this results tree.
+        UserError: the study is not valid, a target is a study's file, another run works on this results tree, or a dead
+            one left jobs in a queue.
     """
     root = results_of(study)
     require_writable(root)
     planned = _plan(study, root, targets)
     with run_lock(root) as handle:
+        require_none_left(root, where.place)
         return _go_on(planned, root, study, where, targets, handle)
 
 
@@ -63,22 +67,22 @@ def resume_study(
     share: str | None = None,
     verifies: bool = True,
 ) -> int:
-    """Go on with a run that died, on whatever it ran by default; the exit status.
+    """Go on with a run that died, on whatever it ran and shared as it was by default; the exit status.
 
     Whatever may be left of it is put in order first: jobs in a queue are cancelled, what is sealed is compared with its
     digests, and damaged results are set aside to be made again.
 
     Raises:
-        UserError: as ``run_study``; or SLURM does not say whether jobs are left.
+        UserError: as ``run_study``; or there is nothing to go on with, or SLURM does not say whether jobs are left.
     """
     root = results_of(study)
-    require_writable(root)
+    require_begun(root)
     planned = _plan(study, root, targets)
-    last = last_profile(root) or LOCAL
-    where = Where(find_profile(profile or last), cores, share)
+    last = last_place(root) or Place(LOCAL, LOCAL)
+    where = Where(find_profile(profile or last.known_profile()), cores, _remote(share, last))
     with run_lock(root) as handle:
-        if "slurm" in (where.executor, executor_of(last)):
-            _cancel_jobs()
+        if may_be_left(root, where.place):
+            _cancel_jobs(root)
         restore_done_files(root, planned.graph)
         if verifies:
             _set_damaged_aside(root, planned.graph)
@@ -90,7 +94,7 @@ def _go_on(planned: Planned, root: Path, study: Path, where: Where, targets: Seq
     """Under the run lock."""
     remember_study(root, study, results_folder())
     remember_plan(root, planned.graph.study, study, planned.snapshot)
-    remember_profile(root, where.profile)
+    remember_place(root, where.place)
     if where.share:
         begin_sharing(where.share, root, planned.graph)
     restore_done_files(root, planned.graph)
@@ -125,12 +129,18 @@ def _plan(study: Path, root: Path, targets: Sequence[str]) -> Planned:
     return planned
 
 
-def _cancel_jobs() -> None:
-    here = Path.cwd()
-    left = jobs_left(here)
+def _remote(given: str | None, last: Place) -> str:
+    """The remote to share the study through: the one that is given, else the last run's, which a line tells of."""
+    if given is None and last.share:
+        print(f"share        {last.share}, as in the run before; without it: --share ''", file=sys.stderr)
+    return last.share if given is None else given
+
+
+def _cancel_jobs(root: Path) -> None:
+    left = jobs_left(root)
     if left:
         print(f"left over    {len(left)} jobs of a dead run in SLURM's queue; they are cancelled", file=sys.stderr)
-        cancel(here, left)
+        cancel(root, left)
 
 
 def _set_damaged_aside(root: Path, graph: Graph) -> None:
@@ -169,25 +179,50 @@ def _unlock(study: Path) -> None:
 
 
 def _run(study: Path, root: Path, where: Where, targets: Sequence[str], handle: int) -> int:
-    """Snakemake's exit status, or that of a program that was interrupted.
+    """Snakemake's exit status, or that of a program that was ended by a signal.
 
     It inherits the hold on the results tree, in case this process is killed.
     """
-    command = [
+    environment = os.environ | {TERSE_VARIABLE: "1", HANDLE_VARIABLE: str(handle), RESULTS_VARIABLE: str(root)}
+    if not where.share:
+        environment[SHARE_VARIABLE] = ""
+    return _wait(subprocess.Popen(_command(study, root, where, targets), env=environment, pass_fds=(handle,)))
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    """See ``_run``. Stages on this machine end within a second or two of Snakemake; jobs in a queue go on."""
+    ended = 0
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        nonlocal ended
+        ended = TERMINATED
+        process.terminate()
+        killer = threading.Timer(END_SECONDS, process.kill)
+        killer.daemon = True
+        killer.start()
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        while True:
+            try:
+                status = process.wait()
+                return status and (ended or (status if status > 0 else 128 - status))
+            except KeyboardInterrupt:  # it reaches Snakemake too, which needs a moment to end its jobs and its lock
+                ended = ended or INTERRUPTED
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _command(study: Path, root: Path, where: Where, targets: Sequence[str]) -> list[str]:
+    """Of an option that is given twice the later one counts, so ours come after the profile's."""
+    return [
         *_snakemake(study),
         *where.arguments,
+        *RERUNS,
+        *(["--slurm-jobname-prefix", job_prefix(root)] if where.executor == SLURM else []),
         *("--quiet", "rules", "progress", "reason", "host"),
         *(["--", *targets] if targets else []),
     ]
-    environment = os.environ | {TERSE_VARIABLE: "1", HANDLE_VARIABLE: str(handle), RESULTS_VARIABLE: str(root)}
-    process = subprocess.Popen(command, env=environment, pass_fds=(handle,))
-    interrupted = False
-    while True:
-        try:
-            status = process.wait()
-            return INTERRUPTED if interrupted and status else status
-        except KeyboardInterrupt:  # it reaches Snakemake too, which needs a moment to end its jobs and its lock
-            interrupted = True
 
 
 def _snakemake(study: Path) -> list[str]:

@@ -12,7 +12,7 @@ from world_modality.store.layout import SHARE_VARIABLE
 from world_modality.store.progress import Progress
 from world_modality.study.graph import Graph
 from world_modality.trees.claims import Claims
-from world_modality.trees.remote import RemoteError, open_shared
+from world_modality.trees.remote import RemoteError, absolute_name, open_shared
 from world_modality.trees.share import Share
 from world_modality.trees.sync import Syncing
 
@@ -25,7 +25,7 @@ def begin_sharing(name: str, root: Path, graph: Graph) -> None:
             it again.
     """
     remote = open_shared(name)
-    os.environ[SHARE_VARIABLE] = name if "://" in name else str(Path(name).resolve())
+    os.environ[SHARE_VARIABLE] = absolute_name(name)
     only = frozenset((request.stage, key) for key, request in graph.stages.items())
     syncing = Syncing(remote, root, only, Progress("share", stream=sys.stderr), unfinished=False)
     try:

@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from world_modality.cli.profiles import LOCAL, PROFILES, profile_of_command
-from world_modality.cli.queue_jobs import keeps_accounts
+from world_modality.cli.profiles import place_of_command
+from world_modality.cli.queue_jobs import job_prefix, keeps_accounts
 from world_modality.cli.workflow import Machine, Workflow, open_workflow, reopen_workflow
 from world_modality.errors import UserError
 from world_modality.facts.stages import STAGES, targets
@@ -114,9 +114,16 @@ def hide_jobs_of_dry_run(output_settings: Any) -> None:
 
 
 def inputs_of(study: Workflow, stage: str, workflow: Any) -> Callable[[Any], list[str]]:
-    """The input function of one kind of stage; Snakemake's own error for ``--touch``."""
+    """The input function of one kind of stage; Snakemake's own error for ``--touch``.
+
+    It also names the jobs of a queue after their results tree, by which `wm resume` finds them. Only while Snakemake
+    builds its graph are its executor's settings there and not yet read: when ``onstart`` comes, they have been.
+    """
+    prefix = job_prefix(study.root)
 
     def inputs(wildcards: Any) -> list[str]:
+        if hasattr(workflow.executor_settings, "jobname_prefix"):
+            workflow.executor_settings.jobname_prefix = prefix
         if workflow.touch:
             raise UserError(
                 "--touch makes no result, and none counts by its age: leave it out, and what is there stays as it is"
@@ -188,12 +195,12 @@ def input_of_export(study: Workflow) -> Callable[[Any], list[str]]:
     return lambda _wildcards: _asked(study.pretrained)
 
 
-def start(study: Workflow) -> None:
+def start(study: Workflow, workflow: Any) -> None:
     """Before the first job of a real run. If another run works here, ends the process with one sentence."""
-    by_wm = TERSE_VARIABLE in os.environ  # which says by itself with which profile
-    profile = None if by_wm else profile_of_command(sys.argv, os.environ) or PROFILES / LOCAL
+    by_wm = TERSE_VARIABLE in os.environ  # which says by itself where the study is run
+    executor = workflow.executor_plugin.name
     try:
-        study.start(profile)
+        study.start(None if by_wm else place_of_command(sys.argv, os.environ, executor))
     except (UserError, OSError) as error:
         sys.exit(_told(error))
 

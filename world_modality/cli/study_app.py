@@ -59,7 +59,7 @@ def resume(
     """Put in order what a dead run left, say how far it came, and go on with it. The one command after any death."""
     from world_modality.cli.run_study import resume_study
 
-    study = study or last_study(sys.stderr)
+    study = study or last_study(sys.stderr, None)
     raise typer.Exit(resume_study(study, profile, cores, target or [], share=share, verifies=verify))
 
 
@@ -173,11 +173,11 @@ def stage(
     raise typer.Exit(run_stage(results_folder(), plan, kind, key, cores, gpus=gpus, together=together, waits=waits))
 
 
-def last_study(told: TextIO) -> Path:
-    """The study that was run last; says so on ``told``."""
+def last_study(told: TextIO, default: Path | None = DEFAULT_STUDY) -> Path:
+    """The study that was run last; says so on ``told``. ``default`` if none was: UserError where that is None."""
     from world_modality.cli.last_plan import last_study as find
     from world_modality.store.layout import results_folder
 
-    study, line = find(results_folder(), DEFAULT_STUDY)
+    study, line = find(results_folder(), default)
     print(line, file=told)
     return study

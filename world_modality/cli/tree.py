@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from world_modality.errors import UserError
-from world_modality.store.layout import RESULTS_VARIABLE, results_folder
+from world_modality.store.layout import RESULTS_VARIABLE, results_folder, snapshots_folder
 from world_modality.store.room import free_bytes, readable_size, trouble
 
 if TYPE_CHECKING:
@@ -47,6 +47,21 @@ def require_writable(root: Path) -> None:
             f"the results folder {root} cannot be made ({error.strerror}): name another one with --results or "
             f"{RESULTS_VARIABLE}"
         ) from error
+    told = trouble(root)
+    if told:
+        raise UserError(told)
+
+
+def require_begun(root: Path) -> None:
+    """UserError unless a run began in the results tree, and files can be made there. Makes nothing itself.
+
+    A results tree that is gone with its disk must not be begun anew on the disk below.
+    """
+    if not snapshots_folder(root).is_dir():
+        raise UserError(
+            f"the results folder {root} is gone, or nothing was run there: mount its disk again, name another one with "
+            "--results, or begin with `wm run`"
+        )
     told = trouble(root)
     if told:
         raise UserError(told)

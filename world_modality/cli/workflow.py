@@ -10,14 +10,10 @@ from pathlib import Path
 
 from world_modality.cli.assets import fetch_assets, simulators
 from world_modality.cli.explain import explain, survey, table_lines
+from world_modality.cli.last_place import Place, remember_place
 from world_modality.cli.last_plan import remember_plan, remember_study
-from world_modality.cli.planning import (
-    link_names,
-    plan_study,
-    register,
-    remember_profile,
-    restore_done_files,
-)
+from world_modality.cli.planning import link_names, plan_study, register, restore_done_files
+from world_modality.cli.queue_jobs import require_none_left
 from world_modality.cli.tree import require_writable, results_of, room_lines
 from world_modality.errors import UserError
 from world_modality.facts.stages import STAGES
@@ -151,18 +147,19 @@ class Workflow:
             )
         return self._needed([self.graph.stages[self.graph.pretrained]])
 
-    def start(self, profile: Path | None) -> None:
-        """Hold the results tree for this run, remember its study and the profile, check it and seal its plan.
+    def start(self, place: Place | None) -> None:
+        """Hold the results tree for this run, remember its study and where it is run, check it and seal its plan.
 
-        UserError when another run works there, or the study's parts do not fit together. This is before the first job,
-        wherever jobs are run.
+        ``place`` is None where `wm` sees to it. UserError when another run works there or left jobs in a queue, or the
+        study's parts do not fit together. This is before the first job, wherever jobs are run.
         """
         if self.file is not None:
             hold_until_exit(self.root)
+            if place is not None:
+                require_none_left(self.root, place)
+                remember_place(self.root, place)
             remember_study(self.root, self.file, self.elsewhere)
             remember_plan(self.root, self.graph.study, self.file, self.plan)
-            if profile is not None:
-                remember_profile(self.root, profile)
             fetch_assets(simulators(self.graph))
             _require_fit(self.file, self.root)
             register(self.root, self.graph)

@@ -156,9 +156,9 @@ def run_lock_file(root: Path) -> Path:
     return root / "run.lock"
 
 
-def last_profile_file(root: Path) -> Path:
-    """The Snakemake profile that a study was run with last."""
-    return root / "last-profile.txt"
+def last_place_file(root: Path) -> Path:
+    """Where a study was run last: profile, executor and remote."""
+    return root / "last-place.json"
 
 
 def damaged_folder(root: Path) -> Path:

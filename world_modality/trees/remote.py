@@ -81,6 +81,11 @@ _RSYNC = re.compile(r"rsync://.+|[^/:\s]+@[^/:\s]+:.*")
 _RCLONE = re.compile(r"[\w.+-][\w.+ -]*:.*")
 
 
+def absolute_name(name: str) -> str:
+    """A shared remote's name, a folder's such that it means the same in every working folder; "" stays."""
+    return name if not name or "://" in name else str(Path(name).resolve())
+
+
 def open_remote(name: str) -> Remote:
     """The remote that a person calls ``name``.
 

@@ -27,6 +27,8 @@ if [ "$(cat .venv/.ready 2>/dev/null || true)" = "$wanted" ]; then
   say "environment" "ready"
   exit 0
 fi
+[ -z "${WM_TORCH:-}" ] || [ -z "${WORLD_MODALITY_FETCHED:-}" ] ||
+  fail "WM_TORCH=$WM_TORCH takes torch from PyTorch's own index, and with WORLD_MODALITY_FETCHED no network is asked: leave one of the two out"
 started=$SECONDS
 python=
 for candidate in python3.12 python3 python; do
@@ -36,7 +38,6 @@ done
 # Where `wm fetch --wheels` has filled a folder, packages come from it and no network is asked.
 for_uv=() for_pip=()
 if [ -n "${WORLD_MODALITY_FETCHED:-}" ]; then
-  [ -z "${WM_TORCH:-}" ] || fail "WM_TORCH=$WM_TORCH takes torch from PyTorch's own index, and with WORLD_MODALITY_FETCHED no network is asked: leave one of the two out"
   wheels=$(realpath "$WORLD_MODALITY_FETCHED")/wheels
   [ -d "$wheels" ] || fail "WORLD_MODALITY_FETCHED: there is no $wheels; run: wm fetch STUDY --wheels --to FOLDER where there is a network"
   for_uv=(--offline --no-index --find-links "$wheels") for_pip=(--no-index --find-links "$wheels")

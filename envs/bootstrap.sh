@@ -21,12 +21,14 @@ if [ "${#missing[@]}" -gt 0 ]; then
 fi
 
 # --- the environment: stamped with what it was made from -------------------------------------------------------------
-# Another build of torch than the lock's, which is CUDA's: WM_TORCH=rocm7.0, cpu, cu126 or auto, as uv's --torch-backend.
+. envs/torch.sh
 wanted=$(cat envs/requirements.txt envs/uv.txt pyproject.toml plugins/*/pyproject.toml | sha256sum | cut -d' ' -f1)" $PWD${WM_TORCH:+ $WM_TORCH}"
 if [ "$(cat .venv/.ready 2>/dev/null || true)" = "$wanted" ]; then
   say "environment" "ready"
   exit 0
 fi
+[ -z "${WM_TORCH:-}" ] || [ -z "${WORLD_MODALITY_FETCHED:-}" ] ||
+  fail "WM_TORCH=$WM_TORCH takes torch from PyTorch's own index, and with WORLD_MODALITY_FETCHED no network is asked: leave one of the two out"
 started=$SECONDS
 python=
 for candidate in python3.12 python3 python; do
@@ -57,13 +59,7 @@ fi
 # Compiled once: where Python may not write bytecode, every process would compile torch anew, for half a minute.
 .venv/bin/uv pip sync -q "${for_uv[@]}" --compile-bytecode --python .venv/bin/python --require-hashes --no-config envs/requirements.txt envs/uv.txt
 .venv/bin/uv pip install -q "${for_uv[@]}" --python .venv/bin/python --no-deps --no-build-isolation --no-config -e . -e plugins/lerobot_env_world_modality
-if [ -n "${WM_TORCH:-}" ]; then
-  mapfile -t torch < <(sed -nE 's/^(torch(vision)?==[^ ]+).*/\1/p' envs/requirements.txt)
-  .venv/bin/uv pip install -q --python .venv/bin/python --no-config --torch-backend "$WM_TORCH" \
-    --reinstall-package torch --reinstall-package torchvision "${torch[@]}" ||
-    fail "no build of ${torch[*]} for WM_TORCH=$WM_TORCH could be installed; choose another, or leave it out for CUDA's"
-  say "torch" "${torch[*]} for $WM_TORCH"
-fi
+other_torch .venv/bin/uv .venv/bin/python || exit 1
 echo "$wanted" > .venv/.ready
 packages=$(.venv/bin/uv pip list -q --python .venv/bin/python --format freeze 2>/dev/null | wc -l)
 say "environment" "ready ($packages packages, $((SECONDS - started)) s)"

@@ -17,9 +17,7 @@ for kind in STAGES:
             ENVIRONMENT
         threads: snakefile.cores_of(study, kind.name, workflow)
         resources:
-            mem_mb=kind.needs.memory_mb,
-            runtime=kind.needs.minutes,
-            gpu=snakefile.gpus_of(study, kind.name, workflow),
+            **snakefile.resources_of(study, kind.name, workflow),
         params:
             kind=kind.name,
             here=snakefile.options_here(workflow),

@@ -162,15 +162,18 @@ def test_done_files_are_restored_for_snakemake(tmp_path: Path) -> None:
     graph = graph_of(tmp_path, ONE_SEED)
     root = tmp_path / "results"
     seal_all(root, graph)
-    dataset, report = (
-        stage_folder(root, request.stage, request.key) for request in (next(graph.of("dataset")), graph.report)
+    dataset, encoder, report = (
+        stage_folder(root, request.stage, request.key)
+        for request in (next(graph.of("dataset")), next(graph.of("encoder")), graph.report)
     )
     dataset.done.unlink()
+    encoder.seal.unlink()
     report.done.write_text("{")
     report.seal.unlink()
     assert len(done_keys(root, graph)) == 14
     restore_done_files(root, graph)
     assert dataset.done.exists()
+    assert encoder.seal.read_bytes() == encoder.done.read_bytes()
     assert not report.done.exists()
     for request in graph.stages.values():
         done = stage_folder(root, request.stage, request.key).done

@@ -7,13 +7,16 @@ import importlib.util
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 from support.small_study import SMALL_STUDY, graph_of
 
+from world_modality.cli.run_stage import _gpus
 from world_modality.facts.stages import STAGES
 from world_modality.store.arithmetic import SETTINGS
+from world_modality.store.devices import CUDA, RENDERING_VARIABLE
 from world_modality.store.done import read_done, read_run
 from world_modality.store.layout import RESULTS, StageFolder, stage_folder
 from world_modality.store.lock import exclusive
@@ -110,6 +113,24 @@ def test_a_failed_stage_says_so_in_one_sentence(tmp_path: Path, graph: Graph) ->
     assert failed.read_text().endswith(" ZeroDivisionError: division by zero\n")
     assert run_stage(tmp_path, graph, "policy").returncode == 0
     assert not failed.exists()
+
+
+def test_a_stage_that_shares_its_work_out_takes_the_gpus_that_are_free_now(
+    tmp_path: Path, graph: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # where the locks lie
+    monkeypatch.setenv(RENDERING_VARIABLE, "")
+    monkeypatch.setenv(CUDA, "0,1,2")
+    (latents, *_), (train, *_) = graph.of("latents"), graph.of("train")
+    with _gpus(train, 1):
+        assert os.environ[CUDA] == "0"
+        os.environ[CUDA] = "0,1,2"  # what another of the user's jobs is given
+        with _gpus(latents, 3):
+            assert os.environ[CUDA] == "1,2"
+    monkeypatch.delenv(RENDERING_VARIABLE)
+    monkeypatch.setenv(CUDA, "2,3")
+    with _gpus(train, None):  # in a queue
+        assert (os.environ[CUDA], os.environ[RENDERING_VARIABLE]) == ("2,3", "2")
 
 
 def test_missing_upstream_and_unknown_key(tmp_path: Path, graph: Graph) -> None:

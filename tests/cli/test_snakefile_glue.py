@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import ast
 import logging
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from snakemake.exceptions import WorkflowError
+from snakemake.iocontainers import ResourceList
 from snakemake.resources import Resources
 from snakemake.settings.enums import Quietness
+from snakemake_executor_plugin_slurm.submit_string import get_submit_command
+from snakemake_executor_plugin_slurm.utils import set_gres_string
+from snakemake_executor_plugin_slurm_jobstep import get_node_setting
 from support.small_study import edited, graph_of
 
 import world_modality
@@ -20,6 +25,7 @@ from world_modality.cli.profiles import PROFILES, profile_arguments, profile_of_
 from world_modality.cli.queue_jobs import job_prefix
 from world_modality.cli.workflow import Machine, Workflow
 from world_modality.facts.stages import STAGES, StageKind
+from world_modality.store import devices
 from world_modality.study.study import Study
 
 MANY_EPISODES = "  init_states: 10-49\n  episodes: 40"
@@ -107,11 +113,25 @@ def test_the_jobs_of_a_queue_are_named_after_their_tree_before_the_executor_read
 
 def snakemake_on(*, cores: int | None, queued: bool = False, there: bool = False) -> Any:
     return SimpleNamespace(
+        is_main_process=not there,
         remote_exec=there,
         non_local_exec=queued,
         resource_settings=SimpleNamespace(cores=cores),
         global_resources=Resources(),
     )
+
+
+@pytest.fixture(autouse=True)
+def nothing_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a run tells its jobs ends with the test."""
+    monkeypatch.setenv(devices.TOLD_VARIABLE, "")
+
+
+def asked_of(study: Workflow, kind: str, workflow: Any, key: str = "") -> dict[str, int]:
+    """All that a job of the kind's first stage, or of this one, asks for."""
+    wildcards = SimpleNamespace(key=key or next(study.graph.of(kind)).key)
+    named = snakefile.resources_of(study, kind, workflow) | {"cores": snakefile.cores_of(study, kind, workflow)}
+    return {name: value(wildcards) if callable(value) else value for name, value in named.items()}
 
 
 @pytest.mark.parametrize("kind", STAGES, ids=lambda kind: kind.name)
@@ -151,11 +171,8 @@ def test_jobs_of_a_machine_with_gpus_share_them_and_its_cores(tmp_path: Path, mo
     assert workflow.global_resources["gpu"].value == 8
 
     def given(kind: str) -> tuple[int, int]:
-        wildcards = SimpleNamespace(key=next(study.graph.of(kind)).key)
-        return (
-            snakefile.cores_of(study, kind, workflow)(wildcards),
-            snakefile.gpus_of(study, kind, workflow)(wildcards),
-        )
+        asked = asked_of(study, kind, workflow)
+        return asked["cores"], asked["gpu"]
 
     assert given("train") == (8, 1)
     assert given("rollout") == (8, 1)
@@ -170,13 +187,33 @@ def test_a_training_in_several_processes_is_given_a_gpu_for_each(
 ) -> None:
     text = edited(("training:", "training:\n  processes: 4"), ("batch_size: 2", "batch_size: 4"))
     study = Workflow(graph_of(tmp_path, text), tmp_path / "plan")
-    train = next(study.graph.of("train"))
     for listed, here in (("0,1,2,3,4,5,6,7", (4, 32)), ("0,1", (2, 64)), ("", (0, 64))):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", listed)
-        workflow, wildcards = snakemake_on(cores=64), SimpleNamespace(key=train.key)
-        gpus, cores = (each(study, "train", workflow)(wildcards) for each in (snakefile.gpus_of, snakefile.cores_of))
-        assert (gpus, cores) == here
-        assert snakefile.gpus_of(study, "train", snakemake_on(cores=None, queued=True))(wildcards) == 4
+        asked = asked_of(study, "train", snakemake_on(cores=64))
+        assert (asked["gpu"], asked["cores"]) == here
+        assert asked_of(study, "train", snakemake_on(cores=None, queued=True))["gpu"] == 4
+
+
+@pytest.mark.parametrize(("device", "gpus"), [("auto", "--gpus=4"), ("cpu", "")])
+def test_slurm_gives_the_processes_of_a_training_one_node(device: str, gpus: str, tmp_path: Path) -> None:
+    """What the executor itself makes of a job's resources."""
+    text = edited(("training:", f"training:\n  processes: 4\n  device: {device}"), ("batch_size: 2", "batch_size: 4"))
+    asked = asked_of(Workflow(graph_of(tmp_path, text), tmp_path), "train", snakemake_on(cores=None, queued=True))
+    needs = STAGES["train"].needs
+    job = SimpleNamespace(threads=asked.pop("cores"), resources=ResourceList(fromdict=asked))
+    told = dict.fromkeys(("run_uuid", "slurm_logfile", "comment_str", "account", "partition", "workdir"), "")
+    words = set((get_submit_command(job, told) + set_gres_string(job)).split())
+    assert {"--nodes=1", f"--cpus-per-task={4 * needs.cores}", str(4 * needs.memory_mb)} <= words
+    assert {word for word in words if word.startswith(("--gpus", "--ntasks"))} == ({gpus} if gpus else {"--ntasks=1"})
+    assert get_node_setting(job) == "--nodes=1"  # of the step that runs there
+
+
+def test_what_has_one_process_is_asked_for_by_its_row(tmp_path: Path) -> None:
+    study, queue = Workflow(graph_of(tmp_path), tmp_path), snakemake_on(cores=None, queued=True)
+    for kind in ("train", "rollout", "demos"):
+        asked = asked_of(study, kind, queue)
+        assert (asked["mem_mb"], asked["runtime"]) == (STAGES[kind].needs.memory_mb, STAGES[kind].needs.minutes)
+        assert ("nodes" in asked) == (kind == "train")  # a group's job would ask for the sum
 
 
 def test_who_says_how_many_gpus_a_run_may_take_is_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,16 +222,40 @@ def test_who_says_how_many_gpus_a_run_may_take_is_believed(tmp_path: Path, monke
     workflow.global_resources["gpu"] = 2
     snakefile.share_out_gpus(workflow)
     assert workflow.global_resources["gpu"].value == 2
-    study = Workflow(graph_of(tmp_path), tmp_path / "plan")
-    wildcards = SimpleNamespace(key=next(study.graph.of("latents")).key)
-    assert snakefile.gpus_of(study, "latents", workflow)(wildcards) == 2
+    assert asked_of(Workflow(graph_of(tmp_path), tmp_path), "latents", workflow)["gpu"] == 2
+
+
+def test_a_container_without_drivers_has_the_gpus_of_its_profile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in (devices.CUDA, devices.HIP, devices.ROCM, devices.RENDERING_VARIABLE):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(devices, "NVIDIA_GPUS", tmp_path)
+    monkeypatch.setattr(devices, "AMD_NODES", tmp_path)
+    study, workflow = Workflow(graph_of(tmp_path), tmp_path), snakemake_on(cores=64)
+    snakefile.share_out_gpus(workflow)
+    assert asked_of(study, "train", workflow)["gpu"] == 0
+    workflow.global_resources["gpu"] = 8  # as workflow/profiles/gpu_node
+    snakefile.share_out_gpus(workflow)
+    asked = asked_of(study, "train", workflow)
+    assert (asked["gpu"], asked["cores"]) == (1, 8)
+    assert asked_of(study, "latents", workflow)["gpu"] == 8
+    with devices.holding(1, list, tmp_path / "locks") as held:  # a job, and one beside it
+        assert held == ("0",)
+        os.environ.pop(devices.CUDA)  # who begins beside it has no list
+        with devices.holding(8, list, tmp_path / "locks", least=1) as rest:
+            assert rest == tuple("1234567")
+            assert os.environ[devices.CUDA] == "1,2,3,4,5,6,7"
+    queue = snakemake_on(cores=None, queued=True)
+    queue.global_resources["gpu"] = 8
+    snakefile.share_out_gpus(queue)  # a number of jobs' GPUs, which says nothing of a node
+    assert devices.visible_gpus().gpus == ()
 
 
 def test_what_a_study_computes_on_the_cpu_asks_for_no_gpu(tmp_path: Path) -> None:
     study = Workflow(graph_of(tmp_path, edited(("training:", "training:\n  device: cpu"))), tmp_path / "plan")
     queue = snakemake_on(cores=None, queued=True)
-    wildcards = SimpleNamespace(key=next(study.graph.of("train")).key)
-    assert snakefile.gpus_of(study, "train", queue)(wildcards) == 0
+    assert asked_of(study, "train", queue)["gpu"] == 0
     assert snakefile.options_here(queue)(None, SimpleNamespace(gpu=0)) == ""
 
 

@@ -6,6 +6,7 @@ import os
 import re
 import stat
 import subprocess
+import tomllib
 from pathlib import Path
 
 import yaml
@@ -38,6 +39,25 @@ def test_what_an_image_needs_is_copied_into_it() -> None:
     assert {"results", ".venv", ".git"} <= set(ignored)
 
 
+def test_an_apptainer_image_holds_what_runs_and_nothing_else_of_a_checkout() -> None:
+    """There, no list of what to ignore keeps the checkout's own environment and results out."""
+    copied = dict(line.split() for line in DEFINITION.partition("%files\n")[2].partition("\n\n")[0].splitlines())
+    assert all(target == f"/opt/world-modality/{name}" for name, target in copied.items())
+    assert all((REPOSITORY / name).exists() for name in copied)
+    built = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+    packages = {name.removesuffix("*") for name in built["tool"]["setuptools"]["packages"]["find"]["include"]}
+    needed = packages | {built["project"]["readme"], *built["project"]["license-files"]}
+    needed |= {"Snakefile", "config.yaml", "envs", "plugins", "pyproject.toml", "rules", "workflow"}
+    assert copied.keys() == needed
+
+
+def test_a_container_has_shared_memory_and_a_cache_that_stays() -> None:
+    (command,) = re.findall(r"^#   (docker run .*)$", DOCKERFILE, re.M)
+    assert f"`{command}`" in (REPOSITORY / "docs" / "cluster.md").read_text()
+    assert {"--gpus all", "--ipc=host"} <= set(re.findall(r"--gpus all|--ipc=\S+", command))
+    assert re.findall(r'--volume "(\S+)"', command) == ["$PWD:/work", "$HOME/.cache:/root/.cache"]
+
+
 def test_the_bootstrap_does_without_git_history() -> None:
     assert not re.search(r"\bgit (describe|rev-parse|log|ls-files)\b", (ENVS / "bootstrap.sh").read_text())
 
@@ -59,6 +79,21 @@ def test_the_conda_environment_is_filled_from_the_lock() -> None:
     for line in installs:
         options = line.strip('" ').split()
         assert any(all(option in known.split() for option in options) for known in bootstrap), line
+
+
+def test_the_conda_environment_gets_the_build_of_torch_that_is_asked_for(tmp_path: Path) -> None:
+    told = tmp_path / "told.txt"
+    (tmp_path / "uv").write_text(f'#!/bin/sh\necho "$@" >> {told}\n')
+    (tmp_path / "uv").chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "CONDA_PREFIX": "/conda"}
+    environment["WORLD_MODALITY_REPOSITORY"] = str(REPOSITORY)
+    script = [str(ENVS / "world_modality.post-deploy.sh")]
+    subprocess.run(script, env=environment, check=True)
+    assert len(told.read_text().splitlines()) == 2
+    subprocess.run(script, env=environment | {"WM_TORCH": "rocm7.0"}, check=True)
+    last = told.read_text().splitlines()[-1]
+    assert "--python /conda/bin/python --no-config --torch-backend rocm7.0 --reinstall-package torch" in last
+    assert re.search(r" torch==2\S+ torchvision==0\S+$", last)
 
 
 def test_the_conda_script_says_what_is_not_set(tmp_path: Path) -> None:

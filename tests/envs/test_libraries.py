@@ -11,6 +11,7 @@ import pytest
 
 ENVS = Path(__file__).parents[2] / "envs"
 PATH = "/usr/local/bin:/usr/bin:/bin"
+PLUGIN = "plugins/lerobot_env_world_modality/pyproject.toml"
 
 
 def bash(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -42,18 +43,39 @@ def test_without_the_linkers_list_the_folders_tell(listed: str) -> None:
     assert (result.returncode, result.stdout) == (0, "libmadeup7\n")
 
 
-def test_the_setup_finds_them_too(tmp_path: Path) -> None:
-    """A copy of the repository's bootstrap whose environment bears the stamp of being ready."""
+@pytest.fixture
+def setup(tmp_path: Path) -> Path:
+    """A copy of the repository's bootstrap."""
     shutil.copytree(ENVS, tmp_path / "envs")
     shutil.copy(ENVS.parent / "pyproject.toml", tmp_path)
-    plugin = "plugins/lerobot_env_world_modality/pyproject.toml"
-    (tmp_path / plugin).parent.mkdir(parents=True)
-    shutil.copy(ENVS.parent / plugin, tmp_path / plugin)
-    made_from = [tmp_path / name for name in ("envs/requirements.txt", "envs/uv.txt", "pyproject.toml", plugin)]
+    (tmp_path / PLUGIN).parent.mkdir(parents=True)
+    shutil.copy(ENVS.parent / PLUGIN, tmp_path / PLUGIN)
+    return tmp_path
+
+
+def call(setup: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [str(setup / "envs" / "bootstrap.sh")]
+    return subprocess.run(command, env={"PATH": PATH} | environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("torch", ["", "rocm7.0"])
+def test_the_setup_finds_them_too(setup: Path, torch: str) -> None:
+    """Where the environment bears the stamp of being ready."""
+    made_from = [setup / name for name in ("envs/requirements.txt", "envs/uv.txt", "pyproject.toml", PLUGIN)]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in made_from)).hexdigest()
-    (tmp_path / ".venv").mkdir()
-    (tmp_path / ".venv" / ".ready").write_text(f"{digest} {tmp_path}\n")
-    command = [str(tmp_path / "envs" / "bootstrap.sh")]
-    result = subprocess.run(command, env={"PATH": PATH}, capture_output=True, text=True, check=False)
+    (setup / ".venv").mkdir()
+    (setup / ".venv" / ".ready").write_text(f"{digest} {setup}{torch and ' '}{torch}\n")
+    result = call(setup, WM_TORCH=torch, WORLD_MODALITY_FETCHED="fetched")
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.split() == ["environment", "ready"]
+
+
+def test_another_build_of_torch_is_in_no_fetched_folder(setup: Path) -> None:
+    (setup / "fetched" / "wheels").mkdir(parents=True)
+    result = call(setup, WM_TORCH="rocm7.0", WORLD_MODALITY_FETCHED=str(setup / "fetched"))
+    assert result.returncode == 1
+    assert result.stderr == (
+        "error: WM_TORCH=rocm7.0 takes torch from PyTorch's own index, and with WORLD_MODALITY_FETCHED "
+        "no network is asked: leave one of the two out\n"
+    )
+    assert not (setup / ".venv").exists()

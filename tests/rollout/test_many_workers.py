@@ -53,7 +53,7 @@ def test_the_same_seed_is_the_same_course_of_events() -> None:
 
 def test_a_takeover_that_waits_for_no_silence_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Episodes are played twice, or two take the last ones from each other for ever."""
-    monkeypatch.setattr(Leases, "_abandoned", lambda *_: True)
+    monkeypatch.setattr(Leases, "_abandoned", lambda *_, **__: True)
     world = World(Plan(4, 50, **CALM))
     try:
         duplicates = world.run().duplicates

@@ -2,6 +2,7 @@ import dataclasses
 import json
 import os
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -107,6 +108,8 @@ def test_an_episode_has_one_record(folder, tmp_path):
     assert ledger.claim() == EPISODES[0]
     (lease,) = (shared / "leases").glob("*.lease")
     os.utime(lease, (0, 0))
+    assert not other.claim(lease.stem)
+    time.sleep(0.06)
     assert other.claim(lease.stem)
     assert not ledger.append(record)  # taken over
     assert all(path.stat().st_size == 0 for path in shared.glob("records-*.jsonl"))

@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 
 from world_modality.store import devices
-from world_modality.store.devices import CUDA, HIP, RENDERING_VARIABLE, ROCM, Visible, holding, visible_gpus
+from world_modality.store.devices import (
+    CUDA,
+    HIP,
+    RENDERING_VARIABLE,
+    ROCM,
+    Visible,
+    drawing_on_the_first_given,
+    holding,
+    visible_gpus,
+)
 
 TAKES = """
 import os, sys, time
@@ -24,7 +33,7 @@ with holding(int(sys.argv[1]), lambda: print("waits", flush=True), Path(sys.argv
 
 @pytest.fixture(autouse=True)
 def no_lists(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (CUDA, HIP, ROCM, RENDERING_VARIABLE):
+    for name in (CUDA, HIP, ROCM, RENDERING_VARIABLE, devices.TOLD_VARIABLE):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -135,3 +144,34 @@ def test_more_than_there_are_is_all_there_are(monkeypatch: pytest.MonkeyPatch, t
     with holding(5, unexpected, tmp_path) as held:
         assert held == ("GPU-8f2a", "GPU-9")
         assert RENDERING_VARIABLE not in os.environ  # EGL counts devices, and knows no such names
+
+
+def test_what_is_shared_out_takes_what_is_free(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """On a machine where others come and go, all GPUs may never be free at once."""
+    other = started(tmp_path, 1, "0,1,2")
+    assert line(other) == "0 0"
+    monkeypatch.setenv(CUDA, "0,1,2")
+    with holding(3, unexpected, tmp_path, least=1) as held:
+        assert held == ("1", "2")
+        third = started(tmp_path, 1, "0,1,2")
+        assert line(third) == "waits"
+        other.communicate("")
+        assert line(third) == "0 0"
+        third.communicate("")
+    with holding(3, unexpected, tmp_path, least=1) as held:
+        assert held == ("0", "1", "2")
+
+
+@pytest.mark.parametrize(
+    ("listed", "said", "drawn_on"),
+    [("3,5", "", "3"), ("3,5", "1", "1"), ("GPU-8f2a", "", ""), ("", "", "")],
+)
+def test_a_queue_s_list_says_where_pictures_are_drawn(
+    monkeypatch: pytest.MonkeyPatch, listed: str, said: str, drawn_on: str
+) -> None:
+    monkeypatch.setenv(CUDA, listed)
+    if said:
+        monkeypatch.setenv(RENDERING_VARIABLE, said)
+    with drawing_on_the_first_given():
+        assert os.environ.get(RENDERING_VARIABLE, "") == drawn_on
+    assert os.environ.get(RENDERING_VARIABLE, "") == said

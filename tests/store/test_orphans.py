@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-import platform
+import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 
-from world_modality.store import orphans
-from world_modality.store.orphans import this_process
+from world_modality.store import orphans, processes
+from world_modality.store.orphans import Identity, this_process
+from world_modality.store.processes import place, started
 
 PARENT = """
 import os, subprocess, sys, time
@@ -50,22 +52,50 @@ def test_only_local_parents_are_watched(monkeypatch: pytest.MonkeyPatch) -> None
     identity = os.environ[orphans.PARENT_VARIABLE]
     assert orphans.is_local(identity, {})
     assert not orphans.is_local(identity, {"SLURM_JOB_ID": "7"})
-    assert not orphans.is_local("otherhost" + identity.removeprefix(platform.node()), {})
+    assert not orphans.is_local("other boot" + identity.removeprefix(place()), {})
 
 
 def test_a_reused_process_id_is_not_the_parent() -> None:
-    me = psutil.Process()
-    assert not orphans.is_gone(f"{platform.node()}//{me.pid}/{me.create_time()}")
-    assert orphans.is_gone(f"{platform.node()}//{me.pid}/{me.create_time() - 100}")
+    pid, began = this_process()
+    assert not orphans.is_gone(f"{place()}//{pid}/{began}")
+    assert orphans.is_gone(f"{place()}//{pid}/{int(began) - 100}")
     assert not orphans.is_gone("nonsense")
 
 
+def test_a_clock_that_is_set_ends_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Times of day of a process follow the boot's, which the kernel moves when a clock is set: an hour here."""
+    me = this_process()
+    stat = (processes.PROC / "stat").read_text()
+    later = re.sub(r"^btime (\d+)$", lambda found: f"btime {int(found[1]) + 3600}", stat, flags=re.M)
+    (tmp_path / "stat").write_text(later)
+    (tmp_path / str(me.pid)).symlink_to(processes.PROC / str(me.pid))
+    before = psutil.Process().create_time()
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path))
+    monkeypatch.setattr(processes, "PROC", tmp_path)
+    assert psutil.Process().create_time() == pytest.approx(before + 3600, abs=1)
+    assert me.is_alive()
+
+
+def test_without_proc_another_way_tells_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(processes, "PROC", tmp_path)
+    me = this_process()
+    assert me.is_alive()
+    assert not Identity(me.pid, me.started + "1").is_alive()
+    child = subprocess.Popen([sys.executable, "-c", "pass"])
+    waited = psutil.Process(child.pid)
+    while waited.status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    assert started(child.pid) is None
+    child.wait()
+    assert started(child.pid) is None
+
+
 def test_a_dead_process_is_gone() -> None:
-    process = subprocess.Popen([sys.executable, "-c", "pass"])
-    created = psutil.Process(process.pid).create_time()
-    process.wait()
-    time.sleep(0.01)
-    assert orphans.is_gone(f"{platform.node()}//{process.pid}/{created}")
+    process = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+    began = started(process.pid)
+    assert not orphans.is_gone(f"{place()}//{process.pid}/{began}")
+    process.communicate()
+    assert orphans.is_gone(f"{place()}//{process.pid}/{began}")
 
 
 HELPER = """
@@ -100,16 +130,14 @@ def test_a_helper_whose_parent_is_gone_already_does_nothing() -> None:
 WATCHER = """
 import sys, time
 from world_modality.store.orphans import Identity, end_with
-end_with(Identity(int(sys.argv[1]), float(sys.argv[2])), every=0.05)
+end_with(Identity(int(sys.argv[1]), sys.argv[2]), every=0.05)
 print("watching", flush=True)
 time.sleep(60)
 """
 
 
-def watcher(pid: int, created: float) -> subprocess.Popen[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", WATCHER, str(pid), str(created)], stdout=subprocess.PIPE, text=True
-    )
+def watcher(pid: int, began: str) -> subprocess.Popen[str]:
+    process = subprocess.Popen([sys.executable, "-c", WATCHER, str(pid), began], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     process.stdout.readline()
     return process
@@ -118,8 +146,9 @@ def watcher(pid: int, created: float) -> subprocess.Popen[str]:
 def test_one_that_is_watched_ends_its_watcher_and_another_of_its_number_does_not_stand_in() -> None:
     """Simulators are forked by a server, so the rollout that they follow is not their parent."""
     watched = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    created = psutil.Process(watched.pid).create_time()
-    follower, late = watcher(watched.pid, created), watcher(watched.pid, created - 100)
+    began = started(watched.pid)
+    assert began is not None
+    follower, late = watcher(watched.pid, began), watcher(watched.pid, str(int(began) - 100))
     assert late.wait(20) == 1  # whom it should follow is gone: the number is another's by now
     assert follower.poll() is None
     watched.kill()  # and nobody has asked how it ended: a zombie keeps its number

@@ -15,7 +15,8 @@ from world_modality.errors import UserError
 from world_modality.store import verify as verify_module
 from world_modality.store.execute import execute
 from world_modality.store.layout import StageFolder, stage_folder
-from world_modality.store.verify import verify
+from world_modality.store.seal import is_sealed
+from world_modality.store.verify import require_as_sealed, verify
 
 
 @pytest.fixture
@@ -47,6 +48,24 @@ def change_spec(folder: StageFolder) -> None:
     folder.done.write_text(json.dumps(record))
 
 
+def change_fact(folder: StageFolder) -> None:
+    """Nothing else tells that it is another: facts are in no key and no digest."""
+    record = json.loads(folder.done.read_text())
+    record["facts"]["episodes"] += 1
+    folder.done.write_text(json.dumps(record))
+
+
+def fail_when_read(folder: StageFolder) -> None:
+    """As a bad sector does: the kernel's own file of that kind, which has no bytes."""
+    path = folder.artifact / "episodes.txt"
+    path.unlink()
+    path.symlink_to("/proc/self/mem")
+    for file in (folder.done, folder.seal):
+        record = json.loads(file.read_text())
+        record["files"]["episodes.txt"]["size"] = 0
+        file.write_text(json.dumps(record))
+
+
 DAMAGE: dict[str, tuple[Callable[[StageFolder], object], str]] = {
     "flipped bit": (flip, "artifact/episodes.txt changed: same size, other contents"),
     "cut": (
@@ -60,6 +79,8 @@ DAMAGE: dict[str, tuple[Callable[[StageFolder], object], str]] = {
         "DONE.json is missing or torn; the next run restores it",
     ),
     "edited record": (change_spec, "DONE.json does not belong here: its contents give key"),
+    "two records": (change_fact, "DONE.json and its second copy seal.json are whole and differ"),
+    "bad sector": (fail_when_read, "artifact/episodes.txt cannot be read (Input/output error)"),
 }
 
 
@@ -67,9 +88,10 @@ DAMAGE: dict[str, tuple[Callable[[StageFolder], object], str]] = {
 def test_damage(kind: str, tmp_path: Path, folder: StageFolder, capsys: pytest.CaptureFixture[str]) -> None:
     damage, text = DAMAGE[kind]
     damage(folder)
-    ((name, found, is_damage),) = findings(tmp_path)
+    (name, found, is_damage), *more = findings(tmp_path)
     assert (name, is_damage) == (folder.path.name, True)
     assert found.startswith(text)
+    assert [each for _, each, _ in more] == ([DAMAGE["two records"][1]] if kind == "edited record" else [])
     assert report_damage(tmp_path) == 1
     output = capsys.readouterr().out
     assert f"{folder.path} (policy 0): {text}" in output
@@ -89,6 +111,34 @@ def test_a_deleted_done_and_other_source_are_notes(
     monkeypatch.setattr(verify_module, "source_digest", lambda: "f" * 16)
     assert all(not damage for _, _, damage in findings(tmp_path))
     assert report_damage(tmp_path) == 0
+
+
+@pytest.mark.parametrize("left", [None, "", "{"])
+def test_a_second_copy_that_is_gone_or_torn_is_a_note_and_is_restored(
+    tmp_path: Path, folder: StageFolder, left: str | None
+) -> None:
+    sealed = folder.seal.read_bytes()
+    folder.seal.unlink()
+    if left is not None:
+        folder.seal.write_text(left)
+    text = "seal.json, the second copy of DONE.json, is missing or torn: remove it, and the next run restores it"
+    assert findings(tmp_path) == [(folder.path.name, text, False)]
+    assert is_sealed(folder)
+    assert folder.seal.read_bytes() == sealed
+    assert findings(tmp_path) == []
+
+
+def test_a_second_copy_that_says_something_else_stays(tmp_path: Path, folder: StageFolder) -> None:
+    change_fact(folder)
+    other = folder.seal.read_bytes()
+    assert is_sealed(folder)
+    assert folder.seal.read_bytes() == other
+
+
+def test_a_file_that_cannot_be_read_is_not_as_it_was_sealed(folder: StageFolder) -> None:
+    fail_when_read(folder)
+    with pytest.raises(UserError, match=r"episodes\.txt is not as it was sealed: remove the folder"):
+        require_as_sealed(folder, "episodes.txt")
 
 
 def test_unfinished_stages_are_not_damage(tmp_path: Path, folder: StageFolder) -> None:

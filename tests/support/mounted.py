@@ -84,8 +84,8 @@ def _of_time(clock: Clock, seed: int) -> Calls:
         (threading, "Thread", lambda target, args=(), daemon=None: Thread(clock, target, args)),
         (threading, "Event", lambda: Event(clock)),
         (uuid, "uuid4", lambda: uuid.UUID(int=draw(128), version=4)),
-        (leases, "_place", lambda: clock.machine.name),
-        (leases, "_started", lambda _pid: clock.machine.name),
+        (leases, "place", lambda: clock.machine.name),
+        (leases, "started", lambda _pid: clock.machine.name),
     ):
         yield module, name, _inside(clock, getattr(module, name), ours)
 

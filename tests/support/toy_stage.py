@@ -19,6 +19,7 @@ from world_modality.rollout.records import Ledger
 from world_modality.rollout.scheduler import Scheduler
 from world_modality.store.execute import execute
 from world_modality.store.keys import stage_key
+from world_modality.store.leases import Leases
 from world_modality.store.stage import StageContext, StageRequest
 from world_modality.study.specs import RolloutSpec
 
@@ -37,7 +38,10 @@ def pool(*_: Any) -> Pool:
 
 def toy(spec: RolloutSpec, context: StageContext) -> dict[str, int]:
     """What the real stage does, without importing a policy's libraries."""
-    with closing(Ledger(context.work / "records", episodes_of(spec))) as ledger, closing(pool()) as simulators:
+    folder = context.work / "records"
+    folder.mkdir(exist_ok=True)
+    leases = Leases(folder / "leases", beat_s=1.0)  # whoever finds one silent need not look on for half a minute
+    with closing(Ledger(folder, episodes_of(spec), leases)) as ledger, closing(pool()) as simulators:
         Scheduler(toy_cell(spec), ledger, ToyPolicy(batch=3), None, context.progress, 4).run(simulators)
         context.begin_sealing()
         ledger.publish(context.artifact / "records.jsonl", context.volatile / "timing.jsonl")

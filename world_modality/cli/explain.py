@@ -203,7 +203,7 @@ def report_damage(root: Path) -> int:
                 drifted += 1
     print(f"{checked} sealed stages checked, {len(damaged)} damaged")
     if drifted:
-        print(f"{drifted} notes: made by another version of the library's source, or DONE.json to be restored")
+        print(f"{drifted} notes: made by another version of the library's source, or a record to be restored")
     if damaged:
         print("to make a damaged stage again, remove its folder and run the study")
     return 1 if damaged else 0

@@ -15,7 +15,7 @@ from world_modality.store.files import names_in
 from world_modality.store.index import sealed_done
 from world_modality.store.layout import so_far_folder, stage_folder
 from world_modality.store.links import link_all, link_stage
-from world_modality.store.seal import restore
+from world_modality.store.seal import restore, restore_second
 from world_modality.study.graph import Graph, build_graph
 from world_modality.study.labels import suite_label
 from world_modality.study.load import load_study
@@ -97,14 +97,17 @@ def done_keys(root: Path, graph: Graph) -> frozenset[str]:
 def restore_done_files(root: Path, graph: Graph) -> None:
     """Make DONE.json say to Snakemake what is true, by the only things it looks at: existence and age.
 
-    A sealed stage gets its DONE.json back; a torn one, which a failing disk may leave, is removed. A stage never
-    looks older than what it was made from, which copying a tree from another machine may have brought about.
-    Snakemake's own word for that, ``ancient``, makes 9.27 skip missing stages behind one that is run again.
+    A sealed stage gets back whichever of its two records is gone; a torn DONE.json, which a failing disk may leave, is
+    removed. A stage never looks older than what it was made from, which copying a tree from another machine may have
+    brought about. Snakemake's own word for that, ``ancient``, makes 9.27 skip missing stages behind one that is run
+    again.
     """
     times: dict[str, float] = {}
     for key, request in graph.stages.items():
         folder = stage_folder(root, request.stage, key)
-        if read_done(folder.done) is None and not restore(folder):
+        if read_done(folder.done) is not None:
+            restore_second(folder)
+        elif not restore(folder):
             folder.done.unlink(missing_ok=True)
             continue
         newest = max((times.get(each.key, 0.0) for each in request.inputs), default=0.0)

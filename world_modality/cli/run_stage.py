@@ -22,7 +22,7 @@ from world_modality.facts.stages import STAGES
 from world_modality.imports import importing
 from world_modality.redaction import redacted
 from world_modality.store.arithmetic import settle
-from world_modality.store.devices import holding
+from world_modality.store.devices import drawing_on_the_first_given, holding
 from world_modality.store.execute import execute
 from world_modality.store.failure import reason_of
 from world_modality.store.index import sealed_done
@@ -95,13 +95,16 @@ def run_stage(
 
 @contextmanager
 def _gpus(request: StageRequest, count: int | None) -> Iterator[None]:
-    """Hold so many GPUs; with None see those that are given."""
+    """Hold so many GPUs, or fewer where a stage shares its work out over those that are free; with None see those that
+    are given."""
     if count is None:
-        yield
+        with drawing_on_the_first_given():
+            yield
         return
     progress = Progress(request.label, stream=sys.stderr)
     waits = f"{request.label:<{LABEL_WIDTH}}  waits for a GPU: others hold too many of this machine's"
-    with holding(count, lambda: progress.say(waits)):
+    least = min(1, count) if STAGES[request.stage].shared else count
+    with holding(count, lambda: progress.say(waits), least=least):
         yield
 
 

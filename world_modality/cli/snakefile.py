@@ -15,11 +15,11 @@ from typing import Any
 
 from world_modality.cli.profiles import place_of_command
 from world_modality.cli.queue_jobs import job_prefix, keeps_accounts
-from world_modality.cli.workflow import Machine, Workflow, open_workflow, reopen_workflow
+from world_modality.cli.workflow import Machine, Workflow, has_processes, open_workflow, reopen_workflow
 from world_modality.errors import UserError
 from world_modality.facts.stages import STAGES, targets
 from world_modality.redaction import redacted
-from world_modality.store.devices import visible_gpus
+from world_modality.store.devices import TOLD_VARIABLE, visible_gpus
 from world_modality.store.fetched import use_fetched
 from world_modality.store.layout import ASKED_VARIABLE
 from world_modality.store.room import storage_sentence
@@ -138,13 +138,29 @@ def cores_of(study: Workflow, stage: str, workflow: Any) -> Callable[[Any], int]
     return lambda wildcards: _asked(lambda: study.cores(stage, wildcards.key, _here(workflow)))
 
 
-def gpus_of(study: Workflow, stage: str, workflow: Any) -> Callable[[Any], int]:
-    """How many GPUs a job of one kind of stage is given, here or in a queue."""
-    return lambda wildcards: _asked(lambda: study.gpus(stage, wildcards.key, _here(workflow)))
+def resources_of(study: Workflow, stage: str, workflow: Any) -> dict[str, Any]:
+    """What else a job of one kind of stage asks for: megabytes, minutes and GPUs, here or in a queue.
+
+    The processes of a training share one node's GPUs. SLURM's executor would ask for a task per GPU, which SLURM may
+    spread over nodes, so it is told of one node and, by 0 tasks per GPU, to ask for no more than one task.
+    """
+    needs = STAGES[stage].needs
+    asked: dict[str, Any] = {
+        "mem_mb": lambda wildcards: _asked(lambda: study.memory_mb(stage, wildcards.key)),
+        "runtime": needs.minutes,
+        "gpu": lambda wildcards: _asked(lambda: study.gpus(stage, wildcards.key, _here(workflow))),
+    }
+    return asked | ({"nodes": 1, "tasks_per_gpu": 0} if has_processes(stage) else {})
 
 
 def share_out_gpus(workflow: Any) -> None:
-    """Let jobs that run here at once take no more GPUs than there are, unless ``--resources gpu=N`` says otherwise."""
+    """Let jobs that run here at once take no more GPUs than there are, unless ``--resources gpu=N`` says otherwise.
+
+    Of a machine whose drivers do not show that is how many there are, which its jobs are told.
+    """
+    if workflow.is_main_process:
+        told = workflow.global_resources.get("gpu")
+        os.environ[TOLD_VARIABLE] = "" if told is None or _is_queued(workflow) else str(told.value)
     here = _here(workflow)
     if here is not None and here.gpus and "gpu" not in workflow.global_resources:
         workflow.global_resources["gpu"] = here.gpus

@@ -35,6 +35,8 @@ from world_modality.study.snapshot import read_snapshot
 from world_modality.study.specs import RolloutSpec
 from world_modality.study.targets import select
 
+PROCESSES = "processes"
+"""The field of a spec that says how many processes share a job."""
 EPISODES_PER_CORE = 5  # of a rollout: fewer take less time than a further simulator process needs to start
 
 
@@ -81,12 +83,12 @@ class Workflow:
     def cores(self, stage: str, key: str, here: Machine | None) -> int:
         """How many cores a stage's job is given, on which its result does not depend.
 
-        In a queue, where ``here`` is None, as many as its row says. On this machine one, or all of them; of a machine
-        with several GPUs, the share of those that it is given. A rollout no more than its episodes are worth: a core
-        per ``EPISODES_PER_CORE``.
+        In a queue, where ``here`` is None, as many as its row says, for each process of a training. On this machine
+        one, or all of them; of a machine with several GPUs, the share of those that it is given. A rollout no more than
+        its episodes are worth: a core per ``EPISODES_PER_CORE``.
         """
         kind, request = STAGES[stage], self.graph.stages.get(key)
-        most = kind.needs.cores
+        most = kind.needs.cores * self._processes(key)
         if here is not None:
             most = here.share(self.gpus(stage, key, here)) if kind.needs.all_cores or kind.shared else 1
         if request is not None and isinstance(request.spec, RolloutSpec):
@@ -103,10 +105,19 @@ class Workflow:
         spec = None if request is None else request.spec
         if not kind.needs.gpu or getattr(spec, "device", "auto") == "cpu":
             return 0
-        wanted = int(getattr(spec, "processes", 1))
+        wanted = self._processes(key)
         if here is None:
             return wanted
         return here.gpus if kind.shared and kind.needs.all_cores else min(wanted, here.gpus)
+
+    def memory_mb(self, stage: str, key: str) -> int:
+        """Megabytes that a stage's job asks for: what its row says, for each process of a training."""
+        return STAGES[stage].needs.memory_mb * self._processes(key)
+
+    def _processes(self, key: str) -> int:
+        """How many share a stage's job; 1 of any but a training."""
+        request = self.graph.stages.get(key)
+        return 1 if request is None else int(getattr(request.spec, PROCESSES, 1))
 
     def target(self, name: str) -> list[str]:
         """All stages that a target builds; where parts of the study are asked for, those that are asked for."""
@@ -168,6 +179,11 @@ class Workflow:
         """Print the table, if it is sealed."""
         for line in table_lines(self.root, self.graph):
             print(line, flush=True)
+
+
+def has_processes(stage: str) -> bool:
+    """Whether a job of this kind may have several processes, on one node, with a GPU each."""
+    return PROCESSES in STAGES[stage].spec.load().model_fields
 
 
 def open_workflow(study_files: Iterable[Path | str], default: Path, cores: int | None, dry_run: bool) -> Workflow:

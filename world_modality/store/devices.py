@@ -22,6 +22,8 @@ from world_modality.store.lock import exclusive, take
 CUDA, HIP, ROCM = "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"
 """Lists of GPUs that a process may see: CUDA's, and two of ROCm's."""
 RENDERING_VARIABLE = "MUJOCO_EGL_DEVICE_ID"
+TOLD_VARIABLE = "WORLD_MODALITY_GPUS"
+"""How many GPUs there are by a run's profile or command line, believed where neither drivers nor a list tell of any."""
 POLL_SECONDS = 1.0
 NVIDIA_GPUS = Path("/proc/driver/nvidia/gpus")
 AMD_NODES = Path("/sys/class/kfd/kfd/topology/nodes")
@@ -38,14 +40,21 @@ class Visible:
 
 
 def visible_gpus() -> Visible:
-    """The GPUs that this process may see. A list in the environment is believed; without one the drivers tell."""
+    """The GPUs that this process may see.
+
+    A list in the environment is believed; without one the drivers tell. A container need not see those: then it has as
+    many as its user said, numbered from 0.
+    """
     for variable in (CUDA, HIP, ROCM):
         listed = os.environ.get(variable)
         if listed is not None:
             names = (name.strip() for name in listed.split(","))
             return Visible(tuple(name for name in names if name and name not in ("-1", "NoDevFiles")), variable)
     nvidia = sum(1 for _ in NVIDIA_GPUS.glob("*/information"))
-    return Visible(tuple(map(str, range(nvidia or _amd_gpus()))), CUDA if nvidia else HIP)
+    amd = 0 if nvidia else _amd_gpus()
+    told = os.environ.get(TOLD_VARIABLE, "")
+    count = nvidia or amd or (int(told) if told.isdecimal() else 0)
+    return Visible(tuple(map(str, range(count))), HIP if amd else CUDA)  # ROCm's libraries read CUDA's list, too
 
 
 def _amd_gpus() -> int:
@@ -56,7 +65,9 @@ def _amd_gpus() -> int:
 
 
 @contextmanager
-def holding(count: int, on_wait: Callable[[], None], folder: Path | None = None) -> Iterator[tuple[str, ...]]:
+def holding(
+    count: int, on_wait: Callable[[], None], folder: Path | None = None, least: int | None = None
+) -> Iterator[tuple[str, ...]]:
     """See ``count`` GPUs that nobody else of this user's jobs holds, and no other, while the context lasts.
 
     Call it before CUDA is used: it changes the environment, which CUDA reads once. With fewer on the machine all of
@@ -66,6 +77,7 @@ def holding(count: int, on_wait: Callable[[], None], folder: Path | None = None)
         count: 0 hides all GPUs.
         on_wait: tells somebody.
         folder: where the locks are, on this machine alone; below the temporary folder by default.
+        least: so many will do, if no more are free now. Who waits for all waits long where others come and go.
     """
     there = visible_gpus()
     if not there.gpus:
@@ -74,7 +86,8 @@ def holding(count: int, on_wait: Callable[[], None], folder: Path | None = None)
     count = min(count, len(there.gpus))
     folder = folder or Path(tempfile.gettempdir()) / f"world-modality-gpus-{os.getuid()}"
     with ExitStack() as stack:
-        held = _hold(there.gpus, count, folder, on_wait, stack) if count else ()
+        least = count if least is None else min(least, count)
+        held = _hold(there.gpus, range(least, count + 1), folder, on_wait, stack) if count else ()
         seen = {there.variable: ",".join(held)} if held else dict.fromkeys((CUDA, HIP), "-1")
         if held and held[0].isdecimal() and RENDERING_VARIABLE not in os.environ:
             seen[RENDERING_VARIABLE] = held[0]
@@ -82,18 +95,31 @@ def holding(count: int, on_wait: Callable[[], None], folder: Path | None = None)
         yield held
 
 
+@contextmanager
+def drawing_on_the_first_given() -> Iterator[None]:
+    """Draw pictures on the first GPU of CUDA's list in the environment, while the context lasts, if that is a number.
+
+    A queue may tell a job of its GPUs by that list alone: EGL, which does not read it, then sees every GPU of the node.
+    """
+    first = os.environ.get(CUDA, "").partition(",")[0].strip()
+    given = first.isdecimal() and RENDERING_VARIABLE not in os.environ
+    with _environment({RENDERING_VARIABLE: first} if given else {}):
+        yield
+
+
 def _hold(
-    gpus: tuple[str, ...], count: int, folder: Path, on_wait: Callable[[], None], stack: ExitStack
+    gpus: tuple[str, ...], counts: range, folder: Path, on_wait: Callable[[], None], stack: ExitStack
 ) -> tuple[str, ...]:
+    """As many as are free, once that is one of ``counts``."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     told = False
     while True:
         with exclusive(folder / "choice.lock", lambda: None), ExitStack() as attempt:
             held: list[str] = []
             for gpu in gpus:
-                if len(held) < count and _lock(folder / f"{re.sub(r'[^A-Za-z0-9-]', '_', gpu)}.lock", attempt):
+                if len(held) < counts[-1] and _lock(folder / f"{re.sub(r'[^A-Za-z0-9-]', '_', gpu)}.lock", attempt):
                     held.append(gpu)
-            if len(held) == count:
+            if len(held) in counts:
                 stack.enter_context(attempt.pop_all())
                 return tuple(held)
         if not told:

@@ -5,6 +5,9 @@ over when its owner's process is gone, which shows at once on the owner's machin
 without a touch, be the owner dead on another machine, stopped or stuck. An owner that wakes up later finds out by
 asking :meth:`Leases.still_holds` before it writes what it holds the lease for.
 
+How long a lease was not touched tells a clock, and a clock that is set forward would make all owners silent at once.
+So whoever takes one over has looked on for two beats, by a clock that nobody sets, and seen no touch either.
+
 Machines see a shared folder late: a listing or a file's age may be what it was a minute ago. Creating and linking are
 decided by the server, so whoever holds a lease does so everywhere. What a lease was held for may be seen later than
 that it was let go of, so the lease of finished work is left to run out (:meth:`Leases.leave`).
@@ -25,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from world_modality.store.lock import exclusive
+from world_modality.store.processes import place, started
 
 SUFFIX = ".lease"
 BEAT_S = 15.0
@@ -34,33 +38,14 @@ STALL_S = 900.0  # without a sign of the owner itself; loading a large policy or
 
 def this_process() -> dict[str, Any]:
     """What tells this process from every other, and whether it can be looked up from where we are."""
-    return {"place": _place(), "host": platform.node(), "pid": os.getpid(), "started": _started(os.getpid())}
-
-
-def _place() -> str:
-    """Where process numbers mean the same: one boot of one machine and one container in it."""
-    boot = Path("/proc/sys/kernel/random/boot_id")
-    namespace = Path("/proc/self/ns/pid")
-    parts = [boot.read_text().strip() if boot.is_file() else platform.node()]
-    with contextlib.suppress(OSError):
-        parts.append(str(namespace.readlink()))
-    return " ".join(parts)
-
-
-def _started(pid: int) -> str | None:
-    """When a process started, in the kernel's ticks; None if it is gone or already dead."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in ("Z", "X") else fields[19]
+    return {"place": place(), "host": platform.node(), "pid": os.getpid(), "started": started(os.getpid())}
 
 
 def is_gone(note: Mapping[str, Any]) -> bool:
     """Whether the process that signed a note, as ``this_process`` does, is known to be no more: it can be looked up on
     its own machine alone. KeyError or TypeError for what is no such note."""
-    here: bool = note["place"] == _place()
-    return here and note["started"] is not None and _started(note["pid"]) != note["started"]
+    here: bool = note["place"] == place()
+    return here and note["started"] is not None and started(note["pid"]) != note["started"]
 
 
 class Leases:
@@ -71,9 +56,11 @@ class Leases:
     ) -> None:
         folder.mkdir(exist_ok=True)  # in a folder that is there: never in what was removed once all was done
         self._folder, self._silence, self._stall = folder, silence_s, stall_s
+        self._watch = min(2 * beat_s, silence_s)
         self._note = json.dumps(this_process() | {"owner": uuid.uuid4().hex})
         self._held: set[Path] = set()
         self._look_again: dict[str, float] = {}  # when another's lease can have run out
+        self._silent: dict[str, tuple[float, float]] = {}  # its last touch, and since when it is seen to be silent
         self._signed = time.monotonic()
         self._ended = threading.Event()
         threading.Thread(target=self._beat, args=(beat_s,), daemon=True).start()
@@ -133,9 +120,9 @@ class Leases:
         self._signed = time.monotonic()
 
     def others(self) -> bool:
-        """Whether another owner holds any lease of this folder now."""
+        """Whether another owner holds any lease of this folder now, as far as one look tells."""
         paths = (path for path in self._folder.glob("*" + SUFFIX) if path not in self._held)
-        return any(not self._abandoned(path, _read(path)) for path in paths)
+        return any(not self._abandoned(path, _read(path), at_once=True) for path in paths)
 
     def release(self, name: str) -> None:
         """Let go of what is finished, or what somebody else may do."""
@@ -179,29 +166,44 @@ class Leases:
         self._held.add(path)
         return True
 
-    def _abandoned(self, path: Path, text: str | None) -> bool:
-        """Whether nobody holds the lease whose note was read as ``text``."""
+    def _abandoned(self, path: Path, text: str | None, *, at_once: bool = False) -> bool:
+        """Whether nobody holds the lease whose note was read as ``text``; ``at_once`` believes the clock alone."""
         if text is None:
             return True
         elsewhere = True
         with contextlib.suppress(ValueError, KeyError, TypeError):
             note = json.loads(text)
-            elsewhere = note["place"] != _place()
+            elsewhere = note["place"] != place()
             if is_gone(note):
                 return True
-        untouched = self._seconds_untouched(path)
+        untouched, touched = self._silence_of(path)
+        left = self._silence - untouched
+        if left < 0 and not at_once:
+            left = self._left_to_watch(path.stem, touched)
         if elsewhere:
-            self._look_again[path.stem] = time.monotonic() + self._silence - untouched
-        return untouched > self._silence
+            self._look_again[path.stem] = time.monotonic() + left
+        return left < 0
 
-    def _seconds_untouched(self, path: Path) -> float:
-        """By the file server's clock, which need not be this machine's; 0 for a lease that is gone by now."""
+    def _left_to_watch(self, name: str, touched: float) -> float:
+        """For how many seconds more a silent lease must be looked at; below 0 once that was long enough."""
+        now = time.monotonic()
+        last, since = self._silent.get(name, (None, now))
+        if last != touched:
+            since = now
+            self._silent[name] = touched, since
+        return since + self._watch - now
+
+    def _silence_of(self, path: Path) -> tuple[float, float]:
+        """For how many seconds a lease has not been touched, and when it was.
+
+        By the file server's clock, which need not be this machine's; 0 seconds for a lease that is gone by now.
+        """
         try:
             touched = path.stat().st_mtime
         except FileNotFoundError:
-            return 0.0
+            return 0.0, 0.0
         with tempfile.TemporaryFile(dir=self._folder) as now:
-            return os.fstat(now.fileno()).st_mtime - touched
+            return os.fstat(now.fileno()).st_mtime - touched, touched
 
     def _beat(self, seconds: float) -> None:
         while not self._ended.wait(seconds):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
 import signal
 import sys
 import threading
@@ -19,6 +18,8 @@ from typing import NamedTuple
 
 import psutil
 
+from world_modality.store.processes import place, started
+
 PARENT_VARIABLE = "WORLD_MODALITY_SNAKEMAKE"
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -27,42 +28,36 @@ class Identity(NamedTuple):
     """A process of this machine. Its number alone may by and by be another's."""
 
     pid: int
-    created: float  # seconds since 1970
+    started: str  # see ``processes.started``; not a time of day, which a clock that is set would move
 
     def is_alive(self) -> bool:
         """Whether it still runs."""
-        try:
-            process = psutil.Process(self.pid)
-            return abs(process.create_time() - self.created) <= 1 and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
-            return False
+        return started(self.pid) == self.started
 
 
 def this_process() -> Identity:
     """The process that asks."""
-    return Identity(os.getpid(), psutil.Process().create_time())
+    return Identity(os.getpid(), started(os.getpid()) or "")
 
 
 def announce() -> None:
     """Called by the process that starts stages: leaves its identity in the environment for them."""
     me = this_process()
-    os.environ[PARENT_VARIABLE] = "/".join(
-        (platform.node(), os.environ.get("SLURM_JOB_ID", ""), str(me.pid), str(me.created))
-    )
+    os.environ[PARENT_VARIABLE] = "/".join((place(), os.environ.get("SLURM_JOB_ID", ""), str(me.pid), me.started))
 
 
 def is_gone(identity: str) -> bool:
     """Whether the announced process is dead; False for anything that cannot be told from here."""
     try:
-        _, _, pid, created = identity.split("/")
-        return not Identity(int(pid), float(created)).is_alive()
+        _, _, pid, began = identity.split("/")
+        return not Identity(int(pid), began).is_alive()
     except (ValueError, psutil.Error):
         return False
 
 
 def is_local(identity: str, environment: Mapping[str, str]) -> bool:
     """Whether the announced process started us on its own machine, not through a cluster's queue."""
-    return identity.split("/")[:2] == [platform.node(), environment.get("SLURM_JOB_ID", "")]
+    return identity.split("/")[:2] == [place(), environment.get("SLURM_JOB_ID", "")]
 
 
 def watch(every: float = 1.0, end: Callable[[], None] | None = None) -> None:

@@ -32,7 +32,10 @@ def is_sealed(folder: StageFolder) -> bool:
 
     Restores what is missing of the two. A result of which someone removed DONE.json and some files is forgotten.
     """
-    if read_done(folder.done) is not None or restore(folder):
+    if read_done(folder.done) is not None:
+        restore_second(folder)
+        return True
+    if restore(folder):
         return True
     if read_done(folder.seal) is not None:
         _discard(folder)
@@ -50,6 +53,17 @@ def restore(folder: StageFolder) -> bool:
         return False
     write_atomically(folder.done, folder.seal.read_bytes())
     return True
+
+
+def restore_second(folder: StageFolder) -> None:
+    """Write the second copy again from DONE.json, a whole record, where it is missing or cut.
+
+    Its size tells, since this is asked of thousands of stages at a time; `wm verify` reads both. A copy that is whole
+    and says something else stays: somebody has to look which of them is right.
+    """
+    whole = folder.seal.is_file() and folder.seal.stat().st_size == folder.done.stat().st_size
+    if not whole and read_done(folder.seal) is None:
+        write_atomically(folder.seal, folder.done.read_bytes())
 
 
 def seal(

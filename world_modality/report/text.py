@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from world_modality.evidence.plan import CONTENT
 from world_modality.evidence.points import found_text, points
 
 Table = Mapping[str, Any]
@@ -167,8 +166,8 @@ def rule(table: Table) -> list[Table]:
 
 
 def rule_title(table: Table) -> str:
-    """What the decision rule's parts ask, as a heading."""
-    memories = any(item["part"] == CONTENT for item in rule(table))
+    """What the decision rule asks, as a heading: about a memory, or in a study without any about a policy."""
+    memories = any(condition["memory"] != "disabled" for condition in table["conditions"])
     return "Is the content used?" if memories else "Does it beat its control?"
 
 

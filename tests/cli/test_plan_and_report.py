@@ -39,6 +39,7 @@ def test_before_anything_ran(study: Path) -> None:
     told = json.loads(Path("results/by-name/small/plan/plan.json").read_text())
     assert told["digest"] == plan.digest
     assert told["sealed_at"] is None
+    assert told["offline"] == []
     assert told["estimated"] is None
     assert told["costs"]["trainings"] == 3
     assert told["costs"]["conditions"] == 5

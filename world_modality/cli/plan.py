@@ -15,7 +15,7 @@ from world_modality.evidence.planning import Costs
 from world_modality.report.claims import judged_cells, plan_of
 from world_modality.report.collect import collect
 from world_modality.report.judgement import conditions_of
-from world_modality.report.offline_plan import offline_lines
+from world_modality.report.offline_plan import offline_lines, planned_claims
 from world_modality.report.plan_power import Priced, outlook, outlook_lines
 from world_modality.report.sealed_plans import first_start, read_seals
 from world_modality.rollout.episodes import episodes_of
@@ -58,7 +58,8 @@ def plan_lines(study_file: Path, root: Path) -> list[str]:
         *(f"data         {each.where}: {each.message}" for each in demonstration_findings(study)),
     ]
     folder = names_folder(root, plan.study) / "plan"
-    write_json(folder / "plan.json", {**data, "sealed_at": seal.sealed_at if seal else None})
+    asked = [{"claim": f"{each.treated} < {each.control}", "asks": each.claim.asks} for each in planned_claims(graph)]
+    write_json(folder / "plan.json", {**data, "offline": asked, "sealed_at": seal.sealed_at if seal else None})
     write_atomically(folder / "plan.md", _markdown(plan, lines).encode())
     return [*unresolved_lines(planned), *lines, "", f"written      {folder}/plan.md, plan.json"]
 

@@ -52,11 +52,9 @@ def plan_lines(study_file: Path, root: Path) -> list[str]:
     data = outlook(plan, conditions, _priced(study, root, graph), len(study.rollouts.init_states))
     seal = next((each for each in read_seals(root, plan.study) if each.digest == plan.digest), None)
     started = first_start(stage_folder(root, "rollout", cell.rollout) for cell in judged_cells(material.spec))
-    lines = [
-        *outlook_lines(data, _sealing(seal.sealed_at if seal else "", started)),
-        *offline_lines(graph),
-        *(f"data         {each.where}: {each.message}" for each in demonstration_findings(study)),
-    ]
+    lines = outlook_lines(data, _sealing(seal.sealed_at if seal else "", started))
+    cut = [f"data         {each.where}: {each.message}" for each in demonstration_findings(study)]
+    lines += [line for part in (list(offline_lines(graph)), cut) if part for line in ("", *part)]
     folder = names_folder(root, plan.study) / "plan"
     asked = [{"claim": f"{each.treated} < {each.control}", "asks": each.claim.asks} for each in planned_claims(graph)]
     write_json(folder / "plan.json", {**data, "offline": asked, "sealed_at": seal.sealed_at if seal else None})

@@ -26,11 +26,14 @@ from world_modality.cli.earlier_programs import (
 from world_modality.errors import UserError
 from world_modality.latents.earlier_cache import KINDS, earlier_name
 
+DEFAULTS = {"vjepa": VJEPA, "dino": DINO}
+"""The encoder of each source, where none is named."""
+
 
 def latents_parser(program: str, about: str) -> argparse.ArgumentParser:
     """The earlier flags with their defaults, but for camera names: an image key is a feature of the dataset."""
     flags = parser(program, about)
-    add_encoding(flags, model=DINO, about_model="folder or hub id; of source vjepa only one called vjepa counts")
+    add_encoding(flags, model=None, about_model=f"folder or hub id; by default {VJEPA}, of source dino {DINO}")
     flags.add_argument("--world_latents_source", choices=tuple(KINDS), default="vjepa")
     flags.add_argument("--vjepa_checkpoint", default="", help="not read: give a model folder as --vision_model_name")
     return flags
@@ -80,9 +83,7 @@ def precompute(flags: argparse.Namespace) -> Iterator[str]:
         raise UserError(
             f"{places.file} exists already and is never overwritten: remove it, or name another --cache_dir"
         )
-    model = flags.vision_model_name
-    if flags.world_latents_source == "vjepa" and "vjepa" not in model:
-        model = VJEPA
+    model = flags.vision_model_name or DEFAULTS[flags.world_latents_source]
     _require_family(model, flags.world_latents_source)
     clips = clips_of(flags, model)
     if not flags.resume:

@@ -139,6 +139,7 @@ def test_data_that_are_not_recorded_yet_are_said(tmp_path: Path, pretrain: str) 
     outcome = wm(CHECK, tmp_path / "study.yaml")
     assert outcome.accepted
     assert "unseen   data: they are not recorded yet" in outcome.printed
+    assert "warning  data    data.demonstrations.max_steps: attempts are given up after" in outcome.printed
 
 
 def test_data_of_the_hub_that_cannot_be_reached_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 from support.recorded_study import write_results
 from support.small_study import SMALL_STUDY, edited
 
-from world_modality.cli.plan import plan_lines
+from world_modality.cli.plan import ASSUMED_STEP, plan_lines
 from world_modality.cli.planning import link_names, plan_study
 from world_modality.cli.report import report_so_far
 from world_modality.errors import UserError
@@ -39,10 +39,15 @@ def test_before_anything_ran(study: Path) -> None:
     told = json.loads(Path("results/by-name/small/plan/plan.json").read_text())
     assert told["digest"] == plan.digest
     assert told["sealed_at"] is None
+    assert told["offline"] == []
     assert told["estimated"] is None
     assert told["costs"]["trainings"] == 3
     assert told["costs"]["conditions"] == 5
     assert "assumed; say it in evidence.hours" in "\n".join(lines)
+    assert told["costs"]["training"] == pytest.approx(10 * ASSUMED_STEP / 3600)
+    assert f"(assumed, 10 steps of {ASSUMED_STEP} s; say it in evidence.hours)" in "\n".join(lines)
+    assert lines[-3].startswith("data         data.demonstrations.max_steps: attempts are given up after")
+    assert not [line for line in lines if line.startswith("offline")]
     assert {each["init_states"] for each in told["allocations"]} <= {4}, "the study offers four initial states"
     assert [claim["claim"] for claim in told["assumed"]["claims"]] == [claim.name for claim in plan.claims]
     assert "\n".join(lines[:5]) in Path("results/by-name/small/plan/plan.md").read_text()

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from support.small_study import SMALL_STUDY, graph_of
+from support.small_study import DISCRETE_STUDY, SMALL_STUDY, graph_of
 
 from world_modality.cli.run_stage import _gpus
 from world_modality.facts.stages import STAGES
@@ -57,6 +57,13 @@ def run_stage(
 def folder_of(tmp_path: Path, graph: Graph, name: str) -> StageFolder:
     request = graph.stages[graph.names[name]]
     return stage_folder(tmp_path / RESULTS, request.stage, request.key)
+
+
+def test_an_offline_evaluation_that_is_started_by_hand_seals_the_plan_before_it_starts(tmp_path: Path) -> None:
+    graph = graph_of(tmp_path, DISCRETE_STUDY)
+    write_snapshot(tmp_path / RESULTS, graph)
+    assert run_stage(tmp_path, graph, "offline/A-seed0").returncode == 1  # what it reads is not there
+    assert len(list((tmp_path / RESULTS / "sealed-plans" / graph.study).glob("*.json"))) == 1
 
 
 @pytest.mark.parametrize(("asked", "told"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])

@@ -12,8 +12,10 @@ from support.data_stages import encoder_spec
 from support.tiny_dataset import build_tiny_dataset
 
 from world_modality.cli import latents
+from world_modality.cli.earlier_programs import DINO, VJEPA
 from world_modality.cli.latents import Clips, encode_latents
 from world_modality.encoders.source import build_embedded_encoder
+from world_modality.errors import UserError
 from world_modality.latents import exporting
 from world_modality.latents.earlier_cache import claimed, find_published
 from world_modality.merge_world_latent_shards import main as merge
@@ -129,6 +131,29 @@ def test_an_encoder_of_another_family_is_refused_before_anything_is_encoded(plac
     told = ended(place, tmp_path, "--world_latents_source", "dino", "--vision_model_name", str(tmp_path / "dinov3"))
     assert told.endswith("is a dinov3: `wm latents encode` takes it")
     assert not (tmp_path / "set").exists()
+
+
+def test_an_encoder_that_is_named_is_the_one_whatever_it_is_called(place: Path, tmp_path: Path) -> None:
+    shutil.copytree(place / "my_vjepa2", tmp_path / "mine")
+    main(flags(place, tmp_path / "cache", "--vision_model_name", str(tmp_path / "mine")))
+    assert (tmp_path / "cache" / "set" / NAME).is_file()
+    build_embedded_encoder(encoder_spec("dinov2"), tmp_path / "other")
+    told = ended(place, tmp_path, "--vision_model_name", str(tmp_path / "other"))
+    assert told.endswith(f"means a vjepa2, and {tmp_path / 'other'} is a dinov2: give --world_latents_source dino")
+
+
+@pytest.mark.parametrize(("source", "model"), [("vjepa", VJEPA), ("dino", DINO)])
+def test_an_encoder_that_is_not_named_is_the_source_s_own(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, model: str
+) -> None:
+    def fail(asked: str, **_: object) -> None:
+        raise UserError(f"asked for {asked}")
+
+    given = flags(place, tmp_path, "--world_latents_source", source)
+    at = given.index("--vision_model_name")
+    monkeypatch.setattr("world_modality.store.hub.find_folder", fail)
+    with pytest.raises(SystemExit, match=f"asked for {model}$"):
+        main([*given[:at], *given[at + 2 :]])
 
 
 def test_flags_without_a_meaning_are_refused(

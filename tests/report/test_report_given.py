@@ -88,6 +88,18 @@ def test_what_they_say_of_their_training_is_told_with_its_differences(tmp_path: 
     ]
 
 
+def test_models_of_the_discrete_line_are_said_to_have_no_offline_evaluation(tmp_path: Path) -> None:
+    toy = ToyResults(tmp_path / "results")
+    spec, _, checkpoints = given(toy)
+    found = given_table(spec.arms, checkpoints)
+    assert found is not None
+    assert "eval_offline" not in " ".join(given_sentences(found))
+    checkpoint(toy, "givenE1", {"type": "world_transformer"}, TRAINED)
+    found = given_table(spec.arms, checkpoints)
+    assert found is not None
+    assert given_sentences(found)[-1].startswith("E1: given checkpoints have no offline evaluation here, ")
+
+
 def test_a_study_that_trains_all_its_arms_has_no_such_section(tmp_path: Path) -> None:
     spec, _, _ = ToyResults(tmp_path / "results").write()
     assert given_table(spec.arms, ()) is None

@@ -14,8 +14,9 @@ from support.toy_results import ToyResults
 from world_modality.offline.evaluation import CONFIDENCE, Evaluation
 from world_modality.offline.result import ActionErrors, Estimate, Intervention, LeftOut, OfflineResult, TokenForecast
 from world_modality.report.offline_arms import Evaluated, evaluated
-from world_modality.report.offline_claims import claims_table
+from world_modality.report.offline_claims import UNPLANNED, claims_table, no_verdict
 from world_modality.report.stage import run
+from world_modality.store.layout import StageFolder
 from world_modality.store.progress import Progress
 from world_modality.store.stage import StageContext
 from world_modality.study.specs import EvidenceSpec, ReportArm
@@ -121,6 +122,8 @@ def test_the_page_and_the_tables_hold_figures_claims_and_a_plot(toy: ToyResults,
     section = text.partition("## Offline evaluation of the models")[2].partition("\n## ")[0]
     for word in (
         "does predicting world tokens make a better imitator?",
+        "whether the first one's error is smaller. E1 < E0: does predicting world tokens make a better imitator? E2 <",
+        "which holds these arms against each other, whether the first one's is smaller. E2 < E0: is it a better",
         "Helps: across trainings, E1's action error is",
         "No verdict of the study hangs on it.",
         "| E1: likeliest token | 50.0 [50.0, 50.0] |",
@@ -152,6 +155,32 @@ def test_two_seeds_say_nothing_across_trainings(toy: ToyResults, tmp_path: Path)
     assert "2 seeds, at least 3 needed" in row["sentence"]
     other = next(row for row in table["models"]["claims"] if row["scope"] == "checkpoint")
     assert (other["word"], other["primary"], other["episodes"]) == ("helps", False, len(EPISODES))
+
+
+def test_a_plan_that_was_sealed_after_a_rollout_leaves_no_verdict(toy: ToyResults, tmp_path: Path) -> None:
+    toy.seeds, toy.sealed_at = (0, 1, 2), "2026-01-02T00:00:00+00:00"
+    folder, table = reported(toy, tmp_path, sealed(toy))
+    assert "the plan was sealed before the first rollout: plan " in table["models"]["withheld"]
+    assert {row["word"] for row in table["models"]["claims"]} == {"cannot tell"}
+    primary = [row for row in table["models"]["claims"] if row["primary"]]
+    assert len(primary) == 3
+    assert all(": no verdict: the plan was sealed" in row["sentence"] for row in primary)
+    assert primary[0]["low"] > 0  # the effect is told all the same
+    assert f"No verdict on any of them: {table['models']['withheld']}." in (folder / "table.md").read_text()
+
+
+def test_a_plan_that_was_sealed_after_an_offline_evaluation_leaves_none_either(toy: ToyResults, tmp_path: Path) -> None:
+    toy.seeds = (0, 1, 2)
+    offline = sealed(toy)
+    StageFolder(offline[0].parent).attempts.write_text("2025-12-30T00:00:00+00:00 here 1 1\n")
+    _, table = reported(toy, tmp_path, offline)
+    assert not table["judgement"]["withheld"]
+    assert table["models"]["withheld"].startswith("the plan was sealed before the first offline evaluation: plan ")
+    assert {row["word"] for row in table["models"]["claims"]} == {"cannot tell"}
+
+
+def test_a_study_that_compares_no_rollouts_has_no_plan_and_no_verdict() -> None:
+    assert no_verdict(None, (), (), "") == UNPLANNED
 
 
 def test_a_study_without_them_has_no_word_of_them(toy: ToyResults, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from support.small_study import DISCRETE_STUDY as STUDY
 from support.small_study import graph_of
 
 from world_modality.errors import UserError
+from world_modality.study.arm_checks import token_problems
 from world_modality.study.graph import Graph
 from world_modality.study.load import load_study
 
@@ -75,6 +76,20 @@ def test_without_a_memory_only_what_is_predicted_reaches_the_training(tmp_path: 
         "train/C-seed0",
         "train/C_no_world_input-seed0",
     }
+
+
+def test_a_study_s_policy_that_knows_tokens_and_that_no_arm_starts_from_is_no_problem(tmp_path: Path) -> None:
+    own = "policy: {source: new, type: world_transformer, settings: {chunk_size: 10, n_action_steps: 10}}"
+    arms = STUDY[STUDY.index("  A: ") : STUDY.index("tokens:")]
+    start = STUDY[STUDY.index("policy: ") : STUDY.index("training:")]
+    text = STUDY.replace("tokens: {size: 32}\n", "").replace(arms, f"  A: {{memory: disabled, {own}}}\n")
+    path = tmp_path / "study.yaml"
+    path.write_text(text.replace(start, "policy: {source: folder, type: world_transformer, path: of_model_c}\n"))
+    study = load_study(path).study
+    assert study.policy is not None
+    assert list(token_problems(study, study.policy)) == []
+    (problem,) = token_problems(study, study.policies[-1])
+    assert "arms.A knows world tokens" in problem[1]
 
 
 def test_f_is_compared_with_a_by_itself(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 import world_modality.benchmarks
 import world_modality.checks
 from world_modality.checks.finding import Finding
-from world_modality.cli.check_data import Checking, check_data, check_starts, data_folder
+from world_modality.cli.check_data import Checking, check_data, check_demonstrations, check_starts, data_folder
 from world_modality.cli.check_models import judge_models
 from world_modality.cli.needed import missing_sentence
 from world_modality.cli.sources import resolve_sources
@@ -72,6 +72,7 @@ def check_study(path: Path, root: Path, *, recorded: bool = True) -> Checked:
     remembered = checks_folder(root) / f"{_digest(check, data)}.json"
     found = _read(remembered)
     if found is None:
+        check_demonstrations(check)
         check_starts(check)
         if data is not None:
             check_data(check, data)

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from world_modality.benchmarks.scenes import Questions, see_apart
+from world_modality.checks.demonstrations import demonstration_findings
 from world_modality.checks.episodes import repetition_findings, shared_findings
 from world_modality.checks.features import feature_findings
 from world_modality.checks.files import as_error, file_findings
@@ -213,6 +214,12 @@ def _judge_statistics(description: Description, suite: Suite) -> Iterator[Findin
     }
     for finding in number_findings(Motion(numbers, np.array([2])), suite):
         yield finding if known else replace(finding, level="warning")
+
+
+def check_demonstrations(check: Checking) -> None:
+    """Judge how long the expert may take for what it is asked for, if it is asked."""
+    if isinstance(check.study.data, ScriptedData):
+        check.judge("data", lambda: demonstration_findings(check.study))
 
 
 def check_starts(check: Checking) -> None:

@@ -48,8 +48,8 @@ def camera_of(given: argparse.Namespace) -> str:
     return str(given.image_key).removeprefix(FEATURE)
 
 
-def add_encoding(flags: argparse.ArgumentParser, *, model: str, about_model: str) -> None:
-    """How frames become latents, by which ``model`` by default, and on what."""
+def add_encoding(flags: argparse.ArgumentParser, *, model: str | None, about_model: str) -> None:
+    """How frames become latents, by which ``model`` by default, None if other flags say it, and on what."""
     add_camera(flags)
     flags.add_argument("--vision_model_name", default=model, help=about_model)
     flags.add_argument("--temporal_window", type=positive, default=1, help="frames of a clip, which ends at its frame")

@@ -15,7 +15,7 @@ from typing import Any
 
 from world_modality.cli.earlier_programs import add_ignored, parser, place, positive, run, told, use_device
 from world_modality.cli.world_tokens import Files
-from world_modality.data.episodes import read_episode_table
+from world_modality.data.episodes import dataset_fingerprint, read_episode_table
 from world_modality.errors import UserError
 from world_modality.facts.discrete import MODELS
 from world_modality.facts.offline import CORRUPTIONS, MOST_FRAMES, Corrupted, known_as
@@ -36,6 +36,14 @@ LANGUAGE = {"use_language": "the checkpoint says whether it reads instructions"}
 SPLIT = "train"
 """First word of the files in the cache: they hold the whole dataset."""
 ALL = "all"
+LATENTS, TOKENS = "latents.json", "tokens.json"
+KNOWN_BY = {
+    LATENTS: "latents",
+    TOKENS: "world tokens",
+    "config.json": "a checkpoint",
+    "meta/info.json": "a dataset",
+}
+"""What a folder is of that holds such a file."""
 EARLIER = {"shuffle": "other_episode"}
 """What the earlier system called a corruption."""
 
@@ -116,9 +124,6 @@ def _evaluate(given: argparse.Namespace, of: Corrupted | None) -> Iterator[str]:
 
     yield from told(given, {**IGNORED, **LANGUAGE})
     use_device(given.device)
-    output = given.output_dir or Path(f"{_program(of)}_results")
-    if output.exists():
-        raise UserError(f"{output} exists already and is never overwritten: name another --output_dir")
     settings = read_config_file(given.checkpoint)
     _require_what_is_corrupted(given.checkpoint, settings, of)
     dataset, name = place(given)
@@ -138,6 +143,9 @@ def _evaluate(given: argparse.Namespace, of: Corrupted | None) -> Iterator[str]:
     if asked and asked <= left_out.keys():
         why = "; ".join(dict.fromkeys(left_out[name] for name in asked))
         raise UserError(f"--corruption_mode {mode}: nothing can be put there: {why}")
+    output = given.output_dir or Path(f"{_program(of)}_results")
+    if output.exists():
+        raise UserError(f"{output} exists already and is never overwritten: name another --output_dir")
     evaluation = evaluate(judged, wanted=lambda row: row.name in asked, batch=given.batch_size)
     with new_folder(output) as folder:
         evaluation.write(folder)
@@ -171,7 +179,14 @@ def _wanted(given: argparse.Namespace, settings: Mapping[str, Any], dataset: Pat
     if given.split == "val":
         return None
     everything = range(len(read_episode_table(dataset)))
-    held_out = set(settings.get("world_held_out") or ()) if given.split == "train" else set[int]()
+    if given.split == ALL:
+        return everything
+    from world_modality.memory.lookup import training_set_of
+    from world_modality.offline.judged import of_another_dataset
+
+    held_out = settings.get("world_held_out") or ()
+    if settings.get("world_trained_on", "") not in ("", training_set_of(dataset_fingerprint(dataset), held_out)):
+        raise of_another_dataset(given.checkpoint, held_out)
     return [episode for episode in everything if episode not in held_out]
 
 
@@ -185,14 +200,14 @@ def _caches(given: argparse.Namespace, settings: Mapping[str, Any], cache: Path)
     said = [Path(each) for each in str(settings.get("world_latents") or "").split(os.pathsep) if each]
     read = _read_by(given.checkpoint, [latents_role(camera) for camera in cameras])
     latents = given.latents or _there(read) or _there(said) or [each.latents for each in files]
-    _require(latents, "latents", "--latents")
+    _require(latents, LATENTS, "--latents")
     row = MODELS[settings["model"]] if settings.get("model") in MODELS else None
     if row is None or not row.knows_tokens:
         return latents, None
     said = [Path(each) for each in [str(settings.get("world_tokens") or "")] if each]
     read = _read_by(given.checkpoint, [tokens_role(cameras[0])])
     (tokens,) = [given.world_tokens] if given.world_tokens else _there(read) or _there(said) or [files[0].made]
-    _require([tokens], "world tokens", "--world_tokens")
+    _require([tokens], TOKENS, "--world_tokens")
     return latents, tokens
 
 
@@ -211,10 +226,17 @@ def _there(folders: Sequence[Path]) -> list[Path]:
     return list(folders) if all(each.is_dir() for each in folders) else []
 
 
-def _require(folders: Sequence[Path], what: str, flag: str) -> None:
+def _require(folders: Sequence[Path], wanted: str, flag: str) -> None:
+    """UserError unless the folders are what ``wanted``, a file of ``KNOWN_BY``, tells."""
+    what = KNOWN_BY[wanted]
     for folder in folders:
         if not folder.is_dir():
             raise UserError(f"there are no {what} in {folder}: give the folder of their stage as {flag}")
+        if not (folder / wanted).is_file():
+            other = next((f", but of {each}" for name, each in KNOWN_BY.items() if (folder / name).is_file()), "")
+            raise UserError(
+                f"{folder} is no folder of {what}{other or f', it has no {wanted}'}: give that of their stage as {flag}"
+            )
 
 
 def _tables(result: Any, of: Corrupted | None) -> Iterator[str]:

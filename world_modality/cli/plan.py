@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Iterable
 from pathlib import Path
 
+from world_modality.checks.demonstrations import demonstration_findings
 from world_modality.cli.explain import unresolved_lines
 from world_modality.cli.planning import plan_study
 from world_modality.errors import UserError
@@ -14,6 +15,7 @@ from world_modality.evidence.planning import Costs
 from world_modality.report.claims import judged_cells, plan_of
 from world_modality.report.collect import collect
 from world_modality.report.judgement import conditions_of
+from world_modality.report.offline_plan import offline_lines, planned_claims
 from world_modality.report.plan_power import Priced, outlook, outlook_lines
 from world_modality.report.sealed_plans import first_start, read_seals
 from world_modality.rollout.episodes import episodes_of
@@ -27,8 +29,9 @@ from world_modality.study.load import load_study
 from world_modality.study.specs import RolloutSpec
 from world_modality.study.study import Study
 
-ASSUMED_TRAINING, ASSUMED_ROLLOUT = 1.0, 20 / 3600
-"""Hours, where neither the study nor the results tree knows better: said so wherever they are used."""
+ASSUMED_STEP, ASSUMED_EPISODE = 0.343, 20.0
+"""Seconds of a training step and of an episode, where neither the study nor the results tree knows better: said so
+wherever they are used. Where they come from is in docs/plan.md."""
 
 
 def plan_lines(study_file: Path, root: Path) -> list[str]:
@@ -50,8 +53,11 @@ def plan_lines(study_file: Path, root: Path) -> list[str]:
     seal = next((each for each in read_seals(root, plan.study) if each.digest == plan.digest), None)
     started = first_start(stage_folder(root, "rollout", cell.rollout) for cell in judged_cells(material.spec))
     lines = outlook_lines(data, _sealing(seal.sealed_at if seal else "", started))
+    cut = [f"data         {each.where}: {each.message}" for each in demonstration_findings(study)]
+    lines += [line for part in (list(offline_lines(graph)), cut) if part for line in ("", *part)]
     folder = names_folder(root, plan.study) / "plan"
-    write_json(folder / "plan.json", {**data, "sealed_at": seal.sealed_at if seal else None})
+    asked = [{"claim": f"{each.treated} < {each.control}", "asks": each.claim.asks} for each in planned_claims(graph)]
+    write_json(folder / "plan.json", {**data, "offline": asked, "sealed_at": seal.sealed_at if seal else None})
     write_atomically(folder / "plan.md", _markdown(plan, lines).encode())
     return [*unresolved_lines(planned), *lines, "", f"written      {folder}/plan.md, plan.json"]
 
@@ -77,17 +83,21 @@ def _priced(study: Study, root: Path, graph: Graph) -> Priced:
     """Hours as the study says, or else as the results tree knows, or else as assumed."""
     hours, arms = study.evidence.hours, len(study.trained)
     conditions = len(study.arms) + sum(len(arm.ablations) for arm in study.arms.values())
-    training, training_source = _hours(hours.training, _seconds_per_training(root, graph), ASSUMED_TRAINING)
-    rollout, rollout_source = _hours(hours.rollout, _seconds_per_episode(root, graph), ASSUMED_ROLLOUT)
-    return Priced(Costs(training, rollout, arms, conditions), training_source, rollout_source)
+    steps = study.training.steps if study.training is not None else 0
+    told = f"assumed, {steps} steps of {ASSUMED_STEP:g} s; say it in evidence.hours" if steps else "nothing is trained"
+    training = _hours(hours.training, _seconds_per_training(root, graph), steps * ASSUMED_STEP, told)
+    told = "assumed; say it in evidence.hours"
+    rollout = _hours(hours.rollout, _seconds_per_episode(root, graph), ASSUMED_EPISODE, told)
+    return Priced(Costs(training[0], rollout[0], arms, conditions), training[1], rollout[1])
 
 
-def _hours(stated: float | None, measured: list[float], assumed: float) -> tuple[float, str]:
+def _hours(stated: float | None, measured: list[float], assumed: float, told: str) -> tuple[float, str]:
+    """Hours of one, and where they come from; ``measured`` and ``assumed`` are seconds."""
     if stated is not None:
         return stated, "as the study says"
     if measured:
         return statistics.median(measured) / 3600, f"median of {len(measured)} sealed here"
-    return assumed, "assumed; say it in evidence.hours"
+    return assumed / 3600, told
 
 
 def _seconds_per_training(root: Path, graph: Graph) -> list[float]:

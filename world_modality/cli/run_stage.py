@@ -197,7 +197,7 @@ def _run_one(
     log = stage_folder(root, stage, key).log
     with printing_to(log) as terminal:
         try:
-            if stage == "rollout" and not stage_folder(root, stage, key).done.exists():
+            if stage in ("rollout", "offline") and not stage_folder(root, stage, key).done.exists():
                 register(root, graph)  # however the stage was started, the study's plan comes before it
             shared = STAGES[stage].shared
             work = partial(

@@ -14,7 +14,15 @@ PROMPTS = "prompts are not empty"
 VERSIONS = "one set of software versions"
 SCENES = "equal digests of the initial states"
 ARMS = "arms differ only in what they declare"
-SEALED = "the plan was sealed before the first rollout"
+ROLLOUT = "rollout"
+
+
+def sealed_before(what: str) -> str:
+    """The gate that asks whether the plan was there before the first of these."""
+    return f"the plan was sealed before the first {what}"
+
+
+SEALED = sealed_before(ROLLOUT)
 GIVEN = (PROMPTS, VERSIONS, SCENES, ARMS, SEALED)
 """Gates that only the records and the study know; whoever asks for a verdict answers each."""
 EPISODES = "every condition holds the planned episodes"

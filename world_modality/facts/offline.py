@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -96,6 +97,14 @@ def known_as(model: str, memory: str) -> str:
     if memory in ("", "disabled"):
         return model
     return "F" if model == "A" and memory in ("pred", "scheduled") else f"{model} with {memory} memory"
+
+
+def not_judged(arms: Sequence[str]) -> str:
+    """Why given checkpoints of these models have no offline evaluation in a study, and what judges them."""
+    return (
+        f"{', '.join(arms)}: given checkpoints have no offline evaluation here, since a plan cannot tell whether the "
+        "study's codebook and held-out episodes are theirs; `python -m world_modality.eval_offline` judges each"
+    )
 
 
 @dataclass(frozen=True)

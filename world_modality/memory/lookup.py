@@ -62,8 +62,7 @@ class LatentLookup:
     @cached_property
     def training_set(self) -> str:
         """16 hex that tell the dataset without the held-out episodes from others, wherever it and its latents lie."""
-        identity = f"{self.latents.dataset_fingerprint} {sorted(self.held_out)}"
-        return hashlib.sha256(identity.encode()).hexdigest()[:16]
+        return training_set_of(self.latents.dataset_fingerprint, self.held_out)
 
     def statistics(self) -> LatentStatistics:
         """Mean and covariance factor of the episodes that are trained on."""
@@ -112,6 +111,11 @@ class LatentLookup:
 
     def _gather(self, rows: npt.NDArray[np.int64]) -> Tensor:
         return torch.from_numpy(self.latents.rows(rows))
+
+
+def training_set_of(dataset_fingerprint: str, held_out: Sequence[int]) -> str:
+    """16 hex that tell a dataset without these episodes from others."""
+    return hashlib.sha256(f"{dataset_fingerprint} {sorted(held_out)}".encode()).hexdigest()[:16]
 
 
 def require_held_out(held_out: Sequence[int], episodes: int) -> None:

@@ -166,11 +166,16 @@ def _held_out(policy: Any, checkpoint: Path, *, asked: bool) -> tuple[int, ...]:
     if config.world_trained_on in ("", lookup.training_set):
         return tuple(sorted(set(config.world_held_out)))
     if config.world_held_out and asked:
-        raise UserError(
-            f"{checkpoint} was trained on another dataset, of which it names the episodes that it held out: evaluate "
-            "it on that one, or name the episodes"
-        )
+        raise of_another_dataset(checkpoint, config.world_held_out)
     return ()
+
+
+def of_another_dataset(checkpoint: Path, held_out: Sequence[int]) -> UserError:
+    """The error for a checkpoint that is asked which of a dataset's episodes it was trained on, and was on none."""
+    named = ", of which it names the episodes that it held out" if held_out else ""
+    return UserError(
+        f"{checkpoint} was trained on another dataset{named}: evaluate it on that one, or name the episodes"
+    )
 
 
 def _chosen(

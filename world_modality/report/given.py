@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from world_modality.errors import UserError
-from world_modality.facts.policies import known_family
+from world_modality.facts.offline import FAMILY, not_judged
+from world_modality.facts.policies import POLICIES, known_family
 from world_modality.policies.config_file import read_config_file
 from world_modality.policies.served import read_served
 from world_modality.store.files import read_object
@@ -37,11 +38,13 @@ def given_table(arms: Sequence[ReportArm], checkpoints: Sequence[Path]) -> dict[
     if not rows:
         return None
     told = {name: {row[name] for row in rows} - {UNTOLD} for name in ("family", *SETTINGS)}
+    unjudged = [row["arm"] for row in rows if row["family"] == POLICIES[FAMILY].label]
     silent = [f"{row['arm']} {row['number']}" for row in rows if UNTOLD in row.values()]
     return {
         "rows": rows,
         "differing": [name for name, values in told.items() if name != "seed" and len(values) > 1],
         "silent": silent,
+        "unjudged": list(dict.fromkeys(unjudged)),
     }
 
 
@@ -54,6 +57,8 @@ def given_sentences(found: Mapping[str, Any]) -> list[str]:
         sentences.append(f"They differ in {names}: a difference of success may come from there.")
     if found["silent"]:
         sentences.append(f"Not all is told by {', '.join(found['silent'])}.")
+    if found["unjudged"]:
+        sentences.append(f"{not_judged(found['unjudged'])}.")
     return sentences
 
 

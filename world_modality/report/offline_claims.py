@@ -1,19 +1,21 @@
 """Models of the discrete line compared offline, arm against arm: the claims, what they earn, and how that is told.
 
-Which models are compared, on which figure and in which order, a table of facts says (facts/offline.py): it was chosen
-before any result. No verdict of the study hangs on these claims.
+Which models are compared, on which figure and in which order, a table of facts says (facts/offline.py), and a study by
+what it holds its arms against: both are chosen before any result, or no claim gets a verdict. No verdict of the study
+hangs on these claims.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from world_modality.evidence.effect import Effect, Levels, Scope
-from world_modality.evidence.plan import Claim
+from world_modality.evidence.gates import ARMS, SEALED, Gate, withheld
+from world_modality.evidence.plan import Claim, Plan
 from world_modality.evidence.ratios import gain_across_seeds, gain_on_episodes, rise_across_seeds, rise_on_episodes
 from world_modality.evidence.resampling import keyed_generator
 from world_modality.evidence.verdict import word_for
@@ -22,6 +24,7 @@ from world_modality.offline.result import CLEAN, Floats
 from world_modality.report.charts import Line, Panel, forest
 from world_modality.report.judgement import effect_limits, probability, rounded
 from world_modality.report.offline_arms import Evaluated, arms_table, by_arm
+from world_modality.report.sealed_plans import Seal, sealing_gate
 from world_modality.report.text import SCOPES
 from world_modality.study.specs import EvidenceSpec
 
@@ -31,13 +34,35 @@ CLAIMS_HEADER = ["claim", "of", "scope", "percent [interval]", "verdict", "seeds
 FIGURES = {"action": "action error", "top1": "next token right"}
 """On which arms are compared; the first decides a claim."""
 SCOPE_ORDER: tuple[Scope, ...] = ("recipe", "checkpoint")
+DECIDING = (ARMS, SEALED)
+"""Gates of the study that are about these claims, too; the others are about its rollouts."""
+UNPLANNED = "the study holds no condition of its rollouts against another one, so it has no plan that could be sealed"
+
+
+class Imitator(NamedTuple):
+    """An arm as claims know it."""
+
+    model: str
+    """As the research calls it."""
+    against: str
+    """The arm's control; "" if it has none."""
+
+
+class Asked(NamedTuple):
+    """A claim about two arms."""
+
+    claim: OfflineClaim
+    treated: str
+    control: str
+    by_study: bool
+    """Whether it is asked since the study says what an arm is held against, rather than of every study."""
 
 
 @dataclass(frozen=True)
 class _Pair:
     """Two arms that a claim is about, on the seeds that both have."""
 
-    claim: OfflineClaim
+    asked: Asked
     treated: Sequence[Evaluated]
     control: Sequence[Evaluated]
 
@@ -58,56 +83,88 @@ def _frames(each: Evaluated) -> tuple[object, ...]:
     return found.dataset_fingerprint, found.episodes, found.frames, found.chunk_size, found.prediction_horizon
 
 
-def models_table(found: Sequence[Evaluated], evidence: EvidenceSpec) -> dict[str, Any] | None:
-    """For table.json: the figures of every arm, and the claims; None for a study without such arms."""
+def models_table(found: Sequence[Evaluated], evidence: EvidenceSpec, undecided: str) -> dict[str, Any] | None:
+    """For table.json: the figures of every arm, and the claims; None for a study without such arms.
+
+    ``undecided`` is as :func:`no_verdict` gives it.
+    """
     if not found:
         return None
-    return {"arms": arms_table(found, evidence.confidence), "claims": claims_table(found, evidence)}
+    claims = claims_table(found, evidence, undecided)
+    return {"arms": arms_table(found, evidence.confidence), "claims": claims, "withheld": undecided}
 
 
-def claims_table(found: Sequence[Evaluated], evidence: EvidenceSpec) -> list[dict[str, Any]]:
+def no_verdict(plan: Plan | None, gates: Sequence[Gate], seals: Sequence[Seal], started: str) -> str:
+    """Why no claim gets a verdict, as one clause; "" if each may have one.
+
+    A study with another arm, or another control of an arm, has another plan: so a claim that was added once there were
+    results is one of a plan that was sealed too late. ``gates`` are the study's; ``started`` is when its first offline
+    evaluation was, as ``first_start`` gives it.
+    """
+    if plan is None:
+        return UNPLANNED
+    deciding = [gate for gate in gates if gate.name in DECIDING]
+    return withheld([*deciding, sealing_gate(plan, seals, started, "offline evaluation")])
+
+
+def claims_table(found: Sequence[Evaluated], evidence: EvidenceSpec, undecided: str = "") -> list[dict[str, Any]]:
     """For table.json: a row per claim, figure and scope; the claims in the order in which they are asked.
 
-    Each claim is tested at its share of alpha, so that of all of them together one is wrong with alpha at most.
+    Each claim is tested at its share of alpha, so that of all of them together one is wrong with alpha at most. Where
+    ``undecided`` says why there is no verdict, effects are told and nothing is decided.
     """
     pairs = list(_pairs(found))
     levels = Levels(evidence.alpha / max(1, len(pairs)), evidence.confidence, evidence.power)
-    return [row for pair in pairs for row in _rows(pair, levels)]
+    return [row for pair in pairs for row in _rows(pair, levels, undecided)]
 
 
-def _pairs(found: Sequence[Evaluated]) -> Iterator[_Pair]:
-    """Arms that a claim of the table compares by their models, then arms that are held against another one of them."""
-    arms = by_arm(found)
-    asked: set[frozenset[str]] = set()
-    for claim, one, other in (*_known(arms), *_held_against(arms)):
-        common = {each.seed for each in arms[one]} & {each.seed for each in arms[other]}
-        kept = [[each for each in arms[name] if each.seed in common] for name in (one, other)]
-        if common and frozenset((one, other)) not in asked:
-            asked.add(frozenset((one, other)))
-            yield _Pair(claim, *kept)
+def asked_of(arms: Mapping[str, Imitator]) -> Iterator[Asked]:
+    """The claims about some arms, each pair of arms once and in the order of asking.
+
+    First those of the table, which knows arms by their models, then those about an arm that is held against another one
+    of them.
+    """
+    seen: set[frozenset[str]] = set()
+    for asked in (*_known(arms), *_held_against(arms)):
+        pair = frozenset((asked.treated, asked.control))
+        if pair not in seen:
+            seen.add(pair)
+            yield asked
 
 
-def _known(arms: Mapping[str, Sequence[Evaluated]]) -> Iterator[tuple[OfflineClaim, str, str]]:
+def _known(arms: Mapping[str, Imitator]) -> Iterator[Asked]:
     for claim in OFFLINE_CLAIMS:
         for one, treated in arms.items():
             for other, control in arms.items():
-                if (treated[0].result.name, control[0].result.name) == (claim.treated, claim.control):
-                    yield claim, one, other
+                if (treated.model, control.model) == (claim.treated, claim.control):
+                    yield Asked(claim, one, other, by_study=False)
 
 
-def _held_against(arms: Mapping[str, Sequence[Evaluated]]) -> Iterator[tuple[OfflineClaim, str, str]]:
+def _held_against(arms: Mapping[str, Imitator]) -> Iterator[Asked]:
     for name, own in arms.items():
-        control = own[0].against
-        if control in arms:
-            yield (
-                OfflineClaim(name, control, "is it a better imitator than the arm that it is held against?"),
-                name,
-                control,
-            )
+        if own.against in arms:
+            asks = "is it a better imitator than the arm that it is held against?"
+            yield Asked(OfflineClaim(name, own.against, asks), name, own.against, by_study=True)
 
 
-def _rows(pair: _Pair, levels: Levels) -> Iterator[dict[str, Any]]:
-    told = {"claim": pair.name, "asks": pair.claim.asks, "treated": pair.treated[0].arm, "control": pair.control[0].arm}
+def _pairs(found: Sequence[Evaluated]) -> Iterator[_Pair]:
+    """What is asked of the arms that were evaluated, on the seeds that both have; nothing of two that share none."""
+    arms = by_arm(found)
+    for asked in asked_of({name: Imitator(own[0].result.name, own[0].against) for name, own in arms.items()}):
+        pair = arms[asked.treated], arms[asked.control]
+        common = {each.seed for each in pair[0]} & {each.seed for each in pair[1]}
+        if common:
+            yield _Pair(asked, *([each for each in own if each.seed in common] for own in pair))
+
+
+def _rows(pair: _Pair, levels: Levels, undecided: str) -> Iterator[dict[str, Any]]:
+    told = {
+        "claim": pair.name,
+        "asks": pair.asked.claim.asks,
+        "by_study": pair.asked.by_study,
+        "treated": pair.treated[0].arm,
+        "control": pair.control[0].arm,
+    }
     if pair.problem:
         yield {**told, "figure": "action", "problem": pair.problem}
         return
@@ -115,14 +172,16 @@ def _rows(pair: _Pair, levels: Levels) -> Iterator[dict[str, Any]]:
         if figure == "top1" and not (pair.treated[0].result.tokens and pair.control[0].result.tokens):
             continue
         for scope in SCOPE_ORDER:
-            yield {**told, "figure": figure, **_verdict(pair, figure, scope, levels)}
+            yield {**told, "figure": figure, **_verdict(pair, figure, scope, levels, undecided)}
 
 
-def _verdict(pair: _Pair, figure: str, scope: Scope, levels: Levels) -> dict[str, Any]:
+def _verdict(pair: _Pair, figure: str, scope: Scope, levels: Levels, undecided: str) -> dict[str, Any]:
     effect = _effect(pair, figure, scope, levels)
     arms = (pair.treated[0].arm, pair.control[0].arm)
     claim = Claim(pair.name, "", *arms, *arms, "better", "recipe", False, MARGIN)
     word, reason = word_for(effect, claim, identical=False)
+    if undecided:
+        word, reason = "cannot tell", f"no verdict: {undecided}"
     row = {
         "scope": scope,
         "primary": figure == "action" and scope == "recipe",
@@ -175,7 +234,7 @@ def _sentence(pair: _Pair, figure: str, row: Mapping[str, Any], reason: str) -> 
     seeds, episodes = row["seeds"], row["episodes"]
     numbers += [f"{seeds} seed{'s' * (seeds != 1)}", f"{episodes} episode{'s' * (episodes != 1)}"]
     told = f"{row['word'].capitalize()}: {SCOPES[row['scope']]}, {what} ({', '.join(numbers)})"
-    why = row["problem"] or (reason.replace(" points (", " percent (") if figure == "action" else reason)
+    why = reason.replace(" points (", " percent (") if figure == "action" else reason
     return f"{told}{f': {why}' if why else ''}."
 
 
@@ -211,20 +270,30 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
 def plan_lines(found: Mapping[str, Any]) -> list[str]:
     """What is asked and how it is decided, and the verdicts of the claims; ``found`` as in table.json."""
     rows = found["claims"]
-    asked = dict.fromkeys((row["claim"], row["asks"]) for row in rows)
-    if not asked:
+    if not rows:
         return []
     alpha = next((row["alpha"] for row in rows if "alpha" in row), None)
-    told = " ".join(f"{claim}: {asks}" for claim, asks in asked)
     where = "held-out frames" if all(arm["held_out"] for arm in found["arms"]) else "frames that arms were trained on"
     how = "" if alpha is None else f", each at one-sided alpha {alpha:.3g}"
     lines = [
-        f"Asked of every study with such arms, in this order, whether the first one's error is smaller. {told}",
+        *_asked_lines(rows),
         f"A claim is decided across trainings{how}, by the squared error of normalised actions on {where}; a gain is "
         f"the share by which it is smaller, and one within {100 * MARGIN:g}% counts as none. No verdict of the study "
         "hangs on it.",
+        *([f"No verdict on any of them: {found['withheld']}."] if found["withheld"] else []),
     ]
     return [*lines, *(row["sentence"] for row in rows if row.get("primary"))]
+
+
+def _asked_lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What is asked of every study, and what of this one."""
+    for by_study, why in (
+        (False, "Asked of every study with such arms, in this order, whether the first one's error is smaller."),
+        (True, "Asked of this study, which holds these arms against each other, whether the first one's is smaller."),
+    ):
+        asked = dict.fromkeys((row["claim"], row["asks"]) for row in rows if row["by_study"] == by_study)
+        if asked:
+            yield f"{why} {' '.join(f'{claim}: {asks}' for claim, asks in asked)}"
 
 
 def claim_panels(rows: Sequence[Mapping[str, Any]]) -> list[Panel]:

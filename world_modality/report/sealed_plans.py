@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from world_modality.evidence.gates import SEALED, Gate
+from world_modality.evidence.gates import ROLLOUT, Gate, sealed_before
 from world_modality.evidence.plan import Plan, changes
 from world_modality.evidence.resampling import digest_of
 from world_modality.store.attempts import read_attempts
@@ -97,23 +97,24 @@ def _started(folder: StageFolder) -> str:
     return run.sealed_at if run else ""
 
 
-def sealing_gate(plan: Plan, seals: Sequence[Seal], started: str) -> Gate:
-    """Whether the plan was there before the first rollout; ``started`` as ``first_start`` gives it.
+def sealing_gate(plan: Plan, seals: Sequence[Seal], started: str, of: str = ROLLOUT) -> Gate:
+    """Whether the plan was there before the first rollout, or whatever else it is ``of``.
 
-    No time is told: a rollout that is made again changes no report. ``report/provenance.py`` tells them.
+    ``started`` is as ``first_start`` gives it. No time is told: a rollout that is made again changes no report.
+    ``report/provenance.py`` tells them.
     """
-    seal = _of(seals, plan.digest)
+    name, seal = sealed_before(of), _of(seals, plan.digest)
     if seal is None and not started:
-        return Gate(SEALED, None, f"plan {plan.digest} is not sealed yet; the run seals it before its first rollout")
+        return Gate(name, None, f"plan {plan.digest} is not sealed yet; the run seals it before its first {of}")
     if seal is None:
-        return Gate(SEALED, False, f"plan {plan.digest} was never sealed")
+        return Gate(name, False, f"plan {plan.digest} was never sealed")
     if not started:
-        return Gate(SEALED, True, f"plan {plan.digest} is sealed, no rollout started yet")
+        return Gate(name, True, f"plan {plan.digest} is sealed, no {of} started yet")
     if seal.sealed_at <= started:
-        return Gate(SEALED, True, f"plan {plan.digest} was sealed before the first rollout started")
+        return Gate(name, True, f"plan {plan.digest} was sealed before the first {of} started")
     earlier = [each.digest for each in seals if each.sealed_at <= started]
     known = f"; the plan that was: {earlier[-1]}" if earlier else ""
-    return Gate(SEALED, False, f"plan {plan.digest} was sealed after the first rollout started{known}")
+    return Gate(name, False, f"plan {plan.digest} was sealed after the first {of} started{known}")
 
 
 def describe_seals(plan: Plan, seals: Sequence[Seal]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from world_modality.report.gates import arms_gate, record_gates, same_scenes
 from world_modality.report.given import given_table
 from world_modality.report.judgement import conditions_of, discordant_rows, other_analyses, task_rows
 from world_modality.report.offline_arms import evaluated, evaluations_csv
-from world_modality.report.offline_claims import claim_panels, models_table
+from world_modality.report.offline_claims import claim_panels, models_table, no_verdict
 from world_modality.report.page import figure_files, read_videos, to_html
 from world_modality.report.provenance import describe, lineage, timing_of
 from world_modality.report.record_files import write_records
@@ -28,7 +28,7 @@ from world_modality.report.trainings import curve_panels
 from world_modality.report.world_tokens import token_grids, tokens_table
 from world_modality.store.done import DoneFile
 from world_modality.store.files import write_atomically, write_json
-from world_modality.store.layout import stage_folder
+from world_modality.store.layout import StageFolder, stage_folder
 from world_modality.store.stage import TIMING, Facts, StageContext
 from world_modality.study.specs import ReportSpec
 
@@ -69,6 +69,7 @@ def build_report(root: Path, material: Material) -> tuple[dict[str, Any], dict[s
         gates.append(sealing_gate(plan, seals, started))
     judgements = read_judgements(results, material.trainings)
     models = evaluated(spec.arms, material.offline)
+    judged_at = first_start(StageFolder(artifact.parent) for artifact in material.offline)
     conditions, names = conditions_of(spec, results), task_names(spec, results)
     places = {task_number(spec, *place): place for place in results.places}
     table = {
@@ -82,7 +83,7 @@ def build_report(root: Path, material: Material) -> tuple[dict[str, Any], dict[s
         "offline": offline_table(results, material.trainings),
         "given": given_table(spec.arms, material.given),
         "tokens": tokens_table(material.tokens),
-        "models": models_table(models, spec.evidence),
+        "models": models_table(models, spec.evidence, no_verdict(plan, gates, seals, judged_at)),
         **describe(sealed, dict(spec.labels)),
     }
     figures = {

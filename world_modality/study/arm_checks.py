@@ -127,8 +127,11 @@ def _seeing(name: str, arm: Arm, study: Study) -> Iterator[Problem]:
 
 
 def token_problems(study: Study, policy: AnyPolicy) -> Iterator[Problem]:
-    """What keeps a policy from the world tokens that it knows, by the first arm that has it."""
-    name, arm = next((name, arm) for name, arm in study.trained.items() if study.policy_of(arm) == policy)
+    """What keeps a policy from the world tokens that it knows, by the first arm that has it; nothing if none has."""
+    starting = ((name, arm) for name, arm in study.trained.items() if study.policy_of(arm) == policy)
+    name, arm = next(starting, ("", None))
+    if arm is None:
+        return
     if study.tokens is None:
         yield (), f"'tokens' is missing, and arms.{name} knows world tokens; give it, such as tokens: {{size: 64}}"
     elif study.encoder is None or study.encoder_of(arm) != without_cameras(study.encoder):

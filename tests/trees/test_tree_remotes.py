@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +103,8 @@ def test_whoever_shares_a_study_does_not_wait_for_a_remote_when_its_own_disk_fai
 def test_every_few_seconds_each_error_is_told_of_once_and_nothing_ends(tmp_path: Path) -> None:
     full = OSError(errno.ENOSPC, "No space left on device", "weights.bin")
     plain, said = UserError("set AWS_REGION"), list[str]()
-    passes = iter([full, full, plain, Refused("it leads out"), plain, Copied(sealed=1, refused=["it is not whole"])])
+    done = Copied(sealed=1, refused=["it is not whole"])
+    passes: Iterator[Copied | Exception] = iter([full, full, plain, Refused("it leads out"), plain, done])
 
     def once() -> Copied:
         found = next(passes, None)
@@ -167,7 +168,7 @@ def test_of_two_who_push_at_once_the_first_record_s_files_stay(
     """The one who wins writes all of its files after the other's first one, or is overwritten before its record."""
     one, two, three = (tmp_path / name for name in ("one", "two", "three"))
     folder, other = make(one, 0), make(two, 0, OTHER)
-    key, winner, loser = folder.path.name, open_remote(depot), open_remote(depot)
+    key, winner, loser = folder.path.name, open_shared(depot), open_remote(depot)
 
     def push() -> bool:
         return push_sealed(winner, one, STAGE, key, ignore)
@@ -182,7 +183,7 @@ def test_of_two_who_push_at_once_the_first_record_s_files_stay(
 
         monkeypatch.setattr(loser, "put", put_and_be_late)
     else:
-        create = winner.create  # type: ignore[attr-defined]
+        create = winner.create
 
         def be_overwritten_and_create(*given: Any) -> Any:
             loser.put(two, artifact_items(sealed(two)[f"{STAGE}/{key}"]), ignore)

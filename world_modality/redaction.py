@@ -50,6 +50,11 @@ def is_secret(name: str) -> bool:
     return keys or words[-1] == "KEY" or not WORDS.isdisjoint(words)
 
 
+def holds_password(address: str) -> bool:
+    """Whether an address bears a password before its host: ``//USER:PASSWORD@HOST``."""
+    return any(":" in part for part in IN_ADDRESS.findall(address))
+
+
 def redacted(text: str, known: Mapping[str, str] | None = None) -> str:
     """The text with every secret replaced by ``[NAME]`` of its variable, and what an address holds before its host.
 

@@ -2,8 +2,9 @@
 
 Each figure is a whole command, from its start to its end, in a results tree of its own: Snakemake's dry run,
 `wm explain`, `wm plan`, and `wm status`, `why` and `gc` on a tree in which half of the study is done. Exit status 1 if
-a target is missed: planning in 30 s and a look in 2 s at the largest size, and neither growing faster than the number
-of stages. Targets are of the processor's time, which is the time of an idle machine: other programs stretch the other.
+a target is missed: planning in 30 s and a look in 2 s at the largest size, from a command's start to its end, and its
+processor time growing no faster than the number of stages. Measure on an idle machine: other programs stretch the time
+from start to end, which the processor time beside it shows.
 """
 
 from __future__ import annotations
@@ -55,8 +56,8 @@ QUICK = 3.0  # seconds: what is quicker is measured three times
 class Took:
     """A command's time."""
 
-    wall: float  # seconds
-    cpu: float  # of the processor
+    wall: float  # seconds from start to end
+    cpu: float  # seconds of the processor
 
 
 def measure(folder: Path, command: tuple[str, ...]) -> Took:
@@ -115,9 +116,9 @@ def missed(found: dict[int, dict[str, Took]], growth: dict[str, float]) -> list[
     """The targets that were not met, a sentence each."""
     largest = found[max(found)]
     slow = [
-        f"{name} takes {largest[name].cpu:.1f} s, more than {limit:g} s"
+        f"{name} takes {took.wall:.1f} s ({took.cpu:.1f} s of the processor), not less than {limit:g} s"
         for name, limit in LIMITS.items()
-        if largest[name].cpu > limit
+        if max((took := largest[name]).wall, took.cpu) >= limit
     ]
     fast = [f"{name} grows with stages^{power:.2f}" for name, power in growth.items() if power > GROWTH]
     return slow + fast
@@ -138,10 +139,10 @@ def main() -> int:
         found[stages] = took
     growth = exponents(found)
     sizes = sorted(found)
-    print(f"seconds of the processor (and from start to end; load {os.getloadavg()[0]:.1f} in the end)")
+    print(f"seconds from start to end (and of the processor; load {os.getloadavg()[0]:.1f} in the end)")
     print("command       " + "".join(f"{size:>9,} stages" for size in sizes) + "   grows with stages^")
     for name in (*EMPTY, *HALF):
-        times = "".join(f"{found[size][name].cpu:>8.2f} ({found[size][name].wall:5.1f})" for size in sizes)
+        times = "".join(f"{found[size][name].wall:>8.2f} ({found[size][name].cpu:5.1f})" for size in sizes)
         print(f"{name:<14}{times}   {growth[name]:>8.2f}")
     for name, took in found[sizes[-1]].items():
         print(f"BENCH planning {name}_s={took.wall:.3f}")

@@ -65,6 +65,12 @@ def test_a_folder_without_results_is_one_sentence(folder: Path) -> None:
     assert wm("sync", "pull", "nowhere")[1].startswith("there is no folder nowhere: make it first")
 
 
+def test_an_address_with_a_password_is_not_repeated(folder: Path) -> None:
+    make_stage(folder / "results", 0)
+    status, said = wm("sync", "push", "rsync://me:not-to-be-repeated@host/module")
+    assert (status, "holds a password" in said, "not-to-be-repeated" in said) == (1, True, False)
+
+
 def test_only_a_study_s_stages_are_copied(folder: Path) -> None:
     (folder / "study.yaml").write_text(SHORT_STUDY)
     make(plan(), lambda request: request.stage == "policy")

@@ -160,6 +160,12 @@ def test_a_planted_secret_stops_the_publishing(monkeypatch: pytest.MonkeyPatch, 
     with pytest.raises(UserError, match="holds the value of WANDB_API_KEY, so report is not published") as refused:
         require_no_secret(bundle)
     assert SECRET not in str(refused.value)
+    login = "someone:pass" + "-phrase"
+    monkeypatch.setenv("WORLD_MODALITY_SERVERS", f"ws://{login}@host.example:1")
+    for part in (login, login.partition(":")[2]):
+        with pytest.raises(UserError, match="holds the value of WORLD_MODALITY_SERVERS") as refused:
+            require_no_secret(replace(bundle, content=(file_of(name, f'{{"a": "{part}"}}'),)))
+        assert part not in str(refused.value)
     token = "hf_" + "a1B2" * 9
     with pytest.raises(UserError, match="a token or key") as refused:
         require_no_secret(replace(bundle, content=(file_of(name, token),)))

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from world_modality.errors import UserError
+from world_modality.publishing.fetch import Published, find
 from world_modality.publishing.names import destination, plain, safe_name
 
 
@@ -23,6 +24,11 @@ def test_repositories_are_called_by_study_or_prefix() -> None:
 def test_what_is_no_destination_is_refused(text: str) -> None:
     with pytest.raises(UserError, match="is no NAMESPACE"):
         destination(text, "demo")
+
+
+def test_what_was_fetched_is_named_as_it_is_fetched_again() -> None:
+    model, records = Published("someone/x", "model", "0b" * 20), Published("someone/y", "dataset", "1c" * 20)
+    assert [find(each.named) for each in (model, records)] == [model, records]
 
 
 @given(st.text(max_size=120), st.text(max_size=40))

@@ -198,6 +198,18 @@ def test_a_stage_that_leaves_nothing_is_not_sealed(tmp_path: Path, folder: Stage
     assert not folder.done.exists()
 
 
+@pytest.mark.parametrize("content", [None, b"0"])
+def test_upstream_must_be_whole(tmp_path: Path, folder: StageFolder, content: bytes | None) -> None:
+    """As an interrupted copy by hand leaves it: the record came before the files."""
+    execute(tmp_path, request(), count, cores=1, stream=io.StringIO())
+    (folder.artifact / "episodes.txt").unlink()
+    if content is not None:
+        (folder.artifact / "episodes.txt").write_bytes(content)
+    reader = request(2, (Input("policy", "policy", folder.path.name),))
+    with pytest.raises(UserError, match=r"needs .* which is not whole any more: artifact/episodes\.txt .*`wm resume`"):
+        execute(tmp_path, reader, count, cores=1, stream=io.StringIO())
+
+
 def test_upstream_must_be_sealed_and_arrives_in_order(tmp_path: Path) -> None:
     first, second = request(1), request(2)
     inputs = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,21 @@ from support.results_tree import SHORT_STUDY
 from support.small_trees import FILES, STAGE, contents, sealed
 from support.small_trees import make as make_stage
 
+from world_modality.cli.planning import done_keys, register
 from world_modality.errors import UserError
+from world_modality.evidence.gates import SEALED, Gate
+from world_modality.report.claims import judged_cells, plan_of
+from world_modality.report.sealed_plans import first_start, read_seals, sealing_gate
 from world_modality.store.layout import RESULTS, StageFolder, stage_folder
 from world_modality.store.lock import exclusive
 from world_modality.store.progress import Progress
 from world_modality.store.verify import damage
+from world_modality.study.graph import Graph
+from world_modality.study.outline import outline_of
+from world_modality.study.targets import select
 from world_modality.trees.merge import Merged, merge
+
+TWO_SEEDS = SHORT_STUDY.replace("seeds: [0]", "seeds: [0, 1]")
 
 
 def joined(root: Path, *trees: Path) -> Merged:
@@ -52,6 +62,60 @@ def test_three_partial_trees_equal_a_single_run(tmp_path: Path, monkeypatch: pyt
     ]
     assert digests[0] == digests[1]
     assert len(digests[0]) == len(planned.graph.stages)
+
+
+@pytest.mark.parametrize("one_file", [True, False])
+def test_trees_that_made_targets_of_one_study_file_have_its_plan_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_file: bool
+) -> None:
+    """docs/scale.md. A part in a study file of its own has another plan, so that of the whole comes too late."""
+    for seed in (0, 1):
+        (tmp_path / f"{seed}").mkdir()
+        monkeypatch.chdir(tmp_path / f"{seed}")
+        Path("study.yaml").write_text(TWO_SEEDS if one_file else SHORT_STUDY.replace("seeds: [0]", f"seeds: [{seed}]"))
+        planned = plan()
+        outline = outline_of(planned.graph)
+        wanted = outline.upstream(step.key for step in select(outline, [f"seed={seed}"]))
+        assert len(set(planned.graph.stages) - wanted) == (5 if one_file else 1)
+        make(planned, lambda request, wanted=wanted: request.key in wanted)
+    (tmp_path / "joined").mkdir()
+    monkeypatch.chdir(tmp_path / "joined")
+    Path("study.yaml").write_text(TWO_SEEDS)
+    time.sleep(1.0)  # a seal tells whole seconds
+    merged, planned = joined(RESULTS, tmp_path / "0/results", tmp_path / "1/results"), plan()
+    assert merged.refused == []
+    assert set(planned.graph.stages) - done_keys(RESULTS, planned.graph) == {planned.graph.report.key}
+    register(RESULTS, planned.graph)
+    gate = _sealing_gate(RESULTS, planned.graph)
+    assert (gate.name, gate.passed) == (SEALED, one_file)
+
+
+def _sealing_gate(root: Path, graph: Graph) -> Gate:
+    """As the report asks."""
+    started = first_start(stage_folder(root, "rollout", cell.rollout) for cell in judged_cells(graph.report.spec))
+    found = plan_of(graph.report.spec)
+    return sealing_gate(found, read_seals(root, graph.study), started)
+
+
+def test_unfinished_stages_are_looked_up_and_not_compared_with_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two, compared = tmp_path / "two", 0
+    make_stage(two, 0)
+    for number in range(30):
+        (two / STAGE / f"{number:016x}").mkdir()
+        (two / STAGE / f"{number:016x}" / "attempts.txt").write_text("now\n")
+    equal = StageFolder.__eq__
+
+    def count(one: StageFolder, other: object) -> bool:
+        nonlocal compared
+        compared += 1
+        return equal(one, other)
+
+    monkeypatch.setattr(StageFolder, "__eq__", count)
+    assert joined(tmp_path / "one", two).unfinished == 30
+    assert compared < 10
+    assert "30/30 unfinished stages" in capsys.readouterr().err
 
 
 def test_what_is_merged_twice_is_left_and_shares_its_bytes(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from world_modality.store.layout import SHARE_VARIABLE
 from world_modality.store.progress import Progress
 from world_modality.study.graph import Graph
 from world_modality.trees.claims import Claims
-from world_modality.trees.remote import RemoteError, absolute_name, open_shared
+from world_modality.trees.remote import RemoteError, absolute_name, open_shared, require_exclusive
 from world_modality.trees.share import Share
 from world_modality.trees.sync import Syncing
 
@@ -21,14 +21,15 @@ def begin_sharing(name: str, root: Path, graph: Graph) -> None:
     """Fetch what a study has in a remote, push what it has here, and tell the jobs of this run of the remote.
 
     Raises:
-        UserError: the remote is not there or cannot be shared. What it holds that is damaged is only told: its job says
-            it again.
+        UserError: the remote is not there or cannot be shared, or files here cannot be read or written. What it holds
+            that is damaged is only told: its job says it again.
     """
     remote = open_shared(name)
     os.environ[SHARE_VARIABLE] = absolute_name(name)
     only = frozenset((request.stage, key) for key, request in graph.stages.items())
     syncing = Syncing(remote, root, only, Progress("share", stream=sys.stderr), unfinished=False)
     try:
+        require_exclusive(remote)
         pulled, pushed = syncing.pull(), syncing.push()
     except RemoteError as error:
         raise UserError(f"--share: {error}; run it again when the remote answers") from error

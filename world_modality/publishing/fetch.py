@@ -41,8 +41,8 @@ class Published:
 
     @property
     def named(self) -> str:
-        """For people."""
-        return f"{self.repo_id}@{self.commit[:8]}"
+        """As `wm fetch-published` takes it: the hub knows no shorter form of a commit."""
+        return f"{DATASETS if self.repo_type == 'dataset' else ''}{self.repo_id}@{self.commit}"
 
     def folder(self, names: Sequence[str]) -> Path:
         """A folder that holds these of its files, downloaded as far as they lack."""

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from world_modality import redaction
 from world_modality.errors import UserError, in_one_line
 from world_modality.publishing.bundle import Bundle, RepoFile
 
-_SECRET_NAMES = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|API_?KEY|ACCESS_?KEY", re.I)
-_SHORTEST = 8  # characters of a secret: shorter values stand in any text
 _TEXTS = (".json", ".jsonl", ".md", ".yaml", ".csv", ".tex", ".html", ".txt", ".svg")
 _TOKENS = re.compile(rb"hf_[A-Za-z0-9]{30,}|gh[pousr]_[A-Za-z0-9]{30,}|AKIA[A-Z0-9]{16}|PRIVATE KEY-----")
 HIDDEN = "(hidden)"
 
 
 def secrets() -> dict[str, str]:
-    """Values of this process's environment that are secret by their variables' names: value -> variable."""
-    found = {value: name for name, value in os.environ.items() if _SECRET_NAMES.search(name)}
-    return {value: name for value, name in found.items() if len(value) >= _SHORTEST and not _is_place(value)}
+    """What no file that is published may hold: value -> variable, as in logs. But for values that are places here."""
+    return {value: name for value, name in redaction.secrets().items() if not _is_place(value)}
 
 
 def _is_place(value: str) -> bool:
@@ -38,9 +35,10 @@ def told(error: BaseException) -> str:
 
 def require_no_secret(bundle: Bundle) -> None:
     """UserError if a text among a repository's files holds a secret; the message does not."""
+    known = {value.encode(errors="surrogateescape"): name for value, name in secrets().items()}
     for file in _texts(bundle.files):
         content = b"".join(file.chunks())
-        name = next((name for value, name in secrets().items() if value.encode() in content), None)
+        name = next((name for value, name in known.items() if value in content), None)
         if name is None and _TOKENS.search(content):
             name = "a token or key"
         if name is not None:

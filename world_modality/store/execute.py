@@ -20,7 +20,7 @@ from world_modality.store.layout import StageFolder, stage_folder
 from world_modality.store.leases import Leases
 from world_modality.store.lock import exclusive, shared
 from world_modality.store.progress import LABEL_WIDTH, Progress, format_seconds
-from world_modality.store.seal import clean, is_sealed, seal
+from world_modality.store.seal import clean, is_sealed, lacking, seal
 from world_modality.store.stage import Facts, StageContext, StageRequest, StageRunner
 from world_modality.store.stopwatch import timed
 
@@ -44,8 +44,8 @@ def execute(
     ``shared`` all of them work: the runner shares out what there is to do and calls ``context.begin_sealing`` before it
     writes the artifact, and whoever comes to that first seals the stage. Who does not want to wait, without ``waits``,
     leaves a stage that another works on alone.
-    UserError when an upstream result is missing; what the runner raises passes through and leaves the stage
-    as it is, with a note of the reason, to be continued by the next call.
+    UserError when an upstream result is missing or not whole; what the runner raises passes through and leaves the
+    stage as it is, with a note of the reason, to be continued by the next call.
     """
     folder = stage_folder(root, request.stage, request.key)
     progress = Progress(request.label, stream=stream, last_line=folder.progress)
@@ -168,8 +168,14 @@ class _Attempt:
         keys: dict[str, tuple[str, ...]] = {}
         for each in self._request.inputs:
             source = stage_folder(self._root, each.stage, each.key)
-            if read_done(source.done) is None:
+            record = read_done(source.done)
+            if record is None:
                 raise UserError(f"needs {source.path}, which is not sealed; run it through snakemake or `wm run`")
+            if lost := lacking(source, record):
+                raise UserError(
+                    f"needs {source.path} ({record.label}), which is not whole any more: artifact/{lost} is missing or "
+                    "has another size; call `wm resume`, which sets the stage aside and makes it anew"
+                )
             path = source.artifact / each.folder if each.folder else source.artifact
             inputs[each.role] = (*inputs.get(each.role, ()), path.resolve())
             keys[each.role] = (*keys.get(each.role, ()), each.key)

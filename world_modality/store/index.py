@@ -25,7 +25,9 @@ def sealed_stages(root: Path, stages: Iterable[str]) -> Iterator[tuple[StageFold
 def sealed_done(folder: StageFolder) -> DoneFile | None:
     """A stage's record, from DONE.json or its second copy; None if it is not sealed.
 
-    The second copy speaks only for a result that is whole: the next run forgets any other and makes it anew.
+    The second copy speaks only for a result that is whole: the next run forgets any other and makes it anew. DONE.json
+    is believed: planning asks for thousands of stages, and a look at each file of all would take a file server as long
+    again. Whoever reads a stage looks whether it is whole (``store.execute``), as do `wm status` and `wm verify`.
     """
     record = read_done(folder.done)
     if record is not None:

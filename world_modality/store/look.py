@@ -1,7 +1,7 @@
 """How a stage stands, told from the few files that say so, of thousands of stages at a time.
 
 Nothing is checked that takes long: a sealed result counts as whole if its files are there with their sizes, as it does
-to a run. What a file holds `wm verify` looks at.
+to a stage that reads it. What a file holds `wm verify` looks at.
 """
 
 from __future__ import annotations

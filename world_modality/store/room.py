@@ -38,7 +38,7 @@ def trouble(root: Path, error: BaseException | None = None) -> str | None:
     if full:
         return _full(root)
     try:
-        _write_and_remove(root)
+        try_writing(root)
     except OSError as failure:
         return _told(root, failure)
     free = free_bytes(root)
@@ -59,6 +59,17 @@ def storage_sentence(error: OSError) -> str | None:
     return None
 
 
+def file_sentence(error: OSError, root: Path | None = None) -> str:
+    """What to say of an error of a file that was copied from or to a results tree, whichever error it is."""
+    told = trouble(root) if root is not None and root.is_dir() else None
+    where = error.filename or root or "a file"
+    return (
+        told
+        or storage_sentence(error)
+        or f"{where} cannot be read or written ({error.strerror or error}): mend that, {AGAIN}"
+    )
+
+
 def free_bytes(root: Path) -> int | None:
     """How much is free where the tree lies; None if nobody can tell."""
     try:
@@ -76,8 +87,9 @@ def readable_size(size: float) -> str:
     return f"{size:.1f} TB"
 
 
-def _write_and_remove(root: Path) -> None:
-    probe = root / f".room.{os.getpid()}.{secrets.token_hex(4)}.tmp"
+def try_writing(folder: Path) -> None:
+    """Write a little file and remove it; OSError if that fails."""
+    probe = folder / f".room.{os.getpid()}.{secrets.token_hex(4)}.tmp"
     try:
         with probe.open("wb") as file:
             file.write(b"\0" * PROBE_BYTES)

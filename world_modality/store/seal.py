@@ -136,8 +136,20 @@ def clean(folder: StageFolder) -> None:
 
 def is_whole(folder: StageFolder, record: DoneFile) -> bool:
     """Whether every sealed file is there with its size; `wm verify` compares the contents too."""
-    paths = {folder.artifact / name: entry.size for name, entry in record.files.items()}
-    return all(path.is_file() and path.stat().st_size == size for path, size in paths.items())
+    return not lacking(folder, record)
+
+
+def lacking(folder: StageFolder, record: DoneFile) -> str:
+    """The first sealed file that is not there with its size, by its path in the artifact; "" if there is none."""
+    return next((name for name, each in record.files.items() if not _is_there(folder.artifact / name, each.size)), "")
+
+
+def _is_there(path: Path, size: int) -> bool:
+    try:
+        with path.open("rb") as file:  # what is not opened a file server's client may remember as it was
+            return os.fstat(file.fileno()).st_size == size
+    except OSError:
+        return False
 
 
 def _discard(folder: StageFolder) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,6 +13,9 @@ from world_modality.trees.remote import Told
 
 BLOCK = 1 << 20
 PART = ".part"
+
+Telling = Callable[[], AbstractContextManager[None]]
+"""Around what is done to one side of a copy, to tell its errors from those of the other side."""
 
 
 def part_of(target: Path) -> Path:
@@ -23,20 +28,46 @@ def is_there(target: Path, size: int) -> bool:
     return not target.is_symlink() and target.is_file() and target.stat().st_size == size
 
 
-def go_on_copying(source: Path, target: Path, size: int, told: Told) -> None:
-    """Make ``target`` hold the first ``size`` bytes of ``source``, beginning with what an earlier call left."""
-    if is_there(target, size):
+def go_on_copying(
+    source: Path,
+    target: Path,
+    size: int,
+    told: Told,
+    *,
+    reading: Telling = nullcontext,
+    writing: Telling = nullcontext,
+) -> None:
+    """Make ``target`` hold the first ``size`` bytes of ``source``, beginning with what an earlier call left.
+
+    ``reading`` is around all that is done to the source, ``writing`` around all that is done to the target.
+    """
+    with writing():
+        part = None if is_there(target, size) else begin_part(target, size)
+    if part is None:
         told(size)
         return
-    part = begin_part(target, size)
-    with source.open("rb") as reader, part.open("ab") as writer:
-        told(writer.tell())
-        reader.seek(writer.tell())
-        while block := reader.read(min(BLOCK, size - writer.tell())):
-            writer.write(block)
-            told(len(block))
-        finish(writer)
-    part.replace(target)
+    with reading():
+        reader = source.open("rb")
+    with reader:
+        with writing():
+            writer = part.open("ab", buffering=0)  # so that each write fails where it is done
+        with writer:
+            done = writer.tell()
+            told(done)
+            while done < size:
+                with reading():
+                    reader.seek(done)
+                    block = reader.read(min(BLOCK, size - done))
+                if not block:
+                    break
+                with writing():
+                    copied = writer.write(block)
+                done += copied
+                told(copied)
+            with writing():
+                finish(writer)
+    with writing():
+        part.replace(target)
 
 
 def begin_part(target: Path, size: int) -> Path:

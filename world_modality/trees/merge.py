@@ -58,16 +58,15 @@ def merge(root: Path, trees: Sequence[Path], progress: Progress) -> Merged:
     for tree in trees:
         _require_tree(tree, root)
     for tree in trees:
-        stages = list(_claiming_to_be_sealed(tree))
+        stages = dict.fromkeys(_claiming_to_be_sealed(tree))
         for number, folder in enumerate(stages, 1):
             progress.update(number, len(stages), "stages", str(tree))
             _take(root, tree, folder, merged)
-        merged.unfinished += sum(
-            1
-            for stage in STAGES.names
-            for path in (tree / stage).glob("*/attempts.txt")
-            if StageFolder(path.parent) not in stages and not stage_folder(root, stage, path.parent.name).done.exists()
-        )
+        begun = [path.parent for stage in STAGES.names for path in (tree / stage).glob("*/attempts.txt")]
+        left = [path for path in begun if StageFolder(path) not in stages]
+        for number, path in enumerate(left, 1):
+            progress.update(number, len(left), "unfinished stages", str(tree))
+            merged.unfinished += not stage_folder(root, *path.parts[-2:]).done.exists()
         plans = own_plans(tree)
         merged.plans += take_plans(root, plans, {name: path.read_bytes() for name, path in plans.items()}.get)
     for folder, record in sealed_stages(root, STAGES.names):

@@ -10,10 +10,9 @@ import tempfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from world_modality.trees.programs import call, names_given, require_program, seal_by_parts
+from world_modality.trees.programs import call, names_given, require_program, seal_by_parts, writing_below
 from world_modality.trees.remote import Item, Told
 
-_ABSENT = (3, 4)  # folder, or file, not found
 _FROM = "--files-from-raw"
 
 
@@ -28,13 +27,13 @@ class RcloneRemote:
         """See Remote."""
         base = prefix.rstrip("/")
         options = ("lsjson", "--recursive", "--files-only", "--no-modtime", "--no-mimetype", "--skip-links")
-        printed = call(self.title, self._command(*options, self._at(base)), missing=_ABSENT)
+        printed = call(self.title, self._command(*options, self._at(base)), absent=_is_absent)
         entries = json.loads(printed or b"[]")
         return {f"{base}/{each['Path']}" if base else each["Path"]: each["Size"] for each in entries}
 
     def read(self, name: str) -> bytes | None:
         """See Remote."""
-        return call(self.title, self._command("cat", self._at(name)), missing=_ABSENT) or None
+        return call(self.title, self._command("cat", self._at(name)), absent=_is_absent) or None
 
     def write(self, name: str, data: bytes) -> None:
         """See Remote."""
@@ -44,7 +43,7 @@ class RcloneRemote:
         """See Remote."""
         if names:
             command = self._command("delete", _FROM, "-", self._place)
-            call(self.title, command, names_given(sorted(names)), missing=_ABSENT)
+            call(self.title, command, names_given(sorted(names)), absent=_is_absent)
 
     def put(self, base: Path, items: Sequence[Item], told: Told) -> None:
         """See Remote."""
@@ -53,8 +52,8 @@ class RcloneRemote:
 
     def get(self, base: Path, items: Sequence[Item], told: Told) -> None:
         """See Remote."""
-        base.mkdir(parents=True, exist_ok=True)
-        self._copy(self._place, str(base), items, "--skip-links")
+        with writing_below(base):
+            self._copy(self._place, str(base), items, "--skip-links")
         told(sum(item.size for item in items))
 
     def seal(self, root: Path, stage: str, key: str, items: Sequence[Item], data: bytes, told: Told) -> bool:
@@ -78,3 +77,8 @@ class RcloneRemote:
         if not name:
             return self._place
         return f"{self._place}{name}" if self._place.endswith(":") else f"{self._place}/{name}"
+
+
+def _is_absent(status: int, _said: str) -> bool:
+    """Folder, or file, not found."""
+    return status in (3, 4)

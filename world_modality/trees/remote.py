@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from world_modality.errors import UserError
+from world_modality.redaction import holds_password
+from world_modality.trees.names import CLAIMS
 
 Told = Callable[[int], None]
 """Called with a number of bytes whenever that many more are where they belong."""
@@ -33,7 +37,7 @@ class Item:
 
 class Remote(Protocol):
     """Files by relative names with slashes, each there whole or not at all. All methods raise RemoteError when it fails
-    them."""
+    them, and OSError when files of this machine do."""
 
     title: str  # as told to people
 
@@ -59,7 +63,10 @@ class Remote(Protocol):
         """
 
     def seal(self, root: Path, stage: str, key: str, items: Sequence[Item], data: bytes, told: Told) -> bool:
-        """Make a sealed stage of the tree ``root`` be there: its files, then its record ``data``. False if it was."""
+        """Make a sealed stage of the tree ``root`` be there: its files, then its record ``data``.
+
+        False if a record is there that another tree wrote, perhaps of another result.
+        """
 
 
 @runtime_checkable
@@ -75,10 +82,14 @@ class SharedRemote(Remote, Protocol):
     def age(self, name: str) -> float | None:
         """Seconds since a file was written, by the remote's own clock; None if there is none."""
 
+    def is_exclusive(self, name: str) -> bool:
+        """Whether ``create`` and ``swap`` refuse what they must, tried out with a new file of that name."""
+
 
 _S3 = "s3://"
 _RSYNC = re.compile(r"rsync://.+|[^/:\s]+@[^/:\s]+:.*")
 _RCLONE = re.compile(r"[\w.+-][\w.+ -]*:.*")
+_WITH_PASSWORD = re.compile(r"[^/:@\s]+:[^/@\s]*@[^/:@\s]+:.*")  # USER:PASSWORD@HOST:PATH
 
 
 def absolute_name(name: str) -> str:
@@ -90,8 +101,14 @@ def open_remote(name: str) -> Remote:
     """The remote that a person calls ``name``.
 
     Raises:
-        UserError: there is no such folder, or the program that is needed is not installed.
+        UserError: there is no such folder, the program that is needed is not installed, or the name holds a password.
     """
+    if holds_password(name) or _WITH_PASSWORD.fullmatch(name):
+        raise UserError(
+            "the remote's address holds a password, which whoever sees this machine's processes can read: leave it out "
+            "of the address, and give it to rsync as RSYNC_PASSWORD or by a key of ssh, for s3:// by the AWS_ "
+            "variables, and to rclone in its configuration"
+        )
     # Imported here: a job that shares a folder should not wait for boto3.
     if name.startswith(_S3):
         from world_modality.trees.s3 import S3Remote
@@ -119,3 +136,34 @@ def open_shared(name: str) -> SharedRemote:
             "two machines could begin the same stage: share a mounted folder or an s3:// bucket, and use `wm sync` here"
         )
     return remote
+
+
+def require_exclusive(remote: SharedRemote) -> None:
+    """Try out whether a remote lets only one of several create a file; a small one is written there and removed.
+
+    Raises:
+        UserError: it does not, so two trees could begin the same stage.
+        RemoteError: as the remote does.
+    """
+    name = f"{CLAIMS}/trial-{secrets.token_hex(8)}"
+    try:
+        exclusive = remote.is_exclusive(name)
+    finally:
+        with suppress(RemoteError):
+            remote.delete([name])
+    if not exclusive:
+        raise UserError(
+            f"--share: {remote.title} lets a second one create a file that is there, or cannot create one only if it "
+            "is not, so two machines could begin the same stage: share a folder on a file system with hard links, or a "
+            "bucket of a server that knows conditional writes (If-None-Match and If-Match), and use `wm sync` here"
+        )
+
+
+def keeps_what_is_there(remote: SharedRemote, name: str) -> bool:
+    """Whether a new file is created once, and neither created anew nor swapped for what it does not hold."""
+    return (
+        remote.create(name, b"one")
+        and not remote.create(name, b"two")
+        and not remote.swap(name, b"two", b"three")
+        and remote.read(name) == b"one"
+    )

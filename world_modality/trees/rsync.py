@@ -11,11 +11,12 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from world_modality.trees.programs import call, names_given, require_program, seal_by_parts
+from world_modality.trees.programs import Absent, call, names_given, require_program, seal_by_parts, writing_below
 from world_modality.trees.remote import Item, Told
 
 _LISTED = re.compile(r"-\S+\s+([\d,.]+)\s+\S+\s+\S+\s(.+)")
-_ABSENT = (23,)  # "partial transfer": what was asked for is not there
+_PARTIAL = 23  # exit status: not all was transferred, for whatever reason
+_FAILED = re.compile(r'rsync: .*?"(?P<path>.+)".* failed: (?P<why>.+) \(\d+\)')
 COPYING = ("--times", "--no-links", "--no-devices", "-s", "--partial-dir=.rsync-partial")
 
 
@@ -30,7 +31,7 @@ class RsyncRemote:
         """See Remote."""
         base = prefix.rstrip("/")
         command = [*self._command("--recursive", "--list-only", "--no-human-readable"), self._at(base) + "/"]
-        printed = call(self.title, command, missing=_ABSENT)
+        printed = call(self.title, command, absent=_absent(base))
         found: dict[str, int] = {}
         for line in (printed or b"").decode(errors="surrogateescape").splitlines():
             if match := _LISTED.fullmatch(line):
@@ -42,7 +43,7 @@ class RsyncRemote:
         """See Remote."""
         with tempfile.TemporaryDirectory() as folder:
             target = Path(folder, "file")
-            printed = call(self.title, [*self._command(), self._at(name), str(target)], missing=_ABSENT)
+            printed = call(self.title, [*self._command(), self._at(name), str(target)], absent=_absent(name))
             return target.read_bytes() if printed is not None and target.is_file() else None
 
     def write(self, name: str, data: bytes) -> None:
@@ -63,7 +64,8 @@ class RsyncRemote:
             for folder, files in folders.items():
                 chosen = [f"--include=/{each}" for each in files]
                 options = ("--dirs", "--delete", *chosen, "--exclude=*")
-                call(self.title, [*self._command(*options), f"{empty}/", self._at(folder) + "/"], missing=_ABSENT)
+                command = [*self._command(*options), f"{empty}/", self._at(folder) + "/"]
+                call(self.title, command, absent=_absent(folder))
 
     def put(self, base: Path, items: Sequence[Item], told: Told) -> None:
         """See Remote."""
@@ -72,8 +74,8 @@ class RsyncRemote:
 
     def get(self, base: Path, items: Sequence[Item], told: Told) -> None:
         """See Remote. Links are left out, so nothing leads out of the remote."""
-        base.mkdir(parents=True, exist_ok=True)
-        self._copy(self._at("") + "/", f"{base}/", [item.name for item in items], "--no-implied-dirs")
+        with writing_below(base):
+            self._copy(self._at("") + "/", f"{base}/", [item.name for item in items], "--no-implied-dirs")
         told(sum(item.size for item in items))
 
     def seal(self, root: Path, stage: str, key: str, items: Sequence[Item], data: bytes, told: Told) -> bool:
@@ -90,3 +92,21 @@ class RsyncRemote:
 
     def _at(self, name: str) -> str:
         return f"{self._place}/{name}" if name else self._place
+
+
+def _absent(name: str) -> Absent:
+    """Whether rsync failed because ``name``, or the folder that it lies in, is not there, and because of nothing else.
+
+    Of a file whose folder is missing it tells the folder, and of any it tells the path as the other machine sees it.
+    """
+    ends = tuple(f"/{each}" for each in (name, name.rpartition("/")[0]) if each) if "/" in name else ("",)
+
+    def is_absence(failed: re.Match[str]) -> bool:
+        path = failed["path"].removesuffix("/.").rstrip("/")
+        return failed["why"] == "No such file or directory" and path.endswith(ends)
+
+    def absent(status: int, said: str) -> bool:
+        failures = [match for line in said.splitlines() if (match := _FAILED.fullmatch(line.strip()))]
+        return status == _PARTIAL and bool(failures) and all(map(is_absence, failures))
+
+    return absent

@@ -16,10 +16,12 @@ from typing import Any
 from world_modality.errors import UserError, in_one_line
 from world_modality.trees.copying import BLOCK, begin_part, finish, is_there
 from world_modality.trees.names import SEAL, done_name
-from world_modality.trees.remote import Item, RemoteError, Told
+from world_modality.trees.remote import Item, RemoteError, Told, keeps_what_is_there
 
 MISSING = ("404", "NoSuchKey", "NotFound")
 THERE_ALREADY = ("412", "PreconditionFailed", "409", "ConditionalRequestConflict")
+UNKNOWN = ("501", "NotImplemented", "InvalidArgument", "InvalidRequest")
+"""What a server answers that does not know conditional writes."""
 AT_ONCE = 1000  # objects that one request deletes
 _CREDENTIALS = re.compile(r"//[^/@\s]+@")
 
@@ -83,6 +85,19 @@ class S3Remote:
         now = parsedate_to_datetime(found["ResponseMetadata"]["HTTPHeaders"]["date"])
         return float((now - found["LastModified"]).total_seconds())
 
+    def is_exclusive(self, name: str) -> bool:
+        """See Remote; a server may know one condition and not the other."""
+        try:
+            if not keeps_what_is_there(self, name):
+                return False
+            _, tag = self._read(name)
+            self.write(name, b"later")
+            return not self._put_if(name, b"too late", IfMatch=tag)
+        except RemoteError as error:
+            if _code(error.__cause__) in UNKNOWN:
+                return False
+            raise
+
     def delete(self, names: Collection[str]) -> None:
         """See Remote."""
         keys = [{"Key": self._prefix + name} for name in names]
@@ -128,10 +143,21 @@ class S3Remote:
         part.replace(target)
 
     def seal(self, root: Path, stage: str, key: str, items: Sequence[Item], data: bytes, told: Told) -> bool:
-        """See Remote. Nobody looks at objects of a stage whose DONE.json is missing."""
-        self.put(root, items, told)
+        """See Remote. Nobody looks at objects of a stage whose DONE.json is missing.
+
+        Another tree may be pushing another result of the stage at this moment: who sees the other's record stops, and
+        whose record it is looks once more at its objects.
+        """
+        done = done_name(stage, key)
+        for item in items:
+            if self._head(done) is not None:
+                return False
+            self.put(root, [item], told)
+        if not self.create(done, data):
+            return False
+        self.put(root, [item for item in items if item.sha256], _ignore)
         self.write(f"{stage}/{key}/{SEAL}", data)
-        return self.create(done_name(stage, key), data)
+        return True
 
     def _at(self, name: str) -> dict[str, str]:
         return {"Bucket": self._bucket, "Key": self._prefix + name}
@@ -195,4 +221,9 @@ class S3Remote:
 
 
 def _code(error: Any) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
+    """What a server said; "" of any other error."""
+    return str(getattr(error, "response", {}).get("Error", {}).get("Code", ""))
+
+
+def _ignore(_size: int) -> None:
+    """What is copied once more does not count twice."""

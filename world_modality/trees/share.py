@@ -16,7 +16,7 @@ from world_modality.trees.arrival import Busy
 from world_modality.trees.claims import Claims, Turn
 from world_modality.trees.names import done_name
 from world_modality.trees.plans import pull_plans, push_plans
-from world_modality.trees.remote import RemoteError, SharedRemote
+from world_modality.trees.remote import RemoteError, SharedRemote, require_exclusive
 from world_modality.trees.transfer import pull_sealed, push_sealed
 from world_modality.trees.unfinished import pull_unfinished
 
@@ -31,6 +31,7 @@ class Share:
     def __init__(self, remote: SharedRemote, root: Path, claims: Claims, poll_s: float = POLL_S) -> None:
         self._remote, self._root, self._poll = remote, root, poll_s
         self.claims = claims
+        self._tried = False  # whether the remote was, if claims count there
 
     def make(
         self,
@@ -51,6 +52,8 @@ class Share:
 
         Raises:
             Refused: what the remote holds is damaged, or disagrees with what is here.
+            UserError: the remote cannot be shared.
+            OSError: files of this tree fail.
             Exception: what ``work`` raises.
         """
         told, patience = _Once(say), _Patience(self._poll)
@@ -62,6 +65,10 @@ class Share:
                 told(f"{request.label}: {error}; tried again until it answers")
                 time.sleep(self._poll)
                 continue
+            except Exception:  # of this tree's files, or of what is there: others may do better
+                with contextlib.suppress(RemoteError):
+                    self.claims.release(stage, key)
+                raise
             if turn is None:
                 continue
             if turn is not Turn.THEIRS:
@@ -92,6 +99,9 @@ class Share:
             say(f"{request.label}: waits for another process here that works on it")
             time.sleep(self._poll)
             return None
+        if not self._tried:
+            require_exclusive(self._remote)
+            self._tried = True
         turn = self.claims.claim(request.stage, request.key)
         if turn is Turn.THEIRS:
             return turn

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from world_modality.store.done import DoneFile
 from world_modality.store.index import sealed_done, sealed_stages
 from world_modality.store.layout import StageFolder, stage_folder
 from world_modality.store.progress import Progress
+from world_modality.store.room import file_sentence
 from world_modality.trees.arrival import Busy
 from world_modality.trees.names import ATTEMPTS, DONE, UNFINISHED, place_of
 from world_modality.trees.plans import pull_plans, push_plans
@@ -76,7 +78,16 @@ class Syncing:
         self._digests: Digests = {}
 
     def push(self) -> Copied:
-        """Copy what the remote lacks. RemoteError when it fails; the next pass goes on."""
+        """Copy what the remote lacks; the next call goes on.
+
+        Raises:
+            RemoteError: the remote fails.
+            UserError: files of this tree do.
+        """
+        with _telling(self._root):
+            return self._push()
+
+    def _push(self) -> Copied:
         copied, there = Copied(), self._remote.files("")
         copied.plans = push_plans(self._remote, self._root)
         new: list[DoneFile] = []
@@ -106,7 +117,11 @@ class Syncing:
         return copied
 
     def pull(self) -> Copied:
-        """Copy what is not here. RemoteError when the remote fails; the next pass goes on."""
+        """Copy what is not here. Raises as ``push``."""
+        with _telling(self._root):
+            return self._pull()
+
+    def _pull(self) -> Copied:
         copied, there = Copied(), self._remote.files("")
         copied.plans = pull_plans(self._remote, self._root)
         sizes = Counter[tuple[str, str]]()
@@ -145,6 +160,15 @@ class Syncing:
         return [(stage, key) for stage, key in found if self._is_meant(stage, key)]
 
 
+@contextmanager
+def _telling(root: Path) -> Iterator[None]:
+    """Tell in one sentence what goes wrong with files of a tree."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(file_sentence(error, root)) from error
+
+
 def _ignore(_size: int) -> None:
     """Copies of unfinished stages are small, and have no line of their own."""
 
@@ -168,10 +192,10 @@ def _order(each: tuple[str, ...]) -> tuple[int, str]:
 def repeat(once: Callable[[], Copied], word: str, remote: Remote, every: float | None, say: Say) -> int:
     """Copy once, or every ``every`` seconds until Ctrl-C; the exit status: 1 if anything was not copied.
 
-    A remote that fails is told of once and tried again, and once when it answers again. Without ``every`` it is a
-    UserError.
+    A remote that fails is told of once and tried again, and once when it answers again. What fails here, and whatever
+    else a person must mend, is told of once, too, until a pass succeeds. Without ``every`` all of them are a UserError.
     """
-    failing, refused = False, set[str]()
+    failing, refused, failures = False, set[str](), set[str | int | None]()
     while True:
         try:
             copied = once()
@@ -181,7 +205,17 @@ def repeat(once: Callable[[], Copied], word: str, remote: Remote, every: float |
             if not failing:
                 say(f"{word:<12} {error}; tried again every {every:g} s")
             failing = True
+        except (OSError, UserError) as error:
+            text = file_sentence(error) if isinstance(error, OSError) else str(error)
+            if every is None:
+                raise UserError(text) from error
+            cause = error if isinstance(error, OSError) else error.__cause__
+            kind = cause.errno if isinstance(cause, OSError) else text  # drafts and free space differ each time
+            if kind not in failures:
+                say(f"{word:<12} {text}; tried again every {every:g} s")
+            failures.add(kind)
         else:
+            failures.clear()
             if failing:
                 say(f"{word:<12} {remote.title} answers again")
             failing = False

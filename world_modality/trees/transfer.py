@@ -43,9 +43,7 @@ def push_sealed(remote: Remote, root: Path, stage: str, key: str, told: Told) ->
     if record is None:
         raise Refused(f"{folder.path} is not sealed")
     with one_copier(root, stage, key):
-        there = remote.read(done_name(stage, key))
-        if there is not None:
-            require_equal(folder, parse_record(there, stage, key, remote.title), remote.title)
+        if _require_equal_there(remote, folder, stage, key):
             return False
         found = damage(folder)
         if found:
@@ -54,9 +52,20 @@ def push_sealed(remote: Remote, root: Path, stage: str, key: str, told: Told) ->
         items = [*artifact_items(record), *_around(root, folder)]
         data = (folder.done if folder.done.exists() else folder.seal).read_bytes()
         sealed = remote.seal(root, stage, key, items, data, told)
+        if not sealed:  # another tree was faster
+            _require_equal_there(remote, folder, stage, key)
+            remote.put(root, artifact_items(record), lambda _size: None)  # the files are the same, should one lack
     forget_unfinished(remote, stage, key)
     shutil.rmtree(outgoing_folder(root, stage, key), ignore_errors=True)  # of a copier that was killed
     return sealed
+
+
+def _require_equal_there(remote: Remote, folder: StageFolder, stage: str, key: str) -> bool:
+    """Whether a stage is sealed in a remote; Refused if it is, with another result than here."""
+    there = remote.read(done_name(stage, key))
+    if there is not None:
+        require_equal(folder, parse_record(there, stage, key, remote.title), remote.title)
+    return there is not None
 
 
 def _around(root: Path, folder: StageFolder) -> list[Item]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lerobot.policies import factory
 from support.given_inputs import edit_json
 from support.tiny_checkpoints import plain_checkpoint
 
@@ -19,10 +20,12 @@ from world_modality.checks.processors import processor_findings
 from world_modality.encoders.encoder import load_encoder
 from world_modality.encoders.source import build_embedded_encoder
 from world_modality.errors import UserError
+from world_modality.policies import trusted
 from world_modality.policies.checkpoint import load_config, load_processors
-from world_modality.policies.trusted import refuse_foreign_code, require_known_steps
+from world_modality.policies.trusted import checked_processors, refuse_foreign_code, require_known_steps
 
-PREPROCESSOR = "policy_preprocessor.json"
+PREPROCESSOR, POSTPROCESSOR = "policy_preprocessor.json", "policy_postprocessor.json"
+PROCESSORS = "make_pre_post_processors"
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +53,23 @@ def test_a_processor_of_another_class_is_never_called(checkpoint: Path, tmp_path
         (checkpoint / PREPROCESSOR).write_text(original)
     assert not trace.exists()
     assert load_processors(checkpoint, config)
+
+
+def test_lerobots_own_scripts_build_none_of_such_either_from_a_repository(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was checked is built: LeRobot is told the commit of the files that were looked at."""
+    good, bad = checkpoint, steps(tmp_path / "bad", {"class": "subprocess.Popen", "config": {"args": ["true"]}})
+    folders, asked, built = {"one/good@v1": good, "one/bad": bad}, [], []
+    monkeypatch.setattr(
+        trusted, "find_folder", lambda name, patterns: (folders[name], "c" * 40) if not asked.append(patterns) else None
+    )
+    monkeypatch.setattr(factory, PROCESSORS, lambda config, **told: built.append(told) or ("before", "after"))
+    assert checked_processors(None, Path("one/good"), "v1", dataset_stats={}) == ("before", "after")
+    with pytest.raises(UserError, match="no processor step of LeRobot"):
+        checked_processors(None, "one/bad")
+    assert built == [{"pretrained_path": "one/good", "pretrained_revision": "c" * 40, "dataset_stats": {}}]
+    assert asked == [(PREPROCESSOR, POSTPROCESSOR)] * 2
 
 
 def test_a_check_finds_it_before_anything_is_loaded(tmp_path: Path) -> None:

@@ -61,6 +61,11 @@ class StageFolder:
         return self.volatile / "run.json"
 
     @property
+    def machines(self) -> Path:
+        """What kinds of machines worked on it, a file each: see ``store.machines``; gone once the stage is sealed."""
+        return self.volatile / "machines"
+
+    @property
     def work(self) -> Path:
         """Checkpoints, shards and partial records; gone once the stage is sealed."""
         return self.path / "work"

@@ -15,7 +15,7 @@ from support.given_inputs import edit_json
 from support.tiny_checkpoints import plain_checkpoint
 
 from world_modality.benchmarks.libero.quiet import libero_folder
-from world_modality.benchmarks.libero.tasks import read_states
+from world_modality.benchmarks.libero.tasks import init_file_digests, own_states, read_states
 from world_modality.checks.processors import processor_findings
 from world_modality.encoders.encoder import load_encoder
 from world_modality.encoders.source import build_embedded_encoder
@@ -23,6 +23,7 @@ from world_modality.errors import UserError
 from world_modality.policies import trusted
 from world_modality.policies.checkpoint import load_config, load_processors
 from world_modality.policies.trusted import checked_processors, refuse_foreign_code, require_known_steps
+from world_modality.store.files import file_digest
 
 PREPROCESSOR, POSTPROCESSOR = "policy_preprocessor.json", "policy_postprocessor.json"
 PROCESSORS = "make_pre_post_processors"
@@ -137,7 +138,7 @@ class Evil:
 
 def test_recorded_states_are_read_as_numbers_alone(tmp_path: Path) -> None:
     files = sorted((libero_folder() / "init_files").rglob("*.pruned_init"))
-    assert len(files) >= 120
+    assert len(files) == len(init_file_digests()) == 130
     for file in (files[0], files[len(files) // 2], files[-1]):
         states = read_states(file)
         np.testing.assert_array_equal(states, torch.load(file, weights_only=False))
@@ -148,3 +149,19 @@ def test_recorded_states_are_read_as_numbers_alone(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=rf"{name} holds no recorded states of LIBERO .*: install hf-libero anew"):
             read_states(tmp_path / name)
     assert not (tmp_path / "trace").exists()
+
+
+def test_liberos_own_recorded_states_are_those_of_the_locked_package(tmp_path: Path) -> None:
+    folder, names = libero_folder() / "init_files", list(init_file_digests())
+    assert all(file_digest(folder / name) == digest for name, digest in init_file_digests().items())
+    np.testing.assert_array_equal(own_states(folder, names[0]), read_states(folder / names[0]))
+    changed = read_states(folder / names[0])
+    changed[0, 1] += 1e-3
+    (tmp_path / names[0]).parent.mkdir()
+    torch.save(changed, tmp_path / names[0])  # numbers alone, and others
+    for name in (names[0], names[1], "libero_spatial/theirs.pruned_init"):
+        with pytest.raises(
+            UserError, match=r"is not the file of recorded states .*: install anew the hf-libero"
+        ) as error:
+            own_states(tmp_path, name)
+        assert str(tmp_path / name) in str(error.value)

@@ -147,7 +147,7 @@ def last_study_file(root: Path) -> Path:
 
 
 def last_plans_folder(root: Path) -> Path:
-    """Which snapshot each study was run with last, one file per study."""
+    """Which snapshot each study was run with last, a file for each file of a study."""
     return root / "last-plans"
 
 

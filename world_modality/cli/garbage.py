@@ -31,7 +31,8 @@ def collect_garbage(root: Path, studies: Sequence[Path], *, remove_them: bool, u
     """List what none of these studies needs, by default none of those that were run here, and remove it if asked.
 
     What is in no plan that was ever made here came from elsewhere, and nobody here can say who needs it: it stays,
-    unless ``unplanned`` asks for it, and even then if a name for people of such a study leads to it. Plans, links of other tools and the records of what was checked stay. Lines for a terminal.
+    unless ``unplanned`` asks for it, and even then if a name for people of such a study leads to it. Plans, links of
+    other tools and the records of what was checked stay. Lines for a terminal.
 
     Raises:
         UserError: no study is known here, one is not valid, or a run works in this tree.
@@ -78,7 +79,7 @@ def _listing(root: Path, studies: Sequence[Path], *, remove_them: bool, unplanne
 
 @dataclass(frozen=True)
 class _Foreign:
-    """A stage that is in no plan that was made here."""
+    """A stage that is in no plan that was made here, or that a study's names lead to of which there is none."""
 
     stage: Unneeded
     linked: str  # the study, never planned here, by whose name a link leads to it; "" for none
@@ -86,19 +87,16 @@ class _Foreign:
 
 def _from_elsewhere(root: Path, found: Sequence[Unneeded]) -> list[_Foreign]:
     """Those that were merged, pulled or fetched, and are of studies that nobody planned in this tree."""
-    keys, planned, own = (
-        {each.folder.path.name for each in found},
-        set[str](),
-        {plan.study for plan in last_plans(root)},
-    )
+    keys = {each.folder.path.name for each in found}
+    planned, own = set[str](), {plan.study for plan in last_plans(root)}
     for snapshot in snapshots_folder(root).glob("*.json"):
         own.add(snapshot.stem[: -KEY_LENGTH - 1])
         planned |= keys & {match.decode() for match in MENTIONED.findall(snapshot.read_bytes())}
     strangers = [name for name in names_in(root / "by-name") if name not in own]
     links = {key: name for name in strangers for key in linked_keys(root, name)}
-    return [
-        _Foreign(each, links.get(each.folder.path.name, "")) for each in found if each.folder.path.name not in planned
-    ]
+    foreign = (keys - planned) | links.keys()
+    named = [(each, each.folder.path.name) for each in found]
+    return [_Foreign(each, links.get(key, "")) for each, key in named if key in foreign]
 
 
 def _staying(foreign: Sequence[_Foreign]) -> list[str]:

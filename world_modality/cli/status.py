@@ -253,11 +253,11 @@ def _spent(standings: Iterable[Standing]) -> Spent:
 
 
 def _on_gpu(each: Standing, with_gpu: set[str]) -> bool:
-    """Whether a stage computed on a GPU: as its result says, or else if it could and its machine has one."""
+    """Whether a stage computed on a GPU: as its result says, or else if it holds one, or could and there is one."""
     device = each.look.facts.get("device")
     if device is not None:
         return str(device).startswith(GPU_DEVICES)
-    return STAGES[each.step.stage].needs.gpu and _host(each) in with_gpu
+    return each.look.gpu_seconds > 0 or (STAGES[each.step.stage].needs.gpu and _host(each) in with_gpu)
 
 
 def _host(each: Standing) -> str:

@@ -73,6 +73,7 @@ def test_a_training_that_goes_on_on_another_machine(
     assert "rounds otherwise" not in work(one, ONE, half, arithmetic)
     key = request_of(1, arithmetic).key
     if copied:
+        depot.mkdir()
         remote = open_remote(str(depot))
         assert push_unfinished(remote, one, "encoder", key, {}, lambda _: None)
         assert pull_unfinished(remote, two, "encoder", key, lambda _: None)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from support.command_line import assert_refused, wm
 from support.small_study import edited
 
 from world_modality.cli.garbage import collect_garbage
-from world_modality.cli.last_plan import remember_plan
+from world_modality.cli.last_plan import last_plans, remember_plan
 from world_modality.cli.planning import link_names, plan_study
 from world_modality.errors import UserError
 from world_modality.facts.stages import STAGES
@@ -96,11 +98,89 @@ def test_a_study_whose_file_changed_keeps_both_its_plans() -> None:
     changed = SHORT.replace("prophet_layers: 2", "prophet_layers: 3")
     made("elsewhere.yaml", changed)
     Path("elsewhere.yaml").unlink()
+    for note in (ROOT / "last-plans").iterdir():
+        note.unlink()  # as if the changed study had never been run
     remember_plan(ROOT, "small", Path("study.yaml"), plan_study(Path("study.yaml"), ROOT).snapshot)
     assert "unneeded     3 stages" in wm("gc").printed
     Path("study.yaml").write_text(changed)
     assert "unneeded     nothing" in wm("gc").printed
     assert set(older.stages) <= there()
+
+
+def test_a_copy_of_a_study_under_the_same_name_is_needed_too() -> None:
+    one = made("study.yaml", SHORT)
+    two = made("copy.yaml", SHORT.replace("prophet_layers: 2", "prophet_layers: 3"))
+    both = {*one.stages, *two.stages}
+    assert wm("gc").printed == f"kept         small ({len(both)} stages)\nunneeded     nothing\n"
+    wm("gc", "--yes")
+    assert there() == both
+    Path("copy.yaml").unlink()
+    told = wm("gc").printed.splitlines()
+    assert told[1].startswith("gone         copy.yaml, of which small was run: what its plan needs stays; name the")
+    assert told[2] == "unneeded     nothing"
+    assert "removed      3 stages" in wm("gc", "study.yaml", "--yes").printed
+    assert there() == set(one.stages)
+
+
+def test_a_note_of_an_earlier_version_is_known_and_replaced() -> None:
+    graph = made("study.yaml", SHORT)
+    (note,) = (ROOT / "last-plans").iterdir()
+    told = json.loads(note.read_text())
+    del told["study"]
+    (ROOT / "last-plans" / "small.json").write_text(json.dumps(told))
+    note.unlink()
+    (plan,) = last_plans(ROOT)
+    assert (plan.study, plan.file) == ("small", Path("study.yaml"))
+    remember_plan(ROOT, graph.study, Path("study.yaml"), plan.snapshot)
+    assert [path.name for path in (ROOT / "last-plans").iterdir()] == [note.name]
+
+
+def test_files_of_one_name_in_two_folders_share_a_tree_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = tmp_path / "shared"
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        Path("config.yaml").write_text(name)
+        remember_plan(shared, "demo", Path("config.yaml"), shared / "snapshots" / "demo.json")
+    assert {plan.file for plan in last_plans(shared)} == {tmp_path / name / "config.yaml" for name in ("one", "two")}
+
+
+def brought(*, linked: bool) -> tuple[Graph, set[str]]:
+    """A study that was run here beside results of one that was not: merged, or fetched with their names."""
+    theirs = made("theirs.yaml", SHORT.replace("study: small", "study: theirs").replace("seeds: [0]", "seeds: [5]"))
+    if not linked:
+        shutil.rmtree(ROOT / "by-name")
+    for path in (*(ROOT / "last-plans").iterdir(), *(ROOT / "snapshots").iterdir(), Path("theirs.yaml")):
+        path.unlink()
+    own = made("study.yaml", SHORT)
+    return own, set(theirs.stages) - set(own.stages)
+
+
+def test_what_was_merged_from_a_study_never_planned_here_stays_unless_asked_for() -> None:
+    own, theirs = brought(linked=False)
+    told = wm("gc", "--yes").printed.splitlines()
+    assert told[1].startswith(f"unplanned    {len(theirs)} stages, ")
+    assert told[1].endswith("in no plan that was made here (merged or pulled): they stay; --unplanned removes them too")
+    assert told[2].startswith("  train  ")
+    assert told[-1] == "unneeded     nothing"
+    wm("gc", "study.yaml", "--yes")
+    assert there() == {*own.stages, *theirs}
+    assert f"unneeded     {len(theirs)} stages" in wm("gc", "--unplanned").printed
+    assert f"removed      {len(theirs)} stages" in wm("gc", "--unplanned", "--yes").printed
+    assert there() == set(own.stages)
+
+
+def test_what_a_name_of_such_a_study_leads_to_stays_in_any_case() -> None:
+    own, theirs = brought(linked=True)
+    told = wm("gc", "--unplanned", "--yes").printed
+    assert f"linked       {len(theirs)} stages, " in told
+    assert "that by-name/theirs leads to, a study never planned here: they stay until that folder is removed" in told
+    assert there() == {*own.stages, *theirs}
+    shutil.rmtree(ROOT / "by-name" / "theirs")
+    wm("gc", "--unplanned", "--yes")
+    assert there() == set(own.stages)
 
 
 def test_a_tree_from_before_last_plans_were_noted_keeps_what_any_plan_needs() -> None:
@@ -116,10 +196,9 @@ def test_it_is_refused_where_it_could_take_too_much() -> None:
     ROOT.mkdir()
     assert_refused(wm("gc"), "no study was run in results yet", "wm gc STUDY...")
     made("study.yaml", SHORT)
-    (note,) = (ROOT / "last-plans").iterdir()
     for path in (Path("study.yaml"), *(ROOT / "snapshots").iterdir()):
         path.unlink()
-    assert_refused(wm("gc"), "small was run here", "are gone", str(note.stem))
+    assert_refused(wm("gc"), "small was run here", "are gone", "small")
 
 
 def test_never_while_a_run_works_nor_what_somebody_works_on() -> None:

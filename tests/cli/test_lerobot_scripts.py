@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import os
@@ -16,6 +17,7 @@ import torch
 from lerobot.configs import DatasetConfig
 from lerobot.configs.train import TrainPipelineConfig
 from lerobot.envs.configs import LiberoEnv
+from lerobot.policies.factory import make_pre_post_processors
 from safetensors.torch import load_file
 from stand_ins import STAND_INS
 from support.tiny_policy import LATENT_DIM, TinyWorld, build_tiny_world
@@ -26,6 +28,7 @@ from world_modality.cli import lerobot_scripts
 from world_modality.cli.inspect_checkpoint import inspect_lines
 from world_modality.cli.lerobot_scripts import eval_main, train_main
 from world_modality.cli.start_policy import policy_flags, without_policy_flag
+from world_modality.policies.trusted import checked_processors
 from world_modality.rollout.imported import import_eval_info
 
 KNOBS = ["context_frames=3", "future_offset=4", "prophet_layers=1", "lambda_world=0.1", "world_inject_num_heads=4"]
@@ -187,6 +190,18 @@ def test_a_failed_conversion_leaves_nothing(tiny: TinyWorld, place: Path, monkey
     command = training(tiny, "run", f"--policy.init_from_policy_path={tiny.base}", "--policy.world_latent_dim=5")
     assert run(monkeypatch, "lerobot-wm-train", *command) == 1
     assert list((place / "outputs" / "start").iterdir()) == []
+
+
+@pytest.mark.parametrize("script", ["train", "eval"])
+def test_processors_of_a_given_checkpoint_are_looked_at_before_one_is_built(
+    monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
+    """Whichever folder LeRobot comes to take them from: a start, or a checkpoint that a training goes on from."""
+    module, seen = importlib.import_module(f"lerobot.scripts.lerobot_{script}"), list[object]()
+    monkeypatch.setattr(module, "main", lambda: seen.append(module.make_pre_post_processors))
+    assert run(monkeypatch, f"lerobot-wm-{script}", "--policy.type=act") == 0
+    assert seen == [checked_processors]
+    assert module.make_pre_post_processors is make_pre_post_processors
 
 
 def test_lerobots_exit_status_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -150,6 +150,23 @@ def test_hours_are_of_gpus_where_there_are_some(tmp_path: Path) -> None:
     assert spent.cost(3.0) == (3 * spent.gpu, "GPU-hour")
 
 
+def test_hours_count_every_gpu_that_a_stage_held(tmp_path: Path) -> None:
+    graph = graph_of(tmp_path, SMALL_STUDY)
+    training = graph.stages[graph.names["train/E2-seed0"]]
+    folder = stage_folder(tmp_path / "results", "train", training.key)
+    (folder.artifact).mkdir(parents=True)
+    (folder.artifact / "weights").touch()
+    under_way = place(tmp_path, graph, "train/E1-seed0")
+    with worked_on(under_way, "train E1/0  1/2 steps"):
+        (under_way.seconds / "a.txt").write_text("1800.0 8\n")
+        assert look(tmp_path, graph).spent.gpu == pytest.approx(4)
+    facts = {"device": "cuda", "processes": 8}
+    seal(folder, training, facts, 3600.0, 1, 64)  # as an earlier version, which noted no GPUs
+    assert look(tmp_path, graph).spent.gpu == pytest.approx(8 + 4)
+    seal(folder, training, facts, 3600.0, 1, 64, 3600.0 * 6)  # begun on four, and gone on with on eight
+    assert look(tmp_path, graph).spent.cost(2.0) == (pytest.approx(2 * (6 + 4)), "GPU-hour")
+
+
 def test_another_look_reads_only_what_is_not_sealed(tmp_path: Path, graph: Graph) -> None:
     watcher = Watcher(tmp_path / "results", outline_of(graph))
     before = watcher.status()

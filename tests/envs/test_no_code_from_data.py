@@ -19,6 +19,8 @@ CALLS = {
     *("torch.distributed.broadcast_object_list", "torch.distributed.all_gather_object"),  # which pickle
     *("pandas.read_pickle", "pd.read_pickle", "np.lib.format.read_array", "np.fromfile"),
 }
+PROCESSORS = "make_pre_post_processors"
+"""LeRobot's, which imports and calls whatever class a checkpoint's file names; so do its pipelines' own loaders."""
 AUTO = "Auto"
 """transformers' classes of that name look for code in a model's folder unless they are told not to."""
 
@@ -30,6 +32,7 @@ ALLOWED = {
     ("world_modality/facts/table.py", "importlib.import_module"): "rows of installed packages",
     ("world_modality/cli/run_stage.py", "importlib.import_module"): "of the environment, for tests",
     ("world_modality/policies/trusted.py", "importlib.import_module"): "LeRobot and its plugins alone",
+    ("world_modality/policies/trusted.py", PROCESSORS): "once every step of a folder's is known",
     ("world_modality/benchmarks/lerobot_env/simulator.py", "importlib.import_module"): "rows of installed packages",
     ("world_modality/benchmarks/libero/law.py", "importlib.import_module"): "a name in the code",
     ("world_modality/benchmarks/libero/quiet.py", "importlib.import_module"): "names in the code",
@@ -58,6 +61,8 @@ def _call(node: ast.Call) -> Iterator[str]:
     if not _is(given.get("trust_remote_code", ast.Constant(False)), False):
         yield f"{name} with remote code"
     owner, _, method = name.rpartition(".")
+    if method == PROCESSORS or (method == "from_pretrained" and owner.endswith("ProcessorPipeline")):
+        yield method if method == PROCESSORS else name
     told = "trust_remote_code" in given or any(each.arg is None for each in node.keywords)  # **own: see below
     if method == "from_pretrained" and owner.startswith(AUTO) and not owner.startswith("Autoencoder") and not told:
         yield f"{name} without trust_remote_code=False"
@@ -93,6 +98,9 @@ def test_every_set_of_arguments_for_transformers_refuses_remote_code() -> None:
         ("np.load(file)", []),
         ("import pickle as p", ["import pickle"]),
         ("from joblib import load", ["import joblib"]),
+        ("make_pre_post_processors(config, pretrained_path=x)", [PROCESSORS]),
+        ("factory.make_pre_post_processors(config)", [PROCESSORS]),
+        ("PolicyProcessorPipeline.from_pretrained(x)", ["PolicyProcessorPipeline.from_pretrained"]),
         ("AutoModel.from_pretrained(x)", ["AutoModel.from_pretrained without trust_remote_code=False"]),
         ("AutoModel.from_pretrained(x, trust_remote_code=True)", ["AutoModel.from_pretrained with remote code"]),
         ("AutoModel.from_pretrained(x, trust_remote_code=False)", []),

@@ -10,19 +10,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lerobot.policies import factory
 from support.given_inputs import edit_json
 from support.tiny_checkpoints import plain_checkpoint
 
 from world_modality.benchmarks.libero.quiet import libero_folder
-from world_modality.benchmarks.libero.tasks import read_states
+from world_modality.benchmarks.libero.tasks import init_file_digests, own_states, read_states
 from world_modality.checks.processors import processor_findings
 from world_modality.encoders.encoder import load_encoder
 from world_modality.encoders.source import build_embedded_encoder
 from world_modality.errors import UserError
+from world_modality.policies import trusted
 from world_modality.policies.checkpoint import load_config, load_processors
-from world_modality.policies.trusted import refuse_foreign_code, require_known_steps
+from world_modality.policies.trusted import checked_processors, refuse_foreign_code, require_known_steps
+from world_modality.store.files import file_digest
 
-PREPROCESSOR = "policy_preprocessor.json"
+PREPROCESSOR, POSTPROCESSOR = "policy_preprocessor.json", "policy_postprocessor.json"
+PROCESSORS = "make_pre_post_processors"
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +54,23 @@ def test_a_processor_of_another_class_is_never_called(checkpoint: Path, tmp_path
         (checkpoint / PREPROCESSOR).write_text(original)
     assert not trace.exists()
     assert load_processors(checkpoint, config)
+
+
+def test_lerobots_own_scripts_build_none_of_such_either_from_a_repository(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was checked is built: LeRobot is told the commit of the files that were looked at."""
+    good, bad = checkpoint, steps(tmp_path / "bad", {"class": "subprocess.Popen", "config": {"args": ["true"]}})
+    folders, asked, built = {"one/good@v1": good, "one/bad": bad}, [], []
+    monkeypatch.setattr(
+        trusted, "find_folder", lambda name, patterns: (folders[name], "c" * 40) if not asked.append(patterns) else None
+    )
+    monkeypatch.setattr(factory, PROCESSORS, lambda config, **told: built.append(told) or ("before", "after"))
+    assert checked_processors(None, Path("one/good"), "v1", dataset_stats={}) == ("before", "after")
+    with pytest.raises(UserError, match="no processor step of LeRobot"):
+        checked_processors(None, "one/bad")
+    assert built == [{"pretrained_path": "one/good", "pretrained_revision": "c" * 40, "dataset_stats": {}}]
+    assert asked == [(PREPROCESSOR, POSTPROCESSOR)] * 2
 
 
 def test_a_check_finds_it_before_anything_is_loaded(tmp_path: Path) -> None:
@@ -117,7 +138,7 @@ class Evil:
 
 def test_recorded_states_are_read_as_numbers_alone(tmp_path: Path) -> None:
     files = sorted((libero_folder() / "init_files").rglob("*.pruned_init"))
-    assert len(files) >= 120
+    assert len(files) == len(init_file_digests()) == 130
     for file in (files[0], files[len(files) // 2], files[-1]):
         states = read_states(file)
         np.testing.assert_array_equal(states, torch.load(file, weights_only=False))
@@ -128,3 +149,19 @@ def test_recorded_states_are_read_as_numbers_alone(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=rf"{name} holds no recorded states of LIBERO .*: install hf-libero anew"):
             read_states(tmp_path / name)
     assert not (tmp_path / "trace").exists()
+
+
+def test_liberos_own_recorded_states_are_those_of_the_locked_package(tmp_path: Path) -> None:
+    folder, names = libero_folder() / "init_files", list(init_file_digests())
+    assert all(file_digest(folder / name) == digest for name, digest in init_file_digests().items())
+    np.testing.assert_array_equal(own_states(folder, names[0]), read_states(folder / names[0]))
+    changed = read_states(folder / names[0])
+    changed[0, 1] += 1e-3
+    (tmp_path / names[0]).parent.mkdir()
+    torch.save(changed, tmp_path / names[0])  # numbers alone, and others
+    for name in (names[0], names[1], "libero_spatial/theirs.pruned_init"):
+        with pytest.raises(
+            UserError, match=r"is not the file of recorded states .*: install anew the hf-libero"
+        ) as error:
+            own_states(tmp_path, name)
+        assert str(tmp_path / name) in str(error.value)

@@ -53,6 +53,18 @@ def test_another_maker_another_instruction_set_and_another_gpu_close_it(tmp_path
         assert told in gate(tmp_path / name).detail
 
 
+def test_whoever_worked_on_a_result_counts(tmp_path):
+    """A rollout that two shared by `wm join`, or a training that was begun elsewhere."""
+    for arithmetic, passed in (("native", False), ("portable", True)):
+        root = tmp_path / arithmetic
+        (folder,) = made_on(root, NEWER, arithmetic=arithmetic)
+        run = read_run(folder.run)
+        write_json(folder.run, run.model_copy(update={"others": (FETCHED, AMD)}).model_dump())
+        assert gate(root).passed is passed
+    told = gate(tmp_path / "native").detail
+    assert told.startswith("the machines that worked on encoder 0 differ in torch (AVX512 / AVX2)")
+
+
 def test_what_loaded_no_library_differs_in_none(tmp_path):
     made_on(tmp_path, AMD, FETCHED)
     assert gate(tmp_path).passed

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from world_modality.store import stopwatch
-from world_modality.store.stopwatch import read_seconds, timed
+from world_modality.store.stopwatch import Spent, read_spent, timed
 
 PROCESS = """
 import sys, time
@@ -33,12 +33,12 @@ def test_attempts_add_up_however_they_end(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         fail()
-    failed = read_seconds(path)
+    failed = read_spent(path).seconds
     assert 0.19 < failed < 5
     with timed(path) as elapsed:
         time.sleep(0.1)
-        assert elapsed() > failed + 0.09
-    assert read_seconds(path) > failed + 0.09
+        assert elapsed().seconds > failed + 0.09
+    assert read_spent(path).seconds > failed + 0.09
 
 
 def test_a_killed_attempt_counts(tmp_path: Path) -> None:
@@ -47,25 +47,37 @@ def test_a_killed_attempt_counts(tmp_path: Path) -> None:
     assert process.stdout is not None
     process.stdout.readline()
     start = time.monotonic()
-    while read_seconds(path) < 0.5 and time.monotonic() < start + 30:
+    while read_spent(path).seconds < 0.5 and time.monotonic() < start + 30:
         time.sleep(0.01)
     process.kill()
     process.communicate()
-    assert 0.5 <= read_seconds(path) <= time.monotonic() - start + 1
+    assert 0.5 <= read_spent(path).seconds <= time.monotonic() - start + 1
 
 
 @pytest.mark.parametrize("text", ["", "soon"])
 def test_an_illegible_file_counts_nothing(text: str, tmp_path: Path) -> None:
     (tmp_path / "one.txt").write_text(text)
-    (tmp_path / "two.txt").write_text("2.5")
-    assert read_seconds(tmp_path) == 2.5
+    (tmp_path / "two.txt").write_text("2.5")  # as an earlier version wrote it
+    (tmp_path / "three.txt").write_text("10.0 8\n")
+    assert read_spent(tmp_path) == Spent(12.5, 80.0)
+
+
+def test_hours_of_gpus_are_of_each_that_somebody_held(tmp_path: Path) -> None:
+    with timed(tmp_path, gpus=8):
+        time.sleep(0.1)
+    (tmp_path / "helper.txt").write_text("10.0 1\n")
+    with timed(tmp_path) as elapsed:  # without any
+        found = elapsed()
+    assert 10.1 <= found.seconds < 15
+    assert found.gpu_seconds == pytest.approx(10 + 8 * (read_spent(tmp_path).seconds - 10), abs=0.2)
+    assert found.gpu_seconds > 10.79
 
 
 def test_those_who_work_at_the_same_time_are_all_counted(tmp_path: Path) -> None:
     with timed(tmp_path / "seconds", every=0.02), timed(tmp_path / "seconds", every=0.02) as elapsed:
         time.sleep(0.6)
-        assert elapsed() > 0.8  # the other wrote up to a quarter of a second ago
-    assert 1.2 <= read_seconds(tmp_path / "seconds") < 5
+        assert elapsed().seconds > 0.8  # the other wrote up to a quarter of a second ago
+    assert 1.2 <= read_spent(tmp_path / "seconds").seconds < 5
 
 
 def test_the_folder_of_a_stage_that_another_sealed_stays_away(tmp_path: Path) -> None:
@@ -82,4 +94,4 @@ def test_a_full_disk_stops_no_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(stopwatch, "write_atomically", full_disk)
     with timed(tmp_path / "seconds", every=0.01) as elapsed:
         time.sleep(0.05)
-        assert elapsed() > 0.04
+        assert elapsed().seconds > 0.04

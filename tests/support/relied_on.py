@@ -28,6 +28,7 @@ UPDATE_POLICY = (
     "(train_metrics, policy, batch, optimizer, grad_clip_norm, accelerator, lr_scheduler=None, lock=None, "
     "sample_weighter=None)"
 )
+MAKE_PROCESSORS = "(policy_cfg, pretrained_path=None, pretrained_revision=None, **kwargs)"
 DIFFUSION = "lerobot.policies.diffusion.modeling_diffusion"
 FLOW_WITH_STATE = "(self, images, img_masks, lang_tokens, lang_masks, state, noise=None, num_steps=None, **kwargs)"
 FLOW_WITHOUT_STATE = "(self, images, img_masks, tokens, masks, noise=None, num_steps=None, **kwargs)"
@@ -218,15 +219,13 @@ POLICIES: Table = {
     },
     "world_modality/policies/trusted.py": {
         "lerobot.processor:ProcessorStep": "class",
+        "lerobot.policies.factory:make_pre_post_processors": MAKE_PROCESSORS,
     },
     "world_modality/policies/checkpoint.py": {
         "lerobot.processor:NormalizerProcessorStep": "class",
         "lerobot.processor:UnnormalizerProcessorStep": "class",
         "lerobot.configs:PreTrainedConfig.from_pretrained": PRETRAINED_CONFIG,
         "lerobot.configs:PreTrainedConfig.get_known_choices": "()",
-        "lerobot.policies.factory:make_pre_post_processors": (
-            "(policy_cfg, pretrained_path=None, pretrained_revision=None, **kwargs)"
-        ),
     },
     "world_modality/policies/host.py": {
         "lerobot.configs:PreTrainedConfig": "class",
@@ -236,9 +235,6 @@ POLICIES: Table = {
         "lerobot.configs.types:FeatureType.ACTION": ACTION,
         "lerobot.configs.types:PolicyFeature.__init__": "(self, type, shape)",
         "lerobot.policies.factory:get_policy_class": "(name)",
-        "lerobot.policies.factory:make_pre_post_processors": (
-            "(policy_cfg, pretrained_path=None, pretrained_revision=None, **kwargs)"
-        ),
         "lerobot.policies.pretrained:PreTrainedPolicy.from_pretrained": PRETRAINED,
         f"{POLICY}.predict_action_chunk": "(self, batch, noise=None, **kwargs)",
         "lerobot.policies.act.modeling_act:ACTPolicy.predict_action_chunk": "(self, batch)",
@@ -268,7 +264,6 @@ POLICIES: Table = {
         "lerobot.configs:PreTrainedConfig": "class",
         "lerobot.configs:PreTrainedConfig.from_pretrained": ANY,
         "lerobot.policies.factory:get_policy_class": "(name)",
-        "lerobot.policies.factory:make_pre_post_processors": ANY,
     },
     "world_modality/policies/world_transformer.py": {
         "lerobot.configs:PreTrainedConfig": "class",
@@ -315,6 +310,7 @@ TRAINING: Table = {
         f"{SCRIPT}:compute_sampler_state": "(step, num_frames, batch_size, num_processes)",
         f"{SCRIPT}:cycle": "(iterable)",
         f"{SCRIPT}:make_optimizer_and_scheduler": "(cfg, policy)",
+        f"{SCRIPT}:make_pre_post_processors": MAKE_PROCESSORS,
         f"{SCRIPT}:update_last_checkpoint": "(checkpoint_dir)",
         "lerobot.scripts:lerobot_train": "module",
         f"{SCRIPT}:EpisodeAwareSampler.__iter__": "(self)",
@@ -492,7 +488,9 @@ ALONE: Table = {
         "lerobot.scripts.lerobot_eval:main": "()",
         "lerobot.scripts.lerobot_eval:eval_policy_all": ANY,
         f"{SCRIPT}:main": "()",
+        f"{SCRIPT}:make_pre_post_processors": MAKE_PROCESSORS,
         f"{SCRIPT}:save_checkpoint": SAVE_CHECKPOINT,
+        "lerobot.scripts.lerobot_eval:make_pre_post_processors": MAKE_PROCESSORS,
         "lerobot.utils.constants:CHECKPOINTS_DIR": "'checkpoints'",
     },
     "world_modality/benchmarks/libero/libero_config.py": {
@@ -544,9 +542,6 @@ JUDGED: Table = {
         f"{SCRIPT}:update_policy": UPDATE_POLICY,
     },
     "world_modality/training/prophet.py": {
-        "lerobot.policies.factory:make_pre_post_processors": (
-            "(policy_cfg, pretrained_path=None, pretrained_revision=None, **kwargs)"
-        ),
         "lerobot.processor.converters:create_transition": (
             "(observation=None, action=None, reward=0.0, done=False, truncated=False, info=None, "
             "complementary_data=None)"
@@ -568,9 +563,6 @@ JUDGED: Table = {
             "download_videos=True, video_backend=None, return_uint8=False, depth_output_unit='mm', "
             "batch_encoding_size=1, rgb_encoder=None, depth_encoder=None, encoder_threads=None, "
             "streaming_encoding=False, encoder_queue_maxsize=30, *, token=None)"
-        ),
-        "lerobot.policies.factory:make_pre_post_processors": (
-            "(policy_cfg, pretrained_path=None, pretrained_revision=None, **kwargs)"
         ),
         "lerobot.utils.constants:ACTION": "'action'",
     },

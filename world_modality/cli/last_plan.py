@@ -34,23 +34,31 @@ class LastPlan:
 def remember_study(root: Path, study: Path, *further: Path) -> None:
     """Note that ``study`` is being run; also in ``further`` results trees, where the study itself names ``root``."""
     for folder in dict.fromkeys((root, *further)):
-        write_atomically(last_study_file(folder), os.fsencode(f"{_shown(study)}\n"))
+        write_atomically(last_study_file(folder), os.fsencode(f"{_shown(study, folder)}\n"))
 
 
 def remember_plan(root: Path, name: str, study: Path, snapshot: Path) -> None:
-    """Note that the study called ``name`` is being run with the plan in ``snapshot``."""
-    note = {"file": str(_shown(study)), "digest": _digest(study), "snapshot": snapshot.name}
-    write_atomically(last_plans_folder(root) / f"{name}.json", (json.dumps(note) + "\n").encode())
+    """Note that the study called ``name`` is being run with the plan in ``snapshot``.
+
+    A copy of its file with the same name is a study of its own, and has a note of its own.
+    """
+    file, folder = str(_shown(study, root)), last_plans_folder(root)
+    note = {"study": name, "file": file, "digest": _digest(study), "snapshot": snapshot.name}
+    path = folder / f"{name}-{hashlib.sha256(os.fsencode(file)).hexdigest()[:16]}.json"
+    write_atomically(path, (json.dumps(note) + "\n").encode())
+    older = folder / f"{name}.json"  # as an earlier version called it, whatever the file
+    if read_object(older).get("file") == file:
+        older.unlink(missing_ok=True)
 
 
-def _shown(study: Path) -> Path:
-    """A study's path, relative to the working folder if it lies in it, so that both can be moved."""
+def _shown(study: Path, root: Path) -> Path:
+    """A study's path, relative to the working folder if it and the results lie in it, so that all can be moved."""
     path, here = study.resolve(), Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
+    return path.relative_to(here) if all(each.is_relative_to(here) for each in (path, root.resolve())) else path
 
 
 def last_plans(root: Path) -> list[LastPlan]:
-    """The plans of all studies that were run here, by name."""
+    """The plans of all studies that were run here, by name: one for each file, as it was run last."""
     return [plan for path in sorted(last_plans_folder(root).glob("*.json")) if (plan := _read(root, path)) is not None]
 
 
@@ -116,7 +124,7 @@ def _read(root: Path, path: Path) -> LastPlan | None:
     note = read_object(path)
     try:
         snapshot = snapshots_folder(root) / Path(str(note["snapshot"])).name
-        return LastPlan(path.stem, Path(str(note["file"])), str(note["digest"]), snapshot)
+        return LastPlan(str(note.get("study", path.stem)), Path(str(note["file"])), str(note["digest"]), snapshot)
     except KeyError:
         return None
 

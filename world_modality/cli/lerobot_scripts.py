@@ -60,10 +60,12 @@ def _train(arguments: list[str]) -> None:
     from lerobot.scripts import lerobot_train
 
     from world_modality.imports import replaced
+    from world_modality.policies.trusted import checked_processors
     from world_modality.training.arguments import command_line
     from world_modality.training.launch import durable
 
     with contextlib.ExitStack() as stack:
+        stack.enter_context(replaced(lerobot_train, "make_pre_post_processors", checked_processors))
         stack.enter_context(replaced(lerobot_train, "save_checkpoint", noting_versions(lerobot_train.save_checkpoint)))
         for name, hook in durable(lerobot_train, keep=None).items():
             stack.enter_context(replaced(lerobot_train, name, hook))
@@ -93,9 +95,11 @@ def _evaluate(arguments: list[str]) -> None:
     from lerobot.scripts import lerobot_eval
 
     from world_modality.imports import replaced
+    from world_modality.policies.trusted import checked_processors
     from world_modality.training.arguments import command_line
 
     with contextlib.ExitStack() as stack:
+        stack.enter_context(replaced(lerobot_eval, "make_pre_post_processors", checked_processors))
         environment = simulated(arguments)
         if environment in ("libero", OUR_LIBERO):
             noted = noting_simulators(lerobot_eval.eval_policy_all, ours=environment == OUR_LIBERO)

@@ -22,7 +22,7 @@ from world_modality.facts.stages import STAGES
 from world_modality.imports import importing
 from world_modality.redaction import redacted
 from world_modality.store.arithmetic import settle
-from world_modality.store.devices import drawing_on_the_first_given, holding
+from world_modality.store.devices import drawing_on_the_first_given, holding, visible_gpus
 from world_modality.store.execute import execute
 from world_modality.store.failure import reason_of
 from world_modality.store.index import sealed_done
@@ -82,30 +82,32 @@ def run_stage(
     meanwhile = _Meanwhile(root, plan, graph, request, cores) if together else None
     if _is_sealed(root, request):
         return _run_one(root, graph, request, cores, waits=waits)
-    with _gpus(request, gpus):
+    with _gpus(request, gpus) as held:
+        run = partial(_run_one, root, graph, cores=cores, gpus=held)
         if shared_by is None or not together:
-            return _run_one(root, graph, request, cores, waits=waits, meanwhile=meanwhile)
+            return run(request, waits=waits, meanwhile=meanwhile)
         with shared_by.load()():
-            status = _run_one(root, graph, request, cores, waits=waits, meanwhile=meanwhile)
+            status = run(request, waits=waits, meanwhile=meanwhile)
             for other in _others(root, graph, request) if status == 0 else ():
-                if _is_ready(root, other) and _run_one(root, graph, other, cores, waits=False) == INTERRUPTED:
+                if _is_ready(root, other) and run(other, waits=False) == INTERRUPTED:
                     return INTERRUPTED
     return status
 
 
 @contextmanager
-def _gpus(request: StageRequest, count: int | None) -> Iterator[None]:
+def _gpus(request: StageRequest, count: int | None) -> Iterator[int]:
     """Hold so many GPUs, or fewer where a stage shares its work out over those that are free; with None see those that
-    are given."""
+    are given. Yields how many the stage has to itself."""
+    kind = STAGES[request.stage]
     if count is None:
         with drawing_on_the_first_given():
-            yield
+            yield kind.gpus(request.spec, len(visible_gpus().gpus))
         return
     progress = Progress(request.label, stream=sys.stderr)
     waits = f"{request.label:<{LABEL_WIDTH}}  waits for a GPU: others hold too many of this machine's"
-    least = min(1, count) if STAGES[request.stage].shared else count
-    with holding(count, lambda: progress.say(waits), least=least):
-        yield
+    least = min(1, count) if kind.shared else count
+    with holding(count, lambda: progress.say(waits), least=least) as held:
+        yield len(held)
 
 
 def _read_plan(root: Path, plan: Path) -> Graph:
@@ -190,6 +192,7 @@ def _run_one(
     request: StageRequest,
     cores: int,
     *,
+    gpus: int = 0,
     waits: bool = True,
     meanwhile: _Meanwhile | None = None,
 ) -> int:
@@ -199,9 +202,16 @@ def _run_one(
         try:
             if stage in ("rollout", "offline") and not stage_folder(root, stage, key).done.exists():
                 register(root, graph)  # however the stage was started, the study's plan comes before it
-            shared = STAGES[stage].shared
             work = partial(
-                execute, root, request, _lazily(stage), cores=cores, stream=terminal, shared=shared, waits=waits
+                execute,
+                root,
+                request,
+                _lazily(stage),
+                cores=cores,
+                gpus=gpus,
+                stream=terminal,
+                shared=STAGES[stage].shared,
+                waits=waits,
             )
             _make(root, request, work, terminal, waits, meanwhile)
         except KeyboardInterrupt:

@@ -66,7 +66,7 @@ class Group:
 class Spent:
     """Hours of work on what is sealed and what is under way."""
 
-    gpu: float  # of stages that computed on a GPU, wall time
+    gpu: float  # of stages that computed on a GPU, wall time times the GPUs that they held
     core: float  # of all others, wall time times the cores they were given
 
     def cost(self, price: float) -> tuple[float, str]:
@@ -246,18 +246,18 @@ def _spent(standings: Iterable[Standing]) -> Spent:
     gpu = core = 0.0
     for each in worked:
         if _on_gpu(each, with_gpu):
-            gpu += each.look.seconds
+            gpu += each.look.gpu_seconds or each.look.seconds * _processes(each)
         else:
             core += each.look.seconds * _cores(each)
     return Spent(gpu / 3600.0, core / 3600.0)
 
 
 def _on_gpu(each: Standing, with_gpu: set[str]) -> bool:
-    """Whether a stage computed on a GPU: as its result says, or else if it could and its machine has one."""
+    """Whether a stage computed on a GPU: as its result says, or else if it holds one, or could and there is one."""
     device = each.look.facts.get("device")
     if device is not None:
         return str(device).startswith(GPU_DEVICES)
-    return STAGES[each.step.stage].needs.gpu and _host(each) in with_gpu
+    return each.look.gpu_seconds > 0 or (STAGES[each.step.stage].needs.gpu and _host(each) in with_gpu)
 
 
 def _host(each: Standing) -> str:
@@ -265,6 +265,12 @@ def _host(each: Standing) -> str:
         return each.look.attempt.host
     machine = each.look.run.get("machine", {})
     return str(machine.get("host", "")) if isinstance(machine, Mapping) else ""
+
+
+def _processes(each: Standing) -> int:
+    """How many GPUs a stage held at the least, where that was not noted: one for each process of a training."""
+    told = each.look.facts.get("processes", 1)
+    return told if isinstance(told, int) and told > 0 else 1
 
 
 def _cores(each: Standing) -> int:

@@ -79,12 +79,15 @@ def gc(
         list[Path] | None, typer.Argument(help="Studies whose results stay; by default all that were run here.")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Remove them; without it they are only listed.")] = False,
+    unplanned: Annotated[
+        bool, typer.Option("--unplanned", help="Also what is in no plan that was made here: merged or pulled results.")
+    ] = False,
 ) -> None:
     """List the stages that no study needs any more, or remove them."""
     from world_modality.cli.garbage import collect_garbage
 
     root = results_of(studies[0]) if studies else results_of_last(DEFAULT_STUDY)
-    print("\n".join(collect_garbage(root, studies or [], remove_them=yes)))
+    print("\n".join(collect_garbage(root, studies or [], remove_them=yes, unplanned=unplanned)))
 
 
 @app.command()

@@ -96,19 +96,9 @@ class Workflow:
         return max(1, most)
 
     def gpus(self, stage: str, key: str, here: Machine | None) -> int:
-        """How many GPUs a stage's job is given: none, one, or one per process of a training.
-
-        On this machine no more than there are. A stage that takes all cores and shares its work out by itself takes
-        all of them.
-        """
-        kind, request = STAGES[stage], self.graph.stages.get(key)
-        spec = None if request is None else request.spec
-        if not kind.needs.gpu or getattr(spec, "device", "auto") == "cpu":
-            return 0
-        wanted = self._processes(key)
-        if here is None:
-            return wanted
-        return here.gpus if kind.shared and kind.needs.all_cores else min(wanted, here.gpus)
+        """How many GPUs a stage's job is given; in a queue, where ``here`` is None, as many as it can use."""
+        request = self.graph.stages.get(key)
+        return STAGES[stage].gpus(None if request is None else request.spec, None if here is None else here.gpus)
 
     def memory_mb(self, stage: str, key: str) -> int:
         """Megabytes that a stage's job asks for: what its row says, for each process of a training."""

@@ -7,6 +7,7 @@ people, `wm plan` and `wm verify` read the row.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from world_modality.facts.table import Reference, Table
 
@@ -57,6 +58,19 @@ class StageKind:
     plan: Reference | None = None
     """``(study, sources, graph) -> None``: adds such stages to a study's graph, by ``graph.add``, after all kinds that
     come before it. None for the kinds that every study has, which study/graph.py adds."""
+
+    def gpus(self, spec: Any, here: int | None) -> int:
+        """How many GPUs a job of such a stage is given: none, one, or one per process of a training.
+
+        No more than there are ``here``, where that is known. A stage that takes all cores and shares its work out by
+        itself takes all of them. ``spec`` is the stage's, or None.
+        """
+        if not self.needs.gpu or getattr(spec, "device", "auto") == "cpu":
+            return 0
+        wanted = int(getattr(spec, "processes", 1))
+        if here is None:
+            return wanted
+        return here if self.shared and self.needs.all_cores else min(wanted, here)
 
     @property
     def links(self) -> str:

@@ -23,6 +23,7 @@ from world_modality.latents.windows import EpisodeBounds
 from world_modality.memory.randomness import borrowed_generator
 from world_modality.offline.donors import Donors, Frames, judged_frames
 from world_modality.policies.config_file import read_config_file
+from world_modality.policies.trusted import build_processors
 from world_modality.tokens.reader import TokenCache
 
 OWN = "own"  # in a batch: the actions in their own units
@@ -196,11 +197,8 @@ def _chosen(
 
 
 def _processors(config: Any, checkpoint: Path) -> tuple[Any, Any]:
-    from lerobot.policies.factory import make_pre_post_processors
-
     where = {"device_processor": {"device": config.device}}
-    before, after = make_pre_post_processors(config, pretrained_path=str(checkpoint), preprocessor_overrides=where)
-    return before, after
+    return build_processors(config, checkpoint, preprocessor_overrides=where)
 
 
 def _read(dataset: Path, table: EpisodeTable) -> Demonstrated:

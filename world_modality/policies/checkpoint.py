@@ -8,7 +8,6 @@ from typing import Any
 
 from draccus.utils import ParsingError
 from lerobot.configs import PreTrainedConfig
-from lerobot.policies.factory import make_pre_post_processors
 from lerobot.processor import NormalizerProcessorStep, UnnormalizerProcessorStep
 from safetensors import SafetensorError
 
@@ -22,7 +21,7 @@ from world_modality.policies.config_file import read_config_file
 from world_modality.policies.earlier import readable
 from world_modality.policies.host import host_of
 from world_modality.policies.precision import number_settings
-from world_modality.policies.trusted import refuse_foreign_code, require_known_steps
+from world_modality.policies.trusted import build_processors
 from world_modality.store.hub import fetch, is_cached, is_repository, split_pinned
 
 
@@ -105,15 +104,10 @@ def load_processors(folder: Path, config: Any, rename: Rename | None = None) -> 
 
     ``rename``: names of statistics that stand for a feature's. UserError if a step is not known or cannot be built.
     """
-    refuse_foreign_code()
     try:
         with readable(folder) as place:
-            require_known_steps(place)
-            processors: tuple[Any, Any] = make_pre_post_processors(
-                policy_cfg=config,
-                pretrained_path=str(place),
-                preprocessor_overrides={"device_processor": {"device": str(config.device)}},
-            )
+            where = {"device_processor": {"device": str(config.device)}}
+            processors = build_processors(config, place, preprocessor_overrides=where)
     except (ImportError, KeyError, TypeError, ValueError, OSError, SafetensorError) as error:
         raise UserError(
             f"the processors in {folder} cannot be loaded: {in_one_line(error)}; install what their steps are of, or "

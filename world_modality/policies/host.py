@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from lerobot.configs import PreTrainedConfig
-from lerobot.policies.factory import get_policy_class, make_pre_post_processors
+from lerobot.policies.factory import get_policy_class
 from safetensors import SafetensorError
 from torch import Tensor
 
@@ -24,7 +24,7 @@ from world_modality.errors import UserError, in_one_line
 from world_modality.facts.benchmarks import Suite
 from world_modality.facts.policies import PolicyFamily, family_of, small_family
 from world_modality.memory.randomness import borrowed_generator
-from world_modality.policies.trusted import refuse_foreign_code
+from world_modality.policies.trusted import build_processors, refuse_foreign_code
 from world_modality.policies.weights import WEIGHTS, require_loaded
 from world_modality.store.files import write_json
 from world_modality.study.specs import OptimSpec
@@ -133,8 +133,7 @@ class PolicyHost:
     def new_processors(self, config: Any, statistics: Any = None) -> tuple[Any, Any]:
         """Pre- and postprocessor of a policy that has none yet."""
         with self.building(config):
-            processors: tuple[Any, Any] = make_pre_post_processors(config, dataset_stats=statistics)
-        return processors
+            return build_processors(config, dataset_stats=statistics)
 
     def pin_backbone(self, folder: Path, pinned: str) -> None:
         """Let the ``pretrained_model`` in ``folder`` load its backbone and tokenizer as ``<hub id>@<commit>``."""

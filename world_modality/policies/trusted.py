@@ -10,6 +10,41 @@ from typing import Any
 from world_modality.checks.processors import POSTPROCESSOR, PREPROCESSOR, TRUSTED
 from world_modality.errors import UserError
 from world_modality.store.files import read_object
+from world_modality.store.hub import find_folder
+
+
+def build_processors(
+    policy_cfg: Any, pretrained_path: str | Path | None = None, pretrained_revision: str | None = None, **settings: Any
+) -> tuple[Any, Any]:
+    """LeRobot's ``make_pre_post_processors``, with its arguments, that runs nothing which a checkpoint brings.
+
+    Raises:
+        UserError: a step of a folder's or repository's processors is not known.
+    """
+    refuse_foreign_code()
+    return checked_processors(policy_cfg, pretrained_path, pretrained_revision, **settings)
+
+
+def checked_processors(
+    policy_cfg: Any, pretrained_path: str | Path | None = None, pretrained_revision: str | None = None, **settings: Any
+) -> tuple[Any, Any]:
+    """The same for LeRobot's own scripts, whose user chose a policy with whatever it is built around.
+
+    What is checked of a repository is what is built: its commit is resolved once.
+    """
+    from lerobot.policies.factory import make_pre_post_processors
+
+    place = None if pretrained_path is None else str(pretrained_path)
+    if place is not None:
+        folder = Path(place)
+        if not folder.is_dir():
+            revised = place if pretrained_revision is None else f"{place}@{pretrained_revision}"
+            folder, pretrained_revision = find_folder(revised, patterns=(PREPROCESSOR, POSTPROCESSOR))
+        require_known_steps(folder)
+    processors: tuple[Any, Any] = make_pre_post_processors(
+        policy_cfg, pretrained_path=place, pretrained_revision=pretrained_revision, **settings
+    )
+    return processors
 
 
 def require_known_steps(folder: Path) -> None:

@@ -32,12 +32,12 @@ def laid_stage(graph: Graph, folder: StageFolder, record: DoneFile, places: Mapp
     A spec may hold the path of a folder of this machine; what was keyed says ``folder`` instead, and so does this.
     """
     run = read_run(folder.run)
-    kept = {name: run.machine[name] for name in _MACHINE if name in run.machine} if run else {}
+    kept = [{name: each[name] for name in _MACHINE if name in each} for each in (run.machines if run else ())]
     return Laid(
         study=graph.study,
         names=tuple(sorted(name for name, key in graph.names.items() if key == record.key)),
         record=record.model_copy(update={"spec": _without_places(record.spec, record.address)}),
-        run=run.model_copy(update={"machine": kept}) if run else None,
+        run=run.model_copy(update={"machine": kept[0], "others": tuple(kept[1:])}) if run else None,
         places=dict(sorted(places.items())),
     )
 

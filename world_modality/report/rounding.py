@@ -21,6 +21,7 @@ ALIKE = "all were made on processors that round alike"
 def rounding_gate(root: Path, records: Iterable[DoneFile]) -> Gate:
     """Whether no two of these results of the tree ``root`` were made on what rounds otherwise; portable ones mix.
 
+    Whoever worked on a result counts: a rollout may be shared, and a training gone on with elsewhere.
     Processors are told where they differ and nowhere else: what is made again on another machine changes no report.
     """
     found: dict[str, dict[str, str]] = defaultdict(dict)  # what rounds, then its value, then a stage that had it
@@ -29,14 +30,15 @@ def rounding_gate(root: Path, records: Iterable[DoneFile]) -> Gate:
         arithmetic = str(record.address.get("arithmetic", ""))
         arithmetics.add(arithmetic)
         run = read_run(stage_folder(root, record.stage, record.key).run)
-        if arithmetic == NATIVE and run is not None:
-            for name, value in rounding(run.machine).items():
+        for machine in run.machines if arithmetic == NATIVE and run is not None else ():
+            for name, value in rounding(machine).items():
                 found[name].setdefault(value, record.label)
     odd = {name: values for name, values in found.items() if len(values) > 1}
     if odd:
         name, values = next(iter(odd.items()))
         (one, first), (two, second) = list(values.items())[:2]
-        told = f"{first} and {second} differ in {name} ({_shown(one, two)} / {_shown(two, one)})"
+        who = f"the machines that worked on {first}" if first == second else f"{first} and {second}"
+        told = f"{who} differ in {name} ({_shown(one, two)} / {_shown(two, one)})"
         return Gate(ROUNDING, False, f"{told}; make the study on one kind of machine, or with arithmetic: portable")
     if found:
         return Gate(ROUNDING, True, ALIKE)

@@ -68,7 +68,14 @@ class Run(Closed):
     wall_seconds: float  # of all attempts and all who worked on it; one that was killed counts up to its last seconds
     attempts: int
     cores: int = 0  # that whoever sealed it was given; 0 in results of before it was noted
+    gpu_seconds: float = 0.0  # wall time of all who worked on it, each times the GPUs that it held
     machine: dict[str, Any]  # that sealed it
+    others: tuple[dict[str, Any], ...] = ()  # that worked on it too and round otherwise, or are known better
+
+    @property
+    def machines(self) -> tuple[dict[str, Any], ...]:
+        """All whose rounding may be in the result."""
+        return self.machine, *self.others
 
 
 def content_digest(files: Mapping[str, FileEntry]) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 from world_modality.errors import UserError
+from world_modality.store.arithmetic import NATIVE
 from world_modality.store.attempts import note_attempt
 from world_modality.store.done import read_done
 from world_modality.store.failure import forget_failure, note_failure
@@ -19,10 +20,11 @@ from world_modality.store.files import remove_leftovers
 from world_modality.store.layout import StageFolder, stage_folder
 from world_modality.store.leases import Leases
 from world_modality.store.lock import exclusive, shared
+from world_modality.store.machines import Witness
 from world_modality.store.progress import LABEL_WIDTH, Progress, format_seconds
 from world_modality.store.seal import clean, is_sealed, lacking, seal
 from world_modality.store.stage import Facts, StageContext, StageRequest, StageRunner
-from world_modality.store.stopwatch import timed
+from world_modality.store.stopwatch import Spent, timed
 
 SEAL_LEASE = "seal"  # the lease of whoever begins or seals a stage that several work on
 SEAL_POLL_SECONDS = 0.2  # between looks whether it is free
@@ -35,6 +37,7 @@ def execute(
     *,
     cores: int,
     stream: TextIO,
+    gpus: int = 0,
     shared: bool = False,
     waits: bool = True,
 ) -> bool:
@@ -43,13 +46,14 @@ def execute(
     Safe to call from any number of processes at any time: one works, the others wait and then find it done. With
     ``shared`` all of them work: the runner shares out what there is to do and calls ``context.begin_sealing`` before it
     writes the artifact, and whoever comes to that first seals the stage. Who does not want to wait, without ``waits``,
-    leaves a stage that another works on alone.
+    leaves a stage that another works on alone. ``gpus`` is how many this process holds.
     UserError when an upstream result is missing or not whole; what the runner raises passes through and leaves the
     stage as it is, with a note of the reason, to be continued by the next call.
     """
     folder = stage_folder(root, request.stage, request.key)
-    progress = Progress(request.label, stream=stream, last_line=folder.progress)
-    attempt = _Attempt(root, folder, request, cores, progress)
+    witness = Witness(folder.machines, lambda odd: _tell_of_another_machine(request, odd, progress))
+    progress = Progress(request.label, stream=stream, last_line=folder.progress, on_update=witness)
+    attempt = _Attempt(root, folder, request, cores, gpus, progress, witness)
     try:
         seconds = attempt.beside_others(runner) if shared else attempt.alone(runner, waits=waits)
     except _Busy:
@@ -63,6 +67,14 @@ def execute(
     return True
 
 
+def _tell_of_another_machine(request: StageRequest, odd: str, progress: Progress) -> None:
+    if request.address.get("arithmetic") == NATIVE:
+        progress.say(
+            f"{request.label:<{LABEL_WIDTH}}  was worked on by a machine that rounds otherwise ({odd}), so its study's "
+            "verdict will be withheld: remove it to make it anew here, or set arithmetic: portable"
+        )
+
+
 class _Busy(Exception):
     """Another process works on the stage, and this one does not want to wait."""
 
@@ -74,9 +86,18 @@ class _SealedElsewhere(Exception):
 class _Attempt:
     """One call of :func:`execute`."""
 
-    def __init__(self, root: Path, folder: StageFolder, request: StageRequest, cores: int, progress: Progress) -> None:
+    def __init__(
+        self,
+        root: Path,
+        folder: StageFolder,
+        request: StageRequest,
+        cores: int,
+        gpus: int,
+        progress: Progress,
+        witness: Witness,
+    ) -> None:
         self._root, self._folder, self._request = root, folder, request
-        self._cores, self._progress = cores, progress
+        self._cores, self._gpus, self._progress, self._witness = cores, gpus, progress, witness
 
     def alone(self, runner: StageRunner, *, waits: bool) -> float | None:
         """Seconds that the stage took, or None if it is sealed already."""
@@ -86,11 +107,14 @@ class _Attempt:
             with self._noting_failure():
                 context = self._prepare()
                 self._note_start()
-                with timed(self._folder.seconds) as elapsed:
-                    facts = runner(self._request.spec, context)
-                    seconds = elapsed()
-                self._seal(facts, seconds)
-        return seconds
+                with timed(self._folder.seconds, gpus=self._gpus) as elapsed:
+                    try:
+                        facts = runner(self._request.spec, context)
+                    finally:
+                        self._witness()
+                    spent = elapsed()
+                self._seal(facts, spent)
+        return spent.seconds
 
     def beside_others(self, runner: StageRunner) -> float | None:
         """As ``alone``, beside others. The lock only tells that somebody works: one that hangs keeps nobody waiting.
@@ -109,14 +133,14 @@ class _Attempt:
                 workers = stack.enter_context(closing(Leases(self._folder.workers, stall_s=inf)))
                 self._note_start(joins=workers.others())
                 workers.claim(uuid.uuid4().hex)
-            with timed(self._folder.seconds) as elapsed:
+            with timed(self._folder.seconds, gpus=self._gpus) as elapsed:
                 facts = self._run_unless_sealed(runner, context, leases)
-                seconds = elapsed()
+                spent = elapsed()
             if facts is None:
                 return None
             with self._noting_failure():
-                self._seal(facts, seconds)
-        return seconds
+                self._seal(facts, spent)
+        return spent.seconds
 
     @contextmanager
     def _noting_failure(self) -> Iterator[None]:
@@ -137,6 +161,7 @@ class _Attempt:
             with self._seal_lease(leases):
                 if is_sealed(self._folder):
                     return None
+                self._witness()
                 note_failure(self._folder, error)
             raise
         return facts
@@ -159,9 +184,9 @@ class _Attempt:
         while not (leases.still_holds(SEAL_LEASE) or leases.claim(SEAL_LEASE)):
             time.sleep(SEAL_POLL_SECONDS)
 
-    def _seal(self, facts: Facts, seconds: float) -> None:
+    def _seal(self, facts: Facts, spent: Spent) -> None:
         attempts = len(self._folder.attempts.read_text().splitlines())
-        seal(self._folder, self._request, facts, seconds, attempts, self._cores)
+        seal(self._folder, self._request, facts, spent.seconds, attempts, self._cores, spent.gpu_seconds)
 
     def _prepare(self, begin_sealing: Callable[[], None] | None = None) -> StageContext:
         inputs: dict[str, tuple[Path, ...]] = {}

@@ -61,6 +61,11 @@ class StageFolder:
         return self.volatile / "run.json"
 
     @property
+    def machines(self) -> Path:
+        """What kinds of machines worked on it, a file each: see ``store.machines``; gone once the stage is sealed."""
+        return self.volatile / "machines"
+
+    @property
     def work(self) -> Path:
         """Checkpoints, shards and partial records; gone once the stage is sealed."""
         return self.path / "work"
@@ -142,7 +147,7 @@ def last_study_file(root: Path) -> Path:
 
 
 def last_plans_folder(root: Path) -> Path:
-    """Which snapshot each study was run with last, one file per study."""
+    """Which snapshot each study was run with last, a file for each file of a study."""
     return root / "last-plans"
 
 

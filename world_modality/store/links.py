@@ -76,6 +76,12 @@ def linked_key(root: Path, study: str, name: str) -> str | None:
     return Path(os.path.normpath(link.parent / link.readlink())).parent.name
 
 
+def linked_keys(root: Path, study: str) -> set[str]:
+    """The keys that links below ``by-name/<study>`` lead to, be their results there or not."""
+    links = (path for path in names_folder(root, study).rglob("*") if path.is_symlink() and _is_ours(root, path))
+    return {os.path.relpath(os.path.normpath(link.parent / link.readlink()), root).split("/")[1] for link in links}
+
+
 def _changing(root: Path) -> AbstractContextManager[None]:
     """Who makes all names at once does so alone."""
     return exclusive(root / "by-name" / ".lock", lambda: None)

@@ -22,7 +22,7 @@ from world_modality.store.files import read_object
 from world_modality.store.layout import StageFolder
 from world_modality.store.leases import SILENCE_S
 from world_modality.store.lock import is_locked
-from world_modality.store.stopwatch import read_seconds
+from world_modality.store.stopwatch import read_spent
 
 State = Literal["done", "running", "waiting", "stopped", "failed", "damaged"]
 STATES: tuple[State, ...] = ("done", "running", "waiting", "stopped", "failed", "damaged")
@@ -38,6 +38,7 @@ class Look:
     record: Mapping[str, Any] = field(default_factory=dict)  # its DONE.json; {} unless it is done
     run: Mapping[str, Any] = field(default_factory=dict)  # its run.json, if it is done and has one
     seconds: float = 0.0  # of work so far, of all attempts and all who worked on it
+    gpu_seconds: float = 0.0  # the same, each time times the GPUs that were held; 0 also where that was not noted
     line: str = ""  # the last one of its progress
     reason: str = ""  # why it failed or is damaged
     idle: float = 0.0  # seconds since it last wrote something, of one that is not done
@@ -73,7 +74,8 @@ def look(folder: StageFolder) -> Look:
 
 def _sealed(folder: StageFolder, record: Mapping[str, Any]) -> Look:
     run = read_object(folder.run)
-    return Look("done", record, run, seconds=float(run.get("wall_seconds", 0.0)))
+    held = float(run.get("gpu_seconds", 0.0))
+    return Look("done", record, run, seconds=float(run.get("wall_seconds", 0.0)), gpu_seconds=held)
 
 
 def _unsealed(folder: StageFolder, last: Attempt, *, damaged: bool) -> Look:
@@ -83,9 +85,11 @@ def _unsealed(folder: StageFolder, last: Attempt, *, damaged: bool) -> Look:
     failure = read_failure(folder)
     state: State = "running" if running else "damaged" if damaged else "failed" if failure else "stopped"
     reason = "a part of its sealed result is gone" if state == "damaged" else ""
+    spent = read_spent(folder.seconds)
     return Look(
         state,
-        seconds=read_seconds(folder.seconds),
+        seconds=spent.seconds,
+        gpu_seconds=spent.gpu_seconds,
         line=_text(folder.progress),
         reason=failure.reason if failure and state == "failed" else reason,
         idle=idle,

@@ -36,17 +36,20 @@ class Progress:
         every: float = 5.0,
         clock: Callable[[], float] = lambda: time.monotonic(),  # as it is when it is asked
         last_line: Path | None = None,  # a file that holds the newest line, for whoever looks after a crash
+        on_update: Callable[[], None] = lambda: None,  # called with every report, be it printed or not
     ) -> None:
         self.label = label
         self._stream = stream if stream is not None else sys.stderr
         self._every = every
         self._clock = clock
         self._last_line = last_line
+        self._on_update = on_update
         self._start: tuple[float, float] | None = None  # (time, done) at the first update
         self._last = float("-inf")
 
     def update(self, done: float, total: float, unit: str, facts: str = "") -> None:
         """Report that ``done`` of ``total`` ``unit`` are finished; ``facts`` is free text such as a rate or a loss."""
+        self._on_update()
         now = self._clock()
         if self._start is None:
             self._start = (now, done)

@@ -24,6 +24,7 @@ from world_modality.store.files import (
 )
 from world_modality.store.layout import StageFolder
 from world_modality.store.machine import machine, source_digest, versions
+from world_modality.store.machines import others
 from world_modality.store.stage import SEALED, StageRequest
 
 
@@ -73,6 +74,7 @@ def seal(
     wall_seconds: float,
     attempts: int,
     cores: int = 1,
+    gpu_seconds: float = 0.0,
 ) -> DoneFile:
     """Digest the artifact, write the record, and drop the work folder.
 
@@ -88,12 +90,15 @@ def seal(
         raise RuntimeError(f"{request.label} wrote nothing below {folder.artifact}")
     for parent, _, _ in os.walk(folder.artifact):
         sync_folder(Path(parent))
+    here = machine()
     run = Run(
         sealed_at=datetime.now(UTC).isoformat(timespec="seconds"),
         wall_seconds=round(wall_seconds, 3),
         attempts=attempts,
         cores=cores,
-        machine=machine(),
+        gpu_seconds=round(gpu_seconds, 3),
+        machine=here,
+        others=others(folder.machines, here),
     )
     write_atomically(folder.run, (run.model_dump_json(indent=1) + "\n").encode())
     sync_tree(folder.volatile)
@@ -130,6 +135,7 @@ def clean(folder: StageFolder) -> None:
         folder.work.rename(folder.finished)
     shutil.rmtree(folder.finished, ignore_errors=True)
     shutil.rmtree(folder.seconds, ignore_errors=True)
+    shutil.rmtree(folder.machines, ignore_errors=True)
     folder.progress.unlink(missing_ok=True)
     forget_failure(folder)
 

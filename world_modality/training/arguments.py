@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from world_modality.data.episodes import held_out_episodes, read_episode_table
+from world_modality.errors import UserError
 from world_modality.imports import replaced
 from world_modality.policies.config_file import read_config_file
 from world_modality.policies.host import PolicyHost, host_of
+from world_modality.store.files import read_object
 from world_modality.study.specs import TrainSpec
 from world_modality.training.metrics import log_interval
 
@@ -29,6 +32,18 @@ PLACES = {
 """Fields of a policy's config.json that name places on a machine, and what they hold in an artifact."""
 TRAIN_CONFIG = "train_config.json"
 """LeRobot's name of the settings that a checkpoint was trained with."""
+ABSENT: Mapping[str, tuple[object, ...]] = {
+    "env": (),
+    "reward_model": (),
+    "peft": (),
+    "sample_weighting": (),
+    "job.target": ("local",),
+    "policy.push_to_hub": (False,),
+    "policy.use_peft": (False,),
+    "save_checkpoint_to_hub": (False,),
+    "wandb.enable": (False,),
+}
+"""Settings by which LeRobot's script would run, fetch or send something else, and what they may be beside null."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +141,22 @@ def resume_arguments(spec: TrainSpec, checkpoint: Path, places: Places) -> list[
     config = checkpoint / "pretrained_model" / TRAIN_CONFIG
     # Of a part, the file has the step that it stops at.
     return [f"--config_path={config}", "--resume=true", f"--steps={spec.optim.steps}", *place_arguments(places)]
+
+
+def require_training_alone(file: Path) -> None:
+    """UserError if a checkpoint's ``train_config.json`` asks for more than a training here does: LeRobot follows it."""
+    settings = read_object(file)
+    if not settings:
+        raise UserError(f"{file} holds no settings of a training: remove {file.parents[1]} to go on without it")
+    for name, allowed in ABSENT.items():
+        found: Any = settings
+        for part in name.split("."):
+            found = found.get(part) if isinstance(found, dict) else None
+        if found is not None and found not in allowed:
+            raise UserError(
+                f"{file}: {name} is {json.dumps(found)}, which no training here sets: remove {file.parents[1]} to go "
+                "on from the checkpoint before, or from the start"
+            )
 
 
 def _text(value: object) -> str:

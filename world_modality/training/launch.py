@@ -16,6 +16,7 @@ from world_modality.data.tables import readable_tables
 from world_modality.facts.policies import family_of
 from world_modality.imports import replaced
 from world_modality.policies.config_file import read_config_file
+from world_modality.policies.trusted import build_processors
 from world_modality.training.arguments import command_line
 from world_modality.training.checkpoints import KEEP, SaveClock, Saving, pointing_atomically, saving_atomically
 from world_modality.training.frames import (
@@ -69,7 +70,8 @@ class Hooks:
         """By name: our functions, which call LeRobot's.
 
         ``init_logging`` would clear all handlers; ``inside_slurm`` switches the progress bar off;
-        ``should_save_checkpoint`` counts steps, where a crash costs time.
+        ``should_save_checkpoint`` counts steps, where a crash costs time; ``make_pre_post_processors`` runs what a
+        checkpoint's files name.
         """
         from lerobot_policy_world_modality.optimizer import GroupClippedAdamW
         from world_modality.policies.host import host_of
@@ -115,6 +117,7 @@ class Hooks:
             "init_logging": init_logging,
             "inside_slurm": lambda: True,
             "make_optimizer_and_scheduler": make_optimizer_and_scheduler,
+            "make_pre_post_processors": build_processors,
             "make_train_eval_datasets": make_train_eval_datasets,
             "save_checkpoint": clock.timed(lasting["save_checkpoint"]),
             "should_save_checkpoint": should_save_checkpoint,

@@ -19,6 +19,7 @@ from world_modality.facts.memory import MODES, MemoryMode
 from world_modality.facts.policies import family_of
 from world_modality.memory.lookup import LatentLookup
 from world_modality.memory.randomness import borrowed_generator, keyed_normal
+from world_modality.policies.trusted import build_processors
 from world_modality.store.keys import keyed_seed
 from world_modality.training.arguments import Places, read_fields
 from world_modality.training.frames import keep_frames_in_memory
@@ -177,7 +178,6 @@ def _batches(policy: Any, checkpoint: Path, metadata: Any, frames: Sequence[int]
     """The frames as training would show them, on the policy's device."""
     from lerobot.datasets.factory import resolve_delta_timestamps
     from lerobot.datasets.lerobot_dataset import LeRobotDataset
-    from lerobot.policies.factory import make_pre_post_processors
     from torch.utils.data import default_collate
 
     config = policy.config
@@ -190,9 +190,7 @@ def _batches(policy: Any, checkpoint: Path, metadata: Any, frames: Sequence[int]
         )
     keep_frames_in_memory(dataset, None, threads=1)
     overrides = {"device_processor": {"device": config.device}}
-    preprocessor, _ = make_pre_post_processors(
-        config, pretrained_path=str(checkpoint), preprocessor_overrides=overrides
-    )
+    preprocessor, _ = build_processors(config, checkpoint, preprocessor_overrides=overrides)
     parts = (frames[start : start + BATCH] for start in range(0, len(frames), BATCH))
     return tuple(preprocessor(_as_floats(default_collate([dataset[frame] for frame in part]))) for part in parts)
 

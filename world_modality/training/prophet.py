@@ -26,6 +26,7 @@ from world_modality.memory.baselines import FEW
 from world_modality.memory.lookup import LatentLookup, LatentWindow
 from world_modality.memory.randomness import borrowed_generator
 from world_modality.memory.world import WorldMemory
+from world_modality.policies.trusted import build_processors
 from world_modality.store.keys import keyed_seed
 
 PROPHET = "prophet.json"
@@ -189,15 +190,12 @@ def _read(dataset: Path, frames: int) -> Tensor:
 
 def _in_units_of(policy: Any, checkpoint: Path, actions: Tensor) -> Tensor:
     """As LeRobot's ``forward`` hands actions to its flow model: [N, max_action_dim], on the policy's device."""
-    from lerobot.policies.factory import make_pre_post_processors
     from lerobot.processor import NormalizerProcessorStep, TransitionKey
     from lerobot.processor.converters import create_transition
 
     device = policy.config.device
     overrides = {"device_processor": {"device": device}}
-    preprocessor, _ = make_pre_post_processors(
-        policy.config, pretrained_path=str(checkpoint), preprocessor_overrides=overrides
-    )
+    preprocessor, _ = build_processors(policy.config, checkpoint, preprocessor_overrides=overrides)
     normalise = next(step for step in preprocessor.steps if isinstance(step, NormalizerProcessorStep))
     normal = normalise(create_transition(action=actions.to(device)))[TransitionKey.ACTION]
     if getattr(policy.config, "adapt_to_pi_aloha", False):  # a setting of SmolVLA alone

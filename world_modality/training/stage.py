@@ -20,6 +20,7 @@ from world_modality.facts.targets import TARGETS
 from world_modality.policies.config_file import read_config_file
 from world_modality.policies.earlier import ALONE
 from world_modality.policies.host import LatentInputs, host_of
+from world_modality.policies.trusted import require_known_steps
 from world_modality.store.files import sync_tree, write_json
 from world_modality.store.stage import TIMING, Facts, StageContext
 from world_modality.study.comparable import require_equal
@@ -32,6 +33,7 @@ from world_modality.training.arguments import (
     Places,
     device_name,
     fresh_arguments,
+    require_training_alone,
     resolve,
     resume_arguments,
 )
@@ -66,6 +68,7 @@ def run(spec: TrainSpec, context: StageContext) -> Facts:
     start = _convert_once(spec, context)
     places = Places(start, context.one("dataset"), context.work / "run", *_read(spec, context))
     checkpoint = recover(places.output / "checkpoints")
+    _require_harmless(places.policy, checkpoint)
     device = _describe_arm_once(spec, context, places, begun=checkpoint is not None)
     if checkpoint is None:
         shutil.rmtree(places.output, ignore_errors=True)
@@ -94,6 +97,15 @@ def run(spec: TrainSpec, context: StageContext) -> Facts:
     _judge(spec, context, device)
     _note_speed(context)
     return _facts(spec, read_metrics(context.artifact / METRICS), device)
+
+
+def _require_harmless(start: Path, checkpoint: Path | None) -> None:
+    """UserError if what a training goes on from, which may have come from elsewhere, names code to run, or work that
+    no training here does."""
+    require_known_steps(start)
+    if checkpoint is not None:
+        require_known_steps(checkpoint / PRETRAINED_MODEL_DIR)
+        require_training_alone(checkpoint / PRETRAINED_MODEL_DIR / TRAIN_CONFIG)
 
 
 def _describe_arm_once(spec: TrainSpec, context: StageContext, places: Places, *, begun: bool) -> str:

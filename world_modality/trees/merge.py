@@ -151,6 +151,6 @@ def _renew(source: Path, target: Path) -> None:
 
 
 def _note_rounding(record: DoneFile, run: Run | None, merged: Merged) -> None:
-    if run is not None and record.address.get("arithmetic") == NATIVE:
-        for name, value in rounding(run.machine).items():
+    for machine in run.machines if run is not None and record.address.get("arithmetic") == NATIVE else ():
+        for name, value in rounding(machine).items():
             merged.elsewhere.setdefault(name, set()).add(value)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import pickle
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,10 @@ from world_modality.benchmarks.libero.perturbed import TASKS, register_objects
 from world_modality.benchmarks.libero.quiet import import_libero, libero_folder, silenced
 from world_modality.errors import UserError, in_one_line
 from world_modality.facts.benchmarks import SUITES
+from world_modality.store.files import file_digest
+
+INIT_FILES = Path(__file__).with_name("init_files.txt")
+"""``SHA256  SUITE/FILE`` per line, as `sha256sum` writes it: hf-libero's recorded states."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ def load_task(suite: str, index: int) -> Task:
         raise UserError(f"{suite} has no task {index}: its tasks are 0 to {len(tasks) - 1}")
     task = tasks[index]
     root = libero_folder()
-    states = read_states(root / "init_files" / task.problem_folder / task.init_states_file)
+    states = own_states(root / "init_files", f"{task.problem_folder}/{task.init_states_file}")
     return Task(
         suite=suite,
         index=index,
@@ -88,6 +93,33 @@ def load_task(suite: str, index: int) -> Task:
         bddl=root / "bddl_files" / task.problem_folder / task.bddl_file,
         init_states=states,
     )
+
+
+@cache
+def init_file_digests() -> Mapping[str, str]:
+    """Path of each of hf-libero's files of recorded states, below its ``init_files`` -> sha256, as the locked package
+    brings it."""
+    lines = (line.split("  ", 1) for line in INIT_FILES.read_text().splitlines())
+    return {name: digest for digest, name in lines}
+
+
+def own_states(folder: Path, name: str) -> NDArray[np.float64]:
+    """The recorded states of the file ``name`` of hf-libero's ``init_files``.
+
+    UserError unless it is, byte by byte, the file that this release was made with.
+    """
+    file = folder / name
+    try:
+        found = file_digest(file)
+    except OSError as error:
+        found = error.strerror or "unreadable"
+    wanted = init_file_digests().get(name, "not known")
+    if found != wanted:
+        raise UserError(
+            f"{file} is not the file of recorded states that this release knows (sha256 {found}, not {wanted}): "
+            "install anew the hf-libero that envs/requirements.txt pins"
+        )
+    return read_states(file)
 
 
 def read_states(file: Path) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ from support.sealed_contents import contents, different
 from support.slurm_cluster import NODES, Cluster, cluster
 from support.whole_study import SMALL_STUDY, run_study
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(4200)]
 PROFILE = REPOSITORY / "workflow" / "profiles" / "slurm" / "config.yaml"
 LIMIT_S = 1500.0
 QUICK = (("before-status-checks: 20", "before-status-checks: 3"), ("status-checks: 20", "status-checks: 3"))

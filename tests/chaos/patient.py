@@ -19,6 +19,7 @@ from support.counted_rollouts import JOURNAL_VARIABLE
 
 from world_modality.cli.run_stage import RUNNERS_VARIABLE
 from world_modality.errors import UserError
+from world_modality.facts.stages import STAGES
 
 TESTS = Path(__file__).parents[1]
 WM = ("-m", "world_modality.cli.main")
@@ -165,7 +166,7 @@ class Patient:
 
     def sealed(self) -> list[Path]:
         """Folders of sealed stages."""
-        return sorted(path.parent for path in self.results.glob("*/*/DONE.json"))
+        return sorted(done.parent for done in self.results.glob("*/*/DONE.json") if done.parts[-3] in STAGES.names)
 
     def unsealed(self) -> list[Path]:
         """Work folders of stages that are not."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -10,13 +9,15 @@ import pytest
 from world_modality.errors import UserError
 from world_modality.latents import alike
 from world_modality.latents.alike import BEGUN, computed_on, require_alike
+from world_modality.latents.shards import SHARDS
 from world_modality.store.arithmetic import SETTINGS
+from world_modality.store.notes import note_text, read_note
 
 
 def test_what_it_was_begun_on_goes_on(tmp_path: Path) -> None:
     require_alike(tmp_path, "cpu")
     require_alike(tmp_path, "cpu")
-    assert json.loads((tmp_path / BEGUN).read_text()) == computed_on("cpu")
+    assert read_note(tmp_path / BEGUN) == computed_on("cpu")
 
 
 @pytest.mark.parametrize(
@@ -28,10 +29,23 @@ def test_what_it_was_begun_on_goes_on(tmp_path: Path) -> None:
     ],
 )
 def test_what_rounds_otherwise_is_refused(tmp_path: Path, change: dict[str, object], told: str) -> None:
-    (tmp_path / BEGUN).write_text(json.dumps(computed_on("cpu") | change))
+    (tmp_path / BEGUN).write_text(note_text(computed_on("cpu") | change))
     with pytest.raises(UserError, match=told) as error:
         require_alike(tmp_path, "cpu")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("place", [0, 20, -2])
+def test_what_cannot_be_told_any_more_is_made_anew(tmp_path: Path, place: int) -> None:
+    require_alike(tmp_path, "cpu")
+    shards = tmp_path / SHARDS
+    shards.mkdir()
+    data = bytearray((tmp_path / BEGUN).read_bytes())
+    data[place] ^= 0x80
+    (tmp_path / BEGUN).write_bytes(data)
+    require_alike(tmp_path, "cpu")
+    assert not shards.exists()
+    assert read_note(tmp_path / BEGUN) == computed_on("cpu")
 
 
 def test_processors_are_alike_under_portable_arithmetic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

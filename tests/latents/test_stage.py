@@ -1,5 +1,4 @@
 import io
-import json
 import multiprocessing
 import time
 from collections.abc import Generator, Iterable
@@ -29,6 +28,7 @@ from world_modality.latents.shards import Shards, Stretch
 from world_modality.latents.stage import run
 from world_modality.store.execute import execute
 from world_modality.store.layout import stage_folder
+from world_modality.store.notes import note_text
 from world_modality.store.stage import Facts, StageContext, StageRequest
 from world_modality.study.specs import LatentsSpec
 
@@ -333,7 +333,7 @@ def test_work_that_was_begun_on_another_device_is_left_alone(
     from world_modality.latents import stage
 
     context = stage_context(tmp_path, dataset=dataset, encoder=encoder_folder)
-    (context.work / BEGUN).write_text(json.dumps({"device": "NVIDIA H200"}))
+    (context.work / BEGUN).write_text(note_text({"device": "NVIDIA H200"}))
     told = rf"^the latents in {context.work} were begun on NVIDIA H200, and here it is cpu, .* or remove that folder"
     with pytest.raises(UserError, match=told):
         run(spec(), context)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.toy_records import record
 from support.toy_stage import request
 from support.toy_world import roll, toy_cell
 
@@ -118,13 +119,29 @@ def test_one_that_is_stopped_keeps_nobody_from_sealing(tmp_path: Path) -> None:
 
 def test_a_cell_is_not_made_half_on_one_device_and_half_on_another(tmp_path: Path) -> None:
     spec: Any = request(CHANGES).spec
-    stage._require_same_machinery(tmp_path, toy_cell(spec))
-    stage._require_same_machinery(tmp_path, toy_cell(spec))
+    stage._require_same_machinery(tmp_path, toy_cell(spec), ())
+    stage._require_same_machinery(tmp_path, toy_cell(spec), ())
     with pytest.raises(UserError, match="begun with device cpu, and here it is cuda: go on with it where"):
-        stage._require_same_machinery(tmp_path, toy_cell(spec, device="cuda"))
+        stage._require_same_machinery(tmp_path, toy_cell(spec, device="cuda"), ())
     with pytest.raises(UserError, match="begun with toy 1, and here it is 2"):
-        stage._require_same_machinery(tmp_path, toy_cell(spec, versions={"toy": "2"}))
+        stage._require_same_machinery(tmp_path, toy_cell(spec, versions={"toy": "2"}), ())
     assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
+
+
+@pytest.mark.parametrize("place", [0, 10, -2])
+def test_a_damaged_note_of_a_cell_is_made_again_and_its_records_tell(tmp_path: Path, place: int) -> None:
+    spec: Any = request(CHANGES).spec
+    stage._require_same_machinery(tmp_path, toy_cell(spec), ())
+    note = tmp_path / stage.MANIFEST
+    whole = note.read_bytes()
+    data = bytearray(whole)
+    data[place] ^= 0x80
+    note.write_bytes(data)
+    stage._require_same_machinery(tmp_path, toy_cell(spec), [record(0, True, device="cpu", versions={"toy": "1"})])
+    assert note.read_bytes() == whole
+    note.write_bytes(data)
+    with pytest.raises(UserError, match="begun with toy 2, and here it is 1"):
+        stage._require_same_machinery(tmp_path, toy_cell(spec), [record(0, True, device="cpu", versions={"toy": "2"})])
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from world_modality.facts.stages import STAGES
 from world_modality.store.files import files_below
 from world_modality.store.layout import StageFolder
 
@@ -12,6 +13,8 @@ def contents(folder: Path) -> dict[str, bytes]:
     """Every file of every sealed result below ``folder``/results, and its record."""
     found: dict[str, bytes] = {}
     for done in (folder / "results").glob("*/*/DONE.json"):
+        if done.parts[-3] not in STAGES.names:
+            continue  # what was set aside as damaged
         where = done.parent.relative_to(folder / "results").as_posix()
         found[f"{where}/DONE.json"] = done.read_bytes()
         files = files_below(StageFolder(done.parent).artifact)

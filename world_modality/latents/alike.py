@@ -6,7 +6,7 @@ encoder that a rollout could imitate.
 
 from __future__ import annotations
 
-import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,11 @@ import torch
 
 from world_modality.checks.tensors import few
 from world_modality.errors import UserError
+from world_modality.latents.shards import SHARDS
 from world_modality.store.arithmetic import SETTINGS, capability
-from world_modality.store.files import write_json
+from world_modality.store.files import write_atomically
 from world_modality.store.lock import exclusive
+from world_modality.store.notes import note_text, read_note
 
 BEGUN = "computed_on.json"
 """In the work of a cache: what the first who worked on it computed on."""
@@ -36,13 +38,18 @@ def computed_on(device: str) -> dict[str, Any]:
 
 
 def require_alike(work: Path, device: str) -> None:
-    """Note in ``work`` what it is begun on, or UserError if that rounds otherwise than ``device`` does."""
+    """Note in ``work`` what it is begun on, or UserError if that rounds otherwise than ``device`` does.
+
+    Where the note is damaged nobody can tell any more, and what is there is made anew.
+    """
     file, mine = work / BEGUN, computed_on(device)
     with exclusive(work / f"{BEGUN}.lock", lambda: None):
-        if not file.is_file():
-            write_json(file, mine)
+        begun = read_note(file) if file.is_file() else None
+        if begun is None:
+            if file.is_file():
+                shutil.rmtree(work / SHARDS, ignore_errors=True)
+            write_atomically(file, note_text(mine).encode())
             return
-        begun = json.loads(file.read_text())
     if begun != mine:
         raise UserError(
             f"the latents in {work} were begun on {begun['device']}, and {_difference(begun, mine)}, which rounds "

@@ -23,6 +23,7 @@ from world_modality.data.episodes import EpisodeTable
 from world_modality.encoders.encoder import clip_rows
 from world_modality.store.files import write_atomically
 
+SHARDS = "shards"  # their folder in the work of the stage
 STRETCH = 512  # frames at most: 100 MB of pictures of 256 x 256
 STRETCH_BYTES = 256 * 2**20  # of larger pictures, decoded: bounds memory, since several stretches are held at once
 SHORTEST = 32  # frames, of the largest pictures: those before a stretch are decoded too

@@ -26,14 +26,14 @@ from world_modality.latents.alike import require_alike
 from world_modality.latents.cache import write_cache
 from world_modality.latents.encoding import StretchEncoder, follow
 from world_modality.latents.importing import Import, Source
-from world_modality.latents.shards import Shards, Stretch, cut, longest_stretch
+from world_modality.latents.shards import SHARDS, Shards, Stretch, cut, longest_stretch
 from world_modality.latents.sharing import Share
 from world_modality.store.files import empty_folder, folder_digest, write_json
 from world_modality.store.progress import LABEL_WIDTH, Progress
 from world_modality.store.stage import TIMING, Facts, StageContext
 from world_modality.study.specs import LatentsSpec
 
-SHARDS, LEASES = "shards", "leases"  # folders of the stage's work
+LEASES = "leases"  # a folder of the stage's work
 
 
 def run(spec: LatentsSpec, context: StageContext) -> Facts:

@@ -26,7 +26,7 @@ from world_modality.rollout.choice import VIDEOS_FOLDER
 from world_modality.rollout.evaluation import TIMING, How, Scenes, VideoChoice
 from world_modality.rollout.fit import require_chunk, require_fit, require_picture_size
 from world_modality.rollout.pool import expect_simulators
-from world_modality.rollout.records import TIMINGS, Ledger, Record, disagreement
+from world_modality.rollout.records import TIMINGS, DamagedNote, Ledger, Record, disagreement
 from world_modality.rollout.setup import (
     NewHistory,
     described_device,
@@ -254,7 +254,10 @@ def _require_same_manifest(output: Path, cell: Cell, batch: int, loaded: Loaded)
     note = folder / NOTE
     if not note.is_file() and (output / f"{cell.sim.suite}.jsonl").exists():
         raise UserError(f"{output}/{cell.sim.suite}.jsonl was not rolled out here: choose another --output")
-    other = disagreement(note, wanted)
+    try:
+        other = disagreement(note, wanted)
+    except DamagedNote:
+        raise UserError(f"{note} is damaged, so nobody can tell what is there: choose another --output") from None
     if other:
         name, found, asked = other
         raise UserError(

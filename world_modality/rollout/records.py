@@ -19,6 +19,7 @@ from world_modality.errors import UserError
 from world_modality.rollout.episodes import Episode
 from world_modality.store.files import sync_folder, write_atomically
 from world_modality.store.leases import Leases
+from world_modality.store.notes import note_text, read_note
 
 UNKNOWN_STATE = -1
 """In an episode, where a record does not know the initial state; ``repeat`` then counts the task's episodes."""
@@ -351,20 +352,31 @@ def _lease(episode: Episode) -> str:
     return f"task{episode.task}_init{episode.init_state}_repeat{episode.repeat}"
 
 
-def disagreement(note: Path, wanted: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
-    """Note what records are made with, or compare it with the note that is there.
+class DamagedNote(Exception):
+    """The note of what records are made with is not as it was written."""
+
+
+def disagreement(note: Path, wanted: Mapping[str, Any], *, anew: bool = False) -> tuple[str, Any, Any] | None:
+    """Note what records are made with, or compare it with the note that is there; ``anew`` writes over that one.
 
     None if they agree; else the first name that does not, what the note says of it, and what is wanted. Of several
     owners that begin at once one writes the note and the others compare, whatever machine they are on.
+
+    Raises:
+        DamagedNote: the note that is there says nothing any more.
     """
     draft = note.with_name(f".{note.name}.{uuid.uuid4().hex}.draft")
-    draft.write_text(json.dumps(wanted, indent=1, ensure_ascii=False) + "\n")
+    draft.write_text(note_text(wanted))
     try:
+        if anew:
+            draft.replace(note)
+            return None
         os.link(draft, note)
     except FileExistsError:
-        found = json.loads(note.read_text())
-        told = json.loads(draft.read_text())
+        found, told = read_note(note), read_note(draft)
+        if found is None or told is None:
+            raise DamagedNote(str(note)) from None
         return next(((name, found.get(name), told[name]) for name in told if found.get(name) != told[name]), None)
     finally:
-        draft.unlink()
+        draft.unlink(missing_ok=True)
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from world_modality.imports import importing
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.episodes import episodes_of
 from world_modality.rollout.pool import expect_simulators
-from world_modality.rollout.records import TIMINGS, Ledger, disagreement
+from world_modality.rollout.records import TIMINGS, DamagedNote, Ledger, Record, disagreement
 from world_modality.store.files import write_json
 from world_modality.store.stage import TIMING, Facts, StageContext
 from world_modality.study.specs import RolloutSpec
@@ -32,7 +33,7 @@ def run(spec: RolloutSpec, context: StageContext) -> Facts:
 
     policy, cell, new_history = prepare(spec, context)
     with closing(policy), closing(Ledger(context.work / "records", episodes_of(spec))) as ledger:
-        _require_same_machinery(context.work, cell)
+        _require_same_machinery(context.work, cell, ledger.done.values())
         account = roll_out(cell, ledger, policy, new_history, context.cores, context.progress)
         context.begin_sealing()
         ledger.publish(context.artifact / "records.jsonl", context.volatile / TIMINGS)
@@ -42,13 +43,21 @@ def run(spec: RolloutSpec, context: StageContext) -> Facts:
     return {"episodes": len(ledger.done), "successes": successes, "device": cell.device}
 
 
-def _require_same_machinery(work: Path, cell: Cell) -> None:
+def _require_same_machinery(work: Path, cell: Cell, records: Iterable[Record]) -> None:
     """Episodes of a cell are paired with those of others, so all are made alike: UserError if some were made
-    otherwise."""
-    other = disagreement(work / MANIFEST, {"device": cell.device, **cell.versions})
+    otherwise. Every record says what it was made with; the note says it before there is one."""
+    wanted = {"device": cell.device, **cell.versions}
+    made = ({"device": record.device, **record.versions} for record in records)
+    found = ((name, each.get(name), wanted[name]) for each in made for name in wanted if each.get(name) != wanted[name])
+    other = next(found, None)
+    if other is None:
+        try:
+            other = disagreement(work / MANIFEST, wanted)
+        except DamagedNote:
+            other = disagreement(work / MANIFEST, wanted, anew=True)
     if other:
-        name, found, here = other
+        name, before, here = other
         raise UserError(
-            f"this cell was begun with {name} {found}, and here it is {here}: go on with it where it was begun, or "
+            f"this cell was begun with {name} {before}, and here it is {here}: go on with it where it was begun, or "
             f"remove {work} to begin anew"
         )

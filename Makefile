@@ -9,7 +9,7 @@ setup:
 	@envs/bootstrap.sh
 
 demo: setup
-	@$(WM) run --cores $(CORES)
+	@$(WM) run --study config.yaml --cores $(CORES)
 
 test: lint
 	@OMP_NUM_THREADS=1 $(PY) -m pytest -q -n $(CORES) --dist loadfile

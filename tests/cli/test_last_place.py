@@ -30,6 +30,9 @@ def test_a_place_is_remembered(here: Path) -> None:
     assert last_place(here) == place
     remember_place(here, Where(PROFILES / "gpu_node").place)
     assert last_place(here) == Place("gpu_node", "local")
+    of_a_part = Place("local", "local", targets=("train:E2", "seed=1"))
+    remember_place(here, of_a_part)
+    assert last_place(here) == of_a_part
 
 
 @pytest.mark.parametrize("share", ["s3://ann:hunter22@bucket/study", "s3://bucket/hunter22"])

@@ -47,7 +47,7 @@ def test_what_goes_on_with_a_run_takes_no_default() -> None:
     with pytest.raises(UserError) as caught:
         last_study(RESULTS, None)
     assert str(caught.value) == (
-        "nothing was run in results: name the folder of the results with --results, or the study with --study"
+        "nothing was run in results: name the folder of the results with --results, or begin with `wm run --study FILE`"
     )
 
 

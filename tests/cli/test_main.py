@@ -38,6 +38,11 @@ def test_without_a_study_the_last_one_is_meant(tmp_path: Path) -> None:
     assert explained[0] == "study file   mine.yaml (run last)"
     assert explained[1].startswith("study        mine: ")
     assert wm(tmp_path, "status").stdout.splitlines()[0] == explained[0]
+    bare = wm(tmp_path, "run")
+    assert (bare.returncode, bare.stdout) == (1, "")
+    assert bare.stderr == (
+        "which study? mine.yaml was run here last: say `wm run --study mine.yaml`, or `wm run --study config.yaml`\n"
+    )
     named = wm(tmp_path, "explain", "--study", "config.yaml").stdout.splitlines()
     assert named[0].startswith("study        small: ")
     (tmp_path / "mine.yaml").unlink()

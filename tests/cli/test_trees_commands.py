@@ -83,7 +83,12 @@ def test_only_a_study_s_stages_are_copied(folder: Path) -> None:
 def test_every_few_seconds_until_it_is_ended(folder: Path, ends: signal.Signals) -> None:
     command = [sys.executable, "-m", "world_modality.cli.main", "sync", "push", "depot", "--every", "0.1"]
     process = subprocess.Popen(
-        command, env=os.environ | {"PYTHONPATH": str(REPOSITORY)}, stdout=subprocess.PIPE, text=True
+        command,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.PIPE,
+        text=True,
+        # a shell lets what it starts in the background ignore Ctrl-C, these tests too
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
     )
     time.sleep(0.5)  # it may be there before the study is
     make_stage(folder / "results", 0)

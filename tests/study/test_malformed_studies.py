@@ -660,7 +660,7 @@ def test_files_that_are_no_study(
 
 def test_missing_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"^nowhere\.yaml: there is no such study file$"):
+    with pytest.raises(UserError, match=r"^nowhere\.yaml: there is no such study file; name another one with --study$"):
         load_study(Path("nowhere.yaml"))
 
 

@@ -32,6 +32,7 @@ CALLS = {  # in a training of 3 steps with a log line at each and no time to sav
     "init_logging": 1,
     "inside_slurm": 1,
     "make_optimizer_and_scheduler": 1,
+    "make_pre_post_processors": 1,
     "make_train_eval_datasets": 1,
     "save_checkpoint": 1,
     "should_save_checkpoint": 3,

@@ -48,6 +48,8 @@ def test_who_does_not_verify_takes_what_is_there(complete: Tree, tmp_path: Path)
 def test_only_a_target_can_be_resumed(tree: Tree) -> None:
     (tree.results / "snapshots").mkdir(parents=True)  # all that is left of a run that died before its first job
     tree.wm("resume", "data", "--cores", "2")
+    again = tree.wm("resume", "--cores", "2").stderr
+    assert "target       data, as in the run before; all of it: `wm resume all`" in again
     assert {name.partition("/")[0] for name in tree.done()} >= {"demos", "dataset"}
     assert not any(name.startswith(("train", "latents")) for name in tree.done())
 
@@ -56,7 +58,7 @@ def test_what_was_not_begun_or_is_gone_is_not_begun_anew(tree: Tree) -> None:
     (tree.folder / "config.yaml").write_text((tree.folder / "study.yaml").read_text())
     bare = tree.wm_without_study("resume", check=False)  # of a run whose results lie elsewhere
     assert (bare.returncode, bare.stdout) == (1, "")
-    assert bare.stderr.startswith("nothing was run in results: name the folder of the results with --results, or the ")
+    assert bare.stderr.startswith("nothing was run in results: name the folder of the results with --results, or begin")
     (tree.folder / "unmounted").mkdir()  # where a disk was mounted
     told = tree.wm("resume", "--results", "unmounted", check=False)
     assert told.returncode == 1
@@ -71,7 +73,7 @@ def test_a_profile_is_remembered_and_a_wrong_one_is_one_sentence(tree: Tree) -> 
     shutil.copytree(Path(__file__).parents[2] / "workflow" / "profiles" / "local", own)
     (own / "config.yaml").write_text((own / "config.yaml").read_text() + "default-resources: {mem_mb: 77}\n")
     tree.wm("run", "data", "--profile", "./mine")
-    assert last_place(tree.results) == Place(str(own), "local")
+    assert last_place(tree.results) == Place(str(own), "local", targets=("data",))
     shutil.rmtree(own)
     lost = tree.wm("resume", check=False)
     assert lost.returncode == 1
@@ -80,7 +82,7 @@ def test_a_profile_is_remembered_and_a_wrong_one_is_one_sentence(tree: Tree) -> 
         "path\n"
     )
     tree.wm("resume", "data", "--profile", "local")
-    assert last_place(tree.results) == Place("local", "local")
+    assert last_place(tree.results) == Place("local", "local", targets=("data",))
 
 
 @pytest.mark.parametrize(("text", "sentence"), [("- a\n- b\n", "is no Snakemake profile"), ("a: [\n", "is not YAML")])

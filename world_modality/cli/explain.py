@@ -205,5 +205,5 @@ def report_damage(root: Path) -> int:
     if drifted:
         print(f"{drifted} notes: made by another version of the library's source, or a record to be restored")
     if damaged:
-        print("to make a damaged stage again, remove its folder and run the study")
+        print("`wm resume` sets damaged stages aside, below results/damaged, and makes them again")
     return 1 if damaged else 0

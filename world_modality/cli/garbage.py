@@ -61,20 +61,34 @@ def _listing(root: Path, studies: Sequence[Path], *, remove_them: bool, unplanne
     staying = {each.stage.folder.path for each in stay}
     found = [each for each in found if each.folder.path not in staying]
     idle, busy = [each for each in found if not each.busy], [each for each in found if each.busy]
-    if studies and (others := sorted(set(_known(root)) - set(kept))):
-        lines.append(f"not kept     {', '.join(others)}, run here and not named")
+    lines += _not_kept(root, studies) if studies else []
     lines += _staying(stay)
     lines += [*_table(idle), *(f"busy         {each.folder.path}: somebody works on it, so it stays" for each in busy)]
     size = format_bytes(sum(each.size for each in idle))
     if not idle:
         return [*lines, "unneeded     nothing"]
     if not remove_them:
-        return [*lines, f"unneeded     {len(idle)} stages, {size}; `wm gc --yes` removes them"]
+        return [*lines, f"unneeded     {len(idle)} stages, {size}; `{_again(studies, unplanned)}` removes them"]
     for each in idle:
         remove(root, each.folder)
     finish_removals(root)
     prune_dead(root)
     return [*lines, f"removed      {len(idle)} stages, {size}"]
+
+
+def _again(studies: Sequence[Path], unplanned: bool) -> str:
+    """The command that removes what this one lists."""
+    return " ".join(["wm gc", *map(str, studies), *(["--unplanned"] if unplanned else []), "--yes"])
+
+
+def _not_kept(root: Path, studies: Sequence[Path]) -> list[str]:
+    """Files of studies that were run here and are not named: their names may be those of others that are."""
+    named = {study.resolve() for study in studies}
+    return [
+        f"not kept     {plan.study} as {plan.file} has it, run here and not named"
+        for plan in last_plans(root)
+        if plan.file.resolve() not in named
+    ]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-"""Where a study was run last, for `wm resume`: with which profile, on what, and through which remote it was shared."""
+"""Where a study was run last, for `wm resume`: with which profile, on what, shared through which
+remote, and which parts of it."""
 
 from __future__ import annotations
 
@@ -22,6 +23,8 @@ class Place:
     """Snakemake's name for what runs the jobs."""
     share: str = ""
     """The remote that the study is shared through; "" if it is not."""
+    targets: tuple[str, ...] = ()
+    """The parts of it that were asked for; none for all of it."""
 
     def known_profile(self) -> str:
         """The profile; UserError if only whoever called Snakemake knows it."""
@@ -42,7 +45,9 @@ def remember_place(root: Path, place: Place) -> None:
 
 def last_place(root: Path) -> Place | None:
     """Where a study was run last; None if none was."""
+    note = read_object(last_place_file(root))
     try:
-        return Place(**{name: str(value) for name, value in read_object(last_place_file(root)).items()})
-    except TypeError:
+        targets = tuple(str(target) for target in note.get("targets", ()))
+        return Place(str(note["profile"]), str(note["executor"]), str(note["share"]), targets)
+    except KeyError:
         return None

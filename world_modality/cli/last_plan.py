@@ -112,7 +112,8 @@ def last_study(root: Path, default: Path | None) -> tuple[Path, str]:
     except FileNotFoundError:
         if default is None:
             raise UserError(
-                f"nothing was run in {root}: name the folder of the results with --results, or the study with --study"
+                f"nothing was run in {root}: name the folder of the results with --results, or begin with "
+                "`wm run --study FILE`"
             ) from None
         return default, f"study file   {default} (none was run here yet)"
     if not study.is_file():

@@ -18,6 +18,12 @@ from world_modality.store.fetched import FETCHED_VARIABLE, use_fetched
 from world_modality.store.layout import RESULTS_VARIABLE, SHARE_VARIABLE, SNAPSHOT_VARIABLE
 
 StudyOption = Annotated[Path, typer.Option("--study", help="Study file.")]
+RunStudyOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--study", help="Study file; by default config.yaml, unless another was run here last.", show_default=False
+    ),
+]
 LastStudyOption = Annotated[
     Path | None, typer.Option("--study", help="Study file; by default the one that was run last.", show_default=False)
 ]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -38,7 +39,8 @@ END_SECONDS = 2.0
 """whereupon Snakemake is killed after that long: told to end, it waits for the stages at work, be it for days."""
 RERUNS = ("--rerun-incomplete", "--rerun-triggers", "input", "mtime")
 """What going on needs of Snakemake, whatever a profile says or leaves out."""
-RULES = ("all", "figures", "embedded_base")
+ALL = "all"
+RULES = (ALL, "figures", "embedded_base")
 """Targets that are rules of the Snakefile and no part of a study."""
 REPOSITORY = Path(world_modality.__file__).parent.parent
 
@@ -67,7 +69,7 @@ def resume_study(
     share: str | None = None,
     verifies: bool = True,
 ) -> int:
-    """Go on with a run that died, on whatever it ran and shared as it was by default; the exit status.
+    """Go on with a run that died, with its parts, on whatever it ran, shared as it was by default; the exit status.
 
     Whatever may be left of it is put in order first: jobs in a queue are cancelled, what is sealed is compared with its
     digests, and damaged results are set aside to be made again.
@@ -77,8 +79,9 @@ def resume_study(
     """
     root = results_of(study)
     require_begun(root)
-    planned = _plan(study, root, targets)
     last = last_place(root) or Place(LOCAL, LOCAL)
+    targets = _parts(targets, last)
+    planned = _plan(study, root, targets)
     where = Where(find_profile(profile or last.known_profile()), cores, _remote(share, last))
     with run_lock(root) as handle:
         if may_be_left(root, where.place):
@@ -94,7 +97,7 @@ def _go_on(planned: Planned, root: Path, study: Path, where: Where, targets: Seq
     """Under the run lock."""
     remember_study(root, study, results_folder())
     remember_plan(root, planned.graph.study, study, planned.snapshot)
-    remember_place(root, where.place)
+    remember_place(root, replace(where.place, targets=tuple(targets)))
     if where.share:
         begin_sharing(where.share, root, planned.graph)
     restore_done_files(root, planned.graph)
@@ -127,6 +130,14 @@ def _plan(study: Path, root: Path, targets: Sequence[str]) -> Planned:
         told = f"{' '.join(words)}: {len(named)} stages, {len(needed)} to run with all that they need"
         print(f"target       {told}", file=sys.stderr)
     return planned
+
+
+def _parts(given: Sequence[str], last: Place) -> Sequence[str]:
+    """What to make: the parts that are given, else the last run's, which a line tells of."""
+    if not given and last.targets and last.targets != (ALL,):
+        told = f"{' '.join(last.targets)}, as in the run before; all of it: `wm resume all`"
+        print(f"target       {told}", file=sys.stderr)
+    return given or last.targets
 
 
 def _remote(given: str | None, last: Place) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -216,9 +217,13 @@ def start(study: Workflow, workflow: Any) -> None:
     by_wm = TERSE_VARIABLE in os.environ  # which says by itself where the study is run
     executor = workflow.executor_plugin.name
     try:
-        study.start(None if by_wm else place_of_command(sys.argv, os.environ, executor))
+        place = None if by_wm else place_of_command(sys.argv, os.environ, executor)
+        targets = tuple(sorted(set(workflow.dag_settings.targets) - {"all"}))
+        study.start(place and replace(place, targets=targets))
     except (UserError, OSError) as error:
         sys.exit(_told(error))
+    except KeyboardInterrupt:  # while simulators' assets are looked at, say; in here it would be told at length
+        os._exit(128 + signal.SIGINT)
 
 
 def _told(error: UserError | OSError) -> str:

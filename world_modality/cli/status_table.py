@@ -77,7 +77,7 @@ def _left(status: Status) -> str:
     if len(status.of("done")) == len(status.standings):
         return "nothing"
     if status.left is None:
-        return "nothing is running; `wm resume` goes on"
+        return "nothing is running; `wm resume` goes on" if status.of("done") else "nothing is running; `wm run` begins"
     without = f", without {', '.join(status.unknown)}, of which none is done yet" if status.unknown else ""
     if status.unknown and not status.left:
         return f"not known before one of each is done: {', '.join(status.unknown)}"

@@ -17,13 +17,14 @@ from world_modality.cli.options import (
     LastStudyOption,
     PlanOption,
     ProfileOption,
+    RunStudyOption,
     ShareOption,
     StudyCommands,
-    StudyOption,
     TargetArgument,
     TasksOption,
 )
 from world_modality.cli.tree import results_of, results_of_last
+from world_modality.errors import UserError
 
 app = StudyCommands()
 studies = typer.Typer(no_args_is_help=True, help="Write study files.")
@@ -34,7 +35,7 @@ DEFAULT_STUDY = Path("config.yaml")
 
 @app.command()
 def run(
-    study: StudyOption = DEFAULT_STUDY,
+    study: RunStudyOption = None,
     cores: CoresOption = None,
     profile: ProfileOption = None,
     share: ShareOption = None,
@@ -44,6 +45,7 @@ def run(
     from world_modality.cli.profiles import LOCAL, Where, find_profile
     from world_modality.cli.run_study import run_study
 
+    study = study or study_to_run()
     raise typer.Exit(run_study(study, Where(find_profile(profile or LOCAL), cores, share), target or []))
 
 
@@ -171,6 +173,19 @@ def stage(
     from world_modality.store.layout import results_folder
 
     raise typer.Exit(run_stage(results_folder(), plan, kind, key, cores, gpus=gpus, together=together, waits=waits))
+
+
+def study_to_run() -> Path:
+    """The default study; UserError if another one was run here last, so that nobody runs the wrong one for hours."""
+    from world_modality.cli.last_plan import last_study as find
+    from world_modality.store.layout import results_folder
+
+    last, _ = find(results_folder(), DEFAULT_STUDY)
+    if last.resolve() != DEFAULT_STUDY.resolve():
+        raise UserError(
+            f"which study? {last} was run here last: say `wm run --study {last}`, or `wm run --study {DEFAULT_STUDY}`"
+        )
+    return DEFAULT_STUDY
 
 
 def last_study(told: TextIO, default: Path | None = DEFAULT_STUDY) -> Path:

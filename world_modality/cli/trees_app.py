@@ -60,7 +60,7 @@ def merge(trees: Annotated[list[Path], typer.Argument(help="Results folders of o
             "arithmetic   native results of machines that round otherwise came together: a report of both withholds "
             "its verdict; with arithmetic: portable they mix freely"
         )
-    print("next         `wm status`, or `wm run`, which makes what is still missing and the links by name")
+    print("next         `wm run --study FILE`, which makes what is still missing and the links by name")
     raise typer.Exit(1 if merged.refused else 0)
 
 

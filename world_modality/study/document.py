@@ -84,7 +84,7 @@ def read_document(path: Path) -> Document:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise UserError(f"{shown}: there is no such study file") from None
+        raise UserError(f"{shown}: there is no such study file; name another one with --study") from None
     except IsADirectoryError:
         raise UserError(f"{shown}: is a folder, not a study file") from None
     except UnicodeDecodeError as error:

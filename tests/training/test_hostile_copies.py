@@ -57,11 +57,21 @@ def resume(context: StageContext, steps: int = 14) -> None:
 def test_a_class_that_its_processors_name_is_not_called(copied: StageContext, tmp_path: Path, place: str) -> None:
     spoilt = checkpoint_of(copied) if place == "checkpoint" else copied.work / "start"
     spoil(spoilt, tmp_path / "trace")
-    (checkpoint_of(copied).parent / "digests.json").unlink()  # so that it does not count as damaged
+    for folder in (checkpoint_of(copied).parent, copied.work / "start"):  # so that they do not count as damaged
+        (folder / "digests.json").unlink()
     with pytest.raises(UserError, match=EVIL) as refused:
         resume(copied)
     assert str(spoilt / PREPROCESSOR) in str(refused.value)
     assert not (tmp_path / "trace").exists()
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "digests.json"])
+def test_a_damaged_start_policy_is_made_again(copied: StageContext, file: str) -> None:
+    weights, damaged = copied.work / "start" / "model.safetensors", copied.work / "start" / file
+    whole = weights.read_bytes()
+    damaged.write_bytes(damaged.read_bytes()[:-10])
+    resume(copied)
+    assert weights.read_bytes() == whole
 
 
 @pytest.mark.parametrize(
@@ -94,6 +104,7 @@ def test_whoever_builds_processors_looks_at_them(
     if builder == "LeRobot's script":
         shutil.rmtree(copied.work / "run")
         spoil(copied.work / "start", tmp_path / "trace")
+        (copied.work / "start" / "digests.json").unlink()
     else:
         spoil(checkpoint_of(copied), tmp_path / "trace")
         (checkpoint_of(copied).parent / "digests.json").unlink()

@@ -74,6 +74,11 @@ def discard(checkpoint: Path) -> None:
     shutil.rmtree(doomed)
 
 
+def note_digests(folder: Path) -> None:
+    """Leave word in a folder of what its files are, for ``is_intact``."""
+    write_json(folder / DIGESTS, {name: file_digest(path) for name, path in files_below(folder)})
+
+
 def is_intact(checkpoint: Path) -> bool:
     """Whether a checkpoint's files are as they were saved; one without digests, taken from a sealed result, is."""
     try:
@@ -81,7 +86,7 @@ def is_intact(checkpoint: Path) -> bool:
         return all(file_digest(checkpoint / name) == digest for name, digest in digests.items())
     except FileNotFoundError:
         return not (checkpoint / DIGESTS).exists()
-    except ValueError:
+    except (ValueError, AttributeError):
         return False
 
 
@@ -121,7 +126,7 @@ def saving_atomically(
         save(checkpoint_dir=partial, **rest)
         for file in (each for each in beside if each.is_file()):
             shutil.copyfile(file, partial / file.name)
-        write_json(partial / DIGESTS, {name: file_digest(path) for name, path in files_below(partial)})
+        note_digests(partial)
         sync_tree(partial)
         replaced = checkpoint_dir.with_name(checkpoint_dir.name + REPLACED)
         if checkpoint_dir.exists():

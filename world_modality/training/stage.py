@@ -37,7 +37,14 @@ from world_modality.training.arguments import (
     resolve,
     resume_arguments,
 )
-from world_modality.training.checkpoints import Saving, kept_checkpoints, recover, require_finite
+from world_modality.training.checkpoints import (
+    Saving,
+    is_intact,
+    kept_checkpoints,
+    note_digests,
+    recover,
+    require_finite,
+)
 from world_modality.training.compare_arms import ARM_FILE, describe_arm, memory_keys
 from world_modality.training.earlier_part import go_on_from
 from world_modality.training.launch import Job, run_here, torch_threads
@@ -151,14 +158,17 @@ def _train(job: Job, context: StageContext, steps: int, device: str) -> None:
 
 
 def _convert_once(spec: TrainSpec, context: StageContext) -> Path:
-    """The start policy as it is trained in the arm's memory mode, below ``context.work``."""
+    """The start policy as it is trained in the arm's memory mode, below ``context.work``; anew if it was damaged."""
     target = context.work / "start"
+    if target.is_dir() and not is_intact(target):
+        shutil.rmtree(target)
     if not target.is_dir():
         draft = context.work / "start.part"
         shutil.rmtree(draft, ignore_errors=True)
         _convert(spec, context, draft)
         if family_of(read_config_file(context.one("policy"))["type"]).base:
             context.progress.say(f"{context.progress.label}: of its start policy {ALONE}")
+        note_digests(draft)
         sync_tree(draft)
         draft.rename(target)
     return target

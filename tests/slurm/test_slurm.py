@@ -70,7 +70,9 @@ def test_a_study_whose_node_and_controller_die_equals_one_that_was_run_here(slur
     (there / "study.yaml").write_text(study)
     process = started(there, slurm, "run", "--study", "study.yaml", "--profile", profile(there), environment={})
     wait_for("training", lambda: any((there / "results/train").glob("*/work/run")), process, 600)
-    (busy, *_) = [line.split()[1] for line in jobs(slurm)]
+    begun = next((there / "results/train").glob("*/work/run")).parts[-3]
+    running = slurm.call("squeue", "-h", "-t", "RUNNING", "-o", "%N %k").splitlines()
+    busy = next(line.split()[0] for line in running if begun in line)  # its job's comment names the stage
     assert slurm.kill_node(busy) > 0
     slurm.kill_controller()
     time.sleep(5)

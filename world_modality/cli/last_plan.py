@@ -109,7 +109,7 @@ def last_study(root: Path, default: Path | None) -> tuple[Path, str]:
     file = last_study_file(root)
     try:
         study = Path(os.fsdecode(file.read_bytes()).removesuffix("\n"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         if default is None:
             raise UserError(
                 f"nothing was run in {root}: name the folder of the results with --results, or begin with "

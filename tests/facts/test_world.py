@@ -11,7 +11,8 @@ import pytest
 from world_modality.errors import UserError
 from world_modality.facts.world import WorldMemoryConfig
 from world_modality.study.specs import WorldSpec
-from world_modality.study.study import Training, World
+from world_modality.study.study import Training
+from world_modality.study.world import World
 
 NAMES = {"lambda_world": "world_lambda"}
 

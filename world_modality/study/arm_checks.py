@@ -160,12 +160,12 @@ def _taught(name: str, arm: Arm, study: Study) -> Iterator[Problem]:
             ("arms", name, "memory"),
             f"'{arm.memory}' trains the Prophet beside the policy, and one that is kept {learns}",
         )
-    if world.actions:
+    alone = not study.sees_latents(arm)
+    if world.actions and alone:
         yield (
             world_at(name, arm, "actions"),
             f"noisy actions are known in the arm alone, and a Prophet that is kept {learns}",
         )
-    alone = not study.sees_latents(arm)  # lambda_world is about the Prophet alone
     for key, asked in (("detach", said.detach), ("lambda_world", alone and said.lambda_world == 0)):
         if asked and mode.needs_prophet:
             yield world_at(name, arm, key), f"says what the Prophet learns from, and one that is kept {learns}"

@@ -99,6 +99,9 @@ SPECS = Declared(
         "cameras": frozenset({"world.cameras"}),
         "preset": frozenset({f"optim.{key}" for key in (*OPTIMISER, "world_lr", "train_vision", "preset")}),
         **{f"world.{key}": frozenset({f"world.{key}"}) for key in World.model_fields},
+        # What the arm's training asks of a Prophet depends on whether it trains one.
+        "world.prophet": frozenset({"world.prophet", "world.lambda_world", "world.detach"}),
+        **{f"world.{key}": frozenset({f"inputs.{PROPHET_ROLE}"}) for key in ("prophet_rank", "prophet_steps")},
     },
     memory=frozenset({"world", "optim.world_lr", "inputs.encoder"}),
     prophet=frozenset({f"inputs.{PROPHET_ROLE}"}),

@@ -51,6 +51,8 @@ def resolved_settings() -> Declared:
             "cameras": frozenset({*of_cameras, "policy.world_cameras"}),
             "preset": frozenset({"optimizer", "scheduler", "use_policy_training_preset"}),
             **{f"world.{key}": frozenset({f"policy.world_{renamed.get(key, key)}"}) for key in World.model_fields},
+            "world.prophet": frozenset({"policy.world_prophet", "policy.world_lambda", "policy.world_detach"}),
+            **dict.fromkeys(("world.prophet_rank", "world.prophet_steps"), prophet),
         },
         memory=memory_keys() | {"inputs.encoder"},
         prophet=prophet,

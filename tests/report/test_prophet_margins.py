@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from world_modality.report.forecast import Judgement
-from world_modality.report.prophet_margins import GATE, margin_rows, margins, ridge_gate
+from world_modality.report.prophet_margins import GATE, margin_rows, margins, reading, ridge_gate
 
 
 def judgement(arm: str, prophet: list[list[float | None]], ridge: list[list[float | None]], seed: int = 0) -> Judgement:
@@ -57,7 +57,7 @@ def test_an_older_judgement_without_single_episodes_has_no_row() -> None:
     ],
 )
 def test_worse_than_ridge_is_said_and_withholds_nothing(gained: list[float], passed: bool | None) -> None:
-    found = ridge_gate([judgement("E2", [[0.5 + by] for by in gained], [[0.5]] * len(gained))], {"E2": "pred"})
+    found = ridge_gate([judgement("E2", [[0.5 + by] for by in gained], [[0.5]] * len(gained))])
     assert found is not None
     assert (found.name, found.passed) == (GATE, passed)
     if passed is None:
@@ -65,5 +65,6 @@ def test_worse_than_ridge_is_said_and_withholds_nothing(gained: list[float], pas
 
 
 def test_an_arm_that_does_not_read_predictions_is_not_asked() -> None:
-    assert ridge_gate([judgement("E1", [[0.1]], [[0.5]])], {"E1": "zero"}) is None
-    assert ridge_gate([], {}) is None
+    both = [judgement("E1", [[0.1]], [[0.5]]), judgement("E2", [[0.6]], [[0.5]])]
+    assert reading(both, {"E1": "zero", "E2": "pred"}) == both[1:]
+    assert ridge_gate([]) is None

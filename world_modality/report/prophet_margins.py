@@ -64,6 +64,11 @@ def _margin(values: Any) -> Margin | None:
     return Margin(mean, mean - wide, mean + wide)
 
 
+def reading(judgements: Sequence[Judgement], memories: Mapping[str, str]) -> list[Judgement]:
+    """Those of arms whose memory a Prophet makes; ``memories`` has the mode in which each arm was trained."""
+    return [each for each in judgements if MODES[memories[each.arm]].needs_prophet]
+
+
 def margin_rows(judgements: Sequence[Judgement]) -> list[dict[str, Any]]:
     """For table.json: per arm, figure and baseline the texts for k = 1..K, and the numbers."""
     return [
@@ -82,12 +87,11 @@ def margin_rows(judgements: Sequence[Judgement]) -> list[dict[str, Any]]:
     ]
 
 
-def ridge_gate(judgements: Sequence[Judgement], memories: Mapping[str, str]) -> Gate | None:
+def ridge_gate(read: Sequence[Judgement]) -> Gate | None:
     """Whether the predictions that arms read are no worse than ridge regression; None if no arm reads any.
 
-    ``memories`` has the mode in which each arm was trained. It does not withhold a verdict: it says what that is about.
+    It does not withhold a verdict: it says what that is about.
     """
-    read = [each for each in judgements if MODES[memories[each.arm]].needs_prophet]
     if not read:
         return None
     worse = dict(_worse(read))

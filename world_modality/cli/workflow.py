@@ -12,6 +12,7 @@ from world_modality.cli.assets import fetch_assets, simulators
 from world_modality.cli.explain import explain, survey, table_lines
 from world_modality.cli.last_place import Place, remember_place
 from world_modality.cli.last_plan import remember_plan, remember_study
+from world_modality.cli.parts import part_of_command
 from world_modality.cli.planning import link_names, plan_study, register, restore_done_files
 from world_modality.cli.queue_jobs import require_none_left
 from world_modality.cli.tree import require_writable, results_of, room_lines
@@ -176,7 +177,13 @@ def has_processes(stage: str) -> bool:
     return PROCESSES in STAGES[stage].spec.load().model_fields
 
 
-def open_workflow(study_files: Iterable[Path | str], default: Path, cores: int | None, dry_run: bool) -> Workflow:
+def open_workflow(
+    study_files: Iterable[Path | str],
+    default: Path,
+    cores: int | None,
+    dry_run: bool,
+    arguments: Sequence[str] = (),
+) -> Workflow:
     """Plan the study for the main Snakemake process, and tell in a few lines on stderr what would run and why.
 
     Args:
@@ -184,9 +191,10 @@ def open_workflow(study_files: Iterable[Path | str], default: Path, cores: int |
         default: the study to run when nothing was named.
         cores: as given to Snakemake, for the estimate of time.
         dry_run: only look.
+        arguments: the command line, of which some words may ask for a part of the study.
 
     Raises:
-        UserError: two studies, or one that is not valid.
+        UserError: two studies, or one that is not valid, or has no such part.
     """
     files = [Path(file) for file in study_files]
     if len(files) > 1:
@@ -198,7 +206,7 @@ def open_workflow(study_files: Iterable[Path | str], default: Path, cores: int |
     if not dry_run:
         require_writable(root)
     planned = plan_study(file, root, lenient=dry_run)
-    outlook = survey(root, planned)
+    outlook = survey(root, planned, part_of_command(planned.graph, arguments))
     print("\n".join([*explain(root, outlook, cores), *room_lines(root, outlook)]), file=sys.stderr, flush=True)
     workflow = Workflow(planned.graph, planned.snapshot, file, outlook.done, root, elsewhere)
     if not dry_run:

@@ -15,14 +15,14 @@ from types import FrameType
 import world_modality
 from world_modality.cli.explain import Outlook, explain, status_lines, survey, table_lines
 from world_modality.cli.last_place import Place, last_place, remember_place
-from world_modality.cli.last_plan import remember_plan, remember_study
+from world_modality.cli.last_plan import noted_results, remember_plan, remember_results, remember_study, same_name_lines
 from world_modality.cli.parts import made_lines, part_of
 from world_modality.cli.planning import Planned, done_keys, link_names, plan_study, restore_done_files
 from world_modality.cli.profiles import LOCAL, Where, find_profile
 from world_modality.cli.queue_jobs import SLURM, cancel, job_prefix, jobs_left, may_be_left, require_none_left
 from world_modality.cli.share import begin_sharing
 from world_modality.cli.snakefile import TERSE_VARIABLE
-from world_modality.cli.tree import require_begun, require_writable, results_of
+from world_modality.cli.tree import own_results, require_begun, require_writable, results_of, results_to_run
 from world_modality.errors import UserError, counted
 from world_modality.store.layout import RESULTS_VARIABLE, SHARE_VARIABLE, results_folder, stage_folder
 from world_modality.store.progress import Progress
@@ -49,7 +49,10 @@ def run_study(study: Path, where: Where, targets: Sequence[str]) -> int:
         UserError: the study is not valid, a target is a study's file, another run works on this results tree, or a dead
             one left jobs in a queue.
     """
-    root = results_of(study)
+    root, before = results_to_run(study), noted_results(study)
+    if before is not None and before.resolve() != root.resolve():
+        told = f"{root}; the run before was in {before}: `--results {before}` goes on there"
+        print(f"results      {told}", file=sys.stderr)
     require_writable(root)
     planned = _plan(study, root, targets)
     with run_lock(root) as handle:
@@ -92,7 +95,10 @@ def resume_study(
 
 def _go_on(planned: Planned, root: Path, study: Path, where: Where, targets: Sequence[str], handle: int) -> int:
     """Under the run lock."""
+    for line in same_name_lines(root, planned.graph.study, study, planned.snapshot):
+        print(line, file=sys.stderr)
     remember_study(root, study, results_folder())
+    remember_results(study, root, own_results(study))
     remember_plan(root, planned.graph.study, study, planned.snapshot)
     remember_place(root, replace(where.place, targets=tuple(targets)))
     if where.share:
@@ -147,8 +153,7 @@ def _remote(given: str | None, last: Place) -> str:
 def _cancel_jobs(root: Path) -> None:
     left = jobs_left(root)
     if left:
-        told = f"{counted(len(left), 'job')} of a dead run in SLURM's queue, to be cancelled"
-        print(f"left over    {told}", file=sys.stderr)
+        print(f"left over    {counted(len(left), 'job')} of a dead run in SLURM's queue: cancelled", file=sys.stderr)
         cancel(root, left)
 
 

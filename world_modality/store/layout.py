@@ -25,7 +25,13 @@ this machine: they go on with nothing else."""
 
 def results_folder(own: str | None = None) -> Path:
     """The results tree: the environment's, or else ``own``, which is a study's, or else ``RESULTS``."""
-    return Path(os.environ.get(RESULTS_VARIABLE) or own or RESULTS).expanduser()
+    named = os.environ.get(RESULTS_VARIABLE)
+    return Path(named).expanduser() if named else unnamed_results_folder(own)
+
+
+def unnamed_results_folder(own: str | None = None) -> Path:
+    """The same where no environment and no option names one."""
+    return Path(own or RESULTS).expanduser()
 
 
 @dataclass(frozen=True)
@@ -144,6 +150,12 @@ def seen_sealed_file(root: Path, study: str) -> Path:
 def last_study_file(root: Path) -> Path:
     """The path of the study that was run last."""
     return root / "last-study.txt"
+
+
+def last_results_file() -> Path:
+    """In the results tree of the working folder, which may hold nothing else: where the study that was run last has its
+    results, if `--results` or the environment named the place."""
+    return RESULTS / "last-results.txt"
 
 
 def last_plans_folder(root: Path) -> Path:

@@ -15,6 +15,7 @@ from world_modality.cli.relatives import Relative, changed
 from world_modality.errors import UserError, counted
 from world_modality.facts.stages import STAGES
 from world_modality.report.console import console_lines
+from world_modality.store.damage import note_damage
 from world_modality.store.done import read_run
 from world_modality.store.index import Unfinished, sealed_done, unfinished
 from world_modality.store.layout import StageFolder, names_folder, stage_folder
@@ -201,19 +202,23 @@ def table_lines(root: Path, graph: Graph) -> list[str]:
 
 
 def report_damage(root: Path) -> int:
-    """Print every damaged stage and a summary; 1 if there is damage, else 0. UserError if there is nothing to check."""
+    """Print every damaged stage and a summary, and note them for `wm status`; 1 if there is damage, else 0.
+
+    UserError if there is nothing to check.
+    """
     if not root.is_dir():
         raise UserError(f"there is no folder {root} here: call `wm verify` where the study was run")
-    checked, damaged, drifted = 0, set[Path](), 0
+    checked, damaged, drifted = list[StageFolder](), dict[Path, str](), 0
     for folder, findings in verify(root, STAGES.names):
-        checked += 1
+        checked.append(folder)
         for finding in findings:
             if finding.damage:
-                damaged.add(folder.path)
+                damaged.setdefault(folder.path, finding.text)
                 print(f"{folder.path} ({finding.label}): {finding.text}")
             else:
                 drifted += 1
-    print(f"{counted(checked, 'sealed stage')} checked, {len(damaged)} damaged")
+    note_damage(root, checked, damaged)
+    print(f"{counted(len(checked), 'sealed stage')} checked, {len(damaged)} damaged")
     if drifted:
         notes = counted(drifted, "note")
         print(f"{notes}: made by another version of the library's source, or a record to be restored")

@@ -110,8 +110,8 @@ def same_name_lines(root: Path, name: str, study: Path, snapshot: Path) -> list[
     if last.file.resolve() == study.resolve() or not last.file.is_file() or last.snapshot.name == snapshot.name:
         return []
     return [
-        f"same name    {last.file} says `study: {name}` too: {names_folder(root, name)} led to its results, and leads to "
-        f"those of {study} from now on; give one of the two another name"
+        f"same name    {last.file} says `study: {name}` too: {names_folder(root, name)} led to its results, and leads "
+        f"to those of {study} from now on; give one of the two another name"
     ]
 
 

@@ -24,6 +24,7 @@ from world_modality.cli.share import begin_sharing
 from world_modality.cli.snakefile import TERSE_VARIABLE
 from world_modality.cli.tree import own_results, require_begun, require_writable, results_of, results_to_run
 from world_modality.errors import UserError, counted
+from world_modality.store.damage import note_damage
 from world_modality.store.layout import RESULTS_VARIABLE, SHARE_VARIABLE, results_folder, stage_folder
 from world_modality.store.progress import Progress
 from world_modality.store.run_lock import HANDLE_VARIABLE, run_lock
@@ -169,6 +170,7 @@ def _set_damaged_aside(root: Path, graph: Graph) -> None:
             aside = set_aside(root, folder)
             print(f"damaged      {folder.path} ({found[0].label}): {found[0].text}; moved to {aside}", file=sys.stderr)
         progress.update(number, len(sealed), "stages")
+    note_damage(root, sealed, {})  # what was damaged is away
     print(f"verified     {counted(len(sealed), 'sealed stage')}, {count} damaged", file=sys.stderr)
 
 

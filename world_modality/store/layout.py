@@ -183,6 +183,11 @@ def damaged_folder(root: Path) -> Path:
     return root / "damaged"
 
 
+def damage_found_file(root: Path) -> Path:
+    """Which sealed results the last look at all their contents found damaged."""
+    return root / "damage-found.json"
+
+
 def published_folder(root: Path) -> Path:
     """What was published where: a file per repository of the hub."""
     return root / "published"

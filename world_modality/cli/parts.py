@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from world_modality.errors import UserError, counted
@@ -53,7 +54,8 @@ def part_of_command(graph: Graph, arguments: Sequence[str]) -> Part | None:
     A kind of stages of which the study has none is a rule all the same, and makes nothing.
     """
     asked = words_asked(outline_of(graph), arguments)
-    if not asked or set(arguments) & set(RULES):
+    words = [word for before, word in pairwise(["", *arguments]) if before == "--" or not before.startswith("-")]
+    if not asked or set(words) & set(RULES):  # and no option's word, as in --cores all
         return None
     try:
         return part_of(graph, asked)
@@ -73,8 +75,9 @@ def made_lines(root: Path, graph: Graph, part: Part, before: Collection[str], af
     """That a part is made: of how many stages, under which names, and what is next; from what was sealed before and
     after the run."""
     made, there = len(part.keys - set(before)), len(part.keys & set(before))
-    told = f"{counted(made, 'stage')} made{f', {there} there already' * bool(there)}" if made else ""
-    lines = [f"done         {' '.join(part.words)}: {told or f'{counted(there, "stage")} there already'}"]
+    told = [f"{counted(made, 'stage')} made"] if made else []
+    told += [f"{counted(there, 'stage')} there already"] if there else []
+    lines = [f"done         {' '.join(part.words)}: {', '.join(told)}"]
     folder, names = names_folder(root, graph.study), [name for name, key in graph.names.items() if key in part.named]
     shown = [str(folder / name) for name in names[:SHOWN]] or [str(folder)]
     lines += [f"{'' if number else 'in':<12} {each}" for number, each in enumerate(shown)]

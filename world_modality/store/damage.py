@@ -38,8 +38,9 @@ class DamageFound:
     def of(self, stage: str, key: str, run: Mapping[str, Any]) -> str:
         """What was found of a stage; "" for nothing. Its ``run.json`` tells whether it was made again since."""
         note = self._notes.get(f"{stage}/{key}")
-        is_of_this = isinstance(note, dict) and note.get(SEALED_AT) == run.get(SEALED_AT)
-        return str(note.get("damage", "")) if is_of_this else ""
+        if not isinstance(note, dict) or note.get(SEALED_AT) != run.get(SEALED_AT):
+            return ""
+        return str(note.get("damage", ""))
 
 
 def _name(folder: Path) -> str:

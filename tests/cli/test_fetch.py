@@ -199,6 +199,18 @@ def test_what_the_users_own_cache_has_is_taken_from_there(fetched: tuple[Path, s
     assert take_cached(part, listed, hub, tmp_path / "none") == 0
 
 
+@pytest.mark.slow
+def test_nothing_is_asked_for_that_the_users_own_cache_has(
+    fetched: tuple[Path, str], hub: dict[str, str], tmp_path: Path
+) -> None:
+    folder, cache = fetched[0], fetched[0] / "fetched" / "hub"
+    again = wm(folder, hub | {"HF_HUB_CACHE": str(cache)}, "fetch", "study.yaml", "--to", str(tmp_path / "again"))
+    assert again.returncode == 0, again.stderr
+    told = [line for line in again.stderr.splitlines() if line.startswith("fetch ")]
+    assert [line for line in told if f" from {cache}" in line and "to fetch" not in line] == told
+    assert len(told) == 3
+
+
 def test_what_lies_in_no_network_is_named(hub: dict[str, str], content: Path, tmp_path: Path) -> None:
     served = "E9: {checkpoint: {source: remote, address: ws://policies.example:8000, name: a, revision: b}}"
     assert STUDY.count("seeds: [0, 1]") == 1

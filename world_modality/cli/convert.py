@@ -63,8 +63,8 @@ def convert_checkpoint(
     encoder_folder = None if encoder is None else _fitting_encoder(encoder, latents, values)
     with new_folder(output) as draft:
         with redirect_stdout(io.StringIO()):  # LeRobot prints how many layers it takes
-            given = {"latents": latents, "encoder": encoder_folder, "prophet": prophet}
-            made = convert(folder, draft, **given, world_memory_mode_train=memory, **values)
+            values["world_memory_mode_train"] = memory
+            made = convert(folder, draft, latents=latents, encoder=encoder_folder, prophet=prophet, **values)
         origin = {"from": source if commit is None else f"{source.partition('@')[0]}@{commit}"}
         _note(draft, "wm convert", {**(origin if commit else {}), "from_digest": POLICY.digest(folder)})
     added = len(made.added) - 1  # the step counter

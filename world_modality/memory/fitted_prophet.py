@@ -10,7 +10,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from world_modality.errors import UserError
 from world_modality.memory.attachment import ProphetSizes
@@ -31,12 +31,14 @@ class FittedProphet:
     """Fingerprint of the dataset without the episodes that were held out."""
     weights: Mapping[str, Tensor]
 
-    def load_into(self, prophet: Prophet) -> None:
+    def load_into(self, prophet: nn.Module) -> None:
         """Give its weights to a Prophet of a policy. What that does with noisy actions is not part of it.
 
         Raises:
-            UserError: that Prophet has other sizes.
+            UserError: that Prophet is of another form or has other sizes.
         """
+        if not isinstance(prophet, Prophet):
+            raise UserError("this policy's Prophet is of an earlier form, which none that was trained by itself fits")
         differing = [
             f"{field.name} {getattr(prophet.sizes, field.name)!r} (the Prophet has {getattr(self.sizes, field.name)!r})"
             for field in fields(ProphetSizes)

@@ -61,7 +61,8 @@ class Prophet(nn.Module):
         """
         ahead, now = self.read_out(history, noisy), history[:, -1, None, None]
         if self.linear is not None:
-            return now + self.linear(history)[:, None] + self.residual_share[:, None, None] * ahead
+            change: Tensor = self.linear(history)
+            return now + change[:, None] + self.residual_share[:, None, None] * ahead
         return now + ahead if self.sizes.delta else ahead
 
     def read_out(self, history: Tensor, noisy: NoisyActions | None = None) -> Tensor:

@@ -199,7 +199,7 @@ class ResidualTraining:
         for group in optimizer.param_groups:
             group["lr"] = rate
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self._network(), GRAD_CLIP)
         optimizer.step()
 
@@ -245,4 +245,5 @@ def _surely_positive(values: Tensor) -> Tensor:
     if count < 2:
         return torch.zeros(values.shape[1], dtype=torch.bool)
     error = values.std(0) / count**0.5
-    return values.mean(0) > float(student.ppf(CONFIDENCE, count - 1)) * error
+    above: Tensor = values.mean(0) > float(student.ppf(CONFIDENCE, count - 1)) * error
+    return above

@@ -187,9 +187,9 @@ def _convert(spec: TrainSpec, context: StageContext, target: Path) -> None:
         raise UserError(f"training: memory mode '{spec.memory}' needs the settings of the world memory: set world")
     if spec.world is not None:
         settings |= world_fields(spec.world)
-        latents, *others = _read(spec, context)
+        latents, tokens, texts = _read(spec, context)
         prophet = context.one(PROPHET_ROLE) if PROPHET_ROLE in context.inputs else None
-        memory = LatentInputs(latents, context.one("encoder"), *others, prophet=prophet)
+        memory = LatentInputs(latents, context.one("encoder"), tokens, texts, prophet)
     # Where the pictures are others, LeRobot takes the dataset's cameras and state, in the dataset's order.
     renew = not _cameras(source) <= _dataset_features(context.one("dataset"))
     host_of(read_config_file(source)["type"]).prepare(source, target, settings, memory, renew=renew)

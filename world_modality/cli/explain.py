@@ -80,6 +80,8 @@ def explain(root: Path, outlook: Outlook, cores: int | None) -> list[str]:
     """The plan in a few lines: the study, how much is to do, and per kind of stage why."""
     graph, missing = outlook.planned.graph, outlook.missing
     lines = [f"study        {outlook.planned.headline}", *unresolved_lines(outlook.planned)]
+    if outlook.planned.looks is not None:
+        lines.append(f"looks        {outlook.planned.looks.told()}")
     count = f"{len(graph.stages)} stages: {len(outlook.done)} done, {len(missing)} to run"
     lines.append(f"plan         {count}{_estimate(outlook, cores)}")
     for kind in STAGES.names:

@@ -377,6 +377,7 @@ class EvidenceSpec(Spec):
     task_sd: float
     disagree_runs: float
     disagree_memories: float
+    stop_early: int | None = None  # scenes of each task that every look adds
 
 
 class ReportSpec(Spec):
@@ -393,3 +394,5 @@ class ReportSpec(Spec):
     evidence: EvidenceSpec
     cells: tuple[ReportCell, ...]
     labels: tuple[tuple[str, str], ...] = ()  # key of a stage -> what this study calls it
+    looks: int | None = None  # looks that are asked for, of a study that may stop early
+    later: tuple[ReportCell, ...] = ()  # cells of the looks after these, which the plan counts, too

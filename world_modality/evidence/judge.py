@@ -65,13 +65,14 @@ def judge(
         alike: pairs (treated, control) whose episodes are proven to have gone alike, step by step; equal outcomes alone
             may be chance, so they are no proof of equality.
     """
-    planned = looked_at(plan, {name: planned_episodes(plan, outcomes) for name, outcomes in conditions.items()})
-    looks = complete_looks(plan, planned) if plan.stop_early else 0
+    held = {name: planned_episodes(plan, outcomes) for name, outcomes in conditions.items()}
+    looks = complete_looks(plan, held) if plan.stop_early else 0
+    planned = looked_at(plan, held) if looks else held
     answered = all_gates(plan, planned, gates)
     why = withheld(answered)
     size = due(plan, planned)
     if why:
-        verdicts = tuple(_undecided(plan, claim, scope, planned, why) for claim, scope in _asked(plan, planned))
+        verdicts = tuple(_undecided(plan, claim, scope, held, why) for claim, scope in _asked(plan, held))
         found = tuple(verdict for verdict in verdicts if verdict is not None)
         return Judgement(plan, answered, why, size, found, checklist(plan.claims, found), looks)
     verdicts = _through_looks(plan, planned, size, alike)

@@ -9,6 +9,7 @@ from world_modality.publishing.figures import Rate
 from world_modality.publishing.publication import Publication
 from world_modality.publishing.words import bullets
 from world_modality.report.text import spans
+from world_modality.study.looks import scenes_per_task
 from world_modality.study.specs import RolloutSpec
 
 OTHER_ASSETS = "(assets "

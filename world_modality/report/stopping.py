@@ -88,19 +88,21 @@ def _by_look(spec: ReportSpec, graph: Graph) -> list[list[str]]:
     """The keys of the rollouts that each look needs."""
     assert spec.looks is not None
     found: list[list[str]] = [[] for _ in range(spec.looks)]
-    orders: dict[tuple[str, int], dict[int, int]] = {}
+    numbers: dict[tuple[str, int], dict[int, int]] = {}
     for cell in spec.cells:
-        places = orders.setdefault((cell.suite, cell.task), _places(spec, cell))
+        place = cell.suite, cell.task
+        if place not in numbers:
+            numbers[place] = _numbers(spec, *place)
         block = graph.stages[cell.rollout].spec
         assert isinstance(block, RolloutSpec)
-        found[max(places[state] for state in block.init_states)].append(cell.rollout)
+        found[max(numbers[place][state] for state in block.init_states)].append(cell.rollout)
     return found
 
 
-def _places(spec: ReportSpec, cell: ReportCell) -> dict[int, int]:
-    """Initial state -> the look in which it is met."""
+def _numbers(spec: ReportSpec, suite: str, task: int) -> dict[int, int]:
+    """Initial state -> the look in which it is met, from 0."""
     size = spec.evidence.stop_early or len(spec.init_states)
-    return {state: place // size for place, state in enumerate(states_asked(spec, cell.suite, cell.task))}
+    return {state: place // size for place, state in enumerate(states_asked(spec, suite, task))}
 
 
 def _standing(plan: Plan, spec: ReportSpec, made: int, found: dict[str, tuple[Record, ...]]) -> Standing:

@@ -154,10 +154,8 @@ def stopping_line(table: Table) -> str:
         return f"No look of {found['of']} is whole yet."
     if found["looks"] == found["of"]:
         return f"All {found['of']} looks are made ({where}); the test is valid at each."
-    return (
-        f"After look {found['looks']} of {found['of']} ({where}), by a test that is valid at every look; what is left "
-        "of the plan was not rolled out."
-    )
+    left = "what is left of the plan was not rolled out" if table["complete"] else "the next one is not whole yet"
+    return f"After look {found['looks']} of {found['of']} ({where}), by a test that is valid at every look; {left}."
 
 
 def could_find(table: Table) -> list[tuple[str, str]]:

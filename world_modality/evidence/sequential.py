@@ -170,7 +170,7 @@ def simulate_stops(
     plan: Plan,
     alpha: float,
     generator: np.random.Generator,
-    studies: int = 1_000,
+    studies: int = 500,
 ) -> Stops:
     """When a plan's looks would decide one claim, were the true difference ``effect``.
 

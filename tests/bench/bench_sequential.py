@@ -25,7 +25,9 @@ ALPHA, WANTED, TASKS = 0.05, 0.05, 10
 RATES = (0.05, 0.2, 0.5, 0.8, 0.95)
 SHARED = (0.0, 0.5, 0.9)
 GAINS = (0.0, 0.05, 0.10, 0.15)
-PER_LOOK = (1, 5, 10)
+PER_LOOK = (1, 5)
+NOTHING = 0.0
+"""A wanted gain that is ruled out by harm alone: so that nothing but a false finding stops a study."""
 BATCH = 2_000  # studies that are held in memory at once
 CONTROL = (0.55, 0.85, 0.65, 0.80, 0.70, 0.50, 0.75, 0.80, 0.60, 0.80)
 """The control's rates where a gain is looked for: 70% over all tasks, and room for 15 points on each."""
@@ -52,12 +54,12 @@ def nulls() -> list[tuple[str, Pairs, int]]:
     return found
 
 
-def stops(pairs: Pairs, per_look: int, studies: int, *key: int | str) -> tuple[Stops, float, float]:
+def stops(pairs: Pairs, per_look: int, wanted: float, studies: int, *key: int | str) -> tuple[Stops, float, float]:
     """When the studies stop, the share of pairs that end otherwise, and the power of the fixed test of all scenes."""
     parts, disagree, found = list[Stops](), list[float](), list[bool]()
     for number, start in enumerate(range(0, studies, BATCH)):
         looks = pairs.looks(min(BATCH, studies - start), per_look, keyed_generator("sequential", *key, number))
-        parts.append(stops_of(looks, WANTED, ALPHA))
+        parts.append(stops_of(looks, wanted, ALPHA))
         whole = np.concatenate(looks, axis=1)
         disagree.append(float((whole != 0).mean()))
         found += _fixed(whole).tolist() if pairs.repeats == 1 else []
@@ -79,7 +81,7 @@ def false_positives(studies: int, seed: int) -> float:
     print(f"{'':<48}  pairs differ   helps   hurts")
     worst = 0.0
     for name, pairs, per_look in nulls():
-        found, disagree, _ = stops(pairs, per_look, studies, seed, name)
+        found, disagree, _ = stops(pairs, per_look, NOTHING, studies, seed, name)
         worst = max(worst, found.helps, found.hurts)
         print(f"{name:<48}  {disagree:>12.3f}  {found.helps:>6.4f}  {found.hurts:>6.4f}", flush=True)
     print(f"largest {worst:.4f}")
@@ -88,18 +90,21 @@ def false_positives(studies: int, seed: int) -> float:
 
 def savings(studies: int, seed: int) -> None:
     """Print when studies stop that have a true gain, or none, beside the fixed plan."""
-    for init_states in (50, 200):
+    for init_states, shared in ((50, 0.5), (50, 0.0), (200, 0.5), (200, 0.0)):
         scenes = TASKS * init_states
-        print(f"\nPlan of {scenes} scenes ({TASKS} tasks x {init_states}), control 70%, wanted {100 * WANTED:g} points")
-        print("gain  look  pairs differ  fixed finds   finds  rules out  median scenes  median saved  mean saved")
+        print(f"\nPlan of {scenes} scenes ({TASKS} tasks x {init_states}), control 70%, shared luck {shared:g}")
+        print(f"wanted {100 * WANTED:g} points; episodes are those of both arms")
+        print("gain  look  pairs differ  fixed finds   finds  rules out  median episodes  median saved  mean saved")
         for gain in GAINS:
-            pairs = Pairs(CONTROL, (gain,) * TASKS, init_states)
+            pairs = Pairs(CONTROL, (gain,) * TASKS, init_states, shared=shared)
             for per_look in PER_LOOK:
-                found, disagree, fixed = stops(pairs, per_look, studies, seed, f"gain {gain} {init_states} {per_look}")
-                saved = scenes - found.scenes
+                key = f"gain {gain} {init_states} {shared} {per_look}"
+                found, disagree, fixed = stops(pairs, per_look, WANTED, studies, seed, key)
+                met, ruled_out = 2 * found.scenes, found.futile + found.hurts
+                saved = 2 * scenes - met
                 print(
                     f"{100 * gain:>4.0f}  {per_look * TASKS:>4}  {disagree:>12.3f}  {fixed:>11.3f}  {found.helps:>6.3f}"
-                    f"  {found.futile:>9.3f}  {found.median:>13.0f}  {np.median(saved):>12.0f}  {saved.mean():>10.0f}",
+                    f"  {ruled_out:>9.3f}  {np.median(met):>15.0f}  {np.median(saved):>12.0f}  {saved.mean():>10.0f}",
                     flush=True,
                 )
 

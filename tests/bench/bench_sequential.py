@@ -12,6 +12,7 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 from scipy.stats import binom
@@ -90,7 +91,7 @@ def false_positives(studies: int, seed: int) -> float:
 
 def savings(studies: int, seed: int) -> None:
     """Print when studies stop that have a true gain, or none, beside the fixed plan."""
-    for init_states, shared in ((50, 0.5), (50, 0.0), (200, 0.5), (200, 0.0)):
+    for init_states, shared in product((50, 100, 200), (0.5, 0.0)):
         scenes = TASKS * init_states
         print(f"\nPlan of {scenes} scenes ({TASKS} tasks x {init_states}), control 70%, shared luck {shared:g}")
         print(f"wanted {100 * WANTED:g} points; episodes are those of both arms")

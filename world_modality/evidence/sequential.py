@@ -114,7 +114,7 @@ def look_gaps(plan: Plan, treated: Outcomes, control: Outcomes) -> list[Floats]:
     """
     clusters = clusters_of(treated, control)
     once = np.zeros(len(clusters), dtype=np.int64)
-    scenes = Outcomes(once, clusters.task, clusters.init_state, once, once)
+    scenes = Outcomes(once, clusters.task, clusters.init_state, once, once > 0)
     numbers = look_numbers(plan, scenes)
     return [clusters.means[numbers == look] for look in range(int(numbers.max()) + 1)]
 

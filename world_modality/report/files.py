@@ -21,6 +21,8 @@ from world_modality.report.text import (
     could_find_line,
     detectable_text,
     deviations,
+    margin_header,
+    margin_rows,
     mark_word,
     missing_row,
     offline_rows,
@@ -166,6 +168,7 @@ def to_markdown(table: Mapping[str, Any]) -> str:
         _bullets(table["notes"]),
         *_plan(table["plan"]),
         *_prophet(table["prophet"]),
+        *_margins(table["prophet_margins"]),
         *_offline(table["offline"]),
         *_tokens(table["tokens"]),
         *_models(table["models"]),
@@ -204,7 +207,7 @@ def _judgement(table: Mapping[str, Any]) -> list[str]:
         _bullets(each["sentence"] for each in verdicts(table) if each["primary"] and not each["part"]),
         *_others(table),
         *_tasks(table["task_differences"], table["seeds_note"]),
-        *_progress(table["progress"]),
+        *progress.progress_section(table["progress"], _grid),
     ]
 
 
@@ -214,13 +217,6 @@ def _tasks(rows: Sequence[Mapping[str, Any]], note: str) -> list[str]:
         return []
     told = " ".join(filter(None, ["Secondary: no verdict hangs on these.", note]))
     return ["## Task by task", told, _grid(TASK_HEADER, task_table(rows))]
-
-
-def _progress(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Mean progress and its differences, where it says more than success."""
-    if not rows:
-        return []
-    return ["## Progress", progress.NOTE, _grid(progress.PROGRESS_HEADER, progress.progress_table(rows))]
 
 
 def _others(table: Mapping[str, Any]) -> list[str]:
@@ -258,6 +254,11 @@ def _prophet(found: Mapping[str, Any] | None) -> list[str]:
         _bullets(found["sentences"]),
         _grid(["1 - MSE / MSE of persistence", *(f"k={k}" for k in range(1, steps + 1))], rows),
     ]
+
+
+def _margins(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """By how much Prophets foresee more than each baseline."""
+    return ["## Prophet minus baseline", _grid(margin_header(rows), margin_rows(rows))] if rows else []
 
 
 def _offline(found: dict[str, Any] | None) -> list[str]:

@@ -8,7 +8,7 @@ known any better.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -94,3 +94,10 @@ def progress_table(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
         ]
         for row in rows
     ]
+
+
+def progress_section(
+    rows: Sequence[Mapping[str, Any]], grid: Callable[[Sequence[str], Iterable[Sequence[str]]], str]
+) -> list[str]:
+    """Heading, note and a ``grid`` of header and rows; nothing where progress says no more than success."""
+    return ["## Progress", NOTE, grid(PROGRESS_HEADER, progress_table(rows))] if rows else []

@@ -16,6 +16,7 @@ from world_modality.study.labels import parts_of, suite_label
 from world_modality.study.latent_stages import instructions_inputs, latents_inputs, tokens_inputs
 from world_modality.study.looks import blocks_of, looks_of
 from world_modality.study.parts import AnyPolicy, ScriptedData
+from world_modality.study.prophet import prophet_inputs
 from world_modality.study.rows import software_of
 from world_modality.study.slices import (
     checkpoint_spec,
@@ -152,7 +153,8 @@ class _Builder:
             inputs = (_read("policy", policy), _read("dataset", dataset), *self._memory_inputs(name, arm, dataset))
             for seed in study.seeds:
                 spec = self._training(self.sources.policies[own].family, arm, seed)
-                trainings[name, seed] = self._in_parts(name, spec, inputs)
+                read = (*inputs, *prophet_inputs(self.graph, study, name, seed, inputs))
+                trainings[name, seed] = self._in_parts(name, spec, read)
         return trainings
 
     def _in_parts(self, name: str, spec: TrainSpec, inputs: tuple[Input, ...]) -> StageRequest:
@@ -357,10 +359,7 @@ class _Builder:
     def _cell(
         self, condition: ReportCondition, checkpoint: StageRequest, seed: int
     ) -> Iterator[tuple[tuple[str, int], StageRequest]]:
-        """The rollout stages of one checkpoint in one memory mode: each task's blocks of episodes.
-
-        Those of looks that are not asked for are not in the graph.
-        """
+        """One checkpoint's rollout stages in one memory mode: each task's blocks; of later looks not in the graph."""
         inputs = [_read("checkpoint", checkpoint)]
         sees = POLICIES[checkpoint.address["family"]].sees_latents if checkpoint.address["family"] else False
         if sees or MODES[condition.rolled].needs_history:
@@ -378,8 +377,10 @@ class _Builder:
                 label = f"rollout {condition.name}/{seed} {_told(suite, several)}task {task}{suffix}"
                 below = f"seed{seed}/{_below(suite, several)}task{task}{suffix.replace(' ', '-')}"
                 link = f"{STAGES['rollout'].links}/{condition.name}/{below}"
-                asked = look < self.looks
-                yield (suite, task), self.graph.add("rollout", spec, tuple(inputs), label, link, asked=asked)
+                yield (
+                    (suite, task),
+                    self.graph.add("rollout", spec, tuple(inputs), label, link, asked=look < self.looks),
+                )
 
     def _encoder_of(self, condition: ReportCondition) -> list[Input]:
         """The encoder that a given checkpoint says its latents come from; none while that is not known."""

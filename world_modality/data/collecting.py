@@ -11,7 +11,7 @@ from world_modality.data.episode_file import EpisodeFile, EpisodeInfo, read_epis
 from world_modality.data.recording import Recording
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
-from world_modality.store.files import empty_folder, link_or_copy, write_json
+from world_modality.store.files import empty_folder, file_digest, link_or_copy, write_atomically, write_json
 from world_modality.store.keys import keyed_seed
 from world_modality.store.stage import Facts, StageContext
 from world_modality.study.specs import DemosSpec, RelabelSpec
@@ -32,8 +32,8 @@ def collect(
     """Write ``wanted`` episodes to ``context.artifact / "episodes"``, with summary.json beside them.
 
     Attempts are numbered from 0 and each must depend on its number alone; one that gives None has failed. Episodes
-    are kept in the work folder as they come, so an interrupted collection goes on behind its last episode and gives
-    the same files as one that was not interrupted.
+    are kept in the work folder as they come, each with its digest beside it, so an interrupted collection goes on
+    behind its last episode that is whole and gives the same files as one that was not interrupted.
 
     Args:
         wanted: number of episodes.
@@ -46,7 +46,7 @@ def collect(
         UserError: too many attempts failed.
     """
     kept = context.work / "episodes"
-    done = [read_episode_info(path) for path in sorted(kept.glob("episode_*.parquet"))]
+    done = _whole(kept)
     number = done[-1].attempt + 1 if done else 0
     while True:
         failed = number - len(done)
@@ -61,9 +61,28 @@ def collect(
         episode = attempt(number)
         number += 1
         if episode is not None:
-            write_episode(kept / f"episode_{len(done):05d}.parquet", episode)
+            path = kept / f"episode_{len(done):05d}.parquet"
+            write_episode(path, episode)
+            write_atomically(_digest_of(path), file_digest(path).encode())
             done.append(episode.info)
     return _publish(context, kept, done)
+
+
+def _whole(kept: Path) -> list[EpisodeInfo]:
+    """What earlier processes left, up to the first episode that is not as it was written; the rest is removed."""
+    done: list[EpisodeInfo] = []
+    for path in sorted(kept.glob("episode_*.parquet")):
+        digest, follows = _digest_of(path), path.name == f"episode_{len(done):05d}.parquet"
+        if follows and digest.is_file() and digest.read_bytes() == file_digest(path).encode():
+            done.append(read_episode_info(path))
+            continue
+        for doomed in (path, digest):
+            doomed.unlink(missing_ok=True)
+    return done
+
+
+def _digest_of(path: Path) -> Path:
+    return path.with_suffix(".sha256")
 
 
 def _publish(context: StageContext, kept: Path, done: Sequence[EpisodeInfo]) -> Facts:

@@ -1,0 +1,67 @@
+"""The tasks of the suite ``moving``: which of LIBERO's each is made of, what moves, where and how fast.
+
+These numbers are the suite, as its name and horizon are: with others an episode is another one, and needs another name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from world_modality.benchmarks.libero.tasks import Task, load_task
+from world_modality.benchmarks.moving.motion import Field, Pair
+
+SPEEDS: Pair = (0.07, 0.11)
+"""Of a goal (m/s): 3.5 to 5.5 cm in ten control steps, where a thing may lie 3 cm beside the middle of its goal."""
+HOLD_STEPS = 5
+"""Control steps in a row for which the thing must be at its goal while the hand is told to be open."""
+
+
+@dataclass(frozen=True)
+class MovingTask:
+    """A task of LIBERO, with its scenes, whose goal moves."""
+
+    suite: str
+    index: int
+    """In LIBERO's suite."""
+    language: str
+    goal: str
+    """The object that moves, on which the thing is to be put."""
+    field: Field
+
+
+TASKS = (
+    MovingTask(
+        suite="libero_spatial",
+        index=3,  # the bowl on the cookie box
+        language="put the black bowl on the moving plate",
+        goal="plate_1",
+        field=Field(low=(-0.07, 0.16), high=(0.07, 0.36), speeds=SPEEDS),
+    ),
+    MovingTask(
+        suite="libero_90",
+        index=9,  # KITCHEN_SCENE1_put_the_black_bowl_on_the_plate
+        language="put the bowl on the plate that moves over the kitchen table",
+        goal="plate_1",
+        field=Field(low=(-0.15, 0.16), high=(0.05, 0.36), speeds=SPEEDS),
+    ),
+    MovingTask(
+        suite="libero_90",
+        index=30,  # KITCHEN_SCENE5_put_the_black_bowl_on_the_plate
+        language="put the bowl from beside the ketchup on the plate that moves",
+        goal="plate_1",
+        field=Field(low=(-0.15, -0.38), high=(0.05, -0.20), speeds=SPEEDS),
+    ),
+)
+
+
+def instructions(suite: str) -> Mapping[int, str]:
+    """The instruction of every task of ``suite``, of which there is one."""
+    assert suite == "moving"
+    return {number: task.language for number, task in enumerate(TASKS)}
+
+
+def load_moving_task(suite: str, index: int) -> Task:
+    """Task ``index`` of the suite: LIBERO's scene and recorded states under an instruction of its own."""
+    moving = TASKS[index]
+    return replace(load_task(moving.suite, moving.index), suite=suite, index=index, language=moving.language)

@@ -8,18 +8,20 @@ import numpy as np
 
 from world_modality.benchmarks.libero.expert import Expert
 from world_modality.benchmarks.libero.expert.boxes import Vector
-from world_modality.benchmarks.libero.expert.carrying import REST, ROOM, WAY_STEPS
+from world_modality.benchmarks.libero.expert.carrying import ROOM, WAY_STEPS
 from world_modality.benchmarks.libero.expert.goals import Errand
 from world_modality.benchmarks.libero.expert.grasp import downward
 from world_modality.benchmarks.libero.expert.motion import CLOSED, OPEN, Course, Missed
 from world_modality.benchmarks.moving.simulator import MovingSimulator
 from world_modality.facts.benchmarks import SUITES
 
-LAG = 4.0  # control steps that the hand is behind a target that moves
+LAG = 5.0  # control steps that the hand is behind a target that moves
 NEAR = 0.012  # m sideways between the thing and its goal's middle, as far as the expert knows where that is
 FOLLOWED = 3  # control steps of being near before the thing is lowered
-SINK = 0.035  # m below the hand, to where it is sent while it lowers
-RESTING = 3  # control steps of lying on something
+SINK = 0.035  # m below the hand, to where it is sent at most while it lowers
+LOW = 0.010  # m of the thing's origin over that of its goal, to where it is lowered: what touches it is pushed away
+LOW_ENOUGH = 0.016
+CLEAR = 0.04  # the same while the thing is not over its goal's middle
 FOLLOW_STEPS = 100
 OPEN_STEPS = 8
 RISE_STEPS = 14
@@ -95,17 +97,14 @@ class MovingExpert(Expert):
             yield "carry", self._arm.to(target, rotation, CLOSED)
 
     def _lower(self, thing: str, rotation: Vector, held: Vector) -> Course:
-        resting, height = 0, np.inf
         for _ in range(FOLLOW_STEPS):
-            target = self._over(thing)
-            target[2] -= SINK
-            yield "lower", self._arm.to(target, rotation, CLOSED, speed=0.6)
-            now = float(self._scene.hand()[0][2])
-            resting = resting + 1 if height - now < REST else 0
-            height = now
-            if resting >= RESTING and self._away(thing) < NEAR:
+            height, away = float((self._scene.position(thing) - self._sight(0.0))[2]), self._away(thing)
+            if height < LOW_ENOUGH and away < NEAR:
                 return
             self._carrier.check(thing, held)
+            target = self._over(thing)
+            target[2] += max((LOW if away < 2 * NEAR else CLEAR) - height, -SINK)
+            yield "lower", self._arm.to(target, rotation, CLOSED, speed=0.8)
 
     def _let_go(self, rotation: Vector) -> Course:
         """Open the hand over the goal and rise, while both go on."""

@@ -36,21 +36,21 @@ TASKS = (
         index=3,  # the bowl on the cookie box
         language="put the black bowl on the moving plate",
         goal="plate_1",
-        field=Field(low=(-0.07, 0.16), high=(0.07, 0.36), speeds=SPEEDS),
+        field=Field(low=(-0.08, 0.16), high=(0.07, 0.34), speeds=SPEEDS),
     ),
     MovingTask(
         suite="libero_90",
         index=9,  # KITCHEN_SCENE1_put_the_black_bowl_on_the_plate
         language="put the bowl on the plate that moves over the kitchen table",
         goal="plate_1",
-        field=Field(low=(-0.15, 0.16), high=(0.05, 0.36), speeds=SPEEDS),
+        field=Field(low=(-0.24, 0.15), high=(0.04, 0.32), speeds=SPEEDS),
     ),
     MovingTask(
         suite="libero_90",
-        index=30,  # KITCHEN_SCENE5_put_the_black_bowl_on_the_plate
-        language="put the bowl from beside the ketchup on the plate that moves",
+        index=36,  # KITCHEN_SCENE7_put_the_white_bowl_on_the_plate
+        language="put the white bowl from the microwave on the moving plate",
         goal="plate_1",
-        field=Field(low=(-0.15, -0.38), high=(0.05, -0.20), speeds=SPEEDS),
+        field=Field(low=(-0.22, 0.02), high=(0.06, 0.30), speeds=SPEEDS),
     ),
 )
 

@@ -68,7 +68,7 @@ def case(request: pytest.FixtureRequest) -> Iterator[Case]:
     with pytest.MonkeyPatch.context() as patch:
         add_row(SUITES, PUCKS, patch, "wm-extension")
         suite = SUITES[request.param]
-        spec = spec_of(suite)
+        spec = spec_of(suite, settle_steps=10 if suite.name == "moving" else 3)  # its bowl falls on the cookie box
         one, other = (open_simulator(spec, 0, open_assets(spec)) for _ in range(2))
         yield Case(suite, spec, one, other)
         one.close()

@@ -148,14 +148,10 @@ def test_agents_know_what_their_names_say(env: MovingSimulator) -> None:
     assert np.linalg.norm(seen["told"][CHUNK] - seen["still"][CHUNK - 1]) > 0.03
 
 
-def test_who_is_told_solves_it_and_who_sees_one_picture_per_chunk_does_not(env: MovingSimulator) -> None:
-    found = {}
-    for name in ("told", "still"):
-        env.reset(3, seed=8)
-        found[name] = play(env, AGENTS[name], seed=8)
-    assert found["told"].success
-    assert found["told"].steps < SUITES["moving"].horizon
-    assert not found["still"].success
+def test_who_sees_one_picture_per_chunk_misses_what_the_expert_reaches(env: MovingSimulator) -> None:
+    """In the episode that the expert, which is told the velocity, solves in tests/benchmarks/test_contract.py."""
+    env.reset(3, seed=11)
+    assert not play(env, AGENTS["still"], seed=0).success
 
 
 def test_the_bench_keeps_to_its_bounds() -> None:

@@ -1,7 +1,7 @@
 """Whether the suite ``moving`` can be done without knowing a velocity: ``python -m bench.bench_moving``.
 
-Four scripted agents that differ only in what they know of the goal. Exit status 1 if one that knows the velocity solves
-too little, or the one that does not solves too much.
+Scripted agents that differ only in what they know of the goal. Exit status 1 if one that knows the velocity solves too
+little, or the one that does not solves too much.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from bench.bench_expert import parse_range
 from world_modality.benchmarks.contract import open_assets, open_simulator, simulator_spec
 from world_modality.benchmarks.libero.expert.boxes import Vector
 from world_modality.benchmarks.moving.expert import MovingExpert, Sight, Told
+from world_modality.benchmarks.moving.motion import Motion
 from world_modality.benchmarks.moving.simulator import MovingSimulator
 from world_modality.facts.benchmarks import SUITES
-from world_modality.rollout.episodes import Episode, environment_seed
+from world_modality.rollout.episodes import SIMULATOR_SEEDS
 from world_modality.store.keys import keyed_seed
 
 CHUNK = 10  # control steps, which a policy executes without looking
@@ -29,40 +30,58 @@ SUITE = SUITES["moving"]
 
 
 class OncePerChunk:
-    """Knows where the goal was when the chunk began, and takes it to have gone on from there at some velocity."""
+    """Knows of the goal what could be known when the chunk began, and takes it to have gone on from there somehow."""
 
-    def __init__(self, simulator: MovingSimulator, believed: Callable[[Vector, int], Vector]) -> None:
-        """``believed(velocity, step)`` is the velocity [2] (m/s) that it goes by in the chunk from ``step`` on."""
-        self._simulator, self._believed = simulator, believed
+    def __init__(self, simulator: MovingSimulator, carried_on: Callable[[int, float], Vector]) -> None:
+        """``carried_on(step, seconds)`` is the place [2] (m) so long after the chunk began at a control step."""
+        self._simulator, self._carried_on = simulator, carried_on
 
     def __call__(self, ahead: float) -> Vector:
         step = round(self._simulator.time * SUITE.control_rate)
         begun = step - step % CHUNK
-        place, velocity = self._simulator.motion.at(begun / SUITE.control_rate)
-        place = place + self._believed(velocity, begun) * (step - begun + ahead) / SUITE.control_rate
+        place = self._carried_on(begun, (step - begun + ahead) / SUITE.control_rate)
         return np.append(place, self._simulator.position(self._simulator.moving.goal)[2])
+
+
+def known_at(simulator: MovingSimulator, step: int) -> tuple[Vector, Vector]:
+    """The goal's place [2] (m) and velocity [2] (m/s) at a control step."""
+    return simulator.motion.at(step / SUITE.control_rate)
 
 
 def still(simulator: MovingSimulator, _: int) -> Sight:
     """One picture per chunk: the goal is where it was seen."""
-    return OncePerChunk(simulator, lambda velocity, _: 0.0 * velocity)
+    return OncePerChunk(simulator, lambda step, _: known_at(simulator, step)[0])
 
 
-def extrapolating(simulator: MovingSimulator, _: int) -> Sight:
-    """Place and velocity once per chunk: the goal goes straight on, and no wall is foreseen."""
-    return OncePerChunk(simulator, lambda velocity, _: velocity)
+def remembering(simulator: MovingSimulator, _: int) -> Sight:
+    """Place and velocity once per chunk, as perfect memory has them: the goal goes on, and is thrown back as ever."""
+
+    def carried_on(step: int, seconds: float) -> Vector:
+        (x, y), (to_x, to_y) = known_at(simulator, step)
+        return Motion(simulator.moving.field, (x, y), (to_x, to_y)).at(seconds)[0]
+
+    return OncePerChunk(simulator, carried_on)
+
+
+def straight(simulator: MovingSimulator, _: int) -> Sight:
+    """Place and velocity once per chunk: the goal goes straight on, and nothing that throws it back is foreseen."""
+
+    def carried_on(step: int, seconds: float) -> Vector:
+        place, velocity = known_at(simulator, step)
+        return place + velocity * seconds
+
+    return OncePerChunk(simulator, carried_on)
 
 
 def guessing(simulator: MovingSimulator, seed: int) -> Sight:
-    """One picture per chunk and the speed: the direction is one of those in which goals of this task go."""
+    """One picture per chunk and the speed: the goal goes straight on in any direction."""
 
-    def guess(velocity: Vector, step: int) -> Vector:
-        field = simulator.moving.field
+    def carried_on(step: int, seconds: float) -> Vector:
+        place, velocity = known_at(simulator, step)
         angle = np.random.default_rng(keyed_seed("guess", seed, step)).uniform(0.0, 2.0 * np.pi)
-        way = np.array([np.cos(angle), np.sin(angle)]) * (np.array(field.high) > np.array(field.low))
-        return np.linalg.norm(velocity) * way / np.linalg.norm(way)
+        return place + float(np.linalg.norm(velocity)) * seconds * np.array([np.cos(angle), np.sin(angle)])
 
-    return OncePerChunk(simulator, guess)
+    return OncePerChunk(simulator, carried_on)
 
 
 @dataclass(frozen=True)
@@ -76,15 +95,16 @@ class Agent:
 
 AGENTS = {
     "told": Agent(lambda simulator, _: Told(simulator), least=0.8),
+    "remembering": Agent(remembering, least=0.8),
     "still": Agent(still, most=0.3),
-    "extrapolating": Agent(extrapolating, least=0.8),
-    "guessing": Agent(guessing),  # nothing is asked of it
+    "straight": Agent(straight),  # of these two nothing is asked
+    "guessing": Agent(guessing),
 }
 
 
 @dataclass(frozen=True)
 class Trial:
-    """An episode's outcome; ``steps`` to success or the horizon, ``ever`` whether LIBERO would have counted it."""
+    """An episode's outcome; ``steps`` to success or the horizon, ``ever`` whether the goal held at any step."""
 
     success: bool
     ever: bool
@@ -126,7 +146,7 @@ def main() -> None:
                 began, trials = time.perf_counter(), []
                 for init_state in options.init_states:
                     for repeat in range(options.repeats):
-                        seed = environment_seed(SUITE.name, Episode(task, init_state, repeat))
+                        seed = keyed_seed("bench", SUITE.name, task, init_state, repeat) % SIMULATOR_SEEDS
                         simulator.reset(init_state, seed)
                         trials.append(play(simulator, AGENTS[name], seed))
                 solved = [trial.steps for trial in trials if trial.success]

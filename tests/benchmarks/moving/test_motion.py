@@ -54,8 +54,8 @@ def test_a_place_says_nothing_about_the_direction(time: float) -> None:
 
 def test_the_numbers_are_those_of_this_name() -> None:
     """Results are keyed by the suite's name: with other numbers the suite must have another name."""
-    from world_modality.benchmarks.moving.tasks import HOLD_STEPS
+    from world_modality.benchmarks.moving.tasks import HOLD_STEPS, TOLERANCE
     from world_modality.facts.benchmarks import SUITES
 
-    assert digest_of([repr(TASKS), HOLD_STEPS, SUITES["moving"].horizon]) == "adf2880ed1e117ac"
+    assert digest_of([repr(TASKS), TOLERANCE, HOLD_STEPS, SUITES["moving"].horizon]) == "405e921fc27faec9"
     assert isinstance(drawn(TASKS[0].field, "a", 0), Motion)

@@ -9,7 +9,7 @@ from support.sim_specs import sim_spec
 from world_modality.benchmarks.libero.simulator import LiberoSimulator
 from world_modality.benchmarks.moving.expert import Told
 from world_modality.benchmarks.moving.simulator import MovingSimulator
-from world_modality.benchmarks.moving.tasks import HOLD_STEPS, TASKS
+from world_modality.benchmarks.moving.tasks import HOLD_STEPS, TASKS, TOLERANCE
 from world_modality.facts.benchmarks import LIBERO_ACTION, SUITES
 
 OPEN = np.array(LIBERO_ACTION.no_op, np.float32)
@@ -17,18 +17,22 @@ CLOSED = np.where(np.arange(7) == 6, -OPEN, OPEN)
 CONTROL_STEP = 0.05  # s
 
 
-def lay(env: MovingSimulator) -> None:
-    """Put the thing on the goal, moving as that does."""
+def lay(env: MovingSimulator, aside: float = 0.0) -> None:
+    """Put the thing on the goal, so far (m) from its middle, moving as that does."""
     robosuite = env.robosuite
     data, model = robosuite.sim.data._data, robosuite.sim.model._model
     joint = model.body_jntadr[robosuite.obj_body_id["akita_black_bowl_1"]]
     place, velocity = env.motion.at(env.time)
-    data.qpos[model.jnt_qposadr[joint] :][:7] = [*place, env.position("plate_1")[2] + 0.008, 1, 0, 0, 0]
+    data.qpos[model.jnt_qposadr[joint] :][:7] = [
+        place[0] + aside,
+        place[1],
+        env.position("plate_1")[2] + 0.008,
+        1,
+        0,
+        0,
+        0,
+    ]
     data.qvel[model.jnt_dofadr[joint] :][:6] = [*velocity, 0, 0, 0, 0]
-
-
-def beside(env: MovingSimulator) -> float:
-    return float(np.linalg.norm((env.position("akita_black_bowl_1") - env.position("plate_1"))[:2]))
 
 
 def test_one_picture_does_not_show_which_way_the_goal_goes(env: MovingSimulator) -> None:
@@ -68,7 +72,7 @@ def test_what_lies_on_the_goal_goes_with_it(env: MovingSimulator) -> None:
         env.step(CLOSED)
         places.append(env.position("plate_1"))
     assert env.at_goal
-    assert beside(env) < 0.01
+    assert env.beside() < 0.01
     assert np.ptp(places, axis=0).max() > 0.1
 
 
@@ -84,6 +88,15 @@ def test_success_must_hold_with_an_open_hand(env: MovingSimulator) -> None:
     assert [step.success for step in opened] == [False] * (2 * HOLD_STEPS - 2) + [True]
     held = [*range(1, HOLD_STEPS), *range(1, HOLD_STEPS + 1)]
     assert [step.progress for step in opened] == [steps / HOLD_STEPS for steps in held]
+
+
+def test_what_lies_too_far_from_the_middle_is_not_there(env: MovingSimulator) -> None:
+    """LIBERO would count 3 cm."""
+    env.reset(0, seed=1)
+    lay(env, aside=0.5 * (TOLERANCE + 0.03))
+    assert not any(env.step(OPEN).success for _ in range(2 * HOLD_STEPS))
+    assert TOLERANCE < env.beside() < 0.03
+    assert env.robosuite._check_success()
 
 
 def test_a_snapshot_holds_the_motion_and_how_long_the_goal_was_held(env: MovingSimulator) -> None:
@@ -140,10 +153,11 @@ def test_agents_know_what_their_names_say(env: MovingSimulator) -> None:
         assert np.allclose(seen["told"][-1], env.motion.at(step * CONTROL_STEP)[0])
     for first in (0, CHUNK):
         chunk = slice(first, first + CHUNK)
-        assert all(np.array_equal(seen[name][first], seen["told"][first]) for name in seen)
+        assert all(np.allclose(seen[name][first], seen["told"][first]) for name in seen)
         assert np.ptp(seen["still"][chunk], axis=0).max() == 0
-        straight = np.allclose(*(env.motion.at(step * CONTROL_STEP)[1] for step in (first, first + CHUNK)))
-        assert np.allclose(seen["extrapolating"][chunk], seen["told"][chunk]) == straight
+        unturned = np.allclose(*(env.motion.at(step * CONTROL_STEP)[1] for step in (first, first + CHUNK)))
+        assert np.allclose(seen["straight"][chunk], seen["told"][chunk]) == unturned
+        assert np.allclose(seen["remembering"][chunk], seen["told"][chunk])
         assert not np.allclose(seen["guessing"][chunk], seen["told"][chunk])
     assert np.linalg.norm(seen["told"][CHUNK] - seen["still"][CHUNK - 1]) > 0.03
 

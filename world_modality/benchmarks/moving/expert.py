@@ -13,6 +13,7 @@ from world_modality.benchmarks.libero.expert.goals import Errand
 from world_modality.benchmarks.libero.expert.grasp import downward
 from world_modality.benchmarks.libero.expert.motion import CLOSED, OPEN, Course, Missed
 from world_modality.benchmarks.moving.simulator import MovingSimulator
+from world_modality.benchmarks.moving.tasks import TOLERANCE
 from world_modality.facts.benchmarks import SUITES
 
 LAG = 5.0  # control steps that the hand is behind a target that moves
@@ -59,7 +60,11 @@ class MovingExpert(Expert):
     ) -> None:
         """As LIBERO's; by default it is told the goal's velocity."""
         super().__init__(env, rng, noise)
+        self._simulator = env
         self._sight = Told(env) if sight is None else sight
+
+    def _done(self, errand: Errand) -> bool:
+        return super()._done(errand) and self._simulator.beside() < TOLERANCE
 
     def _do(self, errand: Errand) -> Course:
         carrier, thing = self._carrier, errand.thing
@@ -69,7 +74,7 @@ class MovingExpert(Expert):
         yield from self._follow(thing, rotation, held)
         yield from self._lower(thing, rotation, held)
         yield from self._let_go(rotation)
-        if not self._scene.holds(errand.condition):
+        if not self._done(errand):
             raise Missed(f"{thing} is not where it should be")
 
     def _away(self, thing: str) -> float:

@@ -14,7 +14,7 @@ from world_modality.benchmarks.libero.snapshot import Snapshot
 from world_modality.benchmarks.libero.tasks import Task
 from world_modality.benchmarks.moving.driven import DrivenObject
 from world_modality.benchmarks.moving.motion import Motion, drawn
-from world_modality.benchmarks.moving.tasks import HOLD_STEPS, TASKS, load_moving_task
+from world_modality.benchmarks.moving.tasks import HOLD_STEPS, TASKS, TOLERANCE, load_moving_task
 from world_modality.facts.benchmarks import LIBERO_ACTION
 from world_modality.study.specs import SimSpec
 
@@ -42,7 +42,7 @@ class MovingSimulator(LiberoSimulator):
         self._ticks = 0  # physics steps since the goal began to move
         self._held = 0  # control steps in a row that ended with the thing at its goal and the hand open
         self.at_goal = False
-        """Whether LIBERO's own goal held after the last step."""
+        """Whether the thing was at its goal after the last step."""
         self.moving = TASKS[task]
         super().__init__(spec, task, assets)
 
@@ -57,6 +57,11 @@ class MovingSimulator(LiberoSimulator):
     def time(self) -> float:
         """Seconds since the goal began to move."""
         return self._ticks * float(self.robosuite.model_timestep)
+
+    def beside(self) -> float:
+        """How far from the middle of its goal the thing is, sideways (m)."""
+        _, thing, target = self.goal[0]
+        return float(np.linalg.norm((self.position(thing) - self.position(target))[:2]))
 
     def reset(self, init_state: int | None, seed: int) -> None:
         """As LIBERO's; then the goal is taken to where the initial state lets it start."""
@@ -78,7 +83,7 @@ class MovingSimulator(LiberoSimulator):
 
         Progress is the fraction of these steps that have passed.
         """
-        self.at_goal = super().step(action).success
+        self.at_goal = super().step(action).success and self.beside() < TOLERANCE
         gripper = LIBERO_ACTION.gripper
         assert gripper is not None
         let_go = float(np.asarray(action)[gripper.index]) * gripper.open > 0

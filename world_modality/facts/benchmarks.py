@@ -194,7 +194,7 @@ _LIBERO = (
 def _moving() -> Suite:
     """The positive control: LIBERO's scenes, with goals that move. Other numbers would be another suite's."""
     return replace(
-        _libero("moving", tasks=3, horizon=150),
+        _libero("moving", tasks=3, horizon=180),
         benchmark="Moving goals",
         simulator=Reference("world_modality.benchmarks.moving.simulator:MovingSimulator"),
         expert=Reference("world_modality.benchmarks.moving.expert:MovingExpert"),

@@ -57,5 +57,5 @@ def test_the_numbers_are_those_of_this_name() -> None:
     from world_modality.benchmarks.moving.tasks import HOLD_STEPS, TOLERANCE
     from world_modality.facts.benchmarks import SUITES
 
-    assert digest_of([repr(TASKS), TOLERANCE, HOLD_STEPS, SUITES["moving"].horizon]) == "405e921fc27faec9"
+    assert digest_of([repr(TASKS), TOLERANCE, HOLD_STEPS, SUITES["moving"].horizon]) == "d2eeca4493af4065"
     assert isinstance(drawn(TASKS[0].field, "a", 0), Motion)

@@ -4,7 +4,7 @@ SHELL := bash
 PY := .venv/bin/python
 WM := .venv/bin/wm
 
-.PHONY: demo test test-slurm chaos lint setup lock format fingerprint bench-training bench-rollouts bench-parity bench-evidence bench-report bench-arithmetic bench-checks bench-step bench-starts bench-expert bench-latents bench-vq bench-scale bench-planning bench-prophet
+.PHONY: demo test test-slurm chaos lint setup lock format fingerprint bench-training bench-rollouts bench-parity bench-evidence bench-report bench-arithmetic bench-checks bench-step bench-starts bench-expert bench-moving bench-latents bench-vq bench-scale bench-planning bench-prophet
 setup:
 	@envs/bootstrap.sh
 
@@ -57,6 +57,11 @@ bench-step: setup
 # How often the scripted expert solves each task: SUITE=libero_goal ASSETS=FOLDER INIT_STATES=0-9, without pictures.
 bench-expert: setup
 	@PYTHONPATH=tests $(PY) -m bench.bench_expert --suite $(or $(SUITE),libero_spatial) $(if $(ASSETS),--assets $(ASSETS)) --init-states $(or $(INIT_STATES),0-9)
+
+# Whether goals that move can be reached only by who knows their velocity: scripted agents, told or shown a picture per
+# chunk; exit 1 if the gap is not there. INIT_STATES=0-24 REPEATS=1 AGENTS=told,still
+bench-moving: setup
+	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(PY) -m bench.bench_moving $(if $(INIT_STATES),--init-states $(INIT_STATES)) $(if $(REPEATS),--repeats $(REPEATS)) $(if $(AGENTS),--agents $(AGENTS))
 
 # Whether every task of LIBERO-PRO's sixteen suites loads, resets and steps, or of SUITES="libero_90 libero_10".
 bench-starts: setup

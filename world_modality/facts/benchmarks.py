@@ -190,6 +190,19 @@ _LIBERO = (
     _libero("libero_10", tasks=10, horizon=520),
 )
 
+
+def _moving() -> Suite:
+    """The positive control: LIBERO's scenes, with goals that move. Other numbers would be another suite's."""
+    return replace(
+        _libero("moving", tasks=3, horizon=180),
+        benchmark="Moving goals",
+        simulator=Reference("world_modality.benchmarks.moving.simulator:MovingSimulator"),
+        expert=Reference("world_modality.benchmarks.moving.expert:MovingExpert"),
+        instructions=Reference("world_modality.benchmarks.moving.tasks:instructions"),
+        exact=False,
+    )
+
+
 METAWORLD_ACTION = ActionLayout(
     names=("x", "y", "z", "gripper"),
     low=-1.0,
@@ -230,6 +243,7 @@ SUITES: Table[Suite] = Table(
         *_LIBERO,
         _libero("libero_90", tasks=90, horizon=400),
         *(_libero_pro(base, short) for base in _LIBERO for short in _PERTURBATIONS),
+        _moving(),
         _metaworld("metaworld_mt50", tasks=50),
         _metaworld("metaworld_easy", tasks=28),  # LeRobot's groups of the fifty
         _metaworld("metaworld_medium", tasks=11),

@@ -47,7 +47,7 @@ class LiberoSimulator:
         """
         self.spec = spec
         self.assets = Path(assets).resolve()  # robosuite takes relative paths as its own
-        self.task: Task = load_task(spec.suite, task)
+        self.task = self._find_task(task)
         self._sim_env = self._load()
         self._arm = self._take_over()
         robot = self._sim_env.robots[0]  # whose numbers are the same in every scene of the task
@@ -123,6 +123,7 @@ class LiberoSimulator:
         substeps = int(env.control_timestep / env.model_timestep)
         env.timestep += 1
         for substep in range(substeps):
+            self._drive()
             sampled = substep == substeps + SAMPLED_SUBSTEP
             if sampled:
                 self._look()
@@ -223,6 +224,13 @@ class LiberoSimulator:
         if self._sim_env is not None:
             self._sim_env.close()
             self._sim_env = None
+
+    def _find_task(self, index: int) -> Task:
+        """What the scene is built from."""
+        return load_task(self.spec.suite, index)
+
+    def _drive(self) -> None:
+        """Before every physics step: put what moves by itself where it is then. In LIBERO nothing does."""
 
     def _open(self) -> Any:
         """robosuite's environment; RuntimeError after ``close``."""

@@ -21,7 +21,7 @@ from world_modality.cli.given_latents import find_latents
 from world_modality.cli.text_model import find_text_model
 from world_modality.data.hub import DATASET, ENCODER, POLICY
 from world_modality.data.schema import camera_column, picture_sizes
-from world_modality.embedded import BACKBONE_PREFIX, BASE_POLICY
+from world_modality.embedded import BACKBONE_PREFIX, BASE_POLICY, TRAINED_ENCODER
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.encoders import ENCODERS
@@ -204,7 +204,9 @@ class Finder:
         at = encoder_at(self.file.study, encoder)
         match encoder:
             case EmbeddedEncoder():
-                return Source(encoder.name or ENCODERS[encoder.kind].small[0])
+                name = encoder.name or ENCODERS[encoder.kind].small[0]
+                trained = name in ENCODERS[encoder.kind].trained
+                return Source(name, ENCODER.digest(TRAINED_ENCODER, self.digests) if trained else "")
             case HubEncoder():
                 return Source(encoder.repo_id, self.commit((*at, "revision"), encoder.repo_id, encoder.revision))
             case FolderEncoder():

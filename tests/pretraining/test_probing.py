@@ -45,9 +45,10 @@ def test_probes_tell_where_a_dot_is_by_task(two: tuple[dict[str, Any], dict[str,
     assert found["latents"]["effective_rank"] > 1
 
 
-def test_other_cameras_and_too_few_episodes_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="probes of libero_spatial 0 need 6 episodes: raise"):
-        probed(tmp_path, (toy_reel(tmp_path / "reel", 5),))
+@pytest.mark.parametrize(("episodes", "camera", "had"), [(5, "image", 5), (6, "image2", 0)])
+def test_too_few_episodes_of_a_camera_are_refused(episodes: int, camera: str, had: int, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"libero_spatial 0 need 6 episodes filmed by {camera} and have {had}: raise"):
+        probed(tmp_path, (toy_reel(tmp_path / "reel", episodes),), camera=camera)
 
 
 def test_an_encoder_differs_from_itself_by_nothing(two: tuple[dict[str, Any], dict[str, Any]]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -77,7 +78,10 @@ def _motion(suite: Suite, simulator: Movable, spec: FootageSpec, seed: int, *, s
 def film(simulator: Movable, suite: Suite, spec: FootageSpec, seed: int, motion: str, act: Act) -> Take:
     """Film one episode of a simulator that was reset, until it is solved and a shot is over, or time is up."""
     fingers = [number for number, name in enumerate(suite.state) if name.startswith("finger")]
-    pictures, cameras, shots, rows = [], [], [], []
+    pictures: list[bytes] = []
+    cameras: list[str] = []
+    shots: list[int] = []
+    rows: list[tuple[Any, Any, Any, Any]] = []
     solved = False
     for step in range(spec.max_steps):
         shot, within = divmod(step, spec.shot + spec.pause)

@@ -62,7 +62,7 @@ def pictures_for(image_size: int, frames: NDArray[np.uint8]) -> Tensor:
         do_normalize=False,
         return_tensors="pt",
     )["pixel_values_videos"][0]
-    return prepared.round().clamp(0, 255).to(torch.uint8)
+    return prepared.float().round().clamp(0, 255).to(torch.uint8)
 
 
 def visible_tokens(encoder: Any, videos: Tensor, visible: Tensor) -> Tensor:

@@ -108,7 +108,7 @@ def _pair(clips: Indices, rng: np.random.Generator) -> Indices:
     return pair
 
 
-Objective = Masked | Temporal
+type Objective = Masked | Temporal
 
 
 def build_objective(spec: PretrainingSpec) -> Objective:

@@ -51,7 +51,7 @@ def probe(latents: Numbers, targets: Numbers, episodes: Episodes, folds: int, se
     for number in range(folds):
         held = fold[episodes] == number
         fit, other = latents[~held], latents[held]
-        parts = (np.cumsum(fold[:count] != number) - 1)[episodes[~held]] % CHOOSING
+        parts = (np.cumsum(fold != number) - 1)[episodes[~held]] % CHOOSING
         guessed = _Ridge(fit, targets[~held]).choose(parts).predict(other)
         squared[held] = (guessed - targets[held]) ** 2
         beside_mean[held] = (targets[~held].mean(axis=0) - targets[held]) ** 2

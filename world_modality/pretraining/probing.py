@@ -39,8 +39,6 @@ def run(spec: ProbesSpec, context: StageContext) -> Facts:
     for number, (name, own) in enumerate(takes.items()):
         context.progress.update(number, len(takes), "tasks probed")
         found, labels, episodes = _encoded(encoder, spec, own)
-        if len(np.unique(episodes)) < 2 * spec.folds:
-            raise UserError(f"the probes of {name} need {2 * spec.folds} episodes: raise held_out.episodes")
         latents.append(found)
         tasks[name] = _probed(found, labels, episodes, spec)
     empty_folder(context.artifact)
@@ -73,6 +71,12 @@ def _encoded(encoder: Encoder, spec: ProbesSpec, takes: Sequence[Take]) -> tuple
             latents.append(found.reshape(len(clips), -1).astype(np.float64))
             episodes += [len(labels)] * len(clips)
             labels.append(label(take, clips))
+    if len(labels) < 2 * spec.folds:
+        name = f"{takes[0].info.suite} {takes[0].info.task}"
+        raise UserError(
+            f"the probes of {name} need {2 * spec.folds} episodes filmed by {spec.camera} and have {len(labels)}: raise "
+            "held_out.episodes"
+        )
     first = labels[0]
     values = np.concatenate([each.values for each in labels])
     return np.concatenate(latents), varying(Labels(values, first.groups, first.names)), np.array(episodes)

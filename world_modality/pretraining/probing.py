@@ -72,10 +72,10 @@ def _encoded(encoder: Encoder, spec: ProbesSpec, takes: Sequence[Take]) -> tuple
             episodes += [len(labels)] * len(clips)
             labels.append(label(take, clips))
     if len(labels) < 2 * spec.folds:
-        name = f"{takes[0].info.suite} {takes[0].info.task}"
+        told = takes[0].info
         raise UserError(
-            f"the probes of {name} need {2 * spec.folds} episodes filmed by {spec.camera} and have {len(labels)}: raise "
-            "held_out.episodes"
+            f"the probes of {told.suite} {told.task} need {2 * spec.folds} episodes filmed by {spec.camera} and have "
+            f"{len(labels)}: raise held_out.episodes"
         )
     first = labels[0]
     values = np.concatenate([each.values for each in labels])

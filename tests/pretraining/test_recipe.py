@@ -64,7 +64,7 @@ def test_what_is_trained_on_is_not_held_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "told"), [("exported: masked", "exported"), ("folds: 5", "probes.folds"), ("name:", "name")]
+    ("line", "told"), [("exported: masked", "exported"), ("folds: 5", "probes.folds"), ("  reels: 3", "held_out.reels")]
 )
 def test_a_mistake_in_a_recipe_is_told_with_its_place(line: str, told: str, tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"

@@ -84,14 +84,15 @@ class Training:
         loss, pooled = self.objective.loss(corpus, rng, spec.batch_size)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.objective.parameters(), GRAD_CLIP)
-        if not math.isfinite(float(loss)):
+        value = float(loss.detach())
+        if not math.isfinite(value):
             raise UserError(f"pretraining: the loss of step {self.step} is no number: lower training.lr")
         self.optimizer.step()
         first, last = spec.momentum
         self.objective.follow(first + (last - first) * self.step / spec.steps)
         self.step += 1
         if self.step % NOTE_STEPS == 0 or self.step == spec.steps:
-            self._note(float(loss), float(norm), rate, pooled)
+            self._note(value, float(norm), rate, pooled)
 
     def _note(self, loss: float, norm: float, rate: float, pooled: Tensor) -> None:
         """A line of metrics: with how far the clips of the batch are apart, since a collapsed encoder has no loss."""

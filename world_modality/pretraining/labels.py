@@ -45,7 +45,7 @@ def label(take: Take, clips: NDArray[np.int64]) -> Labels:
         ("hand velocity", velocity(take.hand), axes),
         ("gripper velocity", velocity(opening), ("opening",)),
         ("object velocities", velocity(places), objects),
-        ("contact", take.touched[last].any(axis=1)[:, None], ("any",)),
+        ("contact", np.any(take.touched[last], axis=1, keepdims=True), ("any",)),
     )
     return Labels(
         values=np.concatenate([np.asarray(values, np.float64) for _, values, _ in blocks], axis=1),

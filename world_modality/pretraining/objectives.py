@@ -115,4 +115,4 @@ def build_objective(spec: PretrainingSpec) -> Objective:
     """The objective that ``spec`` names, of weights that its seed draws."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)
-        return {"masked": Masked, "temporal": Temporal}[spec.objective](spec.network)
+        return Masked(spec.network) if spec.objective == "masked" else Temporal(spec.network)

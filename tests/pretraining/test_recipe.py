@@ -5,7 +5,7 @@ import pytest
 import yaml
 from stand_ins import STAND_INS
 
-from workflow.tools.embedded_encoder import RECIPE
+from workflow.tools.embedded_encoder import RECIPE, needed
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.encoders import ENCODERS
@@ -46,6 +46,15 @@ def test_encoders_read_the_footage_and_probes_what_is_held_out(tmp_path: Path) -
         f"probes/{name}"
         for name in ("masked", "temporal", "untrained-0.02", "untrained-0.1", "untrained-0.1-seed1", "vjepa2-small")
     }
+
+
+def test_an_encoder_is_made_from_what_it_needs_alone(tmp_path: Path) -> None:
+    graph = plan_recipe(read_recipe(recipe(tmp_path)))
+    kinds = [graph.stages[key].stage for key in needed(graph, ["untrained-0.1", "vjepa2-small"])]
+    assert sorted(kinds) == ["encoder", "footage", "pretraining", "probes", "probes"]
+    assert len(needed(graph, ["masked"])) == 2 + 1 + 1 + 1
+    with pytest.raises(UserError, match=r"no encoder mask: choose some of vjepa2-small, untrained-0\.02"):
+        needed(graph, ["mask"])
 
 
 def test_more_reels_add_stages_and_repeat_none(tmp_path: Path) -> None:

@@ -35,8 +35,24 @@ KINDS = ("footage", "encoder", "pretraining", "probes")
 LARGEST = 15_000_000  # bytes: the encoder is part of the repository
 
 
-def make(root: Path, graph: Graph, cores: int, kinds: Iterable[str]) -> None:
-    """Run the stages of these kinds, kind after kind; UserError names the first that failed."""
+def needed(graph: Graph, encoders: Iterable[str]) -> frozenset[str]:
+    """Keys of these encoders' probes and of all that they are made from; UserError if there is no such encoder."""
+    waiting, found = [], set[str]()
+    for name in encoders:
+        if f"probes/{name}" not in graph.names:
+            known = [each.partition("/")[2] for each in graph.names if each.startswith("probes/")]
+            raise UserError(f"the recipe has no encoder {name}: choose some of {', '.join(known)}")
+        waiting.append(graph.names[f"probes/{name}"])
+    while waiting:
+        key = waiting.pop()
+        if key not in found:
+            found.add(key)
+            waiting += [each.key for each in graph.stages[key].inputs]
+    return frozenset(found)
+
+
+def make(root: Path, graph: Graph, cores: int, kinds: Iterable[str], keys: frozenset[str]) -> None:
+    """Run those of these stages that are of some kinds, kind after kind; UserError names the first that failed."""
     plan = write_snapshot(root, graph)
 
     def run(request: StageRequest) -> None:
@@ -49,7 +65,7 @@ def make(root: Path, graph: Graph, cores: int, kinds: Iterable[str]) -> None:
 
     for kind in kinds:
         with ThreadPoolExecutor(cores) as pool:
-            list(pool.map(run, graph.of(kind)))
+            list(pool.map(run, [request for request in graph.of(kind) if request.key in keys]))
 
 
 def probes_of(root: Path, graph: Graph) -> dict[str, Probes]:
@@ -130,16 +146,18 @@ def main() -> None:
     parser.add_argument("--recipe", type=Path, default=RECIPE)
     parser.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--until", choices=KINDS, default=KINDS[-1], help="the last kind of stages that is made")
+    parser.add_argument("--encoders", nargs="+", help="only these of the recipe, by name; then nothing is exported")
     parser.add_argument("--export", action=argparse.BooleanOptionalAction, default=True)
     options = parser.parse_args()
     try:
         recipe = read_recipe(options.recipe)
         root, graph = results_folder().absolute(), plan_recipe(recipe)
-        make(root, graph, options.cores, KINDS[: KINDS.index(options.until) + 1])
+        keys = needed(graph, options.encoders) if options.encoders else frozenset(graph.stages)
+        make(root, graph, options.cores, KINDS[: KINDS.index(options.until) + 1], keys)
         probes = probes_of(root, graph)
         if probes:
             print(told(recipe, probes))
-        if options.until == KINDS[-1] and options.export:
+        if options.until == KINDS[-1] and options.export and not options.encoders:
             export(root, graph, recipe, judged(recipe, probes)[recipe.exported])
     except UserError as error:
         sys.exit(str(error))

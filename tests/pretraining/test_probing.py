@@ -80,7 +80,7 @@ def test_the_margin_asks_for_objects_and_their_velocities_and_for_no_loss(
 ) -> None:
     deciding = ("objects", "object velocities")
     base = with_errors(two[0], 0.5, (*deciding, "hand", "gripper"))
-    base["latents"]["effective_rank"] = 9.0
+    base["latents"]["effective_rank_within_tasks"] = 9.0
     better = with_errors(base, 0.44, deciding)
     assert shortfalls(better, base, "random") == []
     slightly = with_errors(base, 0.46, deciding)
@@ -89,8 +89,8 @@ def test_the_margin_asks_for_objects_and_their_velocities_and_for_no_loss(
     assert shortfalls(worse, base, "random") == [
         "hand: -0.030 [-0.030, -0.030] than random, where no less than -0.02 is asked"
     ]
-    collapsed = {**better, "latents": {**better["latents"], "effective_rank": 1.5}}
-    assert shortfalls(collapsed, base, "random") == ["effective rank 1.5, where 8 is asked"]
+    collapsed = {**better, "latents": {**better["latents"], "effective_rank_within_tasks": 1.5}}
+    assert shortfalls(collapsed, base, "random") == ["effective rank 1.5 within tasks, where 8 is asked"]
 
 
 def test_the_table_names_encoders_groups_and_gains(two: tuple[dict[str, Any], dict[str, Any]]) -> None:

@@ -19,7 +19,7 @@ OTHERS = ("hand", "gripper")
 LOSS = 0.02
 """and how much less of these at most."""
 LEAST_RANK = 8.0
-"""Effective rank of the latents, below which an encoder counts as collapsed."""
+"""Effective rank of the latents within a task, below which an encoder counts as collapsed."""
 DRAWS = 2000
 SEED = 0
 Probes = Mapping[str, Any]
@@ -88,9 +88,9 @@ def shortfalls(trained: Probes, other: Probes, name: str) -> list[str]:
         gain = difference(trained, other, group)
         if gain.value < -LOSS:
             found.append(f"{group}: {_told(gain)} than {name}, where no less than {-LOSS:.2f} is asked")
-    rank = trained["latents"]["effective_rank"]
+    rank = trained["latents"]["effective_rank_within_tasks"]
     if rank < LEAST_RANK:
-        found.append(f"effective rank {rank:.1f}, where {LEAST_RANK:.0f} is asked")
+        found.append(f"effective rank {rank:.1f} within tasks, where {LEAST_RANK:.0f} is asked")
     return found
 
 

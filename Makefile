@@ -96,9 +96,9 @@ bench-report: setup
 	@$(PY) tests/bench/bench_report.py
 
 # Films LIBERO's scenes, trains the package's encoder on them, probes it beside random ones and puts it into the package
-# (hours; docs/pretraining.md): RECIPE=FILE.yaml. What is sealed stays, and what was begun goes on.
+# (hours; docs/pretraining.md): RECIPE=FILE.yaml, EXPORT=no. What is sealed stays, and what was begun goes on.
 embedded-encoder: setup
-	@OMP_NUM_THREADS=1 $(PY) -m workflow.tools.embedded_encoder --cores $(CORES) $(if $(RECIPE),--recipe $(RECIPE))
+	@OMP_NUM_THREADS=1 $(PY) -m workflow.tools.embedded_encoder --cores $(CORES) $(if $(RECIPE),--recipe $(RECIPE)) $(if $(EXPORT),--no-export)
 
 # Proves that a refactoring changes no number: OUTPUT=FILE.json here and on the parent, then COMPARE="PARENT.json FILE.json".
 # QUICK=1 takes three arms instead of every memory mode in every fusion.

@@ -23,8 +23,9 @@ def recipe(tmp_path: Path, **footage: Any) -> Path:
     return path
 
 
-def test_the_shipped_recipe_holds_out_tasks_of_every_suite_that_it_trains_on() -> None:
-    shipped = read_recipe(RECIPE)
+@pytest.mark.parametrize("path", sorted(RECIPE.parent.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_shipped_recipe_holds_out_tasks_of_every_suite_that_it_trains_on(path: Path) -> None:
+    shipped = read_recipe(path)
     assert set(shipped.held_out.tasks) == set(shipped.footage.tasks)
     for suite, tasks in (*shipped.footage.tasks.items(), *shipped.held_out.tasks.items()):
         assert set(tasks) <= set(range(SUITES[suite].tasks))

@@ -6,7 +6,7 @@ BASE_POLICY = Path(__file__).parent / "base_policy"
 """The policy that arms start from by default, as a LeRobot ``pretrained_model`` folder."""
 
 TRAINED_ENCODER = Path(__file__).parent / "encoder"
-"""The small V-JEPA 2 that was trained on LIBERO's scenes, as a model folder; ``vjepa2-libero`` in a study."""
+"""Where `make embedded-encoder` puts the small V-JEPA 2 that it trains, a model folder; a study's ``vjepa2-libero``."""
 
 BACKBONE_PREFIX = "embedded:"
 """Marks the name of a packaged backbone in a checkpoint's ``vlm_model_name``."""

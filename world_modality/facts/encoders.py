@@ -39,7 +39,7 @@ class EncoderFamily:
     small_patch: int = 16
     """Pixels along the side of their patches."""
     trained: Mapping[str, int] = field(default_factory=dict)
-    """Small encoders that this package brings trained, and the pixels along the side of their patches."""
+    """Small encoders that are trained here and put into this package, and the pixels along a side of their patches."""
     parts: tuple[str, ...] = ()
     """What the names of all tensors begin with that latents are made of."""
     layers: str = ""

@@ -101,8 +101,8 @@ bench-evidence: setup
 bench-report: setup
 	@$(PY) tests/bench/bench_report.py
 
-# Films LIBERO's scenes, trains the package's encoder on them, probes it beside random ones and puts it into the package
-# (hours; docs/pretraining.md): RECIPE=FILE.yaml, EXPORT=no. What is sealed stays, and what was begun goes on.
+# Films LIBERO's scenes, trains the package's encoder on them, probes it beside random ones and, if it beats them, puts it
+# into the package (hours; docs/pretraining.md): RECIPE=FILE.yaml, EXPORT=no. What is sealed stays, and what was begun goes on.
 embedded-encoder: setup
 	@OMP_NUM_THREADS=1 $(PY) -m workflow.tools.embedded_encoder --cores $(CORES) $(if $(RECIPE),--recipe $(RECIPE)) $(if $(EXPORT),--no-export)
 

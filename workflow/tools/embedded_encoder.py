@@ -92,7 +92,7 @@ def judged(recipe: Recipe, probes: Mapping[str, Probes]) -> dict[str, list[str]]
     }
 
 
-def export(root: Path, graph: Graph, recipe: Recipe, judgement: list[str], target: Path = TRAINED_ENCODER) -> None:
+def export(root: Path, graph: Graph, recipe: Recipe, target: Path = TRAINED_ENCODER) -> None:
     """Replace ``target`` by the encoder of the recipe's exported training, with how it was made.
 
     Raises:
@@ -111,7 +111,6 @@ def export(root: Path, graph: Graph, recipe: Recipe, judgement: list[str], targe
         "recipe": recipe.model_dump(mode="json"),
         "training": record.key,
         "footage": [source.key for source in record.upstream],
-        "falls_short": judgement,
         "sealed_at": run.sealed_at if run else "",
         "source_digest": record.source_digest,
         "versions": record.versions,
@@ -158,7 +157,9 @@ def main() -> None:
         if probes:
             print(told(recipe, probes))
         if options.until == KINDS[-1] and options.export and not options.encoders:
-            export(root, graph, recipe, judged(recipe, probes)[recipe.exported])
+            if judged(recipe, probes)[recipe.exported]:
+                raise UserError(f"{recipe.exported} falls short, so it is not put into the package")
+            export(root, graph, recipe)
     except UserError as error:
         sys.exit(str(error))
 

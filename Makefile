@@ -4,7 +4,7 @@ SHELL := bash
 PY := .venv/bin/python
 WM := .venv/bin/wm
 
-.PHONY: demo test test-slurm chaos lint setup lock format fingerprint bench-training bench-rollouts bench-parity bench-evidence bench-report bench-arithmetic bench-checks bench-step bench-starts bench-expert bench-moving bench-latents bench-vq bench-scale bench-planning bench-prophet
+.PHONY: demo test test-slurm chaos lint setup lock format fingerprint bench-training bench-rollouts bench-parity bench-evidence bench-report bench-arithmetic bench-checks bench-step bench-starts bench-expert bench-moving bench-latents bench-vq bench-scale bench-planning bench-prophet embedded-encoder
 setup:
 	@envs/bootstrap.sh
 
@@ -107,6 +107,11 @@ bench-evidence: setup
 # Time and memory of the report of a million records, invented into a temporary folder.
 bench-report: setup
 	@$(PY) tests/bench/bench_report.py
+
+# Films LIBERO's scenes, trains the package's encoder on them, probes it beside random ones and, if it beats them, puts it
+# into the package (hours; docs/pretraining.md): RECIPE=FILE.yaml, EXPORT=no. What is sealed stays, and what was begun goes on.
+embedded-encoder: setup
+	@OMP_NUM_THREADS=1 $(PY) -m workflow.tools.embedded_encoder --cores $(CORES) $(if $(RECIPE),--recipe $(RECIPE)) $(if $(EXPORT),--no-export)
 
 # Proves that a refactoring changes no number: OUTPUT=FILE.json here and on the parent, then COMPARE="PARENT.json FILE.json".
 # QUICK=1 takes three arms instead of every memory mode in every fusion.

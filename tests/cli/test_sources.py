@@ -133,6 +133,18 @@ def test_the_embedded_base_policy(tmp_path: Path, policy: Path, monkeypatch: pyt
         resolve(tmp_path, edit)
 
 
+def test_the_trained_encoder_is_known_by_its_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit = (ENCODED, "source: embedded, name: vjepa2-libero, frames")
+    monkeypatch.setattr(sources_module, "TRAINED_ENCODER", tmp_path)
+    with pytest.raises(UserError, match=r"study.yaml:\d+: encoder.name: this copy of the package has no trained encod"):
+        resolve(tmp_path, edit)
+    (tmp_path / "config.json").write_text("{}")
+    (source,) = resolve(tmp_path, edit).encoders.values()
+    assert source == Source("vjepa2-libero", ENCODER.digest(tmp_path))
+    (tmp_path / "provenance.json").write_text("{}")  # tells where it comes from, and is not what it is
+    assert ENCODER.digest(tmp_path) == source.revision
+
+
 def test_an_encoder_of_another_kind_than_its_folder_s_is_told_when_a_study_is_planned(tmp_path: Path) -> None:
     folder = tmp_path / "dino"
     folder.mkdir()

@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 import torch
 from support.data_stages import encode_clips, encoder_spec, moving_dots, stage_context
+from support.toy_footage import SMALL
 
 from world_modality.data.hub import ENCODER
+from world_modality.encoders import source
 from world_modality.encoders.encoder import load_encoder
 from world_modality.encoders.source import run
 from world_modality.errors import UserError
+from world_modality.pretraining.networks import build_network, save_encoder
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -50,6 +53,15 @@ def test_a_folder_that_changed_since_the_plan_is_refused(tmp_path: Path) -> None
     (built.artifact / "config.json").write_text((built.artifact / "config.json").read_text() + "\n")
     with pytest.raises(UserError, match=r"encoder\.path: the content of .* when the study was planned"):
         run(spec, stage_context(tmp_path / "copied"))
+
+
+def test_the_trained_encoder_is_copied_and_never_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_encoder(build_network(SMALL), tmp_path / "package")
+    monkeypatch.setattr(source, "TRAINED_ENCODER", tmp_path / "package")
+    spec = encoder_spec(name="vjepa2-libero", revision=ENCODER.digest(tmp_path / "package"))
+    context = stage_context(tmp_path)
+    assert run(spec, context)["dim"] == SMALL.hidden
+    assert contents(context.artifact) == contents(tmp_path / "package")
 
 
 def test_a_leftover_of_an_interrupted_attempt_is_not_sealed(tmp_path: Path) -> None:

@@ -110,6 +110,21 @@ class Referenced(Protocol):
         """What of the scene that the episode started from is not as known, in words; empty if all is."""
 
 
+@runtime_checkable
+class Tangible(Protocol):
+    """A simulator that tells what can be moved and what the hand touches, for probes of what pictures show."""
+
+    @property
+    def objects(self) -> tuple[str, ...]:
+        """Names of what can be moved, as in ``poses``."""
+
+    def hand(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """World position [3] (m) and rotation matrix [3, 3] of the point between the fingers."""
+
+    def touched(self) -> frozenset[str]:
+        """Names of the objects that the hand or its fingers touch now."""
+
+
 class Expert(Protocol):
     """Demonstrates a task from privileged state; made anew for every episode, after the simulator's ``reset``.
 

@@ -21,7 +21,7 @@ from world_modality.cli.given_latents import find_latents
 from world_modality.cli.text_model import find_text_model
 from world_modality.data.hub import DATASET, ENCODER, POLICY
 from world_modality.data.schema import camera_column, picture_sizes
-from world_modality.embedded import BACKBONE_PREFIX, BASE_POLICY
+from world_modality.embedded import BACKBONE_PREFIX, BASE_POLICY, TRAINED_ENCODER
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.encoders import ENCODERS
@@ -204,7 +204,9 @@ class Finder:
         at = encoder_at(self.file.study, encoder)
         match encoder:
             case EmbeddedEncoder():
-                return Source(encoder.name or ENCODERS[encoder.kind].small[0])
+                name, family = encoder.name, ENCODERS[encoder.kind]
+                trained = name in family.trained
+                return Source(name or family.small[0], ENCODER.digest(self._trained_encoder(at)) if trained else "")
             case HubEncoder():
                 return Source(encoder.repo_id, self.commit((*at, "revision"), encoder.repo_id, encoder.revision))
             case FolderEncoder():
@@ -321,6 +323,13 @@ class Finder:
                 location, f"{path} is not a folder{'' if Path(path).is_absolute() else f' ({folder})'}"
             )
         return folder
+
+    def _trained_encoder(self, at: Location) -> Path:
+        if not (TRAINED_ENCODER / "config.json").is_file():
+            raise self.file.error(
+                (*at, "name"), "this copy of the package has no trained encoder; make it with `make embedded-encoder`"
+            )
+        return TRAINED_ENCODER
 
     def _base_policy(self, at: Location) -> Path:
         if not (BASE_POLICY / "config.json").is_file():

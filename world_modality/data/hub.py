@@ -24,7 +24,7 @@ class Content:
 
 
 DATASET = Content()
-ENCODER = Content(("*.json", "*.safetensors", "*.txt", "encoder.jit"))
+ENCODER = Content(("*.json", "*.safetensors", "*.txt", "encoder.jit"), notes=frozenset({"provenance.json"}))
 TEXT_MODEL = Content(("*.json", "*.txt", "*.safetensors", "*.model"))
 POLICY = Content(("*.json", "*.safetensors"), notes=frozenset({"provenance.json"}))
 TEXT_FILES = ("*.json", "*.txt", "*.jinja", "*.model")

@@ -1,6 +1,7 @@
 """Stage "encoder": put the model folder of the study's encoder under its key.
 
-The small embedded ones, stand-ins for V-JEPA 2 and DINOv2, are built from a seed. Random features of a small
+``vjepa2-libero`` was trained here (docs/pretraining.md) and is copied. The other embedded ones, stand-ins for V-JEPA 2
+and DINOv2, are built from a seed. Random features of a small
 transformer, pooled, still tell where things are. A ridge regression from the 128 numbers of ``vjepa2-small`` (64
 pixels, clips of 4) on held-out episodes of libero_spatial's first task explained 95% / 92% / 85% of the variance of
 the hand's x / y / z, 89% of the gripper's and 93% / 52% / 92% of the bowl's. The weights' standard deviation of 0.1
@@ -14,6 +15,7 @@ from pathlib import Path
 import torch
 
 from world_modality.data.hub import ENCODER, copy_folder, fetch_snapshot
+from world_modality.embedded import TRAINED_ENCODER
 from world_modality.encoders.clipwise import require_clipwise
 from world_modality.encoders.encoder import load_encoder
 from world_modality.errors import UserError
@@ -33,7 +35,9 @@ def run(spec: EncoderSpec, context: StageContext) -> Facts:
         UserError: unknown architecture, unreachable hub, a folder that is missing or has changed since the study was
             planned, a model that does not fit the spec, or one of others' code that sees other clips than its own.
     """
-    if spec.source == "embedded":
+    if spec.source == "embedded" and spec.name in ENCODERS[spec.kind].trained:
+        copy_folder(TRAINED_ENCODER, context.artifact, setting="encoder.name", content=ENCODER, digest=spec.revision)
+    elif spec.source == "embedded":
         empty_folder(context.artifact)
         build_embedded_encoder(spec, context.artifact)
     elif spec.source == "hub":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from world_modality.facts.model_configs import shows_pictures
@@ -38,6 +38,8 @@ class EncoderFamily:
     its ``save_pretrained(folder)``, such as model and processor."""
     small_patch: int = 16
     """Pixels along the side of their patches."""
+    trained: Mapping[str, int] = field(default_factory=dict)
+    """Small encoders that are trained here and put into this package, and the pixels along a side of their patches."""
     parts: tuple[str, ...] = ()
     """What the names of all tensors begin with that latents are made of."""
     layers: str = ""
@@ -58,6 +60,10 @@ class EncoderFamily:
         """Whether a model folder of that type is of this family, if it is of no other."""
         return str(model_type).startswith(self.model_type)
 
+    def patch_of(self, name: str) -> int:
+        """Pixels along the side of the patches of one of the package's encoders."""
+        return self.trained.get(name, self.small_patch)
+
 
 ENCODERS: Table[EncoderFamily] = Table(
     "encoder family",
@@ -71,6 +77,7 @@ ENCODERS: Table[EncoderFamily] = Table(
             image_size=Reference("world_modality.encoders.vjepa2:image_size"),
             small=("vjepa2-small",),
             build=Reference("world_modality.encoders.vjepa2:build_small"),
+            trained={"vjepa2-libero": 8},
             parts=("encoder.",),
             layers="encoder.layer.",
             scaler="video_processor",
@@ -161,5 +168,5 @@ def family_of(config: Mapping[str, Any]) -> EncoderFamily | None:
 
 
 def small_encoders() -> dict[str, EncoderFamily]:
-    """The family of every small architecture, by the architecture's name."""
-    return {name: family for family in ENCODERS for name in family.small}
+    """The family of every encoder of this package, random or trained, by its name."""
+    return {name: family for family in ENCODERS for name in (*family.small, *family.trained)}

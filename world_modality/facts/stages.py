@@ -84,6 +84,7 @@ def targets() -> tuple[str, ...]:
 
 
 _SPECS = "world_modality.study.specs"
+_PRETRAINING = "world_modality.pretraining"
 
 STAGES: Table[StageKind] = Table(
     "stage",
@@ -100,6 +101,29 @@ STAGES: Table[StageKind] = Table(
             version=1,
             spec=Reference(f"{_SPECS}:EncoderSpec"),
             runner=Reference("world_modality.encoders.source:run"),
+        ),
+        StageKind(
+            name="footage",
+            version=1,
+            spec=Reference(f"{_PRETRAINING}.specs:FootageSpec"),
+            runner=Reference(f"{_PRETRAINING}.footage:run"),
+            packages=("pillow",),
+            together=Reference("contextlib:nullcontext"),
+        ),
+        StageKind(
+            name="pretraining",
+            version=1,
+            spec=Reference(f"{_PRETRAINING}.specs:PretrainingSpec"),
+            runner=Reference(f"{_PRETRAINING}.stage:run"),
+            packages=("numpy", "torch", "torchvision", "transformers"),
+            needs=Needs(cores=8, all_cores=True, memory_mb=8_000, minutes=1440),
+        ),
+        StageKind(
+            name="probes",
+            version=1,
+            spec=Reference(f"{_PRETRAINING}.specs:ProbesSpec"),
+            runner=Reference(f"{_PRETRAINING}.probing:run"),
+            packages=("numpy",),
         ),
         StageKind(
             name="demos",

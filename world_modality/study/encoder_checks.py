@@ -40,7 +40,8 @@ def _embedded(at: Location, encoder: EmbeddedEncoder) -> Iterator[Problem]:
     elif encoder.name is not None and encoder.name not in names:
         yield (*at, "name"), f"'{encoder.name}' is no {encoder.kind} encoder; choose {' or '.join(names)}"
     else:
-        patch = small_encoders()[encoder.name or names[0]].small_patch
+        name = encoder.name or names[0]
+        patch = small_encoders()[name].patch_of(name)
         for message in _untiled(encoder, patch):
             yield (*at, "image_size"), message
 

@@ -147,7 +147,7 @@ class Encoder(Part):
 
 
 class EmbeddedEncoder(Encoder):
-    """A small encoder with random weights, built here."""
+    """A small encoder: with random weights, built here, or trained, of this package."""
 
     source: Literal["embedded"]
     name: SmallEncoderName | None = None

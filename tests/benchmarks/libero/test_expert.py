@@ -54,6 +54,16 @@ def test_the_expert_solves_a_task(make_env: Callable[..., LiberoSimulator], task
     assert set(np.unique(values[:, 6])) == {-1.0, 1.0}
 
 
+def test_what_the_hand_carries_is_told(make_env: Callable[..., LiberoSimulator]) -> None:
+    env = make_env(0)
+    env.reset(10, seed=10)
+    assert env.touched() == set()
+    expert = Expert(env, np.random.default_rng(10))
+    while expert.phase != "carry":
+        env.step(expert.act())
+    assert env.touched() == {"akita_black_bowl_1"}
+
+
 def test_the_expert_is_deterministic(make_env: Callable[..., LiberoSimulator]) -> None:
     first, second = (np.stack(drive(make_env(0), 4, steps=30)[1]) for _ in range(2))
     assert np.array_equal(first, second)

@@ -218,6 +218,12 @@ class LiberoSimulator:
         site, data = self._open().robots[0].eef_site_id, self._open().sim.data
         return np.array(data.site_xpos[site]), np.array(data.site_xmat[site]).reshape(3, 3)
 
+    def touched(self) -> frozenset[str]:
+        """Names of the movable objects that the hand or its fingers touch now."""
+        env = self._open()
+        gripper = env.robots[0].gripper
+        return frozenset(name for name in self.objects if env.check_contact(gripper, env.get_object(name)))
+
     def close(self) -> None:
         """Free the simulator and its OpenGL context."""
         self._view.close()

@@ -52,6 +52,8 @@ class Carrier:
     arm: Arm
     rest_yaw: float
     """Of the fingers when the episode began (rad)."""
+    holding: str | None = None
+    """What the hand has hold of when the expert takes over, until that is carried on."""
     tried: dict[str, list[Grasp]] = field(default_factory=dict)
 
     def place(self, errand: Errand) -> Course:
@@ -90,7 +92,10 @@ class Carrier:
         return self.rest_yaw + half_turn(float(np.arctan2(fingers[1], fingers[0])) - self.rest_yaw)
 
     def pick(self, thing: str, wanted: Callable[[Grasp], bool] | None = None) -> Finding[Grasp]:
-        """Grip a thing, by one of the grips that will do; Missed if there is none."""
+        """Grip a thing, by one of the grips that will do, unless the hand has it already; Missed if there is none."""
+        if thing == self.holding:
+            self.holding = None
+            return Grasp(self.scene.hand()[0], self._yaw(), hold=1.0, cost=0.0)
         strays = 0
         while True:
             grasp = self._choose(thing, wanted)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from support.data_stages import encode_episode
 from support.rows import add_row
+from support.seen_world import SeenWorld, Straight
 from support.tiny_checkpoints import ENCODER
-from support.toy_world import SIZE, SUITE, InlinePool, ToyPolicy, ToyWorld, roll, toy_spec
+from support.toy_world import SUITE, InlinePool, ToyPolicy, ToyWorld, roll, toy_spec
 
 from world_modality.encoders.encoder import load_encoder
 from world_modality.encoders.online import HistoryEncoder
@@ -28,23 +29,6 @@ CAMERAS = ("image2", "image")
 PLAIN = toy_spec(init_states=(3, 5), repeats=1, horizon=12, memory="oracle_policy")
 
 
-class SeenWorld(ToyWorld):
-    """Shows where the point is, and can go back."""
-
-    def render(self, camera):
-        super().render(camera)
-        shown = np.concatenate((self.point, self.goal, [self.steps / 20]))
-        numbers = np.resize(shown if camera == "image" else shown[::-1], 16 * 16 * 3)
-        return (127 * (1 + np.sin(9 * numbers))).astype(np.uint8).reshape(16, 16, 3)
-
-    def snapshot(self):
-        return self.point.copy(), self.steps
-
-    def restore(self, snapshot):
-        point, self.steps = snapshot
-        self.point = point.copy()
-
-
 class MemoryPolicy(ToyPolicy):
     """What it does depends on the memory: on the future that it is told, or on there being zeros."""
 
@@ -52,17 +36,6 @@ class MemoryPolicy(ToyPolicy):
         assert (request.future is None) == request.zero_memory
         read = 0.0 if request.future is None else 3 * np.sin(7 * request.future).sum()
         return super().chunk(request) + np.float32(read)
-
-
-class Straight:
-    """An expert that goes straight to the goal, by a way of its own."""
-
-    def __init__(self, simulator, rng, noise):
-        assert noise is None
-        self.simulator, self.drift = simulator, rng.normal(0, 0.01, SIZE)
-
-    def act(self):
-        return np.clip(3 * (self.simulator.goal - self.simulator.point) + self.drift, -1, 1).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +117,7 @@ def real_actions(_world, policy, record, replan, spec, start, taken, future):
 def test_a_query_is_told_of_the_frames_that_really_come(encoder, tmp_path, monkeypatch, driver, n_action_steps, steps):
     """Bit for bit those of a loop of its own that goes on without memory, whose policy is asked anew where the frames
     ahead reach beyond a chunk; some looks end in success, whose last latent then repeats."""
-    monkeypatch.setitem(vars(SUITE), "expert", Reference(f"{__name__}:Straight"))
+    monkeypatch.setitem(vars(SUITE), "expert", Reference("support.seen_world:Straight"))
     spec = PLAIN.model_copy(update={"n_action_steps": n_action_steps})
     records, requests, _ = rolled(tmp_path, encoder, spec, driver=driver, steps=steps)
     expected = [each for record in records for each in plain_futures(encoder, record, spec, steps, driver)]
@@ -157,7 +130,7 @@ def test_a_query_is_told_of_the_frames_that_really_come(encoder, tmp_path, monke
 
 
 def test_a_look_that_ends_in_success_repeats_what_is_seen_last(encoder, tmp_path, monkeypatch):
-    monkeypatch.setitem(vars(SUITE), "expert", Reference(f"{__name__}:Straight"))
+    monkeypatch.setitem(vars(SUITE), "expert", Reference("support.seen_world:Straight"))
     spec = PLAIN.model_copy(update={"n_action_steps": 5})
     records, requests, _ = rolled(tmp_path, encoder, spec, driver="expert", steps=18)
     first = [request.future for request in requests if request.noise_seed in {each.flow_seed for each in records}]
@@ -180,7 +153,7 @@ def test_episodes_depend_neither_on_their_neighbours_nor_on_the_batch(encoder, t
 
 def test_simulators_of_other_processes_look_ahead_alike(encoder, tmp_path):
     spec = PLAIN.model_copy(update={"horizon": 6})
-    pool = Pool(SeenWorld.opened, 2, 60.0, ["support.toy_world"])
+    pool = Pool(SeenWorld.opened, 2, 60.0, ["support.seen_world"])
     records, *_ = rolled(tmp_path / "many", encoder, spec, planner=MemoryPolicy(batch=2), pool=pool, slots=4)
     assert records == rolled(tmp_path / "one", encoder, spec)[0]
 

@@ -4,6 +4,7 @@ import io
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -139,6 +140,19 @@ def test_a_look_that_ends_in_success_repeats_what_is_seen_last(encoder, tmp_path
         assert sum(same) > 3  # the expert needs fewer steps
         assert not any(same[: same.index(True)])
         assert all(same[same.index(True) :])
+
+
+def test_a_records_digest_is_of_what_the_episode_itself_saw_and_did(encoder, tmp_path):
+    records, requests, policy = rolled(tmp_path, encoder)
+    for record in records:
+        digest = sha256()
+        for replan in range(record.replans):
+            request = requests.pop(0)
+            for seen in (*request.observation.images.values(), request.observation.state):
+                digest.update(seen.tobytes())
+            count = min(PLAIN.n_action_steps, PLAIN.horizon - replan * PLAIN.n_action_steps)
+            digest.update(np.clip(policy.chunk(request), -1, 1)[:count].tobytes())
+        assert record.trajectory_digest == digest.hexdigest()[:16]
 
 
 @pytest.mark.parametrize(("slots", "batch"), [(1, 1), (4, 3), (3, 2)])

@@ -11,6 +11,11 @@ class UserError(Exception):
         return redacted(super().__str__())
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things: ``1 stage``, ``2 stages``."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def in_one_line(error: BaseException | str) -> str:
     """What an error says, in one line and without its end: lists of tensors go on for pages."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

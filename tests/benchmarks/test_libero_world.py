@@ -59,6 +59,7 @@ def test_every_suite_is_known(suite: str) -> None:
         ({"pictures_every": 0}, "--env.pictures_every=0: set it to 1 or more"),
         ({"task": "libero_spatial,metaworld_easy"}, "metaworld_easy shows and takes other things than libero_spatial"),
         ({"fps": 10}, "--env.fps=10: libero_10 is simulated at 20 control steps per second and no others"),
+        ({"task": "metaworld_easy", "exact": False}, "--env.exact=false: metaworld_easy has no quicker step; leave it"),
         ({"task": "metaworld_easy", "fps": 20}, "--env.fps=20: metaworld_easy is simulated at 80 control steps"),
     ],
 )

@@ -18,10 +18,11 @@ from support.small_study import edited
 from support.tiny_checkpoints import plain_checkpoint
 from support.tiny_dataset import build_tiny_dataset
 
-from world_modality.cli.fetch import fetch_wheels, torch_weights
+from world_modality.cli.fetch import fetch_wheels, take_cached, torch_weights
+from world_modality.cli.needed import HubPart
 from world_modality.encoders.source import build_embedded_encoder
 from world_modality.errors import UserError
-from world_modality.store.files import file_digest
+from world_modality.store.files import file_digest, files_below
 from world_modality.store.packages import PackagedFiles
 from world_modality.study.load import load_study
 from world_modality.study.sources import Sources
@@ -180,6 +181,34 @@ def test_what_is_there_is_not_fetched_again_and_what_is_damaged_is(
     content.unlink()  # as an interrupted download leaves it
     assert wm(folder, hub, "fetch", "study.yaml").returncode == 0
     assert weights.resolve().read_bytes() == whole
+
+
+def test_what_the_users_own_cache_has_is_taken_from_there(fetched: tuple[Path, str], tmp_path: Path) -> None:
+    cache = fetched[0] / "fetched" / "hub"
+    (place,) = cache.glob("datasets--someone--data/snapshots/*")
+    listed = {name: path.stat().st_size for name, path in files_below(place)}
+    part = HubPart("dataset", "someone/data", place.name, "dataset")
+    hub, other = tmp_path / "hub", {**listed, "meta/info.json": 1, "../../outside.json": 1, "new.json": 1}
+    assert take_cached(part, other, hub, cache) == sum(listed.values()) - listed["meta/info.json"]
+    assert take_cached(part, listed, hub, cache) == listed["meta/info.json"]
+    taken = hub / "datasets--someone--data" / "snapshots" / place.name
+    assert {name: file_digest(path) for name, path in files_below(taken)} == {
+        name: file_digest(path) for name, path in files_below(place)
+    }
+    assert all(path.is_symlink() and path.resolve().is_relative_to(hub.resolve()) for _, path in files_below(taken))
+    assert take_cached(part, listed, hub, tmp_path / "none") == 0
+
+
+@pytest.mark.slow
+def test_nothing_is_asked_for_that_the_users_own_cache_has(
+    fetched: tuple[Path, str], hub: dict[str, str], tmp_path: Path
+) -> None:
+    folder, cache = fetched[0], fetched[0] / "fetched" / "hub"
+    again = wm(folder, hub | {"HF_HUB_CACHE": str(cache)}, "fetch", "study.yaml", "--to", str(tmp_path / "again"))
+    assert again.returncode == 0, again.stderr
+    told = [line for line in again.stderr.splitlines() if line.startswith("fetch ")]
+    assert [line for line in told if f" from {cache}" in line and "to fetch" not in line] == told
+    assert len(told) == 3
 
 
 def test_what_lies_in_no_network_is_named(hub: dict[str, str], content: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from world_modality.cli.join import join
 from world_modality.cli.planning import Planned, done_keys, plan_study
 from world_modality.cli.run_stage import RUNNERS_VARIABLE, run_stage
 from world_modality.cli.turns import Turns
+from world_modality.errors import UserError
 from world_modality.store.done import read_done
 from world_modality.store.layout import RESULTS, stage_folder
 from world_modality.store.lock import shared
@@ -56,6 +57,7 @@ def helper(folder: Path) -> subprocess.Popen[str]:
 def test_what_has_its_training_is_rolled_out_and_the_rest_is_counted(
     planned: Planned, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    make(planned, "policy")
     assert join(RESULTS, Path("config.yaml"), 1) == 0
     rollouts = list(planned.graph.of("rollout"))
     assert f"{len(rollouts)} rollouts wait for their trainings" in capsys.readouterr().out
@@ -65,6 +67,17 @@ def test_what_has_its_training_is_rolled_out_and_the_rest_is_counted(
     assert len(sealed) == len(rollouts) // 2
     assert all("/1 " in request.label for request in sealed)
     assert f"{len(rollouts) // 2} rollouts wait" in capsys.readouterr().out
+
+
+def test_where_nothing_was_run_one_sentence_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError) as refused:
+        join(RESULTS, Path("config.yaml"), 1)
+    assert str(refused.value) == (
+        "nothing was run in results yet, so there is nothing to help with: begin with `wm run --study config.yaml`, or "
+        "name the folder of the results with --results"
+    )
+    assert not RESULTS.exists()
 
 
 def test_what_nobody_works_on_comes_first_in_an_order_of_one_s_own(planned: Planned) -> None:

@@ -5,9 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.small_study import SMALL_STUDY
 
-from world_modality.cli.last_plan import last_study, remember_study
+from world_modality.cli.last_plan import (
+    last_study,
+    noted_results,
+    remember_plan,
+    remember_results,
+    remember_study,
+    same_name_lines,
+)
+from world_modality.cli.tree import own_results, results_of, results_of_last, results_to_run
 from world_modality.errors import UserError
+from world_modality.store.layout import RESULTS_VARIABLE
 
 RESULTS = Path("results")
 DEFAULT = Path("config.yaml")
@@ -60,3 +70,52 @@ def test_a_study_that_is_gone() -> None:
         "studies/mine.yaml, the study that was run last according to results/last-study.txt, is gone; "
         "name one with --study"
     )
+
+
+def ran(study: Path, root: Path) -> None:
+    remember_study(root, study)
+    remember_results(study, root, own_results(study))
+
+
+def test_a_folder_that_was_named_is_remembered_for_that_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(RESULTS_VARIABLE, raising=False)
+    mine, other, there = Path("studies", "mine.yaml"), Path("studies", "other.yaml"), tmp_path / "a disk"
+    for study in (mine, other):
+        study.write_text(SMALL_STUDY)
+    ran(mine, there)
+    assert last_study(RESULTS, DEFAULT) == (mine, f"study file   studies/mine.yaml (run last, in {there})")
+    assert results_of(mine) == results_of(mine.resolve()) == results_of_last(DEFAULT) == there
+    assert results_of(other) == results_to_run(mine) == RESULTS
+    monkeypatch.setenv(RESULTS_VARIABLE, "elsewhere")
+    assert results_of(mine) == Path("elsewhere")
+    monkeypatch.delenv(RESULTS_VARIABLE)
+    ran(other, RESULTS)
+    ran(mine, RESULTS)
+    assert noted_results(mine) is None
+    assert results_of(mine) == RESULTS
+    mine.write_text(f"{SMALL_STUDY}results: of its own\n")
+    ran(mine, Path("of its own"))
+    assert noted_results(mine) is None  # the study says it
+
+
+def test_a_working_folder_that_cannot_be_written_has_no_note(here: Path) -> None:
+    RESULTS.touch()
+    remember_results(Path("studies", "mine.yaml"), here / "elsewhere", RESULTS)
+    assert noted_results(Path("studies", "mine.yaml")) is None
+
+
+def test_a_second_file_of_one_study_name_is_told_when_it_takes_the_links() -> None:
+    mine, other = Path("studies", "mine.yaml"), Path("studies", "other.yaml")
+    other.touch()
+    first, second = Path("small-1.json"), Path("small-2.json")
+    assert same_name_lines(RESULTS, "small", mine, first) == []
+    remember_plan(RESULTS, "small", mine, first)
+    assert same_name_lines(RESULTS, "small", mine, second) == []  # the same file, edited
+    assert same_name_lines(RESULTS, "small", other, first) == []  # a copy
+    assert same_name_lines(RESULTS, "large", other, second) == []
+    assert same_name_lines(RESULTS, "small", other, second) == [
+        "same name    studies/mine.yaml says `study: small` too: results/by-name/small led to its results, and leads "
+        "to those of studies/other.yaml from now on; give one of the two another name"
+    ]
+    mine.unlink()
+    assert same_name_lines(RESULTS, "small", other, second) == []  # renamed, then

@@ -9,14 +9,17 @@ from pathlib import Path
 import pytest
 from snakemake.cli import get_argument_parser
 from snakemake.settings.enums import RerunTrigger
-from support.small_study import SMALL_STUDY
+from support.small_study import SMALL_STUDY, graph_of
 from support.stand_in_slurm import install, run_of, told
 
 from world_modality.cli import run_study
 from world_modality.cli.last_place import Place, last_place, remember_place
+from world_modality.cli.last_plan import remember_results
+from world_modality.cli.planning import Planned
 from world_modality.cli.profiles import PROFILES, Where, find_profile
 from world_modality.cli.queue_jobs import job_prefix
 from world_modality.errors import UserError
+from world_modality.store.layout import RESULTS_VARIABLE
 
 
 def test_a_lock_that_cannot_be_removed_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,6 +43,20 @@ def test_a_target_that_does_not_exist_is_one_sentence(tmp_path: Path, monkeypatc
     (tmp_path / "study.yaml").write_text(SMALL_STUDY)
     with pytest.raises(UserError, match=r"there is no target nonsense; choose from all, data, .*videos, report"):
         run_study.run_study(Path("study.yaml"), Where(find_profile("local"), 1), ["nonsense"])
+
+
+def test_a_run_says_where_the_one_before_had_its_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(RESULTS_VARIABLE, raising=False)
+    study, there = Path("study.yaml"), tmp_path / "there"
+    study.write_text(SMALL_STUDY)
+    remember_results(study, there, Path("results"))
+    with pytest.raises(UserError, match="there is no target nonsense"):
+        run_study.run_study(study, Where(find_profile("local"), 1), ["nonsense"])
+    told = "results      results; the run before was in there: `--results there` goes on there\n"
+    assert capsys.readouterr().err == told
 
 
 @pytest.mark.parametrize("profile", [*sorted(file.parent.name for file in PROFILES.glob("*/config.yaml")), "./mine"])
@@ -81,6 +98,18 @@ def test_a_signal_that_ended_snakemake_is_told_as_a_shell_does() -> None:
     assert ended("import os", "os.kill(os.getpid(), 9)") == 137
     assert ended("import sys", "sys.exit(1)") == 1
     assert ended("pass") == 0
+
+
+def test_a_run_that_was_stopped_ends_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    log = Path(".snakemake", "log", "now.snakemake.log")
+    log.parent.mkdir(parents=True)
+    log.touch()
+    planned = Planned(graph_of(tmp_path), Path("results"), "small")
+    line = "stopped      0 of 35 stages sealed; `wm resume` goes on from here"
+    assert run_study._stopped(Path("results"), planned, run_study.INTERRUPTED) == line
+    assert run_study._stopped(Path("results"), planned, run_study.TERMINATED) == line
+    assert run_study._stopped(Path("results"), planned, 1) == f"{line}\nlog          {log}"
 
 
 def test_a_remote_is_gone_on_with_unless_another_or_none_is_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -52,6 +52,8 @@ def test_a_terse_snakemake_speaks_only_of_what_is_wrong(monkeypatch: pytest.Monk
     snakefile.speak_rarely([terminal, file])
     assert not shown(terminal, logging.INFO, "rule train_stage")
     assert not shown(terminal, logging.ERROR, "CalledProcessError in rule train_stage")
+    assert not shown(terminal, logging.ERROR, "WorkflowError:\nAt least one job did not complete successfully.")
+    assert not shown(terminal, logging.ERROR, "Cancelling snakemake on user request.")
     assert shown(terminal, logging.ERROR, "LockException")
     assert shown(file, logging.INFO, "rule train_stage")
 

@@ -14,13 +14,14 @@ from support.command_line import STATUS, assert_refused, wm
 from support.recorded_study import later_conditions_win, write_results
 from support.small_study import SMALL_STUDY, graph_of
 
+from world_modality.cli.explain import report_damage
 from world_modality.cli.last_plan import OpenStudy, plan_of_file, remember_plan, remember_study
 from world_modality.cli.status import Status, Watcher, share_done
 from world_modality.cli.status_table import format_bytes, status_data, status_lines
 from world_modality.store.attempts import note_attempt
 from world_modality.store.failure import note_failure
 from world_modality.store.files import write_json
-from world_modality.store.layout import StageFolder, stage_folder
+from world_modality.store.layout import StageFolder, damage_found_file, stage_folder
 from world_modality.store.lock import exclusive
 from world_modality.store.seal import seal
 from world_modality.study.graph import Graph
@@ -99,6 +100,53 @@ def test_records_that_cannot_be_read_are_told(tmp_path: Path, graph: Graph) -> N
     file.write_text("x" * file.stat().st_size)
     (damaged,) = look(tmp_path, graph).of("damaged")
     assert "records.jsonl:1 is not a rollout record" in damaged.look.reason
+
+
+def test_what_verify_found_is_shown_until_it_is_made_again(tmp_path: Path, graph: Graph) -> None:
+    folder = place(tmp_path, graph, "rollouts/E0/seed0/task0")
+    file = folder.artifact / "records.jsonl"
+    whole = file.read_text()
+    file.write_text(whole.replace("do 0", "do 9"))
+    watcher = Watcher(tmp_path / "results", outline_of(graph))
+    assert watcher.status().of("damaged") == []  # as large as it was
+    assert report_damage(tmp_path / "results") == 1
+    status = watcher.status()
+    (damaged,) = status.of("damaged")
+    assert damaged.folder == f"rollout/{folder.path.name}"
+    lines = status_lines(status, None)
+    told = "  rollout E0/0 task 0: artifact/records.jsonl changed: same size, other contents (wm verify)"
+    assert lines[lines.index("damaged") :][1:3] == [
+        told,
+        "  what is sealed and damaged `wm resume` sets aside, below results/damaged, and makes again",
+    ]
+    write_json(folder.run, {"sealed_at": "2100-01-01T00:00:00+00:00"})  # made again
+    assert watcher.status().of("damaged") == []
+    file.write_text(whole)
+    assert report_damage(tmp_path / "results") == 0
+    assert not damage_found_file(tmp_path / "results").exists()
+
+
+def test_a_damaged_note_of_damage_is_none(tmp_path: Path, graph: Graph) -> None:
+    key = graph.names["rollouts/E0/seed0/task0"]
+    for text in ("{", "[]", json.dumps({f"rollout/{key}": 1}), json.dumps({f"rollout/{key}": {"seale": 1}})):
+        damage_found_file(tmp_path / "results").write_text(text)
+        assert look(tmp_path, graph).of("damaged") == []
+
+
+def test_pace_and_time_left_are_of_what_is_not_done(tmp_path: Path, graph: Graph) -> None:
+    assert [line.split()[0] for line in status_lines(look(tmp_path, graph), None)[-4:]] == [
+        *("pace", "left", "disk", "spent")
+    ]
+    (tmp_path / "done").mkdir()
+    done = graph_of(tmp_path / "done", SMALL_STUDY)
+    write_results(tmp_path / "done" / "results", done)
+    folder = stage_folder(tmp_path / "done" / "results", "report", done.report.key)
+    folder.artifact.mkdir(parents=True)
+    (folder.artifact / "table.json").write_text("{}")
+    seal(folder, done.report, {}, 1.0, 1)
+    told = status_lines(look(tmp_path / "done", done), None)
+    assert told[0] == "study        small: 35 of 35 stages done"
+    assert [line.split()[0] for line in told[-3:] if line] == ["disk", "spent"]
 
 
 def test_time_left_is_of_what_runs_as_it_goes(tmp_path: Path, graph: Graph) -> None:

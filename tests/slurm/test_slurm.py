@@ -113,7 +113,8 @@ def test_resume_cancels_what_a_dead_run_left_in_the_queue_and_goes_on(slurm: Clu
     assert left
     resumed = tree.wm("resume", check=False)  # on the queue again, as the run that died
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
-    assert f"left over    {len(left)} jobs of a dead run in SLURM's queue; they are cancelled" in resumed.stderr
+    assert f"left over    {len(left)} job" in resumed.stderr
+    assert "of a dead run in SLURM's queue: cancelled" in resumed.stderr
     assert "so far       " in resumed.stderr
     assert len(tree.done()) == SHORT_STAGES
     assert finished_episodes(tree.results) == SHORT_STAGES * EPISODES  # none twice

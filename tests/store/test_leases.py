@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from world_modality.store.leases import Leases
+from world_modality.store.layout import StageFolder
+from world_modality.store.leases import DRAFT, Leases, this_process
+from world_modality.store.seal import clean
 
 NAME = "task1_init3_repeat0"
 
@@ -237,3 +239,21 @@ def test_who_else_is_there_counts_the_living_only(tmp_path: Path) -> None:
     assert not other.others()
     claim_and_die(tmp_path)
     assert not other.others()
+
+
+def test_drafts_of_the_dead_go_and_those_of_the_living_stay(tmp_path: Path) -> None:
+    def draft(name: str, text: str) -> Path:
+        file = tmp_path / f"seal.{name}{DRAFT}"
+        file.write_text(text)
+        return file
+
+    own = this_process()
+    dead = draft("dead", json.dumps(own | {"started": "another"}))
+    living, torn = draft("living", json.dumps(own)), draft("torn", '{"pla')
+    elsewhere = draft("elsewhere", json.dumps(own | {"place": "elsewhere", "started": "another"}))
+    clean(StageFolder(tmp_path))  # as whoever seals
+    assert [path.exists() for path in (dead, living, torn, elsewhere)] == [False, True, True, True]
+    for path in (torn, elsewhere):
+        os.utime(path, (0, 0))
+    clean(StageFolder(tmp_path))
+    assert [path.exists() for path in (living, torn, elsewhere)] == [True, False, False]

@@ -127,3 +127,18 @@ def test_whoever_is_killed_leaves_no_half_tree(files: PackagedFiles, tmp_path: P
         trees = [path for path in (tmp_path / "cache").glob("packages/models-*/models") if ".p" not in path.parent.name]
         assert all({file.name for file in tree.iterdir()} == {"a.xml", "b.xml"} for tree in trees)
     assert {path.name for path in files.folder("walk").iterdir()} == {"a.xml", "b.xml"}
+
+
+def test_what_another_cache_has_whole_is_taken_and_not_fetched(
+    files: PackagedFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = replace(files, tree=folder_digest(files.folder("walk")))
+    usual = cache_folder()
+    shutil.rmtree(tmp_path / "registry")
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "fetched"))
+    assert not known.take_from(tmp_path / "none", lambda _: True)
+    assert not known.take_from(usual, lambda place: folder_digest(place) == "another")
+    assert not known.kept.exists()
+    assert known.take_from(usual, lambda place: folder_digest(place) == known.tree)
+    known.require_unchanged("walk")
+    assert not known.take_from(usual, lambda _: True)  # it is here

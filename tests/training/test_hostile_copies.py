@@ -74,6 +74,15 @@ def test_a_damaged_start_policy_is_made_again(copied: StageContext, file: str) -
     assert weights.read_bytes() == whole
 
 
+@pytest.mark.parametrize("file", ["artifact/arm.json", "work/arm.json"])
+def test_a_damaged_description_is_written_again(copied: StageContext, file: str) -> None:
+    described, damaged = copied.artifact / "arm.json", copied.artifact.parent / file
+    whole = described.read_bytes()
+    damaged.write_bytes(damaged.read_bytes().replace(b"1", b"7"))
+    resume(copied)
+    assert described.read_bytes() == whole
+
+
 @pytest.mark.parametrize(
     ("settings", "told"),
     [

@@ -14,6 +14,7 @@ from support.compared import compare
 from support.tiny_cell import cell_context, train_spec
 
 from world_modality.errors import UserError
+from world_modality.store.notes import note_text
 from world_modality.store.progress import Progress
 from world_modality.study.comparable import undeclared_differences
 from world_modality.training import checkpoints, stage
@@ -229,7 +230,7 @@ def test_training_does_not_go_on_without_the_device_it_was_begun_on(
         stage.run(train_spec("disabled"), replace(context, progress=CrashingProgress("train")))
     described = arm(context.artifact)
     described["policy"]["device"] = "cuda"
-    (context.artifact / "arm.json").write_text(json.dumps(described))
+    (context.work / "arm.json").write_text(note_text(described))
     with pytest.raises(UserError, match=rf"begun on cuda, which is not here: .* or remove {context.work} to"):
         stage.run(train_spec("disabled"), context)
     shutil.rmtree(context.work)

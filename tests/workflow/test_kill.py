@@ -8,6 +8,7 @@ import platform
 import random
 import signal
 import subprocess
+import sys
 import time
 
 import psutil
@@ -105,6 +106,27 @@ def test_sigterm_to_wm_alone_ends_the_run(tree: Tree) -> None:
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_in_one_sentence_of_ours(tree: Tree) -> None:
+    process = subprocess.Popen(
+        [sys.executable, *tree.wm_command("run", "--cores", "2")],
+        cwd=tree.folder,
+        env=tree.environment | {"FAKE_STAGE_SECONDS": "20"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    wait = time.monotonic() + 120
+    while not list(tree.results.glob("*/*/attempts.txt")) and time.monotonic() < wait:
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate(timeout=60)[0].splitlines()
+    assert process.returncode == 130
+    assert said[-1] == f"stopped      0 of {SHORT_STAGES} stages sealed; `wm resume` goes on from here"
+    assert not [line for line in said if "Error" in line or "Traceback" in line]
 
 
 def test_a_second_run_beside_a_living_one_is_refused(tree: Tree) -> None:

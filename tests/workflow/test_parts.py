@@ -14,8 +14,15 @@ def kinds(tree: Tree) -> list[str]:
 
 def test_a_part_is_made_with_what_it_needs_and_nothing_else(tree: Tree) -> None:
     trained = ["dataset", "demos", "encoder", "latents", "policy", "train"]
-    told = tree.wm("run", "--cores", "2", "train:E2").stderr
-    assert "target       train:E2: 1 stages, 6 to run with all that they need" in told
+    run = tree.wm("run", "--cores", "2", "train:E2")
+    assert "target       train:E2: 1 stage, 6 to run with all that it needs\n" in run.stderr
+    assert "plan         6 of 10 stages, train:E2 and all that it needs: 0 done, 6 to run\n" in run.stderr
+    assert not re.search("^  (rollout|report) ", run.stderr, re.M)
+    assert run.stdout.splitlines()[-3:] == [
+        "done         train:E2: 6 stages made",
+        "in           results/by-name/small/train/E2-seed0",
+        "next         `wm resume all` makes the rest, 4 stages; `wm report` shows what there is",
+    ]
     assert kinds(tree) == trained
     # Plain Snakemake: of all trainings and rollouts those of E0, with the training that they need.
     tree.snakemake("--cores", "2", "rollouts", "train", "arm=E0")

@@ -85,6 +85,10 @@ def test_a_run_elsewhere_is_the_same_run(complete: Tree, tmp_path: Path) -> None
     tree.environment[RESULTS_VARIABLE] = os.path.relpath(there, tree.folder)
     plain = tree.snakemake("--cores", "2", "figures")
     assert f"{SHORT_STAGES} done, 0 to run" in plain.stderr
+    del tree.environment[RESULTS_VARIABLE]  # which is remembered
+    status = tree.wm_without_study("status").stdout.splitlines()
+    assert status[0] == f"study file   study.yaml (run last, in {there.resolve()})"
+    assert status[1].endswith(f": {SHORT_STAGES} of {SHORT_STAGES} stages done")
     assert next(there.glob("report/*/for-snakemake/report.html")).is_file()
 
 

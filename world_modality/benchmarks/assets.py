@@ -112,6 +112,17 @@ class AssetTree:
             )
         return folder
 
+    def take_from(self, cache: Path, source: str) -> bool:
+        """Take what packages bring over from another cache, as far as it lacks here and is whole there; whether any
+        was taken."""
+        taken = False
+        if self.package is not None and source == PACKAGE:
+            taken |= self.package.take_from(cache, lambda place: self._content(place, None) == self.package_digest)
+        if self.further is not None:
+            tree = self.further.tree
+            taken |= self.further.take_from(cache, lambda place: folder_digest(place) == tree)
+        return taken
+
     def is_own(self, digest: str) -> bool:
         """Whether this content is the benchmark's own: published rates are made with no other."""
         return digest == self.package_digest

@@ -9,11 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from world_modality.cli.parts import Part
 from world_modality.cli.planning import Planned, done_records
 from world_modality.cli.relatives import Relative, changed
-from world_modality.errors import UserError
+from world_modality.errors import UserError, counted
 from world_modality.facts.stages import STAGES
 from world_modality.report.console import console_lines
+from world_modality.store.damage import note_damage
 from world_modality.store.done import read_run
 from world_modality.store.index import Unfinished, sealed_done, unfinished
 from world_modality.store.layout import StageFolder, names_folder, stage_folder
@@ -38,15 +40,23 @@ class Outlook:
     seconds: Mapping[str, Sequence[float]]  # that each of these took, as far as is known
     linked: Mapping[str, frozenset[str]]  # by key of the graph: what its names for people lead to, be it there or not
     proven: frozenset[str]  # keys that results of the study which are there were made from
+    part: Part | None = None  # that is asked for, if it is not the whole study
+
+    @property
+    def stages(self) -> list[StageRequest]:
+        """The stages that are asked for, in order."""
+        every = self.planned.graph.stages
+        return [request for key, request in every.items() if self.part is None or key in self.part.keys]
 
     @property
     def missing(self) -> list[StageRequest]:
         """Stages to run, in order."""
-        return [request for key, request in self.planned.graph.stages.items() if key not in self.done]
+        return [request for request in self.stages if request.key not in self.done]
 
 
-def survey(root: Path, planned: Planned) -> Outlook:
-    """Look which stages of a study are sealed, and what else is, of the kinds that are not complete."""
+def survey(root: Path, planned: Planned, part: Part | None = None) -> Outlook:
+    """Look which stages of a study are sealed, and what else is, of the kinds that are not complete. Plans a part, if
+    there is one."""
     graph = planned.graph
     known = done_records(root, graph)
     done = frozenset(known)
@@ -59,7 +69,7 @@ def survey(root: Path, planned: Planned) -> Outlook:
             if record is not None:
                 sealed[kind].append(Relative(record))
                 seconds[kind] += [run.wall_seconds] if (run := read_run(StageFolder(path).run)) else []
-    return Outlook(planned, done, sealed, seconds, _linked(root, graph), _proven(graph, done))
+    return Outlook(planned, done, sealed, seconds, _linked(root, graph), _proven(graph, done), part)
 
 
 def _linked(root: Path, graph: Graph) -> dict[str, frozenset[str]]:
@@ -78,12 +88,15 @@ def _proven(graph: Graph, done: frozenset[str]) -> frozenset[str]:
 
 def explain(root: Path, outlook: Outlook, cores: int | None) -> list[str]:
     """The plan in a few lines: the study, how much is to do, and per kind of stage why."""
-    graph, missing = outlook.planned.graph, outlook.missing
+    part, wanted, missing = outlook.part, outlook.stages, outlook.missing
     lines = [f"study        {outlook.planned.headline}", *unresolved_lines(outlook.planned)]
-    count = f"{len(graph.stages)} stages: {len(outlook.done)} done, {len(missing)} to run"
-    lines.append(f"plan         {count}{_estimate(outlook, cores)}")
+    whole = len(outlook.planned.graph.stages)
+    share = f"{len(wanted)} of " if part else ""
+    whose = f", {' '.join(part.words)} and {part.needs}" if part else ""
+    count = f"{len(wanted) - len(missing)} done, {len(missing)} to run"
+    lines.append(f"plan         {share}{counted(whole, 'stage')}{whose}: {count}{_estimate(outlook, cores)}")
     for kind in STAGES.names:
-        stages = list(graph.of(kind))
+        stages = [request for request in wanted if request.stage == kind]
         lacking = [request for request in stages if request.key not in outlook.done]
         if lacking:
             reasons = _reasons(root, outlook, lacking)
@@ -189,21 +202,26 @@ def table_lines(root: Path, graph: Graph) -> list[str]:
 
 
 def report_damage(root: Path) -> int:
-    """Print every damaged stage and a summary; 1 if there is damage, else 0. UserError if there is nothing to check."""
+    """Print every damaged stage and a summary, and note them for `wm status`; 1 if there is damage, else 0.
+
+    UserError if there is nothing to check.
+    """
     if not root.is_dir():
         raise UserError(f"there is no folder {root} here: call `wm verify` where the study was run")
-    checked, damaged, drifted = 0, set[Path](), 0
+    checked, damaged, drifted = list[StageFolder](), dict[Path, str](), 0
     for folder, findings in verify(root, STAGES.names):
-        checked += 1
+        checked.append(folder)
         for finding in findings:
             if finding.damage:
-                damaged.add(folder.path)
+                damaged.setdefault(folder.path, finding.text)
                 print(f"{folder.path} ({finding.label}): {finding.text}")
             else:
                 drifted += 1
-    print(f"{checked} sealed stages checked, {len(damaged)} damaged")
+    note_damage(root, checked, damaged)
+    print(f"{counted(len(checked), 'sealed stage')} checked, {len(damaged)} damaged")
     if drifted:
-        print(f"{drifted} notes: made by another version of the library's source, or a record to be restored")
+        notes = counted(drifted, "note")
+        print(f"{notes}: made by another version of the library's source, or a record to be restored")
     if damaged:
         print("`wm resume` sets damaged stages aside, below results/damaged, and makes them again")
     return 1 if damaged else 0

@@ -7,9 +7,9 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import world_modality
@@ -17,8 +17,8 @@ from world_modality.cli.needed import HubPart, beside_policies, hub_parts, not_o
 from world_modality.cli.sources import resolve_sources
 from world_modality.cli.tree import require_free
 from world_modality.errors import UserError, in_one_line
-from world_modality.store.fetched import FetchedFolder
-from world_modality.store.files import file_digest, read_object, write_json
+from world_modality.store.fetched import FetchedFolder, UsualCaches
+from world_modality.store.files import file_digest, link_or_copy, read_object, write_json
 from world_modality.store.hub import fetch, listed_files
 from world_modality.store.room import readable_size
 from world_modality.study.load import StudyFile, load_study
@@ -41,11 +41,12 @@ class Fetched:
     size: int  # bytes
 
 
-def fetch_study(study: Path, target: Path, *, wheels: bool) -> list[str]:
+def fetch_study(study: Path, target: Path, usual: UsualCaches, *, wheels: bool) -> list[str]:
     """Fill a folder, which may hold a part of it already; lines that say what is in it and what is not.
 
-    Everything is compared with the digests that the hub, the lock of the packages or this release names. The
-    environment must be that of the folder (``FetchedFolder.variables``) before the hub's client is imported.
+    What the user's ``usual`` caches have is taken from there. Everything is compared with the digests that the hub, the
+    lock of the packages or this release names. The environment must be that of the folder
+    (``FetchedFolder.variables``) before the hub's client is imported.
 
     Raises:
         UserError: the study is not valid, a network is out of reach, there is no room, or what came is damaged.
@@ -59,10 +60,10 @@ def fetch_study(study: Path, target: Path, *, wheels: bool) -> list[str]:
     verified = dict(read_object(folder.note).get("verified", {}))
     todo = hub_parts(file, sources)
     while todo:
-        fetched += [_fetch_part(part, folder, verified) for part in todo]
+        fetched += [_fetch_part(part, folder, usual.hub, verified) for part in todo]
         known = {each.name for each in fetched}
         todo = [part for part in beside_policies(file, sources) if part.name not in known]  # their files say it
-    fetched += _fetch_packages(sources)
+    fetched += _fetch_packages(sources, usual.packages)
     fetched += [_fetch_weights(name, folder) for name in torch_weights(file, sources)]
     if wheels:
         fetched.append(fetch_wheels([REPOSITORY / lock for lock in LOCKS], folder.wheels))
@@ -77,14 +78,17 @@ def fetch_study(study: Path, target: Path, *, wheels: bool) -> list[str]:
     ]
 
 
-def _fetch_part(part: HubPart, folder: FetchedFolder, verified: dict[str, Any]) -> Fetched:
+def _fetch_part(part: HubPart, folder: FetchedFolder, cache: Path, verified: dict[str, Any]) -> Fetched:
     """One repository's files, each as the hub says it is; one that is not is fetched once more."""
     listed = listed_files(part.repo_id, part.commit, part.repo_type, patterns=part.patterns)
     size = sum(listed.values())
-    lacking = sum(size for name, size in listed.items() if not _blob(folder, part, name).is_file())
+    lacking = sum(size for name, size in listed.items() if not _place(folder.hub, part, name).is_file())
     require_free(folder.path, lacking, part.name)
-    told = "there already" if not lacking else f"{readable_size(lacking)} to fetch"
-    _say(f"fetch        {part.name}: {readable_size(size)} in {len(listed)} files, {told}")
+    taken = take_cached(part, listed, folder.hub, cache) if lacking else 0
+    told = [f"{readable_size(taken)} from {cache}"] if taken else []
+    told += [f"{readable_size(lacking - taken)} to fetch"] if lacking > taken else []
+    come = ", ".join(told) or "there already"
+    _say(f"fetch        {part.name}: {readable_size(size)} in {len(listed)} files, {come}")
     for attempt in range(2):
         place = fetch(part.repo_id, part.commit, part.repo_type, patterns=part.patterns)
         damaged = [name for name, size in listed.items() if _is_damaged(place / name, size, folder, verified)]
@@ -101,9 +105,34 @@ def _fetch_part(part: HubPart, folder: FetchedFolder, verified: dict[str, Any]) 
     )
 
 
-def _blob(folder: FetchedFolder, part: HubPart, name: str) -> Path:
-    repository = f"{part.repo_type}s--{part.repo_id.replace('/', '--')}"
-    return folder.hub / repository / "snapshots" / part.commit / name
+def _repository(hub: Path, part: HubPart) -> Path:
+    return hub / f"{part.repo_type}s--{part.repo_id.replace('/', '--')}"
+
+
+def _place(hub: Path, part: HubPart, name: str) -> Path:
+    return _repository(hub, part) / "snapshots" / part.commit / name
+
+
+def take_cached(part: HubPart, listed: Mapping[str, int], hub: Path, cache: Path) -> int:
+    """Take the files of a repository that lack in the cache ``hub`` from another cache of the hub's; their bytes.
+
+    Both call a content by the hub's digest of it, with which it is compared later, as what is fetched is.
+    """
+    taken = 0
+    for name, size in listed.items():
+        place, content = _place(hub, part, name), _place(cache, part, name).resolve()
+        if place.is_file() or ".." in PurePosixPath(name).parts or content.parent.name != "blobs":
+            continue
+        if not content.is_file() or content.stat().st_size != size:
+            continue
+        blob = _repository(hub, part) / "blobs" / content.name
+        if not blob.is_file():
+            link_or_copy(content, blob)
+        if not place.is_symlink():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to(os.path.relpath(blob, place.parent))
+        taken += size
+    return taken
 
 
 def _is_damaged(file: Path, size: int, folder: FetchedFolder, verified: dict[str, Any]) -> bool:
@@ -129,11 +158,14 @@ def _is_damaged(file: Path, size: int, folder: FetchedFolder, verified: dict[str
     return damaged
 
 
-def _fetch_packages(sources: Sources) -> list[Fetched]:
+def _fetch_packages(sources: Sources, cache: Path) -> list[Fetched]:
     """Object models out of packages, compared with the digests of this release."""
     found = []
     for part in packages(sources):
-        _say(f"fetch        {part.name}: {'there already' if part.is_here() else 'from the package registry'}")
+        if part.tree.take_from(cache, part.source):
+            _say(f"fetch        {part.name}: from {cache}")
+        else:
+            _say(f"fetch        {part.name}: {'there already' if part.is_here() else 'from the package registry'}")
         place = part.tree.open(part.source, part.digest)
         files = [path for path in place.rglob("*") if path.is_file()]
         found.append(Fetched(part.name, len(files), sum(path.stat().st_size for path in files)))

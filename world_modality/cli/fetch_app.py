@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from world_modality.errors import UserError
-from world_modality.store.fetched import FETCHED_VARIABLE, FetchedFolder
+from world_modality.store.fetched import FETCHED_VARIABLE, FetchedFolder, UsualCaches
 
 app = typer.Typer()
 
@@ -27,7 +27,8 @@ def fetch(
         raise UserError(
             f"{FETCHED_VARIABLE} is set, so no network is asked: unset it to fetch, and name the folder with --to"
         )
+    usual = UsualCaches.found()
     os.environ.update(FetchedFolder(to.expanduser().resolve()).variables())  # before the hub's client is imported
     from world_modality.cli.fetch import fetch_study
 
-    print("\n".join(fetch_study(study, to.expanduser().resolve(), wheels=wheels)))
+    print("\n".join(fetch_study(study, to.expanduser().resolve(), usual, wheels=wheels)))

@@ -8,15 +8,24 @@ from random import Random
 from world_modality.cli.planning import plan_study
 from world_modality.cli.run_stage import run_stage
 from world_modality.cli.turns import Turns
+from world_modality.errors import UserError, counted
+from world_modality.facts.stages import STAGES
 from world_modality.store.devices import holding
+from world_modality.store.files import names_in
+from world_modality.store.layout import snapshots_folder
 
 
 def join(root: Path, study: Path, cores: int) -> int:
     """Work on what a study's stages can share out and can be made now, beside whoever else does; the exit status.
 
     It takes one of the machine's GPUs, if there are any: start one per GPU. Ends when nothing of that is left, or at
-    the first that fails; rollouts whose trainings are still to come are counted.
+    the first that fails; rollouts whose trainings are still to come are counted. UserError where nothing was run.
     """
+    if not any(names_in(folder) for folder in (snapshots_folder(root), *(root / kind for kind in STAGES.names))):
+        raise UserError(
+            f"nothing was run in {root} yet, so there is nothing to help with: begin with `wm run --study {study}`, or "
+            "name the folder of the results with --results"
+        )
     planned = plan_study(study, root)
     turns = Turns(root, planned.graph, Random())
     with holding(1, lambda: print("join         waits for a GPU: others hold all of this machine's", flush=True)):
@@ -26,5 +35,6 @@ def join(root: Path, study: Path, cores: int) -> int:
                 return status
             turns.sealed(request)
     waiting = turns.left("rollout")
-    print(f"join         {waiting} rollouts wait for their trainings" if waiting else "join         no rollout is left")
+    wait = "waits for its training" if waiting == 1 else "wait for their trainings"
+    print(f"join         {counted(waiting, 'rollout')} {wait}" if waiting else "join         no rollout is left")
     return 0

@@ -8,12 +8,20 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from world_modality.errors import UserError
 from world_modality.store.files import read_object, write_atomically
-from world_modality.store.layout import last_plans_folder, last_study_file, snapshots_folder
+from world_modality.store.layout import (
+    RESULTS_VARIABLE,
+    last_plans_folder,
+    last_results_file,
+    last_study_file,
+    names_folder,
+    snapshots_folder,
+)
 from world_modality.study.outline import Outline, outline_of, read_outline
 
 
@@ -35,6 +43,33 @@ def remember_study(root: Path, study: Path, *further: Path) -> None:
     """Note that ``study`` is being run; also in ``further`` results trees, where the study itself names ``root``."""
     for folder in dict.fromkeys((root, *further)):
         write_atomically(last_study_file(folder), os.fsencode(f"{_shown(study, folder)}\n"))
+
+
+def remember_results(study: Path, root: Path, own: Path) -> None:
+    """Note in the working folder that ``study`` is being run in ``root``, if that is not its ``own`` results tree.
+
+    Whoever looks at it or goes on with it need not name the place again. A folder that cannot be written has no note.
+    """
+    file = last_results_file()
+    with suppress(OSError):
+        if root.resolve() == own.resolve():
+            file.unlink(missing_ok=True)
+        else:
+            remember_study(file.parent, study)
+            write_atomically(file, os.fsencode(f"{_shown(root, root)}\n"))
+
+
+def noted_results(study: Path) -> Path | None:
+    """Where ``remember_results`` noted that a study was run; None if it did not, or another was run here since, or
+    somebody names a place now."""
+    file = last_results_file()
+    if os.environ.get(RESULTS_VARIABLE):
+        return None
+    try:
+        root, last = _path_in(file), _path_in(last_study_file(file.parent))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return root if last.resolve() == study.resolve() else None
 
 
 def remember_plan(root: Path, name: str, study: Path, snapshot: Path) -> None:
@@ -60,6 +95,24 @@ def _shown(study: Path, root: Path) -> Path:
 def last_plans(root: Path) -> list[LastPlan]:
     """The plans of all studies that were run here, by name: one for each file, as it was run last."""
     return [plan for path in sorted(last_plans_folder(root).glob("*.json")) if (plan := _read(root, path)) is not None]
+
+
+def same_name_lines(root: Path, name: str, study: Path, snapshot: Path) -> list[str]:
+    """That the links by this name have led to another study file's results so far; nothing if they have not.
+
+    Nor if that file is gone, as one that was renamed, or has the same stages. ``snapshot`` is the plan of ``study``.
+    """
+    notes = sorted(last_plans_folder(root).glob("*.json"), key=lambda path: path.stat().st_mtime)
+    found = [plan for path in notes if (plan := _read(root, path)) is not None and plan.study == name]
+    if not found:
+        return []
+    last = found[-1]
+    if last.file.resolve() == study.resolve() or not last.file.is_file() or last.snapshot.name == snapshot.name:
+        return []
+    return [
+        f"same name    {last.file} says `study: {name}` too: {names_folder(root, name)} led to its results, and leads "
+        f"to those of {study} from now on; give one of the two another name"
+    ]
 
 
 def plan_of_file(root: Path, file: Path) -> LastPlan | None:
@@ -108,7 +161,7 @@ def last_study(root: Path, default: Path | None) -> tuple[Path, str]:
     """
     file = last_study_file(root)
     try:
-        study = Path(os.fsdecode(file.read_bytes()).removesuffix("\n"))
+        study = _path_in(file)
     except (FileNotFoundError, NotADirectoryError):
         if default is None:
             raise UserError(
@@ -118,7 +171,13 @@ def last_study(root: Path, default: Path | None) -> tuple[Path, str]:
         return default, f"study file   {default} (none was run here yet)"
     if not study.is_file():
         raise UserError(f"{study}, the study that was run last according to {file}, is gone; name one with --study")
-    return study, f"study file   {study} (run last)"
+    elsewhere = noted_results(study)
+    return study, f"study file   {study} (run last{f', in {elsewhere}' if elsewhere else ''})"
+
+
+def _path_in(file: Path) -> Path:
+    """The path that a note holds."""
+    return Path(os.fsdecode(file.read_bytes()).removesuffix("\n"))
 
 
 def _read(root: Path, path: Path) -> LastPlan | None:

@@ -15,21 +15,22 @@ from types import FrameType
 import world_modality
 from world_modality.cli.explain import Outlook, explain, status_lines, survey, table_lines
 from world_modality.cli.last_place import Place, last_place, remember_place
-from world_modality.cli.last_plan import remember_plan, remember_study
+from world_modality.cli.last_plan import noted_results, remember_plan, remember_results, remember_study, same_name_lines
+from world_modality.cli.parts import made_lines, part_of
 from world_modality.cli.planning import Planned, done_keys, link_names, plan_study, restore_done_files
 from world_modality.cli.profiles import LOCAL, Where, find_profile
 from world_modality.cli.queue_jobs import SLURM, cancel, job_prefix, jobs_left, may_be_left, require_none_left
 from world_modality.cli.share import begin_sharing
 from world_modality.cli.snakefile import TERSE_VARIABLE
-from world_modality.cli.tree import require_begun, require_writable, results_of
-from world_modality.errors import UserError
+from world_modality.cli.tree import own_results, require_begun, require_writable, results_of, results_to_run
+from world_modality.errors import UserError, counted
+from world_modality.store.damage import note_damage
 from world_modality.store.layout import RESULTS_VARIABLE, SHARE_VARIABLE, results_folder, stage_folder
 from world_modality.store.progress import Progress
 from world_modality.store.run_lock import HANDLE_VARIABLE, run_lock
 from world_modality.store.verify import damage, set_aside
 from world_modality.study.graph import Graph
-from world_modality.study.outline import outline_of
-from world_modality.study.targets import select
+from world_modality.study.targets import EVERYTHING
 
 INTERRUPTED = 128 + signal.SIGINT
 """Exit status after Ctrl-C."""
@@ -39,9 +40,6 @@ END_SECONDS = 2.0
 """whereupon Snakemake is killed after that long: told to end, it waits for the stages at work, be it for days."""
 RERUNS = ("--rerun-incomplete", "--rerun-triggers", "input", "mtime")
 """What going on needs of Snakemake, whatever a profile says or leaves out."""
-ALL = "all"
-RULES = (ALL, "figures", "embedded_base")
-"""Targets that are rules of the Snakefile and no part of a study."""
 REPOSITORY = Path(world_modality.__file__).parent.parent
 
 
@@ -52,7 +50,10 @@ def run_study(study: Path, where: Where, targets: Sequence[str]) -> int:
         UserError: the study is not valid, a target is a study's file, another run works on this results tree, or a dead
             one left jobs in a queue.
     """
-    root = results_of(study)
+    root, before = results_to_run(study), noted_results(study)
+    if before is not None and before.resolve() != root.resolve():
+        told = f"{root}; the run before was in {before}: `--results {before}` goes on there"
+        print(f"results      {told}", file=sys.stderr)
     require_writable(root)
     planned = _plan(study, root, targets)
     with run_lock(root) as handle:
@@ -95,7 +96,10 @@ def resume_study(
 
 def _go_on(planned: Planned, root: Path, study: Path, where: Where, targets: Sequence[str], handle: int) -> int:
     """Under the run lock."""
+    for line in same_name_lines(root, planned.graph.study, study, planned.snapshot):
+        print(line, file=sys.stderr)
     remember_study(root, study, results_folder())
+    remember_results(study, root, own_results(study))
     remember_plan(root, planned.graph.study, study, planned.snapshot)
     remember_place(root, replace(where.place, targets=tuple(targets)))
     if where.share:
@@ -109,7 +113,9 @@ def _go_on(planned: Planned, root: Path, study: Path, where: Where, targets: Seq
     status = _run(study, root, where, targets, handle)
     left = set(planned.graph.stages) - done_keys(root, planned.graph) if not targets else set()
     if status or left:
-        print(_stopped(root, planned), file=sys.stderr)
+        print(_stopped(root, planned, status), file=sys.stderr)
+    elif targets and EVERYTHING not in targets:
+        print("\n".join(_made(root, planned.graph, targets, outlook.done)))
     return status or bool(left)
 
 
@@ -122,19 +128,17 @@ def _plan(study: Path, root: Path, targets: Sequence[str]) -> Planned:
         if target.endswith((".yaml", ".yml")):
             raise UserError(f"{target} is a study, not a target; run `wm run --study {target}`")
     planned = plan_study(study, root)
-    words = [target for target in targets if "/" not in target and target not in RULES]
-    if words:
-        outline = outline_of(planned.graph)
-        named = select(outline, words)
-        needed = outline.upstream(step.key for step in named) - done_keys(root, planned.graph)
-        told = f"{' '.join(words)}: {len(named)} stages, {len(needed)} to run with all that they need"
-        print(f"target       {told}", file=sys.stderr)
+    part = part_of(planned.graph, targets)
+    if part:
+        missing = len(part.keys - done_keys(root, planned.graph))
+        told = f"{counted(len(part.named), 'stage')}, {missing} to run with {part.needs}"
+        print(f"target       {' '.join(part.words)}: {told}", file=sys.stderr)
     return planned
 
 
 def _parts(given: Sequence[str], last: Place) -> Sequence[str]:
     """What to make: the parts that are given, else the last run's, which a line tells of."""
-    if not given and last.targets and last.targets != (ALL,):
+    if not given and last.targets and last.targets != (EVERYTHING,):
         told = f"{' '.join(last.targets)}, as in the run before; all of it: `wm resume all`"
         print(f"target       {told}", file=sys.stderr)
     return given or last.targets
@@ -150,7 +154,7 @@ def _remote(given: str | None, last: Place) -> str:
 def _cancel_jobs(root: Path) -> None:
     left = jobs_left(root)
     if left:
-        print(f"left over    {len(left)} jobs of a dead run in SLURM's queue; they are cancelled", file=sys.stderr)
+        print(f"left over    {counted(len(left), 'job')} of a dead run in SLURM's queue: cancelled", file=sys.stderr)
         cancel(root, left)
 
 
@@ -166,7 +170,8 @@ def _set_damaged_aside(root: Path, graph: Graph) -> None:
             aside = set_aside(root, folder)
             print(f"damaged      {folder.path} ({found[0].label}): {found[0].text}; moved to {aside}", file=sys.stderr)
         progress.update(number, len(sealed), "stages")
-    print(f"verified     {len(sealed)} sealed stages, {count} damaged", file=sys.stderr)
+    note_damage(root, sealed, {})  # what was damaged is away
+    print(f"verified     {counted(len(sealed), 'sealed stage')}, {count} damaged", file=sys.stderr)
 
 
 def _tell_finished(root: Path, outlook: Outlook, cores: int | None) -> None:
@@ -259,9 +264,18 @@ def _so_far(root: Path, outlook: Outlook) -> str:
     return "\n".join([*lines, *started])
 
 
-def _stopped(root: Path, planned: Planned) -> str:
-    """What to say when Snakemake failed: it was told to be quiet, so the end of its own log may be needed."""
+def _made(root: Path, graph: Graph, targets: Sequence[str], before: frozenset[str]) -> list[str]:
+    """What to say when what was asked for is made."""
+    part = part_of(graph, targets)
+    if part is None:
+        return [f"done         {' '.join(targets)}"]
+    return made_lines(root, graph, part, before, done_keys(root, graph))
+
+
+def _stopped(root: Path, planned: Planned, status: int) -> str:
+    """What to say when a run came to no end. Snakemake was told to be quiet, so its own log may be needed, unless the
+    user stopped it."""
     logs = sorted(Path(".snakemake", "log").glob("*.snakemake.log"))
     done = len(done_keys(root, planned.graph))
-    text = f"stopped      {done} of {len(planned.graph.stages)} stages sealed; `wm resume` goes on from here"
-    return f"{text}\nlog          {logs[-1]}" if logs else text
+    text = f"stopped      {done} of {counted(len(planned.graph.stages), 'stage')} sealed; `wm resume` goes on from here"
+    return text if status in (INTERRUPTED, TERMINATED) or not logs else f"{text}\nlog          {logs[-1]}"

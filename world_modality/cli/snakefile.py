@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from world_modality.cli.parts import words_asked
 from world_modality.cli.profiles import place_of_command
 from world_modality.cli.queue_jobs import job_prefix, keeps_accounts
 from world_modality.cli.workflow import Machine, Workflow, has_processes, open_workflow, reopen_workflow
@@ -25,10 +26,16 @@ from world_modality.store.fetched import use_fetched
 from world_modality.store.layout import ASKED_VARIABLE
 from world_modality.store.room import storage_sentence
 from world_modality.study.outline import outline_of
-from world_modality.study.targets import names_part, select
+from world_modality.study.targets import select
 
 TERSE_VARIABLE = "WORLD_MODALITY_TERSE"
 """Set for Snakemake: only its warnings and errors go to the terminal, beside the stages' own progress."""
+
+NO_NEWS = (
+    *("CalledProcessError", "were not present when the DAG was created"),
+    *("At least one job did not complete successfully", "Cancelling snakemake on user request"),
+)
+"""What Snakemake says of jobs that failed, and of a run that was stopped."""
 
 
 def open_study(workflow: Any) -> Workflow:
@@ -47,7 +54,7 @@ def open_study(workflow: Any) -> Workflow:
     cores, dry_run = workflow.resource_settings.cores, workflow.output_settings.dryrun
     try:
         use_fetched()
-        return open_workflow(workflow.overwrite_configfiles, default, cores, dry_run)
+        return open_workflow(workflow.overwrite_configfiles, default, cores, dry_run, sys.argv[1:])
     except (UserError, OSError) as error:
         sys.exit(_told(error))
 
@@ -61,9 +68,8 @@ def asked_of(study: Workflow, workflow: Any) -> Workflow:
     """
     if not workflow.is_main_process:
         return study
-    words = [word for word in sys.argv[1:] if not word.startswith("-") and "/" not in word]
     outline = outline_of(study.graph)
-    asked = tuple(word for word in words if word in targets() or names_part(outline, word))
+    asked = words_asked(outline, sys.argv[1:])
     os.environ.pop(ASKED_VARIABLE, None)
     if not set(asked) - set(targets()):
         return study
@@ -92,9 +98,10 @@ def repository(workflow: Any) -> Path:
 
 
 def is_news(record: logging.LogRecord) -> bool:
-    """Whether a message says more than the stage itself, which reports its own failure, or that another job made it."""
+    """Whether a message says more than the stage itself, which reports its own failure, or that another job made it,
+    and more than `wm run`, which tells of the end."""
     text = record.getMessage()
-    return not any(known in text for known in ("CalledProcessError", "were not present when the DAG was created"))
+    return not any(known in text for known in NO_NEWS)
 
 
 def speak_rarely(handlers: Iterable[logging.Handler]) -> None:

@@ -11,13 +11,14 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from world_modality.errors import UserError
 from world_modality.facts.stages import STAGES
+from world_modality.store.damage import DamageFound
 from world_modality.store.files import names_in
 from world_modality.store.layout import StageFolder, stage_folder
 from world_modality.store.look import Look, State, bytes_below, look
@@ -108,7 +109,11 @@ class Watcher:
         there = {
             kind: set(names_in(self._root / kind)) for kind in {step.stage for step in self.outline.steps.values()}
         }
-        standings = {key: self._standing(step, key in there[step.stage]) for key, step in self.outline.steps.items()}
+        verified = DamageFound(self._root)
+        standings = {
+            key: _as_verified(self._standing(step, key in there[step.stage]), verified)
+            for key, step in self.outline.steps.items()
+        }
         self._sealed = {key: each for key, each in standings.items() if each.look.state == "done"}
         every = list(standings.values())
         kinds = {kind: _group(each for each in every if each.step.stage == kind) for kind in STAGES.names}
@@ -154,6 +159,13 @@ class Watcher:
         if each.look.state in ("done", "waiting"):
             return each.look.size
         return bytes_below(stage_folder(self._root, each.step.stage, each.step.key).path)
+
+
+def _as_verified(each: Standing, verified: DamageFound) -> Standing:
+    """With what `wm verify` found of a stage whose files are all there."""
+    step, now = each.step, each.look
+    found = verified.of(step.stage, step.key, now.run) if now.state == "done" else ""
+    return replace(each, look=replace(now, state="damaged", reason=f"{found} (wm verify)")) if found else each
 
 
 def _group(standings: Iterable[Standing]) -> Group:

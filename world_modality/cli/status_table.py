@@ -12,6 +12,7 @@ from world_modality.store.progress import format_seconds
 
 SHOWN = 12  # stages of a state that are listed
 BEGUN: tuple[State, ...] = ("running", "failed", "damaged", "stopped")
+REMEDY = "what is sealed and damaged `wm resume` sets aside, below results/damaged, and makes again"
 UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -27,6 +28,7 @@ def status_lines(status: Status, price: float | None) -> list[str]:
         if found:
             lines += ["", state, *(f"  {_told(status.root, each)}" for each in found[:SHOWN])]
             lines += [f"  and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
+            lines += [f"  {REMEDY}"] if state == "damaged" else []
     return [*lines, "", *_sums(status, price)]
 
 
@@ -61,9 +63,9 @@ def _told(root: Path, each: Standing) -> str:
 def _sums(status: Status, price: float | None) -> list[str]:
     spent = status.spent
     gpu = f"{spent.gpu:.1f} GPU-hours, " if spent.gpu else ""
+    under_way = [f"pace         {status.pace:,.0f} episodes per hour", f"left         {_left(status)}"]
     lines = [
-        f"pace         {status.pace:,.0f} episodes per hour",
-        f"left         {_left(status)}",
+        *(under_way if len(status.of("done")) < len(status.standings) else []),
         f"disk         {format_bytes(status.used)} of this study, {format_bytes(status.free)} free",
         f"spent        {gpu}{spent.core:.1f} core-hours",
     ]
@@ -74,8 +76,6 @@ def _sums(status: Status, price: float | None) -> list[str]:
 
 
 def _left(status: Status) -> str:
-    if len(status.of("done")) == len(status.standings):
-        return "nothing"
     if status.left is None:
         return "nothing is running; `wm resume` goes on" if status.of("done") else "nothing is running; `wm run` begins"
     without = f", without {', '.join(status.unknown)}, of which none is done yet" if status.unknown else ""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from world_modality.errors import UserError
-from world_modality.store.layout import RESULTS_VARIABLE, results_folder, snapshots_folder
+from world_modality.store.layout import RESULTS_VARIABLE, results_folder, snapshots_folder, unnamed_results_folder
 from world_modality.store.room import free_bytes, readable_size, trouble
 
 if TYPE_CHECKING:
@@ -18,15 +18,27 @@ if TYPE_CHECKING:
 
 
 def results_of(study: Path) -> Path:
-    """The results tree of a study: as --results or the environment says, as its own `results` does, or `results`.
+    """The results tree of a study that is looked at or gone on with: as ``results_to_run``, but where neither --results
+    nor the environment says, and one of them did when the study was run last, what it said then.
 
     UserError if only the study can tell, and it is not valid.
     """
-    if os.environ.get(RESULTS_VARIABLE):
-        return results_folder()
+    from world_modality.cli.last_plan import noted_results
+
+    return noted_results(study) or results_to_run(study)
+
+
+def results_to_run(study: Path) -> Path:
+    """The results tree of a study that is run: as --results or the environment says, as its own `results` does, or
+    `results`. UserError as ``results_of``."""
+    return results_folder() if os.environ.get(RESULTS_VARIABLE) else own_results(study)
+
+
+def own_results(study: Path) -> Path:
+    """The same without --results and the environment. UserError if the study is not valid."""
     from world_modality.study.load import load_study  # whoever only asks for help does not wait for it
 
-    return results_folder(load_study(study).study.results)
+    return unnamed_results_folder(load_study(study).study.results)
 
 
 def results_of_last(default: Path) -> Path:

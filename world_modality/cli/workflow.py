@@ -11,10 +11,11 @@ from pathlib import Path
 from world_modality.cli.assets import fetch_assets, simulators
 from world_modality.cli.explain import explain, survey, table_lines
 from world_modality.cli.last_place import Place, remember_place
-from world_modality.cli.last_plan import remember_plan, remember_study
+from world_modality.cli.last_plan import remember_plan, remember_results, remember_study, same_name_lines
+from world_modality.cli.parts import part_of_command
 from world_modality.cli.planning import link_names, plan_study, register, restore_done_files
 from world_modality.cli.queue_jobs import require_none_left
-from world_modality.cli.tree import require_writable, results_of, room_lines
+from world_modality.cli.tree import own_results, require_writable, results_to_run, room_lines
 from world_modality.errors import UserError
 from world_modality.facts.stages import STAGES
 from world_modality.rollout.episodes import episodes_of
@@ -159,6 +160,9 @@ class Workflow:
             if place is not None:
                 require_none_left(self.root, place)
                 remember_place(self.root, place)
+                remember_results(self.file, self.root, own_results(self.file))
+                for line in same_name_lines(self.root, self.graph.study, self.file, self.plan):
+                    print(line, file=sys.stderr, flush=True)
             remember_study(self.root, self.file, self.elsewhere)
             remember_plan(self.root, self.graph.study, self.file, self.plan)
             fetch_assets(simulators(self.graph))
@@ -176,7 +180,13 @@ def has_processes(stage: str) -> bool:
     return PROCESSES in STAGES[stage].spec.load().model_fields
 
 
-def open_workflow(study_files: Iterable[Path | str], default: Path, cores: int | None, dry_run: bool) -> Workflow:
+def open_workflow(
+    study_files: Iterable[Path | str],
+    default: Path,
+    cores: int | None,
+    dry_run: bool,
+    arguments: Sequence[str] = (),
+) -> Workflow:
     """Plan the study for the main Snakemake process, and tell in a few lines on stderr what would run and why.
 
     Args:
@@ -184,21 +194,22 @@ def open_workflow(study_files: Iterable[Path | str], default: Path, cores: int |
         default: the study to run when nothing was named.
         cores: as given to Snakemake, for the estimate of time.
         dry_run: only look.
+        arguments: the command line, of which some words may ask for a part of the study.
 
     Raises:
-        UserError: two studies, or one that is not valid.
+        UserError: two studies, or one that is not valid, or has no such part.
     """
     files = [Path(file) for file in study_files]
     if len(files) > 1:
         raise UserError(f"--configfile takes one study, not {len(files)}: {', '.join(map(str, files))}")
     file = files[0] if files else default
-    root, elsewhere = results_of(file), results_folder()
+    root, elsewhere = results_to_run(file), results_folder()
     if set("{}") & set(str(root)):
         raise UserError(f"the results folder {root} has a brace, which means something else to Snakemake: rename it")
     if not dry_run:
         require_writable(root)
     planned = plan_study(file, root, lenient=dry_run)
-    outlook = survey(root, planned)
+    outlook = survey(root, planned, part_of_command(planned.graph, arguments))
     print("\n".join([*explain(root, outlook, cores), *room_lines(root, outlook)]), file=sys.stderr, flush=True)
     workflow = Workflow(planned.graph, planned.snapshot, file, outlook.done, root, elsewhere)
     if not dry_run:

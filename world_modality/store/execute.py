@@ -18,7 +18,7 @@ from world_modality.store.done import read_done
 from world_modality.store.failure import forget_failure, note_failure
 from world_modality.store.files import remove_leftovers
 from world_modality.store.layout import StageFolder, stage_folder
-from world_modality.store.leases import Leases
+from world_modality.store.leases import Leases, remove_drafts
 from world_modality.store.lock import exclusive, shared
 from world_modality.store.machines import Witness
 from world_modality.store.progress import LABEL_WIDTH, Progress, format_seconds
@@ -210,6 +210,7 @@ class _Attempt:
         folder.work.mkdir(exist_ok=True)
         if begin_sealing is None:  # else another process may be writing one of them; sealing removes what is left
             remove_leftovers(folder.path)
+        remove_drafts(folder.path)
         context = StageContext(
             key=self._request.key,
             artifact=folder.artifact.resolve(),

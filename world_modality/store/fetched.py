@@ -11,11 +11,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from world_modality.errors import UserError
-from world_modality.store.packages import CACHE_VARIABLE
+from world_modality.store.packages import CACHE_VARIABLE, cache_folder
 
 FETCHED_VARIABLE = "WORLD_MODALITY_FETCHED"
 """Environment variable that names such a folder; `--fetched` sets it."""
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+
+
+@dataclass(frozen=True)
+class UsualCaches:
+    """Where the environment has what was fetched before: of the hub, and of packages."""
+
+    hub: Path
+    packages: Path
+
+    @classmethod
+    def found(cls) -> UsualCaches:
+        """As the environment says now. The hub's client, which finds its cache once, need not be imported."""
+        named = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
+        above = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+        home = Path(os.environ.get("HF_HOME") or Path(above, "huggingface"))
+        return cls(Path(named or home / "hub").expanduser(), cache_folder())
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,13 @@ this machine: they go on with nothing else."""
 
 def results_folder(own: str | None = None) -> Path:
     """The results tree: the environment's, or else ``own``, which is a study's, or else ``RESULTS``."""
-    return Path(os.environ.get(RESULTS_VARIABLE) or own or RESULTS).expanduser()
+    named = os.environ.get(RESULTS_VARIABLE)
+    return Path(named).expanduser() if named else unnamed_results_folder(own)
+
+
+def unnamed_results_folder(own: str | None = None) -> Path:
+    """The same where no environment and no option names one."""
+    return Path(own or RESULTS).expanduser()
 
 
 @dataclass(frozen=True)
@@ -146,6 +152,12 @@ def last_study_file(root: Path) -> Path:
     return root / "last-study.txt"
 
 
+def last_results_file() -> Path:
+    """In the results tree of the working folder, which may hold nothing else: where the study that was run last has its
+    results, if `--results` or the environment named the place."""
+    return RESULTS / "last-results.txt"
+
+
 def last_plans_folder(root: Path) -> Path:
     """Which snapshot each study was run with last, a file for each file of a study."""
     return root / "last-plans"
@@ -169,6 +181,11 @@ def last_place_file(root: Path) -> Path:
 def damaged_folder(root: Path) -> Path:
     """Results that were found damaged, moved out of the way."""
     return root / "damaged"
+
+
+def damage_found_file(root: Path) -> Path:
+    """Which sealed results the last look at all their contents found damaged."""
+    return root / "damage-found.json"
 
 
 def published_folder(root: Path) -> Path:

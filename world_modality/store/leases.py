@@ -30,7 +30,7 @@ from typing import Any
 from world_modality.store.lock import exclusive
 from world_modality.store.processes import place, started
 
-SUFFIX = ".lease"
+SUFFIX, DRAFT = ".lease", ".draft"
 BEAT_S = 15.0
 SILENCE_S = 120.0
 STALL_S = 900.0  # without a sign of the owner itself; loading a large policy or compiling it takes minutes
@@ -46,6 +46,29 @@ def is_gone(note: Mapping[str, Any]) -> bool:
     its own machine alone. KeyError or TypeError for what is no such note."""
     here: bool = note["place"] == place()
     return here and note["started"] is not None and started(note["pid"]) != note["started"]
+
+
+def remove_drafts(folder: Path) -> None:
+    """Remove what owners left in ``folder`` who were killed while they took a lease, which takes a moment.
+
+    A draft goes if its process is known to be no more; one of another machine, or of half a note, once it is older than
+    a process at work can be.
+    """
+    drafts = list(folder.glob(f"*{DRAFT}"))
+    if not drafts:
+        return
+    with tempfile.TemporaryFile(dir=folder) as file:
+        now = os.fstat(file.fileno()).st_mtime  # by the file server's clock
+    for draft in drafts:
+        with contextlib.suppress(OSError):
+            if now - draft.stat().st_mtime > STALL_S or _is_of_the_dead(draft.read_text(errors="replace")):
+                draft.unlink()
+
+
+def _is_of_the_dead(text: str) -> bool:
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        return is_gone(json.loads(text))
+    return False
 
 
 class Leases:
@@ -154,7 +177,7 @@ class Leases:
 
     def _create(self, path: Path) -> bool:
         """Put the note in place whole, or find one there already."""
-        draft = path.with_suffix(f".{uuid.uuid4().hex}.draft")
+        draft = path.with_suffix(f".{uuid.uuid4().hex}{DRAFT}")
         draft.write_text(self._note)
         try:
             os.link(draft, path)

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,7 +81,28 @@ class PackagedFiles:
     @property
     def kept(self) -> Path:
         """The folder of the cache that is theirs."""
-        return cache_folder() / "packages" / f"{self.lock.stem}-{self.content}"
+        return self._kept_in(cache_folder())
+
+    def _kept_in(self, cache: Path) -> Path:
+        return cache / "packages" / f"{self.lock.stem}-{self.content}"
+
+    def take_from(self, cache: Path, is_whole: Callable[[Path], bool]) -> bool:
+        """Take them over from another cache, unless they are here; False if it has none that ``is_whole``.
+
+        OSError if they cannot be kept.
+        """
+        target, source = self.kept, self._kept_in(cache)
+        if (target / self.below).is_dir() or not (source / self.below).is_dir() or not is_whole(source / self.below):
+            return False
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with exclusive(target.with_name(f"{target.name}.lock"), self._say_waiting):
+            if (target / self.below).is_dir():
+                return False
+            shutil.rmtree(target, ignore_errors=True)  # somebody removed a part of it
+            with new_folder(target) as draft:
+                for name, file in files_below(source):
+                    link_or_copy(file, draft / name)
+        return True
 
     def require_unchanged(self, instead: str) -> None:
         """UserError unless the files are those that the packages brought, fetched as far as they lack."""

@@ -23,6 +23,7 @@ from world_modality.store.files import (
     write_atomically,
 )
 from world_modality.store.layout import StageFolder
+from world_modality.store.leases import remove_drafts
 from world_modality.store.machine import machine, source_digest, versions
 from world_modality.store.machines import others
 from world_modality.store.stage import SEALED, StageRequest
@@ -137,6 +138,7 @@ def clean(folder: StageFolder) -> None:
     shutil.rmtree(folder.seconds, ignore_errors=True)
     shutil.rmtree(folder.machines, ignore_errors=True)
     folder.progress.unlink(missing_ok=True)
+    remove_drafts(folder.path)
     forget_failure(folder)
 
 

@@ -21,7 +21,8 @@ from world_modality.policies.config_file import read_config_file
 from world_modality.policies.earlier import ALONE
 from world_modality.policies.host import LatentInputs, host_of
 from world_modality.policies.trusted import require_known_steps
-from world_modality.store.files import sync_tree, write_json
+from world_modality.store.files import read_object, sync_tree, write_atomically, write_json
+from world_modality.store.notes import note_text, read_note
 from world_modality.store.stage import TIMING, Facts, StageContext
 from world_modality.study.comparable import require_equal
 from world_modality.study.instructions import INSTRUCTIONS
@@ -116,20 +117,30 @@ def _require_harmless(start: Path, checkpoint: Path | None) -> None:
 
 
 def _describe_arm_once(spec: TrainSpec, context: StageContext, places: Places, *, begun: bool) -> str:
-    """Write the arm's description when its training begins; the device that the training uses from then on.
+    """Describe the arm when its training begins; the device that the training uses from then on.
 
-    LeRobot goes on with the configuration that a checkpoint holds, so the description of a begun training stays true.
+    LeRobot goes on with the configuration that a checkpoint holds, so the description of a begun training stays true,
+    and is written again as it was noted beside the checkpoints. Where the note is damaged it is made anew.
     """
-    file = context.artifact / ARM_FILE
-    if not begun or not file.is_file():
-        write_json(file, _checked_arm(spec, context, places))
-    device: str = json.loads(file.read_text())["policy"]["device"]
+    arm = (_begun_arm(context) if begun else None) or _checked_arm(spec, context, places)
+    write_atomically(context.work / ARM_FILE, note_text(arm).encode())
+    write_json(context.artifact / ARM_FILE, arm)
+    device: str = arm["policy"]["device"]
     if device not in ("cpu", device_name(spec.device)):
         raise UserError(
             f"training: it was begun on {device}, which is not here: go on where it is, or remove {context.work} to "
             "train from the start"
         )
     return device
+
+
+def _begun_arm(context: StageContext) -> dict[str, Any] | None:
+    """The description with which a training was begun; None if it is damaged, or gone from a training of a version that
+    noted none."""
+    try:
+        return read_note(context.work / ARM_FILE)
+    except FileNotFoundError:
+        return read_object(context.artifact / ARM_FILE) or None
 
 
 def _job(spec: TrainSpec, context: StageContext, arguments: list[str]) -> Job:

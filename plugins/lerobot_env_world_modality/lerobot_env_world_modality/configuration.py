@@ -61,6 +61,10 @@ class LiberoWorldEnv(EnvConfig):  # type: ignore[misc] # mypy does not see LeRob
         if self.pictures_every < 1:
             raise UserError(f"--env.pictures_every={self.pictures_every}: set it to 1 or more control steps")
         suite = self.suites[0]
+        if not self.exact and not any(each.exact for each in self.suites):
+            raise UserError(
+                f"--env.exact=false: {', '.join(each.name for each in self.suites)} has no quicker step; leave it out"
+            )
         if self.fps not in (None, suite.control_rate):
             raise UserError(
                 f"--env.fps={self.fps}: {suite.name} is simulated at {suite.control_rate} control steps per second "

@@ -18,7 +18,7 @@ from support.tiny_checkpoints import ENCODER, plain_checkpoint, world_checkpoint
 from support.toy_world import InlinePool
 
 from world_modality.benchmarks.libero.simulator import LiberoSimulator
-from world_modality.encoders.encoder import load_encoder
+from world_modality.encoders.encoder import Encoder, load_encoder
 from world_modality.encoders.source import build_embedded_encoder
 from world_modality.facts.benchmarks import SUITES
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
@@ -63,9 +63,7 @@ def rolled(
 ) -> tuple[list[Record], Asked]:
     policy = Asked(load_policy(folders["pred"], memory_mode=memory, num_steps=1, n_action_steps=STEPS, batch=batch))
     cell = Cell(SUITE, SPEC, memory, STEPS, 6, "c", "pred", "cpu", {})
-    new = None
-    if memory != "zero":
-        new = history_maker(policy.policy.config, memory, ENCODER, folders["encoder"], "cpu")
+    new = history_maker(policy.policy.config, memory, ENCODER, folders["encoder"], "cpu")
     pool = InlinePool(lambda task: LiberoSimulator(SPEC, task, STAND_INS))
     with closing(Ledger(folder, EPISODES)) as ledger, closing(pool):
         Scheduler(cell, ledger, policy, new, Progress("", stream=io.StringIO()), slots).run(pool)  # type: ignore[arg-type]
@@ -73,10 +71,10 @@ def rolled(
 
 
 def really(
-    folders: dict[str, Path], simulator: LiberoSimulator, record: Record, done: NDArray[np.float32], replan: int
+    parts: tuple[ChunkPolicy, Encoder, LiberoSimulator], record: Record, done: NDArray[np.float32], replan: int
 ) -> NDArray[np.float32]:
     """The latents of the frames that come where the policy without memory, loaded as such, goes on after ``done``."""
-    policy = load_policy(folders["pred"], memory_mode="zero", num_steps=1, n_action_steps=STEPS, batch=2)
+    policy, encoder, simulator = parts
     simulator.reset(record.init_state, record.environment_seed or 0)
     frames = [simulator.render("image")]
     for action in done:
@@ -89,7 +87,6 @@ def really(
             simulator.step(action)
             frames.append(simulator.render("image"))
         replan += 1
-    encoder = load_encoder(ENCODER, folders["encoder"])
     latents = encode_episode(encoder, np.stack(frames)).astype(np.float32)
     return np.asarray(latents[len(done) + 1 : len(done) + 1 + AHEAD])
 
@@ -102,12 +99,14 @@ def test_the_memory_is_of_the_frames_that_come_and_the_episode_is_as_it_would_be
     real = [(request, chunk) for request, chunk in asked.told if not request.zero_memory]
     assert [record.replans for record in records] == [3, 3]
     assert len(asked.told) == len(real) * 3
+    zero = load_policy(folders["pred"], memory_mode="zero", num_steps=1, n_action_steps=STEPS, batch=2)
+    encoder = load_encoder(ENCODER, folders["encoder"])
     with closing(LiberoSimulator(SPEC, 0, STAND_INS)) as simulator:
         for number, record in enumerate(records):
             own = real[3 * number : 3 * number + 3]
             actions = SUITE.action.executed(np.concatenate([chunk[:STEPS] for _, chunk in own]))
             for replan, (request, _) in enumerate(own):
-                expected = really(folders, simulator, record, actions[: replan * STEPS], replan)
+                expected = really((zero, encoder, simulator), record, actions[: replan * STEPS], replan)
                 np.testing.assert_array_equal(request.future, expected)
             simulator.reset(record.init_state, record.environment_seed or 0)
             for replan, (request, _) in enumerate(own):  # what it sees is what these actions alone lead to
@@ -118,5 +117,3 @@ def test_the_memory_is_of_the_frames_that_come_and_the_episode_is_as_it_would_be
                     simulator.step(action)
     together, _ = rolled(folders, tmp_path / "two", "oracle_policy", slots=2)
     assert together == records
-    zero, _ = rolled(folders, tmp_path / "zero", "zero")
-    assert [record.trajectory_digest for record in zero] != [record.trajectory_digest for record in records]

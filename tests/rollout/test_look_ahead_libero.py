@@ -62,7 +62,7 @@ def rolled(
     folders: dict[str, Path], folder: Path, memory: str, slots: int = 1, batch: int = 2
 ) -> tuple[list[Record], Asked]:
     policy = Asked(load_policy(folders["pred"], memory_mode=memory, num_steps=1, n_action_steps=STEPS, batch=batch))
-    cell = Cell(SUITE, SPEC, memory, STEPS, 6, "c", "pred", "cpu", {})
+    cell = Cell(SUITE, SPEC, memory, STEPS, 4, "c", "pred", "cpu", {})
     new = history_maker(policy.policy.config, memory, ENCODER, folders["encoder"], "cpu")
     pool = InlinePool(lambda task: LiberoSimulator(SPEC, task, STAND_INS))
     with closing(Ledger(folder, EPISODES)) as ledger, closing(pool):
@@ -97,13 +97,13 @@ def test_the_memory_is_of_the_frames_that_come_and_the_episode_is_as_it_would_be
     """At every query, bit for bit, by a simulator and a policy that share nothing with the rollout but weights."""
     records, asked = rolled(folders, tmp_path / "one", "oracle_policy")
     real = [(request, chunk) for request, chunk in asked.told if not request.zero_memory]
-    assert [record.replans for record in records] == [3, 3]
+    assert [record.replans for record in records] == [2, 2]
     assert len(asked.told) == len(real) * 3
     zero = load_policy(folders["pred"], memory_mode="zero", num_steps=1, n_action_steps=STEPS, batch=2)
     encoder = load_encoder(ENCODER, folders["encoder"])
     with closing(LiberoSimulator(SPEC, 0, STAND_INS)) as simulator:
         for number, record in enumerate(records):
-            own = real[3 * number : 3 * number + 3]
+            own = real[2 * number : 2 * number + 2]
             actions = SUITE.action.executed(np.concatenate([chunk[:STEPS] for _, chunk in own]))
             for replan, (request, _) in enumerate(own):
                 expected = really((zero, encoder, simulator), record, actions[: replan * STEPS], replan)

@@ -4,7 +4,7 @@ SHELL := bash
 PY := .venv/bin/python
 WM := .venv/bin/wm
 
-.PHONY: demo test test-slurm chaos lint setup lock format fingerprint bench-training bench-rollouts bench-parity bench-evidence bench-report bench-arithmetic bench-checks bench-step bench-starts bench-expert bench-latents bench-vq bench-scale bench-planning
+.PHONY: demo test test-slurm chaos lint setup lock format fingerprint bench-training bench-rollouts bench-parity bench-evidence bench-report bench-arithmetic bench-checks bench-step bench-starts bench-expert bench-latents bench-vq bench-scale bench-planning bench-prophet
 setup:
 	@envs/bootstrap.sh
 
@@ -75,6 +75,12 @@ bench-planning: setup
 # Time and inertia of a codebook beside scikit-learn's KMeans and MiniBatchKMeans: ROWS=273000 DIM=768 SIZE=1024. Exit status 1 if a target is missed.
 bench-vq: setup
 	@PYTHONPATH=tests $(PY) -m bench.bench_vq --rows $(or $(ROWS),273000) --dim $(or $(DIM),768) --size $(or $(SIZE),1024) $(if $(SKLEARN_ROWS),--sklearn-rows $(SKLEARN_ROWS))
+
+# A Prophet that is trained by itself beside ridge regression, on the demo's dataset for every small encoder and on
+# bouncing balls: ENCODERS="vjepa2-small" SEEDS="0 1 2". Exit status 1 if a target is missed.
+bench-prophet: setup
+	@.venv/bin/snakemake --cores $(CORES) data
+	@PYTHONPATH=tests $(PY) -m bench.bench_prophet --cores $(CORES) $(if $(ENCODERS),--encoders $(ENCODERS)) $(if $(SEEDS),--seeds $(SEEDS))
 
 # How many helpers one results folder bears (docs/scale.md): WORKERS="16 128 1000" EPISODES=400000 SERVER=5000 operations per second.
 bench-scale: setup

@@ -26,6 +26,7 @@ from world_modality.errors import UserError
 from world_modality.facts.policies import POLICIES, family_of, has_memory
 from world_modality.latents.joint import JointLatents, open_joint
 from world_modality.latents.reader import read_description
+from world_modality.memory.fitted_prophet import FittedProphet, read_prophet
 from world_modality.memory.randomness import borrowed_generator
 from world_modality.policies.config_file import read_config_file, unknown_settings
 from world_modality.policies.earlier import present_name, readable
@@ -50,6 +51,7 @@ def convert(
     *,
     latents: Path | Sequence[Path] = (),
     encoder: Path | None = None,
+    prophet: Path | None = None,
     world_type: str | None = None,
     **settings: Any,
 ) -> Conversion:
@@ -63,12 +65,16 @@ def convert(
         latents: folders of the training set's latents, one per camera in the order of ``world_cameras``; with world
             modules they give width, encoder and statistics.
         encoder: folder of the encoder, whose content's digest is noted so that a rollout can tell it from another.
+        prophet: folder of a Prophet that was trained on these latents alone; ``world_prophet`` says whether the
+            policy's training goes on with it ("tuned") or keeps it, as by default.
         world_type: policy type of ``target``; by default the one that a study's arms of the source's family have.
         settings: fields of the config with world memory to set; all others are the source's.
 
     Raises:
         UserError: the source is no such checkpoint, a setting does not exist, or the weights do not fit.
     """
+    fitted = None if prophet is None else read_prophet(prophet)
+    settings = prophet_settings(fitted, settings)
     config = _world_config(source, world_type or world_type_of(source), settings)
     joint = _adopt(config, (latents,) if isinstance(latents, Path) else tuple(latents), encoder)
     policy = _build(config)
@@ -76,10 +82,26 @@ def convert(
     if policy.world is not None and joint is not None:
         statistics = joint.statistics()
         policy.take_statistics(statistics)
+    if policy.world is not None and fitted is not None:
+        fitted.load_into(policy.world.prophet)
     target.mkdir(parents=True, exist_ok=True)
     copy_processors(source, target)
     policy.save_pretrained(target)
     return conversion
+
+
+def prophet_settings(fitted: FittedProphet | None, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """``settings`` with what a Prophet that was trained beforehand says; UserError if it is missing, or not wanted."""
+    who = settings.get("world_prophet", "joint" if fitted is None else "kept")
+    if (fitted is None) != (who == "joint"):
+        needs = "needs a Prophet that was trained beforehand, and none is given" if fitted is None else "has none"
+        raise UserError(f"world_prophet: '{who}' {needs}: choose joint without one, kept or tuned with one")
+    if fitted is None:
+        return {**settings, "world_prophet": who}
+    shapes = ("context", "prediction_horizon", "heads", "prophet_layers", "prophet_width", "hypotheses", "delta")
+    own = {f"world_{name}": getattr(fitted.sizes, name) for name in shapes}
+    known = {"world_prophet_rank": fitted.sizes.rank, "world_prophet_trained_on": fitted.trained_on}
+    return {**own, **settings, **known, "world_prophet": who}
 
 
 def read_config(folder: Path) -> dict[str, Any]:

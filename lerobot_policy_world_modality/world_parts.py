@@ -54,7 +54,9 @@ def world_sizes(config: Any, sockets: Sockets) -> WorldSizes:
         hypotheses=config.world_hypotheses,
         fusion=config.world_fusion,
         attention_width=config.world_attention_width,
+        rank=config.world_prophet_rank,
         actions=config.max_action_dim if config.world_actions else 0,
+        step_weights=tuple(config.world_step_weights),
     )
 
 

@@ -93,7 +93,9 @@ class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
 
     def _new_world(self, config: WorldConfig) -> WorldMemory:
         """World modules for ``config``, hung onto the model."""
-        return build_world(config, self.adapter.sockets(self.model))
+        world = build_world(config, self.adapter.sockets(self.model))
+        world.prophet.requires_grad_(config.world_prophet != "kept")
+        return world
 
     @classmethod
     def from_pretrained(cls, pretrained_name_or_path: Any, **kwargs: Any) -> Self:
@@ -154,6 +156,7 @@ class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
         ((prediction, memory),) = made
         now, delta = window.history[:, -1], self.config.world_delta
         result = self.world.target.score(prediction, now, window.future, window.valid, delta=delta)
+        result = result.weighted(self.config.world_step_weights)
         if self.training:
             result = result.over_processes()
         world_loss = result.loss_per_sample() if reduction == "none" else result.loss()
@@ -214,7 +217,8 @@ class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
     def _get_default_peft_targets(self) -> dict[str, Any]:
         targets: dict[str, Any] = super()._get_default_peft_targets()
         # Else PEFT would freeze them; the standardiser has nothing to train.
-        own = [] if self.world is None else [name for name, _ in self.world.named_children() if name != "standardiser"]
+        fixed = {"standardiser", *(["prophet"] if self.config.world_prophet == "kept" else [])}
+        own = [] if self.world is None else [name for name, _ in self.world.named_children() if name not in fixed]
         return {**targets, "modules_to_save": [*targets["modules_to_save"], *own]}
 
     # Rollout
@@ -317,6 +321,11 @@ class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
                     "the policy it was converted from"
                 )
             return
+        if config.world_prophet_trained_on not in ("", found):
+            raise UserError(
+                f"world_latents: the Prophet was trained beforehand on another set ({config.world_prophet_trained_on}) "
+                f"than this dataset without the episodes of world_held_out ({found}): use a Prophet of this one"
+            )
         self.take_statistics(latents.statistics())
         if self.world is not None:
             seeds = [keyed_seed("donors", config.world_seed, row) for row in range(len(self.world.donors))]

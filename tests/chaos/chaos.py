@@ -29,6 +29,8 @@ STUDY = STUDY.replace("init_states: 30-49", "init_states: 20-49")
 DISK = "size=2g"
 AGAIN_SHARE = 0.02
 LAST_TRIES = 6
+BETWEEN_S = 0.0, 8.0
+AHEAD_S = 8.0, 40.0  # where the faults are further than the study
 LIMIT_S = 1800.0
 
 
@@ -59,9 +61,14 @@ def _patient(folder: Path, draws: random.Random) -> Patient:
     return patient
 
 
-def suffer(patient: Patient, wanted: int) -> Counter[str]:
-    """Do so many faults to the study while it is run; how many of each kind."""
+def suffer(patient: Patient, wanted: int, stages: int) -> Counter[str]:
+    """Do so many faults to a study of so many stages while it is run; how many of each kind.
+
+    They are spread over its whole length: while their share is larger than that of the stages that have ever been
+    sealed, it is left alone for longer.
+    """
     done: Counter[str] = Counter()
+    reached = set[str]()
     began = time.monotonic()
     while done.total() < wanted:
         kinds = [fault for fault in FAULTS if fault.running == patient.is_running()]
@@ -69,8 +76,10 @@ def suffer(patient: Patient, wanted: int) -> Counter[str]:
             patient.start()
             patient.wait_for_work(120)
             continue
+        reached |= set(patient.done_files())
         if patient.is_running():
-            time.sleep(patient.random.uniform(0, 8))
+            ahead = done.total() / wanted > len(reached) / stages
+            time.sleep(patient.random.uniform(*(AHEAD_S if ahead else BETWEEN_S)))
         fault = _rarest(kinds, done, patient.random)
         told = fault.strike(patient) if fault.running == patient.is_running() else None
         if told:
@@ -123,7 +132,7 @@ def main() -> None:
         if not small:
             print("no small file system can be mounted here: it does not run full, nor becomes read-only", flush=True)
         try:
-            done = suffer(patient, given.faults)
+            done = suffer(patient, given.faults, len(whole.done_files()))
             tries = recover(patient, whole)
             sys.exit(_tell(whole, patient, done, tries, minutes=(time.monotonic() - began) / 60))
         finally:

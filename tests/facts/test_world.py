@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import typing
 from dataclasses import fields
 
 import pytest
 
 from world_modality.errors import UserError
-from world_modality.facts.world import WorldMemoryConfig
-from world_modality.study.specs import WorldSpec
-from world_modality.study.study import Training, World
+from world_modality.facts.world import PROPHETS, WorldMemoryConfig
+from world_modality.study.specs import ProphetName, WorldSpec
+from world_modality.study.study import Training
+from world_modality.study.world import World
 
 NAMES = {"lambda_world": "world_lambda"}
 
 
-@pytest.mark.parametrize("name", World.model_fields)
+OF_STAGES = {"prophet_steps"}
+"""What a study says of a Prophet's own training, which no policy needs to know."""
+
+
+@pytest.mark.parametrize("name", sorted(World.model_fields.keys() - OF_STAGES - {"prophet"}))
 def test_a_study_s_defaults_are_the_policy_s(name: str) -> None:
     default = World.model_fields[name].default
-    assert (0 if default is None else default) == getattr(WorldMemoryConfig(), NAMES.get(name, f"world_{name}"))
+    own = getattr(WorldMemoryConfig(), NAMES.get(name, f"world_{name}"))
+    assert (0 if default is None else default) == (tuple(own) if isinstance(own, list) else own)
+
+
+def test_a_study_trains_a_prophet_beforehand_and_a_policy_by_itself_has_none() -> None:
+    assert World.model_fields["prophet"].default == "kept"
+    assert WorldMemoryConfig().world_prophet == "joint"
+    assert set(typing.get_args(ProphetName)) == set(PROPHETS)
 
 
 def test_so_is_the_learning_rate_of_the_world_modules() -> None:

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from world_modality.facts.targets import TARGETS
 from world_modality.latents.windows import EpisodeBounds, future_rows, past_rows
-from world_modality.memory import baselines
-from world_modality.memory.baselines import PENALTIES, USUAL_PENALTY, LatentBaselines, fit_baselines
+from world_modality.memory import ridge
+from world_modality.memory.baselines import LatentBaselines, fit_baselines
 from world_modality.memory.lookup import LatentWindow
+from world_modality.memory.ridge import PENALTIES, USUAL_PENALTY
 from world_modality.memory.target import LATENTS
 
 DIM = 3
@@ -210,7 +211,7 @@ def test_of_frames_too_wide_each_token_is_foreseen_from_its_own_place(monkeypatc
 
     world = world_of(step, [30] * 6, 2, 2)
     together = world.fit()
-    monkeypatch.setattr(baselines, "WIDEST", DIM)
+    monkeypatch.setattr(ridge, "WIDEST", DIM)
     alone = world.fit()
     assert (together.ridge.shape, alone.ridge.shape) == ((2, 2 * DIM + 1, DIM), (2, 3, 1))
     assert (together.facts().get("ridge_reads"), alone.facts()["ridge_reads"]) == (None, "each token alone")

@@ -60,6 +60,7 @@ CHANGES: tuple[tuple[str, str], ...] = (
     ("report", "a gate: native results come from processors that round alike"),
     ("report", "a report calls a policy without memory so, and says where native results of other processors met"),
     ("report", "a study in which no arm has a memory asks whether a policy beats its control"),
+    ("prophet train rollout videos offline report", "the Prophet is a stage of its own, which arms start from"),
 )
 
 REPOSITORY = Path(__file__).parents[2]

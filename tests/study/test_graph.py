@@ -42,49 +42,56 @@ def rollouts(*conditions: str, seeds: Iterable[int] = SEEDS, tasks: Iterable[int
     }
 
 
+def prophets(seeds: Iterable[int] = SEEDS, arm: str = "") -> set[str]:
+    return {f"prophet{arm}/seed{seed}" for seed in seeds}
+
+
 E2 = train("E2") | rollouts("E2", "E2-zero", "E2-random") | REPORT
 WORLD_ARMS = train("E1") | rollouts("E1") | E2
+FORESEEN = prophets() | WORLD_ARMS
 ARMS = train("E0") | rollouts("E0") | WORLD_ARMS
-FROM_DATA = DATASET | LATENTS | ARMS
+FROM_DATA = DATASET | LATENTS | prophets() | ARMS
 ROLLOUTS = rollouts(*CONDITIONS) | REPORT
 
+WORLD_ENDS = ", prediction_horizon: 8}"
 CHANGES = {
-    "prophet depth": ((("prophet_layers: 2", "prophet_layers: 3"),), WORLD_ARMS),
-    "K": (((", prediction_horizon: 8}", ", prediction_horizon: 4}"),), WORLD_ARMS),
-    "told the noisy actions": (((", prediction_horizon: 8}", ", prediction_horizon: 8, actions: true}"),), WORLD_ARMS),
-    "a detached memory": (
-        ((", prediction_horizon: 8}", ", prediction_horizon: 8, detach: true}"),),
-        E2,
-    ),  # E1 has nothing to detach
-    "an arm's own weight of the world loss": (
-        (("{memory: pred, ab", "{memory: pred, world: {lambda_world: 0}, ab"),),
-        E2,
+    "prophet depth": ((("prophet_layers: 2", "prophet_layers: 3"),), FORESEEN),
+    "K": (((", prediction_horizon: 8}", ", prediction_horizon: 4}"),), FORESEEN),
+    "rank of the linear part": (((WORLD_ENDS, ", prediction_horizon: 8, prophet_rank: 3}"),), FORESEEN),
+    "Prophets that the arms go on training": (
+        ((WORLD_ENDS, ", prediction_horizon: 8, prophet: tuned}"),),
+        WORLD_ARMS,
     ),
-    "an arm's detached memory": ((("{memory: pred, ab", "{memory: pred, world: {detach: true}, ab"),), E2),
+    "Prophets that only the arms train": (((WORLD_ENDS, ", prediction_horizon: 8, prophet: joint}"),), WORLD_ARMS),
+    "another place of the memory": (((WORLD_ENDS, ", prediction_horizon: 8, fusion: suffix}"),), WORLD_ARMS),
+    "an arm's own Prophet": (
+        (("{memory: pred, ab", "{memory: pred, world: {prophet_steps: 50}, ab"),),
+        prophets(arm="-E2") | E2,
+    ),
     "an arm that says what holds anyway": (
-        (("{memory: pred, ab", "{memory: pred, world: {lambda_world: 0.2, detach: false}, ab"),),
+        (("{memory: pred, ab", "{memory: pred, world: {lambda_world: 0.2, detach: false, prophet: kept}, ab"),),
         set(),
     ),
-    "T": (((", prediction_horizon: 8}", ", prediction_horizon: 8, context: 2}"),), WORLD_ARMS),
+    "T": (((WORLD_ENDS, ", prediction_horizon: 8, context: 2}"),), FORESEEN),
     "how sure to be": ((("  num_steps: 5\n", "  num_steps: 5\nevidence: {margin: 0.02}\n"),), REPORT),
     "what it may cost": ((("  num_steps: 5\n", "  num_steps: 5\nevidence: {hours: {training: 2.0}}\n"),), set()),
     "another seed": (
         (("seeds: [0, 1]", "seeds: [0, 1, 2]"),),
-        train("E0", "E1", "E2", seeds=[2]) | rollouts(*CONDITIONS, seeds=[2]) | REPORT,
+        prophets([2]) | train("E0", "E1", "E2", seeds=[2]) | rollouts(*CONDITIONS, seeds=[2]) | REPORT,
     ),
     "one seed less": ((("seeds: [0, 1]", "seeds: [1]"),), REPORT),
-    "encoder m": ((("frames: 4", "frames: 2"),), ENCODER | LATENTS | WORLD_ARMS),
+    "encoder m": ((("frames: 4", "frames: 2"),), ENCODER | LATENTS | FORESEEN),
     "camera of the latents": (
         (("image_size: 64}", "image_size: 64, cameras: [image2]}"),),
-        WRIST | WORLD_ARMS,
+        WRIST | FORESEEN,
     ),
     "a camera more": (  # the latents of the other one stay
         (("image_size: 64}", "image_size: 64, cameras: [image, image2]}"),),
-        WRIST | WORLD_ARMS,
+        WRIST | FORESEEN,
     ),
     "an arm with cameras of its own": (
         (("{memory: pred, ab", "{memory: pred, encoder: {cameras: [image, image2]}, ab"),),
-        WRIST | E2,
+        WRIST | prophets(arm="-E2") | E2,
     ),
     "a default camera that the only arms with a memory do not have": (
         (
@@ -96,7 +103,7 @@ CHANGES = {
     ),
     "training steps": ((("steps: 10\n", "steps: 20\n"),), ARMS),
     "processes of a training": ((("batch_size: 2", "batch_size: 2\n  processes: 2"),), ARMS),
-    "CPU threads of the trainings": ((("batch_size: 2", "batch_size: 2\n  threads: 3"),), ARMS),
+    "CPU threads of the trainings": ((("batch_size: 2", "batch_size: 2\n  threads: 3"),), prophets() | ARMS),
     "numbers of the trainings": ((("batch_size: 2", "batch_size: 2\n  dtype: bfloat16"),), ARMS),
     "device of the trainings, and of the policy that drives": (
         (("batch_size: 2", "batch_size: 2\n  device: cpu"),),
@@ -105,7 +112,10 @@ CHANGES = {
     "numbers of the rollouts": ((("num_steps: 5", "num_steps: 5\n  dtype: bfloat16"),), ROLLOUTS),
     "device of the rollouts": ((("num_steps: 5", "num_steps: 5\n  device: cpu"),), ROLLOUTS),
     "learning rate of the world modules": ((("batch_size: 2", "batch_size: 2\n  world_lr: 5e-4"),), WORLD_ARMS),
-    "another share held out": ((("  source: scripted\n", "  source: scripted\n  held_out: 0\n"),), ARMS),
+    "another share held out": (
+        (("  source: scripted\n", "  source: scripted\n  held_out: 0\n"),),
+        prophets() | ARMS,
+    ),
     "more demonstrations": ((("{per_task: 2,", "{per_task: 3,"),), DEMOS | FROM_DATA),
     "more relabelled episodes": ((("{per_task: 1,", "{per_task: 2,"),), RELABEL | FROM_DATA),
     "demonstrations from drawn scenes": (
@@ -139,6 +149,38 @@ CHANGES = {
 def made_anew(before: Graph, after: Graph) -> set[str]:
     """Names of the stages of ``after`` that a tree with all of ``before`` lacks."""
     return {name for name, key in after.names.items() if key not in before.stages}
+
+
+JOINT = {
+    "a detached memory": ((WORLD_ENDS, ", prediction_horizon: 8, prophet: joint, detach: true}"), E2),
+    "an arm's own weight of the world loss": (
+        ("{memory: pred, ab", "{memory: pred, world: {lambda_world: 0}, ab"),
+        E2,
+    ),
+    "an arm's detached memory": (("{memory: pred, ab", "{memory: pred, world: {detach: true}, ab"), E2),
+    "told the noisy actions": ((WORLD_ENDS, ", prediction_horizon: 8, prophet: joint, actions: true}"), WORLD_ARMS),
+    "steps of a Prophet that nobody trains beforehand": (
+        (WORLD_ENDS, ", prediction_horizon: 8, prophet: joint, prophet_steps: 9}"),
+        set(),
+    ),
+}
+
+
+@pytest.mark.parametrize("change", JOINT)
+def test_what_a_prophet_learns_from_in_the_arm_is_the_arms_alone(change: str, tmp_path: Path) -> None:
+    """E1 has nothing to detach."""
+    joint = WORLD_ENDS, ", prediction_horizon: 8, prophet: joint}"
+    edit, expected = JOINT[change]
+    edits = [edit] if edit[0] == WORLD_ENDS else [joint, edit]
+    assert made_anew(graph_of(tmp_path, edited(joint)), graph_of(tmp_path, edited(*edits))) == expected
+
+
+def test_arms_of_one_world_share_a_prophet_per_seed(tmp_path: Path) -> None:
+    graph = graph_of(tmp_path)
+    for seed in SEEDS:
+        for arm in ("E1", "E2"):
+            assert inputs_of(graph, f"train/{arm}-seed{seed}")["prophet"] == [f"prophet/seed{seed}"]
+    assert inputs_of(graph, "prophet/seed0") == {"dataset": ["dataset"], "latents_image": ["latents/image"]}
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -181,7 +223,7 @@ def test_the_order_of_cameras_is_in_the_key_of_a_training_and_of_nothing_before_
         graph_of(tmp_path, edited(("image_size: 64}", f"image_size: 64, cameras: {cameras}}}")))
         for cameras in ("[image, image2]", "[image2, image]")
     )
-    assert made_anew(one, other) == WORLD_ARMS
+    assert made_anew(one, other) == FORESEEN
     for graph in (one, other):
         roles_and_names = inputs_of(graph, "train/E2-seed0")
         assert {role: roles_and_names[role] for role in ("latents_image", "latents_image2")} == {
@@ -205,7 +247,8 @@ def test_the_committed_study_of_cameras_encodes_each_once(tmp_path: Path) -> Non
     assert len(list(graph.of("latents"))) == 2
     views = {"agentview": ["latents_image"], "wrist": ["latents_image2"], "both": ["latents_image", "latents_image2"]}
     for arm, expected in views.items():
-        assert roles(graph.stages[graph.names[f"train/{arm}-seed0"]]) == ["policy", "dataset", *expected, "encoder"]
+        read = roles(graph.stages[graph.names[f"train/{arm}-seed0"]])
+        assert read == ["policy", "dataset", *expected, "encoder", "prophet"]
 
 
 def roles(request: StageRequest) -> list[str]:

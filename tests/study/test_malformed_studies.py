@@ -34,8 +34,8 @@ CASES = {
     "unknown nested key": (
         ("prophet_layers: 2", "prophet_depth: 2"),
         "study.yaml:10: world.prophet_depth: unknown key; did you mean prophet_width? allowed here: context, "
-        "prediction_horizon, heads, prophet_layers, prophet_width, hypotheses, fusion, attention_width, delta, "
-        "lambda_world, detach, truth_steps, gate_init, actions",
+        "prediction_horizon, heads, prophet_layers, prophet_width, prophet, prophet_rank, prophet_steps, step_weights, "
+        "hypotheses, fusion, attention_width, delta, lambda_world, detach, truth_steps, gate_init, actions",
     ),
     "key of another source": (
         ("demonstrations: {per_task: 2, init_states: 0-9}", "repo_id: lerobot/libero"),
@@ -328,14 +328,34 @@ CASES = {
         "study.yaml:18: arms.E1.world.lambda_world: must be at least 0, not -1",
     ),
     "a Prophet that learns from nothing": (
-        ("prediction_horizon: 8}", "prediction_horizon: 8, lambda_world: 0, detach: true}"),
+        ("prediction_horizon: 8}", "prediction_horizon: 8, prophet: joint, lambda_world: 0, detach: true}"),
         "study.yaml:10: world.lambda_world: the Prophet that makes memory pred would learn from nothing: with "
         "lambda_world 0 it has no loss of its own and with detach true not the policy's either; change one of them",
     ),
     "an arm's Prophet that learns from nothing": (
-        ("memory: pred,", "memory: pred, world: {lambda_world: 0.0, detach: true},"),
+        ("memory: pred,", "memory: pred, world: {prophet: joint, lambda_world: 0.0, detach: true},"),
         "study.yaml:19: arms.E2.world.lambda_world: the Prophet that makes memory pred would learn from nothing: with "
         "lambda_world 0 it has no loss of its own and with detach true not the policy's either; change one of them",
+    ),
+    "a Prophet that is kept and asked to learn": (
+        ("memory: pred,", "memory: pred, world: {lambda_world: 0},"),
+        "study.yaml:19: arms.E2.world.lambda_world: says what the Prophet learns from, and one that is kept learns "
+        "nothing in the arm; write world.prophet: joint, or tuned",
+    ),
+    "a Prophet that is kept and told the noisy actions": (
+        ("prediction_horizon: 8}", "prediction_horizon: 8, actions: true}"),
+        "study.yaml:10: world.actions: noisy actions are known in the arm alone, and a Prophet that is kept learns "
+        "nothing in the arm; write world.prophet: joint, or tuned",
+    ),
+    "a mode that trains a Prophet which is kept": (
+        ("{memory: zero}", "{memory: aux_only}"),
+        "study.yaml:18: arms.E1.memory: 'aux_only' trains the Prophet beside the policy, and one that is kept learns "
+        "nothing in the arm; write world.prophet: joint, or tuned",
+    ),
+    "weights that are not one per frame ahead": (
+        ("prediction_horizon: 8}", "prediction_horizon: 8, step_weights: [1, 2]}"),
+        "study.yaml:10: world.step_weights: [1.0, 2.0] are not 8 weights, one per frame ahead (prediction_horizon), of "
+        "which one is not 0",
     ),
     "two arms that a weight would not tell apart": (
         ("{memory: zero}", "{memory: pred, world: {lambda_world: 0.2, detach: false}}"),
@@ -356,8 +376,8 @@ CASES = {
     "a setting that the memory does not have": (
         ("{memory: zero}", "{memory: zero, world: {fusions: late}}"),
         "study.yaml:18: arms.E1.world.fusions: unknown key; did you mean fusion? allowed here: context, "
-        "prediction_horizon, heads, prophet_layers, prophet_width, hypotheses, fusion, attention_width, delta, "
-        "lambda_world, detach, truth_steps, gate_init, actions",
+        "prediction_horizon, heads, prophet_layers, prophet_width, prophet, prophet_rank, prophet_steps, step_weights, "
+        "hypotheses, fusion, attention_width, delta, lambda_world, detach, truth_steps, gate_init, actions",
     ),
     "a fusion that there is not": (
         ("{memory: zero}", "{memory: zero, world: {fusion: middle}}"),

@@ -172,7 +172,20 @@ class ToyResults:
             "ridge": [0.4, 0.3, 0.25],
         }
         figures = {name: {"skill": skill, "change_cosine": skill, "cosine": skill} for name, skill in skills.items()}
-        return {"held_out": True, "episodes": [1, 4, 7], "frames": 412, "predictors": figures}
+        spread = (-0.02, 0.0, 0.02)  # of the Prophet over the episodes; baselines are the same in each
+        single = {
+            name: {figure: [[value + by * (name == "prophet") for value in steps] for by in spread] for figure in found}
+            for name, found in figures.items()
+            for steps in (found["skill"],)
+        }
+        by_episode = {"episodes": [1, 4, 7], "predictors": single}
+        return {
+            "held_out": True,
+            "episodes": [1, 4, 7],
+            "frames": 412,
+            "predictors": figures,
+            "by_episode": by_episode,
+        }
 
     def _record(self, condition, seed, task, state, repeat, checkpoint, trained, memory) -> Record:
         episode = Episode(task, state, repeat)

@@ -19,11 +19,11 @@ from support.tiny_cell import cell_context, train_spec
 
 from lerobot_policy_world_modality.modeling_smolvla_world import SmolVLAWorldPolicy
 from world_modality.errors import UserError
+from world_modality.prophet.judging import PROPHET
 from world_modality.store.progress import Progress
 from world_modality.study.specs import TrainSpec
 from world_modality.training import checkpoints, stage
 from world_modality.training.compare_arms import resolved_settings
-from world_modality.training.prophet import PROPHET
 from world_modality.training.statistics import start_statistics
 
 Inputs = dict[str, tuple[Path, ...]]

@@ -14,8 +14,9 @@ from world_modality.errors import UserError
 from world_modality.facts.targets import TARGETS
 from world_modality.latents.windows import EpisodeBounds
 from world_modality.memory.target import LATENTS
-from world_modality.training import prophet
-from world_modality.training.prophet import DemonstratedActions, describe, evaluate_prophet
+from world_modality.prophet import episodes
+from world_modality.prophet.judging import describe
+from world_modality.training.prophet import DemonstratedActions, evaluate_prophet
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,7 @@ def test_it_depends_on_the_checkpoint_and_the_data_alone(tiny: TinyWorld) -> Non
 
 def test_more_frames_than_can_be_used_are_drawn_by_a_key(tiny: TinyWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = evaluate(tiny)
-    monkeypatch.setattr(prophet, "MOST_FRAMES", 20)
+    monkeypatch.setattr(episodes, "MOST_FRAMES", 20)
     drawn = evaluate(tiny)
     assert (whole["frames"], whole["fitted_frames"]) == (42, 42)
     assert (drawn["frames"], drawn["fitted_frames"]) == (20, 20)

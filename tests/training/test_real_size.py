@@ -18,7 +18,8 @@ from world_modality.facts.memory import trainable_modes
 from world_modality.study.load import load_study
 from world_modality.study.slices import world_spec
 from world_modality.study.specs import EncoderSpec, WorldSpec
-from world_modality.study.study import Arm, World
+from world_modality.study.study import Arm
+from world_modality.study.world import World
 from world_modality.training.compare_arms import memory_keys
 
 STUDY = Path(__file__).parents[2] / "workflow" / "studies" / "libero_spatial.yaml"

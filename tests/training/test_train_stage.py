@@ -83,10 +83,10 @@ def test_arms_of_other_cameras_are_comparable_but_for_other_latents(
         compare(arms, resolved_settings(), "cameras")
 
 
-def test_a_prophet_to_start_from_is_a_role_that_is_kept_for_later(inputs: Inputs, tmp_path: Path) -> None:
+def test_a_prophet_to_start_from_that_is_none_is_told(inputs: Inputs, tmp_path: Path) -> None:
     context = cell_context(tmp_path, inputs, memory="pred")
     context = replace(context, inputs={**context.inputs, "prophet": inputs["encoder"]})
-    with pytest.raises(UserError, match="cannot start from a Prophet of its own yet, so leave out input 'prophet'"):
+    with pytest.raises(UserError, match="holds no Prophet that can be read"):
         stage.run(train_spec("pred", steps=1), context)
 
 

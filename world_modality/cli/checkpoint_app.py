@@ -62,6 +62,9 @@ def convert(
         list[Path] | None, typer.Option(help="Folder of the training set's latents; once per camera, in order.")
     ] = None,
     encoder: Annotated[str | None, typer.Option(help="Folder or hub id of the encoder that made them.")] = None,
+    prophet: Annotated[
+        Path | None, typer.Option(help="Folder of a Prophet that a study trained on those latents beforehand.")
+    ] = None,
     setting: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE, a field of the policy.")] = None,
     to: Annotated[
         Literal["world", "plain", "earlier"],
@@ -72,13 +75,15 @@ def convert(
     from world_modality.cli.convert import convert_checkpoint, convert_earlier, strip_checkpoint
 
     if to == "plain":
-        if latents or encoder or setting:
-            raise UserError("--to plain takes the world memory away: drop --latents, --encoder and --set")
+        if latents or encoder or prophet or setting:
+            raise UserError("--to plain takes the world memory away: drop --latents, --encoder, --prophet and --set")
         lines = strip_checkpoint(checkpoint, output)
     elif to == "earlier":
+        if prophet:
+            raise UserError("--to earlier keeps the checkpoint's own Prophet: drop --prophet")
         lines = convert_earlier(checkpoint, output, latents or [], encoder, setting or [])
     else:
-        lines = convert_checkpoint(checkpoint, output, memory, latents or [], encoder, setting or [])
+        lines = convert_checkpoint(checkpoint, output, memory, latents or [], encoder, setting or [], prophet)
     print("\n".join(lines))
 
 

@@ -15,7 +15,13 @@ from world_modality.store.hub import find_folder
 
 
 def convert_checkpoint(
-    source: str, output: Path, memory: str, latents: Sequence[Path], encoder: str | None, settings: Sequence[str]
+    source: str,
+    output: Path,
+    memory: str,
+    latents: Sequence[Path],
+    encoder: str | None,
+    settings: Sequence[str],
+    prophet: Path | None = None,
 ) -> list[str]:
     """Write the checkpoint with world memory ``output``, whole or not at all; lines that say what it is.
 
@@ -26,6 +32,7 @@ def convert_checkpoint(
         latents: folders of the training set's latents, one per camera that the memory is to know, in that order.
         encoder: folder or hub id of the encoder that made them, for rollouts to tell it from others.
         settings: ``NAME=VALUE`` of further fields of the policy.
+        prophet: folder of a Prophet that was trained on those latents beforehand.
 
     Raises:
         UserError: something is missing, does not fit, or is there already.
@@ -42,9 +49,9 @@ def convert_checkpoint(
     values = read_settings(_pairs(settings), world_type_of(folder))
     if "world_memory_mode_train" in values:
         raise UserError("--set world_memory_mode_train: give it as --memory")
-    if not needs_world and (latents or encoder):
+    if not needs_world and (latents or encoder or prophet):
         raise UserError(
-            f"--memory {memory} has no world modules: drop --latents and --encoder, or choose another memory"
+            f"--memory {memory} has no world modules: drop --latents, --encoder and --prophet, or choose another memory"
         )
     if needs_world and not latents and "world_latent_dim" not in values:
         raise UserError(
@@ -56,9 +63,8 @@ def convert_checkpoint(
     encoder_folder = None if encoder is None else _fitting_encoder(encoder, latents, values)
     with new_folder(output) as draft:
         with redirect_stdout(io.StringIO()):  # LeRobot prints how many layers it takes
-            made = convert(
-                folder, draft, latents=latents, encoder=encoder_folder, world_memory_mode_train=memory, **values
-            )
+            values["world_memory_mode_train"] = memory
+            made = convert(folder, draft, latents=latents, encoder=encoder_folder, prophet=prophet, **values)
         origin = {"from": source if commit is None else f"{source.partition('@')[0]}@{commit}"}
         _note(draft, "wm convert", {**(origin if commit else {}), "from_digest": POLICY.digest(folder)})
     added = len(made.added) - 1  # the step counter

@@ -169,6 +169,14 @@ def _built_on(config: Mapping[str, Any], family: PolicyFamily) -> str:
     return f", model {config.get('model')}, which sees frames as latents{tokens}"
 
 
+def _beforehand(config: Mapping[str, Any]) -> str:
+    """What a Prophet has that was trained by itself; nothing of one that its policy's training made."""
+    who = config.get("world_prophet", "joint")
+    if who == "joint":
+        return ""
+    return f", trained beforehand and {who}, linear part of rank {config.get('world_prophet_rank', 0)}"
+
+
 def _world(config: Mapping[str, Any], checkpoint: Path) -> list[str]:
     mode = config.get("world_memory_mode_train", "disabled")
     if mode == "disabled":
@@ -180,6 +188,7 @@ def _world(config: Mapping[str, Any], checkpoint: Path) -> list[str]:
         f"N={config['world_hypotheses']}, {config['world_prophet_layers']} layers of width "
         f"{config['world_prophet_width']}, "
         f"{'changes' if config['world_delta'] else 'latents'}, loss weight {config['world_lambda']}"
+        + _beforehand(config)
         + (", memory detached" if config.get("world_detach") else "")
         + (", told the noisy actions" if config.get("world_actions") else ""),
         *_encoded(config),

@@ -36,6 +36,8 @@ class MemoryMode:
     """Mean and covariance of the training latents."""
     needs_prophet: bool = False
     """The Prophet makes the memory, so that the policy's loss trains it too, unless the memory is detached."""
+    trains_prophet_alone: bool = False
+    """Nothing reads the memory: it is there so that the Prophet learns beside the policy."""
     delay: int = 0
     """How many prediction horizons before the present the history ends."""
     needs_truth: bool = False
@@ -249,6 +251,7 @@ MODES: Table[MemoryMode] = Table(
             isolates="the auxiliary loss: the Prophet reads cached latents alone, so it too equals disabled",
             make=Reference(f"{_MODES}:nothing"),
             words="a prediction that is trained and not read",
+            trains_prophet_alone=True,
         ),
     ),
 )

@@ -154,8 +154,17 @@ STAGES: Table[StageKind] = Table(
             target="instructions",
         ),
         StageKind(
+            name="prophet",
+            version=1,
+            spec=Reference("world_modality.study.prophet:ProphetSpec"),
+            runner=Reference("world_modality.prophet.stage:run"),
+            packages=("numpy", "scipy", "torch"),
+            target="prophet",
+            needs=Needs(cores=8, all_cores=True, gpu=True, memory_mb=16_000, minutes=240),
+        ),
+        StageKind(
             name="train",
-            version=5,
+            version=6,
             spec=Reference(f"{_SPECS}:TrainSpec"),
             runner=Reference("world_modality.training.stage:run"),
             target="train",

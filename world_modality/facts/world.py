@@ -11,6 +11,13 @@ from dataclasses import dataclass, field
 from world_modality.errors import UserError
 from world_modality.facts.memory import FUSIONS, MODES, MemoryMode
 
+PROPHETS = {
+    "kept": "it was trained beforehand, on latents alone, and stays as it is",
+    "tuned": "it was trained beforehand, on latents alone, and the policy's training goes on with it",
+    "joint": "the policy's training trains it from its first weights",
+}
+"""Who trains the Prophet."""
+
 
 @dataclass
 class WorldMemoryConfig:
@@ -26,6 +33,10 @@ class WorldMemoryConfig:
     world_heads: int = 8
     world_prophet_layers: int = 2
     world_prophet_width: int = 512
+    world_prophet: str = "joint"  # who trains it: see PROPHETS
+    world_prophet_rank: int = 0  # of the linear part of one that was trained beforehand; 0: it has none
+    world_prophet_trained_on: str = ""  # fingerprint of the set that it was trained on beforehand; "" if it was not
+    world_step_weights: list[float] = field(default_factory=list)  # of its loss at k = 1..K; empty: equal
     world_hypotheses: int = 1  # N predictions per history; the best of each sample learns
     world_fusion: str = "late"  # where the memory enters the policy
     world_attention_width: int = 0  # inner width of the injector's attention; 0: that of the tokens it feeds
@@ -107,6 +118,7 @@ class WorldMemoryConfig:
             raise UserError(
                 f"world_prophet_width is {self.world_prophet_width}: use a multiple of world_heads, {self.world_heads}"
             )
+        self._check_prophet()
         if self.world_fusion not in FUSIONS:
             known = ", ".join(FUSIONS.names)
             raise UserError(f"world_fusion: '{self.world_fusion}' is no fusion; choose one of {known}")
@@ -126,6 +138,26 @@ class WorldMemoryConfig:
                 f"world_prediction_horizon is {self.world_prediction_horizon} but chunk_size {chunk_size}: with "
                 "world_actions a frame ahead needs an action that leads there, so choose a prediction horizon of "
                 "at most the chunk"
+            )
+
+    def _check_prophet(self) -> None:
+        if self.world_prophet not in PROPHETS:
+            raise UserError(f"world_prophet: '{self.world_prophet}' is not one of {', '.join(PROPHETS)}; choose one")
+        if self.world_prophet == "kept" and self.world_actions:
+            raise UserError(
+                "world_prophet is 'kept' and world_actions true: a Prophet that was trained on latents alone knows no "
+                "actions, so choose tuned or joint, or set world_actions to false"
+            )
+        if self.world_prophet == "kept" and self.train_mode.trains_prophet_alone:
+            raise UserError(
+                f"world_prophet is 'kept': memory '{self.train_mode.name}' is there to train the Prophet beside the "
+                "policy, so choose tuned or joint"
+            )
+        weights, steps = self.world_step_weights, self.world_prediction_horizon
+        if weights and (len(weights) != steps or min(weights) < 0 or sum(weights) <= 0):
+            raise UserError(
+                f"world_step_weights: {weights} are not {steps} weights, one per frame ahead, none negative and not "
+                "all 0"
             )
 
     def _check_modes(self) -> None:

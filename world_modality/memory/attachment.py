@@ -27,29 +27,25 @@ class Sockets:
     attention: tuple[int, int, int]  # of the action expert: query heads, key and value heads, width of a head
 
 
-@dataclass(frozen=True)
-class WorldSizes:
-    """Sizes and switches. P = ``tokens`` of W = ``dim`` numbers stand for a frame, the cameras' side by side."""
+@dataclass(frozen=True, kw_only=True)
+class ProphetSizes:
+    """Sizes and switches of a Prophet. P = ``tokens`` of W = ``dim`` numbers stand for a frame, the cameras' side by
+    side."""
 
     dim: int  # W, numbers per token, of all cameras together
-    hidden: int  # width of the action expert
-    prefix: int  # width of the tokens that the expert attends to
-    layers: int  # of the action expert
-    attention: tuple[int, int, int]  # of the action expert: query heads, key and value heads, width of a head
+    tokens: int = 1  # P per frame; 1: the encoder's tokens are pooled
+    cameras: int = 1
     context: int  # T: frames of history
     prediction_horizon: int  # K: frames predicted
+    hypotheses: int = 1  # N: predictions per history
     heads: int
     prophet_layers: int
     prophet_width: int
     delta: bool
-    gate_init: float
-    tokens: int = 1  # P per frame; 1: the encoder's tokens are pooled
-    cameras: int = 1
-    hypotheses: int = 1  # N: predictions per history
-    fusion: str = "late"
     target: str = "latents"  # what the Prophet predicts
+    rank: int = 0  # of the Prophet's linear part; 0: it has none
     actions: int = 0  # A: width of the flow's noisy actions, if the Prophet is told them; else 0
-    attention_width: int = 0  # inner width of the injector's attention; 0: that of the tokens it feeds
+    step_weights: tuple[float, ...] = ()  # of its loss at k = 1..K, relative to each other; empty: equal
 
     @property
     def memory(self) -> tuple[int, int, int, int]:
@@ -60,3 +56,16 @@ class WorldSizes:
     def latent(self) -> int:
         """Width of one camera's token."""
         return self.dim // self.cameras
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldSizes(ProphetSizes):
+    """Those of the Prophet, and of the way from the memory into the policy."""
+
+    hidden: int  # width of the action expert
+    prefix: int  # width of the tokens that the expert attends to
+    layers: int  # of the action expert
+    attention: tuple[int, int, int]  # of the action expert: query heads, key and value heads, width of a head
+    gate_init: float
+    fusion: str = "late"
+    attention_width: int = 0  # inner width of the injector's attention; 0: that of the tokens it feeds

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from world_modality.memory.action_conditioning import ActionCondition, NoisyActions
-from world_modality.memory.attachment import WorldSizes
+from world_modality.memory.attachment import ProphetSizes
 from world_modality.memory.embedding import GridEmbedding
+from world_modality.memory.linear import LinearPart
 from world_modality.memory.randomness import borrowed_generator
 from world_modality.store.keys import keyed_seed
 
@@ -18,9 +19,14 @@ class Prophet(nn.Module):
     Its sequence has one place per (frame, token, camera) of the history and per (frame ahead, hypothesis, token,
     camera) of the slots; embeddings tell each coordinate apart, so the prediction depends on the order of what was
     seen. Everything is in standardised latents.
+
+    One with ``sizes.rank`` has a linear part and begins as that: the transformer's output starts at zero and is added,
+    multiplied for every step ahead by its share ``residual_share`` [K].
     """
 
-    def __init__(self, sizes: WorldSizes) -> None:
+    residual_share: Tensor
+
+    def __init__(self, sizes: ProphetSizes) -> None:
         super().__init__()
         self.sizes = sizes
         width = sizes.prophet_width
@@ -36,6 +42,12 @@ class Prophet(nn.Module):
         )
         self.norm = nn.LayerNorm(width)
         self.write = nn.Linear(width, sizes.latent)
+        self.linear: LinearPart | None = None
+        if sizes.rank:
+            self.linear = LinearPart(sizes)
+            self.register_buffer("residual_share", torch.ones(sizes.prediction_horizon))
+            nn.init.zeros_(self.write.weight)
+            nn.init.zeros_(self.write.bias)
         self.condition: ActionCondition | None = None
         if sizes.actions:
             with borrowed_generator() as generator:  # so that whatever is built next begins as it does without
@@ -47,6 +59,14 @@ class Prophet(nn.Module):
 
         A Prophet with ``sizes.actions`` must be told the noisy actions of the velocity that it predicts for.
         """
+        ahead, now = self.read_out(history, noisy), history[:, -1, None, None]
+        if self.linear is not None:
+            change: Tensor = self.linear(history)
+            return now + change[:, None] + self.residual_share[:, None, None] * ahead
+        return now + ahead if self.sizes.delta else ahead
+
+    def read_out(self, history: Tensor, noisy: NoisyActions | None = None) -> Tensor:
+        """What the transformer alone says of it: [B, N, K, P, W]."""
         count, sizes = len(history), self.sizes
         seen = self.read(history.reshape(count, -1, sizes.latent)) + self.history()
         slots = self.slots().expand(count, -1, -1)
@@ -58,5 +78,4 @@ class Prophet(nn.Module):
         for block in self.blocks:
             tokens = block(tokens)
         read: Tensor = self.write(self.norm(tokens[:, -slots.shape[1] :]))
-        ahead = read.view(count, sizes.prediction_horizon, sizes.hypotheses, sizes.tokens, sizes.dim).transpose(1, 2)
-        return history[:, -1, None, None] + ahead if sizes.delta else ahead
+        return read.view(count, sizes.prediction_horizon, sizes.hypotheses, sizes.tokens, sizes.dim).transpose(1, 2)

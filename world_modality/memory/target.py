@@ -6,7 +6,7 @@ metrics, baselines and the figures of merit. Nothing else knows how a prediction
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from world_modality.facts.targets import TARGETS
-from world_modality.memory.baselines import FrameIndices, LatentBaselines, Mask, Windows, fit_baselines
+from world_modality.memory.baselines import LatentBaselines, Mask, fit_baselines
+from world_modality.memory.ridge import FrameIndices, Windows
 
 SMALLEST_CHANGE = 1e-6  # norm below which a change of the latent has no direction worth learning
 SHARE_OF_ALL = 0.05  # of every hypothesis in the loss, so that one that never wins still learns
@@ -39,6 +40,9 @@ class Score(Protocol):
 
     def over_processes(self) -> Self:
         """The same, its means being over the batch that all processes of a training share."""
+
+    def weighted(self, steps: Sequence[float]) -> Self:
+        """The same, the loss at k = 1..K weighted by ``steps``, relative to their mean; unchanged if they are none."""
 
 
 class Baselines(Protocol):
@@ -113,6 +117,10 @@ class LatentScore:
     def over_processes(self) -> LatentScore:
         """The same, its means being over the batch that all processes of a training share."""
         return replace(self, counts=mean_over_processes(self.counts))
+
+    def weighted(self, steps: Sequence[float]) -> LatentScore:
+        """The same, the loss at k = 1..K weighted by ``steps``, relative to their mean; unchanged if they are none."""
+        return replace(self, losses=weighted_losses(self.losses, steps))
 
     def summary(self) -> dict[str, float]:
         """world_loss and the cosines, overall and per k, over the valid entries (0 where a batch has none).
@@ -298,6 +306,14 @@ def mean_over_processes(counts: Tensor) -> Tensor:
     total = counts.double()
     distributed.all_reduce(total)
     return total.float() / distributed.get_world_size()
+
+
+def weighted_losses(losses: Tensor, steps: Sequence[float]) -> Tensor:
+    """Losses [B, K] times the weights of k = 1..K, divided by the weights' mean; as they are if ``steps`` is empty."""
+    if not steps:
+        return losses
+    weights = losses.new_tensor(steps)
+    return losses * (weights / weights.mean())
 
 
 def at_least_one(counts: Tensor) -> Tensor:

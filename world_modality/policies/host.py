@@ -84,6 +84,8 @@ class LatentInputs:
     """World tokens of the same cameras, for a policy that knows any,"""
     instructions: tuple[Path, ...] = ()
     """and the one folder of the instructions' vectors, for one that reads them."""
+    prophet: Path | None = None
+    """A Prophet that was trained beforehand on those latents alone, if the memory's is one."""
 
 
 class PolicyHost:

@@ -45,7 +45,7 @@ class WorldHost(PolicyHost):
         """The plugin's conversion."""
         own = {"input_features": {}, **settings} if renew else dict(settings)
         if memory is not None:
-            own |= {"latents": memory.latents, "encoder": memory.encoder}
+            own |= {"latents": memory.latents, "encoder": memory.encoder, "prophet": memory.prophet}
         convert(source, target, **own)
 
     def training_settings(self, optim: OptimSpec, seed: int) -> dict[str, object]:

@@ -11,13 +11,14 @@ from lerobot.configs import PreTrainedConfig
 from lerobot.configs.types import FeatureType
 
 from lerobot_policy_world_modality.adapters.transformer import TransformerAdapter
-from lerobot_policy_world_modality.convert import copy_processors, load_weights
+from lerobot_policy_world_modality.convert import copy_processors, load_weights, prophet_settings
 from lerobot_policy_world_modality.modeling_world_transformer import WorldTransformerPolicy
 from world_modality.data.hub import ENCODER
 from world_modality.discrete.instruction_table import open_instructions
 from world_modality.errors import UserError
 from world_modality.latents.joint import open_joint
 from world_modality.latents.reader import read_description
+from world_modality.memory.fitted_prophet import read_prophet
 from world_modality.memory.randomness import borrowed_generator
 from world_modality.policies.host import LatentInputs
 from world_modality.policies.weights import WEIGHTS
@@ -57,6 +58,8 @@ class WorldTransformerHost(WorldHost):
             raise UserError(
                 f"{source} was trained with memory '{config.train_mode.name}': start from a policy that has none"
             )
+        fitted = None if memory.prophet is None else read_prophet(memory.prophet)
+        settings = prophet_settings(fitted, settings)
         config = replace(config, pretrained_path=None, **{"input_features": {}} if renew else {}, **settings)
         latents = open_joint(memory.latents, frames=read_description(memory.latents[0])["frames"])
         config.adopt_latents(latents)
@@ -75,6 +78,8 @@ class WorldTransformerHost(WorldHost):
         if (source / WEIGHTS).is_file():
             load_weights(policy, source)
         policy.take_statistics(latents.statistics())
+        if policy.world is not None and fitted is not None:
+            fitted.load_into(policy.world.prophet)
         if tokens is not None:
             policy.take_codebook(tokens.codebook)
         for table in texts:

@@ -8,6 +8,7 @@ from typing import Any
 from world_modality.evidence.points import points
 from world_modality.facts.memory import MODES
 from world_modality.facts.policies import family_of, has_memory
+from world_modality.facts.world import PROPHETS
 from world_modality.publishing.claims import may_claim
 from world_modality.publishing.figures import Rate
 from world_modality.publishing.publication import Publication
@@ -154,7 +155,8 @@ def _training(publication: Publication, request: StageRequest, spec: TrainSpec) 
         rows += [
             ("memory", f"fusion {world.fusion}, cameras {', '.join(world.cameras)}"),
             ("Prophet", f"{world.context} latents of history, {world.prediction_horizon} predicted, "
-             f"{world.prophet_layers} layer{'s' * (world.prophet_layers > 1)} of width {world.prophet_width}"),
+             f"{world.prophet_layers} layer{'s' * (world.prophet_layers > 1)} of width {world.prophet_width}; "
+             f"{PROPHETS[world.prophet]}"),
         ]  # fmt: skip
     return [*rows, ("encoder", _part(encoder) if encoder else "none: no latents are read")]
 

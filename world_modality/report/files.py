@@ -21,6 +21,8 @@ from world_modality.report.text import (
     could_find_line,
     detectable_text,
     deviations,
+    margin_header,
+    margin_rows,
     mark_word,
     missing_row,
     offline_rows,
@@ -164,6 +166,7 @@ def to_markdown(table: Mapping[str, Any]) -> str:
         _bullets(table["notes"]),
         *_plan(table["plan"]),
         *_prophet(table["prophet"]),
+        *_margins(table["prophet_margins"]),
         *_offline(table["offline"]),
         *_tokens(table["tokens"]),
         *_models(table["models"]),
@@ -248,6 +251,11 @@ def _prophet(found: Mapping[str, Any] | None) -> list[str]:
         _bullets(found["sentences"]),
         _grid(["1 - MSE / MSE of persistence", *(f"k={k}" for k in range(1, steps + 1))], rows),
     ]
+
+
+def _margins(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """By how much Prophets foresee more than each baseline."""
+    return ["## Prophet minus baseline", _grid(margin_header(rows), margin_rows(rows))] if rows else []
 
 
 def _offline(found: dict[str, Any] | None) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ class Judgement:
     frames: int
     given_actions: bool  # the Prophet was told the demonstrated actions, which the baselines are not
     figures: Mapping[str, Mapping[str, Steps]]  # predictor -> figure -> value for k = 1..K
+    by_episode: Mapping[str, Mapping[str, Sequence[Steps]]] = field(default_factory=dict)  # the same of each episode
 
     @property
     def skill(self) -> Steps:
@@ -68,7 +69,8 @@ def _judgement(arm: str, seed: int, value: Mapping[str, Any]) -> list[Judgement]
         return []
     episodes, frames = len(value.get("episodes", ())), value.get("frames", 0)
     given = value.get("actions") == "demonstrated"
-    return [Judgement(arm, seed, bool(value.get("held_out")), episodes, frames, given, figures)]
+    single = value.get("by_episode", {}).get("predictors", {})
+    return [Judgement(arm, seed, bool(value.get("held_out")), episodes, frames, given, figures, single)]
 
 
 def prophet_table(judgements: Sequence[Judgement]) -> dict[str, Any] | None:
@@ -79,7 +81,7 @@ def prophet_table(judgements: Sequence[Judgement]) -> dict[str, Any] | None:
     return {
         "held_out": first.held_out,
         "judged_on": first.judged_on,
-        "sentences": [_sentence(group) for group in _by_arm(judgements)],
+        "sentences": [_sentence(group) for group in by_arm(judgements)],
         "rows": [
             *({"name": f"{each.arm}, seed {each.seed}", "skill": list(each.skill)} for each in judgements),
             *({"name": _words(name), "skill": list(first.figures[name][MERIT.name])} for name in BASELINES),
@@ -87,7 +89,8 @@ def prophet_table(judgements: Sequence[Judgement]) -> dict[str, Any] | None:
     }
 
 
-def _by_arm(judgements: Sequence[Judgement]) -> Iterator[list[Judgement]]:
+def by_arm(judgements: Sequence[Judgement]) -> Iterator[list[Judgement]]:
+    """The judgements of each arm."""
     for arm in dict.fromkeys(each.arm for each in judgements):
         yield [each for each in judgements if each.arm == arm]
 
@@ -119,7 +122,7 @@ def _sentence(group: Sequence[Judgement]) -> str:
 def prophet_panels(judgements: Sequence[Judgement]) -> list[Panel]:
     """Two figures per arm, the Prophet of each seed against the baselines over the frames ahead."""
     panels = []
-    for group in _by_arm(judgements):
+    for group in by_arm(judgements):
         for figure, words in TITLES.items():
             if lines := list(_curves(group, figure)):
                 title = f"{group[0].arm}: {words}, {group[0].judged_on}"

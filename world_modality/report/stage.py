@@ -18,6 +18,7 @@ from world_modality.report.judgement import conditions_of, discordant_rows, othe
 from world_modality.report.offline_arms import evaluated, evaluations_csv
 from world_modality.report.offline_claims import claim_panels, models_table, no_verdict
 from world_modality.report.page import figure_files, read_videos, to_html
+from world_modality.report.prophet_margins import margin_rows, reading, ridge_gate
 from world_modality.report.provenance import describe, lineage, timing_of
 from world_modality.report.record_files import write_records
 from world_modality.report.results import Results, load_results
@@ -68,6 +69,9 @@ def build_report(root: Path, material: Material) -> tuple[dict[str, Any], dict[s
         started = first_start(stage_folder(root, "rollout", cell.rollout) for cell in judged_cells(spec))
         gates.append(sealing_gate(plan, seals, started))
     judgements = read_judgements(results, material.trainings)
+    read = reading(judgements, {each.name: each.trained for each in spec.conditions})
+    predicted = ridge_gate(read)
+    gates += [predicted] if predicted else []
     models = evaluated(spec.arms, material.offline)
     judged_at = first_start(StageFolder(artifact.parent) for artifact in material.offline)
     conditions, names = conditions_of(spec, results), task_names(spec, results)
@@ -80,6 +84,7 @@ def build_report(root: Path, material: Material) -> tuple[dict[str, Any], dict[s
         "missing": [dict(cell) for cell in material.missing],
         "plan": describe_seals(plan, seals) if plan else None,
         "prophet": prophet_table(judgements),
+        "prophet_margins": margin_rows(read),
         "offline": offline_table(results, material.trainings),
         "given": given_table(spec.arms, material.given),
         "tokens": tokens_table(material.tokens),

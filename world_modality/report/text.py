@@ -296,3 +296,13 @@ def grid(rows: Sequence[Sequence[str]]) -> list[str]:
     """Columns of plain text, padded to their widest cell, two spaces apart."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def margin_header(rows: Sequence[Table]) -> list[str]:
+    """Of the table of the Prophet's differences from baselines, without the column of names."""
+    return ["arm", *(f"k = {k}" for k in range(1, 1 + max(len(row["texts"]) for row in rows)))]
+
+
+def margin_rows(rows: Sequence[Table]) -> list[list[str]]:
+    """Its rows."""
+    return [[f"{row['arm']}: {row['words']}, minus {row['baseline']}", *row["texts"]] for row in rows]

@@ -47,6 +47,7 @@ def arm_problems(study: Study) -> Iterator[Problem]:
         if arm.world is not None and arm.world.truth_steps != study.world.truth_steps:
             yield from _truthless((arm,), ("arms", name, "world", "truth_steps"))
         yield from _taught(name, arm, study)
+        yield from _weighted(name, arm, study)
         yield from _seeing(name, arm, study)
         if not study.reads_latents(arm):
             for key in ("encoder", "world"):
@@ -146,13 +147,43 @@ def token_problems(study: Study, policy: AnyPolicy) -> Iterator[Problem]:
 
 
 def _taught(name: str, arm: Arm, study: Study) -> Iterator[Problem]:
-    """A Prophet that makes the memory and would learn from nothing."""
-    world = study.world_of(arm)
-    if MODES[arm.memory].needs_prophet and world.detach and world.lambda_world == 0:
+    """A Prophet that would learn from nothing, or is asked to learn and may not."""
+    mode, world, said = MODES[arm.memory], study.world_of(arm), arm.world or study.world
+    if arm.memory == "disabled":
+        return
+    if world.prophet != "kept":
+        if mode.needs_prophet and world.detach and world.lambda_world == 0:
+            yield (
+                world_at(name, arm, "lambda_world"),
+                f"the Prophet that makes memory {arm.memory} would learn from nothing: with lambda_world 0 it has no "
+                "loss of its own and with detach true not the policy's either; change one of them",
+            )
+        return
+    learns = "learns nothing in the arm; write world.prophet: joint, or tuned"
+    if mode.trains_prophet_alone:
         yield (
-            world_at(name, arm, "lambda_world"),
-            f"the Prophet that makes memory {arm.memory} would learn from nothing: with lambda_world 0 it has no loss "
-            "of its own and with detach true not the policy's either; change one of them",
+            ("arms", name, "memory"),
+            f"'{arm.memory}' trains the Prophet beside the policy, and one that is kept {learns}",
+        )
+    alone = not study.sees_latents(arm)
+    if world.actions and alone:
+        yield (
+            world_at(name, arm, "actions"),
+            f"noisy actions are known in the arm alone, and a Prophet that is kept {learns}",
+        )
+    for key, asked in (("detach", said.detach), ("lambda_world", alone and said.lambda_world == 0)):
+        if asked and mode.needs_prophet:
+            yield world_at(name, arm, key), f"says what the Prophet learns from, and one that is kept {learns}"
+
+
+def _weighted(name: str, arm: Arm, study: Study) -> Iterator[Problem]:
+    """Weights that are not one per frame ahead."""
+    world = study.world_of(arm)
+    weights, steps = world.step_weights, world.prediction_horizon
+    if weights and (len(weights) != steps or not any(weights)):
+        yield (
+            world_at(name, arm, "step_weights"),
+            f"{list(weights)} are not {steps} weights, one per frame ahead (prediction_horizon), of which one is not 0",
         )
 
 

@@ -21,8 +21,9 @@ from world_modality.study.document import Location
 from world_modality.study.encoder_checks import settings_problems
 from world_modality.study.models import settings_of
 from world_modality.study.parts import AnyEncoderModel, AnyPolicy, NewPolicy, ScratchPolicy, ScriptedData
-from world_modality.study.study import Arm, Study, World
+from world_modality.study.study import Arm, Study
 from world_modality.study.values import SAMPLED
+from world_modality.study.world import World
 
 
 def problems(study: Study) -> Iterator[Problem]:

@@ -14,9 +14,10 @@ from typing import Any
 from world_modality.errors import UserError
 from world_modality.store.stage import StageRequest
 from world_modality.study.instructions import INSTRUCTIONS
+from world_modality.study.prophet import PROPHET_ROLE
 from world_modality.study.slices import OPTIMISER
 from world_modality.study.specs import BEFORE, ReportArm, latents_role, tokens_role
-from world_modality.study.study import World
+from world_modality.study.world import World
 
 Description = Mapping[str, Any]
 """A training's settings: nested mappings of JSON values. A setting's key is dotted, ``optim.lr``."""
@@ -57,6 +58,8 @@ class Declared:
     """What an arm declares (``world.fusion``, see :class:`ReportArm`) -> the settings that say so."""
     memory: frozenset[str]
     """Between an arm that has a memory and one that has none, besides the cameras' latents."""
+    prophet: frozenset[str]
+    """A Prophet that was trained beforehand. It follows the world memory's settings, encoder, cameras and seed."""
     cameras: str
     """Whose latents the memory is made of."""
     seed: str
@@ -73,11 +76,13 @@ class Declared:
             allowed |= {key for each in (a, b) for key, _ in _flatten(each) if key.startswith(TOKENS)}
             allowed |= {f"inputs.{INSTRUCTIONS}"}
             if any(ABSENT in (_setting(a, key), _setting(b, key)) for key in latents):
-                allowed |= self.memory | latents
+                allowed |= self.memory | latents | self.prophet
         if _differ(a, b, self.mode):
             allowed |= self.follows
+        if _differ(a, b, self.seed) or any(word.startswith(("world.", "encoder", "cameras")) for word in words):
+            allowed |= self.prophet
         if "disabled" in (_setting(a, self.mode), _setting(b, self.mode)) and _differ(a, b, self.mode):
-            allowed |= self.memory | latents
+            allowed |= self.memory | latents | self.prophet
         if "cameras" in words and _differ(a, b, self.cameras):
             allowed |= {key for key in latents if ABSENT in (_setting(a, key), _setting(b, key))}
         return allowed | self.seeds if _differ(a, b, self.seed) else allowed
@@ -94,8 +99,12 @@ SPECS = Declared(
         "cameras": frozenset({"world.cameras"}),
         "preset": frozenset({f"optim.{key}" for key in (*OPTIMISER, "world_lr", "train_vision", "preset")}),
         **{f"world.{key}": frozenset({f"world.{key}"}) for key in World.model_fields},
+        # What the arm's training asks of a Prophet depends on whether it trains one.
+        "world.prophet": frozenset({"world.prophet", "world.lambda_world", "world.detach"}),
+        **{f"world.{key}": frozenset({f"inputs.{PROPHET_ROLE}"}) for key in ("prophet_rank", "prophet_steps")},
     },
     memory=frozenset({"world", "optim.world_lr", "inputs.encoder"}),
+    prophet=frozenset({f"inputs.{PROPHET_ROLE}"}),
     cameras="world.cameras",
     seed="seed",
     seeds=frozenset({"seed"}),

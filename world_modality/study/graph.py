@@ -15,6 +15,7 @@ from world_modality.study.conditions import compared_with, conditions_of, contro
 from world_modality.study.labels import parts_of, suite_label
 from world_modality.study.latent_stages import instructions_inputs, latents_inputs, tokens_inputs
 from world_modality.study.parts import AnyPolicy, ScriptedData
+from world_modality.study.prophet import prophet_inputs
 from world_modality.study.rows import software_of
 from world_modality.study.slices import (
     blocks,
@@ -145,7 +146,8 @@ class _Builder:
             inputs = (_read("policy", policy), _read("dataset", dataset), *self._memory_inputs(name, arm, dataset))
             for seed in study.seeds:
                 spec = self._training(self.sources.policies[own].family, arm, seed)
-                trainings[name, seed] = self._in_parts(name, spec, inputs)
+                read = (*inputs, *prophet_inputs(self.graph, study, name, seed, inputs))
+                trainings[name, seed] = self._in_parts(name, spec, read)
         return trainings
 
     def _in_parts(self, name: str, spec: TrainSpec, inputs: tuple[Input, ...]) -> StageRequest:

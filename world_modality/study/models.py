@@ -14,8 +14,8 @@ from world_modality.facts.sequence import CHUNK_SIZE, TransformerSizes, WorldInp
 from world_modality.study.document import Location
 from world_modality.study.messages import sentence
 from world_modality.study.parts import AnyPolicy, NewPolicy
-from world_modality.study.study import World
 from world_modality.study.values import Part
+from world_modality.study.world import World
 
 Share = Annotated[float, Field(ge=0, le=1)]
 SECTIONS = {"world_": "world, tokens and instructions", "optimizer_": "training", "scheduler_": "training"}

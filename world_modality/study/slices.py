@@ -191,7 +191,7 @@ def world_spec(study: Study, arm: Arm) -> WorldSpec | None:
     """An arm's world memory, or the latents that it sees without one; None if it reads none."""
     if not study.reads_latents(arm):
         return None
-    settings = study.world_of(arm).model_dump()
+    settings = study.world_of(arm).model_dump(exclude={"prophet_rank", "prophet_steps"})
     own = {"cameras": study.cameras(arm), "attention_width": settings["attention_width"] or 0}
     if MODES[arm.memory].needs_truth:
         own["truth_steps"] = settings["truth_steps"] or max(1, study.recipe.training.steps // 2)

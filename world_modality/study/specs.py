@@ -65,6 +65,7 @@ class Spec(BaseModel):
 
 Device = Literal["auto", "cpu", "cuda", "mps"]  # where a policy computes; auto: a GPU where there is one
 Dtype = Literal["float32", "bfloat16"]  # in which it computes
+ProphetName = Literal["kept", "tuned", "joint"]  # who trains a Prophet: facts/world.py, PROPHETS
 
 
 class SimSpec(Spec):
@@ -248,6 +249,8 @@ class WorldSpec(Spec):
     gate_init: float
     actions: bool = False  # the Prophet is told the noisy actions and the time of the flow
     detach: bool = False  # the memory is made of the prediction without its gradient
+    prophet: ProphetName = "joint"  # who trains it; "joint": the arm alone, else it was trained beforehand
+    step_weights: tuple[float, ...] = ()  # of the Prophet's loss at k = 1..K; empty: equal
     truth_steps: int | None = None  # over which a memory passes from the true future to the prediction, if it does
 
 
@@ -269,8 +272,8 @@ class OptimSpec(Spec):
 
 class TrainSpec(Spec):
     """One training, or a part of one. Upstream: policy, dataset and, if it reads latents, each of its cameras' and the
-    encoder, and world tokens if it knows any; of a part that goes on from another one, that one too, in the role
-    :data:`BEFORE`."""
+    encoder, a Prophet if one was trained beforehand, and world tokens if it knows any; of a part that goes on from
+    another one, that one too, in the role :data:`BEFORE`."""
 
     family: PolicyFamilyName
     memory: ModeName

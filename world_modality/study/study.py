@@ -37,7 +37,7 @@ from world_modality.study.parts import (
     Tokens,
     without_cameras,
 )
-from world_modality.study.rows import FusionName, ModeName
+from world_modality.study.rows import ModeName
 from world_modality.study.specs import Arithmetic, Device, Dtype
 from world_modality.study.values import (
     InitStates,
@@ -50,42 +50,10 @@ from world_modality.study.values import (
     Text,
     as_tuple,
 )
+from world_modality.study.world import World
 
 TAKEN_OVER = ("policy", "encoder")
 """Sections of an arm that need no source: without one, the study's holds for what the arm does not say."""
-
-
-class World(Part):
-    """The world memory: Prophet and injector."""
-
-    context: PositiveInt = 4
-    """T: latents of history that the Prophet reads."""
-    prediction_horizon: PositiveInt = 8
-    """K: future latents it predicts, the memory's slots."""
-    heads: PositiveInt = 8
-    prophet_layers: PositiveInt = 2
-    prophet_width: PositiveInt = 512
-    hypotheses: PositiveInt = 1
-    """N: predictions per history, of which each sample's best one learns; the memory has N times as many slots."""
-    fusion: FusionName = "late"
-    """Where the memory enters the policy: late (the expert's last hidden states), suffix (the noisy actions), layers
-    (every layer of the expert), prefix_cross (the prefix tokens read it) or prefix_tokens (it stands beside them)."""
-    attention_width: PositiveInt | None = None
-    """Inner width of the injector's attention; that of the tokens it feeds by default."""
-    delta: bool = True
-    """Predict the change from the present latent rather than the future latent itself."""
-    lambda_world: NonNegativeFloat = 0.2
-    """Weight of the Prophet's loss. With 0 the Prophet is never asked to foresee."""
-    detach: bool = False
-    """Make the memory of the prediction without its gradient, so that the Prophet learns from its own loss alone. Where
-    the memory is not the Prophet's it changes nothing."""
-    truth_steps: PositiveInt | None = None
-    """With memory scheduled: steps over which the true future gives way to the prediction; half of ``training.steps``
-    by default."""
-    gate_init: float = 0.0
-    """Gate of the injector before training; at 0 it adds nothing before it has learned something."""
-    actions: bool = False
-    """Tell the Prophet what the action expert is given at every step of the flow: the noisy actions and the time."""
 
 
 class Training(Part):
@@ -375,9 +343,16 @@ class Study(Part):
         """The settings of an arm's world memory, or of what it predicts without one."""
         settings = arm.world or self.world
         if arm.memory == "disabled":
-            return World(context=1, **settings.model_dump(include={"prediction_horizon", "delta", "lambda_world"}))
+            seen = settings.model_dump(include={"prediction_horizon", "delta", "lambda_world"})
+            return World(context=1, prophet="joint", **seen)
         mode = MODES[arm.memory]  # what it does not need must not make arms look different that are trained alike
-        idle = {} if mode.needs_prophet else {"detach": False}
+        idle: dict[str, Any] = {}
+        if settings.prophet == "joint":
+            idle |= {name: World.model_fields[name].default for name in ("prophet_rank", "prophet_steps")}
+        if settings.prophet == "kept" and not self.sees_latents(arm):  # else it weighs what the policy itself predicts
+            idle |= {"lambda_world": 0.0}
+        if settings.prophet == "kept" or not mode.needs_prophet:
+            idle |= {"detach": False}
         return settings.model_copy(update=idle if mode.needs_truth else {**idle, "truth_steps": None})
 
     def control_of(self, name: str) -> str | None:

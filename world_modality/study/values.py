@@ -126,6 +126,8 @@ Tasks = Annotated[
         }
     ),
 ]
+StepWeights = Annotated[tuple[Annotated[float, Field(ge=0)], ...], BeforeValidator(as_tuple)]
+"""One number per frame ahead."""
 HeldOut = Annotated[
     float,
     Field(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from world_modality.memory.baselines import FrameIndices, Mask, Windows
-from world_modality.memory.target import Figures, at_least_one, mean_over_processes
+from world_modality.memory.baselines import Mask
+from world_modality.memory.ridge import FrameIndices, Windows
+from world_modality.memory.target import Figures, at_least_one, mean_over_processes, weighted_losses
 from world_modality.tokens.baselines import likeliest_followers
 
 BEST = (1, 5)
@@ -48,6 +49,10 @@ class TokenScore:
     def over_processes(self) -> TokenScore:
         """The same, its means being over the batch that all processes of a training share."""
         return replace(self, counts=mean_over_processes(self.counts))
+
+    def weighted(self, steps: Sequence[float]) -> TokenScore:
+        """The same, the loss at k = 1..K weighted by ``steps``, relative to their mean; unchanged if they are none."""
+        return replace(self, losses=weighted_losses(self.losses, steps))
 
     def summary(self) -> dict[str, float]:
         """``world_loss``, ``world_valid``, and ``world_top1``, ``world_top5`` and ``world_top1_copy``, overall and per

@@ -6,7 +6,6 @@ When one is saved and how many are kept cannot change a result, so neither is in
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,14 +15,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from world_modality.errors import UserError
-from world_modality.store.files import file_digest, files_below, sync_folder, sync_tree, write_json
+from world_modality.store.digests import is_intact, note_digests
+from world_modality.store.files import sync_folder, sync_tree
 
 KEEP_VARIABLE = "WORLD_MODALITY_KEEP_CHECKPOINTS"
 KEEP = 2  # where the variable does not say otherwise
 PARTIAL = ".partial"
 REPLACED = f".replaced{PARTIAL}"
-DIGESTS = "digests.json"
-"""In a checkpoint: each file's SHA-256, so that a damaged one is not gone on from."""
 WORK_PER_SAVE = 20  # time trained for each second that saving takes, at least
 
 
@@ -72,22 +70,6 @@ def discard(checkpoint: Path) -> None:
     doomed = checkpoint.with_name(checkpoint.name + PARTIAL)
     checkpoint.rename(doomed)
     shutil.rmtree(doomed)
-
-
-def note_digests(folder: Path) -> None:
-    """Leave word in a folder of what its files are, for ``is_intact``."""
-    write_json(folder / DIGESTS, {name: file_digest(path) for name, path in files_below(folder)})
-
-
-def is_intact(checkpoint: Path) -> bool:
-    """Whether a checkpoint's files are as they were saved; one without digests, taken from a sealed result, is."""
-    try:
-        digests = json.loads((checkpoint / DIGESTS).read_text())
-        return all(file_digest(checkpoint / name) == digest for name, digest in digests.items())
-    except FileNotFoundError:
-        return not (checkpoint / DIGESTS).exists()
-    except (ValueError, AttributeError):
-        return False
 
 
 def recover(root: Path) -> Path | None:

@@ -13,7 +13,8 @@ from typing import Any
 from world_modality.facts.world import WorldMemoryConfig
 from world_modality.store.files import file_digest
 from world_modality.study.comparable import Declared
-from world_modality.study.study import World
+from world_modality.study.prophet import PROPHET_ROLE
+from world_modality.study.world import World
 
 ARM_FILE = "arm.json"
 """A training's description of itself, in its artifact."""
@@ -39,6 +40,7 @@ def resolved_settings() -> Declared:
         f"policy.world_{name}" for name in ("trained_cameras", "latents", "latent_dim", "latent_tokens", "frame_sizes")
     }
     renamed = {"lambda_world": "lambda"}
+    prophet = frozenset({"policy.world_prophet_rank", "policy.world_prophet_trained_on", f"inputs.{PROPHET_ROLE}"})
     return Declared(
         mode="policy.world_memory_mode_train",
         follows=frozenset({"policy.world_detach", "policy.world_truth_steps"}),
@@ -49,8 +51,11 @@ def resolved_settings() -> Declared:
             "cameras": frozenset({*of_cameras, "policy.world_cameras"}),
             "preset": frozenset({"optimizer", "scheduler", "use_policy_training_preset"}),
             **{f"world.{key}": frozenset({f"policy.world_{renamed.get(key, key)}"}) for key in World.model_fields},
+            "world.prophet": frozenset({"policy.world_prophet", "policy.world_lambda", "policy.world_detach"}),
+            **dict.fromkeys(("world.prophet_rank", "world.prophet_steps"), prophet),
         },
         memory=memory_keys() | {"inputs.encoder"},
+        prophet=prophet,
         cameras="policy.world_cameras",
         seed="seed",
         seeds=frozenset({"seed", "policy.world_seed"}),
@@ -91,6 +96,6 @@ def _without_path(value: str, places: Mapping[Path, str]) -> str:
 def _input_digest(folder: Path) -> str:
     """16 hex over the files that tell one input from another, without reading gigabytes of pictures."""
     read = ("latents.json", "statistics.npz", "tokens.json", "tokens.npy", "embeddings.npy")
-    telling = ("model.safetensors", "meta/info.json", "meta/stats.json", *read)
+    telling = ("model.safetensors", "prophet.safetensors", "meta/info.json", "meta/stats.json", *read)
     content = {name: file_digest(folder / name) for name in telling if (folder / name).is_file()}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""How well a checkpoint's Prophet foresees episodes that were not trained on, beside the baselines it must beat.
+"""A checkpoint's Prophet, judged on episodes that were not trained on.
 
 One that follows the flow's noisy actions is told the demonstrated ones, as its policy has them where the flow ends.
 """
@@ -6,7 +6,7 @@ One that follows the flow's noisy actions is told the demonstrated ones, as its 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,37 +16,27 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from world_modality.data.episodes import held_out_episodes, load_metadata
+from world_modality.data.episodes import load_metadata
 from world_modality.data.schema import ACTION
 from world_modality.errors import UserError
-from world_modality.facts.targets import TARGETS
 from world_modality.latents.windows import EpisodeBounds
 from world_modality.memory.action_conditioning import NoisyActions
-from world_modality.memory.baselines import FEW
-from world_modality.memory.lookup import LatentLookup, LatentWindow
+from world_modality.memory.lookup import LatentLookup
 from world_modality.memory.randomness import borrowed_generator
+from world_modality.memory.ridge import FrameIndices
 from world_modality.memory.world import WorldMemory
 from world_modality.policies.trusted import build_processors
-from world_modality.store.keys import keyed_seed
-
-PROPHET = "prophet.json"
-"""The evaluation, in the artifact of a training with world memory."""
-
-MOST_FRAMES = 65536  # to fit on, and to judge on: more take hours and move no figure
-CHOOSING = 0.2  # share of the training episodes that choose the ridge's penalty
-BATCH = 256
-
-FrameIndices = npt.NDArray[np.int64]
+from world_modality.prophet.episodes import standardised_windows
+from world_modality.prophet.judging import judge
 
 
 def evaluate_prophet(
     checkpoint: Path, dataset: Path, latents: Sequence[Path], *, device: str = "cpu"
 ) -> dict[str, Any]:
-    """The target's figures of merit for a checkpoint's Prophet and the baselines, as JSON values.
+    """What :func:`judge` says of a checkpoint's Prophet, as JSON values.
 
-    Judged on the episodes that the checkpoint says were held out, baselines fitted on the others; a checkpoint that
-    held none out is judged on what it was trained on, and ``held_out`` is false. A Prophet that follows the noisy
-    actions is told the demonstrated ones at flow time 0, and ``actions`` is "demonstrated".
+    Judged on the episodes that the checkpoint says were held out. A Prophet that follows the noisy actions is told the
+    demonstrated actions at flow time 0, and ``actions`` is "demonstrated".
 
     Args:
         checkpoint: a ``pretrained_model`` folder with world modules.
@@ -58,60 +48,15 @@ def evaluate_prophet(
         UserError: they do not belong together, or the checkpoint has no world memory.
     """
     world, lookup, told = _load(checkpoint, dataset, latents, device)
-    context, prediction_horizon = world.sizes.context, world.sizes.prediction_horizon
+    sizes = world.sizes
+    windows = standardised_windows(lookup, world.standardiser, sizes.context, sizes.prediction_horizon, device)
 
-    def windows(frames: FrameIndices) -> LatentWindow:
-        found = lookup.window(torch.from_numpy(frames), context, prediction_horizon).to(torch.device(device))
-        return LatentWindow(world.standardiser(found.history), world.standardiser(found.future), found.valid)
+    def predict(history: Tensor, frames: FrameIndices) -> Tensor:
+        noisy = None if told is None else told.of(frames, sizes.prediction_horizon)
+        prediction: Tensor = world.prophet(history, noisy)
+        return prediction
 
-    judged = lookup.held_out or tuple(range(len(lookup.bounds.starts)))
-    trained = _frames_with_future(lookup.trained, "fitted")
-    start, end = lookup.trained.around(trained)
-    target = world.target
-    baselines = target.fit_baselines(
-        windows, trained, np.minimum(end - 1 - trained, prediction_horizon), np.isin(start, _choosing(lookup.trained))
-    )
-    metrics = target.metrics(prediction_horizon)
-    frames = _frames_with_future(lookup.bounds.only(judged), "judged")
-    for batch in _batches(frames, world.sizes.tokens):
-        window = windows(batch)
-        noisy = None if told is None else told.of(batch, prediction_horizon)
-        predictions = {"prophet": world.prophet(window.history, noisy)}
-        if world.sizes.hypotheses > 1:
-            predictions["prophet_best"] = target.best_hypothesis(predictions["prophet"], window.future, window.valid)
-        predictions |= {name: each[:, None] for name, each in baselines.predict(window.history).items()}
-        metrics.add(predictions, window.history[:, -1], window.future, window.valid)
-    return {
-        "target": world.sizes.target,
-        "held_out": bool(lookup.held_out),
-        "episodes": list(judged),
-        "frames": len(frames),
-        "frames_per_step": metrics.frames,
-        "fitted_frames": len(trained),
-        "hypotheses": world.sizes.hypotheses,
-        "actions": "none" if told is None else "demonstrated",
-        **baselines.facts(),
-        "predictors": metrics.figures(),
-    }
-
-
-def describe(result: dict[str, Any]) -> str:
-    """``prophet on 3 held-out episodes: change cosine k=1 0.44 (ridge 0.41), ...``: the first and the last step."""
-    count, predictors = len(result["episodes"]), result["predictors"]
-    target = TARGETS[result["target"]]
-    kind = "held-out" if result["held_out"] else "training"
-    given = " given the demonstrated actions" if result["actions"] == "demonstrated" else ""
-    told = []
-    for figure in (each.name for each in reversed(target.figures[:2])):
-        values = []
-        for k in sorted({1, len(result["frames_per_step"])}):
-            known = {name: predictors[name][figure][k - 1] for name in ("prophet", *target.baselines)}
-            if None not in known.values():
-                best = max(target.baselines, key=lambda name: known[name])
-                values.append(f"k={k} {known['prophet']:.2f} ({best.replace('_', ' ')} {known[best]:.2f})")
-        told += [f"{figure.replace('_', ' ')} {', '.join(values)}"] if values else []
-    figures = "; ".join(told) or "no frame has a future"
-    return f"prophet on {count} {kind} episode{'s' * (count != 1)}{given}: {figures}"
+    return judge(predict, sizes, lookup, windows) | {"actions": "none" if told is None else "demonstrated"}
 
 
 def _load(
@@ -134,27 +79,6 @@ def _load(
     world = policy.world.eval().requires_grad_(False)
     told = DemonstratedActions(policy, checkpoint, dataset, lookup.bounds) if world.sizes.actions else None
     return world, lookup, told
-
-
-def _frames_with_future(bounds: EpisodeBounds, purpose: str) -> FrameIndices:
-    """The frames of ``bounds`` but for each episode's last, ascending; a keyed draw of ``MOST_FRAMES`` if more."""
-    spans = zip(bounds.starts, bounds.ends, strict=True)
-    frames = np.concatenate([np.arange(start, end - 1, dtype=np.int64) for start, end in spans])
-    if len(frames) <= MOST_FRAMES:
-        return frames
-    drawn = np.random.default_rng(keyed_seed("prophet", purpose)).choice(len(frames), MOST_FRAMES, replace=False)
-    return frames[np.sort(drawn)]
-
-
-def _choosing(bounds: EpisodeBounds) -> FrameIndices:
-    """First frames of the episodes that choose the ridge's penalty."""
-    return bounds.starts[list(held_out_episodes([""] * len(bounds.starts), CHOOSING, "ridge"))]
-
-
-def _batches(frames: FrameIndices, tokens: int) -> Iterator[FrameIndices]:
-    """Fewer frames at once where many tokens stand for each: bounds memory."""
-    size = max(1, BATCH * FEW // max(FEW, tokens))
-    return (frames[start : start + size] for start in range(0, len(frames), size))
 
 
 class DemonstratedActions:

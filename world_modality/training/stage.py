@@ -21,13 +21,16 @@ from world_modality.policies.config_file import read_config_file
 from world_modality.policies.earlier import ALONE
 from world_modality.policies.host import LatentInputs, host_of
 from world_modality.policies.trusted import require_known_steps
+from world_modality.prophet.judging import PROPHET, describe
+from world_modality.store.digests import is_intact, note_digests
 from world_modality.store.files import read_object, sync_tree, write_atomically, write_json
 from world_modality.store.notes import note_text, read_note
 from world_modality.store.stage import TIMING, Facts, StageContext
 from world_modality.study.comparable import require_equal
 from world_modality.study.instructions import INSTRUCTIONS
+from world_modality.study.prophet import PROPHET_ROLE
 from world_modality.study.specs import BEFORE, TrainSpec, latents_role, tokens_role
-from world_modality.training import checkpoints, offline, prophet
+from world_modality.training import checkpoints, offline
 from world_modality.training.arguments import (
     PLACES,
     TRAIN_CONFIG,
@@ -40,9 +43,7 @@ from world_modality.training.arguments import (
 )
 from world_modality.training.checkpoints import (
     Saving,
-    is_intact,
     kept_checkpoints,
-    note_digests,
     recover,
     require_finite,
 )
@@ -52,14 +53,10 @@ from world_modality.training.launch import Job, run_here, torch_threads
 from world_modality.training.metrics import Line, read_metrics, rewind, summarise
 from world_modality.training.offline import OFFLINE
 from world_modality.training.processes import run_in_processes
-from world_modality.training.prophet import PROPHET
+from world_modality.training.prophet import evaluate_prophet
 
 SAVE_SECONDS = 45.0
 METRICS = "metrics.jsonl"
-
-
-RESERVED_ROLE = "prophet"
-"""Role of an optional input, a Prophet trained beforehand, from which the world modules are to start one day."""
 
 
 def run(spec: TrainSpec, context: StageContext) -> Facts:
@@ -69,10 +66,6 @@ def run(spec: TrainSpec, context: StageContext) -> Facts:
         UserError: the arm differs from one without memory in more than the memory, inputs do not fit together, the
             training diverges, or it was begun on a device that is not here.
     """
-    if RESERVED_ROLE in context.inputs:
-        raise UserError(
-            f"training: it cannot start from a Prophet of its own yet, so leave out input '{RESERVED_ROLE}'"
-        )
     start = _convert_once(spec, context)
     places = Places(start, context.one("dataset"), context.work / "run", *_read(spec, context))
     checkpoint = recover(places.output / "checkpoints")
@@ -194,8 +187,9 @@ def _convert(spec: TrainSpec, context: StageContext, target: Path) -> None:
         raise UserError(f"training: memory mode '{spec.memory}' needs the settings of the world memory: set world")
     if spec.world is not None:
         settings |= world_fields(spec.world)
-        latents, *others = _read(spec, context)
-        memory = LatentInputs(latents, context.one("encoder"), *others)
+        latents, tokens, texts = _read(spec, context)
+        prophet = context.one(PROPHET_ROLE) if PROPHET_ROLE in context.inputs else None
+        memory = LatentInputs(latents, context.one("encoder"), tokens, texts, prophet)
     # Where the pictures are others, LeRobot takes the dataset's cameras and state, in the dataset's order.
     renew = not _cameras(source) <= _dataset_features(context.one("dataset"))
     host_of(read_config_file(source)["type"]).prepare(source, target, settings, memory, renew=renew)
@@ -250,7 +244,7 @@ def _checked_arm(spec: TrainSpec, context: StageContext, places: Places) -> dict
         without = replace(places, policy=reference) if sees else Places(reference, places.dataset, places.output, ())
         named = f"the arm with memory {spec.memory}", "the same arm without memory"
         plain_arm = _describe(plain, context, without)
-        declared = memory_keys() | {f"inputs.{role}" for role in _latents(spec, context)}
+        declared = memory_keys() | {f"inputs.{role}" for role in (*_latents(spec, context), PROPHET_ROLE)}
         require_equal(named[0], arm, named[1], plain_arm, declared, "make them equal")
         shutil.rmtree(reference)
     return arm
@@ -259,6 +253,7 @@ def _checked_arm(spec: TrainSpec, context: StageContext, places: Places) -> dict
 def _describe(spec: TrainSpec, context: StageContext, places: Places) -> dict[str, Any]:
     roles = {"policy": context.one("policy"), "dataset": places.dataset}
     roles |= _latents(spec, context) | _tokens(spec, context) | _instructions(spec, context)
+    roles |= {PROPHET_ROLE: context.one(PROPHET_ROLE)} if spec.world and PROPHET_ROLE in context.inputs else {}
     by_place = {places.policy: "policy", **{folder: role for role, folder in roles.items()}}
     arm = describe_arm(resolve(fresh_arguments(spec, places, context.cores)), roles, by_place)
     return {**arm, "threads": spec.threads, "processes": spec.processes}
@@ -286,11 +281,11 @@ def _judge(spec: TrainSpec, context: StageContext, device: str) -> None:
         beside = partial(offline.evaluate_offline, tokens=tokens, instructions=texts)
         judges.append((OFFLINE, beside, offline.describe))
     if spec.memory != "disabled":
-        judges.append((PROPHET, prophet.evaluate_prophet, prophet.describe))
-    for name, evaluate, describe in judges:
+        judges.append((PROPHET, evaluate_prophet, describe))
+    for name, evaluate, told in judges:
         with torch_threads(spec.threads):
             result = evaluate(checkpoint, context.one("dataset"), latents, device=device)
-        context.progress.say(f"{context.progress.label}: {describe(result)}")
+        context.progress.say(f"{context.progress.label}: {told(result)}")
         write_json(context.artifact / name, result)
 
 

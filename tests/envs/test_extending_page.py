@@ -12,6 +12,7 @@ import pytest
 from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.encoders import ENCODERS
 from world_modality.facts.memory import FUSIONS, MODES
+from world_modality.facts.noise import RUN_NOISE
 from world_modality.facts.policies import DIALECTS, POLICIES
 from world_modality.facts.stages import STAGES
 from world_modality.facts.table import Table
@@ -21,7 +22,7 @@ REPOSITORY = Path(__file__).parents[2]
 PAGE = (REPOSITORY / "docs" / "extending.md").read_text()
 FOLDERS = ("world_modality", "lerobot_policy_world_modality", "tests/extension/src/wm_extension")
 FILES = ("tests/study/test_keys_from_rows.py",)  # a kind of stage that another distribution adds
-TABLES: tuple[Table, ...] = (SUITES, ENCODERS, MODES, FUSIONS, POLICIES, DIALECTS, TARGETS, STAGES)
+TABLES: tuple[Table, ...] = (SUITES, ENCODERS, MODES, FUSIONS, POLICIES, DIALECTS, TARGETS, STAGES, RUN_NOISE)
 
 
 def blocks(language: str) -> list[str]:

@@ -7,7 +7,16 @@ from support.claims import standard_claims
 from world_modality.evidence.plan import Assumptions, Plan
 from world_modality.evidence.planning import Costs, allocate, detectable_on_a_task, expect, last_level
 
-PLAN = Plan("demo", "libero_spatial", standard_claims(), tuple(range(8)), tuple(range(10)), tuple(range(50)), 1)
+PLAN = Plan(
+    "demo",
+    "libero_spatial",
+    standard_claims(),
+    tuple(range(8)),
+    tuple(range(10)),
+    tuple(range(50)),
+    1,
+    assumptions=Assumptions(run_sd=0.02),
+)
 
 
 def by_claim(plan):

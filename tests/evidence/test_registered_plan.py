@@ -9,7 +9,16 @@ from world_modality.evidence.plan import Assumptions, Plan, changes
 from world_modality.evidence.resampling import canonical_json, digest_of, keyed_generator
 from world_modality.store import keys
 
-PLAN = Plan("demo", "libero_spatial", standard_claims(), (0, 1, 2, 3, 4), (0, 1), tuple(range(50)), 2)
+PLAN = Plan(
+    "demo",
+    "libero_spatial",
+    standard_claims(),
+    (0, 1, 2, 3, 4),
+    (0, 1),
+    tuple(range(50)),
+    2,
+    assumptions=Assumptions(run_sd=0.02),
+)
 
 
 def test_it_survives_json():

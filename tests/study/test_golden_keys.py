@@ -61,6 +61,7 @@ CHANGES: tuple[tuple[str, str], ...] = (
     ("report", "a report calls a policy without memory so, and says where native results of other processors met"),
     ("report", "a study in which no arm has a memory asks whether a policy beats its control"),
     ("prophet train rollout videos offline report", "the Prophet is a stage of its own, which arms start from"),
+    ("report", "run_sd is 0.03 by default; stops early where a study asks for it; tells progress"),
 )
 
 REPOSITORY = Path(__file__).parents[2]

@@ -109,7 +109,7 @@ CASES = {
     "unknown key of the evidence": (
         ("  num_steps: 5\n", "  num_steps: 5\nevidence: {margins: 0.05}\n"),
         "study.yaml:24: evidence.margins: unknown key; did you mean margin? allowed here: effect, margin, alpha, "
-        "confidence, power, looks, spending, noise, hours",
+        "confidence, power, looks, spending, stop_early, noise, hours",
     ),
     "an alpha in percent": (
         ("  num_steps: 5\n", "  num_steps: 5\nevidence: {alpha: 5}\n"),

@@ -12,6 +12,7 @@ from world_modality.report.claims import plan_of
 from world_modality.report.sealed_plans import seal_plan
 from world_modality.rollout.episodes import episodes_of
 from world_modality.rollout.records import to_ledger_line, to_line
+from world_modality.store.index import sealed_done
 from world_modality.store.layout import StageFolder, stage_folder
 from world_modality.store.seal import seal
 from world_modality.store.stage import StageRequest
@@ -39,12 +40,15 @@ def write_results(
 
     ``episodes`` says of a rollout's label how many of its episodes are there: None for a sealed stage, 0 for one that
     was
-    never started. ``fill`` may put more into the artifact of a stage, but for a rollout, before it is sealed.
+    never started. ``fill`` may put more into the artifact of a stage, but for a rollout, before it is sealed. What is
+    sealed already is left alone.
     """
     seal_plan(root, plan_of(graph.report.spec))
     cells = {cell.rollout: cell for cell in graph.report.spec.cells}
     for request in graph.stages.values():
         folder = stage_folder(root, request.stage, request.key)
+        if sealed_done(folder):
+            continue
         if request.stage == "rollout":
             cell = cells[request.key]
             count = episodes(request.label) if episodes else None

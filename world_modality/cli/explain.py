@@ -90,6 +90,8 @@ def explain(root: Path, outlook: Outlook, cores: int | None) -> list[str]:
     """The plan in a few lines: the study, how much is to do, and per kind of stage why."""
     part, wanted, missing = outlook.part, outlook.stages, outlook.missing
     lines = [f"study        {outlook.planned.headline}", *unresolved_lines(outlook.planned)]
+    if outlook.planned.looks is not None:
+        lines.append(f"looks        {outlook.planned.looks.told()}")
     whole = len(outlook.planned.graph.stages)
     share = f"{len(wanted)} of " if part else ""
     whose = f", {' '.join(part.words)} and {part.needs}" if part else ""

@@ -12,6 +12,7 @@ from world_modality.cli.planning import plan_study
 from world_modality.errors import UserError
 from world_modality.evidence.plan import Plan
 from world_modality.evidence.planning import Costs
+from world_modality.facts.noise import RUN_NOISE
 from world_modality.report.claims import judged_cells, plan_of
 from world_modality.report.collect import collect
 from world_modality.report.judgement import conditions_of
@@ -49,7 +50,9 @@ def plan_lines(study_file: Path, root: Path) -> list[str]:
         told = f"{todo}{others[0]}, ...}}" if others else "one arm makes no comparison; add a second arm"
         raise UserError(f"{study_file}: arms: there is nothing to plan, since {told}")
     conditions = conditions_of(material.spec, material.results)
-    data = outlook(plan, conditions, _priced(study, root, graph), len(study.rollouts.init_states))
+    families = {str(request.address.get("family", "")) for request in graph.of("policy")}
+    published = [row for row in RUN_NOISE if row.family in families]
+    data = outlook(plan, conditions, _priced(study, root, graph), len(study.rollouts.init_states), published)
     seal = next((each for each in read_seals(root, plan.study) if each.digest == plan.digest), None)
     started = first_start(stage_folder(root, "rollout", cell.rollout) for cell in judged_cells(material.spec))
     lines = outlook_lines(data, _sealing(seal.sealed_at if seal else "", started))

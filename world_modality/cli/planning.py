@@ -7,6 +7,7 @@ import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from world_modality.cli.sources import resolve_sources
 from world_modality.facts.stages import STAGES
@@ -23,6 +24,12 @@ from world_modality.study.snapshot import write_snapshot
 from world_modality.study.specs import ReportSpec
 from world_modality.study.study import Study
 
+if TYPE_CHECKING:
+    from world_modality.report.stopping import Looks
+
+ALL_LOOKS_VARIABLE = "WORLD_MODALITY_ALL_LOOKS"
+"""Set where a study that may stop early is to be rolled out whole all the same."""
+
 
 @dataclass(frozen=True)
 class Planned:
@@ -32,6 +39,7 @@ class Planned:
     root: Path
     headline: str
     unresolved: tuple[str, ...] = ()  # parts that only the hub could have told, so that the keys are not final
+    looks: Looks | None = None  # where a study stands that may stop early; its graph holds the looks asked for
 
     @cached_property
     def snapshot(self) -> Path:
@@ -43,9 +51,14 @@ def plan_study(path: Path, root: Path, *, lenient: bool = False) -> Planned:
     """Read a study and plan it; UserError says in one sentence what is wrong with it."""
     file = load_study(path)
     sources = resolve_sources(file, root, lenient=lenient)
-    graph = build_graph(file.study, sources)
+    graph, looks = build_graph(file.study, sources), None
+    if file.study.evidence.stop_early is not None:
+        from world_modality.report.stopping import looks_made  # it imports scipy
+
+        looks = looks_made(root, graph, whole=ALL_LOOKS_VARIABLE in os.environ)
+        graph = build_graph(file.study, sources, None if looks is None else max(1, looks.asked))
     line = headline(file.study, suite_label(file.study, sources))
-    return Planned(graph, root, line, sources.unresolved)
+    return Planned(graph, root, line, sources.unresolved, looks)
 
 
 def headline(study: Study, label: str) -> str:

@@ -40,6 +40,8 @@ END_SECONDS = 2.0
 """whereupon Snakemake is killed after that long: told to end, it waits for the stages at work, be it for days."""
 RERUNS = ("--rerun-incomplete", "--rerun-triggers", "input", "mtime")
 """What going on needs of Snakemake, whatever a profile says or leaves out."""
+LOOKED_AT = "rollouts"
+"""The target of the rollouts that a look needs."""
 REPOSITORY = Path(world_modality.__file__).parent.parent
 
 
@@ -110,6 +112,8 @@ def _go_on(planned: Planned, root: Path, study: Path, where: Where, targets: Seq
         _tell_finished(root, outlook, where.cores)
         return 0
     _unlock(study)
+    if not targets and planned.looks is not None and planned.looks.more_may_come:
+        return _look_on(planned, root, study, where, handle)
     status = _run(study, root, where, targets, handle)
     left = set(planned.graph.stages) - done_keys(root, planned.graph) if not targets else set()
     if status or left:
@@ -117,6 +121,26 @@ def _go_on(planned: Planned, root: Path, study: Path, where: Where, targets: Seq
     elif targets and EVERYTHING not in targets:
         print("\n".join(_made(root, planned.graph, targets, outlook.done)))
     return status or bool(left)
+
+
+def _look_on(planned: Planned, root: Path, study: Path, where: Where, handle: int) -> int:
+    """Under the run lock: roll out the next look of a study that may stop early, look, and go on from there.
+
+    Snakemake's graph is fixed when it is planned, so every look is a run of its own: of its rollouts alone, and of the
+    report, too, once no other look can follow.
+    """
+    status = _run(study, root, where, [LOOKED_AT], handle)
+    if status:
+        print(_stopped(root, planned, status), file=sys.stderr)
+        return status
+    further = plan_study(study, root)
+    before, now = planned.looks, further.looks
+    assert before is not None
+    assert now is not None
+    if now.standing.looks <= before.standing.looks:  # or it would be asked for again and again
+        raise UserError(f"look {before.standing.looks + 1} was rolled out and is not whole: run `wm verify`")
+    print(f"looks        {now.told()}", file=sys.stderr)
+    return _go_on(further, root, study, where, (), handle)
 
 
 def _plan(study: Path, root: Path, targets: Sequence[str]) -> Planned:

@@ -39,13 +39,19 @@ def run(
     cores: CoresOption = None,
     profile: ProfileOption = None,
     share: ShareOption = None,
+    all_looks: Annotated[
+        bool, typer.Option("--all-looks", help="Roll out all of a study that may stop early (evidence.stop_early).")
+    ] = False,
     target: TargetArgument = None,
 ) -> None:
     """Run what is missing of a study, and print its table. Safe to call again after any interruption."""
+    from world_modality.cli.planning import ALL_LOOKS_VARIABLE
     from world_modality.cli.profiles import LOCAL, Where, find_profile
     from world_modality.cli.run_study import run_study
 
     study = study or study_to_run()
+    if all_looks:
+        os.environ[ALL_LOOKS_VARIABLE] = "1"
     raise typer.Exit(run_study(study, Where(find_profile(profile or LOCAL), cores, share), target or []))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from world_modality.evidence.outcomes import Outcomes
 from world_modality.evidence.plan import Plan
+from world_modality.evidence.sequential import complete_looks
 
 PROMPTS = "prompts are not empty"
 VERSIONS = "one set of software versions"
@@ -57,6 +58,8 @@ def _planned_episodes(plan: Plan, conditions: Mapping[str, Outcomes]) -> Gate:
     wanted = sorted({name for claim in plan.claims for name in (claim.treated, claim.control)})
     if missing := [name for name in wanted if name not in conditions]:
         return Gate(EPISODES, False, f"no outcomes of {', '.join(missing)}")
+    if plan.stop_early:
+        return _planned_looks(plan, conditions, len(wanted))
     seeds = plan.seeds[: due(plan, conditions)]
     if not seeds:
         which = "the first look" if plan.looks else "the verdict"
@@ -68,8 +71,22 @@ def _planned_episodes(plan: Plan, conditions: Mapping[str, Outcomes]) -> Gate:
     return Gate(EPISODES, True, f"{len(seeds) * plan.episodes_per_seed} in each of {len(wanted)} conditions")
 
 
+def _planned_looks(plan: Plan, conditions: Mapping[str, Outcomes], wanted: int) -> Gate:
+    """Every condition holds all episodes of the first looks at scenes."""
+    looks = complete_looks(plan, conditions)
+    if not looks:
+        return Gate(EPISODES, False, "the first look needs its scenes of every task in every condition")
+    episodes = sum(plan.look_sizes[:looks]) * plan.repeats * len(plan.seeds)
+    return Gate(EPISODES, True, f"{episodes} in each of {wanted} conditions, look {looks} of {plan.number_of_looks}")
+
+
 def due(plan: Plan, conditions: Mapping[str, Outcomes]) -> int:
-    """The number of seeds of the latest look whose seeds are complete in every condition; 0 when none is."""
+    """The number of seeds of the latest look whose seeds are complete in every condition; 0 when none is.
+
+    A plan that stops early looks at scenes, each of which all seeds meet.
+    """
+    if plan.stop_early:
+        return len(plan.seeds) if complete_looks(plan, conditions) else 0
     complete = complete_seeds(plan, conditions)
     return max((size for size in plan.sizes if size <= complete), default=0)
 

@@ -11,6 +11,8 @@ from world_modality.evidence.gates import Gate, all_gates, due, planned_episodes
 from world_modality.evidence.multiplicity import fixed_sequence
 from world_modality.evidence.outcomes import Outcomes, common_episodes
 from world_modality.evidence.plan import Claim, Plan
+from world_modality.evidence.points import points
+from world_modality.evidence.sequential import complete_looks, is_futile, looked_at, sequential_effect
 from world_modality.evidence.spending import plan_looks
 from world_modality.evidence.verdict import Item, Place, Verdict, checklist, word_for
 
@@ -27,6 +29,7 @@ class Judgement:
     seeds: int  # training seeds per arm that the verdicts rest on
     verdicts: tuple[Verdict, ...]  # per claim and scope; those of the planned scope are primary
     items: tuple[Item, ...]  # the decision rule
+    looks: int = 0  # at scenes, that the verdicts rest on, of a plan that stops early
 
     @property
     def accepted(self) -> bool | None:
@@ -62,16 +65,18 @@ def judge(
         alike: pairs (treated, control) whose episodes are proven to have gone alike, step by step; equal outcomes alone
             may be chance, so they are no proof of equality.
     """
-    planned = {name: planned_episodes(plan, outcomes) for name, outcomes in conditions.items()}
+    held = {name: planned_episodes(plan, outcomes) for name, outcomes in conditions.items()}
+    looks = complete_looks(plan, held) if plan.stop_early else 0
+    planned = looked_at(plan, held) if looks else held
     answered = all_gates(plan, planned, gates)
     why = withheld(answered)
     size = due(plan, planned)
     if why:
-        verdicts = tuple(_undecided(plan, claim, scope, planned, why) for claim, scope in _asked(plan, planned))
+        verdicts = tuple(_undecided(plan, claim, scope, held, why) for claim, scope in _asked(plan, held))
         found = tuple(verdict for verdict in verdicts if verdict is not None)
-        return Judgement(plan, answered, why, size, found, checklist(plan.claims, found))
+        return Judgement(plan, answered, why, size, found, checklist(plan.claims, found), looks)
     verdicts = _through_looks(plan, planned, size, alike)
-    return Judgement(plan, answered, "", size, verdicts, checklist(plan.claims, verdicts))
+    return Judgement(plan, answered, "", size, verdicts, checklist(plan.claims, verdicts), looks)
 
 
 def _asked(plan: Plan, conditions: Mapping[str, Outcomes]) -> list[tuple[Claim, Scope]]:
@@ -122,6 +127,8 @@ def _verdict(
     proven = claim.kind == "equal" and (claim.treated, claim.control) in alike
     identical = proven and bool((treated.success == control.success).all())
     word, reason = word_for(effect, claim, identical)
+    if word == "cannot tell" and plan.stop_early and scope == claim.scope and is_futile(plan, effect):
+        reason = f"a gain of {points(plan.effect)} points, which it was to find, is ruled out"
     step: Place = "on its own" if scope == claim.scope else "secondary"
     return Verdict(claim, effect, word, reason, step, identical)
 
@@ -129,6 +136,8 @@ def _verdict(
 def _effect(plan: Plan, claim: Claim, scope: Scope, treated: Outcomes, control: Outcomes, look: int) -> Effect:
     """The effect at one look."""
     levels, key = plan.levels, f"{plan.digest} {claim.name}"
+    if plan.stop_early and scope == "checkpoint":
+        return sequential_effect(plan, claim, treated, control)
     if len(plan.sizes) > 1 and scope == "checkpoint" and claim.same_checkpoints:
         own = replace(levels, alpha=levels.alpha * claim.share)
         return watched_contrast(treated, control, plan.seeds[: plan.sizes[look]], own, key)

@@ -113,8 +113,13 @@ def _code(columns: Sequence[Ints]) -> Ints:
 
 def scenes(outcomes: Outcomes) -> tuple[Ints, Ints, Ints]:
     """Task and initial state of every scene, sorted, and every episode's scene; int [scenes] twice, int [episodes]."""
-    tasks, task = ranks(outcomes.task)
-    states, state = ranks(outcomes.init_state)
+    return scene_ranks(outcomes.task, outcomes.init_state)
+
+
+def scene_ranks(of_task: Ints, of_state: Ints) -> tuple[Ints, Ints, Ints]:
+    """The same of any episodes' tasks and initial states; int [episodes] each."""
+    tasks, task = ranks(of_task)
+    states, state = ranks(of_state)
     code, index = ranks(task * max(1, states.size) + state)
     return tasks[code // max(1, states.size)], states[code % max(1, states.size)], index
 

@@ -38,7 +38,7 @@ class Assumptions:
     """What is believed about the noise before it is measured. Fractions; the defaults are published or cautious."""
 
     rate: float = 0.85  # success of the control arm
-    run_sd: float = 0.02  # of a suite's mean success from one training run to the next, published as about 2 points
+    run_sd: float = 0.03  # of a suite's mean success from one training run to the next (facts/noise.py)
     task_sd: float = 0.05  # the same of one task's success, published as 3.3 to 6.7 points
     disagree_runs: float = 0.255  # share of episodes on which two runs differ; 2 p (1-p) as if they were independent
     disagree_memories: float = 0.255  # the same of two memories of one checkpoint
@@ -61,6 +61,8 @@ class Plan:
     spending: Spending = "obrien_fleming"
     effect: float = 0.05  # difference the study should be able to find
     design: str = ""  # digest of everything that is trained and rolled out, by whoever knows it
+    stop_early: int = 0  # scenes of each task that every look adds, of a plan that stops once it is decided; 0: none
+    order: tuple[tuple[int, ...], ...] = ()  # then, of every task, its initial states in the order they are met
     levels: Levels = field(default_factory=Levels)
     assumptions: Assumptions = field(default_factory=Assumptions)
 
@@ -77,8 +79,33 @@ class Plan:
             raise ValueError(f"looks must ascend to all {len(self.seeds)} seeds, got {self.looks}")
         if any(not 0 < claim.share <= 1 for claim in self.claims):
             raise ValueError("a claim's share of alpha must lie between 0 and 1")
+        self._check_order()
         if self.repeats < 1 or self.effect <= 0 or any(claim.margin <= 0 for claim in self.claims):
             raise ValueError("repeats, effect and margins must be positive")
+
+    def _check_order(self) -> None:
+        """A plan that stops early meets every scene once, and claims nothing about trainings."""
+        if not self.stop_early:
+            if self.order:
+                raise ValueError("an order of scenes belongs to a plan that stops early")
+            return
+        if self.stop_early < 0 or self.looks or any(claim.scope == "recipe" for claim in self.claims):
+            raise ValueError("only claims about checkpoints, without looks at seeds, can be decided early")
+        if len(self.order) != len(self.tasks) or any(sorted(each) != sorted(self.init_states) for each in self.order):
+            raise ValueError("the order must hold every initial state of every task once")
+
+    @property
+    def number_of_looks(self) -> int:
+        """Looks at scenes, of a plan that stops early; 0 of any other."""
+        return len(self.look_sizes)
+
+    @property
+    def look_sizes(self) -> tuple[int, ...]:
+        """Scenes of all tasks that every look adds; empty of a plan that does not stop early."""
+        if not self.stop_early:
+            return ()
+        states, tasks = len(self.init_states), len(self.tasks)
+        return tuple(tasks * min(self.stop_early, states - start) for start in range(0, states, self.stop_early))
 
     @property
     def episodes_per_seed(self) -> int:
@@ -100,11 +127,17 @@ class Plan:
     @property
     def digest(self) -> str:
         """16 hex digits that any change of the plan changes."""
-        return digest_of(asdict(self))
+        return digest_of(self.content)
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """All that it says, as plain data. Of stopping early only where it does, so that other plans stay the same."""
+        silent = () if self.stop_early else ("stop_early", "order")
+        return {name: value for name, value in asdict(self).items() if name not in silent}
 
     def to_json(self) -> str:
         """Canonical JSON; ``from_json`` reads it back."""
-        return canonical_json(asdict(self))
+        return canonical_json(self.content)
 
     @classmethod
     def from_json(cls, text: str) -> Plan:
@@ -117,6 +150,7 @@ class Plan:
         }
         try:
             values["claims"] = tuple(Claim(**claim) for claim in data["claims"])
+            values["order"] = tuple(tuple(states) for states in data.get("order", ()))
             values["levels"] = Levels(**data["levels"])
             values["assumptions"] = Assumptions(**data["assumptions"])
             return cls(**values)

@@ -13,6 +13,7 @@ from world_modality.evidence.plan import Claim, Plan
 from world_modality.evidence.power import detectable_effect, detectable_margin, equivalence_power, power_of
 from world_modality.evidence.recipe import FEWEST_SEEDS
 from world_modality.evidence.resampling import keyed_generator
+from world_modality.evidence.sequential import simulate_stops
 from world_modality.evidence.spending import plan_looks
 
 
@@ -103,6 +104,8 @@ def _scenes_power(plan: Plan, claim: Claim, effect: float) -> float:
     episodes = plan.episodes_per_seed * len(plan.seeds)
     disagree = max(_disagreement(plan, claim), abs(effect))
     alpha = plan.levels.alpha * claim.share
+    if plan.stop_early:
+        return simulate_stops(effect, disagree, plan, alpha, keyed_generator("stops", plan.study)).helps
     if plan.looks and claim.same_checkpoints:
         scenes = len(plan.seeds) * len(plan.tasks) * len(plan.init_states)
         generator = keyed_generator("betting power", plan.study)
@@ -129,6 +132,31 @@ def detectable_on_a_task(plan: Plan) -> float:
     error = math.sqrt(2 * (noise.task_sd**2 + noise.disagree_runs / 2 / episodes) / seeds)
     alpha = plan.levels.alpha / 2 / len(plan.tasks)
     return detectable_effect(error, 2.0 * (seeds - 1), alpha, plan.levels.power)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedStop:
+    """When a plan that stops early is decided about its first claim, were it tested alone."""
+
+    effect: float  # true difference
+    scenes: float  # median
+    helps: float  # shares of the studies
+    futile: float  # decided otherwise: harm, or no gain of the wanted size
+
+
+def expect_stops(plan: Plan) -> tuple[ExpectedStop, ...]:
+    """With no difference, the wanted one, and twice and three times as much, by simulation; empty for other plans."""
+    if not plan.stop_early:
+        return ()
+    claim = plan.sequences[0][0] if plan.sequences else plan.claims[0]
+    found = []
+    for times in range(4):
+        effect = min(times * plan.effect, 1.0)
+        disagree = max(_disagreement(plan, claim), effect)
+        generator = keyed_generator("stops", plan.study, times)
+        stops = simulate_stops(effect, disagree, plan, plan.levels.alpha * claim.share, generator)
+        found.append(ExpectedStop(effect, stops.median, stops.helps, stops.hurts + stops.futile))
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +198,13 @@ def allocate(plan: Plan, costs: Costs, episodes: Sequence[tuple[int, int]] = EPI
     for states, repeats in episodes:
         for seeds in range(FEWEST_SEEDS, MOST_SEEDS + 1) if costs.trainings else (len(plan.seeds),):
             sized = replace(
-                plan, seeds=tuple(range(seeds)), init_states=tuple(range(states)), repeats=repeats, looks=()
+                plan,
+                seeds=tuple(range(seeds)),
+                init_states=tuple(range(states)),
+                repeats=repeats,
+                looks=(),
+                stop_early=0,
+                order=(),
             )
             power = tuple((claim.name, _power(sized, claim)) for claim in sized.claims)
             if all(reached >= plan.levels.power for _, reached in power):

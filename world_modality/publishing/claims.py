@@ -9,6 +9,7 @@ from world_modality.publishing.figures import Rate
 from world_modality.publishing.publication import Publication
 from world_modality.publishing.words import bullets
 from world_modality.report.text import spans
+from world_modality.study.looks import scenes_per_task
 from world_modality.study.specs import RolloutSpec
 
 OTHER_ASSETS = "(assets "
@@ -22,6 +23,8 @@ def may_claim(publication: Publication, rates: Sequence[Rate], seed: int | None)
     spec, rollout = publication.spec, _rollout(publication)
     places = ", ".join(dict.fromkeys(rate.suite for rate in rates))
     states = f"initial states {spans(spec.init_states)}" if spec.init_states else "scenes drawn from seeds"
+    if scenes_per_task(spec) < len(spec.init_states):
+        states = f"{scenes_per_task(spec)} of the {states} in an order drawn beforehand"
     trained = f"these {_checkpoints(rates)} checkpoints" if seed is None else f"this checkpoint (training seed {seed})"
     yes = [
         f"that {trained} succeeded that often on {places}, {states}, {spec.repeats} "
@@ -56,8 +59,8 @@ def _unusual(publication: Publication, rollout: RolloutSpec, rates: Sequence[Rat
     whole = sum(SUITES[name].tasks for name in {name for name, _ in tasks})
     if len(tasks) < whole:
         found.append(f"a score of a whole suite: {len(tasks)} of {whole} tasks were rolled out")
-    if suite.init_states and len(publication.spec.init_states) < suite.init_states:
-        states = f"{len(publication.spec.init_states)} of {suite.init_states} recorded initial states were rolled out"
+    if suite.init_states and scenes_per_task(publication.spec) < suite.init_states:
+        states = f"{scenes_per_task(publication.spec)} of {suite.init_states} recorded initial states were rolled out"
         found.append(f"a score of whole tasks: {states}")
     if rollout.sim.render != "stock":
         found.append(f"a score with the benchmark's own pictures: they were drawn `{rollout.sim.render}`")

@@ -10,6 +10,7 @@ from world_modality.evidence.plan import BETTER, CONTENT, HARMLESS, OTHER_BETTER
 from world_modality.evidence.recipe import FEWEST_SEEDS
 from world_modality.evidence.resampling import digest_of
 from world_modality.facts.memory import MODES
+from world_modality.study.looks import scene_order
 from world_modality.study.specs import ReportCell, ReportCondition, ReportSpec
 
 PLACEBOS = ("zero", "random")
@@ -152,13 +153,13 @@ def plan_of(spec: ReportSpec) -> Plan | None:
     if not claims:
         return None
     cells = judged_cells(spec)
-    tasks = dict.fromkeys(task_number(spec, cell.suite, cell.task) for cell in cells)
+    places = {task_number(spec, cell.suite, cell.task): (cell.suite, cell.task) for cell in cells}
     return Plan(
         study=spec.study,
         label=spec.label,
         claims=claims,
         seeds=tuple(dict.fromkeys(cell.seed for cell in cells)),
-        tasks=tuple(sorted(tasks)),
+        tasks=tuple(sorted(places)),
         init_states=spec.init_states,
         repeats=spec.repeats,
         baseline=next(
@@ -167,9 +168,19 @@ def plan_of(spec: ReportSpec) -> Plan | None:
         looks=settings.looks,
         spending=settings.spending,
         effect=settings.effect,
-        design=digest_of([[cell.condition, cell.seed, cell.suite, cell.task, cell.rollout] for cell in cells]),
+        design=_design(spec, cells),
+        stop_early=settings.stop_early or 0,
+        order=tuple(scene_order(*places[number], spec.init_states) for number in sorted(places))
+        if settings.stop_early
+        else (),
         levels=Levels(settings.alpha, settings.confidence, settings.power),
         assumptions=Assumptions(
             settings.rate, settings.run_sd, settings.task_sd, settings.disagree_runs, settings.disagree_memories
         ),
     )
+
+
+def _design(spec: ReportSpec, cells: Sequence[ReportCell]) -> str:
+    """Digest of everything that is rolled out; of a study that stops early the same after every look."""
+    rows = [[cell.condition, cell.seed, cell.suite, cell.task, cell.rollout] for cell in (*cells, *spec.later)]
+    return digest_of(sorted(rows) if spec.evidence.stop_early else rows)

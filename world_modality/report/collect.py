@@ -21,6 +21,7 @@ from world_modality.store.layout import StageFolder, stage_folder
 from world_modality.store.stage import StageRequest
 from world_modality.store.verify import require_as_sealed
 from world_modality.study.graph import Graph
+from world_modality.study.looks import scenes_per_task
 from world_modality.study.specs import ReportCell, ReportSpec, RolloutSpec
 
 SEALED, UNDER_WAY, NOT_STARTED, DAMAGED = "sealed", "under way", "not started", "damaged"
@@ -131,7 +132,7 @@ def _whole_seeds(graph: Graph, sealed: Sequence[StageFolder]) -> list[StageFolde
 
 def _missing(spec: ReportSpec, results: Results, found: _Found) -> tuple[dict[str, Any], ...]:
     """One entry per cell that lacks episodes: condition, seed, suite, task, episodes, planned, and how far it is."""
-    planned = len(spec.init_states) * spec.repeats
+    planned = scenes_per_task(spec) * spec.repeats
     lacking = {
         condition: Counter((trial.seed, *trial.place) for trial in results.missing(condition))
         for condition in results.conditions

@@ -19,6 +19,7 @@ from world_modality.report.text import (
     points_text,
     rate_rows,
     robustness_rows,
+    stopping_line,
     suite_difference_rows,
     suite_rate_rows,
     verdict_word,
@@ -33,7 +34,8 @@ def console_lines(table: Mapping[str, Any]) -> list[str]:
     """Verdict, rates, every decided claim with what could be found, failed gates, suites: a line each."""
     titles = [condition_title(condition) for condition in table["conditions"]]
     told = f"{verdict_word(table).upper()}  {answer_text(table)}"
-    lines = [f"{table['study']}: {table['label']}, {basis(table)}", *textwrap.wrap(told, WIDTH), ""]
+    lines = [f"{table['study']}: {table['label']}, {basis(table)}", *textwrap.wrap(told, WIDTH)]
+    lines += [*filter(None, [stopping_line(table)]), ""]
     lines += [*grid([["", *titles], *rate_rows(table, intervals=False)]), *filter(None, [table["seeds_note"]])]
     if differences := [_difference(each) for each in verdicts(table) if each["primary"]]:
         lines += ["", *grid(differences)]

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from world_modality.report import offline_arms, offline_claims
+from world_modality.report import offline_arms, offline_claims, progress
 from world_modality.report.given import GIVEN_HEADER, given_rows, given_sentences
 from world_modality.report.text import (
     ROBUSTNESS_HEADER,
@@ -32,6 +32,7 @@ from world_modality.report.text import (
     robustness_rows,
     rule,
     sentences,
+    stopping_line,
     suite_difference_rows,
     suite_rate_rows,
     task_table,
@@ -149,6 +150,7 @@ def to_markdown(table: Mapping[str, Any]) -> str:
         f"# {table['study']}",
         f"**{answer(table)}**",
         f"{basis(table)}; {could_find_line(table)}" if table["judgement"] else basis(table),
+        stopping_line(table),
         _bullets(sentences(table)),
         _grid(["task", *(condition_title(condition) for condition in table["conditions"])], rate_rows(table)),
         f"Successes/episodes with {100 * table['confidence']:.4g}% Wilson intervals in percent.",
@@ -205,6 +207,7 @@ def _judgement(table: Mapping[str, Any]) -> list[str]:
         _bullets(each["sentence"] for each in verdicts(table) if each["primary"] and not each["part"]),
         *_others(table),
         *_tasks(table["task_differences"], table["seeds_note"]),
+        *progress.progress_section(table["progress"], _grid),
     ]
 
 
@@ -331,6 +334,7 @@ def summary_of(table: Mapping[str, Any]) -> dict[str, Any]:
         "seeds": table["seeds"],
         "plan": plan["digest"] if plan else None,
         "plan_sealed": plan["sealed"] if plan else None,
+        "stopping": table["stopping"],
         "claims": [
             {name: verdict[name] for name in CLAIM_FIELDS} for verdict in (judgement["verdicts"] if judgement else ())
         ],

@@ -41,6 +41,10 @@ TERMS: Mapping[str, tuple[str, str]] = {  # term -> how texts write it (a regula
         r"decision rule",
         "the claims that together answer the study's question, tested in a fixed order",
     ),
+    "stopping early": (
+        r"[Ss]topp(?:ed|ing|s) early",
+        "rolling out no more once the decision rule is decided, by a test that is valid however often it is looked at",
+    ),
     "secondary": (r"[Ss]econdary", "shown beside the claim; no verdict hangs on it"),
     "gate": (r"[Gg]ates?", "a check that must pass before a verdict is given, whatever the numbers say"),
     "plan": (r"[Pp]lan", "claims, order, margins and sizes, written down and sealed before the first rollout"),

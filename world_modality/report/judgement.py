@@ -21,6 +21,7 @@ from world_modality.evidence.per_task import task_effects
 from world_modality.evidence.plan import Claim, Plan
 from world_modality.evidence.rates import Interval
 from world_modality.evidence.sensitivity import mixed_model, seed_task_blocks
+from world_modality.evidence.sequential import of_looks
 from world_modality.evidence.verdict import Verdict
 from world_modality.evidence.wording import headline, primary_first, sentence
 from world_modality.report.claims import task_number
@@ -58,6 +59,7 @@ def judged(plan: Plan, conditions: Mapping[str, Outcomes], gates: Sequence[Gate]
         "withheld": found.withheld,
         "accepted": found.accepted,
         "seeds": found.seeds,
+        "looks": found.looks,
         "power": plan.levels.power,
         "gates": [gate_row(gate) for gate in found.gates],
         "verdicts": [_row(verdict, *_judged_episodes(found, verdict, conditions)) for verdict in primary_first(found)],
@@ -93,6 +95,9 @@ def _judged_episodes(
     pair = common_episodes(conditions[verdict.claim.treated], conditions[verdict.claim.control])
     if judgement.withheld:
         return pair
+    if judgement.looks:
+        plan, looks = judgement.plan, judgement.looks
+        return of_looks(plan, pair[0], looks), of_looks(plan, pair[1], looks)
     treated, control = (each.of_seeds(judgement.plan.seeds[: verdict.effect.seeds]) for each in pair)
     return treated, control
 

@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from world_modality.report import given, offline_arms, offline_claims, text, world_tokens
+from world_modality.report import given, offline_arms, offline_claims, progress, text, world_tokens
 from world_modality.report.charts import Panel
 from world_modality.report.glossary import entries, linked, memory_link
 from world_modality.report.world_tokens import Grid
@@ -117,6 +117,7 @@ def to_html(
             videos=videos,
             glossary=entries(table),
             given=given,
+            progress=progress,
             tokens=world_tokens,
             offline=offline_arms,
             claims=offline_claims,

@@ -10,8 +10,9 @@ from typing import Any
 from world_modality.evidence.noise import assume
 from world_modality.evidence.outcomes import Outcomes
 from world_modality.evidence.plan import Assumptions, Plan
-from world_modality.evidence.planning import Costs, allocate, detectable_on_a_task, expect
+from world_modality.evidence.planning import Costs, allocate, detectable_on_a_task, expect, expect_stops
 from world_modality.evidence.points import points
+from world_modality.facts.noise import RunNoise
 from world_modality.report.text import grid
 
 SHOWN = 5  # allocations for a terminal
@@ -26,7 +27,13 @@ class Priced:
     rollout_source: str
 
 
-def outlook(plan: Plan, conditions: Mapping[str, Outcomes], priced: Priced, states: int) -> dict[str, Any]:
+def outlook(
+    plan: Plan,
+    conditions: Mapping[str, Outcomes],
+    priced: Priced,
+    states: int,
+    published: Sequence[RunNoise] = (),
+) -> dict[str, Any]:
     """The plan, its prospects under the noise assumed and under that of the study's own seeds, and what to run.
 
     Args:
@@ -34,6 +41,7 @@ def outlook(plan: Plan, conditions: Mapping[str, Outcomes], priced: Priced, stat
         conditions: outcomes at hand, if any; the noise is estimated from them as far as they suffice.
         priced: what trainings and rollouts take.
         states: initial states that each task offers.
+        published: what is known of the noise of policies such as the study's.
     """
     found = estimated(plan, conditions)
     best = plan if found is None else with_noise(plan, found)
@@ -45,6 +53,8 @@ def outlook(plan: Plan, conditions: Mapping[str, Outcomes], priced: Priced, stat
         "plan": asdict(plan),
         "assumed": _prospects(plan),
         "estimated": None if found is None else _prospects(best),
+        "stops": [asdict(each) for each in expect_stops(best)],
+        "published": [asdict(row) for row in published],
         "costs": {**asdict(priced.costs), "sources": [priced.training_source, priced.rollout_source]},
         "allocations": [asdict(each) for each in allocate(best, priced.costs, episodes)],
     }
@@ -102,7 +112,55 @@ def outlook_lines(data: Mapping[str, Any], sealed: str) -> list[str]:
     for name in ("assumed", "estimated"):
         if data[name] is not None:
             lines += ["", *_prospect_lines(name, data[name], plan["claims"])]
+    for part in (_published_lines(data["published"]), _stop_lines(data)):
+        lines += ["", *part] if part else []
     return [*lines, "", *_allocation_lines(data)]
+
+
+def _published_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What others measured of such policies, and all of it together."""
+    if not rows:
+        return []
+    freedom = sum(row["freedom"] for row in rows)
+    together = math.sqrt(sum(row["freedom"] * row["run_sd"] ** 2 for row in rows) / freedom)
+    header = ["policy and data", "run to run", "freedom", "one task", "episodes", "source"]
+    told = [
+        [
+            row["what"],
+            _points(row["run_sd"]),
+            str(row["freedom"]),
+            "" if row["task_sd"] is None else _points(row["task_sd"]),
+            "" if row["episodes"] is None else str(row["episodes"]),
+            row["source"],
+        ]
+        for row in rows
+    ]
+    return [
+        f"published    from run to run, together {_points(together)} with {freedom} degrees of freedom, the luck of "
+        "the episodes included",
+        *grid([header, *told]),
+    ]
+
+
+def _stop_lines(data: Mapping[str, Any]) -> list[str]:
+    """When a study that may stop early is likely to."""
+    if not data["stops"]:
+        return []
+    plan = data["plan"]
+    scenes = len(plan["tasks"]) * len(plan["init_states"])
+    rows = [["true difference", "scenes (median)", "helps", "otherwise decided"]]
+    rows += [
+        [_points(each["effect"]), f"{each['scenes']:.0f} of {scenes}", *(f"{100 * each[name]:.0f}%" for name in _HOW)]
+        for each in data["stops"]
+    ]
+    return [
+        f"stop early   looks after every {plan['stop_early']} scenes of each task; the first claim, simulated, noise "
+        f"as {'estimated' if data['estimated'] else 'assumed'}",
+        *grid(rows),
+    ]
+
+
+_HOW = ("helps", "futile")
 
 
 def _prospect_lines(name: str, found: Mapping[str, Any], claims: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -11,6 +11,7 @@ from world_modality.errors import UserError
 from world_modality.rollout.records import Record, read_records
 from world_modality.store.layout import StageFolder
 from world_modality.store.verify import require_as_sealed
+from world_modality.study.looks import states_asked
 from world_modality.study.specs import ReportCell, ReportCondition, ReportSpec
 
 Place = tuple[str, int]
@@ -112,7 +113,7 @@ def gather(spec: ReportSpec, read: Callable[[ReportCell], Iterable[Record]]) -> 
         sorted(
             Trial(seed, suite, task, state, repeat)
             for seed, suite, task in {(cell.seed, cell.suite, cell.task) for cell in spec.cells}
-            for state in spec.init_states
+            for state in states_asked(spec, suite, task)
             for repeat in range(spec.repeats)
         )
     )

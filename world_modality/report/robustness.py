@@ -13,6 +13,7 @@ from world_modality.evidence.rates import stratified_difference, success_rate
 from world_modality.facts.benchmarks import SUITES
 from world_modality.report.claims import task_number
 from world_modality.report.judgement import limits
+from world_modality.study.looks import scenes_per_task
 from world_modality.study.specs import ReportSpec
 
 
@@ -58,6 +59,6 @@ def _row(
 
 def _rate(spec: ReportSpec, suite: str, held: Outcomes) -> dict[str, Any]:
     cells = {(cell.seed, cell.task) for cell in spec.cells if cell.suite == suite}
-    planned = len(cells) * len(spec.init_states) * spec.repeats
+    planned = len(cells) * scenes_per_task(spec) * spec.repeats
     counts = {"successes": int(held.success.sum()), "episodes": len(held), "planned": planned}
     return {**counts, **limits(success_rate(held, spec.evidence.confidence))}

@@ -144,6 +144,8 @@ def _changed(before: Plan | None, after: Plan) -> list[str]:
     for name, old, new in changes(before, after):
         if name == "design":
             told.append("what is trained and rolled out")
+        elif name == "order":
+            told.append("the order in which scenes are met")
         elif name == "claims":
             told.append(_changed_claims(before, after))
         else:

@@ -18,12 +18,14 @@ from world_modality.report.judgement import conditions_of, discordant_rows, othe
 from world_modality.report.offline_arms import evaluated, evaluations_csv
 from world_modality.report.offline_claims import claim_panels, models_table, no_verdict
 from world_modality.report.page import figure_files, read_videos, to_html
+from world_modality.report.progress import progress_rows
 from world_modality.report.prophet_margins import margin_rows, reading, ridge_gate
 from world_modality.report.provenance import describe, lineage, timing_of
 from world_modality.report.record_files import write_records
 from world_modality.report.results import Results, load_results
 from world_modality.report.rounding import rounding_gate
 from world_modality.report.sealed_plans import describe_seals, first_start, read_seals, sealing_gate
+from world_modality.report.stopping import stopping_table
 from world_modality.report.table import build_table, task_names
 from world_modality.report.trainings import curve_panels
 from world_modality.report.world_tokens import token_grids, tokens_table
@@ -76,8 +78,11 @@ def build_report(root: Path, material: Material) -> tuple[dict[str, Any], dict[s
     judged_at = first_start(StageFolder(artifact.parent) for artifact in material.offline)
     conditions, names = conditions_of(spec, results), task_names(spec, results)
     places = {task_number(spec, *place): place for place in results.places}
+    built = build_table(spec, results, plan, gates)
     table = {
-        **build_table(spec, results, plan, gates),
+        **built,
+        "stopping": stopping_table(plan, built["judgement"]),
+        "progress": progress_rows(spec, plan.claims, results) if plan else [],
         "task_differences": task_rows(plan, conditions, names, places) if plan else [],
         "other_analyses": other_analyses(plan, conditions) if plan else [],
         "discordant": discordant_rows(plan.claims, results) if plan else [],

@@ -19,6 +19,7 @@ from world_modality.report.claims import task_number
 from world_modality.report.judgement import conditions_of, gate_row, judged, limits
 from world_modality.report.results import Place, Results
 from world_modality.report.robustness import drops
+from world_modality.study.looks import scenes_per_task
 from world_modality.study.specs import ReportCondition, ReportSpec
 
 Table = dict[str, Any]
@@ -38,7 +39,7 @@ def build_table(spec: ReportSpec, results: Results, plan: Plan | None, gates: Se
         "conditions": [_condition(condition) for condition in spec.conditions],
         "seeds": list(results.seeds),
         "tasks": _tasks(results),
-        "episodes_per_task": len(spec.init_states) * spec.repeats,
+        "episodes_per_task": scenes_per_task(spec) * spec.repeats,
         "scenes": len({trial.scene for trial in results.trials}),
         "trials_per_condition": len(results.trials),
         "episodes": sum(len(records) for records in results.records.values()),
@@ -205,7 +206,7 @@ def _suite(
     own = {name: held.where(np.isin(held.task, list(tasks))) for name, held in conditions.items()}
     own = {name: held for name, held in own.items() if len(held)}
     cells = {(cell.seed, cell.task) for cell in spec.cells if cell.suite == suite}
-    planned = len(cells) * len(spec.init_states) * spec.repeats
+    planned = len(cells) * scenes_per_task(spec) * spec.repeats
     found = [_suite_difference(spec, one, other, own) for one, other in pairs if one in own and other in own]
     return {
         "suite": suite,

@@ -144,6 +144,20 @@ def why_unknown(verdict: Table) -> str:
     return "" if verdict["low"] is not None else str(verdict["problem"])
 
 
+def stopping_line(table: Table) -> str:
+    """How many looks the verdicts of a study that may stop early rest on, a sentence; empty of any other study."""
+    found = table["stopping"]
+    if found is None:
+        return ""
+    where = f"{found['scenes']:,} of {found['planned_scenes']:,} scenes"
+    if not found["looks"]:
+        return f"No look of {found['of']} is whole yet."
+    if found["looks"] == found["of"]:
+        return f"All {found['of']} looks are made ({where}); the test is valid at each."
+    left = "what is left of the plan was not rolled out" if table["complete"] else "the next one is not whole yet"
+    return f"After look {found['looks']} of {found['of']} ({where}), by a test that is valid at every look; {left}."
+
+
 def could_find(table: Table) -> list[tuple[str, str]]:
     """Per claim of the decision rule the smallest difference that this study would have found, in words."""
     told = []

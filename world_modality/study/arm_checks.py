@@ -238,3 +238,34 @@ def _cannot_look_ahead(study: Study, mode: str) -> str:
 def world_at(name: str, arm: Arm, key: str) -> Location:
     """Where a setting of an arm's world memory stands."""
     return ("world", key) if arm.world is None else ("arms", name, "world", key)
+
+
+FEWEST_TRAININGS = 3
+"""Checkpoints of an arm from which on its recipe is judged: evidence/recipe.py's, which planning does not import."""
+
+
+def stop_problems(study: Study) -> Iterator[Problem]:
+    """A study is decided episode by episode only where these checkpoints are what it asks about."""
+    size, at = study.evidence.stop_early, ("evidence", "stop_early")
+    if size is None:
+        return
+    first = next(iter(study.trained), None)
+    if first is not None:
+        yield (
+            at,
+            f"arms.{first} is trained here, and across trainings a training counts as one, however many episodes it "
+            "has; remove this key",
+        )
+    for name, arm in study.given.items():
+        if len(arm.checkpoint) >= FEWEST_TRAININGS:
+            yield (
+                at,
+                f"arms.{name} has {len(arm.checkpoint)} checkpoints, and from {FEWEST_TRAININGS} on a study is about "
+                "their recipe, across trainings; give fewer, or remove this key",
+            )
+            break
+    if study.evidence.looks:
+        yield at, "evidence.looks are at seeds, and these are at scenes; remove one of the two"
+    states = len(study.rollouts.init_states[: study.rollouts.episodes])
+    if size >= states:
+        yield at, f"{size} is no less than the {states} initial states of a task, so nothing is left to save; lower it"

@@ -15,6 +15,7 @@ from world_modality.study.arm_checks import (
     control_problems,
     policy_at,
     served_problems,
+    stop_problems,
     world_at,
 )
 from world_modality.study.document import Location
@@ -49,6 +50,7 @@ def problems(study: Study) -> Iterator[Problem]:
     yield from control_problems(study)
     yield from _rollouts(study)
     yield from _looks(study)
+    yield from stop_problems(study)
 
 
 def policy_problems(study: Study, policy: AnyPolicy, family: PolicyFamily, shape: PolicyShape) -> Iterator[Problem]:

@@ -16,8 +16,9 @@ class Beliefs(Part):
 
     rate: Share = 0.85
     """Success rate of the arm without memory."""
-    run_sd: PositiveFloat = 0.02
-    """Standard deviation of the mean success over all tasks from one training run to the next."""
+    run_sd: PositiveFloat = 0.03
+    """Standard deviation of the mean success over all tasks from one training run to the next. `wm plan` shows what was
+    published of such policies."""
     task_sd: PositiveFloat = 0.05
     """The same of one task's success."""
     disagree_runs: Share | None = None
@@ -53,5 +54,8 @@ class Evidence(Part):
     """Numbers of seeds after which the data are judged, such as [3, 5, 8]; by default once, after the last seed."""
     spending: Literal["obrien_fleming", "pocock"] = "obrien_fleming"
     """How several looks share alpha: next to nothing early, or nearly evenly."""
+    stop_early: PositiveInt | None = None
+    """Of one or two given checkpoints per arm: look after every so many scenes of each task, in an order drawn
+    beforehand, and roll out no more once the decision rule is decided; by default everything is rolled out."""
     noise: Beliefs = Beliefs()
     hours: Hours = Hours()

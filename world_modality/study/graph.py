@@ -14,11 +14,11 @@ from world_modality.study.comparable import require_comparable_plan
 from world_modality.study.conditions import compared_with, conditions_of, control_of, n_action_steps_of
 from world_modality.study.labels import parts_of, suite_label
 from world_modality.study.latent_stages import instructions_inputs, latents_inputs, tokens_inputs
+from world_modality.study.looks import blocks_of, looks_of
 from world_modality.study.parts import AnyPolicy, ScriptedData
 from world_modality.study.prophet import prophet_inputs
 from world_modality.study.rows import software_of
 from world_modality.study.slices import (
-    blocks,
     checkpoint_spec,
     dataset_spec,
     declared,
@@ -74,8 +74,10 @@ class Graph:
         """The table's stage, on which all others converge."""
         return next(self.of("report"))
 
-    def add(self, stage: str, spec: Spec, inputs: tuple[Input, ...], label: str, name: str) -> StageRequest:
-        """Add a stage, or find the equal one that is there under another name.
+    def add(
+        self, stage: str, spec: Spec, inputs: tuple[Input, ...], label: str, name: str, *, asked: bool = True
+    ) -> StageRequest:
+        """Add a stage, or find the equal one that is there under another name; one that is not ``asked`` for is told.
 
         ``inputs`` in the order in which the stage reads them; ``label`` for progress, ``name`` for links.
         """
@@ -84,17 +86,21 @@ class Graph:
         software = software_of(kind, spec)
         key = stage_key(stage, kind.version, software, address, [(each.role, each.key) for each in inputs])
         request = StageRequest(stage, key, kind.version, label, spec, address, software, inputs)
+        if not asked:
+            return request
         self.names[name] = key
         return self.stages.setdefault(key, request)
 
 
-def build_graph(study: Study, sources: Sources) -> Graph:
+def build_graph(study: Study, sources: Sources, looks: int | None = None) -> Graph:
     """The stages of ``study``. Arm names reach only labels, links and the report, never the key of other stages.
+
+    Of a study that may stop early, the rollouts of the first so many ``looks``, and a report of these; by default all.
 
     Raises:
         UserError: the arms' trainings differ in more than they declare.
     """
-    return _Builder(study, sources).build()
+    return _Builder(study, sources, looks_of(study) if looks is None else looks).build()
 
 
 def _read(role: str, request: StageRequest) -> Input:
@@ -111,8 +117,9 @@ def _round(where: str) -> str:
 class _Builder:
     """Adds a study's stages in the order in which the data flows."""
 
-    def __init__(self, study: Study, sources: Sources) -> None:
+    def __init__(self, study: Study, sources: Sources, looks: int) -> None:
         self.study = study
+        self.looks = looks
         self.sources = sources
         self.graph = Graph(study.study, arithmetic=study.arithmetic)
         self.sims = {suite: sim_spec(study, sources, suite) for suite in study.suites}
@@ -296,16 +303,18 @@ class _Builder:
         )
 
     def _report(self, arms: tuple[ReportArm, ...], checkpoints: Checkpoints) -> None:
-        study, cells = self.study, list[ReportCell]()
+        study, cells, later = self.study, list[ReportCell](), list[ReportCell]()
         rollouts: dict[Cell, list[StageRequest]] = {}
         conditions = conditions_of(study, self.sources)
         for condition in conditions:
             for seed in study.seeds:
                 held = self.early[condition.step] if condition.step else checkpoints
                 for (suite, task), request in self._cell(condition, held[condition.arm, seed], seed):
-                    key = request.key
-                    cells.append(ReportCell(condition=condition.name, seed=seed, suite=suite, task=task, rollout=key))
-                    rollouts.setdefault((condition.name, seed, suite, task), []).append(request)
+                    key, asked = request.key, request.key in self.graph.stages
+                    cell = ReportCell(condition=condition.name, seed=seed, suite=suite, task=task, rollout=key)
+                    (cells if asked else later).append(cell)
+                    if asked:
+                        rollouts.setdefault((condition.name, seed, suite, task), []).append(request)
         inputs = [_read("rollout", request) for requests in rollouts.values() for request in requests]
         inputs += [_read("train" if each.stage == "train" else "given", each) for each in checkpoints.values()]
         inputs += self._videos(rollouts, conditions)
@@ -323,6 +332,8 @@ class _Builder:
             evidence=evidence_spec(study),
             cells=tuple(cells),
             labels=tuple((request.key, request.label) for request in self.graph.stages.values()),
+            looks=None if study.evidence.stop_early is None else self.looks,
+            later=tuple(later),
         )
         self.graph.add("report", spec, tuple(inputs), "report", "report")
 
@@ -348,15 +359,16 @@ class _Builder:
     def _cell(
         self, condition: ReportCondition, checkpoint: StageRequest, seed: int
     ) -> Iterator[tuple[tuple[str, int], StageRequest]]:
-        """The rollout stages of one checkpoint in one memory mode: each task's blocks of episodes."""
+        """One checkpoint's rollout stages in one memory mode: each task's blocks; of later looks not in the graph."""
         inputs = [_read("checkpoint", checkpoint)]
         sees = POLICIES[checkpoint.address["family"]].sees_latents if checkpoint.address["family"] else False
         if sees or MODES[condition.rolled].encodes:
             inputs += [each for each in checkpoint.inputs if each.role == "encoder"] or self._encoder_of(condition)
         executed = n_action_steps_of(self.study, self.sources)
-        cut, several = blocks(self.study.rollouts), len(self.study.rollout_suites) > 1
+        several = len(self.study.rollout_suites) > 1
         for suite, task in self.study.rollout_places:
-            for number, block in enumerate(cut):
+            cut = tuple(blocks_of(self.study, suite, task))
+            for number, (look, block) in enumerate(cut):
                 family, server = checkpoint.address["family"], getattr(checkpoint.spec, "server", None)
                 spec = rollout_spec(
                     self.study, self.sims[suite], task, family, condition.rolled, executed, block, server
@@ -365,7 +377,10 @@ class _Builder:
                 label = f"rollout {condition.name}/{seed} {_told(suite, several)}task {task}{suffix}"
                 below = f"seed{seed}/{_below(suite, several)}task{task}{suffix.replace(' ', '-')}"
                 link = f"{STAGES['rollout'].links}/{condition.name}/{below}"
-                yield (suite, task), self.graph.add("rollout", spec, tuple(inputs), label, link)
+                yield (
+                    (suite, task),
+                    self.graph.add("rollout", spec, tuple(inputs), label, link, asked=look < self.looks),
+                )
 
     def _encoder_of(self, condition: ReportCondition) -> list[Input]:
         """The encoder that a given checkpoint says its latents come from; none while that is not known."""

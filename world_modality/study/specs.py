@@ -72,7 +72,6 @@ class SimSpec(Spec):
     """The simulator, as far as it decides physics and pictures."""
 
     unkeyed = frozenset({"assets"})
-
     suite: SuiteName
     assets: str  # a source that the suite knows ("package", "hub@COMMIT"), a folder's path, or "" if it needs none
     assets_digest: str  # content address of the asset tree, so equal files share results wherever they come from
@@ -216,7 +215,6 @@ class PolicySpec(Spec):
     computed = frozenset({"scratch", "new"})
     place = "name"
     optional = frozenset({"server"})
-
     family: PolicyFamilyName  # "" when remote: no software of this machine computes it
     source: Literal["embedded", "hub", "folder", "scratch", "new", "remote"]
     name: str  # hub id, a folder's path, or architecture name when embedded or scratch; LeRobot's type when new
@@ -380,6 +378,7 @@ class EvidenceSpec(Spec):
     task_sd: float
     disagree_runs: float
     disagree_memories: float
+    stop_early: int | None = None  # scenes of each task that every look adds
 
 
 class ReportSpec(Spec):
@@ -396,3 +395,5 @@ class ReportSpec(Spec):
     evidence: EvidenceSpec
     cells: tuple[ReportCell, ...]
     labels: tuple[tuple[str, str], ...] = ()  # key of a stage -> what this study calls it
+    looks: int | None = None  # looks that are asked for, of a study that may stop early
+    later: tuple[ReportCell, ...] = ()  # cells of the looks after these, which the plan counts, too

@@ -67,6 +67,11 @@ class WorldConfig(WorldMemoryConfig):
         return self.rollout_mode.needs_history
 
     @property
+    def encodes(self) -> bool:
+        """Whether a rollout encodes frames: those that it sees, or those that it looks ahead for."""
+        return self.sees_latents or self.rollout_mode.encodes
+
+    @property
     def cameras(self) -> tuple[str, ...]:
         """The cameras whose latents stand for a frame, in their order."""
         return tuple(self.world_cameras.split(","))

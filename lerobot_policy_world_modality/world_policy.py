@@ -36,7 +36,7 @@ INDEX = "index"  # the dataset's global frame index in a LeRobot batch
 STEP = "keyed_step"  # the buffer that counts optimiser steps, the only tensor that memory mode "disabled" adds
 PADDING = "action_is_pad"  # bool [B, chunk_size] in a LeRobot batch: actions past the episode's end
 WORLD_HISTORY = "observation.world_history"  # latents float32 [B, T, P, W] in their own units, given by an evaluator
-WORLD_FUTURE = "observation.world_future"  # latents float32 [B, K, P, W] of t+1..t+K, for offline evaluation alone
+WORLD_FUTURE = "observation.world_future"  # latents float32 [B, K, P, W] of t+1..t+K, given by an evaluator
 
 
 if TYPE_CHECKING:
@@ -257,9 +257,12 @@ class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
         seeds, history, future = self._chunk_seeds(count, noise), None, None
         if mode.needs_future:
             if WORLD_FUTURE not in batch:
+                instead = f"evaluate on demonstrated frames, with {WORLD_FUTURE} in the batch"
+                if mode.look_ahead:
+                    instead = "use `wm rollout` or a study, which look ahead"
                 raise UserError(
-                    f"memory '{mode.name}' needs the future, which no rollout knows: choose another with "
-                    f"world_memory_mode_rollout, or evaluate on demonstrated frames, with {WORLD_FUTURE} in the batch"
+                    f"memory '{mode.name}' needs the future, which no rollout knows by itself: choose another with "
+                    f"world_memory_mode_rollout, or {instead}"
                 )
             future = self._standardised(world, batch[WORLD_FUTURE])
         if mode.needs_history and self._online is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,6 +29,8 @@ from world_modality.benchmarks.contract import (
 from world_modality.benchmarks.moving.simulator import MovingSimulator
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES, Suite
+from world_modality.rollout.messages import Ahead
+from world_modality.rollout.worker import look_ahead
 from world_modality.study.specs import SimSpec
 
 
@@ -96,6 +99,7 @@ def test_the_row_is_of_one_piece(case: Case) -> None:
     assert (case.suite.asset_tree is None) == (case.suite.assets == ())
     assert case.suite.control_rate > 0
     assert isinstance(case.simulator.language, str)
+    assert isinstance(case.simulator, Restorable) == case.suite.restorable
 
 
 def test_what_is_seen_has_the_rows_form(case: Case) -> None:
@@ -201,6 +205,32 @@ def test_a_restore_goes_on_bit_for_bit(case: Case, elsewhere: bool) -> None:
     assert futures[0] == futures[1]
     simulator.restore(kept)  # a snapshot outlives its use
     assert digest(simulator) == there
+
+
+def test_an_episode_in_which_somebody_looks_ahead_never_knows(case: Case) -> None:
+    """By given actions, in one command or two, and by the expert, every step in the picture: what follows is bit for
+    bit what follows without, down to pictures and to the generator that the reset has seeded."""
+    simulator, cameras, found = case.simulator, tuple(case.suite.cameras), []
+    shared = {"cameras": cameras, "observations": (), "views": None, "seed": 5, "slot": 0}
+    for looking in (False, True):
+        case.start(simulator)
+        seen: list[object] = []
+        for number, action in enumerate(case.actions(7)):
+            if looking and number % 3 == 0:
+                given, moments = case.actions(6, seed=number), dict[int, Any]()
+                parts = {"expert": None, "observe": True}
+                one = Ahead(begins=True, steps=3, actions=given[:3], **parts, **shared)
+                two = Ahead(begins=False, steps=3, actions=given[3:], **{**parts, "observe": False}, **shared)
+                own = Ahead(begins=True, steps=4, actions=None, expert=case.suite.expert, observe=False, **shared)
+                looks = [look_ahead(simulator, command, moments) for command in (one, two, own)]
+                assert [each.steps for each in looks] == [3, 3, 4]
+                assert [sorted(each.frames) for each in looks] == [[1, 2, 3], [1, 2, 3], [1, 2, 3, 4]]
+                assert looks[0].view is not None
+                assert np.array_equal(looks[0].view.images[cameras[0]], looks[0].frames[3][cameras[0]])
+                assert not moments
+            seen += [simulator.step(action), digest(simulator), np.random.get_state()[1].tobytes()]
+        found.append(seen)
+    assert found[0] == found[1]
 
 
 def test_settled_poses_are_named_and_stable(case: Case) -> None:

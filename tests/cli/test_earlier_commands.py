@@ -28,8 +28,8 @@ from world_modality.errors import UserError
 from world_modality.facts.policies import BIAS_CONTROL
 from world_modality.policies.chunk_policy import load_policy
 from world_modality.policies.earlier import EARLIER_TYPE
+from world_modality.rollout.history import history_maker
 from world_modality.rollout.records import read_records
-from world_modality.rollout.setup import history_maker
 
 SIZE, STEPS, EXECUTED = 64, 12, 5
 

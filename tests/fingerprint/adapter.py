@@ -18,7 +18,7 @@ from stand_ins import STAND_INS
 
 from world_modality.cli.planning import Planned, plan_study
 from world_modality.cli.run_stage import run_stage
-from world_modality.facts.memory import FUSIONS, MODES
+from world_modality.facts.memory import FUSIONS, MODES, trainable_modes
 from world_modality.rollout.records import read_records
 from world_modality.store.layout import stage_folder
 
@@ -110,14 +110,14 @@ def make(folder: Path, tell: Tell, *, quick: bool) -> Made:
 
 def treatments() -> tuple[Treatment, ...]:
     """Every memory mode in every fusion."""
-    with_memory = [mode for mode in MODES.names if mode != "disabled"]
+    with_memory = [mode for mode in trainable_modes() if mode != "disabled"]
     return (Treatment("disabled"), *(Treatment(mode, fusion) for mode in with_memory for fusion in FUSIONS.names))
 
 
 def ablations(trained: str) -> tuple[str, ...]:
     """The modes that a checkpoint can also be rolled out in."""
-    possible = [mode.name for mode in MODES if mode.rollable and mode.needs_world and not mode.needs_learned]
-    return tuple(mode for mode in possible if mode != trained)
+    possible = [mode for mode in MODES if mode.rollable and mode.needs_world and not mode.needs_learned]
+    return tuple(mode.name for mode in possible if mode.trainable and mode.name != trained)
 
 
 class _Run:

@@ -20,7 +20,7 @@ SIZES = world_sizes(dim=DIM, hypotheses=HYPOTHESES, prediction_horizon=HORIZON, 
 SHAPE = (BATCH, HYPOTHESES, HORIZON, TOKENS, DIM)
 FLAGS = (
     *("needs_world", "needs_history", "needs_future", "needs_donors", "needs_learned", "needs_moments"),
-    *("needs_prophet", "needs_truth", "delay", "rollable"),
+    *("needs_prophet", "needs_truth", "delay", "look_ahead", "rollable", "trainable", "encodes"),
 )
 NOTHING = {"disabled", "aux_only"}  # modes that inject nothing
 
@@ -84,18 +84,23 @@ def test_what_the_modes_hold_and_need() -> None:
             assert torch.equal(persistence[:, hypothesis, k], given.history[:, -1])
     for row in learned:
         assert torch.equal(row, given.learned)
+    readers = {"pred", "persistence", "stale", "time_shuffle", "signflip", "random_scaled"}
+    ahead = {"oracle_policy", "oracle_expert"}
     needs = {flag: {mode.name for mode in MODES if getattr(mode, flag)} for flag in FLAGS}
     assert needs == {
         "needs_world": set(MODES.names) - {"disabled"},
-        "needs_history": {"pred", "persistence", "stale", "time_shuffle", "signflip", "random_scaled"},
-        "needs_future": {"oracle", "scheduled"},
+        "needs_history": readers,
+        "needs_future": {"oracle", "scheduled"} | ahead,
         "needs_donors": {"shuffle"},
         "needs_learned": {"learned"},
         "needs_moments": {"random"},
         "needs_prophet": {"pred", "scheduled", "stale", "shuffle", "time_shuffle", "signflip"},
         "needs_truth": {"scheduled"},
         "delay": {"stale"},
+        "look_ahead": ahead,
         "rollable": set(MODES.names) - {"oracle", "scheduled"},
+        "trainable": set(MODES.names) - ahead,
+        "encodes": readers | ahead,
     }
     assert {mode.name: mode.rollout for mode in MODES if mode.rollout != mode.name} == {"scheduled": "pred"}
     assert all(mode.isolates and mode.holds and mode.noun for mode in MODES)

@@ -12,14 +12,16 @@ from support.tiny_policy import CONTEXT, LATENT_DIM, TinyWorld
 
 from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWorldConfig
 from world_modality.errors import UserError
-from world_modality.facts.memory import FUSIONS, MODES
+from world_modality.facts.memory import FUSIONS, trainable_modes
 from world_modality.memory.action_conditioning import NoisyActions
 
 FRAMES = (0, 5, 13, 14, 44)
 FOLLOWING = {"world_actions": True}
 FOLLOWERS = {"pred", "stale", "shuffle", "time_shuffle", "signflip", "random_scaled"}  # made of a prediction
 LATER = [fusion.name for fusion in FUSIONS if not fusion.before_actions]
-ARMS = [(mode, "late") for mode in MODES.names if mode != "disabled"] + [("pred", f) for f in LATER if f != "late"]
+ARMS = [(mode, "late") for mode in trainable_modes() if mode != "disabled"] + [
+    ("pred", f) for f in LATER if f != "late"
+]
 
 
 def loss_and_gradients(policy: Any, batch: dict[str, Any]) -> tuple[float, dict[str, torch.Tensor]]:
@@ -87,7 +89,7 @@ def test_at_init_everything_is_smolvlas_and_what_is_told_has_a_gradient(
     assert all(own_gradients[name].abs() > 1e-7 for name in gates)
 
 
-@pytest.mark.parametrize("mode", sorted(set(MODES.names) - {"disabled"}))
+@pytest.mark.parametrize("mode", sorted(set(trainable_modes()) - {"disabled"}))
 def test_only_what_the_prophet_makes_follows_the_denoising(tiny: TinyWorld, mode: str) -> None:
     policy = awake(tiny.policy(mode, **FOLLOWING))
     loss_and_gradients(policy, tiny.batch(*FRAMES))  # a training pass brings the donors

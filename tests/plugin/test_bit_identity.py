@@ -13,13 +13,15 @@ from lerobot.policies.rtc.configuration_rtc import RTCConfig
 from support.rarely import diagonal, rarely
 from support.tiny_policy import CONTEXT, LATENT_DIM, TinyWorld, build_tiny_world, save_backbone_with_weights
 
-from world_modality.facts.memory import FUSIONS, MODES
+from world_modality.facts.memory import FUSIONS, trainable_modes
 from world_modality.memory.injector import Observer
 
 FRAMES = (0, 5, 13, 14, 44)
-WORLD_MODES = sorted(set(MODES.names) - {"disabled"})
+WORLD_MODES = sorted(set(trainable_modes()) - {"disabled"})
 UNREAD = {"disabled", "zero", "aux_only"}  # modes whose memory the policy does not see
-ARMS = [(mode, "late") for mode in sorted(MODES.names)] + [("pred", name) for name in FUSIONS.names if name != "late"]
+ARMS = [(mode, "late") for mode in sorted(trainable_modes())] + [
+    ("pred", name) for name in FUSIONS.names if name != "late"
+]
 
 BUILT = {("disabled", "late"), ("learned", "late"), ("pred", "late"), ("pred", "layers"), ("pred", "prefix_tokens")}
 """Those that differ in the parts that they are built of."""
@@ -297,7 +299,7 @@ def test_a_history_of_another_shape_is_refused(either: TinyWorld, shape: tuple[i
 
 
 @pytest.mark.defect("W9")
-@pytest.mark.parametrize("mode", sorted(MODES.names))
+@pytest.mark.parametrize("mode", sorted(trainable_modes()))
 def test_the_global_generator_is_left_as_smolvla_leaves_it(either: TinyWorld, mode: str) -> None:
     checkpoint, batch = either.checkpoint(mode, world_latents=str(either.latents)), either.batch(*FRAMES)
     states = []

@@ -12,12 +12,12 @@ from lerobot_policy_world_modality.configuration_smolvla_world import SmolVLAWor
 from lerobot_policy_world_modality.convert import convert
 from lerobot_policy_world_modality.modeling_smolvla_world import SmolVLAWorldPolicy
 from world_modality.errors import UserError
-from world_modality.facts.memory import MODES
+from world_modality.facts.memory import trainable_modes
 from world_modality.latents.reader import open_latents
 
 
 @pytest.mark.defect("B9")
-@pytest.mark.parametrize("mode", sorted(MODES.names))
+@pytest.mark.parametrize("mode", sorted(trainable_modes()))
 def test_weights_processors_and_settings_are_the_sources(tiny: TinyWorld, tmp_path: Path, mode: str) -> None:
     latents = () if mode == "disabled" else tiny.latents
     before = torch.get_rng_state()

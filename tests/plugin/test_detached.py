@@ -6,11 +6,11 @@ import pytest
 import torch
 from support.tiny_policy import CONTEXT, LATENT_DIM, TinyWorld
 
-from world_modality.facts.memory import FUSIONS, MODES
+from world_modality.facts.memory import FUSIONS, MODES, trainable_modes
 
 FRAMES = (0, 5, 13, 14, 44)
 MADE = sorted(mode.name for mode in MODES if mode.needs_prophet)
-OTHERS = sorted(set(MODES.names) - set(MADE) - {"disabled"})
+OTHERS = sorted(set(trainable_modes()) - set(MADE) - {"disabled"})
 ARMS = [(mode, "late") for mode in MADE] + [("pred", fusion) for fusion in FUSIONS.names if fusion != "late"]
 FOLLOWING = [(mode, "late", True) for mode in MADE]  # told the noisy actions, so predicted within the policy's pass
 OPEN = {"world_gate_init": 0.8}
@@ -75,7 +75,7 @@ def test_a_memory_that_is_not_the_prophets_is_as_it_was(tiny: TinyWorld, mode: s
         assert detached["world.learned.values"].abs().max() > 1e-7
 
 
-@pytest.mark.parametrize("mode", sorted(set(MODES.names) - {"disabled"}))
+@pytest.mark.parametrize("mode", sorted(set(trainable_modes()) - {"disabled"}))
 def test_without_a_loss_of_its_own_the_prophet_learns_where_it_makes_the_memory(tiny: TinyWorld, mode: str) -> None:
     own = of_the_prophet(gradients(tiny.policy(mode, world_lambda=0.0, **OPEN), tiny))
     assert any(gradient.abs().max() > 1e-7 for gradient in own.values()) == (mode in MADE)

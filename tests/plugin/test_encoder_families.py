@@ -19,7 +19,7 @@ from world_modality.errors import UserError
 from world_modality.facts.encoders import GRIDS, POOLINGS
 from world_modality.latents import stage
 from world_modality.latents.reader import open_latents
-from world_modality.rollout.setup import history_maker
+from world_modality.rollout.history import history_maker
 from world_modality.study.specs import EncoderSpec, LatentsSpec
 
 FINE = {

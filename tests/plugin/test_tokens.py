@@ -7,16 +7,19 @@ import pytest
 import torch
 from support.tiny_policy import CONTEXT, HORIZON, LATENT_DIM, TinyWorld
 
-from world_modality.facts.memory import FUSIONS, MODES
+from world_modality.facts.memory import FUSIONS, MODES, trainable_modes
 from world_modality.latents.reader import open_latents
 
 TOKENS = 3
 FRAMES = (0, 20)
-ARMS = [(mode, "late") for mode in MODES.names if mode != "disabled"] + [
+ARMS = [(mode, "late") for mode in trainable_modes() if mode != "disabled"] + [
     ("pred", name) for name in FUSIONS.names if name != "late"
 ]
 OTHERS = [
-    (mode, name) for mode in MODES.names for name in FUSIONS.names if mode != "disabled" and (mode, name) not in ARMS
+    (mode, name)
+    for mode in trainable_modes()
+    for name in FUSIONS.names
+    if mode != "disabled" and (mode, name) not in ARMS
 ]
 SILENT = {"zero", "aux_only"}  # the actions are the plain policy's
 

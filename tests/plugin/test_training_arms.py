@@ -10,10 +10,10 @@ from support.lerobot_training import BATCHES, Training, assert_equal, base_weigh
 from support.rarely import rarely
 from support.tiny_policy import TinyWorld
 
-from world_modality.facts.memory import FUSIONS, MODES
+from world_modality.facts.memory import FUSIONS, trainable_modes
 
 STEPS = 4
-ARMS = [(mode, "late") for mode in sorted(MODES.names)] + [
+ARMS = [(mode, "late") for mode in sorted(trainable_modes())] + [
     ("pred", fusion) for fusion in FUSIONS.names if fusion != "late"
 ]
 RESUMED = {"disabled", "learned", "pred", "shuffle", "standard_normal"}
@@ -77,7 +77,7 @@ def test_what_the_memory_does_to_the_actions_is_measured_and_changes_nothing(eit
         assert changes[1::2] == ([0, 0] if mode == "zero" else [None, None])
 
 
-@pytest.mark.parametrize("mode", rarely(zip(sorted(MODES.names)), lambda case: case[0] in RESUMED))
+@pytest.mark.parametrize("mode", rarely(zip(sorted(trainable_modes())), lambda case: case[0] in RESUMED))
 def test_a_resumed_training_ends_with_the_same_weights(either: TinyWorld, tmp_path: Path, mode: str) -> None:
     policy = either.policy(mode, **SETTINGS)
     straight = Training(policy)

@@ -14,13 +14,15 @@ from support.tiny_policy import BACKBONES, LATENT_DIM, PICTURE, WORLD, TinyWorld
 
 from world_modality.benchmarks.contract import Observation
 from world_modality.errors import UserError
-from world_modality.facts.memory import FUSIONS, MODES
+from world_modality.facts.memory import FUSIONS, MODES, trainable_modes
 from world_modality.policies.chunk_policy import load_policy
 
-ARMS = [(mode, "late") for mode in sorted(MODES.names)] + [
+ARMS = [(mode, "late") for mode in sorted(trainable_modes())] + [
     ("pred", fusion) for fusion in FUSIONS.names if fusion != "late"
 ]
-OTHERS = [(mode, fusion) for mode in sorted(MODES.names) for fusion in FUSIONS.names if (mode, fusion) not in ARMS]
+OTHERS = [
+    (mode, fusion) for mode in sorted(trainable_modes()) for fusion in FUSIONS.names if (mode, fusion) not in ARMS
+]
 OFTEN = {"disabled", "learned", "oracle", "pred", "random", "stale", "zero"}
 SILENT = ("disabled", "zero", "aux_only")  # nothing reaches the actions
 FAST = {"optimizer_lr": 1e-2, "world_lr": 3e-1}  # gates open visibly in few steps

@@ -65,3 +65,21 @@ def test_oracle_reads_the_future_that_it_is_given(plain: Path, tmp_path: Path) -
     assert not np.array_equal(one, other)
     with pytest.raises(ValueError, match="a future is for memory that needs it"):
         policy.infer([request(0, history=False)])
+
+
+def test_a_look_ahead_is_answered_with_zero_memory_and_then_its_future_is_read(plain: Path, tmp_path: Path) -> None:
+    """Bit for bit as a rollout of mode zero and, once there is a future, as an oracle would answer."""
+    policy, zero, oracle = (policy_of(plain, tmp_path / mode, mode) for mode in ("oracle_policy", "zero", "zero"))
+    oracle.config.world_memory_mode_rollout = "oracle"
+    asked = [request(number, history=False) for number in range(2)]
+    looks = [replace(each, zero_memory=True) for each in asked]
+    future = np.random.default_rng(1).normal(size=(3, 1, WIDTH)).astype(np.float32)
+    told = [replace(each, future=future) for each in asked]
+    for _ in range(2):  # neither changes what the other is answered
+        np.testing.assert_array_equal(policy.infer(looks), zero.infer(asked))
+        np.testing.assert_array_equal(policy.infer(told), oracle.infer(told))
+    assert not np.array_equal(policy.infer(told), policy.infer(looks))
+    with pytest.raises(ValueError, match="chunks with zero memory are asked for by themselves"):
+        policy.infer([looks[0], told[1]])
+    with pytest.raises(ValueError, match="a future is for memory that needs it"):
+        policy.infer(asked)

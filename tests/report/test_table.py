@@ -274,3 +274,20 @@ def test_what_records_note_of_their_memory_stands_beside_the_table(toy):
     material = Material(spec, results, arms_gate(spec.arms, trainings), rollouts, trainings, ())
     assert build_report(toy.root, material)[0]["notes"][-1] == "E1: of E1."
     assert record_notes(load_results(spec, rollouts)) == []
+
+
+def test_a_memory_that_looks_ahead_is_called_a_reference(toy):
+    spec, rollouts, trainings = toy.write()
+    results, gate = load_results(spec, rollouts), arms_gate(spec.arms, trainings)
+    ahead = tuple(
+        each.model_copy(update={"rolled": "oracle_policy"}) if each.name == "E2-zero" else each
+        for each in spec.conditions
+    )
+    for conditions, told in ((spec.conditions, False), (ahead, True)):
+        own = spec.model_copy(update={"conditions": conditions})
+        _, pages = build_report(toy.root, Material(own, results, gate, rollouts, trainings, ()))
+        for name in ("report.html", "table.md"):
+            text = " ".join(pages[name].split())
+            assert "Success rates have Wilson" in text
+            assert ("memory of E2-zero holds frames that really come" in text) == told
+            assert ("a reference, not an upper bound" in text) == told

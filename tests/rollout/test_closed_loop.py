@@ -34,9 +34,9 @@ from world_modality.facts.benchmarks import SUITES
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.episodes import Episode, environment_seed, flow_seed
+from world_modality.rollout.history import history_maker
 from world_modality.rollout.records import Ledger, Record
 from world_modality.rollout.scheduler import Scheduler
-from world_modality.rollout.setup import history_maker
 from world_modality.store.progress import Progress
 from world_modality.study.specs import SimSpec
 

@@ -7,9 +7,11 @@ import pytest
 from stand_ins import STAND_INS
 from support.other_policies import SIZE, other_checkpoint
 from support.pictures import see_pictures_of
+from support.rows import add_row
 from support.tiny_checkpoints import plain_checkpoint, world_checkpoint
 
 from world_modality.errors import UserError
+from world_modality.facts.benchmarks import SUITES
 from world_modality.policies.chunk_policy import load_policy
 from world_modality.rollout.choice import Choice
 from world_modality.rollout.episodes import Episode
@@ -97,10 +99,19 @@ def test_an_episode_that_takes_another_trajectory_when_it_is_recorded_stops_noth
     assert "took another trajectory" in capsys.readouterr().err
 
 
-def test_predicted_memory_finds_its_encoder_and_can_be_recorded(policies, tmp_path):
+@pytest.mark.parametrize("memory", ["pred", "oracle_policy", "oracle_expert"])
+def test_a_memory_of_latents_finds_its_encoder_and_can_be_recorded(policies, tmp_path, memory):
     scenes = Scenes(("libero_spatial",), (0,), 1, (30,))
-    (record,) = evaluate(how(policies["pred"]), scenes, tmp_path, 1, VideoChoice(Choice(first=1), ()))
-    assert (record.memory, record.trained_memory, record.steps) == ("pred", "pred", 9)
+    asked = how(policies["pred"], memory=None if memory == "pred" else memory)
+    (record,) = evaluate(asked, scenes, tmp_path, 1, VideoChoice(Choice(first=1), ()))
+    assert (record.memory, record.trained_memory, record.steps) == (memory, "pred", 9)
+    timing = json.loads((tmp_path / "libero_spatial" / TIMING).read_text())
+    assert ("look_ahead" in timing) == ("look-ahead" in timing["shares"]) == (memory != "pred")
+    if memory != "pred":  # 3 queries, each 3 frames ahead, within a chunk of 4
+        queries = {"oracle_policy": 3.0, "oracle_expert": 0.0}[memory]
+        told = timing["look_ahead"]
+        assert (told["steps_per_episode"], told["queries_per_episode"]) == (9.0, queries)
+        assert 0 < told["share_of_work"] < 1
     video = tmp_path / "videos" / "libero_spatial" / video_name(record)
     frames = pictures(video)
     assert len(frames) == record.steps
@@ -133,12 +144,19 @@ def test_records_that_were_taken_over_from_elsewhere_are_not_mixed_with_ours(pol
         ("act", {"n_action_steps": 99, "num_steps": None}, "cannot be rolled out like that: .*chunk"),
         ("act", {"encoder": "somewhere", "num_steps": None}, "--encoder: memory 'disabled' encodes nothing"),
         ("pred", {"memory": "oracle"}, "needs the future, which no rollout knows"),
+        ("act", {"memory": "oracle_policy", "num_steps": None}, "has no world memory to fill with 'oracle_policy'"),
     ],
 )
 def test_settings_that_do_not_fit_the_policy_are_one_sentence(policies, tmp_path, policy, changes, message):
     with pytest.raises(UserError, match=message) as caught:
         evaluate(how(policies[policy], **changes), SCENES, tmp_path, 1, NO_VIDEOS)
     assert "\n" not in str(caught.value)
+
+
+def test_a_suite_whose_simulator_cannot_go_back_refuses_to_look_ahead(policies, tmp_path, monkeypatch):
+    add_row(SUITES, dataclasses.replace(SUITES["libero_spatial"], restorable=False), monkeypatch)
+    with pytest.raises(UserError, match=r"--memory: memory 'oracle_policy' looks ahead .* go back; choose another"):
+        evaluate(how(policies["pred"], memory="oracle_policy"), SCENES, tmp_path, 1, NO_VIDEOS)
 
 
 def test_tasks_that_a_suite_lacks_are_refused_before_anything_is_loaded(tmp_path):

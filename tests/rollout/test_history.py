@@ -9,7 +9,7 @@ from support.toy_world import InlinePool, ToyPolicy, ToyWorld, roll, toy_spec
 from world_modality.encoders.encoder import load_encoder
 from world_modality.encoders.online import HistoryEncoder
 from world_modality.encoders.source import build_embedded_encoder
-from world_modality.rollout.setup import LatentHistory
+from world_modality.rollout.history import LatentHistory
 
 CONTEXT = 2
 WINDOW = CONTEXT + ENCODER.frames - 1

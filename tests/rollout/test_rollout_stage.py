@@ -18,6 +18,7 @@ from world_modality.benchmarks.libero.assets import ASSETS
 from world_modality.benchmarks.libero.simulator import LiberoSimulator
 from world_modality.encoders.source import build_embedded_encoder
 from world_modality.errors import UserError
+from world_modality.facts.memory import MODES
 from world_modality.rollout import setup, stage
 from world_modality.rollout.pool import kept_memory, kept_simulators
 from world_modality.rollout.records import read_records
@@ -93,7 +94,7 @@ def run_stage(tree, tmp_path):
         inputs: dict[str, tuple[Path, ...]] = {
             "checkpoint": (tree / "train" / trained / "artifact" / "pretrained_model",)
         }
-        if memory == "pred":
+        if MODES[memory].encodes:
             inputs["encoder"] = (tree / "encoder" / "encoder" / "artifact",)
         folder = tmp_path / name
         (folder / "work").mkdir(parents=True, exist_ok=True)
@@ -125,7 +126,7 @@ def roll(run_stage, monkeypatch):
 
 
 def test_stages_of_one_job_leave_the_records_that_each_leaves_alone(run_stage):
-    cells = (("disabled", "disabled"), ("pred", "pred"), ("pred", "random"))
+    cells = (("disabled", "disabled"), ("pred", "pred"), ("pred", "oracle_policy"))
     alone = [run_stage(*cell, name=f"alone-{cell[1]}") for cell in cells]
     with kept_simulators():
         together = [run_stage(*cell, name=f"together-{cell[1]}") for cell in cells]

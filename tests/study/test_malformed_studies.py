@@ -15,8 +15,8 @@ from world_modality.facts.policies import POLICIES, PolicyShape
 from world_modality.study.load import load_study
 
 MODES = (
-    "disabled, zero, learned, pred, oracle, scheduled, persistence, stale, shuffle, time_shuffle, random, "
-    "standard_normal, random_scaled, signflip, aux_only"
+    "disabled, zero, learned, pred, oracle, oracle_policy, oracle_expert, scheduled, persistence, stale, shuffle, "
+    "time_shuffle, random, standard_normal, random_scaled, signflip, aux_only"
 )
 
 LAUGHS = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
@@ -304,6 +304,11 @@ CASES = {
     "rollout with the future": (
         ("{memory: zero}", "{memory: oracle, rollout: oracle}"),
         "study.yaml:18: arms.E1.rollout: no rollout knows oracle's future; choose another mode",
+    ),
+    "training that looks ahead": (
+        ("{memory: zero}", "{memory: oracle_policy}"),
+        "study.yaml:18: arms.E1.memory: 'oracle_policy' looks ahead in rollouts, so nothing is trained in it; train "
+        "with another memory, and name it under ablations",
     ),
     "constants nobody trained": (
         ("[zero, random]", "[zero, learned]"),

@@ -106,6 +106,20 @@ def test_every_model_is_trained_and_answers_what_it_sees(inputs: Inputs, tmp_pat
         assert torch.equal(policy._policy.centroids, torch.from_numpy(known.codebook.centroids))
 
 
+def test_a_model_with_a_memory_looks_ahead_by_what_it_sees(inputs: Inputs, tmp_path: Path) -> None:
+    """It sees latents whatever its memory holds: with zero memory as in mode zero, and then as an oracle."""
+    checkpoint = trained(tmp_path, inputs, "A", "pred")
+    policy, zero, oracle = (load_policy(checkpoint, memory_mode=mode) for mode in ("oracle_policy", "zero", "zero"))
+    oracle.config.world_memory_mode_rollout = "oracle"
+    rng = np.random.default_rng(0)
+    asked = request(rng.normal(size=(WORLD.context, 1, 6)).astype(np.float32))
+    told = replace(asked, future=rng.normal(size=(WORLD.prediction_horizon, 1, 6)).astype(np.float32))
+    np.testing.assert_array_equal(policy.infer([replace(asked, zero_memory=True)]), zero.infer([asked]))
+    np.testing.assert_array_equal(policy.infer([told]), oracle.infer([told]))
+    with pytest.raises(ValueError, match="needs the world's history"):
+        policy.infer([replace(asked, latents=None, zero_memory=True)])
+
+
 @pytest.mark.parametrize(("model", "memory"), [("C", "disabled"), ("A", "pred")])
 def test_a_training_in_parts_is_the_same_to_the_last_bit(
     inputs: Inputs, tmp_path: Path, model: str, memory: str

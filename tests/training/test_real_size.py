@@ -14,7 +14,7 @@ from support.small_study import SMALL_STUDY
 from support.tiny_policy import save_backbone_with_weights, tiny_config
 
 from world_modality.errors import UserError
-from world_modality.facts.memory import MODES
+from world_modality.facts.memory import trainable_modes
 from world_modality.study.load import load_study
 from world_modality.study.slices import world_spec
 from world_modality.study.specs import EncoderSpec, WorldSpec
@@ -85,7 +85,7 @@ def test_the_world_memory_has_so_many_parameters(fusion: str, width: int) -> Non
     assert count(policy_of("pred", fusion, width)) == 450_046_176 + PROPHET + formula
 
 
-@pytest.mark.parametrize("memory", [mode for mode in MODES.names if mode != "disabled"])
+@pytest.mark.parametrize("memory", [mode for mode in trainable_modes() if mode != "disabled"])
 def test_the_mode_adds_nothing_but_the_learned_constants(memory: str) -> None:
     constants = SLOTS * LATENTS if memory == "learned" else 0
     assert count(policy_of(memory).world) == PROPHET + FUSIONS["late"][0] + constants

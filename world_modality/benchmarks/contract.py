@@ -126,7 +126,8 @@ class Tangible(Protocol):
 
 
 class Expert(Protocol):
-    """Demonstrates a task from privileged state; made anew for every episode, after the simulator's ``reset``.
+    """Demonstrates a task from privileged state; made anew for every episode, after the simulator's ``reset``, and for
+    every look ahead of a memory, in the middle of an episode that somebody else has driven.
 
     The suite's row names ``(simulator, rng, noise) -> Expert``. With ``noise``, a scale, it demonstrates under
     disturbance and may have driven the robot a little when it is ready; with None nothing is disturbed.

@@ -108,7 +108,7 @@ def given_problems(study: Study, found: Mapping[str, Sequence[CheckpointSource]]
             if mode not in MODES:
                 yield at, f"its memory is '{mode}', which is no memory mode here"
                 return
-        yield from rolled_out_problems(name, study.arms[name], first.trained, first.rolled)
+        yield from rolled_out_problems(study, name, first.trained, first.rolled)
         yield from _without_encoder(study, name, first)
         yield from _without_moments(study, name, checkpoints)
     yield from _executed(study, known)
@@ -126,13 +126,13 @@ def reads_latents(arm: GivenArm, checkpoint: CheckpointSource) -> bool:
     """Whether a rollout of it encodes what it sees."""
     if family_of(checkpoint.policy.family).sees_latents:
         return True
-    return any(mode in MODES and MODES[mode].needs_history for mode in rolled_modes(arm, checkpoint))
+    return any(mode in MODES and MODES[mode].encodes for mode in rolled_modes(arm, checkpoint))
 
 
 def _without_encoder(study: Study, name: str, checkpoint: CheckpointSource) -> Iterator[Problem]:
     """Memories that are made of latents, of a checkpoint that does not say what they come from."""
     arm = study.given[name]
-    needy = next((mode for mode in rolled_modes(arm, checkpoint) if MODES[mode].needs_history), None)
+    needy = next((mode for mode in rolled_modes(arm, checkpoint) if MODES[mode].encodes), None)
     if needy is not None and checkpoint.encoder is None:
         message = f"it does not say which encoder its latents come from, which memory {needy} is made of; convert it"
         yield ("arms", name, "checkpoint"), f"{message} anew with --encoder, or roll it out with zero"

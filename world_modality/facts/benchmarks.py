@@ -101,6 +101,8 @@ class Suite:
     exact: bool = False
     """Whether it is simulated quicker than by the benchmark's own code, and ``simulator.exact`` asks for that one's
     states to the last bit."""
+    restorable: bool = False
+    """Whether its simulator can go back to a moment of an episode, as memories that look ahead need."""
     preload: tuple[str, ...] = ()
     """Modules that every simulator process needs, imported once and ahead."""
     n_action_steps: int | None = None
@@ -156,6 +158,7 @@ def _libero(name: str, tasks: int, horizon: int) -> Suite:
         instructions=Reference("world_modality.benchmarks.libero.tasks:instructions"),
         settle_steps=10,  # until objects lie where a recorded state lets them fall
         exact=True,
+        restorable=True,
         preload=("world_modality.benchmarks.libero.preload",),
         n_action_steps=10,  # as in the evaluations that reproduce published rates
         labels={"observation.state": ("state",), "action": ("actions",)},  # as in HuggingFaceVLA/libero
@@ -232,6 +235,7 @@ def _metaworld(name: str, tasks: int) -> Suite:
         renders=("stock", "fast"),
         expert=Reference("world_modality.benchmarks.metaworld.expert:Expert"),
         instructions=Reference("world_modality.benchmarks.metaworld.tasks:instructions"),
+        restorable=True,
         preload=("world_modality.benchmarks.metaworld.preload",),
     )
 

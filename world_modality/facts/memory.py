@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
+from world_modality.facts.benchmarks import Suite
 from world_modality.facts.table import Reference, Table
 
 
@@ -25,7 +27,7 @@ class MemoryMode:
     needs_history: bool = False
     """A rollout must encode what the policy sees."""
     needs_future: bool = False
-    """What really comes, which no rollout knows."""
+    """What really comes, which no rollout knows unless it looks ahead."""
     needs_donors: bool = False
     """Histories of other episodes."""
     needs_learned: bool = False
@@ -40,6 +42,9 @@ class MemoryMode:
     """How many prediction horizons before the present the history ends."""
     needs_truth: bool = False
     """How likely a sample is to be shown the true future, which falls in the course of a training."""
+    look_ahead: Literal["", "policy", "expert"] = ""
+    """Who drives while a rollout looks ahead, on a simulator that goes back, for the future that the memory needs: the
+    policy with zero memory, or the suite's expert. Such a mode is for rollouts alone; "" where nothing looks ahead."""
     rolled: str = ""
     """The mode that checkpoints trained in this one are rolled out in, unless somebody says otherwise; by default the
     same."""
@@ -57,7 +62,25 @@ class MemoryMode:
     @property
     def rollable(self) -> bool:
         """Whether a rollout can be in this mode."""
-        return not self.needs_future
+        return not self.needs_future or bool(self.look_ahead)
+
+    @property
+    def trainable(self) -> bool:
+        """Whether a policy can be trained in this mode."""
+        return not self.look_ahead
+
+    @property
+    def encodes(self) -> bool:
+        """Whether a rollout in this mode encodes frames: those that the policy sees, or those that come."""
+        return self.needs_history or bool(self.look_ahead)
+
+    def refused_by(self, suite: Suite) -> str:
+        """Why no rollout of a suite can look ahead as this mode does; "" where one can, or need not."""
+        if self.look_ahead and not suite.restorable:
+            return f"memory '{self.name}' looks ahead from every query, and {suite.name}'s simulator cannot go back"
+        if self.look_ahead == "expert" and suite.expert is None:
+            return f"memory '{self.name}' looks ahead with a scripted expert, and {suite.name} has none"
+        return ""
 
 
 SEES_THE_PRESENT = (
@@ -123,6 +146,26 @@ MODES: Table[MemoryMode] = Table(
             make=Reference(f"{_MODES}:oracle"),
             words="the true future as memory",
             needs_future=True,
+        ),
+        MemoryMode(
+            name="oracle_policy",
+            holds="the frames that come where the policy goes on with zero memory",
+            isolates="a reference, not an upper bound: a memory without error of prediction, about a continuation that "
+            "the policy leaves as soon as it reads of it",
+            make=Reference(f"{_MODES}:oracle"),
+            words="the future of the policy without memory as memory",
+            needs_future=True,
+            look_ahead="policy",
+        ),
+        MemoryMode(
+            name="oracle_expert",
+            holds="the frames that come where the scripted expert goes on",
+            isolates="a reference, not an upper bound: what a demonstrator would see next, which the policy need not "
+            "bring about",
+            make=Reference(f"{_MODES}:oracle"),
+            words="the expert's future as memory",
+            needs_future=True,
+            look_ahead="expert",
         ),
         MemoryMode(
             name="scheduled",
@@ -212,6 +255,12 @@ MODES: Table[MemoryMode] = Table(
         ),
     ),
 )
+
+
+def trainable_modes() -> tuple[str, ...]:
+    """The modes that a policy can be trained in; the others look ahead in rollouts."""
+    return tuple(mode.name for mode in MODES if mode.trainable)
+
 
 _FUSION = "world_modality.memory.fusion"
 

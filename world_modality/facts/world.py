@@ -162,6 +162,11 @@ class WorldMemoryConfig:
 
     def _check_modes(self) -> None:
         train, rollout = self.train_mode, self.rollout_mode
+        if not train.trainable:
+            raise UserError(
+                f"world_memory_mode_train: '{train.name}' looks ahead in a simulator, which no training has; choose "
+                "another"
+            )
         if not rollout.rollable and self.world_memory_mode_rollout:
             raise UserError(
                 f"world_memory_mode_rollout: '{rollout.name}' needs the future, which no rollout knows; choose another"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -111,21 +111,39 @@ class ChunkPolicy:
 
         Raises:
             ValueError: more requests than that, different instructions, no latents although the memory mode reads them,
-                or a future that it does not.
+                a future that it does not, or zero memory for some of them alone.
         """
         if not 1 <= len(requests) <= self.batch or len({request.language for request in requests}) > 1:
             raise ValueError(f"a policy is asked for 1 to {self.batch} chunks under one instruction at once")
+        if len({request.zero_memory for request in requests}) > 1:
+            raise ValueError("chunks with zero memory are asked for by themselves")
+        if requests[0].zero_memory:
+            with self._zero_memory():
+                return self._infer(requests)
+        return self._infer(requests)
+
+    def _infer(self, requests: Sequence[PolicyRequest]) -> list[ActionChunk]:
         mode = getattr(self.config, "rollout_mode", None)
         if getattr(self.config, "sees_latents", False) and any(request.latents is None for request in requests):
             raise ValueError(f"memory mode '{self.config.rollout_mode.name}' needs the world's history")
         if any((request.future is not None) != (mode is not None and mode.needs_future) for request in requests):
-            raise ValueError("a future is for memory that needs it, in offline evaluation, and only for that")
+            raise ValueError("a future is for memory that needs it, and only for that")
         noise = host_of(str(self.config.type)).noise
         if noise is None:
             return [self._infer_alone(request) for request in requests]
         if self._answers_relatively:
             return [self._infer_together([request], noise, rows=1)[0] for request in requests]
         return self._infer_together(requests, noise, self.batch)
+
+    @contextmanager
+    def _zero_memory(self) -> Iterator[None]:
+        """Meanwhile the policy computes as in a rollout of mode "zero"."""
+        before = self.config.world_memory_mode_rollout
+        self.config.world_memory_mode_rollout = "zero"
+        try:
+            yield
+        finally:
+            self.config.world_memory_mode_rollout = before
 
     def trial(self, request: PolicyRequest, rows: int) -> float:
         """CPU seconds of this thread that ``rows`` copies of a request take; twice, of which the second counts."""

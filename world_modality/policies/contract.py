@@ -30,7 +30,10 @@ class PolicyRequest:
     latents: NDArray[np.float32] | None = None
     """Latents [T, P, W] of the frames that end at this observation, if the memory mode reads them."""
     future: NDArray[np.float32] | None = None
-    """Latents [K, P, W] of what really comes, for mode "oracle" in offline evaluation alone."""
+    """Latents [K, P, W] of what comes, for memory that needs it: in offline evaluation, or where a rollout looks
+    ahead."""
+    zero_memory: bool = False
+    """Whether the memory holds zeros, whatever the rollout's mode: what a look ahead goes on with."""
 
 
 @dataclass(frozen=True, slots=True)

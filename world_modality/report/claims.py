@@ -83,6 +83,7 @@ def _rule(arm: ReportCondition, conditions: Sequence[ReportCondition], margin: f
     ablations = [condition for condition in conditions if condition.arm == arm.name and condition.name != arm.name]
     placebos = [condition for mode in PLACEBOS for condition in ablations if condition.rolled == mode]
     others = [condition for condition in ablations if condition not in placebos]
+    others.sort(key=lambda condition: bool(MODES[condition.rolled].look_ahead))  # no claim of content waits for those
     policy = beats(arm.name, arm.against)  # without a memory it is the policy that is asked about
     part = BETTER if arm.rolled == "pred" else policy if arm.trained == "disabled" else OTHER_BETTER
     controls = [condition for condition in conditions if condition.name == arm.against]

@@ -14,6 +14,7 @@ from world_modality.evidence.paired import difference_of_clusters
 from world_modality.evidence.plan import Plan
 from world_modality.evidence.rates import success_rate
 from world_modality.facts.benchmarks import SUITES
+from world_modality.facts.memory import MODES
 from world_modality.report.claims import task_number
 from world_modality.report.judgement import conditions_of, gate_row, judged, limits
 from world_modality.report.results import Place, Results
@@ -161,6 +162,13 @@ def _notes(table: Mapping[str, Any]) -> list[str]:
         notes.append(f"The simulator's assets are not the benchmark's own: no rate here is a {scores} score.")
     if not table["complete"]:
         notes.append("The study is not complete: rates and differences are those of the episodes that are there.")
+    ahead = [each["name"] for each in table["conditions"] if _looks_ahead(each["memory"])]
+    if ahead:
+        notes.append(
+            f"The memory of {' and '.join(ahead)} holds frames that really come, seen by looking ahead in the "
+            "simulator: the future of a continuation that the policy need not take. It is a reference, not an upper "
+            "bound."
+        )
     notes.append(
         f"Success rates have Wilson's {percent} intervals, at the effective number of episodes where scenes repeat; "
         f"they speak about {checkpoints} per arm on scenes like these."
@@ -172,6 +180,10 @@ def _notes(table: Mapping[str, Any]) -> list[str]:
         )
         notes.append("A difference is called by one of four words: helps, hurts, equivalent or cannot tell.")
     return notes
+
+
+def _looks_ahead(mode: str) -> bool:
+    return mode in MODES and bool(MODES[mode].look_ahead)
 
 
 def suite_figures(

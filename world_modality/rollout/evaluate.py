@@ -17,6 +17,7 @@ from world_modality.data.hub import ENCODER, POLICY
 from world_modality.encoders.source import build_embedded_encoder
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES
+from world_modality.facts.memory import MODES
 from world_modality.facts.policies import family_of, note_of
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
 from world_modality.policies.contract import WatchedPolicy
@@ -25,15 +26,10 @@ from world_modality.rollout.cell import Cell
 from world_modality.rollout.choice import VIDEOS_FOLDER
 from world_modality.rollout.evaluation import TIMING, How, Scenes, VideoChoice
 from world_modality.rollout.fit import require_chunk, require_fit, require_picture_size
+from world_modality.rollout.history import NewHistory, history_maker
 from world_modality.rollout.pool import expect_simulators
 from world_modality.rollout.records import TIMINGS, DamagedNote, Ledger, Record, disagreement
-from world_modality.rollout.setup import (
-    NewHistory,
-    described_device,
-    history_maker,
-    roll_out,
-    software,
-)
+from world_modality.rollout.setup import described_device, roll_out, software
 from world_modality.rollout.video import record_video
 from world_modality.store.files import new_folder, write_json, writing_for
 from world_modality.store.hub import fetch, find_folder, resolve_commit
@@ -176,7 +172,10 @@ def _load(how: How, suites: Sequence[str], output: Path) -> Loaded:
     kind, memory = policy.facts.kind, policy.facts.memory
     if how.num_steps is not None and not family_of(kind).denoising_steps:
         raise UserError(f"--num-steps: a '{kind}' policy makes no chunk in steps; leave it out")
-    if not getattr(policy.config, "sees_latents", False):
+    for suite in suites:
+        if why_not := MODES[memory].refused_by(SUITES[suite]):
+            raise UserError(f"--memory: {why_not}; choose another")
+    if not getattr(policy.config, "encodes", False):
         if how.encoder is not None:
             raise UserError(f"--encoder: memory '{memory}' encodes nothing in a rollout; leave it out")
         return Loaded(policy, folder, POLICY.digest(folder), "", None, told)

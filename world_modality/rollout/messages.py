@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from world_modality.benchmarks.contract import Observation, Picture, Pose, Step
+from world_modality.facts.table import Reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,28 @@ class Act:
     views: tuple[str, ...] | None = None  # as in the beginning
 
 
-Command = Begin | Act
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """Try out what comes next in a slot's episode, every step in the picture; the episode itself stays where it is.
+
+    One look is one command, or several while ``observe`` asks for what the next actions are to be planned from. The
+    simulator goes back to where the look began when it is over: after a command that does not ask, or where the episode
+    would have ended.
+    """
+
+    slot: int
+    begins: bool  # whether the look begins here
+    steps: int
+    actions: NDArray[np.float32] | None  # [steps, A]; None: the expert's
+    expert: Reference | None  # what demonstrates the suite's tasks, where it is to act
+    seed: int  # of the expert's draws, if it makes any
+    cameras: tuple[str, ...]  # to render after every step
+    observations: tuple[int, ...]  # after so many of these actions, a whole view on the way
+    observe: bool  # whether the policy is to see what comes after the last one, and go on
+    views: tuple[str, ...] | None = None  # as in the beginning
+
+
+Command = Begin | Act | Ahead
 
 
 @dataclass(frozen=True, slots=True)

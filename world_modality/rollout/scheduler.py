@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from world_modality.errors import UserError
 from world_modality.evidence.rates import wilson
 from world_modality.policies.contract import Policy, PolicyLost, PolicyRequest
+from world_modality.rollout.ahead import LookAhead, looks_ahead, requests_of
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.episodes import Episode
-from world_modality.rollout.messages import Act, Broke, Did, Refused
+from world_modality.rollout.messages import Act, Ahead, Broke, Did, Refused
 from world_modality.rollout.pool import Died, Heard, Pool
 from world_modality.rollout.records import Ledger
-from world_modality.rollout.timing import TimeAccount
+from world_modality.rollout.timing import LOOK_AHEAD, TimeAccount
 from world_modality.rollout.trajectory import History, Trajectory
 from world_modality.rollout.tuning import Trial, tune
 from world_modality.store.progress import Progress
@@ -38,7 +39,7 @@ class Scheduler:
     cell: Cell
     ledger: Ledger
     policy: Policy
-    new_history: Callable[[], History] | None  # a fresh one per episode; None if the memory reads no history
+    new_history: Callable[[], History] | None  # a fresh one per episode; None if no frame is ever encoded
     progress: Progress
     slots: int | None = None  # episodes at once; by default two per simulator process, tuned after the first chunks
 
@@ -59,6 +60,7 @@ class _Run:
         self._plan, self._pool = plan, pool
         self._trajectories: dict[int, Trajectory] = {}
         self._waiting: list[Trajectory] = []  # for a chunk, longest first
+        self._looks: dict[int, LookAhead] = {}  # by slot, of queries that are told of what comes
         self._orphans: set[Trajectory] = set()  # begun with a policy that is lost, to begin again when heard of
         self._crashes: defaultdict[Episode, list[str]] = defaultdict(list)
         self._account = TimeAccount()
@@ -137,19 +139,34 @@ class _Run:
             self._advance(self._trajectories[event.answer.slot], event.answer)
 
     def _advance(self, trajectory: Trajectory, did: Did) -> None:
-        self._account.add(did)
-        trajectory.advance(did)
+        look = self._looks.get(trajectory.slot)
+        if look is not None:
+            self._account.add_ahead(did)
+            look.advance(did)
+        else:
+            self._account.add(did)
+            trajectory.advance(did)
         if not trajectory.over:
             if trajectory in self._orphans:
                 self._restart(trajectory)
             else:
-                self._waiting.append(trajectory)
+                self._wait(trajectory)
             return
+        self._account.ended(trajectory)
         self._orphans.discard(trajectory)
         del self._trajectories[trajectory.slot]
         self._pool.finished(trajectory.slot)
         self._own += self._plan.ledger.append(self._plan.cell.record(trajectory, self._crashes[trajectory.episode]))
         self._report()
+
+    def _wait(self, trajectory: Trajectory) -> None:
+        """Let an episode wait for a chunk; where the expert looks ahead for it, it does so first."""
+        if looks_ahead(trajectory) and trajectory.slot not in self._looks:
+            look = self._looks[trajectory.slot] = LookAhead(trajectory)
+            if not look.by_policy:
+                self._pool.send(look.command(None))
+                return
+        self._waiting.append(trajectory)
 
     def _crashed(self, trajectory: Trajectory, reason: str, what: str = "the simulator crashed") -> None:
         """Run an episode again: a crash is missing data, never a failure."""
@@ -176,6 +193,7 @@ class _Run:
         if trajectory in self._waiting:
             self._waiting.remove(trajectory)
         self._orphans.discard(trajectory)
+        self._looks.pop(trajectory.slot, None)
         self._begin(trajectory.slot, trajectory.episode)
 
     def _due(self) -> bool:
@@ -183,23 +201,30 @@ class _Run:
         return len(self._waiting) >= self._plan.policy.batch or (bool(self._waiting) and self._pool.idle())
 
     def _answer(self) -> None:
-        """Plan for those that wait longest and have one task, as many as a batch takes."""
-        task = _language(self._waiting[0])
-        asking = [trajectory for trajectory in self._waiting if _language(trajectory) == task][
+        """Plan for those that wait longest, have one task and ask for one thing, as many as a batch takes."""
+        kind = self._asked(self._waiting[0])
+        asking = [trajectory for trajectory in self._waiting if self._asked(trajectory) == kind][
             : self._plan.policy.batch
         ]
         chosen = {trajectory.slot for trajectory in asking}
         self._waiting = [trajectory for trajectory in self._waiting if trajectory.slot not in chosen]
-        requests = self._requests(asking)
+        looking = kind[1]
+        requests = self._requests(asking, looking=looking)
         try:
-            with self._account.charged("policy", self._plan.policy.clock):
+            with self._account.charged(LOOK_AHEAD if looking else "policy", self._plan.policy.clock):
                 chunks = self._plan.policy.infer(requests)
         except PolicyLost as lost:
             self._lost(asking, str(lost))
             return
-        self._account.answered(len(requests))
         for trajectory, chunk in zip(asking, chunks, strict=True):
             self._pool.send(self._command(trajectory, chunk))
+        if looking:
+            return
+        self._account.answered(len(requests))
+        if self._looks:
+            self._tuned = True  # a query costs more than is measured
+        for slot in chosen:
+            self._looks.pop(slot, None)
         if not self._tuned and self._account.chunks >= CALIBRATION and self._account.batches > 1:
             self._tune(requests[0])
 
@@ -221,29 +246,32 @@ class _Run:
         self._plan.progress.say(f"{self._plan.progress.label}  {tuning.sentence()}")
         self._slots, self._tuned = tuning.slots, True
 
-    def _requests(self, asking: Sequence[Trajectory]) -> list[PolicyRequest]:
-        """What the policy is asked; all windows are encoded at once."""
-        latents: dict[int, NDArray[np.float32]] = {}
-        histories = {
-            trajectory.slot: (trajectory.history, trajectory.step)
-            for trajectory in asking
-            if trajectory.history is not None
-        }
-        if histories:
-            with self._account.charged("encoder"):
-                windows = [history.window(step) for history, step in histories.values()]
-                (encoder, _), *_ = histories.values()
-                latents = dict(zip(histories, encoder.encode(windows), strict=True))
-        requests = []
-        for trajectory in asking:
-            *past, observation = trajectory.views()
-            held = latents.get(trajectory.slot)
-            requests.append(PolicyRequest(observation, _language(trajectory), trajectory.flow_seed, tuple(past), held))
-        return requests
+    def _asked(self, trajectory: Trajectory) -> tuple[str, bool]:
+        """What those have in common that can be answered at once: the task, and whether they look ahead."""
+        return _language(trajectory), self._is_looking(trajectory)
 
-    def _command(self, trajectory: Trajectory, chunk: NDArray[np.float32]) -> Act:
+    def _is_looking(self, trajectory: Trajectory) -> bool:
+        """Whether an episode that waits has not yet seen what its memory is to hold."""
+        look = self._looks.get(trajectory.slot)
+        return look is not None and not look.over
+
+    def _requests(self, asking: Sequence[Trajectory], *, looking: bool) -> list[PolicyRequest]:
+        """What the policy is asked; all windows are encoded at once, and all that comes."""
+        looks = [self._looks[trajectory.slot] for trajectory in asking if trajectory.slot in self._looks]
+        if looking:
+            with self._account.charged(LOOK_AHEAD):
+                return requests_of([look.trajectory for look in looks], zero_memory=True)
+        futures: Sequence[NDArray[np.float32]] = ()
+        if looks:
+            with self._account.charged(LOOK_AHEAD):
+                futures = LookAhead.futures(looks)
+        with self._account.charged("encoder"):
+            return requests_of(asking, futures=futures)
+
+    def _command(self, trajectory: Trajectory, chunk: NDArray[np.float32]) -> Act | Ahead:
         try:
-            return trajectory.act(chunk)
+            look = self._looks.get(trajectory.slot)
+            return trajectory.act(chunk) if look is None or look.over else look.command(chunk)
         except UserError as error:
             cell = self._plan.cell
             raise UserError(
@@ -259,7 +287,7 @@ class _Run:
             rate = wilson(successes, done)
             facts = f"{successes} success{'es' * (successes != 1)}, {rate.low:.0%} to {rate.high:.0%}"
         if self._own:
-            facts += f"  {3600 * self._own / self._account.wall:.0f} episodes/h"
+            facts += f"  {3600 * self._own / self._account.wall:.0f} episodes/h{self._account.ahead_told()}"
         self._plan.progress.update(done, total, "episodes", facts)
 
 

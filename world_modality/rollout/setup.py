@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from pathlib import Path
-from typing import Any
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from world_modality.benchmarks.contract import open_assets
 from world_modality.benchmarks.graphics import choose_opengl
 from world_modality.checks.rename import told_rename
 from world_modality.data.hub import ENCODER
-from world_modality.encoders.encoder import load_encoder
-from world_modality.encoders.online import HistoryEncoder
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES, Suite
-from world_modality.facts.memory import MODES
-from world_modality.facts.policies import family_of, note_of
+from world_modality.facts.policies import note_of
 from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
 from world_modality.policies.contract import Policy, PolicyFacts, WatchedPolicy
 from world_modality.policies.precision import device_named
@@ -28,11 +18,11 @@ from world_modality.policies.remote import ServedPolicy
 from world_modality.policies.served import read_served
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.fit import require_chunk, require_fit, require_picture_size
+from world_modality.rollout.history import NewHistory, history_maker
 from world_modality.rollout.pool import kept_memory, simulator_pool
 from world_modality.rollout.records import OPENGL, SERVED_SOFTWARE, Ledger
 from world_modality.rollout.scheduler import Scheduler
 from world_modality.rollout.timing import TimeAccount
-from world_modality.rollout.trajectory import Window
 from world_modality.rollout.tuning import fitting
 from world_modality.store.done import read_done
 from world_modality.store.layout import StageFolder
@@ -42,46 +32,6 @@ from world_modality.store.progress import Progress
 from world_modality.store.stage import StageContext
 from world_modality.study.parts import RemotePolicy
 from world_modality.study.specs import EncoderSpec, RolloutSpec, ServerSpec
-
-
-class LatentHistory:
-    """The memory's cameras' frames that lie in an episode's next replan's window; nothing else is rendered or encoded.
-
-    The window ends ``delay`` steps before the replan, or at the episode's first frame.
-    """
-
-    def __init__(
-        self, encoder: HistoryEncoder, cameras: tuple[str, ...], delay: int = 0, *, alone: bool = False
-    ) -> None:
-        self.cameras = cameras
-        self.alone = alone
-        self._encoder = encoder
-        self._delay = delay
-        self._frames: dict[int, Mapping[str, NDArray[np.uint8]]] = {}
-
-    def wants(self, step: int, replan_step: int) -> bool:
-        """Whether the frame of ``step`` is among the T + m - 1 that a window of ``replan_step`` or later can hold."""
-        return replan_step - self._delay - self._encoder.required_frames < step
-
-    def add(self, step: int, frames: Mapping[str, NDArray[np.uint8]]) -> None:
-        """Keep each camera's frame of ``step``, uint8 [height, width, 3], and drop what no later window can hold."""
-        self._frames[step] = frames
-        oldest = step - self._delay - self._encoder.required_frames + 1
-        self._frames = {kept: value for kept, value in self._frames.items() if kept >= oldest}
-
-    def window(self, step: int) -> Window:
-        """Each camera's frames uint8 [F, H, W, 3] of the window of ``step``; KeyError if one was never added."""
-        last = max(0, step - self._delay)
-        first = max(0, last - self._encoder.required_frames + 1)
-        frames = [self._frames[kept] for kept in range(first, last + 1)]
-        return tuple(np.stack([each[camera] for each in frames]) for camera in self.cameras)
-
-    def encode(self, windows: Sequence[Window]) -> list[NDArray[np.float32]]:
-        """Latents [T, W] float32 of each window, its own or those of other episodes."""
-        return self._encoder.encode_many(windows)
-
-
-NewHistory = Callable[[], LatentHistory]
 
 
 def described_device(asked: str = "auto") -> tuple[str, str]:
@@ -128,14 +78,6 @@ def roll_out(
         memory = pool.memory()
     progress.say(f"{progress.label}  {account.summary(cores)}; simulators {memory / 1e9:.1f} GB")
     return account
-
-
-def history_maker(config: Any, memory: str, spec: EncoderSpec, folder: Path, device: str) -> NewHistory:
-    """What makes an episode's window of the encoder in ``folder``; UserError if the checkpoint was trained with
-    another."""
-    encoder = HistoryEncoder(load_encoder(config.rollout_encoder(spec), folder, device), config.world_context)
-    delay, alone = MODES[memory].delay * config.world_prediction_horizon, family_of(config.type).sees_latents
-    return partial(LatentHistory, encoder, config.cameras, delay, alone=alone)
 
 
 def prepare(spec: RolloutSpec, context: StageContext) -> tuple[WatchedPolicy, Cell, NewHistory | None]:
@@ -211,7 +153,7 @@ def _reach(spec: RolloutSpec, server: ServerSpec, context: StageContext) -> Read
 
 def _new_history(spec: RolloutSpec, context: StageContext, policy: ChunkPolicy, device: str) -> NewHistory | None:
     """What makes an episode's window of the sealed encoder; None where no frame is ever encoded."""
-    if not getattr(policy.config, "sees_latents", False):
+    if not getattr(policy.config, "encodes", False):
         return None
     folder = context.one("encoder")
     record = read_done(StageFolder(folder.parent).done)

@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from world_modality.rollout.messages import Did
+from world_modality.rollout.trajectory import Trajectory
 from world_modality.rollout.tuning import Measured
 
 PARTS = ("reset", "physics", "render", "policy", "encoder")
+LOOK_AHEAD = "look-ahead"
+"""A further part where the memory looks ahead: simulators, policy and encoder together."""
 
 
 @dataclass
@@ -31,6 +34,9 @@ class TimeAccount:
     rows: int = 0  # of requests in them
     cold: tuple[float, float] = (0.0, 0.0)  # what the first batch cost in policy and encoder: they warm up in it
     cold_rows: int = 0
+    episodes: int = 0  # that ended,
+    ahead_steps: int = 0  # and what looking ahead took in them: control steps
+    ahead_queries: int = 0  # and chunks
 
     def add(self, did: Did) -> None:
         """What a simulator process spent on a command."""
@@ -42,6 +48,16 @@ class TimeAccount:
             self.acted += timing.physics + timing.render
         for part in ("reset", "physics", "render"):
             self.seconds[part] += getattr(timing, part)
+
+    def add_ahead(self, did: Did) -> None:
+        """What a simulator process spent on looking ahead."""
+        self._charge(LOOK_AHEAD, did.timing.physics + did.timing.render)
+
+    def ended(self, trajectory: Trajectory) -> None:
+        """An episode is over."""
+        self.episodes += 1
+        self.ahead_steps += trajectory.ahead_steps
+        self.ahead_queries += trajectory.ahead_queries
 
     def answered(self, requests: int) -> None:
         """A batch with so many requests was answered."""
@@ -67,7 +83,10 @@ class TimeAccount:
         try:
             yield
         finally:
-            self.seconds[part] += clock() - start
+            self._charge(part, clock() - start)
+
+    def _charge(self, part: str, seconds: float) -> None:
+        self.seconds[part] = self.seconds.get(part, 0.0) + seconds
 
     @property
     def wall(self) -> float:
@@ -84,9 +103,30 @@ class TimeAccount:
         """As JSON values: wall seconds, the cores they were had on, each part's share, and the seconds before."""
         shares = {part: round(share, 4) for part, share in self.shares(cores).items()}
         before = 0.0 if self.started is None else round(self.started - self.created, 2)
-        return {"seconds": round(self.wall, 2), "cores": cores, "shares": shares, "start_seconds": before}
+        found = {"seconds": round(self.wall, 2), "cores": cores, "shares": shares, "start_seconds": before}
+        return {**found, "look_ahead": self._ahead()} if self.ahead_steps else found
 
     def summary(self, cores: int) -> str:
         """The shares in a line, e.g. ``physics 41%, render 38%, policy 12%, idle 9%``."""
         shares = self.shares(cores)
-        return ", ".join(f"{part} {share:.0%}" for part, share in shares.items() if share >= 0.005)
+        parts = ", ".join(f"{part} {share:.0%}" for part, share in shares.items() if share >= 0.005)
+        return parts + self.ahead_told()
+
+    def ahead_told(self) -> str:
+        """What looking ahead costs, for the end of a line; empty where nothing does, or no episode ended yet.
+
+        E.g. ``; look-ahead 62% of the work: 224 steps and 28 queries more per episode``.
+        """
+        if not self.ahead_steps:
+            return ""
+        found = self._ahead()
+        extra = f"{found['steps_per_episode']:.0f} steps and {found['queries_per_episode']:.0f} queries"
+        return f"; look-ahead {found['share_of_work']:.0%} of the work: {extra} more per episode"
+
+    def _ahead(self) -> dict[str, float]:
+        """What looking ahead took of all seconds that were worked, and in the mean episode that ended."""
+        return {
+            "share_of_work": round(self.seconds.get(LOOK_AHEAD, 0.0) / max(sum(self.seconds.values()), 1e-9), 4),
+            "steps_per_episode": round(self.ahead_steps / self.episodes, 2),
+            "queries_per_episode": round(self.ahead_queries / self.episodes, 2),
+        }

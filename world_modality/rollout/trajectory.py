@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any, Protocol
 
@@ -20,8 +20,23 @@ Window = tuple[NDArray[np.uint8], ...]
 """The frames [F, H, W, 3] of each of the memory's cameras that an episode's latents are made of."""
 
 
+class Foresight(Protocol):
+    """How a rollout looks ahead for the frames that the memory is made of; see ``world_modality.rollout.history``."""
+
+    @property
+    def driver(self) -> str:
+        """Who acts meanwhile: "policy", with zero memory, or "expert"."""
+
+    @property
+    def steps(self) -> int:
+        """Control steps that are looked ahead: the K frames of the memory."""
+
+    def encode(self, seen: Sequence[tuple[Window, int]]) -> list[NDArray[np.float32]]:
+        """Latents float32 [K, P, W] of each window's last frames, so many of them; past those the last one repeats."""
+
+
 class History(Protocol):
-    """The latents behind an episode's replans; see ``world_modality.rollout.setup``."""
+    """The frames around an episode's replans, and their latents; see ``world_modality.rollout.history``."""
 
     @property
     def cameras(self) -> tuple[str, ...]:
@@ -31,6 +46,14 @@ class History(Protocol):
     def alone(self) -> bool:
         """Whether the policy looks at nothing but these latents."""
 
+    @property
+    def reads(self) -> bool:
+        """Whether a query is told latents of the window that ends there."""
+
+    @property
+    def foresight(self) -> Foresight | None:
+        """How the frames to come are found; None if no query is told of any."""
+
     def wants(self, step: int, replan_step: int) -> bool:
         """Whether the frame of ``step`` lies in the window of the replan at ``replan_step``."""
 
@@ -39,6 +62,12 @@ class History(Protocol):
 
     def window(self, step: int) -> Window:
         """The window that ends at ``step``."""
+
+    def ahead(self) -> History:
+        """The same of an episode that leaves this one here, which also keeps what is to come until it is encoded."""
+
+    def coming(self, step: int, last: int) -> Window:
+        """The frames that the clips of the steps after ``step``, up to ``last``, reach back to."""
 
     def encode(self, windows: Sequence[Window]) -> list[NDArray[np.float32]]:
         """Latents float32 [T, W] of each window, whichever episode's it is, a function of that window alone."""
@@ -68,6 +97,8 @@ class Trajectory:
     seen: dict[int, Observation] = field(
         default_factory=dict, repr=False
     )  # by step, as far as the policy wants earlier ones
+    ahead_steps: int = 0  # control steps that were looked ahead,
+    ahead_queries: int = 0  # and chunks that were planned for that
     over: bool = False
     success: bool = False
     progress: float | None = None  # of the goal's parts, after the last control step
@@ -100,6 +131,16 @@ class Trajectory:
         self.seen = {step: view for step, view in self.seen.items() if step >= self.step - self.past_steps}
         if self.history is not None and self.view is not None:
             self.history.add(self.step, {camera: self.view.images[camera] for camera in self.history.cameras})
+
+    def ahead(self) -> Trajectory:
+        """How the episode may go on from here, as far as the memory looks ahead; this one stays as it is.
+
+        Also beyond the episode's horizon, which ends the evaluation and not the world.
+        """
+        assert self.history is not None
+        assert self.history.foresight is not None
+        history, horizon = self.history.ahead(), self.step + self.history.foresight.steps
+        return replace(self, history=history, horizon=horizon, seen=dict(self.seen), digest=sha256())
 
     def views(self) -> tuple[Observation, ...]:
         """What the policy is shown, oldest first: the first view is repeated where an episode is younger than that."""

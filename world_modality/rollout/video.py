@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from world_modality.benchmarks.contract import Picture, Simulator, Step, open_assets, open_simulator
 from world_modality.errors import UserError
-from world_modality.policies.contract import PolicyRequest, WatchedPolicy
+from world_modality.policies.contract import WatchedPolicy
+from world_modality.rollout.ahead import LookAhead, looks_ahead, requests_of
 from world_modality.rollout.cell import Cell
 from world_modality.rollout.records import Record
 from world_modality.rollout.trajectory import History, Trajectory
-from world_modality.rollout.worker import Clock, act, begin
+from world_modality.rollout.worker import Clock, act, begin, look_ahead
 from world_modality.store.files import write_atomically
 
 CAPTION_HEIGHT = 44  # pixels, even
@@ -83,12 +84,8 @@ def _frames(trajectory: Trajectory, simulator: Simulator, policy: WatchedPolicy,
     """What there is to see, control step by control step; below, how the memory was read for the chunk."""
     trajectory.advance(begin(simulator, trajectory.begin(), Clock()))
     while not trajectory.over:
-        *past, observation = trajectory.views()
-        assert trajectory.scene is not None
-        history = trajectory.history
-        latents = None if history is None else history.encode([history.window(trajectory.step)])[0]
-        request = PolicyRequest(observation, trajectory.scene.language, trajectory.flow_seed, tuple(past), latents)
-        chunk, figures = policy.infer_watched(request)
+        futures = [_foreseen(trajectory, simulator, policy)] if looks_ahead(trajectory) else []
+        chunk, figures = policy.infer_watched(requests_of([trajectory], futures=futures)[0])
         command = trajectory.act(chunk)
         watching = _EpisodeVideos(simulator, [])
         start = trajectory.step
@@ -98,6 +95,16 @@ def _frames(trajectory: Trajectory, simulator: Simulator, policy: WatchedPolicy,
         )
         for offset, images in enumerate(watching.images, 1):
             yield _picture(images, (title, f"step {start + offset}  {read}"))
+
+
+def _foreseen(trajectory: Trajectory, simulator: Simulator, policy: WatchedPolicy) -> NDArray[np.float32]:
+    """What comes from here, as the memory is told of it; none of it is in the picture."""
+    look, moments = LookAhead(trajectory), dict[int, Any]()
+    while not look.over:
+        asked = requests_of([look.trajectory], zero_memory=True) if look.by_policy else []
+        chunk = policy.infer(asked)[0] if asked else None
+        look.advance(look_ahead(simulator, look.command(chunk), moments))
+    return LookAhead.futures([look])[0]
 
 
 class _EpisodeVideos:

@@ -8,11 +8,15 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from typing import Any
 
-from world_modality.benchmarks.contract import Observation, Picture, Referenced, Simulator
+import numpy as np
+
+from world_modality.benchmarks.contract import Action, Expert, Observation, Picture, Referenced, Restorable, Simulator
 from world_modality.errors import UserError
 from world_modality.rollout.messages import (
     Act,
+    Ahead,
     Begin,
     Broke,
     Command,
@@ -37,9 +41,11 @@ class Simulators:
         self._spare = spare
         self._used: dict[int, tuple[int, Simulator]] = {}
         self._waiting: list[tuple[int, Simulator]] = []  # longest unused first
+        self.moments: dict[int, Any] = {}  # by slot, where the look ahead began that is under way
 
     def begin(self, slot: int, task: int) -> Simulator:
         """The simulator that ``slot`` uses from now on."""
+        self.moments.pop(slot, None)
         if slot in self._used:
             self._waiting.append(self._used.pop(slot))
         fitting = next((entry for entry in reversed(self._waiting) if entry[0] == task), None)
@@ -56,6 +62,7 @@ class Simulators:
 
     def discard(self, slot: int) -> None:
         """Close a slot's simulator, which may be broken: a failure to close it must not hide why."""
+        self.moments.pop(slot, None)
         _, simulator = self._used.pop(slot, (0, None))
         if simulator is not None:
             with suppress(Exception):
@@ -116,12 +123,53 @@ def act(simulator: Simulator, command: Act) -> Did:
     return Did(command.slot, None, done, last, reward, view, frames, observations, clock.timing())
 
 
+def look_ahead(simulator: Simulator, command: Ahead, moments: dict[int, Any]) -> Did:
+    """Execute the actions, or what the expert does, and render what they lead to; ``moments`` says where the slot's
+    look began, and loses that where it ends."""
+    clock = Clock()
+    if not isinstance(simulator, Restorable):
+        raise UserError("the memory looks ahead, and this simulator cannot go back: choose another memory mode")
+    if command.begins:
+        moments[command.slot] = simulator.snapshot()
+    act = _next_action(simulator, command)
+    frames: dict[int, Mapping[str, Picture]] = {}
+    observations: dict[int, Observation] = {}
+    done, reward, last, over = 0, 0.0, None, False
+    while done < command.steps and not over:
+        last = simulator.step(act(done))
+        done += 1
+        reward += last.reward
+        over = last.success or last.terminated
+        clock.charge("physics")
+        frames[done] = {camera: simulator.render(camera) for camera in command.cameras}
+        if done in command.observations and not over:
+            observations[done] = simulator.observe(command.views)
+        clock.charge("render")
+    view = simulator.observe(command.views) if command.observe and not over else None
+    clock.charge("render")
+    if view is None:
+        simulator.restore(moments.pop(command.slot))
+    clock.charge("physics")
+    return Did(command.slot, None, done, last, reward, view, frames, observations, clock.timing())
+
+
+def _next_action(simulator: Simulator, command: Ahead) -> Callable[[int], Action]:
+    """What is executed after so many steps of a look ahead."""
+    if command.actions is not None:
+        return command.actions.__getitem__
+    assert command.expert is not None
+    expert: Expert = command.expert.load()(simulator, np.random.default_rng(command.seed), None)
+    return lambda _done: expert.act()
+
+
 def carry_out(simulators: Simulators, command: Command) -> Outcome:
     """Carry out one command; whatever the simulator raises becomes an answer, and the simulator is discarded."""
     try:
         if isinstance(command, Begin):
             clock = Clock()  # opening a simulator takes longer than all else
             return begin(simulators.begin(command.slot, command.task), command, clock)
+        if isinstance(command, Ahead):
+            return look_ahead(simulators.of(command.slot), command, simulators.moments)
         return act(simulators.of(command.slot), command)
     except UserError as error:
         return Refused(str(error))

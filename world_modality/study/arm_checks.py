@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.memory import FUSIONS, MODES, SEES_THE_PRESENT
 from world_modality.study.document import Location
 from world_modality.study.models import model_of, network_of, settings_problems
 from world_modality.study.parts import AnyPolicy, NewPolicy, RemotePolicy, ScratchPolicy, without_cameras
-from world_modality.study.study import AnyArm, Arm, Study
+from world_modality.study.study import Arm, Study
 
 Problem = tuple[Location, str]
 """The place to point at, and what is wrong there."""
@@ -53,7 +54,11 @@ def arm_problems(study: Study) -> Iterator[Problem]:
                 if getattr(arm, key) is not None:
                     message = "an arm whose memory is disabled has no world memory; remove this key"
                     yield ("arms", name, key), message
-        yield from rolled_out_problems(name, arm, arm.memory, MODES[arm.memory].rollout)
+        if MODES[arm.memory].trainable:
+            yield from rolled_out_problems(study, name, arm.memory, MODES[arm.memory].rollout)
+        else:
+            message = f"'{arm.memory}' looks ahead in rollouts, so nothing is trained in it; train with another memory"
+            yield ("arms", name, "memory"), f"{message}, and name it under ablations"
 
 
 def served_problems(study: Study) -> Iterator[Problem]:
@@ -182,11 +187,12 @@ def _weighted(name: str, arm: Arm, study: Study) -> Iterator[Problem]:
         )
 
 
-def rolled_out_problems(name: str, arm: AnyArm, trained: str, rolled: str) -> Iterator[Problem]:
+def rolled_out_problems(study: Study, name: str, trained: str, rolled: str) -> Iterator[Problem]:
     """Problems with what an arm's checkpoints are rolled out with.
 
     ``trained`` is the memory that they were trained with, ``rolled`` what they are rolled out with by themselves.
     """
+    arm = study.arms[name]
     if trained == "disabled":
         if arm.rollout is not None:
             yield ("arms", name, "rollout"), "an arm whose memory is disabled has no world memory; remove this key"
@@ -194,9 +200,11 @@ def rolled_out_problems(name: str, arm: AnyArm, trained: str, rolled: str) -> It
             yield ("arms", name, "ablations", position), "an arm whose memory is disabled has no world memory to ablate"
         return
     own = arm.rollout or rolled
-    if MODES[own].needs_future and arm.rollout is None:
+    if not MODES[own].rollable and arm.rollout is None:
         key = "memory" if isinstance(arm, Arm) else "checkpoint"
         yield ("arms", name, key), f"no rollout knows {own}'s future; say what to roll out with, as rollout: pred"
+    elif arm.rollout is None and (refused := _cannot_look_ahead(study, own)):
+        yield ("arms", name, "checkpoint"), f"{refused}; say what to roll out with, as rollout: pred"
     modes: list[tuple[Location, str]] = [
         (("arms", name, "ablations", position), mode) for position, mode in enumerate(arm.ablations)
     ]
@@ -206,8 +214,10 @@ def rolled_out_problems(name: str, arm: AnyArm, trained: str, rolled: str) -> It
         if mode == "disabled":
             kind = "the arm's own rollout" if at[2] == "rollout" else "an ablation"
             yield at, f"'disabled' cannot be {kind}; an arm with memory disabled is that comparison"
-        elif MODES[mode].needs_future:
+        elif not MODES[mode].rollable:
             yield at, f"no rollout knows {mode}'s future; choose another mode"
+        elif refused := _cannot_look_ahead(study, mode):
+            yield at, f"{refused}; choose another mode"
         elif MODES[mode].needs_learned and not MODES[trained].needs_learned:
             yield at, f"'{mode}' needs constants that only an arm with memory {mode} trains; choose another mode"
     for position, mode in enumerate(arm.ablations):
@@ -218,6 +228,11 @@ def rolled_out_problems(name: str, arm: AnyArm, trained: str, rolled: str) -> It
             )
         elif mode in arm.ablations[:position]:
             yield ("arms", name, "ablations", position), f"'{mode}' is given twice"
+
+
+def _cannot_look_ahead(study: Study, mode: str) -> str:
+    """Why a suite that is rolled out does not let a memory look ahead; "" if all do."""
+    return next(filter(None, (MODES[mode].refused_by(SUITES[suite]) for suite in study.rollout_suites)), "")
 
 
 def world_at(name: str, arm: Arm, key: str) -> Location:

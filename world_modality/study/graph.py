@@ -362,7 +362,7 @@ class _Builder:
         """One checkpoint's rollout stages in one memory mode: each task's blocks; of later looks not in the graph."""
         inputs = [_read("checkpoint", checkpoint)]
         sees = POLICIES[checkpoint.address["family"]].sees_latents if checkpoint.address["family"] else False
-        if sees or MODES[condition.rolled].needs_history:
+        if sees or MODES[condition.rolled].encodes:
             inputs += [each for each in checkpoint.inputs if each.role == "encoder"] or self._encoder_of(condition)
         executed = n_action_steps_of(self.study, self.sources)
         several = len(self.study.rollout_suites) > 1

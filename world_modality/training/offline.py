@@ -100,6 +100,7 @@ def _modes(judged: _Judged) -> tuple[MemoryMode, ...]:
         mode
         for mode in MODES
         if mode.needs_world
+        and mode.trainable  # what looks ahead needs a simulator
         and not mode.rolled  # judged by what it leads to
         and (mode == trained or not MODES.distribution(mode.name))
         and (trained.needs_learned or not mode.needs_learned)

@@ -86,6 +86,22 @@ def test_a_bowl_that_is_taken_away_is_fetched_again(make_env: Callable[..., Libe
     assert success
 
 
+def test_an_expert_that_takes_over_carries_on_what_the_hand_holds(make_env: Callable[..., LiberoSimulator]) -> None:
+    env = make_env(0)
+    env.reset(10, seed=0)
+    expert = Expert(env, np.random.default_rng(0))
+    while expert.phase != "carry":
+        env.step(expert.act())
+    success, phases = False, list[str]()
+    while not success and len(phases) < 120:
+        if len(phases) % 8 == 0:  # as at every query of a memory that looks ahead
+            expert = Expert(env, np.random.default_rng(0))
+        success = env.step(expert.act()).success
+        phases.append(expert.phase)
+    assert success
+    assert set(phases) <= {"lift", "carry", "lower", "open", "retreat"}
+
+
 def test_ranges_and_table_of_the_benchmark() -> None:
     assert parse_range("3") == (3,)
     assert parse_range("0,2,10-12") == (0, 2, 10, 11, 12)

@@ -20,6 +20,7 @@ PUCKS = Suite(
     packages=("mujoco",),
     simulator=Reference("wm_extension.benchmark:Pucks"),
     robot="pusher",
+    restorable=True,
     expert=Reference("wm_extension.benchmark:PuckExpert"),
 )
 

@@ -41,6 +41,7 @@ LEVEL = 0.03  # m between what lies on the same thing
 FIRM = 0.5  # hold of a grip that carries
 REST = 8e-4  # m per step: slower, what is lowered lies on something
 NARROW = 0.9  # of a region's half width that a thing's origin may be off its middle
+TAKEN_OVER = float("-inf")  # cost of a grip that somebody else has made, who may have raised the thing already
 LARGEST_TURN = np.radians(110)  # of the hand from how it started
 
 
@@ -52,6 +53,8 @@ class Carrier:
     arm: Arm
     rest_yaw: float
     """Of the fingers when the episode began (rad)."""
+    holding: str | None = None
+    """What the hand has hold of when the expert takes over, until that is carried on."""
     tried: dict[str, list[Grasp]] = field(default_factory=dict)
 
     def place(self, errand: Errand) -> Course:
@@ -90,7 +93,10 @@ class Carrier:
         return self.rest_yaw + half_turn(float(np.arctan2(fingers[1], fingers[0])) - self.rest_yaw)
 
     def pick(self, thing: str, wanted: Callable[[Grasp], bool] | None = None) -> Finding[Grasp]:
-        """Grip a thing, by one of the grips that will do; Missed if there is none."""
+        """Grip a thing, by one of the grips that will do, unless the hand has it already; Missed if there is none."""
+        if thing == self.holding:
+            self.holding = None
+            return Grasp(self.scene.hand()[0], self._yaw(), hold=1.0, cost=TAKEN_OVER)
         strays = 0
         while True:
             grasp = self._choose(thing, wanted)
@@ -164,8 +170,16 @@ class Carrier:
         scene, thing = self.scene, errand.thing
         held = self.held(thing)
         yaw = grasp.yaw + self._turn(errand, grasp.yaw)
-        yield from self.lift(thing, self._spot(errand), downward(grasp.yaw), held)
-        rotation = downward(yaw)
+        rotation, raised = downward(yaw), grasp.cost == TAKEN_OVER
+        there = raised and float(np.linalg.norm((self._spot(errand) - scene.position(thing))[:2])) < ROOM
+        if not there:
+            yield from self.lift(thing, self._spot(errand), downward(grasp.yaw), held, raised=raised)
+            yield from self._carry(errand, rotation, held)
+        yield from self._lower(errand, rotation, held)
+        yield from self.release(errand, rotation)
+
+    def _carry(self, errand: Errand, rotation: Vector, held: Vector) -> Course:
+        scene, thing = self.scene, errand.thing
         for _ in range(WAY_STEPS):
             hand, _ = scene.hand()
             spot, origin = self._spot(errand), scene.position(thing)
@@ -178,11 +192,9 @@ class Carrier:
             if hand[2] < target[2] - 0.03:
                 target[:2] = hand[:2]
             yield "carry", self.arm.to(target, rotation, CLOSED, speed=0.7)
-        yield from self._lower(errand, rotation, held)
-        yield from self.release(errand, rotation)
 
-    def lift(self, thing: str, spot: Vector, rotation: Vector, held: Vector) -> Course:
-        """Raise a held thing until it passes over everything on the way to ``spot`` [3]."""
+    def lift(self, thing: str, spot: Vector, rotation: Vector, held: Vector, *, raised: bool = False) -> Course:
+        """Raise a held thing, unless it is ``raised``, until it passes over everything on the way to ``spot`` [3]."""
         scene = self.scene
         bottom = scene.boxes(thing).low[2]
         if self._free(thing, way_out(scene.boxes(thing), scene.others(thing), OVERHEAD), rotation):
@@ -191,7 +203,7 @@ class Carrier:
         for _ in range(WAY_STEPS):
             hand, _ = scene.hand()
             safe = self.safe_with(thing, hand, spot)
-            if hand[2] > safe - ROOM / 2 and scene.boxes(thing).low[2] > bottom + LIFTED:
+            if hand[2] > safe - ROOM / 2 and (raised or scene.boxes(thing).low[2] > bottom + LIFTED):
                 return
             self.check(thing, held)
             target = np.append(start[:2], max(safe, start[2] + LIFTED) + 0.02)

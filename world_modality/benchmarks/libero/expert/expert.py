@@ -29,7 +29,7 @@ DOWN = np.array([0.0, 0.0, 0.12])
 class Expert:
     """Solves a task by its goal; an :class:`~world_modality.benchmarks.contract.Expert`.
 
-    It does what it does from the state alone.
+    It does what it does from the state alone, and may take over at any moment: what the hand holds it carries on.
     """
 
     def __init__(self, env: LiberoSimulator, rng: np.random.Generator, noise: float | None = None) -> None:
@@ -46,7 +46,7 @@ class Expert:
         self._arm = Arm(scene)
         fingers = scene.hand()[1][:, 0]
         rest = float(np.arctan2(fingers[1], fingers[0]))
-        self._carrier = Carrier(scene, self._arm, rest)
+        self._carrier = Carrier(scene, self._arm, rest, scene.in_hand())
         self._inserter = Inserter(scene, self._arm, self._carrier)
         self._fitter = Fitter(scene, self._arm, rest, scene.hand()[0])
         self._errands = known_errands(env, scene)
@@ -86,7 +86,7 @@ class Expert:
                 continue
             self._last = len(left) == 1
             try:
-                yield from self._do(left[0])
+                yield from self._do(next((each for each in left if each.thing == self._carrier.holding), left[0]))
             except Missed:
                 yield from self._recover()
 
@@ -130,7 +130,7 @@ def known_errands(env: LiberoSimulator, scene: Scene) -> tuple[Errand, ...]:
             return found
     raise UserError(
         f"{env.spec.suite} task {env.task.index}: the scripted expert has no skill for {lacking}; leave this task out "
-        "of data.tasks, or choose hub or folder as data.source"
+        "of data.tasks, or choose hub or folder as data.source; where a memory looks ahead with it, choose another mode"
     )
 
 

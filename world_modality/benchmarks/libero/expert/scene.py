@@ -89,6 +89,20 @@ class Scene:
         fingers = self._data.qpos[self._sim_env.robots[0]._ref_gripper_joint_pos_indexes]
         return float(np.abs(fingers).sum())
 
+    def in_hand(self) -> str | None:
+        """What of the movable things both fingers touch; None if there is no such."""
+        gripper = self._sim_env.robots[0].gripper
+        pads = [
+            [self._model.geom(geom).id for geom in gripper.important_geoms[f"{side}_fingerpad"]]
+            for side in ("left", "right")
+        ]
+        pairs = self._data.contact.geom
+        for name in self.objects:
+            touching = pairs[np.isin(pairs, self._geoms[name]).any(axis=1)]
+            if all(np.isin(touching, pad).any() for pad in pads):
+                return name
+        return None
+
     def position(self, name: str) -> Vector:
         """World position [3] (m) of a thing's origin, which LIBERO's conditions are about."""
         return self._env.position(name)

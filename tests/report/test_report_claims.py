@@ -86,7 +86,7 @@ def test_other_ablations_follow_the_rule_and_leave_it_alone():
     assert [bool(claim.part) for claim in rule] == [True] * 3 + [False] * 4
     assert "pred > zero" not in names(plan.claims), "which would read as a comparison of the arms pred and zero"
     assert sum(claim.kind == "equal" for claim in plan.claims) == 1
-    assert len(plan.sequences) == 11
+    assert len(plan.sequences) == 13
 
 
 def test_without_prediction_any_memory_carries_the_rule():

@@ -51,7 +51,7 @@ def test_what_is_there_is_not_looked_through_again():
 PACKAGE = Path(__file__).parents[1] / "world_modality"
 ORDER = (
     *("facts", "store", "trees", "study", "evidence", "benchmarks", "data", "checks", "encoders", "pretraining"),
-    *("latents", "memory", "tokens", "discrete", "policies", "training", "offline", "rollout", "report"),
+    *("latents", "memory", "tokens", "discrete", "policies", "prophet", "training", "offline", "rollout", "report"),
     *("publishing", "cli"),
 )
 """Each room may import those before it."""

@@ -95,7 +95,7 @@ def test_what_it_makes_can_be_read_and_says_how_good_it_is(tmp_path: Path, datas
 
 def test_it_is_equal_when_it_is_made_again_from_other_work(tmp_path: Path, dataset: Path, latents: Path) -> None:
     first = made(tmp_path / "first", dataset, latents)
-    (first.work / "linear" / "state.pt").write_bytes(b"spoilt")
+    (first.work / "linear.pt").write_bytes(b"spoilt")
     before = {file.name: file.read_bytes() for file in first.artifact.iterdir()}
     run(SPEC, first)
     second = made(tmp_path / "second", dataset, latents)

@@ -24,6 +24,7 @@ from world_modality.pretraining.networks import save_encoder
 from world_modality.pretraining.objectives import Objective, build_objective
 from world_modality.pretraining.specs import FOOTAGE, MODEL, PretrainingSpec
 from world_modality.pretraining.spread import effective_rank
+from world_modality.store.digests import read_digested, write_digested
 from world_modality.store.files import empty_folder, write_atomically, write_json
 from world_modality.store.keys import keyed_seed
 from world_modality.store.stage import TIMING, Facts, StageContext
@@ -106,12 +107,13 @@ class Training:
         buffer = io.BytesIO()
         state = {"objective": self.objective.state_dict(), "optimizer": self.optimizer.state_dict()}
         torch.save({**state, "step": self.step, "metrics": self.metrics}, buffer)
-        write_atomically(path, buffer.getvalue())
+        write_digested(path, buffer.getvalue())
 
     def restore(self, path: Path) -> None:
-        """Go on from a checkpoint, if there is one."""
-        if path.is_file():
-            state: Mapping[str, Any] = torch.load(path, weights_only=True)
+        """Go on from a checkpoint, if there is one that is as it was written."""
+        data = read_digested(path)
+        if data is not None:
+            state: Mapping[str, Any] = torch.load(io.BytesIO(data), weights_only=True)
             self.objective.load_state_dict(state["objective"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.step, self.metrics = state["step"], state["metrics"]

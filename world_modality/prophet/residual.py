@@ -7,7 +7,6 @@ its loss on them is taken, the best weights count, and after ``PATIENCE`` times 
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -218,14 +217,14 @@ class ResidualTraining:
         return {name: value.detach().clone() for name, value in self.prophet.state_dict().items()}
 
     def _save(self, work: Path, state: Mapping[str, Any]) -> None:
-        save(work / f"step-{state['step']:08d}", state)
-        for older in sorted(work.glob("step-*[0-9]"))[:-2]:
-            shutil.rmtree(older)
+        save(work / f"step-{state['step']:08d}.pt", state)
+        for older in sorted(work.glob("step-*.pt"))[:-2]:
+            older.unlink()
 
 
 def _newest(work: Path, device: torch.device) -> dict[str, Any] | None:
     """The newest save that is as it was written."""
-    saves = (read(folder, device) for folder in sorted(work.glob("step-*[0-9]"), reverse=True))
+    saves = (read(path, device) for path in sorted(work.glob("step-*.pt"), reverse=True))
     return next((found for found in saves if found is not None), None)
 
 

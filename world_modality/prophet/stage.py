@@ -109,15 +109,15 @@ def prophet_sizes(spec: ProphetSpec, lookup: LatentLookup, rank: int) -> Prophet
 
 def _linear_once(spec: ProphetSpec, context: StageContext, windows: Windows, training: TrainingFrames) -> LinearFit:
     """The linear part, from an earlier attempt's work if there is any."""
-    folder = context.work / "linear"
-    if (saved := read(folder)) is not None:
+    file = context.work / "linear.pt"
+    if (saved := read(file)) is not None:
         whole, *without = (Factors(**each) for each in saved["factors"])
         return LinearFit(whole, tuple(without), tuple(saved["penalties"]), saved["alone"])
     found = fit_linear(
         windows, training, spec.prophet_rank, lambda done, of: context.progress.update(done, of, "linear maps")
     )
     factors = [vars(each) for each in (found.whole, *found.without)]
-    save(folder, {"factors": factors, "penalties": list(found.penalties), "alone": found.alone})
+    save(file, {"factors": factors, "penalties": list(found.penalties), "alone": found.alone})
     return found
 
 

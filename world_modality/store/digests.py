@@ -1,11 +1,12 @@
-"""Word left in a folder of work in the making of what its files are, so that a damaged one is not gone on from."""
+"""Work in the making that says what it is, so that what a disk damaged is not gone on from: folders and files."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
-from world_modality.store.files import file_digest, files_below, write_json
+from world_modality.store.files import file_digest, files_below, write_atomically, write_json
 
 DIGESTS = "digests.json"
 """In the folder: each file's SHA-256."""
@@ -25,3 +26,17 @@ def is_intact(folder: Path) -> bool:
         return not (folder / DIGESTS).exists()
     except (ValueError, AttributeError):
         return False
+
+
+def write_digested(path: Path, data: bytes) -> None:
+    """Write ``data`` behind a line with its digest, for ``read_digested``: complete, or as the file was before."""
+    write_atomically(path, hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
+
+
+def read_digested(path: Path) -> bytes | None:
+    """What was written; None if there is nothing, or not what was written."""
+    try:
+        digest, _, data = path.read_bytes().partition(b"\n")
+    except FileNotFoundError:
+        return None
+    return data if hashlib.sha256(data).hexdigest().encode() == digest else None

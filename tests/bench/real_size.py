@@ -171,7 +171,7 @@ def size_table(study: Study, latent_dim: int) -> str:
 
 
 def _arm(study: Study, memory: str, fusion: str) -> Arm:
-    return Arm(memory=memory, world=study.world.model_copy(update={"fusion": fusion}))
+    return Arm(memory=memory, world=study.world.model_copy(update={"fusion": fusion, "prophet": "joint"}))
 
 
 def main() -> None:
@@ -188,10 +188,6 @@ def main() -> None:
     except UserError as error:
         raise SystemExit(str(error)) from error
     print(size_table(study, width))
-
-
-if __name__ == "__main__":
-    main()
 
 
 @dataclass(frozen=True)
@@ -245,3 +241,7 @@ def numbers_of(module: Any) -> list[Numbers]:
     for tensor in (*module.parameters(), *module.buffers()):
         counts[tensor.element_size(), bool(tensor.requires_grad)] += tensor.numel()
     return [Numbers(count, width, trained) for (width, trained), count in sorted(counts.items())]
+
+
+if __name__ == "__main__":
+    main()

@@ -92,7 +92,7 @@ def test_commands_without_a_study_tell_misuse_in_a_line(tmp_path: Path) -> None:
         assert (result.returncode, result.stdout, result.stderr) == (1, "", told)
     result = wm(tmp_path, "convert", "a", "b", "--to", "plain", "--latents", "c")
     assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr == "--to plain takes the world memory away: drop --latents, --encoder and --set\n"
+    assert result.stderr == "--to plain takes the world memory away: drop --latents, --encoder, --prophet and --set\n"
 
 
 def test_schema(tmp_path: Path) -> None:

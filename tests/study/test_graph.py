@@ -6,10 +6,13 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
-from support.small_study import SMALL_STUDY, edited, graph_of
+from support import small_study
+from support.small_study import KEPT_STUDY
 
 from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.encoders import small_encoders
@@ -19,6 +22,7 @@ from world_modality.study.graph import Graph
 from world_modality.study.sources import Assets
 from world_modality.study.specs import ReportSpec
 
+edited = partial(small_study.edited, text=KEPT_STUDY)
 TASKS, SEEDS = (0, 1), (0, 1)
 CONDITIONS = ("E0", "E1", "E2", "E2-zero", "E2-random")
 REPORT = {"report"}
@@ -144,6 +148,10 @@ CHANGES = {
         DEMOS | RELABEL | FROM_DATA,
     ),
 }
+
+
+def graph_of(folder: Path, text: str = KEPT_STUDY, **changed: Any) -> Graph:
+    return small_study.graph_of(folder, text, **changed)
 
 
 def made_anew(before: Graph, after: Graph) -> set[str]:
@@ -326,7 +334,7 @@ pretrain:
 
 @pytest.fixture
 def pretrained(tmp_path: Path) -> Graph:
-    return graph_of(tmp_path, SMALL_STUDY + PRETRAIN)
+    return graph_of(tmp_path, KEPT_STUDY + PRETRAIN)
 
 
 def inputs_of(graph: Graph, name: str) -> dict[str, list[str]]:
@@ -351,7 +359,7 @@ def test_every_training_is_shared_by_the_studys_processes(tmp_path: Path) -> Non
 
 
 def test_only_the_arms_leave_episodes_out(tmp_path: Path) -> None:
-    graph = graph_of(tmp_path, SMALL_STUDY + PRETRAIN)
+    graph = graph_of(tmp_path, KEPT_STUDY + PRETRAIN)
     shares = {graph.stages[key].address["held_out"] for name, key in graph.names.items() if name.startswith("train/")}
     assert shares == {0.1}
     assert {graph.stages[graph.names[f"pretrain/round{n}/train"]].address["held_out"] for n in range(3)} == {0.0}
@@ -387,7 +395,7 @@ def test_a_checkpoint_stands_in_for_a_policy_by_its_folder(pretrained: Graph) ->
 
 
 def test_a_later_round_does_not_touch_the_earlier_ones(tmp_path: Path, pretrained: Graph) -> None:
-    longer = graph_of(tmp_path, SMALL_STUDY + PRETRAIN + "- {demonstrations: 1, steps: 1}\n")
+    longer = graph_of(tmp_path, KEPT_STUDY + PRETRAIN + "- {demonstrations: 1, steps: 1}\n")
     assert not {
         name for name in made_anew(pretrained, longer) if name.startswith(("pretrain/round0", "pretrain/round2"))
     }
@@ -400,8 +408,8 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {str(Path(__file__).parents[1])!r})
 import world_modality.cli.workflow
-from support.small_study import graph_of
-graph = graph_of(Path({str(tmp_path)!r}))
+from support.small_study import KEPT_STUDY, graph_of
+graph = graph_of(Path({str(tmp_path)!r}), KEPT_STUDY)
 heavy = {{"torch", "numpy", "pandas", "lerobot", "pyarrow", "transformers", "mujoco", "huggingface_hub"}}
 print(len(graph.stages), sorted(heavy & sys.modules.keys()))
 """
@@ -410,7 +418,7 @@ print(len(graph.stages), sorted(heavy & sys.modules.keys()))
 
 
 def test_every_suite_has_its_own_cells_and_shares_the_trainings(tmp_path: Path) -> None:
-    scripted = SMALL_STUDY[SMALL_STUDY.index("data:") : SMALL_STUDY.index("encoder:")]
+    scripted = KEPT_STUDY[KEPT_STUDY.index("data:") : KEPT_STUDY.index("encoder:")]
     hub = edited(
         ("{assets: package, horizon: 220}", "{assets: hub}"),
         (scripted, f"data: {{source: hub, repo_id: a/b, revision: {'a' * 40}}}\n"),
@@ -433,9 +441,9 @@ def test_every_suite_has_its_own_cells_and_shares_the_trainings(tmp_path: Path) 
 
 
 def test_videos_are_made_of_every_cell_and_compared_with_what_its_condition_is(tmp_path: Path) -> None:
-    plain = graph_of(tmp_path, SMALL_STUDY)
+    plain = graph_of(tmp_path, KEPT_STUDY)
     assert not list(plain.of("videos"))
-    graph = graph_of(tmp_path, SMALL_STUDY + "  videos: {failures: 2, discordant: 1}\n")
+    graph = graph_of(tmp_path, KEPT_STUDY + "  videos: {failures: 2, discordant: 1}\n")
     videos = {request.label: request for request in graph.of("videos")}
     assert len(videos) == len(CONDITIONS) * len(SEEDS) * len(TASKS)
     assert made_anew(plain, graph) == REPORT | {

@@ -119,7 +119,6 @@ def test_each_kind_of_stage_has_the_packages_of_what_it_uses(tmp_path: Path, ver
         "relabel": LIBERO_ALONE | learning,
         "dataset": {"lerobot"},
         "latents": {"torch", "transformers"},
-        "prophet": {"numpy", "scipy", "torch"},
         "train": learning,
         "rollout": LIBERO_ALONE | learning,
         "report": set(),

@@ -73,7 +73,7 @@ CASES = {
         "study.yaml:7: data.demonstrations.per_task: must be a whole number, not 2.5",
     ),
     "value for a section": (
-        ("world: {prophet_layers: 2, prophet_width: 128, prediction_horizon: 8}", "world: 3"),
+        ("world: {prophet: joint, prophet_layers: 2, prophet_width: 128, prediction_horizon: 8}", "world: 3"),
         "study.yaml:10: world: must hold keys of its own, not 3",
     ),
     "section is a list": (
@@ -328,27 +328,27 @@ CASES = {
         "study.yaml:18: arms.E1.world.lambda_world: must be at least 0, not -1",
     ),
     "a Prophet that learns from nothing": (
-        ("prediction_horizon: 8}", "prediction_horizon: 8, prophet: joint, lambda_world: 0, detach: true}"),
+        ("prediction_horizon: 8}", "prediction_horizon: 8, lambda_world: 0, detach: true}"),
         "study.yaml:10: world.lambda_world: the Prophet that makes memory pred would learn from nothing: with "
         "lambda_world 0 it has no loss of its own and with detach true not the policy's either; change one of them",
     ),
     "an arm's Prophet that learns from nothing": (
-        ("memory: pred,", "memory: pred, world: {prophet: joint, lambda_world: 0.0, detach: true},"),
+        ("memory: pred,", "memory: pred, world: {lambda_world: 0.0, detach: true},"),
         "study.yaml:19: arms.E2.world.lambda_world: the Prophet that makes memory pred would learn from nothing: with "
         "lambda_world 0 it has no loss of its own and with detach true not the policy's either; change one of them",
     ),
     "a Prophet that is kept and asked to learn": (
-        ("memory: pred,", "memory: pred, world: {lambda_world: 0},"),
-        "study.yaml:19: arms.E2.world.lambda_world: says what the Prophet learns from, and one that is kept learns "
+        ("prophet: joint, ", "lambda_world: 0, "),
+        "study.yaml:10: world.lambda_world: says what the Prophet learns from, and one that is kept learns "
         "nothing in the arm; write world.prophet: joint, or tuned",
     ),
     "a Prophet that is kept and told the noisy actions": (
-        ("prediction_horizon: 8}", "prediction_horizon: 8, actions: true}"),
+        ("prophet: joint, ", "actions: true, "),
         "study.yaml:10: world.actions: noisy actions are known in the arm alone, and a Prophet that is kept learns "
         "nothing in the arm; write world.prophet: joint, or tuned",
     ),
     "a mode that trains a Prophet which is kept": (
-        ("{memory: zero}", "{memory: aux_only}"),
+        ("{memory: zero}", "{memory: aux_only, world: {prophet: kept}}"),
         "study.yaml:18: arms.E1.memory: 'aux_only' trains the Prophet beside the policy, and one that is kept learns "
         "nothing in the arm; write world.prophet: joint, or tuned",
     ),
@@ -495,12 +495,12 @@ CASES = {
     ),
     "an encoder of another kind": (
         ("source: embedded, frames", "source: embedded, name: dinov2-small, frames"),
-        "study.yaml:9: encoder.name: 'dinov2-small' is no vjepa2 encoder; choose vjepa2-small",
+        "study.yaml:9: encoder.name: 'dinov2-small' is no vjepa2 encoder; choose vjepa2-small or vjepa2-libero",
     ),
     "an encoder that does not exist": (
         ("source: embedded, frames", "source: embedded, name: tiny, frames"),
-        "study.yaml:9: encoder.name: 'tiny' is not a small encoder; choose one of vjepa2-small, dinov2-small, "
-        "dinov3-small, vit-small, cogvideox-small",
+        "study.yaml:9: encoder.name: 'tiny' is not a small encoder; choose one of vjepa2-small, "
+        "vjepa2-libero, dinov2-small, dinov3-small, vit-small, cogvideox-small",
     ),
     "heads that do not divide the width": (
         ("prophet_width: 128", "prophet_width: 100"),

@@ -34,14 +34,11 @@ OWN = {"train/own-seed0", "train/own-seed1"} | {
 }
 
 
-PROPHETS = {"prophet-own/seed0", "prophet-own/seed1"}
-
-
 def test_a_memory_of_its_own(tmp_path: Path) -> None:
     graph, added = new(
         tmp_path, with_arm("{memory: pred, world: {prediction_horizon: 2, fusion: suffix, gate_init: 0.5}}")
     )
-    assert added == OWN | PROPHETS | {"report"}
+    assert added == OWN | {"report"}
     world, shared = (graph.stages[graph.names[f"train/{arm}-seed0"]].address["world"] for arm in ("own", "E2"))
     assert {key: world[key] for key in world if world[key] != shared[key]} == {
         "prediction_horizon": 2,
@@ -60,7 +57,7 @@ def test_a_memory_of_its_own(tmp_path: Path) -> None:
 
 def test_another_setting_of_the_studys_encoder(tmp_path: Path) -> None:
     graph, added = new(tmp_path, with_arm("{memory: pred, encoder: {frames: 2}}"))
-    assert added == OWN | PROPHETS | {"report", "encoder-own", "latents-own/image"}
+    assert added == OWN | {"report", "encoder-own", "latents-own/image"}
     assert graph.stages[graph.names["encoder-own"]].address == {
         **graph.stages[graph.names["encoder"]].address,
         "frames": 2,

@@ -111,5 +111,5 @@ def test_what_is_needed_and_who_reads_it(tmp_path: Path) -> None:
     found = outline(tmp_path)
     train = found.names["train/E2-seed0"]
     needed = {found.steps[key].stage for key in found.upstream([train])}
-    assert needed == {"policy", "encoder", "demos", "relabel", "dataset", "latents", "prophet", "train"}
+    assert needed == {"policy", "encoder", "demos", "relabel", "dataset", "latents", "train"}
     assert {found.steps[key].stage for key in found.readers[train]} == {"rollout", "report"}

@@ -122,7 +122,7 @@ def finished_episodes(root: Path) -> int:
     return len(list((root / "finished-episodes").iterdir()))
 
 
-STAGES = ("policy", "encoder", "demos", "relabel", "dataset", "latents", "train", "rollout", "report")
+STAGES = ("policy", "encoder", "demos", "relabel", "dataset", "latents", "prophet", "train", "rollout", "report")
 RUNNERS = {**dict.fromkeys(STAGES, run), "report": report}
 TELLING = {**dict.fromkeys(STAGES, tell_waiting), "report": report}
 FAILING = RUNNERS | {"policy": fail}

@@ -36,7 +36,7 @@ data:
   demonstrations: {per_task: 2, init_states: 0-9}
   relabel: {per_task: 1, init_states: 0-9}
 encoder: {kind: vjepa2, source: embedded, frames: 4, image_size: 64}
-world: {prophet_layers: 2, prophet_width: 128, prediction_horizon: 8}
+world: {prophet: joint, prophet_layers: 2, prophet_width: 128, prediction_horizon: 8}
 policy: {source: scratch}
 training:
   steps: 10
@@ -51,6 +51,9 @@ rollouts:
   episodes: 4
   num_steps: 5
 """
+
+KEPT_STUDY = SMALL_STUDY.replace("prophet: joint, ", "")
+"""The same with Prophets of their own, which the arms keep, as by default."""
 
 PACKAGED = Assets("package", "a" * 16)
 

@@ -37,7 +37,7 @@ HIDDEN, PREFIX, LAYERS, KEYS, SLOTS = 720, 960, 16, 320, 8
 
 
 def world_of(fusion: str = "late", width: int = 0) -> WorldSpec:
-    world = world_spec(load_study(STUDY).study, Arm(memory="pred", world=World(fusion=fusion)))
+    world = world_spec(load_study(STUDY).study, Arm(memory="pred", world=World(fusion=fusion, prophet="joint")))
     assert world is not None
     return world.model_copy(update={"attention_width": width})
 

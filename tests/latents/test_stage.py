@@ -241,6 +241,8 @@ def test_shards_that_a_full_disk_cut_short_are_made_anew(
         patched.setattr(stage, "write_cache", crash)
         with pytest.raises(KeyboardInterrupt):
             run(spec(), spoilt)
+    for lease in spoilt.work.rglob("*.lease"):  # of a process that is no more, whereas this one lives
+        lease.unlink()
     _, second, third = sorted((spoilt.work / "shards").iterdir())
     second.write_bytes(second.read_bytes()[:-1])
     third.write_bytes(bytes(third.stat().st_size))

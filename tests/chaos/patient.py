@@ -18,8 +18,8 @@ import psutil
 from support.counted_rollouts import JOURNAL_VARIABLE
 
 from world_modality.cli.run_stage import RUNNERS_VARIABLE
-from world_modality.errors import UserError
 from world_modality.facts.stages import STAGES
+from world_modality.rollout.records import read_unfinished
 
 TESTS = Path(__file__).parents[1]
 WM = ("-m", "world_modality.cli.main")
@@ -180,14 +180,15 @@ class Patient:
             self.destroyed += self.recorded(stage)
 
     def recorded(self, stage: Path) -> int:
-        """Episodes of a rollout's folder that are on the disk and can be read."""
-        files = [*stage.glob("artifact/records.jsonl"), *stage.glob("work/**/records-*.jsonl")]
-        return len({episode for file in files for episode in _episodes(file)})
+        """Episodes of a rollout's folder that are on the disk and whole, as whoever goes on with it finds them."""
+        sealed = {each for file in stage.glob("artifact/records.jsonl") for each in _episodes(file)}
+        begun = {(each.task, each.init_state, each.repeat) for each in read_unfinished(stage / "work" / "records")}
+        return len(sealed | begun)
 
 
 def _episodes(file: Path) -> Iterator[tuple[int, int, int]]:
     for line in file.read_bytes().splitlines():
-        with contextlib.suppress(ValueError, UserError):
+        with contextlib.suppress(ValueError):
             record = json.loads(line)
             yield record["task"], record["init_state"], record["repeat"]
 

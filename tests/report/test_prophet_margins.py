@@ -61,7 +61,12 @@ def test_worse_than_ridge_is_said_and_withholds_nothing(gained: list[float], pas
     assert found is not None
     assert (found.name, found.passed) == (GATE, passed)
     if passed is None:
-        assert found.detail == "E2's is worse at k = 1: what is found of E2 says little of predicted futures"
+        assert found.detail == (
+            "E2's is worse than ridge at k = 1: what is found of E2 says little of predicted futures"
+        )
+    else:
+        better = gained[0] == 0.1
+        assert found.detail == f"E2's is {'better than ridge at k = 1' if better else 'no better than ridge at any k'}"
 
 
 def test_an_arm_that_does_not_read_predictions_is_not_asked() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,27 +90,36 @@ def margin_rows(judgements: Sequence[Judgement]) -> list[dict[str, Any]]:
 def ridge_gate(read: Sequence[Judgement]) -> Gate | None:
     """Whether the predictions that arms read are no worse than ridge regression; None if no arm reads any.
 
-    It does not withhold a verdict: it says what that is about.
+    It says in words where they are better, too, and does not withhold a verdict: it says what that is about.
     """
     if not read:
         return None
-    worse = dict(_worse(read))
-    if not worse:
-        arms = ", ".join(dict.fromkeys(each.arm for each in read))
-        return Gate(GATE, True, f"{arms}: at no step ahead worse by more than {MARGIN} for sure")
-    told = "; ".join(f"{arm}'s is worse at k = {steps}" for arm, steps in worse.items())
-    return Gate(GATE, None, f"{told}: what is found of {', '.join(worse)} says little of predicted futures")
-
-
-def _worse(read: Sequence[Judgement]) -> Iterator[tuple[str, str]]:
-    """Arms and the steps ahead at which the interval lies below the margin, or without one the mean does."""
+    told, poor = list[str](), list[str]()
     for group in by_arm(read):
-        found = [margins(group, figure.name, RIDGE) for figure in FIGURES]
-        steps = {
-            k + 1
-            for each in found
-            for k, margin in enumerate(each)
-            if margin is not None and (margin.mean if margin.high is None else margin.high) < -MARGIN
-        }
-        if steps:
-            yield group[0].arm, spans(sorted(steps))
+        arm, found = group[0].arm, [margins(group, figure.name, RIDGE) for figure in FIGURES]
+        worse = {k for each in found for k in _where(each, _worse)}
+        better = set.intersection(*(set(_where(each, _better)) for each in found))
+        if worse:
+            poor.append(arm)
+            told.append(f"{arm}'s is worse than ridge at k = {spans(sorted(worse))}")
+        elif better:
+            told.append(f"{arm}'s is better than ridge at k = {spans(sorted(better))}")
+        else:
+            told.append(f"{arm}'s is no better than ridge at any k")
+    about = f": what is found of {', '.join(poor)} says little of predicted futures" if poor else ""
+    return Gate(GATE, None if poor else True, f"{'; '.join(told)}{about}")
+
+
+def _where(found: Sequence[Margin | None], holds: Callable[[Margin], bool]) -> Iterator[int]:
+    """The steps ahead, from 1, at which something holds."""
+    return (k for k, margin in enumerate(found, 1) if margin is not None and holds(margin))
+
+
+def _worse(margin: Margin) -> bool:
+    """Whether the interval lies below the margin, or without one the mean does."""
+    return (margin.mean if margin.high is None else margin.high) < -MARGIN
+
+
+def _better(margin: Margin) -> bool:
+    """Whether the interval lies above 0; never without one."""
+    return margin.low is not None and margin.low > 0

@@ -70,7 +70,7 @@ class MovingExpert(Expert):
         carrier, thing = self._carrier, errand.thing
         grasp = yield from carrier.pick(thing)
         held, rotation = carrier.held(thing), downward(grasp.yaw)
-        yield from carrier.lift(thing, self._sight(LAG), rotation, held)
+        yield from carrier.lift(thing, self._sight(LAG), rotation, held, raised=grasp.taken_over)
         yield from self._follow(thing, rotation, held)
         yield from self._lower(thing, rotation, held)
         yield from self._let_go(rotation)

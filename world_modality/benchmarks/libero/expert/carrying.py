@@ -41,7 +41,6 @@ LEVEL = 0.03  # m between what lies on the same thing
 FIRM = 0.5  # hold of a grip that carries
 REST = 8e-4  # m per step: slower, what is lowered lies on something
 NARROW = 0.9  # of a region's half width that a thing's origin may be off its middle
-TAKEN_OVER = float("-inf")  # cost of a grip that somebody else has made, who may have raised the thing already
 LARGEST_TURN = np.radians(110)  # of the hand from how it started
 
 
@@ -96,7 +95,7 @@ class Carrier:
         """Grip a thing, by one of the grips that will do, unless the hand has it already; Missed if there is none."""
         if thing == self.holding:
             self.holding = None
-            return Grasp(self.scene.hand()[0], self._yaw(), hold=1.0, cost=TAKEN_OVER)
+            return Grasp(self.scene.hand()[0], self._yaw(), hold=1.0, cost=0.0, taken_over=True)
         strays = 0
         while True:
             grasp = self._choose(thing, wanted)
@@ -170,7 +169,7 @@ class Carrier:
         scene, thing = self.scene, errand.thing
         held = self.held(thing)
         yaw = grasp.yaw + self._turn(errand, grasp.yaw)
-        rotation, raised = downward(yaw), grasp.cost == TAKEN_OVER
+        rotation, raised = downward(yaw), grasp.taken_over
         there = raised and float(np.linalg.norm((self._spot(errand) - scene.position(thing))[:2])) < ROOM
         if not there:
             yield from self.lift(thing, self._spot(errand), downward(grasp.yaw), held, raised=raised)

@@ -57,6 +57,8 @@ class Grasp:
     hold: float
     """How much of the pads is on the thing, 0 to 1."""
     cost: float
+    taken_over: bool = False
+    """Whether somebody else has made it, who may have raised the thing already."""
 
     @property
     def rotation(self) -> Vector:

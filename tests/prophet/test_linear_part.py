@@ -92,6 +92,35 @@ def test_the_rank_is_the_one_that_errs_least_on_the_episodes_that_choose() -> No
     assert fitted(world, rank=100).rank == 24
 
 
+def test_where_frames_are_fewer_than_numbers_the_maps_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 10 episodes of 8 frames of 2 tokens of 40 numbers, in the basis that they span and without it."""
+
+    def draw(rng: np.random.Generator) -> np.ndarray:
+        hidden = np.cumsum(rng.normal(size=(8, 5)), 0)
+        mixed = hidden @ np.random.default_rng(5).normal(size=(5, 80))
+        return (mixed + 0.3 * rng.normal(size=(8, 80))).reshape(8, 2, 40)
+
+    world = LatentEpisodes.drawn(draw, 10, CONTEXT, HORIZON, seed=0)
+    training = world.training()
+    assert 2 * len(training.frames) <= CONTEXT * 80
+    monkeypatch.setattr("world_modality.memory.ridge.PENALTIES", (0.1, 1.0))
+    history = world.windows(training.frames[::3]).history
+
+    def foreseen() -> tuple[LinearFit, list[torch.Tensor]]:
+        found = fitted(world, rank=20)
+        ridge = fit_baselines(world.windows, training.frames, training.ahead, training.part == 0)
+        maps = [linear_change(history, each.read, each.write, alone=False) for each in (found.whole, *found.without)]
+        return found, [*maps, ridge.predict(history)["ridge"]]
+
+    reduced, in_basis = foreseen()
+    monkeypatch.setattr("world_modality.memory.ridge.FEW_FRAMES", 0.0)
+    full, without = foreseen()
+    assert reduced.penalties == full.penalties
+    assert reduced.whole.read.shape == full.whole.read.shape == (HORIZON, CONTEXT * 80 + 1, 20)
+    for one, other in zip(in_basis, without, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+
+
 def test_a_single_episode_chooses_nothing() -> None:
     world = LatentEpisodes.drawn(linear_world, 1, CONTEXT, HORIZON, seed=1)
     found = fitted(world)

@@ -62,6 +62,10 @@ CHANGES: tuple[tuple[str, str], ...] = (
     ("report", "a study in which no arm has a memory asks whether a policy beats its control"),
     ("prophet train rollout videos offline report", "the Prophet is a stage of its own, which arms start from"),
     ("report", "run_sd is 0.03 by default; stops early where a study asks for it; tells progress"),
+    (
+        "prophet train rollout offline report",
+        "maps of few frames are found in what those span; discrete.yaml: 200 steps of Prophet",
+    ),
 )
 
 REPOSITORY = Path(__file__).parents[2]

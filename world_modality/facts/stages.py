@@ -179,7 +179,7 @@ STAGES: Table[StageKind] = Table(
         ),
         StageKind(
             name="prophet",
-            version=1,
+            version=2,
             spec=Reference("world_modality.study.prophet:ProphetSpec"),
             runner=Reference("world_modality.prophet.stage:run"),
             packages=("numpy", "scipy", "torch"),

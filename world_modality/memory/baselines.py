@@ -25,10 +25,10 @@ from torch import Tensor
 from world_modality.memory.lookup import LatentWindow
 from world_modality.memory.ridge import (
     FrameIndices,
+    Reading,
     RidgeSums,
     Windows,
     apart,
-    as_read,
     best_penalty,
     chunks,
     features,
@@ -84,23 +84,23 @@ def fit_baselines(windows: Windows, frames: FrameIndices, ahead: FrameIndices, c
     too, so K is fitted first and one matrix of squared features grows from step to step.
     """
     tokens = windows(frames[:1]).history.shape[2]
-    windows, first, alone = as_read(windows, frames)
-    parts = (_Sums.empty(first), _Sums.empty(first))
+    reading = Reading.of(windows, frames)
+    parts = (_Sums.empty(reading), _Sums.empty(reading))
     one, other = parts
     maps: list[Tensor] = []
     penalties: list[float] = []
-    for k in range(first.future.shape[1], 0, -1):
+    for k in range(reading.first.future.shape[1], 0, -1):
         for part, rows in zip(parts, (~choosing, choosing), strict=True):
             for chunk in chunks(frames[rows & (ahead == k)], tokens):
-                part.add(windows(chunk), k)
+                part.add(reading.windows(chunk), k)
         penalties.insert(0, best_penalty([one.ridge], other.ridge, k))
-        maps.insert(0, ridge([one.ridge, other.ridge], k, penalties[0]).float())
+        maps.insert(0, reading.whole(ridge([one.ridge, other.ridge], k, penalties[0])).float())
     return LatentBaselines(
         _ratio(one.reverting + other.reverting, one.lengths + other.lengths).float(),
         _ratio(one.following + other.following, one.steps + other.steps).float(),
         torch.stack(maps),
         tuple(penalties),
-        alone,
+        reading.alone,
     )
 
 
@@ -115,9 +115,9 @@ class _Sums:
     steps: Tensor  # [K]: <velocity, velocity>
 
     @classmethod
-    def empty(cls, window: LatentWindow) -> _Sums:
-        """Of no frames, in the shape of ``window``."""
-        sums = RidgeSums.empty(window)
+    def empty(cls, reading: Reading) -> _Sums:
+        """Of no frames."""
+        sums = RidgeSums.empty(reading)
         return cls(sums, *(torch.zeros_like(sums.still) for _ in range(4)))
 
     def add(self, window: LatentWindow, ahead: int) -> None:

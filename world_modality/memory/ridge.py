@@ -5,8 +5,12 @@ d_k = z_{t+k} - z_t, standardised, the map W_k [R, F] minimises
 
     sum_t |d_k - x_t W_k|^2 + penalty * n * |W_k but for the constant's row|^2
 
-over the n frames t whose t+k exists. Time and memory grow with R to the third and second power. Where T * F is more
-than ``WIDEST``, as of fine grids, every token is foreseen from the T tokens at its own place, by one W_k for all.
+over the n frames t whose t+k exists. Time and memory grow with R to the third and second power. Two things bound them:
+
+- Where the frames are no more than half the numbers of a history, W_k is found in an orthonormal basis of what the
+  histories span, in which it lies but for the constant's row.
+- Where T * F is more than ``WIDEST``, as of fine grids, every token is foreseen from the T tokens at its own place, by
+  one W_k for all.
 """
 
 from __future__ import annotations
@@ -30,28 +34,67 @@ PENALTIES = tuple(10.0**power for power in range(-4, 4))  # per frame; 1 is as m
 USUAL_PENALTY = 1.0  # where no episode is left to choose by
 CHUNK = 1024  # frames at a time: bounds the memory of their float64 histories and futures
 FEW = 4  # tokens of a frame up to which that holds; of more, as many fewer frames
+FEW_FRAMES = 0.5  # per number of a history: up to which a basis of what the histories span is worth its making
 WIDEST = 25_000  # numbers that a ridge reads: their squares take 5 GB
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a ridge reads histories."""
+
+    windows: Windows
+    first: LatentWindow
+    """The window of the first frame, in the shape of all."""
+    alone: bool
+    """Whether each token is a frame of its own."""
+    basis: Tensor | None
+    """Orthonormal columns, float64 [T * F, n], that span the histories of few frames; None if there are more."""
+
+    @classmethod
+    def of(cls, windows: Windows, frames: FrameIndices) -> Reading:
+        """For ridges on ``frames`` or some of them."""
+        first = windows(frames[:1])
+        alone = first.history.shape[1:].numel() > WIDEST
+        if alone:
+            windows, first = partial(each_alone, windows), each_alone(windows, frames[:1])
+        rows, numbers = len(frames) * len(first.history), first.history.shape[1:].numel()
+        if not 0 < rows <= FEW_FRAMES * numbers:
+            return cls(windows, first, alone, None)
+        histories = [windows(chunk).history.flatten(1).double() for chunk in chunks(frames, first.history.shape[2])]
+        return cls(windows, first, alone, torch.linalg.qr(torch.cat(histories).T).Q)
+
+    def features(self, history: Tensor) -> Tensor:
+        """x_t, in the basis if there is one: float64 [B, T, F] -> [B, R]."""
+        return features(history if self.basis is None else (history.flatten(1) @ self.basis)[:, None])
+
+    def whole(self, weights: Tensor) -> Tensor:
+        """Weights of such features [.., R, r] as weights of a whole history and the constant [.., T * F + 1, r]."""
+        if self.basis is None:
+            return weights
+        return torch.cat([self.basis @ weights[..., :-1, :], weights[..., -1:, :]], dim=-2)
 
 
 @dataclass
 class RidgeSums:
     """Sums over frames, float64, from which the ridge of every step ahead follows."""
 
+    reading: Reading
     count: int
     squares: Tensor  # [R, R], of the frames that were added so far
     products: Tensor  # [K, R, F]: features times change; complete for k once its frames are in
     still: Tensor  # [K]: |d_k|^2, the squared error of persistence
 
     @classmethod
-    def empty(cls, window: LatentWindow) -> RidgeSums:
-        """Of no frames, in the shape of ``window``."""
-        prediction_horizon, width = window.future.flatten(2).shape[1:]
-        size = window.history.shape[1] * width + 1
+    def empty(cls, reading: Reading) -> RidgeSums:
+        """Of no frames."""
+        first = reading.first
+        prediction_horizon, width = first.future.flatten(2).shape[1:]
+        size = reading.features(first.history.flatten(2).double()).shape[1]
 
         def zeros(*shape: int) -> Tensor:
-            return torch.zeros(shape, dtype=torch.float64, device=window.history.device)
+            return torch.zeros(shape, dtype=torch.float64, device=first.history.device)
 
-        return cls(0, zeros(size, size), zeros(prediction_horizon, size, width), zeros(prediction_horizon))
+        return cls(reading, 0, zeros(size, size), zeros(prediction_horizon, size, width), zeros(prediction_horizon))
 
     def add(self, history: Tensor, change: Tensor) -> None:
         """Take in frames of which the same number of future frames exists.
@@ -60,7 +103,7 @@ class RidgeSums:
             history: float64 [n, T, F].
             change: d_1..d_j, float64 [n, j, F].
         """
-        read = features(history)
+        read = self.reading.features(history)
         self.count += len(read)
         self.squares += read.T @ read
         for step in range(change.shape[1]):
@@ -96,19 +139,6 @@ def best_penalty(fitting: Sequence[RidgeSums], choosing: RidgeSums, k: int) -> f
     if not (sum(part.count for part in fitting) and choosing.count):
         return USUAL_PENALTY
     return min(PENALTIES, key=lambda penalty: choosing.excess(k, ridge(fitting, k, penalty)))
-
-
-def reads_each_alone(window: LatentWindow) -> bool:
-    """Whether a frame's tokens are so many that each is foreseen from its own place."""
-    return window.history.shape[1:].numel() > WIDEST
-
-
-def as_read(windows: Windows, frames: FrameIndices) -> tuple[Windows, LatentWindow, bool]:
-    """The windows as the ridge reads them, those of the first of ``frames``, and whether each token is alone there."""
-    first = windows(frames[:1])
-    if not reads_each_alone(first):
-        return windows, first, False
-    return partial(each_alone, windows), each_alone(windows, frames[:1]), True
 
 
 def features(history: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from world_modality.memory.ridge import RidgeSums, Windows, as_read, best_penalty, chunks, ridge, squares_of
+from world_modality.memory.ridge import Reading, RidgeSums, Windows, best_penalty, chunks, ridge, squares_of
 from world_modality.prophet.episodes import TrainingFrames
 
 RANKS = (8, 16, 32, 64, 128, 256)
@@ -27,10 +27,6 @@ class Factors:
 
     read: Tensor  # [K, R, r]
     write: Tensor  # [K, r, F]
-
-    def cut(self, rank: int) -> Factors:
-        """Their leading part, of at most that rank."""
-        return Factors(self.read[:, :, :rank].clone(), self.write[:, :rank].clone())
 
 
 @dataclass(frozen=True)
@@ -69,8 +65,8 @@ def fit_linear(
     matrix of squared features grows from step to step. ``tell`` is given how many of the K are fitted.
     """
     tokens = windows(training.frames[:1]).history.shape[2]
-    windows, first, alone = as_read(windows, training.frames)
-    sums = [RidgeSums.empty(first) for _ in range(int(training.part.max()) + 1)]
+    reading = Reading.of(windows, training.frames)
+    sums = [RidgeSums.empty(reading) for _ in range(int(training.part.max()) + 1)]
     choosing, fitting = sums[0], sums[1:]
     steps, features, width = choosing.products.shape
     most = min(rank or (width if features * width <= SMALL else RANKS[-1]), width)
@@ -82,7 +78,7 @@ def fit_linear(
         for number, part in enumerate(sums):
             rows = (training.part == number) & (training.ahead == k)
             for chunk in chunks(training.frames[rows], tokens):
-                window = windows(chunk)
+                window = reading.windows(chunk)
                 history = window.history.flatten(2).double()
                 part.add(history, window.future[:, :k].flatten(2).double() - history[:, -1:])
         penalty = best_penalty(fitting, choosing, k)
@@ -95,17 +91,29 @@ def fit_linear(
         penalties.insert(0, penalty)
         tell(steps + 1 - k, steps)
     chosen = min(candidates, key=lambda each: errors[each]) if choosing.count else most
-    whole, *without = (_stacked([step[place] for step in found]).cut(chosen) for place in range(len(found[0])))
-    return LinearFit(whole, tuple(without), tuple(penalties), alone)
+    whole, *without = (_stacked(reading, [step[place] for step in found], chosen) for place in range(len(found[0])))
+    return LinearFit(whole, tuple(without), tuple(penalties), reading.alone)
 
 
 def factorised(parts: Sequence[RidgeSums], k: int, penalty: float, rank: int) -> tuple[Tensor, Tensor]:
-    """The ridge of ``parts`` as [R, rank] and [rank, F], float64: cut shorter, it is the best of that rank."""
-    weights = ridge(parts, k, penalty)
-    predicted = weights.T @ squares_of(parts) @ weights
-    vectors = torch.linalg.eigh(predicted).eigenvectors.flip(1)[:, :rank]
+    """The ridge of ``parts`` as [R, r] and [r, F], float64, r the lesser of ``rank`` and R: cut shorter, it is the best
+    of that rank."""
+    weights, squares = ridge(parts, k, penalty), squares_of(parts)
+    if len(weights) >= weights.shape[1]:
+        vectors = _leading(weights.T @ squares @ weights, rank)
+    else:  # with S = B B', the leading V of W' S W are those of (B' W)' (B' W): found from the smaller (B' W) (B' W)'
+        values, axes = torch.linalg.eigh(squares)
+        predicted = values.clamp_min(0).sqrt()[:, None] * (axes.T @ weights)
+        vectors = torch.linalg.qr(predicted.T @ _leading(predicted @ predicted.T, rank)).Q
     return weights @ vectors, vectors.T.contiguous()
 
 
-def _stacked(steps: Sequence[tuple[Tensor, Tensor]]) -> Factors:
-    return Factors(torch.stack([read for read, _ in steps]).float(), torch.stack([write for _, write in steps]).float())
+def _leading(symmetric: Tensor, count: int) -> Tensor:
+    """Eigenvectors [n, count] of the greatest eigenvalues, the greatest first."""
+    vectors: Tensor = torch.linalg.eigh(symmetric).eigenvectors
+    return vectors.flip(1)[:, :count]
+
+
+def _stacked(reading: Reading, steps: Sequence[tuple[Tensor, Tensor]], rank: int) -> Factors:
+    read, write = (torch.stack(each) for each in zip(*steps, strict=True))
+    return Factors(reading.whole(read[:, :, :rank]).float(), write[:, :rank].float().contiguous())

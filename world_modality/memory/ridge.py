@@ -7,8 +7,8 @@ d_k = z_{t+k} - z_t, standardised, the map W_k [R, F] minimises
 
 over the n frames t whose t+k exists. Time and memory grow with R to the third and second power. Two things bound them:
 
-- Where the frames are no more than half the numbers of a history, W_k is found in an orthonormal basis of what the
-  histories span, in which it lies but for the constant's row.
+- Where the frames are at most ``FEW_FRAMES`` times the numbers of a history, W_k is found in an orthonormal basis of
+  what the histories span, in which it lies but for the constant's row.
 - Where T * F is more than ``WIDEST``, as of fine grids, every token is foreseen from the T tokens at its own place, by
   one W_k for all.
 """
@@ -34,7 +34,7 @@ PENALTIES = tuple(10.0**power for power in range(-4, 4))  # per frame; 1 is as m
 USUAL_PENALTY = 1.0  # where no episode is left to choose by
 CHUNK = 1024  # frames at a time: bounds the memory of their float64 histories and futures
 FEW = 4  # tokens of a frame up to which that holds; of more, as many fewer frames
-FEW_FRAMES = 0.5  # per number of a history: up to which a basis of what the histories span is worth its making
+FEW_FRAMES = 0.75  # per number of a history: up to which a basis of what the histories span is worth its making
 WIDEST = 25_000  # numbers that a ridge reads: their squares take 5 GB
 
 

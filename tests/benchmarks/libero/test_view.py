@@ -1,5 +1,8 @@
 import gc
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,32 +29,58 @@ def looks(env: LiberoSimulator, count: int) -> list[np.ndarray]:
     return found
 
 
+class Watched:
+    """What is decided to be out of sight, and a way of drawing everything."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.unseen: list[int] = []
+        self.reflected: list[bool] = []
+        self._patch = monkeypatch
+        original = view.out_of_sight
+
+        def watched(*arguments: Any) -> tuple[np.ndarray, bool]:
+            unseen, reflected = original(*arguments)
+            self.unseen.append(int(unseen.sum()))
+            self.reflected.append(reflected)
+            return unseen, reflected
+
+        monkeypatch.setattr(view, "out_of_sight", watched)
+
+    def draw_everything(self, reflections: bool) -> None:
+        self._patch.setattr(view, "out_of_sight", lambda model, *_: (np.zeros(model.ngeom, dtype=bool), reflections))
+
+
 @pytest.mark.parametrize(("task", "render"), [(0, "fast"), (4, "coarse")])
 def test_what_is_out_of_sight_is_in_no_picture(
     make_env: Callable[..., LiberoSimulator], task: int, render: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     env = make_env(task, render)
-    original, left_out = view.out_of_sight, []
-
-    def counted(*arguments: object) -> np.ndarray:
-        left_out.append(original(*arguments))
-        return left_out[-1]
-
-    monkeypatch.setattr(view, "out_of_sight", counted)
+    watched = Watched(monkeypatch)
     without = looks(env, 25)
-    assert np.mean([each.sum() for each in left_out[1::2]]) > 50  # the wrist camera sees little of the arm
-    monkeypatch.setattr(view, "out_of_sight", lambda model, data, camera: np.zeros(model.ngeom, dtype=bool))
+    assert np.mean(watched.unseen[1::2]) > 50  # the wrist camera sees little of the arm
+    assert not any(watched.reflected)
+    watched.draw_everything(reflections=False)
     for one, two in zip(without, looks(env, 25), strict=True):
         assert np.array_equal(one, two)
 
 
-def test_stock_pictures_leave_nothing_out(
-    make_env: Callable[..., LiberoSimulator], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("suite", "task"), [("libero_spatial", 0), ("libero_goal", 3), ("libero_object", 0)])
+def test_stock_pictures_are_mujocos_own(
+    suite: str, task: int, original_assets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    env = make_env(0, "stock")
-    env.reset(0, seed=0)
-    monkeypatch.setattr(view, "out_of_sight", None)
-    assert env.render("image").std() > 10
+    """With the stove's mirror in the picture and beside it, and without any; the arm goes out of sight and comes."""
+    spec = sim_spec("stock").model_copy(update={"suite": suite, "assets": str(original_assets)})
+    with closing(LiberoSimulator(spec, task, original_assets)) as env:
+        watched = Watched(monkeypatch)
+        without = looks(env, 12)
+        assert np.mean(watched.unseen) > 5
+        if suite == "libero_object":
+            assert not any(watched.reflected)
+        else:
+            assert 0 < np.mean(watched.reflected) < 1
+        watched.draw_everything(reflections=True)
+        for one, two in zip(without, looks(env, 12), strict=True):
+            assert np.array_equal(one, two)
 
 
 @pytest.mark.parametrize("closed", [True, False], ids=["closed", "forgotten"])

@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from world_modality.benchmarks.libero.sight import out_of_sight, reflecting
 from world_modality.study.specs import SimSpec
 
 CAMERAS: dict[str, str] = {"image": "agentview", "image2": "robot0_eye_in_hand"}
 MAX_GEOMS = 2000
 COLLISION_GROUP = 0  # robosuite's convention: group 0 collides, group 1 shows
 UNSEEN_GROUP = 5  # MuJoCo's last, which nothing in these scenes is in
-SLACK = 0.05  # m; no geom is taken for unseen that comes closer than this to what a camera sees
-
 
 POSE_FIELDS = ("body_pos", "body_quat")  # what resets change in a model; steps change its site_rgba: a stove glows
 CELL = 0.003  # metres: about a pixel of 256 at a metre's distance; from 8 mm on thin walls get holes
@@ -41,6 +40,8 @@ class View:
         self._renderer: Any = None
         self._option: Any = None
         self._groups: Any = None  # of the model's geoms, before any is out of sight
+        self._mirrors: tuple[int, ...] = ()  # geoms that are drawn to reflect
+        self._shadows = False  # whether any are drawn
 
     def follow(self, model: Any) -> None:
         """Go on with ``model``, which a reset built anew from the same files: only its POSE_FIELDS may differ."""
@@ -60,15 +61,14 @@ class View:
         self._data.qpos[:] = qpos
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mj_camlight(self._model, self._data)
-        if self._spec.render != "stock":  # whose shadows may be those of what is not seen
-            unseen = out_of_sight(self._model, self._data, CAMERAS[camera])
+        unseen, reflected = out_of_sight(self._model, self._data, CAMERAS[camera], self._mirrors)
+        if not self._shadows:  # which may be those of what is not seen
             self._model.geom_group[:] = np.where(unseen, UNSEEN_GROUP, self._groups)
         now, self._model.site_rgba[:] = self._model.site_rgba.copy(), lights
         self._renderer.update_scene(self._data, CAMERAS[camera], self._option)
         self._model.site_rgba[:] = now  # the physics may be running on this model
-        if self._spec.render != "stock":
-            self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = 0
-            self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
+        self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = self._shadows
+        self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = reflected
         upright: NDArray[np.uint8] = self._renderer.render()
         # LIBERO's raw pictures are upside down; the dataset turns those by 180 degrees, which leaves a mirror image.
         return np.ascontiguousarray(upright[:, ::-1])
@@ -97,22 +97,10 @@ class View:
         self._option = mujoco.MjvOption()
         self._option.geomgroup[COLLISION_GROUP] = self._option.geomgroup[UNSEEN_GROUP] = 0
         self._groups = self._model.geom_group.copy()
+        if self._spec.render == "stock":
+            self._shadows = bool((self._model.light_castshadow & self._model.light_active).any())
+            self._mirrors = reflecting(self._model, self._groups != COLLISION_GROUP)
         self._renderer = Renderer(self._model, size, size, max_geom=MAX_GEOMS)
-
-
-def out_of_sight(model: Any, data: Any, camera: str) -> NDArray[np.bool_]:
-    """Geoms [ngeom] whose bounding sphere lies behind a camera or beside what it sees, so that no pixel is theirs.
-
-    A square picture's camera at the origin, looking along d = -z with half the angle a, sees a sphere (x, y, z) of
-    radius r at most where ``x cos a - d sin a <= r``, for x, -x, y and -y. Planes, which have no radius, are always in
-    sight.
-    """
-    number = model.camera(camera).id
-    half = np.deg2rad(model.cam_fovy[number]) / 2
-    own = (data.geom_xpos - data.cam_xpos[number]) @ data.cam_xmat[number].reshape(3, 3)
-    depth, radius = -own[:, 2], model.geom_rbound + SLACK
-    beside = np.abs(own[:, :2]).max(axis=1) * np.cos(half) - depth * np.sin(half)
-    return np.asarray((model.geom_rbound > 0) & ((depth < -radius) | (beside > radius)))
 
 
 def simplify_meshes(model: Any, cell: float = CELL) -> int:

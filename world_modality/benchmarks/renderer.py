@@ -7,6 +7,10 @@ import weakref
 from typing import Any
 
 import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from world_modality.benchmarks.mirroring import Mirroring
 
 
 class Renderer(mujoco.Renderer):  # type: ignore[misc]  # mujoco is not typed
@@ -23,6 +27,16 @@ class Renderer(mujoco.Renderer):  # type: ignore[misc]  # mujoco is not typed
     def __init__(self, model: Any, height: int, width: int, max_geom: int) -> None:
         super().__init__(model, height, width, max_geom)
         self._freed = weakref.finalize(self, free, self._gl_context, self._mjr_context)
+        self._meshes = int(model.nmesh)
+        self._mirroring: Mirroring | None = None
+
+    def leave_out_of_mirrors(self, geoms: NDArray[np.bool_]) -> None:
+        """Of the scene as it was updated, do not draw these geoms [ngeom] into its mirror; no pixel may show them."""
+        self._gl_context.make_current()
+        if self._mirroring is None and Mirroring.helps():
+            self._mirroring = Mirroring(self._mjr_context, self._meshes)
+        if self._mirroring is not None:
+            self._mirroring.leave_out(self.scene, geoms)
 
     def close(self) -> None:
         """Free meshes, textures and the OpenGL context."""

@@ -10,8 +10,10 @@ from stand_ins import STAND_INS
 from support.sim_specs import sim_spec
 
 from world_modality.benchmarks.libero import view
+from world_modality.benchmarks.libero.sight import Unseen
 from world_modality.benchmarks.libero.simulator import LiberoSimulator
 from world_modality.benchmarks.libero.view import CAMERAS
+from world_modality.benchmarks.renderer import Renderer
 
 
 def looks(env: LiberoSimulator, count: int) -> list[np.ndarray]:
@@ -34,20 +36,27 @@ class Watched:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.unseen: list[int] = []
-        self.reflected: list[bool] = []
+        self.mirrored: list[int] = []  # -1 where no mirror is in the picture
         self._patch = monkeypatch
         original = view.out_of_sight
 
-        def watched(*arguments: Any) -> tuple[np.ndarray, bool]:
-            unseen, reflected = original(*arguments)
-            self.unseen.append(int(unseen.sum()))
-            self.reflected.append(reflected)
-            return unseen, reflected
+        def watched(*arguments: Any) -> Unseen:
+            unseen = original(*arguments)
+            self.unseen.append(int(unseen.geoms.sum()))
+            self.mirrored.append(-1 if unseen.mirrored is None else int(unseen.mirrored.sum()))
+            return unseen
 
         monkeypatch.setattr(view, "out_of_sight", watched)
 
-    def draw_everything(self, reflections: bool) -> None:
-        self._patch.setattr(view, "out_of_sight", lambda model, *_: (np.zeros(model.ngeom, dtype=bool), reflections))
+    def draw_everything(self) -> None:
+        """As MuJoCo does: what reflects, too, wherever it is."""
+
+        def nothing(model: Any, _data: Any, _camera: str, mirrors: tuple[int, ...]) -> Unseen:
+            none = np.zeros(model.ngeom, dtype=bool)
+            return Unseen(none, none if mirrors else None)
+
+        self._patch.setattr(view, "out_of_sight", nothing)
+        self._patch.setattr(Renderer, "leave_out_of_mirrors", lambda *_: None)
 
 
 @pytest.mark.parametrize(("task", "render"), [(0, "fast"), (4, "coarse")])
@@ -58,8 +67,8 @@ def test_what_is_out_of_sight_is_in_no_picture(
     watched = Watched(monkeypatch)
     without = looks(env, 25)
     assert np.mean(watched.unseen[1::2]) > 50  # the wrist camera sees little of the arm
-    assert not any(watched.reflected)
-    watched.draw_everything(reflections=False)
+    assert set(watched.mirrored) == {-1}
+    watched.draw_everything()
     for one, two in zip(without, looks(env, 25), strict=True):
         assert np.array_equal(one, two)
 
@@ -74,11 +83,13 @@ def test_stock_pictures_are_mujocos_own(
         watched = Watched(monkeypatch)
         without = looks(env, 12)
         assert np.mean(watched.unseen) > 5
+        seen = [each for each in watched.mirrored if each >= 0]
         if suite == "libero_object":
-            assert not any(watched.reflected)
+            assert not seen
         else:
-            assert 0 < np.mean(watched.reflected) < 1
-        watched.draw_everything(reflections=True)
+            assert 0 < len(seen) < len(watched.mirrored)
+            assert np.mean(seen) > 50  # of about 100 geoms that are shown
+        watched.draw_everything()
         for one, two in zip(without, looks(env, 12), strict=True):
             assert np.array_equal(one, two)
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-SLACK = 0.05  # m; no geom is taken for unseen that comes closer than this to what a camera sees
+SLACK = 0.005  # m; no geom is taken for unseen that comes closer than this to what a camera sees
 
 Points = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -34,16 +34,19 @@ class Sight:
         axes = np.array(data.cam_xmat[number]).reshape(3, 3)
         return cls(np.array(data.cam_xpos[number]), axes, float(np.deg2rad(model.cam_fovy[number])) / 2)
 
-    def misses(self, centres: Points, radii: Points) -> Mask:
-        """Whether spheres [n] lie behind the camera or beside what it sees.
+    def sides(self, centres: Points, radii: Points) -> Mask:
+        """Whether spheres [n] lie behind the camera, or beyond one of the four sides of what it sees: [5, n].
 
         At the origin, looking along d = -z, it sees a sphere (x, y, z) of radius r at most where
         ``x cos a - d sin a <= r``, for x, -x, y and -y, a being half its angle.
         """
-        own = (centres - self.position) @ self.axes
-        depth, radius = -own[:, 2], radii + SLACK
-        beside = np.abs(own[:, :2]).max(axis=1) * np.cos(self.half) - depth * np.sin(self.half)
-        return np.asarray((depth < -radius) | (beside > radius))
+        x, y, z = ((centres - self.position) @ self.axes).T
+        radius, near, far = radii + SLACK, np.cos(self.half), -z * np.sin(self.half)
+        return np.asarray([z > radius, *(each * near - far > radius for each in (x, -x, y, -y))])
+
+    def misses(self, centres: Points, radii: Points) -> Mask:
+        """Whether spheres [n] are in no place that it sees."""
+        return np.asarray(self.sides(centres, radii).any(axis=0))
 
 
 @dataclass(frozen=True)
@@ -52,39 +55,35 @@ class Mirror:
 
     centre: Points  # [3]
     normal: Points  # [3]
-    radius: float
-    """Of the sphere that holds the face; infinite for a plane without an end."""
+    corners: Points  # [4, 3], in a ring; [0, 3] of a plane without an end
 
     @classmethod
     def of(cls, model: Any, data: Any, geom: int) -> Mirror:
         """That of a box, or a plane itself."""
         import mujoco
 
-        size, normal = model.geom_size[geom], np.array(data.geom_xmat[geom]).reshape(3, 3)[:, 2]
+        size, axes = model.geom_size[geom], np.array(data.geom_xmat[geom]).reshape(3, 3)
         plane = model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_PLANE
-        radius = np.inf if plane and not size[:2].all() else float(np.hypot(size[0], size[1]))
-        return cls(data.geom_xpos[geom] + (0.0 if plane else size[2]) * normal, normal, radius)
+        centre = data.geom_xpos[geom] + (0.0 if plane else size[2]) * axes[:, 2]
+        ring = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]] if size[:2].all() else []).reshape(-1, 2)
+        return cls(centre, axes[:, 2], centre + (ring * size[:2]) @ axes[:, :2].T)
 
     def is_seen(self, sight: Sight) -> bool:
         """Whether it may be in the picture, from the side that reflects."""
         if (sight.position - self.centre) @ self.normal < -SLACK:
             return False
-        return np.isinf(self.radius) or not bool(sight.misses(self.centre[None], np.array([self.radius]))[0])
+        return not len(self.corners) or not sight.sides(self.corners, np.zeros(4)).all(axis=1).any()
 
     def shows(self, sight: Sight, centres: Points, radii: Points) -> Mask:
-        """Whether the mirror images of spheres [n] may lie in the cone from the camera around the face."""
-        height = (centres - self.centre) @ self.normal
-        radius = radii + SLACK
-        towards = self.centre - sight.position
-        distance = float(np.linalg.norm(towards))
-        if distance <= self.radius + SLACK:
-            return np.asarray(height > -radius)
-        image = centres - 2 * height[:, None] * self.normal - sight.position
-        far = np.linalg.norm(image, axis=1)
-        cosine = np.clip(image @ towards / np.maximum(far * distance, 1e-12), -1, 1)
-        wide = np.arcsin(np.minimum(1.0, radius / np.maximum(far, 1e-12)))
-        inside = np.arccos(cosine) <= np.arcsin((self.radius + SLACK) / distance) + wide
-        return np.asarray((height > -radius) & (inside | (far <= radius)))
+        """Whether the mirror images of spheres [n] may lie in the pyramid from the camera through the face."""
+        height, radius = (centres - self.centre) @ self.normal, radii + SLACK
+        images = centres - 2 * height[:, None] * self.normal
+        shown = (height > -radius) & ~sight.misses(images, radii)
+        for one, other in zip(self.corners, np.roll(self.corners, 1, axis=0), strict=True):
+            inwards = np.cross(one - sight.position, other - sight.position)
+            inwards *= np.sign(inwards @ (self.centre - sight.position)) / max(float(np.linalg.norm(inwards)), 1e-12)
+            shown &= (images - sight.position) @ inwards > -radius
+        return np.asarray(shown)
 
 
 def reflecting(model: Any, shown: Mask) -> tuple[int, ...]:
@@ -97,16 +96,27 @@ def reflecting(model: Any, shown: Mask) -> tuple[int, ...]:
     return tuple(int(geom) for geom in np.flatnonzero(flat & shown & reflects))
 
 
-def out_of_sight(model: Any, data: Any, camera: str, mirrors: tuple[int, ...]) -> tuple[Mask, bool]:
-    """Geoms [ngeom] that no pixel shows, and whether any of the geoms ``mirrors`` may be seen to reflect.
+@dataclass(frozen=True)
+class Unseen:
+    """What need not be drawn of a picture."""
+
+    geoms: Mask
+    """[ngeom]: no pixel shows them, nor their mirror images."""
+    mirrored: Mask | None
+    """[ngeom]: no pixel shows their mirror images; None if no mirror is in the picture."""
+
+
+def out_of_sight(model: Any, data: Any, camera: str, mirrors: tuple[int, ...]) -> Unseen:
+    """What a camera does not see of a scene, nor in any of the geoms ``mirrors``.
 
     Planes, which have no radius, and the mirrors are always in sight.
     """
     sight = Sight.of(model, data, camera)
     centres, radii = data.geom_xpos, model.geom_rbound
     unseen = (radii > 0) & sight.misses(centres, radii)
-    seen = [mirror for mirror in (Mirror.of(model, data, geom) for geom in mirrors) if mirror.is_seen(sight)]
-    for mirror in seen:
-        unseen &= ~mirror.shows(sight, centres, radii)
     unseen[list(mirrors)] = False
-    return unseen, bool(seen)
+    seen = [mirror for mirror in (Mirror.of(model, data, geom) for geom in mirrors) if mirror.is_seen(sight)]
+    if not seen:
+        return Unseen(unseen, None)
+    mirrored = (radii > 0) & ~np.any([mirror.shows(sight, centres, radii) for mirror in seen], axis=0)
+    return Unseen(unseen & mirrored, mirrored)

@@ -61,14 +61,16 @@ class View:
         self._data.qpos[:] = qpos
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mj_camlight(self._model, self._data)
-        unseen, reflected = out_of_sight(self._model, self._data, CAMERAS[camera], self._mirrors)
+        unseen = out_of_sight(self._model, self._data, CAMERAS[camera], self._mirrors)
         if not self._shadows:  # which may be those of what is not seen
-            self._model.geom_group[:] = np.where(unseen, UNSEEN_GROUP, self._groups)
+            self._model.geom_group[:] = np.where(unseen.geoms, UNSEEN_GROUP, self._groups)
         now, self._model.site_rgba[:] = self._model.site_rgba.copy(), lights
         self._renderer.update_scene(self._data, CAMERAS[camera], self._option)
         self._model.site_rgba[:] = now  # the physics may be running on this model
         self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = self._shadows
-        self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = reflected
+        self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = unseen.mirrored is not None
+        if unseen.mirrored is not None and not self._shadows:
+            self._renderer.leave_out_of_mirrors(unseen.mirrored)
         upright: NDArray[np.uint8] = self._renderer.render()
         # LIBERO's raw pictures are upside down; the dataset turns those by 180 degrees, which leaves a mirror image.
         return np.ascontiguousarray(upright[:, ::-1])

@@ -13,7 +13,6 @@ from world_modality.benchmarks.libero import view
 from world_modality.benchmarks.libero.sight import Unseen
 from world_modality.benchmarks.libero.simulator import LiberoSimulator
 from world_modality.benchmarks.libero.view import CAMERAS
-from world_modality.benchmarks.renderer import Renderer
 
 
 def looks(env: LiberoSimulator, count: int) -> list[np.ndarray]:
@@ -56,7 +55,7 @@ class Watched:
             return Unseen(none, none if mirrors else None)
 
         self._patch.setattr(view, "out_of_sight", nothing)
-        self._patch.setattr(Renderer, "leave_out_of_mirrors", lambda *_: None)
+        self._patch.setattr("world_modality.benchmarks.renderer.Renderer.leave_out_of_mirrors", lambda *_: None)
 
 
 @pytest.mark.parametrize(("task", "render"), [(0, "fast"), (4, "coarse")])

@@ -30,7 +30,7 @@ DISK = "size=2g"
 AGAIN_SHARE = 0.02
 LAST_TRIES = 6
 BETWEEN_S = 0.0, 8.0
-AHEAD_S = 8.0, 40.0  # where the faults are further than the study
+AHEAD_S = 120.0  # that the study is left alone at most, where the faults are further than it is
 LIMIT_S = 1800.0
 
 
@@ -64,22 +64,28 @@ def _patient(folder: Path, draws: random.Random) -> Patient:
 def suffer(patient: Patient, wanted: int, stages: int) -> Counter[str]:
     """Do so many faults to a study of so many stages while it is run; how many of each kind.
 
-    They are spread over its whole length: while their share is larger than that of the stages that have ever been
-    sealed, it is left alone for longer.
+    They are spread over its whole length, however slow the machine: while their share is larger than that of the
+    stages that have ever been sealed, it is left alone until one more is, or for ``AHEAD_S``.
     """
     done: Counter[str] = Counter()
     reached = set[str]()
     began = time.monotonic()
+
+    def is_ahead() -> bool:
+        reached.update(patient.done_files())
+        return done.total() / wanted > (len(reached) + 1) / stages
+
     while done.total() < wanted:
         kinds = [fault for fault in FAULTS if fault.running == patient.is_running()]
         if not patient.is_running() and patient.random.random() < 0.4:
             patient.start()
             patient.wait_for_work(120)
             continue
-        reached |= set(patient.done_files())
+        until = time.monotonic() + AHEAD_S
+        while patient.is_running() and is_ahead() and time.monotonic() < until:
+            time.sleep(1)
         if patient.is_running():
-            ahead = done.total() / wanted > len(reached) / stages
-            time.sleep(patient.random.uniform(*(AHEAD_S if ahead else BETWEEN_S)))
+            time.sleep(patient.random.uniform(*BETWEEN_S))
         fault = _rarest(kinds, done, patient.random)
         told = fault.strike(patient) if fault.running == patient.is_running() else None
         if told:

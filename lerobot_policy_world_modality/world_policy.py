@@ -17,12 +17,13 @@ from lerobot_policy_world_modality.adapters.adapter import Adapter
 from lerobot_policy_world_modality.keyed_draws import seeds_of_frames, seeds_of_noise
 from lerobot_policy_world_modality.online_history import OnlineHistory
 from lerobot_policy_world_modality.probe import action_change, plain_pass_due, velocities
+from lerobot_policy_world_modality.training_set import FromTrainingSet
 from lerobot_policy_world_modality.world_config import WorldConfig
 from lerobot_policy_world_modality.world_parts import HeldOut, adopt_pictures, build_world, open_training_latents
 from world_modality.errors import UserError
 from world_modality.facts.memory import MemoryMode
-from world_modality.latents.cache import LatentStatistics
 from world_modality.memory.action_conditioning import NoisyActions
+from world_modality.memory.bank import Bank
 from world_modality.memory.fusion import observing
 from world_modality.memory.lookup import LatentLookup, LatentWindow
 from world_modality.memory.modes import make_memory
@@ -45,7 +46,7 @@ else:
     Plain = object
 
 
-class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
+class WorldPolicy(FromTrainingSet, Plain):  # type: ignore[misc]  # LeRobot is not typed
     """To stand before a LeRobot policy among the bases: its actions can then read a memory of the predicted world.
 
     With memory mode ``disabled`` there is no world module, and the buffer ``keyed_step`` is all that is added. The
@@ -86,6 +87,9 @@ class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
             self._online = OnlineHistory(config)
         if config.train_mode.needs_world:
             self.world = self._new_world(config)
+            if config.world_bank_frames:  # for the checkpoint's, which is about to be loaded
+                frames, episodes = config.world_bank_frames, config.world_bank_episodes
+                self.world.bank = Bank(frames, episodes, config.world_latent_tokens, config.world_latent_dim)
             # Equal in all processes of a training: nothing for DistributedDataParallel to send before every step.
             self._ddp_params_and_buffers_to_ignore = [f"world.{name}" for name, _ in self.world.named_buffers()]
         if fit_statistics:
@@ -111,15 +115,6 @@ class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
             require_loaded(policy, weights)
         policy._fit_statistics()
         return policy
-
-    def _fit_statistics(self) -> None:
-        if self.world is not None and self._latents is not None and not self.world.standardiser.fitted:
-            self.take_statistics(self._latents.statistics())
-
-    def take_statistics(self, statistics: LatentStatistics) -> None:
-        """Take over what the training latents are like; there must be a world memory."""
-        assert self.world is not None
-        self.world.standardiser.fit(statistics.mean, statistics.factor)
 
     # Training
 
@@ -217,7 +212,7 @@ class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
     def _get_default_peft_targets(self) -> dict[str, Any]:
         targets: dict[str, Any] = super()._get_default_peft_targets()
         # Else PEFT would freeze them; the standardiser has nothing to train.
-        fixed = {"standardiser", *(["prophet"] if self.config.world_prophet == "kept" else [])}
+        fixed = {"standardiser", "bank", *(["prophet"] if self.config.world_prophet == "kept" else [])}
         own = [] if self.world is None else [name for name, _ in self.world.named_children() if name not in fixed]
         return {**targets, "modules_to_save": [*targets["modules_to_save"], *own]}
 
@@ -272,10 +267,11 @@ class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
                 raise ValueError(f"{WORLD_HISTORY} must be {list(expected)}, not {list(latents.shape)}")
             history = world.standardiser(latents.to(self.keyed_step.device))
         donors = world.donors_for(seeds) if mode.needs_donors else None
+        known = self._banked(world, mode, batch.get(INDEX), count)
 
         def make(noisy: NoisyActions | None) -> Tensor | None:
             inputs = memory_inputs(world, seeds, history=history, donors=donors, noisy=noisy)
-            return make_memory(mode, replace(inputs, future=future))
+            return make_memory(mode, replace(inputs, future=future, **known))
 
         return make
 
@@ -299,39 +295,10 @@ class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
             donors = self._standardised(world, self._latents.donors(batch[INDEX], seeds, self.config.world_context))
         inputs = memory_inputs(world, seeds, history=history, donors=donors, noisy=noisy)
         truth = self.config.truth_at(int(self.keyed_step)) if self.training else 0.0  # an evaluation is as a rollout
-        known = replace(inputs, prediction=None if mode.delay else prediction, future=window.future, truth=truth)
+        banked = self._banked(world, mode, batch[INDEX], len(seeds))
+        made = None if mode.delay else prediction
+        known = replace(inputs, prediction=made, future=window.future, truth=truth, **banked)
         return make_memory(mode, known.detached() if self.config.world_detach else known)
-
-    def _standardised(self, world: WorldMemory, latents: Tensor) -> Tensor:
-        standardised: Tensor = world.standardiser(latents.to(self.keyed_step.device))
-        return standardised
-
-    def _adopt_training_set(self, latents: LatentLookup) -> None:
-        """At step 0, take over what the training set alone decides; later, UserError if it is another set.
-
-        That is its latents' statistics, whatever the start policy was converted with, and histories for "shuffle".
-        """
-        config, found = self.config, latents.training_set
-        if int(self.keyed_step) > 0:
-            if config.world_trained_on not in ("", found):
-                raise UserError(
-                    f"world_latents: the checkpoint was trained on another set ({config.world_trained_on}) than this "
-                    f"dataset without the episodes of world_held_out ({found}), and its memory keeps that one's "
-                    "statistics: go on with the dataset and held-out episodes it was trained on, or start anew from "
-                    "the policy it was converted from"
-                )
-            return
-        if config.world_prophet_trained_on not in ("", found):
-            raise UserError(
-                f"world_latents: the Prophet was trained beforehand on another set ({config.world_prophet_trained_on}) "
-                f"than this dataset without the episodes of world_held_out ({found}): use a Prophet of this one"
-            )
-        self.take_statistics(latents.statistics())
-        if self.world is not None:
-            seeds = [keyed_seed("donors", config.world_seed, row) for row in range(len(self.world.donors))]
-            drawn = latents.any_histories(seeds, config.world_context)
-            self.world.donors.copy_(self._standardised(self.world, drawn))
-        config.world_trained_on = found
 
     def _window(self, world: WorldMemory, batch: dict[str, Any]) -> LatentWindow:
         if self._latents is None or INDEX not in batch:

@@ -16,7 +16,7 @@ from world_modality.study.load import load_study
 
 MODES = (
     "disabled, zero, learned, pred, oracle, oracle_policy, oracle_expert, scheduled, persistence, stale, shuffle, "
-    "time_shuffle, random, standard_normal, random_scaled, signflip, aux_only"
+    "nearest_other, time_shuffle, random, standard_normal, random_scaled, signflip, aux_only"
 )
 
 LAUGHS = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(

@@ -71,6 +71,7 @@ def described(policy: PolicySource, config: Mapping[str, Any]) -> CheckpointSour
         n_action_steps=int(config["n_action_steps"]),
         encoder=encoder_of(config),
         moments=bool(config.get("world_moments", True)),
+        bank=bool(config.get("world_bank_frames")),
     )
 
 
@@ -111,6 +112,7 @@ def given_problems(study: Study, found: Mapping[str, Sequence[CheckpointSource]]
         yield from rolled_out_problems(study, name, first.trained, first.rolled)
         yield from _without_encoder(study, name, first)
         yield from _without_moments(study, name, checkpoints)
+        yield from _without_bank(study, name, checkpoints)
     yield from _executed(study, known)
 
 
@@ -149,6 +151,18 @@ def _without_moments(study: Study, name: str, checkpoints: Sequence[CheckpointSo
         yield (
             ("arms", name, "checkpoint"),
             f"{message} standard_normal, or convert it with `wm convert --to earlier --latents FOLDER`",
+        )
+
+
+def _without_bank(study: Study, name: str, checkpoints: Sequence[CheckpointSource]) -> Iterator[Problem]:
+    """Memories that are looked up among latents of the training, of checkpoints that do not carry them."""
+    modes = rolled_modes(study.given[name], checkpoints[0])
+    needy = next((mode for mode in modes if MODES[mode].needs_bank), None)
+    if needy is not None and not all(each.bank for each in checkpoints):
+        yield (
+            ("arms", name, "checkpoint"),
+            f"it does not carry the latents of its training episodes, among which memory {needy} is looked up; leave "
+            f"{needy} out, or give a checkpoint that was trained with it",
         )
 
 

@@ -28,7 +28,8 @@ from world_modality.store.stage import TIMING
 PROVENANCE = "provenance.json"  # this package's note on a checkpoint that no stage made
 WORLD = "world."  # how the names of the world modules' tensors begin
 BUFFERS = re.compile(
-    r"keyed_step|world\.(donors|standardiser\.(mean|scale|factor))|(.*\.)?(running_mean|running_var|num_batches_tracked)"
+    r"keyed_step|world\.(donors|standardiser\.(mean|scale|factor)|bank\.(latents|starts|ends))|"
+    r"(.*\.)?(running_mean|running_var|num_batches_tracked)"
 )
 """Names of tensors that are kept beside the parameters: this package's, and those of normalisation layers."""
 

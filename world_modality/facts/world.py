@@ -56,6 +56,9 @@ class WorldMemoryConfig:
     # Episodes that are not trained on, as dataset.episodes says: neither statistics nor donors are taken from them.
     world_held_out: list[int] = field(default_factory=list)
     world_trained_on: str = ""  # fingerprint of the set that it was trained on; "" until it is, or if that is not known
+    # Frames and episodes of the latents that the checkpoint carries, all that it was trained on; 0: it carries none.
+    world_bank_frames: int = 0
+    world_bank_episodes: int = 0
     world_probe_every: int = 50  # steps between measurements of what the memory does to the actions; 0: none
 
     # How a frame became a latent. A rollout that would encode differently is refused.

@@ -10,6 +10,7 @@ from torch import Tensor
 from world_modality.errors import UserError
 from world_modality.facts.memory import MemoryMode
 from world_modality.latents.cache import LatentStatistics
+from world_modality.memory.alignment import Alignment
 from world_modality.memory.bank import Bank
 from world_modality.memory.lookup import LatentLookup
 from world_modality.memory.world import WorldMemory
@@ -26,17 +27,25 @@ class FromTrainingSet:
 
     config: Any
     world: WorldMemory | None
+    alignment: Alignment | None
     keyed_step: Tensor
     _latents: LatentLookup | None = None  # of the training set, where that is at hand
 
+    @property
+    def _learner(self) -> WorldMemory | Alignment | None:
+        """What learns of latents, and so standardises them."""
+        return self.alignment if self.world is None else self.world
+
     def _fit_statistics(self) -> None:
-        if self.world is not None and self._latents is not None and not self.world.standardiser.fitted:
+        learner = self._learner
+        if learner is not None and self._latents is not None and not learner.standardiser.fitted:
             self.take_statistics(self._latents.statistics())
 
     def take_statistics(self, statistics: LatentStatistics) -> None:
-        """Take over what the training latents are like; there must be a world memory."""
-        assert self.world is not None
-        self.world.standardiser.fit(statistics.mean, statistics.factor)
+        """Take over what the training latents are like; there must be a world memory, or an alignment."""
+        learner = self._learner
+        assert learner is not None
+        learner.standardiser.fit(statistics.mean, statistics.factor)
 
     def take_bank(self, latents: LatentLookup) -> None:
         """Take over the latents of the training episodes, for modes that look frames up among them.
@@ -79,7 +88,7 @@ class FromTrainingSet:
             own = torch.full((count,), -1)
         return {"bank": world.bank, "own": own}
 
-    def _standardised(self, world: WorldMemory, latents: Tensor) -> Tensor:
+    def _standardised(self, world: WorldMemory | Alignment, latents: Tensor) -> Tensor:
         standardised: Tensor = world.standardiser(latents.to(self.keyed_step.device))
         return standardised
 

@@ -19,10 +19,17 @@ from lerobot_policy_world_modality.online_history import OnlineHistory
 from lerobot_policy_world_modality.probe import action_change, plain_pass_due, velocities
 from lerobot_policy_world_modality.training_set import FromTrainingSet
 from lerobot_policy_world_modality.world_config import WorldConfig
-from lerobot_policy_world_modality.world_parts import HeldOut, adopt_pictures, build_world, open_training_latents
+from lerobot_policy_world_modality.world_parts import (
+    HeldOut,
+    adopt_pictures,
+    build_alignment,
+    build_world,
+    open_training_latents,
+)
 from world_modality.errors import UserError
 from world_modality.facts.memory import MemoryMode
 from world_modality.memory.action_conditioning import NoisyActions
+from world_modality.memory.alignment import Alignment, at_weight, figures_of
 from world_modality.memory.bank import Bank
 from world_modality.memory.fusion import observing
 from world_modality.memory.lookup import LatentLookup, LatentWindow
@@ -82,6 +89,7 @@ class WorldPolicy(FromTrainingSet, Plain):  # type: ignore[misc]  # LeRobot is n
         # Optimiser steps done; saved, so that a resumed run goes on with the draws of an uninterrupted one.
         self.register_buffer(STEP, torch.zeros((), dtype=torch.int64))
         self.world = None
+        self.alignment = build_alignment(config, self.adapter.sockets(self.model)) if config.world_align else None
         self._held_out = None if dataset_meta is None else HeldOut.of(config, dataset_meta)
         if config.reads_latents:
             self._online = OnlineHistory(config)
@@ -90,8 +98,10 @@ class WorldPolicy(FromTrainingSet, Plain):  # type: ignore[misc]  # LeRobot is n
             if config.world_bank_frames:  # for the checkpoint's, which is about to be loaded
                 frames, episodes = config.world_bank_frames, config.world_bank_episodes
                 self.world.bank = Bank(frames, episodes, config.world_latent_tokens, config.world_latent_dim)
+        if self._learner is not None:
             # Equal in all processes of a training: nothing for DistributedDataParallel to send before every step.
-            self._ddp_params_and_buffers_to_ignore = [f"world.{name}" for name, _ in self.world.named_buffers()]
+            own = [name for name, _ in self.named_buffers() if name.startswith(("world.", "alignment."))]
+            self._ddp_params_and_buffers_to_ignore = own
         if fit_statistics:
             self._fit_statistics()
 
@@ -134,6 +144,8 @@ class WorldPolicy(FromTrainingSet, Plain):  # type: ignore[misc]  # LeRobot is n
             noise, time = drawn[0] if noise is None else noise, drawn[1] if time is None else time
         if self.training and self._latents is not None:
             self._adopt_training_set(self._latents)
+        if self.alignment is not None and (self.training or self._latents is not None):
+            return self._aligned(self.alignment, batch, noise, time, reduction)
         if self.world is None:
             loss, info = self._flow(batch, noise, time, reduction)
             return loss, {**info, "flow_loss": info["loss"], "loss_total": info["loss"]}
@@ -163,6 +175,23 @@ class WorldPolicy(FromTrainingSet, Plain):  # type: ignore[misc]  # LeRobot is n
         if self.training and self.adapter.recomputes(self.model):
             self.world.linger(memory)
         return loss, {**info, **own, **result.summary(), **observer.figures()}
+
+    def _aligned(
+        self, alignment: Alignment, batch: dict[str, Any], noise: Tensor | None, time: Tensor | None, reduction: str
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Flow loss + world_align_weight * the loss of what the hidden states foretell, and metrics."""
+        weight = self.config.world_align_weight
+        window = self._window(alignment, batch)
+        with alignment.watching() as seen:
+            flow, info = self._flow(batch, noise, time, reduction)
+        (hidden,) = seen
+        with torch.set_grad_enabled(weight > 0 and torch.is_grad_enabled()):
+            result = alignment.score(hidden, window)
+        if self.training:
+            result = result.over_processes()
+        loss = at_weight(flow, weight, result.loss_per_sample() if reduction == "none" else result.loss())
+        total = loss.detach().mean().item()
+        return loss, {**info, "loss": total, "loss_total": total, "flow_loss": info["loss"], **figures_of(result)}
 
     def _flow(
         self, batch: dict[str, Any], noise: Tensor | None, time: Tensor | None, reduction: str
@@ -203,7 +232,8 @@ class WorldPolicy(FromTrainingSet, Plain):  # type: ignore[misc]  # LeRobot is n
 
     def get_optim_params(self) -> list[dict[str, Any]]:
         """The trainable parameters in the groups ``base`` and, if there are world modules, ``world``."""
-        world = [] if self.world is None else [p for p in self.world.parameters() if p.requires_grad]
+        learner = self._learner
+        world = [] if learner is None else [p for p in learner.parameters() if p.requires_grad]
         known = {id(parameter) for parameter in world}
         base = [p for p in self.parameters() if p.requires_grad and id(p) not in known]
         groups: list[dict[str, Any]] = [{"name": "base", "params": base}]
@@ -213,7 +243,8 @@ class WorldPolicy(FromTrainingSet, Plain):  # type: ignore[misc]  # LeRobot is n
         targets: dict[str, Any] = super()._get_default_peft_targets()
         # Else PEFT would freeze them; the standardiser has nothing to train.
         fixed = {"standardiser", "bank", *(["prophet"] if self.config.world_prophet == "kept" else [])}
-        own = [] if self.world is None else [name for name, _ in self.world.named_children() if name not in fixed]
+        learner = self._learner
+        own = [] if learner is None else [name for name, _ in learner.named_children() if name not in fixed]
         return {**targets, "modules_to_save": [*targets["modules_to_save"], *own]}
 
     # Rollout
@@ -300,7 +331,7 @@ class WorldPolicy(FromTrainingSet, Plain):  # type: ignore[misc]  # LeRobot is n
         known = replace(inputs, prediction=made, future=window.future, truth=truth, **banked)
         return make_memory(mode, known.detached() if self.config.world_detach else known)
 
-    def _window(self, world: WorldMemory, batch: dict[str, Any]) -> LatentWindow:
+    def _window(self, world: WorldMemory | Alignment, batch: dict[str, Any]) -> LatentWindow:
         if self._latents is None or INDEX not in batch:
             raise UserError(
                 "the world loss needs the latents of a dataset: build the policy with the dataset's metadata, set "

@@ -47,6 +47,7 @@ def test_killed_training_equals_uninterrupted(tmp_path: Path, cell: str) -> None
         "pred:late:1",
         "shuffle:late:1",
         "nearest_other:late:1",
+        "aligned:late:1",
         "scheduled:late:1",
         "pred:layers:1",
         "learned:prefix_cross:1",

@@ -11,8 +11,8 @@ from world_modality.checks.rename import full
 from world_modality.errors import UserError
 from world_modality.facts.memory import MODES
 from world_modality.facts.policies import family_of
-from world_modality.study.arm_checks import Problem, rolled_out_problems
-from world_modality.study.document import Location
+from world_modality.study.arm_checks import rolled_out_problems
+from world_modality.study.document import Location, Problem
 from world_modality.study.parts import RemotePolicy
 from world_modality.study.sources import UNRESOLVED, CheckpointSource, PolicySource
 from world_modality.study.specs import EncoderSpec
@@ -71,6 +71,7 @@ def described(policy: PolicySource, config: Mapping[str, Any]) -> CheckpointSour
         n_action_steps=int(config["n_action_steps"]),
         encoder=encoder_of(config),
         moments=bool(config.get("world_moments", True)),
+        aligned=bool(config.get("world_align")),
         bank=bool(config.get("world_bank_frames")),
     )
 

@@ -190,7 +190,7 @@ class _Builder:
             family=family,
             memory=arm.memory,
             world=world_spec(self.study, arm),
-            optim=optim_spec(self.study, arm.memory, preset=arm.preset),
+            optim=optim_spec(self.study, arm.memory, preset=arm.preset, aligned=self.study.aligns(arm)),
             seed=seed,
             threads=settings.threads,
             n_action_steps=settings.n_action_steps,

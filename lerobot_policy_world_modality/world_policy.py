@@ -32,7 +32,7 @@ from world_modality.memory.action_conditioning import NoisyActions
 from world_modality.memory.alignment import Alignment, at_weight, figures_of
 from world_modality.memory.bank import Bank
 from world_modality.memory.fusion import observing
-from world_modality.memory.lookup import LatentLookup, LatentWindow
+from world_modality.memory.lookup import LatentWindow
 from world_modality.memory.modes import make_memory
 from world_modality.memory.randomness import borrowed_generator
 from world_modality.memory.target import mean_over_processes, shares_batches
@@ -63,10 +63,7 @@ class WorldPolicy(FromTrainingSet, Plain):  # type: ignore[misc]  # LeRobot is n
 
     adapter: ClassVar[Adapter]
 
-    world: WorldMemory | None
-    keyed_step: Tensor
     # Plain attributes with a default in the class, because LeRobot's constructors already call reset().
-    _latents: LatentLookup | None = None
     _held_out: HeldOut | None = None
     _online: OnlineHistory | None = None
     _unkeyed_chunks = 0

@@ -22,7 +22,7 @@ class Bank(nn.Module):
     """Buffers ``latents`` float16 [F, P, W], the training frames' in their own units, episode after episode, and the
     bounds int64 [E] of these episodes, ``starts`` and ``ends``, in the dataset's frames.
 
-    Zeros until :meth:`fill`, or until a checkpoint is loaded.
+    Zeros as it is built, for a checkpoint's to be loaded; :meth:`of` fills it.
     """
 
     latents: Tensor

@@ -23,5 +23,5 @@ class PI0WorldConfig(WorldConfig, PI0Config):  # type: ignore[misc]  # LeRobot i
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.compile_model and self.train_mode.needs_world:
+        if self.compile_model and (self.train_mode.needs_world or self.world_align):
             raise UserError("compile_model: a compiled pi0 would not see the world memory's hooks: set it to false")

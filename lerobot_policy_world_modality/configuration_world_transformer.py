@@ -152,6 +152,8 @@ class WorldTransformerConfig(WorldConfig, TransformerConfig):
             raise UserError("world_fusion: a world_transformer is read by its memory late, and nowhere else")
         if self.world_actions:
             raise UserError("world_actions: a world_transformer makes its chunk at once, there are no noisy actions")
+        if self.world_align:
+            raise UserError("world_align: a world_transformer foretells by the model that it is; choose one that does")
         if self.uses_tokens and len(self.cameras) > 1:
             raise UserError(f"world_cameras: model {row.name} has the world tokens of one camera; name one")
         if self.width % self.heads:

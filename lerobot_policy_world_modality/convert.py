@@ -24,6 +24,7 @@ from world_modality.checks.finding import refuse_errors
 from world_modality.data.hub import ENCODER
 from world_modality.errors import UserError
 from world_modality.facts.policies import POLICIES, family_of, has_memory
+from world_modality.facts.world import WorldMemoryConfig
 from world_modality.latents.joint import JointLatents, open_joint
 from world_modality.latents.reader import read_description
 from world_modality.memory.fitted_prophet import FittedProphet, read_prophet
@@ -32,7 +33,8 @@ from world_modality.policies.config_file import read_config_file, unknown_settin
 from world_modality.policies.earlier import present_name, readable
 from world_modality.policies.weights import WEIGHTS, require_loaded
 
-WORLD = "world."  # how the names of the world modules' tensors begin
+WORLD = ("world.", "alignment.")  # how the names of the world modules' tensors begin
+WORLD_SETTINGS = frozenset(field.name for field in fields(WorldMemoryConfig))
 PROCESSOR_FILES = ("policy_preprocessor*", "policy_postprocessor*")
 
 
@@ -79,7 +81,7 @@ def convert(
     joint = _adopt(config, (latents,) if isinstance(latents, Path) else tuple(latents), encoder)
     policy = _build(config)
     conversion = load_weights(policy, source)
-    if policy.world is not None and joint is not None:
+    if joint is not None:
         statistics = joint.statistics()
         policy.take_statistics(statistics)
     if policy.world is not None and fitted is not None:
@@ -166,7 +168,9 @@ def _world_config(source: Path, world_type: str, settings: dict[str, Any]) -> An
     require_settings(settings, world_type)
     keeps = bool(family.base) and config.type == world_type  # the source's own memory
     taken = config if keeps or not family.base else config_class(family.base)
-    inherited = {field.name: getattr(config, field.name) for field in fields(taken) if field.init}
+    # What hidden states were taught to foretell, and of which latents, is the source's own affair.
+    left = WORLD_SETTINGS if getattr(config, "world_align", False) else ()
+    inherited = {each.name: getattr(config, each.name) for each in fields(taken) if each.init and each.name not in left}
     # Where the source came from on some machine is no part of what it is.
     own = {"pretrained_path": None, "pretrained_revision": None}
     rollout = {} if keeps else {"world_memory_mode_rollout": ""}
@@ -174,7 +178,7 @@ def _world_config(source: Path, world_type: str, settings: dict[str, Any]) -> An
 
 
 def _adopt(config: WorldConfig, latents: tuple[Path, ...], encoder: Path | None) -> JointLatents | None:
-    if not config.train_mode.needs_world:
+    if not config.reads_latents:
         return None
     if encoder is not None:
         config.world_encoder_digest = ENCODER.digest(encoder)

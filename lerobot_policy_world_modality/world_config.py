@@ -58,8 +58,8 @@ class WorldConfig(WorldMemoryConfig):
 
     @property
     def reads_latents(self) -> bool:
-        """Whether training reads latents, be it for a memory or in place of pictures."""
-        return self.train_mode.needs_world
+        """Whether training reads latents, be it for a memory, in place of pictures, or to foretell them."""
+        return self.train_mode.needs_world or self.world_align
 
     @property
     def sees_latents(self) -> bool:

@@ -15,6 +15,7 @@ from world_modality.data.episodes import dataset_fingerprint
 from world_modality.data.schema import camera_column
 from world_modality.errors import UserError
 from world_modality.latents.windows import EpisodeBounds
+from world_modality.memory.alignment import Alignment, AlignmentSizes
 from world_modality.memory.attachment import Sockets, WorldSizes
 from world_modality.memory.lookup import LatentLookup, require_held_out
 from world_modality.memory.world import WorldMemory
@@ -29,13 +30,38 @@ def build_world(config: WorldConfig, sockets: Sockets) -> WorldMemory:
     return world
 
 
-def world_sizes(config: Any, sockets: Sockets) -> WorldSizes:
-    """The sizes of a policy's world modules; UserError if that of the latents is not known."""
+def build_alignment(config: Any, sockets: Sockets) -> Alignment:
+    """What lets a policy's hidden states foretell latents, hung onto its model; UserError if the latents' size is not
+    known."""
+    _require_dim(config)
+    sizes = AlignmentSizes(
+        dim=config.world_latent_dim,
+        tokens=config.world_latent_tokens,
+        prediction_horizon=config.world_prediction_horizon,
+        hidden=sockets.hidden,
+        chunk_size=config.chunk_size,
+        depth=config.world_align_depth,
+        mean=config.world_align_tokens == "mean",
+        delta=config.world_delta,
+        step_weights=tuple(config.world_step_weights),
+    )
+    alignment = Alignment(sizes, config.world_seed)
+    alignment.attach(sockets)
+    alignment.requires_grad_(config.world_align_weight > 0)
+    return alignment
+
+
+def _require_dim(config: Any) -> None:
     if config.world_latent_dim < 1:
         raise UserError(
             "world_latent_dim is not set and there are no latents to take it from: set it, or set world_latents and "
             "build the policy with the dataset's metadata"
         )
+
+
+def world_sizes(config: Any, sockets: Sockets) -> WorldSizes:
+    """The sizes of a policy's world modules; UserError if that of the latents is not known."""
+    _require_dim(config)
     return WorldSizes(
         dim=config.world_latent_dim,
         hidden=sockets.hidden,
@@ -82,9 +108,12 @@ def open_training_latents(config: WorldConfig, dataset_meta: Any) -> LatentLooku
     UserError if they are missing, not those that the config was made for, or of another dataset.
     """
     if not config.world_latents:
+        what, instead = f"memory mode '{config.world_memory_mode_train}'", "world_memory_mode_train to 'disabled'"
+        if config.world_align:
+            what, instead = "world_align", "world_align to false"
         raise UserError(
-            f"world_latents is not set: memory mode '{config.world_memory_mode_train}' learns from latents, give the "
-            "folder of each camera's latents of the dataset, or set world_memory_mode_train to 'disabled'"
+            f"world_latents is not set: {what} learns from latents, give the folder of each camera's latents of the "
+            f"dataset, or set {instead}"
         )
     lookup = LatentLookup.open(config.latents_folders, _bounds(dataset_meta), tuple(config.world_held_out))
     fingerprint = dataset_fingerprint(Path(dataset_meta.root))

@@ -17,14 +17,22 @@ from lerobot_policy_world_modality.adapters.adapter import Adapter
 from lerobot_policy_world_modality.keyed_draws import seeds_of_frames, seeds_of_noise
 from lerobot_policy_world_modality.online_history import OnlineHistory
 from lerobot_policy_world_modality.probe import action_change, plain_pass_due, velocities
+from lerobot_policy_world_modality.training_set import FromTrainingSet
 from lerobot_policy_world_modality.world_config import WorldConfig
-from lerobot_policy_world_modality.world_parts import HeldOut, adopt_pictures, build_world, open_training_latents
+from lerobot_policy_world_modality.world_parts import (
+    HeldOut,
+    adopt_pictures,
+    build_alignment,
+    build_world,
+    open_training_latents,
+)
 from world_modality.errors import UserError
 from world_modality.facts.memory import MemoryMode
-from world_modality.latents.cache import LatentStatistics
 from world_modality.memory.action_conditioning import NoisyActions
+from world_modality.memory.alignment import Alignment, at_weight, figures_of
+from world_modality.memory.bank import Bank
 from world_modality.memory.fusion import observing
-from world_modality.memory.lookup import LatentLookup, LatentWindow
+from world_modality.memory.lookup import LatentWindow
 from world_modality.memory.modes import make_memory
 from world_modality.memory.randomness import borrowed_generator
 from world_modality.memory.target import mean_over_processes, shares_batches
@@ -45,7 +53,7 @@ else:
     Plain = object
 
 
-class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
+class WorldPolicy(FromTrainingSet, Plain):  # type: ignore[misc]  # LeRobot is not typed
     """To stand before a LeRobot policy among the bases: its actions can then read a memory of the predicted world.
 
     With memory mode ``disabled`` there is no world module, and the buffer ``keyed_step`` is all that is added. The
@@ -55,10 +63,7 @@ class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
 
     adapter: ClassVar[Adapter]
 
-    world: WorldMemory | None
-    keyed_step: Tensor
     # Plain attributes with a default in the class, because LeRobot's constructors already call reset().
-    _latents: LatentLookup | None = None
     _held_out: HeldOut | None = None
     _online: OnlineHistory | None = None
     _unkeyed_chunks = 0
@@ -81,13 +86,19 @@ class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
         # Optimiser steps done; saved, so that a resumed run goes on with the draws of an uninterrupted one.
         self.register_buffer(STEP, torch.zeros((), dtype=torch.int64))
         self.world = None
+        self.alignment = build_alignment(config, self.adapter.sockets(self.model)) if config.world_align else None
         self._held_out = None if dataset_meta is None else HeldOut.of(config, dataset_meta)
         if config.reads_latents:
             self._online = OnlineHistory(config)
         if config.train_mode.needs_world:
             self.world = self._new_world(config)
+            if config.world_bank_frames:  # for the checkpoint's, which is about to be loaded
+                frames, episodes = config.world_bank_frames, config.world_bank_episodes
+                self.world.bank = Bank(frames, episodes, config.world_latent_tokens, config.world_latent_dim)
+        if self._learner is not None:
             # Equal in all processes of a training: nothing for DistributedDataParallel to send before every step.
-            self._ddp_params_and_buffers_to_ignore = [f"world.{name}" for name, _ in self.world.named_buffers()]
+            own = [name for name, _ in self.named_buffers() if name.startswith(("world.", "alignment."))]
+            self._ddp_params_and_buffers_to_ignore = own
         if fit_statistics:
             self._fit_statistics()
 
@@ -112,15 +123,6 @@ class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
         policy._fit_statistics()
         return policy
 
-    def _fit_statistics(self) -> None:
-        if self.world is not None and self._latents is not None and not self.world.standardiser.fitted:
-            self.take_statistics(self._latents.statistics())
-
-    def take_statistics(self, statistics: LatentStatistics) -> None:
-        """Take over what the training latents are like; there must be a world memory."""
-        assert self.world is not None
-        self.world.standardiser.fit(statistics.mean, statistics.factor)
-
     # Training
 
     def forward(
@@ -139,6 +141,8 @@ class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
             noise, time = drawn[0] if noise is None else noise, drawn[1] if time is None else time
         if self.training and self._latents is not None:
             self._adopt_training_set(self._latents)
+        if self.alignment is not None and (self.training or self._latents is not None):
+            return self._aligned(self.alignment, batch, noise, time, reduction)
         if self.world is None:
             loss, info = self._flow(batch, noise, time, reduction)
             return loss, {**info, "flow_loss": info["loss"], "loss_total": info["loss"]}
@@ -168,6 +172,23 @@ class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
         if self.training and self.adapter.recomputes(self.model):
             self.world.linger(memory)
         return loss, {**info, **own, **result.summary(), **observer.figures()}
+
+    def _aligned(
+        self, alignment: Alignment, batch: dict[str, Any], noise: Tensor | None, time: Tensor | None, reduction: str
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Flow loss + world_align_weight * the loss of what the hidden states foretell, and metrics."""
+        weight = self.config.world_align_weight
+        window = self._window(alignment, batch)
+        with alignment.watching() as seen:
+            flow, info = self._flow(batch, noise, time, reduction)
+        (hidden,) = seen
+        with torch.set_grad_enabled(weight > 0 and torch.is_grad_enabled()):
+            result = alignment.score(hidden, window)
+        if self.training:
+            result = result.over_processes()
+        loss = at_weight(flow, weight, result.loss_per_sample() if reduction == "none" else result.loss())
+        total = loss.detach().mean().item()
+        return loss, {**info, "loss": total, "loss_total": total, "flow_loss": info["loss"], **figures_of(result)}
 
     def _flow(
         self, batch: dict[str, Any], noise: Tensor | None, time: Tensor | None, reduction: str
@@ -208,7 +229,8 @@ class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
 
     def get_optim_params(self) -> list[dict[str, Any]]:
         """The trainable parameters in the groups ``base`` and, if there are world modules, ``world``."""
-        world = [] if self.world is None else [p for p in self.world.parameters() if p.requires_grad]
+        learner = self._learner
+        world = [] if learner is None else [p for p in learner.parameters() if p.requires_grad]
         known = {id(parameter) for parameter in world}
         base = [p for p in self.parameters() if p.requires_grad and id(p) not in known]
         groups: list[dict[str, Any]] = [{"name": "base", "params": base}]
@@ -217,8 +239,9 @@ class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
     def _get_default_peft_targets(self) -> dict[str, Any]:
         targets: dict[str, Any] = super()._get_default_peft_targets()
         # Else PEFT would freeze them; the standardiser has nothing to train.
-        fixed = {"standardiser", *(["prophet"] if self.config.world_prophet == "kept" else [])}
-        own = [] if self.world is None else [name for name, _ in self.world.named_children() if name not in fixed]
+        fixed = {"standardiser", "bank", *(["prophet"] if self.config.world_prophet == "kept" else [])}
+        learner = self._learner
+        own = [] if learner is None else [name for name, _ in learner.named_children() if name not in fixed]
         return {**targets, "modules_to_save": [*targets["modules_to_save"], *own]}
 
     # Rollout
@@ -272,10 +295,11 @@ class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
                 raise ValueError(f"{WORLD_HISTORY} must be {list(expected)}, not {list(latents.shape)}")
             history = world.standardiser(latents.to(self.keyed_step.device))
         donors = world.donors_for(seeds) if mode.needs_donors else None
+        known = self._banked(world, mode, batch.get(INDEX), count)
 
         def make(noisy: NoisyActions | None) -> Tensor | None:
             inputs = memory_inputs(world, seeds, history=history, donors=donors, noisy=noisy)
-            return make_memory(mode, replace(inputs, future=future))
+            return make_memory(mode, replace(inputs, future=future, **known))
 
         return make
 
@@ -299,41 +323,12 @@ class WorldPolicy(Plain):  # type: ignore[misc]  # LeRobot is not typed
             donors = self._standardised(world, self._latents.donors(batch[INDEX], seeds, self.config.world_context))
         inputs = memory_inputs(world, seeds, history=history, donors=donors, noisy=noisy)
         truth = self.config.truth_at(int(self.keyed_step)) if self.training else 0.0  # an evaluation is as a rollout
-        known = replace(inputs, prediction=None if mode.delay else prediction, future=window.future, truth=truth)
+        banked = self._banked(world, mode, batch[INDEX], len(seeds))
+        made = None if mode.delay else prediction
+        known = replace(inputs, prediction=made, future=window.future, truth=truth, **banked)
         return make_memory(mode, known.detached() if self.config.world_detach else known)
 
-    def _standardised(self, world: WorldMemory, latents: Tensor) -> Tensor:
-        standardised: Tensor = world.standardiser(latents.to(self.keyed_step.device))
-        return standardised
-
-    def _adopt_training_set(self, latents: LatentLookup) -> None:
-        """At step 0, take over what the training set alone decides; later, UserError if it is another set.
-
-        That is its latents' statistics, whatever the start policy was converted with, and histories for "shuffle".
-        """
-        config, found = self.config, latents.training_set
-        if int(self.keyed_step) > 0:
-            if config.world_trained_on not in ("", found):
-                raise UserError(
-                    f"world_latents: the checkpoint was trained on another set ({config.world_trained_on}) than this "
-                    f"dataset without the episodes of world_held_out ({found}), and its memory keeps that one's "
-                    "statistics: go on with the dataset and held-out episodes it was trained on, or start anew from "
-                    "the policy it was converted from"
-                )
-            return
-        if config.world_prophet_trained_on not in ("", found):
-            raise UserError(
-                f"world_latents: the Prophet was trained beforehand on another set ({config.world_prophet_trained_on}) "
-                f"than this dataset without the episodes of world_held_out ({found}): use a Prophet of this one"
-            )
-        self.take_statistics(latents.statistics())
-        if self.world is not None:
-            seeds = [keyed_seed("donors", config.world_seed, row) for row in range(len(self.world.donors))]
-            drawn = latents.any_histories(seeds, config.world_context)
-            self.world.donors.copy_(self._standardised(self.world, drawn))
-        config.world_trained_on = found
-
-    def _window(self, world: WorldMemory, batch: dict[str, Any]) -> LatentWindow:
+    def _window(self, world: WorldMemory | Alignment, batch: dict[str, Any]) -> LatentWindow:
         if self._latents is None or INDEX not in batch:
             raise UserError(
                 "the world loss needs the latents of a dataset: build the policy with the dataset's metadata, set "

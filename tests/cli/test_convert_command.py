@@ -53,6 +53,29 @@ def test_there_and_back(tiny: TinyWorld, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["plain", "world"]
 
 
+def test_an_aligned_policy_is_told_of_latents_and_is_plain_for_whatever_starts_from_it(
+    tiny: TinyWorld, tmp_path: Path
+) -> None:
+    settings = ["world_align=true", "world_align_weight=0.5", "world_prediction_horizon=4"]
+    convert_checkpoint(str(tiny.base), tmp_path / "aligned", "disabled", tiny.folders, None, settings)
+    text = "\n".join(inspect_lines(tmp_path / "aligned"))
+    assert "memory       none" in text
+    assert "foretell 4 latents, loss weight 0.5" in text
+    assert "encoder      vjepa2 vjepa2-small embedded, m=2" in text
+    for memory, latents in (("disabled", []), ("pred", tiny.folders)):
+        convert_checkpoint(str(tmp_path / "aligned"), tmp_path / memory, memory, latents, None, [])
+        config = json.loads((tmp_path / memory / "config.json").read_text())
+        assert (config["world_align"], config["world_prediction_horizon"]) == (False, 8)
+        kept = load_file(tmp_path / memory / "model.safetensors")
+        assert not any(name.startswith("alignment.") for name in kept)
+    plain = load_file(tmp_path / "disabled" / "model.safetensors")
+    base = load_file(tiny.base / "model.safetensors")
+    assert plain.keys() - base.keys() == {"keyed_step"}
+    assert all(torch.equal(plain[name], value) for name, value in base.items())
+    with pytest.raises(UserError, match="--memory disabled needs to know the latents"):
+        convert_checkpoint(str(tiny.base), tmp_path / "other", "disabled", [], None, settings)
+
+
 def test_an_encoder_that_made_the_latents_is_noted(tiny: TinyWorld, encoder: Path, tmp_path: Path) -> None:
     from world_modality.data.hub import ENCODER as CONTENT
 

@@ -21,7 +21,7 @@ SENTENCE = "optim.batch_size is 2 against 3; arms share every setting that they 
 
 @pytest.fixture(autouse=True)
 def unequal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def optim(study: Study, memory: str, *, preset: bool = False) -> OptimSpec:
+    def optim(study: Study, memory: str, **_: bool) -> OptimSpec:
         return optim_spec(study, memory).model_copy(update={"batch_size": 3 if memory == "zero" else 2})
 
     monkeypatch.setattr(graph, "optim_spec", optim)

@@ -12,6 +12,7 @@ from world_modality.errors import UserError
 from world_modality.facts import table
 from world_modality.facts.memory import FUSIONS, MODES, Fusion, MemoryMode
 from world_modality.facts.table import Reference, Table
+from world_modality.memory.bank import Bank
 from world_modality.memory.modes import MemoryInputs, make_memory, permutation
 from world_modality.memory.standardiser import Standardiser
 
@@ -20,7 +21,7 @@ SIZES = world_sizes(dim=DIM, hypotheses=HYPOTHESES, prediction_horizon=HORIZON, 
 SHAPE = (BATCH, HYPOTHESES, HORIZON, TOKENS, DIM)
 FLAGS = (
     *("needs_world", "needs_history", "needs_future", "needs_donors", "needs_learned", "needs_moments"),
-    *("needs_prophet", "needs_truth", "delay", "look_ahead", "rollable", "trainable", "encodes"),
+    *("needs_bank", "needs_prophet", "needs_truth", "delay", "look_ahead", "rollable", "trainable", "encodes"),
 )
 NOTHING = {"disabled", "aux_only"}  # modes that inject nothing
 
@@ -37,7 +38,18 @@ def inputs(seeds: tuple[int, ...] = (1, 2, 3), standardiser: Standardiser | None
         future=torch.randn(count, HORIZON, TOKENS, DIM, generator=generator),
         donors=torch.randn(count, 2, TOKENS, DIM, generator=generator),
         learned=torch.randn(HYPOTHESES, HORIZON, TOKENS, DIM, generator=generator),
+        bank=bank(),
+        own=torch.full((count,), -1),
     )
+
+
+def bank() -> Bank:
+    """Two episodes of random latents."""
+    found = Bank(12, 2, TOKENS, DIM)
+    found.latents.copy_(torch.randn(found.latents.shape, generator=torch.Generator().manual_seed(1)))
+    found.starts.copy_(torch.tensor([0, 5]))
+    found.ends.copy_(torch.tensor([5, 12]))
+    return found
 
 
 def prophecy(history: Tensor) -> Tensor:
@@ -84,7 +96,11 @@ def test_what_the_modes_hold_and_need() -> None:
             assert torch.equal(persistence[:, hypothesis, k], given.history[:, -1])
     for row in learned:
         assert torch.equal(row, given.learned)
-    readers = {"pred", "persistence", "stale", "time_shuffle", "signflip", "random_scaled"}
+    near = given.bank.nearest(given.history[:, -1], given.own, given.standardiser)
+    looked_up = memory("nearest_other", given)
+    for hypothesis in range(HYPOTHESES):
+        assert torch.equal(looked_up[:, hypothesis], given.bank.future(near, HORIZON))
+    readers = {"pred", "persistence", "stale", "time_shuffle", "signflip", "random_scaled", "nearest_other"}
     ahead = {"oracle_policy", "oracle_expert"}
     needs = {flag: {mode.name for mode in MODES if getattr(mode, flag)} for flag in FLAGS}
     assert needs == {
@@ -94,6 +110,7 @@ def test_what_the_modes_hold_and_need() -> None:
         "needs_donors": {"shuffle"},
         "needs_learned": {"learned"},
         "needs_moments": {"random"},
+        "needs_bank": {"nearest_other"},
         "needs_prophet": {"pred", "scheduled", "stale", "shuffle", "time_shuffle", "signflip"},
         "needs_truth": {"scheduled"},
         "delay": {"stale"},

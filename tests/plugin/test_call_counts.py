@@ -15,6 +15,7 @@ from support.contract import reach
 from support.tiny_policy import TinyWorld
 
 LAYERS = [f"model.vlm_with_expert.lm_expert.layers.{layer}" for layer in (0, 1)]
+PARTS = ("input_layernorm", "mlp", "self_attn.q_proj", "self_attn.o_proj")
 FLOW = {  # method of the flow model -> calls per (training pass, chunk); "steps": one per denoising step
     "forward": (1, 0),
     "sample_actions": (0, 1),
@@ -27,7 +28,7 @@ FLOW = {  # method of the flow model -> calls per (training pass, chunk); "steps
 MODULES = {  # module -> the same for its forward
     "model.action_time_mlp_out": (1, "steps"),
     "model.action_out_proj": (1, "steps"),
-    **{f"{layer}.{part}": (1, "steps") for layer in LAYERS for part in ("mlp", "self_attn.q_proj", "self_attn.o_proj")},
+    **{f"{layer}.{part}": (1, "steps") for layer in LAYERS for part in PARTS},
     **dict.fromkeys(LAYERS, (0, 0)),  # LeRobot calls their parts by hand
     **{f"{layer}.self_attn": (0, 0) for layer in LAYERS},
 }

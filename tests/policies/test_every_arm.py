@@ -23,7 +23,7 @@ ARMS = [(mode, "late") for mode in sorted(trainable_modes())] + [
 OTHERS = [
     (mode, fusion) for mode in sorted(trainable_modes()) for fusion in FUSIONS.names if (mode, fusion) not in ARMS
 ]
-OFTEN = {"disabled", "learned", "oracle", "pred", "random", "stale", "zero"}
+OFTEN = {"disabled", "learned", "nearest_other", "oracle", "pred", "random", "stale", "zero"}
 SILENT = ("disabled", "zero", "aux_only")  # nothing reaches the actions
 FAST = {"optimizer_lr": 1e-2, "world_lr": 3e-1}  # gates open visibly in few steps
 

@@ -111,6 +111,15 @@ def test_zero_memory_need_not_repeat_another_policy(toy):
     assert [name for name in names if name not in left] == ["E1 equals E0, episode by episode"]
 
 
+def test_zero_memory_need_not_repeat_an_aligned_arm(toy):
+    spec, rollouts, _ = toy.write()
+    names = [each.name for each in record_gates(load_results(spec, rollouts), spec.arms)]
+    taught = {"declared": ("memory", "world.align")}
+    other = [arm.model_copy(update=taught) if arm.name == "E0" else arm for arm in spec.arms]
+    left = [each.name for each in record_gates(load_results(spec, rollouts), other)]
+    assert [name for name in names if name not in left] == ["E1 equals E0, episode by episode"]
+
+
 def test_checkpoints_of_other_steps_need_not_repeat_each_other_and_are_no_part_of_the_plan(toy):
     spec, rollouts, _ = toy.write()
     names = [each.name for each in record_gates(load_results(spec, rollouts), spec.arms)]

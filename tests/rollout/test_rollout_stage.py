@@ -9,16 +9,19 @@ import numpy as np
 import pytest
 from stand_ins import STAND_INS
 from support.pictures import see_pictures_of
-from support.tiny_checkpoints import ENCODER, plain_checkpoint, seal_encoder, world_checkpoint
+from support.tiny_checkpoints import ENCODER, WIDTH, plain_checkpoint, seal_encoder, world_checkpoint
+from support.tiny_dataset import build_tiny_dataset
 from support.toy_results import ToyResults
 from support.toy_world import in_this_process
 
 from world_modality.benchmarks.libero import simulator
 from world_modality.benchmarks.libero.assets import ASSETS
 from world_modality.benchmarks.libero.simulator import LiberoSimulator
+from world_modality.data.episodes import dataset_fingerprint
 from world_modality.encoders.source import build_embedded_encoder
 from world_modality.errors import UserError
 from world_modality.facts.memory import MODES
+from world_modality.latents.cache import write_cache
 from world_modality.rollout import setup, stage
 from world_modality.rollout.pool import kept_memory, kept_simulators
 from world_modality.rollout.records import read_records
@@ -62,6 +65,17 @@ def tree(tmp_path_factory):
         folder = toy._seal("train", name, mode, 1.0, [])
         see_pictures_of(world_checkpoint(folder / "pretrained_model", plain, mode, cameras=cameras), 64)
     build_embedded_encoder(ENCODER, seal_encoder(toy, ENCODER))
+    dataset = build_tiny_dataset(root / "dataset")
+    rng = np.random.default_rng(0)
+    (root / "latents").mkdir()
+    write_cache(
+        root / "latents",
+        [rng.normal(size=(length, 1, WIDTH)).astype(np.float16) for length in (14, 15, 16)],
+        (45, 1, WIDTH),
+        camera="image",
+        encoder=ENCODER,
+        dataset_fingerprint=dataset_fingerprint(dataset),
+    )
     return root
 
 
@@ -96,6 +110,8 @@ def run_stage(tree, tmp_path):
         }
         if MODES[memory].encodes:
             inputs["encoder"] = (tree / "encoder" / "encoder" / "artifact",)
+        if MODES[memory].needs_bank:
+            inputs |= {"dataset": (tree / "dataset",), "latents_image": (tree / "latents",)}
         folder = tmp_path / name
         (folder / "work").mkdir(parents=True, exist_ok=True)
         context = StageContext(
@@ -163,6 +179,16 @@ def test_predicted_memory_acts_and_renders_its_window_alone(roll):
     _, trajectory = roll("both", "pred", name="both")
     renders = [entry[1] for entry in trajectory if entry[0] == "render"]
     assert renders.count("image") == renders.count("image2") == 3 + 4 + 4
+
+
+def test_a_memory_is_looked_up_among_what_the_checkpoint_was_trained_on(roll):
+    _, zeroed = roll("pred", "zero", name="E2-zero")
+    found, looked_up = roll("pred", "nearest_other", states=(30, 31), name="E2-nearest")
+    moves = [entry[1] for entry in looked_up if entry[0] == "step"]
+    assert moves[:14] != [entry[1] for entry in zeroed if entry[0] == "step"]
+    assert all(record.memory == "nearest_other" for record in found)
+    alone, _ = roll("pred", "nearest_other", states=(31,), name="alone")
+    assert alone == found[1:]
 
 
 def test_an_episode_does_not_depend_on_those_before_it(roll):

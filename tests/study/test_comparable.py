@@ -29,6 +29,7 @@ from world_modality.study.load import load_study
 from world_modality.study.slices import optim_spec, world_spec
 from world_modality.study.specs import OptimSpec, ReportArm, ReportSpec, TrainSpec, WorldSpec
 from world_modality.study.study import Arm, Study
+from world_modality.study.world import ALIGNMENT
 from world_modality.training.compare_arms import resolved_settings
 
 REPOSITORY = Path(__file__).parents[2]
@@ -159,7 +160,7 @@ def test_what_arms_of_a_study_have_of_their_own_is_compared_under_both_names() -
     spec = world_spec(load_study(STUDIES[0]).study, Arm(memory="scheduled"))  # whose spec has every setting
     assert spec is not None
     words = {word.removeprefix("world.") for word in SPECS.words if word.startswith("world.")}
-    assert words - {"prophet_rank", "prophet_steps"} == spec.address().keys() - {"cameras"}
+    assert words - {"prophet_rank", "prophet_steps"} == spec.address().keys() - {"cameras"} | {"align", *ALIGNMENT}
     resolved = resolved_settings()
     assert resolved.words.keys() == SPECS.words.keys()
     fields = {f"policy.{each.name}" for each in dataclasses.fields(SmolVLAWorldConfig)}
@@ -185,6 +186,21 @@ def test_anything_else_is_found_in_whichever_pair_it_is(changed: dict[str, Any],
         compare({"a": training(), "b": training("zero"), "c": changed}, "cameras")
 
 
+def test_an_aligned_arm_has_what_a_memory_has_where_it_says_so_and_nothing_else() -> None:
+    taught = {"heads": 8, "cameras": ["image"], "align": True, "align_weight": 0.2}
+    inputs = {"dataset": "d", "latents_image": "l", "encoder": "e"}
+    aligned = training(world=taught, optim={"lr": 1e-4, "world_lr": 1e-4}, inputs=inputs)
+    compare({"a": training(), "b": aligned}, "world.align")
+    with pytest.raises(UserError, match=r"a and b differ .* optim.world_lr is"):
+        compare({"a": training(), "b": aligned}, "world.align_weight")
+    with pytest.raises(UserError, match=r"a and b differ .* threads is 2 against 1"):
+        compare({"a": training(), "b": {**aligned, "threads": 1}}, "world.align")
+    other = {**aligned, "world": {**taught, "align_weight": 0.3}}
+    compare({"a": aligned, "b": other}, "world.align", "world.align_weight")
+    with pytest.raises(UserError, match=r"a and b differ .* world.align_weight is 0.2 against 0.3"):
+        compare({"a": aligned, "b": other}, "world.align")
+
+
 def test_every_arm_has_the_same_seeds() -> None:
     arms = [arm("E0"), arm("E2", "E0")]
     trained = {
@@ -203,8 +219,8 @@ def test_the_arms_of_every_committed_study_are_comparable(path: Path) -> None:
     assert any(request.stage == "train" for request in planned.stages.values()) == bool(study.trained)
 
 
-def longer_warm_up(study: Study, memory: str, *, preset: bool = False) -> OptimSpec:
-    optim = optim_spec(study, memory, preset=preset)
+def longer_warm_up(study: Study, memory: str, **settings: bool) -> OptimSpec:
+    optim = optim_spec(study, memory, **settings)
     return optim.model_copy(update={"warmup_steps": 5}) if memory == "pred" else optim
 
 

@@ -16,7 +16,7 @@ from world_modality.study.load import load_study
 
 MODES = (
     "disabled, zero, learned, pred, oracle, oracle_policy, oracle_expert, scheduled, persistence, stale, shuffle, "
-    "time_shuffle, random, standard_normal, random_scaled, signflip, aux_only"
+    "nearest_other, time_shuffle, random, standard_normal, random_scaled, signflip, aux_only"
 )
 
 LAUGHS = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
@@ -35,7 +35,8 @@ CASES = {
         ("prophet_layers: 2", "prophet_depth: 2"),
         "study.yaml:10: world.prophet_depth: unknown key; did you mean prophet_width? allowed here: context, "
         "prediction_horizon, heads, prophet_layers, prophet_width, prophet, prophet_rank, prophet_steps, step_weights, "
-        "hypotheses, fusion, attention_width, delta, lambda_world, detach, truth_steps, gate_init, actions",
+        "hypotheses, fusion, attention_width, delta, lambda_world, detach, truth_steps, gate_init, actions, align, "
+        "align_weight, align_depth, align_tokens",
     ),
     "key of another source": (
         ("demonstrations: {per_task: 2, init_states: 0-9}", "repo_id: lerobot/libero"),
@@ -377,7 +378,8 @@ CASES = {
         ("{memory: zero}", "{memory: zero, world: {fusions: late}}"),
         "study.yaml:18: arms.E1.world.fusions: unknown key; did you mean fusion? allowed here: context, "
         "prediction_horizon, heads, prophet_layers, prophet_width, prophet, prophet_rank, prophet_steps, step_weights, "
-        "hypotheses, fusion, attention_width, delta, lambda_world, detach, truth_steps, gate_init, actions",
+        "hypotheses, fusion, attention_width, delta, lambda_world, detach, truth_steps, gate_init, actions, align, "
+        "align_weight, align_depth, align_tokens",
     ),
     "a fusion that there is not": (
         ("{memory: zero}", "{memory: zero, world: {fusion: middle}}"),

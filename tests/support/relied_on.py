@@ -590,6 +590,7 @@ POLICY_PARTS = {  # at their path below a policy of LeRobot's: their type
     "model.vlm_with_expert.config.text_config.head_dim": "int",
     "model.vlm_with_expert.lm_expert.layers": "ModuleList",
     "model.vlm_with_expert.lm_expert.layers.0.mlp": "LlamaMLP",
+    "model.vlm_with_expert.lm_expert.layers.1.input_layernorm": "LlamaRMSNorm",
     "model.vlm_with_expert.lm_expert.layers.0.self_attn.q_proj": "Linear",
     "model.vlm_with_expert.lm_expert.layers.1.self_attn.o_proj": "Linear",
 }
@@ -608,6 +609,7 @@ PI0_PARTS = {
     "model.paligemma_with_expert.gemma_expert.config.head_dim": "int",
     "model.paligemma_with_expert.gemma_expert.model.layers": "ModuleList",
     "model.paligemma_with_expert.gemma_expert.model.layers.0.mlp": "GemmaMLP",
+    "model.paligemma_with_expert.gemma_expert.model.layers.1.input_layernorm": "PiGemmaRMSNorm",
     "model.paligemma_with_expert.gemma_expert.model.layers.0.self_attn.q_proj": "Linear",
     "model.paligemma_with_expert.gemma_expert.model.layers.1.self_attn.o_proj": "Linear",
 }

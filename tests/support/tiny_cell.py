@@ -45,6 +45,9 @@ ENCODER = EncoderSpec(
 )
 
 
+ALIGNED = "aligned"
+ALIGNMENT = {"align": True, "align_weight": 0.2, "align_depth": 0.75, "align_tokens": "steps"}
+
 ROLES = ("policy", "dataset", *map(latents_role, CAMERAS), "encoder")
 
 
@@ -56,7 +59,7 @@ def train_spec(
     seed: int = 0,
     cameras: tuple[str, ...] = ("image",),
 ) -> TrainSpec:
-    """A spec of few steps; one epoch of the tiny dataset is 12 steps of 4.
+    """A spec of few steps; one epoch of the tiny dataset is 12 steps of 4. Of ``ALIGNED`` one without memory.
 
     As in every study, ``world_lr`` without a memory is the default one, whatever arms with a memory use.
     """
@@ -72,10 +75,12 @@ def train_spec(
         world_lr=1e-3 if memory == "disabled" else 1e-2,
         train_vision=True,
     )
-    truth_steps = steps // 2 if MODES[memory].needs_truth else None
-    own = {"cameras": cameras, "truth_steps": truth_steps}
+    if memory == ALIGNED:
+        mode, own = "disabled", {"cameras": cameras, **ALIGNMENT}
+    else:
+        mode, own = memory, {"cameras": cameras, "truth_steps": steps // 2 if MODES[memory].needs_truth else None}
     world = None if memory == "disabled" else WORLD.model_copy(update=own)
-    return TrainSpec(family="smolvla", memory=memory, world=world, optim=optim, seed=seed, threads=1, n_action_steps=5)
+    return TrainSpec(family="smolvla", memory=mode, world=world, optim=optim, seed=seed, threads=1, n_action_steps=5)
 
 
 def build_inputs(root: Path, *, size: int = 32, architecture: str = "smolvla-tiny") -> dict[str, tuple[Path, ...]]:

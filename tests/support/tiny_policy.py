@@ -205,7 +205,7 @@ class TinyWorld:
         target = self.root / "checkpoints" / f"{mode}-{address}"
         if not (target / "model.safetensors").is_file():
             own = {"world_memory_mode_train": mode, "world_cameras": "image,image2" if self.wrist else "image"}
-            latents = () if mode == "disabled" else self.folders
+            latents = () if mode == "disabled" and not settings.get("world_align") else self.folders
             convert(self.base, target, latents=latents, **{**WORLD, **own, **settings})
         return target
 

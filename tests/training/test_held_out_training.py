@@ -92,16 +92,17 @@ def test_episodes_are_those_of_the_episodes_that_are_trained_on(
     assert np.abs(latents.mean(0) - latents[TRAINED].mean(0)).max() > 1e-3
 
 
-def test_held_out_latents_leave_no_trace_in_the_weights(inputs: Inputs, tmp_path: Path) -> None:
-    """Mode shuffle also reads donors; the checkpoint takes some along."""
+@pytest.mark.parametrize("memory", ["shuffle", "nearest_other"])
+def test_held_out_latents_leave_no_trace_in_the_weights(inputs: Inputs, tmp_path: Path, memory: str) -> None:
+    """Mode shuffle also reads donors, nearest_other every latent; the checkpoint takes these along."""
     shutil.copytree(inputs["latents_image"][0], tmp_path / "latents")
     other = np.load(tmp_path / "latents" / "latents.npy")
     other[TRAINED.stop :] = 1000
     np.save(tmp_path / "latents" / "latents.npy", other)
     found = []
     for name, latents in (("one", inputs["latents_image"]), ("other", (tmp_path / "latents",))):
-        context = cell_context(tmp_path / name, {**inputs, "latents_image": latents}, memory="shuffle")
-        stage.run(spec_of("shuffle", steps=3), context)
+        context = cell_context(tmp_path / name, {**inputs, "latents_image": latents}, memory=memory)
+        stage.run(spec_of(memory, steps=3), context)
         found.append(weights(context.artifact))
     assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
 

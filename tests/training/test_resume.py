@@ -46,6 +46,8 @@ def test_killed_training_equals_uninterrupted(tmp_path: Path, cell: str) -> None
         "disabled:late:1",
         "pred:late:1",
         "shuffle:late:1",
+        "nearest_other:late:1",
+        "aligned:late:1",
         "scheduled:late:1",
         "pred:layers:1",
         "learned:prefix_cross:1",

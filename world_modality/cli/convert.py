@@ -44,16 +44,16 @@ def convert_checkpoint(
     from world_modality.latents.reader import camera_of
     from world_modality.policies.earlier import ALONE
 
-    needs_world = MODES[memory].needs_world
     folder, commit = find_folder(source, patterns=POLICY.patterns)
     values = read_settings(_pairs(settings), world_type_of(folder))
     if "world_memory_mode_train" in values:
         raise UserError("--set world_memory_mode_train: give it as --memory")
-    if not needs_world and (latents or encoder or prophet):
+    learns = MODES[memory].needs_world or bool(values.get("world_align"))
+    if (not learns and (latents or encoder)) or (prophet and not MODES[memory].needs_world):
         raise UserError(
             f"--memory {memory} has no world modules: drop --latents, --encoder and --prophet, or choose another memory"
         )
-    if needs_world and not latents and "world_latent_dim" not in values:
+    if learns and not latents and "world_latent_dim" not in values:
         raise UserError(
             f"--memory {memory} needs to know the latents: give the folder of the training set's as --latents, or at "
             "least how many numbers one has as --set world_latent_dim=D"

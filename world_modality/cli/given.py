@@ -11,8 +11,8 @@ from world_modality.checks.rename import full
 from world_modality.errors import UserError
 from world_modality.facts.memory import MODES
 from world_modality.facts.policies import family_of
-from world_modality.study.arm_checks import Problem, rolled_out_problems
-from world_modality.study.document import Location
+from world_modality.study.arm_checks import rolled_out_problems
+from world_modality.study.document import Location, Problem
 from world_modality.study.parts import RemotePolicy
 from world_modality.study.sources import UNRESOLVED, CheckpointSource, PolicySource
 from world_modality.study.specs import EncoderSpec
@@ -71,6 +71,8 @@ def described(policy: PolicySource, config: Mapping[str, Any]) -> CheckpointSour
         n_action_steps=int(config["n_action_steps"]),
         encoder=encoder_of(config),
         moments=bool(config.get("world_moments", True)),
+        aligned=bool(config.get("world_align")),
+        bank=bool(config.get("world_bank_frames")),
     )
 
 
@@ -111,6 +113,7 @@ def given_problems(study: Study, found: Mapping[str, Sequence[CheckpointSource]]
         yield from rolled_out_problems(study, name, first.trained, first.rolled)
         yield from _without_encoder(study, name, first)
         yield from _without_moments(study, name, checkpoints)
+        yield from _without_bank(study, name, checkpoints)
     yield from _executed(study, known)
 
 
@@ -149,6 +152,18 @@ def _without_moments(study: Study, name: str, checkpoints: Sequence[CheckpointSo
         yield (
             ("arms", name, "checkpoint"),
             f"{message} standard_normal, or convert it with `wm convert --to earlier --latents FOLDER`",
+        )
+
+
+def _without_bank(study: Study, name: str, checkpoints: Sequence[CheckpointSource]) -> Iterator[Problem]:
+    """Memories that are looked up among latents of the training, of checkpoints that do not carry them."""
+    modes = rolled_modes(study.given[name], checkpoints[0])
+    needy = next((mode for mode in modes if MODES[mode].needs_bank), None)
+    if needy is not None and not all(each.bank for each in checkpoints):
+        yield (
+            ("arms", name, "checkpoint"),
+            f"it does not carry the latents of its training episodes, among which memory {needy} is looked up; leave "
+            f"{needy} out, or give a checkpoint that was trained with it",
         )
 
 

@@ -26,9 +26,10 @@ from world_modality.store.files import read_object
 from world_modality.store.stage import TIMING
 
 PROVENANCE = "provenance.json"  # this package's note on a checkpoint that no stage made
-WORLD = "world."  # how the names of the world modules' tensors begin
+WORLD = ("world.", "alignment.")  # how the names of the world modules' tensors begin
 BUFFERS = re.compile(
-    r"keyed_step|world\.(donors|standardiser\.(mean|scale|factor))|(.*\.)?(running_mean|running_var|num_batches_tracked)"
+    r"keyed_step|world\.(donors|bank\.(latents|starts|ends))|(world|alignment)\.standardiser\.(mean|scale|factor)|"
+    r"(.*\.)?(running_mean|running_var|num_batches_tracked)"
 )
 """Names of tensors that are kept beside the parameters: this package's, and those of normalisation layers."""
 
@@ -177,10 +178,21 @@ def _beforehand(config: Mapping[str, Any]) -> str:
     return f", trained beforehand and {who}, linear part of rank {config.get('world_prophet_rank', 0)}"
 
 
+def _aligned(config: Mapping[str, Any]) -> list[str]:
+    if not config.get("world_align"):
+        return []
+    depth, tokens = config.get("world_align_depth"), config.get("world_align_tokens")
+    return [
+        f"aligned      in training, hidden states at {depth} of the expert's depth ({tokens}) foretell "
+        f"{config.get('world_prediction_horizon')} latents, loss weight {config.get('world_align_weight')}"
+    ]
+
+
 def _world(config: Mapping[str, Any], checkpoint: Path) -> list[str]:
     mode = config.get("world_memory_mode_train", "disabled")
     if mode == "disabled":
-        return ["memory       none", *(_encoded(config) if family_of(config["type"]).sees_latents else [])]
+        sees = family_of(config["type"]).sees_latents or config.get("world_align")
+        return ["memory       none", *_aligned(config), *(_encoded(config) if sees else [])]
     rollout = config.get("world_memory_mode_rollout") or (MODES[mode].rollout if mode in MODES else mode)
     lines = [
         f"memory       trained with {mode}, rolled out with {rollout}, fusion {config['world_fusion']}",

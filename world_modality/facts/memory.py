@@ -32,6 +32,8 @@ class MemoryMode:
     """Histories of other episodes."""
     needs_learned: bool = False
     """Trained constants, which only a checkpoint trained in this mode has."""
+    needs_bank: bool = False
+    """The latents of the training episodes, which a checkpoint trained in such a mode carries."""
     needs_moments: bool = False
     """Mean and covariance of the training latents."""
     needs_prophet: bool = False
@@ -204,6 +206,15 @@ MODES: Table[MemoryMode] = Table(
             words="another episode's prediction as memory",
             needs_donors=True,
             needs_prophet=True,
+        ),
+        MemoryMode(
+            name="nearest_other",
+            holds="what came after the nearest frame of another training episode",
+            isolates="prediction: a true future, looked up among demonstrations, without a network that predicts",
+            make=Reference(f"{_MODES}:nearest_other"),
+            words="the future of the nearest demonstrated frame as memory",
+            needs_history=True,
+            needs_bank=True,
         ),
         MemoryMode(
             name="time_shuffle",

@@ -38,6 +38,8 @@ class PolicyFamily:
     """LeRobot's policy type with a world memory; None if none can be attached."""
     fusions: tuple[str, ...] = ()
     """Where a memory can enter it."""
+    aligns: bool = False
+    """Whether its action expert's hidden states can be taught to foretell latents, without a memory."""
     small: Mapping[str, PolicyShape] = field(default_factory=dict)
     """Small architectures of random weights that can be built here, by name."""
     embedded: tuple[str, ...] = ()
@@ -82,6 +84,7 @@ POLICIES: Table[PolicyFamily] = Table(
             host=Reference("world_modality.policies.smolvla:SmolVLAHost"),
             world_type="smolvla_world",
             fusions=FUSIONS_OF_FLOWS,
+            aligns=True,
             small={"smolvla-tiny": PolicyShape(chunk_size=10, expert_width=96)},
             embedded=("smolvla-tiny",),
             width_tensor="model.action_in_proj.weight",
@@ -109,6 +112,7 @@ POLICIES: Table[PolicyFamily] = Table(
             host=Reference("world_modality.policies.pi0:PI0Host"),
             world_type="pi0_world",
             fusions=FUSIONS_OF_FLOWS,
+            aligns=True,
             small={"pi0-tiny": PolicyShape(chunk_size=10, expert_width=64)},
             width_tensor="model.action_in_proj.weight",
             backbone="tokenizer_name",

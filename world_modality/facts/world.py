@@ -18,6 +18,12 @@ PROPHETS = {
 }
 """Who trains the Prophet."""
 
+ALIGNED_TOKENS = {
+    "steps": "the k-th action's foretells the latent k frames ahead",
+    "mean": "the mean over the chunk foretells all of them",
+}
+"""Whose hidden states foretell the latents to come, where a policy without memory is aligned."""
+
 
 @dataclass
 class WorldMemoryConfig:
@@ -46,6 +52,11 @@ class WorldMemoryConfig:
     world_lambda: float = 0.2  # weight of the world loss beside the flow loss
     world_detach: bool = False  # the flow loss does not train the Prophet through the memory
     world_truth_steps: int = 0  # mode scheduled: steps over which the probability of the true future falls from 1 to 0
+    # Without a memory: the action expert's hidden states foretell the latents to come, for a loss in training alone.
+    world_align: bool = False
+    world_align_weight: float = 0.2
+    world_align_depth: float = 0.75  # of the layer whose hidden states they are, as a share of the expert's depth
+    world_align_tokens: str = "steps"  # see ALIGNED_TOKENS
     world_latent_dim: int = 0  # W, of all cameras together; 0: taken from the latents when training starts
     world_latent_tokens: int = 1  # P tokens of W numbers stand for a frame; 1: the encoder's tokens are pooled
 
@@ -56,6 +67,9 @@ class WorldMemoryConfig:
     # Episodes that are not trained on, as dataset.episodes says: neither statistics nor donors are taken from them.
     world_held_out: list[int] = field(default_factory=list)
     world_trained_on: str = ""  # fingerprint of the set that it was trained on; "" until it is, or if that is not known
+    # Frames and episodes of the latents that the checkpoint carries, all that it was trained on; 0: it carries none.
+    world_bank_frames: int = 0
+    world_bank_episodes: int = 0
     world_probe_every: int = 50  # steps between measurements of what the memory does to the actions; 0: none
 
     # How a frame became a latent. A rollout that would encode differently is refused.
@@ -119,6 +133,7 @@ class WorldMemoryConfig:
                 f"world_prophet_width is {self.world_prophet_width}: use a multiple of world_heads, {self.world_heads}"
             )
         self._check_prophet()
+        self._check_alignment(chunk_size)
         if self.world_fusion not in FUSIONS:
             known = ", ".join(FUSIONS.names)
             raise UserError(f"world_fusion: '{self.world_fusion}' is no fusion; choose one of {known}")
@@ -158,6 +173,29 @@ class WorldMemoryConfig:
             raise UserError(
                 f"world_step_weights: {weights} are not {steps} weights, one per frame ahead, none negative and not "
                 "all 0"
+            )
+
+    def _check_alignment(self, chunk_size: int) -> None:
+        if not self.world_align:
+            return
+        if self.train_mode.needs_world:
+            raise UserError(
+                f"world_align is true and world_memory_mode_train '{self.train_mode.name}': a policy with a memory is "
+                "not aligned, so choose memory disabled, or set world_align to false"
+            )
+        if self.world_align_weight < 0 or not 0 < self.world_align_depth <= 1:
+            raise UserError(
+                f"world_align_weight is {self.world_align_weight} and world_align_depth {self.world_align_depth}: give "
+                "a weight of at least 0, and a depth above 0 of at most 1"
+            )
+        if self.world_align_tokens not in ALIGNED_TOKENS:
+            known = ", ".join(ALIGNED_TOKENS)
+            raise UserError(f"world_align_tokens: '{self.world_align_tokens}' is not one of {known}; choose one")
+        if self.world_align_tokens == "steps" and self.world_prediction_horizon > chunk_size:
+            raise UserError(
+                f"world_prediction_horizon is {self.world_prediction_horizon} but chunk_size {chunk_size}: with "
+                "world_align_tokens steps a frame ahead needs an action that leads there, so choose a prediction "
+                "horizon of at most the chunk, or mean"
             )
 
     def _check_modes(self) -> None:

@@ -21,7 +21,8 @@ class Sockets:
     flow: Any
     readout: nn.Module  # is given the expert's last hidden states [B, chunk_size, hidden], once per velocity
     suffix: nn.Module  # gives the embedded noisy actions [B, chunk_size, hidden], once per velocity
-    layers: Sequence[Any]  # of the action expert; each has ``mlp``, ``self_attn.q_proj`` and ``self_attn.o_proj``
+    # Of the action expert; each has ``input_layernorm``, ``mlp``, ``self_attn.q_proj`` and ``self_attn.o_proj``.
+    layers: Sequence[Any]
     hidden: int  # width of the action expert
     prefix: int  # width of the tokens that the expert attends to
     attention: tuple[int, int, int]  # of the action expert: query heads, key and value heads, width of a head

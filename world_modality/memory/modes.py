@@ -15,6 +15,7 @@ from torch import Tensor
 
 from world_modality.facts.memory import MemoryMode
 from world_modality.memory.attachment import WorldSizes
+from world_modality.memory.bank import Bank
 from world_modality.memory.randomness import keyed_normal
 from world_modality.memory.standardiser import Standardiser
 from world_modality.store.keys import keyed_seed
@@ -39,6 +40,8 @@ class MemoryInputs:
     donors: Tensor | None = None  # [B, T, P, W]: histories of other episodes
     learned: Tensor | None = None  # [N, K, P, W]: trained constants
     truth: float = 0.0  # probability that a sample is shown ``future``
+    bank: Bank | None = None  # the latents of the training episodes
+    own: Tensor | None = None  # int64 [B]: place in the bank of each sample's own episode, -1 if it is not there
 
     @property
     def shape(self) -> tuple[int, int, int, int, int]:
@@ -120,6 +123,16 @@ def shuffle(inputs: MemoryInputs) -> Tensor:
     """The prediction of any other training episode, maybe of the same task: right in kind, not of this scene."""
     assert inputs.donors is not None
     return inputs.predict(inputs.donors)
+
+
+def nearest_other(inputs: MemoryInputs) -> Tensor:
+    """What really came after the training frame whose latent is nearest to z_t, of any episode but the sample's own."""
+    assert inputs.history is not None
+    assert inputs.bank is not None
+    assert inputs.own is not None
+    rows = inputs.bank.nearest(inputs.history[:, -1], inputs.own, inputs.standardiser)
+    future: Tensor = inputs.standardiser(inputs.bank.future(rows, inputs.sizes.prediction_horizon))
+    return future[:, None].expand(inputs.shape)
 
 
 def time_shuffle(inputs: MemoryInputs) -> Tensor:

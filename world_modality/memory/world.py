@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from world_modality.errors import UserError
 from world_modality.memory.action_conditioning import Held, NoisyActions, SuffixEmbedding
 from world_modality.memory.attachment import Sockets, WorldSizes
+from world_modality.memory.bank import Bank
 from world_modality.memory.fusion import Fusion, build_fusion
 from world_modality.memory.modes import MemoryInputs
 from world_modality.memory.prophet import Prophet
@@ -51,6 +52,7 @@ class WorldMemory(nn.Module):
         self.sizes = sizes
         self.target = target_of(sizes.target)
         self._held = Held()
+        self.bank: Bank | None = None  # the latents of the training episodes, where somebody brought them
         self.standardiser = Standardiser(sizes.dim, sizes.tokens)
         # Histories [64, T, P, W] from the training set, standardised: the donors of rollouts.
         self.register_buffer("donors", torch.zeros(DONORS, sizes.context, sizes.tokens, sizes.dim))

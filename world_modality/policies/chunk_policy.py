@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,10 +21,14 @@ from world_modality.benchmarks.contract import Observation
 from world_modality.checks.checkpoint import require_fitting, require_whole
 from world_modality.checks.processors import has_statistics
 from world_modality.checks.rename import EMPTY_CAMERA, PICTURES, Rename, full, own_rename
+from world_modality.data.episodes import read_episode_table
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import Suite
+from world_modality.facts.memory import MODES
 from world_modality.facts.policies import family_of
+from world_modality.latents.windows import EpisodeBounds
 from world_modality.memory.fusion import observing
+from world_modality.memory.lookup import LatentLookup
 from world_modality.policies.checkpoint import load_config, load_processors, require_backbone
 from world_modality.policies.config_file import read_config_file
 from world_modality.policies.contract import ActionChunk, PolicyFacts, PolicyRequest
@@ -240,6 +245,22 @@ def _stacked(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return stacked
 
 
+@dataclass(frozen=True)
+class TrainingLatents:
+    """Where that lies which a checkpoint was trained on, for a memory that looks frames up among it."""
+
+    dataset: Path
+    latents: Mapping[str, Path]
+    """Folders, by camera."""
+
+    def open_for(self, config: Any) -> LatentLookup:
+        """Those of a config's cameras, without the episodes that it holds out; UserError if they do not fit."""
+        table = read_episode_table(self.dataset)
+        bounds = EpisodeBounds.of(table.starts, table.ends)
+        folders = [self.latents[camera] for camera in config.cameras]
+        return LatentLookup.open(folders, bounds, tuple(config.world_held_out))
+
+
 def load_policy(
     folder: Path,
     device: str = "cpu",
@@ -251,13 +272,16 @@ def load_policy(
     rename: Rename | None = None,
     suite: Suite | None = None,
     trained: bool = True,
+    training: TrainingLatents | None = None,
 ) -> ChunkPolicy:
     """Load a checkpoint folder (LeRobot's ``pretrained_model``) of any policy that predicts chunks of actions.
 
     ``memory_mode`` is what the world memory holds in this rollout (as trained if None), ``num_steps`` the flow
     integration steps, ``batch`` the rows computed at once, ``dtype`` the numbers they are computed in (as the
     checkpoint says if None), ``rename`` what the checkpoint calls the columns of ``suite``, as in checks/rename.py. One
-    that is not ``trained`` may lack statistics. UserError when the folder is not whole, or cannot be used that way.
+    that is not ``trained`` may lack statistics. ``training`` is for memory modes that look frames up among the latents
+    of the training episodes, if the checkpoint does not carry them. UserError when the folder is not whole, or cannot
+    be used that way.
     """
     config = load_config(folder, device, memory_mode, num_steps, n_action_steps, dtype)
     asked = {**own_rename(folder), **(rename or {})}
@@ -269,4 +293,8 @@ def load_policy(
         asked |= require_fitting(folder, suite, rename).rename
     require_backbone(folder, read_config_file(folder))
     model = host_of(config.type).load(folder, config)
+    if getattr(config, "rollout_mode", MODES["disabled"]).needs_bank:
+        if training is not None:
+            model.take_bank(training.open_for(config))
+        model.require_bank(config.rollout_mode)
     return ChunkPolicy(config, model, *load_processors(folder, config, asked), batch, dtype, asked)

@@ -46,7 +46,8 @@ def model_card(
     parts = [
         f"# {name} of the study {publication.graph.study}",
         f"A {family_of(config['type']).label} policy of LeRobot (type `{config['type']}`), trained with World Modality "
-        f"as `{name}`. Its memory held, while it was trained: {MODES[spec.memory].holds} (mode {spec.memory}).",
+        f"as `{name}`. Its memory held, while it was trained: {MODES[spec.memory].holds} (mode {spec.memory})."
+        + _aligned(spec),
         *_success(publication, rates),
         *may_claim(publication, rates, spec.seed),
         *study_section(publication),
@@ -138,6 +139,16 @@ def _success(publication: Publication, rates: Sequence[Rate]) -> list[str]:
     return [f"## Success on {publication.spec.label}", grid(header, rows), *told]
 
 
+def _aligned(spec: TrainSpec) -> str:
+    if spec.world is None or not spec.world.align:
+        return ""
+    return (
+        " Hidden states of its action expert were taught to foretell the next "
+        f"{spec.world.prediction_horizon} latents of {', '.join(spec.world.cameras)}, by a loss of weight "
+        f"{spec.world.align_weight:g}; a rollout reads nothing of that."
+    )
+
+
 def _training(publication: Publication, request: StageRequest, spec: TrainSpec) -> list[tuple[str, str]]:
     optim = spec.optim
     start, dataset, encoder = (publication.input_of(request, role) for role in ("policy", "dataset", "encoder"))
@@ -150,7 +161,7 @@ def _training(publication: Publication, request: StageRequest, spec: TrainSpec) 
         ("seed, numbers", f"{spec.seed}, {spec.dtype}"),
         ("memory mode", f"{spec.memory}: {MODES[spec.memory].holds}"),
     ]
-    if spec.world is not None:
+    if spec.world is not None and not spec.world.align:
         world = spec.world
         rows += [
             ("memory", f"fusion {world.fusion}, cameras {', '.join(world.cameras)}"),

@@ -153,6 +153,8 @@ def plan_of(spec: ReportSpec) -> Plan | None:
     if not claims:
         return None
     cells = judged_cells(spec)
+    aligned = {arm.name for arm in spec.arms if arm.aligned}
+    plain = [each for each in spec.conditions if each.trained == "disabled" and each.arm not in aligned]
     places = {task_number(spec, cell.suite, cell.task): (cell.suite, cell.task) for cell in cells}
     return Plan(
         study=spec.study,
@@ -162,9 +164,7 @@ def plan_of(spec: ReportSpec) -> Plan | None:
         tasks=tuple(sorted(places)),
         init_states=spec.init_states,
         repeats=spec.repeats,
-        baseline=next(
-            (condition for condition in spec.conditions if condition.trained == "disabled"), spec.conditions[0]
-        ).name,
+        baseline=next(iter(plain), spec.conditions[0]).name,
         looks=settings.looks,
         spending=settings.spending,
         effect=settings.effect,

@@ -85,7 +85,12 @@ def _zero_memory(results: Results, arms: Sequence[ReportArm]) -> list[Gate]:
     """Zero memory adds exactly nothing: an arm trained on it must repeat that policy without memory, each episode."""
     start = {arm.name: arm.policy for arm in arms}
     policies = {condition: start[results.described[condition].arm] for condition in results.conditions}
-    plain = [condition for condition in results.conditions if results.modes(condition) == ("disabled", "disabled")]
+    aligned = {arm.name for arm in arms if arm.aligned}
+    plain = [
+        condition
+        for condition in results.conditions
+        if results.modes(condition) == ("disabled", "disabled") and results.described[condition].arm not in aligned
+    ]
     zero = [condition for condition in results.conditions if results.modes(condition) == ("zero", "zero")]
     return [
         _equal(results, treated, control)

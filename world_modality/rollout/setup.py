@@ -11,7 +11,7 @@ from world_modality.data.hub import ENCODER
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import SUITES, Suite
 from world_modality.facts.policies import note_of
-from world_modality.policies.chunk_policy import ChunkPolicy, load_policy
+from world_modality.policies.chunk_policy import ChunkPolicy, TrainingLatents, load_policy
 from world_modality.policies.contract import Policy, PolicyFacts, WatchedPolicy
 from world_modality.policies.precision import device_named
 from world_modality.policies.remote import ServedPolicy
@@ -31,7 +31,7 @@ from world_modality.store.memory import free_memory
 from world_modality.store.progress import Progress
 from world_modality.store.stage import StageContext
 from world_modality.study.parts import RemotePolicy
-from world_modality.study.specs import EncoderSpec, RolloutSpec, ServerSpec
+from world_modality.study.specs import EncoderSpec, RolloutSpec, ServerSpec, latents_role
 
 
 def described_device(asked: str = "auto") -> tuple[str, str]:
@@ -128,10 +128,20 @@ def _load(spec: RolloutSpec, context: StageContext, suite: Suite) -> Ready:
         spec.batch,
         spec.dtype,
         suite=suite,
+        training=_training(context),
     )
     if policy.rename:
         context.progress.say(f"{context.progress.label}  cameras: {told_rename(policy.rename)}")
     return policy, told, _new_history(spec, context, policy, device)
+
+
+def _training(context: StageContext) -> TrainingLatents | None:
+    """What the checkpoint was trained on, where the rollout was planned to read it."""
+    if "dataset" not in context.inputs:
+        return None
+    begins = latents_role("")
+    latents = {role.removeprefix(begins): context.one(role) for role in context.inputs if role.startswith(begins)}
+    return TrainingLatents(context.one("dataset"), latents)
 
 
 def _reach(spec: RolloutSpec, server: ServerSpec, context: StageContext) -> Ready:

@@ -6,13 +6,11 @@ from collections.abc import Iterator
 
 from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.memory import FUSIONS, MODES, SEES_THE_PRESENT
-from world_modality.study.document import Location
+from world_modality.study.alignment import alignment_problems
+from world_modality.study.document import Location, Problem
 from world_modality.study.models import model_of, network_of, settings_problems
 from world_modality.study.parts import AnyPolicy, NewPolicy, RemotePolicy, ScratchPolicy, without_cameras
 from world_modality.study.study import Arm, Study
-
-Problem = tuple[Location, str]
-"""The place to point at, and what is wrong there."""
 
 
 def policy_at(study: Study, policy: AnyPolicy) -> Location:
@@ -25,10 +23,11 @@ def arm_problems(study: Study) -> Iterator[Problem]:
     """What is wrong with arms, and arms that would be trained alike."""
     if study.world.truth_steps is not None:
         yield from _truthless(tuple(study.trained.values()), ("world", "truth_steps"))
+    yield from alignment_problems(study)
     trained: dict[tuple[object, ...], str] = {}
     for name, arm in study.trained.items():
         policy, world = study.policy_of(arm), study.world_of(arm)
-        how = () if arm.memory == "disabled" else (world,)
+        how = () if arm.memory == "disabled" and not study.aligns(arm) else (world,)
         treatment = arm.memory, network_of(policy, world), how, study.encoder_of(arm), study.cameras(arm), arm.preset
         if treatment in trained:
             other = trained[treatment]

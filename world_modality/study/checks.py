@@ -9,8 +9,8 @@ from typing import Literal
 
 from world_modality.facts.benchmarks import SUITES
 from world_modality.facts.policies import POLICIES, PolicyFamily, PolicyShape, small_policies
+from world_modality.study.alignment import unalignable
 from world_modality.study.arm_checks import (
-    Problem,
     arm_problems,
     control_problems,
     policy_at,
@@ -18,7 +18,7 @@ from world_modality.study.arm_checks import (
     stop_problems,
     world_at,
 )
-from world_modality.study.document import Location
+from world_modality.study.document import Location, Problem
 from world_modality.study.encoder_checks import settings_problems
 from world_modality.study.models import settings_of
 from world_modality.study.parts import AnyEncoderModel, AnyPolicy, NewPolicy, ScratchPolicy, ScriptedData
@@ -72,6 +72,8 @@ def policy_problems(study: Study, policy: AnyPolicy, family: PolicyFamily, shape
             yield ("arms", name, "preset"), message
         if arm.memory != "disabled" and study.policy_of(arm) == policy:
             yield from _memory_problems(study, name, arm, family, shape)
+        if study.aligns(arm) and study.policy_of(arm) == policy:
+            yield from unalignable(study, name, family, chunk)
 
 
 def _new_policy(study: Study, policy: NewPolicy) -> Iterator[Problem]:
@@ -278,7 +280,8 @@ def _memories(study: Study) -> Iterator[Problem]:
         yield from _encoder(study, at, encoder)
     for name, arm in study.trained.items():
         if study.reads_latents(arm) and study.encoder_of(arm) is None:
-            why = "sees frames as latents" if study.sees_latents(arm) else "has a world memory"
+            why = "is aligned with latents" if study.aligns(arm) else "has a world memory"
+            why = "sees frames as latents" if study.sees_latents(arm) else why
             yield (), f"'encoder' is missing, and arms.{name} {why}"
             break
     yield from _tokens(study)

@@ -62,6 +62,8 @@ class Declared:
     """A Prophet that was trained beforehand. It follows the world memory's settings, encoder, cameras and seed."""
     cameras: str
     """Whose latents the memory is made of."""
+    align: str
+    """Whether an arm without memory learns to foretell latents; then it has what an arm with a memory has."""
     seed: str
     seeds: frozenset[str]
     """``seed`` and what follows it, between trainings with different seeds."""
@@ -81,7 +83,8 @@ class Declared:
             allowed |= self.follows
         if _differ(a, b, self.seed) or any(word.startswith(("world.", "encoder", "cameras")) for word in words):
             allowed |= self.prophet
-        if "disabled" in (_setting(a, self.mode), _setting(b, self.mode)) and _differ(a, b, self.mode):
+        without = "disabled" in (_setting(a, self.mode), _setting(b, self.mode)) and _differ(a, b, self.mode)
+        if without or ("world.align" in words and _differ(a, b, self.align)):
             allowed |= self.memory | latents | self.prophet
         if "cameras" in words and _differ(a, b, self.cameras):
             allowed |= {key for key in latents if ABSENT in (_setting(a, key), _setting(b, key))}
@@ -106,6 +109,7 @@ SPECS = Declared(
     memory=frozenset({"world", "optim.world_lr", "inputs.encoder"}),
     prophet=frozenset({f"inputs.{PROPHET_ROLE}"}),
     cameras="world.cameras",
+    align="world.align",
     seed="seed",
     seeds=frozenset({"seed"}),
 )

@@ -22,14 +22,21 @@ def memories_of(study: Study, sources: Sources, name: str) -> tuple[str, str]:
 def control_of(study: Study, sources: Sources, name: str) -> str | None:
     """The arm that an arm is compared with; None if there is none.
 
-    Of given checkpoints with a memory it is by default the first given arm of the same policy that has none.
+    Of given checkpoints with a memory, or aligned ones, it is by default the first given arm of the same policy that is
+    neither.
     """
     found = study.control_of(name)
-    if found is not None or name not in study.given or memories_of(study, sources, name)[0] == "disabled":
+    if found is not None or name not in study.given or _is_plain(sources, name):
         return found
     family = sources.checkpoints[name][0].policy.family
-    plain = (other for other in study.given if memories_of(study, sources, other)[0] == "disabled")
+    plain = (other for other in study.given if _is_plain(sources, other))
     return next((other for other in plain if sources.checkpoints[other][0].policy.family == family), None)
+
+
+def _is_plain(sources: Sources, name: str) -> bool:
+    """Whether a given arm's checkpoints have no memory and were taught to foretell nothing."""
+    first = sources.checkpoints[name][0]
+    return first.trained == "disabled" and not first.aligned
 
 
 def conditions_of(study: Study, sources: Sources) -> tuple[ReportCondition, ...]:

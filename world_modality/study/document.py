@@ -17,6 +17,8 @@ from world_modality.errors import UserError
 
 Location = tuple[str | int, ...]
 """Keys and list positions from the top of the document: ``("arms", "E2", "memory")``."""
+Problem = tuple[Location, str]
+"""The place to point at, and what is wrong there."""
 
 
 MAX_VALUES = 10_000

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from world_modality.facts.encoders import ENCODERS, GRIDS, small_encoders
-from world_modality.study.arm_checks import Problem
-from world_modality.study.document import Location
+from world_modality.study.document import Location, Problem
 from world_modality.study.parts import AnyEncoderModel, EmbeddedEncoder, FolderEncoder, without_cameras
 from world_modality.study.study import Study
 

@@ -13,7 +13,7 @@ from world_modality.store.stage import Input, StageRequest
 from world_modality.study.comparable import require_comparable_plan
 from world_modality.study.conditions import compared_with, conditions_of, control_of, n_action_steps_of
 from world_modality.study.labels import parts_of, suite_label
-from world_modality.study.latent_stages import instructions_inputs, latents_inputs, tokens_inputs
+from world_modality.study.latent_stages import instructions_inputs, latents_inputs, looked_up_inputs, tokens_inputs
 from world_modality.study.looks import blocks_of, looks_of
 from world_modality.study.parts import AnyPolicy, ScriptedData
 from world_modality.study.prophet import prophet_inputs
@@ -190,7 +190,7 @@ class _Builder:
             family=family,
             memory=arm.memory,
             world=world_spec(self.study, arm),
-            optim=optim_spec(self.study, arm.memory, preset=arm.preset),
+            optim=optim_spec(self.study, arm.memory, preset=arm.preset, aligned=self.study.aligns(arm)),
             seed=seed,
             threads=settings.threads,
             n_action_steps=settings.n_action_steps,
@@ -364,6 +364,7 @@ class _Builder:
         sees = POLICIES[checkpoint.address["family"]].sees_latents if checkpoint.address["family"] else False
         if sees or MODES[condition.rolled].encodes:
             inputs += [each for each in checkpoint.inputs if each.role == "encoder"] or self._encoder_of(condition)
+        inputs += looked_up_inputs(condition, checkpoint)
         executed = n_action_steps_of(self.study, self.sources)
         several = len(self.study.rollout_suites) > 1
         for suite, task in self.study.rollout_places:

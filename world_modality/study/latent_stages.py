@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from world_modality.facts.memory import MODES
 from world_modality.facts.stages import STAGES
 from world_modality.store.stage import Input, StageRequest
 from world_modality.study.instructions import INSTRUCTIONS, instructions_spec
 from world_modality.study.parts import AnyEncoderModel, without_cameras
 from world_modality.study.slices import encoder_spec, latents_spec, tokens_spec
 from world_modality.study.sources import Sources
-from world_modality.study.specs import latents_role, tokens_role
+from world_modality.study.specs import ReportCondition, latents_role, tokens_role
 from world_modality.study.study import Study
 
 if TYPE_CHECKING:
@@ -78,6 +79,15 @@ def instructions_inputs(graph: Graph, study: Study, sources: Sources, dataset: S
         STAGES["instructions"].links,
     )
     return (_input(INSTRUCTIONS, made),)
+
+
+def looked_up_inputs(condition: ReportCondition, checkpoint: StageRequest) -> list[Input]:
+    """What a rollout reads besides a training's checkpoint if its memory is looked up among what that was trained on:
+    dataset and latents, unless the checkpoint carries them. A given checkpoint has them or none."""
+    rolled, trained = MODES[condition.rolled], MODES[condition.trained]
+    if not rolled.needs_bank or trained.needs_bank:
+        return []
+    return [each for each in checkpoint.inputs if each.role == "dataset" or each.role.startswith(latents_role(""))]
 
 
 def _input(role: str, request: StageRequest) -> Input:

@@ -10,9 +10,8 @@ from pydantic import ValidationError
 
 from world_modality.errors import UserError
 from world_modality.facts.policies import PolicyFamily, PolicyShape
-from world_modality.study.arm_checks import Problem
 from world_modality.study.checks import policy_problems, problems
-from world_modality.study.document import Document, Location, read_document, section_of, with_inherited
+from world_modality.study.document import Document, Location, Problem, read_document, section_of, with_inherited
 from world_modality.study.encoder_checks import encoder_problems
 from world_modality.study.messages import location_of, sentence
 from world_modality.study.parts import AnyEncoderModel, AnyPolicy

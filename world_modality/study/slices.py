@@ -36,6 +36,7 @@ from world_modality.study.specs import (
     WorldSpec,
 )
 from world_modality.study.study import Arm, Rollouts, Round, Study, Training
+from world_modality.study.world import ALIGNMENT
 
 LR_DECAY = 40  # lr / decay_lr by default, SmolVLA's own ratio
 
@@ -192,9 +193,11 @@ def world_spec(study: Study, arm: Arm) -> WorldSpec | None:
     if not study.reads_latents(arm):
         return None
     settings = study.world_of(arm).model_dump(exclude={"prophet_rank", "prophet_steps"})
-    own = {"cameras": study.cameras(arm), "attention_width": settings["attention_width"] or 0}
+    own: dict[str, Any] = {"cameras": study.cameras(arm), "attention_width": settings["attention_width"] or 0}
     if MODES[arm.memory].needs_truth:
         own["truth_steps"] = settings["truth_steps"] or max(1, study.recipe.training.steps // 2)
+    if not study.aligns(arm):
+        own |= dict.fromkeys(("align", *ALIGNMENT), None)
     return WorldSpec(**settings | own)
 
 
@@ -221,13 +224,16 @@ def declared(study: Study, name: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def optim_spec(study: Study, memory: str, *, preset: bool = False) -> OptimSpec:
-    """An arm's optimisation; of a ``preset`` nothing is the study's but its length and its batches."""
+def optim_spec(study: Study, memory: str, *, preset: bool = False, aligned: bool = False) -> OptimSpec:
+    """An arm's optimisation; of a ``preset`` nothing is the study's but its length and its batches.
+
+    One without memory that is not ``aligned`` either has nothing to train at the world modules' rate.
+    """
     settings = study.recipe.training.model_dump(include=set(OptimSpec.model_fields))
     if preset:
         shared = {name: settings[name] for name in ("steps", "batch_size")}
         return OptimSpec(**dict.fromkeys(OPTIMISER, 0), **shared, **_WITHOUT_MEMORY, train_vision=True, preset=True)
-    return _optim(settings | (_WITHOUT_MEMORY if memory == "disabled" else {}))
+    return _optim(settings | (_WITHOUT_MEMORY if memory == "disabled" and not aligned else {}))
 
 
 def training_parts(optim: OptimSpec, checkpoints: Sequence[int]) -> Iterator[tuple[OptimSpec, int]]:

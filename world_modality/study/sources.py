@@ -56,6 +56,10 @@ class CheckpointSource:
     """What its latents come from; None without memory, or if it does not say."""
     moments: bool = True
     """Whether it knows the latents' mean and covariance; a checkpoint of the earlier form may not."""
+    aligned: bool = False
+    """Whether its hidden states were taught to foretell latents, without a memory."""
+    bank: bool = False
+    """Whether it carries the latents of its training episodes."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,9 @@ from world_modality.facts.memory import FUSIONS, MODES
 from world_modality.facts.policies import DIALECTS, POLICIES
 from world_modality.facts.table import FactsOf
 from world_modality.store.stage import SEALED
+from world_modality.study.roles import BEFORE as BEFORE
+from world_modality.study.roles import latents_role as latents_role
+from world_modality.study.roles import tokens_role as tokens_role
 
 SuiteName = Annotated[str, SUITES]
 """A row's name, marked by its table: its packages are in the key. A study's names were checked when it was read."""
@@ -66,6 +69,7 @@ class Spec(BaseModel):
 Device = Literal["auto", "cpu", "cuda", "mps"]  # where a policy computes; auto: a GPU where there is one
 Dtype = Literal["float32", "bfloat16"]  # in which it computes
 ProphetName = Literal["kept", "tuned", "joint"]  # who trains a Prophet: facts/world.py, PROPHETS
+AlignedTokens = Literal["steps", "mean"]  # whose hidden states foretell: facts/world.py, ALIGNED_TOKENS
 
 
 class SimSpec(Spec):
@@ -185,20 +189,6 @@ class TokensSpec(Spec):
     held_out: float  # share of every task's episodes that it is not fitted on: those that no arm is trained on
 
 
-BEFORE = "before"
-"""The role in which a training reads its earlier part, which it goes on from."""
-
-
-def latents_role(camera: str) -> str:
-    """The role in which a training reads one camera's latents."""
-    return f"latents_{camera}"
-
-
-def tokens_role(camera: str) -> str:
-    """The role in which a training reads one camera's world tokens."""
-    return f"tokens_{camera}"
-
-
 class ServerSpec(Spec):
     """Where a policy is asked that another process serves. What it is its name and revision say."""
 
@@ -231,7 +221,7 @@ class PolicySpec(Spec):
 class WorldSpec(Spec):
     """The world memory's modules: shared by Prophet, injector and rollout."""
 
-    optional = frozenset({"truth_steps"})
+    optional = frozenset({"truth_steps", "align", "align_weight", "align_depth", "align_tokens"})
 
     cameras: tuple[str, ...]  # whose latents stand for a frame, side by side in this order
     context: int  # T: latents of history, ending at t
@@ -250,6 +240,10 @@ class WorldSpec(Spec):
     prophet: ProphetName = "joint"  # who trains it; "joint": the arm alone, else it was trained beforehand
     step_weights: tuple[float, ...] = ()  # of the Prophet's loss at k = 1..K; empty: equal
     truth_steps: int | None = None  # over which a memory passes from the true future to the prediction, if it does
+    align: bool | None = None  # there is no memory, and the action expert's hidden states learn to foretell latents,
+    align_weight: float | None = None  # by a loss of this weight,
+    align_depth: float | None = None  # those of the layer at this share of the expert's depth
+    align_tokens: AlignedTokens | None = None  # of which of its tokens
 
 
 class OptimSpec(Spec):
@@ -361,6 +355,11 @@ class ReportArm(Spec):
     trainings: tuple[str, ...]  # keys, in the order of the seeds; none of given checkpoints
     policy: str = ""  # key of what they start from, or of the first given checkpoint
     checkpoints: tuple[str, ...] = ()  # keys of the given ones, in the order of the seeds
+
+    @property
+    def aligned(self) -> bool:
+        """Whether its hidden states were taught to foretell latents."""
+        return "world.align" in self.declared
 
 
 class EvidenceSpec(Spec):

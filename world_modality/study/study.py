@@ -50,7 +50,7 @@ from world_modality.study.values import (
     Text,
     as_tuple,
 )
-from world_modality.study.world import World
+from world_modality.study.world import ALIGNMENT, World
 
 TAKEN_OVER = ("policy", "encoder")
 """Sections of an arm that need no source: without one, the study's holds for what the arm does not say."""
@@ -116,7 +116,8 @@ class Compared(Part):
     """What all arms may say of their rollouts, whoever trained them."""
 
     against: Name | None = None
-    """The arm that it is compared with, its control; by default the arm of the same policy that has no memory."""
+    """The arm that it is compared with, its control; by default the arm of the same policy that has no memory and is
+    not aligned."""
     rollout: ModeName | None = None
     """What the memory holds in the arm's own condition; as trained by default. No rollout knows oracle's future."""
     ablations: Modes = ()
@@ -314,8 +315,12 @@ class Study(Part):
         return kind is not None and POLICIES[kind].sees_latents
 
     def reads_latents(self, arm: Arm) -> bool:
-        """Whether an arm needs latents, be it for a memory or to see."""
-        return arm.memory != "disabled" or self.sees_latents(arm)
+        """Whether an arm needs latents, be it for a memory, to see, or to learn to foretell them."""
+        return arm.memory != "disabled" or self.sees_latents(arm) or self.aligns(arm)
+
+    def aligns(self, arm: Arm) -> bool:
+        """Whether an arm has no memory, and its action expert learns to foretell latents."""
+        return arm.memory == "disabled" and arm.world is not None and arm.world.align
 
     def encoder_of(self, arm: Arm) -> AnyEncoderModel | None:
         """What makes an arm's latents, whichever cameras' they are; None if it reads none."""
@@ -343,10 +348,11 @@ class Study(Part):
         """The settings of an arm's world memory, or of what it predicts without one."""
         settings = arm.world or self.world
         if arm.memory == "disabled":
-            seen = settings.model_dump(include={"prediction_horizon", "delta", "lambda_world"})
+            read = {"step_weights", "align", *ALIGNMENT} if self.aligns(arm) else {"lambda_world"}
+            seen = settings.model_dump(include={"prediction_horizon", "delta", *read})
             return World(context=1, prophet="joint", **seen)
         mode = MODES[arm.memory]  # what it does not need must not make arms look different that are trained alike
-        idle: dict[str, Any] = {}
+        idle: dict[str, Any] = {name: World.model_fields[name].default for name in ("align", *ALIGNMENT)}
         if settings.prophet == "joint":
             idle |= {name: World.model_fields[name].default for name in ("prophet_rank", "prophet_steps")}
         if settings.prophet == "kept" and not self.sees_latents(arm):  # else it weighs what the policy itself predicts
@@ -358,10 +364,14 @@ class Study(Part):
     def control_of(self, name: str) -> str | None:
         """The arm that an arm is compared with; None if there is none, or if only its checkpoints could tell."""
         arm = self.arms[name]
-        if arm.against is not None or isinstance(arm, GivenArm) or arm.memory == "disabled":
+        if arm.against is not None or isinstance(arm, GivenArm) or self._is_plain(arm):
             return arm.against
-        plain = (other for other, each in self.trained.items() if each.memory == "disabled")
+        plain = (other for other, each in self.trained.items() if self._is_plain(each))
         return next((other for other in plain if self.policy_of(self.trained[other]) == self.policy_of(arm)), None)
+
+    def _is_plain(self, arm: Arm) -> bool:
+        """Whether nothing is done to the policy but to train it."""
+        return arm.memory == "disabled" and not self.aligns(arm)
 
 
 def _places(suites: tuple[str, ...], tasks: tuple[int, ...] | Literal["all"]) -> tuple[tuple[str, int], ...]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import NonNegativeFloat, PositiveInt
+from typing import Annotated
+
+from pydantic import Field, NonNegativeFloat, PositiveInt
 
 from world_modality.study.rows import FusionName
-from world_modality.study.specs import ProphetName
+from world_modality.study.specs import AlignedTokens, ProphetName
 from world_modality.study.values import Part, StepWeights
 
 
@@ -50,3 +52,17 @@ class World(Part):
     """Gate of the injector before training; at 0 it adds nothing before it has learned something."""
     actions: bool = False
     """Tell the Prophet what the action expert is given at every step of the flow: the noisy actions and the time."""
+    align: bool = False
+    """For an arm with memory disabled: let the action expert's hidden states foretell the latents to come, by a small
+    head and a loss beside the policy's. Nothing is read from it, so a rollout is that of the plain policy."""
+    align_weight: NonNegativeFloat = 0.2
+    """Weight of that loss; with 0 the policy is trained as without."""
+    align_depth: Annotated[float, Field(gt=0, le=1)] = 0.75
+    """Whose hidden states: those of the layer at this share of the action expert's depth; with 1, its last ones."""
+    align_tokens: AlignedTokens = "steps"
+    """Of which tokens: steps (the k-th action's foretells the latent k frames ahead) or mean (the mean over the chunk
+    foretells all of them)."""
+
+
+ALIGNMENT = ("align_weight", "align_depth", "align_tokens")
+"""How an arm is aligned, if it is."""

@@ -57,6 +57,7 @@ def resolved_settings() -> Declared:
         memory=memory_keys() | {"inputs.encoder"},
         prophet=prophet,
         cameras="policy.world_cameras",
+        align="policy.world_align",
         seed="seed",
         seeds=frozenset({"seed", "policy.world_seed"}),
     )

@@ -39,6 +39,8 @@ def summarise(line: Line) -> str:
         name, baseline = target.logged, target.baselines[0]
         if name in line:
             parts.append(f"{name} {line[name]:.2f} ({baseline} {line[name + target.logged_baseline]:.2f})")
+    if "align_cos" in line:
+        parts.append(f"align_cos {line['align_cos']:.2f} (persistence {line['align_cos_persistence']:.2f})")
     if "world_gate" in line:
         parts.append(f"gate {line['world_gate']:.2g}")
     return "  ".join(parts)

@@ -104,6 +104,7 @@ def _modes(judged: _Judged) -> tuple[MemoryMode, ...]:
         and not mode.rolled  # judged by what it leads to
         and (mode == trained or not MODES.distribution(mode.name))
         and (trained.needs_learned or not mode.needs_learned)
+        and (trained.needs_bank or not mode.needs_bank)  # the others do not carry it
         and (donors or not mode.needs_donors)
         and not (mode.delay and family_of(config.type).sees_latents)
     )

@@ -235,14 +235,16 @@ def _checked_arm(spec: TrainSpec, context: StageContext, places: Places) -> dict
         UserError: they differ in more than the memory.
     """
     arm = _describe(spec, context, places)
-    if spec.memory != "disabled":
+    aligned = spec.world is not None and bool(spec.world.align)
+    if spec.memory != "disabled" or aligned:
         sees = family_of(spec.family).sees_latents
         plain = spec.model_copy(update={"memory": "disabled", "world": spec.world if sees else None})
         reference = context.work / "reference"
         shutil.rmtree(reference, ignore_errors=True)
         _convert(plain, context, reference)
         without = replace(places, policy=reference) if sees else Places(reference, places.dataset, places.output, ())
-        named = f"the arm with memory {spec.memory}", "the same arm without memory"
+        how = "aligned" if aligned else f"with memory {spec.memory}"
+        named = f"the arm {how}", "the same arm without" + (" alignment" if aligned else " memory")
         plain_arm = _describe(plain, context, without)
         declared = memory_keys() | {f"inputs.{role}" for role in (*_latents(spec, context), PROPHET_ROLE)}
         require_equal(named[0], arm, named[1], plain_arm, declared, "make them equal")
@@ -299,7 +301,8 @@ def _note_speed(context: StageContext) -> None:
 def _facts(spec: TrainSpec, lines: list[Line], device: str) -> dict[str, Any]:
     last = lines[-1]
     predicted = (f"{target.logged}{ending}" for target in TARGETS for ending in ("", target.logged_baseline))
-    keys = ("loss", "world_loss", *predicted, "world_gate")
+    aligned = ("align_loss", "align_cos", "align_cos_persistence")
+    keys = ("loss", "world_loss", *predicted, "world_gate", *aligned)
     return {
         "steps": spec.last_step,
         **{f"last_{key}": round(last[key], 6) for key in keys if key in last},

@@ -62,6 +62,11 @@ CHANGES: tuple[tuple[str, str], ...] = (
     ("report", "a study in which no arm has a memory asks whether a policy beats its control"),
     ("prophet train rollout videos offline report", "the Prophet is a stage of its own, which arms start from"),
     ("report", "run_sd is 0.03 by default; stops early where a study asks for it; tells progress"),
+    (
+        "train rollout videos offline report",
+        "trainings record where attention lies, gradients of Prophet and injector, nearest frames, and losses and "
+        "actions by episode; the report diagnoses by them",
+    ),
 )
 
 REPOSITORY = Path(__file__).parents[2]

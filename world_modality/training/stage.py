@@ -53,7 +53,7 @@ from world_modality.training.launch import Job, run_here, torch_threads
 from world_modality.training.metrics import Line, read_metrics, rewind, summarise
 from world_modality.training.offline import OFFLINE
 from world_modality.training.processes import run_in_processes
-from world_modality.training.prophet import evaluate_prophet
+from world_modality.training.prophet import NEAREST, evaluate_prophet, picture_examples
 
 SAVE_SECONDS = 45.0
 METRICS = "metrics.jsonl"
@@ -287,6 +287,10 @@ def _judge(spec: TrainSpec, context: StageContext, device: str) -> None:
             result = evaluate(checkpoint, context.one("dataset"), latents, device=device)
         context.progress.say(f"{context.progress.label}: {told(result)}")
         write_json(context.artifact / name, result)
+        if name == PROPHET and spec.world is not None:
+            folder = context.artifact / NEAREST
+            shutil.rmtree(folder, ignore_errors=True)
+            picture_examples(result, context.one("dataset"), spec.world.cameras[0], folder)
 
 
 def _note_speed(context: StageContext) -> None:

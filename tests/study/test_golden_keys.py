@@ -67,6 +67,7 @@ CHANGES: tuple[tuple[str, str], ...] = (
         "trainings record where attention lies, gradients of Prophet and injector, nearest frames, and losses and "
         "actions by episode; the report diagnoses by them",
     ),
+    ("rollout videos report", "records hold the distances to the goal's parts, where a simulator tells them"),
 )
 
 REPOSITORY = Path(__file__).parents[2]

@@ -207,7 +207,7 @@ STAGES: Table[StageKind] = Table(
         ),
         StageKind(
             name="rollout",
-            version=7,
+            version=8,
             spec=Reference(f"{_SPECS}:RolloutSpec"),
             runner=Reference("world_modality.rollout.stage:run"),
             target="rollouts",

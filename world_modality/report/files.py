@@ -209,6 +209,7 @@ def _judgement(table: Mapping[str, Any]) -> list[str]:
         *_others(table),
         *_tasks(table["task_differences"], table["seeds_note"]),
         *progress.progress_section(table["progress"], _grid),
+        *progress.distance_section(table["distance"], _grid),
     ]
 
 

@@ -21,7 +21,7 @@ from world_modality.report.judgement import conditions_of, discordant_rows, othe
 from world_modality.report.offline_arms import evaluated, evaluations_csv
 from world_modality.report.offline_claims import claim_panels, models_table, no_verdict
 from world_modality.report.page import figure_files, read_videos, to_html
-from world_modality.report.progress import progress_rows
+from world_modality.report.progress import distance_rows, progress_rows
 from world_modality.report.prophet_margins import margin_rows, reading, ridge_gate
 from world_modality.report.provenance import describe, lineage, timing_of
 from world_modality.report.record_files import write_records
@@ -86,6 +86,7 @@ def build_report(root: Path, material: Material) -> tuple[dict[str, Any], dict[s
         **built,
         "stopping": stopping_table(plan, built["judgement"]),
         "progress": progress_rows(spec, plan.claims, results) if plan else [],
+        "distance": distance_rows(spec, plan.claims, results) if plan else [],
         "task_differences": task_rows(plan, conditions, names, places) if plan else [],
         "other_analyses": other_analyses(plan, conditions) if plan else [],
         "discordant": discordant_rows(plan.claims, results) if plan else [],

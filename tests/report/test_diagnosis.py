@@ -332,6 +332,30 @@ def test_the_first_link_that_breaks_is_named(change: dict[str, Any], broken: str
     assert "Success" not in letter(readings(**change), verdicts("cannot tell", "helps")).conclusion
 
 
+def test_all_else_that_is_answered_no_is_named_too() -> None:
+    shut = readings(logs=logged(world_residual_ratio=0.0), offline=(offline(moved=0.0),))
+    assert "Also answered no: actions, loss." in letter(shut).conclusion
+    assert "Also" not in letter(readings(logs=logged(world_residual_ratio=0.0))).conclusion
+
+
+@pytest.mark.parametrize(
+    ("zero", "said"),
+    [
+        (0.05, "With its own memory the loss is 5.0% (4.5% to 5.5%) lower than with zero memory."),
+        (-0.05, "With its own memory the loss is 5.0% (4.5% to 5.5%) higher than with zero memory."),
+        (0.0, "With its own memory the loss is the same (0.0% to 0.0%) as with zero memory."),
+    ],
+)
+def test_losses_are_told_in_plain_words(zero: float, said: str) -> None:
+    losses = offline(zero=zero)
+    pred = 1.0 - zero
+    losses["by_episode"]["memories"]["pred"]["flow_loss"] = [
+        pred + zero * each for each in (-0.08, 0.08, 0, -0.08, 0.08)
+    ]
+    (found,) = (each for each in findings(readings(offline=(losses,)), ALL_HELP) if each.link == "loss")
+    assert found.seen.startswith(said), found.seen
+
+
 def test_even_attention_breaks_the_chain_only_where_the_actions_stay() -> None:
     even = logged(world_attention_evenness=1.0)
     assert letter(readings(logs=even)).broken == ""

@@ -100,6 +100,9 @@ def _conclusion(arm: Readings, links: Sequence[Finding], broken: str) -> str:
     said = [f"In {arm.arm} the first link that breaks is {named}."]
     if unknown := _unknown({name: answers[name] for name in before}):
         said.append(f"Before it, {unknown}.")
+    after = [name for name, answer in answers.items() if answer == NO and name != broken]
+    if after:
+        said.append(f"Also answered no: {', '.join(after)}.")
     if answers["success"] == YES:
         said.append("Success rises all the same: something of the arm helps, and this chain does not say what.")
     return " ".join([*said, _after_loss(arm) if broken == "loss" else advice])

@@ -36,6 +36,9 @@ MOVES = 0.1
 GAINS = 0.005
 """Of the action loss: a memory that lowers it by less for sure does not matter."""
 
+PARTS = {"injector": "injector", "prophet": "Prophet"}
+"""What gradients should reach: as metrics are named -> as sentences call it."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -181,7 +184,7 @@ def _gate(arm: Readings) -> _Answer:
 
 def _gradients(arm: Readings) -> _Answer:
     base = arm.logged("grad_norm_base")
-    parts = {name: arm.logged(f"grad_norm_{name}") for name in ("injector", "prophet")}
+    parts = {name: arm.logged(f"grad_norm_{name}") for name in PARTS}
     if not base or len(parts["injector"]) != len(base):
         return "gradients", MISSING, _unlogged(arm, "gradients of injector and Prophet apart")
     told, answers = [], []
@@ -189,7 +192,7 @@ def _gradients(arm: Readings) -> _Answer:
         if len(norms) == len(base):
             shares = tuple(own / other if other else 0.0 for own, other in zip(norms, base, strict=True))
             answers.append(_in_all(shares, lambda value: value >= REACHES))
-            told.append(f"The {name}'s are {_values(shares, '{:.2g}')} of the base policy's.")
+            told.append(f"The {PARTS[name]}'s are {_values(shares, '{:.2g}')} of the base policy's.")
     if len(parts["prophet"]) != len(base):
         kept = arm.prophet == "kept"
         told.append("The Prophet was kept as it was trained." if kept else "Those of the Prophet were not logged.")
@@ -218,11 +221,11 @@ def _loss(arm: Readings) -> _Answer:
         return "loss", MISSING, _unlogged(arm, "losses by episode")
     answers = [_gain_answer(each) for each in known.values()]
     answer = NO if NO in answers else OPEN if OPEN in answers or len(known) < len(gains) else YES
-    told = [f"With its own memory the loss is {_lower(each)} than with {name} memory." for name, each in known.items()]
+    told = [f"With its own memory the loss is {_lower(each)} with {name} memory." for name, each in known.items()]
     told += [f"With {name} memory it was not measured." for name in gains if name not in known]
     bound = arm.loss_gain("oracle", OWN_DRAWS)
     if bound is not None and bound.value is not None:
-        told.append(f"The true future in its place would make it {_lower(bound)} than zero memory does.")
+        told.append(f"The true future in its place would make it {_lower(bound)} with zero memory.")
     return "loss", answer, " ".join(told)
 
 
@@ -301,9 +304,15 @@ def _share(found: Estimate) -> str:
 
 
 def _lower(found: Estimate) -> str:
-    """``3.1% (1.2% to 5.0%) lower``, ``2.0% (...) higher``."""
+    """``3.1% (1.2% to 5.0%) lower than``, ``2.0% (...) higher than``, ``the same (...) as``."""
     assert found.value is not None
     sign = 1 if found.value >= 0 else -1
-    limits = sorted(sign * each for each in (found.low, found.high) if each is not None)
-    bounds = f" ({' to '.join(f'{each:.1%}' for each in limits)})" if limits else ""
-    return f"{abs(found.value):.1%}{bounds} {'lower' if sign > 0 else 'higher'}"
+    limits = sorted(_percent(sign * each) for each in (found.low, found.high) if each is not None)
+    bounds = f" ({' to '.join(f'{each:.1f}%' for each in limits)})" if limits else ""
+    size = _percent(abs(found.value))
+    return f"{size:.1f}%{bounds} {'lower' if sign > 0 else 'higher'} than" if size else f"the same{bounds} as"
+
+
+def _percent(share: float) -> float:
+    """To one decimal; zero has no sign."""
+    return round(100 * share, 1) + 0.0

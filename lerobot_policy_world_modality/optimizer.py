@@ -7,9 +7,10 @@ weight of 1 never moves). The optimizer therefore keeps a float32 master of each
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -26,12 +27,20 @@ class GroupClippedAdamW(torch.optim.AdamW):
     With ``master_weights``, 16-bit parameters are clipped and updated in float32, their moments too.
     """
 
+    # In the class, because a copied optimizer brings its state alone.
+    _watched: Mapping[str, Sequence[Tensor]] = MappingProxyType({})
+    _watched_norms: Mapping[str, Tensor] = MappingProxyType({})
+
     def __init__(self, params: Iterable[Any], *, max_norm: float, master_weights: bool = True, **adamw: Any) -> None:
         super().__init__(params, **adamw)
         self.defaults |= {"max_norm": max_norm, "master_weights": master_weights}
         for group in self.param_groups:
             group.setdefault("max_norm", max_norm)
         self._norms: list[torch.Tensor] = []
+
+    def watch(self, parts: Mapping[str, Sequence[Tensor]]) -> None:
+        """Tell from now on the norms of some parameters' gradients, too, by the parts' names; no part of the state."""
+        self._watched = parts
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """Clip and update; returns what ``closure`` returned, which is called before the clipping."""
@@ -40,6 +49,7 @@ class GroupClippedAdamW(torch.optim.AdamW):
             with torch.enable_grad():
                 loss = closure()
         clip = torch.nn.utils.clip_grad_norm_
+        self._watched_norms = {name: _norm_of(parameters) for name, parameters in self._watched.items()}
         with self._masters():
             self._norms = [clip(group["params"], group["max_norm"] or float("inf")) for group in self.param_groups]
             super().step()
@@ -57,9 +67,11 @@ class GroupClippedAdamW(torch.optim.AdamW):
                 self.state[parameter].update(exact)
 
     def gradient_norms(self) -> dict[str, float]:
-        """``grad_norm_<name>`` of each group at the last step, before clipping; groups without a name are left out."""
-        named = zip(self.param_groups, self._norms, strict=False)  # no norms before the first step
-        return {f"grad_norm_{group['name']}": norm.item() for group, norm in named if "name" in group}
+        """``grad_norm_<name>`` of each group and each watched part at the last step, before clipping; groups without a
+        name are left out."""
+        groups = zip(self.param_groups, self._norms, strict=False)  # no norms before the first step
+        named = {group["name"]: norm for group, norm in groups if "name" in group} | dict(self._watched_norms)
+        return {f"grad_norm_{name}": norm.item() for name, norm in named.items()}
 
     @contextmanager
     @torch.no_grad()
@@ -92,6 +104,12 @@ class GroupClippedAdamW(torch.optim.AdamW):
         master.grad = parameter.grad.float()
         self.state[master] = state
         return master
+
+
+@torch.no_grad()
+def _norm_of(parameters: Sequence[Tensor]) -> Tensor:
+    """Of all their gradients together; 0 if none has any."""
+    return torch.nn.utils.get_total_norm([p.grad.float() for p in parameters if p.grad is not None])
 
 
 @OptimizerConfig.register_subclass("adamw_group_clipped")

@@ -171,7 +171,7 @@ class WorldPolicy(FromTrainingSet, Plain):  # type: ignore[misc]  # LeRobot is n
             own["world_action_change"] = self._action_change(batch, noise, time, seen[0])
         if self.training and self.adapter.recomputes(self.model):
             self.world.linger(memory)
-        return loss, {**info, **own, **result.summary(), **observer.figures()}
+        return loss, {**info, **own, **result.summary(), **observer.figures(shares=True)}
 
     def _aligned(
         self, alignment: Alignment, batch: dict[str, Any], noise: Tensor | None, time: Tensor | None, reduction: str
@@ -235,6 +235,13 @@ class WorldPolicy(FromTrainingSet, Plain):  # type: ignore[misc]  # LeRobot is n
         base = [p for p in self.parameters() if p.requires_grad and id(p) not in known]
         groups: list[dict[str, Any]] = [{"name": "base", "params": base}]
         return [*groups, {"name": "world", "params": world, "lr": self.config.world_lr}] if world else groups
+
+    def watched_gradients(self) -> dict[str, list[torch.nn.Parameter]]:
+        """The trainable parameters of Prophet and injector, whose gradients' norms are told apart; none if neither
+        is there."""
+        parts = {} if self.world is None else {"prophet": self.world.prophet, "injector": self.world.fusion}
+        trained = {name: [p for p in part.parameters() if p.requires_grad] for name, part in parts.items()}
+        return {name: parameters for name, parameters in trained.items() if parameters}
 
     def _get_default_peft_targets(self) -> dict[str, Any]:
         targets: dict[str, Any] = super()._get_default_peft_targets()

@@ -18,6 +18,7 @@ from wm_extension.rows import PUCKS
 
 from world_modality.benchmarks.assets import asset_tree
 from world_modality.benchmarks.contract import (
+    Measured,
     Observation,
     Restorable,
     Simulator,
@@ -130,6 +131,31 @@ def test_a_step_tells_outcome_reward_and_progress(case: Case) -> None:
         ]
         assert 0 <= step.progress <= 1
         assert not step.success or step.progress == 1
+
+
+def test_distances_to_the_goal_are_those_of_the_moment(case: Case) -> None:
+    """The same in any simulator, and again after a way back; a benchmark that cannot tell them has none."""
+    if not isinstance(case.simulator, Measured):
+        assert case.suite.name == "pucks"
+        return
+    told = []
+    for simulator in (case.simulator, case.other):
+        assert isinstance(simulator, Measured)
+        case.start(simulator)
+        step = [simulator.step(action) for action in case.actions(3)][-1]
+        told.append(dict(simulator.goal_distances()))
+        assert told[-1] == simulator.goal_distances()
+        assert all(np.isfinite(value) and value >= 0 for value in told[-1].values())
+        assert not step.success or not any(told[-1].values())
+    assert told[0] == told[1]
+    assert told[0] or case.suite.name == "metaworld_mt50"  # whose first task, assembly, tells 0 always
+    assert isinstance(case.simulator, Restorable)
+    moment = case.simulator.snapshot()
+    before = case.simulator.goal_distances()
+    for action in case.actions(5, seed=2):
+        case.simulator.step(action)
+    case.simulator.restore(moment)
+    assert case.simulator.goal_distances() == before
 
 
 def test_the_same_start_and_actions_give_the_same_bit_for_bit_in_any_simulator_after_any_history(case: Case) -> None:

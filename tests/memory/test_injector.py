@@ -138,3 +138,35 @@ def test_an_observer_sees_how_attention_spreads() -> None:
     assert figures["world_attention_max"] == pytest.approx(1 / SLOTS, abs=1e-5)
     assert figures["world_residual_ratio"] > 0
     assert observer.figures() == {}
+
+
+def test_an_observer_tells_where_attention_lies() -> None:
+    injector, observer = small_injector(0.5, hypotheses=2, tokens=3, cameras=2), Observer()
+    injector.observer = observer
+    hidden, memory = torch.randn(2, 6, HIDDEN), torch.randn(2, 2, SLOTS, 3, DIM)
+    injector(hidden, memory)
+    figures = observer.figures(shares=True)
+    mass = [figures[f"world_attention_step_{k}"] for k in range(1, SLOTS + 1)]
+    assert sum(mass) == pytest.approx(1)
+    slots = 2 * SLOTS * 3 * 2
+    assert figures["world_attention_evenness"] == pytest.approx(
+        figures["world_attention_entropy"] / torch.tensor(float(slots)).log().item(), rel=1e-5
+    )
+    with torch.no_grad():  # whoever reads is drawn to the second frame ahead
+        for parameter in injector.slots.parameters():
+            parameter.zero_()
+        injector.slots.time[1] = 50 * injector.query(injector.hidden_norm(hidden)).mean((0, 1))
+    injector(hidden[:1].mean(1, keepdim=True), torch.zeros(1, 2, SLOTS, 3, DIM))
+    drawn = observer.figures(shares=True)
+    assert max(range(1, SLOTS + 1), key=lambda k: drawn[f"world_attention_step_{k}"]) == 2
+    assert drawn["world_attention_evenness"] < 0.98
+    assert observer.figures(shares=True) == {}
+
+
+def test_a_single_slot_leaves_nothing_to_choose() -> None:
+    injector, observer = small_injector(0.5, prediction_horizon=1), Observer()
+    injector.observer = observer
+    injector(torch.randn(2, 6, HIDDEN), torch.randn(2, 1, 1, 1, DIM))
+    figures = observer.figures(shares=True)
+    assert "world_attention_evenness" not in figures
+    assert figures["world_attention_step_1"] == pytest.approx(1)

@@ -56,7 +56,7 @@ class Calls(Observer):
 
     count = 0
 
-    def see(self, *_: torch.Tensor) -> None:
+    def see(self, *_: Any) -> None:
         self.count += 1
 
 

@@ -106,6 +106,25 @@ def test_norms_of_the_groups_are_those_before_clipping() -> None:
     assert optimizer.gradient_norms() == pytest.approx(expected)
 
 
+def test_norms_of_watched_parts_are_told_and_change_nothing() -> None:
+    own, plain = parameters(), parameters()
+    groups = [{"name": "base", "params": own[:2]}, {"name": "world", "params": own[2:]}]
+    optimizer = GroupClippedAdamW(groups, max_norm=1e-3)
+    optimizer.watch({"prophet": own[2:3], "injector": own[3:]})
+    other = GroupClippedAdamW([{"params": plain[:2]}, {"params": plain[2:]}], max_norm=1e-3)
+    for each, mover in ((own, optimizer), (plain, other)):
+        give_gradients(each)
+        each[3].grad = None
+        mover.step()
+    told = optimizer.gradient_norms()
+    assert told["grad_norm_prophet"] == pytest.approx(told["grad_norm_world"])  # before clipping, as that is
+    assert told["grad_norm_injector"] == 0
+    assert all(torch.equal(one, two) for one, two in zip(own, plain, strict=True))
+    assert optimizer.state_dict()["param_groups"][0].keys() - {"name"} == other.state_dict()["param_groups"][0].keys()
+    give_gradients(own)
+    copy.deepcopy(optimizer).step()  # a copy brings its state alone
+
+
 # Parameters of 16 bits
 
 

@@ -138,7 +138,7 @@ def test_the_page_is_whole_offline_and_readable_aloud(toy, report):
     assert "@import" not in html
     # The rule's claims, further differences, rates 3, tasks and scenes 4 claims each, loss, gate, cosines at two k, two
     # per Prophet.
-    assert len(page.figures) == 21
+    assert len(page.figures) == 29
     assert len(set(page.ids)) == len(page.ids)
     assert set(page.links) <= set(page.ids)
     assert all(figure["role"] == "img" and figure["aria-label"] for figure in page.figures)
@@ -198,7 +198,7 @@ def test_the_same_records_make_the_same_bytes(toy, report):
 
     first = files(report(toy)[0])
     assert files(report(toy)[0]) == first
-    assert sum(path.suffix == ".svg" for path in first) == 21
+    assert sum(path.suffix == ".svg" for path in first) == 29
 
 
 def test_series_are_told_apart_without_colours():
@@ -253,7 +253,7 @@ def test_a_constant_or_unreadable_metric_does_not_break_the_page(toy, report):
     html = (folder / "report.html").read_text()
     assert "Action loss" in html
     assert "NaN" not in html
-    assert "injector" not in html
+    assert "Opening of the memory" not in html
 
 
 def test_curves_of_several_seeds_share_their_arms_colour(toy, report):

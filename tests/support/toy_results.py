@@ -48,6 +48,18 @@ EVIDENCE = EvidenceSpec(
     disagree_runs=0.255,
     disagree_memories=0.255,
 )
+READ = {  # how a memory is read, in a training's log
+    "world_residual_ratio": 0.03,
+    "world_attention_entropy": 0.99,
+    "world_attention_evenness": 0.9,
+    "world_attention_step_1": 0.5,
+    "world_attention_step_2": 0.3,
+    "world_attention_step_3": 0.2,
+    "world_action_change": 0.04,
+    "grad_norm_base": 1.5,
+    "grad_norm_world": 0.3,
+    "grad_norm_injector": 0.3,
+}
 SEALED_AT = "2025-12-31T00:00:00+00:00"  # before the rollouts, which were sealed a day later
 VERSIONS = {"lerobot": "0.6.1", "torch": "2.11.0"}
 
@@ -146,21 +158,40 @@ class ToyResults:
                     **row,
                     "world_gate": row["step"] / 4000,
                     **{f"world_cos{name}_{k}": 0.9 / k for name in ("", "_persistence") for k in (1, 2, 3)},
+                    **READ,
                 }
                 for row in rows
             ]
             (folder / "prophet.json").write_text(json.dumps(self.prophet(arm, seed)))
         (folder / "offline.json").write_text(json.dumps(self.offline(arm)))
-        arm = {"steps": 400, "seed": seed, "policy": {"world_seed": seed, "world_memory_mode_train": TRAINED[arm]}}
+        arm = {"steps": 400, "seed": seed, "policy": {"world_seed": seed, **self.policy(arm)}}
         (folder / "arm.json").write_text(json.dumps(arm))
         (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         return folder
 
+    def policy(self, arm: str) -> dict:
+        """What a training's arm.json says of the policy."""
+        return {"world_memory_mode_train": TRAINED[arm], "world_prophet": "kept"}
+
     def offline(self, arm: str) -> dict:
-        """What a training's offline.json says."""
-        memories = ("disabled",) if arm == "E0" else ("zero", "pred", "oracle")
-        figures = {name: {"flow_loss": 0.2 - place / 100, "action_rmse": 0.5} for place, name in enumerate(memories)}
-        return {"held_out": True, "frames": 128, "memories": figures}
+        """What a training's offline.json says: of four episodes, with E2's own memory better than with the others."""
+        memories = ("disabled",) if arm == "E0" else ("zero", "pred", "oracle", "random")
+        losses = {name: 0.2 - place / 100 for place, name in enumerate(memories)} | {"random": 0.21}
+        figures = {name: {"flow_loss": losses[name], "action_rmse": 0.5} for name in memories}
+        counts, spread = (300, 320, 280, 300), (0.97, 1.0, 1.01, 1.02)
+        sums = {
+            name: {
+                "flow_loss": [losses[name] * by * count for by, count in zip(spread, counts, strict=True)],
+                "action_error": [0.25 * 7 * count for count in counts],
+                "action_change": [
+                    (name != "zero") * 0.02 * by * count for by, count in zip(spread, counts, strict=True)
+                ],
+            }
+            for name in memories
+        }
+        by_episode = {"episodes": [1, 4, 7, 9], "actions": list(counts), "dimensions": 7, "memories": sums}
+        noise = {} if arm == "E0" else {"noise_change": [0.2 * count for count in counts]}
+        return {"held_out": True, "frames": 128, "memories": figures, "by_episode": {**by_episode, **noise}}
 
     def prophet(self, arm: str, seed: int) -> dict:
         """What a training's prophet.json says: E2's beats the best baseline at k = 1 and 2 of 3, E1's nowhere."""
@@ -185,6 +216,24 @@ class ToyResults:
             "frames": 412,
             "predictors": figures,
             "by_episode": by_episode,
+            "nearest": self.nearest(),
+        }
+
+    def nearest(self) -> dict:
+        """What that says of nearest training frames: moments and tasks are told apart, in latents of rank 11."""
+        of = {"true": (0.9, 8), "predicted": (1.4, 7), "present": (2.0, 7), "chance": (3.3, 5)}
+        return {
+            "step": 3,
+            "frames": 30,
+            "candidates": 400,
+            "rank": {"within_tasks": 11.0, "fewest_frames": 200, "dimensions": 24},
+            "by_episode": {
+                "episodes": [1, 4, 7],
+                "frames": [10, 10, 10],
+                "moment_gap": {name: [gap * by for by in (0.9, 1.0, 1.1)] for name, (gap, _) in of.items()},
+                "same_task": {name: [float(hits)] * 3 for name, (_, hits) in of.items()},
+            },
+            "examples": [{"present": 12, "true": 15, "nearest_to_predicted": 40, "nearest_to_true": 41}],
         }
 
     def _record(self, condition, seed, task, state, repeat, checkpoint, trained, memory) -> Record:

@@ -95,6 +95,9 @@ class ToyWorld:
     def poses(self):
         return {"point": np.array([*self.point[:3], 1.0, 0.0, 0.0, 0.0])}
 
+    def goal_distances(self):
+        return {"point at goal": float(np.abs(self.point - self.goal).max())}
+
     def reset(self, init_state: int, seed: int) -> None:
         self.init_state = init_state
         rng = np.random.default_rng([init_state, seed])

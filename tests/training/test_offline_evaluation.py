@@ -98,6 +98,33 @@ def test_it_depends_on_the_checkpoint_and_the_data_alone(tiny: TinyWorld, monkey
     assert drawn == evaluate(tiny, **OPEN)
 
 
+def test_sums_by_episode_make_up_every_figure(tiny: TinyWorld) -> None:
+    found = evaluate(tiny, world_held_out=[0, 2], **OPEN)
+    by = found["by_episode"]
+    assert by["episodes"] == [0, 2]
+    assert by["dimensions"] == 7
+    assert by["memories"].keys() == found["memories"].keys()
+    count = sum(by["actions"])
+    for name, sums in by["memories"].items():
+        figures = found["memories"][name]
+        assert sum(sums["flow_loss"]) / count == pytest.approx(figures["flow_loss"], abs=1e-5)
+        assert (sum(sums["action_error"]) / count / 7) ** 0.5 == pytest.approx(figures["action_rmse"], abs=1e-5)
+    alone = evaluate(tiny, world_held_out=[2], **OPEN)["by_episode"]
+    assert [by["actions"][1]] == alone["actions"]
+    assert by["memories"]["pred"]["flow_loss"][1] == pytest.approx(alone["memories"]["pred"]["flow_loss"][0], rel=1e-4)
+
+
+def test_what_a_memory_and_what_noise_changes_of_the_chunk(tiny: TinyWorld) -> None:
+    opened = evaluate(tiny, world_held_out=[1], **OPEN)["by_episode"]
+    assert opened["memories"]["zero"]["action_change"] == [0.0]
+    assert opened["memories"]["pred"]["action_change"][0] > 0
+    assert opened["noise_change"][0] > 0
+    closed = evaluate(tiny, world_held_out=[1])["by_episode"]
+    assert {each["action_change"][0] for each in closed["memories"].values()} == {0.0}
+    assert closed["noise_change"] == pytest.approx(opened["noise_change"])  # of zero memory, whatever the gate
+    assert "noise_change" not in evaluate(tiny, "disabled")["by_episode"]
+
+
 def test_the_message_names_every_memory() -> None:
     figures = {"flow_loss": 0.1523, "action_rmse": 1.0}
     result = {"held_out": True, "frames": 128, "memories": {"zero": figures, "oracle": figures}}

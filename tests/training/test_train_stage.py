@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from support.compared import compare
 from support.tiny_cell import cell_context, train_spec
@@ -50,8 +51,21 @@ def test_metrics_have_one_line_per_step(trained: Trained) -> None:
     wanted = {"loss", "grad_norm", "lr", "flow_loss", "world_loss", "world_cos"}
     assert wanted | {"world_cos_persistence", "world_gate"} <= lines[0].keys()
     assert lines[0]["world_gate"] == 0.0 != lines[-1]["world_gate"]
+    of_memory = {"grad_norm_injector", "world_attention_evenness", "world_attention_step_1"}
+    assert of_memory <= lines[0].keys()
+    assert 0 < lines[0]["grad_norm_injector"] <= lines[0]["grad_norm_world"] * (1 + 1e-6)
     plain = read_metrics(trained("disabled") / "metrics.jsonl")
+    assert not of_memory & plain[0].keys()
     assert plain[0]["loss"] == pytest.approx(lines[0]["flow_loss"])
+
+
+def test_a_memory_is_judged_by_nearest_frames_with_pictures(trained: Trained) -> None:
+    found = json.loads((trained("pred") / "prophet.json").read_text())["nearest"]
+    pictures = sorted(path.name for path in (trained("pred") / "nearest").iterdir())
+    assert pictures == [f"{number}.png" for number in range(len(found["examples"]))] != []
+    with Image.open(trained("pred") / "nearest" / "0.png") as picture:
+        assert picture.size == (4 * 96, 96)
+    assert not (trained("disabled") / "nearest").exists()
 
 
 def test_progress_tells_step_loss_and_memory(trained: Trained) -> None:

@@ -111,6 +111,17 @@ class Referenced(Protocol):
 
 
 @runtime_checkable
+class Measured(Protocol):
+    """A simulator that tells how far its goal is from being reached."""
+
+    def goal_distances(self) -> Mapping[str, float]:
+        """How far each part of the goal is from holding now, by its name; 0 where it holds, empty if it cannot be told.
+
+        In metres, or as the share of a joint's way: each part in one unit, so that only the same part can be compared.
+        """
+
+
+@runtime_checkable
 class Tangible(Protocol):
     """A simulator that tells what can be moved and what the hand touches, for probes of what pictures show."""
 

@@ -268,6 +268,10 @@ MODES: Table[MemoryMode] = Table(
 )
 
 
+ATTENTION_MASS = "world_attention_step_"
+"""What begins the metric of the attention's mass on all slots of so many frames ahead."""
+
+
 def trainable_modes() -> tuple[str, ...]:
     """The modes that a policy can be trained in; the others look ahead in rollouts."""
     return tuple(mode.name for mode in MODES if mode.trainable)

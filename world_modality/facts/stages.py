@@ -188,7 +188,7 @@ STAGES: Table[StageKind] = Table(
         ),
         StageKind(
             name="train",
-            version=6,
+            version=7,
             spec=Reference(f"{_SPECS}:TrainSpec"),
             runner=Reference("world_modality.training.stage:run"),
             target="train",
@@ -207,7 +207,7 @@ STAGES: Table[StageKind] = Table(
         ),
         StageKind(
             name="rollout",
-            version=7,
+            version=8,
             spec=Reference(f"{_SPECS}:RolloutSpec"),
             runner=Reference("world_modality.rollout.stage:run"),
             target="rollouts",
@@ -227,7 +227,7 @@ STAGES: Table[StageKind] = Table(
         ),
         StageKind(
             name="report",
-            version=13,
+            version=14,
             spec=Reference(f"{_SPECS}:ReportSpec"),
             runner=Reference("world_modality.report.stage:run"),
             target="report",

@@ -81,7 +81,7 @@ class EarlierInjection(Fusion):
         context, _ = self.cross_attn(query, read, read, need_weights=False)
         residual = torch.tanh(self.gate) * context
         if self.observer is not None:
-            self.observer.see(*self._scored(query, read), hidden, residual)
+            self.observer.see(*self._scored(query, read), hidden, residual, self.sizes)
         return (hidden + residual.to(hidden.dtype), *arguments[1:])
 
     def _scored(self, query: Tensor, read: Tensor) -> tuple[Tensor, Tensor]:

@@ -190,7 +190,7 @@ class MemoryAttention(nn.Module):
         context = F.scaled_dot_product_attention(queries, keys, values)
         residual = torch.tanh(self.gate) * context.transpose(1, 2).flatten(2)
         if self.observer is not None:
-            self.observer.see(queries, keys, attended, residual)
+            self.observer.see(queries, keys, attended, residual, self.sizes)
         return residual
 
     @staticmethod

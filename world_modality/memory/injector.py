@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -9,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from world_modality.errors import UserError
-from world_modality.memory.attachment import WorldSizes
+from world_modality.facts.memory import ATTENTION_MASS
+from world_modality.memory.attachment import ProphetSizes, WorldSizes
 from world_modality.memory.embedding import GridEmbedding
 
 
@@ -84,7 +86,7 @@ class Injector(nn.Module):
         read = self.output(context.transpose(1, 2).flatten(2))
         residual: Tensor = torch.tanh(self.gate) * read
         if self.observer is not None:
-            self.observer.see(query, key, hidden, residual)
+            self.observer.see(query, key, hidden, residual, self.sizes)
         return residual
 
     def forward(self, hidden: Tensor, memory: Tensor) -> Tensor:
@@ -102,20 +104,35 @@ class Observer:
 
     def __init__(self) -> None:
         self._calls: list[Tensor] = []
+        self._slots = 1
 
     @torch.no_grad()
-    def see(self, query: Tensor, key: Tensor, hidden: Tensor, residual: Tensor) -> None:
-        """Attention inputs [B, heads, L, d] and [B, heads, M, d]; hidden and residual [B, L, H]."""
+    def see(self, query: Tensor, key: Tensor, hidden: Tensor, residual: Tensor, sizes: ProphetSizes) -> None:
+        """Attention inputs [B, heads, L, d] and [B, heads, M, d]; hidden and residual [B, L, H].
+
+        The M keys are the memory's slots in the order of :func:`memory_tokens`.
+        """
         scores = query.float() @ key.float().transpose(-1, -2) / query.shape[-1] ** 0.5
         weights = scores.softmax(-1)
         entropy = -(weights * weights.clamp_min(1e-12).log()).sum(-1).mean()
         ratio = residual.float().norm() / hidden.float().norm().clamp_min(1e-12)
-        self._calls.append(torch.stack([entropy, weights.amax(-1).mean(), ratio]))
+        per_slot = weights.flatten(0, -2).mean(0)  # [M]
+        per_step = per_slot.view(sizes.hypotheses, sizes.prediction_horizon, -1).sum((0, 2))  # [K]
+        self._calls.append(torch.stack([entropy, weights.amax(-1).mean(), ratio, *per_step]))
+        self._slots = len(per_slot)
 
-    def figures(self) -> dict[str, float]:
-        """Attention entropy in nats, its largest weight, and |residual| / |hidden|; each a mean. Empty if unused."""
+    def figures(self, *, shares: bool = False) -> dict[str, float]:
+        """Attention entropy in nats, its largest weight, and |residual| / |hidden|; each a mean. Empty if unused.
+
+        With ``shares`` also the entropy as a share of even attention's, which has no meaning for a single slot, and the
+        mass on each step ahead.
+        """
         if not self._calls:
             return {}
-        means = torch.stack(self._calls).mean(0).tolist()
+        entropy, largest, ratio, *mass = torch.stack(self._calls).mean(0).tolist()
         self._calls.clear()
-        return dict(zip(("world_attention_entropy", "world_attention_max", "world_residual_ratio"), means, strict=True))
+        told = {"world_attention_entropy": entropy, "world_attention_max": largest, "world_residual_ratio": ratio}
+        if not shares:
+            return told
+        even = {"world_attention_evenness": entropy / math.log(self._slots)} if self._slots > 1 else {}
+        return told | even | {f"{ATTENTION_MASS}{k}": share for k, share in enumerate(mass, 1)}

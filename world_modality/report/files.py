@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from world_modality.report import offline_arms, offline_claims, progress
+from world_modality.report import diagnosis, offline_arms, offline_claims, progress
 from world_modality.report.given import GIVEN_HEADER, given_rows, given_sentences
 from world_modality.report.text import (
     ROBUSTNESS_HEADER,
@@ -167,6 +167,7 @@ def to_markdown(table: Mapping[str, Any]) -> str:
         _bullets(f"{mark_word(gate['passed'])}: {gate['name']} ({gate['detail']})" for gate in table["gates"]),
         _bullets(table["notes"]),
         *_plan(table["plan"]),
+        *diagnosis.section(table["diagnosis"]),
         *_prophet(table["prophet"]),
         *_margins(table["prophet_margins"]),
         *_offline(table["offline"]),
@@ -208,6 +209,7 @@ def _judgement(table: Mapping[str, Any]) -> list[str]:
         *_others(table),
         *_tasks(table["task_differences"], table["seeds_note"]),
         *progress.progress_section(table["progress"], _grid),
+        *progress.distance_section(table["distance"], _grid),
     ]
 
 

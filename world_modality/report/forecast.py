@@ -56,14 +56,14 @@ def read_judgements(results: Results, trainings: Sequence[Path]) -> list[Judgeme
     folders = {path.parent.name: path for path in trainings}
     found = []
     for key, (condition, seed, _) in owners(results).items():
-        file = folders[key] / "prophet.json" if key in folders else None
-        if file is not None and file.is_file():
-            found += _judgement(condition, seed, read_finite(file))
+        found += read_judgement(condition, seed, folders[key]) if key in folders else []
     return found
 
 
-def _judgement(arm: str, seed: int, value: Mapping[str, Any]) -> list[Judgement]:
-    """Nothing for a file of another form than this one reads."""
+def read_judgement(arm: str, seed: int, training: Path) -> list[Judgement]:
+    """What one training's file says; nothing if there is none, or one of another form than this one reads."""
+    file = training / "prophet.json"
+    value = read_finite(file) if file.is_file() else {}
     figures = value.get("predictors", {})
     if not all(TITLES.keys() <= figures.get(name, {}).keys() for name in ("prophet", *BASELINES)):
         return []

@@ -60,6 +60,13 @@ TERMS: Mapping[str, tuple[str, str]] = {  # term -> how texts write it (a regula
     "world token": (r"[Ww]orld tokens?", "the number of the centroid of a codebook that a latent is nearest to"),
     "codebook": (r"[Cc]odebooks?", "centroids that k-means fitted to the latents of training episodes"),
     "perplexity": (r"[Pp]erplexity", "exp(entropy): as many equally frequent tokens would be as uncertain"),
+    "injector": (r"injectors?", "the attention by which the policy reads the memory"),
+    "slot": (r"slots?", "one place of the memory: one hypothesis, frame ahead, token and camera"),
+    "even attention": (r"even attention(?:'s)?", "attention that gives every slot the same weight"),
+    "effective rank": (
+        r"[Ee]ffective rank",
+        "exp(entropy) of the variances along the principal axes: as many equally wide ones would be as uncertain",
+    ),
     "skill": (r"[Ss]kill", "1 - MSE / MSE of persistence: 1 is perfect, 0 no better than to expect no change"),
     "baselines": (
         r"baselines?",

@@ -9,13 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from world_modality.report import given, offline_arms, offline_claims, progress, text, world_tokens
+from world_modality.report import diagnosis, given, offline_arms, offline_claims, progress, text, world_tokens
 from world_modality.report.charts import Panel
+from world_modality.report.diagnosis import Neighbours
 from world_modality.report.glossary import entries, linked, memory_link
 from world_modality.report.world_tokens import Grid
 from world_modality.rollout.choice import VIDEOS
@@ -99,6 +101,7 @@ def to_html(
     figures: Sections,
     videos: Sequence[EpisodeVideos],
     grids: Sequence[tuple[str, Sequence[Grid]]] = (),
+    neighbours: Mapping[str, Sequence[Neighbours]] = MappingProxyType({}),
 ) -> str:
     """The page. Every text of the study is escaped; figures are SVG made here."""
     word = text.verdict_word(table)
@@ -122,6 +125,8 @@ def to_html(
             offline=offline_arms,
             claims=offline_claims,
             grids=grids,
+            diagnosis=diagnosis,
+            neighbours=neighbours,
         )
     )
 

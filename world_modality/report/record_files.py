@@ -37,7 +37,7 @@ def write_records(results: Results, folder: Path) -> None:
     """Write ``records.parquet`` and ``records.csv`` into ``folder``, a row per record; each complete or as it was.
 
     ``condition`` and ``seed`` are the study's; ``versions`` is a text such as ``lerobot 0.6.1, torch 2.11.0``,
-    ``settled`` one of JSON.
+    ``settled`` and ``distances`` are texts of JSON.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch, ExitStack() as open_files:
@@ -65,6 +65,6 @@ def _table(rows: tuple[tuple[str, Trial, Record], ...]) -> pa.Table:
     records = [record for _, _, record in rows]
     arrays = [[condition for condition, _, _ in rows], [trial.seed for _, trial, _ in rows]]
     for content in CONTENT:
-        name = {"versions": "software", "settled": "settled_text"}.get(content, content)
+        name = {"versions": "software", "settled": "settled_text", "distances": "distances_text"}.get(content, content)
         arrays.append([getattr(record, name) for record in records])
     return pa.table([pa.array(values, type=own.type) for values, own in zip(arrays, SCHEMA, strict=True)], SCHEMA)

@@ -9,6 +9,9 @@ from typing import Any
 from world_modality.errors import UserError
 from world_modality.report.claims import judged_cells, plan_of, task_number
 from world_modality.report.collect import Material
+from world_modality.report.diagnosis import diagnosis_panels, diagnosis_table, letters, neighbours
+from world_modality.report.diagnosis import to_markdown as diagnosis_markdown
+from world_modality.report.diagnosis_read import read_arms
 from world_modality.report.figures import all_figures
 from world_modality.report.files import summary_of, to_csv, to_json, to_latex, to_markdown
 from world_modality.report.forecast import offline_table, prophet_panels, prophet_table, read_judgements
@@ -18,7 +21,7 @@ from world_modality.report.judgement import conditions_of, discordant_rows, othe
 from world_modality.report.offline_arms import evaluated, evaluations_csv
 from world_modality.report.offline_claims import claim_panels, models_table, no_verdict
 from world_modality.report.page import figure_files, read_videos, to_html
-from world_modality.report.progress import progress_rows
+from world_modality.report.progress import distance_rows, progress_rows
 from world_modality.report.prophet_margins import margin_rows, reading, ridge_gate
 from world_modality.report.provenance import describe, lineage, timing_of
 from world_modality.report.record_files import write_records
@@ -37,8 +40,8 @@ from world_modality.study.specs import ReportSpec
 
 
 def run(spec: ReportSpec, context: StageContext) -> Facts:
-    """Write the report: table.md, .tex, .csv and .json, summary.json, report.html, records.parquet and records.csv, and
-    offline.csv with the figures of offline evaluations.
+    """Write the report: table.md, .tex, .csv and .json, summary.json, report.html, records.parquet and records.csv,
+    diagnosis.md of arms with a memory, and offline.csv with the figures of offline evaluations.
 
     Inputs: "rollout", every cell's rollout; "train", the trainings behind them, and "given", the checkpoints that were
     trained elsewhere; "videos", world "tokens" and "offline" evaluations, if there are any. UserError
@@ -83,6 +86,7 @@ def build_report(root: Path, material: Material) -> tuple[dict[str, Any], dict[s
         **built,
         "stopping": stopping_table(plan, built["judgement"]),
         "progress": progress_rows(spec, plan.claims, results) if plan else [],
+        "distance": distance_rows(spec, plan.claims, results) if plan else [],
         "task_differences": task_rows(plan, conditions, names, places) if plan else [],
         "other_analyses": other_analyses(plan, conditions) if plan else [],
         "discordant": discordant_rows(plan.claims, results) if plan else [],
@@ -96,11 +100,14 @@ def build_report(root: Path, material: Material) -> tuple[dict[str, Any], dict[s
         "models": models_table(models, spec.evidence, no_verdict(plan, gates, seals, judged_at)),
         **describe(sealed, dict(spec.labels)),
     }
+    arms = read_arms(spec, material.trainings)
+    table["diagnosis"] = diagnosis_table(letters(arms, table["judgement"]))
     figures = {
         **all_figures(table, plan, conditions, names),
         "prophets": prophet_panels(judgements),
         "curves": curve_panels(results, material.trainings),
         "models": claim_panels(table["models"]["claims"]) if models else [],
+        "diagnosis": diagnosis_panels(arms),
     }
     return table, {
         "table.md": to_markdown(table),
@@ -109,8 +116,13 @@ def build_report(root: Path, material: Material) -> tuple[dict[str, Any], dict[s
         "table.json": to_json(table),
         "summary.json": to_json(summary_of(table)),
         "report.html": to_html(
-            table, figures, read_videos(material.videos, _labels(spec, sealed)), token_grids(material.tokens)
+            table,
+            figures,
+            read_videos(material.videos, _labels(spec, sealed)),
+            token_grids(material.tokens),
+            neighbours(arms),
         ),
+        **({"diagnosis.md": diagnosis_markdown(spec.study, table["diagnosis"])} if arms else {}),
         **({"offline.csv": evaluations_csv(models)} if models else {}),
         **figure_files(figures),
     }

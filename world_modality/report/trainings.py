@@ -33,6 +33,8 @@ CHARTS = {  # title -> what the upright axis measures, metrics
     "Largest weight of the attention on the memory": ("weight, mean", ("world_attention_max",)),
     "Norm of the base policy's gradients": ("norm", ("grad_norm_base",)),
     "Norm of the world modules' gradients": ("norm", ("grad_norm_world",)),
+    "Norm of the Prophet's gradients": ("norm", ("grad_norm_prophet",)),
+    "Norm of the injector's gradients": ("norm", ("grad_norm_injector",)),
 }
 BASELINES = {  # what a prediction that nothing moves would score is the data's, not an arm's
     f"{each.logged}{each.logged_baseline}": each.baselines[0] for each in TARGETS
@@ -72,7 +74,7 @@ def _curves(
     """The metric's curve of every training that logged it; a baseline of the data once."""
     for key, rows in logs.items():
         condition, seed, index = owned[key]
-        points = _thin([(row["step"], row[metric]) for row in rows if _is_number(row.get(metric))])
+        points = _thin([(row["step"], row[metric]) for row in rows if is_number(row.get(metric))])
         baseline = next((words for name, words in BASELINES.items() if metric.startswith(name)), None)
         if len(points) > 1 and baseline is not None:
             yield Curve(baseline, seed, BASELINE, points)
@@ -95,10 +97,11 @@ def read_log(path: Path) -> list[Mapping[str, Any]]:
     if not path.is_file():
         return []
     rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
-    return [row for row in rows if isinstance(row, dict) and _is_number(row.get("step"))]
+    return [row for row in rows if isinstance(row, dict) and is_number(row.get("step"))]
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Whether a logged value is a finite number."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 

@@ -12,7 +12,7 @@ from world_modality.rollout.records import OWN_NOISE, Record, Timing
 from world_modality.rollout.trajectory import Trajectory
 from world_modality.study.specs import SimSpec
 
-DECIMALS = 5  # of the poses in records
+DECIMALS = 5  # of the poses and distances in records
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,7 @@ class Cell:
             success=trajectory.success,
             steps=trajectory.step,
             progress=trajectory.progress,
+            distances={name: [round(value, DECIMALS) for value in way] for name, way in trajectory.distances.items()},
             episode_return=trajectory.episode_return,
             replans=trajectory.replans,
             trajectory_digest=trajectory.digest.hexdigest()[:16],

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,6 +80,23 @@ class Timing:
     render: float = 0.0
 
 
+class Way(NamedTuple):
+    """How far a part of the goal was from holding over some control steps, in its unit."""
+
+    start: float
+    least: float
+    end: float
+
+    def then(self, later: Way) -> Way:
+        """Over these steps and some that came after them."""
+        return Way(self.start, min(self.least, later.least), later.end)
+
+
+def onward(ways: Mapping[str, Way], later: Mapping[str, Way]) -> dict[str, Way]:
+    """Each part's way over some steps and those that came after them."""
+    return {name: ways[name].then(way) if name in ways else way for name, way in later.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class Did:
     """A command was carried out."""
@@ -92,6 +110,7 @@ class Did:
     frames: Mapping[int, Mapping[str, Picture]]  # by the number of actions before them
     observations: Mapping[int, Observation]
     timing: Timing
+    distances: Mapping[str, Way] = field(default_factory=dict)  # by part of the goal, where the simulator tells them
 
 
 @dataclass(frozen=True, slots=True)

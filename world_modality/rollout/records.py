@@ -80,6 +80,9 @@ class Record:
     note: str  # what a reader must know of it, such as how it was imported; mostly empty
     device: str
     versions: Mapping[str, str]
+    distances: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """By part of the goal, how far it was from holding at the start, at the least, and at the end: m, or a share of a
+    joint's way; empty where the simulator cannot tell."""
     timing: Timing | None = field(default=None, compare=False)  # while the cell is in the making
 
     @property
@@ -96,6 +99,11 @@ class Record:
     def settled_text(self) -> str:
         """``settled`` as JSON."""
         return json.dumps(dict(self.settled))
+
+    @property
+    def distances_text(self) -> str:
+        """``distances`` as JSON."""
+        return json.dumps(dict(self.distances))
 
     @property
     def is_served(self) -> bool:

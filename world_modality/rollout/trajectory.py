@@ -14,7 +14,7 @@ from world_modality.benchmarks.contract import Observation, Picture
 from world_modality.errors import UserError
 from world_modality.facts.benchmarks import Suite
 from world_modality.rollout.episodes import Episode, flow_seed
-from world_modality.rollout.messages import Act, Begin, Did, Scene
+from world_modality.rollout.messages import Act, Begin, Did, Scene, Way, onward
 
 Window = tuple[NDArray[np.uint8], ...]
 """The frames [F, H, W, 3] of each of the memory's cameras that an episode's latents are made of."""
@@ -102,6 +102,7 @@ class Trajectory:
     over: bool = False
     success: bool = False
     progress: float | None = None  # of the goal's parts, after the last control step
+    distances: Mapping[str, Way] = field(default_factory=dict)  # of the goal's parts so far
     episode_return: float = 0.0
     digest: Any = field(default_factory=sha256, repr=False)  # of all that was seen at queries and all that was done
 
@@ -120,6 +121,7 @@ class Trajectory:
         self.seen |= {self.step + offset: view for offset, view in did.observations.items()}
         self.step += did.steps
         self.episode_return += did.reward
+        self.distances = onward(self.distances, did.distances)
         self.view = did.view
         if did.last is not None:
             self.success, self.progress = did.last.success, did.last.progress

@@ -12,7 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from world_modality.benchmarks.contract import Action, Expert, Observation, Picture, Referenced, Restorable, Simulator
+from world_modality.benchmarks.contract import (
+    Action,
+    Expert,
+    Measured,
+    Observation,
+    Picture,
+    Referenced,
+    Restorable,
+    Simulator,
+)
 from world_modality.errors import UserError
 from world_modality.rollout.messages import (
     Act,
@@ -26,6 +35,8 @@ from world_modality.rollout.messages import (
     Refused,
     Scene,
     Timing,
+    Way,
+    onward,
 )
 from world_modality.store.orphans import Identity, end_with
 
@@ -96,7 +107,7 @@ def begin(simulator: Simulator, command: Begin, clock: Clock) -> Did:
     clock.charge("render")
     fault = simulator.start_fault() if isinstance(simulator, Referenced) else ""
     scene = Scene(simulator.language, simulator.init_state_digest, settled, fault)
-    return Did(command.slot, scene, 0, None, 0.0, view, {}, {}, clock.timing())
+    return Did(command.slot, scene, 0, None, 0.0, view, {}, {}, clock.timing(), measured(simulator))
 
 
 def act(simulator: Simulator, command: Act) -> Did:
@@ -105,8 +116,10 @@ def act(simulator: Simulator, command: Act) -> Did:
     frames: dict[int, Mapping[str, Picture]] = {}
     observations: dict[int, Observation] = {}
     done, reward, last, over = 0, 0.0, None, False
+    ways: Mapping[str, Way] = {}
     for action in command.actions:
         last = simulator.step(action)
+        ways = onward(ways, measured(simulator))
         done += 1
         reward += last.reward
         over = last.success or last.terminated
@@ -120,7 +133,13 @@ def act(simulator: Simulator, command: Act) -> Did:
         clock.charge("render")
     view = None if over or not command.observe else simulator.observe(command.views)
     clock.charge("render")
-    return Did(command.slot, None, done, last, reward, view, frames, observations, clock.timing())
+    return Did(command.slot, None, done, last, reward, view, frames, observations, clock.timing(), ways)
+
+
+def measured(simulator: Simulator) -> Mapping[str, Way]:
+    """How far each part of the goal is from holding now; nothing of a simulator that cannot tell."""
+    found = simulator.goal_distances() if isinstance(simulator, Measured) else {}
+    return {name: Way(value, value, value) for name, value in found.items()}
 
 
 def look_ahead(simulator: Simulator, command: Ahead, moments: dict[int, Any]) -> Did:

@@ -47,7 +47,7 @@ def token_grids(
     for token in wanted:
         frames = frames_with(tokens, token, number, seed)
         if len(frames):
-            cells = [_shrunk(picture, pixels) for picture in _pictures(reader, bounds, frames)]
+            cells = [shrunk(picture, pixels) for picture in _pictures(reader, bounds, frames)]
             yield TokenGrid(token, frames, tiled(cells, columns))
 
 
@@ -71,5 +71,6 @@ def _pictures(reader: FrameReader, bounds: EpisodeBounds, frames: NDArray[np.int
         yield from reader.at(int(episode), own.tolist())
 
 
-def _shrunk(picture: Picture, pixels: int) -> Picture:
+def shrunk(picture: Picture, pixels: int) -> Picture:
+    """A picture as a square, ``pixels`` wide."""
     return np.asarray(Image.fromarray(picture).resize((pixels, pixels), Image.Resampling.BOX))

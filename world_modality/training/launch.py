@@ -108,6 +108,7 @@ class Hooks:
             optimizer, scheduler = make_optimizer(cfg, policy)
             cfg.steps = self.stop or cfg.steps  # the schedule has been made for all of them
             if isinstance(optimizer, GroupClippedAdamW):
+                optimizer.watch(getattr(policy, "watched_gradients", dict)())
                 self.log.more = optimizer.gradient_norms
             return optimizer, scheduler
 

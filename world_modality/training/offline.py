@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from lerobot.utils.constants import ACTION
 from torch import Tensor
@@ -29,6 +30,7 @@ OFFLINE = "offline.json"
 
 FRAMES = 128  # judged: a drawn sample, since every memory takes a whole chunk's denoising per frame
 BATCH = 32
+NOISE, OTHER_NOISE = "offline", "offline other noise"  # purposes of the chunks' noise
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,26 @@ class _Judged:
     policy: Any
     lookup: LatentLookup | None
     batches: tuple[dict[str, Any], ...]
+    episodes: npt.NDArray[np.int64]  # of every frame: [N]
     held_out: bool
+
+    @property
+    def inside(self) -> Tensor:
+        """Which actions of every frame's chunk lie inside its episode: bool [N, chunk_size]."""
+        return torch.cat([~batch[PADDING].cpu() for batch in self.batches])
+
+    @property
+    def actions(self) -> Tensor:
+        """The demonstrated chunks [N, chunk_size, A], in the policy's normalised units."""
+        return torch.cat([batch[ACTION].cpu() for batch in self.batches])
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """What a checkpoint makes of all judged frames with one memory."""
+
+    losses: Tensor  # [N]: the policy's own, of the actions inside the episode
+    chunks: Tensor  # [N, chunk_size, A]: denoised, in the policy's normalised units
 
 
 def evaluate_offline(
@@ -56,6 +77,10 @@ def evaluate_offline(
     All memories meet the same frames, flow noise and times. ``flow_loss`` is the policy's own loss, ``action_rmse``
     the root mean squared error of denoised chunks, in the policy's normalised units, over actions inside the episode.
 
+    ``by_episode`` has what intervals are made of, as sums over the ``actions`` of each episode: the loss; squares of
+    ``dimensions`` numbers each of the error, and of ``action_change``, what the memory changes of the chunk with zero
+    memory and the same noise; and ``noise_change``, what other noise changes of that chunk.
+
     Args:
         checkpoint: a ``pretrained_model`` folder, with or without world modules.
         dataset: the LeRobotDataset that it was trained on.
@@ -72,9 +97,14 @@ def evaluate_offline(
     judged = _load(checkpoint, dataset, read, device)
     modes = _modes(judged)
     with torch.no_grad(), borrowed_generator():
-        figures = {mode.name: _figures(judged, mode) for mode in modes}
-    frames = sum(len(batch["index"]) for batch in judged.batches)
-    return {"held_out": judged.held_out, "frames": frames, "memories": figures}
+        answers = {mode.name: _answers(judged, mode) for mode in modes}
+        renoised = _chunks(judged, MODES["zero"], OTHER_NOISE) if "zero" in answers else None
+    return {
+        "held_out": judged.held_out,
+        "frames": len(judged.episodes),
+        "memories": {name: _figures(judged, each) for name, each in answers.items()},
+        "by_episode": _by_episode(judged, answers, renoised),
+    }
 
 
 def describe(result: Mapping[str, Any]) -> str:
@@ -110,34 +140,67 @@ def _modes(judged: _Judged) -> tuple[MemoryMode, ...]:
     )
 
 
-def _figures(judged: _Judged, mode: MemoryMode) -> dict[str, float]:
+def _answers(judged: _Judged, mode: MemoryMode) -> _Answers:
+    losses = torch.cat([_losses(judged.policy, mode, batch) for batch in judged.batches])
+    return _Answers(losses, _chunks(judged, mode))
+
+
+def _figures(judged: _Judged, answers: _Answers) -> dict[str, float]:
     """Means over all actions that lie inside their episode."""
-    loss, squares, count = 0.0, 0.0, 0
-    for batch in judged.batches:
-        inside = ~batch[PADDING]
-        loss += _flow_loss(judged.policy, mode, batch) * int(inside.sum())
-        squares += float((_chunk_errors(judged, mode, batch)[inside]).double().sum())
-        count += int(inside.sum())
-    width = batch[ACTION].shape[-1]
+    inside = judged.inside
+    count, width = int(inside.sum()), judged.actions.shape[-1]
+    loss = float((answers.losses.double() * inside.sum(1)).sum())
+    squares = float((answers.chunks - judged.actions).square()[inside].double().sum())
     return {"flow_loss": round(loss / count, 6), "action_rmse": round((squares / (count * width)) ** 0.5, 6)}
 
 
-def _flow_loss(policy: Any, mode: MemoryMode, batch: dict[str, Any]) -> float:
-    """The policy's own loss of a batch; noise and times are keyed by the frames."""
+def _by_episode(judged: _Judged, answers: Mapping[str, _Answers], renoised: Tensor | None) -> dict[str, Any]:
+    inside, actions = judged.inside, judged.actions
+    episodes, place = np.unique(judged.episodes, return_inverse=True)
+
+    def summed(frames: Tensor) -> list[float]:
+        """Of a number per frame [N], by episode."""
+        return [float(f"{value:.7g}") for value in np.bincount(place, frames.double().numpy(), len(episodes))]
+
+    def squares(one: Tensor, other: Tensor) -> list[float]:
+        return summed(((one - other).square().sum(-1) * inside).sum(1))
+
+    plain = answers["zero"].chunks if "zero" in answers else None
+    return {
+        "episodes": episodes.tolist(),
+        "actions": [int(count) for count in summed(inside.sum(1))],
+        "dimensions": actions.shape[-1],
+        "memories": {
+            name: {
+                "flow_loss": summed(each.losses * inside.sum(1)),
+                "action_error": squares(each.chunks, actions),
+                **({} if plain is None else {"action_change": squares(each.chunks, plain)}),
+            }
+            for name, each in answers.items()
+        },
+        **({} if renoised is None or plain is None else {"noise_change": squares(renoised, plain)}),
+    }
+
+
+def _losses(policy: Any, mode: MemoryMode, batch: dict[str, Any]) -> Tensor:
+    """The policy's own loss of every frame of a batch [B]; noise and times are keyed by the frames."""
     policy.config.world_memory_mode_train = mode.name
-    return float(policy.forward(dict(batch))[1]["flow_loss"])
+    losses: Tensor = policy.forward(dict(batch), reduction="none")[0]
+    return losses.float().cpu()
 
 
-def _chunk_errors(judged: _Judged, mode: MemoryMode, batch: dict[str, Any]) -> Tensor:
-    """Squared errors of denoised chunks, [B, chunk_size, A]; noise is keyed by the frames."""
+def _chunks(judged: _Judged, mode: MemoryMode, purpose: str = NOISE) -> Tensor:
+    """Denoised chunks of all frames, [N, chunk_size, A]; noise is keyed by the frames and its purpose."""
     policy = judged.policy
     policy.config.world_memory_mode_rollout = mode.name
-    policy.reset()
-    seeds = [keyed_seed("offline", frame) for frame in batch["index"].tolist()]
-    noise = keyed_normal(seeds, (policy.config.chunk_size, policy.config.max_action_dim)).to(policy.config.device)
-    chunk = policy.predict_action_chunk({**batch, **_shown(judged, mode, batch["index"])}, noise=noise)
-    error: Tensor = (chunk - batch[ACTION]).square()
-    return error
+    found = []
+    for batch in judged.batches:
+        policy.reset()
+        seeds = [keyed_seed(purpose, frame) for frame in batch["index"].tolist()]
+        noise = keyed_normal(seeds, (policy.config.chunk_size, policy.config.max_action_dim)).to(policy.config.device)
+        chunk = policy.predict_action_chunk({**batch, **_shown(judged, mode, batch["index"])}, noise=noise)
+        found.append(chunk.float().cpu())
+    return torch.cat(found)
 
 
 def _shown(judged: _Judged, mode: MemoryMode, index: Tensor) -> dict[str, Tensor]:
@@ -161,10 +224,12 @@ def _load(checkpoint: Path, dataset: Path, read: Mapping[str, str], device: str)
         setattr(config, field, folders)
     with borrowed_generator():
         policy = get_policy_class(config.type).from_pretrained(checkpoint, config=config, dataset_meta=metadata)
-    held_out = tuple(config.world_held_out)
-    frames = _sample(read_episode_table(dataset), held_out)
+    policy.config.world_lambda = 0.0  # its losses are then those of the actions alone
+    held_out, table = tuple(config.world_held_out), read_episode_table(dataset)
+    frames = _sample(table, held_out)
     batches = _batches(policy.eval(), checkpoint, metadata, frames)
-    return _Judged(policy, policy._latents, batches, bool(held_out))
+    episodes = np.searchsorted(table.starts, np.array(frames, np.int64), side="right") - 1
+    return _Judged(policy, policy._latents, batches, episodes, bool(held_out))
 
 
 def _sample(episodes: EpisodeTable, held_out: Sequence[int]) -> list[int]:

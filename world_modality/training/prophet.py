@@ -6,7 +6,7 @@ One that follows the flow's noisy actions is told the demonstrated ones, as its 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from world_modality.data.episodes import load_metadata
+from world_modality.data.episodes import load_metadata, read_episode_table
+from world_modality.data.frames import FrameReader, encode_png
 from world_modality.data.schema import ACTION
 from world_modality.errors import UserError
 from world_modality.latents.windows import EpisodeBounds
@@ -28,6 +29,14 @@ from world_modality.memory.world import WorldMemory
 from world_modality.policies.trusted import build_processors
 from world_modality.prophet.episodes import standardised_windows
 from world_modality.prophet.judging import judge
+from world_modality.prophet.nearest import JudgedEpisodes, nearest_frames
+from world_modality.store.files import write_atomically
+from world_modality.tokens.grids import shrunk, tiled
+
+NEAREST = "nearest"
+"""The folder of pictures of nearest frames, in the artifact of a training with world memory."""
+PICTURED = ("present", "true", "nearest_to_predicted", "nearest_to_true")
+PIXELS = 96
 
 
 def evaluate_prophet(
@@ -36,7 +45,8 @@ def evaluate_prophet(
     """What :func:`judge` says of a checkpoint's Prophet, as JSON values.
 
     Judged on the episodes that the checkpoint says were held out. A Prophet that follows the noisy actions is told the
-    demonstrated actions at flow time 0, and ``actions`` is "demonstrated".
+    demonstrated actions at flow time 0, and ``actions`` is "demonstrated". ``nearest`` is what :func:`nearest_frames`
+    says of the latents; it is not there where that says nothing.
 
     Args:
         checkpoint: a ``pretrained_model`` folder with world modules.
@@ -56,7 +66,29 @@ def evaluate_prophet(
         prediction: Tensor = world.prophet(history, noisy)
         return prediction
 
-    return judge(predict, sizes, lookup, windows) | {"actions": "none" if told is None else "demonstrated"}
+    def standardised(frames: FrameIndices) -> Tensor:
+        of_frames: Tensor = world.standardiser(lookup.history(torch.from_numpy(frames), 1)[:, 0].to(device))
+        return of_frames
+
+    found = judge(predict, sizes, lookup, windows) | {"actions": "none" if told is None else "demonstrated"}
+    episodes = JudgedEpisodes(lookup.bounds, read_episode_table(dataset).tasks, lookup.held_out)
+    nearest = nearest_frames(predict, sizes, episodes, windows, standardised)
+    return found if nearest is None else found | {"nearest": nearest}
+
+
+def picture_examples(result: Mapping[str, Any], dataset: Path, camera: str, folder: Path) -> None:
+    """One PNG per example of ``nearest``, named by its number: the pictures of its frames side by side, in the order of
+    ``PICTURED``. Nothing where there is none."""
+    reader = FrameReader(dataset, camera)
+    bounds = EpisodeBounds.of(reader.table.starts, reader.table.ends)
+    for number, example in enumerate(result.get("nearest", {}).get("examples", ())):
+        folder.mkdir(exist_ok=True)
+        cells = []
+        for frame in (example[name] for name in PICTURED):
+            (episode,) = bounds.find(np.array([frame]))
+            (picture,) = reader.at(int(episode), [int(frame - bounds.starts[episode])])
+            cells.append(shrunk(picture, PIXELS))
+        write_atomically(folder / f"{number}.png", encode_png(tiled(cells, len(cells))))
 
 
 def _load(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from lerobot.utils.constants import PRETRAINED_MODEL_DIR, TRAINING_STATE_DIR
 
 from lerobot_policy_world_modality.world_config import world_fields
 from world_modality.data.episodes import dataset_fingerprint
+from world_modality.data.schema import camera_column
 from world_modality.errors import UserError
 from world_modality.facts.policies import family_of, has_memory
 from world_modality.facts.targets import TARGETS
@@ -53,7 +55,7 @@ from world_modality.training.launch import Job, run_here, torch_threads
 from world_modality.training.metrics import Line, read_metrics, rewind, summarise
 from world_modality.training.offline import OFFLINE
 from world_modality.training.processes import run_in_processes
-from world_modality.training.prophet import evaluate_prophet
+from world_modality.training.prophet import NEAREST, evaluate_prophet, picture_examples
 
 SAVE_SECONDS = 45.0
 METRICS = "metrics.jsonl"
@@ -289,6 +291,18 @@ def _judge(spec: TrainSpec, context: StageContext, device: str) -> None:
             result = evaluate(checkpoint, context.one("dataset"), latents, device=device)
         context.progress.say(f"{context.progress.label}: {told(result)}")
         write_json(context.artifact / name, result)
+        if name == PROPHET:
+            _picture_examples(spec, context, result)
+
+
+def _picture_examples(spec: TrainSpec, context: StageContext, judged: Mapping[str, Any]) -> None:
+    """Show the nearest frames of the memory's first camera, if the dataset has its pictures."""
+    folder, dataset = context.artifact / NEAREST, context.one("dataset")
+    shutil.rmtree(folder, ignore_errors=True)
+    cameras = () if spec.world is None else spec.world.cameras[:1]
+    for camera in cameras:
+        if camera_column(camera) in _dataset_features(dataset):
+            picture_examples(judged, dataset, camera, folder)
 
 
 def _note_speed(context: StageContext) -> None:

@@ -246,3 +246,29 @@ def test_the_experts_solve_at_least_98_of_100() -> None:
     """100 seconds. What MetaWorld's own policies cannot do: kick one ball, pull one stick."""
     trials = [trial for task in range(50) for trial in run_job(Job(spec(), task, (0, 1), 500, 0.0))]
     assert sum(trial.success for trial in trials) >= 98, format_table(trials)
+
+
+def test_distances_are_metaworlds_own_and_come_back_with_the_moment() -> None:
+    with closing(opened(PUSH)) as simulator:
+        simulator.reset(None, seed=4)
+        assert simulator.goal_distances() == {}  # nobody has asked MetaWorld yet
+        simulator.step(MOVE)
+        told = simulator.goal_distances()
+        goal, thing = (simulator.poses()[name][:3] for name in ("goal", "obj"))
+        assert told == pytest.approx({"goal": np.linalg.norm(goal - thing)}, abs=0.05)
+        moment = simulator.snapshot()
+        for _ in range(30):
+            simulator.step(MOVE)
+        simulator.restore(moment)
+        assert simulator.goal_distances() == told
+
+
+def test_a_task_whose_distance_is_always_0_tells_none() -> None:
+    told = {}
+    for name in ("hammer-v3", "assembly-v3", "pick-place-v3"):
+        with closing(opened(task_names("metaworld_mt50").index(name))) as simulator:
+            simulator.reset(None, seed=0)
+            for _ in range(3):
+                simulator.step(MOVE)
+            told[name] = list(simulator.goal_distances())
+    assert told == {"hammer-v3": [], "assembly-v3": [], "pick-place-v3": ["goal"]}

@@ -77,6 +77,27 @@ def test_what_lies_on_the_goal_goes_with_it(env: MovingSimulator) -> None:
     assert np.ptp(places, axis=0).max() > 0.1
 
 
+def test_the_distance_is_to_where_the_goal_is_now(env: MovingSimulator) -> None:
+    env.reset(0, seed=1)
+    found = []
+    for _ in range(20):
+        env.step(OPEN)
+        ((name, distance),) = env.goal_distances().items()
+        assert distance == pytest.approx(np.linalg.norm(env.position("akita_black_bowl_1") - env.position("plate_1")))
+        found.append(distance)
+    assert name == "on akita_black_bowl_1 plate_1"
+    assert np.ptp(found) > 0.01  # nobody touched the bowl
+    lay(env, aside=0.025)  # near enough for LIBERO, and not for this suite
+    env.step(CLOSED)
+    assert not env.at_goal
+    assert next(iter(env.goal_distances().values())) >= env.beside() > 0.01
+    lay(env)
+    for _ in range(3):
+        env.step(CLOSED)
+    assert env.at_goal  # kept or not
+    assert env.goal_distances() == {name: 0.0}
+
+
 def test_success_must_hold_with_an_open_hand(env: MovingSimulator) -> None:
     env.reset(0, seed=1)
     lay(env)

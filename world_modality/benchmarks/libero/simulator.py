@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from world_modality.benchmarks.contract import Observation, Picture, Pose, Step
 from world_modality.benchmarks.libero.arm import Arm, arm_of
 from world_modality.benchmarks.libero.compiled import compiling_once
+from world_modality.benchmarks.libero.distance import goal_distances
 from world_modality.benchmarks.libero.goal import Contacts, GoalParts
 from world_modality.benchmarks.libero.quiet import import_libero, silenced
 from world_modality.benchmarks.libero.settling import SETTLE_STEPS, collision_fault, start_fault
@@ -175,6 +176,10 @@ class LiberoSimulator:
     def start_fault(self) -> str:
         """What settled otherwise than in the physics of published evaluations, in words; empty if nothing did."""
         return self._fault
+
+    def goal_distances(self) -> Mapping[str, float]:
+        """How far each conjunct of the goal is from holding: m, or the share of a joint's way."""
+        return goal_distances(self._open(), self.goal)
 
     def snapshot(self) -> Snapshot:
         """The moment between two steps; see :class:`~world_modality.benchmarks.contract.Restorable`."""

@@ -6,7 +6,7 @@ import hashlib
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,6 +28,15 @@ ROBOT = ("base", "mocap")
 """Bodies at the roots of the arm and of what pulls its hand."""
 
 
+class Told(NamedTuple):
+    """A moment between two steps, with what was told of it."""
+
+    moment: Moment
+    raw: NDArray[np.float64]
+    distance: float | None
+    stepped: bool
+
+
 class MetaWorldSimulator:
     """A :class:`~world_modality.benchmarks.contract.Simulator` that can also be restored."""
 
@@ -40,6 +49,8 @@ class MetaWorldSimulator:
         self._new: Moment = take(self._env)
         self._raw: NDArray[np.float64] = np.zeros(0)
         self._started = ""
+        self._distance: float | None = None  # of the goal after the last step, as far as MetaWorld tells it
+        self._stepped = False
         self._renderer: Any = None
 
     @property
@@ -60,6 +71,7 @@ class MetaWorldSimulator:
         put_back(env, self._new)
         env.seed(seed)
         self._raw, _ = env.reset(seed=seed)
+        self._distance, self._stepped = None, False
         drawn = (env.data.qpos, env.model.body_pos, env.model.site_pos, env._target_pos)
         self._started = hashlib.sha256(b"".join(np.asarray(part).tobytes() for part in drawn)).hexdigest()[:16]
         for _ in range(self.spec.settle_steps):
@@ -70,6 +82,7 @@ class MetaWorldSimulator:
         command = np.asarray(action, dtype=np.float32)
         self._raw, reward, _, _, info = self._open().step(command)
         success = bool(info["success"])
+        self._distance = self._told(float(info["obj_to_target"]))
         return Step(success=success, terminated=False, reward=float(reward), progress=float(success))
 
     def observe(self, cameras: Sequence[str] | None = None) -> Observation:
@@ -104,15 +117,20 @@ class MetaWorldSimulator:
         found["goal"] = np.concatenate((env._target_pos, (1.0, 0.0, 0.0, 0.0)))
         return found
 
-    def snapshot(self) -> tuple[Moment, NDArray[np.float64]]:
-        """The moment between two steps; see :class:`~world_modality.benchmarks.contract.Restorable`."""
-        return take(self._open()), self._raw.copy()
+    def goal_distances(self) -> Mapping[str, float]:
+        """MetaWorld's own distance to the goal (m); nothing before the first step, nor of tasks that have none."""
+        self._open()
+        return {} if self._distance is None else {"goal": self._distance}
 
-    def restore(self, snapshot: tuple[Moment, NDArray[np.float64]]) -> None:
+    def snapshot(self) -> Told:
+        """The moment between two steps; see :class:`~world_modality.benchmarks.contract.Restorable`."""
+        return Told(take(self._open()), self._raw.copy(), self._distance, self._stepped)
+
+    def restore(self, snapshot: Told) -> None:
         """Go back to a snapshot of this simulator."""
-        moment, raw = snapshot
-        put_back(self._open(), moment)
-        self._raw = raw.copy()
+        put_back(self._open(), snapshot.moment)
+        self._raw = snapshot.raw.copy()
+        self._distance, self._stepped = snapshot.distance, snapshot.stepped
 
     def raw(self) -> NDArray[np.float64]:
         """What MetaWorld's experts see [39]: hand, fingers and objects now and a step before, and the goal."""
@@ -124,6 +142,13 @@ class MetaWorldSimulator:
         if self._renderer is not None:
             self._renderer.close()
         self._renderer = self._env = None
+
+    def _told(self, distance: float) -> float | None:
+        """A distance that MetaWorld tells; None of a task whose distance is 0 from the first step on, which says 0
+        always."""
+        tells = self._distance is not None or not self._stepped
+        self._stepped = True
+        return distance if tells and np.isfinite(distance) and (distance > 0 or self._distance is not None) else None
 
     def _open(self) -> Any:
         """MetaWorld's environment; RuntimeError after ``close``."""

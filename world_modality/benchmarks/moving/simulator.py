@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +63,11 @@ class MovingSimulator(LiberoSimulator):
         """How far from the middle of its goal the thing is, sideways (m)."""
         _, thing, target = self.goal[0]
         return float(np.linalg.norm((self.position(thing) - self.position(target))[:2]))
+
+    def goal_distances(self) -> Mapping[str, float]:
+        """How far the thing is from the goal where that is now (m); 0 once it is at it, kept or not."""
+        ((name, distance),) = super().goal_distances().items()
+        return {name: 0.0 if self.at_goal else max(distance, self.beside())}
 
     def reset(self, init_state: int | None, seed: int) -> None:
         """As LIBERO's; then the goal is taken to where the initial state lets it start."""

@@ -66,6 +66,7 @@ CHANGES: tuple[tuple[str, str], ...] = (
         "prophet train rollout offline report",
         "maps of few frames are found in what those span; discrete.yaml: 200 steps of Prophet",
     ),
+    (
         "train rollout videos offline report",
         "trainings record where attention lies, gradients of Prophet and injector, nearest frames, and losses and "
         "actions by episode; the report diagnoses by them",

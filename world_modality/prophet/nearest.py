@@ -72,10 +72,10 @@ def nearest_frames(
     """Where the nearest training frames lie, as JSON values; None where no judged episode has a frame K steps ahead, or
     none but its own episode is there to look in.
 
-    ``by_episode`` has sums over the ``frames`` of each: the
-    ``moment_gap`` between the neighbour and the frame that came, and how often both are of the ``same_task``, for what
-    was looked for and for ``chance``, any of the candidates. ``rank`` is the effective rank of training latents within
-    a task, the mean over tasks (Roy and Vetterli 2007). ``examples`` name frames by their global index.
+    ``by_episode`` has sums over the ``frames`` of each: the ``moment_gap`` between the neighbour and the frame that
+    came, and how often both are of the ``same_task``, for what was looked for and for ``chance``, any of the
+    candidates. ``rank`` is the effective rank of training latents within a task, the mean over tasks (Roy and Vetterli
+    2007). ``examples`` name frames by their global index.
 
     Args:
         predict: the Prophet.

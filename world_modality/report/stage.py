@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from world_modality.errors import UserError
+from world_modality.evidence.gates import Gate
+from world_modality.evidence.plan import Plan
 from world_modality.report.claims import judged_cells, plan_of, task_number
 from world_modality.report.collect import Material
 from world_modality.report.diagnosis import diagnosis_panels, diagnosis_table, letters, neighbours
@@ -27,7 +29,7 @@ from world_modality.report.provenance import describe, lineage, timing_of
 from world_modality.report.record_files import write_records
 from world_modality.report.results import Results, load_results
 from world_modality.report.rounding import rounding_gate
-from world_modality.report.sealed_plans import describe_seals, first_start, read_seals, sealing_gate
+from world_modality.report.sealed_plans import Seal, describe_seals, first_start, read_seals, sealing_gate
 from world_modality.report.stopping import stopping_table
 from world_modality.report.table import build_table, task_names
 from world_modality.report.trainings import curve_panels
@@ -68,15 +70,10 @@ def build_report(root: Path, material: Material) -> tuple[dict[str, Any], dict[s
     spec, results = material.spec, material.results
     sealed = lineage(material.artifacts)
     plan = plan_of(spec)
-    gates = [material.arms, *record_gates(results, spec.arms), rounding_gate(root, sealed)]
     seals = read_seals(root, spec.study)
-    if plan is not None:
-        started = first_start(stage_folder(root, "rollout", cell.rollout) for cell in judged_cells(spec))
-        gates.append(sealing_gate(plan, seals, started))
     judgements = read_judgements(results, material.trainings)
     read = reading(judgements, {each.name: each.trained for each in spec.conditions})
-    predicted = ridge_gate(read)
-    gates += [predicted] if predicted else []
+    gates = [*_gates(root, material, sealed, plan, seals), *filter(None, [ridge_gate(read)])]
     models = evaluated(spec.arms, material.offline)
     judged_at = first_start(StageFolder(artifact.parent) for artifact in material.offline)
     conditions, names = conditions_of(spec, results), task_names(spec, results)
@@ -126,6 +123,18 @@ def build_report(root: Path, material: Material) -> tuple[dict[str, Any], dict[s
         **({"offline.csv": evaluations_csv(models)} if models else {}),
         **figure_files(figures),
     }
+
+
+def _gates(
+    root: Path, material: Material, sealed: Sequence[DoneFile], plan: Plan | None, seals: Sequence[Seal]
+) -> list[Gate]:
+    """All gates but that of predictions, in the order they are shown."""
+    spec = material.spec
+    gates = [material.arms, *record_gates(material.results, spec.arms), rounding_gate(root, sealed)]
+    if plan is not None:
+        started = first_start(stage_folder(root, "rollout", cell.rollout) for cell in judged_cells(spec))
+        gates.append(sealing_gate(plan, seals, started))
+    return gates
 
 
 def write_report(folder: Path, pages: Mapping[str, str], results: Results) -> None:

@@ -120,3 +120,5 @@ class FromTrainingSet:
         config.world_trained_on = found
         if config.train_mode.needs_bank:
             self.take_bank(latents)
+        elif self.world is not None:  # one that the start policy was converted with is of its own set
+            self.world.bank, config.world_bank_frames, config.world_bank_episodes = None, 0, 0

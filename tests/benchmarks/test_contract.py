@@ -142,11 +142,11 @@ def test_distances_to_the_goal_are_those_of_the_moment(case: Case) -> None:
     for simulator in (case.simulator, case.other):
         assert isinstance(simulator, Measured)
         case.start(simulator)
-        step = [simulator.step(action) for action in case.actions(3)][-1]
+        for action in case.actions(3):
+            simulator.step(action)
         told.append(dict(simulator.goal_distances()))
         assert told[-1] == simulator.goal_distances()
         assert all(np.isfinite(value) and value >= 0 for value in told[-1].values())
-        assert not step.success or not any(told[-1].values())
     assert told[0] == told[1]
     assert told[0] or case.suite.name == "metaworld_mt50"  # whose first task, assembly, tells 0 always
     assert isinstance(case.simulator, Restorable)

@@ -127,7 +127,7 @@ def test_offline_the_own_episode_has_no_say_either(tiny: TinyWorld, tmp_path: Pa
     assert result["held_out"] == bool(held_out)
     figures = result["memories"]
     assert {MODE, "pred", "oracle"} <= figures.keys()
-    assert figures[MODE] != figures["oracle"]  # which its own episode would have given
+    assert figures[MODE]["action_rmse"] != figures["oracle"]["action_rmse"]  # which its own episode would have given
     assert (
         MODE
         not in offline.evaluate_offline(

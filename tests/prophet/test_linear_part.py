@@ -104,10 +104,12 @@ def test_where_frames_are_fewer_than_numbers_the_maps_are_the_same(monkeypatch: 
     training = world.training()
     assert 2 * len(training.frames) <= CONTEXT * 80
     monkeypatch.setattr("world_modality.memory.ridge.PENALTIES", (0.1, 1.0))
+    monkeypatch.setattr("world_modality.prophet.linear.SMALL", CONTEXT * 80 * 80 - 1)
+    monkeypatch.setattr("world_modality.prophet.linear.RANKS", (4, 20))
     history = world.windows(training.frames[::3]).history
 
     def foreseen() -> tuple[LinearFit, list[torch.Tensor]]:
-        found = fitted(world, rank=20)
+        found = fitted(world)
         ridge = fit_baselines(world.windows, training.frames, training.ahead, training.part == 0)
         maps = [linear_change(history, each.read, each.write, alone=False) for each in (found.whole, *found.without)]
         return found, [*maps, ridge.predict(history)["ridge"]]
@@ -116,7 +118,8 @@ def test_where_frames_are_fewer_than_numbers_the_maps_are_the_same(monkeypatch: 
     monkeypatch.setattr("world_modality.memory.ridge.FEW_FRAMES", 0.0)
     full, without = foreseen()
     assert reduced.penalties == full.penalties
-    assert reduced.whole.read.shape == full.whole.read.shape == (HORIZON, CONTEXT * 80 + 1, 20)
+    assert reduced.whole.read.shape == full.whole.read.shape == (HORIZON, CONTEXT * 80 + 1, full.rank)
+    assert full.rank in (4, 20)
     for one, other in zip(in_basis, without, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
 

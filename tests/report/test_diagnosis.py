@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from world_modality.facts.memory import MODES
 from world_modality.report.diagnosis import BROKEN, Letter, diagnosis_panels, letters, neighbours
 from world_modality.report.diagnosis_findings import (
     EVEN,
@@ -51,6 +52,7 @@ def nearest(gap: float = 0.2, rank: float = 2 * LEAST_RANK, frames: float = 2 * 
         "step": STEPS,
         "rank": {"within_tasks": rank, "fewest_frames": frames, "dimensions": 24},
         "by_episode": {
+            "episodes": list(range(len(SPREAD))),
             "frames": [1] * len(SPREAD),
             "moment_gap": {**gaps, "chance": [1.0] * len(SPREAD)},
             "same_task": {"true": [1.0] * len(SPREAD), "chance": [0.5] * len(SPREAD)},
@@ -69,7 +71,11 @@ def offline(*, zero: float = 0.0, random: float = 0.0, oracle: float = 0.0, move
     }
     by["pred"]["action_change"] = [moved**2 * (1 + 5 * each) for each in SPREAD]
     by["zero"]["flow_loss"] = [1.0] * 5
-    return {"frames": 90, "held_out": True, "by_episode": {"memories": by, "noise_change": [1.0] * 5}}
+    return {
+        "frames": 90,
+        "held_out": True,
+        "by_episode": {"episodes": [*range(5)], "memories": by, "noise_change": [1.0] * 5},
+    }
 
 
 LOG = {
@@ -87,6 +93,7 @@ HELPS = {"zero": 0.05, "random": 0.06, "oracle": 0.1}
 
 def readings(memory: str = "pred", seeds: int = 2, **changes: Any) -> Readings:
     values: dict[str, Any] = {
+        "acted": MODES[memory].rollout,
         "logs": tuple([{"step": step, **LOG} for step in range(20)] for _ in range(seeds)),
         "settings": ({"world_prophet": "kept"},) * seeds,
         "judgements": (judgement(),) * seeds,
@@ -440,3 +447,23 @@ def test_a_study_without_a_memory_has_no_letter(toy: Any, report: Any, monkeypat
     assert json.loads((folder / "table.json").read_text())["diagnosis"] == []
     assert not (folder / "diagnosis.md").exists()
     assert "#diagnosis" not in (folder / "report.html").read_text()
+
+
+def test_of_a_memory_that_is_no_prediction_none_is_said_to_lack() -> None:
+    lost = offline(oracle=0.1)
+    lost["by_episode"]["memories"]["nearest_other"] = lost["by_episode"]["memories"]["pred"]
+    found = letter(readings("nearest_other", offline=(lost,)))
+    assert found.broken == "loss"
+    assert "Its memory is no prediction" in found.conclusion
+
+
+def test_an_arm_is_judged_by_the_memory_that_it_acts_with() -> None:
+    assert readings(acted="zero").action_change() is None or readings(acted="zero").action_change().value == 0
+    assert readings().action_change().value > 0
+
+
+def test_only_trainings_that_were_judged_on_the_same_episodes_are_added() -> None:
+    one, other = offline(**HELPS), offline(**HELPS)
+    other["by_episode"]["episodes"] = [5, 6, 7, 8, 9]
+    alone, both = (readings(offline=each).loss_gain("pred", "zero") for each in ((one,), (one, other)))
+    assert alone == both

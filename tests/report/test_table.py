@@ -8,7 +8,7 @@ from support.toy_results import VERSIONS as VERSIONS_HERE
 
 from world_modality.evidence.gates import ALIVE, EPISODES, PROMPTS, VERSIONS
 from world_modality.evidence.rates import wilson
-from world_modality.report.claims import judged_cells
+from world_modality.report.claims import claims_of, judged_cells
 from world_modality.report.collect import Material
 from world_modality.report.gates import DEVICES, arms_gate, record_gates
 from world_modality.report.provenance import timing_of
@@ -114,10 +114,13 @@ def test_zero_memory_need_not_repeat_another_policy(toy):
 def test_zero_memory_need_not_repeat_an_aligned_arm(toy):
     spec, rollouts, _ = toy.write()
     names = [each.name for each in record_gates(load_results(spec, rollouts), spec.arms)]
-    taught = {"declared": ("memory", "world.align")}
+    taught = {"declared": ("memory", "world.align"), "aligned": True}
     other = [arm.model_copy(update=taught) if arm.name == "E0" else arm for arm in spec.arms]
     left = [each.name for each in record_gates(load_results(spec, rollouts), other)]
     assert [name for name in names if name not in left] == ["E1 equals E0, episode by episode"]
+    plain, aligned = (claims_of(spec.conditions, 0.05, frozenset(some)) for some in ((), ("E0",)))
+    assert "equal" in {claim.kind for claim in plain}
+    assert "equal" not in {claim.kind for claim in aligned}
 
 
 def test_checkpoints_of_other_steps_need_not_repeat_each_other_and_are_no_part_of_the_plan(toy):

@@ -33,6 +33,8 @@ def test_it_does_not_matter_how_an_episode_is_cut_into_commands(values: list[flo
 def test_a_part_that_is_told_later_starts_then_and_what_is_not_told_leaves_all_as_it_was() -> None:
     early, late = {"bowl": Way(1.0, 0.5, 0.7)}, {"bowl": Way(0.6, 0.4, 0.9), "knob": Way(1.0, 1.0, 1.0)}
     assert onward(early, late) == {"bowl": Way(1.0, 0.4, 0.9), "knob": Way(1.0, 1.0, 1.0)}
+    assert onward(early, {}) == early
+    assert onward(onward(early, {}), late)["bowl"] == Way(1.0, 0.4, 0.9)
     assert onward({}, {}) == {}
 
 

@@ -72,6 +72,7 @@ CHANGES: tuple[tuple[str, str], ...] = (
         "actions by episode; the report diagnoses by them",
     ),
     ("rollout videos report", "records hold the distances to the goal's parts, where a simulator tells them"),
+    ("report", "knows which arms are aligned, given ones too"),
 )
 
 REPOSITORY = Path(__file__).parents[2]

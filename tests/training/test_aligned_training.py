@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +16,10 @@ from support.tiny_cell import ALIGNED, cell_context, train_spec
 
 from world_modality.errors import UserError
 from world_modality.store.progress import Progress
+from world_modality.study.specs import latents_role
 from world_modality.training import checkpoints, stage
 from world_modality.training.metrics import read_metrics, summarise
+from world_modality.training.offline import evaluate_offline
 
 Inputs = dict[str, tuple[Path, ...]]
 
@@ -67,6 +70,12 @@ def test_it_learns_tells_what_it_foretells_and_goes_on_after_a_crash(
     own, other = weights(artifact), weights(plain)
     assert any(not torch.equal(own[name], value) for name, value in other.items())
     assert list(json.loads((artifact / "offline.json").read_text())["memories"]) == ["disabled"]
+    shutil.copytree(artifact / "pretrained_model", tmp_path / "weightless")
+    file = tmp_path / "weightless" / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"world_align_weight": 0.0}))
+    (dataset,), latents = inputs["dataset"], inputs[latents_role("image")]
+    judged = [evaluate_offline(each, dataset, latents) for each in (artifact / "pretrained_model", file.parent)]
+    assert judged[0] == judged[1]  # the loss of the actions alone
     monkeypatch.setattr(stage, "SAVE_SECONDS", 0.0)
     monkeypatch.setattr(checkpoints, "WORK_PER_SAVE", 0)
     spec, context = train_spec(ALIGNED, steps=14), cell_context(tmp_path, inputs, memory=ALIGNED)

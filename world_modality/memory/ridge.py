@@ -54,13 +54,14 @@ class Reading:
     def of(cls, windows: Windows, frames: FrameIndices) -> Reading:
         """For ridges on ``frames`` or some of them."""
         first = windows(frames[:1])
+        tokens = first.history.shape[2]
         alone = first.history.shape[1:].numel() > WIDEST
         if alone:
             windows, first = partial(each_alone, windows), each_alone(windows, frames[:1])
         rows, numbers = len(frames) * len(first.history), first.history.shape[1:].numel()
         if not 0 < rows <= FEW_FRAMES * numbers:
             return cls(windows, first, alone, None)
-        histories = [windows(chunk).history.flatten(1).double() for chunk in chunks(frames, first.history.shape[2])]
+        histories = [windows(chunk).history.flatten(1).double() for chunk in chunks(frames, tokens)]
         return cls(windows, first, alone, torch.linalg.qr(torch.cat(histories).T).Q)
 
     def features(self, history: Tensor) -> Tensor:

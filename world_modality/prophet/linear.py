@@ -68,8 +68,9 @@ def fit_linear(
     reading = Reading.of(windows, training.frames)
     sums = [RidgeSums.empty(reading) for _ in range(int(training.part.max()) + 1)]
     choosing, fitting = sums[0], sums[1:]
-    steps, features, width = choosing.products.shape
-    most = min(rank or (width if features * width <= SMALL else RANKS[-1]), width)
+    steps, _, width = choosing.products.shape
+    numbers = reading.first.history.shape[1:].numel()
+    most = min(rank or (width if numbers * width <= SMALL else RANKS[-1]), width)
     candidates = sorted({most, *(each for each in RANKS if each < most)}) if rank is None else [most]
     errors = dict.fromkeys(candidates, 0.0)
     penalties: list[float] = []

@@ -140,7 +140,9 @@ def _nearest(
         there = latents(candidates[first : first + size]).flatten(1).float()
         barred = torch.from_numpy(own[:, first : first + size]).to(there.device)
         for kind, each in wanted.items():
-            distance, at = torch.cdist(each, there).masked_fill(barred, float("inf")).min(dim=1)
+            # number by number: products of matrices are rounded otherwise for another batch, and decide near ties
+            distances = torch.cdist(each, there, compute_mode="donot_use_mm_for_euclid_dist")
+            distance, at = distances.masked_fill(barred, float("inf")).min(dim=1)
             nearer = distance < least[kind]
             least[kind] = torch.where(nearer, distance, least[kind])
             place[kind] = torch.where(nearer, at + first, place[kind])

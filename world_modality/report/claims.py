@@ -20,12 +20,14 @@ SUITE_STEP = 100
 """Tasks are numbered through all suites of a study: 100 times the suite's place, plus the task. No suite has more."""
 
 
-def claims_of(conditions: Sequence[ReportCondition], margin: float) -> tuple[Claim, ...]:
+def claims_of(
+    conditions: Sequence[ReportCondition], margin: float, aligned: frozenset[str] = frozenset()
+) -> tuple[Claim, ...]:
     """The study's claims in the order of testing; none for a study of one arm.
 
     The first arm that is trained and rolled out on predicted memory carries the decision rule; without one, the first
     that holds any memory but zero; without any memory, the first with a control. It beats its own placebos, then its
-    control; an arm trained and rolled out on zero memory equals the latter. Its other ablations follow in the rule's
+    control; an arm trained and rolled out on zero memory equals the latter, unless that is ``aligned``. Its other ablations follow in the rule's
     sequence, beside the rule. Every further arm with a memory or a control is a family of its own with the same order,
     at an equal share of a further alpha. An arm without control is compared with its ablations alone. What was trained
     for fewer steps is shown, and claims nothing.
@@ -33,7 +35,7 @@ def claims_of(conditions: Sequence[ReportCondition], margin: float) -> tuple[Cla
     conditions = [condition for condition in conditions if not condition.step]
     by_name = {condition.name: condition for condition in conditions}
     arms = [condition for condition in conditions if condition.name == condition.arm]
-    plain = {condition.name for condition in conditions if condition.trained == "disabled"}
+    plain = {each.name for each in conditions if each.trained == "disabled" and each.arm not in aligned}
     idle = [each for each in arms if each.trained == each.rolled == "zero" and each.against in plain]
     own = [
         each
@@ -149,11 +151,11 @@ def judged_cells(spec: ReportSpec) -> tuple[ReportCell, ...]:
 def plan_of(spec: ReportSpec) -> Plan | None:
     """The study's plan; None where nothing is compared (one arm, no ablations)."""
     settings = spec.evidence
-    claims = claims_of(spec.conditions, settings.margin)
+    aligned = frozenset(arm.name for arm in spec.arms if arm.aligned)
+    claims = claims_of(spec.conditions, settings.margin, aligned)
     if not claims:
         return None
     cells = judged_cells(spec)
-    aligned = {arm.name for arm in spec.arms if arm.aligned}
     plain = [each for each in spec.conditions if each.trained == "disabled" and each.arm not in aligned]
     places = {task_number(spec, cell.suite, cell.task): (cell.suite, cell.task) for cell in cells}
     return Plan(

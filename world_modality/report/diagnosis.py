@@ -109,7 +109,11 @@ def _conclusion(arm: Readings, links: Sequence[Finding], broken: str) -> str:
 
 
 def _after_loss(arm: Readings) -> str:
-    """Whether a better prediction would help, as far as the true future tells."""
+    """Whether a better prediction would help, as far as the true future tells; what else may, of no prediction."""
+    if not arm.reads_prophet:
+        return (
+            "Its memory is no prediction. Try another world.fusion, horizon or encoder, or tasks that need foresight."
+        )
     bound = arm.loss_gain("oracle", OWN_DRAWS)
     if bound is None or bound.low is None or bound.high is None:
         return "Judge it with mode oracle, which tells whether any prediction could help."

@@ -15,7 +15,7 @@ from world_modality.report.claims import PLACEBOS
 from world_modality.report.forecast import Judgement, read_judgement
 from world_modality.report.judgement import read_finite
 from world_modality.report.trainings import METRICS, is_number, read_log
-from world_modality.study.specs import ReportSpec
+from world_modality.study.specs import ReportArm, ReportCondition, ReportSpec
 from world_modality.training.compare_arms import ARM_FILE
 
 TAIL = 0.1
@@ -40,14 +40,10 @@ class Readings:
     judgements: tuple[Judgement, ...]
     nearest: tuple[Mapping[str, Any], ...]  # of prophet.json, where it has any
     offline: tuple[Mapping[str, Any], ...]  # offline.json
+    acted: str  # the mode that its checkpoints act with in the condition of the arm's name
     ablations: tuple[str, ...] = ()  # names of the conditions of its checkpoints with another memory,
     placebos: tuple[str, ...] = ()  # and of those whose memory has no content
     pictures: Path | None = None  # of the first training's nearest frames, a folder that may lack any
-
-    @property
-    def acted(self) -> str:
-        """The mode that its checkpoints act with."""
-        return MODES[self.memory].rollout
 
     @property
     def reads_prophet(self) -> bool:
@@ -85,7 +81,7 @@ class Readings:
     def _of_nearest(self, figure: str, kind: str, over: str | None) -> Estimate | None:
         if not self.nearest:
             return None
-        parts = [each["by_episode"] for each in self.nearest]
+        parts = _alike([each["by_episode"] for each in self.nearest])
         above = _summed(each[figure][kind] for each in parts)
         below = _summed(each[figure][over] if over else each["frames"] for each in parts)
         return estimate(above, below, CONFIDENCE, digits=6)
@@ -114,7 +110,7 @@ class Readings:
         return estimate(above, _summed(each["noise_change"] for each in parts), CONFIDENCE, digits=6)
 
     def _episodes(self) -> list[Mapping[str, Any]]:
-        return [each["by_episode"] for each in self.offline if "by_episode" in each]
+        return _alike([each["by_episode"] for each in self.offline if "by_episode" in each])
 
     @property
     def basis(self) -> str:
@@ -129,12 +125,17 @@ class Readings:
         return f"{told}, {first['frames']} {'held-out' if first['held_out'] else 'training'} frames"
 
 
+def _alike(parts: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those that were judged on the episodes of the first, which alone can be added to it."""
+    return [each for each in parts if each["episodes"] == parts[0]["episodes"]]
+
+
 def _losses(part: Mapping[str, Any], memory: str) -> Floats:
     return np.array(part["memories"][memory]["flow_loss"], dtype=np.float64)
 
 
 def _summed(parts: Any) -> Floats:
-    """Over trainings, which were judged on the same frames: [episodes]."""
+    """Over trainings that were judged on the same episodes: [episodes]."""
     total: Floats = np.stack([np.array(each, dtype=np.float64) for each in parts]).sum(axis=0)
     return total
 
@@ -142,13 +143,11 @@ def _summed(parts: Any) -> Floats:
 def read_arms(spec: ReportSpec, trainings: Sequence[Path]) -> list[Readings]:
     """Of every arm whose memory is read and can hold something, in the report's order."""
     folders = {path.parent.name: path for path in trainings}
-    trained = {each.arm: each.trained for each in spec.conditions if not each.step}
+    own = {each.name: each for each in spec.conditions if each.name == each.arm and not each.step}
     return [
-        _readings(
-            spec, arm.name, trained[arm.name], len(arm.trainings), [folders[k] for k in arm.trainings if k in folders]
-        )
+        _readings(spec, arm, own[arm.name], [folders[key] for key in arm.trainings if key in folders])
         for arm in spec.arms
-        if arm.name in trained and _holds_something(trained[arm.name])
+        if arm.name in own and _holds_something(own[arm.name].trained)
     ]
 
 
@@ -156,16 +155,19 @@ def _holds_something(mode: str) -> bool:
     return MODES[mode].needs_world and not MODES[mode].trains_prophet_alone and mode != OWN_DRAWS
 
 
-def _readings(spec: ReportSpec, arm: str, memory: str, planned: int, folders: Sequence[Path]) -> Readings:
-    ablations = [each for each in spec.conditions if each.arm == arm and each.name != arm and not each.step]
+def _readings(spec: ReportSpec, arm: ReportArm, own: ReportCondition, folders: Sequence[Path]) -> Readings:
+    ablations = [each for each in spec.conditions if each.arm == arm.name and each.name != arm.name and not each.step]
     prophets = [each for folder in folders if (each := _read(folder / "prophet.json"))]
     return Readings(
-        arm=arm,
-        memory=memory,
-        planned=planned,
+        arm=arm.name,
+        memory=own.trained,
+        acted=MODES[own.rolled].rollout,
+        planned=len(arm.trainings),
         logs=tuple(read_log(folder / METRICS) for folder in folders),
         settings=tuple(_read(folder / ARM_FILE).get("policy", {}) for folder in folders),
-        judgements=tuple(each for seed, folder in enumerate(folders) for each in read_judgement(arm, seed, folder)),
+        judgements=tuple(
+            each for seed, folder in enumerate(folders) for each in read_judgement(arm.name, seed, folder)
+        ),
         nearest=tuple(each["nearest"] for each in prophets if "nearest" in each),
         offline=tuple(each for folder in folders if (each := _read(folder / "offline.json"))),
         ablations=tuple(each.name for each in ablations),

@@ -93,8 +93,8 @@ class Way(NamedTuple):
 
 
 def onward(ways: Mapping[str, Way], later: Mapping[str, Way]) -> dict[str, Way]:
-    """Each part's way over some steps and those that came after them."""
-    return {name: ways[name].then(way) if name in ways else way for name, way in later.items()}
+    """Each part's way over some steps and those that came after them; one that is told of no more ends where it was."""
+    return {**ways, **{name: ways[name].then(way) if name in ways else way for name, way in later.items()}}
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,12 @@ def control_of(study: Study, sources: Sources, name: str) -> str | None:
     return next((other for other in plain if sources.checkpoints[other][0].policy.family == family), None)
 
 
+def is_aligned(study: Study, sources: Sources, name: str) -> bool:
+    """Whether an arm's hidden states are, or were, taught to foretell latents."""
+    arm = study.arms[name]
+    return study.aligns(arm) if isinstance(arm, Arm) else sources.checkpoints[name][0].aligned
+
+
 def _is_plain(sources: Sources, name: str) -> bool:
     """Whether a given arm's checkpoints have no memory and were taught to foretell nothing."""
     first = sources.checkpoints[name][0]

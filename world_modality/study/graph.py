@@ -11,7 +11,7 @@ from world_modality.facts.stages import STAGES
 from world_modality.store.keys import stage_key
 from world_modality.store.stage import Input, StageRequest
 from world_modality.study.comparable import require_comparable_plan
-from world_modality.study.conditions import compared_with, conditions_of, control_of, n_action_steps_of
+from world_modality.study.conditions import compared_with, conditions_of, control_of, is_aligned, n_action_steps_of
 from world_modality.study.labels import parts_of, suite_label
 from world_modality.study.latent_stages import instructions_inputs, latents_inputs, looked_up_inputs, tokens_inputs
 from world_modality.study.looks import blocks_of, looks_of
@@ -273,8 +273,7 @@ class _Builder:
         )
 
     def _memory_inputs(self, name: str, arm: Arm, dataset: StageRequest) -> tuple[Input, ...]:
-        """What an arm reads besides policy and data: latents, one stage per camera, and their encoder; a policy that
-        sees latents also world tokens, if it knows any, and instructions."""
+        """What an arm reads besides policy and data: latents and encoder; one that sees latents, tokens and texts."""
         encoder = arm.encoder or self.study.encoder if self.study.reads_latents(arm) else None
         if encoder is None:
             return ()
@@ -298,6 +297,7 @@ class _Builder:
                 trainings=tuple(each.key for (arm, _), each in trainings.items() if arm == name),
                 policy=starts[name],
                 checkpoints=tuple(each.key for (arm, _), each in given.items() if arm == name),
+                aligned=is_aligned(self.study, self.sources, name),
             )
             for name in self.study.arms
         )

@@ -355,11 +355,7 @@ class ReportArm(Spec):
     trainings: tuple[str, ...]  # keys, in the order of the seeds; none of given checkpoints
     policy: str = ""  # key of what they start from, or of the first given checkpoint
     checkpoints: tuple[str, ...] = ()  # keys of the given ones, in the order of the seeds
-
-    @property
-    def aligned(self) -> bool:
-        """Whether its hidden states were taught to foretell latents."""
-        return "world.align" in self.declared
+    aligned: bool = False  # whether its hidden states were taught to foretell latents
 
 
 class EvidenceSpec(Spec):

@@ -58,7 +58,7 @@ class _Judged:
 class _Answers:
     """What a checkpoint makes of all judged frames with one memory."""
 
-    losses: Tensor  # [N]: the policy's own, of the actions inside the episode
+    losses: Tensor  # [N]: the policy's own; of the actions inside the episode, where the policy masks the others
     chunks: Tensor  # [N, chunk_size, A]: denoised, in the policy's normalised units
 
 
@@ -224,7 +224,7 @@ def _load(checkpoint: Path, dataset: Path, read: Mapping[str, str], device: str)
         setattr(config, field, folders)
     with borrowed_generator():
         policy = get_policy_class(config.type).from_pretrained(checkpoint, config=config, dataset_meta=metadata)
-    policy.config.world_lambda = 0.0  # its losses are then those of the actions alone
+    policy.config.world_lambda = policy.config.world_align_weight = 0.0  # its losses are then of the actions alone
     held_out, table = tuple(config.world_held_out), read_episode_table(dataset)
     frames = _sample(table, held_out)
     batches = _batches(policy.eval(), checkpoint, metadata, frames)

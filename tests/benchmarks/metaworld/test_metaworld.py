@@ -263,6 +263,19 @@ def test_distances_are_metaworlds_own_and_come_back_with_the_moment() -> None:
         assert simulator.goal_distances() == told
 
 
+def test_the_distance_is_0_where_the_goal_holds() -> None:
+    """MetaWorld's own ends at a radius."""
+    with closing(opened(PUSH)) as simulator:
+        simulator.reset(None, seed=4)
+        expert = make_expert(SUITES["metaworld_mt50"], simulator, np.random.default_rng(0), None)
+        told = []
+        for _ in range(150):
+            step = simulator.step(expert.act())
+            told.append((step.success, simulator.goal_distances()["goal"]))
+    assert any(success for success, _ in told)
+    assert all((distance == 0) == success for success, distance in told)
+
+
 def test_a_task_whose_distance_is_always_0_tells_none() -> None:
     told = {}
     for name in ("hammer-v3", "assembly-v3", "pick-place-v3"):

@@ -69,7 +69,10 @@ def _origin(sim_env: Any, name: str) -> Vector:
 
 
 def _to_region(sim_env: Any, point: Vector, name: str, *, within: bool) -> float:
-    """Metres from a point to the box that the predicate asks for."""
+    """Metres from a point to the box that the predicate asks for, of a region that stands along the table's sides.
+
+    LIBERO's regions do. For one that is turned, its ``on`` asks in the region's axes what is asked here in the world's.
+    """
     data = sim_env.sim.data
     middle = np.array(data.get_site_xpos(name))
     turned = np.asarray(data.get_site_xmat(name)).reshape(3, 3)

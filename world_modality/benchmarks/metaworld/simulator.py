@@ -82,7 +82,8 @@ class MetaWorldSimulator:
         command = np.asarray(action, dtype=np.float32)
         self._raw, reward, _, _, info = self._open().step(command)
         success = bool(info["success"])
-        self._distance = self._told(float(info["obj_to_target"]))
+        told = self._told(float(info["obj_to_target"]))
+        self._distance = 0.0 if success and told is not None else told  # which ends at a radius of some centimetres
         return Step(success=success, terminated=False, reward=float(reward), progress=float(success))
 
     def observe(self, cameras: Sequence[str] | None = None) -> Observation:

@@ -27,10 +27,10 @@ def claims_of(
 
     The first arm that is trained and rolled out on predicted memory carries the decision rule; without one, the first
     that holds any memory but zero; without any memory, the first with a control. It beats its own placebos, then its
-    control; an arm trained and rolled out on zero memory equals the latter, unless that is ``aligned``. Its other ablations follow in the rule's
-    sequence, beside the rule. Every further arm with a memory or a control is a family of its own with the same order,
-    at an equal share of a further alpha. An arm without control is compared with its ablations alone. What was trained
-    for fewer steps is shown, and claims nothing.
+    control; an arm trained and rolled out on zero memory equals the latter, unless that is ``aligned``. Its other
+    ablations follow in the rule's sequence, beside the rule. Every further arm with a memory or a control is a family
+    of its own with the same order, at an equal share of a further alpha. An arm without control is compared with its
+    ablations alone. What was trained for fewer steps is shown, and claims nothing.
     """
     conditions = [condition for condition in conditions if not condition.step]
     by_name = {condition.name: condition for condition in conditions}

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -173,8 +173,7 @@ class Cluster:
             for process in psutil.process_iter(["cmdline"])
             if "slurmstepd" in " ".join(process.info["cmdline"] or ()) and self._is_of(process, node)
         ]
-        for process in (psutil.Process(self._number(f"slurmd-{node}")), *stepd, *jobs):
-            _kill(process)
+        _kill(psutil.Process(self._number(f"slurmd-{node}")), *stepd, *jobs)
         return len(jobs)
 
     def _is_of(self, process: psutil.Process, node: str) -> bool:
@@ -207,12 +206,23 @@ def _environment_of(process: psutil.Process) -> dict[str, str]:
         return {}
 
 
-def _kill(process: psutil.Process) -> None:
+def _kill(*processes: psutil.Process) -> None:
+    """All at once: what goes on while others are waited for may come to its end."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    end = time.monotonic() + 20
+    while any(_runs(process) for process in processes):
+        assert time.monotonic() < end, "processes outlive their kill"
+        time.sleep(0.05)
+
+
+def _runs(process: psutil.Process) -> bool:
+    """Whether it is there, and no mere entry that its parent has not read yet."""
     try:
-        process.kill()
-        process.wait(20)
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
-        pass
+        return False
 
 
 @contextmanager

@@ -64,15 +64,15 @@ def test_what_is_out_of_sight_is_in_no_picture(
 ) -> None:
     env = make_env(task, render)
     watched = Watched(monkeypatch)
-    without = looks(env, 25)
+    without = looks(env, 15)
     assert np.mean(watched.unseen[1::2]) > 50  # the wrist camera sees little of the arm
     assert set(watched.mirrored) == {-1}
     watched.draw_everything()
-    for one, two in zip(without, looks(env, 25), strict=True):
+    for one, two in zip(without, looks(env, 15), strict=True):
         assert np.array_equal(one, two)
 
 
-@pytest.mark.parametrize(("suite", "task"), [("libero_spatial", 0), ("libero_goal", 3), ("libero_object", 0)])
+@pytest.mark.parametrize(("suite", "task"), [("libero_goal", 3), ("libero_object", 0)])
 def test_stock_pictures_are_mujocos_own(
     suite: str, task: int, original_assets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -80,7 +80,7 @@ def test_stock_pictures_are_mujocos_own(
     spec = sim_spec("stock").model_copy(update={"suite": suite, "assets": str(original_assets)})
     with closing(LiberoSimulator(spec, task, original_assets)) as env:
         watched = Watched(monkeypatch)
-        without = looks(env, 12)
+        without = looks(env, 8)
         assert np.mean(watched.unseen) > 5
         seen = [each for each in watched.mirrored if each >= 0]
         if suite == "libero_object":
@@ -89,7 +89,7 @@ def test_stock_pictures_are_mujocos_own(
             assert 0 < len(seen) < len(watched.mirrored)
             assert np.mean(seen) > 50  # of about 100 geoms that are shown
         watched.draw_everything()
-        for one, two in zip(without, looks(env, 12), strict=True):
+        for one, two in zip(without, looks(env, 8), strict=True):
             assert np.array_equal(one, two)
 
 

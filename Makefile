@@ -11,8 +11,9 @@ setup:
 demo: setup
 	@$(WM) run --study config.yaml --cores $(CORES)
 
+# One process more than there are cores: a third of the time tests wait for processes that they started.
 test: lint
-	@OMP_NUM_THREADS=1 $(PY) -m pytest -q -n $(CORES) --dist loadfile
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -q -n $$(($(CORES) + 1)) --dist loadfile
 
 # Whole studies on a SLURM of two nodes on this machine, which it installs if root: a node and the controller die.
 test-slurm: setup

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +60,24 @@ def write_dataset(
     dataset = LeRobotDataset.create(
         "local/tiny", fps=10, features=features, root=root, use_videos=videos, image_writer_threads=threads
     )
-    for frames in episodes:
-        for frame in frames:
-            dataset.add_frame(frame)
-        dataset.save_episode()
-    dataset.finalize()
+    with same_scheduling():
+        for frames in episodes:
+            for frame in frames:
+                dataset.add_frame(frame)
+            dataset.save_episode()
+        dataset.finalize()
     return root
+
+
+@contextmanager
+def same_scheduling() -> Iterator[None]:
+    """SVT-AV1, which LeRobot encodes videos with, makes root's thread that starts it a real-time one, and so all that
+    it starts from then on: other processes of the machine get what they leave."""
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, parameters)
 
 
 def _frames(rng: np.random.Generator, episode: int, count: int, size: int, noise: int) -> Iterator[dict[str, Any]]:

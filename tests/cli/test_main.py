@@ -61,7 +61,8 @@ def test_a_malformed_study_is_one_line(tmp_path: Path) -> None:
         assert result.stdout == ("" if command == "run" else "study file   config.yaml (none was run here yet)\n")
         assert result.stderr == (
             "config.yaml:18: arms.E1.memory: 'nil' is not a memory mode; choose one of disabled, zero, learned, pred, "
-            "oracle, oracle_policy, oracle_expert, scheduled, persistence, stale, shuffle, time_shuffle, random, "
+            "oracle, oracle_policy, oracle_expert, scheduled, persistence, stale, shuffle, "
+            "nearest_other, time_shuffle, random, "
             "standard_normal, random_scaled, signflip, aux_only\n"
         )
 

@@ -100,7 +100,7 @@ def test_a_report_so_far_has_a_folder_of_its_own(study: Path, tmp_path: Path) ->
     folder = root / "by-name" / "small" / "so-far"
     names = {path.name for path in folder.iterdir()}
     tables = {"table.csv", "table.json", "table.md", "table.tex", "records.csv", "records.parquet"}
-    assert names == {"report.html", "summary.json", "timing.json", "figures"} | tables
+    assert names == {"report.html", "summary.json", "timing.json", "diagnosis.md", "figures"} | tables
     assert not list(root.glob("report/*"))
     summary = json.loads((folder / "summary.json").read_text())
     assert (summary["form"], summary["study"], summary["complete"]) == (1, "small", False)

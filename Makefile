@@ -4,7 +4,7 @@ SHELL := bash
 PY := .venv/bin/python
 WM := .venv/bin/wm
 
-.PHONY: demo test test-slurm chaos lint setup lock format fingerprint bench-training bench-rollouts bench-parity bench-evidence bench-report bench-arithmetic bench-checks bench-step bench-starts bench-expert bench-moving bench-latents bench-vq bench-scale bench-planning bench-prophet embedded-encoder
+.PHONY: demo test test-slurm chaos lint setup lock format fingerprint bench-training bench-rollouts bench-parity bench-evidence bench-report bench-arithmetic bench-checks bench-step bench-pictures bench-starts bench-expert bench-moving bench-latents bench-vq bench-scale bench-planning bench-prophet embedded-encoder
 setup:
 	@envs/bootstrap.sh
 
@@ -63,6 +63,10 @@ bench-expert: setup
 # chunk; exit 1 if the gap is not there. INIT_STATES=0-24 REPEATS=1 AGENTS=told,still
 bench-moving: setup
 	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(PY) -m bench.bench_moving $(if $(INIT_STATES),--init-states $(INIT_STATES)) $(if $(REPEATS),--repeats $(REPEATS)) $(if $(AGENTS),--agents $(AGENTS))
+
+# What LIBERO's own pictures cost, beside pictures of which MuJoCo draws what no pixel shows, too: SUITES="libero_goal".
+bench-pictures: setup
+	@OMP_NUM_THREADS=1 PYTHONPATH=tests $(PY) -m bench.bench_pictures $(SUITES)
 
 # Whether every task of LIBERO-PRO's sixteen suites loads, resets and steps, or of SUITES="libero_90 libero_10".
 bench-starts: setup

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from support.crashing import Crash, CrashingProgress
 from support.tiny_cell import ALIGNED, cell_context, train_spec
 
 from world_modality.errors import UserError
-from world_modality.store.progress import Progress
 from world_modality.study.specs import latents_role
 from world_modality.training import checkpoints, stage
 from world_modality.training.metrics import read_metrics, summarise
@@ -45,16 +45,6 @@ def test_with_weight_0_the_training_is_the_plain_arms_to_the_last_bit(
         assert more["align_loss"] > 0
     offline = [json.loads((each / "offline.json").read_text()) for each in (trained("disabled"), context.artifact)]
     assert offline[0] == offline[1]
-
-
-class Crash(Exception):
-    pass
-
-
-class CrashingProgress(Progress):
-    def update(self, done: float, total: float, episode: str, facts: str = "") -> None:
-        if done == 6:
-            raise Crash
 
 
 def test_it_learns_tells_what_it_foretells_and_goes_on_after_a_crash(

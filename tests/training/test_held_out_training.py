@@ -15,12 +15,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from support.compared import compare
+from support.crashing import Crash, CrashingProgress
 from support.tiny_cell import cell_context, train_spec
 
 from lerobot_policy_world_modality.modeling_smolvla_world import SmolVLAWorldPolicy
 from world_modality.errors import UserError
 from world_modality.prophet.judging import PROPHET
-from world_modality.store.progress import Progress
 from world_modality.study.specs import TrainSpec
 from world_modality.training import checkpoints, stage
 from world_modality.training.compare_arms import resolved_settings
@@ -105,16 +105,6 @@ def test_held_out_latents_leave_no_trace_in_the_weights(inputs: Inputs, tmp_path
         stage.run(spec_of(memory, steps=3), context)
         found.append(weights(context.artifact))
     assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
-
-
-class Crash(Exception):
-    pass
-
-
-class CrashingProgress(Progress):
-    def update(self, done: float, total: float, episode: str, facts: str = "") -> None:
-        if done == 6:
-            raise Crash
 
 
 def test_a_resumed_training_leaves_the_same_episodes_out(

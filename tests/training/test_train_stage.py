@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from support.compared import compare
+from support.crashing import Crash, CrashingProgress
 from support.tiny_cell import cell_context, train_spec
 
 from world_modality.errors import UserError
 from world_modality.store.notes import note_text
-from world_modality.store.progress import Progress
 from world_modality.study.comparable import undeclared_differences
 from world_modality.training import checkpoints, stage
 from world_modality.training.checkpoints import complete_checkpoints, require_finite
@@ -198,16 +198,6 @@ def test_a_trained_policy_goes_on_with_its_own_statistics(trained: Trained, inpu
     own, found = start_statistics(start), start_statistics(context.artifact / "pretrained_model")
     assert (found["action"]["mean"] == own["action"]["mean"]).all()
     assert weights(context.artifact)["keyed_step"] == 1
-
-
-class Crash(Exception):
-    pass
-
-
-class CrashingProgress(Progress):
-    def update(self, done: float, total: float, episode: str, facts: str = "") -> None:
-        if done == 6:
-            raise Crash
 
 
 @pytest.mark.defect("B16")

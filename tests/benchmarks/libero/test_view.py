@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from stand_ins import STAND_INS
 from support.sim_specs import sim_spec
+from support.whole_pictures import whole_pictures
 
 from world_modality.benchmarks.libero import view
 from world_modality.benchmarks.libero.sight import Unseen
@@ -31,12 +32,11 @@ def looks(env: LiberoSimulator, count: int) -> list[np.ndarray]:
 
 
 class Watched:
-    """What is decided to be out of sight, and a way of drawing everything."""
+    """What is decided to be out of sight."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.unseen: list[int] = []
         self.mirrored: list[int] = []  # -1 where no mirror is in the picture
-        self._patch = monkeypatch
         original = view.out_of_sight
 
         def watched(*arguments: Any) -> Unseen:
@@ -46,16 +46,6 @@ class Watched:
             return unseen
 
         monkeypatch.setattr(view, "out_of_sight", watched)
-
-    def draw_everything(self) -> None:
-        """As MuJoCo does: what reflects, too, wherever it is."""
-
-        def nothing(model: Any, _data: Any, _camera: str, mirrors: tuple[int, ...]) -> Unseen:
-            none = np.zeros(model.ngeom, dtype=bool)
-            return Unseen(none, none if mirrors else None)
-
-        self._patch.setattr(view, "out_of_sight", nothing)
-        self._patch.setattr("world_modality.benchmarks.renderer.Renderer.leave_out_of_mirrors", lambda *_: None)
 
 
 @pytest.mark.parametrize(("task", "render"), [(0, "fast"), (4, "coarse")])
@@ -67,9 +57,9 @@ def test_what_is_out_of_sight_is_in_no_picture(
     without = looks(env, 15)
     assert np.mean(watched.unseen[1::2]) > 50  # the wrist camera sees little of the arm
     assert set(watched.mirrored) == {-1}
-    watched.draw_everything()
-    for one, two in zip(without, looks(env, 15), strict=True):
-        assert np.array_equal(one, two)
+    with whole_pictures():
+        for one, two in zip(without, looks(env, 15), strict=True):
+            assert np.array_equal(one, two)
 
 
 @pytest.mark.parametrize(("suite", "task"), [("libero_goal", 3), ("libero_object", 0)])
@@ -88,9 +78,9 @@ def test_stock_pictures_are_mujocos_own(
         else:
             assert 0 < len(seen) < len(watched.mirrored)
             assert np.mean(seen) > 50  # of about 100 geoms that are shown
-        watched.draw_everything()
-        for one, two in zip(without, looks(env, 8), strict=True):
-            assert np.array_equal(one, two)
+        with whole_pictures():
+            for one, two in zip(without, looks(env, 8), strict=True):
+                assert np.array_equal(one, two)
 
 
 @pytest.mark.parametrize("closed", [True, False], ids=["closed", "forgotten"])

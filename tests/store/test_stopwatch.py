@@ -65,12 +65,13 @@ def test_an_illegible_file_counts_nothing(text: str, tmp_path: Path) -> None:
 def test_hours_of_gpus_are_of_each_that_somebody_held(tmp_path: Path) -> None:
     with timed(tmp_path, gpus=8):
         time.sleep(0.1)
+    held = read_spent(tmp_path).seconds
+    assert held >= 0.1
     (tmp_path / "helper.txt").write_text("10.0 1\n")
     with timed(tmp_path) as elapsed:  # without any
         found = elapsed()
-    assert 10.1 <= found.seconds < 15
-    assert found.gpu_seconds == pytest.approx(10 + 8 * (read_spent(tmp_path).seconds - 10), abs=0.2)
-    assert found.gpu_seconds > 10.79
+    assert found.seconds >= 10 + held
+    assert found.gpu_seconds == pytest.approx(10 + 8 * held)
 
 
 def test_those_who_work_at_the_same_time_are_all_counted(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-# Another build of torch than the lock's, which is CUDA's: WM_TORCH=rocm7.0, cpu, cu126 or auto, as uv's --torch-backend.
+# Another build of torch than the lock's, which is CUDA's: WM_TORCH=rocm7.2, cpu, cu126 or auto, as uv's --torch-backend.
 # Sourced at the repository's top. `other_torch UV PYTHON` puts the lock's versions so built into that Python's
 # environment, where WM_TORCH is set.
 other_torch() {

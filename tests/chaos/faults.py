@@ -231,6 +231,17 @@ def vanish(patient: Patient) -> str | None:
     return f"{stage.relative_to(patient.results)} is gone"
 
 
+def damage_plan(patient: Patient) -> str | None:
+    """The plan that jobs read, or the sealed one that the report asks for, is not as it was written."""
+    plans = [*patient.results.glob("snapshots/*.json"), *patient.results.glob("sealed-plans/*/*.json")]
+    if not plans:
+        return None
+    path = patient.random.choice(sorted(plans))
+    change = patient.random.choice((_flip, _cut))(patient)
+    path.write_bytes(change(path.read_bytes()))
+    return f"damaged {path.relative_to(patient.results)}"
+
+
 def forget_snakemake(patient: Patient) -> str | None:
     memory = patient.folder / ".snakemake"
     if not memory.is_dir():
@@ -239,15 +250,15 @@ def forget_snakemake(patient: Patient) -> str | None:
     return ".snakemake is gone"
 
 
-def jump_of_the_clock(patient: Patient) -> str | None:
-    """All files are from another day than the clock says; those that nobody works on at different times, too."""
+def other_dates(patient: Patient) -> str | None:
+    """All files are from another day, as after a copy or where the clock was set."""
     shift = patient.random.choice((-1, 1)) * patient.random.uniform(0.01, 30) * DAY_S
     for folder in (patient.results, patient.folder / ".snakemake"):
         for path in folder.rglob("*"):
             if path.exists() and not path.is_symlink():
                 modified = path.stat().st_mtime + shift
                 os.utime(path, (modified, modified))
-    return f"the clock jumps by {-shift / DAY_S:+.1f} days"
+    return f"all files are dated {shift / DAY_S:+.1f} days off"
 
 
 FAULTS = (
@@ -279,5 +290,6 @@ FAULTS = (
     Fault("unsealed work cut short", lambda patient: damage(patient, patient.unsealed(), _cut(patient), "cut"), False),
     Fault("sealed stage vanishes", vanish, running=False),
     Fault(".snakemake is lost", forget_snakemake, running=False),
-    Fault("clock jumps", jump_of_the_clock, running=False),
+    Fault("files of another date", other_dates, running=False),
+    Fault("plan damaged", damage_plan, running=False),
 )

@@ -14,12 +14,14 @@ from support.small_study import edited
 
 from world_modality.cli import turns as turns_module
 from world_modality.cli.join import join
+from world_modality.cli.last_place import Place, remember_place
 from world_modality.cli.planning import Planned, done_keys, plan_study
 from world_modality.cli.run_stage import RUNNERS_VARIABLE, run_stage
+from world_modality.cli.share import share_of
 from world_modality.cli.turns import Turns
 from world_modality.errors import UserError
 from world_modality.store.done import read_done
-from world_modality.store.layout import RESULTS, stage_folder
+from world_modality.store.layout import RESULTS, SHARE_VARIABLE, stage_folder
 from world_modality.store.lock import shared
 
 TESTS = Path(__file__).parents[1]
@@ -119,6 +121,28 @@ def test_two_helpers_finish_a_study_s_rollouts(planned: Planned, tmp_path: Path)
         assert output.endswith("no rollout is left\n")
     for request in planned.graph.of("rollout"):
         assert read_done(stage_folder(RESULTS, "rollout", request.key).done) is not None
+
+
+def test_a_helper_shares_what_the_run_shares(
+    planned: Planned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else it would make what another tree is at, or has sealed in the remote."""
+    monkeypatch.setenv(SHARE_VARIABLE, "")  # set back to what it was, whatever `join` sets
+    depot = tmp_path / "depot"
+    depot.mkdir()
+    make(planned, "policy")
+    remember_place(RESULTS, Place("local", "local", share=str(depot)))
+    share_of.cache_clear()
+    try:
+        assert join(RESULTS, Path("config.yaml"), 1) == 0
+        assert f"join         shares {depot}, as the study was run last" in capsys.readouterr().out
+        assert os.environ[SHARE_VARIABLE] == str(depot)
+        make(planned, *UPSTREAM)
+        assert join(RESULTS, Path("config.yaml"), 1) == 0
+        pushed = {path.parent.name for path in depot.glob("rollout/*/DONE.json")}
+        assert pushed == {request.key for request in planned.graph.of("rollout")}
+    finally:
+        share_of.cache_clear()
 
 
 def test_one_that_fails_ends_the_help(planned: Planned, monkeypatch: pytest.MonkeyPatch) -> None:

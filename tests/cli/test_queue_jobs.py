@@ -71,9 +71,14 @@ def test_jobs_that_are_left_keep_a_run_from_beginning(queue: Path, last: str, no
     )
 
 
-def test_without_slurm_there_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_slurms_commands_nobody_can_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a laptop that sees the results folder of a cluster."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert jobs_left(tmp_path) == []
+    remember_place(tmp_path, Place("slurm", "slurm"))
+    with pytest.raises(UserError, match=r"^SLURM's commands \(`squeue`\) are not on this machine, so nobody can tell"):
+        require_none_left(tmp_path, Place("local", "local"))
+    remember_place(tmp_path, Place("local", "local"))
+    require_none_left(tmp_path, Place("local", "local"))
 
 
 def test_a_controller_that_is_away_is_one_sentence(queue: Path) -> None:

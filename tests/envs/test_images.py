@@ -90,9 +90,9 @@ def test_the_conda_environment_gets_the_build_of_torch_that_is_asked_for(tmp_pat
     script = [str(ENVS / "world_modality.post-deploy.sh")]
     subprocess.run(script, env=environment, check=True)
     assert len(told.read_text().splitlines()) == 2
-    subprocess.run(script, env=environment | {"WM_TORCH": "rocm7.0"}, check=True)
+    subprocess.run(script, env=environment | {"WM_TORCH": "rocm7.2"}, check=True)
     last = told.read_text().splitlines()[-1]
-    assert "--python /conda/bin/python --no-config --torch-backend rocm7.0 --reinstall-package torch" in last
+    assert "--python /conda/bin/python --no-config --torch-backend rocm7.2 --reinstall-package torch" in last
     assert re.search(r" torch==2\S+ torchvision==0\S+$", last)
 
 

@@ -58,7 +58,7 @@ def call(setup: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env={"PATH": PATH} | environment, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("torch", ["", "rocm7.0"])
+@pytest.mark.parametrize("torch", ["", "rocm7.2"])
 def test_the_setup_finds_them_too(setup: Path, torch: str) -> None:
     """Where the environment bears the stamp of being ready."""
     made_from = [setup / name for name in ("envs/requirements.txt", "envs/uv.txt", "pyproject.toml", PLUGIN)]
@@ -72,10 +72,10 @@ def test_the_setup_finds_them_too(setup: Path, torch: str) -> None:
 
 def test_another_build_of_torch_is_in_no_fetched_folder(setup: Path) -> None:
     (setup / "fetched" / "wheels").mkdir(parents=True)
-    result = call(setup, WM_TORCH="rocm7.0", WORLD_MODALITY_FETCHED=str(setup / "fetched"))
+    result = call(setup, WM_TORCH="rocm7.2", WORLD_MODALITY_FETCHED=str(setup / "fetched"))
     assert result.returncode == 1
     assert result.stderr == (
-        "error: WM_TORCH=rocm7.0 takes torch from PyTorch's own index, and with WORLD_MODALITY_FETCHED "
+        "error: WM_TORCH=rocm7.2 takes torch from PyTorch's own index, and with WORLD_MODALITY_FETCHED "
         "no network is asked: leave one of the two out\n"
     )
     assert not (setup / ".venv").exists()

@@ -81,6 +81,18 @@ def test_it_is_open_where_nothing_tells(tmp_path):
     assert rounding_gate(tmp_path, []).passed is None
 
 
+def test_a_result_without_a_word_about_its_machine_closes_it(tmp_path):
+    """As of a tree that was copied in part: its native results may be from anywhere."""
+    folders = made_on(tmp_path, AMD, AMD, AMD)
+    for folder in folders[1:]:
+        folder.run.unlink()
+    assert gate(tmp_path).passed is False
+    assert "and 1 more was made on: the file run.json beside DONE.json is gone" in gate(tmp_path).detail
+    for folder in made_on(tmp_path / "portable", AMD, AMD, arithmetic="portable")[1:]:
+        folder.run.unlink()
+    assert gate(tmp_path / "portable").passed
+
+
 def test_a_closed_gate_withholds_the_report_s_verdict(toy, report):
     write = toy.write
 

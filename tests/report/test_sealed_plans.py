@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from support.claims import standard_claims
@@ -10,7 +11,15 @@ from support.claims import standard_claims
 from world_modality.evidence.gates import SEALED
 from world_modality.evidence.plan import Plan
 from world_modality.evidence.resampling import digest_of
-from world_modality.report.sealed_plans import describe_seals, first_start, read_seals, seal_plan, sealing_gate
+from world_modality.report.sealed_plans import (
+    COPIES,
+    damaged_seals,
+    describe_seals,
+    first_start,
+    read_seals,
+    seal_plan,
+    sealing_gate,
+)
 from world_modality.store.layout import sealed_plans_folder, stage_folder
 
 PLAN = Plan("demo", "libero_spatial", standard_claims(), (0, 1, 2), (0, 1), tuple(range(10)), 1, design="a" * 16)
@@ -58,9 +67,42 @@ def test_a_damaged_or_changed_file_is_no_seal(tmp_path, damage):
     changed = damage(file.read_text())
     assert changed != file.read_text()
     file.write_text(changed)
+    assert damaged_seals(tmp_path) == [file]
+    copy = file.parent / COPIES / file.name
+    copy.write_text(changed)
     assert read_seals(tmp_path, "demo") == ()
     assert sealing_gate(PLAN, (), "").passed is None
     assert sealing_gate(PLAN, (), "2026-01-01T00:00:00+00:00").passed is False
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("change", [lambda path: path.unlink(), lambda path: path.write_text("{")])
+def test_of_a_seal_and_its_copy_one_makes_the_other_anew(tmp_path, which, change):
+    seal = seal_plan(tmp_path, PLAN)
+    (file,) = files(tmp_path)
+    pair = file, file.parent / COPIES / file.name
+    before = file.read_bytes()
+    assert pair[1].read_bytes() == before
+    change(pair[which])
+    assert read_seals(tmp_path, "demo") == (seal,)
+    assert seal_plan(tmp_path, PLAN) == seal
+    assert [path.read_bytes() for path in pair] == [before, before]
+    assert damaged_seals(tmp_path) == []
+
+
+def test_a_plan_sealed_by_a_clock_that_was_ahead_is_sealed_by_the_right_one_too(tmp_path):
+    """A machine boots with tomorrow's date, the run begins, and the clock is set; then rollouts start."""
+    seal_plan(tmp_path, PLAN)
+    (file,) = files(tmp_path)
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds")
+    for path in (file, file.parent / COPIES / file.name):
+        move_back(path, tomorrow)
+    file.rename(file.with_name(f"{PLAN.digest}-tomorrow.json"))
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    assert seal_plan(tmp_path, PLAN).sealed_at < tomorrow
+    (seal,) = read_seals(tmp_path, "demo")
+    assert sealing_gate(PLAN, (seal,), max(started, seal.sealed_at)).passed
+    assert seal_plan(tmp_path, PLAN) == seal
 
 
 def test_the_gate_compares_with_the_first_attempt_of_any_rollout(tmp_path):
@@ -100,6 +142,7 @@ def test_a_later_plan_names_the_one_that_was_there(tmp_path):
 def test_a_plan_that_nobody_can_read_does_not_borrow_the_digest_of_one_that_is_kept(tmp_path):
     seal_plan(tmp_path, PLAN)
     (file,) = files(tmp_path)
+    (file.parent / COPIES / file.name).unlink()
     file.write_text(json.dumps({**json.loads(file.read_text()), "plan": {}, "sealed_at": "2020-01-01T00:00:00+00:00"}))
     assert read_seals(tmp_path, "demo") == ()
     gate = sealing_gate(PLAN, read_seals(tmp_path, "demo"), "2026-01-01T00:00:00+00:00")
@@ -109,6 +152,7 @@ def test_a_plan_that_nobody_can_read_does_not_borrow_the_digest_of_one_that_is_k
 def test_a_plan_of_another_version_is_listed_unread(tmp_path):
     seal_plan(tmp_path, PLAN)
     (file,) = files(tmp_path)
+    (file.parent / COPIES / file.name).unlink()
     value = json.loads(file.read_text())
     value["plan"]["forgotten"] = 1
     file.write_text(json.dumps({**value, "digest": digest_of(value["plan"])}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import time
@@ -18,6 +19,7 @@ from world_modality.errors import UserError
 from world_modality.evidence.gates import SEALED, Gate
 from world_modality.report.claims import judged_cells, plan_of
 from world_modality.report.sealed_plans import first_start, read_seals, sealing_gate
+from world_modality.store.keys import digest_of
 from world_modality.store.layout import RESULTS, StageFolder, stage_folder
 from world_modality.store.lock import exclusive
 from world_modality.store.progress import Progress
@@ -175,6 +177,20 @@ def test_a_file_outside_of_the_tree_is_not_taken(tmp_path: Path) -> None:
     assert not sealed(one)
 
 
+@pytest.mark.parametrize("name", ["volatile/seconds", "attempts.txt", "log.txt"])
+def test_what_a_link_beside_an_artifact_leads_to_is_not_taken(tmp_path: Path, name: str) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    folder = make_stage(two, 0)
+    (tmp_path / "id_ed25519").write_text("a key")
+    link = folder.path / name
+    link.parent.mkdir(exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(tmp_path / "id_ed25519")
+    assert joined(one, two).taken == 1
+    copied = (path for path in one.rglob("*") if path.is_file())
+    assert all(path.read_bytes() != b"a key" for path in copied)
+
+
 def test_what_is_being_made_here_and_what_is_unfinished_there_stay(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     folder = make_stage(two, 0)
@@ -194,6 +210,23 @@ def test_plans_of_all_trees_are_kept(tmp_path: Path) -> None:
         (tree / "sealed-plans" / "study" / f"{name}.json").write_text(f'{{"tree": "{tree.name}"}}')
     assert joined(one, two).plans == 1
     assert (one / "sealed-plans" / "study" / "a.json").read_text() == '{"tree": "one"}'
+
+
+def test_a_damaged_plan_is_replaced_by_a_whole_one_and_by_no_other(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    make_stage(two, 0)
+    whole = json.dumps({"digest": digest_of({"claims": 1}), "plan": {"claims": 1}})
+    plans = [tree / "sealed-plans" / "study" / "a.json" for tree in (one, two)]
+    for here, there, kept, taken in (
+        (whole[:-5], whole, whole, 1),
+        (whole, whole[:-5], whole, 0),
+        (whole[:-5], whole.replace("1", "2"), whole[:-5], 0),
+    ):
+        for path, text in zip(plans, (here, there), strict=True):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        assert joined(one, two).plans == taken
+        assert plans[0].read_text() == kept
 
 
 def test_a_folder_that_is_no_other_results_tree_is_one_sentence(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from world_modality.cli.relatives import Relative, changed
 from world_modality.errors import UserError, counted
 from world_modality.facts.stages import STAGES
 from world_modality.report.console import console_lines
+from world_modality.report.sealed_plans import damaged_seals
 from world_modality.store.damage import note_damage
 from world_modality.store.done import read_run
 from world_modality.store.index import Unfinished, sealed_done, unfinished
@@ -220,10 +221,13 @@ def report_damage(root: Path) -> int:
             else:
                 drifted += 1
     note_damage(root, checked, damaged)
+    plans = damaged_seals(root)
+    for path in plans:
+        print(f"{path}: not the plan that was sealed; the next run restores it of its copy, if that is whole")
     print(f"{counted(len(checked), 'sealed stage')} checked, {len(damaged)} damaged")
     if drifted:
         notes = counted(drifted, "note")
         print(f"{notes}: made by another version of the library's source, or a record to be restored")
     if damaged:
         print("`wm resume` sets damaged stages aside, below results/damaged, and makes them again")
-    return 1 if damaged else 0
+    return 1 if damaged or plans else 0

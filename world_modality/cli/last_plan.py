@@ -127,7 +127,8 @@ def open_outline(root: Path, study: Path) -> tuple[Outline, list[str]]:
     """
     last = plan_of_file(root, study)
     if last is not None:
-        return read_outline(last.snapshot), []
+        with suppress(UserError):  # a snapshot that was damaged: the study's file says the same
+            return read_outline(last.snapshot), []
     from world_modality.cli.explain import unresolved_lines  # planning imports ten times as much as looking
     from world_modality.cli.planning import plan_study
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from world_modality.cli.last_place import Place, last_place
 from world_modality.errors import UserError
+from world_modality.store.layout import last_place_file
 
 SLURM = "slurm"
 """Snakemake's name for the executor that submits jobs to SLURM."""
@@ -49,13 +50,17 @@ def job_prefix(root: Path) -> str:
 
 
 def jobs_left(root: Path) -> list[QueuedJob]:
-    """This user's jobs that runs on a results tree submitted and that have not ended; none where there is no SLURM.
+    """This user's jobs that runs on a results tree submitted and that have not ended.
 
     Raises:
-        UserError: SLURM does not answer, so that nobody can tell.
+        UserError: SLURM does not answer, or its commands are not on this machine, so that nobody can tell.
     """
     if shutil.which("squeue") is None:
-        return []
+        raise UserError(
+            "SLURM's commands (`squeue`) are not on this machine, so nobody can tell whether jobs of a dead run are "
+            "left in its queue: call this on the cluster's login node; if the cluster is gone for good, remove "
+            f"{last_place_file(root)} and name a profile with --profile"
+        )
     asked = ["squeue", "--me", "--noheader", "--format=%i|%j|%T|%k"]
     found, mine = [], f"{job_prefix(root)}_"
     for line in _ask(asked).splitlines():

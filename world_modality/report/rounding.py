@@ -25,11 +25,13 @@ def rounding_gate(root: Path, records: Iterable[DoneFile]) -> Gate:
     Processors are told where they differ and nowhere else: what is made again on another machine changes no report.
     """
     found: dict[str, dict[str, str]] = defaultdict(dict)  # what rounds, then its value, then a stage that had it
-    arithmetics = set[str]()
+    arithmetics, untold = set[str](), list[str]()
     for record in records:
         arithmetic = str(record.address.get("arithmetic", ""))
         arithmetics.add(arithmetic)
         run = read_run(stage_folder(root, record.stage, record.key).run)
+        if arithmetic == NATIVE and run is None:
+            untold.append(record.label)
         for machine in run.machines if arithmetic == NATIVE and run is not None else ():
             for name, value in rounding(machine).items():
                 found[name].setdefault(value, record.label)
@@ -40,6 +42,10 @@ def rounding_gate(root: Path, records: Iterable[DoneFile]) -> Gate:
         who = f"the machines that worked on {first}" if first == second else f"{first} and {second}"
         told = f"{who} differ in {name} ({_shown(one, two)} / {_shown(two, one)})"
         return Gate(ROUNDING, False, f"{told}; make the study on one kind of machine, or with arithmetic: portable")
+    if found and untold:
+        count = f" and {len(untold) - 1} more" if len(untold) > 1 else ""
+        told = f"nothing tells what {untold[0]}{count} was made on: the file run.json beside DONE.json is gone"
+        return Gate(ROUNDING, False, f"{told}; remove that stage's folder and run the study again")
     if found:
         return Gate(ROUNDING, True, ALIKE)
     if NATIVE in arithmetics:

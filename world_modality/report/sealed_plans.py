@@ -14,10 +14,13 @@ from world_modality.evidence.plan import Plan, changes
 from world_modality.evidence.resampling import digest_of
 from world_modality.store.attempts import read_attempts
 from world_modality.store.done import read_run
-from world_modality.store.files import write_json
-from world_modality.store.layout import StageFolder, sealed_plans_folder
+from world_modality.store.files import write_atomically, write_json
+from world_modality.store.layout import SEALED_PLANS, StageFolder, sealed_plans_folder
 from world_modality.store.lock import exclusive
 from world_modality.store.machine import source_digest
+
+COPIES = "copies"
+"""Folder of the seals' second copies, in a study's."""
 
 
 @dataclass(frozen=True)
@@ -32,15 +35,17 @@ class Seal:
 def seal_plan(root: Path, plan: Plan) -> Seal:
     """Make sure that ``plan`` is sealed below ``results/sealed-plans``; its seal, the earliest one if there are more.
 
-    The file is fsynced and complete or not there; a second call changes nothing. Its name ends in the time, so that
-    merged trees keep the seals of every machine.
+    The file is fsynced and complete or not there, and has a copy of which it is restored; a second call changes
+    nothing. Its name ends in the time, so that merged trees keep the seals of every machine. Where the clock is behind
+    the one that the seal was dated by, as when it was set, the plan is sealed by this clock too: what starts next is
+    dated by it.
     """
     folder = sealed_plans_folder(root, plan.study)
     with exclusive(folder / ".lock", lambda: None):
-        found = _of(read_seals(root, plan.study), plan.digest)
-        if found is not None:
+        _restore(folder)
+        found, now = _of(read_seals(root, plan.study), plan.digest), datetime.now(UTC)
+        if found is not None and datetime.fromisoformat(found.sealed_at) <= now:
             return found
-        now = datetime.now(UTC)
         seal = Seal(plan.digest, now.isoformat(timespec="seconds"), plan)
         value = {
             "sealed_at": seal.sealed_at,
@@ -49,14 +54,37 @@ def seal_plan(root: Path, plan: Plan) -> Seal:
             "plan": json.loads(plan.to_json()),
         }
         write_json(folder / f"{plan.digest}-{now:%Y%m%dT%H%M%SZ}.json", value)
+        _restore(folder)
         return seal
+
+
+def is_seal(path: Path) -> bool:
+    """Whether a file is a sealed plan, and what its digest says."""
+    return _read(path) is not None
+
+
+def damaged_seals(root: Path) -> list[Path]:
+    """Files among a tree's sealed plans that are none, or not what was sealed."""
+    found = (root / SEALED_PLANS).glob("*/*.json")
+    return sorted(path for path in found if path.is_file() and not is_seal(path))
+
+
+def _restore(folder: Path) -> None:
+    """Make each seal of its copy anew, or the copy of the seal, where one of the two is damaged or gone."""
+    for name in sorted({path.name for path in (*folder.glob("*.json"), *(folder / COPIES).glob("*.json"))}):
+        pair = folder / name, folder / COPIES / name
+        sound = [path for path in pair if is_seal(path)]
+        if len(sound) == 1:
+            (bad,) = set(pair) - set(sound)
+            write_atomically(bad, sound[0].read_bytes())
 
 
 def read_seals(root: Path, study: str) -> tuple[Seal, ...]:
     """A study's sealed plans, earliest first, each once. Files that are damaged, or not what their digest says, are not
-    seals."""
+    seals; their copies may be."""
     found: dict[str, Seal] = {}
-    for path in sealed_plans_folder(root, study).glob("*.json"):
+    folder = sealed_plans_folder(root, study)
+    for path in (*folder.glob("*.json"), *(folder / COPIES).glob("*.json")):
         seal = _read(path)
         if seal is not None and (seal.digest not in found or seal.sealed_at < found[seal.digest].sealed_at):
             found[seal.digest] = seal

@@ -127,9 +127,13 @@ def snapshots_folder(root: Path) -> Path:
     return root / "snapshots"
 
 
+SEALED_PLANS = "sealed-plans"
+"""Folder of a results tree, and of a remote, with the plans that studies registered."""
+
+
 def sealed_plans_folder(root: Path, study: str) -> Path:
     """The plans that a study registered, one file per plan and sealing."""
-    return root / "sealed-plans" / study
+    return root / SEALED_PLANS / study
 
 
 def names_folder(root: Path, study: str) -> Path:

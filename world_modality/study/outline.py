@@ -7,13 +7,14 @@ without importing what planning needs, so that a look at a study of many thousan
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from world_modality.errors import UserError
+from world_modality.store.keys import text_digest
 
 if TYPE_CHECKING:
     from world_modality.study.graph import Graph
@@ -136,11 +137,25 @@ def outline_of(graph: Graph) -> Outline:
 
 def read_outline(snapshot: Path) -> Outline:
     """The outline of a snapshot; UserError where there is none."""
+    return decoded_snapshot(snapshot, _decode)
+
+
+def decoded_snapshot[T](path: Path, decode: Callable[[dict[str, Any]], T]) -> T:
+    """What ``decode`` makes of a snapshot's content.
+
+    Raises:
+        UserError: there is none, or it is not what its name says: its name ends in the digest of what was written. A
+            stage that took one changed number for its setting would be sealed under another setting's key.
+    """
     try:
-        return _decode(json.loads(snapshot.read_bytes()))
+        text = path.read_text()
+        if path.stem.rpartition("-")[2] != text_digest(text):
+            raise ValueError("changed since it was written")
+        return decode(json.loads(text))
     except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
         raise UserError(
-            f"{snapshot} is not a plan ({type(error).__name__}); name the study with --study, to plan it anew"
+            f"{path} is not a plan as it was written ({type(error).__name__}); run the study again, which writes it "
+            "anew"
         ) from None
 
 

@@ -5,36 +5,40 @@ Jobs never read the study itself, which its author may be editing while they wai
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from world_modality.errors import UserError
 from world_modality.facts.stages import STAGES
 from world_modality.store.files import write_atomically
 from world_modality.store.keys import canonical_json, text_digest
 from world_modality.store.layout import snapshots_folder
 from world_modality.store.stage import Input, StageRequest
 from world_modality.study.graph import Graph
+from world_modality.study.outline import decoded_snapshot
 
 
 def write_snapshot(root: Path, graph: Graph) -> Path:
-    """Write ``graph`` below ``results/snapshots`` under its own digest; the file. Writing it again changes nothing."""
+    """Write ``graph`` below ``results/snapshots`` under its own digest; the file.
+
+    One that is there as it was written is left alone, and one that was damaged is written anew.
+    """
     text = canonical_json(_encode(graph))
     path = snapshots_folder(root) / f"{graph.study}-{text_digest(text)}.json"
-    if not path.exists():
+    if not _holds(path, text.encode()):
         write_atomically(path, text.encode())
     return path
 
 
-def read_snapshot(path: Path) -> Graph:
-    """The graph in ``path``; UserError when there is none."""
+def _holds(path: Path, data: bytes) -> bool:
     try:
-        return _decode(json.loads(path.read_text()))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path} is not a plan ({type(error).__name__}); run snakemake again to write a new one"
-        ) from None
+        return path.read_bytes() == data
+    except OSError:
+        return False
+
+
+def read_snapshot(path: Path) -> Graph:
+    """The graph in ``path``; UserError when there is none, or it is not as it was written."""
+    return decoded_snapshot(path, _decode)
 
 
 def _encode(graph: Graph) -> dict[str, Any]:

@@ -131,16 +131,21 @@ def _require_equal(tree: Path, mine: StageFolder, theirs: StageFolder, record: D
 
 
 def _copy(theirs: StageFolder, draft: StageFolder, record: DoneFile) -> None:
-    """Files that are never changed become second names of the same ones, where the file system allows."""
+    """Files that are never changed become second names of the same ones, where the file system allows. None is taken
+    that a link leads to out of the tree."""
+    tree = theirs.path.parents[1].resolve()
+
+    def is_theirs(path: Path) -> bool:
+        return path.is_file() and path.resolve().is_relative_to(tree)
+
     for name in record.files:
-        source = theirs.artifact / name
-        if source.is_file() and source.resolve().is_relative_to(theirs.path.parents[1].resolve()):
-            _renew(source, draft.artifact / name)
-    if theirs.volatile.is_dir():
-        for name, path in files_below(theirs.volatile, follow=False):
+        if is_theirs(theirs.artifact / name):
+            _renew(theirs.artifact / name, draft.artifact / name)
+    for name, path in files_below(theirs.volatile, follow=False) if theirs.volatile.is_dir() else ():
+        if is_theirs(path):
             _renew(path, draft.volatile / name)
     for source, target in ((theirs.attempts, draft.attempts), (theirs.log, draft.log)):
-        if source.is_file():
+        if is_theirs(source):
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(source.read_bytes())
 

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from world_modality.facts.stages import STAGES
 from world_modality.store.keys import KEY_LENGTH
+from world_modality.store.layout import SEALED_PLANS
 
 DONE, SEAL, ATTEMPTS, LOG = "DONE.json", "seal.json", "attempts.txt", "log.txt"
-PLANS, UNFINISHED, CLAIMS = "sealed-plans", "unfinished", "claims"
+PLANS, UNFINISHED, CLAIMS = SEALED_PLANS, "unfinished", "claims"
 """Folders of a remote beside those of the stages."""
 
 _KEY = re.compile(rf"[0-9a-f]{{{KEY_LENGTH}}}")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from world_modality.store.files import write_atomically
+from world_modality.store.keys import digest_of
 from world_modality.trees.names import PLANS, is_plan
 from world_modality.trees.remote import Remote
 
@@ -26,14 +27,16 @@ def pull_plans(remote: Remote, root: Path) -> int:
 
 
 def take_plans(root: Path, names: Collection[str], read: Callable[[str], bytes | None]) -> int:
-    """Write down those plans that are not here, from what ``read`` says that each is."""
+    """Write down those plans that are not here, or are damaged here and whole there, from what ``read`` says that each
+    is; how many."""
     taken = 0
-    for name in sorted(names):
+    for name in sorted(filter(is_plan, names)):
         target = root / name
-        if not is_plan(name) or target.exists():
+        there = target.exists()
+        if there and _is_whole(target.read_bytes()):
             continue
         data = read(name)
-        if data is not None and _is_object(data):
+        if data is not None and (_is_whole(data) if there else _is_object(data)):
             write_atomically(target, data)
             taken += 1
     return taken
@@ -43,6 +46,14 @@ def own_plans(root: Path) -> dict[str, Path]:
     """The sealed plans of a tree by their names."""
     found = {path.relative_to(root).as_posix(): path for path in (root / PLANS).glob("*/*.json")}
     return {name: path for name, path in found.items() if is_plan(name) and path.is_file()}
+
+
+def _is_whole(data: bytes) -> bool:
+    try:
+        value = json.loads(data)
+        return bool(digest_of(value["plan"]) == value["digest"])
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def _is_object(data: bytes) -> bool:

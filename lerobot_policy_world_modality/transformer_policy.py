@@ -121,7 +121,9 @@ class TransformerPolicy(PreTrainedPolicy):  # type: ignore[misc]  # LeRobot is n
     def _answer(self, batch: dict[str, Any]) -> Answer:
         """Predicted latents are standardised, and those themselves, be it their change that the network makes."""
         latents = batch[LATENTS].to(self.centroids.device)
-        token = self.tokens_of(latents) if self.config.row.world_input == "token" else None
+        token = None
+        if self.config.row.world_input == "token":
+            token = batch[NOW_TOKENS].to(latents.device) if NOW_TOKENS in batch else self.tokens_of(latents)
         now = self.standardised(latents)
         answer: Answer = self.model(Seen(now, batch[OBS_STATE].float(), token, self._language(batch)))
         if answer.world is not None and self.config.row.predicts == "latents" and self.config.world_delta:

@@ -134,8 +134,8 @@ def open_training_latents(config: WorldConfig, dataset_meta: Any) -> LatentLooku
 def open_training_tokens(config: Any, dataset_meta: Any) -> TokenCache:
     """The world tokens of the training set that ``dataset_meta`` (LeRobot's) describes.
 
-    How many there are is written into the config. UserError if they are missing, of another dataset or camera, or of
-    another number than the config was made for.
+    How many there are is written into the config. UserError if they are missing, of another dataset or camera, of
+    another number than the config was made for, or if their codebook was fitted on episodes that are held out.
     """
     if not config.world_tokens:
         raise UserError(f"world_tokens is not set: model {config.model} knows world tokens, give the folder of some")
@@ -146,6 +146,13 @@ def open_training_tokens(config: Any, dataset_meta: Any) -> TokenCache:
             f"world_tokens: those in {config.world_tokens} are of a dataset with fingerprint "
             f"{found.dataset_fingerprint}, but the dataset in {dataset_meta.root} has {fingerprint}: make them "
             "of this one"
+        )
+    seen = sorted(set(config.world_held_out) - set(found.held_out))
+    if seen:
+        raise UserError(
+            f"world_tokens: the codebook in {config.world_tokens} was fitted on episodes that world_held_out names "
+            f"({', '.join(map(str, seen[:5]))}{', ...' if len(seen) > 5 else ''}), so they are not unseen: make tokens "
+            "that leave these episodes out, or hold out others"
         )
     config.adopt_tokens(found)
     return found

@@ -20,7 +20,7 @@ from support.whole_pictures import whole_pictures
 from world_modality.benchmarks.contract import Simulator, open_assets, open_simulator, simulator_spec
 from world_modality.facts.benchmarks import SUITES
 
-WAYS = {"ours": nullcontext, "whole": whole_pictures}
+WAYS = {"ours": lambda _: nullcontext(), "whole": whole_pictures}
 
 
 def main() -> None:
@@ -36,7 +36,7 @@ def main() -> None:
         spent: dict[tuple[str, str], list[float]] = {}
         for task in options.tasks:
             with closing(open_simulator(spec, task, open_assets(spec))) as simulator:
-                for camera, way, seconds in looks(simulator, options.looks):
+                for camera, way, seconds in looks(simulator, options.looks, options.render):
                     spent.setdefault((camera, way), []).append(1000 * seconds)
         found = {key: float(np.median(values)) for key, values in spent.items()}
         ours, whole = (sum(value for (_, way), value in found.items() if way == each) for each in WAYS)
@@ -46,7 +46,7 @@ def main() -> None:
         )
 
 
-def looks(simulator: Simulator, count: int) -> Iterator[tuple[str, str, float]]:
+def looks(simulator: Simulator, count: int, render: str) -> Iterator[tuple[str, str, float]]:
     """(camera, way, the processor's seconds) of pictures, six control steps apart."""
     simulator.reset(0, 0)
     rng = np.random.default_rng(0)
@@ -61,7 +61,7 @@ def looks(simulator: Simulator, count: int) -> Iterator[tuple[str, str, float]]:
         for camera in ("image", "image2"):
             pictures = []
             for way, drawn in WAYS.items():
-                with drawn():
+                with drawn(render):
                     since = time.process_time()
                     pictures.append(simulator.observe([camera]).images[camera])
                     yield camera, way, time.process_time() - since

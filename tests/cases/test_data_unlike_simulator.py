@@ -41,6 +41,7 @@ def test_the_recorded_data_are_found_fit(place: Path, episodes: Episodes, monkey
     assert started(dataset_of(place / "data", episodes), monkeypatch).accepted
 
 
+@pytest.mark.slow
 def test_so_are_they_under_other_names_once_the_study_renames_them(place: Path, episodes: Episodes) -> None:
     data = dataset_of(place / "data", episodes, cameras=("front", "wrist"))
     outcome = wm("check", study_of(data, {"front": "image", "wrist": "image2"}))
@@ -60,6 +61,7 @@ def test_data_without_any_of_the_suites_instructions_are_told_with_both_lists(
     assert_told(started(data, monkeypatch), OTHER_TEXT, episodes[0][0].task)
 
 
+@pytest.mark.slow
 def test_another_range_of_the_gripper_is_found(
     place: Path, episodes: Episodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -155,6 +155,7 @@ def test_texts_written_otherwise_are_a_warning(place: Path, episodes: Episodes, 
     assert any("differ in case, spaces or full stops alone" in finding.message for finding in found), found
 
 
+@pytest.mark.slow
 def test_another_tasks_text_is_found_by_its_scene(place: Path, episodes: Episodes) -> None:
     data = dataset_of(place / "data", episodes, change=text(lambda _: OTHER_TASK))
     study = study_of(data)

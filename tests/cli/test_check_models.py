@@ -108,6 +108,7 @@ def test_what_a_training_starts_from_and_encodes_with_is_judged(place: Path) -> 
     assert "encoder.layer.1." in two
 
 
+@pytest.mark.slow
 def test_nothing_of_it_is_remembered(place: Path) -> None:
     """The hub's cache is filled meanwhile."""
     study = place / "study.yaml"

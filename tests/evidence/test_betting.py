@@ -58,6 +58,7 @@ def test_both_equal_fieldtrials():
         assert betting_p(d, 0.05) == pytest.approx(greater.test.pvalue, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_no_moment_of_500_is_too_sure():
     rng, runs = np.random.default_rng(2), 400
     missed = rejected = 0

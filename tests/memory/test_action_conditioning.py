@@ -171,6 +171,7 @@ def trained_loss(told: bool, steps: int = 250) -> dict[float, float]:
         return {time: loss(512, torch.full((512,), time)).item() for time in (0.05, 1.0)}
 
 
+@pytest.mark.slow
 def test_what_it_is_told_tells_the_future_where_the_future_depends_on_it() -> None:
     told, plain = trained_loss(told=True), trained_loss(told=False)
     assert told[0.05] < 0.5 * plain[0.05]

@@ -57,6 +57,11 @@ def built(tiny: TinyWorld, model: str, tokens: Path | None, **settings: Any) -> 
     return WorldTransformerPolicy(config_of(tiny, model, tokens, **settings), tiny.metadata)
 
 
+def test_tokens_whose_codebook_saw_what_is_held_out_are_refused(tiny: TinyWorld, tokens: Path) -> None:
+    with pytest.raises(UserError, match=r"was fitted on episodes that world_held_out names \(1\), so they are not"):
+        built(tiny, "B", tokens, world_held_out=[1])
+
+
 def batch_of(tiny: TinyWorld, frames: list[int]) -> dict[str, Any]:
     """A preprocessed training batch of these frames, with chunks of 5 actions."""
     generator = torch.Generator().manual_seed(3)

@@ -183,6 +183,7 @@ def test_a_study_that_compares_no_rollouts_has_no_plan_and_no_verdict() -> None:
     assert no_verdict(None, (), (), "") == UNPLANNED
 
 
+@pytest.mark.slow
 def test_a_study_without_them_has_no_word_of_them(toy: ToyResults, tmp_path: Path) -> None:
     folder, table = reported(toy, tmp_path, ())
     assert table["models"] is None

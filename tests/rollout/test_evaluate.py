@@ -99,7 +99,7 @@ def test_an_episode_that_takes_another_trajectory_when_it_is_recorded_stops_noth
     assert "took another trajectory" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("memory", ["pred", "oracle_policy", "oracle_expert"])
+@pytest.mark.parametrize("memory", ["pred", "oracle_policy", pytest.param("oracle_expert", marks=pytest.mark.slow)])
 def test_a_memory_of_latents_finds_its_encoder_and_can_be_recorded(policies, tmp_path, memory):
     scenes = Scenes(("libero_spatial",), (0,), 1, (30,))
     asked = how(policies["pred"], memory=None if memory == "pred" else memory)

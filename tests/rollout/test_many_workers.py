@@ -51,6 +51,7 @@ def test_the_same_seed_is_the_same_course_of_events() -> None:
     assert one.operations == other.operations
 
 
+@pytest.mark.slow
 def test_a_takeover_that_waits_for_no_silence_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Episodes are played twice, or two take the last ones from each other for ever."""
     monkeypatch.setattr(Leases, "_abandoned", lambda *_, **__: True)

@@ -43,7 +43,11 @@ def checkpoint(kind: str, folder: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("kind", "episodes", "environment"),
-    [("act", 2, "libero"), ("smolvla", 1, "libero"), ("act", 2, PLUGIN_TYPE)],
+    [
+        ("act", 2, "libero"),
+        pytest.param("smolvla", 1, "libero", marks=pytest.mark.slow),
+        pytest.param("act", 2, PLUGIN_TYPE, marks=pytest.mark.slow),
+    ],
 )
 def test_lerobot_eval_and_ours_play_the_same_episodes(
     tmp_path: Path, kind: str, episodes: int, environment: str, capsys: pytest.CaptureFixture[str]

@@ -158,6 +158,7 @@ def test_records_of_a_policy_that_draws_its_own_noise_say_so(tmp_path: Path) -> 
         _require_same_trajectory(records[0], other)
 
 
+@pytest.mark.slow
 def test_wm_rollout_of_a_server_is_the_rollout_of_its_checkpoint(tmp_path: Path) -> None:
     """LIBERO's simulators, a real server, a video: outcomes and trajectories as in one process."""
     folder = plain_checkpoint(tmp_path / "plain")

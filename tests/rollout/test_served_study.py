@@ -108,6 +108,7 @@ def test_it_makes_its_table_and_says_what_a_reader_must_know(tmp_path: Path) -> 
         assert not any(address in file.read_text() for address in addresses), file
 
 
+@pytest.mark.slow
 def test_what_was_begun_goes_on_at_another_port_as_if_nothing_had_happened(tmp_path: Path) -> None:
     """Its server dies in the middle and stays away; it is started elsewhere, and the study told where."""
     whole, torn = tmp_path / "whole", tmp_path / "torn"

@@ -120,7 +120,7 @@ def test_a_model_with_a_memory_looks_ahead_by_what_it_sees(inputs: Inputs, tmp_p
         policy.infer([replace(asked, latents=None, zero_memory=True)])
 
 
-@pytest.mark.parametrize(("model", "memory"), [("C", "disabled"), ("A", "pred")])
+@pytest.mark.parametrize(("model", "memory"), [("C", "disabled"), pytest.param("A", "pred", marks=pytest.mark.slow)])
 def test_a_training_in_parts_is_the_same_to_the_last_bit(
     inputs: Inputs, tmp_path: Path, model: str, memory: str
 ) -> None:

@@ -57,6 +57,7 @@ def test_two_parts_are_the_whole_to_the_last_byte(
     assert [line["step"] for line in read_metrics(context.artifact / stage.METRICS)] == list(range(1, STEPS + 1))
 
 
+@pytest.mark.slow
 def test_a_part_that_is_stopped_midway_goes_on_with_the_schedule_of_the_whole(
     early: Path, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,6 +53,7 @@ def arm(artifact: Path) -> dict[str, object]:
     return json.loads((artifact / "arm.json").read_text())
 
 
+@pytest.mark.slow
 def test_pi0_with_zero_memory_trains_to_the_very_weights_of_no_memory(pi0: Callable[[str], Path]) -> None:
     plain, zero, predicted = (weights(pi0(memory)) for memory in ("disabled", "zero", "pred"))
     assert all(torch.equal(plain[name], zero[name]) for name in plain)

@@ -92,7 +92,7 @@ def test_episodes_are_those_of_the_episodes_that_are_trained_on(
     assert np.abs(latents.mean(0) - latents[TRAINED].mean(0)).max() > 1e-3
 
 
-@pytest.mark.parametrize("memory", ["shuffle", "nearest_other"])
+@pytest.mark.parametrize("memory", ["shuffle", pytest.param("nearest_other", marks=pytest.mark.slow)])
 def test_held_out_latents_leave_no_trace_in_the_weights(inputs: Inputs, tmp_path: Path, memory: str) -> None:
     """Mode shuffle also reads donors, nearest_other every latent; the checkpoint takes these along."""
     shutil.copytree(inputs["latents_image"][0], tmp_path / "latents")
@@ -135,6 +135,7 @@ def told(memory: str) -> TrainSpec:
     return spec.model_copy(update={"world": spec.world.model_copy(update={"actions": True})})
 
 
+@pytest.mark.slow
 def test_a_prophet_that_follows_the_noisy_actions_trains_resumes_and_touches_no_other_arm(
     cells: dict[str, dict[str, Any]], inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

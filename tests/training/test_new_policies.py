@@ -46,7 +46,9 @@ def built(folder: Path, spec: PolicySpec) -> Path:
     return context.artifact
 
 
-@pytest.mark.parametrize(("kind", "settings"), [("act", ACT), ("diffusion", DIFFUSION)])
+@pytest.mark.parametrize(
+    ("kind", "settings"), [("act", ACT), pytest.param("diffusion", DIFFUSION, marks=pytest.mark.slow)]
+)
 def test_they_are_built_of_the_seed_and_trained_as_their_preset_says_also_in_parts(
     tmp_path: Path, kind: str, settings: dict[str, Any]
 ) -> None:

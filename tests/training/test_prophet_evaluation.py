@@ -113,6 +113,15 @@ def test_demonstrated_actions_are_those_that_the_policy_is_trained_on(tiny: Tiny
     assert torch.equal(found.time, torch.zeros(len(frames)))
 
 
+def test_of_a_prophet_that_was_judged_beforehand_only_the_rest_is_found(tiny: TinyWorld) -> None:
+    """The ridge that it is compared with is fitted once, not once more for every training."""
+    settings = {"world_held_out": [1]}
+    whole = evaluate(tiny, **settings)
+    before = {name: value for name, value in whole.items() if name not in ("actions", "nearest")} | {"frames": -1}
+    again = evaluate_prophet(tiny.checkpoint("pred", **settings), Path(tiny.metadata.root), tiny.folders, judged=before)
+    assert again == whole | {"frames": -1}
+
+
 def test_a_prophet_that_follows_is_judged_with_the_demonstrated_actions(tiny: TinyWorld, tmp_path: Path) -> None:
     settings = {"world_held_out": [1]}
     plain, told = evaluate(tiny, **settings), evaluate(tiny, **settings, world_actions=True)

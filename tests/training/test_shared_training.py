@@ -101,6 +101,7 @@ def test_the_cause_is_told_from_its_consequences(codes: dict[int, int], said: st
     assert re.match(f"training: {said}", describe_failure(codes))
 
 
+@pytest.mark.slow
 def test_torchrun_starts_them_and_a_failure_is_one_sentence(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Both fail before they import LeRobot, on a policy that is none."""
     (tmp_path / "policy_preprocessor.json").write_text("{")

@@ -84,6 +84,7 @@ def test_arms_differ_in_the_memory_alone(trained: Trained) -> None:
     assert [each.key for each in found] == ["policy.world_memory_mode_train"]
 
 
+@pytest.mark.slow
 def test_arms_of_other_cameras_are_comparable_but_for_other_latents(
     trained: Trained, inputs: Inputs, tmp_path: Path
 ) -> None:
@@ -127,6 +128,7 @@ def test_two_memories_must_be_alike_and_trained_alike(trained: Trained, settings
         compare(arms, resolved_settings())
 
 
+@pytest.mark.slow
 def test_the_study_decides_the_threads_and_not_the_cores(inputs: Inputs, tmp_path: Path) -> None:
     found = {}
     for threads, cores in ((1, 1), (1, 2), (2, 1)):

@@ -86,6 +86,7 @@ def test_two_trees_finish_a_study_and_no_stage_is_made_twice(depot: str, tmp_pat
     assert not [path for path in files if SECRET.encode() in path.read_bytes()]
 
 
+@pytest.mark.slow
 def test_what_a_run_shared_another_need_not_run(tmp_path: Path) -> None:
     one, late = trees_of(tmp_path)
     (tmp_path / "depot").mkdir()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from support.fake_stages import EPISODES, finished_episodes
 from support.results_tree import SHORT_STAGES, Tree
 
@@ -12,6 +13,7 @@ def kinds(tree: Tree) -> list[str]:
     return sorted(name.split("/")[0] for name in tree.done())
 
 
+@pytest.mark.slow
 def test_a_part_is_made_with_what_it_needs_and_nothing_else(tree: Tree) -> None:
     trained = ["dataset", "demos", "encoder", "latents", "policy", "train"]
     run = tree.wm("run", "--cores", "2", "train:E2")

@@ -69,6 +69,7 @@ def sealed(root: Path) -> dict[str, bytes]:
     return {path.parent.relative_to(root).as_posix(): path.read_bytes() for path in root.glob("*/*/DONE.json")}
 
 
+@pytest.mark.slow
 def test_a_run_elsewhere_is_the_same_run(complete: Tree, tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
     tree = Tree(tmp_path / "here")

@@ -45,6 +45,7 @@ def test_who_does_not_verify_takes_what_is_there(complete: Tree, tmp_path: Path)
     assert tree.attempts() == complete.attempts()
 
 
+@pytest.mark.slow
 def test_only_a_target_can_be_resumed(tree: Tree) -> None:
     (tree.results / "snapshots").mkdir(parents=True)  # all that is left of a run that died before its first job
     tree.wm("resume", "data", "--cores", "2")
@@ -68,6 +69,7 @@ def test_what_was_not_begun_or_is_gone_is_not_begun_anew(tree: Tree) -> None:
     assert {path.name for path in tree.folder.rglob("*")} == {"config.yaml", "study.yaml", "unmounted"}
 
 
+@pytest.mark.slow
 def test_a_profile_is_remembered_and_a_wrong_one_is_one_sentence(tree: Tree) -> None:
     own = tree.folder / "mine"
     shutil.copytree(Path(__file__).parents[2] / "workflow" / "profiles" / "local", own)

@@ -65,6 +65,7 @@ def test_a_whole_study(complete: Tree) -> None:
     assert complete.report()
 
 
+@pytest.mark.slow
 def test_snakemakes_own_report_shows_page_and_figures_with_captions(complete: Tree, tmp_path: Path) -> None:
     tree = complete.copy(tmp_path)
     tree.snakemake("--cores", "1", "figures")
@@ -128,6 +129,7 @@ def test_names_are_settled_before_the_first_job(complete: Tree, tmp_path: Path) 
     assert not (names / "result.json").is_symlink()
 
 
+@pytest.mark.slow
 def test_the_last_study_is_resumed(complete: Tree, tmp_path: Path) -> None:
     tree = complete.copy(tmp_path)
     (tree.folder / "config.yaml").write_text("study: none\n")

@@ -202,7 +202,8 @@ STAGES: Table[StageKind] = Table(
             runner=Reference("world_modality.offline.stage:run"),
             packages=("numpy", "pyarrow", "scipy"),
             target="offline",
-            needs=Needs(cores=4, gpu=True, memory_mb=16_000),
+            together=Reference("contextlib:nullcontext"),
+            needs=Needs(cores=4, all_cores=True, gpu=True, memory_mb=16_000),
             plan=Reference("world_modality.study.offline_stages:plan"),
         ),
         StageKind(

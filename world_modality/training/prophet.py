@@ -40,7 +40,12 @@ PIXELS = 96
 
 
 def evaluate_prophet(
-    checkpoint: Path, dataset: Path, latents: Sequence[Path], *, device: str = "cpu"
+    checkpoint: Path,
+    dataset: Path,
+    latents: Sequence[Path],
+    *,
+    device: str = "cpu",
+    judged: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What :func:`judge` says of a checkpoint's Prophet, as JSON values.
 
@@ -53,6 +58,8 @@ def evaluate_prophet(
         dataset: the LeRobotDataset that it was trained on.
         latents: folders of that dataset's latents, one per camera of the checkpoint, in its order.
         device: where to compute.
+        judged: what :func:`judge` said of this very Prophet on these episodes, where it was trained beforehand and is
+            kept; None: nothing yet.
 
     Raises:
         UserError: they do not belong together, or the checkpoint has no world memory.
@@ -70,7 +77,8 @@ def evaluate_prophet(
         of_frames: Tensor = world.standardiser(lookup.history(torch.from_numpy(frames), 1)[:, 0].to(device))
         return of_frames
 
-    found = judge(predict, sizes, lookup, windows) | {"actions": "none" if told is None else "demonstrated"}
+    found = judge(predict, sizes, lookup, windows) if judged is None else dict(judged)
+    found |= {"actions": "none" if told is None else "demonstrated"}
     episodes = JudgedEpisodes(lookup.bounds, read_episode_table(dataset).tasks, lookup.held_out)
     nearest = nearest_frames(predict, sizes, episodes, windows, standardised)
     return found if nearest is None else found | {"nearest": nearest}

@@ -285,7 +285,7 @@ def _judge(spec: TrainSpec, context: StageContext, device: str) -> None:
         beside = partial(offline.evaluate_offline, tokens=tokens, instructions=texts)
         judges.append((OFFLINE, beside, offline.describe))
     if spec.memory != "disabled":
-        judges.append((PROPHET, evaluate_prophet, describe))
+        judges.append((PROPHET, partial(evaluate_prophet, judged=_judged_beforehand(spec, context)), describe))
     for name, evaluate, told in judges:
         with torch_threads(spec.threads):
             result = evaluate(checkpoint, context.one("dataset"), latents, device=device)
@@ -293,6 +293,13 @@ def _judge(spec: TrainSpec, context: StageContext, device: str) -> None:
         write_json(context.artifact / name, result)
         if name == PROPHET:
             _picture_examples(spec, context, result)
+
+
+def _judged_beforehand(spec: TrainSpec, context: StageContext) -> dict[str, Any] | None:
+    """What was said of the arm's Prophet when it was trained, if the arm has kept it as it was."""
+    if spec.world is None or spec.world.prophet != "kept" or PROPHET_ROLE not in context.inputs:
+        return None
+    return read_object(context.one(PROPHET_ROLE) / PROPHET) or None
 
 
 def _picture_examples(spec: TrainSpec, context: StageContext, judged: Mapping[str, Any]) -> None:

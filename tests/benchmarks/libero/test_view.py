@@ -57,17 +57,20 @@ def test_what_is_out_of_sight_is_in_no_picture(
     without = looks(env, 15)
     assert np.mean(watched.unseen[1::2]) > 50  # the wrist camera sees little of the arm
     assert set(watched.mirrored) == {-1}
-    with whole_pictures():
+    with whole_pictures(render):
         for one, two in zip(without, looks(env, 15), strict=True):
             assert np.array_equal(one, two)
 
 
-@pytest.mark.parametrize(("suite", "task"), [("libero_goal", 3), ("libero_object", 0)])
+@pytest.mark.parametrize(
+    ("suite", "task", "size"), [("libero_goal", 3, 64), ("libero_object", 0, 64), ("libero_10", 2, 256)]
+)
 def test_stock_pictures_are_mujocos_own(
-    suite: str, task: int, original_assets: Path, monkeypatch: pytest.MonkeyPatch
+    suite: str, task: int, size: int, original_assets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the stove's mirror in the picture and beside it, and without any; the arm goes out of sight and comes."""
-    spec = sim_spec("stock").model_copy(update={"suite": suite, "assets": str(original_assets)})
+    setting = {"suite": suite, "assets": str(original_assets), "camera_size": size}
+    spec = sim_spec("stock").model_copy(update=setting)
     with closing(LiberoSimulator(spec, task, original_assets)) as env:
         watched = Watched(monkeypatch)
         without = looks(env, 8)
@@ -78,7 +81,7 @@ def test_stock_pictures_are_mujocos_own(
         else:
             assert 0 < len(seen) < len(watched.mirrored)
             assert np.mean(seen) > 50  # of about 100 geoms that are shown
-        with whole_pictures():
+        with whole_pictures("stock"):
             for one, two in zip(without, looks(env, 8), strict=True):
                 assert np.array_equal(one, two)
 

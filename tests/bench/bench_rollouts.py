@@ -63,7 +63,7 @@ class Timed:
 
 
 def stock_command(work: Work, output: Path) -> list[str]:
-    """LeRobot's, with its asynchronous environments and the horizon of the study."""
+    """LeRobot's, with its asynchronous environments; it films the first ten episodes of every task."""
     size = work.study.simulator.camera_size
     flags = {
         "policy.path": work.checkpoint,
@@ -72,7 +72,7 @@ def stock_command(work: Work, output: Path) -> list[str]:
         "env.type": "libero",
         "env.task": work.suite,
         "env.task_ids": list(work.tasks),
-        "env.episode_length": work.study.horizon(work.suite),
+        "env.episode_length": SUITES[work.suite].horizon,
         "env.observation_height": size,
         "env.observation_width": size,
         "eval.batch_size": work.stock_batch,
@@ -94,7 +94,7 @@ def our_command(work: Work, output: Path, render: str) -> list[str]:
         "n-action-steps": work.study.rollouts.n_action_steps,
         "num-steps": work.study.rollouts.num_steps,
         "batch": work.study.rollouts.batch,
-        "horizon": work.study.horizon(work.suite),
+        "horizon": SUITES[work.suite].horizon,
         "assets": work.assets,
         "render": render,
         "settle-steps": 10,
@@ -182,7 +182,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="LeRobot's evaluator against ours.")
     parser.add_argument("--study", type=Path, default=Path("config.yaml"))
     parser.add_argument("--arm", help="whose checkpoint; the first by default")
-    parser.add_argument("--suites", nargs="+", help="the study's by default")
+    parser.add_argument("--suites", nargs="+", help="the study's and libero_goal by default")
     parser.add_argument("--tasks", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--episodes", type=int, default=20, help="per task and round")
     parser.add_argument("--rounds", type=int, default=2)
@@ -195,7 +195,7 @@ def main() -> int:
     checkpoint = names_folder(RESULTS, study.study) / "train" / f"{arm}-seed{seed}" / "pretrained_model"
     if not checkpoint.is_dir():
         raise UserError(f"{checkpoint} is missing: make it first, with `snakemake --cores N train`")
-    suites = given.suites or study.rollout_suites
+    suites = given.suites or dict.fromkeys((*study.rollout_suites, "libero_goal"))
     batch = given.stock_batch or min(given.cores, given.episodes)
     about = machine()
     print(f"{about['processor']}, {about['cpus']} cores, load {os.getloadavg()[0]:.1f}, {about['system']}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -126,8 +127,12 @@ def timed_round(simulator: LiberoSimulator, actions: NDArray[np.float64]) -> dic
     return {name: statistics.median(each) for name, each in spent.items()}
 
 
-def measure(suite: str, task: int, source: str, rounds: int, steps: int) -> str:
-    """The line of one task: medians of rounds, of which each compares the four ways in turn."""
+TARGET = 1.6  # times the bare physics, at most
+
+
+def measure(suite: str, task: int, source: str, rounds: int, steps: int) -> tuple[str, bool]:
+    """The line of one task, and whether it meets the target: medians of rounds, of which each compares the four ways in
+    turn."""
     simulator = opened(suite, task, source)
     rng = np.random.default_rng(0)
     found = []
@@ -143,7 +148,7 @@ def measure(suite: str, task: int, source: str, rounds: int, steps: int) -> str:
     }
     rates = {"steps_per_second": 1e3 / figures["ours_ms"]}
     text = " ".join(f"{name}={value:.2f}" for name, value in (figures | ratios | rates).items())
-    return f"BENCH step suite={suite} task={task} {text}"
+    return f"BENCH step suite={suite} task={task} {text} target={TARGET}", ratios["ours_ratio"] <= TARGET
 
 
 @dataclass(frozen=True)
@@ -212,8 +217,8 @@ def compared(suite: str, tasks: Sequence[int], source: str, episodes: int) -> st
     return f"BENCH step-outcomes suite={suite} " + " ".join(f"{name}={value}" for name, value in figures.items())
 
 
-def main() -> None:
-    """Measure and print."""
+def main() -> int:
+    """Measure and print; 1 if a step costs more than the target."""
     parser = argparse.ArgumentParser(description="A control step's cost beside the bare physics.")
     parser.add_argument("--assets", default="package", help="as in a study")
     parser.add_argument("--rounds", type=int, default=5, help="0: no times")
@@ -224,16 +229,19 @@ def main() -> None:
     about = machine()
     print(f"{about['processor']}, {about['cpus']} cores, {about['system']}")
     print("  ".join(f"{name} {version}" for name, version in versions(("mujoco", "robosuite", "numpy")).items()))
-    suites = ("libero_spatial", *OTHERS)
+    suites, met = ("libero_spatial", *OTHERS), True
     try:
         for suite in suites if given.rounds else ():
-            print(measure(suite, 0, given.assets, given.rounds, given.steps), flush=True)
+            line, meets = measure(suite, 0, given.assets, given.rounds, given.steps)
+            met = met and meets
+            print(line, flush=True)
         if given.episodes:
             tasks = given.tasks or range(SUITES["libero_spatial"].tasks)
             print(compared("libero_spatial", tasks, given.assets, given.episodes))
     except UserError as error:
         raise SystemExit(str(error)) from error
+    return int(not met)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

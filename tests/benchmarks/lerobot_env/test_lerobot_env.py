@@ -88,8 +88,8 @@ def test_an_environment_that_there_is_not_is_said(told: object, said: str) -> No
         told(spec(REACH.name), 0, None)  # type: ignore[operator]
 
 
-def test_a_picture_of_another_size_is_resized_and_an_environment_can_be_made_anew() -> None:
-    with closing(replace(REACH_ENV, anew=True)(spec(REACH.name, 96), 1, None)) as simulator:
+def test_a_picture_of_another_size_is_resized_and_an_environment_is_made_anew() -> None:
+    with closing(REACH_ENV(spec(REACH.name, 96), 1, None)) as simulator:
         seen = []
         for _ in range(2):
             simulator.reset(None, 7)
@@ -102,6 +102,11 @@ def test_a_picture_of_another_size_is_resized_and_an_environment_can_be_made_ane
         assert simulator.poses() == {}
     with pytest.raises(RuntimeError, match="closed"):
         simulator.step(MOVE)
+    with closing(replace(REACH_ENV, anew=False)(spec(REACH.name, 96), 1, None)) as simulator:
+        simulator.reset(None, 7)
+        env = simulator._env
+        simulator.reset(None, 7)
+        assert simulator._env is env
 
 
 def test_gymnasiums_viewers_leave_each_other_alone() -> None:

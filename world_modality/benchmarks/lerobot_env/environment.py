@@ -40,8 +40,9 @@ class LeRobotEnv:
     """Settings of its config that a study's camera_size goes into; pictures of any other size are resized to it."""
     module: str = ""
     """The module that registers the type; "" for LeRobot's own and for installed ``lerobot_env_*`` packages."""
-    anew: bool = False
-    """Whether it has to be made anew for every episode, because a reset keeps something of the one before."""
+    anew: bool = True
+    """Whether it is made anew for every episode. False is quicker, and right where a reset keeps nothing of the episode
+    before: else a record depends on what the same process played earlier."""
 
     def __call__(self, spec: SimSpec, task: int, assets: Path | None) -> LeRobotSimulator:  # noqa: ARG002
         """Open one task."""

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import importlib
 import io
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -62,6 +63,7 @@ class LeRobotSimulator:
         if self._told.anew and self._started:
             env.close()
             env = self._env = self._make()
+        random.seed(seed)
         np.random.seed(seed % SEEDS)
         self._seen, _ = env.reset(seed=seed % SEEDS)
         self._started = _digest(self._seen)

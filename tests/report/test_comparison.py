@@ -80,10 +80,19 @@ def test_what_a_record_does_not_say_is_no_other_scene(tmp_path):
     assert found.verdicts[0].word == "helps"
 
 
-SOFTWARE = {"torch": "2.11.0", "mujoco": "3.3.2", "robosuite": "1.4.0", "hf-libero": "0.1.4", "opengl": "osmesa"}
+SOFTWARE = {
+    "torch": "2.11.0",
+    "mujoco": "3.3.2",
+    "robosuite": "1.4.0",
+    "hf-libero": "0.1.4",
+    "opengl": "osmesa",
+    "physics": "quick",
+}
 
 
-@pytest.mark.parametrize("changed", [{"mujoco": "3.8.1"}, {"robosuite": "1.5.0"}, {"opengl": "egl"}])
+@pytest.mark.parametrize(
+    "changed", [{"mujoco": "3.8.1"}, {"robosuite": "1.5.0"}, {"opengl": "egl"}, {"physics": "exact"}]
+)
 def test_other_software_of_the_simulation_withholds_the_word_and_no_number(tmp_path, changed):
     (name, other), *_ = changed.items()
     plain = compared(tmp_path, BETTER, WORSE, versions=SOFTWARE)

@@ -191,6 +191,23 @@ def test_each_suite_may_be_simulated_by_packages_of_its_own(toy):
     assert gate(table_of(toy), VERSIONS)["passed"] is False
 
 
+@pytest.mark.parametrize("other", ["mujoco", "opengl", "physics"])
+def test_a_suite_and_what_perturbs_it_are_simulated_alike(toy, other):
+    toy.suites = ("libero_spatial", "libero_spatial_swap")
+    alike = {"mujoco": "3.3.2", "opengl": "osmesa", "physics": "quick"}
+
+    def simulated(_, values):
+        own = {other: "9"} if values["suite"] == "libero_spatial_swap" else {}
+        values.update(versions=alike | {"torch": "2", values["suite"]: "1"} | own)
+
+    toy.edit = lambda _, values: values.update(versions=alike | {values["suite"]: "1"})
+    assert gate(table_of(toy), VERSIONS)["passed"] is True
+    toy.edit = simulated
+    found = gate(table_of(toy), VERSIONS)
+    assert found["passed"] is False
+    assert found["detail"].startswith("2 differ on libero_spatial and what perturbs it: mujoco")
+
+
 def test_mixed_versions_devices_and_prompts_withhold_the_verdict(toy):
     changed = {"versions": {"torch": "9"}, "device": "cuda", "language": " "}
     toy.edit = lambda condition, values: values.update(changed) if condition == "E2" else None

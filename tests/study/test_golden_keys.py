@@ -73,6 +73,7 @@ CHANGES: tuple[tuple[str, str], ...] = (
     ),
     ("rollout videos report", "records hold the distances to the goal's parts, where a simulator tells them"),
     ("report", "knows which arms are aligned, given ones too"),
+    ("rollout videos report", "records tell whether control steps were the quicker ones"),
 )
 
 REPOSITORY = Path(__file__).parents[2]

@@ -208,7 +208,7 @@ STAGES: Table[StageKind] = Table(
         ),
         StageKind(
             name="rollout",
-            version=8,
+            version=9,
             spec=Reference(f"{_SPECS}:RolloutSpec"),
             runner=Reference("world_modality.rollout.stage:run"),
             target="rollouts",

@@ -22,7 +22,7 @@ from world_modality.report.record_sets import RecordSet
 from world_modality.report.results import Place, Trial
 from world_modality.report.table import short_names
 from world_modality.report.text import OVERALL, SCOPES, WITHHELD, grid, p_told, points_text, rate_text
-from world_modality.rollout.records import OPENGL, OWN_NOISE, SERVED_SOFTWARE, Record
+from world_modality.rollout.records import OPENGL, OWN_NOISE, PHYSICS, SERVED_SOFTWARE, Record
 
 SCENE = {
     "assets_digest": "other object models",
@@ -195,7 +195,7 @@ def _simulates(name: str, suite: str) -> bool:
     here, on any but the policy's server's."""
     if suite not in SUITES:
         return not name.startswith(SERVED_SOFTWARE)
-    return name in (*SUITES[suite].packages, *SUITES.distribution(suite), OPENGL, RENDER)
+    return name in (*SUITES[suite].packages, *SUITES.distribution(suite), OPENGL, PHYSICS, RENDER)
 
 
 def _other_scene(one: RecordSet, two: RecordSet, common: Sequence[Trial]) -> tuple[Trial, str] | None:

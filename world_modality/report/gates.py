@@ -8,8 +8,9 @@ from pathlib import Path
 
 from world_modality.errors import UserError
 from world_modality.evidence.gates import ARMS, PROMPTS, SCENES, VERSIONS, Gate
+from world_modality.facts.benchmarks import SUITES
 from world_modality.report.results import Results, Trial
-from world_modality.rollout.records import Record
+from world_modality.rollout.records import OPENGL, PHYSICS, Record
 from world_modality.store.index import sealed_done
 from world_modality.store.layout import StageFolder
 from world_modality.study.comparable import Trained, require_comparable
@@ -133,15 +134,31 @@ def _counts(record: Record) -> tuple[bool, int | None, int | None]:
 
 
 def _versions(results: Results) -> Gate:
-    """Suites are simulated by packages of their own, so each must have been by one set of versions. What computes a
-    served policy is part of what it is, and must be one set, too."""
+    """Suites are simulated by packages of their own, so each must have been by one set of versions. A suite and what
+    perturbs it must have been by the same, as far as both need them. What computes a served policy is part of what it
+    is, and must be one set, too."""
     groups: dict[str, set[str]] = {f" on {suite}": set() for suite, _ in results.places}
+    perturbed = {_unperturbed(suite) for suite, _ in results.places if _unperturbed(suite) != suite}
     for condition in results.conditions:
         for record in results.records[condition].values():
             groups[f" on {record.suite}"].add(record.software_here)
+            base = _unperturbed(record.suite)
+            if base in perturbed:
+                groups.setdefault(f" on {base} and what perturbs it", set()).add(_simulation(record, base))
             if record.is_served:
                 groups.setdefault(f" at the server of {condition}", set()).add(record.software_there)
     return _uniform(VERSIONS, groups)
+
+
+def _unperturbed(suite: str) -> str:
+    """The suite that a suite perturbs; itself if it perturbs none."""
+    return (SUITES[suite].perturbs if suite in SUITES else None) or suite
+
+
+def _simulation(record: Record, base: str) -> str:
+    """What simulated and drew a record's episode, of what the suite ``base`` needs too."""
+    needed = (*SUITES[base].packages, OPENGL, PHYSICS)
+    return ", ".join(f"{name} {version}" for name, version in sorted(record.versions.items()) if name in needed)
 
 
 def _devices(results: Results) -> Gate:

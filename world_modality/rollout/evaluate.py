@@ -225,7 +225,7 @@ def _cell(how: How, loaded: Loaded, suite: str, assets: tuple[str, str]) -> Cell
         loaded.digest,
         facts.trained_memory,
         loaded.device,
-        software(SUITES[suite], facts),
+        software(SUITES[suite], sim, facts),
         facts.seeded,
         note_of(facts.kind, facts.memory),
         how.lerobot_seed,

@@ -20,7 +20,7 @@ from world_modality.rollout.cell import Cell
 from world_modality.rollout.fit import require_chunk, require_fit, require_picture_size
 from world_modality.rollout.history import NewHistory, history_maker
 from world_modality.rollout.pool import kept_memory, simulator_pool
-from world_modality.rollout.records import OPENGL, SERVED_SOFTWARE, Ledger
+from world_modality.rollout.records import EXACT, OPENGL, PHYSICS, QUICK, SERVED_SOFTWARE, Ledger
 from world_modality.rollout.scheduler import Scheduler
 from world_modality.rollout.timing import TimeAccount
 from world_modality.rollout.tuning import fitting
@@ -31,7 +31,7 @@ from world_modality.store.memory import free_memory
 from world_modality.store.progress import Progress
 from world_modality.store.stage import StageContext
 from world_modality.study.parts import RemotePolicy
-from world_modality.study.specs import EncoderSpec, RolloutSpec, ServerSpec, latents_role
+from world_modality.study.specs import EncoderSpec, RolloutSpec, ServerSpec, SimSpec, latents_role
 
 
 def described_device(asked: str = "auto") -> tuple[str, str]:
@@ -43,12 +43,13 @@ def described_device(asked: str = "auto") -> tuple[str, str]:
     return device, f"cuda {torch.cuda.get_device_name()}" if device == "cuda" else device
 
 
-def software(suite: Suite, facts: PolicyFacts) -> dict[str, str]:
+def software(suite: Suite, sim: SimSpec, facts: PolicyFacts) -> dict[str, str]:
     """What else the outcome of an episode may depend on, down to the library that draws the pictures, and what a
     policy's server names."""
     packages = versions((*COMPUTING, *suite.packages))
     served = {f"{SERVED_SOFTWARE}{name}": version for name, version in facts.versions.items()}
-    return {**packages, **SUITES.distribution(suite.name), OPENGL: choose_opengl(), **served}
+    physics = {PHYSICS: EXACT if sim.exact else QUICK} if suite.exact else {}
+    return {**packages, **SUITES.distribution(suite.name), OPENGL: choose_opengl(), **physics, **served}
 
 
 def roll_out(
@@ -106,7 +107,7 @@ def prepare(spec: RolloutSpec, context: StageContext) -> tuple[WatchedPolicy, Ce
         context.input_keys["checkpoint"][0],
         facts.trained_memory,
         device,
-        software(suite, facts),
+        software(suite, spec.sim, facts),
         facts.seeded,
         note_of(facts.kind, spec.memory),
     )

@@ -35,7 +35,7 @@ def test_a_snapshot_tells_the_same_as_the_graph(tmp_path: Path, text: str) -> No
 def test_a_torn_snapshot_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "torn.json").write_text('{"stages": []}')
     for name in ("torn.json", "none.json"):
-        with pytest.raises(UserError, match=f"{name} is not a plan .*name the study with --study"):
+        with pytest.raises(UserError, match=f"{name} is not a plan as it was written .*run the study again"):
             read_outline(tmp_path / name)
 
 

@@ -15,7 +15,6 @@ from world_modality.cli.relatives import Relative, changed
 from world_modality.errors import UserError, counted
 from world_modality.facts.stages import STAGES
 from world_modality.report.console import console_lines
-from world_modality.report.sealed_plans import damaged_seals
 from world_modality.store.damage import note_damage
 from world_modality.store.done import read_run
 from world_modality.store.index import Unfinished, sealed_done, unfinished
@@ -209,6 +208,8 @@ def report_damage(root: Path) -> int:
 
     UserError if there is nothing to check.
     """
+    from world_modality.report.sealed_plans import damaged_seals  # imports numpy, which planning a study does without
+
     if not root.is_dir():
         raise UserError(f"there is no folder {root} here: call `wm verify` where the study was run")
     checked, damaged, drifted = list[StageFolder](), dict[Path, str](), 0

@@ -31,7 +31,7 @@ bench-training: setup
 	@PYTHONPATH=tests $(PY) -m bench.bench_overhead
 
 # Episodes per hour of lerobot-eval and of ours on the demo study's first checkpoint, which it makes if it is not there:
-# SUITES="libero_spatial libero_goal" EPISODES=20 ROUNDS=2, which takes two hours.
+# SUITES="libero_spatial libero_goal" EPISODES=20 ROUNDS=2; a round of both is 40 minutes by docs/figures.md.
 bench-rollouts: setup
 	@.venv/bin/snakemake --cores $(CORES) train
 	@PYTHONPATH=tests $(PY) -m bench.bench_rollouts $(if $(SUITES),--suites $(SUITES)) $(if $(EPISODES),--episodes $(EPISODES)) $(if $(ROUNDS),--rounds $(ROUNDS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from lerobot_policy_world_modality.convert import convert
 from world_modality.errors import UserError
 from world_modality.prophet.stage import run
 from world_modality.study.prophet import ProphetSpec
+from world_modality.training.prophet import evaluate_prophet
 
 PROPHET = "world.prophet."
 
@@ -89,6 +91,14 @@ def test_it_begins_with_that_prophets_predictions(tiny: TinyWorld, fitted: Path,
     other = start(tiny, tmp_path / "other", fitted, world_seed=7)
     history = torch.randn(3, CONTEXT, 1, policy.world.sizes.dim)
     assert torch.equal(policy.world.prophet(history), other.world.prophet(history))
+
+
+def test_an_arm_that_keeps_it_judges_it_as_it_was_judged(tiny: TinyWorld, fitted: Path, tmp_path: Path) -> None:
+    """So a training may take that judgement over."""
+    start(tiny, tmp_path / "start", fitted)
+    own = evaluate_prophet(tmp_path / "start", Path(tiny.metadata.root), [tiny.latents])
+    told = json.loads((fitted / "prophet.json").read_text())
+    assert {name: own[name] for name in told} == told
 
 
 def test_a_prophet_of_other_episodes_is_refused(tiny: TinyWorld, fitted: Path, tmp_path: Path) -> None:

@@ -225,7 +225,8 @@ def report_damage(root: Path) -> int:
     plans = damaged_seals(root)
     for path in plans:
         print(f"{path}: not the plan that was sealed; the next run restores it of its copy, if that is whole")
-    print(f"{counted(len(checked), 'sealed stage')} checked, {len(damaged)} damaged")
+    told = f", and {counted(len(plans), 'sealed plan')}" if plans else ""
+    print(f"{counted(len(checked), 'sealed stage')} checked, {len(damaged)} damaged{told}")
     if drifted:
         notes = counted(drifted, "note")
         print(f"{notes}: made by another version of the library's source, or a record to be restored")

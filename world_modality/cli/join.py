@@ -19,14 +19,6 @@ from world_modality.store.layout import SHARE_VARIABLE, snapshots_folder
 from world_modality.trees.remote import absolute_name
 
 
-def _share_as_before(root: Path) -> None:
-    """Ask the remote that the study was run with, unless the environment names one: another tree may be at a stage."""
-    last = last_place(root)
-    if last is not None and last.share and not os.environ.get(SHARE_VARIABLE):
-        os.environ[SHARE_VARIABLE] = absolute_name(last.share)
-        print(f"join         shares {redacted(last.share)}, as the study was run last", flush=True)
-
-
 def join(root: Path, study: Path, cores: int) -> int:
     """Work on what a study's stages can share out and can be made now, beside whoever else does; the exit status.
 
@@ -51,3 +43,11 @@ def join(root: Path, study: Path, cores: int) -> int:
     wait = "waits for its training" if waiting == 1 else "wait for their trainings"
     print(f"join         {counted(waiting, 'rollout')} {wait}" if waiting else "join         no rollout is left")
     return 0
+
+
+def _share_as_before(root: Path) -> None:
+    """Ask the remote that the study was run with, unless the environment names one: another tree may be at a stage."""
+    last = last_place(root)
+    if last is not None and last.share and not os.environ.get(SHARE_VARIABLE):
+        os.environ[SHARE_VARIABLE] = absolute_name(last.share)
+        print(f"join         shares {redacted(last.share)}, as the study was run last", flush=True)

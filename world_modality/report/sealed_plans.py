@@ -58,22 +58,17 @@ def seal_plan(root: Path, plan: Plan) -> Seal:
         return seal
 
 
-def is_seal(path: Path) -> bool:
-    """Whether a file is a sealed plan, and what its digest says."""
-    return _read(path) is not None
-
-
 def damaged_seals(root: Path) -> list[Path]:
     """Files among a tree's sealed plans that are none, or not what was sealed."""
     found = (root / SEALED_PLANS).glob("*/*.json")
-    return sorted(path for path in found if path.is_file() and not is_seal(path))
+    return sorted(path for path in found if path.is_file() and _read(path) is None)
 
 
 def _restore(folder: Path) -> None:
     """Make each seal of its copy anew, or the copy of the seal, where one of the two is damaged or gone."""
     for name in sorted({path.name for path in (*folder.glob("*.json"), *(folder / COPIES).glob("*.json"))}):
         pair = folder / name, folder / COPIES / name
-        sound = [path for path in pair if is_seal(path)]
+        sound = [path for path in pair if _read(path) is not None]
         if len(sound) == 1:
             (bad,) = set(pair) - set(sound)
             write_atomically(bad, sound[0].read_bytes())

@@ -148,7 +148,7 @@ def decoded_snapshot[T](path: Path, decode: Callable[[dict[str, Any]], T]) -> T:
             stage that took one changed number for its setting would be sealed under another setting's key.
     """
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")  # as it was written, whatever the machine's locale
         if path.stem.rpartition("-")[2] != text_digest(text):
             raise ValueError("changed since it was written")
         return decode(json.loads(text))
